@@ -1,0 +1,1 @@
+//! Names to modules, targets, configured targets, action graph.

@@ -1,0 +1,1 @@
+//! The binary: command line, reports, progress, exit codes.

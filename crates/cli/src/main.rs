@@ -1,0 +1,3 @@
+//! The `taut` binary; called as `just` it takes exactly that tool's command line.
+
+fn main() {}

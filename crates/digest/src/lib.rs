@@ -1,0 +1,1 @@
+//! Hash functions, object identifiers, git blobs and trees.

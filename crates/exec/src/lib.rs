@@ -1,0 +1,1 @@
+//! One action to its result: staging, running, collecting.

@@ -1,0 +1,1 @@
+//! The expression language: a pure function from expression and environment to value.

@@ -1,0 +1,1 @@
+//! Repository names to roots, roots to directory listings and file contents.

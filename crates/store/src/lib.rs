@@ -1,0 +1,1 @@
+//! CAS, action cache, target cache, generations; checkout of trees.

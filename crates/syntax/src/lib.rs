@@ -1,0 +1,1 @@
+//! JSON with source spans, and diagnostics that point into it.

@@ -1,0 +1,1 @@
+//! Files, directories, locks, clocks and the process helper: every system call, with faults to inject.

@@ -1,0 +1,1 @@
+//! What tests share: fixtures, a real binary to run, one suite per trait.

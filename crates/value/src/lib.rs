@@ -1,0 +1,1 @@
+//! Expression values, names, artifacts, actions, nodes: identities, equality, JSON text.

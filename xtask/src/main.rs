@@ -1,0 +1,3 @@
+//! Development commands: `cargo xtask ci | tidy | bench | soak`.
+
+fn main() {}
