@@ -1,1 +1,17 @@
 //! Hash functions, object identifiers, git blobs and trees.
+//!
+//! Everything taut stores is named by its content. Which function computes the name is a run-time
+//! choice ([`HashFunction`]): git's own object ids in native mode, so that a git tree is a root
+//! without being read, or plain SHA-256 as standard Remote Execution services use it.
+//!
+//! What this crate does not know: files, stores, and what an id is used for.
+
+mod function;
+mod hash;
+mod object;
+mod tree;
+
+pub use function::{ContentHasher, HashFunction};
+pub use hash::{Hash, ParseHashError};
+pub use object::{Digest, ObjectInfo, ObjectType, ParseObjectInfoError};
+pub use tree::{TreeEntry, TreeError, decode_git_tree, encode_git_tree, validate_entry_name};
