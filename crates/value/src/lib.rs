@@ -1,1 +1,36 @@
-//! Expression values, names, artifacts, actions, nodes: identities, equality, JSON text.
+//! The values of the description language and the identities they carry.
+//!
+//! Values are immutable and shared. Two values are equal precisely if they are *defined* in the same
+//! way (intensional equality); every value has an [`Id`], a SHA-256 Merkle hash, and equality tests are
+//! tests of ids. The recipes of all ids are fixed by compatibility (see the functions that compute them).
+//!
+//! What this crate does not know: how values come about (`expr`), files, stores, and what runs.
+//!
+//! Depth is data: lists, maps, nodes and results can be nested as deeply as a description likes, so
+//! hashing, printing and dropping grow the stack on the heap instead of overflowing it.
+
+mod action;
+mod artifact;
+mod deep;
+mod id;
+mod json;
+mod name;
+mod node;
+mod number;
+mod string;
+mod target_result;
+mod tree;
+mod value;
+
+pub use action::ActionDescription;
+pub use artifact::Artifact;
+pub use deep::deep;
+pub use id::Id;
+pub use json::{JsonMode, JsonWriter, escape_into};
+pub use name::{AnonymousTarget, EntityName, NamedTarget, ReferenceType, normal_module_name};
+pub use node::{AbstractNode, Node};
+pub use number::format_number;
+pub use string::Str;
+pub use target_result::TargetResult;
+pub use tree::{Tree, TreeOverlay};
+pub use value::{List, Map, MapBuilder, Value};

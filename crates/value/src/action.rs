@@ -1,0 +1,152 @@
+//! The definition of an action, which is also its identity.
+
+use std::sync::OnceLock;
+
+use crate::{Id, JsonWriter, Map, Str, Value};
+
+/// A command with everything that determines what it does: inputs, outputs, environment, and how it
+/// may fail and be cached. All paths are normalised and have been checked for conflicts.
+#[derive(Debug, Default)]
+pub struct ActionDescription {
+    /// Output files: sorted, unique.
+    pub outs: Vec<Str>,
+    /// Output directories: sorted, unique, disjoint from the files.
+    pub out_dirs: Vec<Str>,
+    /// The command line, not empty.
+    pub command: Vec<Str>,
+    /// Working directory below the action's root; "" for the root itself.
+    pub cwd: Str,
+    /// Name to text; nothing else is in the action's environment.
+    pub env: Map,
+    /// The message for a failure that does not fail the build; none if it does.
+    pub may_fail: Option<Str>,
+    /// Whether the action runs each time.
+    pub no_cache: bool,
+    /// Factor on the time limit; 1 by default.
+    pub timeout_scale: f64,
+    /// Properties that the executing platform must have: name to text.
+    pub execution_properties: Map,
+    /// Path to artifact.
+    pub inputs: Map,
+    id: OnceLock<Id>,
+}
+
+impl ActionDescription {
+    /// The action's id: SHA-256 over the parts in a fixed order. The recipe is fixed by compatibility:
+    /// `"ACTION:"`, outputs, output directories, command, `[cwd]`, the environment's id, the failure
+    /// message if any, `N` for not cached or `Y`, the time factor as C prints it with `%+24a`, the ids
+    /// of the execution properties and of the inputs, where a list of texts is hashed as the
+    /// concatenation of the hashes of its items.
+    pub fn id(&self) -> Id {
+        *self.id.get_or_init(|| {
+            let texts = |texts: &[Str]| Id::of_pieces(texts.iter().map(|text| Id::of(text.as_str())));
+            let scale = format!("{:>24}", hex_float(self.timeout_scale));
+            Id::of_pieces([
+                b"ACTION:".as_slice(),
+                &texts(&self.outs).0,
+                &texts(&self.out_dirs).0,
+                &texts(&self.command).0,
+                &texts(std::slice::from_ref(&self.cwd)).0,
+                &self.env.id().0,
+                &texts(self.may_fail.as_slice()).0,
+                if self.no_cache { b"N" } else { b"Y" },
+                scale.as_bytes(),
+                &self.execution_properties.id().0,
+                &self.inputs.id().0,
+            ])
+        })
+    }
+
+    /// Writes the fields that dumps and graph files show, without the surrounding object, in sorted
+    /// order up to `origins`: call `origins` to add that key, which sorts between `no_cache` and
+    /// `output`.
+    pub fn write_fields(&self, w: &mut JsonWriter, origins: impl FnOnce(&mut JsonWriter)) {
+        use crate::JsonMode::All;
+        w.key("command").strings(&self.command);
+        if !self.cwd.is_empty() {
+            w.key("cwd").string(&self.cwd);
+        }
+        if !self.env.is_empty() {
+            w.key("env").value(&Value::Map(self.env.clone()), All);
+        }
+        if !self.execution_properties.is_empty() {
+            w.key("execution properties").value(&Value::Map(self.execution_properties.clone()), All);
+        }
+        if !self.inputs.is_empty() {
+            w.key("input").value(&Value::Map(self.inputs.clone()), All);
+        }
+        if let Some(message) = &self.may_fail {
+            w.key("may_fail").string(message);
+        }
+        if self.no_cache {
+            w.key("no_cache").bool(true);
+        }
+        origins(w);
+        if !self.outs.is_empty() {
+            w.key("output").strings(&self.outs);
+        }
+        if !self.out_dirs.is_empty() {
+            w.key("output_dirs").strings(&self.out_dirs);
+        }
+        if self.timeout_scale != 1.0 {
+            w.key("timeout scaling").number(self.timeout_scale);
+        }
+    }
+}
+
+/// A double as C's `%+a` prints it: sign, `0x1.`, the mantissa without trailing zeros, binary exponent.
+fn hex_float(number: f64) -> String {
+    let sign = if number.is_sign_negative() { '-' } else { '+' };
+    let bits = number.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    let biased = (bits >> 52 & 0x7ff) as i32;
+    let (lead, exponent) = match (biased, fraction) {
+        (0, 0) => (0, 0),
+        (0, _) => (0, -1022),
+        _ => (1, biased - 1023),
+    };
+    let digits = format!("{fraction:013x}");
+    let digits = digits.trim_end_matches('0');
+    let point = if digits.is_empty() { "" } else { "." };
+    format!("{sign}0x{lead}{point}{digits}p{exponent:+}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_factors_print_as_c_prints_them() {
+        for (number, text) in
+            [(1.0, "+0x1p+0"), (2.5, "+0x1.4p+1"), (0.1, "+0x1.999999999999ap-4"), (0.0, "+0x0p+0")]
+        {
+            assert_eq!(hex_float(number), text);
+        }
+    }
+
+    /// The second seed's example.
+    #[test]
+    fn ids_are_the_reference_s() {
+        let action = |cmd: &str, out: &str, inputs: Map| ActionDescription {
+            outs: vec![out.into()],
+            command: vec!["sh".into(), "-c".into(), format!("{cmd}\n").into()],
+            timeout_scale: 1.0,
+            inputs,
+            ..Default::default()
+        };
+        let upper = |cmd| {
+            let id = action(cmd, "out.txt", Map::default()).id();
+            let output = Value::Artifact(crate::Artifact::Action { id, path: "out.txt".into() });
+            let inputs = [("out.txt", output)].into_iter().collect();
+            action("cat out.txt | tr a-z A-Z > upper.txt", "upper.txt", inputs).id().to_hex()
+        };
+        assert_eq!(
+            upper("echo Hello World > out.txt"),
+            "fe5038f3ef061ea10f1df79bbfb6268e21737984732e5aaaa2a5e567f6522ff3"
+        );
+        assert_eq!(
+            upper("echo -n Hello > out.txt && echo ' World' >> out.txt"),
+            "eb7ea768df011682a88945ccc291d47dfa87223a589a5bf47702307163942ca0"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Artifacts by their definition: nothing is read or run to name one.
+
+use taut_digest::{Digest, ObjectInfo, ObjectType};
+
+use crate::{Id, JsonWriter, Str};
+
+/// A file, link or tree, named by how it comes about.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Artifact {
+    /// A source file of a repository whose root is a directory.
+    Local {
+        /// Path below the root.
+        path: Str,
+        /// Global name of the repository.
+        repository: Str,
+    },
+    /// Content that is known already.
+    Known(ObjectInfo),
+    /// An output of an action.
+    Action {
+        /// The action's id.
+        id: Id,
+        /// The output's normalised path, as the action declares it.
+        path: Str,
+    },
+    /// A tree put together from artifacts, by the id of its definition.
+    Tree(Id),
+    /// Trees laid over each other, by the id of the definition.
+    TreeOverlay(Id),
+}
+
+impl Artifact {
+    /// A known content.
+    pub fn known(digest: Digest, object_type: ObjectType) -> Artifact {
+        Artifact::Known(ObjectInfo { digest, object_type })
+    }
+
+    /// Writes the JSON object that describes the artifact in dumps and graph files.
+    pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
+        writer.object(|w| {
+            w.key("data").object(|w| match self {
+                Artifact::Local { path, repository } => {
+                    w.key("path").string(path).key("repository").string(repository);
+                }
+                Artifact::Known(ObjectInfo { digest, object_type }) => {
+                    w.key("file_type").string(object_type.as_str());
+                    w.key("id").string(digest.hash.to_hex());
+                    w.key("size").integer(digest.size);
+                }
+                Artifact::Action { id, path } => {
+                    w.key("id").string(id.to_hex()).key("path").string(path);
+                }
+                Artifact::Tree(id) | Artifact::TreeOverlay(id) => {
+                    w.key("id").string(id.to_hex());
+                }
+            });
+            w.key("type").string(match self {
+                Artifact::Local { .. } => "LOCAL",
+                Artifact::Known(_) => "KNOWN",
+                Artifact::Action { .. } => "ACTION",
+                Artifact::Tree(_) => "TREE",
+                Artifact::TreeOverlay(_) => "TREE_OVERLAY",
+            });
+        })
+    }
+
+    /// Minimal JSON text of the description.
+    pub fn to_json(&self) -> String {
+        let mut writer = JsonWriter::compact();
+        self.write_json(&mut writer);
+        writer.finish()
+    }
+
+    pub(crate) fn value_id(&self) -> Id {
+        Id::of(format!("@{}", self.to_json()))
+    }
+}

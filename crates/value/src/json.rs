@@ -1,0 +1,238 @@
+//! JSON text: the form of values that is hashed, dumped and shown.
+//!
+//! Only `"`, `\` and control characters are escaped; keys are sorted; no white space in the compact
+//! form, and in the pretty form empty containers stay on one line. [`JsonWriter`] is the one writer of
+//! JSON in taut; dumps that are no values stream through it.
+
+use crate::{Node, TargetResult, Value, deep, format_number};
+
+/// How values appear that JSON does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JsonMode {
+    /// Artifacts, results, names and nodes as objects; a node one level deep.
+    All,
+    /// As `All`, but nodes by their id only. Used inside nodes and results, so that no printing ever
+    /// unfolds a graph of nodes into a tree.
+    AllButNodes,
+    /// They all become `null`, as `json_encode` has it.
+    PlainOnly,
+}
+
+/// Writes JSON text piece by piece. The caller begins and ends containers, gives keys in sorted order
+/// where that matters, and takes the text with [`JsonWriter::finish`].
+pub struct JsonWriter {
+    out: String,
+    indent: Option<usize>,
+    level: usize,
+    /// Whether the innermost container has an entry already.
+    filled: bool,
+    /// Whether a key was just written, so that the next piece is its value.
+    after_key: bool,
+}
+
+impl JsonWriter {
+    /// Minimal text, without white space.
+    pub fn compact() -> Self {
+        JsonWriter { out: String::new(), indent: None, level: 0, filled: false, after_key: false }
+    }
+
+    /// One entry a line, `indent` blanks a level.
+    pub fn pretty(indent: usize) -> Self {
+        JsonWriter { indent: Some(indent), ..JsonWriter::compact() }
+    }
+
+    /// The text written so far.
+    pub fn finish(self) -> String {
+        self.out
+    }
+
+    fn item(&mut self) {
+        if std::mem::take(&mut self.after_key) {
+            return;
+        }
+        if self.level > 0 {
+            if self.filled {
+                self.out.push(',');
+            }
+            self.new_line();
+        }
+        self.filled = true;
+    }
+
+    fn new_line(&mut self) {
+        if let Some(indent) = self.indent {
+            self.out.push('\n');
+            self.out.extend(std::iter::repeat_n(' ', indent * self.level));
+        }
+    }
+
+    fn begin(&mut self, open: char) {
+        self.item();
+        self.out.push(open);
+        self.level += 1;
+        self.filled = false;
+    }
+
+    fn end(&mut self, close: char) {
+        self.level -= 1;
+        if self.filled {
+            self.new_line();
+        }
+        self.out.push(close);
+        self.filled = true;
+    }
+
+    /// Writes an object; `entries` writes its keys and values.
+    pub fn object(&mut self, entries: impl FnOnce(&mut Self)) -> &mut Self {
+        self.begin('{');
+        entries(self);
+        self.end('}');
+        self
+    }
+
+    /// Writes a list; `items` writes its items.
+    pub fn list(&mut self, items: impl FnOnce(&mut Self)) -> &mut Self {
+        self.begin('[');
+        items(self);
+        self.end(']');
+        self
+    }
+
+    /// Writes a key of an object; its value comes next.
+    pub fn key(&mut self, key: &str) -> &mut Self {
+        self.item();
+        escape_into(key, &mut self.out);
+        self.out.push_str(if self.indent.is_some() { ": " } else { ":" });
+        self.after_key = true;
+        self
+    }
+
+    /// Writes a string.
+    pub fn string(&mut self, text: impl AsRef<str>) -> &mut Self {
+        self.item();
+        escape_into(text.as_ref(), &mut self.out);
+        self
+    }
+
+    /// Writes a whole number.
+    pub fn integer(&mut self, number: impl Into<i128>) -> &mut Self {
+        self.item();
+        self.out.push_str(&number.into().to_string());
+        self
+    }
+
+    /// Writes a double.
+    pub fn number(&mut self, number: f64) -> &mut Self {
+        self.item();
+        format_number(number, &mut self.out);
+        self
+    }
+
+    /// Writes a truth value.
+    pub fn bool(&mut self, truth: bool) -> &mut Self {
+        self.item();
+        self.out.push_str(if truth { "true" } else { "false" });
+        self
+    }
+
+    /// Writes null.
+    pub fn null(&mut self) -> &mut Self {
+        self.item();
+        self.out.push_str("null");
+        self
+    }
+
+    /// Writes a list of strings.
+    pub fn strings<S: AsRef<str>>(&mut self, texts: impl IntoIterator<Item = S>) -> &mut Self {
+        self.list(|w| {
+            for text in texts {
+                w.string(text);
+            }
+        })
+    }
+
+    /// Writes a value; `mode` says how values appear that JSON does not have.
+    pub fn value(&mut self, value: &Value, mode: JsonMode) -> &mut Self {
+        match value {
+            Value::Null => self.null(),
+            Value::Bool(b) => self.bool(*b),
+            Value::Number(n) => self.number(*n),
+            Value::String(s) => self.string(s),
+            _ if mode == JsonMode::PlainOnly && !matches!(value, Value::List(_) | Value::Map(_)) => {
+                self.null()
+            }
+            Value::Artifact(artifact) => artifact.write_json(self),
+            Value::Name(name) => name.write_json(self),
+            Value::Result(result) => deep(|| self.result(result)),
+            Value::Node(node) if mode == JsonMode::AllButNodes => self.object(|w| {
+                w.key("id").string(node.id().to_hex()).key("type").string("NODE");
+            }),
+            Value::Node(node) => deep(|| self.node(node)),
+            Value::List(list) => deep(|| {
+                self.list(|w| {
+                    for item in list.iter() {
+                        w.value(item, mode);
+                    }
+                })
+            }),
+            Value::Map(map) => deep(|| {
+                self.object(|w| {
+                    for (key, value) in map.iter() {
+                        w.key(key).value(value, mode);
+                    }
+                })
+            }),
+        }
+    }
+
+    /// Writes a result as an object of its three parts.
+    pub fn result(&mut self, result: &TargetResult) -> &mut Self {
+        self.object(|w| {
+            w.key("artifact_stage").map(&result.artifacts);
+            w.key("provides").map(&result.provides);
+            w.key("runfiles").map(&result.runfiles);
+        })
+    }
+
+    /// Writes a node, the nodes below it by id only.
+    pub fn node(&mut self, node: &Node) -> &mut Self {
+        self.object(|w| match node {
+            Node::Value(result) => {
+                w.key("result").result(result).key("type").string("VALUE_NODE");
+            }
+            Node::Abstract(node) => {
+                w.key("node_type").string(&node.node_type);
+                w.key("string_fields").map(&node.string_fields);
+                w.key("target_fields").map(&node.target_fields);
+                w.key("type").string("ABSTRACT_NODE");
+            }
+        })
+    }
+
+    fn map(&mut self, map: &crate::Map) -> &mut Self {
+        self.object(|w| {
+            for (key, value) in map.iter() {
+                w.key(key).value(value, JsonMode::AllButNodes);
+            }
+        })
+    }
+}
+
+/// Appends a string as a JSON string literal.
+pub fn escape_into(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}

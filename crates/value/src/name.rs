@@ -1,0 +1,176 @@
+//! Names of targets: locational equality.
+//!
+//! Two named targets are the same precisely if repository, module, name and kind of reference are.
+//! That is known before anything about the target is. An anonymous target has no place; it *is* its
+//! rule map and its node.
+
+use crate::{Id, JsonWriter, Map, Node, Str};
+
+/// How a name refers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ReferenceType {
+    /// A target, or implicitly a source file if no target has the name.
+    Target,
+    /// Explicitly a source file.
+    File,
+    /// Explicitly a source directory.
+    Tree,
+    /// All source files of the module directory that match a pattern.
+    Glob,
+    /// Explicitly a source symlink.
+    Symlink,
+}
+
+impl ReferenceType {
+    /// The word that marks the reference in names; none for a plain target.
+    pub fn marker(self) -> Option<&'static str> {
+        match self {
+            ReferenceType::Target => None,
+            ReferenceType::File => Some("FILE"),
+            ReferenceType::Tree => Some("TREE"),
+            ReferenceType::Glob => Some("GLOB"),
+            ReferenceType::Symlink => Some("SYMLINK"),
+        }
+    }
+
+    /// The kind of reference that a marker word stands for.
+    pub fn from_marker(marker: &str) -> Option<ReferenceType> {
+        use ReferenceType::*;
+        [File, Tree, Glob, Symlink].into_iter().find(|kind| kind.marker() == Some(marker))
+    }
+}
+
+/// A name with a place: where the thing is defined.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NamedTarget {
+    /// Global name of the repository.
+    pub repository: Str,
+    /// Normalised path of the module below the target root; "" for the root module.
+    pub module: Str,
+    /// Name within the module.
+    pub name: Str,
+    /// How the name refers.
+    pub reference: ReferenceType,
+}
+
+impl NamedTarget {
+    /// A plain target name; the module is normalised.
+    pub fn new(repository: impl Into<Str>, module: &str, name: impl Into<Str>) -> NamedTarget {
+        NamedTarget {
+            repository: repository.into(),
+            module: normal_module_name(module).into(),
+            name: name.into(),
+            reference: ReferenceType::Target,
+        }
+    }
+
+    /// The same place, referred to differently.
+    pub fn with_reference(self, reference: ReferenceType) -> NamedTarget {
+        NamedTarget { reference, ..self }
+    }
+}
+
+/// A target without a place: rules by node type, and the node.
+#[derive(Clone, Debug)]
+pub struct AnonymousTarget {
+    /// Node type to rule name.
+    pub rule_map: Map,
+    /// What the target is made from.
+    pub node: Node,
+}
+
+impl PartialEq for AnonymousTarget {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule_map == other.rule_map && self.node == other.node
+    }
+}
+
+impl Eq for AnonymousTarget {}
+
+/// The name of a target. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EntityName {
+    /// Defined at a place.
+    Named(NamedTarget),
+    /// Defined by its structure.
+    Anonymous(AnonymousTarget),
+}
+
+impl EntityName {
+    /// The named target, unless the name is anonymous.
+    pub fn as_named(&self) -> Option<&NamedTarget> {
+        match self {
+            EntityName::Named(named) => Some(named),
+            EntityName::Anonymous(_) => None,
+        }
+    }
+
+    /// Writes the name as users see it: `["@",repository,module,name]`, with the marker third for
+    /// explicit references; `["#",rule map id,node id]` for anonymous targets.
+    pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
+        writer.list(|w| match self {
+            EntityName::Named(NamedTarget { repository, module, name, reference }) => {
+                w.string("@").string(repository);
+                if let Some(marker) = reference.marker() {
+                    w.string(marker);
+                }
+                w.string(module).string(name);
+            }
+            EntityName::Anonymous(target) => {
+                w.string("#").string(target.rule_map.id().to_hex()).string(target.node.id().to_hex());
+            }
+        })
+    }
+
+    /// Minimal JSON text of the name.
+    pub fn to_json(&self) -> String {
+        let mut writer = JsonWriter::compact();
+        self.write_json(&mut writer);
+        writer.finish()
+    }
+
+    /// An identity that does not depend on how deep an anonymous target's node is.
+    pub fn id(&self) -> Id {
+        Id::of(format!("${}", self.to_json()))
+    }
+}
+
+impl std::hash::Hash for EntityName {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self {
+            EntityName::Named(named) => named.hash(state),
+            EntityName::Anonymous(target) => {
+                target.rule_map.id().hash(state);
+                target.node.id().hash(state);
+            }
+        }
+    }
+}
+
+impl From<NamedTarget> for EntityName {
+    fn from(named: NamedTarget) -> Self {
+        EntityName::Named(named)
+    }
+}
+
+impl std::fmt::Display for EntityName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
+
+/// A module path in normal form: no empty, `.` or resolvable `..` components, no leading or trailing
+/// slash; upward components at the start vanish, as they would below `/`.
+pub fn normal_module_name(module: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in module.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}

@@ -1,0 +1,77 @@
+//! Nodes of target graphs: a dependency structure free of names.
+//!
+//! A node's tree unfolding can be exponentially larger than the graph; hence ids are computed once per
+//! node and no printing goes deeper than one level.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::{Id, JsonWriter, Map, Str, TargetResult, deep};
+
+/// A node, from which an anonymous target can be made.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// Stands for a target that has this result in any configuration.
+    Value(TargetResult),
+    /// An inner node; its type is the key into a rule map.
+    Abstract(Arc<AbstractNode>),
+}
+
+/// The definition of an abstract node.
+pub struct AbstractNode {
+    /// Key into the rule map.
+    pub node_type: Str,
+    /// Field to list of strings.
+    pub string_fields: Map,
+    /// Field to list of nodes; disjoint from the string fields.
+    pub target_fields: Map,
+    id: OnceLock<Id>,
+}
+
+impl Node {
+    /// An abstract node. The caller has checked that the fields are disjoint and of the right types.
+    pub fn new_abstract(node_type: Str, string_fields: Map, target_fields: Map) -> Node {
+        Node::Abstract(Arc::new(AbstractNode {
+            node_type,
+            string_fields,
+            target_fields,
+            id: OnceLock::new(),
+        }))
+    }
+
+    /// Whether no name occurs in the node.
+    pub fn is_name_free(&self) -> bool {
+        match self {
+            Node::Value(result) => result.is_name_free(),
+            Node::Abstract(node) => crate::Value::Map(node.target_fields.clone()).is_name_free(),
+        }
+    }
+
+    /// SHA-256 of `#` and the JSON text, in which the nodes below stand by their id.
+    pub fn id(&self) -> Id {
+        match self {
+            Node::Value(_) => deep(|| Id::of(format!("#{}", self.to_json()))),
+            Node::Abstract(node) => *node.id.get_or_init(|| deep(|| Id::of(format!("#{}", self.to_json())))),
+        }
+    }
+
+    /// Minimal JSON text of the definition, one level deep.
+    pub fn to_json(&self) -> String {
+        let mut writer = JsonWriter::compact();
+        writer.node(self);
+        writer.finish()
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Node {}
+
+impl std::fmt::Debug for AbstractNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node of type {}", self.node_type)
+    }
+}

@@ -1,0 +1,71 @@
+//! What a target offers to those that depend on it.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use crate::{Id, JsonWriter, Map, deep};
+
+/// Artifacts, runfiles and provided data of a target. Shared; the parts are read-only.
+#[derive(Clone)]
+pub struct TargetResult(Arc<ResultData>);
+
+/// The three parts of a [`TargetResult`].
+pub struct ResultData {
+    /// Path to artifact: what the target is there to produce.
+    pub artifacts: Map,
+    /// Path to artifact: what its consumers need beside it.
+    pub runfiles: Map,
+    /// Any values, by provider name.
+    pub provides: Map,
+    id: OnceLock<Id>,
+}
+
+impl TargetResult {
+    /// A result of the given parts.
+    pub fn new(artifacts: Map, runfiles: Map, provides: Map) -> Self {
+        TargetResult(Arc::new(ResultData { artifacts, runfiles, provides, id: OnceLock::new() }))
+    }
+
+    /// Whether no name occurs in any part.
+    pub fn is_name_free(&self) -> bool {
+        use crate::Value;
+        [&self.artifacts, &self.runfiles, &self.provides]
+            .into_iter()
+            .all(|map| Value::Map(map.clone()).is_name_free())
+    }
+
+    /// SHA-256 of `=` and the JSON text, in which nodes stand by their id.
+    pub fn id(&self) -> Id {
+        *self.0.id.get_or_init(|| deep(|| Id::of(format!("={}", self.to_json()))))
+    }
+
+    /// Minimal JSON text: `artifact_stage`, `provides`, `runfiles`.
+    pub fn to_json(&self) -> String {
+        let mut writer = JsonWriter::compact();
+        writer.result(self);
+        writer.finish()
+    }
+}
+
+impl std::ops::Deref for TargetResult {
+    type Target = ResultData;
+    fn deref(&self) -> &ResultData {
+        &self.0
+    }
+}
+
+impl PartialEq for TargetResult {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.id() == other.id()
+    }
+}
+
+impl Eq for TargetResult {}
+
+impl fmt::Debug for TargetResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
