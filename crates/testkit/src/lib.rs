@@ -1,1 +1,14 @@
-//! What tests share: fixtures, a real binary to run, one suite per trait.
+//! What tests share, and nothing else does: a throw-away workspace, a build tool to run in
+//! it, repeatable random numbers.
+//!
+//! The crate knows no other crate of the project. It sees a build tool as its users do: a
+//! binary, a command line, files, an exit code. That is what lets the same fixture run taut
+//! and the tool it is compatible with, and what keeps it usable by the tests of every crate.
+
+mod rng;
+mod tool;
+mod workspace;
+
+pub use rng::Rng;
+pub use tool::{Ran, Tool};
+pub use workspace::{Workspace, listing};

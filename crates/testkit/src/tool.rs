@@ -1,0 +1,146 @@
+//! A build tool as its users see it: a binary that is called and answers.
+//!
+//! The tool runs in a nearly empty environment (no `HOME` of the developer, no colour
+//! variables), so that no machine's settings decide a test.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A binary with taut's command line: taut itself, or the tool it is compatible with.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    path: PathBuf,
+}
+
+/// What a call of a tool answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit code; 128 + n if signal n ended the process.
+    pub code: i32,
+    /// Everything on standard output; bytes that are not UTF-8 are replaced.
+    pub stdout: String,
+    /// Everything on standard error; bytes that are not UTF-8 are replaced.
+    pub stderr: String,
+}
+
+impl Tool {
+    /// The tool at `path`, usually `env!("CARGO_BIN_EXE_taut")`.
+    #[must_use]
+    pub fn at(path: impl AsRef<Path>) -> Self {
+        Self { path: path.as_ref().to_path_buf() }
+    }
+
+    /// The reference implementation, if this machine has it: the binary that the
+    /// environment variable `TAUT_REFERENCE` names, else `just` or `justbuild` on the
+    /// search path.
+    ///
+    /// Another, better known tool is called `just` too; one that does not answer
+    /// `version` as the reference does is not taken.
+    #[must_use]
+    pub fn reference() -> Option<Self> {
+        let named = std::env::var_os("TAUT_REFERENCE").map(PathBuf::from);
+        let candidates = match named {
+            Some(path) => vec![path],
+            None => ["just", "justbuild"].iter().filter_map(find).collect(),
+        };
+        candidates.into_iter().find_map(|path| {
+            let answer = Command::new(&path).arg("version").output().ok()?;
+            let version: serde_json::Value = serde_json::from_slice(&answer.stdout).ok()?;
+            version.get("version")?.as_array()?;
+            Some(Self { path })
+        })
+    }
+
+    /// Where the binary lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A call of the tool that is not started yet: in `dir`, with only `PATH` and `HOME`
+    /// (= `dir`) set, standard input empty, both outputs kept.
+    pub fn command(&self, dir: &Path) -> Command {
+        let mut command = Command::new(&self.path);
+        command
+            .current_dir(dir)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Calls the tool in `dir` and waits for its answer.
+    ///
+    /// # Panics
+    ///
+    /// If the binary cannot be started.
+    pub fn run<S: AsRef<OsStr>>(&self, dir: &Path, args: impl IntoIterator<Item = S>) -> Ran {
+        let output = self
+            .command(dir)
+            .args(args)
+            .output()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.path.display()));
+        Ran {
+            code: code(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ran {
+    /// This answer, provided that the exit code is `code`.
+    ///
+    /// # Panics
+    ///
+    /// If it is another one; the message shows both outputs.
+    #[track_caller]
+    #[must_use]
+    pub fn exits(self, code: i32) -> Self {
+        assert!(
+            self.code == code,
+            "exit code {} instead of {code}\n--- stdout\n{}--- stderr\n{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+fn code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+fn find(name: &&str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tool;
+    use std::path::Path;
+
+    #[test]
+    fn a_call_reports_exit_code_and_both_outputs() {
+        let ran = Tool::at("/bin/sh").run(Path::new("/"), ["-c", "echo out; echo err >&2; exit 3"]);
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (3, "out\n", "err\n"));
+    }
+
+    #[test]
+    fn death_by_a_signal_is_128_and_its_number() {
+        assert_eq!(Tool::at("/bin/sh").run(Path::new("/"), ["-c", "kill -9 $$"]).code, 137);
+    }
+
+    #[test]
+    fn the_developers_environment_is_not_passed_on() {
+        let ran = Tool::at("/usr/bin/env").run(Path::new("/"), [] as [&str; 0]);
+        let names: Vec<_> = ran.stdout.lines().filter_map(|l| l.split('=').next()).collect();
+        assert_eq!(names, ["HOME", "PATH"]);
+    }
+}
