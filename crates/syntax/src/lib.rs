@@ -1,1 +1,10 @@
-//! JSON with source spans, and diagnostics that point into it.
+//! JSON with source spans, and the diagnostics that point into it.
+//!
+//! What this crate does not know: what the JSON means, where files come from, and where text goes
+//! that is shown to people (it renders diagnostics into strings and prints nothing).
+
+pub mod diagnostic;
+pub mod json;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Frame, Location, Place, Severity, Sources, did_you_mean};
+pub use json::{Document, Duplicate, JsonPath, Kind, Node, Span, Step, SyntaxError};

@@ -1,0 +1,305 @@
+//! Strict JSON, kept with its source spans.
+//!
+//! A [`Document`] is a flat tape of 24 bytes a value beside the text itself, so that parsing, walking,
+//! hashing and dropping need no recursion and nesting is bounded by memory only. Strings without
+//! escapes are slices of the text. The children of containers are listed in one table: those of lists
+//! in order, those of objects sorted by the bytes of their keys, which makes looking up logarithmic.
+//!
+//! Rejected: a tree of enums (recursion, one allocation a value, no spans) and lazily parsed text
+//! (errors would surface at a time that depends on what is read).
+
+mod hash;
+mod parse;
+mod path;
+
+use std::sync::Arc;
+
+pub use parse::SyntaxError;
+pub(crate) use parse::line_and_column;
+pub use path::{JsonPath, Step};
+
+/// Bytes `start..end` of a document's text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset behind the last byte.
+    pub end: u32,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A double.
+    Number,
+    /// Text.
+    String,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
+/// One value on the tape. `payload` is the truth value, the bits of the number, for strings one more
+/// than the index of their unescaped text or zero if they have no escapes, and for containers where
+/// their children stand in the table (upper half) and how many they are (lower half).
+#[derive(Clone, Copy)]
+struct Slot {
+    kind: Kind,
+    span: Span,
+    payload: u64,
+}
+
+/// A key that occurs twice in one object. The last occurrence counts.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Duplicate {
+    /// The key.
+    pub key: String,
+    /// The key's span where it is ignored.
+    pub ignored: Span,
+    /// The key's span where it counts.
+    pub used: Span,
+}
+
+/// A parsed file.
+pub struct Document {
+    label: Arc<str>,
+    text: Arc<str>,
+    tape: Vec<Slot>,
+    /// Children of all containers: indices of values; the key of an object's value precedes it.
+    children: Vec<u32>,
+    unescaped: Vec<Box<str>>,
+    duplicates: Vec<Duplicate>,
+}
+
+impl Document {
+    /// Parses a whole file. `label` is the name by which messages refer to it. A byte order mark is
+    /// skipped and no part of [`Document::text`].
+    ///
+    /// # Errors
+    /// The first violation of JSON's grammar, invalid UTF-8, a lone surrogate, or a number that no
+    /// double can hold.
+    pub fn parse(label: impl Into<Arc<str>>, bytes: impl Into<Vec<u8>>) -> Result<Document, SyntaxError> {
+        parse::parse(label.into(), bytes.into())
+    }
+
+    /// The name by which messages refer to the file.
+    pub fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// The text, without byte order mark.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// The outermost value.
+    pub fn root(&self) -> Node<'_> {
+        Node { document: self, index: 0 }
+    }
+
+    /// Keys that occur more than once in an object, by position of the one that is ignored.
+    pub fn duplicates(&self) -> &[Duplicate] {
+        &self.duplicates
+    }
+
+    /// The value at a path; none if the path leads nowhere.
+    pub fn at(&self, path: &JsonPath) -> Option<Node<'_>> {
+        path.steps().iter().try_fold(self.root(), |node, step| node.step(step))
+    }
+
+    /// The value at a path, or the innermost one that exists on the way there.
+    pub fn nearest(&self, path: &JsonPath) -> Node<'_> {
+        let mut node = self.root();
+        for step in path.steps() {
+            match node.step(step) {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        node
+    }
+
+    /// Where the key stands under which the value at a path is found; failing that, where the
+    /// innermost value stands that exists on the way there.
+    pub(crate) fn nearest_key(&self, path: &JsonPath) -> Span {
+        if let Some((Step::Key(key), outer)) = path.steps().split_last()
+            && let Some(object) = self.at(&JsonPath::from_steps(outer))
+            && let Some(span) = object.key_span(key)
+        {
+            return span;
+        }
+        self.nearest(path).span()
+    }
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Document({}, {} values)", self.label, self.tape.len())
+    }
+}
+
+/// A value in a document.
+#[derive(Clone, Copy)]
+pub struct Node<'d> {
+    document: &'d Document,
+    index: u32,
+}
+
+impl<'d> Node<'d> {
+    fn slot(self) -> &'d Slot {
+        &self.document.tape[self.index as usize]
+    }
+
+    fn at(self, index: u32) -> Node<'d> {
+        Node { document: self.document, index }
+    }
+
+    /// The document it is part of.
+    pub fn document(self) -> &'d Document {
+        self.document
+    }
+
+    /// What it is.
+    pub fn kind(self) -> Kind {
+        self.slot().kind
+    }
+
+    /// Where it stands in the text.
+    pub fn span(self) -> Span {
+        self.slot().span
+    }
+
+    /// Its own text, as written.
+    pub fn source(self) -> &'d str {
+        let span = self.span();
+        &self.document.text[span.start as usize..span.end as usize]
+    }
+
+    /// The key under which it stands; only meaningful for values of an object.
+    fn key_node(self) -> Node<'d> {
+        self.at(self.index - 1)
+    }
+
+    /// The text, if it is a string.
+    pub fn as_str(self) -> Option<&'d str> {
+        (self.kind() == Kind::String).then(|| self.text())
+    }
+
+    fn text(self) -> &'d str {
+        let slot = self.slot();
+        match slot.payload {
+            0 => &self.document.text[slot.span.start as usize + 1..slot.span.end as usize - 1],
+            n => &self.document.unescaped[n as usize - 1],
+        }
+    }
+
+    /// The number, if it is one.
+    pub fn as_number(self) -> Option<f64> {
+        (self.kind() == Kind::Number).then(|| f64::from_bits(self.slot().payload))
+    }
+
+    /// The truth value, if it is one.
+    pub fn as_bool(self) -> Option<bool> {
+        (self.kind() == Kind::Bool).then(|| self.slot().payload != 0)
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    /// How many children a container has; zero for atoms.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(self) -> usize {
+        self.children().len()
+    }
+
+    fn children(self) -> &'d [u32] {
+        let slot = self.slot();
+        if !matches!(slot.kind, Kind::List | Kind::Object) {
+            return &[];
+        }
+        let start = (slot.payload >> 32) as usize;
+        &self.document.children[start..start + (slot.payload & 0xffff_ffff) as usize]
+    }
+
+    /// The values of a list in order; nothing for other kinds.
+    pub fn items(self) -> impl DoubleEndedIterator<Item = Node<'d>> + ExactSizeIterator + Clone {
+        let children = if self.kind() == Kind::List { self.children() } else { &[] };
+        children.iter().map(move |index| self.at(*index))
+    }
+
+    /// Whether it is a list, and if so its values.
+    pub fn as_list(self) -> Option<impl DoubleEndedIterator<Item = Node<'d>> + ExactSizeIterator + Clone> {
+        (self.kind() == Kind::List).then(|| self.items())
+    }
+
+    /// The entries of an object by the bytes of their keys, the last one of duplicates; nothing for
+    /// other kinds.
+    pub fn entries(self) -> impl DoubleEndedIterator<Item = (&'d str, Node<'d>)> + ExactSizeIterator + Clone {
+        let children = if self.kind() == Kind::Object { self.children() } else { &[] };
+        children.iter().map(move |index| (self.at(*index).key_node().text(), self.at(*index)))
+    }
+
+    /// The value at a key of an object, in logarithmic time; none for other kinds.
+    pub fn get(self, key: &str) -> Option<Node<'d>> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        let children = self.children();
+        let found = children.binary_search_by(|index| self.at(*index).key_node().text().cmp(key)).ok()?;
+        Some(self.at(children[found]))
+    }
+
+    /// The item of a list.
+    pub fn item(self, index: usize) -> Option<Node<'d>> {
+        (self.kind() == Kind::List).then(|| self.children().get(index).map(|i| self.at(*i)))?
+    }
+
+    /// Where the key stands under which the value is found in `self`, an object.
+    pub fn key_span(self, key: &str) -> Option<Span> {
+        self.get(key).map(|value| value.key_node().span())
+    }
+
+    fn step(self, step: &Step) -> Option<Node<'d>> {
+        match step {
+            Step::Key(key) => self.get(key),
+            Step::Index(index) => self.item(*index as usize),
+        }
+    }
+
+    /// The path from the root. Linear in the sizes of the enclosing objects, so only for messages.
+    pub fn path(self) -> JsonPath {
+        let mut steps = Vec::new();
+        let mut node = self.document.root();
+        while node.index != self.index {
+            let child = |child: &u32| {
+                let candidate = self.at(*child);
+                candidate.span().start <= self.span().start && self.span().end <= candidate.span().end
+            };
+            let children = node.children();
+            let position = match node.kind() {
+                Kind::List => children.partition_point(|child| *child <= self.index).checked_sub(1),
+                _ => children.iter().position(child),
+            };
+            let Some(position) = position else { break };
+            steps.push(match node.kind() {
+                Kind::List => Step::Index(position as u32),
+                _ => Step::Key(Arc::from(self.at(children[position]).key_node().text())),
+            });
+            node = self.at(children[position]);
+        }
+        JsonPath::from_steps(steps)
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.source())
+    }
+}

@@ -1,0 +1,409 @@
+//! The parser: one pass, no recursion.
+
+use std::{fmt, sync::Arc};
+
+use super::{Document, Duplicate, Kind, Slot, Span};
+
+/// Why a file is no JSON.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SyntaxError {
+    /// The file's name in messages.
+    pub label: Arc<str>,
+    /// What is wrong, without the place.
+    pub message: String,
+    /// Where, in the text without byte order mark (up to invalid UTF-8, in the bytes).
+    pub span: Span,
+    /// Line of the span's start, from 1.
+    pub line: u32,
+    /// Column of the span's start in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.label, self.line, self.column, self.message)
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+/// Line and column, from 1, of an offset.
+pub(crate) fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (line as u32, before[start..].chars().count() as u32 + 1)
+}
+
+pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, SyntaxError> {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+    let failed = |text: &str, message: String, span: Span| {
+        let (line, column) = line_and_column(text, span.start as usize);
+        Err(SyntaxError { label: label.clone(), message, span, line, column })
+    };
+    if bytes.len() > u32::MAX as usize / 2 {
+        return failed("", "the file is larger than 2 GiB".into(), Span { start: 0, end: 0 });
+    }
+    let text: Arc<str> = match String::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let span = Span { start: valid as u32, end: valid as u32 + 1 };
+            let text = std::str::from_utf8(&error.as_bytes()[..valid]).expect("checked");
+            return failed(text, "invalid UTF-8".into(), span);
+        }
+    };
+    let mut parser = Parser {
+        text: &text,
+        at: 0,
+        tape: Vec::with_capacity(text.len() / 16 + 1),
+        children: Vec::with_capacity(text.len() / 24 + 1),
+        pending: Vec::new(),
+        unescaped: Vec::new(),
+        duplicates: Vec::new(),
+    };
+    match parser.document() {
+        Ok(()) => {
+            let Parser { tape, children, unescaped, mut duplicates, .. } = parser;
+            duplicates.sort_by_key(|duplicate| duplicate.ignored);
+            Ok(Document { label, text: text.clone(), tape, children, unescaped, duplicates })
+        }
+        Err((message, span)) => failed(&text, message, span),
+    }
+}
+
+type Parsed<T> = Result<T, (String, Span)>;
+
+struct Parser<'t> {
+    text: &'t str,
+    at: usize,
+    tape: Vec<Slot>,
+    children: Vec<u32>,
+    /// Children seen so far of the containers that are still open.
+    pending: Vec<u32>,
+    unescaped: Vec<Box<str>>,
+    duplicates: Vec<Duplicate>,
+}
+
+/// A container that is still open: its index on the tape, and how many children were pending then.
+struct Open {
+    index: u32,
+    pending: usize,
+}
+
+impl Parser<'_> {
+    fn document(&mut self) -> Parsed<()> {
+        let mut open: Vec<Open> = Vec::new();
+        loop {
+            // A value starts here.
+            let container = self.value()?;
+            if let Some(kind) = container {
+                let index = self.tape.len() as u32 - 1;
+                open.push(Open { index, pending: self.pending.len() });
+                let close = if kind == Kind::List { b']' } else { b'}' };
+                if self.peek() != Some(close) {
+                    if kind == Kind::Object {
+                        self.key("a key or '}'")?;
+                    }
+                    self.pending.push(self.tape.len() as u32);
+                    continue;
+                }
+            }
+            // A value has ended, or an empty container is about to.
+            loop {
+                let Some(innermost) = open.last() else {
+                    return match self.peek() {
+                        None => Ok(()),
+                        Some(_) => self.unexpected("the end of the file"),
+                    };
+                };
+                let list = self.tape[innermost.index as usize].kind == Kind::List;
+                match self.peek() {
+                    Some(b',') if self.pending.len() > innermost.pending => {
+                        self.at += 1;
+                        if !list {
+                            self.key("a key")?;
+                        }
+                        self.pending.push(self.tape.len() as u32);
+                        break;
+                    }
+                    Some(b']') if list => self.close(&mut open),
+                    Some(b'}') if !list => self.close(&mut open),
+                    _ if list => return self.unexpected("',' or ']'"),
+                    _ => return self.unexpected("',' or '}'"),
+                }
+            }
+        }
+    }
+
+    /// Ends the innermost container: its children move to the table.
+    fn close(&mut self, open: &mut Vec<Open>) {
+        let Open { index, pending } = open.pop().expect("a container is open");
+        self.at += 1;
+        let start = self.children.len();
+        let mut children = self.pending.split_off(pending);
+        if self.tape[index as usize].kind == Kind::Object {
+            let key = |child: &u32| self.string_at(*child - 1);
+            if !children.is_sorted_by(|a, b| key(a) < key(b)) {
+                children.sort_by(|a, b| key(a).cmp(key(b)));
+                let mut unique: Vec<u32> = Vec::with_capacity(children.len());
+                let mut found = Vec::new();
+                for child in children {
+                    if let Some(last) = unique.last_mut()
+                        && key(last) == key(&child)
+                    {
+                        let span = |child: u32| self.tape[child as usize - 1].span;
+                        found.push(Duplicate {
+                            key: key(last).into(),
+                            ignored: span(*last),
+                            used: span(child),
+                        });
+                        *last = child;
+                    } else {
+                        unique.push(child);
+                    }
+                }
+                self.duplicates.append(&mut found);
+                children = unique;
+            }
+        }
+        self.children.append(&mut children);
+        let count = self.children.len() - start;
+        let slot = &mut self.tape[index as usize];
+        slot.payload = (start as u64) << 32 | count as u64;
+        slot.span.end = self.at as u32;
+    }
+
+    fn string_at(&self, index: u32) -> &str {
+        let slot = &self.tape[index as usize];
+        match slot.payload {
+            0 => &self.text[slot.span.start as usize + 1..slot.span.end as usize - 1],
+            n => &self.unescaped[n as usize - 1],
+        }
+    }
+
+    /// Skips white space; the byte there.
+    fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    fn push(&mut self, kind: Kind, start: usize, payload: u64) {
+        let span = Span { start: start as u32, end: self.at as u32 };
+        self.tape.push(Slot { kind, span, payload });
+    }
+
+    /// Reads an atom, or the opening bracket of a container, whose kind it returns.
+    fn value(&mut self) -> Parsed<Option<Kind>> {
+        let first = self.peek();
+        let start = self.at;
+        match first {
+            Some(b'{' | b'[') => {
+                self.at += 1;
+                let kind = if first == Some(b'[') { Kind::List } else { Kind::Object };
+                self.push(kind, start, 0);
+                return Ok(Some(kind));
+            }
+            Some(b'"') => self.string()?,
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(_) => {
+                let rest = &self.text[start..];
+                let words = [("null", Kind::Null, 0), ("true", Kind::Bool, 1), ("false", Kind::Bool, 0)];
+                let Some((word, kind, payload)) = words.into_iter().find(|(word, ..)| rest.starts_with(word))
+                else {
+                    return self.unexpected("a value");
+                };
+                self.at += word.len();
+                self.push(kind, start, payload);
+            }
+            None => return self.unexpected("a value"),
+        }
+        Ok(None)
+    }
+
+    fn key(&mut self, expected: &str) -> Parsed<()> {
+        if self.peek() != Some(b'"') {
+            return self.unexpected(expected);
+        }
+        self.string()?;
+        if self.peek() != Some(b':') {
+            return self.unexpected("':' after the key");
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Parsed<()> {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let digits = |at: &mut usize| {
+            let first = *at;
+            while bytes.get(*at).is_some_and(u8::is_ascii_digit) {
+                *at += 1;
+            }
+            *at > first
+        };
+        let mut at = start + usize::from(bytes[start] == b'-');
+        let mut integer = true;
+        let mut good = match bytes.get(at) {
+            Some(b'0') => {
+                at += 1;
+                true
+            }
+            _ => digits(&mut at),
+        };
+        if good && bytes.get(at) == Some(&b'.') {
+            integer = false;
+            at += 1;
+            good = digits(&mut at);
+        }
+        if good && matches!(bytes.get(at), Some(b'e' | b'E')) {
+            integer = false;
+            at += 1;
+            at += usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));
+            good = digits(&mut at);
+        }
+        let text = &self.text[start..at];
+        let span = Span { start: start as u32, end: at as u32 };
+        if !good {
+            return Err((format!("incomplete number '{text}'"), span));
+        }
+        let mut number: f64 = text.parse().expect("the grammar of numbers is a part of Rust's");
+        if number.is_infinite() {
+            return Err((format!("number overflow parsing '{text}'"), span));
+        }
+        if integer && number == 0.0 {
+            // Whole numbers have no negative zero.
+            number = 0.0;
+        }
+        self.at = at;
+        self.push(Kind::Number, start, number.to_bits());
+        Ok(())
+    }
+
+    fn string(&mut self) -> Parsed<()> {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut at = start + 1;
+        let mut unescaped: Option<String> = None;
+        // What of the text is taken over already.
+        let mut copied = at;
+        loop {
+            match bytes.get(at) {
+                None => {
+                    let end = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n);
+                    return Err(("this string does not end".into(), span(start, end)));
+                }
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    let text = unescaped.get_or_insert_default();
+                    text.push_str(&self.text[copied..at]);
+                    let (c, length) = self.escape(at)?;
+                    text.push(c);
+                    at += length;
+                    copied = at;
+                }
+                Some(byte) if *byte < 0x20 => {
+                    let message = format!("control character U+{byte:04X} in a string must be escaped");
+                    return Err((message, span(at, at + 1)));
+                }
+                Some(_) => at += 1,
+            }
+        }
+        let payload = match unescaped {
+            None => 0,
+            Some(mut text) => {
+                text.push_str(&self.text[copied..at]);
+                self.unescaped.push(text.into());
+                self.unescaped.len() as u64
+            }
+        };
+        self.at = at + 1;
+        self.push(Kind::String, start, payload);
+        Ok(())
+    }
+
+    /// The character that the escape at `at` stands for, and the length of the escape.
+    fn escape(&self, at: usize) -> Parsed<(char, usize)> {
+        let bytes = self.text.as_bytes();
+        let c = match bytes.get(at + 1) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let first = self.code_unit(at)?;
+                let lone = || Err(("lone surrogate in a string".into(), span(at, at + 6)));
+                return match first {
+                    0xd800..=0xdbff if bytes[at + 6..].starts_with(b"\\u") => match self.code_unit(at + 6)? {
+                        second @ 0xdc00..=0xdfff => {
+                            let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                            Ok((char::from_u32(code).expect("a pair of surrogates"), 12))
+                        }
+                        _ => lone(),
+                    },
+                    _ => match char::from_u32(first) {
+                        Some(c) => Ok((c, 6)),
+                        None => lone(),
+                    },
+                };
+            }
+            _ => {
+                let end = self.text.ceil_char_boundary((at + 2).min(self.text.len()));
+                return Err((format!("unknown escape '{}'", &self.text[at..end]), span(at, end)));
+            }
+        };
+        Ok((c, 2))
+    }
+
+    fn code_unit(&self, at: usize) -> Parsed<u32> {
+        let digits = self.text.as_bytes().get(at + 2..at + 6).unwrap_or_default();
+        if digits.len() == 4 && digits.iter().all(u8::is_ascii_hexdigit) {
+            let digits = std::str::from_utf8(digits).expect("hexadecimal digits");
+            return Ok(u32::from_str_radix(digits, 16).expect("hexadecimal digits"));
+        }
+        let end = self.text.ceil_char_boundary((at + 2).min(self.text.len()));
+        Err(("\\u needs four hexadecimal digits".into(), span(at, end)))
+    }
+
+    /// Reports the token at hand, or the end of the file, where `expected` should stand.
+    fn unexpected<T>(&mut self, expected: &str) -> Parsed<T> {
+        self.peek();
+        let rest = &self.text[self.at..];
+        let Some(first) = rest.chars().next() else {
+            return Err((format!("unexpected end of the file; expected {expected}"), span(self.at, self.at)));
+        };
+        let word = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '+' | '-');
+        let length = match first {
+            '"' => 1 + rest[1..].find(['"', '\n']).map_or(rest.len() - 1, |n| n + 1),
+            '/' if rest.starts_with("//") || rest.starts_with("/*") => 2,
+            c if word(&c) => rest.chars().take_while(word).map(char::len_utf8).sum(),
+            c => c.len_utf8(),
+        };
+        let mut shown: String = rest[..length].chars().take(40).collect();
+        if shown.len() < length {
+            shown.push('…');
+        }
+        let comment = if length == 2 && first == '/' { " (JSON has no comments)" } else { "" };
+        let trailing = matches!(first, ']' | '}') && self.text[..self.at].trim_end().ends_with(',');
+        let comma = if trailing { " (JSON has no trailing commas)" } else { "" };
+        let message = format!("unexpected {shown}{comment}{comma}; expected {expected}");
+        Err((message, span(self.at, self.at + length)))
+    }
+}
+
+fn span(start: usize, end: usize) -> Span {
+    Span { start: start as u32, end: end as u32 }
+}

@@ -1,0 +1,73 @@
+//! Where in a document a value stands, in terms that survive re-formatting.
+
+use std::{fmt, sync::Arc};
+
+/// One step from a container to a child.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Step {
+    /// To the item of a list.
+    Index(u32),
+    /// To the value at a key.
+    Key(Arc<str>),
+}
+
+/// The steps from the outermost value of a document to one inside. Prints as `.key[0]."odd key"`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct JsonPath(Arc<[Step]>);
+
+impl JsonPath {
+    /// The outermost value.
+    pub fn root() -> JsonPath {
+        JsonPath(Arc::from([]))
+    }
+
+    /// A path of the given steps.
+    pub fn from_steps(steps: impl Into<Arc<[Step]>>) -> JsonPath {
+        JsonPath(steps.into())
+    }
+
+    /// The steps, outermost first.
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// This path and one more step to a key.
+    pub fn key(&self, key: impl AsRef<str>) -> JsonPath {
+        self.then(Step::Key(Arc::from(key.as_ref())))
+    }
+
+    /// This path and one more step to an item.
+    pub fn index(&self, index: usize) -> JsonPath {
+        self.then(Step::Index(index as u32))
+    }
+
+    fn then(&self, step: Step) -> JsonPath {
+        JsonPath(self.0.iter().cloned().chain([step]).collect())
+    }
+
+    /// This path and the steps of another one.
+    pub fn join(&self, below: &JsonPath) -> JsonPath {
+        JsonPath(self.0.iter().chain(below.0.iter()).cloned().collect())
+    }
+}
+
+impl Default for JsonPath {
+    fn default() -> Self {
+        JsonPath::root()
+    }
+}
+
+impl fmt::Display for JsonPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in self.0.iter() {
+            match step {
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(key) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
+                    write!(f, ".{key}")?;
+                }
+                Step::Key(key) => write!(f, ".{key:?}")?,
+            }
+        }
+        Ok(())
+    }
+}
