@@ -1,1 +1,13 @@
 //! Files, directories, locks, clocks and the process helper: every system call, with faults to inject.
+//!
+//! What this crate does not know: what files mean.
+
+mod error;
+pub mod fault;
+pub mod fs;
+mod lock;
+mod stat;
+
+pub use error::{Error, Result};
+pub use lock::Lock;
+pub use stat::{FileKind, StatSignature};
