@@ -1,3 +1,38 @@
-//! Development commands: `cargo xtask ci | tidy | bench | soak`.
+//! Development commands, called as `cargo xtask COMMAND`.
+//!
+//! Everything a developer or a build machine does with this repository that is more than one
+//! cargo command is here, in Rust, so that it runs wherever the project compiles. taut itself
+//! is seen from outside only, as a binary.
 
-fn main() {}
+mod cargo;
+mod ci;
+mod demo;
+mod licences;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  demo                 build taut, then an example with it; install and run the result
+  ci                   every check a change must pass
+  tidy                 only the house rules: crate directions, file headers, licences
+";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, rest)) = args.split_first() else {
+        bail!("no command given\n\n{USAGE}");
+    };
+    match command.as_str() {
+        "demo" => demo::run(),
+        "ci" => ci::run(),
+        "tidy" => tidy::run(),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("unknown command {other} {rest:?}\n\n{USAGE}"),
+    }
+}

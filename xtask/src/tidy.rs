@@ -1,0 +1,214 @@
+//! The house rules that a program can check: crate directions, file headers and lengths,
+//! where `unsafe` may be, licences.
+//!
+//! The table in `docs/ARCHITECTURE.md` is the only statement of who may use whom; this reads
+//! it, so that the map can never differ from the territory.
+
+use crate::{cargo, licences};
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MOST_LINES: usize = 800;
+
+/// Where the keyword may occur: system calls that no safe binding offers.
+const MAY_BE_UNSAFE: &[&str] = &["crates/sys/src/", "xtask/src/measure.rs"];
+
+/// What marks it; in two pieces, so that this file does not accuse itself.
+const UNSAFE: &[&str] = &[
+    concat!("uns", "afe {"),
+    concat!("uns", "afe fn"),
+    concat!("uns", "afe impl"),
+    concat!("uns", "afe extern"),
+    concat!("allow(uns", "afe_code"),
+    concat!("expect(uns", "afe_code"),
+];
+
+/// Checks all rules.
+///
+/// # Errors
+///
+/// If one is broken; the error lists every offence.
+pub(crate) fn run() -> Result<()> {
+    let root = cargo::root();
+    let map = fs::read_to_string(root.join("docs/ARCHITECTURE.md"))?;
+    let table = table(&map)?;
+    let all = cargo::metadata(true)?;
+    let mut offences = directions(&table, &edges(&cargo::metadata(false)?)?);
+    for file in sources(&root)? {
+        let name = file.strip_prefix(&root)?.to_string_lossy().into_owned();
+        offences.extend(file_offences(&name, &fs::read_to_string(&file)?));
+    }
+    offences.extend(licences::offences(&all)?);
+    if offences.is_empty() {
+        return Ok(());
+    }
+    bail!("{} offences\n  {}", offences.len(), offences.join("\n  "))
+}
+
+/// One row of the map: the crate and what it may use. Rows are in the order of the file.
+type Row = (String, BTreeSet<String>);
+
+/// The crates and allowed edges as the document states them.
+fn table(document: &str) -> Result<Vec<Row>> {
+    let names =
+        |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let rows: Vec<Row> = document
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+            let [name, _, uses] = cells.as_slice() else { return None };
+            Some((names(name).into_iter().next()?, names(uses)))
+        })
+        .collect();
+    if rows.is_empty() {
+        bail!("docs/ARCHITECTURE.md has no table of crates");
+    }
+    Ok(rows)
+}
+
+/// For each crate of the workspace the other ones it depends on, tests left out.
+fn edges(metadata: &Value) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    let name = |value: &Value| crate_name(value["name"].as_str().unwrap_or("")).to_owned();
+    let members: BTreeSet<String> = packages.iter().map(name).collect();
+    let mut edges = BTreeMap::new();
+    for package in packages {
+        let dependencies = package["dependencies"].as_array().context("no dependencies")?;
+        let used = dependencies
+            .iter()
+            .filter(|d| d["path"].is_string() && d["kind"].as_str() != Some("dev"))
+            .map(name)
+            .filter(|name| members.contains(name))
+            .collect();
+        edges.insert(name(package), used);
+    }
+    Ok(edges)
+}
+
+/// The directory name of a package.
+fn crate_name(package: &str) -> &str {
+    match package {
+        "taut" => "cli",
+        other => other.strip_prefix("taut-").unwrap_or(other),
+    }
+}
+
+fn directions(table: &[Row], edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mut offences = Vec::new();
+    let mut above = BTreeSet::new();
+    for (name, allowed) in table {
+        for used in allowed.difference(&above) {
+            offences.push(format!("the map lets {name} use {used}, which is no row above it"));
+        }
+        above.insert(name.clone());
+        match edges.get(name) {
+            None => offences.push(format!("the map has {name}, the workspace does not")),
+            Some(used) => offences.extend(
+                used.difference(allowed)
+                    .map(|used| format!("{name} uses {used}, which the map does not allow")),
+            ),
+        }
+    }
+    for name in edges.keys().filter(|name| !above.contains(*name)) {
+        offences.push(format!("the workspace has {name}, the map does not"));
+    }
+    offences
+}
+
+fn file_offences(name: &str, text: &str) -> Vec<String> {
+    let mut offences = Vec::new();
+    let is_source = name.contains("/src/");
+    if is_source && !text.starts_with("//!") {
+        offences.push(format!("{name}: does not open with //! and a reason"));
+    }
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        offences.push(format!("{name}: {lines} lines are more than one idea"));
+    }
+    if !MAY_BE_UNSAFE.iter().any(|place| name.starts_with(place)) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or("");
+            if UNSAFE.iter().any(|mark| code.contains(mark)) {
+                offences.push(format!("{name}:{}: not a place for this keyword", number + 1));
+            }
+        }
+    }
+    offences
+}
+
+/// Every Rust file of the project, in a fixed order.
+fn sources(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![root.join("crates"), root.join("xtask")];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{directions, file_offences, table};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const MAP: &str = "| crate | what | uses |\n|---|---|---|\n\
+        | `low` | something | – |\n| `high` | something on `low` | `low` |\n";
+
+    fn check(edges: &[(&str, &[&str])]) -> Vec<String> {
+        let edges: BTreeMap<String, BTreeSet<String>> = edges
+            .iter()
+            .map(|(name, used)| ((*name).to_owned(), used.iter().map(|u| (*u).to_owned()).collect()))
+            .collect();
+        directions(&table(MAP).unwrap(), &edges)
+    }
+
+    #[test]
+    fn edges_of_the_map_are_allowed() {
+        assert_eq!(check(&[("low", &[]), ("high", &["low"])]), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn an_edge_upwards_is_an_offence() {
+        let found = check(&[("low", &["high"]), ("high", &[])]);
+        assert_eq!(found, ["low uses high, which the map does not allow"]);
+    }
+
+    #[test]
+    fn map_and_workspace_list_the_same_crates() {
+        let found = check(&[("low", &[]), ("other", &[])]);
+        assert_eq!(
+            found,
+            ["the map has high, the workspace does not", "the workspace has other, the map does not"]
+        );
+    }
+
+    #[test]
+    fn a_map_whose_rows_point_downwards_is_an_offence_itself() {
+        let wrong = "| `a` | x | `b` |\n| `b` | x | – |\n";
+        let edges = [("a".to_owned(), BTreeSet::new()), ("b".to_owned(), BTreeSet::new())];
+        let found = directions(&table(wrong).unwrap(), &edges.into_iter().collect());
+        assert_eq!(found, ["the map lets a use b, which is no row above it"]);
+    }
+
+    #[test]
+    fn files_have_a_reason_and_no_forbidden_keyword() {
+        assert_eq!(file_offences("crates/a/src/b.rs", "//! Why.\n"), [] as [&str; 0]);
+        assert_eq!(file_offences("crates/a/src/b.rs", "fn f() {}\n").len(), 1);
+        let bad = concat!("//! Why.\nfn f() { uns", "afe {} }\n");
+        assert_eq!(file_offences("crates/a/src/b.rs", bad).len(), 1);
+        assert_eq!(file_offences("crates/sys/src/b.rs", bad), [] as [&str; 0]);
+        assert_eq!(file_offences("crates/a/src/b.rs", &"//!\n".repeat(801)).len(), 1);
+    }
+}
