@@ -1,1 +1,25 @@
 //! CAS, action cache, target cache, generations; checkout of trees.
+//!
+//! One [`Store`] is one build root with one hash function. The layout and all formats are the
+//! reference's, so that a build root can be read by either tool (`docs/store.md`). Two rules keep it
+//! right whenever a process dies: an object gets its final name only by a rename of a complete
+//! temporary file, and a reference is written after what it refers to.
+//!
+//! What this crate does not know: actions, targets, and why something is stored.
+
+mod action_cache;
+mod cas;
+mod checkout;
+mod chunk;
+mod error;
+mod gc;
+mod layout;
+mod splice;
+mod store;
+mod uplink;
+
+pub use cas::Take;
+pub use checkout::Permissions;
+pub use error::{Error, Result};
+pub use gc::{GcMode, gc};
+pub use store::Store;

@@ -1,0 +1,86 @@
+//! Results of actions by the digest of the action.
+//!
+//! An entry is the text `["<hash>",<size>]`, which names a file of the CAS that holds the serialised
+//! `ActionResult`. In native mode the hashes inside carry two digits in front that tell blobs (`62`) from
+//! trees (`74`), as they do on the wire.
+
+use taut_digest::{Digest, Hash, HashFunction, ObjectType};
+use taut_proto::{ActionResult, Message};
+use taut_sys::fs;
+
+use crate::{
+    Result, Store,
+    layout::{GENERATIONS, Kind},
+    splice::{digest_text, parse_digest},
+};
+
+impl Store {
+    /// The result of an action, if it is cached and everything it refers to can be had.
+    pub fn cached_action(&self, action: &Hash) -> Result<Option<ActionResult>> {
+        for generation in 0..GENERATIONS {
+            let path = self.layout().object(generation, Kind::ActionCache, action);
+            let Some(text) = fs::if_exists(fs::read(&path))? else { continue };
+            let Some(digest) = std::str::from_utf8(&text).ok().and_then(parse_digest) else { continue };
+            let Some(encoded) = self.read(&digest.hash, ObjectType::File)? else { continue };
+            let Ok(result) = ActionResult::decode(&encoded[..]) else { continue };
+            if !self.has_all_of(&result)? {
+                continue;
+            }
+            if generation != 0 {
+                self.put_entry(action, &digest)?;
+            }
+            return Ok(Some(result));
+        }
+        Ok(None)
+    }
+
+    /// Caches the result of an action. All that it refers to has been stored before.
+    pub fn cache_action(&self, action: &Hash, result: &ActionResult) -> Result<()> {
+        let digest = self.put_blob(&result.encode_to_vec(), false)?;
+        self.put_entry(action, &digest)
+    }
+
+    fn put_entry(&self, action: &Hash, digest: &Digest) -> Result<()> {
+        let temporary = self.write_temporary(digest_text(digest).as_bytes(), 0o444)?;
+        self.rename_into_place(&temporary, Kind::ActionCache, action)
+    }
+
+    fn has_all_of(&self, result: &ActionResult) -> Result<bool> {
+        let files = result.output_files.iter().map(|file| {
+            let object_type = if file.is_executable { ObjectType::Executable } else { ObjectType::File };
+            (file.digest.as_ref(), object_type)
+        });
+        let directories =
+            result.output_directories.iter().map(|dir| (dir.tree_digest.as_ref(), ObjectType::Tree));
+        let streams = [&result.stdout_digest, &result.stderr_digest].into_iter().flatten();
+        let streams = streams.map(|digest| (Some(digest), ObjectType::File));
+        for (digest, object_type) in files.chain(directories).chain(streams) {
+            let Some(digest) = digest.and_then(|digest| self.from_wire(digest)) else { return Ok(false) };
+            if !self.contains(&digest.hash, object_type)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A digest as messages carry it.
+    pub fn to_wire(&self, digest: &Digest, is_tree: bool) -> taut_proto::Digest {
+        let tag = match self.hash_function() {
+            HashFunction::GitSha1 if is_tree => "74",
+            HashFunction::GitSha1 => "62",
+            HashFunction::Sha256 => "",
+        };
+        taut_proto::Digest { hash: format!("{tag}{}", digest.hash), size_bytes: digest.size as i64 }
+    }
+
+    /// The digest that a message carries; `None` if it is none of this store's.
+    pub fn from_wire(&self, digest: &taut_proto::Digest) -> Option<Digest> {
+        let hex = match self.hash_function() {
+            HashFunction::GitSha1 => {
+                digest.hash.strip_prefix("62").or_else(|| digest.hash.strip_prefix("74"))?
+            }
+            HashFunction::Sha256 => &digest.hash,
+        };
+        Some(Digest { hash: Hash::from_hex(hex).ok()?, size: digest.size_bytes.try_into().ok()? })
+    }
+}

@@ -1,0 +1,45 @@
+//! What can go wrong with a store.
+
+use std::fmt;
+
+use taut_digest::ObjectInfo;
+
+/// A failed operation of the store.
+#[derive(Debug)]
+pub enum Error {
+    /// The system refused something.
+    Sys(taut_sys::Error),
+    /// An object that is needed is in no generation.
+    Missing(ObjectInfo),
+    /// An object is there, but its bytes are not what its name says; it has been removed.
+    Damaged(ObjectInfo),
+    /// A path that nothing may be written at.
+    Refused {
+        /// The path as it was asked for.
+        path: String,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// The result of a store operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<taut_sys::Error> for Error {
+    fn from(error: taut_sys::Error) -> Self {
+        Error::Sys(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Sys(error) => error.fmt(f),
+            Error::Missing(object) => write!(f, "object {object} is not in the store"),
+            Error::Damaged(object) => write!(f, "stored object {object} was damaged and has been removed"),
+            Error::Refused { path, reason } => write!(f, "refusing to write at {path:?}: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,107 @@
+//! An open build root.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, BuildHasherDefault},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use rustc_hash::FxHasher;
+use taut_digest::{Hash, HashFunction};
+use taut_sys::{Lock, fs};
+
+use crate::{
+    Result,
+    layout::{Kind, Layout},
+};
+
+/// A build root with one hash function. Cheap to clone; all clones share one lock on the root, held
+/// until the last of them is gone, which keeps garbage collection from rotating generations away.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+type Known = Mutex<HashSet<(Kind, Hash), BuildHasherDefault<FxHasher>>>;
+
+struct Inner {
+    layout: Layout,
+    function: HashFunction,
+    /// Tells temporary names apart from those of other processes, dead ones with our number included.
+    nonce: String,
+    counter: AtomicU64,
+    known: [Known; 16],
+    _lock: Option<Lock>,
+}
+
+impl Store {
+    /// Opens a build root, making it if need be. Waits while garbage is being collected.
+    pub fn open(build_root: &Path, function: HashFunction) -> Result<Store> {
+        let layout = Layout::new(build_root, function);
+        fs::create_dir_all(layout.protocol())?;
+        let lock = Lock::shared(&layout.gc_lock())?;
+        Store::with_lock(layout, function, Some(lock))
+    }
+
+    /// For the garbage collector, which holds the lock itself.
+    pub(crate) fn open_unlocked(build_root: &Path, function: HashFunction) -> Result<Store> {
+        Store::with_lock(Layout::new(build_root, function), function, None)
+    }
+
+    fn with_lock(layout: Layout, function: HashFunction, lock: Option<Lock>) -> Result<Store> {
+        fs::create_dir_all(&layout.ephemeral())?;
+        let (nonce, counter, known) = (nonce(), AtomicU64::new(0), Default::default());
+        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, _lock: lock })))
+    }
+
+    /// How contents are named here.
+    pub fn hash_function(&self) -> HashFunction {
+        self.0.function
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.0.layout
+    }
+
+    /// A path below the root's directory for temporary files that nobody else uses.
+    pub fn temporary_path(&self) -> PathBuf {
+        let number = self.0.counter.fetch_add(1, Relaxed);
+        self.layout().ephemeral().join(format!("tmp-{}-{number}", self.0.nonce))
+    }
+
+    /// A fresh directory of the given kind ("exec_root") for this process.
+    pub fn temporary_directory(&self, kind: &str) -> Result<PathBuf> {
+        let number = self.0.counter.fetch_add(1, Relaxed);
+        let above = self.layout().ephemeral().join(kind);
+        fs::create_dir_all(&above)?;
+        let path = above.join(format!("{}-{number}", self.0.nonce));
+        fs::create_dir(&path)?;
+        Ok(path)
+    }
+
+    /// Whether this process has seen the object in the youngest generation. The lock held keeps it there.
+    pub(crate) fn is_known(&self, kind: Kind, hash: &Hash) -> bool {
+        self.known(kind, hash).lock().expect("no panic with the lock held").contains(&(kind, *hash))
+    }
+
+    pub(crate) fn set_known(&self, kind: Kind, hash: &Hash) {
+        self.known(kind, hash).lock().expect("no panic with the lock held").insert((kind, *hash));
+    }
+
+    pub(crate) fn forget(&self, kind: Kind, hash: &Hash) {
+        self.known(kind, hash).lock().expect("no panic with the lock held").remove(&(kind, *hash));
+    }
+
+    fn known(&self, kind: Kind, hash: &Hash) -> &Known {
+        let spread = BuildHasherDefault::<FxHasher>::default().hash_one((kind, hash));
+        &self.0.known[(spread >> 60) as usize]
+    }
+}
+
+fn nonce() -> String {
+    static OPENED: AtomicU64 = AtomicU64::new(0);
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{:x}-{}", std::process::id(), since_epoch.as_nanos(), OPENED.fetch_add(1, Relaxed))
+}

@@ -1,0 +1,95 @@
+//! Moving what is still used from the older generation to the youngest.
+//!
+//! Whatever a build touches gets a second name (a hard link) in the youngest generation, and everything
+//! it refers to gets one before it: children before trees, contents before cache entries. So what the
+//! next garbage collection leaves is always complete.
+
+use taut_digest::{Hash, ObjectType, decode_git_tree};
+use taut_sys::fs;
+
+use crate::{
+    Result, Store,
+    cas::in_directory_of,
+    layout::{GENERATIONS, Kind},
+    splice::exists_is_fine,
+};
+
+impl Store {
+    /// Brings an object of exactly this kind into the youngest generation; whether there was one.
+    pub(crate) fn uplink(&self, kind: Kind, hash: &Hash) -> Result<bool> {
+        if kind == Kind::Tree {
+            return self.uplink_tree(hash);
+        }
+        self.uplink_alone(kind, hash)
+    }
+
+    fn uplink_alone(&self, kind: Kind, hash: &Hash) -> Result<bool> {
+        if self.splice(0, kind, hash)? {
+            return Ok(true);
+        }
+        for generation in 1..GENERATIONS {
+            let old = self.layout().object(generation, kind, hash);
+            if fs::if_exists(fs::lstat(&old))?.is_some_and(|metadata| metadata.is_file()) {
+                let new = self.layout().object(0, kind, hash);
+                in_directory_of(&new, || fs::hard_link(&old, &new).or_else(exists_is_fine))?;
+                self.set_known(kind, hash);
+                return Ok(true);
+            }
+            if self.splice(generation, kind, hash)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A tree with all that is below it, children first, without recursion.
+    fn uplink_tree(&self, root: &Hash) -> Result<bool> {
+        enum Step {
+            Open(Hash),
+            Close(Hash),
+        }
+        let mut steps = vec![Step::Open(*root)];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Close(tree) => {
+                    if !self.uplink_alone(Kind::Tree, &tree)? {
+                        return Ok(false);
+                    }
+                }
+                Step::Open(tree) => {
+                    if self.is_known(Kind::Tree, &tree) {
+                        continue;
+                    }
+                    let Some(encoded) = self.read_old_tree(&tree)? else { return Ok(false) };
+                    let Ok(entries) = decode_git_tree(&encoded, tree.as_bytes().len()) else {
+                        return Ok(false);
+                    };
+                    steps.push(Step::Close(tree));
+                    for entry in entries.values() {
+                        match entry.object_type {
+                            ObjectType::Tree => steps.push(Step::Open(entry.hash)),
+                            leaf if !self.contains(&entry.hash, leaf)? => return Ok(false),
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_old_tree(&self, tree: &Hash) -> Result<Option<Vec<u8>>> {
+        for generation in 0..GENERATIONS {
+            let path = self.layout().object(generation, Kind::Tree, tree);
+            if let Some(encoded) = fs::if_exists(fs::read(&path))? {
+                return Ok((self.hash_function().tree(&encoded) == *tree).then_some(encoded));
+            }
+            let large = self.layout().object(generation, Kind::LargeTree, tree);
+            if fs::if_exists(fs::lstat(&large))?.is_some() && self.splice(generation, Kind::Tree, tree)? {
+                // Spliced trees lie in the youngest generation, where their children follow.
+                return Ok(fs::if_exists(fs::read(&self.layout().object(0, Kind::Tree, tree)))?);
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,211 @@
+//! What a build root promises, as sentences.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
+
+use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType, TreeEntry};
+use taut_proto::{ActionResult, OutputFile};
+use taut_store::{Error, GcMode, Permissions, Store, Take, gc};
+use tempfile::TempDir;
+
+fn root() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open(root: &TempDir) -> Store {
+    Store::open(root.path(), HashFunction::GitSha1).unwrap()
+}
+
+fn object(root: &TempDir, generation: usize, kind: &str, digest: &Digest) -> std::path::PathBuf {
+    let hex = digest.hash.to_hex();
+    let generation = format!("protocol-dependent/generation-{generation}/git-sha1/{kind}");
+    root.path().join(generation).join(&hex[..2]).join(&hex[2..])
+}
+
+fn file(digest: Digest) -> ObjectInfo {
+    ObjectInfo { digest, object_type: ObjectType::File }
+}
+
+fn tree_of(store: &Store, entries: &[(&str, &str)]) -> Digest {
+    let entries: BTreeMap<&str, TreeEntry> = entries
+        .iter()
+        .map(|(name, content)| {
+            let hash = store.put_blob(content.as_bytes(), false).unwrap().hash;
+            (*name, TreeEntry { hash, object_type: ObjectType::File })
+        })
+        .collect();
+    store.put_tree(&entries).unwrap()
+}
+
+#[test]
+fn stored_files_are_read_only_and_carry_no_time() {
+    let root = root();
+    let store = open(&root);
+    for (executable, kind, mode) in [(false, "casf", 0o444), (true, "casx", 0o555)] {
+        let digest = store.put_blob(b"content", executable).unwrap();
+        let metadata = fs::metadata(object(&root, 0, kind, &digest)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o7777, mode);
+        assert_eq!(metadata.modified().unwrap(), std::time::UNIX_EPOCH);
+    }
+}
+
+#[test]
+fn asking_for_the_other_executable_bit_makes_a_copy() {
+    let root = root();
+    let store = open(&root);
+    let digest = store.put_blob(b"tool", true).unwrap();
+    assert!(store.contains(&digest.hash, ObjectType::File).unwrap());
+    assert!(object(&root, 0, "casf", &digest).exists());
+    assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"tool");
+}
+
+#[test]
+fn a_damaged_object_is_never_handed_out() {
+    let root = root();
+    let store = open(&root);
+    let digest = store.put_blob(b"good", false).unwrap();
+    let path = object(&root, 0, "casf", &digest);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"evil").unwrap();
+    assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap(), None);
+    store.put_blob(b"good", false).unwrap();
+    assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"good");
+}
+
+#[test]
+fn a_truncated_object_is_replaced_when_its_content_is_added_again() {
+    let root = root();
+    let digest = open(&root).put_blob(b"good", false).unwrap();
+    let path = object(&root, 0, "casf", &digest);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"").unwrap();
+    open(&root).put_blob(b"good", false).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"good");
+}
+
+#[test]
+fn a_tree_is_stored_only_after_its_children() {
+    let root = root();
+    let store = open(&root);
+    let absent = TreeEntry { hash: HashFunction::GitSha1.blob(b"absent"), object_type: ObjectType::File };
+    let result = store.put_tree(&BTreeMap::from([("a", absent)]));
+    assert!(matches!(result, Err(Error::Missing(_))));
+}
+
+#[test]
+fn moved_files_become_the_stored_object_and_copied_ones_stay() {
+    let root = root();
+    let store = open(&root);
+    for (take, stays) in [(Take::Copy, true), (Take::Move, false)] {
+        let path = store.temporary_path();
+        fs::write(&path, format!("{take:?}")).unwrap();
+        let digest = store.put_file(&path, false, take).unwrap();
+        assert_eq!(path.exists(), stays);
+        assert_eq!(fs::read(object(&root, 0, "casf", &digest)).unwrap(), format!("{take:?}").as_bytes());
+    }
+}
+
+#[test]
+fn what_is_used_survives_two_collections_with_everything_below_it_and_the_rest_goes() {
+    let root = root();
+    let store = open(&root);
+    let (tree, unused) =
+        (tree_of(&store, &[("a", "1"), ("b", "2")]), store.put_blob(b"unused", false).unwrap());
+    drop(store);
+    gc(root.path(), GcMode::Rotate).unwrap();
+    assert!(!root.path().join("protocol-dependent/generation-0").exists());
+    assert!(open(&root).contains(&tree.hash, ObjectType::Tree).unwrap());
+    gc(root.path(), GcMode::Rotate).unwrap();
+    let store = open(&root);
+    assert!(store.contains(&tree.hash, ObjectType::Tree).unwrap());
+    for entry in store.read_tree(&tree.hash).unwrap().unwrap().values() {
+        assert!(store.read(&entry.hash, ObjectType::File).unwrap().is_some());
+    }
+    assert!(!store.contains(&unused.hash, ObjectType::File).unwrap());
+    drop(store);
+    gc(root.path(), GcMode::All).unwrap();
+    let left: Vec<_> = fs::read_dir(root.path().join("protocol-dependent")).unwrap().collect();
+    assert_eq!(left.len(), 1, "only the lock is left");
+}
+
+#[test]
+fn a_cached_action_is_a_hit_only_with_all_its_outputs_and_moves_up_with_them() {
+    let root = root();
+    let store = open(&root);
+    let digest = store.put_blob(b"output", false).unwrap();
+    let output =
+        OutputFile { path: "out".into(), digest: Some(store.to_wire(&digest, false)), is_executable: false };
+    let result = ActionResult { output_files: vec![output], ..Default::default() };
+    let action = HashFunction::GitSha1.blob(b"the action");
+    store.cache_action(&action, &result).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        gc(root.path(), GcMode::Rotate).unwrap();
+        assert_eq!(open(&root).cached_action(&action).unwrap(), Some(result.clone()));
+        assert!(object(&root, 0, "casf", &digest).exists());
+    }
+    fs::remove_file(object(&root, 0, "casf", &digest)).unwrap();
+    gc(root.path(), GcMode::Rotate).unwrap();
+    assert_eq!(open(&root).cached_action(&action).unwrap(), None);
+}
+
+#[test]
+fn large_objects_are_split_by_gc_and_put_together_on_demand() {
+    let root = root();
+    let content: Vec<u8> =
+        (0..4_000_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[3..].to_vec()).collect();
+    let digest = open(&root).put_blob(&content, false).unwrap();
+    gc(root.path(), GcMode::NoRotate).unwrap();
+    assert!(!object(&root, 0, "casf", &digest).exists());
+    assert!(object(&root, 0, "cas-large-f", &digest).exists());
+    assert_eq!(open(&root).read(&digest.hash, ObjectType::File).unwrap().as_deref(), Some(&content[..]));
+    gc(root.path(), GcMode::Rotate).unwrap();
+    assert_eq!(open(&root).read(&digest.hash, ObjectType::File).unwrap().as_deref(), Some(&content[..]));
+}
+
+#[test]
+fn installing_never_leaves_the_directory() {
+    let root = root();
+    let store = open(&root);
+    let digest = store.put_blob(b"payload", false).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), out.path().join("link")).unwrap();
+    let absolute = outside.path().join("x").display().to_string();
+    for name in ["../x", "a/../../x", &absolute, "link/x", "", "."] {
+        let result = store.install(&file(digest), out.path(), name);
+        assert!(matches!(result, Err(Error::Refused { .. })), "{name:?}");
+    }
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn installing_replaces_files_and_links_and_leaves_alone_what_is_right() {
+    let root = root();
+    let store = open(&root);
+    let digest = store.put_blob(b"new", false).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let victim = out.path().join("victim");
+    fs::write(&victim, "old").unwrap();
+    std::os::unix::fs::symlink(&victim, out.path().join("d")).unwrap();
+    store.install(&file(digest), out.path(), "d").unwrap();
+    assert_eq!(fs::read(&victim).unwrap(), b"old", "the link is replaced, not followed");
+    let installed = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::symlink_metadata(path).unwrap());
+    let before = installed(&out.path().join("d"));
+    store.install(&file(digest), out.path(), "d").unwrap();
+    assert_eq!(installed(&out.path().join("d")), before);
+    let tree = ObjectInfo { digest: tree_of(&store, &[("a", "1")]), object_type: ObjectType::Tree };
+    store.install(&tree, out.path(), "x/./t").unwrap();
+    assert_eq!(fs::read(out.path().join("x/t/a")).unwrap(), b"1");
+}
+
+#[test]
+fn a_checked_out_file_is_never_a_name_of_the_stored_one() {
+    let root = root();
+    let store = open(&root);
+    let digest = store.put_blob(b"input", false).unwrap();
+    let staged = store.temporary_path();
+    store.checkout(&file(digest), &staged, Permissions::Staged).unwrap();
+    fs::set_permissions(&staged, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&staged, b"edited").unwrap();
+    assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"input");
+}
