@@ -4,10 +4,12 @@
 //! cargo command is here, in Rust, so that it runs wherever the project compiles. taut itself
 //! is seen from outside only, as a binary.
 
+mod bench;
 mod cargo;
 mod ci;
 mod demo;
 mod licences;
+mod measure;
 mod tidy;
 
 use anyhow::{Result, bail};
@@ -17,6 +19,8 @@ cargo xtask COMMAND
 
   demo                 build taut, then an example with it; install and run the result
   ci                   every check a change must pass
+  bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
+                       cost of builds beside just and ninja, where they are installed
   tidy                 only the house rules: crate directions, file headers, licences
 ";
 
@@ -28,6 +32,9 @@ fn main() -> Result<()> {
     match command.as_str() {
         "demo" => demo::run(),
         "ci" => ci::run(),
+        "bench" => bench::run(rest),
+        // Started by `bench` itself, between it and what it measures.
+        "measure" => measure::run(rest),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -1,0 +1,153 @@
+//! `cargo xtask bench build`: what builds cost beside `just` and `ninja`.
+//!
+//! Runs are interleaved (every tool once, then all again), so that a machine that gets slower
+//! or faster in between does so for all; medians are compared. It prints figures and ratios,
+//! never a verdict: what is good enough is said elsewhere. Only processor time is steady
+//! enough on shared machines to be compared across days.
+
+mod graph;
+mod rival;
+
+use crate::cargo;
+use crate::measure::{self, Cost};
+use anyhow::{Context as _, Result, bail};
+use graph::{Graph, Shape};
+use rival::Rival;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+/// What is measured, in this order, on one copy of the project.
+const PHASES: [&str; 3] = ["cold", "null", "edit"];
+
+struct Options {
+    json: Option<PathBuf>,
+    sizes: Vec<usize>,
+    shapes: Vec<Shape>,
+    rounds: usize,
+    jobs: usize,
+}
+
+/// Measures and prints; `args` are what follows `bench`.
+///
+/// # Errors
+///
+/// If the words are wrong, or taut cannot be built or fails.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let options = options(args)?;
+    let rivals = Rival::all(cargo::taut(true)?);
+    for missing in Rival::missing(&rivals) {
+        println!("{missing} is not installed here: left out");
+    }
+    let mut report = Vec::new();
+    for shape in &options.shapes {
+        for &size in &options.sizes {
+            let graph = Graph::new(*shape, size);
+            report.extend(one(&graph, &rivals, &options)?);
+        }
+    }
+    if let Some(path) = &options.json {
+        let text = serde_json::to_string_pretty(&json!({"jobs": options.jobs, "rows": report}))?;
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    let mut options =
+        Options { json: None, sizes: vec![1_000, 10_000], shapes: Shape::ALL.to_vec(), rounds: 5, jobs: 2 };
+    let Some((what, mut rest)) = args.split_first() else { bail!("bench build [OPTIONS]") };
+    if what != "build" {
+        bail!("there is no benchmark {what}; there is: build");
+    }
+    while let [option, value, tail @ ..] = rest {
+        rest = tail;
+        match option.as_str() {
+            "--json" => options.json = Some(std::path::absolute(value)?),
+            "--size" => options.sizes = vec![value.parse()?],
+            "--rounds" => options.rounds = value.parse()?,
+            "--jobs" => options.jobs = value.parse()?,
+            "--shape" => {
+                options.shapes = vec![
+                    Shape::named(value).with_context(|| format!("no shape {value}: {}", Shape::names()))?,
+                ];
+            }
+            other => bail!("unknown option {other}"),
+        }
+    }
+    match rest {
+        [] if options.rounds > 0 => Ok(options),
+        [] => bail!("--rounds must be at least 1"),
+        other => bail!("{other:?}: options are --json FILE, --size N, --shape S, --rounds N, --jobs N"),
+    }
+}
+
+/// Measures one graph with all tools; returns the rows of the report.
+fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>> {
+    let scratch = tempfile::tempdir()?;
+    let file = scratch.path().join("cost");
+    let mut costs: BTreeMap<(usize, usize), Vec<Cost>> = BTreeMap::new();
+    println!("\n{} {}, {} actions, -J {}", graph.shape.name(), graph.size, graph.actions(), options.jobs);
+    for round in 0..options.rounds {
+        for (number, rival) in rivals.iter().enumerate() {
+            let dir = scratch.path().join(format!("{}-{round}", rival.name()));
+            rival.write(graph, &dir)?;
+            for (phase, name) in PHASES.iter().enumerate() {
+                if *name == "edit" {
+                    graph.edit(&rival.source(&dir), round)?;
+                }
+                let cost = measure::cost(&rival.command(&dir, options.jobs), &file)?;
+                costs.entry((phase, number)).or_default().push(cost);
+            }
+            fs::remove_dir_all(&dir)?;
+        }
+    }
+    let mut rows = Vec::new();
+    for (phase, name) in PHASES.iter().enumerate() {
+        let median_of =
+            |number: usize, f: fn(&Cost) -> f64| median(costs[&(phase, number)].iter().map(f).collect());
+        for (number, rival) in rivals.iter().enumerate() {
+            let cpu = median_of(number, |c| c.cpu);
+            let wall = median_of(number, |c| c.wall);
+            let peak = median_of(number, |c| c.peak);
+            let mut row = json!({
+                "graph": graph.shape.name(), "size": graph.size, "actions": graph.actions(),
+                "phase": name, "tool": rival.name(),
+                "cpu_ms": cpu, "wall_ms": wall, "peak_kib": peak,
+            });
+            let mut line = format!(
+                "  {name:5} {:6} cpu {cpu:9.1} ms  wall {wall:9.1} ms  peak {:7.1} MiB",
+                rival.name(),
+                peak / 1024.0
+            );
+            for (other, against) in rivals.iter().enumerate().filter(|(o, _)| *o != number) {
+                let ratio = cpu / median_of(other, |c| c.cpu).max(0.01);
+                row[format!("cpu_per_{}", against.name())] = json!(ratio);
+                if number == 0 {
+                    line += &format!("  {ratio:.2} x {}", against.name());
+                }
+            }
+            println!("{line}");
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let half = numbers.len() / 2;
+    if numbers.len() % 2 == 1 { numbers[half] } else { f64::midpoint(numbers[half - 1], numbers[half]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn a_median_is_the_middle_or_between_the_two_middle_ones() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]).to_bits(), 2.5_f64.to_bits());
+    }
+}

@@ -1,0 +1,306 @@
+//! The graphs that are built, in both formats.
+//!
+//! Except for the C tree, an action reads one number from each input and writes their sum plus
+//! one: a single shell without further processes, so that what is measured is the tool. The
+//! sum makes a changed source change everything above it, so no tool gains by cutting off.
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use taut_testkit::Rng;
+
+/// How many targets share a module, as the targets of a directory do.
+const MODULE: usize = 50;
+
+/// The kinds of graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Ten layers; every target depends on three to five of the layer below.
+    Layered,
+    /// All targets depend on sources only.
+    Wide,
+    /// A chain; a tenth of the size, for nothing in it runs in parallel.
+    Deep,
+    /// C sources with headers of their own module and of earlier ones, then a program; a
+    /// fifth of the size, for compilers are slow.
+    C,
+}
+
+impl Shape {
+    pub(crate) const ALL: [Self; 4] = [Self::Layered, Self::Wide, Self::Deep, Self::C];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Layered => "layered",
+            Self::Wide => "wide",
+            Self::Deep => "deep",
+            Self::C => "c",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shape| shape.name() == name)
+    }
+
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+/// One step: a name, which is also its output's, inputs and the shell command.
+struct Step {
+    name: String,
+    /// Earlier steps, by number.
+    steps: Vec<usize>,
+    /// Source files, by path.
+    sources: Vec<String>,
+}
+
+/// A graph of steps; the last one is what everything else is for.
+pub(crate) struct Graph {
+    pub(crate) shape: Shape,
+    pub(crate) size: usize,
+    steps: Vec<Step>,
+    /// Path and content of the sources.
+    sources: Vec<(String, String)>,
+}
+
+impl Graph {
+    /// The graph of this shape and nominal size; always the same.
+    pub(crate) fn new(shape: Shape, size: usize) -> Self {
+        let mut graph = Self { shape, size, steps: Vec::new(), sources: Vec::new() };
+        match shape {
+            Shape::Layered => graph.layered(size),
+            Shape::Wide => graph.wide(size),
+            Shape::Deep => graph.deep((size / 10).max(2)),
+            Shape::C => graph.c((size / 5).max(2)),
+        }
+        graph
+    }
+
+    /// How many actions a cold build runs.
+    pub(crate) fn actions(&self) -> usize {
+        self.steps.len()
+    }
+
+    fn layered(&mut self, size: usize) {
+        let mut rng = Rng::new(size as u64);
+        let width = (size / 10).max(1);
+        for number in 0..size {
+            let layer = number / width;
+            let (mut steps, mut sources) = (Vec::new(), Vec::new());
+            if layer == 0 {
+                sources.push(self.number(number));
+            } else {
+                for _ in 0..3 + rng.below(3) {
+                    steps.push((layer - 1) * width + rng.below(width));
+                }
+                steps.sort_unstable();
+                steps.dedup();
+            }
+            self.push(steps, sources);
+        }
+        self.sum_of(size.saturating_sub(width)..size);
+    }
+
+    fn wide(&mut self, size: usize) {
+        for number in 0..size {
+            let source = self.number(number);
+            self.push(Vec::new(), vec![source]);
+        }
+        self.sum_of(0..size);
+    }
+
+    fn deep(&mut self, size: usize) {
+        let source = self.number(0);
+        self.push(Vec::new(), vec![source]);
+        for number in 1..size {
+            self.push(vec![number - 1], Vec::new());
+        }
+    }
+
+    /// One last step that collects; its inputs are listed in a file, not on a command line.
+    fn sum_of(&mut self, steps: std::ops::Range<usize>) {
+        self.push(steps.collect(), Vec::new());
+    }
+
+    fn number(&mut self, number: usize) -> String {
+        let path = format!("{}/s{number}", module(self.steps.len()));
+        self.sources.push((path.clone(), format!("{number}\n")));
+        path
+    }
+
+    fn push(&mut self, steps: Vec<usize>, sources: Vec<String>) {
+        let name = format!("t{}", self.steps.len());
+        self.steps.push(Step { name, steps, sources });
+    }
+
+    fn c(&mut self, files: usize) {
+        let mut main = String::from("#include <stdio.h>\n");
+        let mut sum = String::new();
+        for number in 0..files {
+            let group = number / 10;
+            let header = format!("{}/h{group}.h", module(number));
+            if number % 10 == 0 {
+                let text = format!(
+                    "#ifndef H{group}\n#define H{group}\nstruct s{group} {{ int a, b; }};\n\
+                     int f{group}(struct s{group} *s);\n#endif\n"
+                );
+                self.sources.push((header.clone(), text));
+            }
+            let earlier = group.saturating_sub(1);
+            let other = format!("{}/h{earlier}.h", module(earlier * 10));
+            let path = format!("{}/c{number}.c", module(number));
+            self.sources.push((path.clone(), c_file(number, group, &header, &other)));
+            let _ = writeln!(main, "int g{number}(int);");
+            let _ = writeln!(sum, "  x += g{number}(x);");
+            let mut sources = vec![path, header];
+            if group > 0 {
+                sources.push(other);
+            }
+            self.push(Vec::new(), sources);
+        }
+        let _ = write!(main, "int main(void) {{\n  int x = 1;\n{sum}  printf(\"%d\\n\", x);\n}}\n");
+        let path = format!("{}/main.c", module(files));
+        self.sources.push((path.clone(), main));
+        self.push(Vec::new(), vec![path]);
+        self.push((0..=files).collect(), Vec::new());
+    }
+
+    /// Changes one source so that outputs change; `round` tells one change from another.
+    pub(crate) fn edit(&self, root: &Path, round: usize) -> Result<()> {
+        // Not a header: what it defines would be defined twice.
+        let sources = || self.sources.iter().filter(|(path, _)| !path.ends_with(".h"));
+        let middle = sources().count() / 2;
+        let (path, content) = sources().nth(middle).context("a graph without sources")?;
+        let changed = match self.shape {
+            Shape::C => format!("{content}\nint edited_{round};\n"),
+            _ => format!("{}\n", 1_000_000 + round),
+        };
+        fs::write(root.join(path), changed)?;
+        Ok(())
+    }
+
+    /// The shell command of a step, with inputs where `place` says they are.
+    fn command(&self, number: usize, place: &dyn Fn(&Step) -> String) -> String {
+        let step = &self.steps[number];
+        let out = place(step);
+        let inputs = || step.steps.iter().map(|&n| place(&self.steps[n]));
+        if self.shape == Shape::C {
+            return match step.sources.first() {
+                Some(source) => format!("cc -O1 -I. -c {source} -o {out}"),
+                None => format!("cc {} -o {out}", inputs().collect::<Vec<_>>().join(" ")),
+            };
+        }
+        let inputs: Vec<String> = inputs().chain(step.sources.iter().cloned()).collect();
+        format!(
+            "s=1; for i in {}; do read x < $i; s=$(((s+x)%1000003)); done; echo $s > {out}",
+            inputs.join(" ")
+        )
+    }
+
+    fn write_sources(&self, root: &Path) -> Result<()> {
+        for (path, content) in &self.sources {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(root))?;
+            fs::write(path, content)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the graph as target files; the first target is the last step.
+    pub(crate) fn write_targets(&self, root: &Path) -> Result<()> {
+        fs::create_dir_all(root)?;
+        fs::write(root.join("ROOT"), "")?;
+        self.write_sources(root)?;
+        let mut files: Vec<Map<String, Value>> = Vec::new();
+        for (number, step) in self.steps.iter().enumerate() {
+            files.resize_with(files.len().max(number / MODULE + 1), Map::new);
+            let deps: Vec<Value> = step
+                .steps
+                .iter()
+                .map(|&n| json!([module(n), self.steps[n].name]))
+                .chain(step.sources.iter().map(|path| json!(["", path])))
+                .collect();
+            let mut target = json!({
+                "type": "generic",
+                "deps": deps,
+                "outs": [step.name],
+                "cmds": [self.command(number, &|step| step.name.clone())],
+            });
+            if self.shape == Shape::C {
+                target["env"] = json!({"type": "'", "$1": {"PATH": "/usr/bin:/bin"}});
+            }
+            files[number / MODULE].insert(step.name.clone(), target);
+        }
+        for (number, targets) in files.into_iter().enumerate() {
+            let dir = root.join(format!("m{number}"));
+            fs::create_dir_all(&dir)?;
+            fs::write(dir.join("TARGETS"), Value::Object(targets).to_string())?;
+        }
+        let last = self.steps.len() - 1;
+        let all =
+            json!({"": {"type": "install", "files": {"result": [module(last), self.steps[last].name]}}});
+        fs::write(root.join("TARGETS"), all.to_string())?;
+        Ok(())
+    }
+
+    /// Writes the graph as a ninja file.
+    pub(crate) fn write_ninja(&self, root: &Path) -> Result<()> {
+        fs::create_dir_all(root)?;
+        self.write_sources(root)?;
+        let mut text = String::from("rule run\n  command = $cmd\n");
+        for (number, step) in self.steps.iter().enumerate() {
+            let inputs: Vec<String> = step
+                .steps
+                .iter()
+                .map(|&n| format!("out/{}", self.steps[n].name))
+                .chain(step.sources.iter().cloned())
+                .collect();
+            let command = self.command(number, &|step| format!("out/{}", step.name));
+            let _ = writeln!(
+                text,
+                "build out/{}: run {}\n  cmd = {}",
+                step.name,
+                inputs.join(" "),
+                command.replace('$', "$$")
+            );
+        }
+        fs::write(root.join("build.ninja"), text)?;
+        Ok(())
+    }
+}
+
+/// The module of the step with this number.
+fn module(number: usize) -> String {
+    format!("m{}", number / MODULE)
+}
+
+fn c_file(number: usize, group: usize, header: &str, other: &str) -> String {
+    let definition = if number.is_multiple_of(10) {
+        format!("int f{group}(struct s{group} *s) {{ return s->a + s->b; }}\n")
+    } else {
+        String::new()
+    };
+    let mut text = format!(
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\
+         #include \"{header}\"\n#include \"{other}\"\n{definition}"
+    );
+    for part in 0..20 {
+        let _ = writeln!(
+            text,
+            "static int p{part}(int n, const char *s) {{\n  int r = {part};\n  for (int i = 0; i < n; i++) \
+             r = r * 31 + s[i % (int)(strlen(s) + 1)];\n  return r;\n}}"
+        );
+    }
+    let calls: Vec<String> = (0..20).map(|part| format!("p{part}(n, \"{number}\")")).collect();
+    let _ = writeln!(
+        text,
+        "int g{number}(int n);\nint g{number}(int n) {{\n  struct s{group} s = {{n, {number}}};\n  \
+         return f{group}(&s) + {};\n}}",
+        calls.join(" + ")
+    );
+    text
+}

@@ -1,0 +1,76 @@
+//! The tools that are measured: where they are, how they are called, their format.
+
+use super::graph::Graph;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use taut_testkit::Tool;
+
+/// A tool that can build the graphs.
+pub(crate) enum Rival {
+    /// taut or the reference: a name and a binary.
+    Targets(&'static str, PathBuf),
+    Ninja(PathBuf),
+}
+
+impl Rival {
+    /// taut at `taut`, then whatever else this machine has.
+    pub(crate) fn all(taut: PathBuf) -> Vec<Self> {
+        let mut all = vec![Self::Targets("taut", taut)];
+        if let Some(just) = Tool::reference() {
+            all.push(Self::Targets("just", just.path().to_path_buf()));
+        }
+        let ninja = std::env::var_os("NINJA").map_or_else(|| PathBuf::from("ninja"), PathBuf::from);
+        let answers = Command::new(&ninja).arg("--version").output();
+        if answers.is_ok_and(|output| output.status.success()) {
+            all.push(Self::Ninja(ninja));
+        }
+        all
+    }
+
+    /// The names of those that are not among `found`.
+    pub(crate) fn missing(found: &[Self]) -> Vec<&'static str> {
+        let has = |name: &str| found.iter().any(|rival| rival.name() == name);
+        ["just", "ninja"].into_iter().filter(|name| !has(name)).collect()
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Targets(name, _) => name,
+            Self::Ninja(_) => "ninja",
+        }
+    }
+
+    /// Writes the project into the new directory `dir`.
+    pub(crate) fn write(&self, graph: &Graph, dir: &Path) -> Result<()> {
+        match self {
+            Self::Targets(..) => graph.write_targets(&self.source(dir)),
+            Self::Ninja(_) => graph.write_ninja(&self.source(dir)),
+        }
+    }
+
+    /// Where the sources lie in a directory that was written by this rival.
+    pub(crate) fn source(&self, dir: &Path) -> PathBuf {
+        dir.join("src")
+    }
+
+    /// The call that brings everything up to date.
+    pub(crate) fn command(&self, dir: &Path, jobs: usize) -> Command {
+        let jobs = jobs.to_string();
+        let mut command = match self {
+            Self::Targets(_, path) => {
+                let mut command = Command::new(path);
+                command.args(["build", "--log-limit", "1", "-J", &jobs, "--local-build-root"]);
+                command.arg(dir.join("build-root"));
+                command
+            }
+            Self::Ninja(path) => {
+                let mut command = Command::new(path);
+                command.args(["--quiet", "-j", &jobs]);
+                command
+            }
+        };
+        command.current_dir(self.source(dir));
+        command
+    }
+}
