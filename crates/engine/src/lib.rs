@@ -1,1 +1,44 @@
-//! Tasks with a value and, apart from it, a hash: demand-driven, parallel, and run only where no derivation says that the result is known.
+//! Tasks with a value and, apart from it, a hash: demand-driven, parallel, and run only where no derivation
+//! says that the result is known.
+//!
+//! A [`Rule`] says how the tasks of one kind get their value; a task is a rule and a [`Key`]. What a task asks
+//! of others through its [`Cx`] is recorded, in order, with the hashes it saw. When the task is wanted again
+//! and a recorded run agrees with the present (*replay*), its hash is good without running it; its value is
+//! taken from where it lies if its hash is the right one (*verify*), and made again only if it is not there.
+//!
+//! An [`Engine`] remembers runs from [`Build`] to build, within one process at present. What this crate does not
+//! know: files, processes, descriptions, and what any of its tasks is for.
+
+mod build;
+mod check;
+mod cx;
+mod cycle;
+mod engine;
+mod erased;
+mod execute;
+mod executor;
+mod fail;
+mod frame;
+mod hash;
+mod intern;
+mod key;
+mod log;
+mod node;
+mod part;
+mod policy;
+mod rule;
+mod slot;
+mod sync;
+mod table;
+
+pub use build::{Build, Cancel, Options, WhatIf};
+pub use cx::{Cx, HashCx, Pending};
+pub use cycle::Cycle;
+pub use engine::{Begin, Builder, Engine};
+pub use fail::{Fail, Failure, Panicked};
+pub use hash::Hash;
+pub use key::{Key, KeyRef};
+pub use log::{Differs, Executed, Ran, Reason};
+pub use part::Part;
+pub use policy::{Policy, Store, Trace};
+pub use rule::{Curr, Rule};

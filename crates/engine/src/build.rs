@@ -1,0 +1,380 @@
+//! One build: a demand for some tasks at one epoch.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Wake, Waker};
+
+use crate::cx::downcast;
+use crate::engine::{Core, Inputs};
+use crate::executor::{Job, Queue};
+use crate::frame::Frame;
+use crate::log::{Cause, Log};
+use crate::node::{Hist, Node, NodeId, Seq};
+use crate::part::PartRule;
+use crate::slot::{Answer, Outcome, Part as Asked, Progress, Slot, State, Wait, Who, Work};
+use crate::sync::lock;
+use crate::table::Table;
+use crate::{Differs, Fail, Hash, Part, Ran, Reason, Rule};
+
+/// How a build is to be run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that run tasks, the calling one among them. At least 1.
+    pub jobs: usize,
+    /// Go on starting tasks after a failure that may not happen again ([`Fail::Transient`]). Failures that
+    /// follow from the inputs never stop anything: they are results.
+    pub keep_going: bool,
+    /// Ends the build early, from another thread.
+    pub cancel: Cancel,
+    /// Ask what would happen if all tasks but some were up to date.
+    pub what_if: Option<WhatIf>,
+}
+
+impl Default for Options {
+    /// One thread per core, keeps going, for real.
+    fn default() -> Options {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        Options { jobs, keep_going: true, cancel: Cancel::default(), what_if: None }
+    }
+}
+
+/// Assume that every task with a known run is as in its latest, except those named. The results of such a
+/// build answer a question: nothing of them is recorded.
+#[derive(Clone, Default)]
+pub struct WhatIf {
+    #[allow(clippy::type_complexity, reason = "a list of lookups in an engine not yet known")]
+    suspects: Vec<Arc<dyn Fn(&Core) -> Option<NodeId> + Send + Sync>>,
+}
+
+impl WhatIf {
+    /// Assume everything.
+    pub fn new() -> WhatIf {
+        WhatIf::default()
+    }
+
+    /// But not of this task: it is checked, and executed if need be.
+    pub fn but<R: Rule>(mut self, key: R::Key) -> WhatIf {
+        self.suspects.push(Arc::new(move |core| core.find::<R>(&key)));
+        self
+    }
+}
+
+impl fmt::Debug for WhatIf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WhatIf {{ {} suspects }}", self.suspects.len())
+    }
+}
+
+/// A switch that ends builds. Clones are the same switch.
+#[derive(Clone, Default)]
+pub struct Cancel {
+    shared: Arc<(AtomicBool, Mutex<Vec<Weak<Inner>>>)>,
+}
+
+impl Cancel {
+    /// Ends all builds that have this switch: running computations are dropped where they wait (or when their
+    /// present step returns), every open request is answered [`Fail::Cancelled`]. Not for signal handlers.
+    pub fn cancel(&self) {
+        self.shared.0.store(true, Ordering::Release);
+        let builds = lock(&self.shared.1).clone();
+        builds.iter().filter_map(Weak::upgrade).for_each(|build| build.cancel_all());
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.0.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cancel({})", self.is_cancelled())
+    }
+}
+
+/// What the threads and tasks of a build share.
+pub(crate) struct Inner {
+    pub(crate) engine: Arc<Core>,
+    pub(crate) number: u64,
+    pub(crate) epoch: u64,
+    inputs: Inputs,
+    pub(crate) slots: Table<Slot>,
+    pub(crate) queue: Queue,
+    pub(crate) log: Log,
+    keep_going: bool,
+    /// A failure was seen after which nothing new is to start.
+    failed: AtomicBool,
+    cancel: Cancel,
+    /// The suspects of a what-if build.
+    suspects: Option<HashSet<NodeId>>,
+}
+
+impl Inner {
+    /// The change of the outside world that a run must have seen to be believed in this build.
+    pub(crate) fn stamp(&self, node: &Node, hist: &Hist) -> u64 {
+        let scanned = if node.policy.leaf { self.inputs.scanned } else { 0 };
+        hist.stamp(self.epoch).max(self.inputs.rules[node.rule as usize]).max(scanned)
+    }
+
+    pub(crate) fn is_what_if(&self) -> bool {
+        self.suspects.is_some()
+    }
+
+    /// Whether `node` is to be taken as in its latest run.
+    pub(crate) fn assumes(&self, node: NodeId) -> bool {
+        self.suspects.as_ref().is_some_and(|suspects| !suspects.contains(&node))
+    }
+
+    /// Whether nothing new is to start.
+    pub(crate) fn stops(&self) -> bool {
+        self.cancel.is_cancelled() || (!self.keep_going && self.failed.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// The settled hash of `node`, as a number.
+    pub(crate) fn seq(&self, node: NodeId) -> Option<Seq> {
+        lock(&self.slots.at(node).state).hash.done().map(|outcome| outcome.seq)
+    }
+
+    /// Asks for a part of `node`: the answer if it is there; else notes `who` is to be told, and gives the
+    /// job that has to be run if nobody asked before.
+    pub(crate) fn ask(&self, node: NodeId, part: Asked, who: Option<Who>) -> (Option<Answer>, Option<Job>) {
+        let mut state = lock(&self.slots.at(node).state);
+        if let Some(answer) = state.answer(part) {
+            return (Some(answer), None);
+        }
+        if self.cancel.is_cancelled() {
+            return (Some(Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) }), None);
+        }
+        let job = Inner::wake_up(&mut state, node, part);
+        state.waiters(part).extend(who);
+        (None, job)
+    }
+
+    /// What has to be run so that `part` comes about, unless it is on the way.
+    fn wake_up(state: &mut State, node: NodeId, part: Asked) -> Option<Job> {
+        if part == Asked::Own {
+            return state.value.is_idle().then(|| {
+                state.value = Progress::Busy;
+                Job::Construct(node)
+            });
+        }
+        state.wants_value |= part == Asked::Value;
+        match (&state.hash, &state.value) {
+            (Progress::Idle, _) => {
+                state.hash = Progress::Busy;
+                Some(Job::Begin(node))
+            }
+            (Progress::Done(_), Progress::Idle) if part == Asked::Value => {
+                state.value = Progress::Busy;
+                Some(Job::Fetch(node))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes back a request.
+    pub(crate) fn withdraw(&self, node: NodeId, part: Asked, wait: &Arc<Wait>) {
+        let mut state = lock(&self.slots.at(node).state);
+        state.waiters(part).retain(|who| !matches!(who, Who::Wait(other) if Arc::ptr_eq(other, wait)));
+    }
+
+    /// Tells those who waited that they may look.
+    pub(crate) fn tell(self: &Arc<Inner>, told: Vec<Who>) {
+        for who in told {
+            match who {
+                Who::Wait(wait) => wait.arrive(),
+                Who::Node(node) => {
+                    if self.slots.at(node).pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+                        self.queue.push(self, Job::Resume(node));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn run(self: &Arc<Inner>, job: Job) {
+        match job {
+            Job::Begin(node) => self.begin(node),
+            Job::Fetch(node) => self.fetch(node),
+            Job::Construct(node) => self.construct(node, Cause::New),
+            Job::Run(frame) => frame.run(),
+            Job::Resume(node) => {
+                let work = lock(&self.slots.at(node).state).work.take();
+                match work.map(|work| *work) {
+                    Some(Work::Check(check)) => self.check(node, check),
+                    Some(Work::Finish(finish)) => self.finish(node, finish),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Ends whatever these tasks still have open with `fail`.
+    pub(crate) fn end(self: &Arc<Inner>, nodes: impl IntoIterator<Item = NodeId>, fail: &Fail) {
+        let mut frames: Vec<Arc<Frame>> = Vec::new();
+        let mut told = Vec::new();
+        for node in nodes {
+            let (more_frames, more_told) = lock(&self.slots.at(node).state).end(fail);
+            frames.extend(more_frames);
+            told.extend(more_told);
+        }
+        frames.iter().for_each(|frame| frame.abort());
+        self.tell(told);
+    }
+
+    fn cancel_all(self: &Arc<Inner>) {
+        self.end(self.slots.seen().map(|(node, _)| node), &Fail::Cancelled);
+        self.queue.look_up();
+    }
+}
+
+/// A build. Ask it for tasks; dropping it gives up what is still running.
+///
+/// May be shared among threads; each that asks works along until its own answer is there. A rule's code must
+/// not ask the build that runs it: it has a [`crate::Cx`] for that.
+pub struct Build {
+    inner: Arc<Inner>,
+}
+
+/// Wakes the threads of a build, one of which waits for a root.
+struct Root(Arc<Inner>);
+
+impl Wake for Root {
+    fn wake(self: Arc<Root>) {
+        self.0.queue.look_up();
+    }
+}
+
+impl Build {
+    pub(crate) fn new(engine: Arc<Core>, inputs: Inputs, number: u64, options: Options) -> Build {
+        let Options { jobs, keep_going, cancel, what_if } = options;
+        let suspects =
+            what_if.map(|what_if| what_if.suspects.iter().filter_map(|suspect| suspect(&engine)).collect());
+        let inner = Arc::new(Inner {
+            engine,
+            number,
+            epoch: inputs.epoch,
+            inputs,
+            slots: Table::new(),
+            queue: Queue::new(jobs),
+            log: Log::default(),
+            keep_going,
+            failed: AtomicBool::new(false),
+            cancel: cancel.clone(),
+            suspects,
+        });
+        let mut builds = lock(&cancel.shared.1);
+        builds.retain(|build| build.strong_count() > 0);
+        builds.push(Arc::downgrade(&inner));
+        drop(builds);
+        Build { inner }
+    }
+
+    /// The value of a task. Blocks; the calling thread works along.
+    pub fn get<R: Rule>(&self, key: R::Key) -> Result<R::Value, Fail> {
+        self.all::<R>([key]).pop().expect("one answer for one key")
+    }
+
+    /// The values of several tasks, wanted together; answers in the order of the keys.
+    pub fn all<R: Rule>(&self, keys: impl IntoIterator<Item = R::Key>) -> Vec<Result<R::Value, Fail>> {
+        let nodes = keys.into_iter().map(|key| self.inner.engine.request::<R>(key)).collect();
+        (self.answers(nodes, Asked::Value).into_iter())
+            .map(|answer| answer.result.map(|value| downcast::<R>(value)))
+            .collect()
+    }
+
+    /// A part of a task's value.
+    pub fn part<P: Part>(&self, of: <P::Of as Rule>::Key, part: P) -> Result<P::Value, Fail> {
+        self.get::<PartRule<P>>((of, part))
+    }
+
+    /// The hash of a task, without making its value if the hash can be had otherwise.
+    /// `None` for tasks stored nowhere, whose hash equals no other.
+    pub fn hash_of<R: Rule>(&self, key: R::Key) -> Result<Option<Hash>, Fail> {
+        let node = self.inner.engine.request::<R>(key);
+        let answer = self.answers(vec![node], Asked::Hash).pop().expect("one answer for one question");
+        answer.result?;
+        Ok(lock(&self.inner.engine.node(node).hist).hash_of(answer.seq))
+    }
+
+    fn answers(&self, nodes: Vec<NodeId>, part: Asked) -> Vec<Answer> {
+        let inner = &self.inner;
+        let wait = Wait::new(None, Waker::from(Arc::new(Root(inner.clone()))));
+        let mut jobs = Vec::new();
+        for node in &nodes {
+            wait.expect_one_more();
+            let (answer, job) = inner.ask(*node, part, Some(Who::Wait(wait.clone())));
+            if answer.is_some() {
+                wait.arrive();
+            }
+            jobs.extend(job);
+        }
+        inner.queue.push_all(inner, jobs.into_iter(), 1);
+        wait.arrive();
+        inner.queue.work(inner, &mut || wait.is_over());
+        let answer = |node| {
+            let (answer, _) = inner.ask(node, part, None);
+            answer.unwrap_or(Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) })
+        };
+        nodes.into_iter().map(answer).collect()
+    }
+
+    /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.
+    pub fn log(&self) -> Vec<Ran> {
+        self.inner.log.ran(&self.inner.engine)
+    }
+
+    /// The same as text, `Rule(key)` or `hash of Rule(key)`: for tests that say what did and what did not run.
+    pub fn ran(&self) -> Vec<String> {
+        self.log().iter().map(Ran::to_string).collect()
+    }
+
+    /// Why a task executed in this build: `None` if it did not (or not yet).
+    pub fn explain<R: Rule>(&self, key: &R::Key) -> Option<Reason> {
+        let cause = self.inner.log.cause(self.inner.engine.find::<R>(key)?)?;
+        Some(self.inner.engine.reason(cause))
+    }
+
+    /// How many tasks were found good by a kept run.
+    pub fn replayed(&self) -> u64 {
+        self.inner.log.count_replayed()
+    }
+
+    /// Tasks that were made again from the same inputs and came out different.
+    pub fn differing(&self) -> Vec<Differs> {
+        self.inner.log.all_that_differ(&self.inner.engine)
+    }
+}
+
+impl fmt::Debug for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Build {{ number: {}, epoch: {} }}", self.inner.number, self.inner.epoch)
+    }
+}
+
+impl Drop for Build {
+    /// Computations hold the build they belong to: they must go for it to go.
+    fn drop(&mut self) {
+        self.inner.queue.shut();
+        for (_, slot) in self.inner.slots.seen() {
+            let state = std::mem::take(&mut *lock(&slot.state));
+            for frame in [state.hash_frame, state.value_frame].into_iter().flatten() {
+                frame.abort();
+            }
+        }
+    }
+}
+
+#[allow(dead_code, reason = "proves at compile time that builds may be shared")]
+fn builds_are_shared(build: Build) -> impl Send + Sync {
+    build
+}
+
+/// So that [`Outcome`] is seen to be cheap: a number and, for failures, a pointer.
+const _: () = assert!(size_of::<Outcome>() <= 32);

@@ -1,0 +1,175 @@
+//! Verification: does a kept run agree with the present, read by read, in the order of its reads?
+//!
+//! An explicit little machine per task, driven by the queue: no future, no recursion, so the depth of the graph
+//! costs memory only. It stops at the first group with a difference: as long as all groups before agree, the
+//! task would ask for exactly this group again if it ran, so nothing is demanded that a run would not demand.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::build::Inner;
+use crate::log::Cause;
+use crate::node::{Edge, NodeId, Run, Seq};
+use crate::slot::{Outcome, Part, Progress, Who, Work};
+use crate::sync::lock;
+
+/// How far the check of a task's kept runs is.
+pub(crate) struct Check {
+    runs: std::vec::IntoIter<Run>,
+    run: Run,
+    /// The first read of the group being looked at.
+    at: usize,
+    /// Why the latest run does not match.
+    cause: Option<Cause>,
+}
+
+impl Check {
+    /// The edges of the group that begins at `at`.
+    fn group(&self) -> &[Edge] {
+        let rest = &self.run.edges[self.at..];
+        let len = rest.iter().position(|edge| edge.ends_group).map_or(rest.len(), |last| last + 1);
+        &rest[..len]
+    }
+}
+
+impl Inner {
+    /// Settles the hash of `node`: by a kept run that agrees with the present, else by executing.
+    pub(crate) fn begin(self: &Arc<Inner>, node: NodeId) {
+        let entry = self.engine.node(node);
+        let rule = self.engine.rule(entry);
+        let cause = {
+            let hist = lock(&entry.hist);
+            let stamp = self.stamp(entry, &hist);
+            if let Some(run) = hist.runs.first().filter(|_| self.assumes(node)).cloned() {
+                drop(hist);
+                return self.settle(node, Outcome { seq: run.seq, fail: run.fail });
+            }
+            let fits = |run: &Run| run.version == rule.version() && run.stamp == stamp;
+            let runs: Vec<Run> = hist.runs.iter().filter(|run| fits(run)).cloned().collect();
+            match hist.runs.first() {
+                _ if entry.policy.runs == 0 => Cause::Always,
+                None => Cause::New,
+                Some(_) if !runs.is_empty() => {
+                    drop(hist);
+                    let mut runs = runs.into_iter();
+                    let run = runs.next().expect("not empty");
+                    return self.check(node, Check { runs, run, at: 0, cause: None });
+                }
+                Some(run) if run.version != rule.version() => Cause::RuleChanged,
+                Some(_) => Cause::Changed,
+            }
+        };
+        self.execute(node, cause);
+    }
+
+    /// Goes on with a check until it is decided or has to wait.
+    pub(crate) fn check(self: &Arc<Inner>, node: NodeId, mut check: Check) {
+        loop {
+            if check.at == check.run.edges.len() {
+                return self.replay(node, &check.run);
+            }
+            let mut missing = false;
+            let mut differs = None;
+            let group = check.group();
+            let after = check.at + group.len();
+            for edge in group {
+                match self.seq(edge.dep) {
+                    None => missing = true,
+                    Some(now) if now != edge.seq || now == Seq::NONE => {
+                        differs = differs.or(Some((*edge, now)));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if missing {
+                match self.wait_for_group(node, check) {
+                    Some(again) => check = again,
+                    None => return,
+                }
+            } else if let Some((edge, now)) = differs {
+                check.cause.get_or_insert(Cause::Read { dep: edge.dep, was: edge.seq, is: now });
+                match check.runs.next() {
+                    Some(run) => (check.run, check.at) = (run, 0),
+                    None => {
+                        let cause = check.cause.expect("a run was looked at");
+                        return self.execute(node, cause);
+                    }
+                }
+            } else {
+                check.at = after;
+            }
+        }
+    }
+
+    /// Asks for all of the group; gives the check back if the answers are in already.
+    fn wait_for_group(self: &Arc<Inner>, node: NodeId, check: Check) -> Option<Check> {
+        let deps: Vec<NodeId> = check.group().iter().map(|edge| edge.dep).collect();
+        match self.wait_for_hashes(node, deps, Work::Check(check))? {
+            Work::Check(check) => Some(check),
+            Work::Finish(_) => unreachable!("the work of a task in check is its check"),
+        }
+    }
+
+    /// Sets `work` aside until the hashes of `deps` are settled; gives it back if they are already, and
+    /// drops it if the task was ended meanwhile.
+    pub(crate) fn wait_for_hashes(
+        self: &Arc<Inner>,
+        node: NodeId,
+        deps: Vec<NodeId>,
+        work: Work,
+    ) -> Option<Work> {
+        let slot = self.slots.at(node);
+        slot.pending.store(1, Ordering::Release);
+        {
+            let mut state = lock(&slot.state);
+            if state.hash.done().is_some() {
+                return None;
+            }
+            state.work = Some(Box::new(work));
+        }
+        let mut jobs = Vec::new();
+        for dep in deps {
+            slot.pending.fetch_add(1, Ordering::AcqRel);
+            let (answer, job) = self.ask(dep, Part::Hash, Some(Who::Node(node)));
+            if answer.is_some() {
+                slot.pending.fetch_sub(1, Ordering::AcqRel);
+            }
+            jobs.extend(job);
+        }
+        // This thread takes one of them next.
+        self.queue.push_all(self, jobs.into_iter(), 1);
+        if slot.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return None;
+        }
+        lock(&slot.state).work.take().map(|work| *work)
+    }
+
+    /// `run` agrees with the present: its outcome is good.
+    fn replay(self: &Arc<Inner>, node: NodeId, run: &Run) {
+        if !self.is_what_if() {
+            lock(&self.engine.node(node).hist).used(run);
+        }
+        self.log.replayed();
+        self.settle(node, Outcome { seq: run.seq, fail: run.fail.clone() });
+    }
+
+    /// The hash of `node` is known: tells everybody, and goes on to the value if it is wanted.
+    pub(crate) fn settle(self: &Arc<Inner>, node: NodeId, outcome: Outcome) {
+        let (told, fetch) = {
+            let mut state = lock(&self.slots.at(node).state);
+            if state.hash.done().is_some() {
+                return;
+            }
+            let fetch = outcome.fail.is_none() && state.wants_value && state.value.is_idle();
+            if fetch {
+                state.value = Progress::Busy;
+            }
+            state.hash = Progress::Done(outcome);
+            (state.answered(), fetch)
+        };
+        self.tell(told);
+        if fetch {
+            self.fetch(node);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The engine: the rules, and what is remembered from build to build.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::build::{Build, Options};
+use crate::erased::{AnyKey, ErasedRule, Typed};
+use crate::intern::{BuildMix, Interner};
+use crate::node::{AnyValue, Hist, Node, NodeId};
+use crate::part::PartRule;
+use crate::sync::lock;
+use crate::table::Table;
+use crate::{KeyRef, Part, Policy, Rule, Store};
+
+/// Holds the rules and, for each task that was ever asked for, the runs that are kept of it.
+///
+/// Cheap to clone; all clones are the same engine. At present what it remembers ends with the process.
+#[derive(Clone)]
+pub struct Engine {
+    core: Arc<Core>,
+}
+
+/// What all builds of an engine share.
+pub(crate) struct Core {
+    rules: Vec<Box<dyn ErasedRule>>,
+    by_type: HashMap<TypeId, u16, BuildMix>,
+    nodes: Table<OnceLock<Node>>,
+    count: AtomicU32,
+    builds: AtomicU64,
+    inputs: Mutex<Inputs>,
+}
+
+/// What the outside world was said to have done, by epoch.
+#[derive(Clone)]
+pub(crate) struct Inputs {
+    pub(crate) epoch: u64,
+    /// The last epoch in which all leaves became doubtful.
+    pub(crate) scanned: u64,
+    /// The last epoch in which all tasks of a rule were declared changed.
+    pub(crate) rules: Arc<[u64]>,
+}
+
+/// Collects the rules of an engine.
+pub struct Builder {
+    rules: Vec<Box<dyn ErasedRule>>,
+    by_type: HashMap<TypeId, u16, BuildMix>,
+}
+
+impl Builder {
+    /// Adds a rule. Panics if one of that type, or of that name, is there already.
+    pub fn rule<R: Rule>(self, rule: R) -> Builder {
+        self.add::<R>(rule, false)
+    }
+
+    /// Adds a kind of parts. Panics like [`Builder::rule`].
+    pub fn part<P: Part>(self) -> Builder {
+        self.add(PartRule::<P>(PhantomData), true)
+    }
+
+    fn add<R: Rule>(mut self, rule: R, is_part: bool) -> Builder {
+        let id = u16::try_from(self.rules.len()).expect("fewer than 65,536 rules");
+        assert!(self.rules.iter().all(|known| known.name() != R::NAME), "two rules named {:?}", R::NAME);
+        assert!(self.by_type.insert(TypeId::of::<R>(), id).is_none(), "rule {:?} is there twice", R::NAME);
+        self.rules.push(Box::new(Typed { rule: Arc::new(rule), interner: Interner::new(), is_part }));
+        self
+    }
+
+    /// An engine with these rules that knows of no runs.
+    pub fn build(self) -> Engine {
+        let rules = vec![0; self.rules.len()].into();
+        let core = Core {
+            rules: self.rules,
+            by_type: self.by_type,
+            nodes: Table::new(),
+            count: AtomicU32::new(0),
+            builds: AtomicU64::new(0),
+            inputs: Mutex::new(Inputs { epoch: 1, scanned: 0, rules }),
+        };
+        Engine { core: Arc::new(core) }
+    }
+}
+
+impl Engine {
+    /// An engine is made of rules.
+    pub fn builder() -> Builder {
+        Builder { rules: Vec::new(), by_type: HashMap::default() }
+    }
+
+    /// Begins an epoch: first say what changed in the world, then [`Begin::commit`].
+    pub fn begin(&self) -> Begin<'_> {
+        let core = &self.core;
+        Begin { core, keys: Vec::new(), values: Vec::new(), rules: Vec::new(), scan: false }
+    }
+
+    /// Drops the values held in memory, and nothing else: what is wanted again is found or made again.
+    pub fn evict_values(&self) {
+        for node in self.core.all_nodes() {
+            let mut hist = lock(&node.hist);
+            hist.memory = None;
+            for run in &mut hist.runs {
+                run.value = None;
+            }
+        }
+    }
+
+    /// How many tasks the engine has ever been asked for, parts included.
+    pub fn tasks(&self) -> usize {
+        self.core.count.load(Ordering::Acquire) as usize
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules: Vec<&str> = self.core.rules.iter().map(|rule| rule.name()).collect();
+        f.debug_struct("Engine").field("rules", &rules).field("tasks", &self.tasks()).finish()
+    }
+}
+
+/// What happened in the world since the last epoch. Nothing takes effect before [`Begin::commit`].
+#[must_use = "nothing is declared before it is committed"]
+pub struct Begin<'a> {
+    core: &'a Arc<Core>,
+    keys: Vec<NodeId>,
+    values: Vec<(NodeId, AnyValue)>,
+    rules: Vec<u16>,
+    scan: bool,
+}
+
+impl Begin<'_> {
+    /// What this task saw of the outside world may have changed: no run of it made before is believed.
+    pub fn changed<R: Rule>(mut self, key: &R::Key) -> Self {
+        // A task that was never asked for has no runs.
+        self.keys.extend(self.core.find::<R>(key));
+        self
+    }
+
+    /// The same for all tasks of a rule.
+    pub fn changed_all<R: Rule>(mut self) -> Self {
+        self.rules.push(self.core.rule_id::<R>());
+        self
+    }
+
+    /// Gives a task its value from outside: from this epoch on the rule is not asked for it.
+    pub fn set<R: Rule>(mut self, key: R::Key, value: R::Value) -> Self {
+        self.values.push((self.core.intern::<R>(key), Arc::new(value)));
+        self
+    }
+
+    /// Anything outside may have changed: every leaf ([`Policy::leaf`]) that is wanted is looked at again.
+    pub fn scan(mut self) -> Self {
+        self.scan = true;
+        self
+    }
+
+    /// Begins the epoch and a build in it. The build sees the inputs as declared up to here, whatever is
+    /// declared later; builds of several epochs may run at once.
+    pub fn commit(self, options: Options) -> Build {
+        let mut inputs = lock(&self.core.inputs);
+        if self.scan || !(self.keys.is_empty() && self.values.is_empty() && self.rules.is_empty()) {
+            inputs.epoch += 1;
+        }
+        let epoch = inputs.epoch;
+        for node in self.keys {
+            lock(&self.core.node(node).hist).declare_changed(epoch);
+        }
+        for (node, value) in self.values {
+            lock(&self.core.node(node).hist).inject(epoch, value);
+        }
+        if !self.rules.is_empty() {
+            let mut stamps = inputs.rules.to_vec();
+            self.rules.into_iter().for_each(|rule| stamps[rule as usize] = epoch);
+            inputs.rules = stamps.into();
+        }
+        if self.scan {
+            inputs.scanned = epoch;
+        }
+        let seen = inputs.clone();
+        drop(inputs);
+        let number = self.core.builds.fetch_add(1, Ordering::Relaxed) + 1;
+        Build::new(self.core.clone(), seen, number, options)
+    }
+}
+
+impl Core {
+    pub(crate) fn rule_id<R: Rule>(&self) -> u16 {
+        match self.by_type.get(&TypeId::of::<R>()) {
+            Some(id) => *id,
+            None => panic!("rule {:?} was not given to the engine", R::NAME),
+        }
+    }
+
+    fn interner<R: Rule>(&self, rule: u16) -> &Interner<R::Key> {
+        let interner = self.rules[rule as usize].interner();
+        interner.downcast_ref().expect("a rule's interner has the rule's key type")
+    }
+
+    pub(crate) fn find<R: Rule>(&self, key: &R::Key) -> Option<NodeId> {
+        self.interner::<R>(self.rule_id::<R>()).find(key)
+    }
+
+    /// The node of the task.
+    pub(crate) fn intern<R: Rule>(&self, key: R::Key) -> NodeId {
+        let rule = self.rule_id::<R>();
+        self.interner::<R>(rule).intern(key, |key| self.add(rule, key))
+    }
+
+    /// The node of a request for the task: one of its own for each if it is stored nowhere.
+    pub(crate) fn request<R: Rule>(&self, key: R::Key) -> NodeId {
+        let id = self.intern::<R>(key);
+        let node = self.node(id);
+        if node.policy.store == Store::None { self.add(node.rule, node.key.clone()) } else { id }
+    }
+
+    fn add(&self, rule: u16, key: AnyKey) -> NodeId {
+        let mut policy = self.rules[rule as usize].policy(&key);
+        if policy.store == Store::None {
+            policy = Policy { runs: 0, ..policy };
+        }
+        let id = self.count.fetch_add(1, Ordering::AcqRel);
+        let node = Node { rule, key, policy, hist: Mutex::new(Hist::default()) };
+        let fresh = self.nodes.at(id).set(node).is_ok();
+        assert!(fresh, "each node is made once");
+        id
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        self.nodes.at(id).get().expect("numbers are given out after the node is there")
+    }
+
+    fn all_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.seen().filter_map(|(_, node)| node.get())
+    }
+
+    pub(crate) fn rule(&self, node: &Node) -> &dyn ErasedRule {
+        &*self.rules[node.rule as usize]
+    }
+
+    pub(crate) fn key_ref(&self, id: NodeId) -> KeyRef {
+        let node = self.node(id);
+        let rule = self.rule(node);
+        KeyRef {
+            rule: rule.name(),
+            key: node.key.clone(),
+            bytes: rule.encode(&node.key),
+            debug: rule.debug(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Rules with their types erased: what the engine's core calls, typed at the edge.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::frame::Frame;
+use crate::intern::Interner;
+use crate::node::AnyValue;
+use crate::{Curr, Cx, Fail, Hash, HashCx, Policy, Rule};
+
+/// What a task's computation ends with.
+pub(crate) enum Made {
+    Value(Result<AnyValue, Fail>),
+    Hash(Result<Hash, Fail>),
+}
+
+/// A task's computation on the heap, so that no chain of tasks needs stack.
+pub(crate) type Computation = Pin<Box<dyn Future<Output = Made> + Send>>;
+
+/// A key, its type erased.
+pub(crate) type AnyKey = Arc<dyn Any + Send + Sync>;
+
+/// What [`Rule::curr`] found, with the value's type erased.
+pub(crate) struct Found {
+    pub(crate) value: AnyValue,
+    pub(crate) hash: Box<dyn FnOnce() -> Option<Hash> + Send>,
+}
+
+pub(crate) trait ErasedRule: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn version(&self) -> u32;
+    /// Made by the engine for a [`crate::Part`]; not mentioned in logs.
+    fn is_part(&self) -> bool;
+    fn policy(&self, key: &AnyKey) -> Policy;
+    fn value(&self, key: &AnyKey, frame: &Arc<Frame>) -> Computation;
+    /// `None`: the rule leaves its hash to the store policy, that is, to the value.
+    fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation>;
+    fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
+    fn curr(&self, key: &AnyKey) -> Option<Found>;
+    fn encode(&self, key: &AnyKey) -> Vec<u8>;
+    fn debug(&self) -> fn(&dyn Any, &mut fmt::Formatter<'_>) -> fmt::Result;
+    fn interner(&self) -> &(dyn Any + Send + Sync);
+}
+
+thread_local! {
+    /// Set when a rule answers "by the store" before it computed anything: then there is nothing to run.
+    static BY_STORE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Called by [`HashCx::by_store`].
+pub(crate) fn leave_to_store() {
+    BY_STORE.set(true);
+}
+
+pub(crate) struct Typed<R: Rule> {
+    pub(crate) rule: Arc<R>,
+    pub(crate) interner: Interner<R::Key>,
+    pub(crate) is_part: bool,
+}
+
+impl<R: Rule> Typed<R> {
+    fn key(key: &AnyKey) -> &R::Key {
+        (**key).downcast_ref().expect("a node's key has its rule's type")
+    }
+
+    fn value(value: &AnyValue) -> &R::Value {
+        (**value).downcast_ref().expect("a node's value has its rule's type")
+    }
+}
+
+impl<R: Rule> ErasedRule for Typed<R> {
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn version(&self) -> u32 {
+        R::VERSION
+    }
+
+    fn is_part(&self) -> bool {
+        self.is_part
+    }
+
+    fn policy(&self, key: &AnyKey) -> Policy {
+        self.rule.policy(Self::key(key))
+    }
+
+    fn value(&self, key: &AnyKey, frame: &Arc<Frame>) -> Computation {
+        let (rule, key, cx) = (self.rule.clone(), key.clone(), Cx::new(frame.clone()));
+        Box::pin(async move {
+            let value = rule.value(Self::key(&key), cx).await;
+            Made::Value(value.map(|value| Arc::new(value) as AnyValue))
+        })
+    }
+
+    fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation> {
+        BY_STORE.set(false);
+        drop(self.rule.hash(Self::key(key), HashCx::new(frame.clone())));
+        if BY_STORE.take() {
+            return None;
+        }
+        let (rule, key, cx) = (self.rule.clone(), key.clone(), HashCx::new(frame.clone()));
+        Some(Box::pin(async move { Made::Hash(rule.hash(Self::key(&key), cx).await) }))
+    }
+
+    fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash> {
+        self.rule.content_hash(Self::key(key), Self::value(value))
+    }
+
+    fn curr(&self, key: &AnyKey) -> Option<Found> {
+        match self.rule.curr(Self::key(key)) {
+            Curr::None => None,
+            Curr::There { value, hash } => Some(Found { value: Arc::new(value), hash }),
+        }
+    }
+
+    fn encode(&self, key: &AnyKey) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        crate::Key::encode(Self::key(key), &mut bytes);
+        bytes
+    }
+
+    fn debug(&self) -> fn(&dyn Any, &mut fmt::Formatter<'_>) -> fmt::Result {
+        |key, f| fmt::Debug::fmt(key.downcast_ref::<R::Key>().expect("a key of this rule"), f)
+    }
+
+    fn interner(&self) -> &(dyn Any + Send + Sync) {
+        &self.interner
+    }
+}

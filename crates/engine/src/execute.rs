@@ -1,0 +1,369 @@
+//! Running a task's own code, and what follows when it ends: waiting for what it only mentioned, hashing,
+//! recording, telling.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::build::Inner;
+use crate::erased::Found;
+use crate::frame::{Frame, Read};
+use crate::log::{Cause, Executed};
+use crate::node::{AnyValue, Edge, Mode, NodeId, Run, Seq};
+use crate::slot::{Outcome, Part, Progress, Work};
+use crate::sync::lock;
+use crate::{Fail, Hash, Panicked, Store};
+
+/// A computation that ended, while the trace of it is being finished.
+pub(crate) struct Finish {
+    result: Ended,
+    reads: Vec<Read>,
+}
+
+enum Ended {
+    /// The value, which gives the hash.
+    Value(Result<AnyValue, Fail>),
+    /// The task's own hash function.
+    Hash(Result<Hash, Fail>),
+}
+
+impl Ended {
+    fn fail(&self) -> Option<&Fail> {
+        match self {
+            Ended::Value(result) => result.as_ref().err(),
+            Ended::Hash(result) => result.as_ref().err(),
+        }
+    }
+}
+
+/// Calls user code that is no future.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fail> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Fail::transient(Panicked::new(&*payload)))
+}
+
+impl Inner {
+    /// No kept run will do: the task's hash function runs, or its value, which then gives the hash.
+    pub(crate) fn execute(self: &Arc<Inner>, node: NodeId, cause: Cause) {
+        if self.stops() {
+            return self.settle(node, Outcome { seq: Seq::NONE, fail: Some(Fail::Cancelled) });
+        }
+        let entry = self.engine.node(node);
+        let injected = lock(&entry.hist).injected(self.epoch);
+        if let Some(value) = injected {
+            lock(&self.slots.at(node).state).value = Progress::Busy;
+            return self.finish(node, Finish { result: Ended::Value(Ok(value)), reads: Vec::new() });
+        }
+        let rule = self.engine.rule(entry);
+        let frame = Frame::new(self.clone(), node);
+        let by_hash = match guarded(|| rule.hash(&entry.key, &frame)) {
+            Ok(by_hash) => by_hash,
+            Err(fail) => return self.settle(node, Outcome { seq: Seq::NONE, fail: Some(fail) }),
+        };
+        let Some(computation) = by_hash else {
+            lock(&self.slots.at(node).state).by_store = true;
+            return self.start_value(node, cause, frame);
+        };
+        if !rule.is_part() {
+            self.log.executes(node, Executed::Hash, cause);
+        }
+        frame.set_hash(computation);
+        {
+            let mut state = lock(&self.slots.at(node).state);
+            if state.hash.done().is_some() {
+                return;
+            }
+            state.hash_frame = Some(frame.clone());
+        }
+        frame.run();
+    }
+
+    /// The value was asked for by the task's own hash function, or is to be made again.
+    pub(crate) fn construct(self: &Arc<Inner>, node: NodeId, cause: Cause) {
+        if self.stops() {
+            return self.value_made(node, Err(Fail::Cancelled), Vec::new());
+        }
+        self.start_value(node, cause, Frame::new(self.clone(), node));
+    }
+
+    fn start_value(self: &Arc<Inner>, node: NodeId, cause: Cause, frame: Arc<Frame>) {
+        let entry = self.engine.node(node);
+        let rule = self.engine.rule(entry);
+        if !rule.is_part() {
+            self.log.executes(node, Executed::Value, cause);
+        }
+        let computation = match guarded(|| rule.value(&entry.key, &frame)) {
+            Ok(computation) => computation,
+            Err(fail) => return self.value_made(node, Err(fail), Vec::new()),
+        };
+        frame.set(computation);
+        {
+            let mut state = lock(&self.slots.at(node).state);
+            if state.value.done().is_some() || (state.by_store && state.hash.done().is_some()) {
+                return;
+            }
+            state.value = Progress::Busy;
+            state.value_frame = Some(frame.clone());
+        }
+        frame.run();
+    }
+
+    /// The hash is good and somebody wants the value: from where it lies, else made again.
+    pub(crate) fn fetch(self: &Arc<Inner>, node: NodeId) {
+        let entry = self.engine.node(node);
+        let seq = match lock(&self.slots.at(node).state).hash.done() {
+            Some(outcome) => outcome.seq,
+            None => return,
+        };
+        let found = match entry.policy.store {
+            Store::Memory => {
+                let hist = lock(&entry.hist);
+                let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value);
+                let in_trace =
+                    || hist.runs.iter().find(|run| run.seq == seq).and_then(|run| run.value.as_ref());
+                in_memory.or_else(in_trace).cloned()
+            }
+            Store::File | Store::Cas => self.verify_curr(node, seq),
+            Store::None => None,
+        };
+        match found {
+            Some(value) => self.give_value(node, Ok(value), Vec::new()),
+            None => self.construct(node, Cause::ValueLost),
+        }
+    }
+
+    /// What lies there now, if its hash is that of `seq`.
+    fn verify_curr(&self, node: NodeId, seq: Seq) -> Option<AnyValue> {
+        let entry = self.engine.node(node);
+        let wanted = lock(&entry.hist).hash_of(seq)?;
+        let rule = self.engine.rule(entry);
+        let found = guarded(|| {
+            let Found { value, hash } = rule.curr(&entry.key)?;
+            (hash() == Some(wanted)).then_some(value)
+        });
+        found.ok().flatten()
+    }
+
+    /// The value function ended.
+    pub(crate) fn value_made(
+        self: &Arc<Inner>,
+        node: NodeId,
+        value: Result<AnyValue, Fail>,
+        reads: Vec<Read>,
+    ) {
+        let slot = self.slots.at(node);
+        let known = {
+            let mut state = lock(&slot.state);
+            state.value_frame = None;
+            if state.by_store && state.hash.done().is_none() {
+                drop(state);
+                return self.finish(node, Finish { result: Ended::Value(value), reads });
+            }
+            state.hash.done().map(|outcome| outcome.seq)
+        };
+        // Made again, or made for the task's own hash function, which takes over what was read.
+        if let (Some(seq), Ok(value)) = (known, &value) {
+            self.compare(node, seq, value);
+        }
+        self.note_transient(&value);
+        self.give_value(node, value, reads);
+    }
+
+    fn give_value(self: &Arc<Inner>, node: NodeId, value: Result<AnyValue, Fail>, reads: Vec<Read>) {
+        let told = {
+            let mut state = lock(&self.slots.at(node).state);
+            if state.value.done().is_some() {
+                return;
+            }
+            state.value = Progress::Done(value);
+            state.own_reads = reads;
+            state.answered()
+        };
+        self.tell(told);
+    }
+
+    /// A value was made again of a task whose hash was taken as good: keeps it, if it is the same.
+    fn compare(self: &Arc<Inner>, node: NodeId, good: Seq, value: &AnyValue) {
+        if self.is_what_if() {
+            return;
+        }
+        let entry = self.engine.node(node);
+        let rule = self.engine.rule(entry);
+        let made = guarded(|| rule.content_hash(&entry.key, value)).ok().flatten();
+        let mut hist = lock(&entry.hist);
+        let was = hist.hash_of(good);
+        match made {
+            Some(made) if was.is_some_and(|was| was != made) && self.by_store(node) => {
+                // The hash given out stays for this build; the next one sees no run that gave it.
+                hist.runs.retain(|run| run.seq != good);
+                drop(hist);
+                self.log.differs(node, was, Some(made));
+            }
+            _ if good.is_known() && entry.policy.store == Store::Memory => {
+                hist.memory = Some((good, value.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the task's hash is that of its value.
+    fn by_store(self: &Arc<Inner>, node: NodeId) -> bool {
+        let entry = self.engine.node(node);
+        let frame = Frame::new(self.clone(), node);
+        guarded(|| self.engine.rule(entry).hash(&entry.key, &frame).is_none()).unwrap_or(false)
+    }
+
+    /// The task's own hash function ended.
+    pub(crate) fn hash_made(self: &Arc<Inner>, node: NodeId, hash: Result<Hash, Fail>, reads: Vec<Read>) {
+        lock(&self.slots.at(node).state).hash_frame = None;
+        self.finish(node, Finish { result: Ended::Hash(hash), reads });
+    }
+
+    /// Finishes the trace: waits for the hashes of what was only mentioned, then records.
+    pub(crate) fn finish(self: &Arc<Inner>, node: NodeId, mut finish: Finish) {
+        // A request that was dropped before its answer told the task nothing.
+        finish.reads.retain(|read| read.later || read.seq != Seq::LATER);
+        let mut missing = Vec::new();
+        for read in &mut finish.reads {
+            if read.seq == Seq::LATER {
+                match self.seq(read.dep) {
+                    Some(seq) => read.seq = seq,
+                    None => missing.push(read.dep),
+                }
+            }
+        }
+        if missing.is_empty() {
+            return self.finished(node, finish);
+        }
+        if let Some(Work::Finish(finish)) = self.wait_for_hashes(node, missing, Work::Finish(finish)) {
+            self.finish(node, finish);
+        }
+    }
+
+    /// All that was read is settled.
+    fn finished(self: &Arc<Inner>, node: NodeId, Finish { mut result, reads }: Finish) {
+        let entry = self.engine.node(node);
+        let rule = self.engine.rule(entry);
+        if result.fail().is_none() {
+            let mentioned = reads.iter().filter(|read| read.later);
+            let fail =
+                mentioned.filter_map(|read| self.ask(read.dep, Part::Hash, None).0?.result.err()).next();
+            if let Some(fail) = fail {
+                result = Ended::Hash(Err(fail));
+            }
+        }
+        let (hash, value) = match result {
+            Ended::Value(Err(fail)) | Ended::Hash(Err(fail)) => (Err(fail), None),
+            Ended::Hash(Ok(hash)) => (Ok(hash), None),
+            Ended::Value(Ok(value)) => match guarded(|| rule.content_hash(&entry.key, &value)) {
+                Ok(hash) => (Ok(hash.unwrap_or(Hash::of_build(self.number))), Some(value)),
+                Err(fail) => (Err(fail), None),
+            },
+        };
+        let value = value.or_else(|| {
+            let state = lock(&self.slots.at(node).state);
+            state.value.done().and_then(|value| value.clone().ok())
+        });
+        let outcome = self.record(node, hash, value.as_ref(), reads);
+        let fail = outcome.fail.clone();
+        if let Some(fail) = fail {
+            self.note_transient(&Err::<(), _>(fail));
+        }
+        let told = {
+            let mut state = lock(&self.slots.at(node).state);
+            if state.hash.done().is_some() {
+                return;
+            }
+            match value {
+                Some(value) if outcome.fail.is_none() => state.value = Progress::Done(Ok(value)),
+                _ => {}
+            }
+            if let (Some(fail), true) = (&outcome.fail, state.by_store) {
+                state.value = Progress::Done(Err(fail.clone()));
+            }
+            state.answered()
+        };
+        self.tell(told);
+        self.settle(node, outcome);
+    }
+
+    /// Gives the outcome its number, and keeps the run if it may be kept.
+    fn record(
+        &self,
+        node: NodeId,
+        hash: Result<Hash, Fail>,
+        value: Option<&AnyValue>,
+        reads: Vec<Read>,
+    ) -> Outcome {
+        let entry = self.engine.node(node);
+        let rule = self.engine.rule(entry);
+        let (hash, fail) = match hash {
+            Ok(hash) => (hash, None),
+            Err(Fail::Task(failure)) => {
+                let own = guarded(|| failure.hash()).ok().flatten();
+                let hash = own.unwrap_or(Hash::of_build(self.number));
+                // Never the hash of a value.
+                (Hash(hash.0.map(|byte| byte ^ 0xa5)), Some(Fail::Task(failure)))
+            }
+            Err(fail) => return Outcome { seq: Seq::NONE, fail: Some(fail) },
+        };
+        if entry.policy.store == Store::None {
+            return Outcome { seq: Seq::NONE, fail };
+        }
+        let mut hist = lock(&entry.hist);
+        let seq = hist.seq_of(hash);
+        if self.is_what_if() {
+            return Outcome { seq, fail };
+        }
+        if let Some(value) = value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory) {
+            hist.memory = Some((seq, value.clone()));
+        }
+        if reads.iter().all(|read| read.seq.is_known()) {
+            let run = Run {
+                version: rule.version(),
+                stamp: self.stamp(entry, &hist),
+                edges: edges(&reads),
+                seq,
+                fail: fail.clone(),
+                value: value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory).cloned(),
+            };
+            hist.record(run, entry.policy);
+        }
+        Outcome { seq, fail }
+    }
+
+    /// Unless the build keeps going, a failure that is no property of the inputs stops new starts.
+    fn note_transient<T>(&self, result: &Result<T, Fail>) {
+        if let Err(Fail::Transient(_)) = result {
+            self.failed();
+        }
+    }
+}
+
+/// What was read, without what was read before.
+fn edges(reads: &[Read]) -> Arc<[Edge]> {
+    /// Up to here a scan is faster than a set.
+    const SCANNED: usize = 24;
+    let mut edges: Vec<Edge> = Vec::with_capacity(reads.len());
+    let mut seen = std::collections::HashSet::new();
+    for read in reads {
+        let edge = Edge { dep: read.dep, seq: read.seq, mode: read.mode, ends_group: read.ends_group };
+        let known = if reads.len() <= SCANNED {
+            edges.iter().any(|known| known.dep == edge.dep)
+        } else {
+            !seen.insert(edge.dep)
+        };
+        if !known {
+            edges.push(edge);
+            continue;
+        }
+        // The group ends nevertheless; and a value read weighs more than a hash read.
+        if let Some(last) = edges.last_mut().filter(|_| edge.ends_group) {
+            last.ends_group = true;
+        }
+        if edge.mode == Mode::Value
+            && let Some(known) = edges.iter_mut().find(|known| known.dep == edge.dep)
+        {
+            known.mode = Mode::Value;
+        }
+    }
+    edges.into()
+}

@@ -1,0 +1,185 @@
+//! A computation that has started: its future, what it has read so far, and its waker.
+//!
+//! The future lies on the heap and is polled by whoever has it in hand, on any stack; polling one inside
+//! another ("in place") does not tie their lives together, so the first to wait can be dropped without
+//! hurting those who also wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::build::Inner;
+use crate::erased::{Computation, Made};
+use crate::executor::Job;
+use crate::node::{Mode, NodeId, Seq};
+use crate::sync::lock;
+use crate::{Fail, Panicked};
+
+/// Something that a computation asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) dep: NodeId,
+    pub(crate) seq: Seq,
+    pub(crate) mode: Mode,
+    pub(crate) ends_group: bool,
+    /// Asked for by `depend`: its hash is awaited when the trace is finished.
+    pub(crate) later: bool,
+}
+
+pub(crate) struct Frame {
+    pub(crate) build: Arc<Inner>,
+    pub(crate) node: NodeId,
+    state: AtomicU8,
+    /// How many of this computation's waits for other tasks are open. None while it is suspended means
+    /// that it waits for something foreign.
+    pub(crate) waits: AtomicU32,
+    /// Whether this is the task's hash function, not its value.
+    pub(crate) is_hash: AtomicBool,
+    computation: Mutex<Option<Computation>>,
+    pub(crate) reads: Mutex<Vec<Read>>,
+}
+
+/// Suspended, waiting for other tasks.
+const IDLE: u8 = 0;
+/// Suspended, waiting for something that the engine does not know.
+const FOREIGN: u8 = 1;
+const SCHEDULED: u8 = 2;
+const RUNNING: u8 = 3;
+/// Woken while running.
+const NOTIFIED: u8 = 4;
+/// Finished or given up.
+const OVER: u8 = 5;
+
+impl Frame {
+    pub(crate) fn new(build: Arc<Inner>, node: NodeId) -> Arc<Frame> {
+        Arc::new(Frame {
+            build,
+            node,
+            state: AtomicU8::new(SCHEDULED),
+            waits: AtomicU32::new(0),
+            is_hash: AtomicBool::new(false),
+            computation: Mutex::new(None),
+            reads: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn set(&self, computation: Computation) {
+        *lock(&self.computation) = Some(computation);
+    }
+
+    pub(crate) fn set_hash(&self, computation: Computation) {
+        self.is_hash.store(true, Ordering::Relaxed);
+        self.set(computation);
+    }
+
+    /// Polls until it is done or waits for something. To be called by the one who scheduled it.
+    pub(crate) fn run(self: &Arc<Frame>) {
+        if self.state.compare_exchange(SCHEDULED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
+        let waker = Waker::from(self.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            let Some(mut computation) = lock(&self.computation).take() else { return };
+            let polled = catch_unwind(AssertUnwindSafe(|| computation.as_mut().poll(&mut cx)));
+            let made = match polled {
+                Ok(Poll::Pending) => {
+                    *lock(&self.computation) = Some(computation);
+                    if self.suspend() {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(Poll::Ready(made)) => made,
+                Err(payload) => {
+                    let fail = Fail::transient(Panicked::new(&*payload));
+                    if self.is_hash.load(Ordering::Relaxed) {
+                        Made::Hash(Err(fail))
+                    } else {
+                        Made::Value(Err(fail))
+                    }
+                }
+            };
+            // A future's locals may panic when they go; the outcome stands.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(computation)));
+            if self.state.swap(OVER, Ordering::AcqRel) != OVER {
+                self.finished(made);
+            }
+            return;
+        }
+    }
+
+    fn finished(self: &Arc<Frame>, made: Made) {
+        let reads = std::mem::take(&mut *lock(&self.reads));
+        match made {
+            Made::Value(value) => self.build.value_made(self.node, value, reads),
+            Made::Hash(hash) => self.build.hash_made(self.node, hash, reads),
+        }
+    }
+
+    /// After a poll that did not finish; false if it is to be polled again at once.
+    fn suspend(&self) -> bool {
+        let foreign = self.waits.load(Ordering::Acquire) == 0;
+        if foreign {
+            self.build.queue.foreign.fetch_add(1, Ordering::AcqRel);
+        }
+        let next = if foreign { FOREIGN } else { IDLE };
+        match self.state.compare_exchange(RUNNING, next, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return true,
+            Err(_) if foreign => {
+                self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
+            }
+            Err(_) => {}
+        }
+        if self.state.compare_exchange(NOTIFIED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return false;
+        }
+        // Given up meanwhile: the computation goes.
+        let computation = lock(&self.computation).take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(computation)));
+        true
+    }
+
+    /// Gives the computation up: it is dropped, now or when its present poll returns.
+    pub(crate) fn abort(&self) {
+        match self.state.swap(OVER, Ordering::AcqRel) {
+            RUNNING | NOTIFIED | OVER => return,
+            FOREIGN => {
+                self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
+            }
+            _ => {}
+        }
+        let computation = lock(&self.computation).take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(computation)));
+    }
+}
+
+impl Wake for Frame {
+    fn wake(self: Arc<Frame>) {
+        Frame::wake_by_ref(&self);
+    }
+
+    fn wake_by_ref(self: &Arc<Frame>) {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            let next = match state {
+                IDLE | FOREIGN => SCHEDULED,
+                RUNNING => NOTIFIED,
+                _ => return,
+            };
+            match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(now) => state = now,
+            }
+        }
+        if state == RUNNING {
+            return;
+        }
+        // First into the queue, then out of the count: an idle executor sees one or the other.
+        self.build.queue.push(&self.build, Job::Run(self.clone()));
+        if state == FOREIGN {
+            self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}

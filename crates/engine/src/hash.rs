@@ -1,0 +1,56 @@
+//! The hash by which the engine compares two versions of a task.
+//!
+//! The engine never computes one from bytes: rules do (with whatever hash function suits them), or
+//! the engine takes the number of the build in which the task executed. So this crate needs no
+//! hash function, and a rule may hand over a digest it has anyway.
+
+use std::fmt;
+
+/// 32 bytes that stand for a task's result: equal hash means equal result, as far as dependents care.
+///
+/// Shorter digests are padded with zeros ([`Hash::from_slice`]).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// Takes up to 32 bytes, padded with zeros at the end. `None` for more than 32.
+    pub fn from_slice(bytes: &[u8]) -> Option<Hash> {
+        let mut all = [0; 32];
+        all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Hash(all))
+    }
+
+    /// The hash of a result that has none of its own: the build in which it was made.
+    pub(crate) fn of_build(build: u64) -> Hash {
+        let mut all = *b"taut: made in build number......";
+        all[24..].copy_from_slice(&build.to_le_bytes());
+        Hash(all)
+    }
+}
+
+impl From<[u8; 32]> for Hash {
+    fn from(bytes: [u8; 32]) -> Hash {
+        Hash(bytes)
+    }
+}
+
+impl From<u64> for Hash {
+    /// For small values that are their own hash (a flag, a size, a count).
+    fn from(small: u64) -> Hash {
+        let mut all = [0; 32];
+        all[..8].copy_from_slice(&small.to_le_bytes());
+        Hash(all)
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,166 @@
+//! What the engine knows of one task between builds: its key, the versions it had, the runs kept.
+//!
+//! A node is a dense number. A version ("seq") is the dense number of a distinct hash that this node had, so
+//! that comparing a recorded read with the present is comparing two `u32`s, and a hash that comes back gets
+//! its old number back. Hashes are never compared anywhere else.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use crate::{Fail, Hash, Policy, Trace};
+
+/// Dense number of a task.
+pub(crate) type NodeId = u32;
+
+/// A value, its type erased.
+pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
+
+/// Number of a distinct hash of one node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Seq(u32);
+
+impl Seq {
+    /// Equals no recorded seq: the outcome must not be remembered, nor what was made from it.
+    pub(crate) const NONE: Seq = Seq(u32::MAX);
+    /// Not known yet.
+    pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
+
+    pub(crate) fn is_known(self) -> bool {
+        self.0 < Seq::LATER.0
+    }
+}
+
+/// How a task read another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Its value.
+    Value,
+    /// Its hash only.
+    Hash,
+}
+
+/// One read of a recorded run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Edge {
+    pub(crate) dep: NodeId,
+    pub(crate) seq: Seq,
+    pub(crate) mode: Mode,
+    /// The last of those requested together: what follows was requested knowing their answers.
+    pub(crate) ends_group: bool,
+}
+
+/// A finished run: what was read, in order, and what came out. Immutable.
+#[derive(Clone)]
+pub(crate) struct Run {
+    /// `Rule::VERSION` of the code that ran.
+    pub(crate) version: u32,
+    /// The change of the outside world that the run had seen (see [`Hist::stamp`]).
+    pub(crate) stamp: u64,
+    pub(crate) edges: Arc<[Edge]>,
+    pub(crate) seq: Seq,
+    /// A deterministic failure, if that was the outcome.
+    pub(crate) fail: Option<Fail>,
+    /// The value, for constructive traces.
+    pub(crate) value: Option<AnyValue>,
+}
+
+/// What is known of a task from earlier builds.
+#[derive(Default)]
+pub(crate) struct Hist {
+    hashes: Vec<Hash>,
+    /// Only for nodes with so many versions that a scan would be felt.
+    index: HashMap<Hash, u32>,
+    /// The runs kept, latest use first.
+    pub(crate) runs: Vec<Run>,
+    /// The latest value at hand, and the version it is the value of.
+    pub(crate) memory: Option<(Seq, AnyValue)>,
+    /// Epochs in which the task was declared changed, ascending.
+    changed: Vec<u64>,
+    /// Values given from outside, with the epoch from which they hold, ascending.
+    injected: Vec<(u64, AnyValue)>,
+}
+
+impl Hist {
+    /// The number of `hash` for this node: the old one if it had this hash before.
+    pub(crate) fn seq_of(&mut self, hash: Hash) -> Seq {
+        const SCANNED: usize = 16;
+        if self.hashes.len() <= SCANNED {
+            if let Some(at) = self.hashes.iter().rposition(|known| *known == hash) {
+                return Seq(at as u32);
+            }
+        } else {
+            if self.index.is_empty() {
+                self.index = self.hashes.iter().zip(0..).map(|(hash, at)| (*hash, at)).collect();
+            }
+            if let Some(at) = self.index.get(&hash) {
+                return Seq(*at);
+            }
+            self.index.insert(hash, self.hashes.len() as u32);
+        }
+        self.hashes.push(hash);
+        Seq(self.hashes.len() as u32 - 1)
+    }
+
+    pub(crate) fn hash_of(&self, seq: Seq) -> Option<Hash> {
+        self.hashes.get(seq.0 as usize).copied()
+    }
+
+    /// The latest epoch, not after `epoch`, in which the task was declared changed.
+    pub(crate) fn stamp(&self, epoch: u64) -> u64 {
+        self.changed.iter().rev().copied().find(|changed| *changed <= epoch).unwrap_or(0)
+    }
+
+    pub(crate) fn declare_changed(&mut self, epoch: u64) {
+        if self.changed.last() != Some(&epoch) {
+            self.changed.push(epoch);
+        }
+    }
+
+    /// The value given from outside that holds in `epoch`.
+    pub(crate) fn injected(&self, epoch: u64) -> Option<AnyValue> {
+        self.injected.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| value.clone())
+    }
+
+    pub(crate) fn inject(&mut self, epoch: u64, value: AnyValue) {
+        self.injected.retain(|(from, _)| *from != epoch);
+        self.injected.push((epoch, value));
+        self.declare_changed(epoch);
+    }
+
+    /// Keeps `run` as the latest, in place of a kept one that read the same.
+    pub(crate) fn record(&mut self, run: Run, policy: Policy) {
+        self.runs.retain(|kept| {
+            !(kept.version == run.version && kept.stamp == run.stamp && same_reads(&kept.edges, &run.edges))
+        });
+        if policy.runs == 0 {
+            return;
+        }
+        self.runs.truncate(policy.runs as usize - 1);
+        let run = if policy.trace == Trace::Constructive { run } else { Run { value: None, ..run } };
+        self.runs.insert(0, run);
+    }
+
+    /// Notes that the kept run at `at` was found good: the one to be dropped is the one longest unused.
+    pub(crate) fn used(&mut self, run: &Run) {
+        let found = self.runs.iter().position(|kept| {
+            kept.version == run.version && kept.stamp == run.stamp && Arc::ptr_eq(&kept.edges, &run.edges)
+        });
+        if let Some(at) = found {
+            self.runs[..=at].rotate_right(1);
+        }
+    }
+}
+
+/// Whether both runs read the same versions of the same tasks in the same order.
+fn same_reads(a: &[Edge], b: &[Edge]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a.dep, a.seq) == (b.dep, b.seq))
+}
+
+/// A task, for as long as the engine lives.
+pub(crate) struct Node {
+    pub(crate) rule: u16,
+    pub(crate) key: Arc<dyn Any + Send + Sync>,
+    pub(crate) policy: Policy,
+    pub(crate) hist: Mutex<Hist>,
+}

@@ -1,0 +1,71 @@
+//! What is kept of a task's runs, where its value lies, and whether it looks at the outside world.
+
+/// How a task is treated; a rule says so per key ([`crate::Rule::policy`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How many past runs are kept; 0 means that the task executes in every build that wants it.
+    pub runs: u8,
+    /// What a kept run consists of.
+    pub trace: Trace,
+    /// Where the value lies.
+    pub store: Store,
+    /// The task looks at the outside world: [`crate::Begin::scan`] makes its runs doubtful.
+    pub leaf: bool,
+}
+
+/// What is kept of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// The hashes of what was read and of the result. Only the latest value is at hand.
+    Verifying,
+    /// The value too, for each kept run: switching back to an earlier state makes nothing anew.
+    Constructive,
+}
+
+/// Where the value of a task lies, hence how it is found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// In memory, while there is memory.
+    Memory,
+    /// In a file: [`crate::Rule::curr`] tells what lies there, and it is believed only if its hash is right.
+    File,
+    /// In a content-addressed store: [`crate::Rule::curr`] tells whether it is still there.
+    Cas,
+    /// Nowhere: every request executes the task and sees a result that equals no other.
+    None,
+}
+
+impl Policy {
+    /// Keeps the hashes of the last `runs` runs.
+    pub const fn verifying(runs: u8) -> Policy {
+        Policy { runs, trace: Trace::Verifying, store: Store::Memory, leaf: false }
+    }
+
+    /// Keeps the hashes and the values of the last `runs` runs.
+    pub const fn constructive(runs: u8) -> Policy {
+        Policy { runs, trace: Trace::Constructive, store: Store::Memory, leaf: false }
+    }
+
+    /// Executes in every build that wants the task.
+    pub const fn always() -> Policy {
+        Policy::verifying(0)
+    }
+
+    /// A task that looks at the outside world. What it saw is believed until
+    /// [`crate::Begin::changed`], [`crate::Begin::changed_all`] or [`crate::Begin::scan`] says otherwise.
+    pub const fn leaf() -> Policy {
+        Policy { leaf: true, ..Policy::verifying(1) }
+    }
+
+    /// The same with the value stored elsewhere.
+    pub const fn stored(self, store: Store) -> Policy {
+        Policy { store, ..self }
+    }
+}
+
+impl Default for Policy {
+    /// One verifying run, value in memory.
+    fn default() -> Policy {
+        Policy::verifying(1)
+    }
+}

@@ -1,0 +1,63 @@
+//! What a user of the engine writes: how the tasks of one kind get their value and, apart from it, their hash.
+
+use std::future::Future;
+
+use crate::{Cx, Fail, Hash, HashCx, Key, Policy};
+
+/// The tasks of one kind. The object holds what its tasks need of the world (a store, the roots, …);
+/// what distinguishes one task from another is in the key.
+///
+/// Everything a task learns from other tasks it must learn through [`Cx`], and everything it learns
+/// from the outside world makes it a leaf ([`Policy::leaf`]): the engine skips it on that promise.
+pub trait Rule: Send + Sync + Sized + 'static {
+    /// The arguments of a task.
+    type Key: Key;
+    /// What dependents get. Cheap to clone (an `Arc`, a descriptor).
+    type Value: Clone + Send + Sync + 'static;
+
+    /// Stable name of the rule, unique in the engine: identity of its tasks beyond this process.
+    const NAME: &'static str;
+    /// Raise it when the code of the rule changes its results: all recorded runs of its tasks become void.
+    const VERSION: u32 = 0;
+
+    /// What is kept of the task's runs, and where its value lies.
+    fn policy(&self, _key: &Self::Key) -> Policy {
+        Policy::default()
+    }
+
+    /// Computes the value. Starts at most once per build, and only when a value is needed that is not at hand.
+    fn value(&self, key: &Self::Key, cx: Cx) -> impl Future<Output = Result<Self::Value, Fail>> + Send;
+
+    /// Content hash of a value: equal hash means dependents may take one for the other, so they need
+    /// not run when the task did and made the same again. `None`: the value has no hash; it counts as
+    /// new whenever the task executed.
+    fn content_hash(&self, _key: &Self::Key, _value: &Self::Value) -> Option<Hash> {
+        None
+    }
+
+    /// Computes the task's hash. By default this makes the value and takes its [`Rule::content_hash`].
+    /// A rule that knows its hash without the value (an ETag, a declared digest) overrides it; then a
+    /// dependent that wants only the hash does not make the value. [`HashCx::value`] asks for the value.
+    fn hash(&self, _key: &Self::Key, cx: HashCx<Self>) -> impl Future<Output = Result<Hash, Fail>> + Send {
+        cx.by_store()
+    }
+
+    /// What lies in the task's place now, good or not. Asked for tasks stored in files or a
+    /// content-addressed store when a replay found their hash and somebody wants the value.
+    fn curr(&self, _key: &Self::Key) -> Curr<Self::Value> {
+        Curr::None
+    }
+}
+
+/// What [`Rule::curr`] found.
+pub enum Curr<V> {
+    /// Nothing.
+    None,
+    /// Something; it is the task's value if its hash is the one wanted.
+    There {
+        /// The value that describes it.
+        value: V,
+        /// Its content hash; called only if the value is about to be used. `None`: it cannot be read.
+        hash: Box<dyn FnOnce() -> Option<Hash> + Send>,
+    },
+}

@@ -1,0 +1,75 @@
+//! An array that grows while others read it, indexed by dense numbers; elements never move.
+//!
+//! Two levels of chunks behind `OnceLock`, so that reading takes no lock and a build that touches ten
+//! of a million nodes does not allocate a million slots. No `unsafe`: the price is one check per level.
+
+use std::sync::OnceLock;
+
+/// log2 of the elements of a chunk.
+const CHUNK: u32 = 8;
+/// Level `i` holds `2^i` chunks; together they cover all `u32` indices.
+const LEVELS: usize = 25;
+
+type Chunk<T> = OnceLock<Box<[T]>>;
+
+pub(crate) struct Table<T> {
+    levels: [OnceLock<Box<[Chunk<T>]>>; LEVELS],
+}
+
+impl<T: Default> Table<T> {
+    pub(crate) fn new() -> Table<T> {
+        Table { levels: [const { OnceLock::new() }; LEVELS] }
+    }
+
+    fn place(index: u32) -> (usize, usize, usize) {
+        let chunk = (index >> CHUNK) + 1;
+        let level = 31 - chunk.leading_zeros();
+        (level as usize, (chunk - (1 << level)) as usize, (index & ((1 << CHUNK) - 1)) as usize)
+    }
+
+    /// The element, made by `Default` if nobody has looked at it before.
+    pub(crate) fn at(&self, index: u32) -> &T {
+        let (level, chunk, offset) = Table::<T>::place(index);
+        let chunks =
+            self.levels[level].get_or_init(|| (0..1usize << level).map(|_| OnceLock::new()).collect());
+        &chunks[chunk].get_or_init(|| (0..1 << CHUNK).map(|_| T::default()).collect())[offset]
+    }
+
+    /// All elements in chunks that somebody has looked at, with their indices, ascending.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.levels.iter().enumerate().flat_map(|(level, chunks)| {
+            chunks.get().into_iter().flatten().enumerate().flat_map(move |(chunk, elements)| {
+                let first = ((1u32 << level) - 1 + chunk as u32) << CHUNK;
+                (elements.get().into_iter().flatten().enumerate())
+                    .map(move |(offset, element)| (first + offset as u32, element))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::Table;
+
+    #[test]
+    fn every_index_has_its_own_place() {
+        let table = Table::<AtomicU32>::new();
+        let indices = [0, 1, 255, 256, 257, 767, 768, 1_000_000, 100_000_000];
+        for index in indices {
+            table.at(index).store(index + 1, Ordering::Relaxed);
+        }
+        for index in indices {
+            assert_eq!(table.at(index).load(Ordering::Relaxed), index + 1);
+        }
+        let seen: Vec<u32> = (table.seen())
+            .filter(|(_, at)| at.load(Ordering::Relaxed) != 0)
+            .map(|(index, at)| {
+                assert_eq!(at.load(Ordering::Relaxed), index + 1);
+                index
+            })
+            .collect();
+        assert_eq!(seen, indices);
+    }
+}
