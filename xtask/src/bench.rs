@@ -25,7 +25,7 @@ struct Options {
     json: Option<PathBuf>,
     sizes: Vec<usize>,
     shapes: Vec<Shape>,
-    rounds: usize,
+    rounds: Option<usize>,
     jobs: usize,
 }
 
@@ -55,8 +55,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn options(args: &[String]) -> Result<Options> {
-    let mut options =
-        Options { json: None, sizes: vec![1_000, 10_000], shapes: Shape::ALL.to_vec(), rounds: 5, jobs: 2 };
+    let mut options = Options {
+        json: None,
+        sizes: vec![1_000, 10_000],
+        shapes: Shape::ALL.to_vec(),
+        rounds: None,
+        jobs: 2,
+    };
     let Some((what, mut rest)) = args.split_first() else { bail!("bench build [OPTIONS]") };
     if what != "build" {
         bail!("there is no benchmark {what}; there is: build");
@@ -66,7 +71,7 @@ fn options(args: &[String]) -> Result<Options> {
         match option.as_str() {
             "--json" => options.json = Some(std::path::absolute(value)?),
             "--size" => options.sizes = vec![value.parse()?],
-            "--rounds" => options.rounds = value.parse()?,
+            "--rounds" => options.rounds = Some(value.parse()?),
             "--jobs" => options.jobs = value.parse()?,
             "--shape" => {
                 options.shapes = vec![
@@ -77,7 +82,7 @@ fn options(args: &[String]) -> Result<Options> {
         }
     }
     match rest {
-        [] if options.rounds > 0 => Ok(options),
+        [] if options.rounds != Some(0) => Ok(options),
         [] => bail!("--rounds must be at least 1"),
         other => bail!("{other:?}: options are --json FILE, --size N, --shape S, --rounds N, --jobs N"),
     }
@@ -89,7 +94,9 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
     let file = scratch.path().join("cost");
     let mut costs: BTreeMap<(usize, usize), Vec<Cost>> = BTreeMap::new();
     println!("\n{} {}, {} actions, -J {}", graph.shape.name(), graph.size, graph.actions(), options.jobs);
-    for round in 0..options.rounds {
+    // A median of fewer is enough where a run is long.
+    let rounds = options.rounds.unwrap_or(if graph.actions() > 2_000 { 3 } else { 5 });
+    for round in 0..rounds {
         for (number, rival) in rivals.iter().enumerate() {
             let dir = scratch.path().join(format!("{}-{round}", rival.name()));
             rival.write(graph, &dir)?;

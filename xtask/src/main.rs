@@ -10,6 +10,7 @@ mod ci;
 mod demo;
 mod licences;
 mod measure;
+mod realworld;
 mod tidy;
 
 use anyhow::{Result, bail};
@@ -19,6 +20,7 @@ cargo xtask COMMAND
 
   demo                 build taut, then an example with it; install and run the result
   ci                   every check a change must pass
+  realworld            a C library from the registry built with taut; its tests run
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
   tidy                 only the house rules: crate directions, file headers, licences
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
         "bench" => bench::run(rest),
         // Started by `bench` itself, between it and what it measures.
         "measure" => measure::run(rest),
+        "realworld" => realworld::run(),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -24,7 +24,7 @@ pub(crate) enum Shape {
     /// A chain; a tenth of the size, for nothing in it runs in parallel.
     Deep,
     /// C sources with headers of their own module and of earlier ones, then a program; a
-    /// fifth of the size, for compilers are slow.
+    /// tenth of the size, for compilers are slow.
     C,
 }
 
@@ -75,7 +75,7 @@ impl Graph {
             Shape::Layered => graph.layered(size),
             Shape::Wide => graph.wide(size),
             Shape::Deep => graph.deep((size / 10).max(2)),
-            Shape::C => graph.c((size / 5).max(2)),
+            Shape::C => graph.c((size / 10).max(2)),
         }
         graph
     }
