@@ -1,0 +1,73 @@
+//! Values in messages: never longer than a limit, and never costing more than that to print.
+
+use taut_value::{Value, deep};
+
+/// The value's JSON text, cut after about `limit` bytes with `...` at the end. Takes time in
+/// proportion to the limit, not to the value.
+pub fn abbreviate(value: &Value, limit: usize) -> String {
+    let mut out = String::new();
+    append(value, limit, &mut out);
+    if out.len() > limit {
+        out.truncate(out.floor_char_boundary(limit.saturating_sub(3)));
+        out.push_str("...");
+    }
+    out
+}
+
+fn append(value: &Value, limit: usize, out: &mut String) {
+    if out.len() > limit {
+        return;
+    }
+    match value {
+        Value::List(list) => deep(|| {
+            out.push('[');
+            for (i, item) in list.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                append(item, limit, out);
+                if out.len() > limit {
+                    return;
+                }
+            }
+            out.push(']');
+        }),
+        Value::Map(map) => deep(|| {
+            out.push('{');
+            for (i, (key, item)) in map.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                text(key, limit, out);
+                out.push(':');
+                append(item, limit, out);
+                if out.len() > limit {
+                    return;
+                }
+            }
+            out.push('}');
+        }),
+        Value::String(string) => text(string, limit, out),
+        other => out.push_str(&other.to_json()),
+    }
+}
+
+fn text(string: &str, limit: usize, out: &mut String) {
+    taut_value::escape_into(&string[..string.floor_char_boundary(limit + 1)], out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_deep_values_are_cut() {
+        let mut value = Value::Null;
+        for _ in 0..100_000 {
+            value = Value::list([value]);
+        }
+        assert_eq!(abbreviate(&value, 8), "[[[[[...");
+        assert_eq!(abbreviate(&Value::string("äöü".repeat(9)), 9), "\"äö...");
+        assert_eq!(abbreviate(&Value::list([Value::Null]), 320), "[null]");
+    }
+}

@@ -1,0 +1,372 @@
+//! From JSON to the compiled form.
+//!
+//! Variables are bound by literal names only, so that their places are known here. Whatever is
+//! malformed becomes a node that fails when it is evaluated, after what the language evaluates before.
+
+use std::sync::Arc;
+
+use taut_syntax::{JsonPath, Kind, Node as Json};
+use taut_value::{Str, Value, deep};
+
+use crate::{
+    abbreviate,
+    construct::Construct,
+    program::{Expr, Literal, NONE, Node, Op, Program, Variable, json_to_value},
+};
+
+pub(crate) fn compile(json: Json<'_>, base: JsonPath) -> Expr {
+    let offset = json.span().start;
+    let mut compiler = Compiler { nodes: Vec::new(), scope: Vec::new(), offset };
+    let root = compiler.node(json, NONE, (None, [NONE; 2]));
+    let program = Program {
+        file: json.document().label().clone(),
+        base,
+        text: json.source().into(),
+        nodes: compiler.nodes,
+    };
+    Expr { program: Arc::new(program), root }
+}
+
+type At = (Option<Str>, [u32; 2]);
+
+fn field(name: &str) -> At {
+    (Some(name.into()), [NONE; 2])
+}
+
+fn entry(name: &str, index: usize, second: u32) -> At {
+    (Some(name.into()), [index as u32, second])
+}
+
+fn shown(json: Json<'_>) -> String {
+    abbreviate(&json_to_value(json), 320)
+}
+
+struct Compiler {
+    nodes: Vec<Node>,
+    /// Variables bound around the node at hand, outermost first.
+    scope: Vec<Str>,
+    offset: u32,
+}
+
+impl Compiler {
+    fn node(&mut self, json: Json<'_>, parent: u32, at: At) -> u32 {
+        let index = self.nodes.len() as u32;
+        let span = json.span();
+        let (start, end) = (span.start - self.offset, span.end - self.offset);
+        self.nodes.push(Node { op: Op::Constant(Value::Null), start, end, parent, at });
+        let op = match json.kind() {
+            Kind::List => deep(|| self.list(json, index)),
+            Kind::Object => deep(|| self.object(json, index)),
+            _ => Op::Constant(json_to_value(json)),
+        };
+        self.nodes[index as usize].op = op;
+        index
+    }
+
+    fn list(&mut self, json: Json<'_>, index: u32) -> Op {
+        let items: Box<[u32]> = json
+            .items()
+            .enumerate()
+            .map(|(i, item)| self.node(item, index, (None, [i as u32, NONE])))
+            .collect();
+        let mut values = Vec::with_capacity(items.len());
+        for item in &items {
+            match &self.nodes[*item as usize].op {
+                Op::Constant(value) => values.push(value.clone()),
+                _ => return Op::List(items),
+            }
+        }
+        self.nodes.truncate(index as usize + 1);
+        Op::Constant(Value::List(values.into()))
+    }
+
+    fn optional(&mut self, json: Json<'_>, name: &str, parent: u32) -> u32 {
+        json.get(name).map_or(NONE, |argument| self.node(argument, parent, field(name)))
+    }
+
+    fn arguments(&mut self, construct: Construct, json: Json<'_>, index: u32) -> Box<[u32]> {
+        construct.arguments().iter().map(|name| self.optional(json, name, index)).collect()
+    }
+
+    fn variable(&self, name: &str) -> Variable {
+        match self.scope.iter().rposition(|bound| bound == name) {
+            Some(slot) => Variable::Local(slot as u32),
+            None => Variable::Global(name.into()),
+        }
+    }
+
+    fn literal(json: Json<'_>, name: &str, default: &str) -> Literal {
+        match json.get(name) {
+            None => Ok(default.into()),
+            Some(value) => string(value),
+        }
+    }
+
+    fn object(&mut self, json: Json<'_>, index: u32) -> Op {
+        let Some(kind) = json.get("type") else {
+            return Op::Broken(format!("Object without keyword 'type': {}", shown(json)));
+        };
+        let name = match kind.as_str() {
+            Some(name) => name,
+            None => return Op::Broken(wrong_type("string", type_name(kind))),
+        };
+        match name {
+            "var" => {
+                let variable = match json.get("name").map(string) {
+                    None => Err(missing("name")),
+                    Some(Err(found)) => Err(wrong_type("string", found)),
+                    Some(Ok(name)) => Ok(self.variable(&name)),
+                };
+                Op::Var { variable, default: self.optional(json, "default", index) }
+            }
+            "'" => Op::Quote(json.get("$1").map_or(Value::Null, json_to_value)),
+            "`" => match json.get("$1") {
+                None => Op::Constant(Value::Null),
+                Some(template) => {
+                    let template = self.template(template, index, field("$1"), false);
+                    Op::QuasiQuote(template)
+                }
+            },
+            "," | ",@" => {
+                let message = "\",\" and \",@\" are only evaluated within quasi-quote (\"`\") environments.";
+                Op::Broken(message.into())
+            }
+            "cond" => {
+                let (pairs, broken) = match json.get("cond") {
+                    None => (Box::default(), None),
+                    Some(cond) => self.pairs("cond in cond", "cond", cond, index),
+                };
+                Op::Cond { pairs, broken, default: self.optional(json, "default", index) }
+            }
+            "case" => self.case(json, index),
+            "case*" => {
+                let (cases, broken) = match json.get("case") {
+                    None => (None, None),
+                    Some(cases) => {
+                        let (pairs, broken) = self.pairs("case in case*", "case", cases, index);
+                        ((cases.kind() == Kind::List).then_some(pairs), broken)
+                    }
+                };
+                let expr = self.optional(json, "expr", index);
+                Op::CaseStar { expr, cases, broken, default: self.optional(json, "default", index) }
+            }
+            "let*" => self.bindings(json, index),
+            "env" => Op::Env(self.env(json)),
+            _ => match Construct::from_name(name) {
+                Some(construct) => self.construct(construct, json, index),
+                None => Op::Unknown(name.into()),
+            },
+        }
+    }
+
+    fn construct(&mut self, construct: Construct, json: Json<'_>, index: u32) -> Op {
+        let vars: &[(&str, &str)] = match construct {
+            Construct::And | Construct::Or => {
+                if let Some(items) = json.get("$1").and_then(Json::as_list) {
+                    let items = items.enumerate();
+                    let items = items.map(|(i, item)| self.node(item, index, entry("$1", i, NONE))).collect();
+                    return Op::Shortcut { and: construct == Construct::And, items };
+                }
+                &[]
+            }
+            Construct::Foreach => &[("var", "_")],
+            Construct::ForeachMap => &[("var_key", "_"), ("var_val", "$_")],
+            Construct::ZipWith => &[("var_1", "$1"), ("var_2", "$2")],
+            Construct::Foldl => &[("var", "_"), ("accum_var", "$1")],
+            Construct::Assert => return self.assert(json, index),
+            Construct::CallExpression => {
+                return Op::CallExpression(match json.get("name").map(string) {
+                    None => Err(missing("name")),
+                    Some(Err(found)) => Err(wrong_type("string", found)),
+                    Some(Ok(name)) => Ok(name),
+                });
+            }
+            Construct::Action => {
+                let words = |name: &str| match json.get(name) {
+                    None => Ok(Box::default()),
+                    Some(list) => string_list(list).ok_or_else(|| {
+                        format!("{name} has to be a list of strings, but found {}", shown(list))
+                    }),
+                };
+                let (may_fail, no_cache) = (words("may_fail"), words("no_cache"));
+                return Op::Action { args: self.arguments(construct, json, index), may_fail, no_cache };
+            }
+            _ => &[],
+        };
+        let args = self.arguments(construct, json, index);
+        if vars.is_empty() {
+            return Op::Call(construct, args);
+        }
+        let mut names = vars.iter().map(|(name, default)| Self::literal(json, name, default));
+        let vars = [names.next(), names.next()];
+        let bound = vars.iter().flatten().flatten().cloned().collect::<Vec<_>>();
+        let body = self.body(json, "body", index, bound);
+        Op::Bind { construct, args, vars, body }
+    }
+
+    /// Compiles a part in which more variables are bound.
+    fn body(&mut self, json: Json<'_>, name: &str, index: u32, bound: Vec<Str>) -> u32 {
+        let outer = self.scope.len();
+        self.scope.extend(bound);
+        let body = self.optional(json, name, index);
+        self.scope.truncate(outer);
+        body
+    }
+
+    fn assert(&mut self, json: Json<'_>, index: u32) -> Op {
+        let var = Self::literal(json, "var", "_");
+        let value = self.optional(json, "$1", index);
+        let bound: Vec<Str> = var.iter().cloned().collect();
+        let predicate = self.body(json, "predicate", index, bound.clone());
+        let message = self.body(json, "msg", index, bound);
+        let args = [value, predicate, message].into();
+        Op::Bind { construct: Construct::Assert, args, vars: [Some(var), None], body: NONE }
+    }
+
+    fn case(&mut self, json: Json<'_>, index: u32) -> Op {
+        let (cases, broken) = match json.get("case") {
+            None => (None, None),
+            Some(cases) if cases.kind() != Kind::Object => (
+                None,
+                Some(format!("case in case has to be a map of expressions, but found {}", shown(cases))),
+            ),
+            Some(cases) => {
+                let case = self.nodes.len() as u32;
+                // A node of its own, so that the cases' paths have both steps.
+                let span = cases.span();
+                let (start, end) = (span.start - self.offset, span.end - self.offset);
+                let op = Op::Constant(Value::Null);
+                self.nodes.push(Node { op, start, end, parent: index, at: field("case") });
+                let compiled =
+                    cases.entries().map(|(key, value)| (Str::from(key), self.node(value, case, field(key))));
+                (Some(compiled.collect()), None)
+            }
+        };
+        let expr = self.optional(json, "expr", index);
+        Op::Case { expr, cases, broken, default: self.optional(json, "default", index) }
+    }
+
+    fn pairs(
+        &mut self,
+        what: &str,
+        name: &str,
+        list: Json<'_>,
+        index: u32,
+    ) -> (Box<[(u32, u32)]>, Option<String>) {
+        let problem = format!("{what} has to be a list of pairs, but found");
+        let Some(items) = list.as_list() else {
+            return (Box::default(), Some(format!("{problem} {}", shown(list))));
+        };
+        let mut pairs = Vec::new();
+        for (i, pair) in items.enumerate() {
+            let (2, Some(first), Some(second)) = (pair.len(), pair.item(0), pair.item(1)) else {
+                return (pairs.into(), Some(format!("{problem} entry {}", shown(pair))));
+            };
+            let first = self.node(first, index, entry(name, i, 0));
+            pairs.push((first, self.node(second, index, entry(name, i, 1))));
+        }
+        (pairs.into(), None)
+    }
+
+    fn bindings(&mut self, json: Json<'_>, index: u32) -> Op {
+        let outer = self.scope.len();
+        let mut bindings = Vec::new();
+        let mut broken = None;
+        let problem = "bindings in let* has to be a list of pairs, but found";
+        match json.get("bindings") {
+            None => {}
+            Some(list) if list.kind() != Kind::List => broken = Some(format!("{problem} {}", shown(list))),
+            Some(list) => {
+                for (i, pair) in list.items().enumerate() {
+                    let (2, Some(name), Some(value)) = (pair.len(), pair.item(0), pair.item(1)) else {
+                        broken = Some(format!("{problem} entry {}", shown(pair)));
+                        break;
+                    };
+                    let Some(name) = name.as_str() else {
+                        let what = "variable names in let* have to be strings, but found binding entry";
+                        broken = Some(format!("{what} {}", shown(pair)));
+                        break;
+                    };
+                    let value = self.node(value, index, entry("bindings", i, 1));
+                    self.scope.push(name.into());
+                    bindings.push((name.into(), value));
+                }
+            }
+        }
+        let body = self.optional(json, "body", index);
+        self.scope.truncate(outer);
+        Op::Let { bindings: bindings.into(), broken, body }
+    }
+
+    fn env(&self, json: Json<'_>) -> Result<Box<[(Str, Variable)]>, String> {
+        let Some(vars) = json.get("vars") else { return Ok(Box::default()) };
+        let problem = "vars in env has to be a list of strings, but found";
+        let items = vars.as_list().ok_or_else(|| format!("{problem} {}", shown(vars)))?;
+        items
+            .map(|var| match var.as_str() {
+                Some(name) => Ok((name.into(), self.variable(name))),
+                None => Err(format!("{problem} entry {}", shown(var))),
+            })
+            .collect()
+    }
+
+    fn template(&mut self, json: Json<'_>, parent: u32, at: At, in_list: bool) -> u32 {
+        let index = self.nodes.len() as u32;
+        let span = json.span();
+        let (start, end) = (span.start - self.offset, span.end - self.offset);
+        self.nodes.push(Node { op: Op::Constant(Value::Null), start, end, parent, at });
+        let op = match json.kind() {
+            Kind::List => deep(|| {
+                let items = json.items().enumerate();
+                Op::TemplateList(
+                    items
+                        .map(|(i, item)| self.template(item, index, (None, [i as u32, NONE]), true))
+                        .collect(),
+                )
+            }),
+            Kind::Object => deep(|| match json.get("type").and_then(Json::as_str) {
+                Some(",") => Op::Unquote(self.optional(json, "$1", index)),
+                Some(",@") if in_list => Op::Splice(self.optional(json, "$1", index)),
+                Some(",@") => {
+                    Op::Broken(format!("\",@\"-expression found in non-list context: {}", shown(json)))
+                }
+                _ => {
+                    let entries = json.entries();
+                    let entries = entries
+                        .map(|(key, value)| (Str::from(key), self.template(value, index, field(key), false)));
+                    Op::TemplateMap(entries.collect())
+                }
+            }),
+            _ => Op::Constant(json_to_value(json)),
+        };
+        self.nodes[index as usize].op = op;
+        index
+    }
+}
+
+fn type_name(json: Json<'_>) -> &'static str {
+    match json.kind() {
+        Kind::Null => "none",
+        Kind::Bool => "bool",
+        Kind::Number => "number",
+        Kind::String => "string",
+        Kind::List => "list",
+        Kind::Object => "map",
+    }
+}
+
+fn string(json: Json<'_>) -> Literal {
+    json.as_str().map(Str::from).ok_or_else(|| type_name(json))
+}
+
+fn string_list(json: Json<'_>) -> Option<Box<[Str]>> {
+    json.as_list()?.map(|item| item.as_str().map(Str::from)).collect()
+}
+
+pub(crate) fn missing(key: &str) -> String {
+    format!("Map does not contain key '{key}'.")
+}
+
+pub(crate) fn wrong_type(expected: &str, found: &str) -> String {
+    format!("Expression is not of type '{expected}' but '{found}'.")
+}

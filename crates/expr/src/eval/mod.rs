@@ -1,0 +1,478 @@
+//! Evaluation.
+//!
+//! The evaluator walks the compiled form. Local variables live on one stack, since there are no
+//! closures: what a construct binds ends with it. Arguments are evaluated in the reference's order, and
+//! checked where it checks them, so that of several errors the same one is reported.
+
+mod pure;
+mod rule;
+mod strings;
+
+use std::sync::Arc;
+
+use taut_syntax::{Frame as Step, Location, did_you_mean};
+use taut_value::{Id, List, Map, Str, Value, deep};
+
+use crate::{
+    abbreviate,
+    compile::{missing, wrong_type},
+    construct::{Construct, SPECIAL_FORMS},
+    error::EvalError,
+    host::Host,
+    program::{Expr, Imports, Literal, NONE, Op, Program, Variable},
+};
+
+type Evaluated = Result<Value, EvalError>;
+
+/// Evaluates an expression. `environment` holds the variables that are set (null counts as not set);
+/// `imports` are the functions that it can call; everything else it may use is what `host` offers.
+///
+/// # Errors
+/// The first error in the order of evaluation.
+pub fn evaluate(expr: &Expr, environment: &Map, imports: &Imports, host: &mut dyn Host) -> Evaluated {
+    let limit = host.log_limit();
+    let mut evaluator = Evaluator { host, locals: Vec::new(), limit };
+    let frame = Frame { program: &expr.program, environment, imports, base: 0 };
+    evaluator.eval(frame, expr.root)
+}
+
+struct Evaluator<'h> {
+    host: &'h mut dyn Host,
+    locals: Vec<(Str, Value)>,
+    limit: usize,
+}
+
+/// What stays the same within one function.
+#[derive(Clone, Copy)]
+struct Frame<'f> {
+    program: &'f Arc<Program>,
+    environment: &'f Map,
+    imports: &'f Imports,
+    /// Where its local variables begin.
+    base: usize,
+}
+
+fn plain<T>(message: impl Into<String>) -> Result<T, EvalError> {
+    Err(EvalError::plain(message))
+}
+
+fn list_of(value: &Value) -> Result<&List, EvalError> {
+    value.as_list().ok_or_else(|| EvalError::plain(wrong_type("list", value.type_name())))
+}
+
+fn map_of(value: &Value) -> Result<&Map, EvalError> {
+    value.as_map().ok_or_else(|| EvalError::plain(wrong_type("map", value.type_name())))
+}
+
+fn string_of(value: &Value) -> Result<&Str, EvalError> {
+    value.as_str().ok_or_else(|| EvalError::plain(wrong_type("string", value.type_name())))
+}
+
+fn literal(literal: &Literal) -> Result<&Str, EvalError> {
+    literal.as_ref().map_err(|found| EvalError::plain(wrong_type("string", found)))
+}
+
+impl Evaluator<'_> {
+    fn eval(&mut self, f: Frame<'_>, node: u32) -> Evaluated {
+        let op = &f.program.nodes[node as usize].op;
+        match op {
+            Op::Constant(value) | Op::Quote(value) => Ok(value.clone()),
+            Op::Var { variable: Ok(variable), default } => {
+                let value = self.variable(f, variable);
+                match value {
+                    Value::Null if *default != NONE => self.eval(f, *default),
+                    value => Ok(value),
+                }
+            }
+            Op::List(items) => deep(|| {
+                let mut values = Vec::with_capacity(items.len());
+                for item in items {
+                    values.push(self.eval(f, *item)?);
+                }
+                Ok(Value::List(values.into()))
+            }),
+            _ => deep(|| {
+                let locals = self.locals.len();
+                let result = self.construct(f, op);
+                if result.is_err() {
+                    // The variables are still needed to describe the error.
+                    let result = result.map_err(|error| self.trace(f, node, op, error));
+                    self.locals.truncate(locals);
+                    return result;
+                }
+                result
+            }),
+        }
+    }
+
+    /// An argument, or a default for a missing one.
+    fn or(&mut self, f: Frame<'_>, node: u32, default: impl FnOnce() -> Value) -> Evaluated {
+        if node == NONE { Ok(default()) } else { self.eval(f, node) }
+    }
+
+    /// An argument that must be given.
+    fn need(&mut self, f: Frame<'_>, construct: Construct, args: &[u32], position: usize) -> Evaluated {
+        match args[position] {
+            NONE => plain(missing(construct.arguments()[position])),
+            node => self.eval(f, node),
+        }
+    }
+
+    fn variable(&self, f: Frame<'_>, variable: &Variable) -> Value {
+        match variable {
+            Variable::Local(slot) => self.locals[f.base + *slot as usize].1.clone(),
+            Variable::Global(name) => f.environment.get(name).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Adds to an error on its way out what is needed to understand it.
+    fn trace(&self, f: Frame<'_>, node: u32, op: &Op, mut error: EvalError) -> EvalError {
+        let program = f.program;
+        let at = || Location::value(program.file.clone(), program.path(node));
+        let data = error.data();
+        if data.location.is_none() {
+            data.location = Some(at());
+        }
+        if !data.traced {
+            return error;
+        }
+        let limit = self.limit;
+        error.push_frame(|| {
+            let word = name_of(op).map_or_else(String::new, |name| format!("{name:?}-expression "));
+            let text = abbreviate(&program.literal(node), limit);
+            let frame = Step::new(format!("in {word}{text}")).at(at());
+            let mut seen: Vec<&Str> = Vec::new();
+            let mut details = Vec::new();
+            for inner in &program.nodes[node as usize..] {
+                // The nodes of an expression follow it.
+                if inner.start < program.nodes[node as usize].start
+                    || inner.end > program.nodes[node as usize].end
+                    || seen.len() == 8
+                {
+                    break;
+                }
+                let Op::Var { variable: Ok(variable), .. } = &inner.op else { continue };
+                let (name, value) = match variable {
+                    Variable::Local(slot) => match self.locals.get(f.base + *slot as usize) {
+                        Some((name, value)) => (name, value.clone()),
+                        None => continue,
+                    },
+                    Variable::Global(name) => (name, self.variable(f, variable)),
+                };
+                if !seen.contains(&name) {
+                    seen.push(name);
+                    details.push(format!("{name} = {}", abbreviate(&value, limit)));
+                }
+            }
+            details.into_iter().fold(frame, Step::detail)
+        });
+        error
+    }
+
+    fn construct(&mut self, f: Frame<'_>, op: &Op) -> Evaluated {
+        match op {
+            Op::Constant(_) | Op::Quote(_) | Op::List(_) => unreachable!("evaluated without a construct"),
+            Op::Broken(message) => plain(message),
+            Op::Unknown(name) => self.unknown(name),
+            Op::Var { variable: Err(message), .. } => plain(message),
+            Op::Var { .. } => unreachable!("evaluated without a construct"),
+            Op::QuasiQuote(template) => self.expand(f, *template),
+            Op::TemplateList(_) | Op::TemplateMap(_) | Op::Unquote(_) | Op::Splice(_) => {
+                unreachable!("templates are expanded")
+            }
+            Op::Shortcut { and, items } => {
+                for item in items {
+                    if self.eval(f, *item)?.is_true() != *and {
+                        return Ok(Value::Bool(!*and));
+                    }
+                }
+                Ok(Value::Bool(*and))
+            }
+            Op::Cond { pairs, broken, default } => {
+                for (condition, value) in pairs {
+                    if self.eval(f, *condition)?.is_true() {
+                        return self.eval(f, *value);
+                    }
+                }
+                match broken {
+                    Some(message) => plain(message),
+                    None => self.or(f, *default, empty_list),
+                }
+            }
+            Op::Case { expr, cases, broken, default } => {
+                if let Some(message) = broken {
+                    return plain(message);
+                }
+                if let Some(cases) = cases {
+                    if *expr == NONE {
+                        return plain("missing expr in case");
+                    }
+                    let key = self.eval(f, *expr)?;
+                    let Value::String(key) = &key else {
+                        let found = abbreviate(&key, self.limit);
+                        return plain(format!("expr in case must evaluate to string, but found {found}"));
+                    };
+                    if let Ok(found) = cases.binary_search_by(|(label, _)| label.cmp(key)) {
+                        return self.eval(f, cases[found].1);
+                    }
+                }
+                self.or(f, *default, empty_list)
+            }
+            Op::CaseStar { expr, cases, broken, default } => {
+                self.case_star(f, *expr, cases.as_deref(), broken.as_ref(), *default)
+            }
+            Op::Let { bindings, broken, body } => {
+                let outer = self.locals.len();
+                for (name, value) in bindings {
+                    let value = self.eval(f, *value)?;
+                    self.locals.push((name.clone(), value));
+                }
+                if let Some(message) = broken {
+                    return plain(message);
+                }
+                if *body == NONE {
+                    return plain("Object without keyword 'type': {}");
+                }
+                let result = self.eval(f, *body)?;
+                self.locals.truncate(outer);
+                Ok(result)
+            }
+            Op::Env(vars) => {
+                let vars = vars.as_ref().map_err(EvalError::plain)?;
+                let values = vars.iter().map(|(name, variable)| (name.clone(), self.variable(f, variable)));
+                Ok(Value::Map(values.collect()))
+            }
+            Op::Call(construct, args) => {
+                if !construct.exists_in(self.host.context()) {
+                    return self.unknown(construct.name());
+                }
+                self.call(f, *construct, args)
+            }
+            Op::Bind { construct, args, vars, body } => self.bind(f, *construct, args, vars, *body),
+            Op::Action { args, may_fail, no_cache } => {
+                if !Construct::Action.exists_in(self.host.context()) {
+                    return self.unknown("ACTION");
+                }
+                self.action(f, args, may_fail, no_cache)
+            }
+            Op::CallExpression(name) => {
+                if !Construct::CallExpression.exists_in(self.host.context()) {
+                    return self.unknown("CALL_EXPRESSION");
+                }
+                self.call_expression(f, name.as_ref().map_err(EvalError::plain)?)
+            }
+        }
+    }
+
+    fn unknown(&self, name: &str) -> Evaluated {
+        let mut error = EvalError::plain(format!("Unknown syntactical construct {name}"));
+        let context = self.host.context();
+        let known = Construct::ALL.iter().filter(|c| c.exists_in(context)).map(|c| c.name());
+        error.data().suggestion = did_you_mean(name, known.chain(SPECIAL_FORMS)).map(Into::into);
+        Err(error)
+    }
+
+    fn case_star(
+        &mut self,
+        f: Frame<'_>,
+        expr: u32,
+        cases: Option<&[(u32, u32)]>,
+        broken: Option<&String>,
+        default: u32,
+    ) -> Evaluated {
+        let Some(cases) = cases else {
+            return match broken {
+                Some(message) => plain(message),
+                None => self.or(f, default, empty_list),
+            };
+        };
+        if expr == NONE {
+            return plain("missing expr in case");
+        }
+        let value = self.eval(f, expr)?;
+        if !value.is_name_free() {
+            let found = abbreviate(&value, self.limit);
+            return plain(format!("Comparison of name-containing values: {found}"));
+        }
+        for (label, result) in cases {
+            if self.eval(f, *label)? == value {
+                return self.eval(f, *result);
+            }
+        }
+        match broken {
+            Some(message) => plain(message),
+            None => self.or(f, default, empty_list),
+        }
+    }
+
+    /// Constructs that bind variables.
+    fn bind(
+        &mut self,
+        f: Frame<'_>,
+        construct: Construct,
+        args: &[u32],
+        vars: &[Option<Literal>; 2],
+        body: u32,
+    ) -> Evaluated {
+        let outer = self.locals.len();
+        let name = |position: usize| literal(vars[position].as_ref().expect("the construct binds it"));
+        let mut results = Vec::new();
+        match construct {
+            Construct::Foreach => {
+                let range = self.or(f, args[0], empty_list)?;
+                for item in list_of(&range)?.iter() {
+                    self.locals.push((name(0)?.clone(), item.clone()));
+                    results.push(self.or(f, body, empty_list)?);
+                    self.locals.truncate(outer);
+                }
+            }
+            Construct::ForeachMap => {
+                let range = self.or(f, args[0], || Value::Map(Map::default()))?;
+                for (key, value) in map_of(&range)?.iter() {
+                    self.locals.push((name(0)?.clone(), Value::String(key.clone())));
+                    self.locals.push((name(1)?.clone(), value.clone()));
+                    results.push(self.or(f, body, empty_list)?);
+                    self.locals.truncate(outer);
+                }
+            }
+            Construct::ZipWith => {
+                let first = self.or(f, args[0], empty_list)?;
+                let first = list_of(&first)?;
+                if first.is_empty() {
+                    return Ok(empty_list());
+                }
+                let second = self.or(f, args[1], empty_list)?;
+                for (a, b) in first.iter().zip(list_of(&second)?.iter()) {
+                    self.locals.push((name(0)?.clone(), a.clone()));
+                    self.locals.push((name(1)?.clone(), b.clone()));
+                    results.push(self.or(f, body, empty_list)?);
+                    self.locals.truncate(outer);
+                }
+            }
+            Construct::Foldl => {
+                let range = self.need(f, construct, args, 0)?;
+                let mut accumulated = self.or(f, args[1], empty_list)?;
+                for item in list_of(&range)?.iter() {
+                    self.locals.push((name(0)?.clone(), item.clone()));
+                    self.locals.push((name(1)?.clone(), accumulated));
+                    accumulated = self.or(f, body, empty_list)?;
+                    self.locals.truncate(outer);
+                }
+                return Ok(accumulated);
+            }
+            Construct::Assert => {
+                let value = self.need(f, construct, args, 0)?;
+                self.locals.push((name(0)?.clone(), value.clone()));
+                let holds = self.need(f, construct, args, 1)?.is_true();
+                if !holds {
+                    let message = self.message(f, args[2]);
+                    return Err(EvalError::user(message));
+                }
+                self.locals.truncate(outer);
+                return Ok(value);
+            }
+            other => unreachable!("{} binds no variables", other.name()),
+        }
+        Ok(Value::List(results.into()))
+    }
+
+    /// The text of an error message that a rule's author wrote; its own failing is no error.
+    fn message(&mut self, f: Frame<'_>, node: u32) -> String {
+        if node == NONE {
+            return "null".into();
+        }
+        let locals = self.locals.len();
+        match self.eval(f, node) {
+            Ok(message) => abbreviate(&message, self.limit.max(4096)),
+            Err(_) => {
+                self.locals.truncate(locals);
+                format!("[non evaluating term] {}", abbreviate(&f.program.literal(node), self.limit))
+            }
+        }
+    }
+
+    /// Quasi-quotation: the template with its unquoted parts evaluated.
+    fn expand(&mut self, f: Frame<'_>, node: u32) -> Evaluated {
+        match &f.program.nodes[node as usize].op {
+            Op::Constant(value) => Ok(value.clone()),
+            Op::Unquote(inner) => self.or(f, *inner, || Value::Null),
+            Op::Broken(message) => plain(message),
+            Op::TemplateMap(entries) => deep(|| {
+                let mut map = Vec::with_capacity(entries.len());
+                for (key, value) in entries {
+                    map.push((key.clone(), self.expand(f, *value)?));
+                }
+                Ok(Value::Map(Map::from_entries(map)))
+            }),
+            Op::TemplateList(items) => deep(|| {
+                let mut list = Vec::with_capacity(items.len());
+                for item in items {
+                    let Op::Splice(inner) = f.program.nodes[*item as usize].op else {
+                        list.push(self.expand(f, *item)?);
+                        continue;
+                    };
+                    let spliced = self.or(f, inner, empty_list)?;
+                    let Some(spliced) = spliced.as_list() else {
+                        return plain(format!(
+                            "Argument of \",@\"-expression {} should evaluate to a list, but obtained {}",
+                            abbreviate(&f.program.literal(*item), self.limit),
+                            abbreviate(&spliced, self.limit)
+                        ));
+                    };
+                    list.extend(spliced.iter().cloned());
+                }
+                Ok(Value::List(list.into()))
+            }),
+            _ => unreachable!("not a template"),
+        }
+    }
+
+    fn call_expression(&mut self, f: Frame<'_>, name: &Str) -> Evaluated {
+        let Some(function) = f.imports.get(name) else {
+            let mut error = EvalError::plain(format!("Unknown expression '{name}'."));
+            error.data().suggestion =
+                did_you_mean(name, f.imports.keys().map(|k| k.as_str())).map(Into::into);
+            return Err(error);
+        };
+        let value = |var: &Str| {
+            let local = self.locals[f.base..].iter().rev().find(|(name, _)| name == var);
+            local.map(|(_, value)| value).or_else(|| f.environment.get(var)).cloned().unwrap_or_default()
+        };
+        let environment: Map = function.vars.iter().map(|var| (var.clone(), value(var))).collect();
+        let body = &function.body;
+        let inner = Frame {
+            program: &body.program,
+            environment: &environment,
+            imports: &function.imports,
+            base: self.locals.len(),
+        };
+        deep(|| self.eval(inner, body.root))
+    }
+}
+
+fn empty_list() -> Value {
+    Value::List(List::default())
+}
+
+fn name_of(op: &Op) -> Option<&str> {
+    Some(match op {
+        Op::Unknown(name) => name,
+        Op::Var { .. } => "var",
+        Op::QuasiQuote(_) => "`",
+        Op::Shortcut { and: true, .. } => "and",
+        Op::Shortcut { and: false, .. } => "or",
+        Op::Call(construct, _) | Op::Bind { construct, .. } => construct.name(),
+        Op::Cond { .. } => "cond",
+        Op::Case { .. } => "case",
+        Op::CaseStar { .. } => "case*",
+        Op::Let { .. } => "let*",
+        Op::Env(_) => "env",
+        Op::Action { .. } => "ACTION",
+        Op::CallExpression(_) => "CALL_EXPRESSION",
+        _ => return None,
+    })
+}
+
+fn ids(items: &[Value]) -> impl DoubleEndedIterator<Item = (Id, &Value)> {
+    items.iter().map(|item| (item.id(), item))
+}

@@ -1,0 +1,90 @@
+//! What evaluation may ask of its surroundings.
+
+use taut_value::{
+    ActionDescription, Artifact, EntityName, Id, Map, Str, TargetResult, Tree, TreeOverlay, Value,
+};
+
+/// Where an expression stands, which decides about the constructs it may use beside the pure ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Context {
+    /// Only the pure constructs.
+    Pure,
+    /// A string field of a target: also `outs`, `runfiles`.
+    Field,
+    /// A configuration transition of a rule: also `FIELD`, `CALL_EXPRESSION`.
+    Transition,
+    /// The defining expression of a rule: everything but `outs`, `runfiles`.
+    Rule,
+}
+
+/// The surroundings of an evaluation. The methods with a default are called only in contexts that have
+/// the constructs concerned.
+pub trait Host {
+    /// Which constructs there are.
+    fn context(&self) -> Context;
+
+    /// How long a value may be in messages, in bytes of its JSON text.
+    fn log_limit(&self) -> usize {
+        320
+    }
+
+    /// `FIELD`: the value of a field; none if there is no such field here.
+    fn field(&mut self, _name: &str) -> Option<Value> {
+        None
+    }
+
+    /// The names that [`Host::field`] knows, for suggestions.
+    fn field_names(&self) -> Vec<Str> {
+        Vec::new()
+    }
+
+    /// `DEP_ARTIFACTS` and the like: the result of a dependency; none if it is not declared, in this
+    /// transition.
+    fn dependency(&mut self, _name: &EntityName, _transition: &Map) -> Option<TargetResult> {
+        None
+    }
+
+    /// `outs`, `runfiles`: the same for a name as the target's author writes it.
+    ///
+    /// # Errors
+    /// Why the value names nothing.
+    fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<TargetResult>, String> {
+        Ok(None)
+    }
+
+    /// Whether the rule is tainted with a word, so that its actions may use it for `may_fail` and
+    /// `no_cache`.
+    fn is_tainted_with(&self, _word: &str) -> bool {
+        false
+    }
+
+    /// `ACTION`: takes a definition, returns its id. Called in the order of evaluation.
+    fn define_action(&mut self, action: ActionDescription) -> Id {
+        action.id()
+    }
+
+    /// `BLOB`: takes a file's content, returns the known artifact. Called in the order of evaluation.
+    fn define_blob(&mut self, _content: &Str) -> Artifact {
+        unreachable!("only rules define blobs, and their hosts say how")
+    }
+
+    /// `SYMLINK`: takes a link's text, returns the known artifact. Called in the order of evaluation.
+    fn define_symlink(&mut self, _target: &Str) -> Artifact {
+        unreachable!("only rules define links, and their hosts say how")
+    }
+
+    /// `TREE` and the parts of overlays. Called in the order of evaluation.
+    fn define_tree(&mut self, _tree: Tree) {}
+
+    /// `TREE_OVERLAY`, `DISJOINT_TREE_OVERLAY`. Called in the order of evaluation.
+    fn define_overlay(&mut self, _overlay: TreeOverlay) {}
+}
+
+/// Surroundings that offer nothing.
+pub struct Pure;
+
+impl Host for Pure {
+    fn context(&self) -> Context {
+        Context::Pure
+    }
+}

@@ -1,0 +1,188 @@
+//! The compiled form of expressions.
+//!
+//! All nodes of an expression lie in one arena and refer to each other by number, so that dropping is
+//! flat. Each knows its parent and the step from there, from which its JSON path is put together when
+//! a message needs it; its text is a range of the expression's source, which is kept for messages only.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use taut_syntax::{Document, JsonPath, Kind, Node as Json, Step};
+use taut_value::{Map, Str, Value, deep};
+
+use crate::construct::Construct;
+
+/// A compiled expression. Cheap to clone.
+#[derive(Clone)]
+pub struct Expr {
+    pub(crate) program: Arc<Program>,
+    pub(crate) root: u32,
+}
+
+pub(crate) struct Program {
+    pub(crate) file: Arc<str>,
+    /// Where the expression stands in its file.
+    pub(crate) base: JsonPath,
+    pub(crate) text: Box<str>,
+    pub(crate) nodes: Vec<Node>,
+}
+
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) parent: u32,
+    /// The field of the parent and, where that is a list (of lists), the indices in there.
+    pub(crate) at: (Option<Str>, [u32; 2]),
+}
+
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// How the value of a variable is found.
+#[derive(Clone, Debug)]
+pub(crate) enum Variable {
+    /// Bound by an enclosing construct: its number, counted from the outermost.
+    Local(u32),
+    /// From the environment.
+    Global(Str),
+}
+
+/// A part of a construct that is not evaluated but must be a string.
+pub(crate) type Literal = Result<Str, &'static str>;
+
+pub(crate) enum Op {
+    /// Evaluates to itself: atoms, and lists of nothing else.
+    Constant(Value),
+    List(Box<[u32]>),
+    /// Something that is no construct; the message says why.
+    Broken(String),
+    Unknown(Str),
+    Var {
+        variable: Result<Variable, String>,
+        default: u32,
+    },
+    Quote(Value),
+    /// A quasi-quotation; the nodes below are templates.
+    QuasiQuote(u32),
+    TemplateList(Box<[u32]>),
+    TemplateMap(Box<[(Str, u32)]>),
+    Unquote(u32),
+    Splice(u32),
+    /// `and`, `or` with a syntactical list.
+    Shortcut {
+        and: bool,
+        items: Box<[u32]>,
+    },
+    /// Arguments by position in the construct's table; [`NONE`] where missing.
+    Call(Construct, Box<[u32]>),
+    Cond {
+        pairs: Box<[(u32, u32)]>,
+        broken: Option<String>,
+        default: u32,
+    },
+    Case {
+        expr: u32,
+        cases: Option<Box<[(Str, u32)]>>,
+        broken: Option<String>,
+        default: u32,
+    },
+    CaseStar {
+        expr: u32,
+        cases: Option<Box<[(u32, u32)]>>,
+        broken: Option<String>,
+        default: u32,
+    },
+    /// Binds `vars` for `body`: `foreach` and its kin.
+    Bind {
+        construct: Construct,
+        args: Box<[u32]>,
+        vars: [Option<Literal>; 2],
+        body: u32,
+    },
+    Let {
+        bindings: Box<[(Str, u32)]>,
+        broken: Option<String>,
+        body: u32,
+    },
+    Env(Result<Box<[(Str, Variable)]>, String>),
+    /// `may_fail` and `no_cache` are taken literally.
+    Action {
+        args: Box<[u32]>,
+        may_fail: Result<Box<[Str]>, String>,
+        no_cache: Result<Box<[Str]>, String>,
+    },
+    CallExpression(Result<Str, String>),
+}
+
+/// A named expression: what `CALL_EXPRESSION` calls, and the defining expression of a rule.
+pub struct Function {
+    /// The variables it sees; those that are not set are null.
+    pub vars: Vec<Str>,
+    /// The functions it can call, by its own names for them.
+    pub imports: Imports,
+    /// What it evaluates to.
+    pub body: Expr,
+}
+
+/// Functions by the names under which an expression can call them.
+pub type Imports = BTreeMap<Str, Arc<Function>>;
+
+impl Expr {
+    /// Compiles an expression. Never fails: what is wrong is reported when, and if, it is evaluated.
+    pub fn compile(json: Json<'_>) -> Expr {
+        Expr::compile_at(json, json.path())
+    }
+
+    /// The same where the caller knows the path of `json` in its document, which is dear to find out.
+    pub fn compile_at(json: Json<'_>, path: JsonPath) -> Expr {
+        crate::compile::compile(json, path)
+    }
+
+    /// The expression that evaluates to a given value.
+    pub fn constant(value: Value) -> Expr {
+        let node = Node { op: Op::Constant(value), start: 0, end: 0, parent: NONE, at: (None, [NONE; 2]) };
+        let (file, text) = (Arc::from(""), "".into());
+        let program = Program { file, base: JsonPath::root(), text, nodes: vec![node] };
+        Expr { program: Arc::new(program), root: 0 }
+    }
+}
+
+impl Program {
+    /// The path of a node in its file.
+    pub(crate) fn path(&self, mut node: u32) -> JsonPath {
+        let mut steps = Vec::new();
+        while self.nodes[node as usize].parent != NONE {
+            let Node { parent, at: (field, indices), .. } = &self.nodes[node as usize];
+            let indices = indices.iter().rev().filter(|index| **index != NONE);
+            steps.extend(indices.map(|index| Step::Index(*index)));
+            steps.extend(field.iter().map(|field| Step::Key(Arc::from(field.as_str()))));
+            node = *parent;
+        }
+        steps.reverse();
+        self.base.join(&JsonPath::from_steps(steps))
+    }
+
+    /// A node as the value it was written as, for messages.
+    pub(crate) fn literal(&self, node: u32) -> Value {
+        let Node { start, end, op, .. } = &self.nodes[node as usize];
+        if let Op::Constant(value) = op {
+            return value.clone();
+        }
+        let text = &self.text[*start as usize..*end as usize];
+        Document::parse("", text).map_or(Value::Null, |document| json_to_value(document.root()))
+    }
+}
+
+/// JSON as a value.
+pub fn json_to_value(json: Json<'_>) -> Value {
+    match json.kind() {
+        Kind::Null => Value::Null,
+        Kind::Bool => Value::Bool(json.as_bool() == Some(true)),
+        Kind::Number => Value::Number(json.as_number().unwrap_or_default()),
+        Kind::String => Value::string(json.as_str().unwrap_or_default()),
+        Kind::List => deep(|| Value::list(json.items().map(json_to_value))),
+        Kind::Object => deep(|| {
+            let entries = json.entries().map(|(key, value)| (Str::from(key), json_to_value(value)));
+            Value::Map(Map::from_entries(entries.collect()))
+        }),
+    }
+}

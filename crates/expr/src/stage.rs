@@ -1,0 +1,148 @@
+//! Stages: maps from path to artifact, and when two entries of one get into each other's way.
+
+use rustc_hash::FxHashMap;
+use taut_value::{Map, Str, Value};
+
+use crate::path::normal_path;
+
+/// The stage with all paths normalised.
+///
+/// # Errors
+/// A path that two different artifacts would share.
+pub fn normalise(stage: &Map) -> Result<Map, Str> {
+    if stage.keys().all(|path| is_normal(path)) {
+        return Ok(stage.clone());
+    }
+    let mut seen: FxHashMap<Str, &Value> = FxHashMap::default();
+    for (path, artifact) in stage.iter() {
+        let path = if is_normal(path) { path.clone() } else { normal_path(path).into() };
+        if let Some(other) = seen.insert(path.clone(), artifact)
+            && other != artifact
+        {
+            return Err(path);
+        }
+    }
+    Ok(Map::from_entries(seen.into_iter().map(|(path, artifact)| (path, artifact.clone())).collect()))
+}
+
+fn is_normal(path: &str) -> bool {
+    path.split('/').all(|element| !matches!(element, "" | "." | "..")) && !path.is_empty()
+}
+
+/// The first path, in byte order of the entries, at which a stage could not be laid out as a directory:
+/// `.` beside other entries, an absolute path, one that starts with `..`, the same path written twice,
+/// or the path of an entry that another entry would need as a directory. Linear in the stage's text.
+pub fn tree_conflict(stage: &Map) -> Option<Str> {
+    let mut blocked: FxHashMap<u64, Vec<&str>> = FxHashMap::default();
+    let mut prefixes: Vec<(u64, usize)> = Vec::new();
+    for (path, _) in stage.iter() {
+        if (path.as_str() == "." && stage.len() > 1) || path.starts_with('/') {
+            return Some(path.clone());
+        }
+        if path.split('/').next() == Some("..") {
+            return Some(path.clone());
+        }
+        prefix_hashes(path, &mut prefixes);
+        let (whole, _) = prefixes.pop().unwrap_or_default();
+        if blocked.get(&whole).is_some_and(|others| others.iter().any(|other| same_path(other, path))) {
+            return Some(path.clone());
+        }
+        for (hash, end) in prefixes.iter().rev() {
+            let above = &path[..*end];
+            if blocked.get(hash).is_some_and(|others| others.iter().any(|other| same_path(other, above))) {
+                return Some(above.into());
+            }
+        }
+        blocked.entry(whole).or_default().push(path);
+    }
+    None
+}
+
+fn same_path(a: &str, b: &str) -> bool {
+    a == b || (elements(a).eq(elements(b)) && a.ends_with('/') == b.ends_with('/'))
+}
+
+fn elements(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|element| !element.is_empty())
+}
+
+/// A rolling hash of each leading part of the path that ends with an element, and where it ends; the
+/// last one is that of the whole path, a trailing slash included.
+fn prefix_hashes(path: &str, out: &mut Vec<(u64, usize)>) {
+    const PRIME: u64 = 0x0100_0000_01b3;
+    out.clear();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let bytes = path.as_bytes();
+    for (i, byte) in bytes.iter().enumerate() {
+        if *byte == b'/' {
+            if i > 0 && bytes[i - 1] != b'/' {
+                out.push((hash, i));
+                hash = (hash ^ u64::from(b'/')).wrapping_mul(PRIME);
+            }
+        } else {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+        }
+    }
+    out.push((hash, path.len()));
+}
+
+/// Whether an empty directory at `cwd` has to be added to a stage for that directory to exist, and can
+/// be: no entry is at, below or above it.
+pub fn needs_directory(stage: &Map, cwd: &str) -> bool {
+    if matches!(cwd, "" | ".") {
+        return false;
+    }
+    let cwd: Vec<&str> = elements(cwd).collect();
+    !stage
+        .keys()
+        .any(|path| path.is_empty() || path.as_str() == "." || elements(path).zip(&cwd).all(|(a, b)| a == *b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(paths: &[&str]) -> Map {
+        paths.iter().map(|path| (*path, Value::Null)).collect()
+    }
+
+    #[test]
+    fn a_file_cannot_be_a_directory() {
+        let check = |paths: &[&str], conflict: Option<&str>| {
+            assert_eq!(tree_conflict(&stage(paths)).as_deref(), conflict, "{paths:?}");
+        };
+        check(&["a", "b/c", "b/d"], None);
+        check(&["x", "x/y"], Some("x"));
+        check(&["x", "x-1", "x/y"], Some("x"));
+        check(&["x", "x!/a", "x/y/z"], Some("x"));
+        check(&[".", "a"], Some("."));
+        check(&["."], None);
+        check(&["/a"], Some("/a"));
+        check(&["../a"], Some("../a"));
+        check(&["a//b", "a/b"], Some("a/b"));
+        check(&["..a"], None);
+    }
+
+    #[test]
+    fn normalising_unites_equal_and_refuses_different_entries() {
+        assert_eq!(normalise(&stage(&["a//b", "./a/b", "c/"])), Ok(stage(&["a/b", "c"])));
+        let mixed: Map = [("a", Value::Null), ("./a", Value::Bool(true))].into_iter().collect();
+        assert_eq!(normalise(&mixed), Err("a".into()));
+    }
+
+    #[test]
+    fn a_deep_path_is_checked_in_linear_time() {
+        let deep = "d/".repeat(100_000);
+        assert_eq!(tree_conflict(&stage(&[&format!("{deep}x"), &format!("{deep}y")])), None);
+        assert_eq!(tree_conflict(&stage(&["d", &format!("{deep}y")])).as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn a_working_directory_is_added_where_nothing_is() {
+        assert!(needs_directory(&stage(&["a"]), "b"));
+        assert!(!needs_directory(&stage(&["b/c"]), "b"));
+        assert!(!needs_directory(&stage(&["b"]), "b/c"));
+        assert!(!needs_directory(&stage(&["."]), "b"));
+        assert!(!needs_directory(&stage(&[]), "."));
+    }
+}
