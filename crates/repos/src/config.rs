@@ -1,0 +1,267 @@
+//! The repository configuration: which roots, file names and bindings each repository has.
+//!
+//! Format: `just-repository-config(5)`. Roots that are plain directories work; the other schemes (git trees,
+//! computed roots, absent roots) are recognised and reported as not supported yet.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use taut_syntax::{Document, Kind, Node};
+use taut_sys::fs;
+use taut_value::Str;
+
+use crate::Root;
+
+/// One repository.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// Where source files are taken from.
+    pub workspace_root: Root,
+    /// Where targets files are taken from.
+    pub target_root: Root,
+    /// Where rules files are taken from.
+    pub rule_root: Root,
+    /// Where expressions files are taken from.
+    pub expression_root: Root,
+    /// Name of targets files.
+    pub target_file_name: Str,
+    /// Name of rules files.
+    pub rule_file_name: Str,
+    /// Name of expressions files.
+    pub expression_file_name: Str,
+    /// Local names of other repositories, and their global ones.
+    pub bindings: BTreeMap<Str, Str>,
+}
+
+/// All repositories, by global name.
+#[derive(Clone, Debug)]
+pub struct RepoConfig {
+    /// The repository that targets on the command line belong to.
+    pub main: Str,
+    /// By global name.
+    pub repositories: BTreeMap<Str, Repository>,
+}
+
+/// What the command line says of the main repository; always plain directories.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Name of the main repository.
+    pub main: Option<String>,
+    /// `--workspace-root`.
+    pub workspace_root: Option<PathBuf>,
+    /// `--target-root`.
+    pub target_root: Option<PathBuf>,
+    /// `--rule-root`.
+    pub rule_root: Option<PathBuf>,
+    /// `--expression-root`.
+    pub expression_root: Option<PathBuf>,
+    /// `--target-file-name`.
+    pub target_file_name: Option<String>,
+    /// `--rule-file-name`.
+    pub rule_file_name: Option<String>,
+    /// `--expression-file-name`.
+    pub expression_file_name: Option<String>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// The reason.
+    pub message: String,
+    /// Whether the configuration is fine but asks for what taut does not have yet.
+    pub unsupported: bool,
+}
+
+impl ConfigError {
+    fn new(message: impl Into<String>) -> ConfigError {
+        ConfigError { message: message.into(), unsupported: false }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The nearest directory at or above `from` that is marked as a workspace root by an entry named `ROOT`,
+/// `WORKSPACE` or `.git`.
+pub fn find_workspace_root(from: &Path) -> Option<PathBuf> {
+    let marked = |directory: &&Path| {
+        ["ROOT", "WORKSPACE", ".git"].iter().any(|marker| fs::lstat(&directory.join(marker)).is_ok())
+    };
+    from.ancestors().find(marked).map(Path::to_owned)
+}
+
+impl RepoConfig {
+    /// Reads a configuration (`None`: a single repository named "") and applies what the command line says.
+    /// Relative directories are taken from `cwd`.
+    ///
+    /// # Errors
+    /// What is wrong, with the name of the repository.
+    pub fn read(file: Option<&Path>, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
+        let document = match file {
+            None => Document::parse("", "{}"),
+            Some(file) => {
+                let content =
+                    fs::read(&cwd.join(file)).map_err(|error| ConfigError::new(error.to_string()))?;
+                Document::parse(file.to_string_lossy(), content)
+            }
+        };
+        let document = document.map_err(|error| ConfigError::new(error.to_string()))?;
+        let root = document.root();
+        if root.kind() != Kind::Object {
+            return Err(ConfigError::new("Repository config: not a JSON object"));
+        }
+        let main_entry = root.get("main");
+        if main_entry.is_some_and(|main| main.as_str().is_none()) {
+            return Err(ConfigError::new("Repository config: main has to be a string"));
+        }
+        let described: BTreeMap<Str, Node<'_>> = root
+            .get("repositories")
+            .into_iter()
+            .flat_map(|all| all.entries())
+            .map(|(k, v)| (k.into(), v))
+            .collect();
+        let main: Str = (overrides.main.as_deref())
+            .or(main_entry.and_then(|main| main.as_str()))
+            .map(Str::from)
+            .or_else(|| described.keys().next().cloned())
+            .unwrap_or_default();
+        let mut repositories = BTreeMap::new();
+        let empty = Document::parse("", "{}").expect("an empty object");
+        let mut all = described.clone();
+        all.entry(main.clone()).or_insert(empty.root());
+        for (name, description) in &all {
+            let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
+            repositories
+                .insert(name.clone(), repository(name, *description, &overrides, *name == main, cwd)?);
+        }
+        let config = RepoConfig { main, repositories };
+        config.check_bindings()?;
+        Ok(config)
+    }
+
+    fn check_bindings(&self) -> Result<(), ConfigError> {
+        for (name, repository) in &self.repositories {
+            for (local, global) in &repository.bindings {
+                if !self.repositories.contains_key(global) {
+                    return Err(ConfigError::new(format!(
+                        "Binding {local:?} for {name:?} does not refer to a defined repository: {global:?}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn repository(
+    name: &str,
+    description: Node<'_>,
+    overrides: &Overrides,
+    is_main: bool,
+    cwd: &Path,
+) -> Result<Repository, ConfigError> {
+    if description.kind() != Kind::Object {
+        return Err(ConfigError::new(format!("Repository config: description of {name:?} is not an object")));
+    }
+    let from_line = |path: &Option<PathBuf>| {
+        path.as_ref().map(|path| Root { path: absolute(cwd, path), ignore_special: false })
+    };
+    let configured =
+        |key: &str| description.get(key).map(|root| parse_root(name, key, root, cwd)).transpose();
+    let workspace_root = match from_line(&overrides.workspace_root) {
+        Some(root) => root,
+        None => match configured("workspace_root")? {
+            Some(root) => root,
+            None if is_main => {
+                let found = find_workspace_root(cwd);
+                let path = found.ok_or_else(|| ConfigError::new("Could not determine workspace root."))?;
+                Root { path: path.to_string_lossy().as_ref().into(), ignore_special: false }
+            }
+            None => {
+                return Err(ConfigError::new(format!(
+                    "Unknown root for repository {name:?}: no workspace_root"
+                )));
+            }
+        },
+    };
+    let or = |line: &Option<PathBuf>, key: &str, default: &Root| -> Result<Root, ConfigError> {
+        Ok(match from_line(line) {
+            Some(root) => root,
+            None => configured(key)?.unwrap_or_else(|| default.clone()),
+        })
+    };
+    let target_root = or(&overrides.target_root, "target_root", &workspace_root)?;
+    let rule_root = or(&overrides.rule_root, "rule_root", &target_root)?;
+    let expression_root = or(&overrides.expression_root, "expression_root", &rule_root)?;
+    let file_name = |line: &Option<String>, key: &str, default: &str| -> Result<Str, ConfigError> {
+        match (line, description.get(key)) {
+            (Some(name), _) => Ok(name.into()),
+            (None, None) => Ok(default.into()),
+            (None, Some(value)) => value.as_str().map(Str::from).ok_or_else(|| {
+                ConfigError::new(format!("Repository config: {key} of {name:?} has to be a string"))
+            }),
+        }
+    };
+    let mut bindings = BTreeMap::new();
+    if let Some(described) = description.get("bindings") {
+        for (local, global) in described.entries() {
+            let global = global.as_str().ok_or_else(|| {
+                ConfigError::new(format!(
+                    "Repository config: binding {local:?} of {name:?} has to be a string"
+                ))
+            })?;
+            bindings.insert(local.into(), global.into());
+        }
+    }
+    Ok(Repository {
+        target_file_name: file_name(&overrides.target_file_name, "target_file_name", "TARGETS")?,
+        rule_file_name: file_name(&overrides.rule_file_name, "rule_file_name", "RULES")?,
+        expression_file_name: file_name(
+            &overrides.expression_file_name,
+            "expression_file_name",
+            "EXPRESSIONS",
+        )?,
+        workspace_root,
+        target_root,
+        rule_root,
+        expression_root,
+        bindings,
+    })
+}
+
+fn absolute(cwd: &Path, path: &Path) -> Str {
+    let joined = cwd.join(path);
+    let clean: PathBuf = joined.components().filter(|part| *part != std::path::Component::CurDir).collect();
+    clean.to_string_lossy().as_ref().into()
+}
+
+fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result<Root, ConfigError> {
+    let words: Vec<Option<&str>> =
+        root.as_list().map(|items| items.map(|item| item.as_str()).collect()).unwrap_or_default();
+    match words[..] {
+        [Some(scheme @ ("file" | "file ignore-special")), Some(path)] => {
+            Ok(Root { path: absolute(cwd, Path::new(path)), ignore_special: scheme != "file" })
+        }
+        [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
+            Err(ConfigError {
+                message: format!(
+                    "The {key} of repository {repository:?} is {}: roots of this kind are not supported yet",
+                    root.source()
+                ),
+                unsupported: true,
+            })
+        }
+        _ => Err(ConfigError::new(format!(
+            "Unknown scheme in the specification {} of the {key} of repository {repository:?}",
+            root.source()
+        ))),
+    }
+}

@@ -1,0 +1,186 @@
+//! The leaves of every build: what lies in a directory, what is in a file.
+//!
+//! Keys name the root by what it is, not by the repository that uses it, so that repositories that share a
+//! root share its tasks.
+
+use std::{os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
+
+use taut_digest::HashFunction;
+use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
+use taut_sys::{FileKind, fs};
+use taut_value::{Id, Str};
+
+/// A directory that files are taken from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Root {
+    /// Where it is.
+    pub path: Str,
+    /// Whether special entries (links, fifos, …) count as not there.
+    pub ignore_special: bool,
+}
+
+/// Something below a root.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Place {
+    /// The root.
+    pub root: Root,
+    /// Normalised path below it; "" for the root itself.
+    pub path: Str,
+}
+
+impl Place {
+    /// The path in the file system.
+    pub fn full(&self) -> PathBuf {
+        let root = PathBuf::from(self.root.path.as_str());
+        if self.path.is_empty() { root } else { root.join(self.path.as_str()) }
+    }
+
+    /// The path as messages name it.
+    pub fn label(&self) -> Arc<str> {
+        self.full().to_string_lossy().into()
+    }
+}
+
+impl Key for Place {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.root.ignore_special));
+        out.extend(self.root.path.as_bytes());
+        out.push(0);
+        out.extend(self.path.as_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Place> {
+        let (special, rest) = bytes.split_first()?;
+        let (root, path) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
+        Some(Place { root: Root { path: root.into(), ignore_special: *special == 1 }, path: path.into() })
+    }
+}
+
+/// What a directory entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// A regular file.
+    File,
+    /// A link that stays inside (non-upwards).
+    Symlink,
+    /// A directory.
+    Directory,
+}
+
+/// What a directory holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Listing {
+    /// There is no such directory.
+    Absent,
+    /// It cannot be used as a source of files; why.
+    Unreadable(String),
+    /// Its entries, sorted by name.
+    Entries(Vec<(Str, Entry)>),
+}
+
+impl Listing {
+    /// What the entry of a name is.
+    pub fn get(&self, name: &str) -> Option<Entry> {
+        let Listing::Entries(entries) = self else { return None };
+        let at = entries.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        Some(entries[at].1)
+    }
+
+    fn read(place: &Place) -> taut_sys::Result<Listing> {
+        let directory = place.full();
+        let Some(found) = fs::if_exists(fs::list(&directory))? else { return Ok(Listing::Absent) };
+        let mut entries = Vec::with_capacity(found.len());
+        for (name, kind) in found {
+            let shown = || directory.join(&name).display().to_string();
+            let Some(text) = name.to_str() else {
+                if place.root.ignore_special {
+                    continue;
+                }
+                return Ok(Listing::Unreadable(format!("the name of {} is not UTF-8", shown())));
+            };
+            let entry = match kind {
+                FileKind::File => Entry::File,
+                FileKind::Directory => Entry::Directory,
+                _ if place.root.ignore_special => continue,
+                FileKind::Symlink => {
+                    let target = fs::read_link(&directory.join(&name))?;
+                    if !stays_inside(target.as_os_str().as_bytes()) {
+                        return Ok(Listing::Unreadable(format!(
+                            "{} is a symbolic link that leads outwards (to {})",
+                            shown(),
+                            target.display()
+                        )));
+                    }
+                    Entry::Symlink
+                }
+                FileKind::Special => {
+                    return Ok(Listing::Unreadable(format!("{} is no file, link or directory", shown())));
+                }
+            };
+            entries.push((text.into(), entry));
+        }
+        Ok(Listing::Entries(entries))
+    }
+}
+
+/// Whether a link's target is relative and never leads above the directory of the link.
+fn stays_inside(target: &[u8]) -> bool {
+    let mut depth = 0i64;
+    !target.starts_with(b"/")
+        && target.split(|byte| *byte == b'/').all(|part| {
+            match part {
+                b"" | b"." => {}
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+            depth >= 0
+        })
+}
+
+/// The listing of a directory.
+pub struct DirRule;
+
+impl Rule for DirRule {
+    type Key = Place;
+    type Value = Arc<Listing>;
+    const NAME: &'static str = "dir";
+
+    fn policy(&self, _: &Place) -> Policy {
+        Policy::leaf()
+    }
+
+    async fn value(&self, place: &Place, _: Cx) -> Result<Arc<Listing>, Fail> {
+        Listing::read(place).map(Arc::new).map_err(|error| Fail::transient(error.to_string()))
+    }
+
+    fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
+        Some(Hash(Id::of(format!("{listing:?}")).0))
+    }
+}
+
+/// The content of a file; `None` if there is none.
+pub struct FileRule;
+
+impl Rule for FileRule {
+    type Key = Place;
+    type Value = Option<Arc<[u8]>>;
+    const NAME: &'static str = "file";
+
+    fn policy(&self, _: &Place) -> Policy {
+        Policy::leaf()
+    }
+
+    async fn value(&self, place: &Place, _: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
+        match fs::if_exists(fs::read(&place.full())) {
+            Ok(content) => Ok(content.map(Arc::from)),
+            Err(error) => Err(Fail::transient(error.to_string())),
+        }
+    }
+
+    fn content_hash(&self, _: &Place, content: &Option<Arc<[u8]>>) -> Option<Hash> {
+        match content {
+            None => Some(Hash::from(0)),
+            Some(content) => Hash::from_slice(HashFunction::Sha256.blob(content).as_bytes()),
+        }
+    }
+}
