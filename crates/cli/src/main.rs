@@ -1,3 +1,6 @@
 //! The `taut` binary; called as `just` it takes exactly that tool's command line.
 
-fn main() {}
+fn main() {
+    // `exit` rather than returning: big structures are left to the kernel instead of being dropped.
+    std::process::exit(taut::run(std::env::args_os().collect()))
+}

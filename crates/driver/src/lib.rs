@@ -1,1 +1,5 @@
-//! One request from start to finish; emits events, prints nothing.
+//! One request, start to finish; emits events, prints nothing.
+//!
+//! What this crate does not know: terminals, environment variables, exit codes' numbers.
+
+pub mod cas;

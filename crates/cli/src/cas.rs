@@ -1,0 +1,151 @@
+//! The subcommands about the store itself: `install-cas`, `add-to-cas`, `gc`.
+
+use std::path::Path;
+
+use taut_digest::{ObjectInfo, ObjectType};
+use taut_driver::cas::{SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive};
+use taut_store::{Error, GcMode, Permissions, Store};
+use taut_sys::fs;
+
+use crate::exit::Exit;
+use crate::log::{Level, Log};
+use crate::options::{AddToCas, Gc, InstallCas};
+use crate::surroundings::{Name, build_root, open_store};
+
+/// `install-cas`: takes an object out of the store.
+pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
+    let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
+    let fail = |error: Error, text: &str| {
+        log.say(Level::Error, format!("{error}"));
+        log.say(Level::Error, text);
+        Exit::Environment
+    };
+    let Some(whole) = parse_object_id(&options.object_id) else {
+        log.say(Level::Error, format!("{:?} is no object identifier", options.object_id));
+        log.say(Level::Error, "failed to dump artifact.");
+        return Exit::Environment;
+    };
+    let object = match &options.sub_object_path {
+        None => whole,
+        Some(path) => match below(&store, whole, path) {
+            Ok(Some(object)) => object,
+            Ok(None) => {
+                log.say(Level::Warn, format!("Entry {path} not found in {whole}"));
+                return Exit::Success;
+            }
+            Err(error) => return fail(error, "failed to dump artifact."),
+        },
+    };
+    if options.archive && object.object_type != ObjectType::Tree {
+        log.say(Level::Error, format!("Archive requested on non-tree {object}"));
+        return Exit::Environment;
+    }
+    match &options.output_path {
+        None => match content(&store, object, options) {
+            Ok(bytes) => crate::print(&bytes),
+            Err(error) => fail(error, "failed to dump artifact."),
+        },
+        Some(path) => match put(&store, object, path, options) {
+            Ok(path) => {
+                log.say(Level::Info, format!("artifact {object} was installed to {}", path.display()));
+                Exit::Success
+            }
+            Err(error) => fail(error, "failed to retrieve artifact."),
+        },
+    }
+}
+
+/// What an object looks like as one sequence of bytes.
+fn content(store: &Store, object: ObjectInfo, options: &InstallCas) -> Result<Vec<u8>, Error> {
+    if options.archive {
+        let mut bytes = Vec::new();
+        // Writing to memory does not fail.
+        return write_archive(store, object, &mut bytes).unwrap_or(Ok(())).map(|()| bytes);
+    }
+    if object.object_type == ObjectType::Tree && !options.raw_tree {
+        return listing(store, object).map(String::into_bytes);
+    }
+    store.read(&object.digest.hash, object.object_type)?.ok_or(Error::Missing(object))
+}
+
+/// Puts an object at a path of the file system, or below it under the name of its hash if that is a
+/// directory already. Tells where.
+fn put(
+    store: &Store,
+    object: ObjectInfo,
+    path: &Path,
+    options: &InstallCas,
+) -> Result<std::path::PathBuf, Error> {
+    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let present = fs::if_exists(fs::stat(&path))?;
+    if present.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+        path.push(object.digest.hash.to_hex());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    if options.archive || options.raw_tree {
+        let bytes = content(store, object, options)?;
+        let mut file = fs::create(&path)?;
+        fs::write_all(&mut file, &path, &bytes)?;
+    } else {
+        store.checkout(&object, &path, Permissions::Installed)?;
+    }
+    Ok(path)
+}
+
+/// `add-to-cas`: puts a file or directory into the store and prints its hash.
+pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
+    let special = match options.resolve_special.as_deref() {
+        None => SpecialEntries::default(),
+        Some("ignore") => SpecialEntries::Ignore,
+        Some("tree-upwards") => SpecialEntries::ResolveUpwards,
+        Some("tree-all") => SpecialEntries::ResolveInside,
+        Some("all") => SpecialEntries::ResolveAll,
+        Some(other) => {
+            log.say(Level::Warn, format!("Ignoring unknown --resolve-special strategy {other:?}."));
+            SpecialEntries::default()
+        }
+    };
+    let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
+    let location = if options.follow_symlinks {
+        fs::canonicalize(&options.location).unwrap_or_else(|_| options.location.clone())
+    } else {
+        options.location.clone()
+    };
+    let location = std::path::absolute(&location).unwrap_or(location);
+    match add_object(&store, &location, special) {
+        Ok(object) => crate::print(format!("{}\n", object.digest.hash).as_bytes()),
+        Err(error) => {
+            log.say(Level::Error, error.to_string());
+            log.say(Level::Error, format!("Failed to store {} in local CAS", location.display()));
+            Exit::Environment
+        }
+    }
+}
+
+/// `gc`: removes what was not used recently.
+pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
+    let mode = match (options.no_rotate, options.all) {
+        (true, _) => GcMode::NoRotate,
+        (_, true) => GcMode::All,
+        _ => GcMode::Rotate,
+    };
+    let root = match build_root(name, &options.stores) {
+        Ok(root) => root,
+        Err(text) => {
+            log.say(Level::Error, text);
+            return Exit::Environment;
+        }
+    };
+    if mode != GcMode::All {
+        log.say(Level::Performance, "Compactification has been started");
+    }
+    match taut_store::gc(&root, mode) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            log.say(Level::Error, format!("Cannot clean up build root {}: {error}", root.display()));
+            Exit::Environment
+        }
+    }
+}

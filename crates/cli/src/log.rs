@@ -1,0 +1,259 @@
+//! Messages: levels, standard error, log files.
+//!
+//! Everything that is told goes through here and to standard error (and log files), so that standard
+//! output holds nothing but requested data. Colour is a property of standard error alone. Failing to
+//! write a message is never a reason to fail a build.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::options;
+
+/// How important a message is; the number is what `--log-limit` compares with.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Level {
+    /// Why there is no result.
+    Error,
+    /// What is probably not wanted.
+    Warn,
+    /// What happened.
+    Info,
+    /// How far it is.
+    Progress,
+    /// What it cost.
+    Performance,
+    /// For those who look into a problem.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Level {
+    const ALL: [Level; 7] = [
+        Level::Error,
+        Level::Warn,
+        Level::Info,
+        Level::Progress,
+        Level::Performance,
+        Level::Debug,
+        Level::Trace,
+    ];
+
+    fn from_number(number: i64) -> Level {
+        Level::ALL[number.clamp(0, 6) as usize]
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Level::Error => "ERROR",
+            Level::Warn => "WARN",
+            Level::Info => "INFO",
+            Level::Progress => "PROG",
+            Level::Performance => "PERF",
+            Level::Debug => "DEBUG",
+            Level::Trace => "TRACE",
+        }
+    }
+
+    fn color(self) -> &'static str {
+        match self {
+            Level::Error => "\x1b[1;31m",
+            Level::Warn => "\x1b[1;33m",
+            Level::Info => "\x1b[32m",
+            Level::Progress => "\x1b[36m",
+            Level::Performance | Level::Debug | Level::Trace => "\x1b[35m",
+        }
+    }
+}
+
+/// Where messages go.
+pub(crate) struct Log {
+    limit: Level,
+    console_limit: Level,
+    color: bool,
+    files: Mutex<Vec<File>>,
+}
+
+impl Log {
+    /// The log that the options ask for. Log files are created here.
+    ///
+    /// # Errors
+    ///
+    /// A text that names the log file which cannot be written.
+    pub(crate) fn open(options: &options::Log) -> Result<Log, String> {
+        let limit = options.log_limit.map_or(Level::Progress, Level::from_number);
+        let console_limit = options.restrict_stderr_log_limit.map_or(limit, Level::from_number).min(limit);
+        let mut files = Vec::new();
+        for path in &options.log_file {
+            let mut how = File::options();
+            how.create(true).write(true).append(options.log_append).truncate(!options.log_append);
+            files.push(how.open(path).map_err(|e| format!("Cannot write log file {}: {e}", path.display()))?);
+        }
+        let color = match (options.plain_log, options.color.as_deref()) {
+            (true, _) | (_, Some("never")) => false,
+            (_, Some("always")) => true,
+            _ => wants_color(|name| std::env::var(name).ok(), io::stderr().is_terminal()),
+        };
+        Ok(Log { limit, console_limit, color, files: Mutex::new(files) })
+    }
+
+    /// Whether diagnostics on standard error may be coloured.
+    pub(crate) fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Whether anyone would see a message of this level.
+    pub(crate) fn wants(&self, level: Level) -> bool {
+        level <= self.console_limit || (level <= self.limit && !self.lock().is_empty())
+    }
+
+    /// Tells a message.
+    pub(crate) fn say(&self, level: Level, text: impl AsRef<str>) {
+        self.tell(level, None, text.as_ref());
+    }
+
+    /// Tells a message about something that has a name, for example an action.
+    pub(crate) fn say_about(&self, level: Level, name: &str, text: impl AsRef<str>) {
+        self.tell(level, Some(name), text.as_ref());
+    }
+
+    fn tell(&self, level: Level, name: Option<&str>, text: &str) {
+        let text = text.trim_end_matches('\n');
+        if level <= self.console_limit {
+            let lines = console_lines(level, name, text, self.color);
+            // Nowhere to complain if standard error is gone.
+            let _ = io::stderr().lock().write_all(lines.as_bytes());
+        }
+        if level <= self.limit {
+            let mut files = self.lock();
+            if !files.is_empty() {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let lines = file_lines(level, name, text, now.as_secs(), now.subsec_nanos());
+                for file in files.iter_mut() {
+                    // A full disk is reported by what writes results; a log is not worth a failure.
+                    let _ = file.write_all(lines.as_bytes());
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<File>> {
+        self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Whether to colour without being told: NO_COLOR beats CLICOLOR_FORCE beats the kind of terminal.
+fn wants_color(environment: impl Fn(&str) -> Option<String>, terminal: bool) -> bool {
+    let set = |name| environment(name).filter(|value| !value.is_empty());
+    if set("NO_COLOR").is_some() {
+        return false;
+    }
+    if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+        return true;
+    }
+    terminal && environment("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// `LEVEL: text`, further lines indented so that they stand below the text; with a name and several
+/// lines, the text begins on a line of its own.
+fn console_lines(level: Level, name: Option<&str>, text: &str, color: bool) -> String {
+    let mut prefix = level.word().to_owned();
+    if let Some(name) = name {
+        prefix.push_str(&format!(" ({name})"));
+    }
+    prefix.push(':');
+    let own_line = name.is_some() && text.contains('\n');
+    let indent = if own_line { 5 } else { prefix.len() + 1 };
+    let mut lines = String::new();
+    if color {
+        lines.push_str(&format!("{}{prefix}\x1b[0m", level.color()));
+    } else {
+        lines.push_str(&prefix);
+    }
+    if own_line {
+        lines.push('\n');
+    }
+    for (number, line) in text.split('\n').enumerate() {
+        let width = if number == 0 && !own_line { 1 } else { indent };
+        lines.extend(std::iter::repeat_n(' ', width));
+        lines.push_str(line);
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The format of log files: thread, time, level, name; further lines indented.
+fn file_lines(level: Level, name: Option<&str>, text: &str, seconds: u64, nanos: u32) -> String {
+    let (year, month, day) = civil_date(seconds / 86400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let thread = format!("{:?}", std::thread::current().id());
+    let thread = thread.trim_matches(|c: char| !c.is_ascii_digit());
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    let mut lines = format!(
+        "thread:{thread}, [{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{nanos:09} UTC] {}{name}:",
+        level.word()
+    );
+    for (number, line) in text.split('\n').enumerate() {
+        lines.push_str(if number == 0 { " " } else { "   " });
+        lines.push_str(line);
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The Gregorian date of a day since 1970-01-01.
+fn civil_date(days: u64) -> (u64, u64, u64) {
+    // Years are counted from March, so that the leap day is the last of its year.
+    let day = days + 719_468;
+    let era = day / 146_097;
+    let day_of_era = day % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_month)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_lines_stand_below_the_first() {
+        assert_eq!(console_lines(Level::Info, None, "a\nb", false), "INFO: a\n      b\n");
+        assert_eq!(console_lines(Level::Warn, Some("x"), "a", false), "WARN (x): a\n");
+        assert_eq!(console_lines(Level::Error, Some("x"), "a\nb", false), "ERROR (x):\n     a\n     b\n");
+    }
+
+    #[test]
+    fn log_files_tell_thread_and_time() {
+        let lines = file_lines(Level::Info, None, "a\nb", 951_782_400, 7);
+        let (thread, rest) = lines.split_once(", ").unwrap();
+        assert!(thread.starts_with("thread:"), "{thread}");
+        assert_eq!(rest, "[2000-02-29 00:00:00.000000007 UTC] INFO: a\n   b\n");
+    }
+
+    #[test]
+    fn dates_are_right_around_leap_days() {
+        assert_eq!(civil_date(0), (1970, 1, 1));
+        assert_eq!(civil_date(11_016), (2000, 2, 29));
+        assert_eq!(civil_date(11_017), (2000, 3, 1));
+        assert_eq!(civil_date(20_777), (2026, 11, 20));
+    }
+
+    #[test]
+    fn colour_follows_the_terminal_unless_the_environment_decides() {
+        let with = |set: &[(&str, &str)], terminal| {
+            let find = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            wants_color(find, terminal)
+        };
+        assert!(with(&[], true));
+        assert!(!with(&[], false));
+        assert!(!with(&[("TERM", "dumb")], true));
+        assert!(with(&[("CLICOLOR_FORCE", "1")], false));
+        assert!(!with(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], true));
+    }
+}

@@ -1,0 +1,103 @@
+//! What a call takes from its surroundings: its name, the user's directories.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::log::{Level, Log};
+use crate::options::Stores;
+use taut_digest::HashFunction;
+use taut_store::Store;
+
+/// The name by which the tool was called. It decides defaults, never what a result is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Name {
+    /// Its own.
+    Taut,
+    /// That of the tool it is compatible with.
+    Just,
+}
+
+impl Name {
+    /// The name for the first word of a call.
+    pub(crate) fn of_call(word: Option<&OsString>) -> Name {
+        match word.and_then(|word| Path::new(word).file_name()) {
+            Some(name) if name == "just" => Name::Just,
+            _ => Name::Taut,
+        }
+    }
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Name::Taut => "taut",
+            Name::Just => "just",
+        }
+    }
+}
+
+/// The build root: the one given, else the name's place in the user's cache directory.
+pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String> {
+    if let Some(path) = &options.local_build_root {
+        return std::path::absolute(path).map_err(|error| format!("Cannot use build root: {error}"));
+    }
+    match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
+        Some(home) => Ok(Path::new(&home).join(".cache").join(name.word())),
+        None => Err("Cannot determine the home directory; set HOME or give --local-build-root.".to_owned()),
+    }
+}
+
+/// Opens the store that the options mean, or tells why not.
+pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Store> {
+    if let Some(text) = not_supported(options) {
+        log.say(Level::Error, text);
+        return None;
+    }
+    let opened = build_root(name, options).and_then(|root| {
+        Store::open(&root, HashFunction::GitSha1)
+            .map_err(|error| format!("Cannot use build root {}: {error}", root.display()))
+    });
+    opened.map_err(|text| log.say(Level::Error, text)).ok()
+}
+
+/// Why the options ask for something taut cannot do yet, if they do.
+pub(crate) fn not_supported(options: &Stores) -> Option<String> {
+    if let Some(address) = &options.remote_execution_address {
+        if !is_address(address) {
+            return Some(format!("Failed to set remote endpoint address {address:?}"));
+        }
+        return Some(format!("Remote execution (-r {address}) is not supported yet."));
+    }
+    if let Some(address) = &options.remote_serve_address {
+        return Some(format!("Target-serving services (-R {address}) are not supported yet."));
+    }
+    options.compatible.then(|| "Compatible mode (--compatible) is not supported yet.".to_owned())
+}
+
+/// Whether a text has the form `HOST:PORT`.
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_part_of_the_first_word_is_the_name() {
+        for (word, name) in [
+            ("just", Name::Just),
+            ("/usr/bin/just", Name::Just),
+            ("taut", Name::Taut),
+            ("just-mr", Name::Taut),
+        ] {
+            assert_eq!(Name::of_call(Some(&word.into())), name, "{word}");
+        }
+        assert_eq!(Name::of_call(None), Name::Taut);
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for (text, good) in [("a:1", true), ("[::1]:8980", true), ("", false), ("a", false), (":1", false)] {
+            assert_eq!(is_address(text), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What `version` prints.
+//!
+//! Under its own name taut tells its own version. Scripts that call it `just` compare the number with
+//! what they need of that tool, so there it is the version whose command line taut takes, and the
+//! suffix says who answers.
+
+use crate::surroundings::Name;
+
+/// The version of the reference whose language and command line taut has.
+const COMPATIBLE_WITH: &str = "1,6,5";
+
+/// The text that `version` prints.
+pub(crate) fn text(name: Name) -> String {
+    let (version, suffix) = match name {
+        Name::Taut => (env!("CARGO_PKG_VERSION").replace('.', ","), String::new()),
+        Name::Just => (COMPATIBLE_WITH.to_owned(), format!("+taut-{}", env!("CARGO_PKG_VERSION"))),
+    };
+    format!(
+        "{{\n  \"SOURCE_DATE_EPOCH\": null,\n  \"suffix\": \"{suffix}\",\n  \"version\": [{version}]\n}}\n"
+    )
+}

@@ -1,0 +1,286 @@
+//! Adding what lies on the disk to the store.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use taut_digest::{Hash, ObjectInfo, ObjectType, TreeEntry};
+use taut_store::{Store, Take};
+use taut_sys::{FileKind, fs};
+
+/// What becomes of directory entries that are neither files nor directories.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SpecialEntries {
+    /// Links that cannot lead upwards are kept as links, everything else is refused.
+    #[default]
+    KeepNonUpwards,
+    /// They are left out.
+    Ignore,
+    /// Links that lead upwards are replaced by what they point to, which must be inside.
+    ResolveUpwards,
+    /// All links are replaced by what they point to, which must be inside.
+    ResolveInside,
+    /// All links are replaced by what they point to.
+    ResolveAll,
+}
+
+/// Why something was not added.
+#[derive(Debug)]
+pub enum AddError {
+    /// There is nothing, or nothing that a store can hold.
+    Unsupported(PathBuf),
+    /// A link that may lead upwards.
+    Upwards(PathBuf),
+    /// A link that leads out of the added directory.
+    Outside(PathBuf),
+    /// A link to a directory that contains it.
+    Endless(PathBuf),
+    /// The system or the store refused.
+    Store(taut_store::Error),
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AddError::Unsupported(path) => {
+                write!(f, "Non existent or unsupported file-system entry at {}", path.display())
+            }
+            AddError::Upwards(path) => {
+                write!(f, "Failed storing symlink {} -- not non-upwards", path.display())
+            }
+            AddError::Outside(path) => {
+                write!(f, "Failed resolving symlink {} -- not resolving inside root tree", path.display())
+            }
+            AddError::Endless(path) => {
+                write!(
+                    f,
+                    "Failed resolving symlink {} -- it points to a directory it lies in",
+                    path.display()
+                )
+            }
+            AddError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AddError {}
+
+impl From<taut_store::Error> for AddError {
+    fn from(error: taut_store::Error) -> AddError {
+        AddError::Store(error)
+    }
+}
+
+impl From<taut_sys::Error> for AddError {
+    fn from(error: taut_sys::Error) -> AddError {
+        AddError::Store(error.into())
+    }
+}
+
+/// A directory that is being added.
+struct Open {
+    /// Under which name the parent has it.
+    name: Vec<u8>,
+    path: PathBuf,
+    /// Where it really is; only if links are resolved, to notice endless ones.
+    real: Option<PathBuf>,
+    /// What is yet to be looked at, the next entry last.
+    todo: Vec<(std::ffi::OsString, FileKind)>,
+    done: BTreeMap<Vec<u8>, TreeEntry>,
+}
+
+/// Adds a file, a link (as such) or a directory with everything in it.
+///
+/// # Errors
+///
+/// [`AddError`]; objects that were added before the error stay in the store.
+pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
+    let unsupported = || AddError::Unsupported(location.to_owned());
+    let meta = fs::if_exists(fs::lstat(location))?.ok_or_else(unsupported)?;
+    match FileKind::from(meta.file_type()) {
+        FileKind::Directory => add_directory(store, location, special),
+        FileKind::Special => Err(unsupported()),
+        FileKind::File => file(store, location),
+        FileKind::Symlink => link(store, fs::read_link(location)?),
+    }
+}
+
+fn file(store: &Store, path: &Path) -> Result<ObjectInfo, AddError> {
+    let executable = fs::stat(path)?.permissions().mode() & 0o111 != 0;
+    let digest = store.put_file(path, executable, Take::Copy)?;
+    let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
+    Ok(ObjectInfo { digest, object_type })
+}
+
+fn link(store: &Store, target: PathBuf) -> Result<ObjectInfo, AddError> {
+    let digest = store.put_blob(&target.into_os_string().into_vec(), false)?;
+    Ok(ObjectInfo { digest, object_type: ObjectType::Symlink })
+}
+
+fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
+    let resolves = !matches!(special, SpecialEntries::KeepNonUpwards | SpecialEntries::Ignore);
+    let real_root = if resolves { Some(fs::canonicalize(root)?) } else { None };
+    let mut stack = vec![open(Vec::new(), root.to_owned(), real_root.clone())?];
+    loop {
+        let last = stack.len() - 1;
+        let Some((name, kind)) = stack[last].todo.pop() else {
+            let done = stack.swap_remove(last);
+            let digest = store.put_tree(&done.done)?;
+            match stack.last_mut() {
+                None => return Ok(ObjectInfo { digest, object_type: ObjectType::Tree }),
+                Some(parent) => {
+                    parent.done.insert(done.name, entry(digest.hash, ObjectType::Tree));
+                    continue;
+                }
+            }
+        };
+        let path = stack[last].path.join(&name);
+        let name = name.as_bytes().to_vec();
+        let object = match kind {
+            FileKind::File => file(store, &path)?,
+            FileKind::Directory => {
+                let real =
+                    stack[last].real.as_ref().map(|real| real.join(std::ffi::OsStr::from_bytes(&name)));
+                stack.push(open(name, path, real)?);
+                continue;
+            }
+            _ if special == SpecialEntries::Ignore => continue,
+            FileKind::Special => return Err(AddError::Unsupported(path)),
+            FileKind::Symlink => {
+                let target = fs::read_link(&path)?;
+                let harmless = non_upwards(&target);
+                match special {
+                    SpecialEntries::KeepNonUpwards if !harmless => return Err(AddError::Upwards(path)),
+                    SpecialEntries::KeepNonUpwards => link(store, target)?,
+                    SpecialEntries::ResolveUpwards if harmless => link(store, target)?,
+                    _ => {
+                        let real = fs::if_exists(fs::canonicalize(&path))?;
+                        let real = real.ok_or_else(|| AddError::Unsupported(path.clone()))?;
+                        let inside = real_root.as_ref().is_some_and(|root| real.starts_with(root));
+                        if special != SpecialEntries::ResolveAll && !inside {
+                            return Err(AddError::Outside(path));
+                        }
+                        match FileKind::from(fs::stat(&real)?.file_type()) {
+                            FileKind::File => file(store, &real)?,
+                            FileKind::Directory => {
+                                if stack.iter().any(|open| open.real.as_ref() == Some(&real)) {
+                                    return Err(AddError::Endless(path));
+                                }
+                                stack.push(open(name, real.clone(), Some(real))?);
+                                continue;
+                            }
+                            _ => return Err(AddError::Unsupported(path)),
+                        }
+                    }
+                }
+            }
+        };
+        stack[last].done.insert(name, entry(object.digest.hash, object.object_type));
+    }
+}
+
+fn open(name: Vec<u8>, path: PathBuf, real: Option<PathBuf>) -> Result<Open, AddError> {
+    let mut todo = fs::list(&path)?;
+    todo.reverse();
+    Ok(Open { name, path, real, todo, done: BTreeMap::new() })
+}
+
+fn entry(hash: Hash, object_type: ObjectType) -> TreeEntry {
+    TreeEntry { hash, object_type }
+}
+
+/// Whether a link with this target stays at or below the directory it lies in, as far as its text tells.
+fn non_upwards(target: &Path) -> bool {
+    let mut depth = 0_i64;
+    for part in target.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir => depth -= 1,
+            _ => return false,
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use taut_digest::HashFunction;
+
+    fn hash_of(build: impl FnOnce(&Path), special: SpecialEntries) -> Result<String, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("root"), HashFunction::GitSha1).unwrap();
+        let tree = dir.path().join("d");
+        std::fs::create_dir(&tree).unwrap();
+        std::fs::write(dir.path().join("outside"), "hello\n").unwrap();
+        build(&tree);
+        let shown = dir.path().display().to_string();
+        let added = add(&store, &tree, special).map_err(|error| error.to_string().replace(&shown, ""))?;
+        Ok(added.digest.hash.to_hex())
+    }
+
+    fn sample(dir: &Path) {
+        std::fs::create_dir(dir.join("e")).unwrap();
+        std::fs::write(dir.join("e/f"), "x\n").unwrap();
+        std::fs::set_permissions(dir.join("e/f"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        symlink("e/f", dir.join("l")).unwrap();
+    }
+
+    /// The hashes are the reference's answers.
+    #[test]
+    fn a_directory_becomes_the_tree_that_the_reference_makes_of_it() {
+        let plain = hash_of(sample, SpecialEntries::KeepNonUpwards);
+        assert_eq!(plain.as_deref(), Ok("4bc89592ea24553faa9a44f2aa26cc659083310d"));
+        let with_upward = |dir: &Path| {
+            sample(dir);
+            symlink("../outside", dir.join("up")).unwrap();
+        };
+        assert_eq!(
+            hash_of(with_upward, SpecialEntries::Ignore).as_deref(),
+            Ok("720f1e3fb8308ea42a820d67e14e4d48f84169fa")
+        );
+        assert_eq!(
+            hash_of(with_upward, SpecialEntries::ResolveAll).as_deref(),
+            Ok("9e0eed35eb3f6c720f9100467f0c16400e276cad")
+        );
+        assert_eq!(
+            hash_of(with_upward, SpecialEntries::KeepNonUpwards),
+            Err("Failed storing symlink /d/up -- not non-upwards".to_owned())
+        );
+        assert_eq!(
+            hash_of(with_upward, SpecialEntries::ResolveInside),
+            Err("Failed resolving symlink /d/up -- not resolving inside root tree".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_directory_around_it_is_refused_when_links_are_resolved() {
+        let endless = |dir: &Path| {
+            std::fs::create_dir(dir.join("e")).unwrap();
+            symlink("..", dir.join("e/up")).unwrap();
+        };
+        let error = hash_of(endless, SpecialEntries::ResolveInside).unwrap_err();
+        assert!(error.contains("/d/e/up -- it points to a directory it lies in"), "{error}");
+    }
+
+    #[test]
+    fn targets_are_judged_step_by_step() {
+        for (target, harmless) in [
+            ("a/b", true),
+            ("a/../b", true),
+            ("../a", false),
+            ("a/../../b", false),
+            ("/a", false),
+            (".", true),
+        ] {
+            assert_eq!(non_upwards(Path::new(target)), harmless, "{target}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Finding objects: by identifier, and by path below a tree.
+
+use std::path::{Component, Path};
+
+use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
+use taut_store::{Error, Store};
+use taut_value::JsonWriter;
+
+/// Reads an object identifier as people type it: brackets, size and type may be missing, only the
+/// first letter of the type counts, and without a known one it is a file. None if the hash is no hash.
+pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
+    let text = text.strip_prefix('[').unwrap_or(text);
+    let text = text.strip_suffix(']').unwrap_or(text);
+    let mut parts = text.splitn(3, ':');
+    let hash = Hash::from_hex(parts.next()?).ok()?;
+    let size = parts.next().and_then(|size| size.parse().ok()).unwrap_or(0);
+    let letter = parts.next().and_then(|word| word.chars().next());
+    let object_type = letter.and_then(ObjectType::from_letter).unwrap_or(ObjectType::File);
+    Some(ObjectInfo { digest: Digest { hash, size }, object_type })
+}
+
+/// What lies at a path below an object; the object itself for an empty path. None if there is nothing.
+///
+/// # Errors
+///
+/// If the store cannot be read, or a tree on the way is missing or damaged.
+pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Option<ObjectInfo>, Error> {
+    let mut here = object;
+    for part in Path::new(path).components() {
+        let name = match part {
+            Component::CurDir => continue,
+            Component::Normal(name) => name.as_encoded_bytes(),
+            _ => return Ok(None),
+        };
+        if here.object_type != ObjectType::Tree {
+            return Ok(None);
+        }
+        let entries = store.read_tree(&here.digest.hash)?.ok_or(Error::Missing(here))?;
+        let Some(entry) = entries.get(name) else { return Ok(None) };
+        let digest = Digest { hash: entry.hash, size: 0 };
+        here = ObjectInfo { digest, object_type: entry.object_type };
+    }
+    Ok(Some(here))
+}
+
+/// A tree for people: JSON, name to identifier without size.
+///
+/// # Errors
+///
+/// If the tree is missing, damaged or unreadable.
+pub fn listing(store: &Store, tree: ObjectInfo) -> Result<String, Error> {
+    let entries = store.read_tree(&tree.digest.hash)?.ok_or(Error::Missing(tree))?;
+    let mut writer = JsonWriter::pretty(2);
+    writer.object(|w| {
+        for (name, entry) in &entries {
+            let id = format!("[{}::{}]", entry.hash, entry.object_type.letter());
+            w.key(&String::from_utf8_lossy(name)).string(id);
+        }
+    });
+    Ok(writer.finish() + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_object_id;
+
+    #[test]
+    fn identifiers_may_be_abridged() {
+        let hash = "4e3dffe834ac70600a7cb71fbc1f6a694c9d041f";
+        let read = |text: &str| parse_object_id(text).map(|object| object.to_string());
+        for (text, full) in [
+            (hash.to_owned(), format!("[{hash}:0:f]")),
+            (format!("[{hash}:12:x]"), format!("[{hash}:12:x]")),
+            (format!("{hash}::tree"), format!("[{hash}:0:t]")),
+            (format!("{hash}:7"), format!("[{hash}:7:f]")),
+        ] {
+            assert_eq!(read(&text), Some(full), "{text}");
+        }
+        assert_eq!(read("deadbeef"), None);
+    }
+}
