@@ -8,6 +8,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod demo;
+mod diff;
 mod licences;
 mod measure;
 mod realworld;
@@ -20,6 +21,8 @@ cargo xtask COMMAND
 
   demo                 build taut, then an example with it; install and run the result
   ci                   every check a change must pass
+  diff [--cases N] [--seed S] [--out DIR]
+                       random projects, taut and the reference side by side
   realworld            a C library from the registry built with taut; its tests run
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
@@ -38,6 +41,7 @@ fn main() -> Result<()> {
         // Started by `bench` itself, between it and what it measures.
         "measure" => measure::run(rest),
         "realworld" => realworld::run(),
+        "diff" => diff::run(rest),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -1,14 +1,21 @@
 //! What tests share, and nothing else does: a throw-away workspace, a build tool to run in
-//! it, repeatable random numbers.
+//! it, random projects and a shrinker for those that show a difference.
 //!
 //! The crate knows no other crate of the project. It sees a build tool as its users do: a
 //! binary, a command line, files, an exit code. That is what lets the same fixture run taut
 //! and the tool it is compatible with, and what keeps it usable by the tests of every crate.
 
+mod case;
+mod expression;
+mod random;
 mod rng;
+mod shrink;
 mod tool;
 mod workspace;
 
+pub use case::Case;
+pub use random::random_case;
 pub use rng::Rng;
+pub use shrink::shrink;
 pub use tool::{Ran, Tool};
 pub use workspace::{Workspace, listing};

@@ -1,0 +1,51 @@
+//! A small project and a request, as one JSON value.
+//!
+//! A value rather than structures of Rust, so that a case can be printed, kept, read back, and
+//! shrunk by a shrinker that knows nothing of builds: it may break the shape, and then the case
+//! is simply not one any more.
+
+use crate::Workspace;
+use serde_json::Value;
+
+/// `{"files": {PATH: {"json": …} | {"text": "…"} | {"exec": "…"} | {"link": "…"}},
+///   "config": {…}, "target": [WORD, …]}`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case(pub Value);
+
+impl Case {
+    /// Writes the files into a new workspace; none if the value is not a case.
+    #[must_use]
+    pub fn write(&self) -> Option<Workspace> {
+        self.0.get("config")?.as_object()?;
+        self.target()?;
+        let workspace = Workspace::new();
+        for (path, file) in self.0.get("files")?.as_object()? {
+            if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+                return None;
+            }
+            let mut entries = file.as_object()?.iter();
+            let (kind, content) = entries.next()?;
+            match kind.as_str() {
+                "json" => workspace.file(path, content.to_string()),
+                "text" => workspace.file(path, content.as_str()?),
+                "exec" => workspace.executable(path, content.as_str()?),
+                "link" if !content.as_str()?.is_empty() => workspace.link(path, content.as_str()?),
+                _ => return None,
+            };
+        }
+        Some(workspace)
+    }
+
+    /// The words that name the requested target; none if the value is not a case.
+    #[must_use]
+    pub fn target(&self) -> Option<Vec<String>> {
+        let words = self.0.get("target")?.as_array()?;
+        words.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The configuration as text.
+    #[must_use]
+    pub fn config(&self) -> String {
+        self.0["config"].to_string()
+    }
+}

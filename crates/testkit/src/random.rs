@@ -1,0 +1,184 @@
+//! Random projects: target files with the built-in rules, and rules around expressions.
+//!
+//! Names come from small pools, so that conflicts, sharing and re-keying happen often. Left out
+//! are names that lead out of a directory: the reference follows them, we refuse.
+
+use crate::expression::random_expression;
+use crate::{Case, Rng};
+use serde_json::{Map, Value, json};
+
+const PATHS: &[&str] = &["a", "b", "out.txt", "d/a", "d/b", "d", "./a", "e//f"];
+const MODULES: &[&str] = &["", "m", "m/n"];
+
+/// The random project of this stream.
+pub fn random_case(rng: &mut Rng) -> Case {
+    if rng.chance(40) { expression_case(rng) } else { target_case(rng) }
+}
+
+/// Two small values for the configuration.
+fn config(rng: &mut Rng) -> Value {
+    let mut config = Map::new();
+    for name in ["X", "Y"] {
+        let value = match rng.below(6) {
+            0 => Value::Null,
+            1 => json!("a"),
+            2 => json!(["a", "b"]),
+            3 => json!({"a": "b"}),
+            4 => json!(rng.below(3)),
+            _ => continue,
+        };
+        config.insert(name.to_owned(), value);
+    }
+    Value::Object(config)
+}
+
+/// One target of a user-defined rule that provides the value of a random expression.
+fn expression_case(rng: &mut Rng) -> Case {
+    let depth = 2 + rng.below(4);
+    let value = random_expression(rng, depth);
+    let rules = json!({"r": {
+        "config_vars": ["X", "Y"],
+        "expression": {"type": "RESULT", "provides":
+            {"type": "singleton_map", "key": "v", "value": value}},
+    }});
+    let files = json!({
+        "RULES": {"json": rules},
+        "TARGETS": {"json": {"t": {"type": "r"}}},
+    });
+    Case(json!({"files": files, "config": config(rng), "target": ["t"]}))
+}
+
+/// A dozen targets over three modules, each using earlier ones and source files.
+fn target_case(rng: &mut Rng) -> Case {
+    let mut modules: Vec<Map<String, Value>> = vec![Map::new(); MODULES.len()];
+    let mut names: Vec<Value> = Vec::new();
+    for _ in 0..2 + rng.below(10) {
+        let module = rng.below(MODULES.len());
+        let name = format!("t{}", names.len());
+        let target = target(rng, &names);
+        modules[module].insert(name.clone(), target);
+        names.push(json!([MODULES[module], name]));
+    }
+    let last = names.last().and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut files = Map::new();
+    for (module, targets) in MODULES.iter().zip(modules) {
+        let place = |name: &str| match *module {
+            "" => name.to_owned(),
+            module => format!("{module}/{name}"),
+        };
+        files.insert(place("TARGETS"), json!({"json": targets}));
+        files.insert(place("s.txt"), json!({"text": format!("source of {module}\n")}));
+        files.insert(place("run.sh"), json!({"exec": "#!/bin/sh\necho run\n"}));
+        files.insert(place("tree/x"), json!({"text": "x"}));
+        files.insert(place("tree/sub/y"), json!({"text": "y"}));
+        files.insert(place("tree/l"), json!({"link": "sub/y"}));
+    }
+    files.insert("link".to_owned(), json!({"link": "s.txt"}));
+    Case(json!({"files": files, "config": config(rng), "target": last}))
+}
+
+/// The name of something that exists; rarely of something that does not.
+fn dependency(rng: &mut Rng, names: &[Value]) -> Value {
+    if !names.is_empty() && rng.chance(70) {
+        return rng.pick(names).clone();
+    }
+    let module = *rng.pick(MODULES);
+    match rng.below(9) {
+        0 | 1 => json!([module, "s.txt"]),
+        2 => json!([module, "run.sh"]),
+        3 => json!([module, "tree/x"]),
+        4 => json!(["FILE", null, "s.txt"]),
+        5 => json!(["TREE", null, "tree"]),
+        6 => json!(["GLOB", null, rng.pick(&["*.txt", "*", "r?n.sh", "none*"])]),
+        7 => json!(["SYMLINK", null, "tree/l"]),
+        _ => match rng.below(4) {
+            0 => json!([module, "missing"]),
+            _ => json!(["./", ".", "s.txt"]),
+        },
+    }
+}
+
+fn dependencies(rng: &mut Rng, names: &[Value]) -> Vec<Value> {
+    (0..rng.below(4)).map(|_| dependency(rng, names)).collect()
+}
+
+fn maybe_configured(rng: &mut Rng, text: Value) -> Value {
+    if rng.chance(75) {
+        return text;
+    }
+    json!({"type": "if", "cond": {"type": "var", "name": "X"}, "then": text.clone(), "else": text})
+}
+
+fn target(rng: &mut Rng, names: &[Value]) -> Value {
+    let deps = dependencies(rng, names);
+    let path = *rng.pick(PATHS);
+    let mut target = match rng.below(13) {
+        0..=3 => return generic(rng, deps),
+        4 => json!({"type": "file_gen", "name": path, "data": rng.pick(&["", "data\n", "ü"])}),
+        5 => json!({"type": "symlink", "name": path, "data": rng.pick(&["a", "d/b", "./s.txt"])}),
+        6 => json!({"type": "tree", "deps": deps, "name": rng.pick(&["t", "d", ""])}),
+        7 => json!({"type": "tree_overlay", "deps": deps, "name": "o"}),
+        8 => json!({"type": "disjoint_tree_overlay", "deps": deps, "name": "o"}),
+        9 | 10 => {
+            let mut files = Map::new();
+            for _ in 0..rng.below(3) {
+                files.insert((*rng.pick(PATHS)).to_owned(), dependency(rng, names));
+            }
+            let dirs: Vec<Value> = (0..rng.below(2))
+                .map(|_| json!([dependency(rng, names), rng.pick(&["d", "e", ".", "d/x"])]))
+                .collect();
+            json!({"type": "install", "deps": deps, "files": files, "dirs": dirs})
+        }
+        11 => {
+            let name = dependency(rng, names);
+            return json!({"type": "export", "target": name, "flexible_config": ["X"]});
+        }
+        _ => {
+            let value = rng.pick(&["a", "z"]);
+            json!({"type": "configure", "target": dependency(rng, names),
+                "config": {"type": "singleton_map", "key": "X", "value": value}})
+        }
+    };
+    if rng.chance(30) {
+        target["arguments_config"] = json!(["X"]);
+        if let Some(data) = target.get_mut("data") {
+            *data = maybe_configured(rng, data.clone());
+        }
+    }
+    if rng.chance(4) {
+        target["tainted"] = json!(["test"]);
+    }
+    target
+}
+
+fn generic(rng: &mut Rng, deps: Vec<Value>) -> Value {
+    let outs: Vec<&str> = (0..1 + rng.below(2)).map(|_| *rng.pick(PATHS)).collect();
+    let mut commands: Vec<Value> = outs
+        .iter()
+        .map(|out| {
+            let text = rng.pick(&["echo made", "ls", "cat s.txt a 2>/dev/null || true", "echo $V"]);
+            json!(format!("{{ {text}; }} > {out}"))
+        })
+        .collect();
+    if rng.chance(5) {
+        commands.pop();
+    }
+    let mut target = json!({"type": "generic", "outs": outs, "deps": deps, "cmds": commands});
+    if rng.chance(20) {
+        target["env"] = json!({"type": "'", "$1": {"PATH": "/bin:/usr/bin", "V": "1"}});
+    }
+    if rng.chance(10) {
+        target["out_dirs"] = json!(["made"]);
+        let mut all = vec![json!("mkdir -p made/in"), json!("echo x > made/in/x")];
+        all.extend(target["cmds"].as_array().cloned().unwrap_or_default());
+        target["cmds"] = Value::Array(all);
+    }
+    if rng.chance(10) {
+        target["cwd"] = json!("d");
+    }
+    if rng.chance(10) {
+        target["arguments_config"] = json!(["Y"]);
+        target["timeout scaling"] = json!(2.5);
+    }
+    target
+}
