@@ -1,0 +1,238 @@
+//! The parser against another one, and what it says about what is wrong.
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use taut_syntax::{Diagnostic, Document, JsonPath, Kind, Location, Node, diagnostic::render};
+
+fn to_other(node: Node<'_>) -> serde_json::Value {
+    match node.kind() {
+        Kind::Null => serde_json::Value::Null,
+        Kind::Bool => node.as_bool().into(),
+        Kind::Number => node.as_number().into(),
+        Kind::String => node.as_str().into(),
+        Kind::List => node.items().map(to_other).collect(),
+        Kind::Object => node.entries().map(|(key, value)| (key, to_other(value))).collect(),
+    }
+}
+
+/// The other parser keeps whole numbers apart from doubles.
+fn only_doubles(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Number(number) => *value = number.as_f64().into(),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(only_doubles),
+        serde_json::Value::Object(entries) => entries.values_mut().for_each(only_doubles),
+        _ => {}
+    }
+}
+
+fn agrees(text: &[u8]) {
+    let ours = Document::parse("f", text);
+    match (ours, serde_json::from_slice::<serde_json::Value>(text)) {
+        (Ok(document), Ok(mut other)) => {
+            only_doubles(&mut other);
+            assert_eq!(to_other(document.root()), other);
+        }
+        (Err(_), Err(_)) => {}
+        (Ok(_), Err(other)) => panic!("only the other parser refuses {text:?}: {other}"),
+        (Err(ours), Ok(_)) => assert!(text.starts_with(b"\xef\xbb\xbf"), "refused: {ours}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_bytes_are_parsed_or_refused_as_by_another_parser(text in proptest::collection::vec(any::<u8>(), 0..60)) {
+        if !text.starts_with(b"\xef\xbb\xbf") {
+            agrees(&text);
+        }
+    }
+
+    #[test]
+    fn pieces_of_json_are_parsed_or_refused_as_by_another_parser(
+        pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "\"b\":", "\"a\":", "1", "-", "0", ".5", "e9", "1e400", "null",
+            "true", "false", " ", "\n", "\\u0041", "\\ud83d\\ude00", "\\ud800", "\\n", "\\x", "é", "//", "-0", "01", "\u{1}",
+        ]), 0..14),
+    ) {
+        agrees(pieces.concat().as_bytes());
+    }
+
+    #[test]
+    fn paths_lead_back_to_their_values(text in "\\[(\\{\"a\":[0-9],\"b\":\\[\\[1\\],\\{\"c\":2\\}\\]\\},){0,3}[0-9]\\]") {
+        fn check(document: &Document, node: Node<'_>) {
+            assert_eq!(document.at(&node.path()).map(Node::span), Some(node.span()));
+            node.items().for_each(|item| check(document, item));
+            node.entries().for_each(|(_, value)| check(document, value));
+        }
+        let document = Document::parse("f", text).unwrap();
+        check(&document, document.root());
+    }
+}
+
+#[test]
+fn the_last_of_equal_keys_counts_and_the_others_are_reported() {
+    let document = Document::parse("f", "{\"a\":1,\n \"b\":2, \"a\":3}").unwrap();
+    assert_eq!(document.root().get("a").and_then(Node::as_number), Some(3.0));
+    assert_eq!(document.root().len(), 2);
+    let sources = |_: &str| Some("{\"a\":1,\n \"b\":2, \"a\":3}".into());
+    let warnings: Vec<String> =
+        Diagnostic::of_duplicates(&document).map(|warning| render(&warning, &sources, false)).collect();
+    expect![[r#"
+        key "a" occurs twice in one object; this one is ignored
+         --> f:1:2
+          |
+        1 | {"a":1,
+          |  ^^^
+          note: the last one counts: f:2:9"#]]
+    .assert_eq(&warnings.concat());
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    assert_eq!(Document::parse("f", "\u{feff}[1]").unwrap().root().len(), 1);
+}
+
+#[test]
+fn formatting_does_not_change_the_canonical_hash() {
+    let hash = |text: &str| Document::parse("f", text).unwrap().root().canonical_hash();
+    assert_eq!(
+        hash(r#"{"a":[1,"A"],"b":null}"#),
+        hash("{ \"b\":null,\n \"a\":9, \"a\" : [1.0, \"\\u0041\"] }")
+    );
+    let different =
+        ["[]", "{}", "null", "0", "\"\"", "[[]]", "[[],[]]", "[\"\"]", "{\"\":0}", "true", "false", "[0,0]"];
+    for (i, a) in different.iter().enumerate() {
+        for b in &different[i + 1..] {
+            assert_ne!(hash(a), hash(b), "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn nesting_has_no_limit() {
+    let deep = format!("{}{}", "[{\"a\":".repeat(100_000), "}]".repeat(100_000));
+    assert!(Document::parse("f", deep).is_err());
+    let deep = format!("{}1{}", "[{\"a\":".repeat(100_000), "}]".repeat(100_000));
+    let document = Document::parse("f", deep).unwrap();
+    assert_ne!(document.root().canonical_hash(), [0; 32]);
+    let mut node = document.root();
+    while let Some(inner) = node.item(0).and_then(|object| object.get("a")) {
+        node = inner;
+    }
+    assert_eq!(node.path().steps().len(), 200_000);
+    assert_eq!(document.at(&node.path()).and_then(Node::as_number), Some(1.0));
+    assert!(Document::parse("f", "[".repeat(1_000_000)).is_err());
+}
+
+fn syntax_error(text: impl AsRef<[u8]>, expected: Expect) {
+    let bytes = text.as_ref().to_vec();
+    let shown: std::sync::Arc<str> = String::from_utf8_lossy(&bytes).into();
+    let error = Document::parse("m/TARGETS", bytes).unwrap_err();
+    let sources = move |_: &str| Some(shown.clone());
+    expected.assert_eq(&render(&error.into(), &sources, false));
+}
+
+#[test]
+fn syntax_errors_show_the_place() {
+    syntax_error("{\n  \"a\": 1,\n}", expect![[r#"
+        m/TARGETS is not valid JSON: line 3, column 1: unexpected } (JSON has no trailing commas); expected a key
+         --> m/TARGETS:3:1
+          |
+        3 | }
+          | ^"#]]);
+    syntax_error("[1 2]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 4: unexpected 2; expected ',' or ']'
+         --> m/TARGETS:1:4
+          |
+        1 | [1 2]
+          |    ^"#]]);
+    syntax_error("{\"a\": // no\n 1}", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 7: unexpected // (JSON has no comments); expected a value
+         --> m/TARGETS:1:7
+          |
+        1 | {"a": // no
+          |       ^^"#]]);
+    syntax_error("{\"a\"", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 5: unexpected end of the file; expected ':' after the key
+         --> m/TARGETS:1:5
+          |
+        1 | {"a"
+          |     ^"#]]);
+    syntax_error("", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 1: unexpected end of the file; expected a value
+         --> m/TARGETS:1:1
+          |
+        1 | 
+          | ^"#]]);
+    syntax_error("[1] x", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 5: unexpected x; expected the end of the file
+         --> m/TARGETS:1:5
+          |
+        1 | [1] x
+          |     ^"#]]);
+    syntax_error("[\"\\ud800\"]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 3: lone surrogate in a string
+         --> m/TARGETS:1:3
+          |
+        1 | ["\ud800"]
+          |   ^^^^^^"#]]);
+    syntax_error("[1e400]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 2: number overflow parsing '1e400'
+         --> m/TARGETS:1:2
+          |
+        1 | [1e400]
+          |  ^^^^^"#]]);
+    syntax_error("[tru]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 2: unexpected tru; expected a value
+         --> m/TARGETS:1:2
+          |
+        1 | [tru]
+          |  ^^^"#]]);
+    syntax_error("[\"a\nb\"]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 4: control character U+000A in a string must be escaped
+         --> m/TARGETS:1:4
+          |
+        1 | ["a
+          |    ^"#]]);
+    syntax_error(b"[\"\xff\"]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 3: invalid UTF-8
+         --> m/TARGETS:1:3
+          |
+        1 | ["�"]
+          |   ^"#]]);
+    syntax_error("{'a': 1}", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 2: unexpected '; expected a key or '}'
+         --> m/TARGETS:1:2
+          |
+        1 | {'a': 1}
+          |  ^"#]]);
+    syntax_error("[\"\\q\"]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 3: unknown escape '\q'
+         --> m/TARGETS:1:3
+          |
+        1 | ["\q"]
+          |   ^^"#]]);
+    syntax_error("[-]", expect![[r#"
+        m/TARGETS is not valid JSON: line 1, column 2: incomplete number '-'
+         --> m/TARGETS:1:2
+          |
+        1 | [-]
+          |  ^"#]]);
+}
+
+#[test]
+fn long_lines_are_cut_around_the_place() {
+    let text: std::sync::Arc<str> = format!("[{}\"here\",{}1]", "0,".repeat(500), "0,".repeat(500)).into();
+    let sources = |_: &str| Some(text.clone());
+    let diagnostic = Diagnostic::error("look")
+        .at(Location::value("f", JsonPath::root().index(500)))
+        .suggest(Some("there"));
+    expect![[r#"
+        look
+         --> f:1:1002
+          |
+        1 | …0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"here",0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0…
+          |                                                    ^^^^^^
+          help: did you mean "there"?"#]].assert_eq(&render(&diagnostic, &sources, false));
+}
