@@ -172,7 +172,7 @@ impl Compiler {
             Construct::Foreach => &[("var", "_")],
             Construct::ForeachMap => &[("var_key", "_"), ("var_val", "$_")],
             Construct::ZipWith => &[("var_1", "$1"), ("var_2", "$2")],
-            Construct::Foldl => &[("var", "_"), ("accum_var", "$1")],
+            Construct::Foldl => &[("accum_var", "$1"), ("var", "_")],
             Construct::Assert => return self.assert(json, index),
             Construct::CallExpression => {
                 return Op::CallExpression(match json.get("name").map(string) {

@@ -135,90 +135,132 @@ fn syntax_error(text: impl AsRef<[u8]>, expected: Expect) {
 
 #[test]
 fn syntax_errors_show_the_place() {
-    syntax_error("{\n  \"a\": 1,\n}", expect![[r#"
+    syntax_error(
+        "{\n  \"a\": 1,\n}",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 3, column 1: unexpected } (JSON has no trailing commas); expected a key
          --> m/TARGETS:3:1
           |
         3 | }
-          | ^"#]]);
-    syntax_error("[1 2]", expect![[r#"
+          | ^"#]],
+    );
+    syntax_error(
+        "[1 2]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 4: unexpected 2; expected ',' or ']'
          --> m/TARGETS:1:4
           |
         1 | [1 2]
-          |    ^"#]]);
-    syntax_error("{\"a\": // no\n 1}", expect![[r#"
+          |    ^"#]],
+    );
+    syntax_error(
+        "{\"a\": // no\n 1}",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 7: unexpected // (JSON has no comments); expected a value
          --> m/TARGETS:1:7
           |
         1 | {"a": // no
-          |       ^^"#]]);
-    syntax_error("{\"a\"", expect![[r#"
+          |       ^^"#]],
+    );
+    syntax_error(
+        "{\"a\"",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 5: unexpected end of the file; expected ':' after the key
          --> m/TARGETS:1:5
           |
         1 | {"a"
-          |     ^"#]]);
-    syntax_error("", expect![[r#"
+          |     ^"#]],
+    );
+    syntax_error(
+        "",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 1: unexpected end of the file; expected a value
          --> m/TARGETS:1:1
           |
         1 | 
-          | ^"#]]);
-    syntax_error("[1] x", expect![[r#"
+          | ^"#]],
+    );
+    syntax_error(
+        "[1] x",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 5: unexpected x; expected the end of the file
          --> m/TARGETS:1:5
           |
         1 | [1] x
-          |     ^"#]]);
-    syntax_error("[\"\\ud800\"]", expect![[r#"
+          |     ^"#]],
+    );
+    syntax_error(
+        "[\"\\ud800\"]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 3: lone surrogate in a string
          --> m/TARGETS:1:3
           |
         1 | ["\ud800"]
-          |   ^^^^^^"#]]);
-    syntax_error("[1e400]", expect![[r#"
+          |   ^^^^^^"#]],
+    );
+    syntax_error(
+        "[1e400]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 2: number overflow parsing '1e400'
          --> m/TARGETS:1:2
           |
         1 | [1e400]
-          |  ^^^^^"#]]);
-    syntax_error("[tru]", expect![[r#"
+          |  ^^^^^"#]],
+    );
+    syntax_error(
+        "[tru]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 2: unexpected tru; expected a value
          --> m/TARGETS:1:2
           |
         1 | [tru]
-          |  ^^^"#]]);
-    syntax_error("[\"a\nb\"]", expect![[r#"
+          |  ^^^"#]],
+    );
+    syntax_error(
+        "[\"a\nb\"]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 4: control character U+000A in a string must be escaped
          --> m/TARGETS:1:4
           |
         1 | ["a
-          |    ^"#]]);
-    syntax_error(b"[\"\xff\"]", expect![[r#"
+          |    ^"#]],
+    );
+    syntax_error(
+        b"[\"\xff\"]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 3: invalid UTF-8
          --> m/TARGETS:1:3
           |
         1 | ["�"]
-          |   ^"#]]);
-    syntax_error("{'a': 1}", expect![[r#"
+          |   ^"#]],
+    );
+    syntax_error(
+        "{'a': 1}",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 2: unexpected '; expected a key or '}'
          --> m/TARGETS:1:2
           |
         1 | {'a': 1}
-          |  ^"#]]);
-    syntax_error("[\"\\q\"]", expect![[r#"
+          |  ^"#]],
+    );
+    syntax_error(
+        "[\"\\q\"]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 3: unknown escape '\q'
          --> m/TARGETS:1:3
           |
         1 | ["\q"]
-          |   ^^"#]]);
-    syntax_error("[-]", expect![[r#"
+          |   ^^"#]],
+    );
+    syntax_error(
+        "[-]",
+        expect![[r#"
         m/TARGETS is not valid JSON: line 1, column 2: incomplete number '-'
          --> m/TARGETS:1:2
           |
         1 | [-]
-          |  ^"#]]);
+          |  ^"#]],
+    );
 }
 
 #[test]

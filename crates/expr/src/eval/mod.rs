@@ -353,8 +353,8 @@ impl Evaluator<'_> {
                 let range = self.need(f, construct, args, 0)?;
                 let mut accumulated = self.or(f, args[1], empty_list)?;
                 for item in list_of(&range)?.iter() {
-                    self.locals.push((name(0)?.clone(), item.clone()));
-                    self.locals.push((name(1)?.clone(), accumulated));
+                    self.locals.push((name(0)?.clone(), accumulated));
+                    self.locals.push((name(1)?.clone(), item.clone()));
                     accumulated = self.or(f, body, empty_list)?;
                     self.locals.truncate(outer);
                 }

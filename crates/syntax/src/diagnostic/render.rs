@@ -71,7 +71,9 @@ impl<'s> Renderer<'s> {
         }
         for frame in &diagnostic.chain {
             let _ = write!(out, "\n  {}", frame.message.replace('\n', "\n  "));
-            if let Some(location) = &frame.location {
+            if let Some(location) = &frame.location
+                && frame.location != diagnostic.location
+            {
                 let place = self.place(location);
                 let _ = write!(out, "\n    {} {place}", self.paint("1;34", "-->"));
             }
