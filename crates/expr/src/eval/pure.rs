@@ -96,7 +96,7 @@ impl Evaluator<'_> {
                 let value = self.need(f, construct, args, 1)?;
                 Value::Map([(string_of(&key)?.clone(), value)].into_iter().collect())
             }
-            C::ToSubdir => return self.to_subdir(f, args),
+            C::ToSubdir => return self.stage_to_subdir(f, args),
             C::FromSubdir => {
                 let stage = self.need(f, construct, args, 0)?;
                 let subdir = self.or(f, args[1], default_text("."))?;
@@ -307,7 +307,7 @@ impl Evaluator<'_> {
         Err(wrapped)
     }
 
-    fn to_subdir(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+    fn stage_to_subdir(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
         let stage = self.need(f, Construct::ToSubdir, args, 0)?;
         let subdir = self.or(f, args[1], || Value::string("."))?;
         let flat = self.or(f, args[2], || Value::Bool(false))?.is_true();

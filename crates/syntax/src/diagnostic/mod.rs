@@ -213,16 +213,16 @@ impl Diagnostics {
     pub fn merge<'a>(sets: impl IntoIterator<Item = &'a Diagnostics>) -> Diagnostics {
         let mut filled = sets.into_iter().filter(|set| !set.is_empty());
         let Some(first) = filled.next() else { return Diagnostics::none() };
-        let mut all: Option<(HashSet<Arc<Diagnostic>>, Vec<Arc<Diagnostic>>)> = None;
-        for set in filled {
-            if Arc::ptr_eq(&set.0, &first.0) {
-                continue;
-            }
-            let (seen, merged) =
-                all.get_or_insert_with(|| (first.0.iter().cloned().collect(), first.0.to_vec()));
+        let mut others = filled.filter(|set| !Arc::ptr_eq(&set.0, &first.0)).peekable();
+        if others.peek().is_none() {
+            return first.clone();
+        }
+        let mut merged: Vec<Arc<Diagnostic>> = first.0.to_vec();
+        let mut seen: HashSet<Arc<Diagnostic>> = merged.iter().cloned().collect();
+        for set in others {
             merged.extend(set.0.iter().filter(|diagnostic| seen.insert(Arc::clone(diagnostic))).cloned());
         }
-        all.map_or_else(|| first.clone(), |(_, merged)| Diagnostics(Arc::new(merged)))
+        Diagnostics(Arc::new(merged))
     }
 
     /// These problems seen from one step further out.
