@@ -28,10 +28,12 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
     let object = match &options.sub_object_path {
         None => whole,
         Some(path) => match below(&store, whole, path) {
-            Ok(Some(object)) => object,
-            Ok(None) => {
-                log.say(Level::Warn, format!("Entry {path} not found in {whole}"));
-                return Exit::Success;
+            // As in the reference, the last object on the way is taken, with a warning.
+            Ok(found) => {
+                if let Some(text) = found.ends {
+                    log.say(Level::Warn, text);
+                }
+                found.object
             }
             Err(error) => return fail(error, "failed to dump artifact."),
         },
@@ -80,6 +82,13 @@ fn put(
     let present = fs::if_exists(fs::stat(&path))?;
     if present.as_ref().is_some_and(std::fs::Metadata::is_dir) {
         path.push(object.digest.hash.to_hex());
+    } else if present.is_some()
+        && object.object_type == ObjectType::Tree
+        && !options.archive
+        && !options.raw_tree
+    {
+        let reason = "a directory cannot replace what is there";
+        return Err(Error::Refused { path: path.display().to_string(), reason });
     }
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;

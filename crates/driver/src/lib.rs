@@ -3,3 +3,4 @@
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
 pub mod cas;
+pub mod graph;

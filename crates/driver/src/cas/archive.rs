@@ -10,8 +10,6 @@ use taut_digest::{Hash, ObjectInfo, ObjectType};
 use taut_store::{Error, Store};
 
 const BLOCK: usize = 512;
-/// What the whole archive is padded to.
-const RECORD: usize = 20 * BLOCK;
 
 /// Writes a tree as an archive.
 ///
@@ -19,7 +17,6 @@ const RECORD: usize = 20 * BLOCK;
 ///
 /// The outer one if writing fails, the inner one if an object cannot be read.
 pub fn write_archive(store: &Store, tree: ObjectInfo, out: &mut dyn Write) -> io::Result<Result<(), Error>> {
-    let mut written = 0;
     // Entries yet to be written, the next one last.
     let mut pending: Vec<(Vec<u8>, Hash, ObjectType)> =
         vec![(Vec::new(), tree.digest.hash, ObjectType::Tree)];
@@ -31,7 +28,7 @@ pub fn write_archive(store: &Store, tree: ObjectInfo, out: &mut dyn Write) -> io
                 Err(error) => return Ok(Err(error)),
             };
             if !name.is_empty() {
-                written += header(out, &name, 0o7777, 0, b'5', b"")?;
+                header(out, &name, 0o7777, 0, b'5', b"")?;
             }
             for (entry, found) in entries.iter().rev() {
                 let mut path = [name.as_slice(), entry].concat();
@@ -48,16 +45,15 @@ pub fn write_archive(store: &Store, tree: ObjectInfo, out: &mut dyn Write) -> io
             Err(error) => return Ok(Err(error)),
         };
         if object_type == ObjectType::Symlink {
-            written += header(out, &name, 0o7777, 0, b'2', &content)?;
+            header(out, &name, 0o7777, 0, b'2', &content)?;
             continue;
         }
         let mode = if object_type == ObjectType::Executable { 0o555 } else { 0o444 };
-        written += header(out, &name, mode, content.len(), b'0', b"")?;
+        header(out, &name, mode, content.len(), b'0', b"")?;
         out.write_all(&content)?;
-        written += content.len() + pad(out, content.len(), BLOCK)?;
+        pad(out, content.len())?;
     }
     out.write_all(&[0; 2 * BLOCK])?;
-    pad(out, written + 2 * BLOCK, RECORD)?;
     Ok(Ok(()))
 }
 
@@ -65,21 +61,12 @@ fn object(hash: Hash, object_type: ObjectType) -> ObjectInfo {
     ObjectInfo { digest: taut_digest::Digest { hash, size: 0 }, object_type }
 }
 
-fn pad(out: &mut dyn Write, length: usize, unit: usize) -> io::Result<usize> {
-    let missing = length.next_multiple_of(unit) - length;
-    out.write_all(&vec![0; missing])?;
-    Ok(missing)
+fn pad(out: &mut dyn Write, length: usize) -> io::Result<()> {
+    out.write_all(&[0; BLOCK][..length.next_multiple_of(BLOCK) - length])
 }
 
 /// Writes the header block of an entry, and before it a pax header if it needs one.
-fn header(
-    out: &mut dyn Write,
-    name: &[u8],
-    mode: u32,
-    size: usize,
-    kind: u8,
-    link: &[u8],
-) -> io::Result<usize> {
+fn header(out: &mut dyn Write, name: &[u8], mode: u32, size: usize, kind: u8, link: &[u8]) -> io::Result<()> {
     let split = split_name(name);
     let mut records = Vec::new();
     if split.is_none() {
@@ -91,15 +78,14 @@ fn header(
     if size > 0o77_777_777_777 {
         records.extend(pax_record("size", size.to_string().as_bytes()));
     }
-    let mut written = 0;
     if !records.is_empty() {
         out.write_all(&block((b"", b"PaxHeader"), 0o644, records.len(), b'x', b""))?;
         out.write_all(&records)?;
-        written += BLOCK + records.len() + pad(out, records.len(), BLOCK)?;
+        pad(out, records.len())?;
     }
     let short = split.unwrap_or((b"", &name[..name.len().min(100)]));
     out.write_all(&block(short, mode, size, kind, &link[..link.len().min(100)]))?;
-    Ok(written + BLOCK)
+    Ok(())
 }
 
 /// Prefix and name as the header has them: at most 155 and 100 bytes, divided at a slash.
@@ -107,10 +93,9 @@ fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     if name.len() <= 100 {
         return Some((b"", name));
     }
-    let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(place, _)| place);
+    let mut slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(place, _)| place);
     slashes
-        .filter(|place| *place <= 155 && name.len() - place - 1 <= 100 && place + 1 < name.len())
-        .next_back()
+        .rfind(|place| *place <= 155 && name.len() - place - 1 <= 100 && place + 1 < name.len())
         .map(|place| (&name[..place], &name[place + 1..]))
 }
 

@@ -1,6 +1,6 @@
 //! Finding objects: by identifier, and by path below a tree.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_store::{Error, Store};
@@ -19,28 +19,45 @@ pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
     Some(ObjectInfo { digest: Digest { hash, size }, object_type })
 }
 
-/// What lies at a path below an object; the object itself for an empty path. None if there is nothing.
+/// What was found on the way down a path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The last object on the way: what lies at the path, if the way does not end before.
+    pub object: ObjectInfo,
+    /// Why the way ends before, if it does; a sentence.
+    pub ends: Option<String>,
+}
+
+/// Follows a path below an object; an empty path leads to the object itself.
 ///
 /// # Errors
 ///
 /// If the store cannot be read, or a tree on the way is missing or damaged.
-pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Option<ObjectInfo>, Error> {
+pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Error> {
     let mut here = object;
+    let mut way = PathBuf::new();
     for part in Path::new(path).components() {
         let name = match part {
             Component::CurDir => continue,
-            Component::Normal(name) => name.as_encoded_bytes(),
-            _ => return Ok(None),
+            part => part.as_os_str(),
         };
+        let ends = |text: String| Ok(Found { object: here, ends: Some(text) });
         if here.object_type != ObjectType::Tree {
-            return Ok(None);
+            return ends(format!(
+                "Non-tree found at path '{}', cannot follow to '{}'",
+                way.display(),
+                name.display()
+            ));
         }
         let entries = store.read_tree(&here.digest.hash)?.ok_or(Error::Missing(here))?;
-        let Some(entry) = entries.get(name) else { return Ok(None) };
+        let Some(entry) = entries.get(name.as_encoded_bytes()) else {
+            return ends(format!("Entry {} not found at path '{}'", name.display(), way.display()));
+        };
         let digest = Digest { hash: entry.hash, size: 0 };
         here = ObjectInfo { digest, object_type: entry.object_type };
+        way.push(name);
     }
-    Ok(Some(here))
+    Ok(Found { object: here, ends: None })
 }
 
 /// A tree for people: JSON, name to identifier without size.

@@ -15,7 +15,7 @@ mod path;
 use std::sync::Arc;
 
 pub use parse::SyntaxError;
-pub(crate) use parse::line_and_column;
+pub use parse::line_and_column;
 pub use path::{JsonPath, Step};
 
 /// Bytes `start..end` of a document's text.

@@ -28,7 +28,7 @@ impl fmt::Display for SyntaxError {
 impl std::error::Error for SyntaxError {}
 
 /// Line and column, from 1, of an offset.
-pub(crate) fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+pub fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
     let before = &text[..text.floor_char_boundary(offset)];
     let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,0 +1,79 @@
+//! Action graphs as files: what `--dump-graph` writes and `traverse` reads.
+//!
+//! A graph is a set of definitions and who asked for them. In files, definitions refer to each other
+//! by keys. Those that taut and the reference write are the definitions' ids, but nobody has to: when
+//! a graph is read, ids are computed from the definitions, in the order of their dependencies, so that
+//! a key is a name and never something to be trusted.
+
+mod read;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
+
+pub use read::GraphError;
+
+/// Definitions of actions and trees, and contents of blobs.
+#[derive(Default, Debug)]
+pub struct ActionGraph {
+    /// The actions, each once.
+    pub actions: BTreeMap<Id, GraphAction>,
+    /// Contents that artifacts of known content refer to; sorted, unique.
+    pub blobs: std::collections::BTreeSet<Str>,
+    /// The trees, each once.
+    pub trees: BTreeMap<Id, Tree>,
+    /// The overlays, each once.
+    pub overlays: BTreeMap<Id, TreeOverlay>,
+}
+
+/// An action and who asked for it.
+#[derive(Clone, Debug)]
+pub struct GraphAction {
+    /// What is run.
+    pub description: Arc<ActionDescription>,
+    /// Who asked for it; none in plain graphs.
+    pub origins: Vec<Origin>,
+}
+
+/// A configured target that asks for an action.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Origin {
+    /// The target's name, as JSON or as a name.
+    pub target: Value,
+    /// The action's place among the definitions of the target, from 0.
+    pub subtask: u64,
+    /// The target's effective configuration, variables that are unset included.
+    pub config: Map,
+}
+
+/// A graph that was read, and how its file names things.
+#[derive(Debug)]
+pub struct NamedGraph {
+    /// The definitions.
+    pub graph: ActionGraph,
+    names: read::Names,
+}
+
+impl NamedGraph {
+    /// Reads a graph file.
+    ///
+    /// # Errors
+    ///
+    /// [`GraphError`] for anything that is no graph, for unknown references and for cycles.
+    pub fn read(label: &str, bytes: Vec<u8>) -> Result<NamedGraph, GraphError> {
+        let (graph, names) = read::graph(label, bytes)?;
+        Ok(NamedGraph { graph, names })
+    }
+
+    /// Reads a JSON object from paths to artifacts of this graph: what `--dump-artifacts-to-build`
+    /// writes. Sorted by path.
+    ///
+    /// # Errors
+    ///
+    /// [`GraphError`], as for the graph itself.
+    pub fn stage(&self, label: &str, bytes: Vec<u8>) -> Result<Vec<(Str, Artifact)>, GraphError> {
+        read::stage(&self.names, label, bytes)
+    }
+}

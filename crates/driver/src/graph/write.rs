@@ -1,0 +1,56 @@
+//! Graphs as text, byte for byte as the reference writes them.
+
+use taut_value::{JsonMode, JsonWriter, Value};
+
+use super::ActionGraph;
+
+impl ActionGraph {
+    /// The graph as indented JSON with sorted keys, ending in a line feed.
+    ///
+    /// Origins are left out on request. They are written in the order they have here, which is to be
+    /// that of target and subtask.
+    pub fn to_json(&self, with_origins: bool) -> String {
+        let mut writer = JsonWriter::pretty(2);
+        writer.object(|w| {
+            w.key("actions").object(|w| {
+                for (id, action) in &self.actions {
+                    w.key(&id.to_hex()).object(|w| {
+                        action.description.write_fields(w, |w| {
+                            if with_origins {
+                                action.write_origins(w);
+                            }
+                        });
+                    });
+                }
+            });
+            w.key("blobs").strings(&self.blobs);
+            if !self.overlays.is_empty() {
+                w.key("tree_overlays").object(|w| {
+                    for (id, overlay) in &self.overlays {
+                        overlay.write_json(w.key(&id.to_hex()));
+                    }
+                });
+            }
+            w.key("trees").object(|w| {
+                for (id, tree) in &self.trees {
+                    w.key(&id.to_hex()).value(&Value::Map(tree.stage().clone()), JsonMode::All);
+                }
+            });
+        });
+        writer.finish() + "\n"
+    }
+}
+
+impl super::GraphAction {
+    fn write_origins(&self, w: &mut JsonWriter) {
+        w.key("origins").list(|w| {
+            for origin in &self.origins {
+                w.object(|w| {
+                    w.key("config").value(&Value::Map(origin.config.clone()), JsonMode::All);
+                    w.key("subtask").integer(origin.subtask);
+                    w.key("target").value(&origin.target, JsonMode::All);
+                });
+            }
+        });
+    }
+}
