@@ -12,6 +12,7 @@ mod diff;
 mod licences;
 mod measure;
 mod realworld;
+mod soak;
 mod tidy;
 
 use anyhow::{Result, bail};
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   diff [--cases N] [--seed S] [--out DIR]
                        random projects, taut and the reference side by side
   realworld            a C library from the registry built with taut; its tests run
+  soak                 the long versions of the tests: hundreds of kills, many random cases
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
   tidy                 only the house rules: crate directions, file headers, licences
@@ -42,6 +44,7 @@ fn main() -> Result<()> {
         "measure" => measure::run(rest),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),
+        "soak" => soak::run(),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -99,7 +99,6 @@ impl Ran {
     ///
     /// If it is another one; the message shows both outputs.
     #[track_caller]
-    #[must_use]
     pub fn exits(self, code: i32) -> Self {
         assert!(
             self.code == code,
