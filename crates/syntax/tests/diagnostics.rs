@@ -1,0 +1,80 @@
+//! Diagnostics as people see them, and what makes two of them the same.
+
+use std::sync::Arc;
+
+use expect_test::expect;
+use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, diagnostic::render};
+
+fn example() -> Diagnostic {
+    let at = |path: JsonPath| Location::value("m/TARGETS", path);
+    let target = JsonPath::root().key("app");
+    Diagnostic::error("Cannot determine source file \"mian.c\"")
+        .at(at(target.key("srcs").index(0)))
+        .suggest(Some("main.c"))
+        .note("looked in directory \"m\"")
+        .within(Frame::new("in field \"srcs\"").at(Location::key("m/TARGETS", target.key("srcs"))))
+        .within(Frame::new("of target app").at(at(target)).detail("CC = \"gcc\""))
+}
+
+#[test]
+fn a_diagnostic_shows_place_hint_and_chain() {
+    let sources =
+        |file: &str| (file == "m/TARGETS").then(|| Arc::from("{ \"app\":\n  { \"srcs\": [\"mian.c\"] }\n}"));
+    expect![[r#"
+        Cannot determine source file "mian.c"
+         --> m/TARGETS:2:14
+          |
+        2 |   { "srcs": ["mian.c"] }
+          |              ^^^^^^^^
+          help: did you mean "main.c"?
+          note: looked in directory "m"
+          in field "srcs"
+            --> m/TARGETS:2:5
+          of target app
+            --> m/TARGETS:2:3
+              CC = "gcc""#]]
+    .assert_eq(&render(&example(), &sources, false));
+}
+
+#[test]
+fn reformatting_moves_the_place_and_changes_nothing_else() {
+    let other = |_: &str| Some(Arc::from("{\"app\":{\"type\":1,\"srcs\":[\"mian.c\"]}}"));
+    expect![[r#"
+        Cannot determine source file "mian.c"
+         --> m/TARGETS:1:26
+          |
+        1 | {"app":{"type":1,"srcs":["mian.c"]}}
+          |                          ^^^^^^^^
+          help: did you mean "main.c"?
+          note: looked in directory "m"
+          in field "srcs"
+            --> m/TARGETS:1:18
+          of target app
+            --> m/TARGETS:1:8
+              CC = "gcc""#]]
+    .assert_eq(&render(&example(), &other, false));
+}
+
+#[test]
+fn without_its_file_a_diagnostic_still_says_where() {
+    expect![[r#"
+        Cannot determine source file "mian.c"
+         --> m/TARGETS
+          help: did you mean "main.c"?
+          note: looked in directory "m"
+          in field "srcs"
+            --> m/TARGETS
+          of target app
+            --> m/TARGETS
+              CC = "gcc""#]]
+    .assert_eq(&render(&example(), &|_: &str| None, false));
+}
+
+#[test]
+fn equal_diagnostics_are_reported_once_where_they_occur_first() {
+    let set = |names: &[&str]| names.iter().map(|name| Diagnostic::error(*name)).collect::<Diagnostics>();
+    let merged = Diagnostics::merge([&set(&["a", "b", "a"]), &Diagnostics::none(), &set(&["c", "b"])]);
+    assert_eq!(merged.iter().map(|d| d.message.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert!(merged.has_errors());
+    assert_eq!(Diagnostics::merge([&merged, &merged]), merged);
+}
