@@ -1,1 +1,41 @@
 //! Names to modules, targets, configured targets, action graph.
+//!
+//! Every step is a task of the engine: modules ([`ModuleRule`]) with each entry as a part, rules and
+//! expressions ([`rules`]), configured targets ([`TargetRule`]). What is wrong with a description is a
+//! value ([`Problem`]) like any other. Nothing here runs an action, reads a file other than through the
+//! leaves of `repos`, or prints.
+
+mod analysed;
+mod builtin;
+mod config;
+mod fnmatch;
+mod module;
+mod name;
+mod problem;
+pub mod rules;
+mod scope;
+mod source;
+mod target;
+mod user;
+
+pub use analysed::{AnalysedTarget, Definitions, Dependencies};
+pub use config::{Config, StrSet};
+pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
+pub use name::{NameContext, parse_json_name, parse_name};
+pub use problem::Problem;
+pub use target::{ConfiguredTarget, TargetRule, Workspace};
+
+/// Adds the rules of this crate to an engine.
+pub fn register(
+    builder: taut_engine::Builder,
+    workspace: &std::sync::Arc<Workspace>,
+) -> taut_engine::Builder {
+    builder
+        .rule(taut_repos::DirRule)
+        .rule(taut_repos::FileRule)
+        .rule(ModuleRule)
+        .part::<EntryPart>()
+        .rule(rules::RuleRule(workspace.clone()))
+        .rule(rules::ExpressionRule(workspace.clone()))
+        .rule(TargetRule(workspace.clone()))
+}

@@ -1,0 +1,41 @@
+//! `file_gen` and `symlink`: content written down in the target itself.
+
+use taut_digest::ObjectType;
+use taut_engine::Fail;
+use taut_expr::path::is_non_upwards;
+use taut_value::{Str, Value};
+
+use super::both;
+use crate::{
+    AnalysedTarget,
+    scope::{Dep, Scope},
+};
+
+async fn name_and_data(scope: &mut Scope<'_>) -> Result<(Str, Str, Vec<Dep>), Fail> {
+    let names = scope.names("deps")?;
+    let deps = scope.deps("deps", names).await?;
+    let name = scope.field_with("name", || Value::string("out.txt"), &deps)?;
+    let name = scope.string("name", name)?;
+    let data = scope.field_with("data", || Value::string(""), &deps)?;
+    Ok((name, scope.string("data", data)?, deps))
+}
+
+pub(super) async fn file_gen(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
+    let (name, data, deps) = name_and_data(&mut scope).await?;
+    let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::File);
+    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    scope.finish(both(stage), &deps)
+}
+
+pub(super) async fn symlink(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
+    let (name, data, deps) = name_and_data(&mut scope).await?;
+    if !is_non_upwards(&data) {
+        let found = Value::String(data).to_json();
+        return Err(
+            scope.wrong("data", format!("symlink data has to be non-upwards relative, but found {found}"))
+        );
+    }
+    let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::Symlink);
+    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    scope.finish(both(stage), &deps)
+}

@@ -1,0 +1,64 @@
+//! `tree`, `tree_overlay`, `disjoint_tree_overlay`: stages as one artifact.
+
+use taut_engine::Fail;
+use taut_expr::stage::{normalise, tree_conflict};
+use taut_value::{Map, Tree, TreeOverlay, Value};
+
+use super::{artifacts_over_runfiles, both};
+use crate::{
+    AnalysedTarget,
+    scope::{Dep, Scope},
+};
+
+/// The stage, normalised, if it can be laid out as a directory.
+fn checked(scope: &Scope<'_>, stage: &Map) -> Result<Map, Fail> {
+    let stage = normalise(stage)
+        .map_err(|path| scope.wrong("deps", format!("TREE conflict: artifacts conflict on path {path:?}")))?;
+    match tree_conflict(&stage) {
+        None => Ok(stage),
+        Some(path) => Err(scope.wrong("deps", format!("TREE conflict on subtree {path:?}"))),
+    }
+}
+
+pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
+    let names = scope.names("deps")?;
+    let name = scope.field("name", || Value::string(""))?;
+    let name = scope.string("name", name)?;
+    let deps = scope.deps("deps", names).await?;
+    let mut stage = Map::default();
+    for dep in &deps {
+        let more = artifacts_over_runfiles(dep);
+        if let Some((path, _)) =
+            more.iter().find(|(path, value)| stage.get(path).is_some_and(|other| other != *value))
+        {
+            let origin = origin(&deps, path);
+            return Err(scope
+                .wrong("deps", format!("TREE conflict on path {path:?} between {origin} and {}", dep.name)));
+        }
+        stage = stage.union(&more);
+    }
+    let tree = Tree::new(checked(&scope, &stage)?);
+    let artifact = scope.defined.tree(scope.workspace, tree);
+    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    scope.finish(both(stage), &deps)
+}
+
+fn origin(deps: &[Dep], path: &str) -> String {
+    let found = deps.iter().find(|dep| artifacts_over_runfiles(dep).contains_key(path));
+    found.map_or_else(String::new, |dep| dep.name.to_json())
+}
+
+pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<AnalysedTarget, Fail> {
+    let names = scope.names("deps")?;
+    let name = scope.field("name", || Value::string(""))?;
+    let name = scope.string("name", name)?;
+    let deps = scope.deps("deps", names).await?;
+    let mut trees = Vec::with_capacity(deps.len());
+    for dep in &deps {
+        let tree = Tree::new(checked(&scope, &dep.target.result.artifacts)?);
+        trees.push(scope.defined.tree(scope.workspace, tree));
+    }
+    let artifact = scope.defined.overlay(scope.workspace, TreeOverlay::new(trees, disjoint));
+    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    scope.finish(both(stage), &deps)
+}

@@ -1,0 +1,127 @@
+//! Targets, rules and expressions files: parsed as a whole, depended on entry by entry.
+//!
+//! The hash of an entry leaves out spans and white space, so that formatting a file, or changing one
+//! entry of it, disturbs nobody who read another.
+
+use std::sync::Arc;
+
+use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule, Trace};
+use taut_repos::{FileRule, Place};
+use taut_syntax::{Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node};
+use taut_value::Str;
+
+use crate::problem::fail;
+
+/// Names a file with entries.
+pub type ModuleKey = Place;
+
+/// A parsed file.
+#[derive(Debug)]
+pub struct Module {
+    document: Document,
+}
+
+/// One entry of a file.
+#[derive(Clone, Debug)]
+pub struct ModuleEntry {
+    module: Arc<Module>,
+    name: Str,
+}
+
+impl Module {
+    /// The names of all entries, in byte order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.document.root().entries().map(|(name, _)| name)
+    }
+
+    /// The file, as messages name it.
+    pub fn label(&self) -> &Arc<str> {
+        self.document.label()
+    }
+
+    /// Keys that occur twice.
+    pub fn warnings(&self) -> Diagnostics {
+        Diagnostic::of_duplicates(&self.document).collect()
+    }
+}
+
+impl ModuleEntry {
+    /// The definition.
+    pub fn json(&self) -> Node<'_> {
+        self.module.document.root().get(&self.name).expect("an entry exists in its module")
+    }
+
+    /// The path of the definition in its file.
+    pub fn path(&self) -> JsonPath {
+        JsonPath::root().key(&*self.name)
+    }
+
+    /// The place of a field of the definition.
+    pub fn location(&self, field: Option<&str>) -> Location {
+        let path = self.path();
+        match field {
+            Some(field) => Location::value(self.module.label().clone(), path.key(field)),
+            None => Location::key(self.module.label().clone(), path),
+        }
+    }
+}
+
+/// Parses files. A missing file fails.
+pub struct ModuleRule;
+
+impl Rule for ModuleRule {
+    type Key = ModuleKey;
+    type Value = Arc<Module>;
+    const NAME: &'static str = "module";
+
+    async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
+        let label = place.label();
+        let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
+            let path = &place.path;
+            return Err(fail(
+                Diagnostic::error(format!("JSON file {path} does not exist."))
+                    .note(format!("looked for {label}")),
+            ));
+        };
+        let document = Document::parse(label, content.to_vec()).map_err(|error| fail(error.into()))?;
+        if document.root().kind() != Kind::Object {
+            return Err(fail(
+                Diagnostic::error(format!("JSON in {} is not an object.", place.path))
+                    .at(Location::file(place.label())),
+            ));
+        }
+        Ok(Arc::new(Module { document }))
+    }
+}
+
+/// The entry of a name, or its absence.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct EntryPart(pub Str);
+
+impl Key for EntryPart {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.0.as_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<EntryPart> {
+        std::str::from_utf8(bytes).ok().map(|name| EntryPart(name.into()))
+    }
+}
+
+impl Part for EntryPart {
+    type Of = ModuleRule;
+    type Value = Option<ModuleEntry>;
+    const NAME: &'static str = "entry";
+
+    fn project(&self, module: &Arc<Module>) -> Option<ModuleEntry> {
+        let entry = || ModuleEntry { module: module.clone(), name: self.0.clone() };
+        module.document.root().get(&self.0).map(|_| entry())
+    }
+
+    fn content_hash(&self, entry: &Option<ModuleEntry>) -> Hash {
+        entry.as_ref().map_or(Hash::from(0), |entry| Hash(entry.json().canonical_hash()))
+    }
+}
+
+/// The policy of tasks whose value is dear to make and cheap to keep.
+pub(crate) const KEPT: Policy = Policy { trace: Trace::Constructive, ..Policy::verifying(4) };

@@ -1,0 +1,293 @@
+//! User-defined rules and the expressions they import, compiled once.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use taut_engine::{Cx, Fail, Key, Policy, Rule};
+use taut_expr::{Expr, Function, Imports};
+use taut_syntax::{Diagnostic, Kind, Node};
+use taut_value::{Map, NamedTarget, ReferenceType, Str, Value};
+
+use crate::{
+    EntryPart, ModuleEntry, Workspace,
+    module::KEPT,
+    problem::{all, fail},
+    scope::strings,
+    target::module_file,
+};
+
+/// The name of a rule or an expression.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DefinitionName(pub NamedTarget);
+
+impl Key for DefinitionName {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(taut_value::EntityName::Named(self.0.clone()).to_json().as_bytes());
+    }
+
+    fn decode(_: &[u8]) -> Option<DefinitionName> {
+        None
+    }
+}
+
+/// A field whose targets are made from nodes.
+#[derive(Clone, Debug)]
+pub struct AnonymousField {
+    /// The target field the nodes are collected from.
+    pub target: Str,
+    /// The provider that holds them.
+    pub provider: Str,
+    /// Node type to rule, as name values.
+    pub rule_map: Map,
+}
+
+/// A user-defined rule.
+pub struct UserRule {
+    /// Its name.
+    pub name: NamedTarget,
+    /// Fields of strings.
+    pub string_fields: Vec<Str>,
+    /// Fields of targets.
+    pub target_fields: Vec<Str>,
+    /// Fields of strings that transitions may depend on.
+    pub config_fields: Vec<Str>,
+    /// Targets that each target of the rule depends on.
+    pub implicit: BTreeMap<Str, Vec<NamedTarget>>,
+    /// Fields made from nodes.
+    pub anonymous: BTreeMap<Str, AnonymousField>,
+    /// The configuration variables that the expression sees.
+    pub config_vars: Vec<Str>,
+    /// Transitions by field.
+    pub transitions: BTreeMap<Str, Expr>,
+    /// What targets of the rule are tainted with.
+    pub tainted: Vec<Str>,
+    /// The defining expression.
+    pub expression: Expr,
+    /// What it can call.
+    pub imports: Imports,
+    /// Where the rule is defined.
+    pub entry: ModuleEntry,
+}
+
+/// Looks up an entry of a rules or expressions file.
+async fn entry(
+    workspace: &Workspace,
+    cx: &Cx,
+    name: &NamedTarget,
+    is_rule: bool,
+) -> Result<ModuleEntry, Fail> {
+    let repository = workspace.repository(&name.repository)?;
+    let (root, file, kind) = if is_rule {
+        (&repository.rule_root, &repository.rule_file_name, "rule")
+    } else {
+        (&repository.expression_root, &repository.expression_file_name, "expression")
+    };
+    let module = module_file(root, &name.module, file);
+    if let Some(entry) = cx.part(module.clone(), EntryPart(name.name.clone())).await? {
+        return Ok(entry);
+    }
+    let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
+    let meant = taut_syntax::did_you_mean(&name.name, others.names()).map(str::to_owned);
+    let message = format!("Cannot find {kind} {:?} in {}", name.name.as_str(), module.path.as_str());
+    Err(fail(Diagnostic::error(message).suggest(meant)))
+}
+
+fn wrong(entry: &ModuleEntry, field: &str, message: impl Into<String>) -> Fail {
+    let field = entry.json().get(field).map(|_| field);
+    fail(Diagnostic::error(message).at(entry.location(field)))
+}
+
+fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
+    let Some(json) = entry.json().get(field) else { return Ok(Vec::new()) };
+    let value = taut_expr::json_to_value(json);
+    value
+        .as_list()
+        .and_then(|list| strings(list))
+        .ok_or_else(|| wrong(entry, field, format!("{field} has to be a list of strings, but found {value}")))
+}
+
+fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<'e>)>, Fail> {
+    match entry.json().get(field) {
+        None => Ok(Vec::new()),
+        Some(json) if json.kind() == Kind::Object => Ok(json.entries().collect()),
+        Some(json) => {
+            Err(wrong(entry, field, format!("{field} has to be a map, but found {}", json.source())))
+        }
+    }
+}
+
+fn definition_name(workspace: &Workspace, at: &NamedTarget, name: &Value) -> Result<NamedTarget, String> {
+    let parsed = crate::parse_name(name, workspace.names(at))?;
+    if parsed.reference != ReferenceType::Target {
+        return Err(format!("{} is a reference to a file, not to a definition", name.to_json()));
+    }
+    Ok(parsed)
+}
+
+async fn imports(
+    workspace: &Workspace,
+    cx: &Cx,
+    at: &NamedTarget,
+    entry: &ModuleEntry,
+) -> Result<Imports, Fail> {
+    let mut names = Vec::new();
+    let mut keys = Vec::new();
+    for (alias, json) in object(entry, "imports")? {
+        let value = taut_expr::json_to_value(json);
+        let name = definition_name(workspace, at, &value).map_err(|why| {
+            wrong(entry, "imports", format!("Parsing import {alias:?} failed with:\n{why}"))
+        })?;
+        names.push(Str::from(alias));
+        keys.push(DefinitionName(name));
+    }
+    let functions = all(cx.all::<ExpressionRule>(keys).await)?;
+    Ok(names.into_iter().zip(functions).collect())
+}
+
+/// Compiles named expressions, with what they import.
+pub struct ExpressionRule(pub Arc<Workspace>);
+
+impl Rule for ExpressionRule {
+    type Key = DefinitionName;
+    type Value = Arc<Function>;
+    const NAME: &'static str = "expression";
+
+    async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<Function>, Fail> {
+        let entry = entry(&self.0, &cx, name, false).await?;
+        let vars = string_list(&entry, "vars")?;
+        let imports = imports(&self.0, &cx, name, &entry).await?;
+        let Some(body) = entry.json().get("expression") else {
+            return Err(wrong(
+                &entry,
+                "expression",
+                format!("Missing expression in {:?}", name.name.as_str()),
+            ));
+        };
+        let body = Expr::compile_at(body, entry.path().key("expression"));
+        Ok(Arc::new(Function { vars, imports, body }))
+    }
+}
+
+/// Compiles user-defined rules.
+pub struct RuleRule(pub Arc<Workspace>);
+
+impl Rule for RuleRule {
+    type Key = DefinitionName;
+    type Value = Arc<UserRule>;
+    const NAME: &'static str = "rule";
+
+    fn policy(&self, _: &DefinitionName) -> Policy {
+        KEPT
+    }
+
+    async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<UserRule>, Fail> {
+        let workspace = &*self.0;
+        let entry = entry(workspace, &cx, name, true).await?;
+        let rule_name = |field: &str, value: &Value| {
+            crate::parse_name(value, workspace.names(name)).map_err(|why| {
+                wrong(&entry, field, format!("Parsing a name in {field} of rule failed with:\n{why}"))
+            })
+        };
+        let mut implicit = BTreeMap::new();
+        for (field, json) in object(&entry, "implicit")? {
+            let value = taut_expr::json_to_value(json);
+            let list = value.as_list().ok_or_else(|| {
+                let rule = taut_value::EntityName::Named(name.clone());
+                wrong(&entry, "implicit", format!("Entry in implicit field of rule {rule} is not a list."))
+            })?;
+            let targets =
+                list.iter().map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
+            implicit.insert(Str::from(field), targets);
+        }
+        let mut anonymous = BTreeMap::new();
+        for (field, json) in object(&entry, "anonymous")? {
+            anonymous.insert(Str::from(field), anonymous_field(workspace, name, &entry, field, json)?);
+        }
+        let mut transitions = BTreeMap::new();
+        for (field, json) in object(&entry, "config_transitions")? {
+            let path = entry.path().key("config_transitions").key(field);
+            transitions.insert(Str::from(field), Expr::compile_at(json, path));
+        }
+        let expression = entry.json().get("expression").ok_or_else(|| {
+            wrong(&entry, "expression", format!("Missing expression in rule {:?}", name.name.as_str()))
+        })?;
+        let rule = UserRule {
+            name: name.clone(),
+            string_fields: string_list(&entry, "string_fields")?,
+            target_fields: string_list(&entry, "target_fields")?,
+            config_fields: string_list(&entry, "config_fields")?,
+            implicit,
+            anonymous,
+            config_vars: string_list(&entry, "config_vars")?,
+            transitions,
+            tainted: string_list(&entry, "tainted")?,
+            expression: Expr::compile_at(expression, entry.path().key("expression")),
+            imports: imports(workspace, &cx, name, &entry).await?,
+            entry: entry.clone(),
+        };
+        check_fields(&rule)?;
+        Ok(Arc::new(rule))
+    }
+}
+
+fn anonymous_field(
+    workspace: &Workspace,
+    name: &NamedTarget,
+    entry: &ModuleEntry,
+    field: &str,
+    json: Node<'_>,
+) -> Result<AnonymousField, Fail> {
+    let text = |key: &str| {
+        json.get(key).and_then(|value| value.as_str()).map(Str::from).ok_or_else(|| {
+            wrong(
+                entry,
+                "anonymous",
+                format!("Entry {key:?} of anonymous field {field:?} has to be a string"),
+            )
+        })
+    };
+    let mut rule_map = Vec::new();
+    let Some(map) = json.get("rule_map").filter(|map| map.kind() == Kind::Object) else {
+        return Err(wrong(
+            entry,
+            "anonymous",
+            format!("Entry \"rule_map\" of anonymous field {field:?} has to be a map"),
+        ));
+    };
+    for (node_type, rule) in map.entries() {
+        let value = taut_expr::json_to_value(rule);
+        let rule = definition_name(workspace, name, &value).map_err(|why| {
+            wrong(entry, "anonymous", format!("Parsing a rule name in rule_map failed with:\n{why}"))
+        })?;
+        rule_map.push((Str::from(node_type), Value::Name(rule.into())));
+    }
+    Ok(AnonymousField {
+        target: text("target")?,
+        provider: text("provider")?,
+        rule_map: Map::from_entries(rule_map),
+    })
+}
+
+/// Each field has one kind, and none takes a reserved name.
+fn check_fields(rule: &UserRule) -> Result<(), Fail> {
+    let mut count: BTreeMap<&Str, usize> = BTreeMap::new();
+    let listed = rule.string_fields.iter().chain(&rule.target_fields).chain(&rule.config_fields);
+    for field in listed.chain(rule.implicit.keys()).chain(rule.anonymous.keys()) {
+        *count.entry(field).or_default() += 1;
+    }
+    let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
+    if !more.is_empty() {
+        let message = format!("A field can have only one type, but the following have more: {more:?}");
+        return Err(fail(Diagnostic::error(message).at(rule.entry.location(None))));
+    }
+    if let Some(reserved) = count.keys().find(|field| crate::scope::COMMON.contains(&field.as_str())) {
+        let message = format!("{reserved:?} is a reserved name and cannot be a field");
+        return Err(fail(Diagnostic::error(message).at(rule.entry.location(None))));
+    }
+    for (field, AnonymousField { target, .. }) in &rule.anonymous {
+        if !rule.target_fields.contains(target) && !rule.implicit.contains_key(target) {
+            let message = format!("Anonymous field {field:?} refers to {target:?}, which is no target field");
+            return Err(wrong(&rule.entry, "anonymous", message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! Evaluation of the fields of one target: environment, dependencies, definitions, warnings.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use taut_engine::{Cx, Fail};
+use taut_expr::{Context, Expr, Host, Imports};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Node, did_you_mean};
+use taut_value::{
+    ActionDescription, Artifact, EntityName, Id, List, Map, NamedTarget, Str, TargetResult, Tree,
+    TreeOverlay, Value,
+};
+
+use crate::{
+    AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
+    problem::{all, fail, within},
+};
+
+/// A dependency, analysed.
+#[derive(Clone)]
+pub(crate) struct Dep {
+    pub(crate) name: EntityName,
+    pub(crate) target: Arc<AnalysedTarget>,
+}
+
+/// What a target defines, in the order of evaluation.
+#[derive(Default)]
+pub(crate) struct Defined {
+    pub(crate) actions: Vec<Arc<ActionDescription>>,
+    pub(crate) blobs: Vec<Str>,
+    pub(crate) trees: Vec<Tree>,
+    pub(crate) overlays: Vec<TreeOverlay>,
+}
+
+impl Defined {
+    pub(crate) fn action(&mut self, workspace: &Workspace, action: ActionDescription) -> Id {
+        let action = workspace.definitions.add_action(action);
+        let id = action.id();
+        self.actions.push(action);
+        id
+    }
+
+    pub(crate) fn blob(
+        &mut self,
+        workspace: &Workspace,
+        content: &Str,
+        object_type: taut_digest::ObjectType,
+    ) -> Artifact {
+        let hash = workspace.hash_function.blob(content.as_bytes());
+        workspace.definitions.add_blob(hash, content);
+        self.blobs.push(content.clone());
+        let digest = taut_digest::Digest { hash, size: content.len() as u64 };
+        Artifact::known(digest, object_type)
+    }
+
+    pub(crate) fn tree(&mut self, workspace: &Workspace, tree: Tree) -> Artifact {
+        workspace.definitions.add_tree(&tree);
+        let artifact = tree.artifact();
+        self.trees.push(tree);
+        artifact
+    }
+
+    pub(crate) fn overlay(&mut self, workspace: &Workspace, overlay: TreeOverlay) -> Artifact {
+        workspace.definitions.add_overlay(&overlay);
+        let artifact = overlay.artifact();
+        self.overlays.push(overlay);
+        artifact
+    }
+}
+
+/// One target being evaluated.
+pub(crate) struct Scope<'s> {
+    pub(crate) workspace: &'s Workspace,
+    pub(crate) cx: &'s Cx,
+    pub(crate) target: &'s ConfiguredTarget,
+    pub(crate) named: &'s NamedTarget,
+    pub(crate) entry: &'s ModuleEntry,
+    /// The variables that the target's own fields see.
+    pub(crate) env: Map,
+    pub(crate) own_vars: StrSet,
+    pub(crate) tainted: StrSet,
+    pub(crate) defined: Defined,
+    pub(crate) dependencies: Dependencies,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// Fields that any target can have, export apart.
+pub(crate) const COMMON: [&str; 3] = ["type", "arguments_config", "tainted"];
+
+impl<'s> Scope<'s> {
+    /// Begins with what all targets have in common; warns about fields that are not in `known`.
+    pub(crate) fn new<'k>(
+        workspace: &'s Workspace,
+        cx: &'s Cx,
+        target: &'s ConfiguredTarget,
+        named: &'s NamedTarget,
+        entry: &'s ModuleEntry,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) -> Result<Scope<'s>, Fail> {
+        let mut scope = Scope {
+            workspace,
+            cx,
+            target,
+            named,
+            entry,
+            env: Map::default(),
+            own_vars: StrSet::empty(),
+            tainted: StrSet::empty(),
+            defined: Defined::default(),
+            dependencies: Dependencies::default(),
+            warnings: Vec::new(),
+        };
+        scope.warn_unknown(known);
+        Ok(scope)
+    }
+
+    fn warn_unknown<'k>(&mut self, known: impl Iterator<Item = &'k str> + Clone) {
+        let unknown: Vec<&str> = self
+            .entry
+            .json()
+            .entries()
+            .map(|(field, _)| field)
+            .filter(|field| !known.clone().any(|k| k == *field))
+            .collect();
+        let Some(first) = unknown.first() else { return };
+        let list = Value::list(unknown.iter().map(|field| Value::string(*field))).to_json();
+        let message = format!("target {} has unexpected parameters {list}", self.target.name.to_json());
+        let meant = did_you_mean(first, known).map(str::to_owned);
+        self.warnings.push(Diagnostic::warning(message).at(self.entry.location(Some(first))).suggest(meant));
+    }
+
+    /// Reads `arguments_config` and `tainted`.
+    pub(crate) fn read_common(&mut self) -> Result<(), Fail> {
+        let vars = self.literal_strings("arguments_config")?;
+        self.own_vars = vars.iter().cloned().collect();
+        self.env = environment(&self.target.config, vars.iter());
+        let tainted = self.field("tainted", || Value::List(List::default()))?;
+        let words = tainted.as_list().and_then(|list| strings(list));
+        self.tainted = words
+            .ok_or_else(|| {
+                self.wrong("tainted", format!("tainted should be a list of strings, but found {tainted}"))
+            })?
+            .into_iter()
+            .collect();
+        Ok(())
+    }
+
+    pub(crate) fn json(&self, field: &str) -> Option<Node<'_>> {
+        self.entry.json().get(field)
+    }
+
+    /// A failure in a field.
+    pub(crate) fn wrong(&self, field: &str, message: impl Into<String>) -> Fail {
+        let location = self.entry.location(self.json(field).is_some().then_some(field));
+        fail(Diagnostic::error(message).at(location))
+    }
+
+    /// A field that is taken literally as a list of strings.
+    pub(crate) fn literal_strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
+        let Some(json) = self.json(field) else { return Ok(Vec::new()) };
+        let value = taut_expr::json_to_value(json);
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| {
+            self.wrong(field, format!("{field} should be a list of strings, but found {}", value.to_json()))
+        })
+    }
+
+    /// The value of a field, evaluated with the pure constructs only.
+    pub(crate) fn field(&self, field: &str, default: impl FnOnce() -> Value) -> Result<Value, Fail> {
+        self.field_in(field, default, &mut FieldHost { scope: self, deps: None })
+    }
+
+    /// The value of a field that may use `outs` and `runfiles` of dependencies.
+    pub(crate) fn field_with(
+        &self,
+        field: &str,
+        default: impl FnOnce() -> Value,
+        deps: &[Dep],
+    ) -> Result<Value, Fail> {
+        self.field_in(field, default, &mut FieldHost { scope: self, deps: Some(deps) })
+    }
+
+    fn field_in(
+        &self,
+        field: &str,
+        default: impl FnOnce() -> Value,
+        host: &mut dyn Host,
+    ) -> Result<Value, Fail> {
+        let Some(json) = self.json(field) else { return Ok(default()) };
+        let expr = Expr::compile_at(json, self.entry.path().key(field));
+        taut_expr::evaluate(&expr, &self.env, &Imports::new(), host).map_err(|error| {
+            let frame = Frame::new(format!("in field {field:?}")).at(self.entry.location(Some(field)));
+            fail(error.into_diagnostic().within(frame))
+        })
+    }
+
+    /// A list of strings.
+    pub(crate) fn strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
+        let value = self.field(field, || Value::List(List::default()))?;
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| {
+            self.wrong(
+                field,
+                format!("Expected {field} to be a list of strings, but found {}", self.shown(&value)),
+            )
+        })
+    }
+
+    /// A string.
+    pub(crate) fn string(&self, field: &str, value: Value) -> Result<Str, Fail> {
+        match value {
+            Value::String(text) => Ok(text),
+            other => Err(self
+                .wrong(field, format!("Expected {field} to be a string, but found {}", self.shown(&other)))),
+        }
+    }
+
+    pub(crate) fn shown(&self, value: &Value) -> String {
+        taut_expr::abbreviate(value, self.workspace.log_limit)
+    }
+
+    /// The names in a field that is a list of target names.
+    pub(crate) fn names(&self, field: &str) -> Result<Vec<NamedTarget>, Fail> {
+        let value = self.field(field, || Value::List(List::default()))?;
+        let Some(list) = value.as_list() else {
+            let found = self.shown(&value);
+            return Err(self
+                .wrong(field, format!("Expected {field} to be a list of target names, but found {found}")));
+        };
+        all(list.iter().map(|name| self.name(field, name)))
+    }
+
+    /// A name in a field.
+    pub(crate) fn name(&self, field: &str, name: &Value) -> Result<NamedTarget, Fail> {
+        crate::parse_name(name, self.workspace.names(self.named)).map_err(|why| {
+            self.wrong(field, format!("Parsing target name {} failed with:\n{why}", self.shown(name)))
+        })
+    }
+
+    /// Analyses dependencies in this target's configuration, all at once.
+    pub(crate) async fn deps(&mut self, field: &str, names: Vec<NamedTarget>) -> Result<Vec<Dep>, Fail> {
+        let config = self.target.config.clone();
+        let keys: Vec<ConfiguredTarget> = names
+            .into_iter()
+            .map(|name| ConfiguredTarget { name: EntityName::Named(name), config: config.clone() })
+            .collect();
+        self.dependencies.declared.extend(keys.iter().cloned());
+        self.analyse(field, keys).await
+    }
+
+    /// Analyses configured targets, all at once.
+    pub(crate) async fn analyse(&self, field: &str, keys: Vec<ConfiguredTarget>) -> Result<Vec<Dep>, Fail> {
+        let names: Vec<EntityName> = keys.iter().map(|key| key.name.clone()).collect();
+        let mut results = self.cx.all::<TargetRule>(keys).await;
+        for (result, name) in results.iter_mut().zip(&names) {
+            // A source file that is not there is an error of the one who asked for it.
+            let Err(problem) = result else { continue };
+            let Some(known) = problem.downcast_ref::<crate::Problem>() else { continue };
+            if known.0.iter().any(|diagnostic| diagnostic.location.is_none() && diagnostic.chain.is_empty()) {
+                let frame =
+                    Frame::new(format!("{name} is wanted by field {field:?} of target {}", self.target))
+                        .at(self.entry.location(self.json(field).is_some().then_some(field)));
+                *problem = within(problem.clone(), || frame);
+            }
+        }
+        Ok(all(results)?.into_iter().zip(names).map(|(target, name)| Dep { name, target }).collect())
+    }
+
+    /// Finishes a target whose dependencies were all analysed in its own configuration.
+    pub(crate) fn finish(self, result: TargetResult, deps: &[Dep]) -> Result<AnalysedTarget, Fail> {
+        let vars = deps.iter().fold(self.own_vars.clone(), |vars, dep| vars.union(&dep.target.vars));
+        self.finish_with(result, vars, deps.iter())
+    }
+
+    /// Finishes a target that depends on the given variables.
+    pub(crate) fn finish_with<'d>(
+        self,
+        result: TargetResult,
+        vars: StrSet,
+        deps: impl Iterator<Item = &'d Dep>,
+    ) -> Result<AnalysedTarget, Fail> {
+        for dep in deps {
+            if !dep.target.tainted.is_subset_of(&self.tainted) {
+                let missing: BTreeSet<&Str> =
+                    dep.target.tainted.iter().filter(|word| !self.tainted.contains(word)).collect();
+                return Err(fail(
+                    Diagnostic::error("Not tainted with all strings the dependencies are tainted with")
+                        .at(self.entry.location(self.json("tainted").is_some().then_some("tainted")))
+                        .note(format!("{} is also tainted with {missing:?}", dep.name)),
+                ));
+            }
+        }
+        Ok(self.finish_unchecked(result, vars))
+    }
+
+    pub(crate) fn finish_unchecked(self, result: TargetResult, vars: StrSet) -> AnalysedTarget {
+        let Defined { actions, blobs, trees, overlays } = self.defined;
+        AnalysedTarget {
+            result,
+            actions,
+            blobs,
+            trees,
+            overlays,
+            vars,
+            tainted: self.tainted,
+            dependencies: self.dependencies,
+            warnings: self.warnings.into_iter().collect::<Diagnostics>(),
+            is_defined: true,
+            is_export: false,
+        }
+    }
+}
+
+/// The variables of a configuration that are named.
+pub(crate) fn environment<'v>(config: &Config, vars: impl Iterator<Item = &'v Str>) -> Map {
+    let get = |var: &Str| (var.clone(), config.map().get(var).cloned().unwrap_or_default());
+    vars.map(get).collect()
+}
+
+/// The strings of a list, if it holds nothing else.
+pub(crate) fn strings(list: &[Value]) -> Option<Vec<Str>> {
+    list.iter().map(|item| item.as_str().cloned()).collect()
+}
+
+/// What the expressions in fields can ask for.
+struct FieldHost<'h, 's> {
+    scope: &'h Scope<'s>,
+    deps: Option<&'h [Dep]>,
+}
+
+impl Host for FieldHost<'_, '_> {
+    fn context(&self) -> Context {
+        if self.deps.is_some() { Context::Field } else { Context::Pure }
+    }
+
+    fn log_limit(&self) -> usize {
+        self.scope.workspace.log_limit
+    }
+
+    fn reference(&mut self, reference: &Value, _: &Map) -> Result<Option<TargetResult>, String> {
+        let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.named))?;
+        let found = self.deps.unwrap_or_default().iter().find(|dep| dep.name.as_named() == Some(&name));
+        Ok(found.map(|dep| dep.target.result.clone()))
+    }
+}

@@ -1,0 +1,171 @@
+//! Configured targets as tasks.
+//!
+//! Locational equality: a named target *is* its place and its configuration, known before anything about
+//! it is, so that all who ask for it share one task. An anonymous target is its rule map and its node.
+
+use std::{fmt, sync::Arc};
+
+use taut_digest::HashFunction;
+use taut_engine::{Cx, Fail, Key, Policy, Rule};
+use taut_repos::{Place, RepoConfig, Repository, Root};
+use taut_syntax::{Diagnostic, Frame};
+use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
+
+use crate::{
+    AnalysedTarget, Config, Definitions, EntryPart, ModuleEntry, NameContext, builtin,
+    module::KEPT,
+    problem::{fail, within},
+    source, user,
+};
+
+/// What the rules of analysis share: the world as far as descriptions can see it.
+pub struct Workspace {
+    /// All repositories.
+    pub repositories: RepoConfig,
+    /// How contents are named.
+    pub hash_function: HashFunction,
+    /// Where definitions go.
+    pub definitions: Definitions,
+    /// How long a value may be in messages.
+    pub log_limit: usize,
+}
+
+impl Workspace {
+    pub(crate) fn repository(&self, name: &str) -> Result<&Repository, Fail> {
+        self.repositories
+            .repositories
+            .get(name)
+            .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {name:?}"))))
+    }
+
+    pub(crate) fn names<'c>(&'c self, at: &'c NamedTarget) -> NameContext<'c> {
+        NameContext { repositories: &self.repositories, repository: &at.repository, module: &at.module }
+    }
+}
+
+/// The file of a module below one of a repository's roots.
+pub(crate) fn module_file(root: &Root, module: &str, file: &str) -> Place {
+    let path = if module.is_empty() { file.into() } else { format!("{module}/{file}").into() };
+    Place { root: root.clone(), path }
+}
+
+/// A target in a configuration.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ConfiguredTarget {
+    /// Which target.
+    pub name: EntityName,
+    /// In which configuration.
+    pub config: Config,
+}
+
+impl fmt::Display for ConfiguredTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{},{}]", self.name.to_json(), self.config.to_json())
+    }
+}
+
+impl fmt::Debug for ConfiguredTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Key for ConfiguredTarget {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.to_string().as_bytes());
+    }
+
+    /// Anonymous targets cannot be found again from their ids alone, and nothing persists yet.
+    fn decode(_: &[u8]) -> Option<ConfiguredTarget> {
+        None
+    }
+}
+
+/// Analyses configured targets.
+pub struct TargetRule(pub Arc<Workspace>);
+
+impl Rule for TargetRule {
+    type Key = ConfiguredTarget;
+    type Value = Arc<AnalysedTarget>;
+    const NAME: &'static str = "target";
+
+    fn policy(&self, _: &ConfiguredTarget) -> Policy {
+        KEPT
+    }
+
+    async fn value(&self, target: &ConfiguredTarget, cx: Cx) -> Result<Arc<AnalysedTarget>, Fail> {
+        let workspace = &*self.0;
+        match &target.name {
+            EntityName::Anonymous(anonymous) => user::anonymous(workspace, &cx, target, anonymous).await,
+            EntityName::Named(named) => match named.reference {
+                ReferenceType::Target => self.named(named, target, &cx).await,
+                _ => source::explicit(workspace, &cx, named).await,
+            },
+        }
+        .map(Arc::new)
+    }
+}
+
+impl TargetRule {
+    async fn named(
+        &self,
+        named: &NamedTarget,
+        target: &ConfiguredTarget,
+        cx: &Cx,
+    ) -> Result<AnalysedTarget, Fail> {
+        let workspace = &*self.0;
+        let repository = workspace.repository(&named.repository)?;
+        let module = module_file(&repository.target_root, &named.module, &repository.target_file_name);
+        match cx.part(module.clone(), EntryPart(named.name.clone())).await? {
+            None => source::implicit(workspace, cx, named, &module).await,
+            Some(entry) => {
+                let location = entry.location(None);
+                defined(workspace, cx, target, named, entry).await.map_err(|fail| {
+                    within_own(fail, || {
+                        Frame::new(format!("in the definition of target {target}")).at(location)
+                    })
+                })
+            }
+        }
+    }
+}
+
+/// Adds a frame unless the failure is that of a dependency, which has its own.
+fn within_own(fail: Fail, frame: impl FnOnce() -> Frame) -> Fail {
+    let Some(problem) = fail.downcast_ref::<crate::Problem>() else { return fail };
+    let foreign = problem
+        .0
+        .iter()
+        .any(|d| d.chain.iter().any(|f| f.message.starts_with("in the definition of target")));
+    if foreign { fail } else { within(fail, frame) }
+}
+
+async fn defined(
+    workspace: &Workspace,
+    cx: &Cx,
+    target: &ConfiguredTarget,
+    named: &NamedTarget,
+    entry: ModuleEntry,
+) -> Result<AnalysedTarget, Fail> {
+    let name = target.name.to_json();
+    let missing = || {
+        let message = format!("No type specified in the definition of target {name}");
+        fail(Diagnostic::error(message).at(entry.location(None)))
+    };
+    let kind = entry.json().get("type").ok_or_else(missing)?;
+    if let Some(kind) = kind.as_str()
+        && let Some(rule) = builtin::Builtin::from_name(kind)
+    {
+        return builtin::evaluate(workspace, cx, target, named, &entry, rule).await;
+    }
+    let kind: Value = taut_expr::json_to_value(kind);
+    let rule = crate::parse_name(&kind, workspace.names(named)).map_err(|why| {
+        let message = format!("Parsing rule name for target {name} failed with:\n{why}");
+        fail(Diagnostic::error(message).at(entry.location(Some("type"))))
+    })?;
+    if rule.reference != ReferenceType::Target {
+        let message = format!("{} is no name of a rule", kind.to_json());
+        return Err(fail(Diagnostic::error(message).at(entry.location(Some("type")))));
+    }
+    user::evaluate(workspace, cx, target, named, &entry, &rule).await
+}

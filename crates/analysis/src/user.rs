@@ -1,0 +1,433 @@
+//! Targets of user-defined rules, named and anonymous.
+//!
+//! Other targets are asked for at fixed steps: the target fields and the implicit ones together, then the
+//! targets made from nodes that those provide. The defining expression sees only results.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use taut_digest::ObjectType;
+use taut_engine::{Cx, Fail};
+use taut_expr::{Context, Expr, Host};
+use taut_syntax::{Diagnostic, Diagnostics, Frame};
+use taut_value::{
+    ActionDescription, AnonymousTarget, Artifact, EntityName, Id, List, Map, NamedTarget, Node, Str,
+    TargetResult, Tree, TreeOverlay, Value,
+};
+
+use crate::{
+    AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
+    problem::{all, fail},
+    rules::{DefinitionName, RuleRule, UserRule},
+    scope::{COMMON, Defined, Dep, Scope, environment},
+};
+
+/// Targets by field, as they are written.
+type Fields = BTreeMap<Str, Vec<EntityName>>;
+
+/// A dependency in one transition.
+struct Reached {
+    field: Str,
+    transition: Map,
+    dep: Dep,
+}
+
+/// A target definition that uses a user-defined rule.
+pub(crate) async fn evaluate(
+    workspace: &Workspace,
+    cx: &Cx,
+    target: &ConfiguredTarget,
+    named: &NamedTarget,
+    entry: &ModuleEntry,
+    rule: &NamedTarget,
+) -> Result<AnalysedTarget, Fail> {
+    let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
+        crate::problem::within(failure, || {
+            Frame::new(format!("looking for the rule of target {target}")).at(entry.location(Some("type")))
+        })
+    })?;
+    let listed = || rule.target_fields.iter().chain(&rule.string_fields).chain(&rule.config_fields);
+    let known = COMMON.iter().copied().chain(listed().map(|field| field.as_str()));
+    let mut scope = Scope::new(workspace, cx, target, named, entry, known)?;
+    scope.read_common()?;
+    let tainted: StrSet = rule.tainted.iter().cloned().collect();
+    scope.tainted = scope.tainted.union(&tainted);
+    let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
+    for field in &rule.config_fields {
+        strings.insert(field.clone(), strings_value(scope.strings(field)?));
+    }
+    let mut targets = Fields::new();
+    for field in &rule.target_fields {
+        let names = scope.names(field)?.into_iter().map(EntityName::Named).collect();
+        targets.insert(field.clone(), names);
+    }
+    let mut evaluation = Evaluation {
+        workspace,
+        cx,
+        target,
+        rule: &rule,
+        strings,
+        targets,
+        reached: Vec::new(),
+        deps: Dependencies::default(),
+    };
+    evaluation.reach_declared().await?;
+    evaluation.reach_anonymous().await?;
+    evaluation.check_taint(&scope.tainted, Some(entry))?;
+    for field in &rule.string_fields {
+        let default = || Value::List(List::default());
+        let declared: Vec<Dep> = evaluation.untransitioned();
+        let value = scope.field_with(field, default, &declared)?;
+        let words = value.as_list().and_then(|list| crate::scope::strings(list));
+        let words = words.ok_or_else(|| {
+            let found = scope.shown(&value);
+            scope.wrong(field, format!("Expected {field} to be a list of strings, but found {found}"))
+        })?;
+        evaluation.strings.insert(field.clone(), strings_value(words));
+    }
+    let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());
+    let warnings = scope.warnings.into_iter().collect();
+    evaluation.finish(own, tainted, warnings)
+}
+
+/// A target made from a node.
+pub(crate) async fn anonymous(
+    workspace: &Workspace,
+    cx: &Cx,
+    target: &ConfiguredTarget,
+    anonymous: &AnonymousTarget,
+) -> Result<AnalysedTarget, Fail> {
+    let node = match &anonymous.node {
+        Node::Abstract(node) => node,
+        Node::Value(result) => {
+            return Ok(AnalysedTarget {
+                result: result.clone(),
+                actions: Vec::new(),
+                blobs: Vec::new(),
+                trees: Vec::new(),
+                overlays: Vec::new(),
+                vars: StrSet::empty(),
+                tainted: StrSet::empty(),
+                dependencies: Dependencies::default(),
+                warnings: Diagnostics::none(),
+                is_defined: false,
+                is_export: false,
+            });
+        }
+    };
+    let Some(Value::Name(EntityName::Named(rule))) = anonymous.rule_map.get(&node.node_type) else {
+        let message = format!(
+            "Cannot resolve type of node {}: no rule for {:?}",
+            anonymous.node.to_json(),
+            node.node_type.as_str()
+        );
+        return Err(fail(Diagnostic::error(message)));
+    };
+    let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await?;
+    let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
+    for field in rule.config_fields.iter().chain(&rule.string_fields) {
+        let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));
+        strings.insert(field.clone(), value);
+    }
+    let mut targets = Fields::new();
+    for field in &rule.target_fields {
+        let nodes = node.target_fields.get(field).and_then(Value::as_list).cloned().unwrap_or_default();
+        let below = nodes.iter().filter_map(Value::as_node).map(|node| {
+            EntityName::Anonymous(AnonymousTarget {
+                rule_map: anonymous.rule_map.clone(),
+                node: node.clone(),
+            })
+        });
+        targets.insert(field.clone(), below.collect());
+    }
+    let mut evaluation = Evaluation {
+        workspace,
+        cx,
+        target,
+        rule: &rule,
+        strings,
+        targets,
+        reached: Vec::new(),
+        deps: Dependencies::default(),
+    };
+    evaluation.reach_declared().await?;
+    evaluation.reach_anonymous().await?;
+    let tainted: StrSet = rule.tainted.iter().cloned().collect();
+    evaluation.check_taint(&tainted, None)?;
+    evaluation.finish(StrSet::empty(), tainted, Diagnostics::none())
+}
+
+fn strings_value(words: Vec<Str>) -> Value {
+    Value::list(words.into_iter().map(Value::String))
+}
+
+struct Evaluation<'e> {
+    workspace: &'e Workspace,
+    cx: &'e Cx,
+    target: &'e ConfiguredTarget,
+    rule: &'e Arc<UserRule>,
+    /// Config and string fields.
+    strings: BTreeMap<Str, Value>,
+    /// Target, implicit and anonymous fields.
+    targets: Fields,
+    reached: Vec<Reached>,
+    deps: Dependencies,
+}
+
+impl Evaluation<'_> {
+    fn env(&self) -> Map {
+        environment(&self.target.config, self.rule.config_vars.iter())
+    }
+
+    /// The configurations changes that a field's targets are wanted in.
+    fn transitions(&self, field: &str) -> Result<Vec<Map>, Fail> {
+        let Some(expr) = self.rule.transitions.get(field) else { return Ok(vec![Map::default()]) };
+        let mut host = TransitionHost { fields: &self.strings, limit: self.workspace.log_limit };
+        let value = self.evaluate(expr, &mut host, || format!("in the transition of field {field:?}"))?;
+        let maps = value.as_list().and_then(|list| list.iter().map(|map| map.as_map().cloned()).collect());
+        maps.ok_or_else(|| {
+            let location = self.rule.entry.location(Some("config_transitions"));
+            let message =
+                format!("The transition of field {field:?} has to be a list of maps, but found {value}");
+            fail(Diagnostic::error(message).at(location))
+        })
+    }
+
+    fn evaluate(
+        &self,
+        expr: &Expr,
+        host: &mut dyn Host,
+        what: impl FnOnce() -> String,
+    ) -> Result<Value, Fail> {
+        taut_expr::evaluate(expr, &self.env(), &self.rule.imports, host).map_err(|error| {
+            let rule = EntityName::Named(self.rule.name.clone());
+            let frame = Frame::new(format!("{} of rule {rule}, for target {}", what(), self.target));
+            fail(error.into_diagnostic().within(frame.at(self.rule.entry.location(None))))
+        })
+    }
+
+    /// Analyses targets of fields in all their transitions, all at once.
+    async fn reach(&mut self, fields: Vec<(Str, Vec<EntityName>)>) -> Result<Vec<ConfiguredTarget>, Fail> {
+        let mut keys = Vec::new();
+        let mut places = Vec::new();
+        for (field, names) in fields {
+            for transition in self.transitions(&field)? {
+                let config: Config = self.target.config.update(&transition);
+                for name in &names {
+                    keys.push(ConfiguredTarget { name: name.clone(), config: config.clone() });
+                    places.push((field.clone(), transition.clone(), name.clone()));
+                }
+            }
+        }
+        let results = all(self.cx.all::<TargetRule>(keys.clone()).await)?;
+        for ((field, transition, name), target) in places.into_iter().zip(results) {
+            self.reached.push(Reached { field, transition, dep: Dep { name, target } });
+        }
+        Ok(keys)
+    }
+
+    async fn reach_declared(&mut self) -> Result<(), Fail> {
+        let declared: Vec<_> =
+            self.targets.iter().map(|(field, names)| (field.clone(), names.clone())).collect();
+        let implicit: Vec<(Str, Vec<EntityName>)> = (self.rule.implicit.iter())
+            .map(|(field, names)| (field.clone(), names.iter().cloned().map(EntityName::Named).collect()))
+            .collect();
+        self.targets.extend(implicit.iter().cloned());
+        let split: usize = {
+            let mut count = 0;
+            for (field, names) in &declared {
+                count += self.transitions(field)?.len() * names.len();
+            }
+            count
+        };
+        let mut keys = self.reach(declared.into_iter().chain(implicit).collect()).await?;
+        self.deps.implicit = keys.split_off(split);
+        self.deps.declared = keys;
+        Ok(())
+    }
+
+    async fn reach_anonymous(&mut self) -> Result<(), Fail> {
+        let mut fields = Vec::new();
+        for (field, anonymous) in &self.rule.anonymous {
+            let mut names = Vec::new();
+            for reached in self.reached.iter().filter(|reached| reached.field == anonymous.target) {
+                let provides = &reached.dep.target.result.provides;
+                let nodes = provides.get(&anonymous.provider).ok_or_else(|| {
+                    let provider = anonymous.provider.as_str();
+                    fail(
+                        Diagnostic::error(format!("Provider {provider} in {field:?} does not exist"))
+                            .note(format!("{} does not provide it", reached.dep.name)),
+                    )
+                })?;
+                let nodes = nodes
+                    .as_list()
+                    .and_then(|list| list.iter().map(|node| node.as_node().cloned()).collect());
+                let nodes: Vec<Node> = nodes.ok_or_else(|| {
+                    let provider = anonymous.provider.as_str();
+                    fail(
+                        Diagnostic::error(format!("Provider {provider} in {field:?} is no list of nodes"))
+                            .note(format!("provided by {}", reached.dep.name)),
+                    )
+                })?;
+                names.extend(nodes.into_iter().map(|node| {
+                    EntityName::Anonymous(AnonymousTarget { rule_map: anonymous.rule_map.clone(), node })
+                }));
+            }
+            self.targets.insert(field.clone(), names.clone());
+            fields.push((field.clone(), names));
+        }
+        if !fields.is_empty() {
+            self.deps.anonymous = self.reach(fields).await?;
+        }
+        Ok(())
+    }
+
+    fn check_taint(&self, tainted: &StrSet, entry: Option<&ModuleEntry>) -> Result<(), Fail> {
+        let Some(reached) =
+            self.reached.iter().find(|reached| !reached.dep.target.tainted.is_subset_of(tainted))
+        else {
+            return Ok(());
+        };
+        let mut diagnostic =
+            Diagnostic::error("Not tainted with all strings the dependencies are tainted with")
+                .note(format!("{} is tainted with {:?}", reached.dep.name, reached.dep.target.tainted));
+        diagnostic.location =
+            entry.map(|entry| entry.location(entry.json().get("tainted").map(|_| "tainted")));
+        Err(fail(diagnostic))
+    }
+
+    /// The declared dependencies, for `outs` and `runfiles` in fields.
+    fn untransitioned(&self) -> Vec<Dep> {
+        let plain = self.reached.iter().filter(|reached| reached.transition.is_empty());
+        plain.map(|reached| reached.dep.clone()).collect()
+    }
+
+    fn finish(self, own: StrSet, tainted: StrSet, warnings: Diagnostics) -> Result<AnalysedTarget, Fail> {
+        #[allow(clippy::mutable_key_type, reason = "what is mutable is the memo of the id, which is the key's hash")]
+        let mut results: HashMap<(EntityName, Map), TargetResult> = HashMap::new();
+        for Reached { transition, dep, .. } in &self.reached {
+            results.insert((dep.name.clone(), transition.clone()), dep.target.result.clone());
+        }
+        let mut host = RuleHost {
+            workspace: self.workspace,
+            strings: &self.strings,
+            targets: &self.targets,
+            results,
+            tainted: &self.rule.tainted,
+            defined: Defined::default(),
+        };
+        let value = self.evaluate(&self.rule.expression, &mut host, || "in the expression".to_owned())?;
+        let Defined { actions, blobs, trees, overlays } = host.defined;
+        let Value::Result(result) = value else {
+            let message = format!(
+                "Defining expression should evaluate to a RESULT, but got: {}",
+                taut_expr::abbreviate(&value, self.workspace.log_limit)
+            );
+            let rule = EntityName::Named(self.rule.name.clone());
+            let frame = Frame::new(format!("for target {}, of rule {rule}", self.target));
+            return Err(fail(
+                Diagnostic::error(message).at(self.rule.entry.location(Some("expression"))).within(frame),
+            ));
+        };
+        let rule_vars: StrSet = self.rule.config_vars.iter().cloned().collect();
+        let vars = (self.reached.iter()).fold(own.union(&rule_vars), |vars, reached| {
+            vars.union(&reached.dep.target.vars.without(&reached.transition))
+        });
+        Ok(AnalysedTarget {
+            result,
+            actions,
+            blobs,
+            trees,
+            overlays,
+            vars,
+            tainted,
+            dependencies: self.deps,
+            warnings,
+            is_defined: true,
+            is_export: false,
+        })
+    }
+}
+
+/// What transitions can ask for.
+struct TransitionHost<'h> {
+    fields: &'h BTreeMap<Str, Value>,
+    limit: usize,
+}
+
+impl Host for TransitionHost<'_> {
+    fn context(&self) -> Context {
+        Context::Transition
+    }
+
+    fn log_limit(&self) -> usize {
+        self.limit
+    }
+
+    fn field(&mut self, name: &str) -> Option<Value> {
+        self.fields.get(name).cloned()
+    }
+
+    fn field_names(&self) -> Vec<Str> {
+        self.fields.keys().cloned().collect()
+    }
+}
+
+/// What a defining expression can ask for, and what it defines.
+struct RuleHost<'h> {
+    workspace: &'h Workspace,
+    strings: &'h BTreeMap<Str, Value>,
+    targets: &'h Fields,
+    results: HashMap<(EntityName, Map), TargetResult>,
+    tainted: &'h [Str],
+    defined: Defined,
+}
+
+impl Host for RuleHost<'_> {
+    fn context(&self) -> Context {
+        Context::Rule
+    }
+
+    fn log_limit(&self) -> usize {
+        self.workspace.log_limit
+    }
+
+    fn field(&mut self, name: &str) -> Option<Value> {
+        let targets = |names: &Vec<EntityName>| Value::list(names.iter().cloned().map(Value::Name));
+        self.strings.get(name).cloned().or_else(|| self.targets.get(name).map(targets))
+    }
+
+    fn field_names(&self) -> Vec<Str> {
+        self.strings.keys().chain(self.targets.keys()).cloned().collect()
+    }
+
+    fn dependency(&mut self, name: &EntityName, transition: &Map) -> Option<TargetResult> {
+        self.results.get(&(name.clone(), transition.clone())).cloned()
+    }
+
+    fn is_tainted_with(&self, word: &str) -> bool {
+        self.tainted.iter().any(|known| known.as_str() == word)
+    }
+
+    fn define_action(&mut self, action: ActionDescription) -> Id {
+        self.defined.action(self.workspace, action)
+    }
+
+    fn define_blob(&mut self, content: &Str) -> Artifact {
+        self.defined.blob(self.workspace, content, ObjectType::File)
+    }
+
+    fn define_symlink(&mut self, target: &Str) -> Artifact {
+        self.defined.blob(self.workspace, target, ObjectType::Symlink)
+    }
+
+    fn define_tree(&mut self, tree: Tree) {
+        self.defined.tree(self.workspace, tree);
+    }
+
+    fn define_overlay(&mut self, overlay: TreeOverlay) {
+        self.defined.overlay(self.workspace, overlay);
+    }
+}
