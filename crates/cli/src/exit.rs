@@ -2,7 +2,7 @@
 
 /// How a call ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Everything that was asked for is there.
     Success = 0,
     /// The build failed, or what it should start from could not be set up.
@@ -19,7 +19,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// The number that the process exits with.
-    pub(crate) fn code(self) -> i32 {
+    pub fn code(self) -> i32 {
         self as i32
     }
 }

@@ -4,9 +4,11 @@
 //! the numbers of exit codes. What a request does is `driver`'s business.
 
 mod cas;
-mod exit;
-mod log;
-mod options;
+pub mod exit;
+pub mod log;
+pub mod options;
+pub mod report;
+mod request;
 mod surroundings;
 mod version;
 
@@ -40,12 +42,24 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Gc(options) => with_log(&options.log, |log| cas::collect_garbage(name, &options, log)),
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
-        Command::Describe(options) => with_log(&options.log, |log| unsupported(log, "`describe`")),
-        Command::Analyse(options) => with_log(&options.log, |log| unsupported(log, "`analyse`")),
-        Command::Build(options) => with_log(&options.log, |log| unsupported(log, "`build`")),
-        Command::Install(options) => with_log(&options.build.log, |log| unsupported(log, "`install`")),
-        Command::Rebuild(options) => with_log(&options.build.log, |log| unsupported(log, "`rebuild`")),
-        Command::Traverse(options) => with_log(&options.log, |log| unsupported(log, "`traverse`")),
+        Command::Describe(o) => with_log(&o.log, |log| {
+            let execution = options::Execution::default();
+            unsupported(log, "`describe`", &o.common, &o.analysis, &o.stores, &execution)
+        }),
+        Command::Analyse(o) => with_log(&o.log, |log| {
+            unsupported(log, "`analyse`", &o.common, &o.analysis, &o.stores, &o.execution)
+        }),
+        Command::Build(o) => with_log(&o.log, |log| build_is_not_supported(log, "`build`", &o)),
+        Command::Install(o) => {
+            with_log(&o.build.log, |log| build_is_not_supported(log, "`install`", &o.build))
+        }
+        Command::Rebuild(o) => {
+            with_log(&o.build.log, |log| build_is_not_supported(log, "`rebuild`", &o.build))
+        }
+        Command::Traverse(o) => with_log(&o.log, |log| {
+            log.say(Level::Error, "`traverse` is not supported yet.");
+            Exit::Environment
+        }),
     }
 }
 
@@ -64,9 +78,28 @@ fn not_supported(what: &str) -> Exit {
     Exit::Environment
 }
 
-fn unsupported(log: &Log, what: &str) -> Exit {
-    log.say(Level::Error, format!("{what} is not supported yet."));
-    Exit::Environment
+fn build_is_not_supported(log: &Log, what: &str, o: &options::Build) -> Exit {
+    unsupported(log, what, &o.common, &o.analysis, &o.stores, &o.execution)
+}
+
+/// For subcommands that end where analysis would begin. What is wrong before is told as it will be.
+fn unsupported(
+    log: &Log,
+    what: &str,
+    common: &options::Common,
+    analysis: &options::Analysis,
+    stores: &options::Stores,
+    execution: &options::Execution,
+) -> Exit {
+    let request =
+        request::check(stores, execution, log).and_then(|()| request::request(common, analysis, log));
+    match request {
+        Err(exit) => exit,
+        Ok(_) => {
+            log.say(Level::Error, format!("{what} is not supported yet."));
+            Exit::Environment
+        }
+    }
 }
 
 /// Writes requested data to standard output. Whoever closed it wants no more: that is no failure. Any

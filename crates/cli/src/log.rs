@@ -13,7 +13,7 @@ use crate::options;
 
 /// How important a message is; the number is what `--log-limit` compares with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Level {
+pub enum Level {
     /// Why there is no result.
     Error,
     /// What is probably not wanted.
@@ -69,7 +69,7 @@ impl Level {
 }
 
 /// Where messages go.
-pub(crate) struct Log {
+pub struct Log {
     limit: Level,
     console_limit: Level,
     color: bool,
@@ -82,7 +82,7 @@ impl Log {
     /// # Errors
     ///
     /// A text that names the log file which cannot be written.
-    pub(crate) fn open(options: &options::Log) -> Result<Log, String> {
+    pub fn open(options: &options::Log) -> Result<Log, String> {
         let limit = options.log_limit.map_or(Level::Progress, Level::from_number);
         let console_limit = options.restrict_stderr_log_limit.map_or(limit, Level::from_number).min(limit);
         let mut files = Vec::new();
@@ -100,22 +100,22 @@ impl Log {
     }
 
     /// Whether diagnostics on standard error may be coloured.
-    pub(crate) fn color(&self) -> bool {
+    pub fn color(&self) -> bool {
         self.color
     }
 
     /// Whether anyone would see a message of this level.
-    pub(crate) fn wants(&self, level: Level) -> bool {
+    pub fn wants(&self, level: Level) -> bool {
         level <= self.console_limit || (level <= self.limit && !self.lock().is_empty())
     }
 
     /// Tells a message.
-    pub(crate) fn say(&self, level: Level, text: impl AsRef<str>) {
+    pub fn say(&self, level: Level, text: impl AsRef<str>) {
         self.tell(level, None, text.as_ref());
     }
 
     /// Tells a message about something that has a name, for example an action.
-    pub(crate) fn say_about(&self, level: Level, name: &str, text: impl AsRef<str>) {
+    pub fn say_about(&self, level: Level, name: &str, text: impl AsRef<str>) {
         self.tell(level, Some(name), text.as_ref());
     }
 

@@ -19,15 +19,15 @@ use std::path::PathBuf;
     subcommand_required = true,
     arg_required_else_help = false
 )]
-pub(crate) struct CommandLine {
+pub struct CommandLine {
     /// What to do.
     #[command(subcommand)]
-    pub(crate) subcommand: Command,
+    pub subcommand: Command,
 }
 
 /// What to do, with its options.
 #[derive(Subcommand, Debug)]
-pub(crate) enum Command {
+pub enum Command {
     /// Print version information as JSON
     Version,
     /// Describe a target: its rule, fields and documentation
@@ -57,422 +57,422 @@ pub(crate) enum Command {
 
 /// Any words, for subcommands that are known but not supported.
 #[derive(Args, Debug)]
-pub(crate) struct Words {
+pub struct Words {
     /// Not looked at
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub(crate) words: Vec<OsString>,
+    pub words: Vec<OsString>,
 }
 
 /// Where the description lies and how much to do at once.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Repositories")]
-pub(crate) struct Common {
+pub struct Common {
     /// Path to the configuration file of multi-repository builds
     #[arg(short = 'C', long, value_name = "PATH")]
-    pub(crate) repository_config: Option<PathBuf>,
+    pub repository_config: Option<PathBuf>,
     /// The repository to consider the main one
     #[arg(long, value_name = "NAME")]
-    pub(crate) main: Option<String>,
+    pub main: Option<String>,
     /// Path of the main repository's workspace root
     #[arg(short, long, value_name = "PATH")]
-    pub(crate) workspace_root: Option<PathBuf>,
+    pub workspace_root: Option<PathBuf>,
     /// How many jobs to run at once (default: number of cores)
     #[arg(short, long, value_name = "NUM")]
-    pub(crate) jobs: Option<usize>,
+    pub jobs: Option<usize>,
 }
 
 /// What is told, and where.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Messages")]
-pub(crate) struct Log {
+pub struct Log {
     /// Write messages to a file, too (accumulates)
     #[arg(short = 'f', long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) log_file: Vec<PathBuf>,
+    pub log_file: Vec<PathBuf>,
     /// How much to log, from 0 (errors only) to 6 (everything); default 3
     #[arg(long, value_name = "NUM")]
-    pub(crate) log_limit: Option<i64>,
+    pub log_limit: Option<i64>,
     /// How much to print on standard error, if less than --log-limit
     #[arg(long, value_name = "NUM")]
-    pub(crate) restrict_stderr_log_limit: Option<i64>,
+    pub restrict_stderr_log_limit: Option<i64>,
     /// No colours and no live display on standard error
     #[arg(long)]
-    pub(crate) plain_log: bool,
+    pub plain_log: bool,
     /// Append to log files instead of replacing them
     #[arg(long)]
-    pub(crate) log_append: bool,
+    pub log_append: bool,
     /// When to use colour: on a terminal, always, or never
     #[arg(long, value_name = "WHEN", value_parser = ["auto", "always", "never"])]
-    pub(crate) color: Option<String>,
+    pub color: Option<String>,
 }
 
 /// What is analysed.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Analysis")]
-pub(crate) struct Analysis {
+pub struct Analysis {
     /// How many characters of an expression to show in messages; default 320
     #[arg(long, value_name = "NUM")]
-    pub(crate) expression_log_limit: Option<usize>,
+    pub expression_log_limit: Option<usize>,
     /// Set configuration variables: a JSON object, laid over what came before (accumulates)
     #[arg(short = 'D', long, value_name = "JSON", action = ArgAction::Append)]
-    pub(crate) defines: Vec<String>,
+    pub defines: Vec<String>,
     /// File with the configuration, a JSON object
     #[arg(short, long, value_name = "PATH")]
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Consider the inputs of an action of the target instead: %ID, #NUMBER, or either without mark
     #[arg(long, value_name = "ACTION")]
-    pub(crate) request_action_input: Option<String>,
+    pub request_action_input: Option<String>,
     /// Root for target files of the main repository
     #[arg(long, value_name = "PATH")]
-    pub(crate) target_root: Option<PathBuf>,
+    pub target_root: Option<PathBuf>,
     /// Root for rule files of the main repository
     #[arg(long, value_name = "PATH")]
-    pub(crate) rule_root: Option<PathBuf>,
+    pub rule_root: Option<PathBuf>,
     /// Root for expression files of the main repository
     #[arg(long, value_name = "PATH")]
-    pub(crate) expression_root: Option<PathBuf>,
+    pub expression_root: Option<PathBuf>,
     /// Name of target files; default TARGETS
     #[arg(long, value_name = "NAME")]
-    pub(crate) target_file_name: Option<String>,
+    pub target_file_name: Option<String>,
     /// Name of rule files; default RULES
     #[arg(long, value_name = "NAME")]
-    pub(crate) rule_file_name: Option<String>,
+    pub rule_file_name: Option<String>,
     /// Name of expression files; default EXPRESSIONS
     #[arg(long, value_name = "NAME")]
-    pub(crate) expression_file_name: Option<String>,
+    pub expression_file_name: Option<String>,
     /// File for the errors of a target-serving service (no effect yet)
     #[arg(long, value_name = "PATH")]
-    pub(crate) serve_errors_log: Option<PathBuf>,
+    pub serve_errors_log: Option<PathBuf>,
     /// Write a profile of the call to a file, as JSON
     #[arg(long, value_name = "PATH")]
-    pub(crate) profile: Option<PathBuf>,
+    pub profile: Option<PathBuf>,
     /// [MODULE] TARGET, or the parts of any target name
     #[arg(value_name = "TARGET", help_heading = "Arguments")]
-    pub(crate) target: Vec<String>,
+    pub target: Vec<String>,
 }
 
 /// Writing the action graph.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Action graph")]
-pub(crate) struct Graph {
+pub struct Graph {
     /// Write the action graph to a file; - is standard output (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_graph: Vec<PathBuf>,
+    pub dump_graph: Vec<PathBuf>,
     /// Write the action graph without origins (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_plain_graph: Vec<PathBuf>,
+    pub dump_plain_graph: Vec<PathBuf>,
     /// Write which artifacts are to be built (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_artifacts_to_build: Vec<PathBuf>,
+    pub dump_artifacts_to_build: Vec<PathBuf>,
 }
 
 /// Where results are kept, and whom to ask for them.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Stores and services")]
-pub(crate) struct Stores {
+pub struct Stores {
     /// Where to keep results; default ~/.cache/taut
     #[arg(long, value_name = "PATH")]
-    pub(crate) local_build_root: Option<PathBuf>,
+    pub local_build_root: Option<PathBuf>,
     /// Address of a remote-execution service (not supported yet)
     #[arg(short = 'r', long, value_name = "HOST:PORT")]
-    pub(crate) remote_execution_address: Option<String>,
+    pub remote_execution_address: Option<String>,
     /// Instance name at the remote-execution service
     #[arg(long, value_name = "NAME")]
-    pub(crate) remote_instance_name: Option<String>,
+    pub remote_instance_name: Option<String>,
     /// Address of a target-serving service (not supported yet)
     #[arg(short = 'R', long, value_name = "HOST:PORT")]
-    pub(crate) remote_serve_address: Option<String>,
+    pub remote_serve_address: Option<String>,
     /// Certificate of the authority to trust
     #[arg(long, value_name = "PATH")]
-    pub(crate) tls_ca_cert: Option<PathBuf>,
+    pub tls_ca_cert: Option<PathBuf>,
     /// Certificate of this client
     #[arg(long, value_name = "PATH")]
-    pub(crate) tls_client_cert: Option<PathBuf>,
+    pub tls_client_cert: Option<PathBuf>,
     /// Key of this client
     #[arg(long, value_name = "PATH")]
-    pub(crate) tls_client_key: Option<PathBuf>,
+    pub tls_client_key: Option<PathBuf>,
     /// Identify contents by SHA-256, as remote-execution services do (not supported yet)
     #[arg(long)]
-    pub(crate) compatible: bool,
+    pub compatible: bool,
     /// How often to try again a failed call of a service
     #[arg(long, value_name = "NUM")]
-    pub(crate) max_attempts: Option<u32>,
+    pub max_attempts: Option<u32>,
     /// How long to wait before the second attempt
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) initial_backoff_seconds: Option<u32>,
+    pub initial_backoff_seconds: Option<u32>,
     /// How long to wait between attempts at most
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) max_backoff_seconds: Option<u32>,
+    pub max_backoff_seconds: Option<u32>,
 }
 
 /// How actions run.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Execution")]
-pub(crate) struct Execution {
+pub struct Execution {
     /// How many actions to run at once (default: --jobs)
     #[arg(short = 'J', long, value_name = "NUM")]
-    pub(crate) build_jobs: Option<usize>,
+    pub build_jobs: Option<usize>,
     /// How long an action may run (default: no limit)
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) action_timeout: Option<u64>,
+    pub action_timeout: Option<u64>,
     /// Command that starts local actions, a JSON list; default ["env","--"]
     #[arg(short = 'L', long, value_name = "JSON")]
-    pub(crate) local_launcher: Option<String>,
+    pub local_launcher: Option<String>,
     /// Property of the executing platform (accumulates)
     #[arg(long, value_name = "KEY:VAL", action = ArgAction::Append)]
-    pub(crate) remote_execution_property: Vec<String>,
+    pub remote_execution_property: Vec<String>,
     /// File that assigns services to properties (not supported yet)
     #[arg(long, value_name = "PATH")]
-    pub(crate) endpoint_configuration: Option<PathBuf>,
+    pub endpoint_configuration: Option<PathBuf>,
 }
 
 /// What of a build is shown, and what is kept.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Results")]
-pub(crate) struct Results {
+pub struct Results {
     /// Write which artifacts were built, with identifiers; - is standard output (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_artifacts: Vec<PathBuf>,
+    pub dump_artifacts: Vec<PathBuf>,
     /// Show runfiles, too
     #[arg(short, long)]
-    pub(crate) show_runfiles: bool,
+    pub show_runfiles: bool,
     /// Print the content at this path of the result to standard output
     #[arg(short = 'P', long, value_name = "PATH")]
-    pub(crate) print_to_stdout: Option<String>,
+    pub print_to_stdout: Option<String>,
     /// Print the artifact's content to standard output, if there is precisely one
     #[arg(short, long)]
-    pub(crate) print_unique_artifact: bool,
+    pub print_unique_artifact: bool,
     /// How target-level cache entries are written: sync, split or disable
     #[arg(long, value_name = "STRATEGY")]
-    pub(crate) target_cache_write_strategy: Option<String>,
+    pub target_cache_write_strategy: Option<String>,
     /// After a failure go on with everything that does not depend on it
     #[arg(long)]
-    pub(crate) keep_going: bool,
+    pub keep_going: bool,
 }
 
 /// Options of `describe`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct Describe {
+pub struct Describe {
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub common: Common,
     #[command(flatten)]
-    pub(crate) log: Log,
+    pub log: Log,
     #[command(flatten)]
-    pub(crate) analysis: Analysis,
+    pub analysis: Analysis,
     #[command(flatten)]
-    pub(crate) stores: Stores,
+    pub stores: Stores,
     /// Print the description as JSON
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
     /// The name is that of a rule
     #[arg(long)]
-    pub(crate) rule: bool,
+    pub rule: bool,
 }
 
 /// Options of `analyse`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups and dumps; their types and help say what they are")]
-pub(crate) struct Analyse {
+pub struct Analyse {
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub common: Common,
     #[command(flatten)]
-    pub(crate) log: Log,
+    pub log: Log,
     #[command(flatten)]
-    pub(crate) analysis: Analysis,
+    pub analysis: Analysis,
     #[command(flatten)]
-    pub(crate) graph: Graph,
+    pub graph: Graph,
     #[command(flatten)]
-    pub(crate) stores: Stores,
+    pub stores: Stores,
     #[command(flatten)]
-    pub(crate) execution: Execution,
+    pub execution: Execution,
     #[command(flatten)]
-    pub(crate) dumps: Dumps,
+    pub dumps: Dumps,
 }
 
 /// Dumps of `analyse`; each option accumulates.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Dumps (- is standard output)")]
-pub(crate) struct Dumps {
+pub struct Dumps {
     /// Actions of the requested target
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_actions: Vec<PathBuf>,
+    pub dump_actions: Vec<PathBuf>,
     /// Blobs of the requested target
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_blobs: Vec<PathBuf>,
+    pub dump_blobs: Vec<PathBuf>,
     /// Trees of the requested target
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_trees: Vec<PathBuf>,
+    pub dump_trees: Vec<PathBuf>,
     /// What the target provides
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_provides: Vec<PathBuf>,
+    pub dump_provides: Vec<PathBuf>,
     /// Artifacts, runfiles and provided data
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_result: Vec<PathBuf>,
+    pub dump_result: Vec<PathBuf>,
     /// Configuration variables that the target depends on
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_vars: Vec<PathBuf>,
+    pub dump_vars: Vec<PathBuf>,
     /// All configured targets
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_targets: Vec<PathBuf>,
+    pub dump_targets: Vec<PathBuf>,
     /// All configured export targets
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_export_targets: Vec<PathBuf>,
+    pub dump_export_targets: Vec<PathBuf>,
     /// Which targets depend on which (never to standard output)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_targets_graph: Vec<PathBuf>,
+    pub dump_targets_graph: Vec<PathBuf>,
     /// Rule maps and nodes of anonymous targets
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_anonymous: Vec<PathBuf>,
+    pub dump_anonymous: Vec<PathBuf>,
     /// Nodes of the target
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub(crate) dump_nodes: Vec<PathBuf>,
+    pub dump_nodes: Vec<PathBuf>,
 }
 
 /// Options of `build`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct Build {
+pub struct Build {
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub common: Common,
     #[command(flatten)]
-    pub(crate) log: Log,
+    pub log: Log,
     #[command(flatten)]
-    pub(crate) analysis: Analysis,
+    pub analysis: Analysis,
     #[command(flatten)]
-    pub(crate) graph: Graph,
+    pub graph: Graph,
     #[command(flatten)]
-    pub(crate) stores: Stores,
+    pub stores: Stores,
     #[command(flatten)]
-    pub(crate) execution: Execution,
+    pub execution: Execution,
     #[command(flatten)]
-    pub(crate) results: Results,
+    pub results: Results,
 }
 
 /// Options of `install`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct Install {
+pub struct Install {
     #[command(flatten)]
-    pub(crate) build: Build,
+    pub build: Build,
     /// Where to install to
     #[arg(short, long, value_name = "PATH", required = true)]
-    pub(crate) output_dir: PathBuf,
+    pub output_dir: PathBuf,
     /// Keep what is installed in the local store, too
     #[arg(long)]
-    pub(crate) remember: bool,
+    pub remember: bool,
 }
 
 /// Options of `rebuild`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct Rebuild {
+pub struct Rebuild {
     #[command(flatten)]
-    pub(crate) build: Build,
+    pub build: Build,
     /// Which cache to compare with: local, or a service's address
     #[arg(long, value_name = "local|HOST:PORT")]
-    pub(crate) vs: Option<String>,
+    pub vs: Option<String>,
     /// Write which actions are flaky to a file, as JSON
     #[arg(long, value_name = "PATH")]
-    pub(crate) dump_flaky: Option<PathBuf>,
+    pub dump_flaky: Option<PathBuf>,
 }
 
 /// Options of `install-cas`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct InstallCas {
+pub struct InstallCas {
     #[command(flatten)]
-    pub(crate) log: Log,
+    pub log: Log,
     #[command(flatten)]
-    pub(crate) stores: Stores,
+    pub stores: Stores,
     /// The object: [HASH:SIZE:TYPE]; brackets, size and type may be left out
     #[arg(value_name = "OBJECT", required = true)]
-    pub(crate) object_id: String,
+    pub object_id: String,
     /// Where to install to; default: standard output
     #[arg(short, long, value_name = "PATH")]
-    pub(crate) output_path: Option<PathBuf>,
+    pub output_path: Option<PathBuf>,
     /// Take what lies at this path of the tree
     #[arg(short = 'P', long, value_name = "PATH")]
-    pub(crate) sub_object_path: Option<String>,
+    pub sub_object_path: Option<String>,
     /// Write a tree as an archive
     #[arg(long)]
-    pub(crate) archive: bool,
+    pub archive: bool,
     /// Write a tree as it is stored
     #[arg(long)]
-    pub(crate) raw_tree: bool,
+    pub raw_tree: bool,
     /// Keep what is installed in the local store, too
     #[arg(long)]
-    pub(crate) remember: bool,
+    pub remember: bool,
 }
 
 /// Options of `add-to-cas`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct AddToCas {
+pub struct AddToCas {
     #[command(flatten)]
-    pub(crate) log: Log,
+    pub log: Log,
     #[command(flatten)]
-    pub(crate) stores: Stores,
+    pub stores: Stores,
     /// File or directory to add
     #[arg(value_name = "PATH", required = true)]
-    pub(crate) location: PathBuf,
+    pub location: PathBuf,
     /// Add what a symbolic link at the location points to
     #[arg(long)]
-    pub(crate) follow_symlinks: bool,
+    pub follow_symlinks: bool,
     /// What to do with special entries of directories: ignore, tree-upwards, tree-all or all
     #[arg(long, value_name = "HOW")]
-    pub(crate) resolve_special: Option<String>,
+    pub resolve_special: Option<String>,
 }
 
 /// Options of `traverse`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct Traverse {
+pub struct Traverse {
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub common: Common,
     #[command(flatten)]
-    pub(crate) log: Log,
+    pub log: Log,
     #[command(flatten)]
-    pub(crate) stores: Stores,
+    pub stores: Stores,
     #[command(flatten)]
-    pub(crate) execution: Execution,
+    pub execution: Execution,
     #[command(flatten)]
-    pub(crate) results: Results,
+    pub results: Results,
     /// Which artifacts to build: a JSON object
     #[arg(short, long, value_name = "JSON")]
-    pub(crate) artifacts: Option<String>,
+    pub artifacts: Option<String>,
     /// File with the action graph
     #[arg(short, long, value_name = "PATH", required = true)]
-    pub(crate) graph_file: PathBuf,
+    pub graph_file: PathBuf,
     /// A git repository with further objects
     #[arg(long, value_name = "PATH")]
-    pub(crate) git_cas: Option<PathBuf>,
+    pub git_cas: Option<PathBuf>,
     /// Where to install to
     #[arg(short, long, value_name = "PATH", required = true)]
-    pub(crate) output_directory: PathBuf,
+    pub output_directory: PathBuf,
     /// Keep what is installed in the local store, too
     #[arg(long)]
-    pub(crate) remember: bool,
+    pub remember: bool,
 }
 
 /// Options of `gc`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
-pub(crate) struct Gc {
+pub struct Gc {
     #[command(flatten)]
-    pub(crate) log: Log,
+    pub log: Log,
     #[command(flatten)]
-    pub(crate) stores: Stores,
+    pub stores: Stores,
     /// Only clean up and compact; forget nothing
     #[arg(long, conflicts_with = "all")]
-    pub(crate) no_rotate: bool,
+    pub no_rotate: bool,
     /// Forget everything
     #[arg(long)]
-    pub(crate) all: bool,
+    pub all: bool,
 }
 
 /// What is wrong with a command line, or the help it asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoCommand {
+pub enum NoCommand {
     /// Help was asked for: to be printed on standard output.
     Help(String),
     /// The words make no command line: to be printed on standard error.
@@ -485,7 +485,7 @@ impl CommandLine {
     /// # Errors
     ///
     /// [`NoCommand`], with the text to print.
-    pub(crate) fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
+    pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let mut command = CommandLine::command().name(name).bin_name(name).mut_subcommands(|subcommand| {
             subcommand.mut_args(|arg| {

@@ -4,3 +4,8 @@
 
 pub mod cas;
 pub mod graph;
+mod request;
+
+pub use request::{Request, SetupError, Words};
+pub use taut_expr::json_to_value;
+pub use taut_repos::Overrides;

@@ -1,0 +1,245 @@
+//! The texts of reports, as the reference prints them: scripts look for these lines.
+//!
+//! Functions from data to text; who says them, and at which level, is decided elsewhere.
+
+use taut_digest::ObjectInfo;
+use taut_value::{JsonMode, JsonWriter, Map, Value};
+
+/// An artifact that was built, as reports show it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Built {
+    /// Logical path, or the path where it was installed.
+    pub path: String,
+    /// What was built.
+    pub object: ObjectInfo,
+    /// Whether it comes from an action that failed and was allowed to.
+    pub failed: bool,
+}
+
+/// How much is to be done.
+pub fn discovered(actions: usize, overlays: usize, trees: usize, blobs: usize) -> String {
+    format!("Discovered {actions} actions, {overlays} tree overlays, {trees} trees, {blobs} blobs")
+}
+
+/// How much was done.
+pub fn processed(actions: usize, cache_hits: usize) -> String {
+    format!("Processed {actions} actions, {cache_hits} cache hits.")
+}
+
+/// What became of the export targets; none if there are none. `served` only where a service was asked.
+pub fn export_targets(
+    cached: usize,
+    served: Option<usize>,
+    uncached: usize,
+    not_eligible: usize,
+) -> Option<String> {
+    if cached + served.unwrap_or(0) + uncached + not_eligible == 0 {
+        return None;
+    }
+    let served = served.map(|served| format!("{served} served, ")).unwrap_or_default();
+    Some(format!(
+        "Export targets found: {cached} cached, {served}{uncached} uncached, {not_eligible} not eligible for caching"
+    ))
+}
+
+/// What there is now: a line for each artifact, sorted as given, below a heading.
+pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> String {
+    let mut text = heading.to_owned();
+    for Built { path, object, failed } in built {
+        text.push_str(&format!("\n  {path} {object}{}", if *failed { " FAILED" } else { "" }));
+    }
+    if omitted_runfiles > 0 {
+        text.push_str(&format!("\n({omitted_runfiles} runfiles omitted.)"));
+    }
+    text
+}
+
+/// What a target offers, as `analyse` shows it.
+pub fn result_of_target(target: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
+    let mut text = format!("Result of target {target}: {{");
+    let parts = [("artifacts", artifacts, 1), ("provides", provides, 2), ("runfiles", runfiles, 1)];
+    for (place, (name, map, levels)) in parts.into_iter().enumerate() {
+        text.push_str(if place == 0 { "\n  " } else { ",\n  " });
+        text.push_str(&format!("\"{name}\": "));
+        expand(&Value::Map(map.clone()), levels, 2, &mut text);
+    }
+    text.push_str("\n}");
+    text
+}
+
+/// Appends a value: the outer `levels` levels with one entry a line, the rest compact. An expanded
+/// container has its closing bracket on a line of its own even if it is empty.
+fn expand(value: &Value, levels: usize, indent: usize, text: &mut String) {
+    let entries: Vec<(Option<&str>, &Value)> = match value {
+        Value::Map(map) if levels > 0 => map.iter().map(|(key, value)| (Some(key.as_str()), value)).collect(),
+        Value::List(list) if levels > 0 => list.as_slice().iter().map(|value| (None, value)).collect(),
+        _ => {
+            text.push_str(&value.to_json_mode(JsonMode::All));
+            return;
+        }
+    };
+    let (open, close) = if matches!(value, Value::Map(_)) { ('{', '}') } else { ('[', ']') };
+    text.push(open);
+    for (place, (key, value)) in entries.into_iter().enumerate() {
+        text.push_str(if place == 0 { "\n" } else { ",\n" });
+        text.extend(std::iter::repeat_n(' ', indent + 2));
+        if let Some(key) = key {
+            taut_value::escape_into(key, text);
+            text.push_str(": ");
+        }
+        expand(value, levels - 1, indent + 2, text);
+    }
+    text.push('\n');
+    text.extend(std::iter::repeat_n(' ', indent));
+    text.push(close);
+}
+
+/// The content of `--dump-artifacts`: an object from paths to what was built, ending in a line feed.
+pub fn dump_artifacts(built: &[Built]) -> String {
+    let mut writer = JsonWriter::pretty(2);
+    writer.object(|w| {
+        for Built { path, object, .. } in built {
+            w.key(path).object(|w| {
+                w.key("file_type").string(object.object_type.as_str());
+                w.key("id").string(object.digest.hash.to_hex());
+                w.key("size").integer(object.digest.size);
+            });
+        }
+    });
+    writer.finish() + "\n"
+}
+
+/// What an action said, in the form in which it is shown below its id.
+pub fn output_of_command(
+    command: &[impl AsRef<str>],
+    environment: &Map,
+    stdout: &str,
+    stderr: &str,
+) -> Option<String> {
+    let head = |what: &str| format!("{what} of command {}", in_environment(command, environment));
+    match (stdout.is_empty(), stderr.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(format!("{}\n{}", head("Stdout"), indented(stdout, 2))),
+        (true, false) => Some(format!("{}\n{}", head("Stderr"), indented(stderr, 2))),
+        (false, false) => Some(format!(
+            "{}\nStdout:\n{}\nStderr:\n{}",
+            head("Output"),
+            indented(stdout, 2),
+            indented(stderr, 2)
+        )),
+    }
+}
+
+/// That an action failed, and who asked for it.
+pub fn failed_command(command: &[impl AsRef<str>], environment: &Map, origins: &[String]) -> String {
+    let mut text =
+        format!("Failed to execute command {}\nrequested by", in_environment(command, environment));
+    for origin in origins {
+        text.push_str(&format!("\n - {origin}"));
+    }
+    text
+}
+
+fn in_environment(command: &[impl AsRef<str>], environment: &Map) -> String {
+    let mut words = JsonWriter::compact();
+    words.strings(command);
+    format!("{} in environment {}", words.finish(), Value::Map(environment.clone()).to_json())
+}
+
+fn indented(text: &str, width: usize) -> String {
+    let lines: Vec<String> =
+        text.trim_end_matches('\n').split('\n').map(|line| format!("{:width$}{line}", "")).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All expected texts are the reference's (just 1.6.5).
+    #[test]
+    fn a_result_is_expanded_to_a_fixed_depth() {
+        let json = r#"{"e":[],"k":{"a":{"b":[1,{"c":2}]},"e":{},"l":[]},"l":[1,[2,[3]],{"x":{"y":1}}],"m":{},"n":null,"s":"t"}"#;
+        let document = taut_syntax::json::Document::parse("", json).unwrap();
+        let provides = taut_driver::json_to_value(document.root());
+        let file = "[c1b0730e0133447badcfd47fd144e254807b06e1:1:f]".parse::<ObjectInfo>().unwrap();
+        let artifact = Value::Artifact(taut_value::Artifact::Known(file));
+        let artifacts = [("a/b", artifact)].into_iter().collect();
+        let text = result_of_target("T", &artifacts, provides.as_map().unwrap(), &Map::default());
+        let expected = r#"Result of target T: {
+  "artifacts": {
+    "a/b": {"data":{"file_type":"f","id":"c1b0730e0133447badcfd47fd144e254807b06e1","size":1},"type":"KNOWN"}
+  },
+  "provides": {
+    "e": [
+    ],
+    "k": {
+      "a": {"b":[1.0,{"c":2.0}]},
+      "e": {},
+      "l": []
+    },
+    "l": [
+      1.0,
+      [2.0,[3.0]],
+      {"x":{"y":1.0}}
+    ],
+    "m": {
+    },
+    "n": null,
+    "s": "t"
+  },
+  "runfiles": {
+  }
+}"#;
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn artifacts_are_listed_below_a_heading() {
+        let object = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:f]".parse().unwrap();
+        let built = [
+            Built { path: "a".into(), object, failed: false },
+            Built { path: "b".into(), object, failed: true },
+        ];
+        assert_eq!(
+            artifacts("Artifacts built, logical paths are:", &built, 1),
+            format!(
+                "Artifacts built, logical paths are:\n  a {object}\n  b {object} FAILED\n(1 runfiles omitted.)"
+            )
+        );
+        assert_eq!(
+            dump_artifacts(&built[..1]),
+            "{\n  \"a\": {\n    \"file_type\": \"f\",\n    \"id\": \"4e3dffe834ac70600a7cb71fbc1f6a694c9d041f\",\n    \"size\": 12\n  }\n}\n"
+        );
+    }
+
+    #[test]
+    fn what_an_action_says_is_shown_with_its_command() {
+        let command = ["sh", "-c", "echo a; echo b >&2; touch z\n"];
+        let none = Map::default();
+        let shown = "command [\"sh\",\"-c\",\"echo a; echo b >&2; touch z\\n\"] in environment {}";
+        assert_eq!(output_of_command(&command, &none, "", ""), None);
+        assert_eq!(
+            output_of_command(&command, &none, "a\n", "b\n"),
+            Some(format!("Output of {shown}\nStdout:\n  a\nStderr:\n  b"))
+        );
+        assert_eq!(output_of_command(&command, &none, "", "b\n"), Some(format!("Stderr of {shown}\n  b")));
+        assert_eq!(
+            failed_command(&command, &none, &["[[\"@\",\"\",\"\",\"x\"],{}]#0".into()]),
+            format!("Failed to execute {shown}\nrequested by\n - [[\"@\",\"\",\"\",\"x\"],{{}}]#0")
+        );
+    }
+
+    #[test]
+    fn export_targets_are_counted_only_if_there_are_any() {
+        assert_eq!(export_targets(0, None, 0, 0), None);
+        assert_eq!(
+            export_targets(0, None, 0, 1).as_deref(),
+            Some("Export targets found: 0 cached, 0 uncached, 1 not eligible for caching")
+        );
+        assert_eq!(
+            export_targets(1, Some(2), 3, 4).as_deref(),
+            Some("Export targets found: 1 cached, 2 served, 3 uncached, 4 not eligible for caching")
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! From the options of a subcommand to a request: what it is about, and what cannot be served.
+
+use taut_driver::{Overrides, Request, Words};
+
+use crate::exit::Exit;
+use crate::log::{Level, Log};
+use crate::options::{Analysis, Common, Execution, Stores};
+use crate::surroundings::not_supported;
+
+/// Makes the request, or tells why there is none.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
+    let fail = |exit, text: String| {
+        log.say(Level::Error, text);
+        Err(exit)
+    };
+    let words = Words {
+        repository_config: common.repository_config.clone(),
+        overrides: Overrides {
+            main: common.main.clone(),
+            workspace_root: common.workspace_root.clone(),
+            target_root: analysis.target_root.clone(),
+            rule_root: analysis.rule_root.clone(),
+            expression_root: analysis.expression_root.clone(),
+            target_file_name: analysis.target_file_name.clone(),
+            rule_file_name: analysis.rule_file_name.clone(),
+            expression_file_name: analysis.expression_file_name.clone(),
+        },
+        config: analysis.config.clone(),
+        defines: analysis.defines.clone(),
+        target: analysis.target.clone(),
+    };
+    // A deleted working directory matters only if something is relative to it.
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    match Request::new(&words, &cwd) {
+        Ok(request) => {
+            log.say(Level::Info, format!("Requested target is {}", request.target_text()));
+            Ok(request)
+        }
+        Err(error) if error.unsupported => fail(Exit::Environment, error.message),
+        Err(error) => fail(Exit::BuildFailure, error.message),
+    }
+}
+
+/// Whether the options about services and execution can be served; tells what cannot.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn check(stores: &Stores, execution: &Execution, log: &Log) -> Result<(), Exit> {
+    let fail = |exit, text: String| {
+        log.say(Level::Error, text);
+        Err(exit)
+    };
+    if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
+        return fail(Exit::Syntax, format!("Command line parse error: {text}"));
+    }
+    if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
+        return fail(Exit::Environment, format!("Adding platform property {bad:?} failed."));
+    }
+    if let Some(text) = not_supported(stores) {
+        return fail(Exit::Environment, text);
+    }
+    if let Some(path) = &execution.endpoint_configuration {
+        let path = path.display();
+        return fail(
+            Exit::Environment,
+            format!("Remote execution (--endpoint-configuration {path}) is not supported yet."),
+        );
+    }
+    Ok(())
+}
+
+/// Reads a launcher: a JSON list of strings.
+pub(crate) fn launcher(text: &str) -> Result<Vec<String>, String> {
+    let document = taut_syntax::json::Document::parse("--local-launcher", text)
+        .map_err(|error| format!("--local-launcher: column {}: {}", error.column, error.message))?;
+    let words = document
+        .root()
+        .as_list()
+        .and_then(|items| items.map(|item| item.as_str().map(str::to_owned)).collect());
+    words.ok_or_else(|| "--local-launcher: expected a JSON list of strings".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::launcher;
+
+    #[test]
+    fn a_launcher_is_a_list_of_words() {
+        assert_eq!(launcher(r#"["env", "--"]"#), Ok(vec!["env".to_owned(), "--".to_owned()]));
+        for bad in ["[", "{}", "[1]"] {
+            assert!(launcher(bad).is_err(), "{bad}");
+        }
+    }
+}

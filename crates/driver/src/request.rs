@@ -1,0 +1,313 @@
+//! What a call is about: repositories, configuration, target; from words to values.
+//!
+//! Everything here is answered before analysis starts. Errors of this stage are the user's set-up, not
+//! the description's; the reference ends with exit code 1 for them, so they have a type of their own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use taut_repos::{Overrides, RepoConfig};
+use taut_syntax::json::{Document, Kind};
+use taut_value::{JsonWriter, Map, NamedTarget, ReferenceType, Str, Value, normal_module_name};
+
+/// The words that say what a call is about.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// The repository configuration, if one is given.
+    pub repository_config: Option<PathBuf>,
+    /// What the command line says about the main repository.
+    pub overrides: Overrides,
+    /// The file with the configuration, if one is given.
+    pub config: Option<PathBuf>,
+    /// JSON objects laid over it, in order.
+    pub defines: Vec<String>,
+    /// The target as it is named on the command line.
+    pub target: Vec<String>,
+}
+
+/// What a call is about.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The repositories.
+    pub repositories: RepoConfig,
+    /// The target.
+    pub target: NamedTarget,
+    /// The configuration that it is asked for in.
+    pub configuration: Map,
+}
+
+/// Why a call cannot even start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetupError {
+    /// What is wrong; may have several lines.
+    pub message: String,
+    /// Whether it would be right, were taut complete.
+    pub unsupported: bool,
+}
+
+impl SetupError {
+    fn new(message: impl Into<String>) -> SetupError {
+        SetupError { message: message.into(), unsupported: false }
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+impl Request {
+    /// Finds out what the words mean, when said in `cwd`, an absolute path.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] for the first thing that is wrong: repositories, then configuration, then target.
+    pub fn new(words: &Words, cwd: &Path) -> Result<Request, SetupError> {
+        let config_file = words.repository_config.as_deref();
+        let repositories = RepoConfig::read(config_file, &words.overrides, cwd)
+            .map_err(|error| SetupError { message: error.message, unsupported: error.unsupported })?;
+        let configuration = configuration(words, cwd)?;
+        let module = current_module(&repositories, cwd);
+        let target = match words.target.as_slice() {
+            [] => first_target(&repositories, &module)?,
+            [name] => NamedTarget::new(repositories.main.clone(), &module, name.as_str()),
+            name => parse_name(&repositories, &module, name)?,
+        };
+        Ok(Request { repositories, target, configuration })
+    }
+
+    /// Target and configuration as messages show them: `[name,configuration]`.
+    pub fn target_text(&self) -> String {
+        configured_text(&self.target, &self.configuration)
+    }
+}
+
+fn configured_text(target: &NamedTarget, configuration: &Map) -> String {
+    let mut writer = JsonWriter::compact();
+    writer.list(|w| {
+        taut_value::EntityName::Named(target.clone()).write_json(w);
+        w.value(&Value::Map(configuration.clone()), taut_value::JsonMode::All);
+    });
+    writer.finish()
+}
+
+fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
+    let mut all = Map::default();
+    if let Some(file) = &words.config {
+        let name = file.display();
+        let content = taut_sys::fs::if_exists(taut_sys::fs::read(&cwd.join(file)));
+        let content = content
+            .map_err(|error| SetupError::new(format!("Reading config file {name} failed: {error}")))?
+            .ok_or_else(|| SetupError::new(format!("Config file {name} does not exist.")))?;
+        all = object(&content).map_err(|problem| match problem {
+            None => SetupError::new(format!("Config file {name} does not contain a map.")),
+            Some(problem) => {
+                SetupError::new(format!("Parsing config file {name} failed with error:\n{problem}"))
+            }
+        })?;
+    }
+    for text in &words.defines {
+        let mut shown = JsonWriter::compact();
+        shown.string(text);
+        let shown = shown.finish();
+        let defined = object(text.as_bytes()).map_err(|problem| match problem {
+            None => SetupError::new(format!("Defines entry {shown} does not contain a map.")),
+            Some(problem) => {
+                SetupError::new(format!("Parsing defines entry {shown} failed with error:\n{problem}"))
+            }
+        })?;
+        all = all.union(&defined);
+    }
+    Ok(all)
+}
+
+/// Reads a JSON object. The error is none if it is JSON, but no object.
+fn object(text: &[u8]) -> Result<Map, Option<String>> {
+    let document = Document::parse("", text)
+        .map_err(|error| Some(format!("line {}, column {}: {}", error.line, error.column, error.message)))?;
+    match taut_expr::json_to_value(document.root()) {
+        Value::Map(map) if document.root().kind() == Kind::Object => Ok(map),
+        _ => Err(None),
+    }
+}
+
+/// The module that a directory lies in: the nearest directory upwards, within the main workspace, that
+/// has a target file; the root module if there is none.
+fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
+    let main = &repositories.repositories[&repositories.main];
+    let workspace = Path::new(main.workspace_root.path.as_str());
+    let workspace = taut_sys::fs::canonicalize(workspace).unwrap_or_else(|_| workspace.to_owned());
+    let here = taut_sys::fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned());
+    let Ok(below) = here.strip_prefix(&workspace) else { return Str::default() };
+    let targets = Path::new(main.target_root.path.as_str());
+    let has_targets = |module: &Path| {
+        let file = targets.join(module).join(main.target_file_name.as_str());
+        taut_sys::fs::stat(&file).is_ok_and(|meta| meta.is_file())
+    };
+    let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
+    module.to_string_lossy().as_ref().into()
+}
+
+/// The target that is meant if none is named: the first one, by the bytes of their names.
+fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, SetupError> {
+    let main = &repositories.repositories[&repositories.main];
+    let directory = if module.is_empty() { "." } else { module.as_str() };
+    let name = format!("{directory}/{}", main.target_file_name);
+    let file =
+        Path::new(main.target_root.path.as_str()).join(module.as_str()).join(main.target_file_name.as_str());
+    let content = taut_sys::fs::if_exists(taut_sys::fs::read(&file))
+        .map_err(|error| SetupError::new(error.to_string()))?
+        .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
+    let document = Document::parse(name.as_str(), content).map_err(|error| {
+        SetupError::new(format!(
+            "While searching for the default target in {name}:\nFailed to parse json: line {}, column {}: {}",
+            error.line, error.column, error.message
+        ))
+    })?;
+    if document.root().kind() != Kind::Object {
+        return Err(SetupError::new(format!("Invalid content in target file {name}.")));
+    }
+    match document.root().entries().next() {
+        Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module, first)),
+        None => Err(SetupError::new(format!("Missing target descriptions in file {name}."))),
+    }
+}
+
+/// A name of several words: the items of a target name in a target file of the current module.
+fn parse_name(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<NamedTarget, SetupError> {
+    let mut shown = JsonWriter::compact();
+    shown.strings(words);
+    let shown = shown.finish();
+    let wrong = |reason: String| {
+        SetupError::new(format!(
+            "Parsing target name {shown} failed with:\n{reason}Syntactically invalid entity name: {shown}."
+        ))
+    };
+    let main = repositories.main.clone();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [module, name] => Ok(NamedTarget::new(main, module, *name)),
+        ["./", relative, name] => {
+            let path =
+                if module.is_empty() { (*relative).to_owned() } else { format!("{module}/{relative}") };
+            if leaves(&path) {
+                return Err(wrong(format!("Relative module name {relative} is outside of workspace\n")));
+            }
+            Ok(NamedTarget::new(main, &path, *name))
+        }
+        ["@", repository, module, name] => {
+            let bindings = &repositories.repositories[&main].bindings;
+            let global = bindings.get(*repository);
+            let global =
+                global.ok_or_else(|| wrong(format!("Cannot resolve repository name {repository}\n")))?;
+            Ok(NamedTarget::new(global.clone(), module, *name))
+        }
+        [marker, place, name] if ReferenceType::from_marker(marker).is_some() => {
+            let here = *place == "." || normal_module_name(place) == module.as_str();
+            let reference = ReferenceType::from_marker(marker).filter(|_| here);
+            let reference = reference
+                .ok_or_else(|| wrong(format!("Invalid module name \"{place}\" for file reference\n")))?;
+            Ok(NamedTarget::new(main, module, *name).with_reference(reference))
+        }
+        ["#", ..] => Err(wrong("Parsing anonymous target is not supported\n".to_owned())),
+        _ => Err(wrong(String::new())),
+    }
+}
+
+/// Whether a relative path leads out of the directory that it starts in.
+fn leaves(path: &str) -> bool {
+    let mut depth = 0_i64;
+    path.starts_with('/')
+        || path.split('/').any(|part| {
+            depth += match part {
+                "" | "." => 0,
+                ".." => -1,
+                _ => 1,
+            };
+            depth < 0
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    struct Fixture(tempfile::TempDir);
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir_all(dir.path().join("m/sub")).unwrap();
+            fs::write(dir.path().join("ROOT"), "").unwrap();
+            fs::write(dir.path().join("TARGETS"), r#"{"b": 1, "a": 1, "Z": 1}"#).unwrap();
+            fs::write(dir.path().join("m/TARGETS"), "{}").unwrap();
+            Fixture(dir)
+        }
+
+        fn ask(&self, cwd: &str, target: &[&str], defines: &[&str]) -> Result<String, String> {
+            let words = Words {
+                target: target.iter().map(|word| (*word).to_owned()).collect(),
+                defines: defines.iter().map(|word| (*word).to_owned()).collect(),
+                ..Default::default()
+            };
+            let request = Request::new(&words, &self.0.path().join(cwd));
+            request.map(|request| request.target_text()).map_err(|error| error.message)
+        }
+    }
+
+    #[test]
+    fn without_a_name_the_first_target_is_meant() {
+        assert_eq!(Fixture::new().ask("", &[], &[]).as_deref(), Ok(r#"[["@","","","Z"],{}]"#));
+    }
+
+    #[test]
+    fn a_name_belongs_to_the_module_one_is_in() {
+        let fixture = Fixture::new();
+        for (cwd, words, target) in [
+            ("", &["t"][..], r#"["@","","","t"]"#),
+            ("m", &["t"], r#"["@","","m","t"]"#),
+            ("m/sub", &["t"], r#"["@","","m","t"]"#),
+            ("m/sub", &["./m/../x/", "t"], r#"["@","","x","t"]"#),
+            ("m/sub", &["./", "..", "t"], r#"["@","","","t"]"#),
+            ("m", &["./", "a/b", "t"], r#"["@","","m/a/b","t"]"#),
+            ("", &["FILE", "", "f"], r#"["@","","FILE","","f"]"#),
+            ("m", &["GLOB", ".", "*.c"], r#"["@","","GLOB","m","*.c"]"#),
+            ("m", &["TREE", "m", "d"], r#"["@","","TREE","m","d"]"#),
+        ] {
+            assert_eq!(fixture.ask(cwd, words, &[]), Ok(format!("[{target},{{}}]")), "{cwd} {words:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_names_are_explained() {
+        let fixture = Fixture::new();
+        for (words, reason) in [
+            (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
+            (&["a", "b", "c"], "Syntactically invalid entity name: [\"a\",\"b\",\"c\"]."),
+            (&["./", "../..", "t"], "Relative module name ../.. is outside of workspace"),
+            (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
+        ] {
+            let error = fixture.ask("m", words, &[]).unwrap_err();
+            assert!(error.contains(reason), "{words:?}: {error}");
+        }
+        assert_eq!(fixture.ask("m", &[], &[]).unwrap_err(), "Missing target descriptions in file m/TARGETS.");
+    }
+
+    #[test]
+    fn later_definitions_of_a_variable_win_as_a_whole() {
+        let fixture = Fixture::new();
+        let text = fixture.ask("", &["t"], &[r#"{"B":{"x":1},"A":null}"#, r#"{"B":{"y":2}}"#]);
+        assert_eq!(text.as_deref(), Ok(r#"[["@","","","t"],{"A":null,"B":{"y":2.0}}]"#));
+        assert_eq!(
+            fixture.ask("", &["t"], &["[]"]).unwrap_err(),
+            "Defines entry \"[]\" does not contain a map."
+        );
+        assert!(
+            fixture.ask("", &["t"], &["{"]).unwrap_err().starts_with("Parsing defines entry \"{\" failed")
+        );
+    }
+}
