@@ -178,8 +178,10 @@ impl Wake for Frame {
         }
         // First into the queue, then out of the count: an idle executor sees one or the other.
         self.build.queue.push(&self.build, Job::Run(self.clone()));
-        if state == FOREIGN {
-            self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
+        // A thread may have run the job and gone idle between the two, seeing the count too high, and left the
+        // search for cycles to whoever comes next: that is this one.
+        if state == FOREIGN && self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.build.queue.look_up();
         }
     }
 }
