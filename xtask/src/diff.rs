@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use taut_testkit::{Case, Rng, Tool, Workspace, listing, random_case, shrink};
+use taut_testkit::{Case, Rng, Tool, Workspace, listing, random_case, random_expression, shrink};
 
 const DUMPS: &[&str] = &[
     "graph",
@@ -74,6 +74,21 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if different > 0 {
         bail!("taut and the reference differ");
     }
+    Ok(())
+}
+
+/// Prints a JSON list of random expressions, one a line; `args` are how many, and the seed.
+///
+/// # Errors
+///
+/// If the words are not two numbers.
+pub(crate) fn print_expressions(args: &[String]) -> Result<()> {
+    let [count, seed] = args else { bail!("expressions N SEED") };
+    let (count, seed): (u64, u64) = (count.parse()?, seed.parse()?);
+    let lines: Vec<String> = (seed..seed + count)
+        .map(|seed| random_expression(&mut Rng::new(seed), 2 + seed as usize % 4).to_string())
+        .collect();
+    println!("[\n{}\n]", lines.join(",\n"));
     Ok(())
 }
 

@@ -24,6 +24,7 @@ cargo xtask COMMAND
   ci                   every check a change must pass
   diff [--cases N] [--seed S] [--out DIR]
                        random projects, taut and the reference side by side
+  expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
   realworld            a C library from the registry built with taut; its tests run
   soak                 the long versions of the tests: hundreds of kills, many random cases
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
@@ -45,6 +46,7 @@ fn main() -> Result<()> {
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),
         "soak" => soak::run(),
+        "expressions" => diff::print_expressions(rest),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -24,7 +24,7 @@ const VARIABLES: &[&str] = &["X", "Y", "_", "v", "unbound"];
 const NUMBERS: &[&str] = &["0", "1", "-1", "2.5", "3", "1e15", "0.0001", "123456789012345", "1e-5"];
 
 /// A random expression nested at most `depth` deep.
-pub(crate) fn random_expression(rng: &mut Rng, depth: usize) -> Value {
+pub fn random_expression(rng: &mut Rng, depth: usize) -> Value {
     any(rng, depth, Kind::Any)
 }
 

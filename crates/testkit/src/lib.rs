@@ -14,6 +14,7 @@ mod tool;
 mod workspace;
 
 pub use case::Case;
+pub use expression::random_expression;
 pub use random::random_case;
 pub use rng::Rng;
 pub use shrink::shrink;
