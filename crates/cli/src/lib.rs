@@ -3,6 +3,7 @@
 //! This crate alone reads environment variables, owns standard output and standard error, and knows
 //! the numbers of exit codes. What a request does is `driver`'s business.
 
+mod analyse;
 mod cas;
 pub mod exit;
 pub mod log;
@@ -46,9 +47,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
             let execution = options::Execution::default();
             unsupported(log, "`describe`", &o.common, &o.analysis, &o.stores, &execution)
         }),
-        Command::Analyse(o) => with_log(&o.log, |log| {
-            unsupported(log, "`analyse`", &o.common, &o.analysis, &o.stores, &o.execution)
-        }),
+        Command::Analyse(o) => with_log(&o.log, |log| analyse::run(&o, log)),
         Command::Build(o) => with_log(&o.log, |log| build_is_not_supported(log, "`build`", &o)),
         Command::Install(o) => {
             with_log(&o.build.log, |log| build_is_not_supported(log, "`install`", &o.build))

@@ -154,13 +154,13 @@ pub struct Analysis {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Action graph")]
 pub struct Graph {
-    /// Write the action graph to a file; - is standard output (accumulates)
+    /// Write the action graph to a file (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_graph: Vec<PathBuf>,
     /// Write the action graph without origins (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_plain_graph: Vec<PathBuf>,
-    /// Write which artifacts are to be built (accumulates)
+    /// Write which artifacts are to be built; - is standard output (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_artifacts_to_build: Vec<PathBuf>,
 }

@@ -42,6 +42,13 @@ pub fn export_targets(
     ))
 }
 
+/// What a target is tainted with.
+pub fn tainted(strings: &[&str]) -> String {
+    let mut writer = JsonWriter::compact();
+    writer.strings(strings);
+    format!("Target tainted {}.", writer.finish())
+}
+
 /// What there is now: a line for each artifact, sorted as given, below a heading.
 pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> String {
     let mut text = heading.to_owned();

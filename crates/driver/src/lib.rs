@@ -2,10 +2,14 @@
 //!
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
+mod analyse;
 pub mod cas;
+mod dump;
 pub mod graph;
 mod request;
 
+pub use analyse::{Analysis, AnalysisOptions, Reached, analyse};
 pub use request::{Request, SetupError, Words};
 pub use taut_expr::json_to_value;
 pub use taut_repos::Overrides;
+pub use taut_syntax::{Diagnostics, diagnostic::Renderer};

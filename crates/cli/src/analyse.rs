@@ -1,0 +1,204 @@
+//! `analyse`: what a target is, and the dumps.
+
+use std::path::{Path, PathBuf};
+
+use taut_digest::HashFunction;
+use taut_driver::{Analysis, AnalysisOptions, Diagnostics, Renderer, Request};
+use taut_sys::fs;
+
+use crate::exit::Exit;
+use crate::log::{Level, Log};
+use crate::options::{self, Analyse};
+use crate::{report, request};
+
+/// Runs `analyse`.
+pub(crate) fn run(o: &Analyse, log: &Log) -> Exit {
+    go(o, log).unwrap_or_else(|exit| exit)
+}
+
+fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
+    request::check(&o.stores, &o.execution, log)?;
+    let unsupported = [
+        ("--request-action-input", o.analysis.request_action_input.is_some()),
+        ("--profile", o.analysis.profile.is_some()),
+        ("--dump-actions", !o.dumps.dump_actions.is_empty()),
+        ("--dump-anonymous", !o.dumps.dump_anonymous.is_empty()),
+        ("--dump-nodes", !o.dumps.dump_nodes.is_empty()),
+    ];
+    if let Some((option, _)) = unsupported.into_iter().find(|(_, given)| *given) {
+        log.say(Level::Error, format!("{option} is not supported yet."));
+        return Err(Exit::Environment);
+    }
+    let request = request::request(&o.common, &o.analysis, log)?;
+    let analysis = analysed(&request, &o.common, &o.analysis, log)?;
+    let result = &analysis.analysed.result;
+    log.say(
+        Level::Info,
+        report::result_of_target(
+            &analysis.target.to_string(),
+            &result.artifacts,
+            &result.provides,
+            &result.runfiles,
+        ),
+    );
+    let target = &analysis.target;
+    let d = &o.dumps;
+    let quoted = |what: String| move |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
+    dump(
+        &d.dump_result,
+        log,
+        quoted(format!("result of target {target}")),
+        format!("Result of target {target}:"),
+        || analysis.dump_result(),
+    )?;
+    dump(
+        &d.dump_blobs,
+        log,
+        quoted(format!("blobs for target {target}")),
+        format!("Blobs for target {target}:"),
+        || analysis.dump_blobs(),
+    )?;
+    dump(
+        &d.dump_trees,
+        log,
+        quoted(format!("trees for target {target}")),
+        format!("Trees for target {target}:"),
+        || analysis.dump_trees(),
+    )?;
+    dump(
+        &d.dump_provides,
+        log,
+        quoted(format!("provides map for target {target}")),
+        format!("Provides map for target {target}:"),
+        || analysis.dump_provides(),
+    )?;
+    dump(
+        &d.dump_vars,
+        log,
+        quoted(format!("variables for target {target}")),
+        format!("Variables for target {target}:"),
+        || analysis.dump_vars(),
+    )?;
+    dump(
+        &d.dump_targets,
+        log,
+        quoted("list of analysed targets".into()),
+        "List of analysed targets:".into(),
+        || analysis.dump_targets(false),
+    )?;
+    dump(
+        &d.dump_export_targets,
+        log,
+        quoted("list of analysed export targets".into()),
+        "List of analysed export targets:".into(),
+        || analysis.dump_targets(true),
+    )?;
+    for path in &d.dump_targets_graph {
+        log.say(Level::Info, format!("Dumping graph of configured-targets to file {}.", path.display()));
+        write(path, &analysis.dump_targets_graph(), log)?;
+    }
+    dump_graphs(&analysis, &o.graph, log)?;
+    Ok(Exit::Success)
+}
+
+/// Analyses a request and tells what analysis found.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn analysed(
+    request: &Request,
+    common: &options::Common,
+    words: &options::Analysis,
+    log: &Log,
+) -> Result<Analysis, Exit> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let how = AnalysisOptions {
+        jobs: common.jobs.unwrap_or_else(cores),
+        log_limit: words.expression_log_limit.unwrap_or(320),
+        hash_function: HashFunction::GitSha1,
+    };
+    let analysis = taut_driver::analyse(request, how).map_err(|problems| {
+        tell(&problems, Level::Error, log);
+        Exit::AnalysisFailure
+    })?;
+    tell(&analysis.warnings(), Level::Warn, log);
+    log.say(Level::Info, format!("Analysed target {}", analysis.target));
+    if let Some(text) = report::export_targets(0, None, 0, analysis.export_targets()) {
+        log.say(Level::Info, text);
+    }
+    let tainted: Vec<&str> = analysis.analysed.tainted.iter().map(|taint| taint.as_str()).collect();
+    if !tainted.is_empty() {
+        log.say(Level::Info, report::tainted(&tainted));
+    }
+    Ok(analysis)
+}
+
+fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
+    if diagnostics.is_empty() {
+        return;
+    }
+    let text = |file: &str| {
+        let bytes = fs::read(Path::new(file)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned().into())
+    };
+    let mut renderer = Renderer::new(&text, log.color());
+    for diagnostic in diagnostics.iter() {
+        log.say(level, renderer.render(diagnostic));
+    }
+}
+
+/// Writes the graph dumps.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn dump_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) -> Result<(), Exit> {
+    // As in the reference, `-` is a file like any other here.
+    for (paths, with_origins) in [(&o.dump_graph, true), (&o.dump_plain_graph, false)] {
+        for path in paths {
+            log.say(Level::Info, format!("Dumping action graph to file {}.", path.display()));
+            write(path, &analysis.graph().to_json(with_origins), log)?;
+        }
+    }
+    for path in &o.dump_artifacts_to_build {
+        let text = analysis.dump_artifacts_to_build();
+        if path.as_os_str() == "-" {
+            crate::print(text.as_bytes());
+        } else {
+            write(path, &text, log)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a dump to each of the given places; `-` is standard output.
+fn dump(
+    paths: &[PathBuf],
+    log: &Log,
+    to_file: impl Fn(&Path) -> String,
+    to_stdout: String,
+    text: impl Fn() -> String,
+) -> Result<(), Exit> {
+    for path in paths {
+        if path.as_os_str() == "-" {
+            log.say(Level::Info, &to_stdout);
+            match crate::print(text().as_bytes()) {
+                Exit::Success => {}
+                exit => return Err(exit),
+            }
+        } else {
+            log.say(Level::Info, to_file(path));
+            write(path, &text(), log)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+    let written = fs::create(path).and_then(|mut file| fs::write_all(&mut file, path, text.as_bytes()));
+    written.map_err(|error| {
+        log.say(Level::Error, error.to_string());
+        Exit::Environment
+    })
+}

@@ -1,0 +1,194 @@
+//! The dumps of `analyse`, byte for byte as the reference writes them.
+//!
+//! Most are JSON as a library would indent it; the lists of targets and actions have line breaks of
+//! their own, empty ones included.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use taut_value::{Artifact, EntityName, JsonMode, JsonWriter, Str, Value, escape_into};
+
+use crate::analyse::{Analysis, Reached};
+
+fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
+    let mut writer = JsonWriter::pretty(2);
+    write(&mut writer);
+    writer.finish() + "\n"
+}
+
+impl Analysis {
+    /// `--dump-result`
+    pub fn dump_result(&self) -> String {
+        let mut writer = JsonWriter::compact();
+        let result = &self.analysed.result;
+        writer.object(|w| {
+            w.key("artifacts").value(&Value::Map(result.artifacts.clone()), JsonMode::All);
+            w.key("provides").value(&Value::Map(result.provides.clone()), JsonMode::All);
+            w.key("runfiles").value(&Value::Map(result.runfiles.clone()), JsonMode::All);
+        });
+        writer.finish() + "\n"
+    }
+
+    /// `--dump-provides`
+    pub fn dump_provides(&self) -> String {
+        pretty(|w| {
+            w.value(&Value::Map(self.analysed.result.provides.clone()), JsonMode::All);
+        })
+    }
+
+    /// `--dump-vars`
+    pub fn dump_vars(&self) -> String {
+        let mut writer = JsonWriter::compact();
+        writer.strings(self.analysed.vars.iter());
+        writer.finish() + "\n"
+    }
+
+    /// `--dump-blobs`
+    pub fn dump_blobs(&self) -> String {
+        pretty(|w| {
+            w.strings(&self.analysed.blobs);
+        })
+    }
+
+    /// `--dump-trees`
+    pub fn dump_trees(&self) -> String {
+        let trees: BTreeMap<_, _> = self.analysed.trees.iter().map(|tree| (tree.id(), tree)).collect();
+        pretty(|w| {
+            w.object(|w| {
+                for (id, tree) in trees {
+                    w.key(&id.to_hex()).value(&Value::Map(tree.stage().clone()), JsonMode::All);
+                }
+            });
+        })
+    }
+
+    /// What is to be built: artifacts and, below them, runfiles; sorted by path.
+    pub fn artifacts_to_build(&self) -> BTreeMap<Str, Artifact> {
+        let result = &self.analysed.result;
+        let staged = result.runfiles.iter().chain(result.artifacts.iter());
+        staged.filter_map(|(path, value)| Some((path.clone(), value.as_artifact()?.clone()))).collect()
+    }
+
+    /// `--dump-artifacts-to-build`
+    pub fn dump_artifacts_to_build(&self) -> String {
+        let artifacts = self.artifacts_to_build();
+        if artifacts.is_empty() {
+            return "null\n".to_owned();
+        }
+        pretty(|w| {
+            w.object(|w| {
+                for (path, artifact) in artifacts {
+                    artifact.write_json(w.key(&path));
+                }
+            });
+        })
+    }
+
+    /// `--dump-targets`, and with `exports` only `--dump-export-targets`.
+    pub fn dump_targets(&self, exports: bool) -> String {
+        type Names = BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<String>>>>;
+        let mut named = Names::new();
+        let mut anonymous: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+        for Reached { target, analysed } in &self.reached {
+            if !analysed.is_defined || (exports && !analysed.is_export) {
+                continue;
+            }
+            let config = target.config.to_json();
+            let configs = match &target.name {
+                EntityName::Named(name) => {
+                    let modules = named.entry(name.repository.to_string()).or_default();
+                    let targets = modules.entry(name.module.to_string()).or_default();
+                    targets.entry(name.name.to_string()).or_default()
+                }
+                EntityName::Anonymous(name) => {
+                    let nodes = anonymous.entry(name.rule_map.id().to_hex()).or_default();
+                    nodes.entry(name.node.id().to_hex()).or_default()
+                }
+            };
+            configs.push(config);
+        }
+        let lists = |text: &mut String, indent, targets: &BTreeMap<String, Vec<String>>| {
+            object(text, indent, targets, |text, _, configs| {
+                text.push_str(&format!("[{}]", configs.join(",")));
+            });
+        };
+        let mut sections: BTreeMap<String, Vec<()>> = BTreeMap::new();
+        if !anonymous.is_empty() {
+            sections.insert("#".into(), Vec::new());
+        }
+        if !named.is_empty() {
+            sections.insert("@".into(), Vec::new());
+        }
+        let mut text = String::new();
+        object(
+            &mut text,
+            0,
+            &BTreeMap::from_iter(sections.keys().map(|k| (k.clone(), k.clone()))),
+            |text, indent, kind| {
+                if kind == "#" {
+                    object(text, indent, &anonymous, |text, indent, nodes| lists(text, indent, nodes));
+                } else {
+                    object(text, indent, &named, |text, indent, modules| {
+                        object(text, indent, modules, |text, indent, targets| lists(text, indent, targets));
+                    });
+                }
+            },
+        );
+        text + "\n"
+    }
+
+    /// `--dump-targets-graph`
+    pub fn dump_targets_graph(&self) -> String {
+        let graph: BTreeMap<String, &Reached> = (self.reached.iter())
+            .filter(|reached| reached.analysed.is_defined)
+            .map(|reached| (reached.target.to_string(), reached))
+            .collect();
+        let mut by_name: HashMap<String, Vec<&Reached>> = HashMap::new();
+        for reached in graph.values() {
+            by_name.entry(reached.target.name.to_json()).or_default().push(reached);
+        }
+        pretty(|w| {
+            w.object(|w| {
+                for (name, reached) in &graph {
+                    let dependencies = &reached.analysed.dependencies;
+                    // Only defined targets are nodes; each by the variables it depends on.
+                    let nodes = |list: &[taut_analysis::ConfiguredTarget]| {
+                        let known = list.iter().filter_map(|target| {
+                            let found = by_name.get(&target.name.to_json())?.iter();
+                            let mut found = found.filter(|reached| {
+                                target.config.prune(&reached.analysed.vars) == reached.target.config
+                            });
+                            Some(found.next()?.target.to_string())
+                        });
+                        let mut seen = HashSet::new();
+                        known.filter(|name| seen.insert(name.clone())).collect::<Vec<_>>()
+                    };
+                    w.key(name).object(|w| {
+                        w.key("anonymous").strings(nodes(&dependencies.anonymous));
+                        w.key("declared").strings(nodes(&dependencies.declared));
+                        w.key("implicit").strings(nodes(&dependencies.implicit));
+                    });
+                }
+            });
+        })
+    }
+}
+
+/// Appends an object with one entry a line, its bracket on a line of its own even if it is empty.
+fn object<V>(
+    text: &mut String,
+    indent: usize,
+    entries: &BTreeMap<String, V>,
+    value: impl Fn(&mut String, usize, &V),
+) {
+    text.push('{');
+    for (place, (key, entry)) in entries.iter().enumerate() {
+        text.push_str(if place == 0 { "\n" } else { ",\n" });
+        text.extend(std::iter::repeat_n(' ', indent + 2));
+        escape_into(key, text);
+        text.push_str(": ");
+        value(text, indent + 2, entry);
+    }
+    text.push('\n');
+    text.extend(std::iter::repeat_n(' ', indent));
+    text.push('}');
+}
