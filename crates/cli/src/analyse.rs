@@ -21,7 +21,6 @@ fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
     let unsupported = [
         ("--request-action-input", o.analysis.request_action_input.is_some()),
         ("--profile", o.analysis.profile.is_some()),
-        ("--dump-actions", !o.dumps.dump_actions.is_empty()),
         ("--dump-anonymous", !o.dumps.dump_anonymous.is_empty()),
         ("--dump-nodes", !o.dumps.dump_nodes.is_empty()),
     ];
@@ -35,13 +34,13 @@ fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
     log.say(
         Level::Info,
         report::result_of_target(
-            &analysis.target.to_string(),
+            &request.target_text(),
             &result.artifacts,
             &result.provides,
             &result.runfiles,
         ),
     );
-    let target = &analysis.target;
+    let target = &request.target_text();
     let d = &o.dumps;
     let quoted = |what: String| move |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
     dump(
@@ -50,6 +49,13 @@ fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
         quoted(format!("result of target {target}")),
         format!("Result of target {target}:"),
         || analysis.dump_result(),
+    )?;
+    dump(
+        &d.dump_actions,
+        log,
+        quoted(format!("actions for target {target}")),
+        format!("Actions for target {target}:"),
+        || report::actions(&analysis.analysed.actions),
     )?;
     dump(
         &d.dump_blobs,
@@ -162,12 +168,7 @@ pub(crate) fn dump_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) ->
         }
     }
     for path in &o.dump_artifacts_to_build {
-        let text = analysis.dump_artifacts_to_build();
-        if path.as_os_str() == "-" {
-            crate::print(text.as_bytes());
-        } else {
-            write(path, &text, log)?;
-        }
+        write(path, &analysis.dump_artifacts_to_build(), log)?;
     }
     Ok(())
 }

@@ -160,7 +160,7 @@ pub struct Graph {
     /// Write the action graph without origins (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_plain_graph: Vec<PathBuf>,
-    /// Write which artifacts are to be built; - is standard output (accumulates)
+    /// Write which artifacts are to be built (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_artifacts_to_build: Vec<PathBuf>,
 }

@@ -2,8 +2,10 @@
 //!
 //! Functions from data to text; who says them, and at which level, is decided elsewhere.
 
+use std::sync::Arc;
+
 use taut_digest::ObjectInfo;
-use taut_value::{JsonMode, JsonWriter, Map, Value};
+use taut_value::{ActionDescription, JsonMode, JsonWriter, Map, Value};
 
 /// An artifact that was built, as reports show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,6 +101,20 @@ fn expand(value: &Value, levels: usize, indent: usize, text: &mut String) {
     text.push('\n');
     text.extend(std::iter::repeat_n(' ', indent));
     text.push(close);
+}
+
+/// The content of `--dump-actions`: a list with one field of an action a line.
+pub fn actions(actions: &[Arc<ActionDescription>]) -> String {
+    let mut text = "[".to_owned();
+    for (place, action) in actions.iter().enumerate() {
+        let mut writer = JsonWriter::compact();
+        writer.object(|w| action.write_fields(w, |_| {}));
+        let document =
+            taut_syntax::json::Document::parse("", writer.finish()).expect("what was just written");
+        text.push_str(if place == 0 { "\n  " } else { ",\n  " });
+        expand(&taut_driver::json_to_value(document.root()), 1, 2, &mut text);
+    }
+    text + "\n]\n"
 }
 
 /// The content of `--dump-artifacts`: an object from paths to what was built, ending in a line feed.
