@@ -19,7 +19,6 @@ pub(crate) fn run(o: &Analyse, log: &Log) -> Exit {
 fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
     request::check(&o.stores, &o.execution, log)?;
     let unsupported = [
-        ("--request-action-input", o.analysis.request_action_input.is_some()),
         ("--profile", o.analysis.profile.is_some()),
         ("--dump-anonymous", !o.dumps.dump_anonymous.is_empty()),
         ("--dump-nodes", !o.dumps.dump_nodes.is_empty()),
@@ -30,17 +29,16 @@ fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
     }
     let request = request::request(&o.common, &o.analysis, log)?;
     let analysis = analysed(&request, &o.common, &o.analysis, log)?;
+    let mut target = request.target_text();
+    if let Some(action) = &analysis.1 {
+        target = format!("input of action {action} of target {target}");
+    }
+    let (analysis, target) = (analysis.0, &target);
     let result = &analysis.analysed.result;
     log.say(
         Level::Info,
-        report::result_of_target(
-            &request.target_text(),
-            &result.artifacts,
-            &result.provides,
-            &result.runfiles,
-        ),
+        report::result_of_target(target, &result.artifacts, &result.provides, &result.runfiles),
     );
-    let target = &request.target_text();
     let d = &o.dumps;
     let quoted = |what: String| move |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
     dump(
@@ -117,7 +115,7 @@ pub(crate) fn analysed(
     common: &options::Common,
     words: &options::Analysis,
     log: &Log,
-) -> Result<Analysis, Exit> {
+) -> Result<(Analysis, Option<String>), Exit> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let how = AnalysisOptions {
         jobs: common.jobs.unwrap_or_else(cores),
@@ -129,6 +127,17 @@ pub(crate) fn analysed(
         Exit::AnalysisFailure
     })?;
     tell(&analysis.warnings(), Level::Warn, log);
+    let (analysis, action) = match &words.request_action_input {
+        None => (analysis, None),
+        Some(wanted) => {
+            let (analysis, action) = analysis.input_of_action(wanted).map_err(|text| {
+                log.say(Level::Error, text);
+                Exit::AnalysisFailure
+            })?;
+            log.say(Level::Info, format!("Request is input of action {action}"));
+            (analysis, Some(action))
+        }
+    };
     log.say(Level::Info, format!("Analysed target {}", analysis.target));
     if let Some(text) = report::export_targets(0, None, 0, analysis.export_targets()) {
         log.say(Level::Info, text);
@@ -137,7 +146,7 @@ pub(crate) fn analysed(
     if !tainted.is_empty() {
         log.say(Level::Info, report::tainted(&tainted));
     }
-    Ok(analysis)
+    Ok((analysis, action))
 }
 
 fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {

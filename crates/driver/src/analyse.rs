@@ -7,7 +7,7 @@ use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Problem, TargetRul
 use taut_digest::HashFunction;
 use taut_engine::{Engine, Fail, Options};
 use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{EntityName, Value};
+use taut_value::{ActionDescription, EntityName, Map, MapBuilder, Str, TargetResult, Value};
 
 use crate::Request;
 use crate::graph::{ActionGraph, GraphAction, Origin};
@@ -115,6 +115,40 @@ impl Analysis {
         self.reached.iter().filter(|reached| reached.analysed.is_export).count()
     }
 
+    /// The analysis with, instead of the target's own result, the inputs of one of its actions: `%id` of
+    /// any action that is needed, `#number` of the target's own (negative: from the end), or either
+    /// without mark. Also tells how messages name that action.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no such action.
+    pub fn input_of_action(self, wanted: &str) -> Result<(Analysis, String), String> {
+        let by_id = |id: &str| {
+            let mut actions = self.reached.iter().flat_map(|reached| &reached.analysed.actions);
+            actions.find(|action| action.id().to_hex() == id).cloned()
+        };
+        let by_number = |text: &str| {
+            let number = leading_number(text);
+            let own = &self.analysed.actions;
+            let place = if number < 0 { own.len() as i64 + number } else { number };
+            let found = usize::try_from(place).ok().and_then(|place| own.get(place)).cloned();
+            let missing = || format!("Action #{number} out of range for the requested target");
+            found.map(|action| (action, format!("#{number}"))).ok_or_else(missing)
+        };
+        let named = |id: &str| by_id(id).map(|action| (action, format!("%{id}")));
+        let (action, name) = if let Some(id) = wanted.strip_prefix('%') {
+            let missing = || format!("Action {id} not part of the action graph of the requested target");
+            named(id).ok_or_else(missing)?
+        } else if let Some(number) = wanted.strip_prefix('#') {
+            by_number(number)?
+        } else {
+            named(wanted).map_or_else(|| by_number(wanted), Ok)?
+        };
+        let mut analysed = (*self.analysed).clone();
+        analysed.result = TargetResult::new(action.inputs.clone(), Map::default(), parts_of(&action));
+        Ok((Analysis { analysed: Arc::new(analysed), ..self }, name))
+    }
+
     /// The definitions of all targets that were needed.
     pub fn graph(&self) -> ActionGraph {
         let mut graph = ActionGraph::default();
@@ -134,4 +168,38 @@ impl Analysis {
         }
         graph
     }
+}
+
+/// The number that a text begins with, as C's `atoi` has it: 0 if there is none.
+fn leading_number(text: &str) -> i64 {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let number: i64 = digits[..end].parse().unwrap_or(0);
+    if text.starts_with('-') { -number } else { number }
+}
+
+/// An action's parts but for its inputs, as provided data.
+fn parts_of(action: &ActionDescription) -> Map {
+    let texts = |texts: &[Str]| Value::list(texts.iter().cloned().map(Value::String));
+    let mut parts = MapBuilder::default();
+    parts.insert("cmd", texts(&action.command));
+    parts.insert("env", action.env.clone());
+    parts.insert("output", texts(&action.outs));
+    parts.insert("output_dirs", texts(&action.out_dirs));
+    if !action.cwd.is_empty() {
+        parts.insert("cwd", Value::String(action.cwd.clone()));
+    }
+    if !action.execution_properties.is_empty() {
+        parts.insert("execution properties", action.execution_properties.clone());
+    }
+    if let Some(message) = &action.may_fail {
+        parts.insert("may_fail", Value::String(message.clone()));
+    }
+    if action.no_cache {
+        parts.insert("no_cache", Value::Bool(true));
+    }
+    if action.timeout_scale != 1.0 {
+        parts.insert("timeout scaling", Value::Number(action.timeout_scale));
+    }
+    parts.build()
 }
