@@ -29,24 +29,26 @@ const DUMPS: &[&str] = &[
 ];
 
 /// Compares `--cases N` projects (100), beginning at `--seed S` (0); `--out DIR` keeps what
-/// differs as files.
+/// differs as files, `--only analyse` builds nothing.
 ///
 /// # Errors
 ///
 /// If there is no reference here, or something differs.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (mut cases, mut seed, mut out, mut rest) = (100_u64, 0_u64, None::<PathBuf>, args);
+    let (mut cases, mut seed, mut build) = (100_u64, 0_u64, true);
+    let (mut out, mut rest) = (None::<PathBuf>, args);
     while let [option, value, tail @ ..] = rest {
         rest = tail;
         match option.as_str() {
             "--cases" => cases = value.parse()?,
             "--seed" => seed = value.parse()?,
+            "--only" if value == "analyse" => build = false,
             "--out" => out = Some(PathBuf::from(value)),
             other => bail!("unknown option {other}"),
         }
     }
     if !rest.is_empty() {
-        bail!("options are --cases N, --seed S, --out DIR");
+        bail!("options are --cases N, --seed S, --out DIR, --only analyse");
     }
     let reference = Tool::reference()
         .context("the reference is not installed here: name its binary in TAUT_REFERENCE")?;
@@ -54,23 +56,23 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut different, mut good) = (0, 0);
     for seed in seed..seed + cases {
         let case = random_case(&mut Rng::new(seed));
-        let Some((_, exit)) = compare(&case, &taut, &reference) else { continue };
+        let Some((_, exit)) = compare(&case, &taut, &reference, build) else { continue };
         good += u64::from(exit == 0);
-        if difference(&case, &taut, &reference).is_none() {
+        if difference(&case, &taut, &reference, build).is_none() {
             continue;
         }
         different += 1;
         let small =
-            shrink(case.0, 400, |value| difference(&Case(value.clone()), &taut, &reference).is_some());
+            shrink(case.0, 400, |value| difference(&Case(value.clone()), &taut, &reference, build).is_some());
         let small = Case(small);
-        let found = difference(&small, &taut, &reference).unwrap_or_default();
+        let found = difference(&small, &taut, &reference, build).unwrap_or_default();
         let text = format!("# seed {seed}\n\n{}\n\n{found}\n", serde_json::to_string_pretty(&small.0)?);
         println!("{text}");
         if let Some(out) = &out {
             fs::write(out.join(format!("diff-{seed}.md")), text)?;
         }
     }
-    println!("{cases} cases, {good} of them build, {different} differ");
+    println!("{cases} cases, {good} of them without error, {different} differ");
     if different > 0 {
         bail!("taut and the reference differ");
     }
@@ -93,16 +95,16 @@ pub(crate) fn print_expressions(args: &[String]) -> Result<()> {
 }
 
 /// What differs, as text; none if nothing does, or the value is not a case.
-fn difference(case: &Case, taut: &Tool, reference: &Tool) -> Option<String> {
-    compare(case, taut, reference)?.0
+fn difference(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option<String> {
+    compare(case, taut, reference, build)?.0
 }
 
 /// The difference, if any, and the reference's exit code.
-fn compare(case: &Case, taut: &Tool, reference: &Tool) -> Option<(Option<String>, i32)> {
+fn compare(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option<(Option<String>, i32)> {
     let workspace = case.write()?;
-    let theirs = answers(case, &workspace, reference, "theirs")?;
-    let ours = answers(case, &workspace, taut, "ours")?;
-    let exit = theirs["install: exit"].parse().unwrap_or(-1);
+    let theirs = answers(case, &workspace, reference, "theirs", build)?;
+    let ours = answers(case, &workspace, taut, "ours", build)?;
+    let exit = theirs["analyse: exit"].parse().unwrap_or(-1);
     let mut text = String::new();
     for (question, their) in &theirs {
         let our = ours.get(question).map_or("", String::as_str);
@@ -125,7 +127,13 @@ fn last_log(workspace: &Workspace, who: &str) -> String {
 }
 
 /// What the tool answers to each question.
-fn answers(case: &Case, workspace: &Workspace, tool: &Tool, who: &str) -> Option<BTreeMap<String, String>> {
+fn answers(
+    case: &Case,
+    workspace: &Workspace,
+    tool: &Tool,
+    who: &str,
+    build: bool,
+) -> Option<BTreeMap<String, String>> {
     let dumps = workspace.beside(&format!("{who}-dumps"));
     fs::create_dir_all(&dumps).ok()?;
     let build_root = workspace.beside(&format!("{who}-root")).display().to_string();
@@ -149,6 +157,10 @@ fn answers(case: &Case, workspace: &Workspace, tool: &Tool, who: &str) -> Option
         answers.insert(format!("analyse: --dump-{dump}"), text);
     }
 
+    if !build {
+        fs::write(workspace.beside(&format!("{who}.log")), log).ok()?;
+        return Some(answers);
+    }
     // The same place for both, since some outputs show it.
     let out = workspace.beside("out");
     let mut words = vec!["install".to_owned(), "-s".to_owned()];
