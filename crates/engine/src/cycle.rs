@@ -40,12 +40,13 @@ impl fmt::Display for Cycle {
 type Waits = HashMap<NodeId, BTreeSet<NodeId>>;
 
 impl Inner {
-    /// Nothing can go on: fails the tasks of one cycle, if there is one.
-    pub(crate) fn break_cycle(self: &Arc<Inner>) {
+    /// Nothing can go on: fails the tasks of one cycle, and says whether there was one.
+    pub(crate) fn break_cycle(self: &Arc<Inner>) -> bool {
         let waits = self.waits();
-        let Some(nodes) = self.find_cycle(&waits) else { return };
+        let Some(nodes) = self.find_cycle(&waits) else { return false };
         let keys = nodes.iter().map(|node| self.engine.key_ref(*node)).collect();
         self.end(nodes, &Fail::Cycle(Arc::new(Cycle { keys })));
+        true
     }
 
     fn waits(&self) -> Waits {

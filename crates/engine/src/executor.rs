@@ -157,8 +157,10 @@ impl Queue {
             if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 {
                 ready.searched = true;
                 drop(ready);
-                build.break_cycle();
+                let broken = build.break_cycle();
                 ready = lock(&self.ready);
+                // Those who wait for this cycle may wait for another one too: nothing went on, look again.
+                ready.searched &= !broken;
                 continue;
             }
             ready.parked += 1;
