@@ -42,3 +42,8 @@ pub use log::{Differs, Executed, Ran, Reason};
 pub use part::Part;
 pub use policy::{Policy, Store, Trace};
 pub use rule::{Curr, Rule};
+
+/// The guide's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/engine.md")]
+struct Guide;
