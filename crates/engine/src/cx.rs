@@ -111,10 +111,19 @@ impl Cx {
         self.reads(&[self.request::<R>(key)], Mode::Hash, true);
     }
 
-    /// Waits until a task is done, without depending on it: the trace does not mention it.
+    /// Waits until a task is done, without depending on it: the trace does not mention it. A failure is news,
+    /// and counts as read.
     pub fn order<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<(), Fail>> + Send + use<R> {
-        let request = self.ask(vec![self.request::<R>(key)], Asked::Value, None);
-        async move { request.await.pop().expect("one answer for one question").result.map(drop) }
+        let (cx, node) = (self.clone(), self.request::<R>(key));
+        async move {
+            let request = cx.ask(vec![node], Asked::Value, None);
+            let Answer { seq, result } = request.await.pop().expect("one answer for one question");
+            if result.is_err() {
+                let at = cx.reads(&[node], Mode::Value, false);
+                lock(&cx.frame.reads)[at].seq = seq;
+            }
+            result.map(drop)
+        }
     }
 
     /// Starts a task, to be awaited later. A dependency only if it is awaited.

@@ -348,3 +348,31 @@ fn a_panic_is_a_failure_of_its_task() {
     let build = Engine::builder().rule(Panics).build().begin().commit(Options::default());
     assert!(build.get::<Panics>(()).unwrap_err().to_string().contains("oh no"));
 }
+
+/// Waits for an input without reading it, and says whether it was there.
+struct After;
+
+impl Rule for After {
+    type Key = String;
+    type Value = bool;
+    const NAME: &'static str = "after";
+    async fn value(&self, key: &String, cx: Cx) -> Result<bool, Fail> {
+        Ok(cx.order::<Input>(key.clone()).await.is_ok())
+    }
+}
+
+#[test]
+fn what_is_only_waited_for_may_change_unless_it_failed() {
+    let world = World::of(&[("a", 1)]);
+    let engine = Engine::builder().rule(Input(world.clone())).rule(After).build();
+    let ask = |key: &str| {
+        let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
+        (build.get::<After>(key.to_owned()).unwrap(), build.ran())
+    };
+    assert!(ask("a").0);
+    world.set("a", 2);
+    assert_eq!(ask("a"), (true, vec![]));
+    assert!(!ask("b").0);
+    world.set("b", 1);
+    assert!(ask("b").0, "the failure was read");
+}
