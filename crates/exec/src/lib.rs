@@ -1,1 +1,84 @@
-//! One action to its result: staging, running, collecting.
+//! Artifacts to stored objects: sources, trees, overlays, and the outputs of actions.
+//!
+//! Everything is a task of the engine. [`ArtifactRule`] knows artifacts and [`ActionRule`] actions by their
+//! definition (intensional); [`RunRule`] knows what is run by the digest of command and input contents
+//! (extensional), so that differently defined actions with equal inputs share one run, also when both are
+//! in flight. Order belongs to the engine alone; [`Executor`] runs one action.
+//!
+//! What this crate does not know: targets, and who wants the artifacts. It prints nothing.
+
+mod action;
+mod artifact;
+mod collect;
+mod events;
+mod local;
+mod message;
+mod run;
+mod slots;
+mod trees;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+pub use action::{ActionFailure, ActionKey, ActionOutcome, ActionRule};
+pub use artifact::{ArtifactKey, ArtifactRule, Built};
+pub use events::{Counters, Events, NoEvents};
+pub use local::{LocalExecutor, LocalSetup};
+pub use run::{Executor, Ran, RunKey, RunRule};
+use taut_digest::Hash;
+use taut_store::Store;
+use taut_value::{ActionDescription, Id, Str, Tree, TreeOverlay};
+
+/// Where definitions are looked up by their id.
+pub trait Definitions: Send + Sync {
+    /// The action with this id.
+    fn action(&self, id: &Id) -> Option<Arc<ActionDescription>>;
+    /// The tree with this id.
+    fn tree(&self, id: &Id) -> Option<Tree>;
+    /// The overlay with this id.
+    fn overlay(&self, id: &Id) -> Option<TreeOverlay>;
+    /// A content that a description holds.
+    fn blob(&self, hash: &Hash) -> Option<Str>;
+}
+
+/// Where source files lie.
+pub trait Sources: Send + Sync {
+    /// The file of a local artifact; `None` for repositories that are no directories.
+    fn file(&self, repository: &str, path: &str) -> Option<PathBuf>;
+}
+
+/// What the rules of this crate share.
+pub struct Execution {
+    /// Where contents go.
+    pub store: Store,
+    /// What artifacts refer to.
+    pub definitions: Arc<dyn Definitions>,
+    /// Where sources come from.
+    pub sources: Arc<dyn Sources>,
+    /// Who is told.
+    pub events: Arc<dyn Events>,
+    /// Who runs actions.
+    pub executor: Arc<dyn Executor>,
+    /// Properties that all actions ask of the executing platform, sorted by name.
+    pub properties: Vec<(String, String)>,
+    /// The time limit that is part of an action's identity; 300 s unless the user says otherwise.
+    pub timeout: Duration,
+    /// Whether cached results are ignored and results not cached: for comparing runs.
+    pub rerun: bool,
+    /// Whether to go on after a failure with all that does not depend on it.
+    pub keep_going: bool,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+/// Adds the rules of this crate to an engine.
+pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> taut_engine::Builder {
+    builder
+        .rule(ArtifactRule(execution.clone()))
+        .rule(ActionRule(execution.clone()))
+        .rule(RunRule(execution.clone()))
+}
+
+/// A failure that says nothing about the next build.
+pub(crate) fn transient(message: impl std::fmt::Display) -> taut_engine::Fail {
+    taut_engine::Fail::transient(message.to_string())
+}

@@ -6,6 +6,7 @@ mod error;
 pub mod fault;
 pub mod fs;
 mod lock;
+pub mod process;
 mod stat;
 
 pub use error::{Error, Result};

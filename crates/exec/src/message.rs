@@ -1,0 +1,63 @@
+//! Actions as messages of the Remote Execution API; the digest of the message names the run.
+//!
+//! What goes into them is fixed by compatibility: outputs are relative to the working directory, the time
+//! limit is part of the identity even where nothing enforces it, and the platform is always there.
+
+use taut_digest::{Digest, Hash};
+use taut_expr::path::relative;
+use taut_proto::{Action, Command, Duration, EnvironmentVariable, Message, Platform, Property};
+use taut_value::{ActionDescription, Str, Value};
+
+use crate::Execution;
+
+/// A path relative to an action's working directory, as messages have it.
+pub(crate) fn rebased(path: &str, cwd: &str) -> String {
+    if cwd.is_empty() {
+        return path.to_owned();
+    }
+    relative(path, cwd).unwrap_or_else(|| path.to_owned())
+}
+
+/// The properties of an action over those of the command line.
+fn platform(execution: &Execution, action: &ActionDescription) -> Platform {
+    let mut properties: std::collections::BTreeMap<String, String> =
+        execution.properties.iter().cloned().collect();
+    for (name, value) in action.execution_properties.iter() {
+        if let Value::String(value) = value {
+            properties.insert(name.to_string(), value.to_string());
+        }
+    }
+    Platform { properties: properties.into_iter().map(|(name, value)| Property { name, value }).collect() }
+}
+
+/// The digest of the action's message.
+pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, inputs: &Digest) -> Hash {
+    let function = execution.store.hash_function();
+    let paths = |paths: &[Str]| paths.iter().map(|path| rebased(path, &action.cwd)).collect();
+    let command = Command {
+        arguments: action.command.iter().map(Str::to_string).collect(),
+        environment_variables: (action.env.iter())
+            .map(|(name, value)| EnvironmentVariable {
+                name: name.to_string(),
+                value: value.as_str().map(Str::to_string).unwrap_or_default(),
+            })
+            .collect(),
+        output_files: paths(&action.outs),
+        output_directories: paths(&action.out_dirs),
+        platform: Some(platform(execution, action)),
+        working_directory: action.cwd.to_string(),
+        output_paths: Vec::new(),
+    }
+    .encode_to_vec();
+    let command_digest = Digest { hash: function.blob(&command), size: command.len() as u64 };
+    let timeout = execution.timeout.mul_f64(action.timeout_scale.clamp(0.0, 1e9));
+    let message = Action {
+        command_digest: Some(execution.store.to_wire(&command_digest, false)),
+        input_root_digest: Some(execution.store.to_wire(inputs, true)),
+        timeout: Some(Duration { seconds: timeout.as_secs() as i64, nanos: timeout.subsec_nanos() as i32 }),
+        do_not_cache: action.no_cache,
+        platform: Some(platform(execution, action)),
+    }
+    .encode_to_vec();
+    function.blob(&message)
+}

@@ -1,0 +1,184 @@
+//! Runs by what they are in extension: the digest of command and input contents.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
+use taut_engine::{Cx, Fail, Key, Policy, Rule};
+use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
+use taut_value::{ActionDescription, Id, Str};
+
+use crate::{Execution, message::rebased, transient};
+
+/// Names a run by the digest of its `Action` message. What else is in here is one of the definitions that
+/// come down to it.
+#[derive(Clone, Debug)]
+pub struct RunKey {
+    /// The digest.
+    pub digest: Hash,
+    /// A definition.
+    pub action: Arc<ActionDescription>,
+    /// The definition's id.
+    pub id: Id,
+    /// The tree of inputs; it is in the store.
+    pub inputs: Digest,
+}
+
+impl PartialEq for RunKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for RunKey {}
+
+impl std::hash::Hash for RunKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+impl Key for RunKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.digest.as_bytes());
+    }
+
+    fn decode(_: &[u8]) -> Option<RunKey> {
+        None
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Ran {
+    /// By path, as the definition names them.
+    pub outputs: BTreeMap<Str, ObjectInfo>,
+    /// As a shell gives it: 128 + n for signal n.
+    pub exit_code: i32,
+    /// Standard output, unless empty.
+    pub stdout: Option<Digest>,
+    /// Standard error, unless empty.
+    pub stderr: Option<Digest>,
+    /// Declared outputs that were not produced.
+    pub missing: Vec<Str>,
+    /// What is wrong with outputs that were.
+    pub invalid: Vec<String>,
+    /// Whether the process was killed since its time was over.
+    pub timed_out: bool,
+    /// Whether nothing had to run.
+    pub cached: bool,
+    /// How long it ran.
+    pub duration: Duration,
+}
+
+/// Runs one action that nobody has run before.
+pub trait Executor: Send + Sync {
+    /// Runs the action and stores its outputs. The future is woken when the action is done; it occupies no
+    /// thread meanwhile. Dropping it ends the action.
+    ///
+    /// # Errors
+    /// The action could not be run at all, and why.
+    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>>;
+}
+
+/// Runs actions, or finds that they were run.
+pub struct RunRule(pub Arc<Execution>);
+
+impl Rule for RunRule {
+    type Key = RunKey;
+    type Value = Arc<Ran>;
+    const NAME: &'static str = "run";
+
+    fn policy(&self, _: &RunKey) -> Policy {
+        Policy::always()
+    }
+
+    async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<Ran>, Fail> {
+        let execution = &*self.0;
+        let cacheable = !key.action.no_cache && !execution.rerun;
+        if cacheable
+            && let Some(result) = execution.store.cached_action(&key.digest).map_err(transient)?
+            && let Some(ran) = execution.cached(&key.action, &result).map_err(transient)?
+        {
+            return Ok(Arc::new(ran));
+        }
+        let ran = execution.executor.run(key).await?;
+        execution.counters.run_one();
+        if cacheable && ran.exit_code == 0 && ran.missing.is_empty() && ran.invalid.is_empty() {
+            execution
+                .store
+                .cache_action(&key.digest, &execution.as_message(&key.action, &ran))
+                .map_err(transient)?;
+        }
+        Ok(Arc::new(ran))
+    }
+}
+
+impl Execution {
+    /// A cached result in terms of the definition; `None` if it does not have all outputs.
+    fn cached(&self, action: &ActionDescription, result: &ActionResult) -> taut_store::Result<Option<Ran>> {
+        if result.exit_code != 0 {
+            return Ok(None);
+        }
+        let mut found: BTreeMap<&str, ObjectInfo> = BTreeMap::new();
+        for file in &result.output_files {
+            let object_type = if file.is_executable { ObjectType::Executable } else { ObjectType::File };
+            let digest = file.digest.as_ref().and_then(|digest| self.store.from_wire(digest));
+            found.extend(digest.map(|digest| (file.path.as_str(), ObjectInfo { digest, object_type })));
+        }
+        for directory in &result.output_directories {
+            let digest = directory.tree_digest.as_ref().and_then(|digest| self.store.from_wire(digest));
+            let info = digest.map(|digest| ObjectInfo { digest, object_type: ObjectType::Tree });
+            found.extend(info.map(|info| (directory.path.as_str(), info)));
+        }
+        let links = result.output_symlinks.iter().chain(&result.output_file_symlinks);
+        for link in links.chain(&result.output_directory_symlinks) {
+            let digest = self.store.put_blob(link.target.as_bytes(), false)?;
+            found.insert(&link.path, ObjectInfo { digest, object_type: ObjectType::Symlink });
+        }
+        let mut outputs = BTreeMap::new();
+        for path in action.outs.iter().chain(&action.out_dirs) {
+            match found.get(rebased(path, &action.cwd).as_str()) {
+                Some(info) => outputs.insert(path.clone(), *info),
+                None => return Ok(None),
+            };
+        }
+        let stream = |digest: &Option<taut_proto::Digest>| {
+            digest.as_ref().and_then(|digest| self.store.from_wire(digest)).filter(|digest| digest.size > 0)
+        };
+        let (stdout, stderr) = (stream(&result.stdout_digest), stream(&result.stderr_digest));
+        Ok(Some(Ran { outputs, stdout, stderr, cached: true, ..Ran::default() }))
+    }
+
+    fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {
+        let mut result = ActionResult { exit_code: ran.exit_code, ..ActionResult::default() };
+        for (path, info) in &ran.outputs {
+            let name = rebased(path, &action.cwd);
+            match info.object_type {
+                ObjectType::Tree => result.output_directories.push(OutputDirectory {
+                    path: name,
+                    tree_digest: Some(self.store.to_wire(&info.digest, true)),
+                }),
+                ObjectType::Symlink => {
+                    let target = self.store.read(&info.digest.hash, ObjectType::Symlink).ok().flatten();
+                    let target = target.and_then(|target| String::from_utf8(target).ok()).unwrap_or_default();
+                    let link = OutputSymlink { path: name, target };
+                    if action.out_dirs.contains(path) {
+                        result.output_directory_symlinks.push(link);
+                    } else {
+                        result.output_file_symlinks.push(link);
+                    }
+                }
+                object_type => result.output_files.push(OutputFile {
+                    path: name,
+                    digest: Some(self.store.to_wire(&info.digest, false)),
+                    is_executable: object_type == ObjectType::Executable,
+                }),
+            }
+        }
+        let stream =
+            |digest: &Option<Digest>| digest.as_ref().map(|digest| self.store.to_wire(digest, false));
+        result.stdout_digest = stream(&ran.stdout);
+        result.stderr_digest = stream(&ran.stderr);
+        result
+    }
+}

@@ -1,0 +1,319 @@
+//! What execution promises, as sentences; each test runs real processes.
+
+use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+
+use taut_digest::{Hash, HashFunction, ObjectType};
+use taut_engine::{Build, Engine, Fail, Options};
+use taut_exec::{
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Execution, LocalExecutor, LocalSetup,
+    NoEvents, Sources, register,
+};
+use taut_store::Store;
+use taut_sys::process::{HelperStart, Processes, helper_main_if_requested};
+use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
+use tempfile::TempDir;
+
+#[derive(Default)]
+struct Defined {
+    actions: HashMap<Id, Arc<ActionDescription>>,
+    overlays: HashMap<Id, TreeOverlay>,
+    trees: HashMap<Id, Tree>,
+}
+
+impl Definitions for Defined {
+    fn action(&self, id: &Id) -> Option<Arc<ActionDescription>> {
+        self.actions.get(id).cloned()
+    }
+    fn tree(&self, id: &Id) -> Option<Tree> {
+        self.trees.get(id).cloned()
+    }
+    fn overlay(&self, id: &Id) -> Option<TreeOverlay> {
+        self.overlays.get(id).cloned()
+    }
+    fn blob(&self, _: &Hash) -> Option<Str> {
+        None
+    }
+}
+
+struct Directory(PathBuf);
+
+impl Sources for Directory {
+    fn file(&self, _: &str, path: &str) -> Option<PathBuf> {
+        Some(self.0.join(path))
+    }
+}
+
+struct World {
+    root: TempDir,
+    defined: Defined,
+    keep_going: bool,
+    timeout: Option<Duration>,
+}
+
+/// The output `out` of an action.
+fn output(id: Id) -> Artifact {
+    Artifact::Action { id, path: "out".into() }
+}
+
+impl World {
+    fn new() -> World {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("src")).unwrap();
+        World { root, defined: Defined::default(), keep_going: false, timeout: None }
+    }
+
+    /// An action that runs a shell script and has the file `out` as its output.
+    fn sh(&mut self, script: &str, inputs: &[(&str, Artifact)]) -> Id {
+        self.action(script, inputs, |action| action.outs = vec!["out".into()])
+    }
+
+    fn action(
+        &mut self,
+        script: &str,
+        inputs: &[(&str, Artifact)],
+        more: impl FnOnce(&mut ActionDescription),
+    ) -> Id {
+        let mut action = ActionDescription::default();
+        action.command = vec!["sh".into(), "-c".into(), script.into()];
+        action.timeout_scale = 1.0;
+        action.inputs =
+            inputs.iter().map(|(path, artifact)| (*path, Value::Artifact(artifact.clone()))).collect::<Map>();
+        more(&mut action);
+        let id = action.id();
+        self.defined.actions.insert(id, Arc::new(action));
+        id
+    }
+
+    fn source(&self, name: &str, content: &str) -> Artifact {
+        fs::write(self.root.path().join("src").join(name), content).unwrap();
+        Artifact::Local { path: name.into(), repository: "".into() }
+    }
+
+    fn start(&mut self) -> (Store, Arc<Execution>, Build) {
+        let store = Store::open(&self.root.path().join("build"), HashFunction::GitSha1).unwrap();
+        let executor = LocalExecutor::new(LocalSetup {
+            store: store.clone(),
+            processes: Processes::new(HelperStart::this_program()),
+            events: Arc::new(NoEvents),
+            launcher: vec!["env".into(), "--".into()],
+            timeout: self.timeout,
+            jobs: 2,
+            keep_going: self.keep_going,
+        });
+        let execution = Arc::new(Execution {
+            store: store.clone(),
+            definitions: Arc::new(std::mem::take(&mut self.defined)),
+            sources: Arc::new(Directory(self.root.path().join("src"))),
+            events: Arc::new(NoEvents),
+            executor: Arc::new(executor.unwrap()),
+            properties: Vec::new(),
+            timeout: Duration::from_secs(300),
+            rerun: false,
+            keep_going: self.keep_going,
+            counters: Default::default(),
+        });
+        let engine = register(Engine::builder(), &execution).build();
+        let build = engine.begin().commit(Options { keep_going: self.keep_going, ..Options::default() });
+        (store, execution, build)
+    }
+
+    fn build(&mut self, artifact: Artifact) -> (Store, Result<Built, Fail>) {
+        let (store, _, build) = self.start();
+        (store, build.get::<ArtifactRule>(ArtifactKey(artifact)))
+    }
+
+    fn text(&mut self, artifact: Artifact) -> String {
+        let (store, built) = self.build(artifact);
+        let info = built.unwrap_or_else(|fail| panic!("{fail}")).info;
+        String::from_utf8(store.read(&info.digest.hash, info.object_type).unwrap().unwrap()).unwrap()
+    }
+
+    fn failure(&mut self, artifact: Artifact) -> ActionFailure {
+        let fail = self.build(artifact).1.unwrap_err();
+        fail.downcast_ref::<ActionFailure>().unwrap_or_else(|| panic!("{fail}")).clone()
+    }
+}
+
+fn an_action_sees_its_environment_and_nothing_else() {
+    let mut world = World::new();
+    let env: Map = [("A", Value::string("b c"))].into_iter().collect();
+    let id =
+        world.action("/usr/bin/env | grep -v ^PWD= | grep -v ^_= | grep -v ^SHLVL= > out", &[], |action| {
+            action.outs = vec!["out".into()];
+            action.env = env;
+        });
+    assert_eq!(world.text(output(id)), "A=b c\n");
+}
+
+fn outputs_of_one_action_are_inputs_of_the_next() {
+    let mut world = World::new();
+    let source = world.source("a.txt", "hello");
+    let first = world.sh("tr a-z A-Z < in/a > out", &[("in/a", source)]);
+    let second = world.sh("cat x y > out", &[("x", output(first)), ("y", output(first))]);
+    assert_eq!(world.text(output(second)), "HELLOHELLO");
+}
+
+fn editing_an_input_changes_neither_the_store_nor_what_others_see() {
+    let mut world = World::new();
+    let source = world.source("a.txt", "original");
+    let first = world.sh("chmod u+w a; echo edited >> a; cp a out", &[("a", source.clone())]);
+    let second = world.sh("cat first a > out", &[("first", output(first)), ("a", source)]);
+    assert_eq!(world.text(output(second)), "originaledited\noriginal");
+}
+
+fn a_failing_action_is_reported_and_not_cached() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        let id = world.sh("echo oops >&2; touch out; exit 3", &[]);
+        let failure = world.failure(output(id));
+        assert_eq!(failure.exit_code, 3);
+        assert_eq!(failure.to_string(), "action returned non-zero exit code 3");
+        assert!(failure.stderr.is_some());
+    }
+}
+
+fn a_signal_counts_as_128_and_its_number() {
+    let mut world = World::new();
+    let id = world.sh("kill -9 $$", &[]);
+    assert_eq!(world.failure(output(id)).exit_code, 137);
+}
+
+fn outputs_that_are_not_produced_fail_the_action() {
+    let mut world = World::new();
+    let id = world.sh("mkdir out", &[]);
+    let failure = world.failure(output(id));
+    assert_eq!(failure.missing, [Str::from("out")]);
+    assert!(failure.to_string().contains("action executed with missing outputs."));
+}
+
+fn links_that_lead_outwards_are_no_outputs() {
+    let mut world = World::new();
+    let inner = world.sh("ln -s there out", &[]);
+    assert_eq!(world.text(output(inner)), "there");
+    for script in ["ln -s ../x out", "ln -s /etc/passwd out"] {
+        let id = world.sh(script, &[]);
+        assert!(world.failure(output(id)).to_string().contains("found invalid symlink at out"), "{script}");
+    }
+}
+
+fn executable_bits_and_directories_are_kept() {
+    let mut world = World::new();
+    let id =
+        world.action("mkdir d/sub; echo x > d/sub/f; chmod +x d/sub/f; ln -s sub/f d/l", &[], |action| {
+            action.out_dirs = vec!["d".into()];
+        });
+    let (store, built) = world.build(Artifact::Action { id, path: "d".into() });
+    let info = built.unwrap().info;
+    assert_eq!(info.object_type, ObjectType::Tree);
+    let out = world.root.path().join("installed");
+    fs::create_dir(&out).unwrap();
+    store.install(&info, &out, "d").unwrap();
+    assert_eq!(fs::read(out.join("d/l")).unwrap(), b"x\n");
+    assert_eq!(fs::metadata(out.join("d/sub/f")).unwrap().permissions().mode() & 0o777, 0o755);
+}
+
+fn equal_actions_run_once_even_if_they_are_defined_differently() {
+    let mut world = World::new();
+    let a = world.sh("echo same > out", &[]);
+    let b = world.sh("printf 'same\\n' > out", &[]);
+    let log = world.root.path().join("log");
+    let script = format!("cat in >> {}; cat in in > out", log.display());
+    let c = world.sh(&script, &[("in", output(a))]);
+    let d = world.sh(&script, &[("in", output(b))]);
+    assert_ne!(c, d);
+    let (_, execution, build) = world.start();
+    for built in build.all::<ArtifactRule>([ArtifactKey(output(c)), ArtifactKey(output(d))]) {
+        built.unwrap();
+    }
+    assert_eq!(fs::read_to_string(log).unwrap(), "same\n");
+    assert_eq!((execution.counters.processed(), execution.counters.cache_hits()), (4, 1));
+}
+
+fn what_may_fail_gives_its_outputs_marked_as_failed() {
+    let mut world = World::new();
+    let id = world.action("echo part > out; exit 1", &[], |action| {
+        action.outs = vec!["out".into()];
+        action.may_fail = Some("it may".into());
+    });
+    let next = world.sh("cat in > out", &[("in", output(id))]);
+    let (_, built) = world.build(output(next));
+    assert!(built.unwrap().failed);
+}
+
+fn a_time_limit_ends_the_action_and_its_children() {
+    let mut world = World::new();
+    world.timeout = Some(Duration::from_millis(300));
+    let id = world.sh("sleep 100 & sleep 100; touch out", &[]);
+    let failure = world.failure(output(id));
+    assert!(failure.timed_out);
+    assert!(failure.to_string().contains("time limit"));
+}
+
+fn overlays_merge_directories_and_disjoint_ones_must_not_disagree() {
+    let mut world = World::new();
+    let (a, b) = (world.source("a", "1"), world.source("b", "2"));
+    let tree = |entries: &[(&str, &Artifact)]| {
+        Tree::new(
+            entries.iter().map(|(path, artifact)| (*path, Value::Artifact((*artifact).clone()))).collect(),
+        )
+    };
+    let (low, high) = (tree(&[("d/x", &a), ("d/y", &a)]), tree(&[("d/y", &b), ("d/z", &b)]));
+    for disjoint in [false, true] {
+        let overlay = TreeOverlay::new(vec![low.artifact(), high.artifact()], disjoint);
+        world.defined.trees.extend([(low.id(), low.clone()), (high.id(), high.clone())]);
+        world.defined.overlays.insert(overlay.id(), overlay.clone());
+        let (store, built) = world.build(overlay.artifact());
+        if disjoint {
+            assert!(built.unwrap_err().to_string().contains("Naming conflict detected at path \"d/y\""));
+            continue;
+        }
+        let d = store.read_tree(&built.unwrap().info.digest.hash).unwrap().unwrap()[&b"d"[..]];
+        let names: Vec<_> = store.read_tree(&d.hash).unwrap().unwrap().into_keys().collect();
+        assert_eq!(names, [b"x", b"y", b"z"]);
+    }
+}
+
+/// A harness of our own: this binary is also the process helper, which has to be alone in its process.
+fn main() {
+    helper_main_if_requested();
+    let tests: &[(&str, fn())] = &[
+        ("an_action_sees_its_environment_and_nothing_else", an_action_sees_its_environment_and_nothing_else),
+        ("outputs_of_one_action_are_inputs_of_the_next", outputs_of_one_action_are_inputs_of_the_next),
+        (
+            "editing_an_input_changes_neither_the_store_nor_what_others_see",
+            editing_an_input_changes_neither_the_store_nor_what_others_see,
+        ),
+        ("a_failing_action_is_reported_and_not_cached", a_failing_action_is_reported_and_not_cached),
+        ("a_signal_counts_as_128_and_its_number", a_signal_counts_as_128_and_its_number),
+        ("outputs_that_are_not_produced_fail_the_action", outputs_that_are_not_produced_fail_the_action),
+        ("links_that_lead_outwards_are_no_outputs", links_that_lead_outwards_are_no_outputs),
+        ("executable_bits_and_directories_are_kept", executable_bits_and_directories_are_kept),
+        (
+            "equal_actions_run_once_even_if_they_are_defined_differently",
+            equal_actions_run_once_even_if_they_are_defined_differently,
+        ),
+        (
+            "what_may_fail_gives_its_outputs_marked_as_failed",
+            what_may_fail_gives_its_outputs_marked_as_failed,
+        ),
+        ("a_time_limit_ends_the_action_and_its_children", a_time_limit_ends_the_action_and_its_children),
+        (
+            "overlays_merge_directories_and_disjoint_ones_must_not_disagree",
+            overlays_merge_directories_and_disjoint_ones_must_not_disagree,
+        ),
+    ];
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let chosen =
+        tests.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part)));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, test) in chosen {
+        let ok = std::panic::catch_unwind(test).is_ok();
+        println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
+        if ok { passed += 1 } else { failed += 1 }
+    }
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out"
+    );
+    std::process::exit(i32::from(failed > 0));
+}

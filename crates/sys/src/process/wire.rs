@@ -1,0 +1,215 @@
+//! What goes over the socket between a build and its helper: frames of a length and that many bytes.
+//!
+//! Both ends are the same binary, so there is no version and no checking beyond "complete or not".
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Command, Exit, Status};
+
+/// From the build to the helper.
+#[derive(Debug, PartialEq)]
+pub(super) enum Request {
+    /// Start this, report its end under this number.
+    Spawn(u64, Command),
+    /// End the process of this number.
+    Kill(u64),
+    /// End all.
+    KillAll,
+}
+
+/// From the helper to the build: the process of this number has ended.
+#[derive(Debug, PartialEq)]
+pub(super) struct Report(pub(super) u64, pub(super) Exit);
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn new(tag: u8) -> Writer {
+        Writer(vec![0, 0, 0, 0, tag])
+    }
+
+    fn number(&mut self, number: u64) -> &mut Writer {
+        self.0.extend(number.to_le_bytes());
+        self
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Writer {
+        self.number(bytes.len() as u64).0.extend(bytes);
+        self
+    }
+
+    fn path(&mut self, path: &Path) -> &mut Writer {
+        self.bytes(path.as_os_str().as_bytes())
+    }
+
+    fn frame(mut self) -> Vec<u8> {
+        let len = u32::try_from(self.0.len() - 4).expect("a command is shorter than 4 GiB");
+        self.0[..4].copy_from_slice(&len.to_le_bytes());
+        self.0
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    fn string(&mut self) -> Option<OsString> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(OsString::from_vec(bytes.to_vec()))
+    }
+
+    fn path(&mut self) -> Option<PathBuf> {
+        self.string().map(PathBuf::from)
+    }
+}
+
+/// No timeout, as a number of milliseconds.
+const NEVER: u64 = u64::MAX;
+
+impl Request {
+    pub(super) fn spawn(id: u64, command: &Command) -> Vec<u8> {
+        let mut w = Writer::new(0);
+        let timeout = command.timeout.map_or(NEVER, |t| u64::try_from(t.as_millis()).unwrap_or(NEVER));
+        w.number(id).number(timeout);
+        w.path(&command.program).path(&command.cwd);
+        w.path(&command.stdin).path(&command.stdout).path(&command.stderr);
+        w.number(command.args.len() as u64);
+        for arg in &command.args {
+            w.bytes(arg.as_bytes());
+        }
+        w.number(command.env.len() as u64);
+        for (name, value) in &command.env {
+            w.bytes(name.as_bytes()).bytes(value.as_bytes());
+        }
+        w.frame()
+    }
+
+    pub(super) fn kill(id: u64) -> Vec<u8> {
+        let mut w = Writer::new(1);
+        w.number(id);
+        w.frame()
+    }
+
+    pub(super) fn kill_all() -> Vec<u8> {
+        Writer::new(2).frame()
+    }
+
+    pub(super) fn decode(payload: &[u8]) -> Option<Request> {
+        let mut r = Reader(payload);
+        Some(match r.byte()? {
+            0 => {
+                let id = r.number()?;
+                let timeout = Some(r.number()?).filter(|&ms| ms != NEVER).map(Duration::from_millis);
+                let (program, cwd) = (r.path()?, r.path()?);
+                let (stdin, stdout, stderr) = (r.path()?, r.path()?, r.path()?);
+                let args = (0..r.number()?).map(|_| r.string()).collect::<Option<_>>()?;
+                let env =
+                    (0..r.number()?).map(|_| Some((r.string()?, r.string()?))).collect::<Option<_>>()?;
+                Request::Spawn(id, Command { program, args, env, cwd, stdin, stdout, stderr, timeout })
+            }
+            1 => Request::Kill(r.number()?),
+            2 => Request::KillAll,
+            _ => return None,
+        })
+    }
+}
+
+impl Report {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let Report(id, exit) = self;
+        let (kind, number) = match exit.status {
+            Status::Code(code) => (0, code),
+            Status::Signal(signal) => (1, signal),
+            Status::NotStarted(errno) => (2, errno),
+        };
+        let mut w = Writer::new(kind);
+        w.number(*id).number(number as u32 as u64);
+        w.number(u64::from(exit.timed_out) | u64::from(exit.strays) << 1);
+        w.frame()
+    }
+
+    pub(super) fn decode(payload: &[u8]) -> Option<Report> {
+        let mut r = Reader(payload);
+        let kind = r.byte()?;
+        let id = r.number()?;
+        let number = r.number()? as u32 as i32;
+        let status = match kind {
+            0 => Status::Code(number),
+            1 => Status::Signal(number),
+            2 => Status::NotStarted(number),
+            _ => return None,
+        };
+        let flags = r.number()?;
+        Some(Report(id, Exit { status, timed_out: flags & 1 != 0, strays: flags & 2 != 0 }))
+    }
+}
+
+/// Bytes received and not yet understood.
+#[derive(Default)]
+pub(super) struct Incoming {
+    buffer: Vec<u8>,
+    taken: usize,
+}
+
+impl Incoming {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        self.buffer.extend(bytes);
+    }
+
+    /// The payload of the next complete frame.
+    pub(super) fn next_frame(&mut self) -> Option<&[u8]> {
+        let (len, rest) = self.buffer[self.taken..].split_first_chunk::<4>()?;
+        let len = u32::from_le_bytes(*len) as usize;
+        let payload = rest.get(..len)?;
+        self.taken += 4 + len;
+        Some(payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_reports_survive_any_cutting_of_the_stream() {
+        let command = Command {
+            env: vec![("A".into(), "".into()), (OsString::from_vec(vec![0xff]), "x".into())],
+            timeout: Some(Duration::from_millis(7)),
+            ..Command::new("/bin/sh").args(["-c", ""])
+        };
+        let stream = [Request::spawn(3, &command), Request::kill(9), Request::kill_all()].concat();
+        for size in 1..stream.len() {
+            let (mut incoming, mut seen) = (Incoming::default(), Vec::new());
+            for piece in stream.chunks(size) {
+                incoming.push(piece);
+                while let Some(frame) = incoming.next_frame() {
+                    seen.push(Request::decode(frame).unwrap());
+                }
+            }
+            assert_eq!(seen, [Request::Spawn(3, command.clone()), Request::Kill(9), Request::KillAll]);
+        }
+        for status in [Status::Code(-1), Status::Signal(9), Status::NotStarted(2)] {
+            let exit = Exit { status, timed_out: true, strays: false };
+            let frame = Report(1, exit).encode();
+            assert_eq!(Report::decode(&frame[4..]), Some(Report(1, exit)));
+        }
+    }
+}
