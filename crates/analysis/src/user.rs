@@ -305,7 +305,10 @@ impl Evaluation<'_> {
     }
 
     fn finish(self, own: StrSet, tainted: StrSet, warnings: Diagnostics) -> Result<AnalysedTarget, Fail> {
-        #[allow(clippy::mutable_key_type, reason = "what is mutable is the memo of the id, which is the key's hash")]
+        #[allow(
+            clippy::mutable_key_type,
+            reason = "what is mutable is the memo of the id, which is the key's hash"
+        )]
         let mut results: HashMap<(EntityName, Map), TargetResult> = HashMap::new();
         for Reached { transition, dep, .. } in &self.reached {
             results.insert((dep.name.clone(), transition.clone()), dep.target.result.clone());

@@ -116,28 +116,49 @@ pub(crate) fn analysed(
     words: &options::Analysis,
     log: &Log,
 ) -> Result<(Analysis, Option<String>), Exit> {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let how = AnalysisOptions {
-        jobs: common.jobs.unwrap_or_else(cores),
-        log_limit: words.expression_log_limit.unwrap_or(320),
-        hash_function: HashFunction::GitSha1,
-    };
-    let analysis = taut_driver::analyse(request, how).map_err(|problems| {
+    let mut analysis = taut_driver::analyse(request, options(common, words)).map_err(|problems| {
         tell(&problems, Level::Error, log);
         Exit::AnalysisFailure
     })?;
+    let action = tell_analysed(&mut analysis, words, log)?;
+    Ok((analysis, action))
+}
+
+/// How many jobs to run.
+pub(crate) fn jobs(common: &options::Common) -> usize {
+    common.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// How to analyse.
+pub(crate) fn options(common: &options::Common, words: &options::Analysis) -> AnalysisOptions {
+    AnalysisOptions {
+        jobs: jobs(common),
+        log_limit: words.expression_log_limit.unwrap_or(320),
+        hash_function: HashFunction::GitSha1,
+    }
+}
+
+/// Tells what analysis found, and turns to the input of an action if that was asked for; then gives the
+/// action's name.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn tell_analysed(
+    analysis: &mut Analysis,
+    words: &options::Analysis,
+    log: &Log,
+) -> Result<Option<String>, Exit> {
     tell(&analysis.warnings(), Level::Warn, log);
-    let (analysis, action) = match &words.request_action_input {
-        None => (analysis, None),
-        Some(wanted) => {
-            let (analysis, action) = analysis.input_of_action(wanted).map_err(|text| {
-                log.say(Level::Error, text);
-                Exit::AnalysisFailure
-            })?;
-            log.say(Level::Info, format!("Request is input of action {action}"));
-            (analysis, Some(action))
-        }
-    };
+    let mut action = None;
+    if let Some(wanted) = &words.request_action_input {
+        let name = analysis.turn_to_input_of(wanted).map_err(|text| {
+            log.say(Level::Error, text);
+            Exit::AnalysisFailure
+        })?;
+        log.say(Level::Info, format!("Request is input of action {name}"));
+        action = Some(name);
+    }
     log.say(Level::Info, format!("Analysed target {}", analysis.target));
     if let Some(text) = report::export_targets(0, None, 0, analysis.export_targets()) {
         log.say(Level::Info, text);
@@ -146,10 +167,10 @@ pub(crate) fn analysed(
     if !tainted.is_empty() {
         log.say(Level::Info, report::tainted(&tainted));
     }
-    Ok((analysis, action))
+    Ok(action)
 }
 
-fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
+pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
     if diagnostics.is_empty() {
         return;
     }
@@ -203,6 +224,21 @@ fn dump(
         }
     }
     Ok(())
+}
+
+/// Writes a text to a file, or to standard output for `-`.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn dump_text(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+    if path.as_os_str() != "-" {
+        return write(path, text, log);
+    }
+    match crate::print(text.as_bytes()) {
+        Exit::Success => Ok(()),
+        exit => Err(exit),
+    }
 }
 
 fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {

@@ -4,6 +4,7 @@
 //! the numbers of exit codes. What a request does is `driver`'s business.
 
 mod analyse;
+mod build;
 mod cas;
 pub mod exit;
 pub mod log;
@@ -15,11 +16,13 @@ mod version;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use exit::Exit;
 use log::{Level, Log};
 use options::{Command, CommandLine, NoCommand};
 use surroundings::Name;
+pub use taut_driver::helper_main_if_requested;
 
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
@@ -48,10 +51,8 @@ fn dispatch(name: Name, command: Command) -> Exit {
             unsupported(log, "`describe`", &o.common, &o.analysis, &o.stores, &execution)
         }),
         Command::Analyse(o) => with_log(&o.log, |log| analyse::run(&o, log)),
-        Command::Build(o) => with_log(&o.log, |log| build_is_not_supported(log, "`build`", &o)),
-        Command::Install(o) => {
-            with_log(&o.build.log, |log| build_is_not_supported(log, "`install`", &o.build))
-        }
+        Command::Build(o) => with_log(&o.log, |log| build::build(name, &o, log)),
+        Command::Install(o) => with_log(&o.build.log, |log| build::install(name, &o, log)),
         Command::Rebuild(o) => {
             with_log(&o.build.log, |log| build_is_not_supported(log, "`rebuild`", &o.build))
         }
@@ -62,9 +63,9 @@ fn dispatch(name: Name, command: Command) -> Exit {
     }
 }
 
-fn with_log(options: &options::Log, go: impl FnOnce(&Log) -> Exit) -> Exit {
+fn with_log(options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
     match Log::open(options) {
-        Ok(log) => go(&log),
+        Ok(log) => go(&Arc::new(log)),
         Err(text) => {
             eprint_text(&format!("ERROR: {text}\n"));
             Exit::Environment

@@ -1,6 +1,7 @@
 //! The `taut` binary; called as `just` it takes exactly that tool's command line.
 
 fn main() {
+    taut::helper_main_if_requested();
     // `exit` rather than returning: big structures are left to the kernel instead of being dropped.
     std::process::exit(taut::run(std::env::args_os().collect()))
 }

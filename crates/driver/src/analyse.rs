@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Problem, TargetRule, Workspace};
 use taut_digest::HashFunction;
-use taut_engine::{Engine, Fail, Options};
+use taut_engine::{Build, Builder, Engine, Fail, Options};
 use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::{ActionDescription, EntityName, Map, MapBuilder, Str, TargetResult, Value};
 
@@ -32,6 +32,8 @@ pub struct Analysis {
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
     /// of the configuration that they depend on.
     pub reached: Vec<Reached>,
+    /// The build in which it was analysed, for what is to be built next.
+    pub(crate) build: Build,
 }
 
 /// A configured target that was needed.
@@ -49,14 +51,26 @@ pub struct Reached {
 ///
 /// Everything that is wrong; at least one diagnostic.
 pub fn analyse(request: &Request, options: AnalysisOptions) -> Result<Analysis, Diagnostics> {
+    analyse_with(request, options, true, |builder, _| builder)
+}
+
+/// The same on an engine to which `extend` adds rules.
+pub(crate) fn analyse_with(
+    request: &Request,
+    options: AnalysisOptions,
+    keep_going: bool,
+    extend: impl FnOnce(Builder, &Arc<Workspace>) -> Builder,
+) -> Result<Analysis, Diagnostics> {
     let workspace = Arc::new(Workspace {
         repositories: request.repositories.clone(),
         hash_function: options.hash_function,
         definitions: Default::default(),
         log_limit: options.log_limit,
     });
-    let engine = taut_analysis::register(Engine::builder(), &workspace).build();
-    let build = engine.begin().commit(Options { jobs: options.jobs.max(1), ..Default::default() });
+    let builder = taut_analysis::register(Engine::builder(), &workspace);
+    let engine = extend(builder, &workspace).build();
+    let jobs = options.jobs.max(1);
+    let build = engine.begin().commit(Options { jobs, keep_going, ..Default::default() });
     let asked = ConfiguredTarget {
         name: EntityName::Named(request.target.clone()),
         config: Config::new(request.configuration.clone()),
@@ -76,7 +90,7 @@ pub fn analyse(request: &Request, options: AnalysisOptions) -> Result<Analysis, 
             .or_insert(Reached { target, analysed });
     }
     let target = ConfiguredTarget { config: asked.config.without_nulls(), name: asked.name };
-    Ok(Analysis { target, analysed, reached: reached.into_values().collect() })
+    Ok(Analysis { target, analysed, reached: reached.into_values().collect(), build })
 }
 
 fn diagnostics(fail: Fail) -> Diagnostics {
@@ -115,14 +129,14 @@ impl Analysis {
         self.reached.iter().filter(|reached| reached.analysed.is_export).count()
     }
 
-    /// The analysis with, instead of the target's own result, the inputs of one of its actions: `%id` of
+    /// Turns to, instead of the target's own result, the inputs of one of its actions: `%id` of
     /// any action that is needed, `#number` of the target's own (negative: from the end), or either
-    /// without mark. Also tells how messages name that action.
+    /// without mark. Gives the name that messages have for that action.
     ///
     /// # Errors
     ///
     /// Why there is no such action.
-    pub fn input_of_action(self, wanted: &str) -> Result<(Analysis, String), String> {
+    pub fn turn_to_input_of(&mut self, wanted: &str) -> Result<String, String> {
         let by_id = |id: &str| {
             let mut actions = self.reached.iter().flat_map(|reached| &reached.analysed.actions);
             actions.find(|action| action.id().to_hex() == id).cloned()
@@ -146,7 +160,8 @@ impl Analysis {
         };
         let mut analysed = (*self.analysed).clone();
         analysed.result = TargetResult::new(action.inputs.clone(), Map::default(), parts_of(&action));
-        Ok((Analysis { analysed: Arc::new(analysed), ..self }, name))
+        self.analysed = Arc::new(analysed);
+        Ok(name)
     }
 
     /// The definitions of all targets that were needed.

@@ -3,13 +3,17 @@
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
 mod analyse;
+mod build;
 pub mod cas;
 mod dump;
 pub mod graph;
 mod request;
 
 pub use analyse::{Analysis, AnalysisOptions, Reached, analyse};
+pub use build::{BuildFailure, BuildOptions, Results, Session, SessionError, find};
 pub use request::{Request, SetupError, Words};
+pub use taut_exec::{ActionFailure, ActionOutcome, Events};
 pub use taut_expr::json_to_value;
 pub use taut_repos::Overrides;
 pub use taut_syntax::{Diagnostics, diagnostic::Renderer};
+pub use taut_sys::process::{Processes, helper_main_if_requested, on_termination};
