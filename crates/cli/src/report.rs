@@ -103,16 +103,26 @@ fn expand(value: &Value, levels: usize, indent: usize, text: &mut String) {
     text.push(close);
 }
 
-/// The content of `--dump-actions`: a list with one field of an action a line.
+/// The content of `--dump-actions`: a list of the actions as graph files have them, without origins, but
+/// with the lists in them on one line each.
 pub fn actions(actions: &[Arc<ActionDescription>]) -> String {
     let mut text = "[".to_owned();
     for (place, action) in actions.iter().enumerate() {
-        let mut writer = JsonWriter::compact();
+        let mut writer = JsonWriter::pretty(2);
         writer.object(|w| action.write_fields(w, |_| {}));
-        let document =
-            taut_syntax::json::Document::parse("", writer.finish()).expect("what was just written");
         text.push_str(if place == 0 { "\n  " } else { ",\n  " });
-        expand(&taut_driver::json_to_value(document.root()), 1, 2, &mut text);
+        // Text within strings has no line breaks of its own, so lines are the structure.
+        let mut in_list = false;
+        for (number, line) in writer.finish().lines().enumerate() {
+            let ends_list = in_list && line.trim_start().starts_with(']');
+            if in_list {
+                text.push_str(line.trim_start());
+            } else {
+                text.push_str(if number == 0 { "" } else { "\n  " });
+                text.push_str(line);
+            }
+            in_list = !ends_list && (in_list || line.ends_with('['));
+        }
     }
     text + "\n]\n"
 }

@@ -3,7 +3,7 @@
 //! Most are JSON as a library would indent it; the lists of targets and actions have line breaks of
 //! their own, empty ones included.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use taut_value::{Artifact, EntityName, JsonMode, JsonWriter, Str, Value, escape_into};
 
@@ -159,8 +159,7 @@ impl Analysis {
                             });
                             Some(found.next()?.target.to_string())
                         });
-                        let mut seen = HashSet::new();
-                        known.filter(|name| seen.insert(name.clone())).collect::<Vec<_>>()
+                        known.collect::<Vec<_>>()
                     };
                     w.key(name).object(|w| {
                         w.key("anonymous").strings(nodes(&dependencies.anonymous));

@@ -103,7 +103,10 @@ impl Store {
         let temporary = beside(path);
         fs::if_exists(fs::remove_file(&temporary))?;
         match object_type {
-            ObjectType::Symlink => fs::symlink(target, &temporary)?,
+            ObjectType::Symlink => {
+                fs::symlink(target, &temporary)?;
+                fs::set_mtime_epoch(&temporary)?;
+            }
             _ => write_new(&temporary, &content, mode)?,
         }
         fs::rename(&temporary, path).inspect_err(|_| {

@@ -61,6 +61,11 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         });
     }
     let deps = scope.deps("deps", wanted).await?;
+    // What depends on what is told for each role.
+    let asked = std::mem::take(&mut scope.dependencies.declared);
+    let roles =
+        dep_names.iter().chain(files.iter().map(|(_, name)| name)).chain(dirs.iter().map(|(name, _)| name));
+    scope.dependencies.declared = roles.map(|name| asked[position[name]].clone()).collect();
     let dep = |name: &NamedTarget| &deps[position[name]];
 
     let mut stage = Stage::default();
