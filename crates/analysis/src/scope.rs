@@ -192,9 +192,10 @@ impl<'s> Scope<'s> {
         })
     }
 
-    /// A list of strings.
-    pub(crate) fn strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
-        let value = self.field(field, || Value::List(List::default()))?;
+    /// A list of strings; given dependencies, the field may use `outs` and `runfiles` of them.
+    pub(crate) fn strings(&self, field: &str, deps: Option<&[Dep]>) -> Result<Vec<Str>, Fail> {
+        let host = &mut FieldHost { scope: self, deps };
+        let value = self.field_in(field, || Value::List(List::default()), host)?;
         value.as_list().and_then(|list| strings(list)).ok_or_else(|| {
             self.wrong(
                 field,

@@ -56,7 +56,7 @@ pub(crate) async fn evaluate(
     scope.tainted = scope.tainted.union(&tainted);
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
     for field in &rule.config_fields {
-        strings.insert(field.clone(), strings_value(scope.strings(field)?));
+        strings.insert(field.clone(), strings_value(scope.strings(field, None)?));
     }
     let mut targets = Fields::new();
     for field in &rule.target_fields {
@@ -257,8 +257,14 @@ impl Evaluation<'_> {
                 let nodes = provides.get(&anonymous.provider).ok_or_else(|| {
                     let provider = anonymous.provider.as_str();
                     fail(
-                        Diagnostic::error(format!("Provider {provider} in {field:?} does not exist"))
-                            .note(format!("{} does not provide it", reached.dep.name)),
+                        Diagnostic::error(format!(
+                            "Provider {provider} in {} does not exist",
+                            anonymous.target
+                        ))
+                        .note(format!(
+                            "{} does not provide it; field {field:?} is made from it",
+                            reached.dep.name
+                        )),
                     )
                 })?;
                 let nodes = nodes

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use taut_analysis::rules::DefinitionName;
 use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Problem, TargetRule, Workspace};
 use taut_digest::HashFunction;
 use taut_engine::{Build, Builder, Engine, Fail, Options};
@@ -99,12 +100,16 @@ fn diagnostics(fail: Fail) -> Diagnostics {
     }
     let text = match &fail {
         Fail::Cycle(cycle) => {
-            let mut text = "Cycle detected in target dependencies:".to_owned();
-            let targets: Vec<String> = (cycle.keys().iter())
-                .map(|key| {
-                    key.downcast::<ConfiguredTarget>().map_or_else(|| key.to_string(), ToString::to_string)
-                })
-                .collect();
+            let named = |key: &taut_engine::KeyRef| {
+                let expression = key.downcast::<DefinitionName>();
+                let name = expression.map(|DefinitionName(name)| EntityName::Named(name.clone()).to_json());
+                name.or_else(|| Some(key.downcast::<ConfiguredTarget>()?.to_string()))
+                    .unwrap_or_else(|| key.to_string())
+            };
+            let targets: Vec<String> = cycle.keys().iter().map(named).collect();
+            let of_imports = cycle.keys().iter().all(|key| key.downcast::<DefinitionName>().is_some());
+            let what = if of_imports { "expression imports" } else { "target dependencies" };
+            let mut text = format!("Cycle detected in {what}:");
             for (place, target) in targets.iter().enumerate() {
                 text.push_str(if place == 0 { "\n.-> " } else { "\n|   " });
                 text.push_str(target);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use taut_value::{Artifact, EntityName, JsonMode, JsonWriter, Str, Value, escape_into};
+use taut_value::{Artifact, EntityName, JsonMode, JsonWriter, Str, Tree, Value, escape_into};
 
 use crate::analyse::{Analysis, Reached};
 
@@ -22,7 +22,7 @@ impl Analysis {
         let result = &self.analysed.result;
         writer.object(|w| {
             w.key("artifacts").value(&Value::Map(result.artifacts.clone()), JsonMode::All);
-            w.key("provides").value(&Value::Map(result.provides.clone()), JsonMode::All);
+            w.key("provides").value(&Value::Map(result.provides.clone()), JsonMode::AllButNodes);
             w.key("runfiles").value(&Value::Map(result.runfiles.clone()), JsonMode::All);
         });
         writer.finish() + "\n"
@@ -31,7 +31,7 @@ impl Analysis {
     /// `--dump-provides`
     pub fn dump_provides(&self) -> String {
         pretty(|w| {
-            w.value(&Value::Map(self.analysed.result.provides.clone()), JsonMode::All);
+            w.value(&Value::Map(self.analysed.result.provides.clone()), JsonMode::AllButNodes);
         })
     }
 
@@ -51,7 +51,13 @@ impl Analysis {
 
     /// `--dump-trees`
     pub fn dump_trees(&self) -> String {
-        let trees: BTreeMap<_, _> = self.analysed.trees.iter().map(|tree| (tree.id(), tree)).collect();
+        // The trees below a source tree are targets of their own to the reference.
+        let own = |tree: &&Tree| {
+            let result = Value::Artifact(tree.artifact());
+            self.analysed.is_defined || self.analysed.result.artifacts.values().any(|found| *found == result)
+        };
+        let trees: BTreeMap<_, _> =
+            self.analysed.trees.iter().filter(own).map(|tree| (tree.id(), tree)).collect();
         pretty(|w| {
             w.object(|w| {
                 for (id, tree) in trees {

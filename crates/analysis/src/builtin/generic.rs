@@ -9,12 +9,16 @@ use taut_expr::{
 };
 use taut_value::{ActionDescription, Artifact, Map, Str, TargetResult, Tree, Value};
 
-use crate::{AnalysedTarget, scope::Scope};
+use crate::{
+    AnalysedTarget,
+    scope::{Dep, Scope},
+};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
-    let outs = outputs(&scope, "outs")?;
-    let out_dirs = outputs(&scope, "out_dirs")?;
+    let deps = scope.deps("deps", names).await?;
+    let outs = outputs(&scope, "outs", &deps)?;
+    let out_dirs = outputs(&scope, "out_dirs", &deps)?;
     if outs.is_empty() && out_dirs.is_empty() {
         return Err(
             scope.wrong("outs", "At least one of \"outs\" and \"out_dirs\" must be specified for generic")
@@ -29,16 +33,16 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     if let Some(path) = tree_conflict(&all) {
         return Err(scope.wrong("outs", format!("outputs have a staging conflict on {path:?}")));
     }
-    let command = command(&scope)?;
-    let cwd = scope.field("cwd", || Value::string(""))?;
+    let command = command(&scope, &deps)?;
+    let cwd = scope.field_with("cwd", || Value::string(""), &deps)?;
     let cwd = scope.string("cwd", cwd)?;
     if !is_non_upwards(&cwd) {
         return Err(
             scope.wrong("cwd", format!("cwd has to be a non-upwards relative path, but found {cwd:?}"))
         );
     }
-    let env = string_map(&scope, "env")?;
-    let timeout_scale = match scope.field("timeout scaling", || Value::Null)? {
+    let env = string_map(&scope, "env", &deps)?;
+    let timeout_scale = match scope.field_with("timeout scaling", || Value::Null, &deps)? {
         Value::Null => 1.0,
         Value::Number(scale) => scale,
         other => {
@@ -47,9 +51,8 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
                 .wrong("timeout scaling", format!("timeout scaling has to be a number, but found {found}")));
         }
     };
-    let execution_properties = string_map(&scope, "execution properties")?;
+    let execution_properties = string_map(&scope, "execution properties", &deps)?;
 
-    let deps = scope.deps("deps", names).await?;
     let runfiles = deps.iter().map(|dep| &dep.target.result.runfiles);
     let artifacts = deps.iter().map(|dep| &dep.target.result.artifacts);
     let mut inputs = union(runfiles.chain(artifacts));
@@ -88,19 +91,19 @@ fn union<'m>(maps: impl Iterator<Item = &'m Map>) -> Map {
     }
 }
 
-fn outputs(scope: &Scope<'_>, field: &str) -> Result<BTreeSet<Str>, Fail> {
+fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>, Fail> {
     let normal = |path: Str| {
         if is_non_upwards(&path) {
             return Ok(normal_path(&path).into());
         }
         Err(scope.wrong(field, format!("{field} have to be non-upwards relative paths, but found {path:?}")))
     };
-    scope.strings(field)?.into_iter().map(normal).collect()
+    scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
 }
 
-fn command(scope: &Scope<'_>) -> Result<Vec<Str>, Fail> {
-    let cmds = scope.strings("cmds")?;
-    let mut shell = match scope.field("sh -c", || Value::Null)? {
+fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
+    let cmds = scope.strings("cmds", Some(deps))?;
+    let mut shell = match scope.field_with("sh -c", || Value::Null, deps)? {
         Value::Null => Vec::new(),
         Value::List(list) => crate::scope::strings(&list)
             .ok_or_else(|| scope.wrong("sh -c", "Expected \"sh -c\" to be a list of strings"))?,
@@ -122,8 +125,8 @@ fn command(scope: &Scope<'_>) -> Result<Vec<Str>, Fail> {
     Ok(shell)
 }
 
-fn string_map(scope: &Scope<'_>, field: &str) -> Result<Map, Fail> {
-    match scope.field(field, || Value::Map(Map::default()))? {
+fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail> {
+    match scope.field_with(field, || Value::Map(Map::default()), deps)? {
         Value::Map(map) if map.values().all(|value| value.as_str().is_some()) => Ok(map),
         Value::Null if field == "execution properties" => Ok(Map::default()),
         other => {

@@ -32,8 +32,10 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
             more.iter().find(|(path, value)| stage.get(path).is_some_and(|other| other != *value))
         {
             let origin = origin(&deps, path);
-            return Err(scope
-                .wrong("deps", format!("TREE conflict on path {path:?} between {origin} and {}", dep.name)));
+            return Err(scope.wrong(
+                "deps",
+                format!("Staging conflict on path {path:?} between {origin} and {}", dep.name),
+            ));
         }
         stage = stage.union(&more);
     }
