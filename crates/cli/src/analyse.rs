@@ -18,11 +18,7 @@ pub(crate) fn run(o: &Analyse, log: &Log) -> Exit {
 
 fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
     request::check(&o.stores, &o.execution, log)?;
-    let unsupported = [
-        ("--profile", o.analysis.profile.is_some()),
-        ("--dump-anonymous", !o.dumps.dump_anonymous.is_empty()),
-        ("--dump-nodes", !o.dumps.dump_nodes.is_empty()),
-    ];
+    let unsupported = [("--profile", o.analysis.profile.is_some())];
     if let Some((option, _)) = unsupported.into_iter().find(|(_, given)| *given) {
         log.say(Level::Error, format!("{option} is not supported yet."));
         return Err(Exit::Environment);
@@ -96,6 +92,20 @@ fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
         quoted("list of analysed export targets".into()),
         "List of analysed export targets:".into(),
         || analysis.dump_targets(true),
+    )?;
+    dump(
+        &d.dump_anonymous,
+        log,
+        quoted("list of anonymous target data".into()),
+        "List of anonymous target data:".into(),
+        || analysis.dump_anonymous(),
+    )?;
+    dump(
+        &d.dump_nodes,
+        log,
+        quoted(format!("target nodes of target {target}")),
+        format!("Target nodes of target {target}:"),
+        || analysis.dump_nodes(),
     )?;
     for path in &d.dump_targets_graph {
         log.say(Level::Info, format!("Dumping graph of configured-targets to file {}.", path.display()));

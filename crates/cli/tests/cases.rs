@@ -82,7 +82,7 @@ fn differences(tool: &Tool, case: &Path) -> Vec<String> {
 fn cases(directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(directory);
     let mut cases: Vec<PathBuf> =
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     cases
 }

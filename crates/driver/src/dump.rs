@@ -3,9 +3,11 @@
 //! Most are JSON as a library would indent it; the lists of targets and actions have line breaks of
 //! their own, empty ones included.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use taut_value::{Artifact, EntityName, JsonMode, JsonWriter, Str, Tree, Value, escape_into};
+use taut_value::{
+    AnonymousTarget, Artifact, EntityName, Id, JsonMode, JsonWriter, Map, Node, Str, Tree, Value, escape_into,
+};
 
 use crate::analyse::{Analysis, Reached};
 
@@ -142,6 +144,38 @@ impl Analysis {
         text + "\n"
     }
 
+    /// `--dump-nodes`: the nodes in what the target provides, and the nodes below them, by id.
+    pub fn dump_nodes(&self) -> String {
+        let provided = Value::Map(self.analysed.result.provides.clone());
+        let mut writer = JsonWriter::compact();
+        write_nodes(&mut writer, &nodes_in([provided]));
+        objects_only(&writer.finish())
+    }
+
+    /// `--dump-anonymous`: the nodes and the rule maps that anonymous targets are made of, by id.
+    pub fn dump_anonymous(&self) -> String {
+        let names = self.reached.iter().filter(|reached| reached.analysed.is_defined);
+        let targets: Vec<&AnonymousTarget> = names
+            .filter_map(|reached| match &reached.target.name {
+                EntityName::Anonymous(anonymous) => Some(anonymous),
+                EntityName::Named(_) => None,
+            })
+            .collect();
+        let nodes = nodes_in(targets.iter().map(|target| Value::Node(target.node.clone())));
+        let rule_maps: BTreeMap<Id, &Map> =
+            targets.iter().map(|target| (target.rule_map.id(), &target.rule_map)).collect();
+        let mut writer = JsonWriter::compact();
+        writer.object(|w| {
+            write_nodes(w.key("nodes"), &nodes);
+            w.key("rule_maps").object(|w| {
+                for (id, map) in rule_maps {
+                    w.key(&id.to_hex()).value(&Value::Map(map.clone()), JsonMode::All);
+                }
+            });
+        });
+        objects_only(&writer.finish())
+    }
+
     /// `--dump-targets-graph`
     pub fn dump_targets_graph(&self) -> String {
         let graph: BTreeMap<String, &Reached> = (self.reached.iter())
@@ -176,6 +210,81 @@ impl Analysis {
             });
         })
     }
+}
+
+/// All nodes in the given values and below them, each once. Sharing is never unfolded.
+fn nodes_in(values: impl IntoIterator<Item = Value>) -> BTreeMap<Id, Node> {
+    let mut nodes = BTreeMap::new();
+    let mut seen = HashSet::new();
+    let mut pending: Vec<Value> = values.into_iter().collect();
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::List(list) if seen.insert(list.id()) => pending.extend(list.iter().cloned()),
+            Value::Map(map) if seen.insert(map.id()) => pending.extend(map.values().cloned()),
+            Value::Result(result) => pending.push(Value::Map(result.provides.clone())),
+            Value::Node(node) if seen.insert(node.id()) => {
+                pending.push(match &node {
+                    Node::Abstract(inner) => Value::Map(inner.target_fields.clone()),
+                    Node::Value(result) => Value::Result(result.clone()),
+                });
+                nodes.insert(node.id(), node);
+            }
+            _ => {}
+        }
+    }
+    nodes
+}
+
+fn write_nodes(writer: &mut JsonWriter, nodes: &BTreeMap<Id, Node>) {
+    writer.object(|w| {
+        for (id, node) in nodes {
+            w.key(&id.to_hex()).node(node);
+        }
+    });
+}
+
+/// Compact JSON text laid out so that objects that are in no list have one entry a line.
+fn objects_only(compact: &str) -> String {
+    let mut text = String::with_capacity(2 * compact.len());
+    let (mut indent, mut lists, mut in_string, mut escaped) = (0, 0, false, false);
+    let line = |text: &mut String, indent| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n(' ', indent));
+    };
+    for c in compact.chars() {
+        if in_string {
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            text.push(c);
+            continue;
+        }
+        match c {
+            '"' => in_string = true,
+            '[' => lists += 1,
+            ']' => lists -= 1,
+            '}' if lists == 0 => {
+                indent -= 2;
+                let kept = text.trim_end_matches(' ').len();
+                let empty = text[..kept].ends_with("{\n");
+                if empty {
+                    text.truncate(kept - 1);
+                }
+                line(&mut text, indent);
+            }
+            _ => {}
+        }
+        text.push(c);
+        match c {
+            ':' if lists == 0 => text.push(' '),
+            ',' if lists == 0 => line(&mut text, indent),
+            '{' if lists == 0 => {
+                indent += 2;
+                line(&mut text, indent);
+            }
+            _ => {}
+        }
+    }
+    text + "\n"
 }
 
 /// Appends an object with one entry a line, its bracket on a line of its own even if it is empty.
