@@ -145,7 +145,7 @@ pub struct Analysis {
     /// Write a profile of the call to a file, as JSON
     #[arg(long, value_name = "PATH")]
     pub profile: Option<PathBuf>,
-    /// [MODULE] TARGET, or the parts of any target name
+    /// TARGET, or MODULE TARGET, or the parts of any target name
     #[arg(value_name = "TARGET", help_heading = "Arguments")]
     pub target: Vec<String>,
 }
@@ -384,7 +384,7 @@ pub struct InstallCas {
     pub log: Log,
     #[command(flatten)]
     pub stores: Stores,
-    /// The object: [HASH:SIZE:TYPE]; brackets, size and type may be left out
+    /// The object: HASH:SIZE:TYPE, in brackets or not; size and type may be left out
     #[arg(value_name = "OBJECT", required = true)]
     pub object_id: String,
     /// Where to install to; default: standard output

@@ -7,19 +7,19 @@ use std::{
     time::Duration,
 };
 
-use taut_analysis::Workspace;
+use taut_analysis::{ConfiguredTarget, Workspace};
 use taut_digest::{Hash, ObjectInfo};
 use taut_engine::{Builder, Fail};
 use taut_exec::{
     ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution, LocalExecutor,
-    LocalSetup, Sources,
+    LocalSetup, OverlayConflict, Sources,
 };
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
 use taut_value::{ActionDescription, Id, Map, Str, Tree, TreeOverlay, Value};
 
-use crate::{Analysis, AnalysisOptions, Request, analyse::analyse_with};
+use crate::{Analysis, AnalysisOptions, Reached, Request, analyse::analyse_with};
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ impl Session {
         for (path, result) in paths.zip(self.analysis.build.all::<ArtifactRule>(keys)) {
             match result {
                 Ok(object) => built.push(object),
-                Err(fail) => failure.add(path, &fail),
+                Err(fail) => failure.add(path, &fail, &self.analysis.reached),
             }
         }
         if !failure.not_built.is_empty() {
@@ -193,7 +193,7 @@ impl Session {
         for reached in &self.analysis.reached {
             for (number, action) in reached.analysed.actions.iter().enumerate() {
                 if action.id() == *id {
-                    origins.push(format!("{}#{number}", reached.target));
+                    origins.push(format!("{}#{number}", shown(reached)));
                 }
             }
         }
@@ -201,10 +201,20 @@ impl Session {
     }
 }
 
+/// A target as messages name it: without the variables that are null.
+fn shown(reached: &Reached) -> ConfiguredTarget {
+    ConfiguredTarget { name: reached.target.name.clone(), config: reached.target.config.without_nulls() }
+}
+
 impl BuildFailure {
-    fn add(&mut self, path: &Str, fail: &Fail) {
+    fn add(&mut self, path: &Str, fail: &Fail, reached: &[Reached]) {
         self.not_built.push(path.clone());
-        if fail.downcast_ref::<ActionFailure>().is_none() && !matches!(fail, Fail::Cancelled) {
+        if let Some(conflict) = fail.downcast_ref::<OverlayConflict>() {
+            let defines =
+                |reached: &&Reached| reached.analysed.overlays.iter().any(|o| o.id() == conflict.id);
+            let origins = reached.iter().filter(defines).map(|reached| format!("\n - {}", shown(reached)));
+            self.others.insert(format!("{conflict}\nrequested by{}", origins.collect::<String>()));
+        } else if fail.downcast_ref::<ActionFailure>().is_none() && !matches!(fail, Fail::Cancelled) {
             self.others.insert(fail.to_string());
         }
     }

@@ -3,10 +3,10 @@
 use std::{os::unix::ffi::OsStrExt, sync::Arc};
 
 use taut_digest::{ObjectInfo, ObjectType};
-use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
+use taut_engine::{Cx, Fail, Failure, Hash, Key, Policy, Rule};
 use taut_store::Take;
 use taut_sys::{FileKind, fs};
-use taut_value::{Artifact, Str, Value};
+use taut_value::{Artifact, Id, Str, Value};
 
 use crate::{
     ActionKey, ActionRule, Execution, transient,
@@ -35,6 +35,23 @@ pub struct Built {
     /// Whether an action that may fail did so on the way.
     pub failed: bool,
 }
+
+/// Trees that must not disagree do.
+#[derive(Clone, Debug)]
+pub struct OverlayConflict {
+    /// The overlay.
+    pub id: Id,
+    /// Where they do.
+    pub path: String,
+}
+
+impl std::fmt::Display for OverlayConflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Naming conflict detected at path {:?} of disjoint tree overlay {}", self.path, self.id)
+    }
+}
+
+impl Failure for OverlayConflict {}
 
 /// Builds artifacts.
 pub struct ArtifactRule(pub Arc<Execution>);
@@ -76,12 +93,12 @@ impl Rule for ArtifactRule {
                 let keys = overlay.trees().iter().cloned().map(ArtifactKey).collect();
                 let built = all(cx.all::<ArtifactRule>(keys).await)?;
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
-                let digest = trees::overlay(&execution.store, &hashes, overlay.disjoint()).map_err(|error| match error {
-                    TreeError::Store(error) => transient(error),
-                    TreeError::Conflict(path) => transient(format_args!(
-                        "Naming conflict detected at path {path:?}: the trees of disjoint overlay {id} differ there"
-                    )),
-                })?;
+                let digest = trees::overlay(&execution.store, &hashes, overlay.disjoint()).map_err(
+                    |error| match error {
+                        TreeError::Store(error) => transient(error),
+                        TreeError::Conflict(path) => Fail::transient(OverlayConflict { id: *id, path }),
+                    },
+                )?;
                 let failed = built.iter().any(|built| built.failed);
                 Ok(Built { info: ObjectInfo { digest, object_type: ObjectType::Tree }, failed })
             }

@@ -20,7 +20,7 @@ mod trees;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use action::{ActionFailure, ActionKey, ActionOutcome, ActionRule};
-pub use artifact::{ArtifactKey, ArtifactRule, Built};
+pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
 pub use events::{Counters, Events, NoEvents};
 pub use local::{LocalExecutor, LocalSetup};
 pub use run::{Executor, Ran, RunKey, RunRule};

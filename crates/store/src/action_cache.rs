@@ -27,7 +27,7 @@ impl Store {
                 continue;
             }
             if generation != 0 {
-                self.put_entry(action, &digest)?;
+                self.uplink(Kind::ActionCache, action)?;
             }
             return Ok(Some(result));
         }

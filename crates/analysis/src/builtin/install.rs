@@ -7,13 +7,13 @@ use taut_expr::{
     path::{join, normal_path},
     stage::tree_conflict,
 };
-use taut_syntax::{Diagnostic, Kind};
+use taut_syntax::{Diagnostic, Frame, Kind};
 use taut_value::{Map, NamedTarget, Str, Value};
 
 use super::{artifacts_over_runfiles, both};
 use crate::{
     AnalysedTarget,
-    problem::{all, fail},
+    problem::{all, fail, within},
     scope::{Dep, Scope},
 };
 
@@ -83,8 +83,16 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     for (name, directory) in &dirs {
         for (path, artifact) in artifacts_over_runfiles(dep(name)).iter() {
-            let path = normal_path(&join(directory, path));
-            stage.add(&scope, "dirs", path.into(), artifact, dep(name))?;
+            let path = Str::from(normal_path(&join(directory, path)));
+            stage.add(&scope, "dirs", path.clone(), artifact, dep(name)).map_err(|failure| {
+                let has = |(name, directory): &&(NamedTarget, Str)| {
+                    let staged = artifacts_over_runfiles(dep(name));
+                    staged.keys().any(|inner| normal_path(&join(directory, inner)) == *path)
+                };
+                let all: Vec<String> =
+                    dirs.iter().filter(has).map(|(name, _)| format!("it is in {}", dep(name).name)).collect();
+                within(failure, || Frame::new(all.join(", ")))
+            })?;
         }
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
