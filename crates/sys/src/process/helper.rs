@@ -262,6 +262,8 @@ impl Helper {
     /// Kills all descendants. Killing a process makes its children ours, so the loop reaches everyone,
     /// however deep and in whatever session.
     fn kill_everything(&mut self) {
+        // Those that have ended have no group any more: its number may already be somebody else's.
+        self.processes.retain(|_, process| process.ended.is_none());
         loop {
             for &pid in self.processes.keys() {
                 raw::kill(-pid, libc::SIGKILL);
