@@ -202,10 +202,35 @@ impl Evaluation<'_> {
         what: impl FnOnce() -> String,
     ) -> Result<Value, Fail> {
         taut_expr::evaluate(expr, &self.env(), &self.rule.imports, host).map_err(|error| {
+            let origins = self.origins(&error.involved);
             let rule = EntityName::Named(self.rule.name.clone());
             let frame = Frame::new(format!("{} of rule {rule}, for target {}", what(), self.target));
-            fail(error.into_diagnostic().within(frame.at(self.rule.entry.location(None))))
+            let diagnostic = error.into_diagnostic().within(frame.at(self.rule.entry.location(None)));
+            fail(origins.into_iter().fold(diagnostic, Diagnostic::note))
         })
+    }
+
+    /// For values that clash: which dependencies offer them.
+    fn origins(&self, involved: &[Value]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for value in involved {
+            let text = value.to_json();
+            let offers = |reached: &&Reached| {
+                let result = &reached.dep.target.result;
+                [&result.artifacts, &result.runfiles, &result.provides]
+                    .into_iter()
+                    .any(|map| Value::Map(map.clone()).to_json().contains(&text))
+            };
+            for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
+                let config = self.target.config.update(transition).prune(&dep.target.vars).without_nulls();
+                let target = ConfiguredTarget { name: dep.name.clone(), config };
+                notes.push(format!(
+                    "{} comes from {target}",
+                    taut_expr::abbreviate(value, self.workspace.log_limit)
+                ));
+            }
+        }
+        notes
     }
 
     /// Analyses targets of fields in all their transitions, all at once.

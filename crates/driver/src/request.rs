@@ -5,8 +5,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use taut_repos::{Overrides, RepoConfig};
+use taut_syntax::Diagnostic;
+use taut_syntax::diagnostic::render;
 use taut_syntax::json::{Document, Kind};
 use taut_value::{JsonWriter, Map, NamedTarget, ReferenceType, Str, Value, normal_module_name};
 
@@ -161,11 +164,10 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let content = taut_sys::fs::if_exists(taut_sys::fs::read(&file))
         .map_err(|error| SetupError::new(error.to_string()))?
         .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
+    let text: Arc<str> = String::from_utf8_lossy(&content).into();
     let document = Document::parse(name.as_str(), content).map_err(|error| {
-        SetupError::new(format!(
-            "While searching for the default target in {name}:\nFailed to parse json: line {}, column {}: {}",
-            error.line, error.column, error.message
-        ))
+        let shown = render(&Diagnostic::from(error), &|_: &str| Some(text.clone()), false);
+        SetupError::new(format!("While searching for the default target in {name}:\n{shown}"))
     })?;
     if document.root().kind() != Kind::Object {
         return Err(SetupError::new(format!("Invalid content in target file {name}.")));
