@@ -127,8 +127,12 @@ pub fn actions(actions: &[Arc<ActionDescription>]) -> String {
     text + "\n]\n"
 }
 
-/// The content of `--dump-artifacts`: an object from paths to what was built, ending in a line feed.
+/// The content of `--dump-artifacts`: an object from paths to what was built (null if there is nothing),
+/// ending in a line feed.
 pub fn dump_artifacts(built: &[Built]) -> String {
+    if built.is_empty() {
+        return "null\n".to_owned();
+    }
     let mut writer = JsonWriter::pretty(2);
     writer.object(|w| {
         for Built { path, object, .. } in built {
