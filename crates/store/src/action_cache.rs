@@ -27,7 +27,7 @@ impl Store {
                 continue;
             }
             if generation != 0 {
-                self.uplink(Kind::ActionCache, action)?;
+                self.uplink(Kind::ActionCache, action, None)?;
             }
             return Ok(Some(result));
         }

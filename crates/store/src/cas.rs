@@ -15,7 +15,10 @@ use taut_digest::{
 };
 use taut_sys::fs;
 
-use crate::{Error, Result, Store, layout::Kind};
+use crate::{
+    Error, Result, Store,
+    layout::{GENERATIONS, Kind},
+};
 
 /// What becomes of a file that is added to the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,7 +148,10 @@ impl Store {
             return Ok(Some(content));
         }
         self.forget(kind, hash);
-        fs::if_exists(fs::remove_file(&path))?;
+        // In all generations: the names are often links to one file, and none of them may come back.
+        for generation in 0..GENERATIONS {
+            fs::if_exists(fs::remove_file(&self.layout().object(generation, kind, hash)))?;
+        }
         Ok(None)
     }
 
@@ -209,11 +215,15 @@ impl Store {
             return Ok(true);
         }
         let right = |metadata: Metadata| metadata.is_file() && size.is_none_or(|size| size == metadata.len());
-        if fs::if_exists(fs::lstat(&self.layout().object(0, kind, hash)))?.is_some_and(right) {
-            self.set_known(kind, hash);
-            return Ok(true);
+        let path = self.layout().object(0, kind, hash);
+        if let Some(metadata) = fs::if_exists(fs::lstat(&path))? {
+            if right(metadata) {
+                self.set_known(kind, hash);
+                return Ok(true);
+            }
+            fs::if_exists(fs::remove_file(&path))?;
         }
-        self.uplink(kind, hash)
+        self.uplink(kind, hash, size)
     }
 
     /// Makes an executable from a plain file of the same content, or the reverse.

@@ -36,8 +36,14 @@ pub fn gc(build_root: &Path, mode: GcMode) -> Result<()> {
     let mut doomed: Vec<_> = leftovers(&layout)?;
     let mut doom = |path: &Path| -> Result<()> {
         if fs::if_exists(fs::lstat(path))?.is_some() {
-            let name = format!("remove-me{}-{}", std::process::id(), doomed.len());
-            let to = layout.protocol().join(name);
+            let mut to = layout.protocol().to_owned();
+            // A process of our number may have left some before.
+            for number in doomed.len().. {
+                to = layout.protocol().join(format!("remove-me{}-{number}", std::process::id()));
+                if fs::if_exists(fs::lstat(&to))?.is_none() {
+                    break;
+                }
+            }
             fs::rename(path, &to)?;
             doomed.push(to);
         }

@@ -15,21 +15,24 @@ use crate::{
 };
 
 impl Store {
-    /// Brings an object of exactly this kind into the youngest generation; whether there was one.
-    pub(crate) fn uplink(&self, kind: Kind, hash: &Hash) -> Result<bool> {
+    /// Brings an object of exactly this kind into the youngest generation; whether there was one, of
+    /// this size if one is given.
+    pub(crate) fn uplink(&self, kind: Kind, hash: &Hash, size: Option<u64>) -> Result<bool> {
         if kind == Kind::Tree {
             return self.uplink_tree(hash);
         }
-        self.uplink_alone(kind, hash)
+        self.uplink_alone(kind, hash, size)
     }
 
-    fn uplink_alone(&self, kind: Kind, hash: &Hash) -> Result<bool> {
+    fn uplink_alone(&self, kind: Kind, hash: &Hash, size: Option<u64>) -> Result<bool> {
         if self.splice(0, kind, hash)? {
             return Ok(true);
         }
         for generation in 1..GENERATIONS {
             let old = self.layout().object(generation, kind, hash);
-            if fs::if_exists(fs::lstat(&old))?.is_some_and(|metadata| metadata.is_file()) {
+            if fs::if_exists(fs::lstat(&old))?
+                .is_some_and(|metadata| metadata.is_file() && size.is_none_or(|size| size == metadata.len()))
+            {
                 let new = self.layout().object(0, kind, hash);
                 in_directory_of(&new, || fs::hard_link(&old, &new).or_else(exists_is_fine))?;
                 self.set_known(kind, hash);
@@ -52,7 +55,7 @@ impl Store {
         while let Some(step) = steps.pop() {
             match step {
                 Step::Close(tree) => {
-                    if !self.uplink_alone(Kind::Tree, &tree)? {
+                    if !self.uplink_alone(Kind::Tree, &tree, None)? {
                         return Ok(false);
                     }
                 }

@@ -72,6 +72,21 @@ fn a_damaged_object_is_never_handed_out() {
 }
 
 #[test]
+fn a_damaged_object_that_lies_in_both_generations_heals() {
+    let root = root();
+    let digest = open(&root).put_blob(b"good", false).unwrap();
+    gc(root.path(), GcMode::Rotate).unwrap();
+    let store = open(&root);
+    assert!(store.contains(&digest.hash, ObjectType::File).unwrap(), "now a link in both");
+    let path = object(&root, 1, "casf", &digest);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"evil").unwrap();
+    assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap(), None);
+    store.put_blob(b"good", false).unwrap();
+    assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"good");
+}
+
+#[test]
 fn a_truncated_object_is_replaced_when_its_content_is_added_again() {
     let root = root();
     let digest = open(&root).put_blob(b"good", false).unwrap();
