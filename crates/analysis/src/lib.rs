@@ -23,7 +23,7 @@ pub use config::{Config, StrSet};
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, parse_json_name, parse_name};
 pub use problem::Problem;
-pub use target::{ConfiguredTarget, TargetRule, Workspace};
+pub use target::{ConfiguredTarget, TargetRule, Workspace, module_file};
 
 /// Adds the rules of this crate to an engine.
 pub fn register(

@@ -29,6 +29,11 @@ impl Key for DefinitionName {
     }
 }
 
+/// Whether a word names a rule that is built in.
+pub fn is_builtin(word: &str) -> bool {
+    crate::builtin::Builtin::from_name(word).is_some()
+}
+
 /// A field whose targets are made from nodes.
 #[derive(Clone, Debug)]
 pub struct AnonymousField {

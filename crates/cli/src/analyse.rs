@@ -1,35 +1,43 @@
 //! `analyse`: what a target is, and the dumps.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analysis, AnalysisOptions, Diagnostics, Renderer, Request};
+use taut_driver::{Analysis, AnalysisOptions, Diagnostics, Renderer};
 use taut_sys::fs;
 
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{self, Analyse};
+use crate::profile::{Profile, with_profile};
 use crate::{report, request};
 
 /// Runs `analyse`.
 pub(crate) fn run(o: &Analyse, log: &Log) -> Exit {
-    go(o, log).unwrap_or_else(|exit| exit)
+    let profile = Profile::asked_for("analyse", &o.analysis, &o.execution);
+    with_profile(profile, log, |profile| go(o, log, profile))
 }
 
-fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
+fn go(o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Result<Exit, Exit> {
     request::check(&o.stores, &o.execution, log)?;
-    let unsupported = [("--profile", o.analysis.profile.is_some())];
-    if let Some((option, _)) = unsupported.into_iter().find(|(_, given)| *given) {
-        log.say(Level::Error, format!("{option} is not supported yet."));
-        return Err(Exit::Environment);
-    }
     let request = request::request(&o.common, &o.analysis, log)?;
-    let analysis = analysed(&request, &o.common, &o.analysis, log)?;
+    if let Some(profile) = profile {
+        profile.requested(&request);
+    }
+    let analysis = taut_driver::analyse(&request, options(&o.common, &o.analysis));
+    let mut analysis = analysis.map_err(|problems| {
+        let errors = tell(&problems, Level::Error, log);
+        if let Some(profile) = profile {
+            profile.analysis_failed(errors);
+        }
+        Exit::AnalysisFailure
+    })?;
     let mut target = request.target_text();
-    if let Some(action) = &analysis.1 {
+    if let Some(action) = tell_analysed(&mut analysis, &o.analysis, log)? {
         target = format!("input of action {action} of target {target}");
     }
-    let (analysis, target) = (analysis.0, &target);
+    let target = &target;
     let result = &analysis.analysed.result;
     log.say(
         Level::Info,
@@ -112,26 +120,8 @@ fn go(o: &Analyse, log: &Log) -> Result<Exit, Exit> {
         write(path, &analysis.dump_targets_graph(), log)?;
     }
     dump_graphs(&analysis, &o.graph, log)?;
+    tell_taint(&analysis, log);
     Ok(Exit::Success)
-}
-
-/// Analyses a request and tells what analysis found.
-///
-/// # Errors
-///
-/// The exit code; what is wrong has been told.
-pub(crate) fn analysed(
-    request: &Request,
-    common: &options::Common,
-    words: &options::Analysis,
-    log: &Log,
-) -> Result<(Analysis, Option<String>), Exit> {
-    let mut analysis = taut_driver::analyse(request, options(common, words)).map_err(|problems| {
-        tell(&problems, Level::Error, log);
-        Exit::AnalysisFailure
-    })?;
-    let action = tell_analysed(&mut analysis, words, log)?;
-    Ok((analysis, action))
 }
 
 /// How many jobs to run.
@@ -173,17 +163,19 @@ pub(crate) fn tell_analysed(
     if let Some(text) = report::export_targets(0, None, 0, analysis.export_targets()) {
         log.say(Level::Info, text);
     }
+    Ok(action)
+}
+
+/// Tells what the target is tainted with, if anything.
+pub(crate) fn tell_taint(analysis: &Analysis, log: &Log) {
     let tainted: Vec<&str> = analysis.analysed.tainted.iter().map(|taint| taint.as_str()).collect();
     if !tainted.is_empty() {
         log.say(Level::Info, report::tainted(&tainted));
     }
-    Ok(action)
 }
 
-pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
-    if diagnostics.is_empty() {
-        return;
-    }
+/// Tells what is wrong; the texts are also given back, without colour.
+pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) -> Vec<String> {
     let text = |file: &str| {
         let bytes = fs::read(Path::new(file)).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned().into())
@@ -192,6 +184,8 @@ pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
     for diagnostic in diagnostics.iter() {
         log.say(level, renderer.render(diagnostic));
     }
+    let mut plain = Renderer::new(&text, false);
+    diagnostics.iter().map(|diagnostic| plain.render(diagnostic)).collect()
 }
 
 /// Writes the graph dumps.
@@ -251,7 +245,12 @@ pub(crate) fn dump_text(path: &Path, text: &str, log: &Log) -> Result<(), Exit> 
     }
 }
 
-fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+/// Writes a text to a file.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
     let written = fs::create(path).and_then(|mut file| fs::write_all(&mut file, path, text.as_bytes()));
     written.map_err(|error| {
         log.say(Level::Error, error.to_string());

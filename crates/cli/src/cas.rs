@@ -4,7 +4,7 @@ use std::path::Path;
 
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_driver::cas::{SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive};
-use taut_store::{Error, GcMode, Permissions, Store};
+use taut_store::{Error, GcMode, Store};
 use taut_sys::fs;
 
 use crate::exit::Exit;
@@ -98,7 +98,7 @@ fn put(
         let mut file = fs::create(&path)?;
         fs::write_all(&mut file, &path, &bytes)?;
     } else {
-        store.checkout(&object, &path, Permissions::Installed)?;
+        store.checkout(&object, &path)?;
     }
     Ok(path)
 }

@@ -4,22 +4,32 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     /// Everything that was asked for is there.
-    Success = 0,
+    Success,
     /// The build failed, or what it should start from could not be set up.
-    BuildFailure = 1,
+    BuildFailure,
     /// There is a result, with artifacts that come from failed actions.
-    FailedArtifacts = 2,
+    FailedArtifacts,
     /// The description is wrong: analysis failed.
-    AnalysisFailure = 8,
+    AnalysisFailure,
     /// The surroundings are wrong: build root, options' values, missing objects, missing support.
-    Environment = 16,
+    Environment,
     /// The command line is wrong.
-    Syntax = 32,
+    Syntax,
+    /// A signal ended it.
+    Signal(i32),
 }
 
 impl Exit {
     /// The number that the process exits with.
     pub fn code(self) -> i32 {
-        self as i32
+        match self {
+            Exit::Success => 0,
+            Exit::BuildFailure => 1,
+            Exit::FailedArtifacts => 2,
+            Exit::AnalysisFailure => 8,
+            Exit::Environment => 16,
+            Exit::Syntax => 32,
+            Exit::Signal(number) => 128 + number,
+        }
     }
 }

@@ -6,12 +6,21 @@
 mod analyse;
 mod build;
 mod cas;
+mod compare;
+mod describe;
 pub mod exit;
+mod interruption;
 pub mod log;
 pub mod options;
+mod printer;
+mod profile;
+mod progress;
 pub mod report;
+mod reproduce;
 mod request;
+mod results;
 mod surroundings;
+mod traverse;
 mod version;
 
 use std::ffi::OsString;
@@ -19,7 +28,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use exit::Exit;
-use log::{Level, Log};
+use log::Log;
 use options::{Command, CommandLine, NoCommand};
 use surroundings::Name;
 pub use taut_driver::helper_main_if_requested;
@@ -46,20 +55,12 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Gc(options) => with_log(&options.log, |log| cas::collect_garbage(name, &options, log)),
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
-        Command::Describe(o) => with_log(&o.log, |log| {
-            let execution = options::Execution::default();
-            unsupported(log, "`describe`", &o.common, &o.analysis, &o.stores, &execution)
-        }),
+        Command::Describe(o) => with_log(&o.log, |log| describe::run(&o, log)),
         Command::Analyse(o) => with_log(&o.log, |log| analyse::run(&o, log)),
         Command::Build(o) => with_log(&o.log, |log| build::build(name, &o, log)),
         Command::Install(o) => with_log(&o.build.log, |log| build::install(name, &o, log)),
-        Command::Rebuild(o) => {
-            with_log(&o.build.log, |log| build_is_not_supported(log, "`rebuild`", &o.build))
-        }
-        Command::Traverse(o) => with_log(&o.log, |log| {
-            log.say(Level::Error, "`traverse` is not supported yet.");
-            Exit::Environment
-        }),
+        Command::Rebuild(o) => with_log(&o.build.log, |log| build::rebuild(name, &o, log)),
+        Command::Traverse(o) => with_log(&o.log, |log| traverse::run(name, &o, log)),
     }
 }
 
@@ -76,30 +77,6 @@ fn with_log(options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit 
 fn not_supported(what: &str) -> Exit {
     eprint_text(&format!("ERROR: {what} is not supported yet.\n"));
     Exit::Environment
-}
-
-fn build_is_not_supported(log: &Log, what: &str, o: &options::Build) -> Exit {
-    unsupported(log, what, &o.common, &o.analysis, &o.stores, &o.execution)
-}
-
-/// For subcommands that end where analysis would begin. What is wrong before is told as it will be.
-fn unsupported(
-    log: &Log,
-    what: &str,
-    common: &options::Common,
-    analysis: &options::Analysis,
-    stores: &options::Stores,
-    execution: &options::Execution,
-) -> Exit {
-    let request =
-        request::check(stores, execution, log).and_then(|()| request::request(common, analysis, log));
-    match request {
-        Err(exit) => exit,
-        Ok(_) => {
-            log.say(Level::Error, format!("{what} is not supported yet."));
-            Exit::Environment
-        }
-    }
 }
 
 /// Writes requested data to standard output. Whoever closed it wants no more: that is no failure. Any

@@ -73,7 +73,10 @@ pub struct Log {
     limit: Level,
     console_limit: Level,
     color: bool,
+    live: bool,
     files: Mutex<Vec<File>>,
+    /// The lines that stand below all messages, as they are shown now.
+    shown: Mutex<Vec<String>>,
 }
 
 impl Log {
@@ -91,12 +94,34 @@ impl Log {
             how.create(true).write(true).append(options.log_append).truncate(!options.log_append);
             files.push(how.open(path).map_err(|e| format!("Cannot write log file {}: {e}", path.display()))?);
         }
+        let terminal = io::stderr().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let live = terminal && !dumb && !options.plain_log && console_limit >= Level::Progress;
         let color = match (options.plain_log, options.color.as_deref()) {
             (true, _) | (_, Some("never")) => false,
             (_, Some("always")) => true,
-            _ => wants_color(|name| std::env::var(name).ok(), io::stderr().is_terminal()),
+            _ => wants_color(|name| std::env::var(name).ok(), terminal),
         };
-        Ok(Log { limit, console_limit, color, files: Mutex::new(files) })
+        Ok(Log { limit, console_limit, color, live, files: Mutex::new(files), shown: Mutex::default() })
+    }
+
+    /// Whether standard error is a terminal on which lines can be drawn over.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Shows lines below all messages, instead of those shown before. Only for terminals.
+    pub fn show(&self, lines: &[String]) {
+        if !self.live {
+            return;
+        }
+        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col.max(20));
+        let cut = |line: &String| line.chars().take(usize::from(width) - 1).collect::<String>();
+        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut text = erasure(&shown);
+        *shown = lines.iter().map(cut).collect();
+        text.extend(shown.iter().map(|line| format!("{line}\n")));
+        let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// Whether diagnostics on standard error may be coloured.
@@ -123,6 +148,9 @@ impl Log {
         let text = text.trim_end_matches('\n');
         if level <= self.console_limit {
             let lines = console_lines(level, name, text, self.color);
+            let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
+            let lines = erasure(&shown) + &lines + &below;
             // Nowhere to complain if standard error is gone.
             let _ = io::stderr().lock().write_all(lines.as_bytes());
         }
@@ -142,6 +170,11 @@ impl Log {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<File>> {
         self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// What makes a terminal forget the lines it shows last.
+fn erasure(shown: &[String]) -> String {
+    if shown.is_empty() { String::new() } else { format!("\x1b[{}F\x1b[J", shown.len()) }
 }
 
 /// Whether to colour without being told: NO_COLOR beats CLICOLOR_FORCE beats the kind of terminal.

@@ -136,14 +136,19 @@ pub fn dump_artifacts(built: &[Built]) -> String {
     let mut writer = JsonWriter::pretty(2);
     writer.object(|w| {
         for Built { path, object, .. } in built {
-            w.key(path).object(|w| {
-                w.key("file_type").string(object.object_type.as_str());
-                w.key("id").string(object.digest.hash.to_hex());
-                w.key("size").integer(object.digest.size);
-            });
+            self::object(w.key(path), object);
         }
     });
     writer.finish() + "\n"
+}
+
+/// An object as dumps have it.
+pub fn object(w: &mut JsonWriter, object: &ObjectInfo) {
+    w.object(|w| {
+        w.key("file_type").string(object.object_type.as_str());
+        w.key("id").string(object.digest.hash.to_hex());
+        w.key("size").integer(object.digest.size);
+    });
 }
 
 /// What an action said, in the form in which it is shown below its id.

@@ -13,6 +13,17 @@ use crate::surroundings::not_supported;
 ///
 /// The exit code; what is wrong has been told.
 pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
+    let request = quiet_request(common, analysis, log)?;
+    log.say(Level::Info, format!("Requested target is {}", request.target_text()));
+    Ok(request)
+}
+
+/// The same without a word about it.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
     let fail = |exit, text: String| {
         log.say(Level::Error, text);
         Err(exit)
@@ -36,10 +47,7 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
     // A deleted working directory matters only if something is relative to it.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     match Request::new(&words, &cwd) {
-        Ok(request) => {
-            log.say(Level::Info, format!("Requested target is {}", request.target_text()));
-            Ok(request)
-        }
+        Ok(request) => Ok(request),
         Err(error) if error.unsupported => fail(Exit::Environment, error.message),
         Err(error) => fail(Exit::BuildFailure, error.message),
     }

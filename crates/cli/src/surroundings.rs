@@ -73,7 +73,7 @@ pub(crate) fn not_supported(options: &Stores) -> Option<String> {
 }
 
 /// Whether a text has the form `HOST:PORT`.
-fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use taut_analysis::rules::DefinitionName;
 use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Problem, TargetRule, Workspace};
 use taut_digest::HashFunction;
-use taut_engine::{Build, Builder, Engine, Fail, Options};
+use taut_engine::{Build, Engine, Fail, Options};
 use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{ActionDescription, EntityName, Map, MapBuilder, Str, TargetResult, Value};
+use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
 
-use crate::Request;
 use crate::graph::{ActionGraph, GraphAction, Origin};
+use crate::{Request, Wanted};
 
 /// How to analyse.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,6 @@ pub struct Analysis {
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
     /// of the configuration that they depend on.
     pub reached: Vec<Reached>,
-    /// The build in which it was analysed, for what is to be built next.
-    pub(crate) build: Build,
 }
 
 /// A configured target that was needed.
@@ -52,26 +50,28 @@ pub struct Reached {
 ///
 /// Everything that is wrong; at least one diagnostic.
 pub fn analyse(request: &Request, options: AnalysisOptions) -> Result<Analysis, Diagnostics> {
-    analyse_with(request, options, true, |builder, _| builder)
+    let workspace = workspace(request, options);
+    let engine = taut_analysis::register(Engine::builder(), &workspace).build();
+    analyse_in(&begin(&engine, options.jobs), request)
 }
 
-/// The same on an engine to which `extend` adds rules.
-pub(crate) fn analyse_with(
-    request: &Request,
-    options: AnalysisOptions,
-    keep_going: bool,
-    extend: impl FnOnce(Builder, &Arc<Workspace>) -> Builder,
-) -> Result<Analysis, Diagnostics> {
-    let workspace = Arc::new(Workspace {
+/// What a request is about, for the rules of analysis.
+pub(crate) fn workspace(request: &Request, options: AnalysisOptions) -> Arc<Workspace> {
+    Arc::new(Workspace {
         repositories: request.repositories.clone(),
         hash_function: options.hash_function,
         definitions: Default::default(),
         log_limit: options.log_limit,
-    });
-    let builder = taut_analysis::register(Engine::builder(), &workspace);
-    let engine = extend(builder, &workspace).build();
-    let jobs = options.jobs.max(1);
-    let build = engine.begin().commit(Options { jobs, keep_going, ..Default::default() });
+    })
+}
+
+/// Begins a build in which failures do not keep independent tasks from being done: in analysis all
+/// errors are wanted, and execution has its own means to stop.
+pub(crate) fn begin(engine: &Engine, jobs: usize) -> Build {
+    engine.begin().commit(Options { jobs: jobs.max(1), keep_going: true, ..Default::default() })
+}
+
+pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
     let asked = ConfiguredTarget {
         name: EntityName::Named(request.target.clone()),
         config: Config::new(request.configuration.clone()),
@@ -91,10 +91,10 @@ pub(crate) fn analyse_with(
             .or_insert(Reached { target, analysed });
     }
     let target = ConfiguredTarget { config: asked.config.without_nulls(), name: asked.name };
-    Ok(Analysis { target, analysed, reached: reached.into_values().collect(), build })
+    Ok(Analysis { target, analysed, reached: reached.into_values().collect() })
 }
 
-fn diagnostics(fail: Fail) -> Diagnostics {
+pub(crate) fn diagnostics(fail: Fail) -> Diagnostics {
     if let Some(Problem(diagnostics)) = fail.downcast_ref() {
         return diagnostics.clone();
     }
@@ -167,6 +167,29 @@ impl Analysis {
         analysed.result = TargetResult::new(action.inputs.clone(), Map::default(), parts_of(&action));
         self.analysed = Arc::new(analysed);
         Ok(name)
+    }
+
+    /// What is to be built.
+    pub fn wanted(&self) -> Wanted {
+        let result = &self.analysed.result;
+        let stage = |stage: &Map| -> Vec<(Str, Artifact)> {
+            stage
+                .iter()
+                .filter_map(|(path, value)| Some((path.clone(), value.as_artifact()?.clone())))
+                .collect()
+        };
+        let mut runfiles = stage(&result.runfiles);
+        runfiles.retain(|(path, _)| !result.artifacts.contains_key(path));
+        Wanted { artifacts: stage(&result.artifacts), runfiles }
+    }
+
+    /// The configured targets that define an overlay, as messages name them.
+    pub fn origins_of_overlay(&self, id: &Id) -> Vec<String> {
+        let defines = |reached: &&Reached| reached.analysed.overlays.iter().any(|o| o.id() == *id);
+        let shown = |Reached { target: ConfiguredTarget { name, config }, .. }: &Reached| {
+            ConfiguredTarget { name: name.clone(), config: config.without_nulls() }.to_string()
+        };
+        self.reached.iter().filter(defines).map(shown).collect()
     }
 
     /// The definitions of all targets that were needed.

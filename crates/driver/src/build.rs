@@ -1,4 +1,4 @@
-//! Building what analysis found: the same engine, with execution's rules.
+//! Building artifacts: those that analysis found, on the same engine, or those of a graph that was read.
 
 use std::{
     collections::BTreeSet,
@@ -7,19 +7,24 @@ use std::{
     time::Duration,
 };
 
-use taut_analysis::{ConfiguredTarget, Workspace};
+use taut_analysis::Workspace;
 use taut_digest::{Hash, ObjectInfo};
-use taut_engine::{Builder, Fail};
+use taut_engine::{Build, Builder, Engine, Fail};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution, LocalExecutor,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution, Halt, LocalExecutor,
     LocalSetup, OverlayConflict, Sources,
 };
+use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
-use taut_value::{ActionDescription, Id, Map, Str, Tree, TreeOverlay, Value};
+use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
 
-use crate::{Analysis, AnalysisOptions, Reached, Request, analyse::analyse_with};
+use crate::{
+    Analysis, AnalysisOptions, Request,
+    analyse::{analyse_in, begin, workspace},
+    graph::ActionGraph,
+};
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -34,30 +39,66 @@ pub struct BuildOptions {
     pub properties: Vec<(String, String)>,
     /// Whether to go on after a failure with all that does not depend on it.
     pub keep_going: bool,
+    /// Whether all actions are run, to be compared with what is cached.
+    pub compare: bool,
 }
 
-/// What analysis found, ready to be built.
+/// What is to be built, by path; sorted, and no path twice.
+#[derive(Clone, Default, Debug)]
+pub struct Wanted {
+    /// What was asked for.
+    pub artifacts: Vec<(Str, Artifact)>,
+    /// What is needed to run it, unless it is asked for anyway.
+    pub runfiles: Vec<(Str, Artifact)>,
+}
+
+/// An engine that can build.
 pub struct Session {
-    /// What is to be built.
-    pub analysis: Analysis,
+    build: Build,
     execution: Arc<Execution>,
     processes: Processes,
 }
 
 /// What was built.
 pub struct Results {
-    /// The target's artifacts, by path.
+    /// The artifacts that were wanted, by path.
     pub artifacts: Vec<(Str, Built)>,
-    /// The runfiles that are not among them, by path.
+    /// The runfiles, by path.
     pub runfiles: Vec<(Str, Built)>,
 }
 
-/// Why a build has no results.
+/// Why a build has no results. Events told about actions that failed.
+#[derive(Default)]
 pub struct BuildFailure {
-    /// Failures other than those of actions, which events told about.
+    /// Overlays of trees that disagree.
+    pub conflicts: Vec<OverlayConflict>,
+    /// Other reasons.
     pub others: BTreeSet<String>,
-    /// Paths of the result that could not be built.
+    /// Wanted paths that could not be built.
     pub not_built: Vec<Str>,
+}
+
+/// Ends a session's build from another thread.
+#[derive(Clone)]
+pub struct Interrupter {
+    halt: Arc<Halt>,
+    processes: Processes,
+}
+
+impl Interrupter {
+    /// Begins nothing new, and ends the actions that run.
+    pub fn interrupt(&self) {
+        self.halt.stop();
+        self.processes.kill_all();
+    }
+}
+
+/// Why there is no session.
+pub enum SessionError {
+    /// The description is wrong.
+    Analysis(Diagnostics),
+    /// The build root cannot be used.
+    Store(taut_store::Error),
 }
 
 struct InWorkspace(Arc<Workspace>);
@@ -80,19 +121,32 @@ impl Definitions for InWorkspace {
     }
 }
 
-impl Sources for InWorkspace {
-    fn file(&self, repository: &str, path: &str) -> Option<PathBuf> {
-        let repository = self.0.repositories.repositories.get(repository)?;
-        Some(Path::new(repository.workspace_root.path.as_str()).join(path))
+impl Definitions for ActionGraph {
+    fn action(&self, id: &Id) -> Option<Arc<ActionDescription>> {
+        self.actions.get(id).map(|action| action.description.clone())
+    }
+
+    fn tree(&self, id: &Id) -> Option<Tree> {
+        self.trees.get(id).cloned()
+    }
+
+    fn overlay(&self, id: &Id) -> Option<TreeOverlay> {
+        self.overlays.get(id).cloned()
+    }
+
+    /// The blobs of a graph are put into the store before anything is built.
+    fn blob(&self, _: &Hash) -> Option<Str> {
+        None
     }
 }
 
-/// Why there is no session.
-pub enum SessionError {
-    /// The description is wrong.
-    Analysis(Diagnostics),
-    /// The build root cannot be used.
-    Store(taut_store::Error),
+struct Roots(RepoConfig);
+
+impl Sources for Roots {
+    fn file(&self, repository: &str, path: &str) -> Option<PathBuf> {
+        let repository = self.0.repositories.get(repository)?;
+        Some(Path::new(repository.workspace_root.path.as_str()).join(path))
+    }
 }
 
 impl Session {
@@ -100,120 +154,117 @@ impl Session {
     ///
     /// # Errors
     /// What is wrong with the description or the build root.
-    pub fn new(
+    pub fn analyse(
         request: &Request,
         how: AnalysisOptions,
         store: &Store,
-        options: BuildOptions,
-        events: Arc<dyn Events>,
-    ) -> Result<Session, SessionError> {
+        options: &BuildOptions,
+        events: &Arc<dyn Events>,
+    ) -> Result<(Analysis, Session), SessionError> {
+        let workspace = workspace(request, how);
+        let world = Arc::new(InWorkspace(workspace.clone()));
+        let builder = taut_analysis::register(Engine::builder(), &workspace);
+        let roots = Arc::new(Roots(request.repositories.clone()));
+        let session = Session::new(builder, how.jobs, world, roots, store, options, events);
+        let session = session.map_err(SessionError::Store)?;
+        let analysis = analyse_in(&session.build, request).map_err(SessionError::Analysis)?;
+        Ok((analysis, session))
+    }
+
+    /// Is ready to build what a graph defines. Its source files lie in `repositories`, if anywhere.
+    ///
+    /// # Errors
+    /// What is wrong with the build root.
+    pub fn of_graph(
+        graph: &Arc<ActionGraph>,
+        repositories: RepoConfig,
+        store: &Store,
+        options: &BuildOptions,
+        events: &Arc<dyn Events>,
+    ) -> taut_store::Result<Session> {
+        for blob in &graph.blobs {
+            store.put_blob(blob.as_bytes(), false)?;
+        }
+        let roots = Arc::new(Roots(repositories));
+        Session::new(Engine::builder(), options.jobs, graph.clone(), roots, store, options, events)
+    }
+
+    fn new(
+        builder: Builder,
+        jobs: usize,
+        definitions: Arc<dyn Definitions>,
+        sources: Arc<dyn Sources>,
+        store: &Store,
+        options: &BuildOptions,
+        events: &Arc<dyn Events>,
+    ) -> taut_store::Result<Session> {
         let processes = Processes::new(HelperStart::this_program());
+        let halt = Arc::new(Halt::new(options.keep_going));
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
             processes: processes.clone(),
             events: events.clone(),
-            launcher: options.launcher,
+            launcher: options.launcher.clone(),
             timeout: options.timeout,
             jobs: options.jobs,
-            keep_going: options.keep_going,
-        })
-        .map_err(SessionError::Store)?;
-        let mut made = None;
-        let extend = |builder: Builder, workspace: &Arc<Workspace>| {
-            let world = Arc::new(InWorkspace(workspace.clone()));
-            let execution = Arc::new(Execution {
-                store: store.clone(),
-                definitions: world.clone(),
-                sources: world,
-                events,
-                executor: Arc::new(executor),
-                properties: options.properties,
-                timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
-                rerun: false,
-                keep_going: options.keep_going,
-                counters: Default::default(),
-            });
-            made = Some(execution.clone());
-            taut_exec::register(builder, &execution)
-        };
-        let analysis =
-            analyse_with(request, how, options.keep_going, extend).map_err(SessionError::Analysis)?;
-        let execution = made.expect("analysis makes an engine");
-        Ok(Session { analysis, execution, processes })
+            halt: halt.clone(),
+        })?;
+        let execution = Arc::new(Execution {
+            store: store.clone(),
+            definitions,
+            sources,
+            events: events.clone(),
+            executor: Arc::new(executor),
+            properties: options.properties.clone(),
+            timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
+            compare: options.compare,
+            halt,
+            counters: Default::default(),
+        });
+        let engine = taut_exec::register(builder, &execution).build();
+        Ok(Session { build: begin(&engine, jobs), execution, processes })
     }
 
-    /// What ends all actions that run.
-    pub fn processes(&self) -> Processes {
-        self.processes.clone()
+    /// What ends the build from another thread.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter { halt: self.execution.halt.clone(), processes: self.processes.clone() }
     }
 
-    /// Builds the artifacts and runfiles of the target.
+    /// Builds what is wanted.
     ///
     /// # Errors
     /// Everything that failed.
-    pub fn build(&self) -> Result<Results, BuildFailure> {
-        let result = &self.analysis.analysed.result;
-        let wanted = |stage: &Map| -> Vec<(Str, ArtifactKey)> {
-            let artifact = |(path, value): (&Str, &Value)| {
-                Some((path.clone(), ArtifactKey(value.as_artifact()?.clone())))
-            };
-            stage.iter().filter_map(artifact).collect()
-        };
-        let artifacts = wanted(&result.artifacts);
-        let mut runfiles = wanted(&result.runfiles);
-        runfiles.retain(|(path, _)| !result.artifacts.contains_key(path));
-        let keys: Vec<ArtifactKey> = artifacts.iter().chain(&runfiles).map(|(_, key)| key.clone()).collect();
-        let paths = artifacts.iter().chain(&runfiles).map(|(path, _)| path);
+    pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
+        let all = || wanted.artifacts.iter().chain(&wanted.runfiles);
+        let keys: Vec<ArtifactKey> = all().map(|(_, artifact)| ArtifactKey(artifact.clone())).collect();
         let mut built = Vec::with_capacity(keys.len());
-        let mut failure = BuildFailure { others: BTreeSet::new(), not_built: Vec::new() };
-        for (path, result) in paths.zip(self.analysis.build.all::<ArtifactRule>(keys)) {
+        let mut failure = BuildFailure::default();
+        for ((path, _), result) in all().zip(self.build.all::<ArtifactRule>(keys)) {
             match result {
-                Ok(object) => built.push(object),
-                Err(fail) => failure.add(path, &fail, &self.analysis.reached),
+                Ok(object) => built.push((path.clone(), object)),
+                Err(fail) => failure.add(path, &fail),
             }
         }
         if !failure.not_built.is_empty() {
             return Err(failure);
         }
-        let mut built = built.into_iter();
-        let mut with = |wanted: Vec<(Str, ArtifactKey)>| -> Vec<(Str, Built)> {
-            wanted.into_iter().map(|(path, _)| path).zip(built.by_ref()).collect()
-        };
-        Ok(Results { artifacts: with(artifacts), runfiles: with(runfiles) })
+        let runfiles = built.split_off(wanted.artifacts.len());
+        Ok(Results { artifacts: built, runfiles })
     }
 
     /// How many actions have a result, and how many of those were cached.
     pub fn counts(&self) -> (usize, usize) {
         (self.execution.counters.processed(), self.execution.counters.cache_hits())
     }
-
-    /// The configured targets that define an action, with its number among theirs.
-    pub fn origins(&self, id: &Id) -> Vec<String> {
-        let mut origins = Vec::new();
-        for reached in &self.analysis.reached {
-            for (number, action) in reached.analysed.actions.iter().enumerate() {
-                if action.id() == *id {
-                    origins.push(format!("{}#{number}", shown(reached)));
-                }
-            }
-        }
-        origins
-    }
-}
-
-/// A target as messages name it: without the variables that are null.
-fn shown(reached: &Reached) -> ConfiguredTarget {
-    ConfiguredTarget { name: reached.target.name.clone(), config: reached.target.config.without_nulls() }
 }
 
 impl BuildFailure {
-    fn add(&mut self, path: &Str, fail: &Fail, reached: &[Reached]) {
+    fn add(&mut self, path: &Str, fail: &Fail) {
         self.not_built.push(path.clone());
         if let Some(conflict) = fail.downcast_ref::<OverlayConflict>() {
-            let defines =
-                |reached: &&Reached| reached.analysed.overlays.iter().any(|o| o.id() == conflict.id);
-            let origins = reached.iter().filter(defines).map(|reached| format!("\n - {}", shown(reached)));
-            self.others.insert(format!("{conflict}\nrequested by{}", origins.collect::<String>()));
+            if self.conflicts.iter().all(|known| known.id != conflict.id) {
+                self.conflicts.push(conflict.clone());
+            }
         } else if fail.downcast_ref::<ActionFailure>().is_none() && !matches!(fail, Fail::Cancelled) {
             self.others.insert(fail.to_string());
         }

@@ -48,6 +48,36 @@ pub struct Origin {
     pub config: Map,
 }
 
+impl Origin {
+    /// The target as messages name it, without the variables that are null, and the action's number.
+    fn shown(&self) -> String {
+        let set = self.config.iter().filter(|(_, value)| !matches!(value, Value::Null));
+        let config: Map = set.map(|(name, value)| (name.clone(), value.clone())).collect();
+        format!("[{},{}]#{}", self.target_text(), Value::Map(config).to_json(), self.subtask)
+    }
+
+    fn target_text(&self) -> String {
+        match &self.target {
+            Value::Name(name) => name.to_json(),
+            other => other.to_json(),
+        }
+    }
+}
+
+impl ActionGraph {
+    /// The first target that asks for an action, and the action's number there; the id if nobody is known.
+    pub fn first_origin(&self, action: &Id) -> String {
+        let origin = self.actions.get(action).and_then(|action| action.origins.first());
+        origin.map_or_else(|| format!("\"{action}\""), |o| format!("{}#{}", o.target_text(), o.subtask))
+    }
+
+    /// The configured targets that ask for an action, as messages name them.
+    pub fn origins(&self, action: &Id) -> Vec<String> {
+        let origins = self.actions.get(action).into_iter().flat_map(|action| &action.origins);
+        origins.map(Origin::shown).collect()
+    }
+}
+
 /// A graph that was read, and how its file names things.
 #[derive(Debug)]
 pub struct NamedGraph {

@@ -5,15 +5,17 @@
 mod analyse;
 mod build;
 pub mod cas;
+mod describe;
 mod dump;
 pub mod graph;
 mod request;
 
 pub use analyse::{Analysis, AnalysisOptions, Reached, analyse};
-pub use build::{BuildFailure, BuildOptions, Results, Session, SessionError, find};
+pub use build::{BuildFailure, BuildOptions, Interrupter, Results, Session, SessionError, Wanted, find};
+pub use describe::{DescribeOptions, Description, describe};
 pub use request::{Request, SetupError, Words};
-pub use taut_exec::{ActionFailure, ActionOutcome, Events};
+pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
 pub use taut_expr::json_to_value;
-pub use taut_repos::Overrides;
+pub use taut_repos::{Overrides, RepoConfig};
 pub use taut_syntax::{Diagnostics, diagnostic::Renderer};
-pub use taut_sys::process::{Processes, helper_main_if_requested, on_termination};
+pub use taut_sys::process::{helper_main_if_requested, on_termination};

@@ -1,13 +1,13 @@
 //! Actions as tasks, by their definition.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use taut_digest::{Digest, ObjectInfo};
+use taut_digest::ObjectInfo;
 use taut_engine::{Cx, Fail, Failure, Hash, Key, Rule};
 use taut_value::{ActionDescription, Id, Str};
 
 use crate::{
-    Execution,
+    Execution, Ran,
     artifact::build_stage,
     message::action_digest,
     run::{RunKey, RunRule},
@@ -31,20 +31,12 @@ impl Key for ActionKey {
 /// What an action came to: all its outputs are there.
 #[derive(Clone, Debug)]
 pub struct ActionOutcome {
-    /// By path, as the definition names them.
-    pub outputs: BTreeMap<Str, ObjectInfo>,
-    /// The process's exit code.
-    pub exit_code: i32,
-    /// Standard output, unless empty.
-    pub stdout: Option<Digest>,
-    /// Standard error, unless empty.
-    pub stderr: Option<Digest>,
-    /// Whether nothing had to run.
+    /// How it ran, or what is known of an earlier run.
+    pub ran: Arc<Ran>,
+    /// Whether nothing had to run for this definition: the result was cached, or another one's run was its.
     pub cached: bool,
     /// Whether this action failed, as it may, or an input comes from one that did.
     pub failed: bool,
-    /// How long it ran, in seconds.
-    pub duration: f64,
 }
 
 /// An action that failed the build.
@@ -54,35 +46,28 @@ pub struct ActionFailure {
     pub id: Id,
     /// Its definition.
     pub action: Arc<ActionDescription>,
-    /// The process's exit code.
-    pub exit_code: i32,
-    /// Standard output, unless empty.
-    pub stdout: Option<Digest>,
-    /// Standard error, unless empty.
-    pub stderr: Option<Digest>,
-    /// Declared outputs that were not produced.
-    pub missing: Vec<Str>,
-    /// What is wrong with outputs that were.
-    pub invalid: Vec<String>,
-    /// Whether the process was killed since its time was over.
-    pub timed_out: bool,
+    /// What it found, by path; all of it is in the store.
+    pub inputs: Arc<[(Str, ObjectInfo)]>,
+    /// How it ran.
+    pub ran: Arc<Ran>,
 }
 
 impl fmt::Display for ActionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.timed_out {
+        let Ran { exit_code, timed_out, missing, invalid, .. } = &*self.ran;
+        if *timed_out {
             f.write_str("action exceeded its time limit")?;
-        } else if self.exit_code != 0 {
-            write!(f, "action returned non-zero exit code {}", self.exit_code)?;
+        } else if *exit_code != 0 {
+            write!(f, "action returned non-zero exit code {exit_code}")?;
         }
-        if !self.missing.is_empty() {
-            let also = if self.exit_code != 0 { "\nMoreover " } else { "" };
+        if !missing.is_empty() {
+            let also = if *exit_code != 0 { "\nMoreover " } else { "" };
             write!(f, "{also}action executed with missing outputs.")?;
-            for path in &self.missing {
+            for path in missing {
                 write!(f, "\n - {path}")?;
             }
         }
-        self.invalid.iter().try_for_each(|what| write!(f, "\n{what}"))
+        invalid.iter().try_for_each(|what| write!(f, "\n{what}"))
     }
 }
 
@@ -101,41 +86,36 @@ impl Rule for ActionRule {
         let action = execution.definitions.action(id);
         let action = action.ok_or_else(|| transient(format_args!("action {id} is not defined")))?;
         let (inputs, tainted_inputs) = build_stage(&cx, &action.inputs).await?;
-        let inputs = trees::from_stage(&execution.store, &inputs).map_err(transient)?;
-        let digest = action_digest(execution, &action, &inputs);
-        let key = RunKey { digest, action: action.clone(), id: *id, inputs };
+        let inputs: Arc<[(Str, ObjectInfo)]> = inputs.into();
+        let tree = trees::digest_of_stage(&execution.store, &inputs).map_err(transient)?;
+        let digest = action_digest(execution, &action, &tree);
+        let key = RunKey { digest, action: action.clone(), id: *id, inputs: inputs.clone() };
+        execution.events.begun(id, &action);
         let ran = cx.get::<RunRule>(key).await?;
         execution.counters.processed_one();
-        let complete = ran.missing.is_empty() && ran.invalid.is_empty();
-        if !complete || (ran.exit_code != 0 && action.may_fail.is_none()) {
-            let failure = ActionFailure {
-                id: *id,
-                action,
-                exit_code: ran.exit_code,
-                stdout: ran.stdout,
-                stderr: ran.stderr,
-                missing: ran.missing.clone(),
-                invalid: ran.invalid.clone(),
-                timed_out: ran.timed_out,
-            };
+        if execution.compare {
+            let cached = execution.cached(&action, &digest).map_err(transient)?;
+            execution.events.compared(id, &action, &ran, cached.as_ref());
+        }
+        if !ran.is_complete() || (ran.exit_code != 0 && action.may_fail.is_none()) {
+            let failure = ActionFailure { id: *id, action, inputs, ran };
+            execution.halt.note_failure();
             execution.events.failed(&failure);
             return Err(Fail::transient(failure));
         }
-        let outcome = ActionOutcome {
-            outputs: ran.outputs.clone(),
-            exit_code: ran.exit_code,
-            stdout: ran.stdout,
-            stderr: ran.stderr,
-            cached: ran.cached,
-            failed: tainted_inputs || ran.exit_code != 0,
-            duration: ran.duration.as_secs_f64(),
-        };
+        let cached = ran.run_as != Some(*id);
+        let failed = tainted_inputs || ran.exit_code != 0;
+        let outcome = ActionOutcome { ran, cached, failed };
         execution.events.finished(id, &action, &outcome);
         Ok(Arc::new(outcome))
     }
 
     fn content_hash(&self, _: &ActionKey, outcome: &Arc<ActionOutcome>) -> Option<Hash> {
-        let text = format!("{:?}{}", outcome.outputs, outcome.failed);
+        let mut text = String::new();
+        for (path, info) in &outcome.ran.outputs {
+            text.push_str(&format!("{}:{path}{info}", path.len()));
+        }
+        text.push_str(&outcome.failed.to_string());
         Some(Hash(Id::of(text).0))
     }
 }

@@ -70,13 +70,16 @@ impl Rule for ArtifactRule {
 
     async fn value(&self, ArtifactKey(artifact): &ArtifactKey, cx: Cx) -> Result<Built, Fail> {
         let execution = &*self.0;
+        if execution.halt.is_halted() {
+            return Err(Fail::Cancelled);
+        }
         let sound = |info| Built { info, failed: false };
         match artifact {
             Artifact::Local { path, repository } => execution.source(repository, path).map(sound),
             Artifact::Known(info) => execution.known(info).map(sound),
             Artifact::Action { id, path } => {
                 let outcome = cx.get::<ActionRule>(ActionKey(*id)).await?;
-                let info = outcome.outputs.get(path).ok_or_else(|| {
+                let info = outcome.ran.outputs.get(path).ok_or_else(|| {
                     transient(format_args!("action {id} has no output {:?}", path.as_str()))
                 })?;
                 Ok(Built { info: *info, failed: outcome.failed })

@@ -20,6 +20,18 @@ pub(crate) enum Found {
     Invalid(String),
 }
 
+/// Whether all directories above `name` are directories, not links: an action could lead us astray.
+pub(crate) fn lies_within(root: &Path, name: &str) -> taut_store::Result<bool> {
+    for (end, _) in name.match_indices('/') {
+        let above = root.join(&name[..end]);
+        match fs::if_exists(fs::lstat(&above))? {
+            Some(metadata) if metadata.is_dir() => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
 /// The file or link at `path`.
 pub(crate) fn file(store: &Store, path: &Path, name: &str, take: Take) -> taut_store::Result<Found> {
     let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(Found::Missing) };

@@ -11,10 +11,12 @@ mod action;
 mod artifact;
 mod collect;
 mod events;
+mod halt;
 mod local;
 mod message;
 mod run;
 mod slots;
+mod stage;
 mod trees;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -22,6 +24,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 pub use action::{ActionFailure, ActionKey, ActionOutcome, ActionRule};
 pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
 pub use events::{Counters, Events, NoEvents};
+pub use halt::Halt;
 pub use local::{LocalExecutor, LocalSetup};
 pub use run::{Executor, Ran, RunKey, RunRule};
 use taut_digest::Hash;
@@ -62,10 +65,10 @@ pub struct Execution {
     pub properties: Vec<(String, String)>,
     /// The time limit that is part of an action's identity; 300 s unless the user says otherwise.
     pub timeout: Duration,
-    /// Whether cached results are ignored and results not cached: for comparing runs.
-    pub rerun: bool,
-    /// Whether to go on after a failure with all that does not depend on it.
-    pub keep_going: bool,
+    /// Whether everything runs, to be compared with what is cached; nothing is cached then.
+    pub compare: bool,
+    /// Whether anything new may begin; shared with the executor.
+    pub halt: Arc<Halt>,
     /// What happened so far.
     pub counters: Counters,
 }

@@ -1,24 +1,20 @@
 //! Actions as processes of this machine.
 //!
-//! Each runs in a directory of its own, in which its inputs lie as private copies: an action that changes
-//! an input, even as root, changes nothing that anybody else will see. When the process, and whatever it
-//! left behind, has ended, outputs become stored objects by a rename.
+//! Each runs in a stage (see `stage`), where its inputs lie as private copies. When the process, and
+//! whatever it left behind, has ended, outputs become stored objects by a rename.
 
 use std::{
     ffi::OsString,
     future::Future,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_digest::Digest;
 use taut_engine::Fail;
-use taut_store::{Permissions, Store, Take};
+use taut_store::{Store, Take};
 use taut_sys::{
     fs,
     process::{Command, Processes, Status},
@@ -26,9 +22,10 @@ use taut_sys::{
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    Events, Executor, Ran, RunKey,
+    Events, Executor, Halt, Ran, RunKey,
     collect::{self, Found},
     slots::Slots,
+    stage::{Stage, Wanted},
     transient,
 };
 
@@ -46,16 +43,21 @@ pub struct LocalSetup {
     pub timeout: Option<Duration>,
     /// How many actions run at once.
     pub jobs: usize,
-    /// Whether actions are started after one has failed.
-    pub keep_going: bool,
+    /// Whether anything new may begin.
+    pub halt: Arc<Halt>,
+}
+
+/// A directory for one action at a time.
+struct Place {
+    directory: PathBuf,
+    stage: Stage,
 }
 
 /// Runs actions on this machine.
 pub struct LocalExecutor {
     setup: LocalSetup,
-    slots: Slots,
+    slots: Slots<Place>,
     home: PathBuf,
-    failed: AtomicBool,
 }
 
 impl LocalExecutor {
@@ -65,29 +67,34 @@ impl LocalExecutor {
     /// The build root cannot be written to.
     pub fn new(setup: LocalSetup) -> taut_store::Result<LocalExecutor> {
         let home = setup.store.temporary_directory("exec_root")?;
-        let mut directories = Vec::new();
+        let fine_times = fs::tells_changes_apart(&home)?;
+        let mut places = Vec::new();
         for job in 0..setup.jobs.max(1) {
             let directory = home.join(job.to_string());
             fs::create_dir(&directory)?;
-            directories.push(directory);
+            let stage = Stage::new(&directory, fine_times)?;
+            places.push(Place { directory, stage });
         }
-        directories.reverse();
-        Ok(LocalExecutor { setup, slots: Slots::new(directories), home, failed: AtomicBool::new(false) })
+        places.reverse();
+        Ok(LocalExecutor { setup, slots: Slots::new(places), home })
     }
 
     async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {
-        let slot = self.slots.take().await;
-        if !self.setup.keep_going && self.failed.load(Relaxed) {
+        let mut place = self.slots.take().await;
+        if self.setup.halt.is_halted() {
             return Err(Fail::Cancelled);
         }
-        let root = slot.directory.join("root");
-        self.stage(&key.action, &key.inputs, &root).map_err(transient)?;
+        let Place { directory, stage } = &mut *place;
+        let store = &self.setup.store;
+        let wanted = self.wanted(key).map_err(transient)?;
+        stage.prepare(store, &wanted).map_err(transient)?;
         self.setup.events.started(&key.id, &key.action);
-        let (stdout, stderr) = (slot.directory.join("stdout"), slot.directory.join("stderr"));
-        let command = self.command(&key.action, &root, &stdout, &stderr);
+        let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
+        let command = self.command(&key.action, stage.root(), &stdout, &stderr);
         let begin = Instant::now();
-        let running = self.setup.processes.spawn(&command).map_err(transient)?;
-        let exit = running.await.map_err(transient)?;
+        // Should this future be dropped before the process has ended, the stage is nobody's any more.
+        let lent = stage.lend();
+        let exit = self.setup.processes.spawn(&command).map_err(transient)?.await.map_err(transient)?;
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),
             timed_out: exit.timed_out,
@@ -100,27 +107,21 @@ impl LocalExecutor {
             ran.stderr = self.stream(&stderr, take).map_err(transient)?;
         }
         if ran.exit_code == 0 || key.action.may_fail.is_some() {
-            self.collect(&key.action, &root, take, &mut ran).map_err(transient)?;
+            self.collect(&key.action, stage.root(), take, &mut ran).map_err(transient)?;
         }
-        let fails = ran.exit_code != 0 && key.action.may_fail.is_none();
-        if fails || !ran.missing.is_empty() || !ran.invalid.is_empty() {
-            self.failed.store(true, Relaxed);
+        if !exit.strays {
+            stage.take_back(lent, store).map_err(transient)?;
         }
-        fs::remove_all(&root).map_err(transient)?;
         Ok(ran)
     }
 
-    fn stage(&self, action: &ActionDescription, inputs: &Digest, root: &Path) -> taut_store::Result<()> {
-        fs::remove_all(root)?;
-        let tree = ObjectInfo { digest: *inputs, object_type: ObjectType::Tree };
-        self.setup.store.checkout(&tree, root, Permissions::Staged)?;
-        let above = |path: &Str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
-        let directories =
-            action.outs.iter().filter_map(above).chain(action.out_dirs.iter().map(Str::to_string));
-        for directory in directories.chain([action.cwd.to_string()]).filter(|path| !path.is_empty()) {
-            fs::create_dir_all(&root.join(directory))?;
-        }
-        Ok(())
+    fn wanted(&self, key: &RunKey) -> taut_store::Result<Wanted> {
+        let mut wanted = Wanted::new(&self.setup.store, &key.inputs)?;
+        let action = &*key.action;
+        action.outs.iter().for_each(|path| wanted.add_parents(path.as_bytes()));
+        action.out_dirs.iter().for_each(|path| wanted.add_directory(path));
+        wanted.add_directory(&action.cwd);
+        Ok(wanted)
     }
 
     fn command(&self, action: &ActionDescription, root: &Path, stdout: &Path, stderr: &Path) -> Command {
@@ -177,7 +178,9 @@ impl LocalExecutor {
         let files = action.outs.iter().map(|path| (path, false));
         for (path, is_directory) in files.chain(action.out_dirs.iter().map(|path| (path, true))) {
             let place = root.join(path.as_str());
-            let found = if is_directory {
+            let found = if !collect::lies_within(root, path)? {
+                Found::Missing
+            } else if is_directory {
                 collect::directory(store, &place, path, take)?
             } else {
                 collect::file(store, &place, path, take)?

@@ -19,8 +19,8 @@ pub struct RunKey {
     pub action: Arc<ActionDescription>,
     /// The definition's id.
     pub id: Id,
-    /// The tree of inputs; it is in the store.
-    pub inputs: Digest,
+    /// What the action finds, by path; all of it is in the store.
+    pub inputs: Arc<[(Str, ObjectInfo)]>,
 }
 
 impl PartialEq for RunKey {
@@ -64,10 +64,22 @@ pub struct Ran {
     pub invalid: Vec<String>,
     /// Whether the process was killed since its time was over.
     pub timed_out: bool,
-    /// Whether nothing had to run.
-    pub cached: bool,
+    /// The id of the definition by which it was run; `None` if nothing had to run.
+    pub run_as: Option<Id>,
     /// How long it ran.
     pub duration: Duration,
+}
+
+impl Ran {
+    /// Whether the action did what it is there for.
+    pub fn is_success(&self) -> bool {
+        self.exit_code == 0 && self.is_complete()
+    }
+
+    /// Whether all outputs are there, and nothing is wrong with them.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.invalid.is_empty()
+    }
 }
 
 /// Runs one action that nobody has run before.
@@ -94,16 +106,16 @@ impl Rule for RunRule {
 
     async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<Ran>, Fail> {
         let execution = &*self.0;
-        let cacheable = !key.action.no_cache && !execution.rerun;
-        if cacheable
-            && let Some(result) = execution.store.cached_action(&key.digest).map_err(transient)?
-            && let Some(ran) = execution.cached(&key.action, &result).map_err(transient)?
-        {
+        if execution.halt.is_halted() {
+            return Err(Fail::Cancelled);
+        }
+        let cacheable = !key.action.no_cache && !execution.compare;
+        if cacheable && let Some(ran) = execution.cached(&key.action, &key.digest).map_err(transient)? {
             return Ok(Arc::new(ran));
         }
-        let ran = execution.executor.run(key).await?;
+        let ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
         execution.counters.run_one();
-        if cacheable && ran.exit_code == 0 && ran.missing.is_empty() && ran.invalid.is_empty() {
+        if cacheable && ran.is_success() {
             execution
                 .store
                 .cache_action(&key.digest, &execution.as_message(&key.action, &ran))
@@ -114,11 +126,15 @@ impl Rule for RunRule {
 }
 
 impl Execution {
-    /// A cached result in terms of the definition; `None` if it does not have all outputs.
-    fn cached(&self, action: &ActionDescription, result: &ActionResult) -> taut_store::Result<Option<Ran>> {
-        if result.exit_code != 0 {
+    /// A cached result in terms of the definition; `None` if there is none that has all outputs.
+    pub(crate) fn cached(
+        &self,
+        action: &ActionDescription,
+        digest: &Hash,
+    ) -> taut_store::Result<Option<Ran>> {
+        let Some(result) = self.store.cached_action(digest)?.filter(|result| result.exit_code == 0) else {
             return Ok(None);
-        }
+        };
         let mut found: BTreeMap<&str, ObjectInfo> = BTreeMap::new();
         for file in &result.output_files {
             let object_type = if file.is_executable { ObjectType::Executable } else { ObjectType::File };
@@ -146,7 +162,7 @@ impl Execution {
             digest.as_ref().and_then(|digest| self.store.from_wire(digest)).filter(|digest| digest.size > 0)
         };
         let (stdout, stderr) = (stream(&result.stdout_digest), stream(&result.stderr_digest));
-        Ok(Some(Ran { outputs, stdout, stderr, cached: true, ..Ran::default() }))
+        Ok(Some(Ran { outputs, stdout, stderr, ..Ran::default() }))
     }
 
     fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {

@@ -3,41 +3,41 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    path::PathBuf,
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
 };
 
-/// A fixed number of directories, lent out one at a time.
-#[derive(Clone)]
-pub(crate) struct Slots(Arc<Mutex<State>>);
+/// A fixed number of things, lent out one at a time.
+pub(crate) struct Slots<T>(Arc<Mutex<State<T>>>);
 
-struct State {
-    free: Vec<PathBuf>,
+struct State<T> {
+    free: Vec<T>,
     waiting: VecDeque<Waker>,
 }
 
-/// A directory lent out; given back when dropped.
-pub(crate) struct Slot {
-    pub(crate) directory: PathBuf,
-    slots: Slots,
+/// A thing lent out; given back when dropped.
+pub(crate) struct Slot<T> {
+    /// Taken only by `drop`.
+    lent: Option<T>,
+    slots: Arc<Mutex<State<T>>>,
 }
 
-impl Slots {
-    pub(crate) fn new(directories: Vec<PathBuf>) -> Slots {
-        Slots(Arc::new(Mutex::new(State { free: directories, waiting: VecDeque::new() })))
+fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn new(free: Vec<T>) -> Slots<T> {
+        Slots(Arc::new(Mutex::new(State { free, waiting: VecDeque::new() })))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a free directory.
-    pub(crate) async fn take(&self) -> Slot {
-        let directory = poll_fn(|cx| {
-            let mut state = self.state();
+    /// Waits for a free one; the one given back last comes first.
+    pub(crate) async fn take(&self) -> Slot<T> {
+        let lent = poll_fn(|cx| {
+            let mut state = lock(&self.0);
             match state.free.pop() {
-                Some(directory) => Poll::Ready(directory),
+                Some(lent) => Poll::Ready(lent),
                 None => {
                     state.waiting.push_back(cx.waker().clone());
                     Poll::Pending
@@ -45,15 +45,29 @@ impl Slots {
             }
         })
         .await;
-        Slot { directory, slots: self.clone() }
+        Slot { lent: Some(lent), slots: self.0.clone() }
     }
 }
 
-impl Drop for Slot {
+impl<T> Deref for Slot<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.lent.as_ref().expect("lent until dropped")
+    }
+}
+
+impl<T> DerefMut for Slot<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.lent.as_mut().expect("lent until dropped")
+    }
+}
+
+impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         let waker = {
-            let mut state = self.slots.state();
-            state.free.push(std::mem::take(&mut self.directory));
+            let mut state = lock(&self.slots);
+            state.free.extend(self.lent.take());
             state.waiting.pop_front()
         };
         if let Some(waker) = waker {

@@ -19,8 +19,20 @@ impl From<taut_store::Error> for TreeError {
     }
 }
 
-/// The tree with the given objects at their paths; the paths have been checked for conflicts.
+/// Adds the tree with the given objects at their paths; the paths have been checked for conflicts.
 pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest> {
+    made_of(stage, |entries| store.put_tree(entries))
+}
+
+/// The digest of that tree, without adding it.
+pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest> {
+    made_of(stage, |entries| Ok(store.tree_digest(entries)))
+}
+
+fn made_of(
+    stage: &[(Str, ObjectInfo)],
+    make: impl Fn(&BTreeMap<&str, TreeEntry>) -> Result<Digest>,
+) -> Result<Digest> {
     if let [(path, info)] = stage
         && path.as_str() == "."
     {
@@ -42,7 +54,7 @@ pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<D
     }
     // From the last to the first, a directory comes before the one it lies in.
     while let Some((path, entries)) = directories.pop_last() {
-        let digest = store.put_tree(&entries)?;
+        let digest = make(&entries)?;
         if path.is_empty() {
             return Ok(digest);
         }
@@ -50,7 +62,7 @@ pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<D
         let entry = TreeEntry { hash: digest.hash, object_type: ObjectType::Tree };
         directories.get_mut(above).expect("directories above were added").insert(name, entry);
     }
-    store.put_tree(&BTreeMap::<&str, TreeEntry>::new())
+    make(&BTreeMap::new())
 }
 
 /// Trees over each other, later ones over earlier ones; directories are merged.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, path::PathBuf,
 use taut_digest::{Hash, HashFunction, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Execution, LocalExecutor, LocalSetup,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Execution, Halt, LocalExecutor, LocalSetup,
     NoEvents, Sources, register,
 };
 use taut_store::Store;
@@ -47,6 +47,7 @@ struct World {
     root: TempDir,
     defined: Defined,
     keep_going: bool,
+    jobs: usize,
     timeout: Option<Duration>,
 }
 
@@ -59,7 +60,7 @@ impl World {
     fn new() -> World {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("src")).unwrap();
-        World { root, defined: Defined::default(), keep_going: false, timeout: None }
+        World { root, defined: Defined::default(), keep_going: false, jobs: 2, timeout: None }
     }
 
     /// An action that runs a shell script and has the file `out` as its output.
@@ -91,14 +92,15 @@ impl World {
 
     fn start(&mut self) -> (Store, Arc<Execution>, Build) {
         let store = Store::open(&self.root.path().join("build"), HashFunction::GitSha1).unwrap();
+        let halt = Arc::new(Halt::new(self.keep_going));
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
             processes: Processes::new(HelperStart::this_program()),
             events: Arc::new(NoEvents),
             launcher: vec!["env".into(), "--".into()],
             timeout: self.timeout,
-            jobs: 2,
-            keep_going: self.keep_going,
+            jobs: self.jobs,
+            halt: halt.clone(),
         });
         let execution = Arc::new(Execution {
             store: store.clone(),
@@ -108,12 +110,12 @@ impl World {
             executor: Arc::new(executor.unwrap()),
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
-            rerun: false,
-            keep_going: self.keep_going,
+            compare: false,
+            halt,
             counters: Default::default(),
         });
         let engine = register(Engine::builder(), &execution).build();
-        let build = engine.begin().commit(Options { keep_going: self.keep_going, ..Options::default() });
+        let build = engine.begin().commit(Options { keep_going: true, ..Options::default() });
         (store, execution, build)
     }
 
@@ -161,28 +163,112 @@ fn editing_an_input_changes_neither_the_store_nor_what_others_see() {
     assert_eq!(world.text(output(second)), "originaledited\noriginal");
 }
 
+/// A world in which all actions run in one stage, one after the other.
+fn one_stage() -> World {
+    World { jobs: 1, ..World::new() }
+}
+
+/// What an action finds: names, kinds, modes, sizes and times of files, and contents.
+const LIST: &str = "find . ! -name out -type f -printf '%p %m %s %T@\\n' | sort > out; \
+    find . ! -name out ! -type f -printf '%p %y %m %l\\n' | sort >> out; find . -type f ! -name out | sort | xargs -r cat >> out";
+
+fn an_action_finds_the_same_whatever_was_done_in_its_stage_before() {
+    for before in [
+        "true",
+        "chmod u+w in/a; echo changed > in/a",
+        "chmod u+w in/a; printf 1 > in/a; touch -d @0 in/a; chmod 444 in/a",
+        "rm -f in/a; printf 1 > in/a; chmod 444 in/a; touch -d @0 in/a",
+        "rm -rf in; ln -s /etc in",
+        "rm -rf in; mkdir in; mkdir -p in/a/b/c",
+        "rm -f in/a; ln -s b in/a",
+        "touch in/x y; mkdir -p in/sub/sub z; chmod 0 in/sub z",
+        "chmod 500 in; chmod 0 in/a; chmod 700 .",
+        "mv in/a in/c; mv in/b in/a; mv in/c in/b",
+        "ln in/a in/c; ln in/b /tmp/taut-exec-test-$$; rm /tmp/taut-exec-test-$$",
+        "mkfifo in/f; rm -r in/link; mkdir in/link",
+    ] {
+        let mut seen = Vec::new();
+        for script in [before, "true"] {
+            let mut world = one_stage();
+            let (a, b) = (world.source("a", "1"), world.source("b", "2"));
+            let link = world.sh("ln -s a out", &[]);
+            let inputs =
+                [("in/a", a.clone()), ("in/b", b.clone()), ("in/link", output(link)), ("c/d/e", b.clone())];
+            let first = world.sh(&format!("{script}; echo > out"), &inputs);
+            let more = [("first", output(first)), ("in/a", a), ("in/b", b), ("in/link", output(link))];
+            let second = world.sh(LIST, &more);
+            seen.push(world.text(output(second)));
+        }
+        assert_eq!(seen[0], seen[1], "{before}");
+        assert!(seen[0].contains("./in/a 444 1 0.0000000000"), "{}", seen[0]);
+    }
+}
+
+fn files_become_directories_and_the_reverse_from_action_to_action() {
+    let mut world = one_stage();
+    let (a, b) = (world.source("a", "1"), world.source("b", "2"));
+    let first = world.sh("cat x/y z > out", &[("x/y", a.clone()), ("z", b.clone())]);
+    let second =
+        world.sh("cat first x z/y > out", &[("first", output(first)), ("x", b.clone()), ("z/y", a.clone())]);
+    let third = world.sh("cat second y > out; ls >> out", &[("second", output(second)), ("y", a)]);
+    assert_eq!(world.text(output(third)), "12211out\nsecond\ny\n");
+}
+
+fn a_directory_that_became_a_link_gives_no_outputs() {
+    let mut world = World::new();
+    let victim = world.root.path().join("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("out"), "precious").unwrap();
+    let script = format!("rm -rf d; ln -s {} d", victim.display());
+    let id = world.action(&script, &[], |action| action.outs = vec!["d/out".into()]);
+    let failure = world.failure(Artifact::Action { id, path: "d/out".into() });
+    assert_eq!(failure.ran.missing, [Str::from("d/out")]);
+    assert_eq!(fs::read(victim.join("out")).unwrap(), b"precious");
+}
+
+fn after_a_failure_nothing_new_begins_and_what_runs_is_kept() {
+    let mut world = World::new();
+    let marker = world.root.path().join("marker");
+    let slow = world.sh("sleep 0.5; echo slow > out", &[]);
+    let bad = world.sh("sleep 0.1; exit 1", &[]);
+    let next = world.sh(&format!("touch {}; cat in > out", marker.display()), &[("in", output(slow))]);
+    for keep_going in [false, true] {
+        world.keep_going = keep_going;
+        let defined = Defined { actions: world.defined.actions.clone(), ..Defined::default() };
+        let (_, execution, build) = world.start();
+        world.defined = defined;
+        let keys = [output(slow), output(bad), output(next)].map(ArtifactKey);
+        let ends: Vec<bool> = build.all::<ArtifactRule>(keys).into_iter().map(|end| end.is_ok()).collect();
+        assert!(!ends[1]);
+        assert_eq!(ends[2], keep_going);
+        assert_eq!(marker.exists(), keep_going);
+        // The second time, what was running when the failure came is a cache hit.
+        assert_eq!(execution.counters.cache_hits(), usize::from(keep_going));
+    }
+}
+
 fn a_failing_action_is_reported_and_not_cached() {
     let mut world = World::new();
     for _ in 0..2 {
         let id = world.sh("echo oops >&2; touch out; exit 3", &[]);
         let failure = world.failure(output(id));
-        assert_eq!(failure.exit_code, 3);
+        assert_eq!(failure.ran.exit_code, 3);
         assert_eq!(failure.to_string(), "action returned non-zero exit code 3");
-        assert!(failure.stderr.is_some());
+        assert!(failure.ran.stderr.is_some());
     }
 }
 
 fn a_signal_counts_as_128_and_its_number() {
     let mut world = World::new();
     let id = world.sh("kill -9 $$", &[]);
-    assert_eq!(world.failure(output(id)).exit_code, 137);
+    assert_eq!(world.failure(output(id)).ran.exit_code, 137);
 }
 
 fn outputs_that_are_not_produced_fail_the_action() {
     let mut world = World::new();
     let id = world.sh("mkdir out", &[]);
     let failure = world.failure(output(id));
-    assert_eq!(failure.missing, [Str::from("out")]);
+    assert_eq!(failure.ran.missing, [Str::from("out")]);
     assert!(failure.to_string().contains("action executed with missing outputs."));
 }
 
@@ -245,7 +331,7 @@ fn a_time_limit_ends_the_action_and_its_children() {
     world.timeout = Some(Duration::from_millis(300));
     let id = world.sh("sleep 100 & sleep 100; touch out", &[]);
     let failure = world.failure(output(id));
-    assert!(failure.timed_out);
+    assert!(failure.ran.timed_out);
     assert!(failure.to_string().contains("time limit"));
 }
 
@@ -282,6 +368,19 @@ fn main() {
         (
             "editing_an_input_changes_neither_the_store_nor_what_others_see",
             editing_an_input_changes_neither_the_store_nor_what_others_see,
+        ),
+        (
+            "an_action_finds_the_same_whatever_was_done_in_its_stage_before",
+            an_action_finds_the_same_whatever_was_done_in_its_stage_before,
+        ),
+        (
+            "files_become_directories_and_the_reverse_from_action_to_action",
+            files_become_directories_and_the_reverse_from_action_to_action,
+        ),
+        ("a_directory_that_became_a_link_gives_no_outputs", a_directory_that_became_a_link_gives_no_outputs),
+        (
+            "after_a_failure_nothing_new_begins_and_what_runs_is_kept",
+            after_a_failure_nothing_new_begins_and_what_runs_is_kept,
         ),
         ("a_failing_action_is_reported_and_not_cached", a_failing_action_is_reported_and_not_cached),
         ("a_signal_counts_as_128_and_its_number", a_signal_counts_as_128_and_its_number),

@@ -37,7 +37,7 @@ pub struct Repository {
 }
 
 /// All repositories, by global name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct RepoConfig {
     /// The repository that targets on the command line belong to.
     pub main: Str,

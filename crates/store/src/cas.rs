@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::Metadata,
+    fs::{File, Metadata},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -113,7 +113,7 @@ impl Store {
         self.hash_large(&mut fs::open(path)?, path, size)
     }
 
-    fn hash_large(&self, file: &mut std::fs::File, path: &Path, size: u64) -> Result<Hash> {
+    fn hash_large(&self, file: &mut File, path: &Path, size: u64) -> Result<Hash> {
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; READ_AT_ONCE as usize];
         loop {
@@ -147,12 +147,53 @@ impl Store {
         if actual == *hash {
             return Ok(Some(content));
         }
+        self.remove_damaged(kind, hash)?;
+        Ok(None)
+    }
+
+    /// Copies the content of a file to the end of an open one, checked against its name; `false` if there
+    /// is none, or only a damaged one, which is removed.
+    pub(crate) fn copy_content(
+        &self,
+        hash: &Hash,
+        object_type: ObjectType,
+        to: &mut File,
+        path: &Path,
+    ) -> Result<bool> {
+        if !self.contains(hash, object_type)? {
+            return Ok(false);
+        }
+        let kind = Kind::of(object_type, self.hash_function());
+        let place = self.layout().object(0, kind, hash);
+        let Some(mut source) = fs::if_exists(fs::open(&place))? else { return Ok(false) };
+        let size = fs::fstat(&source, &place)?.len();
+        let mut hasher = self.hash_function().blob_hasher(size);
+        let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
+        let mut rest = size;
+        while rest > 0 {
+            match fs::read_some(&mut source, &place, &mut buffer)? {
+                0 => break,
+                n => {
+                    hasher.update(&buffer[..n]);
+                    fs::write_all(to, path, &buffer[..n])?;
+                    rest = rest.saturating_sub(n as u64);
+                }
+            }
+        }
+        if hasher.finish() == *hash {
+            return Ok(true);
+        }
+        self.remove_damaged(kind, hash)?;
+        Ok(false)
+    }
+
+    /// In all generations: the names are often links to one file, and none of them may come back.
+    fn remove_damaged(&self, kind: Kind, hash: &Hash) -> Result<()> {
         self.forget(kind, hash);
-        // In all generations: the names are often links to one file, and none of them may come back.
         for generation in 0..GENERATIONS {
             fs::if_exists(fs::remove_file(&self.layout().object(generation, kind, hash)))?;
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The entries of a tree; `None` if there is no such tree or it is damaged.

@@ -6,23 +6,15 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     os::unix::ffi::OsStrExt,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
 use taut_sys::{FileKind, fs};
 
 use crate::{Error, Result, Store, cas::is_executable};
-
-/// The permission bits of checked-out files.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Permissions {
-    /// For users: 0644 or 0755. What is there is replaced; what is right already is left alone.
-    Installed,
-    /// For actions: 0444 or 0555. Nothing may be there yet.
-    Staged,
-}
 
 impl Store {
     /// Puts an object at `name` below `directory`, which exists. Directories in between are made;
@@ -47,25 +39,22 @@ impl Store {
                 return Err(refused("it leads through something that is no directory"));
             }
         }
-        self.checkout(object, &path, Permissions::Installed)
+        self.checkout(object, &path)
     }
 
-    /// Puts an object at `path`, the directory of which exists. Without recursion.
-    pub fn checkout(&self, object: &ObjectInfo, path: &Path, permissions: Permissions) -> Result<()> {
+    /// Puts an object at `path`, the directory of which exists, for users: 0644 or 0755. What is there is
+    /// replaced; what is right already is left alone. Without recursion.
+    pub fn checkout(&self, object: &ObjectInfo, path: &Path) -> Result<()> {
         let mut pending = vec![(object.digest.hash, object.object_type, path.to_owned())];
         while let Some((hash, object_type, path)) = pending.pop() {
             if object_type != ObjectType::Tree {
-                self.checkout_leaf(&hash, object_type, &path, permissions)?;
+                self.checkout_leaf(&hash, object_type, &path)?;
                 continue;
             }
             let entries = self.read_tree(&hash)?.ok_or_else(|| missing(&hash, object_type))?;
-            match permissions {
-                Permissions::Staged => fs::create_dir(&path)?,
-                Permissions::Installed if make_directory(&path)? => {}
-                Permissions::Installed => {
-                    fs::remove_file(&path)?;
-                    fs::create_dir(&path)?;
-                }
+            if !make_directory(&path)? {
+                fs::remove_file(&path)?;
+                fs::create_dir(&path)?;
             }
             for (name, entry) in entries {
                 pending.push((entry.hash, entry.object_type, path.join(OsStr::from_bytes(&name))));
@@ -74,46 +63,96 @@ impl Store {
         Ok(())
     }
 
-    fn checkout_leaf(
-        &self,
-        hash: &Hash,
-        object_type: ObjectType,
-        path: &Path,
-        how: Permissions,
-    ) -> Result<()> {
-        let content = self.read(hash, object_type)?.ok_or_else(|| missing(hash, object_type))?;
-        let executable = object_type == ObjectType::Executable;
-        let mode = match (how, executable) {
-            (Permissions::Installed, false) => 0o644,
-            (Permissions::Installed, true) => 0o755,
-            (Permissions::Staged, false) => 0o444,
-            (Permissions::Staged, true) => 0o555,
-        };
-        let target = Path::new(OsStr::from_bytes(&content));
-        if how == Permissions::Staged {
-            return match object_type {
-                ObjectType::Symlink => Ok(fs::symlink(target, path)?),
-                _ => write_new(path, &content, mode),
-            };
-        }
-        if is_right(path, object_type, &content)? {
+    fn checkout_leaf(&self, hash: &Hash, object_type: ObjectType, path: &Path) -> Result<()> {
+        if self.is_installed(hash, object_type, path)? {
             return Ok(());
         }
         // A complete file under a name of our own first, so that no reader sees half of one.
-        let temporary = beside(path);
-        fs::if_exists(fs::remove_file(&temporary))?;
+        let mut name = std::ffi::OsString::from(".taut-");
+        name.push(self.temporary_path().file_name().expect("temporary paths have names"));
+        let temporary = path.with_file_name(name);
         match object_type {
             ObjectType::Symlink => {
-                fs::symlink(target, &temporary)?;
+                self.link_new(hash, &temporary)?;
                 fs::set_mtime_epoch(&temporary)?;
             }
-            _ => write_new(&temporary, &content, mode)?,
+            ObjectType::Executable => self.write_new(hash, object_type, &temporary, 0o755)?,
+            _ => self.write_new(hash, object_type, &temporary, 0o644)?,
         }
         fs::rename(&temporary, path).inspect_err(|_| {
             // The rename's error is the one to report; the leftover is ours to remove.
             let _ = fs::remove_file(&temporary);
         })?;
         Ok(())
+    }
+
+    /// Whether `path` is what installing the object there would make of it.
+    fn is_installed(&self, hash: &Hash, object_type: ObjectType, path: &Path) -> Result<bool> {
+        let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(false) };
+        if object_type == ObjectType::Symlink {
+            return Ok(metadata.is_symlink()
+                && self.hash_function().blob(fs::read_link(path)?.as_os_str().as_bytes()) == *hash);
+        }
+        Ok(metadata.is_file()
+            && metadata.modified().is_ok_and(|time| time == std::time::UNIX_EPOCH)
+            && is_executable(&metadata) == (object_type == ObjectType::Executable)
+            && self.hash_file(path, metadata.len())? == *hash)
+    }
+
+    /// Puts a file or link at `path`, where nothing is, for an action: 0444 or 0555.
+    pub fn stage(&self, hash: &Hash, object_type: ObjectType, path: &Path) -> Result<()> {
+        match object_type {
+            ObjectType::Symlink => self.link_new(hash, path),
+            ObjectType::Executable => self.write_new(hash, object_type, path, 0o555),
+            _ => self.write_new(hash, object_type, path, 0o444),
+        }
+    }
+
+    /// As [`Store::stage`], in place of the content of the plain file that is at `path`.
+    pub fn restage(&self, hash: &Hash, path: &Path) -> Result<()> {
+        let file = match fs::create(path) {
+            Err(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
+                fs::set_mode(path, 0o644)?;
+                fs::create(path)
+            }
+            other => other,
+        };
+        self.fill(hash, ObjectType::File, file?, path, 0o444)
+    }
+
+    /// Whether the file at `path` has exactly this content.
+    pub fn has_content(&self, path: &Path, hash: &Hash) -> Result<bool> {
+        let size = fs::stat(path)?.len();
+        Ok(self.hash_file(path, size)? == *hash)
+    }
+
+    fn link_new(&self, hash: &Hash, path: &Path) -> Result<()> {
+        let target = self.read(hash, ObjectType::Symlink)?;
+        let target = target.ok_or_else(|| missing(hash, ObjectType::Symlink))?;
+        Ok(fs::symlink(Path::new(OsStr::from_bytes(&target)), path)?)
+    }
+
+    fn write_new(&self, hash: &Hash, object_type: ObjectType, path: &Path, mode: u32) -> Result<()> {
+        let file = fs::create_new(path, mode)?;
+        self.fill(hash, object_type, file, path, mode).inspect_err(|_| {
+            // The first error is the one to report.
+            let _ = fs::remove_file(path);
+        })
+    }
+
+    fn fill(
+        &self,
+        hash: &Hash,
+        object_type: ObjectType,
+        mut file: File,
+        path: &Path,
+        mode: u32,
+    ) -> Result<()> {
+        if !self.copy_content(hash, object_type, &mut file, path)? {
+            return Err(missing(hash, object_type));
+        }
+        fs::set_file_mode(&file, path, mode)?;
+        Ok(fs::set_file_mtime_epoch(&file, path)?)
     }
 }
 
@@ -129,40 +168,4 @@ fn make_directory(path: &Path) -> Result<bool> {
         }
         other => Ok(other.map(|()| true)?),
     }
-}
-
-fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    let mut file = fs::create_new(path, mode)?;
-    let written = fs::write_all(&mut file, path, content)
-        .and_then(|()| fs::set_file_mode(&file, path, mode))
-        .and_then(|()| fs::set_file_mtime_epoch(&file, path));
-    written.inspect_err(|_| {
-        // The first error is the one to report.
-        let _ = fs::remove_file(path);
-    })?;
-    Ok(())
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".taut-tmp-");
-    name.push(std::process::id().to_string());
-    path.with_file_name(name)
-}
-
-/// Whether `path` is what installing `content` there would make of it.
-fn is_right(path: &Path, object_type: ObjectType, content: &[u8]) -> Result<bool> {
-    let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(false) };
-    let epoch = metadata.modified().is_ok_and(|time| time == std::time::UNIX_EPOCH);
-    Ok(match object_type {
-        ObjectType::Symlink => {
-            metadata.is_symlink() && fs::read_link(path)?.as_os_str().as_bytes() == content
-        }
-        _ => {
-            metadata.is_file()
-                && epoch
-                && metadata.len() == content.len() as u64
-                && is_executable(&metadata) == (object_type == ObjectType::Executable)
-                && fs::read(path)? == content
-        }
-    })
 }

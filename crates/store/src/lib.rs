@@ -19,7 +19,6 @@ mod store;
 mod uplink;
 
 pub use cas::Take;
-pub use checkout::Permissions;
 pub use error::{Error, Result};
 pub use gc::{GcMode, gc};
 pub use store::Store;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{ActionResult, OutputFile};
-use taut_store::{Error, GcMode, Permissions, Store, Take, gc};
+use taut_store::{Error, GcMode, Store, Take, gc};
 use tempfile::TempDir;
 
 fn root() -> TempDir {
@@ -219,7 +219,7 @@ fn a_checked_out_file_is_never_a_name_of_the_stored_one() {
     let store = open(&root);
     let digest = store.put_blob(b"input", false).unwrap();
     let staged = store.temporary_path();
-    store.checkout(&file(digest), &staged, Permissions::Staged).unwrap();
+    store.stage(&digest.hash, ObjectType::File, &staged).unwrap();
     fs::set_permissions(&staged, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&staged, b"edited").unwrap();
     assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"input");

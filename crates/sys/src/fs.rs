@@ -208,6 +208,24 @@ const EPOCH: Timestamps = Timestamps {
     last_modification: Timespec { tv_sec: 0, tv_nsec: 0 },
 };
 
+/// Whether the change times of the file system at `directory` tell any two changes apart once the first
+/// has been looked at, however close they are (Linux 6.13 or newer, multigrain timestamps).
+pub fn tells_changes_apart(directory: &Path) -> Result<bool> {
+    let path = directory.join("clock");
+    let file = create_new(&path, 0o600)?;
+    let mut apart = true;
+    let mut last = None;
+    // A coarse clock may tick once meanwhile, but not every time.
+    for mode in [0o400, 0o600, 0o400, 0o600, 0o400] {
+        set_file_mode(&file, &path, mode)?;
+        let now = Some(crate::StatSignature::of(&fstat(&file, &path)?).ctime);
+        apart &= last != now;
+        last = now;
+    }
+    remove_file(&path)?;
+    Ok(apart)
+}
+
 /// Waits until the content of an open file is on disk.
 pub fn sync(file: &File, path: &Path) -> Result<()> {
     run("sync", path, || file.sync_all())

@@ -1,0 +1,117 @@
+//! Which actions give something else when they run again: what `rebuild` reports.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use taut_digest::ObjectInfo;
+use taut_driver::{Events, Ran};
+use taut_value::{ActionDescription, Id, JsonWriter, Str};
+
+use crate::{
+    analyse::write,
+    exit::Exit,
+    log::{Level, Log},
+    report::object,
+};
+
+/// Collects what comparisons find.
+pub(crate) struct Comparison {
+    log: Arc<Log>,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    compared: usize,
+    flaky: BTreeMap<Id, BTreeMap<Str, Pair>>,
+    flaky_and_tainted: usize,
+    misses: BTreeSet<Id>,
+}
+
+/// What an output is now, and what it was.
+struct Pair {
+    rebuilt: ObjectInfo,
+    cached: ObjectInfo,
+}
+
+impl Comparison {
+    pub(crate) fn new(log: &Arc<Log>) -> Arc<Comparison> {
+        Arc::new(Comparison { log: log.clone(), found: Mutex::default() })
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reference's summary.
+    pub(crate) fn summary(&self) -> String {
+        let found = self.found();
+        let mut text = format!("{} actions compared with cache", found.compared);
+        if !found.flaky.is_empty() {
+            let (flaky, tainted) = (found.flaky.len(), found.flaky_and_tainted);
+            text.push_str(&format!(", {flaky} flaky actions found ({tainted} of which tainted)"));
+        }
+        if !found.misses.is_empty() {
+            text.push_str(&format!(", no cache entry found for {} actions", found.misses.len()));
+        }
+        text + "."
+    }
+
+    /// Writes what was found to a file, as JSON.
+    pub(crate) fn dump(&self, path: &Path, log: &Log) -> Result<(), Exit> {
+        let found = self.found();
+        let mut writer = JsonWriter::pretty(2);
+        writer.object(|w| {
+            w.key("cache misses").strings(found.misses.iter().map(Id::to_hex));
+            w.key("flaky actions").object(|w| {
+                for (id, outputs) in &found.flaky {
+                    w.key(&id.to_hex()).object(|w| {
+                        for (path, Pair { rebuilt, cached }) in outputs {
+                            w.key(path).object(|w| {
+                                object(w.key("cached"), cached);
+                                object(w.key("rebuilt"), rebuilt);
+                            });
+                        }
+                    });
+                }
+            });
+        });
+        write(path, &writer.finish(), log)
+    }
+}
+
+impl Events for Comparison {
+    fn compared(&self, id: &Id, action: &Arc<ActionDescription>, again: &Ran, cached: Option<&Ran>) {
+        let mut found = self.found();
+        let Some(cached) = cached else {
+            found.misses.insert(*id);
+            return;
+        };
+        found.compared += 1;
+        let differing = again.outputs.iter().filter_map(|(path, rebuilt)| {
+            let cached = cached.outputs.get(path).filter(|cached| *cached != rebuilt)?;
+            Some((path.clone(), Pair { rebuilt: *rebuilt, cached: *cached }))
+        });
+        let differing: BTreeMap<Str, Pair> = differing.collect();
+        if differing.is_empty() {
+            return;
+        }
+        let is_tainted = action.may_fail.is_some() || action.no_cache;
+        let (word, level) = if is_tainted { ("tainted ", Level::Debug) } else { ("", Level::Warn) };
+        let mut command = JsonWriter::compact();
+        command.strings(&action.command);
+        let mut text = format!("Found flaky {word}action:\n - id: {id}\n - cmd: {}", command.finish());
+        for (path, Pair { rebuilt, cached }) in &differing {
+            text.push_str(&format!(
+                "\n - output '{path}' differs:\n   - {rebuilt} (rebuilt)\n   - {cached} (cached)"
+            ));
+        }
+        found.flaky_and_tainted += usize::from(is_tainted);
+        found.flaky.insert(*id, differing);
+        drop(found);
+        self.log.say(level, text);
+    }
+}

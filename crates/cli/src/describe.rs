@@ -1,0 +1,34 @@
+//! `describe`: what a target or rule is for.
+
+use taut_driver::{DescribeOptions, describe};
+
+use crate::{
+    analyse,
+    exit::Exit,
+    log::{Level, Log},
+    options::{Describe, Execution},
+    profile::{Profile, with_profile},
+    request,
+};
+
+/// Runs `describe`.
+pub(crate) fn run(o: &Describe, log: &Log) -> Exit {
+    let execution = Execution::default();
+    with_profile(Profile::asked_for("describe", &o.analysis, &execution), log, |_| {
+        request::check(&o.stores, &execution, log)?;
+        let request = request::quiet_request(&o.common, &o.analysis, log)?;
+        let options = DescribeOptions { rule: o.rule, json: o.json };
+        let how = analyse::options(&o.common, &o.analysis);
+        let description = describe(&request, how, options).map_err(|problems| {
+            analyse::tell(&problems, Level::Error, log);
+            Exit::AnalysisFailure
+        })?;
+        for warning in &description.warnings {
+            log.say(Level::Warn, warning);
+        }
+        match crate::print(description.text.as_bytes()) {
+            Exit::Success if description.is_reference => Ok(Exit::AnalysisFailure),
+            exit => Ok(exit),
+        }
+    })
+}

@@ -1,0 +1,190 @@
+//! `--profile`: what a call did, as JSON for other programs to read.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use taut_driver::{ActionFailure, ActionOutcome, Events, Ran, Request};
+use taut_value::{ActionDescription, EntityName, Id, JsonMode, JsonWriter, Value};
+
+use crate::{
+    analyse::write,
+    exit::Exit,
+    log::Log,
+    options::{Analysis, Execution},
+};
+
+/// Collects what a call does.
+pub(crate) struct Profile {
+    path: PathBuf,
+    subcommand: &'static str,
+    words: Vec<String>,
+    properties: BTreeMap<String, String>,
+    start: u64,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    target: Option<(EntityName, taut_value::Map)>,
+    errors: Vec<String>,
+    build_start: Option<u64>,
+    build_stop: Option<u64>,
+    actions: BTreeMap<Id, Action>,
+}
+
+struct Action {
+    cached: bool,
+    ran: Arc<Ran>,
+}
+
+/// Seconds since the epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+impl Profile {
+    /// The profile that the options ask for.
+    pub(crate) fn asked_for(
+        subcommand: &'static str,
+        analysis: &Analysis,
+        execution: &Execution,
+    ) -> Option<Arc<Profile>> {
+        let path = analysis.profile.clone()?;
+        let split = |property: &String| {
+            property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
+        Some(Arc::new(Profile {
+            path,
+            subcommand,
+            words: analysis.target.clone(),
+            properties: execution.remote_execution_property.iter().filter_map(split).collect(),
+            start: now(),
+            seen: Mutex::default(),
+        }))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn requested(&self, request: &Request) {
+        let target = EntityName::Named(request.target.clone());
+        self.seen().target = Some((target, request.configuration.clone()));
+    }
+
+    pub(crate) fn analysis_failed(&self, errors: Vec<String>) {
+        self.seen().errors = errors;
+    }
+
+    pub(crate) fn build_begins(&self) {
+        self.seen().build_start = Some(now());
+    }
+
+    pub(crate) fn build_ends(&self) {
+        self.seen().build_stop = Some(now());
+    }
+
+    /// Writes the profile of a call that ends like this.
+    pub(crate) fn write(&self, exit: Exit, log: &Log) -> Result<(), Exit> {
+        write(&self.path, &(self.to_json(exit) + "\n"), log)
+    }
+
+    fn to_json(&self, exit: Exit) -> String {
+        let seen = self.seen();
+        let mut writer = JsonWriter::pretty(2);
+        writer.object(|w| {
+            if !seen.actions.is_empty() {
+                w.key("actions").object(|w| {
+                    for (id, action) in &seen.actions {
+                        action.write(w.key(&id.to_hex()));
+                    }
+                });
+            }
+            if !seen.errors.is_empty() {
+                w.key("analysis errors").strings(&seen.errors);
+            }
+            for (key, time) in [("build start time", seen.build_start), ("build stop time", seen.build_stop)]
+            {
+                if let Some(time) = time {
+                    w.key(key).integer(time);
+                }
+            }
+            if let Some((_, configuration)) = &seen.target {
+                w.key("configuration").value(&Value::Map(configuration.clone()), JsonMode::All);
+            }
+            w.key("exit code").integer(exit.code());
+            w.key("remote").object(|w| {
+                w.key("dispatch").list(|_| {});
+                w.key("properties").object(|w| {
+                    for (name, value) in &self.properties {
+                        w.key(name).string(value);
+                    }
+                });
+            });
+            w.key("start time").integer(self.start);
+            w.key("stop time").integer(now());
+            w.key("subcommand").string(self.subcommand);
+            w.key("subcommand args").strings(&self.words);
+            if let Some((target, _)) = &seen.target {
+                target.write_json(w.key("target"));
+            }
+        });
+        writer.finish()
+    }
+
+    fn note(&self, id: &Id, cached: bool, ran: &Arc<Ran>) {
+        self.seen().actions.insert(*id, Action { cached, ran: ran.clone() });
+    }
+}
+
+impl Action {
+    fn write(&self, w: &mut JsonWriter) {
+        let ran = &self.ran;
+        w.object(|w| {
+            w.key("artifacts").object(|w| {
+                for (path, info) in &ran.outputs {
+                    w.key(path).string(info.digest.hash.to_hex());
+                }
+            });
+            w.key("cached").bool(self.cached);
+            if !self.cached {
+                w.key("duration").number(ran.duration.as_secs_f64());
+            }
+            if ran.exit_code != 0 {
+                w.key("exit code").integer(ran.exit_code);
+            }
+            for (name, digest) in [("stderr", &ran.stderr), ("stdout", &ran.stdout)] {
+                if let Some(digest) = digest {
+                    w.key(name).string(digest.hash.to_hex());
+                }
+            }
+        });
+    }
+}
+
+impl Events for Profile {
+    fn finished(&self, id: &Id, _: &Arc<ActionDescription>, outcome: &ActionOutcome) {
+        self.note(id, outcome.cached, &outcome.ran);
+    }
+
+    fn failed(&self, failure: &ActionFailure) {
+        self.note(&failure.id, false, &failure.ran);
+    }
+}
+
+/// Does what a subcommand does; writes the profile when it is over.
+pub(crate) fn with_profile(
+    profile: Option<Arc<Profile>>,
+    log: &Log,
+    go: impl FnOnce(Option<&Arc<Profile>>) -> Result<Exit, Exit>,
+) -> Exit {
+    let exit = go(profile.as_ref()).unwrap_or_else(|exit| exit);
+    match profile.map(|profile| profile.write(exit, log)) {
+        Some(Err(failed)) if exit == Exit::Success => failed,
+        _ => exit,
+    }
+}

@@ -1,0 +1,110 @@
+//! How to see a failed action again by hand: commands to copy.
+
+use taut_driver::ActionFailure;
+use taut_value::ActionDescription;
+
+/// What the commands need to know of the call.
+pub(crate) struct Reproduction {
+    /// The call with everything that selects the target, up to where options can be added, and the rest;
+    /// none if the target was not selected by a call of that kind.
+    call: Option<(Vec<String>, Vec<String>)>,
+}
+
+impl Reproduction {
+    /// For a call of `build` or `install`; `words` begin with the tool's name.
+    pub(crate) fn of_call(words: impl IntoIterator<Item = String>) -> Reproduction {
+        let mut words: Vec<String> = words.into_iter().collect();
+        let known = words.iter().position(|word| word == "build" || word == "install");
+        let Some(subcommand) = known else { return Reproduction::none() };
+        words[subcommand] = "install".to_owned();
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        let rest = words.split_off(end);
+        Reproduction { call: Some((words, rest)) }
+    }
+
+    /// Where nothing is known that could install an action's inputs.
+    pub(crate) fn none() -> Reproduction {
+        Reproduction { call: None }
+    }
+
+    /// The commands: one that installs the inputs, one that runs the action there.
+    pub(crate) fn text(&self, failure: &ActionFailure) -> Option<String> {
+        let (call, rest) = self.call.as_ref()?;
+        let directory = format!("/tmp/action-{}", &failure.id.to_string()[..12]);
+        let id = format!("%{}", failure.id);
+        let options = ["--request-action-input", &id, "-o", &directory];
+        let words = call.iter().map(String::as_str).chain(options).chain(rest.iter().map(String::as_str));
+        let install = words.map(quoted).collect::<Vec<_>>().join(" ");
+        Some(format!("To run it by hand:\n  {install}\n  {}", in_directory(&failure.action, &directory)))
+    }
+}
+
+/// Runs the action's command where its inputs are.
+fn in_directory(action: &ActionDescription, directory: &str) -> String {
+    let mut text = format!("cd {}", quoted(directory));
+    let above = |path: &taut_value::Str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
+    let directories = action.out_dirs.iter().map(|path| path.to_string());
+    let mut directories: Vec<String> = directories.chain(action.outs.iter().filter_map(above)).collect();
+    directories.push(action.cwd.to_string());
+    directories.retain(|path| !path.is_empty());
+    directories.sort();
+    directories.dedup();
+    if !directories.is_empty() {
+        let quoted: Vec<String> = directories.iter().map(|path| quoted(path)).collect();
+        text.push_str(&format!(" && mkdir -p {}", quoted.join(" ")));
+    }
+    if !action.cwd.is_empty() {
+        text.push_str(&format!(" && cd {}", quoted(&action.cwd)));
+    }
+    text.push_str(" && env -i");
+    for (name, value) in action.env.iter() {
+        let value = value.as_str().map(|value| value.as_str()).unwrap_or_default();
+        text.push_str(&format!(" {}", quoted(&format!("{name}={value}"))));
+    }
+    for word in &action.command {
+        text.push_str(&format!(" {}", quoted(word)));
+    }
+    text
+}
+
+/// A word as a shell has to read it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%^".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        for (word, expected) in [("a/b=c", "a/b=c"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+
+    #[test]
+    fn the_call_becomes_one_that_installs() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let Some((call, rest)) = Reproduction::of_call(words("taut build -D {} -- t")).call else { panic!() };
+        assert_eq!((call, rest), (words("taut install -D {}"), words("-- t")));
+        assert!(Reproduction::of_call(words("taut traverse -g f")).call.is_none());
+    }
+
+    #[test]
+    fn the_command_runs_in_its_environment_and_directories() {
+        let mut action = ActionDescription::default();
+        action.command = vec!["sh".into(), "-c".into(), "echo $A > out/x".into()];
+        action.env = [("A", taut_value::Value::string("b c"))].into_iter().collect();
+        action.outs = vec!["w/out/x".into()];
+        action.cwd = "w".into();
+        assert_eq!(
+            in_directory(&action, "/tmp/d"),
+            "cd /tmp/d && mkdir -p w w/out && cd w && env -i 'A=b c' sh -c 'echo $A > out/x'"
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! What becomes of a build: reports of artifacts or of failure, installation, contents on standard output.
+
+use std::path::{Path, PathBuf};
+
+use taut_digest::ObjectType;
+use taut_driver::{BuildFailure, Results, find};
+use taut_store::Store;
+use taut_sys::fs;
+use taut_value::Id;
+
+use crate::{
+    analyse,
+    exit::Exit,
+    log::{Level, Log},
+    options,
+    report::{self, Built},
+};
+
+/// Where artifacts go.
+pub(crate) enum Destination<'o> {
+    /// They stay in the store.
+    Nowhere,
+    /// Below this directory.
+    Directory(&'o Path),
+}
+
+/// Installs and shows what was built. Tells whether artifacts come from failed actions.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn deliver(
+    store: &Store,
+    results: &Results,
+    destination: &Destination<'_>,
+    o: &options::Results,
+    log: &Log,
+) -> Result<Exit, Exit> {
+    let (heading, built) = match destination {
+        Destination::Nowhere => {
+            let heading = "Artifacts built, logical paths are:";
+            (heading, shown(results, o.show_runfiles, |path| path.to_owned()))
+        }
+        Destination::Directory(directory) => {
+            let directory = put(store, results, directory, log)?;
+            let place = |path: &str| directory.join(path).display().to_string();
+            ("Artifacts can be found in:", shown(results, o.show_runfiles, place))
+        }
+    };
+    let omitted = if o.show_runfiles { 0 } else { results.runfiles.len() };
+    log.say(Level::Info, report::artifacts(heading, &built, omitted));
+    let failed: Vec<Built> = built.iter().filter(|built| built.failed).cloned().collect();
+    if !failed.is_empty() {
+        log.say(Level::Info, report::artifacts("Failed artifacts:", &failed, 0));
+    }
+    for path in &o.dump_artifacts {
+        analyse::dump_text(path, &report::dump_artifacts(&built), log)?;
+    }
+    print_requested(o, store, results, log)?;
+    let any_failed = results.artifacts.iter().chain(&results.runfiles).any(|(_, built)| built.failed);
+    Ok(if any_failed { Exit::FailedArtifacts } else { Exit::Success })
+}
+
+/// Tells why there are no results, after the failures of actions were told.
+pub(crate) fn tell_failure(
+    failure: &BuildFailure,
+    origins_of_overlay: impl Fn(&Id) -> Vec<String>,
+    failed_actions: usize,
+    keep_going: bool,
+    log: &Log,
+) {
+    for conflict in &failure.conflicts {
+        let origins = origins_of_overlay(&conflict.id).into_iter().map(|origin| format!("\n - {origin}"));
+        log.say(Level::Error, format!("{conflict}\nrequested by{}", origins.collect::<String>()));
+    }
+    for text in &failure.others {
+        log.say(Level::Error, text);
+    }
+    if keep_going && !failure.not_built.is_empty() {
+        let paths: Vec<String> = failure.not_built.iter().map(|path| format!("\n  {path}")).collect();
+        let other = failure.conflicts.len() + failure.others.len();
+        let more = if other > 0 { format!(" and {other} other errors") } else { String::new() };
+        log.say(
+            Level::Error,
+            format!("{failed_actions} failed actions{more}; not built because of that:{}", paths.concat()),
+        );
+    }
+    log.say(Level::Error, "Build failed.");
+}
+
+fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> Vec<Built> {
+    let more = results.runfiles.iter().filter(|_| runfiles);
+    let mut all: Vec<Built> = (results.artifacts.iter().chain(more))
+        .map(|(path, built)| Built { path: place(path), object: built.info, failed: built.failed })
+        .collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
+
+/// Installs everything; artifacts win over runfiles of the same path.
+fn put(store: &Store, results: &Results, directory: &Path, log: &Log) -> Result<PathBuf, Exit> {
+    let failed = |text: String| {
+        log.say(Level::Error, format!("Cannot install: {text}"));
+        Exit::Environment
+    };
+    let directory = std::path::absolute(directory).map_err(|error| failed(error.to_string()))?;
+    fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
+    for (path, built) in results.runfiles.iter().chain(&results.artifacts) {
+        store.install(&built.info, &directory, path).map_err(|error| failed(error.to_string()))?;
+    }
+    Ok(directory)
+}
+
+/// `-P` and `-p`.
+fn print_requested(o: &options::Results, store: &Store, results: &Results, log: &Log) -> Result<(), Exit> {
+    let wanted = match (&o.print_to_stdout, o.print_unique_artifact) {
+        (Some(path), _) => path.clone(),
+        (None, true) => match &results.artifacts[..] {
+            [(path, _)] => path.to_string(),
+            _ => {
+                log.say(Level::Info, "Target does not have precisely one artifact.");
+                return Ok(());
+            }
+        },
+        (None, false) => return Ok(()),
+    };
+    let Some(object) = find(store, results, &wanted) else {
+        log.say(Level::Warn, format!("{wanted} not a logical path of the specified target"));
+        return Ok(());
+    };
+    let content = match object.object_type {
+        ObjectType::Tree => taut_driver::cas::listing(store, object).map(String::into_bytes),
+        object_type => store
+            .read(&object.digest.hash, object_type)
+            .and_then(|content| content.ok_or(taut_store::Error::Missing(object))),
+    };
+    match content {
+        Ok(bytes) => match crate::print(&bytes) {
+            Exit::Success => Ok(()),
+            exit => Err(exit),
+        },
+        Err(error) => {
+            log.say(Level::Error, error.to_string());
+            Err(Exit::Environment)
+        }
+    }
+}

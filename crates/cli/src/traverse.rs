@@ -1,0 +1,95 @@
+//! `traverse`: from a graph file to installed artifacts.
+
+use std::sync::Arc;
+
+use taut_driver::{Events, Overrides, RepoConfig, Session, Wanted, graph::NamedGraph};
+use taut_sys::fs;
+
+use crate::{
+    build::build_options,
+    exit::Exit,
+    interruption::Interruption,
+    log::{Level, Log},
+    options::Traverse,
+    printer::Printer,
+    progress::{Display, Progress},
+    report,
+    reproduce::Reproduction,
+    request,
+    results::{self, Destination},
+    surroundings::{Name, open_store},
+};
+
+/// Runs `traverse`.
+pub(crate) fn run(name: Name, o: &Traverse, log: &Arc<Log>) -> Exit {
+    go(name, o, log).unwrap_or_else(|exit| exit)
+}
+
+fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
+    let fail = |exit, text: String| {
+        log.say(Level::Error, text);
+        exit
+    };
+    request::check(&o.stores, &o.execution, log)?;
+    if let Some(path) = &o.git_cas {
+        let text =
+            format!("Objects of a git repository (--git-cas {}) are not supported yet.", path.display());
+        return Err(fail(Exit::Environment, text));
+    }
+    let interruption = Interruption::watch(log);
+    let label = o.graph_file.display().to_string();
+    let bytes = fs::read(&o.graph_file)
+        .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
+    let named = NamedGraph::read(&label, bytes)
+        .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
+    let wanted = o.artifacts.as_deref().unwrap_or("{}");
+    let artifacts = named
+        .stage("--artifacts", wanted.as_bytes().to_vec())
+        .map_err(|error| fail(Exit::BuildFailure, error.to_string()))?;
+    let wanted = Wanted { artifacts, runfiles: Vec::new() };
+
+    let overrides = Overrides {
+        main: o.common.main.clone(),
+        workspace_root: o.common.workspace_root.clone(),
+        ..Overrides::default()
+    };
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    // Only source files need a workspace; a graph may well have none.
+    let repositories = match RepoConfig::read(o.common.repository_config.as_deref(), &overrides, &cwd) {
+        Ok(repositories) => repositories,
+        Err(error) if o.common.repository_config.is_some() || o.common.workspace_root.is_some() => {
+            return Err(fail(Exit::BuildFailure, error.message));
+        }
+        Err(_) => RepoConfig::default(),
+    };
+
+    let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
+    let printer = Printer::new(log, &store);
+    let progress = Arc::new(Progress::default());
+    let graph = Arc::new(named.graph);
+    progress.expect(graph.actions.keys().map(|id| (*id, graph.first_origin(id))).collect());
+    let all: Vec<Arc<dyn Events>> = vec![printer.clone(), progress.clone()];
+    let events: Arc<dyn Events> = Arc::new(all);
+    let options = build_options(&o.common, &o.execution, &o.results, false, log)?;
+    let session = Session::of_graph(&graph, repositories, &store, &options, &events)
+        .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
+    interruption.ends(&session)?;
+
+    let display = Display::start(&progress, log);
+    let built = session.build(&wanted);
+    drop(display);
+    interruption.check()?;
+    let built = match built {
+        Ok(built) => built,
+        Err(failure) => {
+            printer.tell_failures(|id| graph.origins(id), &Reproduction::none());
+            let nobody = |_: &_| Vec::new();
+            results::tell_failure(&failure, nobody, printer.count_of_failures(), o.results.keep_going, log);
+            return Err(Exit::BuildFailure);
+        }
+    };
+    let (processed, hits) = session.counts();
+    log.say(Level::Info, report::processed(processed, hits));
+    results::deliver(&store, &built, &Destination::Directory(&o.output_directory), &o.results, log)?;
+    Ok(Exit::Success)
+}
