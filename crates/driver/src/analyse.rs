@@ -80,11 +80,11 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
     let analysed = get(&asked)?;
 
     let mut reached = BTreeMap::new();
-    let mut seen = HashSet::from([asked.to_string()]);
+    let mut seen = HashSet::from([asked.clone()]);
     let mut pending = vec![asked.clone()];
     while let Some(target) = pending.pop() {
         let analysed = get(&target)?;
-        pending.extend(analysed.dependencies.iter().filter(|next| seen.insert(next.to_string())).cloned());
+        pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
         let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
         reached
             .entry((target.name.to_json(), target.config.to_json()))
