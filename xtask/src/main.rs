@@ -3,6 +3,7 @@
 //! Everything a developer or a build machine does with this repository that is more than one
 //! cargo command is here, in Rust, so that it runs wherever the project compiles. taut itself
 //! is seen from outside only, as a binary.
+#![allow(clippy::disallowed_methods, reason = "development tools are no part of the product")]
 
 mod bench;
 mod cargo;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule, Trace};
 use taut_repos::{FileRule, Place};
-use taut_syntax::{Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node};
-use taut_value::Str;
+use taut_syntax::{Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Span};
+use taut_value::{Id, Str};
 
 use crate::problem::fail;
 
@@ -38,11 +38,6 @@ impl Module {
     pub fn label(&self) -> &Arc<str> {
         self.document.label()
     }
-
-    /// Keys that occur twice.
-    pub fn warnings(&self) -> Diagnostics {
-        Diagnostic::of_duplicates(&self.document).collect()
-    }
 }
 
 impl ModuleEntry {
@@ -54,6 +49,14 @@ impl ModuleEntry {
     /// The path of the definition in its file.
     pub fn path(&self) -> JsonPath {
         JsonPath::root().key(&*self.name)
+    }
+
+    /// Keys that occur twice: the entry's own, and those in it.
+    pub fn warnings(&self) -> Diagnostics {
+        let document = &self.module.document;
+        let key = document.root().key_span(&self.name).expect("an entry exists in its module");
+        let entry = Span { start: key.start, end: self.json().span().end };
+        Diagnostic::of_duplicates(document, entry).collect()
     }
 
     /// The place of a field of the definition.
@@ -119,7 +122,11 @@ impl Part for EntryPart {
     }
 
     fn content_hash(&self, entry: &Option<ModuleEntry>) -> Hash {
-        entry.as_ref().map_or(Hash::from(0), |entry| Hash(entry.json().canonical_hash()))
+        let Some(entry) = entry else { return Hash::from(0) };
+        let canonical = entry.json().canonical_hash();
+        // What is warned about has to be seen again when it changes, though it defines nothing.
+        let warnings: Vec<String> = entry.warnings().iter().map(|warning| warning.message.clone()).collect();
+        Hash(if warnings.is_empty() { canonical } else { Id::of(format!("{canonical:?}{warnings:?}")).0 })
     }
 }
 

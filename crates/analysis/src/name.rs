@@ -85,8 +85,8 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
             let Some(global) = bindings.and_then(|bindings| bindings.get(local)) else {
                 let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
                 let meant = taut_syntax::did_you_mean(local, known);
-                let meant = meant.map(|name| format!(" Did you mean {name:?}?")).unwrap_or_default();
-                return Err(syntax(format!("Cannot resolve repository name {local:?}.{meant}")));
+                let meant = meant.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+                return Err(syntax(format!("Cannot resolve repository name {local}{meant}")));
             };
             inside(module)?;
             Ok(NamedTarget::new(global.clone(), module, name))

@@ -107,7 +107,7 @@ impl<'s> Scope<'s> {
             tainted: StrSet::empty(),
             defined: Defined::default(),
             dependencies: Dependencies::default(),
-            warnings: Vec::new(),
+            warnings: entry.warnings().iter().cloned().collect(),
         };
         scope.warn_unknown(known);
         Ok(scope)

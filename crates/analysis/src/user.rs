@@ -63,16 +63,7 @@ pub(crate) async fn evaluate(
         let names = scope.names(field)?.into_iter().map(EntityName::Named).collect();
         targets.insert(field.clone(), names);
     }
-    let mut evaluation = Evaluation {
-        workspace,
-        cx,
-        target,
-        rule: &rule,
-        strings,
-        targets,
-        reached: Vec::new(),
-        deps: Dependencies::default(),
-    };
+    let mut evaluation = Evaluation::new(workspace, cx, target, &rule, strings, targets);
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;
     evaluation.check_taint(&scope.tainted, Some(entry))?;
@@ -88,7 +79,8 @@ pub(crate) async fn evaluate(
         evaluation.strings.insert(field.clone(), strings_value(words));
     }
     let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());
-    let warnings = scope.warnings.into_iter().collect();
+    let own_warnings: Diagnostics = scope.warnings.into_iter().collect();
+    let warnings = Diagnostics::merge([&own_warnings, &rule.entry.warnings()]);
     evaluation.finish(own, tainted, warnings)
 }
 
@@ -142,21 +134,12 @@ pub(crate) async fn anonymous(
         });
         targets.insert(field.clone(), below.collect());
     }
-    let mut evaluation = Evaluation {
-        workspace,
-        cx,
-        target,
-        rule: &rule,
-        strings,
-        targets,
-        reached: Vec::new(),
-        deps: Dependencies::default(),
-    };
+    let mut evaluation = Evaluation::new(workspace, cx, target, &rule, strings, targets);
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
     evaluation.check_taint(&tainted, None)?;
-    evaluation.finish(StrSet::empty(), tainted, Diagnostics::none())
+    evaluation.finish(StrSet::empty(), tainted, rule.entry.warnings())
 }
 
 fn strings_value(words: Vec<Str>) -> Value {
@@ -176,7 +159,19 @@ struct Evaluation<'e> {
     deps: Dependencies,
 }
 
-impl Evaluation<'_> {
+impl<'e> Evaluation<'e> {
+    fn new(
+        workspace: &'e Workspace,
+        cx: &'e Cx,
+        target: &'e ConfiguredTarget,
+        rule: &'e Arc<UserRule>,
+        strings: BTreeMap<Str, Value>,
+        targets: Fields,
+    ) -> Evaluation<'e> {
+        let (reached, deps) = (Vec::new(), Dependencies::default());
+        Evaluation { workspace, cx, target, rule, strings, targets, reached, deps }
+    }
+
     fn env(&self) -> Map {
         environment(&self.target.config, self.rule.config_vars.iter())
     }

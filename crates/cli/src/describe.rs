@@ -19,14 +19,16 @@ pub(crate) fn run(o: &Describe, log: &Log) -> Exit {
         let request = request::quiet_request(&o.common, &o.analysis, log)?;
         let options = DescribeOptions { rule: o.rule, json: o.json };
         let how = analyse::options(&o.common, &o.analysis);
-        let description = describe(&request, how, options).map_err(|problems| {
-            analyse::tell(&problems, Level::Error, log);
-            Exit::AnalysisFailure
-        })?;
+        let (description, told) = describe(&request, how, options);
         for warning in &description.warnings {
             log.say(Level::Warn, warning);
         }
-        match crate::print(description.text.as_bytes()) {
+        let printed = crate::print(description.text.as_bytes());
+        if let Err(problems) = told {
+            analyse::tell(&problems, Level::Error, log);
+            return Err(Exit::AnalysisFailure);
+        }
+        match printed {
             Exit::Success if description.is_reference => Ok(Exit::AnalysisFailure),
             exit => Ok(exit),
         }

@@ -9,6 +9,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use taut_sys::fs;
+
 use crate::options;
 
 /// How important a message is; the number is what `--log-limit` compares with.
@@ -90,9 +92,8 @@ impl Log {
         let console_limit = options.restrict_stderr_log_limit.map_or(limit, Level::from_number).min(limit);
         let mut files = Vec::new();
         for path in &options.log_file {
-            let mut how = File::options();
-            how.create(true).write(true).append(options.log_append).truncate(!options.log_append);
-            files.push(how.open(path).map_err(|e| format!("Cannot write log file {}: {e}", path.display()))?);
+            let file = if options.log_append { fs::append(path) } else { fs::create(path) };
+            files.push(file.map_err(|e| format!("Cannot write log file {}: {e}", path.display()))?);
         }
         let terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

@@ -45,7 +45,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     let wanted = o.artifacts.as_deref().unwrap_or("{}");
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
-        .map_err(|error| fail(Exit::BuildFailure, error.to_string()))?;
+        .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
+        .inspect_err(|_| log.say(Level::Error, "Build failed."))?;
     let wanted = Wanted { artifacts, runfiles: Vec::new() };
 
     let overrides = Overrides {

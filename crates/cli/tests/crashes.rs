@@ -5,6 +5,7 @@
 //! kill strikes depends on the machine's mood; what is asserted does not. `TAUT_SOAK=N`
 //! multiplies the counts (`cargo xtask soak`); `TAUT_UNDER_TEST` names another binary, which is
 //! how these tests are tested themselves.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

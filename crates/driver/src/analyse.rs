@@ -80,6 +80,8 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
     let analysed = get(&asked)?;
 
     let mut reached = BTreeMap::new();
+    // What changes inside a key are hashes that were not computed yet.
+    #[allow(clippy::mutable_key_type)]
     let mut seen = HashSet::from([asked.clone()]);
     let mut pending = vec![asked.clone()];
     while let Some(target) = pending.pop() {

@@ -38,26 +38,24 @@ pub struct Description {
     pub is_reference: bool,
 }
 
-/// Describes the target of a request, or the rule of that name.
-///
-/// # Errors
-///
-/// What is wrong with the files that define it, or that it is not defined.
+/// Describes the target of a request, or the rule of that name. What can be said before something turns
+/// out to be wrong is said.
+/// The error is what is wrong with the files that define it, or that it is not defined.
 pub fn describe(
     request: &Request,
     how: AnalysisOptions,
     options: DescribeOptions,
-) -> Result<Description, Diagnostics> {
+) -> (Description, Result<(), Diagnostics>) {
     let workspace = workspace(request, how);
     let engine = taut_analysis::register(Engine::builder(), &workspace).build();
     let describer = Describer { build: begin(&engine, how.jobs), workspace, json: options.json };
     let mut description = Description::default();
-    if options.rule && request.target.reference == ReferenceType::Target {
-        describer.rule(&request.target, &mut description)?;
+    let told = if options.rule && request.target.reference == ReferenceType::Target {
+        describer.rule(&request.target, &mut description)
     } else {
-        describer.target(request, &mut description)?;
-    }
-    Ok(description)
+        describer.target(request, &mut description)
+    };
+    (description, told)
 }
 
 struct Describer {

@@ -7,11 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::Diagnostic;
 use taut_syntax::diagnostic::render;
 use taut_syntax::json::{Document, Kind};
-use taut_value::{JsonWriter, Map, NamedTarget, ReferenceType, Str, Value, normal_module_name};
+use taut_value::{JsonWriter, Map, NamedTarget, Str, Value};
 
 /// The words that say what a call is about.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +78,7 @@ impl Request {
         let target = match words.target.as_slice() {
             [] => first_target(&repositories, &module)?,
             [name] => NamedTarget::new(repositories.main.clone(), &module, name.as_str()),
-            name => parse_name(&repositories, &module, name)?,
+            words => named(&repositories, &module, words)?,
         };
         Ok(Request { repositories, target, configuration })
     }
@@ -179,61 +180,16 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
 }
 
 /// A name of several words: the items of a target name in a target file of the current module.
-fn parse_name(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<NamedTarget, SetupError> {
-    let mut shown = JsonWriter::compact();
-    shown.strings(words);
-    let shown = shown.finish();
-    let wrong = |reason: String| {
-        SetupError::new(format!(
-            "Parsing target name {shown} failed with:\n{reason}Syntactically invalid entity name: {shown}."
-        ))
-    };
-    let main = repositories.main.clone();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        [module, name] => Ok(NamedTarget::new(main, module, *name)),
-        ["./", relative, name] => {
-            let path =
-                if module.is_empty() { (*relative).to_owned() } else { format!("{module}/{relative}") };
-            if leaves(&path) {
-                return Err(wrong(format!("Relative module name {relative} is outside of workspace\n")));
-            }
-            Ok(NamedTarget::new(main, &path, *name))
-        }
-        ["@", repository, module, name] => {
-            let bindings = &repositories.repositories[&main].bindings;
-            let global = bindings.get(*repository);
-            let global =
-                global.ok_or_else(|| wrong(format!("Cannot resolve repository name {repository}\n")))?;
-            Ok(NamedTarget::new(global.clone(), module, *name))
-        }
-        [marker, place, name] if ReferenceType::from_marker(marker).is_some() => {
-            let here = *place == "." || normal_module_name(place) == module.as_str();
-            let reference = ReferenceType::from_marker(marker).filter(|_| here);
-            let reference = reference
-                .ok_or_else(|| wrong(format!("Invalid module name \"{place}\" for file reference\n")))?;
-            Ok(NamedTarget::new(main, module, *name).with_reference(reference))
-        }
-        ["#", ..] => Err(wrong("Parsing anonymous target is not supported\n".to_owned())),
-        _ => Err(wrong(String::new())),
-    }
-}
-
-/// Whether a relative path leads out of the directory that it starts in.
-fn leaves(path: &str) -> bool {
-    let mut depth = 0_i64;
-    path.starts_with('/')
-        || path.split('/').any(|part| {
-            depth += match part {
-                "" | "." => 0,
-                ".." => -1,
-                _ => 1,
-            };
-            depth < 0
-        })
+fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<NamedTarget, SetupError> {
+    let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
+    let context = NameContext { repositories, repository: &repositories.main, module };
+    parse_name(&words, context).map_err(|why| {
+        SetupError::new(format!("Parsing target name {} failed with:\n{why}", words.to_json()))
+    })
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
     use super::*;
     use std::fs;
@@ -290,7 +246,7 @@ mod tests {
         for (words, reason) in [
             (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
             (&["a", "b", "c"], "Syntactically invalid entity name: [\"a\",\"b\",\"c\"]."),
-            (&["./", "../..", "t"], "Relative module name ../.. is outside of workspace"),
+            (&["./", "../..", "t"], "Relative module name \"../..\" is outside of workspace"),
             (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
         ] {
             let error = fixture.ask("m", words, &[]).unwrap_err();

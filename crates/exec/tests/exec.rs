@@ -1,4 +1,5 @@
 //! What execution promises, as sentences; each test runs real processes.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
 

@@ -7,6 +7,7 @@
 //!
 //! The expressions stand in a rule with the fields `words` (`["v","w"]`) and `deps` (the source file
 //! `f.txt` and the target `lib`), tainted with `test`, which can call `f` and `fail`.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 

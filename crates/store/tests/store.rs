@@ -1,4 +1,5 @@
 //! What a build root promises, as sentences.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 

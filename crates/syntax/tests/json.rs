@@ -76,8 +76,9 @@ fn the_last_of_equal_keys_counts_and_the_others_are_reported() {
     assert_eq!(document.root().get("a").and_then(Node::as_number), Some(3.0));
     assert_eq!(document.root().len(), 2);
     let sources = |_: &str| Some("{\"a\":1,\n \"b\":2, \"a\":3}".into());
-    let warnings: Vec<String> =
-        Diagnostic::of_duplicates(&document).map(|warning| render(&warning, &sources, false)).collect();
+    let warnings: Vec<String> = Diagnostic::of_duplicates(&document, document.root().span())
+        .map(|warning| render(&warning, &sources, false))
+        .collect();
     expect![[r#"
         key "a" occurs twice in one object; this one is ignored
          --> f:1:2

@@ -3,6 +3,7 @@
 //! Every function names its operation and path in the error and passes the place where faults are
 //! injected. Nothing here follows a symbolic link in the last component of a path unless it says so.
 //! Nothing outside this crate calls `std::fs`.
+#![allow(clippy::disallowed_methods, reason = "this is the layer")]
 
 use std::{
     ffi::OsString,

@@ -1,4 +1,5 @@
 //! What starting processes promises, as sentences; each test runs real processes.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::future::Future;
 use std::path::Path;

@@ -209,6 +209,7 @@ fn non_upwards(target: &Path) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

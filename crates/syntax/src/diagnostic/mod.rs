@@ -157,9 +157,11 @@ impl Diagnostic {
         self
     }
 
-    /// Warnings about keys that occur more than once in an object of the document.
-    pub fn of_duplicates(document: &Document) -> impl Iterator<Item = Diagnostic> {
-        document.duplicates().iter().map(|duplicate| {
+    /// Warnings about keys that occur more than once in an object of the document, as far as the ones
+    /// that count lie in a part of its text.
+    pub fn of_duplicates(document: &Document, part: Span) -> impl Iterator<Item = Diagnostic> {
+        let inside = move |span: Span| part.start <= span.start && span.end <= part.end;
+        document.duplicates().iter().filter(move |duplicate| inside(duplicate.used)).map(|duplicate| {
             let (line, column) = crate::json::line_and_column(document.text(), duplicate.used.start as usize);
             Diagnostic::warning(format!(
                 "key {:?} occurs twice in one object; this one is ignored",

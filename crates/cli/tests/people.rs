@@ -1,0 +1,97 @@
+//! What taut does for people beyond what the reference does: each test is a sentence about what someone
+//! sees.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{fs, process::Command, thread, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use taut_testkit::{Ran, Tool, Workspace};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+fn workspace(targets: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", targets);
+    workspace
+}
+
+fn run(workspace: &Workspace, words: &[&str]) -> Ran {
+    workspace.run(&taut(), words)
+}
+
+#[test]
+fn with_keep_going_everything_that_can_be_built_is_and_the_rest_is_listed() {
+    let workspace = workspace(
+        r#"{"a": {"type": "generic", "outs": ["a"], "cmds": ["exit 1"]},
+            "b": {"type": "generic", "outs": ["b"], "cmds": ["exit 2"]},
+            "on a": {"type": "generic", "outs": ["on a"], "deps": ["a"], "cmds": ["touch 'on a'"]},
+            "c": {"type": "generic", "outs": ["c"], "cmds": ["sleep 0.2; echo built > c"]},
+            "on c": {"type": "generic", "outs": ["on c"], "deps": ["c"], "cmds": ["cp c 'on c'"]},
+            "all": {"type": "install", "files": {"x/1": "on a", "x/2": "b", "x/3": "on c"}}}"#,
+    );
+    let ran = run(&workspace, &["build", "--keep-going", "-J", "2", "all"]).exits(1);
+    assert!(ran.stderr.contains("action returned non-zero exit code 1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("action returned non-zero exit code 2"), "{}", ran.stderr);
+    let summary = "2 failed actions; not built because of that:\n         x/1\n         x/2\n";
+    assert!(ran.stderr.contains(summary), "{}", ran.stderr);
+    let again = run(&workspace, &["build", "on c"]).exits(0);
+    assert!(again.stderr.contains("Processed 2 actions, 2 cache hits."), "{}", again.stderr);
+}
+
+#[test]
+fn the_commands_shown_for_a_failed_action_fail_in_the_same_way() {
+    let workspace = workspace(
+        r#"{"in": {"type": "generic", "outs": ["made"], "cmds": ["echo 'made of' > made"]},
+            "t": {"type": "generic", "outs": ["d/out"], "deps": ["in", "it's"], "env": {"type": "'", "$1": {"A": "b c"}},
+                  "cmds": ["cat made it\\'s; echo $A; touch d/out; exit 5"]}}"#,
+    );
+    workspace.file("it's", "a source\n");
+    let ran = run(&workspace, &["build", "t", "-D", r#"{"V": "x y"}"#]).exits(1);
+    let (_, shown) = ran.stderr.split_once("To run it by hand:\n").expect("commands are shown");
+    // A command's last line ends with the line feed that `cmds` are joined with, within its quotes.
+    let lines: Vec<&str> = shown.lines().take_while(|line| line.starts_with("     ")).collect();
+    let script: String = lines.iter().map(|line| format!("{}\n", line.trim_start())).collect();
+    let directory = script.split_once("-o ").unwrap().1.split_whitespace().next().unwrap().to_owned();
+    let by_hand = Command::new("sh").arg("-c").arg(&script).current_dir(workspace.root()).output().unwrap();
+    let _ = fs::remove_dir_all(directory);
+    assert_eq!(by_hand.status.code(), Some(5), "{script}\n{}", String::from_utf8_lossy(&by_hand.stderr));
+    assert_eq!(String::from_utf8_lossy(&by_hand.stdout), "made of\na source\nb c\n");
+}
+
+#[test]
+fn a_key_that_occurs_twice_is_a_warning_where_it_matters() {
+    let targets = "{\"t\": {\"type\": \"file_gen\", \"name\": \"a\", \"name\": \"b\"},\n \
+         \"u\": {\"type\": \"install\"},\n \"u\": {\"type\": \"install\", \"deps\": [\"t\"]},\n \
+         \"v\": {\"type\": \"install\"}}";
+    let workspace = workspace(targets);
+    let warnings = |target: &str| {
+        let ran = run(&workspace, &["analyse", target]).exits(0);
+        ran.stderr.matches("occurs twice in one object").count()
+    };
+    assert_eq!((warnings("t"), warnings("u"), warnings("v")), (1, 2, 0));
+}
+
+#[test]
+fn a_signal_ends_the_actions_and_leaves_nothing_behind() {
+    let workspace = workspace(
+        r#"{"t": {"type": "generic", "outs": ["t"], "cmds": ["touch started; sleep 100 & sleep 100; touch t"]}}"#,
+    );
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut build = workspace.start(&taut(), ["build", "t"]);
+        let stages = workspace.build_root().join("protocol-dependent/generation-0/ephemeral/exec_root");
+        let started = || {
+            let homes = fs::read_dir(&stages).into_iter().flatten().flatten();
+            homes
+                .flat_map(|home| fs::read_dir(home.path()).into_iter().flatten().flatten())
+                .any(|place| place.path().join("root/started").exists())
+        };
+        while !started() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        kill_process(Pid::from_child(&build), signal).unwrap();
+        assert_eq!(build.wait().unwrap().code(), Some(code));
+        assert_eq!(fs::read_dir(&stages).unwrap().count(), 0);
+    }
+}
