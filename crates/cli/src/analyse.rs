@@ -4,29 +4,39 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analysis, AnalysisOptions, Diagnostics, Renderer};
+use taut_driver::{Analyser, Analysis, AnalysisOptions, Diagnostics, Renderer, Request, RequestKey, Traces};
+use taut_store::Store;
 use taut_sys::fs;
 
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{self, Analyse};
 use crate::profile::{Profile, with_profile};
+use crate::recall::{self, Report};
+use crate::surroundings::{Name, build_root};
 use crate::{report, request};
 
 /// Runs `analyse`.
-pub(crate) fn run(o: &Analyse, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
     let profile = Profile::asked_for("analyse", &o.analysis, &o.execution);
-    with_profile(profile, log, |profile| go(o, log, profile))
+    with_profile(profile, log, |profile| go(name, o, log, profile))
 }
 
-fn go(o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Result<Exit, Exit> {
+fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Result<Exit, Exit> {
     request::check(&o.stores, &o.execution, log)?;
     let request = request::request(&o.common, &o.analysis, log)?;
     if let Some(profile) = profile {
         profile.requested(&request);
     }
-    let analysis = taut_driver::analyse(&request, options(&o.common, &o.analysis));
-    let mut analysis = analysis.map_err(|problems| {
+    let analyser = Analyser::new(&request, options(&o.common, &o.analysis));
+    let place = place(name, o, &request, log);
+    let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
+    if let Some(report) = known.and_then(Report::decode) {
+        report.said.iter().for_each(|said| log.say_again(said));
+        return Ok(Exit::Success);
+    }
+    log.record();
+    let mut analysis = analyser.analyse(&request).map_err(|problems| {
         let errors = tell(&problems, Level::Error, log);
         if let Some(profile) = profile {
             profile.analysis_failed(errors);
@@ -120,8 +130,23 @@ fn go(o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Result<Exit, Ex
         write(path, &analysis.dump_targets_graph(), log)?;
     }
     dump_graphs(&analysis, &o.graph, log)?;
-    tell_taint(&analysis, log);
+    tell_taint(&taint(&analysis), log);
+    if let Some((traces, key)) = place {
+        let report = Report { said: log.recorded(), ..Report::default() };
+        analyser.keep(&traces, key, report.encode());
+    }
     Ok(Exit::Success)
+}
+
+/// Where the report of the call is kept: nowhere if it asks for more than messages.
+fn place(name: Name, o: &Analyse, request: &Request, log: &Log) -> Option<(Traces, RequestKey)> {
+    if o.dumps.any() || o.graph.any() {
+        return None;
+    }
+    // Analysis itself needs no store: that there is none matters to nobody.
+    let root = build_root(name, &o.stores).ok()?;
+    let store = Store::open(&root, HashFunction::GitSha1).ok()?;
+    recall::place(request, &o.analysis, &store, log, "analyse")
 }
 
 /// How many jobs to run.
@@ -167,11 +192,16 @@ pub(crate) fn tell_analysed(
 }
 
 /// Tells what the target is tainted with, if anything.
-pub(crate) fn tell_taint(analysis: &Analysis, log: &Log) {
-    let tainted: Vec<&str> = analysis.analysed.tainted.iter().map(|taint| taint.as_str()).collect();
+pub(crate) fn tell_taint(tainted: &[String], log: &Log) {
     if !tainted.is_empty() {
+        let tainted: Vec<&str> = tainted.iter().map(String::as_str).collect();
         log.say(Level::Info, report::tainted(&tainted));
     }
+}
+
+/// What the target is tainted with.
+pub(crate) fn taint(analysis: &Analysis) -> Vec<String> {
+    analysis.analysed.tainted.iter().map(|taint| taint.to_string()).collect()
 }
 
 /// Tells what is wrong; the texts are also given back, without colour.

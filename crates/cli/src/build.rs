@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use taut_driver::{BuildOptions, Events, Request, Session, SessionError};
+use taut_driver::{BuildOptions, Built, Diagnostics, Events, Request, RequestKey, Session, Traces};
+use taut_store::Store;
+use taut_value::Str;
 
 use crate::{
     analyse::{self, dump_graphs},
@@ -14,6 +16,7 @@ use crate::{
     printer::Printer,
     profile::{Profile, with_profile},
     progress::{Display, Progress},
+    recall::{self, Report},
     report,
     reproduce::Reproduction,
     request,
@@ -89,16 +92,26 @@ impl Call<'_> {
 
         let how = analyse::options(&o.common, &o.analysis);
         let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
-        let session = Session::analyse(&request, how, &store, &options, &events);
-        let (mut analysis, session) = session.map_err(|error| self.no_session(error))?;
+        let session = Session::of_request(&request, how, &store, &options, &events);
+        let place = self.place(&request, &store, &options);
+        if let Some((traces, key)) = &place
+            && let Some(report) = session.known(traces, *key).and_then(Report::decode)
+            && report.is_backed_by(&store)
+        {
+            return self.tell_again(&report, &printer, &store, destination);
+        }
+        log.record();
+        let mut analysis = session.analyse(&request).map_err(|problems| self.analysis_failed(&problems))?;
         interruption.ends(&session)?;
         let action = analyse::tell_analysed(&mut analysis, &o.analysis, log)?;
-        analyse::tell_taint(&analysis, log);
+        let tainted = analyse::taint(&analysis);
+        analyse::tell_taint(&tainted, log);
         let graph = analysis.graph();
         let (actions, overlays, trees) = (graph.actions.len(), graph.overlays.len(), graph.trees.len());
         log.say(Level::Info, report::discovered(actions, overlays, trees, graph.blobs.len()));
         dump_graphs(&analysis, &o.graph, log)?;
         log.say(Level::Info, self.announcement(&request, action));
+        let said = log.recorded();
         progress.expect(graph.actions.keys().map(|id| (*id, graph.first_origin(id))).collect());
 
         if let Some(profile) = self.profile {
@@ -111,6 +124,7 @@ impl Call<'_> {
             profile.build_ends();
         }
         interruption.check()?;
+        let (processed, hits) = session.counts();
         let built = match built {
             Ok(built) => built,
             Err(failure) => {
@@ -131,7 +145,6 @@ impl Call<'_> {
         };
         match &self.again {
             None => {
-                let (processed, hits) = session.counts();
                 log.say(Level::Info, report::processed(processed, hits));
             }
             Some(Again { comparison, dump }) => {
@@ -142,10 +155,49 @@ impl Call<'_> {
             }
         }
         let exit = results::deliver(&store, &built, destination, &o.results, log)?;
-        analyse::tell_taint(&analysis, log);
+        analyse::tell_taint(&tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");
+        } else if let Some((traces, key)) = place {
+            let objects = |built: &[(Str, Built)]| {
+                built.iter().map(|(path, built)| (path.clone(), built.info)).collect()
+            };
+            let (artifacts, runfiles) = (objects(&built.artifacts), objects(&built.runfiles));
+            let outputs = printer.outputs();
+            let report = Report { said, outputs, actions: processed, tainted, artifacts, runfiles };
+            session.keep(&traces, key, report.encode());
         }
+        Ok(exit)
+    }
+
+    /// Where the report of the call is kept: nowhere if it asks for more than what reports hold.
+    fn place(
+        &self,
+        request: &Request,
+        store: &Store,
+        options: &BuildOptions,
+    ) -> Option<(Traces, RequestKey)> {
+        if self.again.is_some() || self.o.graph.any() {
+            return None;
+        }
+        let BuildOptions { launcher, timeout, properties, .. } = options;
+        let meaning = format!("build {launcher:?} {timeout:?} {properties:?}");
+        recall::place(request, &self.o.analysis, store, self.log, &meaning)
+    }
+
+    /// Nothing has changed since the call that the report is of.
+    fn tell_again(
+        &self,
+        report: &Report,
+        printer: &Printer,
+        store: &Store,
+        destination: &Destination<'_>,
+    ) -> Result<Exit, Exit> {
+        report.said.iter().for_each(|said| self.log.say_again(said));
+        report.outputs.iter().for_each(|output| printer.tell(output));
+        self.log.say(Level::Info, report::processed(report.actions, report.actions));
+        let exit = results::deliver(store, &report.results(), destination, &self.o.results, self.log)?;
+        analyse::tell_taint(&report.tainted, self.log);
         Ok(exit)
     }
 
@@ -155,20 +207,12 @@ impl Call<'_> {
         format!("{word}{input} {}.", request.target_text())
     }
 
-    fn no_session(&self, error: SessionError) -> Exit {
-        match error {
-            SessionError::Analysis(problems) => {
-                let errors = analyse::tell(&problems, Level::Error, self.log);
-                if let Some(profile) = self.profile {
-                    profile.analysis_failed(errors);
-                }
-                Exit::AnalysisFailure
-            }
-            SessionError::Store(error) => {
-                self.log.say(Level::Error, format!("Cannot use the build root: {error}"));
-                Exit::Environment
-            }
+    fn analysis_failed(&self, problems: &Diagnostics) -> Exit {
+        let errors = analyse::tell(problems, Level::Error, self.log);
+        if let Some(profile) = self.profile {
+            profile.analysis_failed(errors);
         }
+        Exit::AnalysisFailure
     }
 }
 

@@ -15,6 +15,7 @@ pub mod options;
 mod printer;
 mod profile;
 mod progress;
+mod recall;
 pub mod report;
 mod reproduce;
 mod request;
@@ -56,7 +57,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
         Command::Describe(o) => with_log(&o.log, |log| describe::run(&o, log)),
-        Command::Analyse(o) => with_log(&o.log, |log| analyse::run(&o, log)),
+        Command::Analyse(o) => with_log(&o.log, |log| analyse::run(name, &o, log)),
         Command::Build(o) => with_log(&o.log, |log| build::build(name, &o, log)),
         Command::Install(o) => with_log(&o.build.log, |log| build::install(name, &o, log)),
         Command::Rebuild(o) => with_log(&o.build.log, |log| build::rebuild(name, &o, log)),

@@ -43,7 +43,7 @@ impl Level {
         Level::Trace,
     ];
 
-    fn from_number(number: i64) -> Level {
+    pub(crate) fn from_number(number: i64) -> Level {
         Level::ALL[number.clamp(0, 6) as usize]
     }
 
@@ -70,6 +70,17 @@ impl Level {
     }
 }
 
+/// A message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// How important it is.
+    pub level: Level,
+    /// What it is about, if that has a name.
+    pub name: Option<String>,
+    /// What it says.
+    pub text: String,
+}
+
 /// Where messages go.
 pub struct Log {
     limit: Level,
@@ -79,6 +90,8 @@ pub struct Log {
     files: Mutex<Vec<File>>,
     /// The lines that stand below all messages, as they are shown now.
     shown: Mutex<Vec<String>>,
+    /// What was said since [`Log::record`].
+    record: Mutex<Option<Vec<Said>>>,
 }
 
 impl Log {
@@ -103,7 +116,15 @@ impl Log {
             (_, Some("always")) => true,
             _ => wants_color(|name| std::env::var(name).ok(), terminal),
         };
-        Ok(Log { limit, console_limit, color, live, files: Mutex::new(files), shown: Mutex::default() })
+        Ok(Log {
+            limit,
+            console_limit,
+            color,
+            live,
+            files: Mutex::new(files),
+            shown: Mutex::default(),
+            record: Mutex::default(),
+        })
     }
 
     /// Whether standard error is a terminal on which lines can be drawn over.
@@ -135,6 +156,22 @@ impl Log {
         level <= self.console_limit || (level <= self.limit && !self.lock().is_empty())
     }
 
+    /// From now on, remembers what is said, whether anyone sees it or not.
+    pub fn record(&self) {
+        *self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// What was said since [`Log::record`], which ends here.
+    pub fn recorded(&self) -> Vec<Said> {
+        let recorded = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        recorded.unwrap_or_default()
+    }
+
+    /// Tells a message that was recorded.
+    pub fn say_again(&self, said: &Said) {
+        self.tell(said.level, said.name.as_deref(), &said.text);
+    }
+
     /// Tells a message.
     pub fn say(&self, level: Level, text: impl AsRef<str>) {
         self.tell(level, None, text.as_ref());
@@ -147,6 +184,9 @@ impl Log {
 
     fn tell(&self, level: Level, name: Option<&str>, text: &str) {
         let text = text.trim_end_matches('\n');
+        if let Some(record) = &mut *self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            record.push(Said { level, name: name.map(str::to_owned), text: text.to_owned() });
+        }
         if level <= self.console_limit {
             let lines = console_lines(level, name, text, self.color);
             let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

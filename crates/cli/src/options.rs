@@ -142,6 +142,9 @@ pub struct Analysis {
     /// File for the errors of a target-serving service (no effect yet)
     #[arg(long, value_name = "PATH")]
     pub serve_errors_log: Option<PathBuf>,
+    /// Believe no earlier call: read, analyse and verify everything anew
+    #[arg(long)]
+    pub no_trace: bool,
     /// Write a profile of the call to a file, as JSON
     #[arg(long, value_name = "PATH")]
     pub profile: Option<PathBuf>,
@@ -163,6 +166,15 @@ pub struct Graph {
     /// Write which artifacts are to be built (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_artifacts_to_build: Vec<PathBuf>,
+}
+
+impl Graph {
+    /// Whether anything is to be written.
+    pub fn any(&self) -> bool {
+        !self.dump_graph.is_empty()
+            || !self.dump_plain_graph.is_empty()
+            || !self.dump_artifacts_to_build.is_empty()
+    }
 }
 
 /// Where results are kept, and whom to ask for them.
@@ -326,6 +338,23 @@ pub struct Dumps {
     /// Nodes of the target
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_nodes: Vec<PathBuf>,
+}
+
+impl Dumps {
+    /// Whether anything is to be written.
+    pub fn any(&self) -> bool {
+        !self.dump_actions.is_empty()
+            || !self.dump_blobs.is_empty()
+            || !self.dump_trees.is_empty()
+            || !self.dump_provides.is_empty()
+            || !self.dump_result.is_empty()
+            || !self.dump_vars.is_empty()
+            || !self.dump_targets.is_empty()
+            || !self.dump_export_targets.is_empty()
+            || !self.dump_targets_graph.is_empty()
+            || !self.dump_anonymous.is_empty()
+            || !self.dump_nodes.is_empty()
+    }
 }
 
 /// Options of `build`.

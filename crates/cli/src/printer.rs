@@ -9,6 +9,7 @@ use taut_value::{ActionDescription, Id, JsonWriter};
 
 use crate::{
     log::{Level, Log},
+    recall::Output,
     report,
     reproduce::Reproduction,
 };
@@ -18,11 +19,17 @@ pub(crate) struct Printer {
     log: Arc<Log>,
     store: Store,
     failures: Mutex<Vec<ActionFailure>>,
+    outputs: Mutex<Vec<Output>>,
 }
 
 impl Printer {
     pub(crate) fn new(log: &Arc<Log>, store: &Store) -> Arc<Printer> {
-        Arc::new(Printer { log: log.clone(), store: store.clone(), failures: Mutex::default() })
+        Arc::new(Printer {
+            log: log.clone(),
+            store: store.clone(),
+            failures: Mutex::default(),
+            outputs: Mutex::default(),
+        })
     }
 
     fn text(&self, digest: &Option<Digest>) -> String {
@@ -31,11 +38,30 @@ impl Printer {
         content.map(|content| String::from_utf8_lossy(&content).into_owned()).unwrap_or_default()
     }
 
-    fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
-        let (stdout, stderr) = (self.text(&ran.stdout), self.text(&ran.stderr));
-        if let Some(text) = report::output_of_command(&action.command, &action.env, &stdout, &stderr) {
-            self.log.say_about(Level::Info, &format!("action:{id}"), text);
+    /// What an action said.
+    pub(crate) fn tell(&self, output: &Output) {
+        let (stdout, stderr) = (self.text(&output.stdout), self.text(&output.stderr));
+        if let Some(text) = report::output_of_command(&output.command, &stdout, &stderr) {
+            self.log.say_about(Level::Info, &output.name, text);
         }
+    }
+
+    fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+        if ran.stdout.is_none() && ran.stderr.is_none() {
+            return;
+        }
+        let command = report::in_environment(&action.command, &action.env);
+        let (stdout, stderr) = (ran.stdout, ran.stderr);
+        let output = Output { name: format!("action:{id}"), command, stdout, stderr };
+        self.tell(&output);
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push(output);
+    }
+
+    /// What all actions said, in the order of their names.
+    pub(crate) fn outputs(&self) -> Vec<Output> {
+        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        outputs.sort_by(|a, b| a.name.cmp(&b.name));
+        outputs
     }
 
     fn failures(&self) -> MutexGuard<'_, Vec<ActionFailure>> {

@@ -151,14 +151,10 @@ pub fn object(w: &mut JsonWriter, object: &ObjectInfo) {
     });
 }
 
-/// What an action said, in the form in which it is shown below its id.
-pub fn output_of_command(
-    command: &[impl AsRef<str>],
-    environment: &Map,
-    stdout: &str,
-    stderr: &str,
-) -> Option<String> {
-    let head = |what: &str| format!("{what} of command {}", in_environment(command, environment));
+/// What an action said, in the form in which it is shown below its id; `command` is as
+/// [`in_environment`] has it.
+pub fn output_of_command(command: &str, stdout: &str, stderr: &str) -> Option<String> {
+    let head = |what: &str| format!("{what} of command {command}");
     match (stdout.is_empty(), stderr.is_empty()) {
         (true, true) => None,
         (false, true) => Some(format!("{}\n{}", head("Stdout"), indented(stdout, 2))),
@@ -182,7 +178,8 @@ pub fn failed_command(command: &[impl AsRef<str>], environment: &Map, origins: &
     text
 }
 
-fn in_environment(command: &[impl AsRef<str>], environment: &Map) -> String {
+/// A command and its environment.
+pub fn in_environment(command: &[impl AsRef<str>], environment: &Map) -> String {
     let mut words = JsonWriter::compact();
     words.strings(command);
     format!("{} in environment {}", words.finish(), Value::Map(environment.clone()).to_json())
@@ -259,13 +256,14 @@ mod tests {
     fn what_an_action_says_is_shown_with_its_command() {
         let command = ["sh", "-c", "echo a; echo b >&2; touch z\n"];
         let none = Map::default();
+        let in_none = in_environment(&command, &none);
         let shown = "command [\"sh\",\"-c\",\"echo a; echo b >&2; touch z\\n\"] in environment {}";
-        assert_eq!(output_of_command(&command, &none, "", ""), None);
+        assert_eq!(output_of_command(&in_none, "", ""), None);
         assert_eq!(
-            output_of_command(&command, &none, "a\n", "b\n"),
+            output_of_command(&in_none, "a\n", "b\n"),
             Some(format!("Output of {shown}\nStdout:\n  a\nStderr:\n  b"))
         );
-        assert_eq!(output_of_command(&command, &none, "", "b\n"), Some(format!("Stderr of {shown}\n  b")));
+        assert_eq!(output_of_command(&in_none, "", "b\n"), Some(format!("Stderr of {shown}\n  b")));
         assert_eq!(
             failed_command(&command, &none, &["[[\"@\",\"\",\"\",\"x\"],{}]#0".into()]),
             format!("Failed to execute {shown}\nrequested by\n - [[\"@\",\"\",\"\",\"x\"],{{}}]#0")

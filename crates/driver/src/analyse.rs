@@ -11,7 +11,7 @@ use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
 
 use crate::graph::{ActionGraph, GraphAction, Origin};
-use crate::{Request, Wanted};
+use crate::{Request, RequestKey, Traces, Wanted};
 
 /// How to analyse.
 #[derive(Clone, Copy, Debug)]
@@ -44,15 +44,38 @@ pub struct Reached {
     pub analysed: Arc<AnalysedTarget>,
 }
 
-/// Analyses the target of a request.
-///
-/// # Errors
-///
-/// Everything that is wrong; at least one diagnostic.
-pub fn analyse(request: &Request, options: AnalysisOptions) -> Result<Analysis, Diagnostics> {
-    let workspace = workspace(request, options);
-    let engine = taut_analysis::register(Engine::builder(), &workspace).build();
-    analyse_in(&begin(&engine, options.jobs), request)
+/// An engine that can analyse, and nothing more.
+pub struct Analyser {
+    engine: Engine,
+    build: Build,
+}
+
+impl Analyser {
+    /// For a request; nothing is read yet.
+    pub fn new(request: &Request, options: AnalysisOptions) -> Analyser {
+        let engine = taut_analysis::register(Engine::builder(), &workspace(request, options)).build();
+        let build = begin(&engine, options.jobs);
+        Analyser { engine, build }
+    }
+
+    /// The report kept of the request, if what it follows from is as it was.
+    pub fn known(&self, traces: &Traces, key: RequestKey) -> Option<Vec<u8>> {
+        traces.find(&self.engine, key)
+    }
+
+    /// Analyses the target of the request.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong; at least one diagnostic.
+    pub fn analyse(&self, request: &Request) -> Result<Analysis, Diagnostics> {
+        analyse_in(&self.build, request)
+    }
+
+    /// Keeps the report of the request.
+    pub fn keep(&self, traces: &Traces, key: RequestKey, report: Vec<u8>) {
+        traces.keep(&self.build, key, report);
+    }
 }
 
 /// What a request is about, for the rules of analysis.

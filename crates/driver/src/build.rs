@@ -21,7 +21,7 @@ use taut_sys::process::{HelperStart, Processes};
 use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
 
 use crate::{
-    Analysis, AnalysisOptions, Request,
+    Analysis, AnalysisOptions, Request, RequestKey, Traces,
     analyse::{analyse_in, begin, workspace},
     graph::ActionGraph,
 };
@@ -54,6 +54,7 @@ pub struct Wanted {
 
 /// An engine that can build.
 pub struct Session {
+    engine: Engine,
     build: Build,
     execution: Arc<Execution>,
     processes: Processes,
@@ -91,14 +92,6 @@ impl Interrupter {
         self.halt.stop();
         self.processes.kill_all();
     }
-}
-
-/// Why there is no session.
-pub enum SessionError {
-    /// The description is wrong.
-    Analysis(Diagnostics),
-    /// The build root cannot be used.
-    Store(taut_store::Error),
 }
 
 struct InWorkspace(Arc<Workspace>);
@@ -150,25 +143,37 @@ impl Sources for Roots {
 }
 
 impl Session {
-    /// Analyses a request, to build it in `store`.
-    ///
-    /// # Errors
-    /// What is wrong with the description or the build root.
-    pub fn analyse(
+    /// Is ready to analyse a request and to build it in `store`; nothing is read yet.
+    pub fn of_request(
         request: &Request,
         how: AnalysisOptions,
         store: &Store,
         options: &BuildOptions,
         events: &Arc<dyn Events>,
-    ) -> Result<(Analysis, Session), SessionError> {
+    ) -> Session {
         let workspace = workspace(request, how);
         let world = Arc::new(InWorkspace(workspace.clone()));
         let builder = taut_analysis::register(Engine::builder(), &workspace);
         let roots = Arc::new(Roots(request.repositories.clone()));
-        let session = Session::new(builder, how.jobs, world, roots, store, options, events);
-        let session = session.map_err(SessionError::Store)?;
-        let analysis = analyse_in(&session.build, request).map_err(SessionError::Analysis)?;
-        Ok((analysis, session))
+        Session::new(builder, how.jobs, world, roots, store, options, events)
+    }
+
+    /// Analyses the target of the request.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the description; at least one diagnostic.
+    pub fn analyse(&self, request: &Request) -> Result<Analysis, Diagnostics> {
+        analyse_in(&self.build, request)
+    }
+
+    /// The report kept of the request, if what it follows from is as it was.
+    pub fn known(&self, traces: &Traces, key: RequestKey) -> Option<Vec<u8>> {
+        traces.find(&self.engine, key)
+    }
+
+    /// Keeps the report of the request.
+    pub fn keep(&self, traces: &Traces, key: RequestKey, report: Vec<u8>) {
+        traces.keep(&self.build, key, report);
     }
 
     /// Is ready to build what a graph defines. Its source files lie in `repositories`, if anywhere.
@@ -186,7 +191,7 @@ impl Session {
             store.put_blob(blob.as_bytes(), false)?;
         }
         let roots = Arc::new(Roots(repositories));
-        Session::new(Engine::builder(), options.jobs, graph.clone(), roots, store, options, events)
+        Ok(Session::new(Engine::builder(), options.jobs, graph.clone(), roots, store, options, events))
     }
 
     fn new(
@@ -197,7 +202,7 @@ impl Session {
         store: &Store,
         options: &BuildOptions,
         events: &Arc<dyn Events>,
-    ) -> taut_store::Result<Session> {
+    ) -> Session {
         let processes = Processes::new(HelperStart::this_program());
         let halt = Arc::new(Halt::new(options.keep_going));
         let executor = LocalExecutor::new(LocalSetup {
@@ -208,7 +213,7 @@ impl Session {
             timeout: options.timeout,
             jobs: options.jobs,
             halt: halt.clone(),
-        })?;
+        });
         let execution = Arc::new(Execution {
             store: store.clone(),
             definitions,
@@ -222,7 +227,7 @@ impl Session {
             counters: Default::default(),
         });
         let engine = taut_exec::register(builder, &execution).build();
-        Ok(Session { build: begin(&engine, jobs), execution, processes })
+        Session { build: begin(&engine, jobs), engine, execution, processes }
     }
 
     /// What ends the build from another thread.

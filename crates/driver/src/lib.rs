@@ -9,9 +9,10 @@ mod describe;
 mod dump;
 pub mod graph;
 mod request;
+mod traces;
 
-pub use analyse::{Analysis, AnalysisOptions, Reached, analyse};
-pub use build::{BuildFailure, BuildOptions, Interrupter, Results, Session, SessionError, Wanted, find};
+pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
+pub use build::{BuildFailure, BuildOptions, Interrupter, Results, Session, Wanted, find};
 pub use describe::{DescribeOptions, Description, describe};
 pub use request::{Request, SetupError, Words};
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
@@ -19,3 +20,4 @@ pub use taut_expr::json_to_value;
 pub use taut_repos::{Overrides, RepoConfig};
 pub use taut_syntax::{Diagnostics, diagnostic::Renderer};
 pub use taut_sys::process::{helper_main_if_requested, on_termination};
+pub use traces::{RequestKey, Traces};

@@ -329,6 +329,18 @@ impl Build {
         nodes.into_iter().map(answer).collect()
     }
 
+    pub(crate) fn core(&self) -> &Core {
+        &self.inner.engine
+    }
+
+    /// The tasks whose hash this build settled, and the version each has.
+    pub(crate) fn settled(&self) -> impl Iterator<Item = (NodeId, Seq)> {
+        self.inner
+            .slots
+            .seen()
+            .filter_map(|(node, slot)| lock(&slot.state).hash.done().map(|outcome| (node, outcome.seq)))
+    }
+
     /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.
     pub fn log(&self) -> Vec<Ran> {
         self.inner.log.ran(&self.inner.engine)

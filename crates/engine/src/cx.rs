@@ -42,7 +42,7 @@ impl Cx {
 
     /// Records reads requested together; returns the index of the first.
     fn reads(&self, nodes: &[NodeId], mode: Mode, later: bool) -> usize {
-        let mut reads = lock(&self.frame.reads);
+        let reads = &mut lock(&self.frame.seen).reads;
         let first = reads.len();
         let last = nodes.len().wrapping_sub(1);
         reads.extend(nodes.iter().enumerate().map(|(at, dep)| Read {
@@ -120,7 +120,7 @@ impl Cx {
             let Answer { seq, result } = request.await.pop().expect("one answer for one question");
             if result.is_err() {
                 let at = cx.reads(&[node], Mode::Value, false);
-                lock(&cx.frame.reads)[at].seq = seq;
+                lock(&cx.frame.seen).reads[at].seq = seq;
             }
             result.map(drop)
         }
@@ -131,6 +131,13 @@ impl Cx {
         let mut request = self.ask(vec![self.request::<R>(key)], Asked::Value, Some(Mode::Value));
         request.begin(Waker::noop(), false);
         Pending { request, rule: PhantomData }
+    }
+
+    /// Leaves evidence of what the task saw of the outside world, by which [`Rule::agrees`] can tell later,
+    /// even in another process, that it would see the same. To be gathered before looking: what changes
+    /// in between must make the evidence fail.
+    pub fn witness(&self, evidence: impl Into<Vec<u8>>) {
+        lock(&self.frame.seen).witness = Some(evidence.into().into());
     }
 
     fn ask(&self, nodes: Vec<NodeId>, part: Asked, mode: Option<Mode>) -> Request {
@@ -178,8 +185,11 @@ impl<R: Rule> HashCx<R> {
         let request = self.cx.ask(vec![frame.node], Asked::Own, None);
         async move {
             let answer = request.await.pop().expect("one answer for one question");
-            let reads = std::mem::take(&mut lock(&frame.build.slots.at(frame.node).state).own_reads);
-            lock(&frame.reads).extend(reads);
+            let own = std::mem::take(&mut lock(&frame.build.slots.at(frame.node).state).own_seen);
+            let mut seen = lock(&frame.seen);
+            seen.reads.extend(own.reads);
+            seen.witness = seen.witness.take().or(own.witness);
+            drop(seen);
             answer.result.map(downcast::<R>)
         }
     }
@@ -264,7 +274,7 @@ impl Future for Request {
         let answer = |node: &NodeId| build.ask(*node, self.part, None).0.unwrap_or_else(cancelled);
         let answers: Vec<Answer> = self.nodes.iter().map(answer).collect();
         if self.mode.is_some() {
-            let mut reads = lock(&self.frame.reads);
+            let reads = &mut lock(&self.frame.seen).reads;
             for (read, answer) in reads[*first..].iter_mut().zip(&answers) {
                 read.seq = answer.seq;
             }

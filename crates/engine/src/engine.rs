@@ -107,6 +107,10 @@ impl Engine {
         }
     }
 
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// How many tasks the engine has ever been asked for, parts included.
     pub fn tasks(&self) -> usize {
         self.core.count.load(Ordering::Acquire) as usize
@@ -237,6 +241,10 @@ impl Core {
 
     pub(crate) fn rule(&self, node: &Node) -> &dyn ErasedRule {
         &*self.rules[node.rule as usize]
+    }
+
+    pub(crate) fn rule_named(&self, name: &str) -> Option<&dyn ErasedRule> {
+        self.rules.iter().find(|rule| rule.name() == name).map(|rule| &**rule)
     }
 
     pub(crate) fn key_ref(&self, id: NodeId) -> KeyRef {

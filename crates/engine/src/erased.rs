@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::frame::Frame;
 use crate::intern::Interner;
 use crate::node::AnyValue;
-use crate::{Curr, Cx, Fail, Hash, HashCx, Policy, Rule};
+use crate::{Agreement, Curr, Cx, Fail, Hash, HashCx, Policy, Rule};
 
 /// What a task's computation ends with.
 pub(crate) enum Made {
@@ -41,6 +41,8 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation>;
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
     fn curr(&self, key: &AnyKey) -> Option<Found>;
+    /// [`Rule::agrees`], for a key in bytes. `None`: the bytes are no key.
+    fn agrees(&self, key: &[u8], witness: &[u8], hash: Hash) -> Option<Agreement>;
     fn encode(&self, key: &AnyKey) -> Vec<u8>;
     fn debug(&self) -> fn(&dyn Any, &mut fmt::Formatter<'_>) -> fmt::Result;
     fn interner(&self) -> &(dyn Any + Send + Sync);
@@ -116,6 +118,10 @@ impl<R: Rule> ErasedRule for Typed<R> {
             Curr::None => None,
             Curr::There { value, hash } => Some(Found { value: Arc::new(value), hash }),
         }
+    }
+
+    fn agrees(&self, key: &[u8], witness: &[u8], hash: Hash) -> Option<Agreement> {
+        <R::Key as crate::Key>::decode(key).map(|key| self.rule.agrees(&key, witness, hash))
     }
 
     fn encode(&self, key: &AnyKey) -> Vec<u8> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::build::Inner;
 use crate::erased::Found;
-use crate::frame::{Frame, Read};
+use crate::frame::{Frame, Read, Seen};
 use crate::log::{Cause, Executed};
 use crate::node::{AnyValue, Edge, Mode, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Work};
@@ -16,7 +16,7 @@ use crate::{Fail, Hash, Panicked, Store};
 /// A computation that ended, while the trace of it is being finished.
 pub(crate) struct Finish {
     result: Ended,
-    reads: Vec<Read>,
+    seen: Seen,
 }
 
 enum Ended {
@@ -50,7 +50,7 @@ impl Inner {
         let injected = lock(&entry.hist).injected(self.epoch);
         if let Some(value) = injected {
             lock(&self.slots.at(node).state).value = Progress::Busy;
-            return self.finish(node, Finish { result: Ended::Value(Ok(value)), reads: Vec::new() });
+            return self.finish(node, Finish { result: Ended::Value(Ok(value)), seen: Seen::default() });
         }
         let rule = self.engine.rule(entry);
         let frame = Frame::new(self.clone(), node);
@@ -79,7 +79,7 @@ impl Inner {
     /// The value was asked for by the task's own hash function, or is to be made again.
     pub(crate) fn construct(self: &Arc<Inner>, node: NodeId, cause: Cause) {
         if self.stops() {
-            return self.value_made(node, Err(Fail::Cancelled), Vec::new());
+            return self.value_made(node, Err(Fail::Cancelled), Seen::default());
         }
         self.start_value(node, cause, Frame::new(self.clone(), node));
     }
@@ -92,7 +92,7 @@ impl Inner {
         }
         let computation = match guarded(|| rule.value(&entry.key, &frame)) {
             Ok(computation) => computation,
-            Err(fail) => return self.value_made(node, Err(fail), Vec::new()),
+            Err(fail) => return self.value_made(node, Err(fail), Seen::default()),
         };
         frame.set(computation);
         {
@@ -125,7 +125,7 @@ impl Inner {
             Store::None => None,
         };
         match found {
-            Some(value) => self.give_value(node, Ok(value), Vec::new()),
+            Some(value) => self.give_value(node, Ok(value), Seen::default()),
             None => self.construct(node, Cause::ValueLost),
         }
     }
@@ -143,19 +143,14 @@ impl Inner {
     }
 
     /// The value function ended.
-    pub(crate) fn value_made(
-        self: &Arc<Inner>,
-        node: NodeId,
-        value: Result<AnyValue, Fail>,
-        reads: Vec<Read>,
-    ) {
+    pub(crate) fn value_made(self: &Arc<Inner>, node: NodeId, value: Result<AnyValue, Fail>, seen: Seen) {
         let slot = self.slots.at(node);
         let known = {
             let mut state = lock(&slot.state);
             state.value_frame = None;
             if state.by_store && state.hash.done().is_none() {
                 drop(state);
-                return self.finish(node, Finish { result: Ended::Value(value), reads });
+                return self.finish(node, Finish { result: Ended::Value(value), seen });
             }
             state.hash.done().map(|outcome| outcome.seq)
         };
@@ -164,17 +159,17 @@ impl Inner {
             self.compare(node, seq, value);
         }
         self.note_transient(&value);
-        self.give_value(node, value, reads);
+        self.give_value(node, value, seen);
     }
 
-    fn give_value(self: &Arc<Inner>, node: NodeId, value: Result<AnyValue, Fail>, reads: Vec<Read>) {
+    fn give_value(self: &Arc<Inner>, node: NodeId, value: Result<AnyValue, Fail>, seen: Seen) {
         let told = {
             let mut state = lock(&self.slots.at(node).state);
             if state.value.done().is_some() {
                 return;
             }
             state.value = Progress::Done(value);
-            state.own_reads = reads;
+            state.own_seen = seen;
             state.answered()
         };
         self.tell(told);
@@ -212,17 +207,17 @@ impl Inner {
     }
 
     /// The task's own hash function ended.
-    pub(crate) fn hash_made(self: &Arc<Inner>, node: NodeId, hash: Result<Hash, Fail>, reads: Vec<Read>) {
+    pub(crate) fn hash_made(self: &Arc<Inner>, node: NodeId, hash: Result<Hash, Fail>, seen: Seen) {
         lock(&self.slots.at(node).state).hash_frame = None;
-        self.finish(node, Finish { result: Ended::Hash(hash), reads });
+        self.finish(node, Finish { result: Ended::Hash(hash), seen });
     }
 
     /// Finishes the trace: waits for the hashes of what was only mentioned, then records.
     pub(crate) fn finish(self: &Arc<Inner>, node: NodeId, mut finish: Finish) {
         // A request that was dropped before its answer told the task nothing.
-        finish.reads.retain(|read| read.later || read.seq != Seq::LATER);
+        finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
         let mut missing = Vec::new();
-        for read in &mut finish.reads {
+        for read in &mut finish.seen.reads {
             if read.seq == Seq::LATER {
                 match self.seq(read.dep) {
                     Some(seq) => read.seq = seq,
@@ -239,11 +234,11 @@ impl Inner {
     }
 
     /// All that was read is settled.
-    fn finished(self: &Arc<Inner>, node: NodeId, Finish { mut result, reads }: Finish) {
+    fn finished(self: &Arc<Inner>, node: NodeId, Finish { mut result, seen }: Finish) {
         let entry = self.engine.node(node);
         let rule = self.engine.rule(entry);
         if result.fail().is_none() {
-            let mentioned = reads.iter().filter(|read| read.later);
+            let mentioned = seen.reads.iter().filter(|read| read.later);
             let fail =
                 mentioned.filter_map(|read| self.ask(read.dep, Part::Hash, None).0?.result.err()).next();
             if let Some(fail) = fail {
@@ -262,7 +257,7 @@ impl Inner {
             let state = lock(&self.slots.at(node).state);
             state.value.done().and_then(|value| value.clone().ok())
         });
-        let outcome = self.record(node, hash, value.as_ref(), reads);
+        let outcome = self.record(node, hash, value.as_ref(), seen);
         let fail = outcome.fail.clone();
         if let Some(fail) = fail {
             self.note_transient(&Err::<(), _>(fail));
@@ -291,7 +286,7 @@ impl Inner {
         node: NodeId,
         hash: Result<Hash, Fail>,
         value: Option<&AnyValue>,
-        reads: Vec<Read>,
+        seen: Seen,
     ) -> Outcome {
         let entry = self.engine.node(node);
         let rule = self.engine.rule(entry);
@@ -316,13 +311,14 @@ impl Inner {
         if let Some(value) = value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory) {
             hist.memory = Some((seq, value.clone()));
         }
-        if reads.iter().all(|read| read.seq.is_known()) {
+        if seen.reads.iter().all(|read| read.seq.is_known()) {
             let run = Run {
                 version: rule.version(),
                 stamp: self.stamp(entry, &hist),
-                edges: edges(&reads),
+                edges: edges(&seen.reads),
                 seq,
                 fail: fail.clone(),
+                witness: seen.witness,
                 value: value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory).cloned(),
             };
             hist.record(run, entry.policy);

@@ -27,6 +27,15 @@ pub(crate) struct Read {
     pub(crate) later: bool,
 }
 
+/// What a computation has seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Of other tasks, in order.
+    pub(crate) reads: Vec<Read>,
+    /// Of the outside world ([`crate::Cx::witness`]).
+    pub(crate) witness: Option<Arc<[u8]>>,
+}
+
 pub(crate) struct Frame {
     pub(crate) build: Arc<Inner>,
     pub(crate) node: NodeId,
@@ -37,7 +46,7 @@ pub(crate) struct Frame {
     /// Whether this is the task's hash function, not its value.
     pub(crate) is_hash: AtomicBool,
     computation: Mutex<Option<Computation>>,
-    pub(crate) reads: Mutex<Vec<Read>>,
+    pub(crate) seen: Mutex<Seen>,
 }
 
 /// Suspended, waiting for other tasks.
@@ -60,7 +69,7 @@ impl Frame {
             waits: AtomicU32::new(0),
             is_hash: AtomicBool::new(false),
             computation: Mutex::new(None),
-            reads: Mutex::default(),
+            seen: Mutex::default(),
         })
     }
 
@@ -111,10 +120,10 @@ impl Frame {
     }
 
     fn finished(self: &Arc<Frame>, made: Made) {
-        let reads = std::mem::take(&mut *lock(&self.reads));
+        let seen = std::mem::take(&mut *lock(&self.seen));
         match made {
-            Made::Value(value) => self.build.value_made(self.node, value, reads),
-            Made::Hash(hash) => self.build.hash_made(self.node, hash, reads),
+            Made::Value(value) => self.build.value_made(self.node, value, seen),
+            Made::Hash(hash) => self.build.hash_made(self.node, hash, seen),
         }
     }
 

@@ -13,6 +13,7 @@ mod build;
 mod check;
 mod cx;
 mod cycle;
+mod deep;
 mod engine;
 mod erased;
 mod execute;
@@ -34,6 +35,7 @@ mod table;
 pub use build::{Build, Cancel, Options, WhatIf};
 pub use cx::{Cx, HashCx, Pending};
 pub use cycle::Cycle;
+pub use deep::{DeepTrace, Terminal, Verdict};
 pub use engine::{Begin, Builder, Engine};
 pub use fail::{Fail, Failure, Panicked};
 pub use hash::Hash;
@@ -41,7 +43,7 @@ pub use key::{Key, KeyRef};
 pub use log::{Differs, Executed, Ran, Reason};
 pub use part::Part;
 pub use policy::{Policy, Store, Trace};
-pub use rule::{Curr, Rule};
+pub use rule::{Agreement, Curr, Rule};
 
 /// The guide's examples, compiled and run.
 #[cfg(doctest)]

@@ -59,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) stamp: u64,
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,
+    /// What a leaf left as evidence of what it saw.
+    pub(crate) witness: Option<Arc<[u8]>>,
     /// A deterministic failure, if that was the outcome.
     pub(crate) fail: Option<Fail>,
     /// The value, for constructive traces.

@@ -42,11 +42,28 @@ pub trait Rule: Send + Sync + Sized + 'static {
         cx.by_store()
     }
 
+    /// For leaves: whether the task would come to the result with this hash if it ran now, judged by what
+    /// it left with [`Cx::witness`] when it came to that result. Cheap where the world is as it was.
+    fn agrees(&self, _key: &Self::Key, _witness: &[u8], _hash: Hash) -> Agreement {
+        Agreement::No
+    }
+
     /// What lies in the task's place now, good or not. Asked for tasks stored in files or a
     /// content-addressed store when a replay found their hash and somebody wants the value.
     fn curr(&self, _key: &Self::Key) -> Curr<Self::Value> {
         Curr::None
     }
+}
+
+/// Whether a leaf would still come to a result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Agreement {
+    /// It would, and the witness is as good as before.
+    Yes,
+    /// It would, and this is the better witness from now on.
+    YesBy(Vec<u8>),
+    /// It would not, or nobody knows.
+    No,
 }
 
 /// What [`Rule::curr`] found.

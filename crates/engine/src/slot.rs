@@ -11,7 +11,7 @@ use std::task::Waker;
 use crate::Fail;
 use crate::check::Check;
 use crate::execute::Finish;
-use crate::frame::{Frame, Read};
+use crate::frame::{Frame, Seen};
 use crate::node::{AnyValue, NodeId, Seq};
 use crate::sync::lock;
 
@@ -157,8 +157,8 @@ pub(crate) struct State {
     pub(crate) hash_waiters: Vec<Who>,
     pub(crate) value_waiters: Vec<Who>,
     pub(crate) own_waiters: Vec<Who>,
-    /// What the value read, for the hash function that asked for it.
-    pub(crate) own_reads: Vec<Read>,
+    /// What the value saw, for the hash function that asked for it.
+    pub(crate) own_seen: Seen,
 }
 
 impl Default for State {
@@ -174,7 +174,7 @@ impl Default for State {
             hash_waiters: Vec::new(),
             value_waiters: Vec::new(),
             own_waiters: Vec::new(),
-            own_reads: Vec::new(),
+            own_seen: Seen::default(),
         }
     }
 }

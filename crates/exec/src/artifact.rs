@@ -1,11 +1,15 @@
 //! Artifacts as tasks: the object that a definition stands for.
 
-use std::{os::unix::ffi::OsStrExt, sync::Arc};
+use std::{
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use taut_digest::{ObjectInfo, ObjectType};
-use taut_engine::{Cx, Fail, Failure, Hash, Key, Policy, Rule};
+use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_engine::{Agreement, Cx, Fail, Failure, Hash, Key, Policy, Rule};
 use taut_store::Take;
-use taut_sys::{FileKind, fs};
+use taut_sys::{Evidence, FileKind, fs};
 use taut_value::{Artifact, Id, Str, Value};
 
 use crate::{
@@ -19,11 +23,21 @@ pub struct ArtifactKey(pub Artifact);
 
 impl Key for ArtifactKey {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend(self.0.to_json().as_bytes());
+        match &self.0 {
+            Artifact::Local { path, repository } => {
+                out.push(b'L');
+                out.extend(repository.as_bytes());
+                out.push(0);
+                out.extend(path.as_bytes());
+            }
+            other => out.extend(other.to_json().as_bytes()),
+        }
     }
 
-    fn decode(_: &[u8]) -> Option<ArtifactKey> {
-        None
+    /// Only source files mean something without the definitions of a build.
+    fn decode(bytes: &[u8]) -> Option<ArtifactKey> {
+        let (repository, path) = std::str::from_utf8(bytes.strip_prefix(b"L")?).ok()?.split_once('\0')?;
+        Some(ArtifactKey(Artifact::Local { path: path.into(), repository: repository.into() }))
     }
 }
 
@@ -75,7 +89,13 @@ impl Rule for ArtifactRule {
         }
         let sound = |info| Built { info, failed: false };
         match artifact {
-            Artifact::Local { path, repository } => execution.source(repository, path).map(sound),
+            Artifact::Local { path, repository } => {
+                let file = execution.place(repository, path)?;
+                if let Ok(evidence) = Evidence::gather(&file, false) {
+                    cx.witness(evidence.encode());
+                }
+                execution.source(&file).map(sound)
+            }
             Artifact::Known(info) => execution.known(info).map(sound),
             Artifact::Action { id, path } => {
                 let outcome = cx.get::<ActionRule>(ActionKey(*id)).await?;
@@ -112,6 +132,27 @@ impl Rule for ArtifactRule {
         let text = format!("{}{}", built.info, built.failed);
         Some(Hash(taut_value::Id::of(text).0))
     }
+
+    fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {
+        let Artifact::Local { path, repository } = &key.0 else { return Agreement::No };
+        let Ok(file) = self.0.place(repository, path) else { return Agreement::No };
+        let (Some(then), Ok(now)) = (Evidence::decode(witness), Evidence::gather(&file, false)) else {
+            return Agreement::No;
+        };
+        if then.shows_the_same_as(&now) {
+            return Agreement::Yes;
+        }
+        let built = self.0.source_now(&file).map(|info| Built { info, failed: false });
+        match built.and_then(|built| self.content_hash(key, &built)) {
+            Some(same) if same == hash && then == now => Agreement::Yes,
+            Some(same) if same == hash => Agreement::YesBy(now.encode()),
+            _ => Agreement::No,
+        }
+    }
+}
+
+fn type_of_file(metadata: &std::fs::Metadata) -> ObjectType {
+    if metadata.mode() & 0o111 != 0 { ObjectType::Executable } else { ObjectType::File }
 }
 
 fn undefined(kind: &str, id: &taut_value::Id) -> Fail {
@@ -152,21 +193,39 @@ pub(crate) async fn build_stage(
 }
 
 impl Execution {
-    fn source(&self, repository: &str, path: &str) -> Result<ObjectInfo, Fail> {
+    fn place(&self, repository: &str, path: &str) -> Result<PathBuf, Fail> {
         let file = self.sources.file(repository, path);
-        let file = file
-            .ok_or_else(|| transient(format_args!("no source file {path:?} in repository {repository:?}")))?;
-        let metadata = fs::lstat(&file).map_err(transient)?;
+        file.ok_or_else(|| transient(format_args!("no source file {path:?} in repository {repository:?}")))
+    }
+
+    /// What a source file is now, without adding it to the store.
+    fn source_now(&self, file: &Path) -> Option<ObjectInfo> {
+        let metadata = fs::lstat(file).ok()?;
+        let (digest, object_type) = match FileKind::from(metadata.file_type()) {
+            FileKind::Symlink => {
+                let target = fs::read_link(file).ok()?;
+                let target = target.as_os_str().as_bytes();
+                let hash = self.store.hash_function().blob(target);
+                (Digest { hash, size: target.len() as u64 }, ObjectType::Symlink)
+            }
+            FileKind::File => (self.store.digest_of_file(file).ok()?, type_of_file(&metadata)),
+            _ => return None,
+        };
+        Some(ObjectInfo { digest, object_type })
+    }
+
+    fn source(&self, file: &Path) -> Result<ObjectInfo, Fail> {
+        let metadata = fs::lstat(file).map_err(transient)?;
         match FileKind::from(metadata.file_type()) {
             FileKind::Symlink => {
-                let target = fs::read_link(&file).map_err(transient)?;
+                let target = fs::read_link(file).map_err(transient)?;
                 let digest = self.store.put_blob(target.as_os_str().as_bytes(), false).map_err(transient)?;
                 Ok(ObjectInfo { digest, object_type: ObjectType::Symlink })
             }
             FileKind::File => {
-                let executable = std::os::unix::fs::MetadataExt::mode(&metadata) & 0o111 != 0;
-                let digest = self.store.put_file(&file, executable, Take::Copy).map_err(transient)?;
-                let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
+                let object_type = type_of_file(&metadata);
+                let executable = object_type == ObjectType::Executable;
+                let digest = self.store.put_file(file, executable, Take::Copy).map_err(transient)?;
                 Ok(ObjectInfo { digest, object_type })
             }
             _ => Err(transient(format_args!("source {} is no file and no link", file.display()))),

@@ -8,7 +8,7 @@ use std::{
     future::Future,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -56,16 +56,18 @@ struct Place {
 /// Runs actions on this machine.
 pub struct LocalExecutor {
     setup: LocalSetup,
-    slots: Slots<Place>,
-    home: PathBuf,
+    /// Made for the first action; if that is not possible, why.
+    home: OnceLock<Result<Home, String>>,
 }
 
-impl LocalExecutor {
-    /// Makes the directories that actions run in; they go with the executor.
-    ///
-    /// # Errors
-    /// The build root cannot be written to.
-    pub fn new(setup: LocalSetup) -> taut_store::Result<LocalExecutor> {
+/// The directories that actions run in; they go with it.
+struct Home {
+    directory: PathBuf,
+    slots: Slots<Place>,
+}
+
+impl Home {
+    fn new(setup: &LocalSetup) -> taut_store::Result<Home> {
         let home = setup.store.temporary_directory("exec_root")?;
         let fine_times = fs::tells_changes_apart(&home)?;
         let mut places = Vec::new();
@@ -76,11 +78,30 @@ impl LocalExecutor {
             places.push(Place { directory, stage });
         }
         places.reverse();
-        Ok(LocalExecutor { setup, slots: Slots::new(places), home })
+        Ok(Home { slots: Slots::new(places), directory: home })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the next garbage collection.
+        let _ = fs::remove_all(&self.directory);
+    }
+}
+
+impl LocalExecutor {
+    /// Touches nothing before there is an action to run.
+    pub fn new(setup: LocalSetup) -> LocalExecutor {
+        LocalExecutor { setup, home: OnceLock::new() }
+    }
+
+    fn slots(&self) -> Result<&Slots<Place>, Fail> {
+        let home = self.home.get_or_init(|| Home::new(&self.setup).map_err(|error| error.to_string()));
+        home.as_ref().map(|home| &home.slots).map_err(transient)
     }
 
     async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {
-        let mut place = self.slots.take().await;
+        let mut place = self.slots()?.take().await;
         if self.setup.halt.is_halted() {
             return Err(Fail::Cancelled);
         }
@@ -200,13 +221,6 @@ impl LocalExecutor {
 impl Executor for LocalExecutor {
     fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
         Box::pin(self.run_here(key))
-    }
-}
-
-impl Drop for LocalExecutor {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the next garbage collection.
-        let _ = fs::remove_all(&self.home);
     }
 }
 

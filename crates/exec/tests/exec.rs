@@ -108,7 +108,7 @@ impl World {
             definitions: Arc::new(std::mem::take(&mut self.defined)),
             sources: Arc::new(Directory(self.root.path().join("src"))),
             events: Arc::new(NoEvents),
-            executor: Arc::new(executor.unwrap()),
+            executor: Arc::new(executor),
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,

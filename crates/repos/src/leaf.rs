@@ -6,8 +6,8 @@
 use std::{os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
 
 use taut_digest::HashFunction;
-use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
-use taut_sys::{FileKind, fs};
+use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
+use taut_sys::{Evidence, FileKind, fs};
 use taut_value::{Id, Str};
 
 /// A directory that files are taken from.
@@ -137,6 +137,29 @@ fn stays_inside(target: &[u8]) -> bool {
         })
 }
 
+/// Whether a leaf that reads a path would come to the same hash again.
+fn agrees(place: &Place, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> Agreement {
+    let (Some(then), Ok(now)) = (Evidence::decode(witness), Evidence::gather(&place.full(), true)) else {
+        return Agreement::No;
+    };
+    if then.shows_the_same_as(&now) {
+        return Agreement::Yes;
+    }
+    match read() {
+        Some(true) if then == now => Agreement::Yes,
+        Some(true) => Agreement::YesBy(now.encode()),
+        _ => Agreement::No,
+    }
+}
+
+/// Leaves the evidence of a path that is about to be read. Without any, nobody will believe later that it
+/// is unchanged; that is all.
+fn leave_evidence(place: &Place, cx: &Cx) {
+    if let Ok(evidence) = Evidence::gather(&place.full(), true) {
+        cx.witness(evidence.encode());
+    }
+}
+
 /// The listing of a directory.
 pub struct DirRule;
 
@@ -149,12 +172,18 @@ impl Rule for DirRule {
         Policy::leaf()
     }
 
-    async fn value(&self, place: &Place, _: Cx) -> Result<Arc<Listing>, Fail> {
+    async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Listing>, Fail> {
+        leave_evidence(place, &cx);
         Listing::read(place).map(Arc::new).map_err(|error| Fail::transient(error.to_string()))
     }
 
     fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
         Some(Hash(Id::of(format!("{listing:?}")).0))
+    }
+
+    fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
+        let read = || Some(self.content_hash(place, &Arc::new(Listing::read(place).ok()?)) == Some(hash));
+        agrees(place, witness, read)
     }
 }
 
@@ -170,7 +199,8 @@ impl Rule for FileRule {
         Policy::leaf()
     }
 
-    async fn value(&self, place: &Place, _: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
+    async fn value(&self, place: &Place, cx: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
+        leave_evidence(place, &cx);
         match fs::if_exists(fs::read(&place.full())) {
             Ok(content) => Ok(content.map(Arc::from)),
             Err(error) => Err(Fail::transient(error.to_string())),
@@ -182,5 +212,12 @@ impl Rule for FileRule {
             None => Some(Hash::from(0)),
             Some(content) => Hash::from_slice(HashFunction::Sha256.blob(content).as_bytes()),
         }
+    }
+
+    fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
+        agrees(place, witness, || {
+            let content = fs::if_exists(fs::read(&place.full())).ok()?.map(Arc::from);
+            Some(self.content_hash(place, &content) == Some(hash))
+        })
     }
 }

@@ -109,6 +109,12 @@ impl Store {
         Ok(digest)
     }
 
+    /// The digest that a regular file's content has, without adding it.
+    pub fn digest_of_file(&self, path: &Path) -> Result<Digest> {
+        let size = fs::stat(path)?.len();
+        Ok(Digest { hash: self.hash_file(path, size)?, size })
+    }
+
     pub(crate) fn hash_file(&self, path: &Path, size: u64) -> Result<Hash> {
         self.hash_large(&mut fs::open(path)?, path, size)
     }

@@ -65,6 +65,12 @@ impl Store {
         &self.0.layout
     }
 
+    /// A directory for what is worth keeping only as long as the objects of the youngest generation are: it
+    /// ages with them. Not made yet.
+    pub fn own_directory(&self) -> PathBuf {
+        self.layout().generation(0).join("taut")
+    }
+
     /// A path below the root's directory for temporary files that nobody else uses.
     pub fn temporary_path(&self) -> PathBuf {
         let number = self.0.counter.fetch_add(1, Relaxed);

@@ -3,6 +3,7 @@
 //! What this crate does not know: what files mean.
 
 mod error;
+mod evidence;
 pub mod fault;
 pub mod fs;
 mod lock;
@@ -10,5 +11,6 @@ pub mod process;
 mod stat;
 
 pub use error::{Error, Result};
+pub use evidence::Evidence;
 pub use lock::Lock;
 pub use stat::{FileKind, StatSignature};

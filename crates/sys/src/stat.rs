@@ -39,7 +39,9 @@ pub struct StatSignature {
     pub mtime: i128,
     /// Change time, nanoseconds since the epoch. No user call sets it.
     pub ctime: i128,
-    /// Inode number.
+    /// Device and inode number.
+    pub device: u64,
+    /// See `device`.
     pub inode: u64,
     /// Type and permission bits.
     pub mode: u32,
@@ -53,6 +55,7 @@ impl StatSignature {
             size: metadata.size(),
             mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
             ctime: nanos(metadata.ctime(), metadata.ctime_nsec()),
+            device: metadata.dev(),
             inode: metadata.ino(),
             mode: metadata.mode(),
         }

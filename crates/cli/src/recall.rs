@@ -1,0 +1,193 @@
+//! What a call told, kept so that the same call can tell it again without doing anything again.
+//!
+//! A report holds the messages as they were, and references to what lies in the store: objects that were
+//! built, and what actions said. It is used only if all of what it follows from is as it was, and if the
+//! objects it promises are there.
+
+use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_driver::{Built, Request, RequestKey, Results, Traces};
+use taut_store::Store;
+use taut_syntax::json::{Document, Node};
+use taut_value::{JsonWriter, Str};
+
+use crate::{
+    log::{Level, Log, Said},
+    options,
+};
+
+/// What an action said when it ran.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Output {
+    /// The action, as messages name it.
+    pub(crate) name: String,
+    /// Its command and environment, as messages show them.
+    pub(crate) command: String,
+    pub(crate) stdout: Option<Digest>,
+    pub(crate) stderr: Option<Digest>,
+}
+
+/// What a successful call came to.
+#[derive(Default, PartialEq, Debug)]
+pub(crate) struct Report {
+    /// Messages of analysis, in order.
+    pub(crate) said: Vec<Said>,
+    /// What actions said, in the order of their names.
+    pub(crate) outputs: Vec<Output>,
+    /// How many actions were processed.
+    pub(crate) actions: usize,
+    /// What the target is tainted with.
+    pub(crate) tainted: Vec<String>,
+    pub(crate) artifacts: Vec<(Str, ObjectInfo)>,
+    pub(crate) runfiles: Vec<(Str, ObjectInfo)>,
+}
+
+/// Where the reports of a request are, and under which name. `meaning`: what the report depends on, besides
+/// the request and what its files say.
+pub(crate) fn place(
+    request: &Request,
+    analysis: &options::Analysis,
+    store: &Store,
+    log: &Log,
+    meaning: &str,
+) -> Option<(Traces, RequestKey)> {
+    if analysis.no_trace || analysis.request_action_input.is_some() || analysis.profile.is_some() {
+        return None;
+    }
+    let limit = analysis.expression_log_limit;
+    let meaning = format!(
+        "{meaning}\n{:?}\n{}\n{limit:?} {}",
+        request.repositories,
+        request.target_text(),
+        log.color()
+    );
+    RequestKey::new(&meaning).map(|key| (Traces::of(store), key))
+}
+
+impl Report {
+    /// The report's bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let digest = |w: &mut JsonWriter, digest: &Option<Digest>| {
+            let info = digest.map(|digest| ObjectInfo { digest, object_type: ObjectType::File });
+            w.string(info.map(|info| info.to_string()).unwrap_or_default());
+        };
+        let objects = |w: &mut JsonWriter, objects: &[(Str, ObjectInfo)]| {
+            w.list(|w| {
+                for (path, info) in objects {
+                    w.string(path.as_str()).string(info.to_string());
+                }
+            });
+        };
+        let mut writer = JsonWriter::compact();
+        writer.object(|w| {
+            w.key("said").list(|w| {
+                for Said { level, name, text } in &self.said {
+                    w.list(|w| {
+                        w.integer(*level as i64).string(text);
+                        if let Some(name) = name {
+                            w.string(name);
+                        }
+                    });
+                }
+            });
+            w.key("outputs").list(|w| {
+                for Output { name, command, stdout, stderr } in &self.outputs {
+                    w.list(|w| {
+                        w.string(name).string(command);
+                        digest(w, stdout);
+                        digest(w, stderr);
+                    });
+                }
+            });
+            w.key("actions").integer(self.actions as i64);
+            w.key("tainted").strings(&self.tainted);
+            objects(w.key("artifacts"), &self.artifacts);
+            objects(w.key("runfiles"), &self.runfiles);
+        });
+        writer.finish().into_bytes()
+    }
+
+    /// The report with these bytes.
+    pub(crate) fn decode(bytes: Vec<u8>) -> Option<Report> {
+        let document = Document::parse("report", bytes).ok()?;
+        let root = document.root();
+        let text = |node: Node<'_>| node.as_str().map(str::to_owned);
+        let info = |node: Node<'_>| node.as_str()?.parse::<ObjectInfo>().ok();
+        let digest = |node: Node<'_>| match node.as_str()? {
+            "" => Some(None),
+            _ => Some(Some(info(node)?.digest)),
+        };
+        let objects = |field: &str| -> Option<Vec<(Str, ObjectInfo)>> {
+            let items: Vec<Node<'_>> = root.get(field)?.as_list()?.collect();
+            items.chunks(2).map(|pair| Some((pair.first()?.as_str()?.into(), info(*pair.get(1)?)?))).collect()
+        };
+        let said = root.get("said")?.as_list()?.map(|said| {
+            let level = Level::from_number(said.item(0)?.as_number()? as i64);
+            let name = said.item(2).and_then(text);
+            Some(Said { level, name, text: text(said.item(1)?)? })
+        });
+        let outputs = root.get("outputs")?.as_list()?.map(|output| {
+            Some(Output {
+                name: text(output.item(0)?)?,
+                command: text(output.item(1)?)?,
+                stdout: digest(output.item(2)?)?,
+                stderr: digest(output.item(3)?)?,
+            })
+        });
+        Some(Report {
+            said: said.collect::<Option<_>>()?,
+            outputs: outputs.collect::<Option<_>>()?,
+            actions: root.get("actions")?.as_number()? as usize,
+            tainted: root.get("tainted")?.as_list()?.map(text).collect::<Option<_>>()?,
+            artifacts: objects("artifacts")?,
+            runfiles: objects("runfiles")?,
+        })
+    }
+
+    /// Whether the store has everything that the report promises.
+    pub(crate) fn is_backed_by(&self, store: &Store) -> bool {
+        let said = self.outputs.iter().flat_map(|output| [output.stdout, output.stderr]).flatten();
+        let said = said.map(|digest| ObjectInfo { digest, object_type: ObjectType::File });
+        let promised = self.artifacts.iter().chain(&self.runfiles).map(|(_, info)| *info);
+        said.chain(promised)
+            .all(|info| store.contains(&info.digest.hash, info.object_type).is_ok_and(|there| there))
+    }
+
+    /// What was built.
+    pub(crate) fn results(&self) -> Results {
+        let sound = |objects: &[(Str, ObjectInfo)]| {
+            let built =
+                |(path, info): &(Str, ObjectInfo)| (path.clone(), Built { info: *info, failed: false });
+            objects.iter().map(built).collect()
+        };
+        Results { artifacts: sound(&self.artifacts), runfiles: sound(&self.runfiles) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_survives_as_bytes() {
+        let info: ObjectInfo = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:f]".parse().unwrap();
+        let report = Report {
+            said: vec![
+                Said { level: Level::Warn, name: None, text: "a\n\"b\"\u{1b}[0m".into() },
+                Said { level: Level::Info, name: Some("n".into()), text: String::new() },
+            ],
+            outputs: vec![Output {
+                name: "action:1".into(),
+                command: "[\"sh\"] in environment {}".into(),
+                stdout: None,
+                stderr: Some(info.digest),
+            }],
+            actions: 3,
+            tainted: vec!["test".into()],
+            artifacts: vec![("a/b".into(), info), ("c".into(), info)],
+            runfiles: Vec::new(),
+        };
+        assert_eq!(Report::decode(report.encode()), Some(report));
+        assert_eq!(Report::decode(b"{}".to_vec()), None);
+        assert_eq!(Report::decode(b"".to_vec()), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! What an earlier call left is never believed wrongly: after random edits of a project, a call that may use
+//! it and one that may not (`--no-trace`) answer the same.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::SystemTime};
+
+use taut_testkit::{Ran, Rng, Tool, Workspace, listing};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+fn times(count: usize) -> usize {
+    let factor = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    count * factor
+}
+
+const TARGETS: &str = r#"{
+  "all": {"type": "install", "deps": ["tree"], "files": {"cat": "cat", "x/made": "made", "x/said": "says"}},
+  "cat": {"type": "generic", "outs": ["cat"], "deps": [["GLOB", null, "*.txt"], "lib"],
+          "cmds": ["cat *.txt > cat; ls -l *.txt | cut -c1-10 >> cat; cat lib >> cat"]},
+  "tree": {"type": "install", "dirs": [[["TREE", null, "sub"], "t"]]},
+  "made": {"type": "lib", "srcs": ["a.txt", "sub/deep/d"], "name": ["made"]},
+  "lib": {"type": "file_gen", "name": "lib", "data": {"type": "join", "$1": ["v=", {"type": "var", "name": "V", "default": "none"}, "\n"]},
+          "arguments_config": ["V"]},
+  "says": {"type": "generic", "outs": ["said"], "deps": ["b.txt"], "cmds": ["cat b.txt; touch said"]}
+}"#;
+
+const RULES: &str = r#"{"lib": {"string_fields": ["name"], "target_fields": ["srcs"], "config_vars": ["V"],
+  "expression": {"type": "let*", "bindings": [
+     ["in", {"type": "map_union", "$1": {"type": "foreach", "var": "s", "range": {"type": "FIELD", "name": "srcs"},
+        "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "s"}}}}],
+     ["out", {"type": "ACTION", "outs": {"type": "FIELD", "name": "name"}, "inputs": {"type": "var", "name": "in"},
+        "cmd": ["sh", "-c", "find . -type f | sort | xargs cat > made 2>/dev/null || true"]}]],
+   "body": {"type": "RESULT", "artifacts": {"type": "var", "name": "out"}}}}}"#;
+
+fn project() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", TARGETS).file("RULES", RULES);
+    workspace.file("a.txt", "a\n").file("b.txt", "b\n").file("sub/s", "s\n").file("sub/deep/d", "d\n");
+    workspace
+}
+
+/// One random edit; says what it did.
+fn edit(workspace: &Workspace, rng: &mut Rng) -> String {
+    let root = workspace.root();
+    let files = ["a.txt", "b.txt", "c.txt", "sub/s", "sub/deep/d", "sub/new", "other/f"];
+    let name = files[rng.below(files.len())];
+    let path = root.join(name);
+    let content = format!("{}\n", rng.below(3));
+    match rng.below(12) {
+        0..=3 => {
+            workspace.file(name, &content);
+            format!("write {name}")
+        }
+        4 => {
+            // The same size and an old modification time: only the change time tells.
+            workspace.file(name, &content);
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            format!("write {name} with an old time")
+        }
+        5 => {
+            let _ = fs::remove_file(&path);
+            format!("remove {name}")
+        }
+        6 if path.is_file() => {
+            let mode = if rng.chance(50) { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            format!("mode of {name}: {mode:o}")
+        }
+        7 => {
+            let other = root.join("moved");
+            fs::write(&other, &content).unwrap();
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::rename(other, &path).unwrap();
+            format!("rename something to {name}")
+        }
+        8 => {
+            let blanks = " ".repeat(rng.below(3));
+            workspace.file("TARGETS", TARGETS.replace("\"cat\": {", &format!("\"cat\":{blanks} {{")));
+            "format TARGETS".into()
+        }
+        9 => {
+            let word = ["cat lib", "tac lib"][rng.below(2)];
+            workspace.file("TARGETS", TARGETS.replace("cat lib", word));
+            format!("{word} in TARGETS")
+        }
+        10 => {
+            let word = ["sort", "sort -r", "broken'"][rng.below(3)];
+            workspace.file("RULES", RULES.replace("| sort", &format!("| {word}")));
+            format!("{word} in RULES")
+        }
+        _ => {
+            let _ = fs::remove_file(root.join("sub/deep/link"));
+            workspace.link("sub/deep/link", ["d", "nowhere"][rng.below(2)]);
+            "a link in sub/deep".into()
+        }
+    }
+}
+
+/// What must be the same with and without belief in earlier calls: but for how much was cached.
+fn answer(ran: Ran) -> (i32, String, Vec<String>) {
+    let mut lines: Vec<String> = ran.stderr.lines().map(str::to_owned).collect();
+    lines.retain(|line| !line.starts_with("INFO: Processed ") && !line.contains("--request-action-input"));
+    lines.sort();
+    (ran.code, ran.stdout, lines)
+}
+
+#[test]
+fn after_random_edits_every_call_answers_as_one_that_believes_nothing() {
+    for seed in 0..times(4) as u64 {
+        let (workspace, mut rng) = (project(), Rng::new(seed));
+        let mut history = Vec::new();
+        for round in 0..20 {
+            for _ in 0..rng.below(3) {
+                history.push(edit(&workspace, &mut rng));
+            }
+            let define = format!("{{\"V\": \"{}\"}}", rng.below(2));
+            let out = workspace.beside(&format!("out-{round}")).display().to_string();
+            let fresh = workspace.beside(&format!("fresh-{round}")).display().to_string();
+            let words = |subcommand: &str, more: &[&str]| -> Vec<String> {
+                let all = [&[subcommand, "all", "-D", &define, "--plain-log"], more].concat();
+                all.into_iter().map(str::to_owned).collect()
+            };
+            for (subcommand, more) in [
+                ("build", &["--keep-going", "--dump-artifacts", "-", "-s"][..]),
+                ("analyse", &[]),
+                ("install", &["--keep-going", "-o", &out]),
+            ] {
+                let believing = answer(workspace.run(&taut(), words(subcommand, more)));
+                let mut anew = words(subcommand, more);
+                anew.push("--no-trace".into());
+                anew.iter_mut().filter(|word| **word == out).for_each(|word| word.clone_from(&fresh));
+                let mut anew = answer(workspace.run(&taut(), anew));
+                anew.2.iter_mut().for_each(|line| *line = line.replace(&fresh, &out));
+                anew.2.sort();
+                assert_eq!(believing, anew, "seed {seed}, round {round}: {history:#?}");
+            }
+            let installed = |path: &str| listing(&PathBuf::from(path)).unwrap_or_default();
+            assert_eq!(installed(&out), installed(&fresh), "seed {seed}, round {round}: {history:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_call_that_changes_nothing_reads_and_runs_nothing() {
+    let workspace = project();
+    let first = workspace.run(&taut(), ["build", "all"]).exits(0);
+    assert!(first.stderr.contains("Processed 3 actions, 0 cache hits."), "{}", first.stderr);
+    // The action cache is not needed, nor are the objects of the actions in between.
+    let generation = workspace.build_root().join("protocol-dependent/generation-0/git-sha1");
+    fs::remove_dir_all(generation.join("ac")).unwrap();
+    let second = workspace.run(&taut(), ["build", "all"]).exits(0);
+    assert!(second.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("Stdout of command"),
+        "what actions said is told again: {}",
+        second.stderr
+    );
+    let anew = workspace.run(&taut(), ["build", "all", "--no-trace"]).exits(0);
+    assert!(anew.stderr.contains("Processed 3 actions, 0 cache hits."), "{}", anew.stderr);
+    // Going back to an earlier state finds its report.
+    workspace.file("a.txt", "changed\n");
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    workspace.file("a.txt", "a\n");
+    fs::remove_dir_all(generation.join("ac")).unwrap();
+    let back = workspace.run(&taut(), ["build", "all"]).exits(0);
+    assert!(back.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", back.stderr);
+}
+
+#[test]
+fn what_a_report_promises_is_there_or_made_again() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let root = workspace.build_root().join("protocol-dependent/generation-0/git-sha1");
+    for kind in ["casf", "casx", "cast", "ac"] {
+        let _ = fs::remove_dir_all(root.join(kind));
+    }
+    let out = workspace.beside("out");
+    let ran = workspace.run(&taut(), ["install", "all", "-o", &out.to_string_lossy()]).exits(0);
+    assert!(ran.stderr.contains("Processed 3 actions, 0 cache hits."), "{}", ran.stderr);
+    assert!(out.join("cat").is_file() && out.join("t/sub/deep/d").is_file());
+    // After two rotations nothing is left to believe.
+    for _ in 0..2 {
+        workspace.run(&taut(), ["gc"]).exits(0);
+    }
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+}
+
+#[test]
+fn damaged_traces_cost_time_and_nothing_else() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let requests = workspace.build_root().join("protocol-dependent/generation-0/taut/requests");
+    let traces = || -> Vec<PathBuf> {
+        let requests = fs::read_dir(&requests).unwrap().map(|entry| entry.unwrap().path());
+        requests.flat_map(|dir| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path())).collect()
+    };
+    let mut rng = Rng::new(7);
+    let whole = fs::read(&traces()[0]).unwrap();
+    for _ in 0..times(20) {
+        let path = &traces()[0];
+        let mut bytes = whole.clone();
+        match rng.below(3) {
+            0 => bytes.truncate(rng.below(bytes.len())),
+            1 => {
+                let at = rng.below(bytes.len());
+                bytes[at] ^= 1 << rng.below(8);
+            }
+            _ => bytes.extend(b"more"),
+        }
+        fs::write(path, bytes).unwrap();
+        let ran = workspace.run(&taut(), ["build", "all"]).exits(0);
+        assert!(ran.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", ran.stderr);
+        assert_eq!(traces().len(), 1);
+    }
+}

@@ -1,0 +1,166 @@
+//! Deep traces: a result and the terminal inputs of everything it was made from.
+//!
+//! Where all tasks in between are functions of what they read, a result follows from what the leaves saw:
+//! whoever finds that each of them would see the same again has the result, without a look at any task in
+//! between. That is the cheapest derivation there is for a root, and it needs nothing else to be kept. As
+//! bytes it outlives the process; damaged bytes are no trace.
+
+use crate::engine::Core;
+use crate::node::{Node, Seq};
+use crate::sync::lock;
+use crate::{Agreement, Build, Engine, Hash};
+
+/// What a leaf saw, as far as a later process needs to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Terminal {
+    /// The rule's name and version.
+    pub rule: (String, u32),
+    /// The key, as [`crate::Key::encode`] has it.
+    pub key: Vec<u8>,
+    /// What the leaf left with [`crate::Cx::witness`].
+    pub witness: Vec<u8>,
+    /// The hash it came to.
+    pub hash: Hash,
+}
+
+/// A result, and what it follows from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeepTrace {
+    /// What the leaves saw; sorted by rule and key.
+    pub terminals: Vec<Terminal>,
+    /// The result, in whatever form the one who keeps it gave it.
+    pub value: Vec<u8>,
+}
+
+/// Whether a deep trace holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It does; with better witnesses from now on if `refreshed`.
+    Holds {
+        /// Whether the trace should be kept again, as it is now.
+        refreshed: bool,
+    },
+    /// It does not: this leaf, by rule and key in bytes, sees something else.
+    Differs {
+        /// The place of the leaf in [`DeepTrace::terminals`].
+        terminal: usize,
+    },
+}
+
+impl Build {
+    /// The terminal inputs of everything that this build was asked for so far. `None` if one of them left no
+    /// witness, or failed in a way that is no property of what it saw.
+    pub fn terminals(&self) -> Option<Vec<Terminal>> {
+        let core = self.core();
+        let mut terminals = Vec::new();
+        for (id, seq) in self.settled() {
+            let node = core.node(id);
+            if node.policy.leaf {
+                terminals.push(terminal(core, node, seq)?);
+            }
+        }
+        terminals.sort_by(|a, b| (&a.rule, &a.key).cmp(&(&b.rule, &b.key)));
+        Some(terminals)
+    }
+}
+
+fn terminal(core: &Core, node: &Node, seq: Seq) -> Option<Terminal> {
+    let rule = core.rule(node);
+    let hist = lock(&node.hist);
+    let run = hist.runs.iter().find(|run| run.seq == seq)?;
+    Some(Terminal {
+        rule: (rule.name().to_owned(), rule.version()),
+        key: rule.encode(&node.key),
+        witness: run.witness.as_ref()?.to_vec(),
+        hash: hist.hash_of(seq)?,
+    })
+}
+
+impl Engine {
+    /// Whether every leaf of the trace would see the same again. Stops at the first that would not.
+    pub fn agrees(&self, trace: &mut DeepTrace) -> Verdict {
+        let mut refreshed = false;
+        for (place, terminal) in trace.terminals.iter_mut().enumerate() {
+            let rule =
+                self.core().rule_named(&terminal.rule.0).filter(|rule| rule.version() == terminal.rule.1);
+            let agreement =
+                rule.and_then(|rule| rule.agrees(&terminal.key, &terminal.witness, terminal.hash));
+            match agreement {
+                Some(Agreement::Yes) => {}
+                Some(Agreement::YesBy(witness)) => {
+                    terminal.witness = witness;
+                    refreshed = true;
+                }
+                Some(Agreement::No) | None => return Verdict::Differs { terminal: place },
+            }
+        }
+        Verdict::Holds { refreshed }
+    }
+}
+
+/// Marks the bytes of a deep trace, and their format.
+const MAGIC: &[u8; 16] = b"taut deep trace1";
+
+impl DeepTrace {
+    /// The trace as bytes. `seal` hashes bytes with a function of which nobody finds collisions by accident.
+    pub fn encode(&self, seal: impl Fn(&[u8]) -> Hash) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.terminals.len() * 160 + self.value.len());
+        put(&mut body, &self.value);
+        let mut last = (String::new(), 0);
+        for terminal in &self.terminals {
+            // Neighbours mostly share rule and much of the key.
+            if terminal.rule == last {
+                body.push(0);
+            } else {
+                body.push(1);
+                put(&mut body, terminal.rule.0.as_bytes());
+                body.extend(terminal.rule.1.to_le_bytes());
+                last.clone_from(&terminal.rule);
+            }
+            put(&mut body, &terminal.key);
+            put(&mut body, &terminal.witness);
+            body.extend(terminal.hash.0);
+        }
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(seal(&body).0);
+        bytes.extend(body);
+        bytes
+    }
+
+    /// The trace that [`DeepTrace::encode`] wrote; `None` for all other bytes.
+    pub fn decode(bytes: &[u8], seal: impl Fn(&[u8]) -> Hash) -> Option<DeepTrace> {
+        let (sealed, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+        if seal(body).0 != *sealed {
+            return None;
+        }
+        let mut rest = body;
+        let mut trace = DeepTrace { terminals: Vec::new(), value: take(&mut rest)?.to_vec() };
+        let mut rule = (String::new(), 0);
+        while let Some((kind, after)) = rest.split_first() {
+            rest = after;
+            if *kind == 1 {
+                let name = String::from_utf8(take(&mut rest)?.to_vec()).ok()?;
+                let (version, after) = rest.split_first_chunk::<4>()?;
+                rest = after;
+                rule = (name, u32::from_le_bytes(*version));
+            }
+            let (key, witness) = (take(&mut rest)?.to_vec(), take(&mut rest)?.to_vec());
+            let (hash, after) = rest.split_first_chunk::<32>()?;
+            rest = after;
+            trace.terminals.push(Terminal { rule: rule.clone(), key, witness, hash: Hash(*hash) });
+        }
+        Some(trace)
+    }
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u64).to_le_bytes());
+    out.extend(bytes);
+}
+
+fn take<'b>(from: &mut &'b [u8]) -> Option<&'b [u8]> {
+    let (len, rest) = from.split_first_chunk::<8>()?;
+    let (bytes, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
+    *from = rest;
+    Some(bytes)
+}
