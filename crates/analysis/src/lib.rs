@@ -21,7 +21,7 @@ mod user;
 pub use analysed::{AnalysedTarget, Definitions, Dependencies};
 pub use config::{Config, StrSet};
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
-pub use name::{NameContext, parse_json_name, parse_name};
+pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
 pub use target::{ConfiguredTarget, TargetRule, Workspace, module_file};
 

@@ -59,6 +59,11 @@ impl ModuleEntry {
         Diagnostic::of_duplicates(document, entry).collect()
     }
 
+    /// The file, as messages name it.
+    pub fn label(&self) -> &Arc<str> {
+        self.module.label()
+    }
+
     /// The place of a field of the definition.
     pub fn location(&self, field: Option<&str>) -> Location {
         let path = self.path();

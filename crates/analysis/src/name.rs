@@ -2,7 +2,7 @@
 
 use taut_expr::path::{is_non_upwards, join, normal_path};
 use taut_repos::RepoConfig;
-use taut_syntax::Node;
+use taut_syntax::{Diagnostic, Node};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
 /// Where a name is written, which relative names are relative to.
@@ -16,11 +16,52 @@ pub struct NameContext<'c> {
     pub module: &'c str,
 }
 
+/// Why something is no name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NameError {
+    /// What is wrong; one line.
+    pub message: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+    /// What can be done about it.
+    pub help: Option<String>,
+    /// The would-be name, as JSON.
+    pub shown: String,
+}
+
+impl NameError {
+    /// The error as the message of something larger.
+    pub fn into_diagnostic(self) -> Diagnostic {
+        let diagnostic = Diagnostic::error(self.message).suggest(self.suggestion);
+        self.help.into_iter().fold(diagnostic, Diagnostic::help)
+    }
+}
+
+impl std::fmt::Display for NameError {
+    /// The reason, then what it is about; each on a line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let about = invalid(&self.shown);
+        if self.message != about {
+            writeln!(f, "{}", self.message)?;
+        }
+        f.write_str(&about)
+    }
+}
+
+impl std::error::Error for NameError {}
+
+fn invalid(shown: &str) -> String {
+    format!("Syntactically invalid entity name: {shown}.")
+}
+
+const FORMS: &str = "a name is written as \"name\", [\"module\", \"name\"], [\"./\", \"relative module\", \"name\"], \
+[\"@\", \"repository\", \"module\", \"name\"], or [\"FILE\", null, \"name\"] (also TREE, GLOB, SYMLINK)";
+
 /// Reads a name from JSON.
 ///
 /// # Errors
 /// Why the text is no name.
-pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<NamedTarget, String> {
+pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     parse_name(&taut_expr::json_to_value(json), context)
 }
 
@@ -28,10 +69,14 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 ///
 /// # Errors
 /// Why the value is no name.
-pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, String> {
+pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     let syntax = |why: String| {
-        let lines = if why.is_empty() { why } else { why + "\n" };
-        format!("{lines}Syntactically invalid entity name: {}.", value.to_json())
+        let shown = value.to_json();
+        if why.is_empty() {
+            let (message, help) = (invalid(&shown), Some(FORMS.to_owned()));
+            return NameError { message, suggestion: None, help, shown };
+        }
+        NameError { message: why, suggestion: None, help: None, shown }
     };
     let words = match value {
         Value::String(name) => {
@@ -71,7 +116,10 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
             };
             if !here {
                 let module = words[1].to_json();
-                return Err(syntax(format!("Invalid module name {module} for file reference")));
+                let mut error = syntax(format!("Invalid module name {module} for file reference"));
+                error.help =
+                    Some("a file is always one of the module at hand, for which null is written".into());
+                return Err(error);
             }
             let Some(name) = text(2) else { return Err(syntax(String::new())) };
             let named = NamedTarget::new(context.repository.clone(), context.module, name);
@@ -85,8 +133,21 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
             let Some(global) = bindings.and_then(|bindings| bindings.get(local)) else {
                 let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
                 let meant = taut_syntax::did_you_mean(local, known);
-                let meant = meant.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-                return Err(syntax(format!("Cannot resolve repository name {local}{meant}")));
+                let mut error = syntax(format!("Cannot resolve repository name {local}"));
+                error.suggestion = meant.map(str::to_owned);
+                if meant.is_none() {
+                    let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
+                    let known: Vec<&str> = known.collect();
+                    let repository = context.repository.as_str();
+                    error.help = Some(if known.is_empty() {
+                        format!(
+                            "repository {repository:?} has no bindings; they are set in the repository configuration"
+                        )
+                    } else {
+                        format!("the bindings of repository {repository:?} are {known:?}")
+                    });
+                }
+                return Err(error);
             };
             inside(module)?;
             Ok(NamedTarget::new(global.clone(), module, name))

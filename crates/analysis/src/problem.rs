@@ -3,8 +3,7 @@
 use std::fmt;
 
 use taut_engine::{Fail, Failure, Hash};
-use taut_syntax::{Diagnostic, Diagnostics, Frame};
-use taut_value::Id;
+use taut_syntax::{Diagnostic, Diagnostics};
 
 /// What is wrong with a description: at least one error.
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ impl fmt::Display for Problem {
 
 impl Failure for Problem {
     fn hash(&self) -> Option<Hash> {
-        Some(Hash(Id::of(format!("{:?}", self.0)).0))
+        Some(Hash(self.0.id()))
     }
 }
 
@@ -33,11 +32,14 @@ pub(crate) fn fail(diagnostic: Diagnostic) -> Fail {
     Fail::task(Problem(diagnostic.into()))
 }
 
-/// The failure as seen from one step further out.
-pub(crate) fn within(fail: Fail, frame: impl FnOnce() -> Frame) -> Fail {
+/// The failure with a change to those of its diagnostics that are not attributed to a target yet: what
+/// comes from a dependency is complete.
+pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> Fail {
     match fail.downcast_ref::<Problem>() {
-        Some(Problem(diagnostics)) => Fail::task(Problem(diagnostics.within(&frame()))),
-        None => fail,
+        Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {
+            Fail::task(Problem(diagnostics.settle(change)))
+        }
+        _ => fail,
     }
 }
 

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports};
-use taut_syntax::{Diagnostic, Kind, Node};
+use taut_syntax::{Diagnostic, Frame, Kind, Location, Node};
 use taut_value::{Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
-    EntryPart, ModuleEntry, Workspace,
+    EntryPart, ModuleEntry, NameError, Workspace,
     module::KEPT,
-    problem::{all, fail},
+    problem::{all, fail, settle},
     scope::strings,
     target::module_file,
 };
@@ -120,12 +120,18 @@ fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<
     }
 }
 
-fn definition_name(workspace: &Workspace, at: &NamedTarget, name: &Value) -> Result<NamedTarget, String> {
+fn definition_name(workspace: &Workspace, at: &NamedTarget, name: &Value) -> Result<NamedTarget, NameError> {
     let parsed = crate::parse_name(name, workspace.names(at))?;
     if parsed.reference != ReferenceType::Target {
-        return Err(format!("{} is a reference to a file, not to a definition", name.to_json()));
+        let shown = name.to_json();
+        let message = format!("{shown} is a reference to a file, not to a definition");
+        return Err(NameError { message, suggestion: None, help: None, shown });
     }
     Ok(parsed)
+}
+
+fn import_of(entry: &ModuleEntry, alias: &str) -> Location {
+    Location::value(entry.label().clone(), entry.path().key("imports").key(alias))
 }
 
 async fn imports(
@@ -138,13 +144,23 @@ async fn imports(
     let mut keys = Vec::new();
     for (alias, json) in object(entry, "imports")? {
         let value = taut_expr::json_to_value(json);
-        let name = definition_name(workspace, at, &value).map_err(|why| {
-            wrong(entry, "imports", format!("Parsing import {alias:?} failed with:\n{why}"))
-        })?;
+        let name = definition_name(workspace, at, &value)
+            .map_err(|why| fail(why.into_diagnostic().at(import_of(entry, alias))))?;
         names.push(Str::from(alias));
         keys.push(DefinitionName(name));
     }
-    let functions = all(cx.all::<ExpressionRule>(keys).await)?;
+    let functions = cx.all::<ExpressionRule>(keys).await.into_iter().zip(&names).map(|(function, alias)| {
+        function.map_err(|failure| {
+            settle(failure, |diagnostic| {
+                if diagnostic.location.is_none() {
+                    return diagnostic.at(import_of(entry, alias));
+                }
+                let name = taut_value::EntityName::Named(at.clone());
+                diagnostic.within(Frame::new(format!("imported by {name}")).at(import_of(entry, alias)))
+            })
+        })
+    });
+    let functions = all(functions)?;
     Ok(names.into_iter().zip(functions).collect())
 }
 
@@ -188,9 +204,8 @@ impl Rule for RuleRule {
         let workspace = &*self.0;
         let entry = entry(workspace, &cx, name, true).await?;
         let rule_name = |field: &str, value: &Value| {
-            crate::parse_name(value, workspace.names(name)).map_err(|why| {
-                wrong(&entry, field, format!("Parsing a name in {field} of rule failed with:\n{why}"))
-            })
+            crate::parse_name(value, workspace.names(name))
+                .map_err(|why| fail(why.into_diagnostic().at(entry.location(Some(field)))))
         };
         let mut implicit = BTreeMap::new();
         for (field, json) in object(&entry, "implicit")? {
@@ -261,7 +276,8 @@ fn anonymous_field(
     for (node_type, rule) in map.entries() {
         let value = taut_expr::json_to_value(rule);
         let rule = definition_name(workspace, name, &value).map_err(|why| {
-            wrong(entry, "anonymous", format!("Parsing a rule name in rule_map failed with:\n{why}"))
+            let path = entry.path().key("anonymous").key(field).key("rule_map").key(node_type);
+            fail(why.into_diagnostic().at(Location::value(entry.label().clone(), path)))
         })?;
         rule_map.push((Str::from(node_type), Value::Name(rule.into())));
     }

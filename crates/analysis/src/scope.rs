@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Node, did_you_mean};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Kind, Location, Node, Note, did_you_mean};
 use taut_value::{
     ActionDescription, Artifact, EntityName, Id, List, Map, NamedTarget, Str, TargetResult, Tree,
     TreeOverlay, Value,
@@ -12,7 +12,7 @@ use taut_value::{
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    problem::{all, fail, within},
+    problem::{all, fail, settle},
 };
 
 /// A dependency, analysed.
@@ -124,8 +124,19 @@ impl<'s> Scope<'s> {
         let Some(first) = unknown.first() else { return };
         let list = Value::list(unknown.iter().map(|field| Value::string(*field))).to_json();
         let message = format!("target {} has unexpected parameters {list}", self.target.name.to_json());
-        let meant = did_you_mean(first, known).map(str::to_owned);
-        self.warnings.push(Diagnostic::warning(message).at(self.entry.location(Some(first))).suggest(meant));
+        let free = |field: &&str| self.json(field).is_none();
+        let meant = |field| did_you_mean(field, known.clone().filter(free));
+        let key = |field: &str| Location::key(self.entry.label().clone(), self.entry.path().key(field));
+        let mut warning = Diagnostic::warning(message).at(key(first)).suggest(meant(first));
+        if meant(first).is_none() {
+            let fields: Vec<&str> = known.clone().collect();
+            warning = warning.help(format!("the fields of this target's rule are {fields:?}"));
+        }
+        for field in &unknown[1..] {
+            let hint = meant(field).map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
+            warning = warning.note(Note::at(format!("also {field:?}{hint}"), key(field)));
+        }
+        self.warnings.push(warning);
     }
 
     /// Reads `arguments_config` and `tainted`.
@@ -135,12 +146,7 @@ impl<'s> Scope<'s> {
         self.env = environment(&self.target.config, vars.iter());
         let tainted = self.field("tainted", || Value::List(List::default()))?;
         let words = tainted.as_list().and_then(|list| strings(list));
-        self.tainted = words
-            .ok_or_else(|| {
-                self.wrong("tainted", format!("tainted should be a list of strings, but found {tainted}"))
-            })?
-            .into_iter()
-            .collect();
+        self.tainted = words.ok_or_else(|| self.no_strings("tainted", &tainted))?.into_iter().collect();
         Ok(())
     }
 
@@ -150,17 +156,87 @@ impl<'s> Scope<'s> {
 
     /// A failure in a field.
     pub(crate) fn wrong(&self, field: &str, message: impl Into<String>) -> Fail {
+        fail(self.problem(field, message))
+    }
+
+    /// What is wrong with a field.
+    pub(crate) fn problem(&self, field: &str, message: impl Into<String>) -> Diagnostic {
         let location = self.entry.location(self.json(field).is_some().then_some(field));
-        fail(Diagnostic::error(message).at(location))
+        Diagnostic::error(message).at(location)
+    }
+
+    /// What is wrong with something that a field evaluates to.
+    pub(crate) fn problem_with(&self, field: &str, value: &Value, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(message).at(self.written(field, value))
+    }
+
+    /// Where in a field a text or a list is written that the field's value contains; the field, if it
+    /// is put together from pieces.
+    pub(crate) fn written(&self, field: &str, value: &Value) -> Location {
+        const ENOUGH: usize = 10_000;
+        let found = self.json(field).and_then(|json| {
+            let mut pending: Vec<(JsonPath, Node<'_>)> = vec![(self.entry.path().key(field), json)];
+            let mut looked_at = 0;
+            while let Some((path, node)) = pending.pop() {
+                looked_at += 1;
+                match node.kind() {
+                    Kind::Object => pending.extend(
+                        node.entries()
+                            .rev()
+                            .filter(|(key, _)| *key != "type")
+                            .map(|(key, node)| (path.key(key), node)),
+                    ),
+                    kind => {
+                        let like = match value {
+                            Value::String(text) => node.as_str() == Some(text.as_str()),
+                            Value::List(list) => kind == Kind::List && list.len() == node.len(),
+                            _ => kind != Kind::List,
+                        };
+                        if like && taut_expr::json_to_value(node) == *value {
+                            return Some(path);
+                        }
+                        pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
+                    }
+                }
+                if looked_at == ENOUGH {
+                    break;
+                }
+            }
+            None
+        });
+        match found {
+            Some(path) => Location::value(self.entry.label().clone(), path),
+            None => self.entry.location(self.json(field).is_some().then_some(field)),
+        }
+    }
+
+    /// The failure of a field that has to be a list of strings and is something else.
+    pub(crate) fn no_strings(&self, field: &str, value: &Value) -> Fail {
+        self.no_list(field, value, "strings", |item| item.as_str().is_some())
+    }
+
+    fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
+        let found = self.shown(value);
+        let Some(list) = value.as_list() else {
+            let message = format!("{field:?} has to be a list of {of}, but is {}: {found}", a(value));
+            let diagnostic = self.problem(field, message);
+            return fail(if value.as_str().is_some() {
+                diagnostic.help(format!("a list of one: [{found}]"))
+            } else {
+                diagnostic
+            });
+        };
+        let bad = list.iter().find(|item| !is(item)).unwrap_or(value);
+        let message =
+            format!("{field:?} has to be a list of {of}, but contains {}: {}", a(bad), self.shown(bad));
+        fail(self.problem_with(field, bad, message))
     }
 
     /// A field that is taken literally as a list of strings.
     pub(crate) fn literal_strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
         let Some(json) = self.json(field) else { return Ok(Vec::new()) };
         let value = taut_expr::json_to_value(json);
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| {
-            self.wrong(field, format!("{field} should be a list of strings, but found {}", value.to_json()))
-        })
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.no_strings(field, &value))
     }
 
     /// The value of a field, evaluated with the pure constructs only.
@@ -186,31 +262,29 @@ impl<'s> Scope<'s> {
     ) -> Result<Value, Fail> {
         let Some(json) = self.json(field) else { return Ok(default()) };
         let expr = Expr::compile_at(json, self.entry.path().key(field));
-        taut_expr::evaluate(&expr, &self.env, &Imports::new(), host).map_err(|error| {
-            let frame = Frame::new(format!("in field {field:?}")).at(self.entry.location(Some(field)));
-            fail(error.into_diagnostic().within(frame))
-        })
+        taut_expr::evaluate(&expr, &self.env, &Imports::new(), host)
+            .map_err(|error| fail(error.into_diagnostic().within(Frame::new(format!("in field {field:?}")))))
     }
 
     /// A list of strings; given dependencies, the field may use `outs` and `runfiles` of them.
     pub(crate) fn strings(&self, field: &str, deps: Option<&[Dep]>) -> Result<Vec<Str>, Fail> {
         let host = &mut FieldHost { scope: self, deps };
         let value = self.field_in(field, || Value::List(List::default()), host)?;
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| {
-            self.wrong(
-                field,
-                format!("Expected {field} to be a list of strings, but found {}", self.shown(&value)),
-            )
-        })
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.no_strings(field, &value))
     }
 
     /// A string.
     pub(crate) fn string(&self, field: &str, value: Value) -> Result<Str, Fail> {
         match value {
             Value::String(text) => Ok(text),
-            other => Err(self
-                .wrong(field, format!("Expected {field} to be a string, but found {}", self.shown(&other)))),
+            other => Err(self.wrong_type(field, "a string", &other)),
         }
+    }
+
+    /// The failure of a field whose value is of another kind than it has to be.
+    pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
+        let message = format!("{field:?} has to be {expected}, but is {}: {}", a(value), self.shown(value));
+        self.wrong(field, message)
     }
 
     pub(crate) fn shown(&self, value: &Value) -> String {
@@ -221,9 +295,7 @@ impl<'s> Scope<'s> {
     pub(crate) fn names(&self, field: &str) -> Result<Vec<NamedTarget>, Fail> {
         let value = self.field(field, || Value::List(List::default()))?;
         let Some(list) = value.as_list() else {
-            let found = self.shown(&value);
-            return Err(self
-                .wrong(field, format!("Expected {field} to be a list of target names, but found {found}")));
+            return Err(self.no_list(field, &value, "target names", |_| false));
         };
         all(list.iter().map(|name| self.name(field, name)))
     }
@@ -231,7 +303,9 @@ impl<'s> Scope<'s> {
     /// A name in a field.
     pub(crate) fn name(&self, field: &str, name: &Value) -> Result<NamedTarget, Fail> {
         crate::parse_name(name, self.workspace.names(self.named)).map_err(|why| {
-            self.wrong(field, format!("Parsing target name {} failed with:\n{why}", self.shown(name)))
+            let mut diagnostic = why.into_diagnostic();
+            diagnostic.location = Some(self.written(field, name));
+            fail(diagnostic)
         })
     }
 
@@ -249,19 +323,55 @@ impl<'s> Scope<'s> {
     /// Analyses configured targets, all at once.
     pub(crate) async fn analyse(&self, field: &str, keys: Vec<ConfiguredTarget>) -> Result<Vec<Dep>, Fail> {
         let names: Vec<EntityName> = keys.iter().map(|key| key.name.clone()).collect();
-        let mut results = self.cx.all::<TargetRule>(keys).await;
-        for (result, name) in results.iter_mut().zip(&names) {
+        let results = self.cx.all::<TargetRule>(keys).await;
+        let results = results.into_iter().zip(&names).map(|(result, name)| {
             // A source file that is not there is an error of the one who asked for it.
-            let Err(problem) = result else { continue };
-            let Some(known) = problem.downcast_ref::<crate::Problem>() else { continue };
-            if known.0.iter().any(|diagnostic| diagnostic.location.is_none() && diagnostic.chain.is_empty()) {
-                let frame =
-                    Frame::new(format!("{name} is wanted by field {field:?} of target {}", self.target))
-                        .at(self.entry.location(self.json(field).is_some().then_some(field)));
-                *problem = within(problem.clone(), || frame);
+            result.map_err(|failure| settle(failure, |diagnostic| self.wanted(diagnostic, field, name)))
+        });
+        let results = all(results)?;
+        Ok(results.into_iter().zip(names).map(|(target, name)| Dep { name, target }).collect())
+    }
+
+    /// A diagnostic about something that a field names, seen from there.
+    pub(crate) fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
+        let location = self.reference(field, name);
+        if diagnostic.location.is_none() {
+            return diagnostic.at(location).within(Frame::new(format!("in field {field:?}")));
+        }
+        diagnostic.within(Frame::new(format!("wanted by field {field:?}")).at(location))
+    }
+
+    /// Where a field names something.
+    fn reference(&self, field: &str, name: &EntityName) -> Location {
+        let whole = || self.entry.location(self.json(field).is_some().then_some(field));
+        let Some(named) = name.as_named() else { return whole() };
+        let local = self.workspace.repositories.repositories.get(&self.named.repository);
+        let local = local.and_then(|at| at.bindings.iter().find(|(_, global)| **global == named.repository));
+        let text = |text: &str| Value::string(text);
+        let marker = match named.reference {
+            taut_value::ReferenceType::Target => None,
+            taut_value::ReferenceType::File => Some("FILE"),
+            taut_value::ReferenceType::Tree => Some("TREE"),
+            taut_value::ReferenceType::Glob => Some("GLOB"),
+            taut_value::ReferenceType::Symlink => Some("SYMLINK"),
+        };
+        let mut spellings = Vec::new();
+        match marker {
+            Some(marker) => spellings.push(Value::list([text(marker), Value::Null, text(&named.name)])),
+            None => {
+                spellings.push(text(&named.name));
+                spellings.push(Value::list([text(&named.module), text(&named.name)]));
+                let below = named.module.strip_prefix(self.named.module.as_str());
+                let below = below.map(|below| below.trim_start_matches('/')).unwrap_or_default();
+                spellings.push(Value::list([text("./"), text(below), text(&named.name)]));
+                if let Some((local, _)) = local {
+                    let parts = ["@", local.as_str(), named.module.as_str(), named.name.as_str()];
+                    spellings.push(Value::list(parts.map(text)));
+                }
             }
         }
-        Ok(all(results)?.into_iter().zip(names).map(|(target, name)| Dep { name, target }).collect())
+        let found = spellings.iter().map(|spelling| self.written(field, spelling));
+        found.into_iter().find(|location| *location != whole()).unwrap_or_else(whole)
     }
 
     /// Finishes a target whose dependencies were all analysed in its own configuration.
@@ -279,13 +389,7 @@ impl<'s> Scope<'s> {
     ) -> Result<AnalysedTarget, Fail> {
         for dep in deps {
             if !dep.target.tainted.is_subset_of(&self.tainted) {
-                let missing: BTreeSet<&Str> =
-                    dep.target.tainted.iter().filter(|word| !self.tainted.contains(word)).collect();
-                return Err(fail(
-                    Diagnostic::error("Not tainted with all strings the dependencies are tainted with")
-                        .at(self.entry.location(self.json("tainted").is_some().then_some("tainted")))
-                        .note(format!("{} is also tainted with {missing:?}", dep.name)),
-                ));
+                return Err(fail(not_tainted(self.entry, &self.tainted, &dep.name, &dep.target.tainted)));
             }
         }
         Ok(self.finish_unchecked(result, vars))
@@ -306,6 +410,39 @@ impl<'s> Scope<'s> {
             is_defined: true,
             is_export: false,
         }
+    }
+}
+
+/// A target depends on one that is tainted with more.
+pub(crate) fn not_tainted(
+    entry: &ModuleEntry,
+    own: &StrSet,
+    dep: &EntityName,
+    tainted: &StrSet,
+) -> Diagnostic {
+    let missing: BTreeSet<&str> =
+        tainted.iter().filter(|word| !own.contains(word)).map(|word| word.as_str()).collect();
+    let all: BTreeSet<&str> = tainted.iter().chain(own.iter()).map(|word| word.as_str()).collect();
+    let shown = Value::list(all.into_iter().map(Value::string)).to_json();
+    Diagnostic::error("Not tainted with all strings the dependencies are tainted with")
+        .at(entry.location(entry.json().get("tainted").map(|_| "tainted")))
+        .note(format!("{dep} is tainted with {missing:?}, too"))
+        .help(format!("declare it: \"tainted\": {shown}; or do without this dependency"))
+}
+
+/// A value's kind with its article.
+pub(crate) fn a(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+        Value::Name(_) => "a target name",
+        Value::Artifact(_) => "an artifact",
+        Value::Result(_) => "a result",
+        Value::Node(_) => "a node",
     }
 }
 
@@ -336,7 +473,8 @@ impl Host for FieldHost<'_, '_> {
     }
 
     fn reference(&mut self, reference: &Value, _: &Map) -> Result<Option<TargetResult>, String> {
-        let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.named))?;
+        let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.named))
+            .map_err(|error| error.to_string())?;
         let found = self.deps.unwrap_or_default().iter().find(|dep| dep.name.as_named() == Some(&name));
         Ok(found.map(|dep| dep.target.result.clone()))
     }

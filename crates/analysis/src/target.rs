@@ -14,7 +14,7 @@ use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 use crate::{
     AnalysedTarget, Config, Definitions, EntryPart, ModuleEntry, NameContext, builtin,
     module::KEPT,
-    problem::{fail, within},
+    problem::{fail, settle},
     source, user,
 };
 
@@ -120,24 +120,13 @@ impl TargetRule {
             None => source::implicit(workspace, cx, named, &module).await,
             Some(entry) => {
                 let location = entry.location(None);
-                defined(workspace, cx, target, named, entry).await.map_err(|fail| {
-                    within_own(fail, || {
-                        Frame::new(format!("in the definition of target {target}")).at(location)
-                    })
+                defined(workspace, cx, target, named, entry).await.map_err(|failure| {
+                    let frame = Frame::of_target(target.to_string()).at(location);
+                    settle(failure, |diagnostic| diagnostic.within(frame.clone()))
                 })
             }
         }
     }
-}
-
-/// Adds a frame unless the failure is that of a dependency, which has its own.
-fn within_own(fail: Fail, frame: impl FnOnce() -> Frame) -> Fail {
-    let Some(problem) = fail.downcast_ref::<crate::Problem>() else { return fail };
-    let foreign = problem
-        .0
-        .iter()
-        .any(|d| d.chain.iter().any(|f| f.message.starts_with("in the definition of target")));
-    if foreign { fail } else { within(fail, frame) }
 }
 
 async fn defined(
@@ -160,8 +149,10 @@ async fn defined(
     }
     let kind: Value = taut_expr::json_to_value(kind);
     let rule = crate::parse_name(&kind, workspace.names(named)).map_err(|why| {
-        let message = format!("Parsing rule name for target {name} failed with:\n{why}");
-        fail(Diagnostic::error(message).at(entry.location(Some("type"))))
+        let mut diagnostic = why.into_diagnostic().at(entry.location(Some("type")));
+        diagnostic.help.truncate(usize::from(diagnostic.suggestion.is_none()));
+        let form = "the type of a target is the name of a rule";
+        fail(diagnostic.note(form))
     })?;
     if rule.reference != ReferenceType::Target {
         let message = format!("{} is no name of a rule", kind.to_json());

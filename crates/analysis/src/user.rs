@@ -10,8 +10,8 @@ use std::{
 
 use taut_digest::ObjectType;
 use taut_engine::{Cx, Fail};
-use taut_expr::{Context, Expr, Host};
-use taut_syntax::{Diagnostic, Diagnostics, Frame};
+use taut_expr::{Context, ErrorKind, Expr, Host};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean};
 use taut_value::{
     ActionDescription, AnonymousTarget, Artifact, EntityName, Id, List, Map, NamedTarget, Node, Str,
     TargetResult, Tree, TreeOverlay, Value,
@@ -19,7 +19,7 @@ use taut_value::{
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    problem::{all, fail},
+    problem::{all, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
     scope::{COMMON, Defined, Dep, Scope, environment},
 };
@@ -44,8 +44,13 @@ pub(crate) async fn evaluate(
     rule: &NamedTarget,
 ) -> Result<AnalysedTarget, Fail> {
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
-        crate::problem::within(failure, || {
-            Frame::new(format!("looking for the rule of target {target}")).at(entry.location(Some("type")))
+        crate::problem::settle(failure, |diagnostic| {
+            if diagnostic.location.is_none() {
+                return diagnostic.at(entry.location(Some("type")));
+            }
+            let mut frame = Frame::of_target(target.to_string()).at(entry.location(Some("type")));
+            frame.message = format!("wanted as the rule of target {target}");
+            diagnostic.within(frame)
         })
     })?;
     let listed = || rule.target_fields.iter().chain(&rule.string_fields).chain(&rule.config_fields);
@@ -64,6 +69,7 @@ pub(crate) async fn evaluate(
         targets.insert(field.clone(), names);
     }
     let mut evaluation = Evaluation::new(workspace, cx, target, &rule, strings, targets);
+    evaluation.scope = Some(&scope);
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;
     evaluation.check_taint(&scope.tainted, Some(entry))?;
@@ -72,14 +78,11 @@ pub(crate) async fn evaluate(
         let declared: Vec<Dep> = evaluation.untransitioned();
         let value = scope.field_with(field, default, &declared)?;
         let words = value.as_list().and_then(|list| crate::scope::strings(list));
-        let words = words.ok_or_else(|| {
-            let found = scope.shown(&value);
-            scope.wrong(field, format!("Expected {field} to be a list of strings, but found {found}"))
-        })?;
+        let words = words.ok_or_else(|| scope.no_strings(field, &value))?;
         evaluation.strings.insert(field.clone(), strings_value(words));
     }
     let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());
-    let own_warnings: Diagnostics = scope.warnings.into_iter().collect();
+    let own_warnings: Diagnostics = scope.warnings.iter().cloned().collect();
     let warnings = Diagnostics::merge([&own_warnings, &rule.entry.warnings()]);
     evaluation.finish(own, tainted, warnings)
 }
@@ -110,14 +113,19 @@ pub(crate) async fn anonymous(
         }
     };
     let Some(Value::Name(EntityName::Named(rule))) = anonymous.rule_map.get(&node.node_type) else {
-        let message = format!(
-            "Cannot resolve type of node {}: no rule for {:?}",
-            anonymous.node.to_json(),
-            node.node_type.as_str()
-        );
-        return Err(fail(Diagnostic::error(message)));
+        let node_type = node.node_type.as_str();
+        let known: Vec<&str> = anonymous.rule_map.keys().map(|known| known.as_str()).collect();
+        let meant = did_you_mean(node_type, known.iter().copied());
+        let message = format!("Cannot resolve type of node: rule_map has no rule for {node_type:?}");
+        let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
+        let diagnostic = Diagnostic::error(message).suggest(meant).note(format!("the node is {shown}"));
+        return Err(fail(diagnostic.note(format!("rule_map has rules for {known:?}"))));
     };
-    let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await?;
+    let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
+        settle(failure, |diagnostic| {
+            diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))
+        })
+    })?;
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
     for field in rule.config_fields.iter().chain(&rule.string_fields) {
         let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));
@@ -142,6 +150,11 @@ pub(crate) async fn anonymous(
     evaluation.finish(StrSet::empty(), tainted, rule.entry.warnings())
 }
 
+/// What a provider holds.
+fn nodes_of(provides: &Map, anonymous: &crate::rules::AnonymousField) -> Value {
+    provides.get(&anonymous.provider).cloned().unwrap_or_default()
+}
+
 fn strings_value(words: Vec<Str>) -> Value {
     Value::list(words.into_iter().map(Value::String))
 }
@@ -151,6 +164,8 @@ struct Evaluation<'e> {
     cx: &'e Cx,
     target: &'e ConfiguredTarget,
     rule: &'e Arc<UserRule>,
+    /// The fields of the target as they are written, if it is a named one.
+    scope: Option<&'e Scope<'e>>,
     /// Config and string fields.
     strings: BTreeMap<Str, Value>,
     /// Target, implicit and anonymous fields.
@@ -169,7 +184,7 @@ impl<'e> Evaluation<'e> {
         targets: Fields,
     ) -> Evaluation<'e> {
         let (reached, deps) = (Vec::new(), Dependencies::default());
-        Evaluation { workspace, cx, target, rule, strings, targets, reached, deps }
+        Evaluation { workspace, cx, target, rule, scope: None, strings, targets, reached, deps }
     }
 
     fn env(&self) -> Map {
@@ -180,13 +195,19 @@ impl<'e> Evaluation<'e> {
     fn transitions(&self, field: &str) -> Result<Vec<Map>, Fail> {
         let Some(expr) = self.rule.transitions.get(field) else { return Ok(vec![Map::default()]) };
         let mut host = TransitionHost { fields: &self.strings, limit: self.workspace.log_limit };
-        let value = self.evaluate(expr, &mut host, || format!("in the transition of field {field:?}"))?;
+        let value =
+            self.evaluate(expr, &mut host, || Some(format!("in the transition of field {field:?}")))?;
         let maps = value.as_list().and_then(|list| list.iter().map(|map| map.as_map().cloned()).collect());
         maps.ok_or_else(|| {
-            let location = self.rule.entry.location(Some("config_transitions"));
-            let message =
-                format!("The transition of field {field:?} has to be a list of maps, but found {value}");
-            fail(Diagnostic::error(message).at(location))
+            let shown = taut_expr::abbreviate(&value, self.workspace.log_limit);
+            let message = format!("The transition of field {field:?} has to be a list of maps, but is {shown}");
+            let path = self.rule.entry.path().key("config_transitions").key(field);
+            let location = Location::value(self.rule.entry.label().clone(), path);
+            let diagnostic = Diagnostic::error(message).at(location);
+            fail(match value {
+                Value::Map(_) => diagnostic.help("a field's targets may be wanted in several configurations, hence the list; put the map into one"),
+                _ => diagnostic,
+            }.within(self.rule_frame()))
         })
     }
 
@@ -194,15 +215,35 @@ impl<'e> Evaluation<'e> {
         &self,
         expr: &Expr,
         host: &mut dyn Host,
-        what: impl FnOnce() -> String,
+        what: impl FnOnce() -> Option<String>,
     ) -> Result<Value, Fail> {
         taut_expr::evaluate(expr, &self.env(), &self.rule.imports, host).map_err(|error| {
             let origins = self.origins(&error.involved);
-            let rule = EntityName::Named(self.rule.name.clone());
-            let frame = Frame::new(format!("{} of rule {rule}, for target {}", what(), self.target));
-            let diagnostic = error.into_diagnostic().within(frame.at(self.rule.entry.location(None)));
-            fail(origins.into_iter().fold(diagnostic, Diagnostic::note))
+            let for_users = error.kind == ErrorKind::User;
+            let mut diagnostic = error.into_diagnostic();
+            if for_users && let Some(scope) = self.scope {
+                // The rule's author speaks to the target's author, who wants to see the target.
+                let raised = diagnostic.location.replace(scope.entry.location(None));
+                diagnostic.notes.extend(raised.map(|raised| Note::at("the rule says so here", raised)));
+            }
+            diagnostic = what().into_iter().map(Frame::new).fold(diagnostic, Diagnostic::within);
+            fail(self.attributed(origins.into_iter().fold(diagnostic, Diagnostic::note)))
         })
+    }
+
+    fn rule_frame(&self) -> Frame {
+        let rule = EntityName::Named(self.rule.name.clone());
+        Frame::new(format!("in rule {rule}")).at(self.rule.entry.location(None))
+    }
+
+    /// A diagnostic about the rule in the context of this target. What named targets add themselves is
+    /// added here for anonymous ones, which stand nowhere.
+    fn attributed(&self, diagnostic: Diagnostic) -> Diagnostic {
+        let diagnostic = diagnostic.within(self.rule_frame());
+        if self.scope.is_some() {
+            return diagnostic;
+        }
+        diagnostic.within(Frame::of_target(self.target.to_string()))
     }
 
     /// For values that clash: which dependencies offer them.
@@ -241,11 +282,35 @@ impl<'e> Evaluation<'e> {
                 }
             }
         }
-        let results = all(self.cx.all::<TargetRule>(keys.clone()).await)?;
+        let results = self.cx.all::<TargetRule>(keys.clone()).await.into_iter().zip(&places);
+        let results = results.map(|(result, (field, _, name))| {
+            result.map_err(|failure| settle(failure, |diagnostic| self.wanted(diagnostic, field, name)))
+        });
+        let results = all(results)?;
         for ((field, transition, name), target) in places.into_iter().zip(results) {
             self.reached.push(Reached { field, transition, dep: Dep { name, target } });
         }
         Ok(keys)
+    }
+
+    /// A diagnostic about something that a field holds, seen from there.
+    fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
+        let at = |path: JsonPath| Location::value(self.rule.entry.label().clone(), path);
+        if let Some(scope) =
+            self.scope.filter(|_| self.rule.target_fields.iter().any(|known| **known == *field))
+        {
+            return scope.wanted(diagnostic, field, name);
+        }
+        let path = self.rule.entry.path();
+        let anonymous = self.rule.anonymous.contains_key(field);
+        let path = if anonymous { path.key("anonymous").key(field) } else { path.key("implicit").key(field) };
+        let kind = if anonymous { "anonymous" } else { "implicit" };
+        let frame = Frame::new(format!("in the {kind} field {field:?}"));
+        let diagnostic = match diagnostic.location {
+            None => diagnostic.at(at(path)).within(frame),
+            Some(_) => diagnostic.within(frame.at(at(path))),
+        };
+        self.attributed(diagnostic)
     }
 
     async fn reach_declared(&mut self) -> Result<(), Fail> {
@@ -276,26 +341,37 @@ impl<'e> Evaluation<'e> {
                 let provides = &reached.dep.target.result.provides;
                 let nodes = provides.get(&anonymous.provider).ok_or_else(|| {
                     let provider = anonymous.provider.as_str();
-                    fail(
-                        Diagnostic::error(format!(
-                            "Provider {provider} in {} does not exist",
-                            anonymous.target
-                        ))
-                        .note(format!(
-                            "{} does not provide it; field {field:?} is made from it",
-                            reached.dep.name
-                        )),
-                    )
+                    let known: Vec<&str> = provides.keys().map(|known| known.as_str()).collect();
+                    let meant = did_you_mean(provider, known.iter().copied());
+                    let mut diagnostic = Diagnostic::error(format!(
+                        "Provider {provider} in {} does not exist",
+                        anonymous.target
+                    ))
+                    .note(format!("the nodes of field {field:?} are taken from there"));
+                    let dep = &reached.dep.name;
+                    diagnostic = diagnostic.note(match known.as_slice() {
+                        [] => format!("{dep} provides nothing"),
+                        _ => format!("{dep} provides {known:?}"),
+                    });
+                    let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
+                    let location = Location::value(self.rule.entry.label().clone(), path);
+                    fail(self.attributed(diagnostic.suggest(meant).at(location)))
                 })?;
                 let nodes = nodes
                     .as_list()
                     .and_then(|list| list.iter().map(|node| node.as_node().cloned()).collect());
+                let found = nodes_of(provides, anonymous);
                 let nodes: Vec<Node> = nodes.ok_or_else(|| {
                     let provider = anonymous.provider.as_str();
-                    fail(
-                        Diagnostic::error(format!("Provider {provider} in {field:?} is no list of nodes"))
-                            .note(format!("provided by {}", reached.dep.name)),
-                    )
+                    let found = taut_expr::abbreviate(&found, self.workspace.log_limit);
+                    let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
+                    let diagnostic = Diagnostic::error(format!(
+                        "Provider {provider} in {} has to be a list of nodes, but is {found}",
+                        anonymous.target
+                    ));
+                    let diagnostic = diagnostic.note(format!("provided by {}", reached.dep.name));
+                    let location = Location::value(self.rule.entry.label().clone(), path);
+                    fail(self.attributed(diagnostic.at(location)))
                 })?;
                 names.extend(nodes.into_iter().map(|node| {
                     EntityName::Anonymous(AnonymousTarget { rule_map: anonymous.rule_map.clone(), node })
@@ -316,12 +392,9 @@ impl<'e> Evaluation<'e> {
         else {
             return Ok(());
         };
-        let mut diagnostic =
-            Diagnostic::error("Not tainted with all strings the dependencies are tainted with")
-                .note(format!("{} is tainted with {:?}", reached.dep.name, reached.dep.target.tainted));
-        diagnostic.location =
-            entry.map(|entry| entry.location(entry.json().get("tainted").map(|_| "tainted")));
-        Err(fail(diagnostic))
+        let (own, dep) = (entry.unwrap_or(&self.rule.entry), &reached.dep);
+        let diagnostic = crate::scope::not_tainted(own, tainted, &dep.name, &dep.target.tainted);
+        Err(fail(if entry.is_some() { diagnostic } else { self.attributed(diagnostic) }))
     }
 
     /// The declared dependencies, for `outs` and `runfiles` in fields.
@@ -347,18 +420,17 @@ impl<'e> Evaluation<'e> {
             tainted: &self.rule.tainted,
             defined: Defined::default(),
         };
-        let value = self.evaluate(&self.rule.expression, &mut host, || "in the expression".to_owned())?;
+        let value = self.evaluate(&self.rule.expression, &mut host, || None)?;
         let Defined { actions, blobs, trees, overlays } = host.defined;
         let Value::Result(result) = value else {
             let message = format!(
                 "Defining expression should evaluate to a RESULT, but got: {}",
                 taut_expr::abbreviate(&value, self.workspace.log_limit)
             );
-            let rule = EntityName::Named(self.rule.name.clone());
-            let frame = Frame::new(format!("for target {}, of rule {rule}", self.target));
-            return Err(fail(
-                Diagnostic::error(message).at(self.rule.entry.location(Some("expression"))).within(frame),
-            ));
+            let diagnostic = Diagnostic::error(message).at(self.rule.entry.location(Some("expression")));
+            let help = "wrap it: {\"type\": \"RESULT\", \"artifacts\": …}";
+            let diagnostic = if value.as_map().is_some() { diagnostic.help(help) } else { diagnostic };
+            return Err(fail(self.attributed(diagnostic)));
         };
         let rule_vars: StrSet = self.rule.config_vars.iter().cloned().collect();
         let vars = (self.reached.iter()).fold(own.union(&rule_vars), |vars, reached| {

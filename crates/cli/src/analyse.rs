@@ -210,12 +210,16 @@ pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) -> Vec<St
         let bytes = fs::read(Path::new(file)).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned().into())
     };
-    let mut renderer = Renderer::new(&text, log.color());
-    for diagnostic in diagnostics.iter() {
-        log.say(level, renderer.render(diagnostic));
+    let here = std::env::current_dir().unwrap_or_default();
+    let renderer = |color| Renderer::new(&text, color).relative_to(&here.to_string_lossy());
+    let mut colored = renderer(log.color());
+    let mut plain = renderer(false);
+    let mut texts = Vec::new();
+    for group in taut_driver::Group::all(diagnostics) {
+        log.say(level, colored.render_group(&group));
+        texts.push(plain.render_group(&group));
     }
-    let mut plain = Renderer::new(&text, false);
-    diagnostics.iter().map(|diagnostic| plain.render(diagnostic)).collect()
+    texts
 }
 
 /// Writes the graph dumps.

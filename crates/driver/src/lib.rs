@@ -18,6 +18,9 @@ pub use request::{Request, SetupError, Words};
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_repos::{Overrides, RepoConfig};
-pub use taut_syntax::{Diagnostics, diagnostic::Renderer};
+pub use taut_syntax::{
+    Diagnostic, Diagnostics, Location,
+    diagnostic::{Group, Renderer},
+};
 pub use taut_sys::process::{helper_main_if_requested, on_termination};
 pub use traces::{RequestKey, Traces};

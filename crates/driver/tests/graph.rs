@@ -41,7 +41,7 @@ fn keys_need_not_be_ids() {
 #[test]
 fn errors_name_place_and_cause() {
     for (text, message) in [
-        ("{", "graph:1:2: "),
+        ("{", "graph:1:1: "),
         ("[]", "graph:1:1: an action graph must be an object"),
         (r#"{"actions": {"a": {"output": ["x"]}}}"#, "graph:1:19: an action needs a command"),
         (r#"{"actions": {"a": {"command": ["x"]}}}"#, "graph:1:19: an action needs an output"),

@@ -6,5 +6,7 @@
 pub mod diagnostic;
 pub mod json;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Frame, Location, Place, Severity, Sources, did_you_mean};
+pub use diagnostic::{
+    Diagnostic, Diagnostics, Frame, Location, Note, Place, Severity, Sources, did_you_mean,
+};
 pub use json::{Document, Duplicate, JsonPath, Kind, Node, Span, Step, SyntaxError};

@@ -28,11 +28,9 @@ fn a_diagnostic_shows_place_hint_and_chain() {
           |              ^^^^^^^^
           help: did you mean "main.c"?
           note: looked in directory "m"
-          in field "srcs"
-            --> m/TARGETS:2:5
-          of target app
-            --> m/TARGETS:2:3
-              CC = "gcc""#]]
+          in field "srcs", m/TARGETS:2:5
+          of target app, m/TARGETS:2:3
+            CC = "gcc""#]]
     .assert_eq(&render(&example(), &sources, false));
 }
 
@@ -47,11 +45,9 @@ fn reformatting_moves_the_place_and_changes_nothing_else() {
           |                          ^^^^^^^^
           help: did you mean "main.c"?
           note: looked in directory "m"
-          in field "srcs"
-            --> m/TARGETS:1:18
-          of target app
-            --> m/TARGETS:1:8
-              CC = "gcc""#]]
+          in field "srcs", m/TARGETS:1:18
+          of target app, m/TARGETS:1:8
+            CC = "gcc""#]]
     .assert_eq(&render(&example(), &other, false));
 }
 
@@ -62,11 +58,9 @@ fn without_its_file_a_diagnostic_still_says_where() {
          --> m/TARGETS
           help: did you mean "main.c"?
           note: looked in directory "m"
-          in field "srcs"
-            --> m/TARGETS
-          of target app
-            --> m/TARGETS
-              CC = "gcc""#]]
+          in field "srcs", m/TARGETS
+          of target app, m/TARGETS
+            CC = "gcc""#]]
     .assert_eq(&render(&example(), &|_: &str| None, false));
 }
 

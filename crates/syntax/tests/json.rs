@@ -85,7 +85,7 @@ fn the_last_of_equal_keys_counts_and_the_others_are_reported() {
           |
         1 | {"a":1,
           |  ^^^
-          note: the last one counts: f:2:9"#]]
+          note: the last one counts, f:2:9"#]]
     .assert_eq(&warnings.concat());
 }
 
@@ -139,128 +139,139 @@ fn syntax_errors_show_the_place() {
     syntax_error(
         "{\n  \"a\": 1,\n}",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 3, column 1: unexpected } (JSON has no trailing commas); expected a key
-         --> m/TARGETS:3:1
-          |
-        3 | }
-          | ^"#]],
+            Invalid JSON in line 2: a comma before the closing }
+             --> m/TARGETS:2:9
+              |
+            2 |   "a": 1,
+              |         ^
+              help: JSON has no trailing commas; remove it"#]],
     );
     syntax_error(
         "[1 2]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 4: unexpected 2; expected ',' or ']'
-         --> m/TARGETS:1:4
-          |
-        1 | [1 2]
-          |    ^"#]],
+            Invalid JSON in line 1: expected a comma or ], found 2
+             --> m/TARGETS:1:4
+              |
+            1 | [1 2]
+              |    ^
+              help: entries are separated by commas; is one missing before this?"#]],
     );
     syntax_error(
         "{\"a\": // no\n 1}",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 7: unexpected // (JSON has no comments); expected a value
-         --> m/TARGETS:1:7
-          |
-        1 | {"a": // no
-          |       ^^"#]],
+            Invalid JSON in line 1: expected a value, found //
+             --> m/TARGETS:1:7
+              |
+            1 | {"a": // no
+              |       ^^
+              help: JSON has no comments; where documentation is wanted there are fields for it"#]],
     );
     syntax_error(
         "{\"a\"",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 5: unexpected end of the file; expected ':' after the key
-         --> m/TARGETS:1:5
-          |
-        1 | {"a"
-          |     ^"#]],
+            Invalid JSON in line 1: this { is never closed
+             --> m/TARGETS:1:1
+              |
+            1 | {"a"
+              | ^
+              note: the file ends here, m/TARGETS:1:5"#]],
     );
     syntax_error(
         "",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 1: unexpected end of the file; expected a value
-         --> m/TARGETS:1:1
-          |
-        1 | 
-          | ^"#]],
+            Invalid JSON in line 1: the file is empty
+             --> m/TARGETS:1:1
+              |
+            1 | 
+              | ^
+              help: a file without entries holds {}"#]],
     );
     syntax_error(
         "[1] x",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 5: unexpected x; expected the end of the file
-         --> m/TARGETS:1:5
-          |
-        1 | [1] x
-          |     ^"#]],
+            Invalid JSON in line 1: expected the end of the file, found x
+             --> m/TARGETS:1:5
+              |
+            1 | [1] x
+              |     ^"#]],
     );
     syntax_error(
         "[\"\\ud800\"]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 3: lone surrogate in a string
-         --> m/TARGETS:1:3
-          |
-        1 | ["\ud800"]
-          |   ^^^^^^"#]],
+            Invalid JSON in line 1: half a surrogate pair is no character
+             --> m/TARGETS:1:3
+              |
+            1 | ["\ud800"]
+              |   ^^^^^^
+              help: characters above U+FFFF are written as two escapes, or directly"#]],
     );
     syntax_error(
         "[1e400]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 2: number overflow parsing '1e400'
-         --> m/TARGETS:1:2
-          |
-        1 | [1e400]
-          |  ^^^^^"#]],
+            Invalid JSON in line 1: the number 1e400 is too large
+             --> m/TARGETS:1:2
+              |
+            1 | [1e400]
+              |  ^^^^^"#]],
     );
     syntax_error(
         "[tru]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 2: unexpected tru; expected a value
-         --> m/TARGETS:1:2
-          |
-        1 | [tru]
-          |  ^^^"#]],
+            Invalid JSON in line 1: expected a value, found tru
+             --> m/TARGETS:1:2
+              |
+            1 | [tru]
+              |  ^^^
+              help: text is written in double quotes: "tru""#]],
     );
     syntax_error(
         "[\"a\nb\"]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 4: control character U+000A in a string must be escaped
-         --> m/TARGETS:1:4
-          |
-        1 | ["a
-          |    ^"#]],
+            Invalid JSON in line 1: this string does not end in its line
+             --> m/TARGETS:1:2
+              |
+            1 | ["a
+              |  ^^
+              help: close it with ", or write a line break within it as \n"#]],
     );
     syntax_error(
         b"[\"\xff\"]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 3: invalid UTF-8
-         --> m/TARGETS:1:3
-          |
-        1 | ["�"]
-          |   ^"#]],
+            Invalid JSON in line 1: the byte 0xFF is no UTF-8
+             --> m/TARGETS:1:3
+              |
+            1 | ["�"]
+              |   ^
+              help: files are read as UTF-8; convert this one, for example with iconv"#]],
     );
     syntax_error(
         "{'a': 1}",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 2: unexpected '; expected a key or '}'
-         --> m/TARGETS:1:2
-          |
-        1 | {'a': 1}
-          |  ^"#]],
+            Invalid JSON in line 1: expected a key or }, found 'a'
+             --> m/TARGETS:1:2
+              |
+            1 | {'a': 1}
+              |  ^^^
+              help: strings are written in double quotes"#]],
     );
     syntax_error(
         "[\"\\q\"]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 3: unknown escape '\q'
-         --> m/TARGETS:1:3
-          |
-        1 | ["\q"]
-          |   ^^"#]],
+            Invalid JSON in line 1: unknown escape \q
+             --> m/TARGETS:1:3
+              |
+            1 | ["\q"]
+              |   ^^
+              help: a backslash itself is written as \\"#]],
     );
     syntax_error(
         "[-]",
         expect![[r#"
-        m/TARGETS is not valid JSON: line 1, column 2: incomplete number '-'
-         --> m/TARGETS:1:2
-          |
-        1 | [-]
-          |  ^"#]],
+            Invalid JSON in line 1: the number - is incomplete
+             --> m/TARGETS:1:2
+              |
+            1 | [-]
+              |  ^"#]],
     );
 }
 

@@ -7,13 +7,13 @@ use taut_expr::{
     path::{join, normal_path},
     stage::tree_conflict,
 };
-use taut_syntax::{Diagnostic, Frame, Kind};
+use taut_syntax::{Diagnostic, Kind};
 use taut_value::{Map, NamedTarget, Str, Value};
 
 use super::{artifacts_over_runfiles, both};
 use crate::{
     AnalysedTarget,
-    problem::{all, fail, within},
+    problem::{all, fail, settle},
     scope::{Dep, Scope},
 };
 
@@ -90,8 +90,8 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
                     staged.keys().any(|inner| normal_path(&join(directory, inner)) == *path)
                 };
                 let all: Vec<String> =
-                    dirs.iter().filter(has).map(|(name, _)| format!("it is in {}", dep(name).name)).collect();
-                within(failure, || Frame::new(all.join(", ")))
+                    dirs.iter().filter(has).map(|(name, _)| dep(name).name.to_string()).collect();
+                settle(failure, |diagnostic| diagnostic.note(format!("it is in {}", all.join(" and in "))))
             })?;
         }
     }

@@ -5,12 +5,16 @@
 //! lines, columns and excerpts are looked up when it is rendered (see [`Renderer`]). The one exception
 //! are syntax errors, since a file that is no JSON has no paths.
 
+mod group;
 mod render;
+mod set;
 mod suggest;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-pub use render::{Renderer, Sources, render};
+pub use group::Group;
+pub use render::{Extent, Renderer, Sources, render};
+pub use set::Diagnostics;
 pub use suggest::did_you_mean;
 
 use crate::json::{Document, JsonPath, Span, SyntaxError};
@@ -72,12 +76,21 @@ pub struct Frame {
     pub location: Option<Location>,
     /// What helps to understand it, for example the values of variables: one line each.
     pub details: Vec<String>,
+    /// The target that this step is about, as messages name it. With it the way is complete: who depends
+    /// on that target adds nothing.
+    pub target: Option<String>,
 }
 
 impl Frame {
     /// A frame without place and details.
     pub fn new(message: impl Into<String>) -> Frame {
-        Frame { message: message.into(), location: None, details: Vec::new() }
+        Frame { message: message.into(), location: None, details: Vec::new(), target: None }
+    }
+
+    /// The outermost step: in a target.
+    pub fn of_target(target: impl Into<String>) -> Frame {
+        let target = target.into();
+        Frame { message: format!("in target {target}"), target: Some(target), ..Frame::new("") }
     }
 
     /// The frame with its place.
@@ -93,6 +106,28 @@ impl Frame {
     }
 }
 
+/// Something else there is to know: a fact, another place.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Note {
+    /// What there is to know. May have several lines.
+    pub message: String,
+    /// Where it can be seen.
+    pub location: Option<Location>,
+}
+
+impl<S: Into<String>> From<S> for Note {
+    fn from(message: S) -> Note {
+        Note { message: message.into(), location: None }
+    }
+}
+
+impl Note {
+    /// A note that points somewhere.
+    pub fn at(message: impl Into<String>, location: Location) -> Note {
+        Note { message: message.into(), location: Some(location) }
+    }
+}
+
 /// One independent problem.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Diagnostic {
@@ -103,10 +138,12 @@ pub struct Diagnostic {
     pub message: String,
     /// Where.
     pub location: Option<Location>,
-    /// What else there is to know: facts, other places, advice.
-    pub notes: Vec<String>,
-    /// What was probably meant.
+    /// What was probably meant, as it would have to be written.
     pub suggestion: Option<String>,
+    /// What can be done about it.
+    pub help: Vec<String>,
+    /// What else there is to know.
+    pub notes: Vec<Note>,
     /// How one came there, innermost first: expression, rule, field, target.
     pub chain: Vec<Frame>,
 }
@@ -117,8 +154,9 @@ impl Diagnostic {
             severity,
             message: message.into(),
             location: None,
-            notes: Vec::new(),
             suggestion: None,
+            help: Vec::new(),
+            notes: Vec::new(),
             chain: Vec::new(),
         }
     }
@@ -140,9 +178,20 @@ impl Diagnostic {
     }
 
     /// The diagnostic with one more note.
-    pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
+    pub fn note(mut self, note: impl Into<Note>) -> Diagnostic {
         self.notes.push(note.into());
         self
+    }
+
+    /// The diagnostic with advice.
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Whether it is known in which target it occurs.
+    pub fn is_settled(&self) -> bool {
+        self.chain.last().is_some_and(|frame| frame.target.is_some())
     }
 
     /// The diagnostic with what was probably meant, if there is an idea.
@@ -162,87 +211,22 @@ impl Diagnostic {
     pub fn of_duplicates(document: &Document, part: Span) -> impl Iterator<Item = Diagnostic> {
         let inside = move |span: Span| part.start <= span.start && span.end <= part.end;
         document.duplicates().iter().filter(move |duplicate| inside(duplicate.used)).map(|duplicate| {
-            let (line, column) = crate::json::line_and_column(document.text(), duplicate.used.start as usize);
-            Diagnostic::warning(format!(
-                "key {:?} occurs twice in one object; this one is ignored",
-                duplicate.key
-            ))
-            .at(Location { file: document.label().clone(), place: Place::Text(duplicate.ignored) })
-            .note(format!("the last one counts: {}:{line}:{column}", document.label()))
+            let at = |span| Location { file: document.label().clone(), place: Place::Text(span) };
+            let key = &duplicate.key;
+            Diagnostic::warning(format!("key {key:?} occurs twice in one object; this one is ignored"))
+                .at(at(duplicate.ignored))
+                .note(Note::at("the last one counts", at(duplicate.used)))
         })
     }
 }
 
 impl From<SyntaxError> for Diagnostic {
     fn from(error: SyntaxError) -> Diagnostic {
-        let SyntaxError { label, message, span, line, column } = error;
-        Diagnostic::error(format!("{label} is not valid JSON: line {line}, column {column}: {message}"))
-            .at(Location { file: label, place: Place::Text(span) })
-    }
-}
-
-/// Several independent problems, in the order in which they were found, each once. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Diagnostics(Arc<Vec<Arc<Diagnostic>>>);
-
-impl Diagnostics {
-    /// No problem.
-    pub fn none() -> Diagnostics {
-        Diagnostics::default()
-    }
-
-    /// Whether there is no problem.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many problems there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The problems.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
-        self.0.iter().map(|diagnostic| &**diagnostic)
-    }
-
-    /// Whether there is an error among them.
-    pub fn has_errors(&self) -> bool {
-        self.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
-    }
-
-    /// All problems of several sets, each once, where it occurs first.
-    pub fn merge<'a>(sets: impl IntoIterator<Item = &'a Diagnostics>) -> Diagnostics {
-        let mut filled = sets.into_iter().filter(|set| !set.is_empty());
-        let Some(first) = filled.next() else { return Diagnostics::none() };
-        let mut others = filled.filter(|set| !Arc::ptr_eq(&set.0, &first.0)).peekable();
-        if others.peek().is_none() {
-            return first.clone();
-        }
-        let mut merged: Vec<Arc<Diagnostic>> = first.0.to_vec();
-        let mut seen: HashSet<Arc<Diagnostic>> = merged.iter().cloned().collect();
-        for set in others {
-            merged.extend(set.0.iter().filter(|diagnostic| seen.insert(Arc::clone(diagnostic))).cloned());
-        }
-        Diagnostics(Arc::new(merged))
-    }
-
-    /// These problems seen from one step further out.
-    pub fn within(&self, frame: &Frame) -> Diagnostics {
-        self.iter().map(|diagnostic| diagnostic.clone().within(frame.clone())).collect()
-    }
-}
-
-impl From<Diagnostic> for Diagnostics {
-    fn from(diagnostic: Diagnostic) -> Diagnostics {
-        Diagnostics(Arc::new(vec![Arc::new(diagnostic)]))
-    }
-}
-
-impl FromIterator<Diagnostic> for Diagnostics {
-    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Diagnostics {
-        let mut seen = HashSet::new();
-        let all = diagnostics.into_iter().map(Arc::new).filter(|d| seen.insert(Arc::clone(d)));
-        Diagnostics(Arc::new(all.collect()))
+        let SyntaxError { label, message, span, line, help, opened, .. } = error;
+        let at = |span| Location { file: label.clone(), place: Place::Text(span) };
+        let diagnostic = Diagnostic::error(format!("Invalid JSON in line {line}: {message}")).at(at(span));
+        let opened = opened.map(|(what, span)| Note::at(what, at(span)));
+        let diagnostic = opened.into_iter().fold(diagnostic, Diagnostic::note);
+        help.into_iter().fold(diagnostic, Diagnostic::help)
     }
 }

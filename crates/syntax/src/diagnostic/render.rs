@@ -6,8 +6,8 @@
 
 use std::{collections::HashMap, fmt::Write, sync::Arc};
 
-use super::{Diagnostic, Location, Place, Severity};
-use crate::json::{Document, Span, line_and_column};
+use super::{Diagnostic, Group, Location, Place, Severity};
+use crate::json::{Document, Span};
 
 /// Where the text of files comes from when diagnostics are shown.
 pub trait Sources {
@@ -22,6 +22,10 @@ impl<F: Fn(&str) -> Option<Arc<str>>> Sources for F {
     }
 }
 
+fn paint(color: bool, style: &str, text: &str) -> String {
+    if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
 /// Columns of an excerpt that are shown at most.
 const WIDTH: usize = 100;
 
@@ -29,12 +33,48 @@ const WIDTH: usize = 100;
 pub struct Renderer<'s> {
     sources: &'s dyn Sources,
     color: bool,
+    base: String,
     files: HashMap<Arc<str>, Option<File>>,
 }
 
 struct File {
     text: Arc<str>,
     document: Option<Document>,
+    /// Where lines begin.
+    lines: Vec<usize>,
+}
+
+impl File {
+    fn new(name: &Arc<str>, text: &Arc<str>) -> File {
+        let text: Arc<str> = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), Arc::from);
+        let document = Document::parse(name.clone(), text.as_bytes()).ok();
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        File { text, document, lines }
+    }
+
+    /// The number of the line, from 0, in which an offset lies.
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset) - 1
+    }
+
+    /// Line and column, from 1, of an offset.
+    fn position(&self, offset: usize) -> (u32, u32) {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.line(offset);
+        let column = self.text[self.lines[line]..offset].chars().count();
+        (line as u32 + 1, column as u32 + 1)
+    }
+}
+
+/// From where to where something stands in a file: lines and columns, in characters, from 1; `end` is
+/// the first position behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// Line and column of the first character.
+    pub start: (u32, u32),
+    /// Line and column of the first character that does not belong to it.
+    pub end: (u32, u32),
 }
 
 /// Renders one diagnostic; see [`Renderer`] for many.
@@ -45,11 +85,17 @@ pub fn render(diagnostic: &Diagnostic, sources: &dyn Sources, color: bool) -> St
 impl<'s> Renderer<'s> {
     /// A renderer that looks files up in `sources` and may colour its text for a terminal.
     pub fn new(sources: &'s dyn Sources, color: bool) -> Self {
-        Renderer { sources, color, files: HashMap::new() }
+        Renderer { sources, color, base: String::new(), files: HashMap::new() }
+    }
+
+    /// The renderer that shows the names of files below a directory relative to it.
+    pub fn relative_to(mut self, directory: &str) -> Self {
+        self.base = format!("{}/", directory.trim_end_matches('/'));
+        self
     }
 
     fn paint(&self, style: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+        paint(self.color, style, text)
     }
 
     /// The text of a diagnostic: lines without a final newline, without the word for its severity.
@@ -62,46 +108,79 @@ impl<'s> Renderer<'s> {
             };
             self.excerpt(location, style, &mut out);
         }
+        let help = self.paint("1;36", "help:");
         if let Some(meant) = &diagnostic.suggestion {
-            let _ = write!(out, "\n  {} did you mean {meant:?}?", self.paint("1;36", "help:"));
+            let _ = write!(out, "\n  {help} did you mean {meant:?}?");
+        }
+        for advice in &diagnostic.help {
+            let _ = write!(out, "\n  {help} {}", advice.replace('\n', "\n        "));
         }
         for note in &diagnostic.notes {
-            let note = note.trim_end().replace('\n', "\n        ");
-            let _ = write!(out, "\n  {} {note}", self.paint("1", "note:"));
+            let text = note.message.trim_end().replace('\n', "\n        ");
+            let _ = write!(out, "\n  {} {text}", self.paint("1", "note:"));
+            self.write_place(note.location.as_ref(), &mut out);
         }
+        let mut separator = "\n  ";
         for frame in &diagnostic.chain {
-            let _ = write!(out, "\n  {}", frame.message.replace('\n', "\n  "));
-            if let Some(location) = &frame.location
-                && frame.location != diagnostic.location
-            {
-                let place = self.place(location);
-                let _ = write!(out, "\n    {} {place}", self.paint("1;34", "-->"));
-            }
+            let _ = write!(out, "{separator}{}", frame.message.replace('\n', "\n  "));
+            self.write_place(frame.location.as_ref(), &mut out);
+            // A step without a place of its own shares the line with the next one.
+            let alone = frame.location.is_some() || !frame.details.is_empty();
+            separator = if alone { "\n  " } else { ", " };
             for detail in &frame.details {
-                let _ = write!(out, "\n      {}", detail.replace('\n', "\n      "));
+                let _ = write!(out, "\n    {}", detail.replace('\n', "\n    "));
             }
         }
         out
     }
 
-    /// `file:line:column`, as far as that is known.
-    pub fn place(&mut self, location: &Location) -> String {
-        match self.find(location) {
-            Some((text, span)) => {
-                let (line, column) = line_and_column(&text, span.start as usize);
-                format!("{}:{line}:{column}", location.file)
-            }
-            None => location.file.to_string(),
+    /// The text of diagnostics that say the same: the first one, then where else it applies.
+    pub fn render_group(&mut self, group: &Group<'_>) -> String {
+        const SHOWN: usize = 3;
+        let mut out = self.render(group.first);
+        for other in group.others.iter().take(SHOWN) {
+            let Some(outermost) = other.chain.last() else { continue };
+            let _ = write!(out, "\n  also {}", outermost.message);
+            self.write_place(outermost.location.as_ref(), &mut out);
+        }
+        if group.others.len() > SHOWN {
+            let _ = write!(out, "\n  and in {} more", group.others.len() - SHOWN);
+        }
+        out
+    }
+
+    fn write_place(&mut self, location: Option<&Location>, out: &mut String) {
+        if let Some(location) = location {
+            let place = self.place(location);
+            let _ = write!(out, ", {}", self.paint("1;34", &place));
         }
     }
 
-    fn find(&mut self, location: &Location) -> Option<(Arc<str>, Span)> {
+    /// The name of a file as it is shown.
+    pub fn file_name<'f>(&self, file: &'f str) -> &'f str {
+        if self.base.len() > 1 { file.strip_prefix(&self.base).unwrap_or(file) } else { file }
+    }
+
+    /// `file:line:column`, as far as that is known.
+    pub fn place(&mut self, location: &Location) -> String {
+        let name = self.file_name(&location.file).to_owned();
+        match self.extent(location) {
+            Some(Extent { start: (line, column), .. }) => format!("{name}:{line}:{column}"),
+            None => name,
+        }
+    }
+
+    /// From where to where the place extends, if that is known.
+    pub fn extent(&mut self, location: &Location) -> Option<Extent> {
+        let (file, span) = self.find(location)?;
+        Some(Extent { start: file.position(span.start as usize), end: file.position(span.end as usize) })
+    }
+
+    fn find(&mut self, location: &Location) -> Option<(&File, Span)> {
         let sources = self.sources;
         let file = self.files.entry(location.file.clone()).or_insert_with(|| {
             let text = sources.text(&location.file)?;
-            let text = text.strip_prefix('\u{feff}').map(Arc::from).unwrap_or(text);
-            let document = Document::parse(location.file.clone(), text.as_bytes()).ok();
-            Some(File { text, document })
+            Some(File::new(&location.file, &text))
         });
         let file = file.as_ref()?;
         let document = file.document.as_ref();
@@ -114,24 +193,29 @@ impl<'s> Renderer<'s> {
             Place::Value(path) => document?.nearest(path).span(),
             Place::Key(path) => document?.nearest_key(path),
         };
-        Some((file.text.clone(), span))
+        Some((file, span))
     }
 
     fn excerpt(&mut self, location: &Location, style: &str, out: &mut String) {
         let place = self.place(location);
-        let Some((text, span)) = self.find(location) else {
-            let _ = write!(out, "\n {} {place}", self.paint("1;34", "-->"));
+        let color = self.color;
+        let (arrow, bar) = (paint(color, "1;34", "-->"), paint(color, "1;34", "|"));
+        let Some((file, span)) = self.find(location) else {
+            let _ = write!(out, "\n {arrow} {place}");
             return;
         };
+        let text = &file.text;
         let start = text.floor_char_boundary(span.start as usize);
         let end = text.ceil_char_boundary(span.end as usize).max(start);
-        let line_start = text[..start].rfind('\n').map_or(0, |n| n + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |n| start + n);
-        let marked_end = end.min(line_end);
+        let line = file.line(start);
+        let line_start = file.lines[line];
+        let line_end = file.lines.get(line + 1).map_or(text.len(), |next| next - 1);
         // The window of the line that is shown, in characters around the marked piece.
         let back = text[line_start..start].char_indices().rev().nth(WIDTH / 2 - 1);
         let from = match back {
-            Some((offset, _)) if text[line_start..line_end].chars().count() > WIDTH => line_start + offset,
+            Some((offset, _)) if text[line_start..line_end].chars().nth(WIDTH).is_some() => {
+                line_start + offset
+            }
             _ => line_start,
         };
         let to = text[from..line_end].char_indices().nth(WIDTH).map_or(line_end, |(n, _)| from + n);
@@ -141,13 +225,12 @@ impl<'s> Renderer<'s> {
         let right = if to < line_end { "…" } else { "" };
         let excerpt = format!("{left}{}{right}", shown(text[from..to].trim_end()));
         let skipped = left.chars().count() + text[from..start].chars().count();
-        let marked = text[start..marked_end.min(to).max(start)].trim_end().chars().count().max(1);
-        let number = line_and_column(&text, start).0.to_string();
+        let marked = text[start..end.min(to).max(start)].trim_end().chars().count().max(1);
+        let number = (line + 1).to_string();
         let gap = " ".repeat(number.len());
-        let bar = self.paint("1;34", "|");
-        let _ = write!(out, "\n{gap}{} {place}", self.paint("1;34", "-->"));
-        let _ = write!(out, "\n{gap} {bar}\n{} {bar} {excerpt}", self.paint("1;34", &number));
-        let carets = self.paint(style, &"^".repeat(marked));
+        let number = paint(color, "1;34", &number);
+        let carets = paint(color, style, &"^".repeat(marked));
+        let _ = write!(out, "\n{gap}{arrow} {place}\n{gap} {bar}\n{number} {bar} {excerpt}");
         let _ = write!(out, "\n{gap} {bar} {}{carets}", " ".repeat(skipped));
     }
 }

@@ -17,6 +17,10 @@ pub struct SyntaxError {
     pub line: u32,
     /// Column of the span's start in characters, from 1.
     pub column: u32,
+    /// What can be done about it, if that is clear.
+    pub help: Option<String>,
+    /// The bracket it is about, and where that stands.
+    pub opened: Option<(String, Span)>,
 }
 
 impl fmt::Display for SyntaxError {
@@ -39,20 +43,25 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
     }
-    let failed = |text: &str, message: String, span: Span| {
+    let failed = |text: &str, wrong: Wrong| {
+        let Wrong { message, span, help, opened } = wrong;
         let (line, column) = line_and_column(text, span.start as usize);
-        Err(SyntaxError { label: label.clone(), message, span, line, column })
+        Err(SyntaxError { label: label.clone(), message, span, line, column, help, opened })
     };
     if bytes.len() > u32::MAX as usize / 2 {
-        return failed("", "the file is larger than 2 GiB".into(), Span { start: 0, end: 0 });
+        return failed("", Wrong::new("the file is larger than 2 GiB", span(0, 0)));
     }
     let text: Arc<str> = match String::from_utf8(bytes) {
         Ok(text) => text.into(),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let span = Span { start: valid as u32, end: valid as u32 + 1 };
             let text = std::str::from_utf8(&error.as_bytes()[..valid]).expect("checked");
-            return failed(text, "invalid UTF-8".into(), span);
+            let byte = error.as_bytes()[valid];
+            let wrong = Wrong::new(format!("the byte 0x{byte:02X} is no UTF-8"), span(valid, valid + 1));
+            return failed(
+                text,
+                wrong.help("files are read as UTF-8; convert this one, for example with iconv"),
+            );
         }
     };
     let mut parser = Parser {
@@ -70,11 +79,30 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
             duplicates.sort_by_key(|duplicate| duplicate.ignored);
             Ok(Document { label, text: text.clone(), tape, children, unescaped, duplicates })
         }
-        Err((message, span)) => failed(&text, message, span),
+        Err(wrong) => failed(&text, wrong),
     }
 }
 
-type Parsed<T> = Result<T, (String, Span)>;
+/// What is wrong, and where.
+struct Wrong {
+    message: String,
+    span: Span,
+    help: Option<String>,
+    opened: Option<(String, Span)>,
+}
+
+impl Wrong {
+    fn new(message: impl Into<String>, span: Span) -> Wrong {
+        Wrong { message: message.into(), span, help: None, opened: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Wrong {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+type Parsed<T> = Result<T, Wrong>;
 
 struct Parser<'t> {
     text: &'t str,
@@ -98,14 +126,14 @@ impl Parser<'_> {
         let mut open: Vec<Open> = Vec::new();
         loop {
             // A value starts here.
-            let container = self.value()?;
+            let container = self.value(&open)?;
             if let Some(kind) = container {
                 let index = self.tape.len() as u32 - 1;
                 open.push(Open { index, pending: self.pending.len() });
                 let close = if kind == Kind::List { b']' } else { b'}' };
                 if self.peek() != Some(close) {
                     if kind == Kind::Object {
-                        self.key("a key or '}'")?;
+                        self.key("a key or }", &open)?;
                     }
                     self.pending.push(self.tape.len() as u32);
                     continue;
@@ -116,7 +144,7 @@ impl Parser<'_> {
                 let Some(innermost) = open.last() else {
                     return match self.peek() {
                         None => Ok(()),
-                        Some(_) => self.unexpected("the end of the file"),
+                        Some(_) => self.unexpected("the end of the file", &open),
                     };
                 };
                 let list = self.tape[innermost.index as usize].kind == Kind::List;
@@ -124,15 +152,15 @@ impl Parser<'_> {
                     Some(b',') if self.pending.len() > innermost.pending => {
                         self.at += 1;
                         if !list {
-                            self.key("a key")?;
+                            self.key("a key", &open)?;
                         }
                         self.pending.push(self.tape.len() as u32);
                         break;
                     }
                     Some(b']') if list => self.close(&mut open),
                     Some(b'}') if !list => self.close(&mut open),
-                    _ if list => return self.unexpected("',' or ']'"),
-                    _ => return self.unexpected("',' or '}'"),
+                    _ if list => return self.unexpected("a comma or ]", &open),
+                    _ => return self.unexpected("a comma or }", &open),
                 }
             }
         }
@@ -202,7 +230,7 @@ impl Parser<'_> {
     }
 
     /// Reads an atom, or the opening bracket of a container, whose kind it returns.
-    fn value(&mut self) -> Parsed<Option<Kind>> {
+    fn value(&mut self, open: &[Open]) -> Parsed<Option<Kind>> {
         let first = self.peek();
         let start = self.at;
         match first {
@@ -219,23 +247,23 @@ impl Parser<'_> {
                 let words = [("null", Kind::Null, 0), ("true", Kind::Bool, 1), ("false", Kind::Bool, 0)];
                 let Some((word, kind, payload)) = words.into_iter().find(|(word, ..)| rest.starts_with(word))
                 else {
-                    return self.unexpected("a value");
+                    return self.unexpected("a value", open);
                 };
                 self.at += word.len();
                 self.push(kind, start, payload);
             }
-            None => return self.unexpected("a value"),
+            None => return self.unexpected("a value", open),
         }
         Ok(None)
     }
 
-    fn key(&mut self, expected: &str) -> Parsed<()> {
+    fn key(&mut self, expected: &str, open: &[Open]) -> Parsed<()> {
         if self.peek() != Some(b'"') {
-            return self.unexpected(expected);
+            return self.unexpected(expected, open);
         }
         self.string()?;
         if self.peek() != Some(b':') {
-            return self.unexpected("':' after the key");
+            return self.unexpected(": after the key", open);
         }
         self.at += 1;
         Ok(())
@@ -274,11 +302,16 @@ impl Parser<'_> {
         let text = &self.text[start..at];
         let span = Span { start: start as u32, end: at as u32 };
         if !good {
-            return Err((format!("incomplete number '{text}'"), span));
+            return Err(Wrong::new(format!("the number {text} is incomplete"), span));
+        }
+        if matches!(text, "0" | "-0") && bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            let end = at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let span = Span { start: start as u32, end: end as u32 };
+            return Err(Wrong::new("a number cannot begin with 0 and another digit", span));
         }
         let mut number: f64 = text.parse().expect("the grammar of numbers is a part of Rust's");
         if number.is_infinite() {
-            return Err((format!("number overflow parsing '{text}'"), span));
+            return Err(Wrong::new(format!("the number {text} is too large"), span));
         }
         if integer && number == 0.0 {
             // Whole numbers have no negative zero.
@@ -300,7 +333,7 @@ impl Parser<'_> {
             match bytes.get(at) {
                 None => {
                     let end = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n);
-                    return Err(("this string does not end".into(), span(start, end)));
+                    return Err(Wrong::new("this string does not end", span(start, end)));
                 }
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -312,8 +345,18 @@ impl Parser<'_> {
                     copied = at;
                 }
                 Some(byte) if *byte < 0x20 => {
-                    let message = format!("control character U+{byte:04X} in a string must be escaped");
-                    return Err((message, span(at, at + 1)));
+                    return Err(match byte {
+                        b'\n' | b'\r' => Wrong::new("this string does not end in its line", span(start, at))
+                            .help("close it with \", or write a line break within it as \\n"),
+                        b'\t' => {
+                            Wrong::new("a tab within a string", span(at, at + 1)).help("write it as \\t")
+                        }
+                        _ => Wrong::new(
+                            format!("control character U+{byte:04X} within a string"),
+                            span(at, at + 1),
+                        )
+                        .help(format!("write it as \\u{byte:04x}")),
+                    });
                 }
                 Some(_) => at += 1,
             }
@@ -345,7 +388,10 @@ impl Parser<'_> {
             Some(b't') => '\t',
             Some(b'u') => {
                 let first = self.code_unit(at)?;
-                let lone = || Err(("lone surrogate in a string".into(), span(at, at + 6)));
+                let lone = || {
+                    Err(Wrong::new("half a surrogate pair is no character", span(at, at + 6))
+                        .help("characters above U+FFFF are written as two escapes, or directly"))
+                };
                 return match first {
                     0xd800..=0xdbff if bytes[at + 6..].starts_with(b"\\u") => match self.code_unit(at + 6)? {
                         second @ 0xdc00..=0xdfff => {
@@ -362,7 +408,8 @@ impl Parser<'_> {
             }
             _ => {
                 let end = self.text.ceil_char_boundary((at + 2).min(self.text.len()));
-                return Err((format!("unknown escape '{}'", &self.text[at..end]), span(at, end)));
+                let wrong = Wrong::new(format!("unknown escape {}", &self.text[at..end]), span(at, end));
+                return Err(wrong.help("a backslash itself is written as \\\\"));
             }
         };
         Ok((c, 2))
@@ -375,19 +422,32 @@ impl Parser<'_> {
             return Ok(u32::from_str_radix(digits, 16).expect("hexadecimal digits"));
         }
         let end = self.text.ceil_char_boundary((at + 2).min(self.text.len()));
-        Err(("\\u needs four hexadecimal digits".into(), span(at, end)))
+        Err(Wrong::new("\\u needs four hexadecimal digits", span(at, end)))
     }
 
     /// Reports the token at hand, or the end of the file, where `expected` should stand.
-    fn unexpected<T>(&mut self, expected: &str) -> Parsed<T> {
+    fn unexpected<T>(&mut self, expected: &str, open: &[Open]) -> Parsed<T> {
         self.peek();
         let rest = &self.text[self.at..];
+        let innermost = open.last().map(|open| self.tape[open.index as usize].span.start as usize);
+        let bracket = innermost.map(|at| &self.text[at..at + 1]).unwrap_or_default();
         let Some(first) = rest.chars().next() else {
-            return Err((format!("unexpected end of the file; expected {expected}"), span(self.at, self.at)));
+            let end = span(self.at, self.at);
+            return Err(match innermost {
+                None if self.tape.is_empty() => {
+                    Wrong::new("the file is empty", end).help("a file without entries holds {}")
+                }
+                None => Wrong::new(format!("the file ends where {expected} is expected"), end),
+                Some(at) => Wrong {
+                    opened: Some(("the file ends here".to_owned(), end)),
+                    ..Wrong::new(format!("this {bracket} is never closed"), span(at, at + 1))
+                },
+            });
         };
-        let word = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '+' | '-');
+        let word = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '+' | '-' | '$');
         let length = match first {
             '"' => 1 + rest[1..].find(['"', '\n']).map_or(rest.len() - 1, |n| n + 1),
+            '\'' => 1 + rest[1..].find(['\'', '\n']).map_or(rest.len() - 1, |n| n + 1),
             '/' if rest.starts_with("//") || rest.starts_with("/*") => 2,
             c if word(&c) => rest.chars().take_while(word).map(char::len_utf8).sum(),
             c => c.len_utf8(),
@@ -396,11 +456,38 @@ impl Parser<'_> {
         if shown.len() < length {
             shown.push('…');
         }
-        let comment = if length == 2 && first == '/' { " (JSON has no comments)" } else { "" };
-        let trailing = matches!(first, ']' | '}') && self.text[..self.at].trim_end().ends_with(',');
-        let comma = if trailing { " (JSON has no trailing commas)" } else { "" };
-        let message = format!("unexpected {shown}{comment}{comma}; expected {expected}");
-        Err((message, span(self.at, self.at + length)))
+        let here = span(self.at, self.at + length);
+        let before = self.text[..self.at].trim_end();
+        if matches!(first, ']' | '}') && before.ends_with(',') {
+            let comma = span(before.len() - 1, before.len());
+            return Err(Wrong::new(format!("a comma before the closing {first}"), comma)
+                .help("JSON has no trailing commas; remove it"));
+        }
+        let wrong = Wrong::new(format!("expected {expected}, found {shown}"), here);
+        let needs_comma = expected.starts_with("a comma");
+        Err(match first {
+            '/' | '#' if length == 2 || first == '#' => {
+                wrong.help("JSON has no comments; where documentation is wanted there are fields for it")
+            }
+            '\'' => wrong.help("strings are written in double quotes"),
+            ']' | '}' if innermost.is_some() => Wrong {
+                opened: innermost.map(|at| (format!("the {bracket} opened"), span(at, at + 1))),
+                ..wrong
+            },
+            c if expected.starts_with("a key") && word(&c) => {
+                wrong.help(format!("keys are strings: \"{shown}\""))
+            }
+            _ if expected.starts_with(": after") => wrong.help("an entry is written as \"key\": value"),
+            '"' | '{' | '[' | '0'..='9' | 't' | 'f' | 'n' if needs_comma => {
+                wrong.help("entries are separated by commas; is one missing before this?")
+            }
+            c if expected == "a value" && word(&c) => match &*shown.to_ascii_lowercase() {
+                word @ ("true" | "false" | "null") => wrong.help(format!("it is written as {word}")),
+                "none" | "nil" | "undefined" => wrong.help("it is written as null"),
+                _ => wrong.help(format!("text is written in double quotes: \"{shown}\"")),
+            },
+            _ => wrong,
+        })
     }
 }
 

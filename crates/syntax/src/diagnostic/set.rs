@@ -1,0 +1,199 @@
+//! Sets of diagnostics that are merged all over a graph of targets.
+//!
+//! A set is a shared tree of smaller sets, so that merging costs what is merged, never what is in it:
+//! in a chain of targets, each with a problem of its own, every target's set contains all those before.
+//! Each diagnostic's id is computed once, a union's from those of its parts; only who shows them all
+//! walks the tree, and then each shared part once. Rejected: flat lists, which are quadratic there.
+
+use std::{collections::HashSet, fmt, hash::Hash, sync::Arc};
+
+use sha2::{Digest, Sha256};
+
+use super::{Diagnostic, Frame, Severity};
+
+type Id = [u8; 32];
+
+/// Several independent problems, in the order in which they were found, each once. Cheap to clone, to
+/// merge and to compare; equal if they were put together from equal parts in the same way.
+#[derive(Clone, Default)]
+pub struct Diagnostics(Option<Arc<Node>>);
+
+struct Node {
+    id: Id,
+    has_errors: bool,
+    /// Whether there is one among them whose chain does not end at a target yet.
+    unsettled: bool,
+    content: Content,
+}
+
+enum Content {
+    One(Diagnostic),
+    Many(Vec<Diagnostics>),
+}
+
+/// What the derived hashes of diagnostics are fed to.
+struct Feed(Sha256);
+
+impl std::hash::Hasher for Feed {
+    fn finish(&self) -> u64 {
+        unreachable!("the whole hash is taken")
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}
+
+impl Diagnostics {
+    /// No problem.
+    pub fn none() -> Diagnostics {
+        Diagnostics(None)
+    }
+
+    /// Whether there is no problem.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What stands for these problems where sets are compared.
+    pub fn id(&self) -> [u8; 32] {
+        self.0.as_ref().map_or([0; 32], |node| node.id)
+    }
+
+    /// Whether there is an error among them. Takes no time.
+    pub fn has_errors(&self) -> bool {
+        self.0.as_ref().is_some_and(|node| node.has_errors)
+    }
+
+    /// Whether there is one among them that is not attributed to a target yet. Takes no time.
+    pub fn is_unsettled(&self) -> bool {
+        self.0.as_ref().is_some_and(|node| node.unsettled)
+    }
+
+    /// The problems, each once, in the order in which they were found. Walks the whole set.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
+        let mut found = Vec::new();
+        self.walk(
+            |_| true,
+            |part| {
+                if let Some(Node { content: Content::One(diagnostic), .. }) = part.0.as_deref() {
+                    found.push(diagnostic);
+                }
+            },
+        );
+        found.into_iter()
+    }
+
+    /// Visits, in order and each once, the single problems and those parts that need not be opened.
+    fn walk<'d>(&'d self, open: impl Fn(&Node) -> bool, mut visit: impl FnMut(&'d Diagnostics)) {
+        let mut seen: HashSet<Id> = HashSet::new();
+        let mut pending = vec![self];
+        while let Some(part) = pending.pop() {
+            let Some(node) = part.0.as_deref() else { continue };
+            if !seen.insert(node.id) {
+                continue;
+            }
+            match &node.content {
+                Content::Many(parts) if open(node) => pending.extend(parts.iter().rev()),
+                _ => visit(part),
+            }
+        }
+    }
+
+    /// All problems of several sets, each once, where it occurs first.
+    pub fn merge<'a>(sets: impl IntoIterator<Item = &'a Diagnostics>) -> Diagnostics {
+        let mut seen: HashSet<Id> = HashSet::new();
+        let filled = sets.into_iter().filter(|set| !set.is_empty() && seen.insert(set.id()));
+        let mut parts: Vec<Diagnostics> = filled.cloned().collect();
+        if parts.len() < 2 {
+            return parts.pop().unwrap_or_default();
+        }
+        let mut hasher = Sha256::new();
+        parts.iter().for_each(|part| hasher.update(part.id()));
+        Diagnostics(Some(Arc::new(Node {
+            id: hasher.finalize().into(),
+            has_errors: parts.iter().any(Diagnostics::has_errors),
+            unsettled: parts.iter().any(Diagnostics::is_unsettled),
+            content: Content::Many(parts),
+        })))
+    }
+
+    /// These problems seen from one step further out.
+    pub fn within(&self, frame: &Frame) -> Diagnostics {
+        self.iter().map(|diagnostic| diagnostic.clone().within(frame.clone())).collect()
+    }
+
+    /// Those of these problems that are not attributed to a target yet changed, the others as they are
+    /// and without being looked at.
+    pub fn settle(&self, change: impl Fn(Diagnostic) -> Diagnostic) -> Diagnostics {
+        let mut parts = Vec::new();
+        self.walk(
+            |node| node.unsettled,
+            |part| {
+                parts.push(match part.0.as_deref() {
+                    Some(Node { content: Content::One(diagnostic), unsettled: true, .. }) => {
+                        change(diagnostic.clone()).into()
+                    }
+                    _ => part.clone(),
+                });
+            },
+        );
+        Diagnostics::merge(&parts)
+    }
+}
+
+impl Drop for Node {
+    /// Without recursion, since chains of targets are as long as they like.
+    fn drop(&mut self) {
+        let parts = |node: &mut Node| match &mut node.content {
+            Content::One(_) => Vec::new(),
+            Content::Many(parts) => std::mem::take(parts),
+        };
+        let mut pending = parts(self);
+        while let Some(Diagnostics(part)) = pending.pop() {
+            if let Some(mut node) = part.and_then(Arc::into_inner) {
+                pending.append(&mut parts(&mut node));
+            }
+        }
+    }
+}
+
+impl PartialEq for Diagnostics {
+    fn eq(&self, other: &Diagnostics) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Diagnostics {}
+
+impl Hash for Diagnostics {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl fmt::Debug for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Diagnostics {
+        let mut feed = Feed(Sha256::new());
+        diagnostic.hash(&mut feed);
+        Diagnostics(Some(Arc::new(Node {
+            id: feed.0.finalize().into(),
+            has_errors: diagnostic.severity == Severity::Error,
+            unsettled: !diagnostic.is_settled(),
+            content: Content::One(diagnostic),
+        })))
+    }
+}
+
+impl FromIterator<Diagnostic> for Diagnostics {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Diagnostics {
+        let all: Vec<Diagnostics> = diagnostics.into_iter().map(Diagnostics::from).collect();
+        Diagnostics::merge(&all)
+    }
+}
