@@ -115,7 +115,12 @@ impl Inner {
     /// The change of the outside world that a run must have seen to be believed in this build.
     pub(crate) fn stamp(&self, node: &Node, hist: &Hist) -> u64 {
         let scanned = if node.policy.leaf { self.inputs.scanned } else { 0 };
-        hist.stamp(self.epoch).max(self.inputs.rules[node.rule as usize]).max(scanned)
+        self.declared(node, hist).max(scanned)
+    }
+
+    /// The last change that was declared of this task, or of all of its rule.
+    pub(crate) fn declared(&self, node: &Node, hist: &Hist) -> u64 {
+        hist.stamp(self.epoch).max(self.inputs.rules[node.rule as usize])
     }
 
     pub(crate) fn is_what_if(&self) -> bool {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::build::Inner;
+use crate::execute::guarded;
 use crate::log::Cause;
 use crate::node::{Edge, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Who, Work};
 use crate::sync::lock;
+use crate::{Agreement, Hash};
 
 /// How far the check of a task's kept runs is.
 pub(crate) struct Check {
@@ -37,6 +39,13 @@ impl Inner {
     pub(crate) fn begin(self: &Arc<Inner>, node: NodeId) {
         let entry = self.engine.node(node);
         let rule = self.engine.rule(entry);
+        let unloaded = lock(&entry.hist).unloaded;
+        if let Some(unloaded) = unloaded {
+            self.engine.load(node, unloaded);
+        }
+        if entry.policy.leaf && !self.is_what_if() {
+            self.confirm(node);
+        }
         let cause = {
             let hist = lock(&entry.hist);
             let stamp = self.stamp(entry, &hist);
@@ -60,6 +69,44 @@ impl Inner {
             }
         };
         self.execute(node, cause);
+    }
+
+    /// A leaf that nobody said has changed, but that is doubtful: whether what it left as evidence shows that
+    /// it would come to the same result.
+    fn confirm(&self, node: NodeId) {
+        let entry = self.engine.node(node);
+        let rule = self.engine.rule(entry);
+        let (stamp, doubtful) = {
+            let hist = lock(&entry.hist);
+            let (stamp, declared) = (self.stamp(entry, &hist), self.declared(entry, &hist));
+            let is_doubtful = |run: &&Run| {
+                run.version == rule.version()
+                    && (declared..stamp).contains(&run.stamp)
+                    && run.witness.is_some()
+            };
+            if hist.runs.iter().any(|run| run.stamp == stamp) {
+                return;
+            }
+            let doubtful: Vec<(Run, Option<Hash>)> = hist
+                .runs
+                .iter()
+                .filter(is_doubtful)
+                .map(|run| (run.clone(), hist.hash_of(run.seq)))
+                .collect();
+            (stamp, doubtful)
+        };
+        for (run, hash) in doubtful {
+            let (Some(witness), Some(hash)) = (&run.witness, hash) else { continue };
+            let witness = match guarded(|| rule.agrees(&entry.key, witness, hash)) {
+                Ok(Agreement::Yes) => None,
+                Ok(Agreement::YesBy(witness)) => {
+                    self.engine.touch(node);
+                    Some(witness)
+                }
+                Ok(Agreement::No) | Err(_) => continue,
+            };
+            return lock(&entry.hist).confirm(run.seq, stamp, witness);
+        }
     }
 
     /// Goes on with a check until it is decided or has to wait.
@@ -147,7 +194,10 @@ impl Inner {
     /// `run` agrees with the present: its outcome is good.
     fn replay(self: &Arc<Inner>, node: NodeId, run: &Run) {
         if !self.is_what_if() {
-            lock(&self.engine.node(node).hist).used(run);
+            let reordered = lock(&self.engine.node(node).hist).used(run);
+            if reordered {
+                self.engine.touch(node);
+            }
         }
         self.log.replayed();
         self.settle(node, Outcome { seq: run.seq, fail: run.fail.clone() });

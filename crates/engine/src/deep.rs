@@ -83,8 +83,10 @@ impl Engine {
         for (place, terminal) in trace.terminals.iter_mut().enumerate() {
             let rule =
                 self.core().rule_named(&terminal.rule.0).filter(|rule| rule.version() == terminal.rule.1);
-            let agreement =
-                rule.and_then(|rule| rule.agrees(&terminal.key, &terminal.witness, terminal.hash));
+            let agreement = rule.and_then(|rule| {
+                let key = rule.decode(&terminal.key)?;
+                Some(rule.agrees(&key, &terminal.witness, terminal.hash))
+            });
             match agreement {
                 Some(Agreement::Yes) => {}
                 Some(Agreement::YesBy(witness)) => {

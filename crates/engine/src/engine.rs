@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -12,13 +13,25 @@ use crate::erased::{AnyKey, ErasedRule, Typed};
 use crate::intern::{BuildMix, Interner};
 use crate::node::{AnyValue, Hist, Node, NodeId};
 use crate::part::PartRule;
+use crate::persist::Persist;
 use crate::sync::lock;
 use crate::table::Table;
 use crate::{KeyRef, Part, Policy, Rule, Store};
 
+/// A number that no other process has, nor any that counts up from another process's.
+pub(crate) fn nonce() -> u64 {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let calls = CALLS.fetch_add(1 << 40, Ordering::Relaxed);
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let process = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // The low bits are left to count builds.
+    (((since.as_nanos() as u64) ^ process) << 16).wrapping_add(calls)
+}
+
 /// Holds the rules and, for each task that was ever asked for, the runs that are kept of it.
 ///
-/// Cheap to clone; all clones are the same engine. At present what it remembers ends with the process.
+/// Cheap to clone; all clones are the same engine. What it remembers ends with the process, unless it was
+/// opened with a file ([`Builder::open`]).
 #[derive(Clone)]
 pub struct Engine {
     core: Arc<Core>,
@@ -32,6 +45,8 @@ pub(crate) struct Core {
     count: AtomicU32,
     builds: AtomicU64,
     inputs: Mutex<Inputs>,
+    /// What outlives the process.
+    pub(crate) persist: Option<Persist>,
 }
 
 /// What the outside world was said to have done, by epoch.
@@ -69,16 +84,29 @@ impl Builder {
         self
     }
 
-    /// An engine with these rules that knows of no runs.
+    /// An engine with these rules that knows of no runs, and forgets them with the process.
     pub fn build(self) -> Engine {
+        self.with(None)
+    }
+
+    /// An engine with these rules that knows the runs in a file, and adds to them ([`Engine::commit`]). The
+    /// directory exists. A file that is damaged, foreign or of another format is as good as none.
+    pub fn open(self, file: &Path) -> Engine {
+        self.with(Some(Persist::open(file)))
+    }
+
+    fn with(self, persist: Option<Persist>) -> Engine {
         let rules = vec![0; self.rules.len()].into();
         let core = Core {
             rules: self.rules,
             by_type: self.by_type,
             nodes: Table::new(),
             count: AtomicU32::new(0),
-            builds: AtomicU64::new(0),
-            inputs: Mutex::new(Inputs { epoch: 1, scanned: 0, rules }),
+            // Numbers of builds stand for results without a hash: those of no other process.
+            builds: AtomicU64::new(if persist.is_some() { nonce() } else { 0 }),
+            // What happened while no process ran is not known: leaves have to be looked at.
+            inputs: Mutex::new(Inputs { epoch: 1, scanned: u64::from(persist.is_some()), rules }),
+            persist,
         };
         Engine { core: Arc::new(core) }
     }
@@ -137,8 +165,12 @@ pub struct Begin<'a> {
 impl Begin<'_> {
     /// What this task saw of the outside world may have changed: no run of it made before is believed.
     pub fn changed<R: Rule>(mut self, key: &R::Key) -> Self {
-        // A task that was never asked for has no runs.
-        self.keys.extend(self.core.find::<R>(key));
+        // A task that was never asked for has no runs, unless a file knows it.
+        if self.core.persist.is_some() {
+            self.keys.push(self.core.intern::<R>(key.clone()));
+        } else {
+            self.keys.extend(self.core.find::<R>(key));
+        }
         self
     }
 
@@ -170,6 +202,7 @@ impl Begin<'_> {
         let epoch = inputs.epoch;
         for node in self.keys {
             lock(&self.core.node(node).hist).declare_changed(epoch);
+            self.core.touch(node);
         }
         for (node, value) in self.values {
             lock(&self.core.node(node).hist).inject(epoch, value);
@@ -219,13 +252,17 @@ impl Core {
         if node.policy.store == Store::None { self.add(node.rule, node.key.clone()) } else { id }
     }
 
-    fn add(&self, rule: u16, key: AnyKey) -> NodeId {
+    pub(crate) fn add(&self, rule: u16, key: AnyKey) -> NodeId {
         let mut policy = self.rules[rule as usize].policy(&key);
         if policy.store == Store::None {
             policy = Policy { runs: 0, ..policy };
         }
+        let unloaded = self.persist.as_ref().filter(|_| policy.store != Store::None).and_then(|persist| {
+            let rule = &self.rules[rule as usize];
+            persist.find(rule.name(), &rule.encode(&key))
+        });
         let id = self.count.fetch_add(1, Ordering::AcqRel);
-        let node = Node { rule, key, policy, hist: Mutex::new(Hist::default()) };
+        let node = Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)) };
         let fresh = self.nodes.at(id).set(node).is_ok();
         assert!(fresh, "each node is made once");
         id
@@ -241,6 +278,26 @@ impl Core {
 
     pub(crate) fn rule(&self, node: &Node) -> &dyn ErasedRule {
         &*self.rules[node.rule as usize]
+    }
+
+    /// Notes that what is known of a task's runs has changed.
+    pub(crate) fn touch(&self, node: NodeId) {
+        if let Some(persist) = &self.persist {
+            persist.touch(node);
+        }
+    }
+
+    /// The last change that was declared of a task, or of all of its rule.
+    pub(crate) fn declared_now(&self, node: &Node, hist: &Hist) -> u64 {
+        hist.stamp(u64::MAX).max(lock(&self.inputs).rules[node.rule as usize])
+    }
+
+    pub(crate) fn rule_number(&self, name: &str) -> Option<u16> {
+        self.rules.iter().position(|rule| rule.name() == name).map(|at| at as u16)
+    }
+
+    pub(crate) fn rule_at(&self, number: u16) -> &dyn ErasedRule {
+        &*self.rules[number as usize]
     }
 
     pub(crate) fn rule_named(&self, name: &str) -> Option<&dyn ErasedRule> {

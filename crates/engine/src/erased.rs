@@ -7,10 +7,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::engine::Core;
 use crate::frame::Frame;
 use crate::intern::Interner;
-use crate::node::AnyValue;
-use crate::{Agreement, Curr, Cx, Fail, Hash, HashCx, Policy, Rule};
+use crate::node::{AnyValue, NodeId};
+use crate::{Agreement, Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule};
 
 /// What a task's computation ends with.
 pub(crate) enum Made {
@@ -41,8 +42,14 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation>;
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
     fn curr(&self, key: &AnyKey) -> Option<Found>;
-    /// [`Rule::agrees`], for a key in bytes. `None`: the bytes are no key.
-    fn agrees(&self, key: &[u8], witness: &[u8], hash: Hash) -> Option<Agreement>;
+    fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;
+    /// The key that the bytes stand for.
+    fn decode(&self, key: &[u8]) -> Option<AnyKey>;
+    /// The node of the key that the bytes stand for. `None`: they mean nothing.
+    fn intern_bytes(&self, core: &Core, rule: u16, key: &[u8]) -> Option<NodeId>;
+    fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>>;
+    fn decode_value(&self, key: &AnyKey, bytes: &[u8]) -> Option<AnyValue>;
+    fn decode_failure(&self, bytes: &[u8]) -> Option<Arc<dyn Failure>>;
     fn encode(&self, key: &AnyKey) -> Vec<u8>;
     fn debug(&self) -> fn(&dyn Any, &mut fmt::Formatter<'_>) -> fmt::Result;
     fn interner(&self) -> &(dyn Any + Send + Sync);
@@ -120,8 +127,31 @@ impl<R: Rule> ErasedRule for Typed<R> {
         }
     }
 
-    fn agrees(&self, key: &[u8], witness: &[u8], hash: Hash) -> Option<Agreement> {
-        <R::Key as crate::Key>::decode(key).map(|key| self.rule.agrees(&key, witness, hash))
+    fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement {
+        self.rule.agrees(Self::key(key), witness, hash)
+    }
+
+    fn decode(&self, key: &[u8]) -> Option<AnyKey> {
+        let key: R::Key = crate::Key::decode(key)?;
+        Some(Arc::new(key))
+    }
+
+    fn intern_bytes(&self, core: &Core, rule: u16, key: &[u8]) -> Option<NodeId> {
+        let key: R::Key = crate::Key::decode(key)?;
+        Some(self.interner.intern(key, |key| core.add(rule, key)))
+    }
+
+    fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>> {
+        self.rule.encode_value(Self::key(key), Self::value(value))
+    }
+
+    fn decode_value(&self, key: &AnyKey, bytes: &[u8]) -> Option<AnyValue> {
+        let value: R::Value = self.rule.decode_value(Self::key(key), bytes)?;
+        Some(Arc::new(value))
+    }
+
+    fn decode_failure(&self, bytes: &[u8]) -> Option<Arc<dyn Failure>> {
+        self.rule.decode_failure(bytes)
     }
 
     fn encode(&self, key: &AnyKey) -> Vec<u8> {

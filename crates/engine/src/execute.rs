@@ -36,7 +36,7 @@ impl Ended {
 }
 
 /// Calls user code that is no future.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fail> {
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fail> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Fail::transient(Panicked::new(&*payload)))
 }
 
@@ -115,11 +115,19 @@ impl Inner {
         };
         let found = match entry.policy.store {
             Store::Memory => {
-                let hist = lock(&entry.hist);
+                let mut hist = lock(&entry.hist);
                 let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value);
-                let in_trace =
-                    || hist.runs.iter().find(|run| run.seq == seq).and_then(|run| run.value.as_ref());
-                in_memory.or_else(in_trace).cloned()
+                let mut runs = hist.runs.iter().filter(|run| run.seq == seq);
+                let in_trace = || runs.find_map(|run| run.value.as_ref());
+                let found = in_memory.or_else(in_trace).cloned();
+                found.or_else(|| {
+                    let bytes =
+                        hist.runs.iter().filter(|run| run.seq == seq).find_map(|run| run.bytes.clone())?;
+                    let rule = self.engine.rule(entry);
+                    let value = guarded(|| rule.decode_value(&entry.key, &bytes)).ok().flatten()?;
+                    hist.memory = Some((seq, value.clone()));
+                    Some(value)
+                })
             }
             Store::File | Store::Cas => self.verify_curr(node, seq),
             Store::None => None,
@@ -320,8 +328,10 @@ impl Inner {
                 fail: fail.clone(),
                 witness: seen.witness,
                 value: value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory).cloned(),
+                bytes: None,
             };
             hist.record(run, entry.policy);
+            self.engine.touch(node);
         }
         Outcome { seq, fail }
     }

@@ -13,6 +13,12 @@ pub trait Failure: Any + fmt::Debug + fmt::Display + Send + Sync {
     fn hash(&self) -> Option<Hash> {
         None
     }
+
+    /// As bytes, from which [`crate::Rule::decode_failure`] makes it again in another process. `None`: a run
+    /// that fails like this is forgotten with the process.
+    fn encode(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 impl Failure for String {}

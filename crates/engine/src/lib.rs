@@ -26,6 +26,7 @@ mod key;
 mod log;
 mod node;
 mod part;
+mod persist;
 mod policy;
 mod rule;
 mod slot;
@@ -42,6 +43,7 @@ pub use hash::Hash;
 pub use key::{Key, KeyRef};
 pub use log::{Differs, Executed, Ran, Reason};
 pub use part::Part;
+pub use persist::Committed;
 pub use policy::{Policy, Store, Trace};
 pub use rule::{Agreement, Curr, Rule};
 

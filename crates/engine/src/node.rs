@@ -26,6 +26,14 @@ impl Seq {
     /// Not known yet.
     pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
 
+    pub(crate) fn new(number: u32) -> Seq {
+        Seq(number)
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+
     pub(crate) fn is_known(self) -> bool {
         self.0 < Seq::LATER.0
     }
@@ -65,11 +73,26 @@ pub(crate) struct Run {
     pub(crate) fail: Option<Fail>,
     /// The value, for constructive traces.
     pub(crate) value: Option<AnyValue>,
+    /// The value as bytes, if it was read with the trace.
+    pub(crate) bytes: Option<Arc<[u8]>>,
+}
+
+/// Where the file of traces tells of a task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unloaded {
+    /// The file, by how many there were before it.
+    pub(crate) generation: u64,
+    /// The task's number there.
+    pub(crate) number: u32,
+    /// How many versions of it the file knows.
+    pub(crate) versions: u32,
 }
 
 /// What is known of a task from earlier builds.
 #[derive(Default)]
 pub(crate) struct Hist {
+    /// What a file knows, before anybody has looked.
+    pub(crate) unloaded: Option<Unloaded>,
     hashes: Vec<Hash>,
     /// Only for nodes with so many versions that a scan would be felt.
     index: HashMap<Hash, u32>,
@@ -84,6 +107,11 @@ pub(crate) struct Hist {
 }
 
 impl Hist {
+    /// Of a task that nobody has asked for yet.
+    pub(crate) fn new(unloaded: Option<Unloaded>) -> Hist {
+        Hist { unloaded, ..Hist::default() }
+    }
+
     /// The number of `hash` for this node: the old one if it had this hash before.
     pub(crate) fn seq_of(&mut self, hash: Hash) -> Seq {
         const SCANNED: usize = 16;
@@ -130,6 +158,38 @@ impl Hist {
         self.declare_changed(epoch);
     }
 
+    pub(crate) fn is_injected(&self) -> bool {
+        !self.injected.is_empty()
+    }
+
+    /// Takes over what a file knows, unless another thread was faster.
+    pub(crate) fn remember(&mut self, hashes: Vec<Hash>, runs: Vec<Run>) {
+        if self.unloaded.take().is_some() {
+            (self.hashes, self.runs) = (hashes, runs);
+        }
+    }
+
+    /// The file that knew the task is no more. What others have recorded of reading it must agree with
+    /// nothing that comes: the old numbers are taken by hashes that no task ever has.
+    pub(crate) fn lose(&mut self, versions: u32) {
+        let lost = |number: u32| {
+            let mut bytes = *b"taut: the hash of a lost trace..";
+            bytes[28..].copy_from_slice(&number.to_le_bytes());
+            Hash(bytes)
+        };
+        self.remember((0..versions).map(lost).collect(), Vec::new());
+    }
+
+    /// Notes that the leaf still comes to the result of a kept run, as of `stamp`.
+    pub(crate) fn confirm(&mut self, seq: Seq, stamp: u64, witness: Option<Vec<u8>>) {
+        if let Some(run) = self.runs.iter_mut().find(|run| run.seq == seq) {
+            run.stamp = stamp;
+            if let Some(witness) = witness {
+                run.witness = Some(witness.into());
+            }
+        }
+    }
+
     /// Keeps `run` as the latest, in place of a kept one that read the same.
     pub(crate) fn record(&mut self, run: Run, policy: Policy) {
         self.runs.retain(|kept| {
@@ -144,13 +204,16 @@ impl Hist {
     }
 
     /// Notes that the kept run at `at` was found good: the one to be dropped is the one longest unused.
-    pub(crate) fn used(&mut self, run: &Run) {
+    ///
+    /// Tells whether that changes which one it is.
+    pub(crate) fn used(&mut self, run: &Run) -> bool {
         let found = self.runs.iter().position(|kept| {
             kept.version == run.version && kept.stamp == run.stamp && Arc::ptr_eq(&kept.edges, &run.edges)
         });
         if let Some(at) = found {
             self.runs[..=at].rotate_right(1);
         }
+        found.is_some_and(|at| at > 0)
     }
 }
 

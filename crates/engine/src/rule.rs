@@ -1,8 +1,9 @@
 //! What a user of the engine writes: how the tasks of one kind get their value and, apart from it, their hash.
 
 use std::future::Future;
+use std::sync::Arc;
 
-use crate::{Cx, Fail, Hash, HashCx, Key, Policy};
+use crate::{Cx, Fail, Failure, Hash, HashCx, Key, Policy};
 
 /// The tasks of one kind. The object holds what its tasks need of the world (a store, the roots, …);
 /// what distinguishes one task from another is in the key.
@@ -40,6 +41,21 @@ pub trait Rule: Send + Sync + Sized + 'static {
     /// dependent that wants only the hash does not make the value. [`HashCx::value`] asks for the value.
     fn hash(&self, _key: &Self::Key, cx: HashCx<Self>) -> impl Future<Output = Result<Hash, Fail>> + Send {
         cx.by_store()
+    }
+
+    /// A value as bytes, for runs whose values are kept beyond the process. `None`: it is made again there.
+    fn encode_value(&self, _key: &Self::Key, _value: &Self::Value) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The value that [`Rule::encode_value`] wrote. `None` if the bytes mean nothing (any more).
+    fn decode_value(&self, _key: &Self::Key, _bytes: &[u8]) -> Option<Self::Value> {
+        None
+    }
+
+    /// The failure of a task of this rule that [`Failure::encode`] wrote.
+    fn decode_failure(&self, _bytes: &[u8]) -> Option<Arc<dyn Failure>> {
+        None
     }
 
     /// For leaves: whether the task would come to the result with this hash if it ran now, judged by what

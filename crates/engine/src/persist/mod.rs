@@ -1,0 +1,369 @@
+//! Traces that outlive the process: bound to tasks when they are first asked for, kept by a commit.
+//!
+//! One append-only file, read as a whole when the engine is opened, decoded task by task. Several processes
+//! may have it open: each reads what the others added before it adds its own, under a lock held for that
+//! moment only. Nothing in the file is believed of a leaf but what its rule confirms ([`crate::Rule::agrees`]):
+//! nobody watched the world while no process ran.
+#![allow(clippy::disallowed_methods, reason = "this crate stands alone")]
+
+mod record;
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::engine::Core;
+use crate::node::{Edge, Hist, Mode, NodeId, Run, Seq, Unloaded};
+use crate::sync::lock;
+use crate::{Engine, Fail, Hash, Trace};
+use record::{Batch, HEADER, Kept, MAGIC, Stored, StoredEdge, StoredRun};
+
+/// A file is written anew when it is this many times as long as it would then be.
+const SLACK: u64 = 3;
+
+/// And longer than this.
+const SMALL: u64 = 1 << 16;
+
+/// The traces that an engine was opened with, and what is new.
+pub(crate) struct Persist {
+    path: PathBuf,
+    state: Mutex<State>,
+    /// Tasks whose runs are not as the file says.
+    dirty: Mutex<Vec<NodeId>>,
+}
+
+#[derive(Default)]
+struct State {
+    stored: Stored,
+    /// The number of the file that was read, and how far. Names and inodes are used again; this is not.
+    file: Option<[u8; 16]>,
+    read_to: u64,
+    /// How long a file of what is known would be, at the last time somebody found out.
+    compact: u64,
+    /// Numbers in the file of the tasks of this process.
+    numbers: HashMap<NodeId, u32>,
+    /// How many other files there were before this one: the numbers of each are its own.
+    generation: u64,
+}
+
+impl State {
+    /// There is another file, or none.
+    fn forget(&mut self) {
+        *self = State { generation: self.generation + 1, ..State::default() };
+    }
+
+    /// Reads what the file has that was not read yet; everything, if it is another file.
+    fn catch_up(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget();
+                return Ok(());
+            }
+            other => other?,
+        };
+        let metadata = file.metadata()?;
+        let mut header = [0; HEADER];
+        let is_ours = file.read_exact(&mut header).is_ok() && header.starts_with(MAGIC);
+        let number = is_ours.then(|| header[MAGIC.len()..].try_into().expect("the rest of the header"));
+        if self.file != number || metadata.len() < self.read_to {
+            self.forget();
+            self.file = number;
+            if !is_ours {
+                return Ok(());
+            }
+            self.read_to = HEADER as u64;
+        }
+        if self.read_to > 0 && metadata.len() > self.read_to {
+            file.seek(SeekFrom::Start(self.read_to))?;
+            let mut bytes = Vec::with_capacity((metadata.len() - self.read_to) as usize);
+            file.read_to_end(&mut bytes)?;
+            match self.stored.read(&bytes) {
+                Some(sound) => self.read_to += sound as u64,
+                None => self.forget(),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Persist {
+    /// Opens the file at `path`, if there is one. Whatever is wrong with it costs what it would have saved.
+    pub(crate) fn open(path: &Path) -> Persist {
+        let mut state = State::default();
+        if state.catch_up(path).is_err() {
+            state = State::default();
+        }
+        Persist { path: path.to_owned(), state: Mutex::new(state), dirty: Mutex::default() }
+    }
+
+    /// Notes that a task's runs are not as the file says.
+    pub(crate) fn touch(&self, node: NodeId) {
+        lock(&self.dirty).push(node);
+    }
+
+    /// Where the file tells of a task.
+    pub(crate) fn find(&self, rule: &str, key: &[u8]) -> Option<Unloaded> {
+        let state = lock(&self.state);
+        let number = state.stored.find(rule, key)?;
+        let versions = state.stored.nodes[number as usize].hashes.len() as u32;
+        Some(Unloaded { generation: state.generation, number, versions })
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.path.with_file_name(name))?;
+        file.lock()?;
+        Ok(file)
+    }
+}
+
+impl Core {
+    /// Fetches what the file knows of a task.
+    pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
+        let Some(persist) = &self.persist else { return };
+        let (hashes, stored, deps) = {
+            let state = lock(&persist.state);
+            if state.generation != place.generation {
+                drop(state);
+                return lock(&self.node(node).hist).lose(place.versions);
+            }
+            let known = &state.stored.nodes[place.number as usize];
+            let deps: Vec<Vec<(String, Arc<[u8]>)>> = (known.runs.iter())
+                .map(|run| {
+                    let dep = |edge: &StoredEdge| {
+                        let dep = &state.stored.nodes[edge.dep as usize];
+                        (state.stored.rules[dep.rule as usize].clone(), dep.key.clone())
+                    };
+                    run.edges.iter().map(dep).collect()
+                })
+                .collect();
+            (known.hashes.clone(), known.runs.clone(), deps)
+        };
+        let mut runs = Vec::with_capacity(stored.len());
+        for (run, deps) in stored.into_iter().zip(deps) {
+            runs.extend(self.bind(node, run, deps));
+        }
+        let mut hist = lock(&self.node(node).hist);
+        hist.remember(hashes, runs);
+    }
+
+    /// A stored run in terms of this process; `None` if something in it means nothing any more.
+    fn bind(&self, node: NodeId, run: StoredRun, deps: Vec<(String, Arc<[u8]>)>) -> Option<Run> {
+        let entry = self.node(node);
+        let rule = self.rule(entry);
+        let mut edges = Vec::with_capacity(deps.len());
+        for (edge, (name, key)) in run.edges.iter().zip(deps) {
+            let mode = if edge.bits & 1 == 0 { Mode::Value } else { Mode::Hash };
+            let dep = self.intern_bytes(&name, &key)?;
+            edges.push(Edge { dep, seq: Seq::new(edge.seq), mode, ends_group: edge.bits & 2 != 0 });
+        }
+        let fail = match &run.fail {
+            None => None,
+            Some(bytes) => Some(Fail::Task(rule.decode_failure(bytes)?)),
+        };
+        Some(Run {
+            version: run.version,
+            stamp: 0,
+            edges: edges.into(),
+            seq: Seq::new(run.seq),
+            witness: run.witness,
+            fail,
+            value: None,
+            bytes: run.value,
+        })
+    }
+
+    fn intern_bytes(&self, rule: &str, key: &[u8]) -> Option<NodeId> {
+        let number = self.rule_number(rule)?;
+        self.rule_at(number).intern_bytes(self, number, key)
+    }
+}
+
+/// What [`Engine::commit`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Committed {
+    /// Of how many tasks the kept runs changed.
+    pub tasks: usize,
+    /// How many bytes were written.
+    pub bytes: u64,
+}
+
+impl Engine {
+    /// Writes what is new to the file that the engine was opened with; nothing if it has none. To be called
+    /// when no build runs, after whatever the values refer to is where it will be looked for.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing of this commit counts then, and the next one tries again.
+    pub fn commit(&self) -> io::Result<Committed> {
+        let core = self.core();
+        let Some(persist) = &core.persist else { return Ok(Committed::default()) };
+        let mut dirty = std::mem::take(&mut *lock(&persist.dirty));
+        dirty.sort_unstable();
+        dirty.dedup();
+        if dirty.is_empty() {
+            return Ok(Committed::default());
+        }
+        let written = write(core, persist, &dirty);
+        if written.is_err() {
+            lock(&persist.dirty).extend(dirty);
+        }
+        written
+    }
+}
+
+fn write(core: &Core, persist: &Persist, dirty: &[NodeId]) -> io::Result<Committed> {
+    let _one_at_a_time = persist.lock_file()?;
+    let mut state = lock(&persist.state);
+    let state = &mut *state;
+    state.catch_up(&persist.path)?;
+    let mut batch = Batch::default();
+    for node in dirty {
+        keep(core, state, &mut batch, *node);
+    }
+    let mut committed = Committed { tasks: dirty.len(), bytes: 0 };
+    if batch.is_empty() {
+        return Ok(committed);
+    }
+    let bytes = batch.seal();
+    let longer = state.read_to + bytes.len() as u64;
+    let appended =
+        if state.read_to == 0 || (longer > SMALL && longer > SLACK * state.compact.max(SMALL / SLACK)) {
+            rewrite(state, &persist.path)
+        } else {
+            append(state, &persist.path, &bytes)
+        };
+    match appended {
+        Ok(written) => committed.bytes = written,
+        Err(error) => {
+            // What was added to `stored` is not in the file: it has to be read again.
+            state.forget();
+            state.catch_up(&persist.path)?;
+            return Err(error);
+        }
+    }
+    Ok(committed)
+}
+
+fn append(state: &mut State, path: &Path, bytes: &[u8]) -> io::Result<u64> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    // What follows is not sound, else it would have been read.
+    file.set_len(state.read_to)?;
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(bytes)?;
+    state.read_to += bytes.len() as u64;
+    Ok(bytes.len() as u64)
+}
+
+/// Writes the file anew, next to the old one, and puts it in its place.
+fn rewrite(state: &mut State, path: &Path) -> io::Result<u64> {
+    let (stored, batch) = state.stored.compact();
+    let number = [crate::engine::nonce(), state.generation ^ crate::engine::nonce().rotate_left(32)];
+    let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
+    let bytes = [&MAGIC[..], &number, &batch].concat();
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    let mut file = File::create(&temporary)?;
+    file.write_all(&bytes)?;
+    // Else the name could outlive the content.
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    state.forget();
+    state.stored = stored;
+    state.file = Some(number);
+    state.read_to = bytes.len() as u64;
+    state.compact = bytes.len() as u64;
+    Ok(bytes.len() as u64)
+}
+
+/// The number of a task in the file.
+fn number(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) -> u32 {
+    if let Some(number) = state.numbers.get(&node) {
+        return *number;
+    }
+    let entry = core.node(node);
+    let rule = core.rule(entry);
+    let number = state.stored.node(batch, rule.name(), &rule.encode(&entry.key));
+    state.numbers.insert(node, number);
+    number
+}
+
+/// Brings what the file says of a task's runs up to date.
+fn keep(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) {
+    let entry = core.node(node);
+    let rule = core.rule(entry);
+    let (runs, hashes) = {
+        let hist = lock(&entry.hist);
+        let stamp = core.declared_now(entry, &hist);
+        // A run before a change that was declared since is no use to anybody; nor is one that was injected.
+        let fits = |run: &&Run| run.stamp >= stamp && !hist.is_injected();
+        let runs: Vec<Run> = hist.runs.iter().filter(fits).cloned().collect();
+        let hashes: Vec<Option<Hash>> = runs.iter().map(|run| hist.hash_of(run.seq)).collect();
+        (runs, hashes)
+    };
+    let number_of_node = number(core, state, batch, node);
+    let mut kept = Vec::new();
+    for (run, hash) in runs.iter().zip(hashes) {
+        let Some(hash) = hash else { continue };
+        let fail = match &run.fail {
+            None => None,
+            Some(Fail::Task(failure)) => match failure.encode() {
+                Some(bytes) => Some(bytes.into()),
+                None => continue,
+            },
+            Some(_) => continue,
+        };
+        let mut edges = Vec::with_capacity(run.edges.len());
+        for edge in &*run.edges {
+            let Some(hash) = hash_of(core, state, edge) else { break };
+            let dep = number(core, state, batch, edge.dep);
+            let seq = state.stored.seq(batch, dep, hash);
+            edges.push(StoredEdge {
+                dep,
+                seq,
+                bits: u8::from(edge.mode == Mode::Hash) | u8::from(edge.ends_group) << 1,
+            });
+        }
+        if edges.len() < run.edges.len() {
+            continue;
+        }
+        let value = match &run.value {
+            Some(value) if entry.policy.trace == Trace::Constructive => {
+                rule.encode_value(&entry.key, value).map(Arc::from)
+            }
+            _ => run.bytes.clone(),
+        };
+        let seq = state.stored.seq(batch, number_of_node, hash);
+        let witness = run.witness.clone();
+        kept.push(StoredRun { version: run.version, seq, edges: edges.into(), fail, value, witness });
+    }
+    let old = &state.stored.nodes[number_of_node as usize].runs;
+    if *old == kept {
+        return;
+    }
+    let kept = kept.into_iter().map(|run| match old.iter().position(|old| *old == run) {
+        Some(at) => Kept::Old(at as u32),
+        None => Kept::New(run),
+    });
+    let kept = kept.collect();
+    state.stored.runs(batch, number_of_node, kept);
+}
+
+/// The hash of the version that was read.
+fn hash_of(core: &Core, state: &State, edge: &Edge) -> Option<Hash> {
+    let hist: &Hist = &lock(&core.node(edge.dep).hist);
+    match hist.unloaded {
+        None => hist.hash_of(edge.seq),
+        Some(place) if place.generation == state.generation => {
+            state.stored.nodes[place.number as usize].hashes.get(edge.seq.index()).copied()
+        }
+        Some(_) => None,
+    }
+}

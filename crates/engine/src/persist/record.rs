@@ -1,0 +1,347 @@
+//! The file of traces: what it says, and how that becomes bytes.
+//!
+//! A header (what it is, and a number that no other file has), then batches, each with its length and checksum; a batch is what one commit adds, so a commit is
+//! there as a whole or not at all. Tasks and versions have dense numbers in the file, in the order in which
+//! they first occur; what a process calls them is its own business. Whatever follows the first batch that is
+//! not sound is as if it were not there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::Hash;
+
+/// Marks the file, and its format.
+pub(crate) const MAGIC: &[u8; 16] = b"taut traces 0001";
+
+/// Length of the header: [`MAGIC`], then the file's number.
+pub(crate) const HEADER: usize = 32;
+
+/// One read of a stored run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StoredEdge {
+    pub(crate) dep: u32,
+    pub(crate) seq: u32,
+    /// Bit 0: the hash only. Bit 1: the group ends.
+    pub(crate) bits: u8,
+}
+
+/// One run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct StoredRun {
+    pub(crate) version: u32,
+    pub(crate) seq: u32,
+    pub(crate) edges: Arc<[StoredEdge]>,
+    pub(crate) fail: Option<Arc<[u8]>>,
+    pub(crate) value: Option<Arc<[u8]>>,
+    pub(crate) witness: Option<Arc<[u8]>>,
+}
+
+/// One task.
+#[derive(Debug)]
+pub(crate) struct StoredNode {
+    pub(crate) rule: u32,
+    pub(crate) key: Arc<[u8]>,
+    pub(crate) hashes: Vec<Hash>,
+    /// Latest use first.
+    pub(crate) runs: Vec<StoredRun>,
+}
+
+/// All that a file says.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) rules: Vec<String>,
+    pub(crate) nodes: Vec<StoredNode>,
+    index: HashMap<(u32, Arc<[u8]>), u32>,
+}
+
+/// What becomes of one task's runs: those that stay, by their present place, and new ones.
+pub(crate) enum Kept {
+    Old(u32),
+    New(StoredRun),
+}
+
+const RULE: u8 = 1;
+const NODE: u8 = 2;
+const HASH: u8 = 3;
+const RUNS: u8 = 4;
+
+/// A batch being written; what it adds holds in [`Stored`] at once.
+#[derive(Default)]
+pub(crate) struct Batch(Vec<u8>);
+
+fn number(out: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    number(out, u32::try_from(bytes.len()).expect("a record is shorter than 4 GiB"));
+    out.extend(bytes);
+}
+
+fn optional(out: &mut Vec<u8>, content: Option<&[u8]>) {
+    out.push(u8::from(content.is_some()));
+    if let Some(content) = content {
+        bytes(out, content);
+    }
+}
+
+impl Stored {
+    /// The number of a task.
+    pub(crate) fn find(&self, rule: &str, key: &[u8]) -> Option<u32> {
+        let rule = self.rules.iter().position(|known| known == rule)? as u32;
+        self.index.get(&(rule, Arc::from(key))).copied()
+    }
+
+    /// The number of a task, which is added if it is new.
+    pub(crate) fn node(&mut self, batch: &mut Batch, rule: &str, key: &[u8]) -> u32 {
+        let rule = match self.rules.iter().position(|known| known == rule) {
+            Some(rule) => rule as u32,
+            None => {
+                batch.0.push(RULE);
+                bytes(&mut batch.0, rule.as_bytes());
+                self.rules.push(rule.to_owned());
+                self.rules.len() as u32 - 1
+            }
+        };
+        let key: Arc<[u8]> = key.into();
+        if let Some(node) = self.index.get(&(rule, key.clone())) {
+            return *node;
+        }
+        batch.0.push(NODE);
+        number(&mut batch.0, rule);
+        bytes(&mut batch.0, &key);
+        self.add_node(rule, key)
+    }
+
+    fn add_node(&mut self, rule: u32, key: Arc<[u8]>) -> u32 {
+        let number = self.nodes.len() as u32;
+        self.index.insert((rule, key.clone()), number);
+        self.nodes.push(StoredNode { rule, key, hashes: Vec::new(), runs: Vec::new() });
+        number
+    }
+
+    /// The number of a version of a task, which is added if it is new.
+    pub(crate) fn seq(&mut self, batch: &mut Batch, node: u32, hash: Hash) -> u32 {
+        let hashes = &mut self.nodes[node as usize].hashes;
+        if let Some(at) = hashes.iter().rposition(|known| *known == hash) {
+            return at as u32;
+        }
+        batch.0.push(HASH);
+        number(&mut batch.0, node);
+        batch.0.extend(hash.0);
+        hashes.push(hash);
+        hashes.len() as u32 - 1
+    }
+
+    /// Sets the runs of a task.
+    pub(crate) fn runs(&mut self, batch: &mut Batch, node: u32, kept: Vec<Kept>) {
+        let out = &mut batch.0;
+        out.push(RUNS);
+        number(out, node);
+        number(out, kept.len() as u32);
+        for kept in &kept {
+            match kept {
+                Kept::Old(at) => {
+                    out.push(0);
+                    number(out, *at);
+                }
+                Kept::New(run) => {
+                    out.push(1);
+                    number(out, run.version);
+                    number(out, run.seq);
+                    number(out, run.edges.len() as u32);
+                    for edge in &*run.edges {
+                        number(out, edge.dep);
+                        number(out, edge.seq);
+                        out.push(edge.bits);
+                    }
+                    optional(out, run.fail.as_deref());
+                    optional(out, run.value.as_deref());
+                    optional(out, run.witness.as_deref());
+                }
+            }
+        }
+        let old = std::mem::take(&mut self.nodes[node as usize].runs);
+        let new = kept.into_iter().filter_map(|kept| match kept {
+            Kept::Old(at) => old.get(at as usize).cloned(),
+            Kept::New(run) => Some(run),
+        });
+        self.nodes[node as usize].runs = new.collect();
+    }
+
+    /// Reads batches; returns how many bytes of them are sound. `None`: one is whole and makes no sense, so
+    /// that the file is not what it seems, and neither is what was read of it.
+    pub(crate) fn read(&mut self, mut rest: &[u8]) -> Option<usize> {
+        let whole = rest.len();
+        while let Some((batch, after)) = split(rest) {
+            self.apply(batch)?;
+            rest = after;
+        }
+        Some(whole - rest.len())
+    }
+
+    fn apply(&mut self, batch: &[u8]) -> Option<()> {
+        let mut reader = Reader(batch);
+        while !reader.0.is_empty() {
+            match reader.byte()? {
+                RULE => {
+                    let name = String::from_utf8(reader.bytes()?.to_vec()).ok()?;
+                    self.rules.push(name);
+                }
+                NODE => {
+                    let rule = reader.number()?;
+                    self.rules.get(rule as usize)?;
+                    let key = reader.bytes()?.into();
+                    self.add_node(rule, key);
+                }
+                HASH => {
+                    let node = reader.number()?;
+                    let hash = Hash(*reader.take(32)?.first_chunk()?);
+                    self.nodes.get_mut(node as usize)?.hashes.push(hash);
+                }
+                RUNS => self.apply_runs(&mut reader)?,
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+
+    fn apply_runs(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let node = reader.number()?;
+        let versions = self.nodes.get(node as usize)?.hashes.len() as u32;
+        let mut runs = Vec::new();
+        for _ in 0..reader.number()? {
+            if reader.byte()? == 0 {
+                let at = reader.number()?;
+                runs.push(self.nodes[node as usize].runs.get(at as usize)?.clone());
+                continue;
+            }
+            let (version, seq) = (reader.number()?, reader.number()?);
+            if seq >= versions {
+                return None;
+            }
+            let mut edges = Vec::new();
+            for _ in 0..reader.number()? {
+                let edge = StoredEdge { dep: reader.number()?, seq: reader.number()?, bits: reader.byte()? };
+                if edge.seq as usize >= self.nodes.get(edge.dep as usize)?.hashes.len() {
+                    return None;
+                }
+                edges.push(edge);
+            }
+            let (fail, value, witness) = (reader.optional()?, reader.optional()?, reader.optional()?);
+            runs.push(StoredRun { version, seq, edges: edges.into(), fail, value, witness });
+        }
+        self.nodes[node as usize].runs = runs;
+        Some(())
+    }
+
+    /// A file of what is known now, and nothing that was replaced: only tasks that have runs, and those
+    /// that runs mention.
+    pub(crate) fn compact(&self) -> (Stored, Vec<u8>) {
+        let (mut stored, mut batch) = (Stored::default(), Batch::default());
+        let mut number_of = HashMap::new();
+        let mut place = |stored: &mut Stored, batch: &mut Batch, node: u32, seq: u32| {
+            let known = &self.nodes[node as usize];
+            let rule = &self.rules[known.rule as usize];
+            let new = *number_of.entry(node).or_insert_with(|| stored.node(batch, rule, &known.key));
+            (new, stored.seq(batch, new, known.hashes[seq as usize]))
+        };
+        for (node, known) in self.nodes.iter().enumerate() {
+            let mut kept = Vec::new();
+            for run in &known.runs {
+                let mut edges = Vec::with_capacity(run.edges.len());
+                for edge in &*run.edges {
+                    let (dep, seq) = place(&mut stored, &mut batch, edge.dep, edge.seq);
+                    edges.push(StoredEdge { dep, seq, bits: edge.bits });
+                }
+                let (_, seq) = place(&mut stored, &mut batch, node as u32, run.seq);
+                kept.push(Kept::New(StoredRun { seq, edges: edges.into(), ..run.clone() }));
+            }
+            if let Some(run) = known.runs.first() {
+                let (new, _) = place(&mut stored, &mut batch, node as u32, run.seq);
+                stored.runs(&mut batch, new, kept);
+            }
+        }
+        (stored, batch.seal())
+    }
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes to append to the file.
+    pub(crate) fn seal(self) -> Vec<u8> {
+        let mut sealed = (self.0.len() as u64).to_le_bytes().to_vec();
+        sealed.extend(checksum(&self.0).to_le_bytes());
+        sealed.extend(self.0);
+        sealed
+    }
+}
+
+/// The first batch, if it is sound, and what follows.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<8>()?;
+    let (sum, rest) = rest.split_first_chunk::<8>()?;
+    let (batch, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
+    (checksum(batch) == u64::from_le_bytes(*sum)).then_some((batch, rest))
+}
+
+/// Against accidents, not against people.
+fn checksum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut sum = 0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64;
+    let mut stir = |word: u64| {
+        sum = (sum ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        sum ^= sum >> 32;
+    };
+    words.iter().for_each(|word| stir(u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    stir(u64::from_le_bytes(last));
+    sum
+}
+
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn take(&mut self, len: usize) -> Option<&'b [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1).map(|byte| byte[0])
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        let mut number = 0_u32;
+        for shift in (0..35).step_by(7) {
+            let byte = self.byte()?;
+            number |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn bytes(&mut self) -> Option<&'b [u8]> {
+        let len = self.number()?;
+        self.take(len as usize)
+    }
+
+    fn optional(&mut self) -> Option<Option<Arc<[u8]>>> {
+        match self.byte()? {
+            0 => Some(None),
+            1 => Some(Some(self.bytes()?.into())),
+            _ => None,
+        }
+    }
+}
