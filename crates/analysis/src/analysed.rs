@@ -7,9 +7,9 @@ use std::{
 
 use taut_digest::Hash;
 use taut_syntax::Diagnostics;
-use taut_value::{ActionDescription, Id, Str, TargetResult, Tree, TreeOverlay};
+use taut_value::{ActionDescription, Decoder, Encoder, Id, Str, TargetResult, Tree, TreeOverlay};
 
-use crate::{ConfiguredTarget, StrSet};
+use crate::{Config, ConfiguredTarget, StrSet, Workspace};
 
 /// A configured target, analysed.
 #[derive(Clone, Debug)]
@@ -53,6 +53,113 @@ impl Dependencies {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &ConfiguredTarget> {
         self.declared.iter().chain(&self.implicit).chain(&self.anonymous)
+    }
+}
+
+/// Values longer than this are not kept beyond the process: what is large is mostly what was collected from
+/// others, and keeping it with each collector would take more room than all the rest.
+const LONGEST: usize = 1 << 16;
+
+impl AnalysedTarget {
+    /// Stands for all of it.
+    pub(crate) fn id(&self) -> Id {
+        let mut pieces = self.result.id().0.to_vec();
+        let mut list = |ids: Vec<Id>| {
+            pieces.extend((ids.len() as u64).to_le_bytes());
+            ids.iter().for_each(|id| pieces.extend(id.0));
+        };
+        let target = |target: &ConfiguredTarget| [target.name.id(), target.config.map().id()];
+        list(self.actions.iter().map(|action| action.id()).collect());
+        list(self.blobs.iter().map(|blob| Id::of(blob.as_str())).collect());
+        list(self.trees.iter().map(Tree::id).collect());
+        list(self.overlays.iter().map(TreeOverlay::id).collect());
+        list(self.vars.iter().map(|var| Id::of(var.as_str())).collect());
+        list(self.tainted.iter().map(|word| Id::of(word.as_str())).collect());
+        let Dependencies { declared, implicit, anonymous } = &self.dependencies;
+        for targets in [declared, implicit, anonymous] {
+            list(targets.iter().flat_map(target).collect());
+        }
+        if !self.warnings.is_empty() {
+            list(vec![Id::of(format!("{:?}", self.warnings))]);
+        }
+        pieces.extend([u8::from(self.is_defined), u8::from(self.is_export)]);
+        Id::of(pieces)
+    }
+
+    /// All of it as bytes; `None` if it is not worth keeping, or comes with warnings, which are to be found
+    /// anew.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        if !self.warnings.is_empty() {
+            return None;
+        }
+        let mut e = Encoder::new();
+        let mut good = e.result(&self.result);
+        e.number(self.actions.len() as u64);
+        good &= self.actions.iter().all(|action| e.action(action));
+        e.texts(&self.blobs);
+        e.number(self.trees.len() as u64);
+        good &= self.trees.iter().all(|tree| e.map(tree.stage()));
+        e.number(self.overlays.len() as u64);
+        self.overlays.iter().for_each(|overlay| e.overlay(overlay));
+        for words in [&self.vars, &self.tainted] {
+            e.texts(words.iter());
+        }
+        let Dependencies { declared, implicit, anonymous } = &self.dependencies;
+        for targets in [declared, implicit, anonymous] {
+            e.number(targets.len() as u64);
+            good &= targets.iter().all(|target| e.name(&target.name) && e.map(target.config.map()));
+        }
+        e.bool(self.is_defined);
+        e.bool(self.is_export);
+        let bytes = e.finish();
+        (good && bytes.len() <= LONGEST).then_some(bytes)
+    }
+
+    /// From bytes; what is defined in it is known from now on.
+    pub(crate) fn decode(bytes: &[u8], workspace: &Workspace) -> Option<AnalysedTarget> {
+        let mut d = Decoder::new(bytes);
+        let definitions = &workspace.definitions;
+        let result = d.result()?;
+        let mut actions = Vec::new();
+        for _ in 0..d.number()? {
+            actions.push(definitions.add_action(d.action()?));
+        }
+        let blobs = d.texts()?;
+        for blob in &blobs {
+            definitions.add_blob(workspace.hash_function.blob(blob.as_bytes()), blob);
+        }
+        let mut trees = Vec::new();
+        for _ in 0..d.number()? {
+            trees.push(d.tree()?);
+        }
+        trees.iter().for_each(|tree| definitions.add_tree(tree));
+        let mut overlays = Vec::new();
+        for _ in 0..d.number()? {
+            overlays.push(d.overlay()?);
+        }
+        overlays.iter().for_each(|overlay| definitions.add_overlay(overlay));
+        let (vars, tainted) = (d.texts()?.into_iter().collect(), d.texts()?.into_iter().collect());
+        let mut targets = || -> Option<Vec<ConfiguredTarget>> {
+            let count = d.number()?;
+            let target = |_| Some(ConfiguredTarget { name: d.name()?, config: Config::new(d.map()?) });
+            (0..count).map(target).collect()
+        };
+        let dependencies = Dependencies { declared: targets()?, implicit: targets()?, anonymous: targets()? };
+        let (is_defined, is_export) = (d.bool()?, d.bool()?);
+        let warnings = Diagnostics::none();
+        d.is_done().then_some(AnalysedTarget {
+            result,
+            actions,
+            blobs,
+            trees,
+            overlays,
+            vars,
+            tainted,
+            dependencies,
+            warnings,
+            is_defined,
+            is_export,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports};
 use taut_syntax::{Diagnostic, Frame, Kind, Location, Node};
-use taut_value::{Map, NamedTarget, ReferenceType, Str, Value};
+use taut_value::{Decoder, Encoder, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
     EntryPart, ModuleEntry, NameError, Workspace,
@@ -21,11 +21,15 @@ pub struct DefinitionName(pub NamedTarget);
 
 impl Key for DefinitionName {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend(taut_value::EntityName::Named(self.0.clone()).to_json().as_bytes());
+        let mut encoder = Encoder::new();
+        encoder.named(&self.0);
+        out.extend(encoder.finish());
     }
 
-    fn decode(_: &[u8]) -> Option<DefinitionName> {
-        None
+    fn decode(bytes: &[u8]) -> Option<DefinitionName> {
+        let mut decoder = Decoder::new(bytes);
+        let name = decoder.named()?;
+        decoder.is_done().then_some(DefinitionName(name))
     }
 }
 

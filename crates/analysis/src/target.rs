@@ -6,10 +6,10 @@
 use std::{fmt, sync::Arc};
 
 use taut_digest::HashFunction;
-use taut_engine::{Cx, Fail, Key, Policy, Rule};
+use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
 use taut_repos::{Place, RepoConfig, Repository, Root};
 use taut_syntax::{Diagnostic, Frame};
-use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
+use taut_value::{Decoder, Encoder, EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
     AnalysedTarget, Config, Definitions, EntryPart, ModuleEntry, NameContext, builtin,
@@ -71,13 +71,22 @@ impl fmt::Debug for ConfiguredTarget {
 }
 
 impl Key for ConfiguredTarget {
+    /// The text, which keys are ordered by, then the values. Equal keys whose values share their parts
+    /// differently have different bytes: then one is merely not found by the other's.
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend(self.to_string().as_bytes());
+        out.push(0);
+        let mut encoder = Encoder::new();
+        if encoder.name(&self.name) && encoder.map(self.config.map()) {
+            out.extend(encoder.finish());
+        }
     }
 
-    /// Anonymous targets cannot be found again from their ids alone, and nothing persists yet.
-    fn decode(_: &[u8]) -> Option<ConfiguredTarget> {
-        None
+    fn decode(bytes: &[u8]) -> Option<ConfiguredTarget> {
+        let text = bytes.iter().position(|byte| *byte == 0)?;
+        let mut decoder = Decoder::new(&bytes[text + 1..]);
+        let (name, config) = (decoder.name()?, Config::new(decoder.map()?));
+        decoder.is_done().then_some(ConfiguredTarget { name, config })
     }
 }
 
@@ -103,6 +112,18 @@ impl Rule for TargetRule {
             },
         }
         .map(Arc::new)
+    }
+
+    fn content_hash(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Hash> {
+        Some(Hash(target.id().0))
+    }
+
+    fn encode_value(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Vec<u8>> {
+        target.encode()
+    }
+
+    fn decode_value(&self, _: &ConfiguredTarget, bytes: &[u8]) -> Option<Arc<AnalysedTarget>> {
+        AnalysedTarget::decode(bytes, &self.0).map(Arc::new)
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, Analysis, AnalysisOptions, Diagnostics, Renderer, Request, RequestKey, Traces};
+use taut_driver::{
+    Analyser, Analysis, AnalysisOptions, Diagnostics, Renderer, Request, RequestKey, Runs, Traces,
+};
 use taut_store::Store;
 use taut_sys::fs;
 
@@ -28,8 +30,12 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     if let Some(profile) = profile {
         profile.requested(&request);
     }
-    let analyser = Analyser::new(&request, options(&o.common, &o.analysis));
-    let place = place(name, o, &request, log);
+    // Analysis itself needs no store: that there is none matters to nobody.
+    let root = build_root(name, &o.stores).ok();
+    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
+    let runs = store.as_ref().map(|store| recall::runs(&request, &o.analysis, store, "analyse"));
+    let analyser = Analyser::new(&request, options(&o.common, &o.analysis), &runs.unwrap_or_else(Runs::none));
+    let place = store.and_then(|store| place(o, &request, &store, log));
     let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
     if let Some(report) = known.and_then(Report::decode) {
         report.said.iter().for_each(|said| log.say_again(said));
@@ -139,14 +145,11 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
 }
 
 /// Where the report of the call is kept: nowhere if it asks for more than messages.
-fn place(name: Name, o: &Analyse, request: &Request, log: &Log) -> Option<(Traces, RequestKey)> {
+fn place(o: &Analyse, request: &Request, store: &Store, log: &Log) -> Option<(Traces, RequestKey)> {
     if o.dumps.any() || o.graph.any() {
         return None;
     }
-    // Analysis itself needs no store: that there is none matters to nobody.
-    let root = build_root(name, &o.stores).ok()?;
-    let store = Store::open(&root, HashFunction::GitSha1).ok()?;
-    recall::place(request, &o.analysis, &store, log, "analyse")
+    recall::place(request, &o.analysis, store, log, "analyse")
 }
 
 /// How many jobs to run.

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use taut_driver::{BuildOptions, Built, Diagnostics, Events, Request, RequestKey, Session, Traces};
+use taut_driver::{BuildOptions, Built, Diagnostics, Events, Request, RequestKey, Runs, Session, Traces};
 use taut_store::Store;
 use taut_value::Str;
 
@@ -92,7 +92,11 @@ impl Call<'_> {
 
         let how = analyse::options(&o.common, &o.analysis);
         let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
-        let session = Session::of_request(&request, how, &store, &options, &events);
+        let runs = match &self.again {
+            None => recall::runs(&request, &o.analysis, &store, &meaning(&options)),
+            Some(_) => Runs::none(),
+        };
+        let session = Session::of_request(&request, how, &store, &runs, &options, &events);
         let place = self.place(&request, &store, &options);
         if let Some((traces, key)) = &place
             && let Some(report) = session.known(traces, *key).and_then(Report::decode)
@@ -180,9 +184,7 @@ impl Call<'_> {
         if self.again.is_some() || self.o.graph.any() {
             return None;
         }
-        let BuildOptions { launcher, timeout, properties, .. } = options;
-        let meaning = format!("build {launcher:?} {timeout:?} {properties:?}");
-        recall::place(request, &self.o.analysis, store, self.log, &meaning)
+        recall::place(request, &self.o.analysis, store, self.log, &meaning(options))
     }
 
     /// Nothing has changed since the call that the report is of.
@@ -214,6 +216,12 @@ impl Call<'_> {
         }
         Exit::AnalysisFailure
     }
+}
+
+/// What the results of actions depend on, besides their definitions.
+fn meaning(options: &BuildOptions) -> String {
+    let BuildOptions { launcher, timeout, properties, .. } = options;
+    format!("build {launcher:?} {timeout:?} {properties:?}")
 }
 
 /// How to build.

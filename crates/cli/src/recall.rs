@@ -5,7 +5,7 @@
 //! objects it promises are there.
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
-use taut_driver::{Built, Request, RequestKey, Results, Traces};
+use taut_driver::{Built, Request, RequestKey, Results, Runs, Traces};
 use taut_store::Store;
 use taut_syntax::json::{Document, Node};
 use taut_value::{JsonWriter, Str};
@@ -39,6 +39,15 @@ pub(crate) struct Report {
     pub(crate) tainted: Vec<String>,
     pub(crate) artifacts: Vec<(Str, ObjectInfo)>,
     pub(crate) runfiles: Vec<(Str, ObjectInfo)>,
+}
+
+/// Where runs of tasks are kept. `meaning`: what tasks take for granted, besides the repositories.
+pub(crate) fn runs(request: &Request, analysis: &options::Analysis, store: &Store, meaning: &str) -> Runs {
+    if analysis.no_trace {
+        return Runs::none();
+    }
+    let limit = analysis.expression_log_limit;
+    Runs::of(store, &format!("{meaning}\n{:?}\n{limit:?}", request.repositories))
 }
 
 /// Where the reports of a request are, and under which name. `meaning`: what the report depends on, besides

@@ -11,7 +11,7 @@ use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
 
 use crate::graph::{ActionGraph, GraphAction, Origin};
-use crate::{Request, RequestKey, Traces, Wanted};
+use crate::{Request, RequestKey, Runs, Traces, Wanted};
 
 /// How to analyse.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +52,8 @@ pub struct Analyser {
 
 impl Analyser {
     /// For a request; nothing is read yet.
-    pub fn new(request: &Request, options: AnalysisOptions) -> Analyser {
-        let engine = taut_analysis::register(Engine::builder(), &workspace(request, options)).build();
+    pub fn new(request: &Request, options: AnalysisOptions, runs: &Runs) -> Analyser {
+        let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace(request, options)));
         let build = begin(&engine, options.jobs);
         Analyser { engine, build }
     }
@@ -69,7 +69,10 @@ impl Analyser {
     ///
     /// Everything that is wrong; at least one diagnostic.
     pub fn analyse(&self, request: &Request) -> Result<Analysis, Diagnostics> {
-        analyse_in(&self.build, request)
+        let analysis = analyse_in(&self.build, request);
+        // Runs that are not kept cost time, not more.
+        let _ = self.engine.commit();
+        analysis
     }
 
     /// Keeps the report of the request.

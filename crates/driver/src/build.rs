@@ -1,7 +1,7 @@
 //! Building artifacts: those that analysis found, on the same engine, or those of a graph that was read.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,8 +11,8 @@ use taut_analysis::Workspace;
 use taut_digest::{Hash, ObjectInfo};
 use taut_engine::{Build, Builder, Engine, Fail};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution, Halt, LocalExecutor,
-    LocalSetup, OverlayConflict, Sources,
+    ActionFailure, ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution,
+    Halt, LocalExecutor, LocalSetup, OverlayConflict, Sources,
 };
 use taut_repos::RepoConfig;
 use taut_store::Store;
@@ -21,7 +21,7 @@ use taut_sys::process::{HelperStart, Processes};
 use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
 
 use crate::{
-    Analysis, AnalysisOptions, Request, RequestKey, Traces,
+    Analysis, AnalysisOptions, Request, RequestKey, Runs, Traces,
     analyse::{analyse_in, begin, workspace},
     graph::ActionGraph,
 };
@@ -148,6 +148,7 @@ impl Session {
         request: &Request,
         how: AnalysisOptions,
         store: &Store,
+        runs: &Runs,
         options: &BuildOptions,
         events: &Arc<dyn Events>,
     ) -> Session {
@@ -155,7 +156,7 @@ impl Session {
         let world = Arc::new(InWorkspace(workspace.clone()));
         let builder = taut_analysis::register(Engine::builder(), &workspace);
         let roots = Arc::new(Roots(request.repositories.clone()));
-        Session::new(builder, how.jobs, world, roots, store, options, events)
+        Session::new(builder, how.jobs, world, roots, store, runs, options, events)
     }
 
     /// Analyses the target of the request.
@@ -191,15 +192,18 @@ impl Session {
             store.put_blob(blob.as_bytes(), false)?;
         }
         let roots = Arc::new(Roots(repositories));
-        Ok(Session::new(Engine::builder(), options.jobs, graph.clone(), roots, store, options, events))
+        let (builder, runs) = (Engine::builder(), Runs::none());
+        Ok(Session::new(builder, options.jobs, graph.clone(), roots, store, &runs, options, events))
     }
 
+    #[allow(clippy::too_many_arguments, reason = "all that differs between the kinds of sessions")]
     fn new(
         builder: Builder,
         jobs: usize,
         definitions: Arc<dyn Definitions>,
         sources: Arc<dyn Sources>,
         store: &Store,
+        runs: &Runs,
         options: &BuildOptions,
         events: &Arc<dyn Events>,
     ) -> Session {
@@ -226,7 +230,7 @@ impl Session {
             halt,
             counters: Default::default(),
         });
-        let engine = taut_exec::register(builder, &execution).build();
+        let engine = runs.open(taut_exec::register(builder, &execution));
         Session { build: begin(&engine, jobs), engine, execution, processes }
     }
 
@@ -251,10 +255,56 @@ impl Session {
             }
         }
         if !failure.not_built.is_empty() {
+            self.commit();
             return Err(failure);
         }
+        self.recall(all().map(|(_, artifact)| artifact));
+        self.commit();
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles })
+    }
+
+    /// Tells of the actions that nobody had to look at, as of any that is known from before: what they said is
+    /// to be shown, and their outputs are to be kept.
+    fn recall<'a>(&self, wanted: impl Iterator<Item = &'a Artifact>) {
+        let definitions = &self.execution.definitions;
+        let mut pending: Vec<Artifact> = wanted.cloned().collect();
+        let mut seen: HashSet<Artifact> = HashSet::new();
+        let mut actions = BTreeMap::new();
+        while let Some(artifact) = pending.pop() {
+            let stage = match &artifact {
+                Artifact::Local { .. } | Artifact::Known(_) => continue,
+                Artifact::Action { id, .. } if actions.contains_key(id) => continue,
+                Artifact::Action { id, .. } => definitions.action(id).map(|action| {
+                    actions.insert(*id, action.clone());
+                    action.inputs.clone()
+                }),
+                other if !seen.insert(other.clone()) => continue,
+                Artifact::Tree(id) => definitions.tree(id).map(|tree| tree.stage().clone()),
+                Artifact::TreeOverlay(id) => {
+                    let overlay = definitions.overlay(id);
+                    pending.extend(overlay.iter().flat_map(|overlay| overlay.trees().iter().cloned()));
+                    None
+                }
+            };
+            let stage = stage.iter().flat_map(|stage| stage.values());
+            pending.extend(stage.filter_map(|value| value.as_artifact().cloned()));
+        }
+        actions.retain(|id, _| !self.execution.counters.has_processed(id));
+        let keys: Vec<ActionKey> = actions.keys().map(|id| ActionKey(*id)).collect();
+        for ((id, action), outcome) in actions.iter().zip(self.build.all::<ActionRule>(keys)) {
+            if let Ok(outcome) = outcome
+                && self.execution.counters.processed_one(id)
+            {
+                self.execution.events.begun(id, action);
+                self.execution.events.finished(id, action, &outcome);
+            }
+        }
+    }
+
+    /// Keeps the runs of tasks. Those that are not kept cost time, not more.
+    fn commit(&self) {
+        let _ = self.engine.commit();
     }
 
     /// How many actions have a result, and how many of those were cached.

@@ -23,4 +23,4 @@ pub use taut_syntax::{
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{helper_main_if_requested, on_termination};
-pub use traces::{RequestKey, Traces};
+pub use traces::{RequestKey, Runs, Traces};

@@ -1,15 +1,45 @@
-//! Reports of requests that outlive the process, each with what it follows from.
+//! What outlives the process: reports of requests, each with what it follows from, and the runs of tasks.
 //!
-//! A request is the root of everything a call does; its deep trace says what the leaves saw. The traces lie
-//! in the youngest generation of the store: garbage collection that could take away an object which a
-//! report names takes the report first. A trace that cannot be read costs time, nothing else.
+//! A request is the root of everything a call does; its deep trace says what the leaves saw. Where that does
+//! not hold, the runs of all tasks in between are there, in one file for each set of circumstances that
+//! tasks take for granted. All of it lies in the youngest generation of the store: garbage collection that
+//! could take away an object which a trace names takes the trace first. A trace that cannot be read costs
+//! time, nothing else.
 
 use std::path::{Path, PathBuf};
 
-use taut_engine::{Build, DeepTrace, Engine, Hash, Verdict};
+use taut_engine::{Build, Builder, DeepTrace, Engine, Hash, Verdict};
 use taut_store::Store;
 use taut_sys::{StatSignature, fs};
 use taut_value::Id;
+
+/// Where the runs of tasks are kept, if anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    file: Option<PathBuf>,
+}
+
+impl Runs {
+    /// Nowhere: nothing is believed, and nothing kept.
+    pub fn none() -> Runs {
+        Runs::default()
+    }
+
+    /// In a store; `meaning` is everything that tasks take for granted.
+    pub fn of(store: &Store, meaning: &str) -> Runs {
+        let directory = store.own_directory().join("runs");
+        let key = RequestKey::new(meaning).filter(|_| fs::create_dir_all(&directory).is_ok());
+        Runs { file: key.map(|key| directory.join(key.0.to_hex())) }
+    }
+
+    /// An engine that knows these runs.
+    pub(crate) fn open(&self, builder: Builder) -> Engine {
+        match &self.file {
+            Some(file) => builder.open(file),
+            None => builder.build(),
+        }
+    }
+}
 
 /// How many results are kept of one request: switching back to an earlier state finds its report.
 const KEPT: usize = 4;

@@ -126,6 +126,13 @@ impl Cx {
         }
     }
 
+    /// The value of a task without a dependency on it: for results that follow from their key alone, where the
+    /// key follows from what this task has read.
+    pub fn call<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
+        let request = self.ask(vec![self.request::<R>(key)], Asked::Value, None);
+        async move { request.await.pop().expect("one answer for one question").result.map(downcast::<R>) }
+    }
+
     /// Starts a task, to be awaited later. A dependency only if it is awaited.
     pub fn start<R: Rule>(&self, key: R::Key) -> Pending<R> {
         let mut request = self.ask(vec![self.request::<R>(key)], Asked::Value, Some(Mode::Value));

@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use taut_digest::ObjectInfo;
-use taut_engine::{Cx, Fail, Failure, Hash, Key, Rule};
-use taut_value::{ActionDescription, Id, Str};
+use taut_digest::{ObjectInfo, ObjectType};
+use taut_engine::{Cx, Fail, Failure, Hash, Key, Policy, Rule};
+use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
     Execution, Ran,
@@ -81,6 +81,14 @@ impl Rule for ActionRule {
     type Value = Arc<ActionOutcome>;
     const NAME: &'static str = "action";
 
+    /// A failure, though allowed, is never believed later, nor is what shall not be cached.
+    fn policy(&self, ActionKey(id): &ActionKey) -> Policy {
+        match self.0.definitions.action(id) {
+            Some(action) if action.may_fail.is_none() && !action.no_cache => Policy::constructive(4),
+            _ => Policy::always(),
+        }
+    }
+
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
         let execution = &*self.0;
         let action = execution.definitions.action(id);
@@ -91,8 +99,8 @@ impl Rule for ActionRule {
         let digest = action_digest(execution, &action, &tree);
         let key = RunKey { digest, action: action.clone(), id: *id, inputs: inputs.clone() };
         execution.events.begun(id, &action);
-        let ran = cx.get::<RunRule>(key).await?;
-        execution.counters.processed_one();
+        let ran = cx.call::<RunRule>(key).await?;
+        execution.counters.processed_one(id);
         if execution.compare {
             let cached = execution.cached(&action, &digest).map_err(transient)?;
             execution.events.compared(id, &action, &ran, cached.as_ref());
@@ -117,5 +125,48 @@ impl Rule for ActionRule {
         }
         text.push_str(&outcome.failed.to_string());
         Some(Hash(Id::of(text).0))
+    }
+
+    fn encode_value(&self, _: &ActionKey, outcome: &Arc<ActionOutcome>) -> Option<Vec<u8>> {
+        let ran = &outcome.ran;
+        if !ran.is_success() || outcome.failed {
+            return None;
+        }
+        let mut encoder = Encoder::new();
+        encoder.number(ran.outputs.len() as u64);
+        for (path, info) in &ran.outputs {
+            encoder.text(path);
+            encoder.artifact(&Artifact::Known(*info));
+        }
+        for stream in [ran.stdout, ran.stderr] {
+            encoder.bool(stream.is_some());
+            if let Some(digest) = stream {
+                encoder.artifact(&Artifact::known(digest, ObjectType::File));
+            }
+        }
+        Some(encoder.finish())
+    }
+
+    /// An outcome counts only while all of it is in the store.
+    fn decode_value(&self, _: &ActionKey, bytes: &[u8]) -> Option<Arc<ActionOutcome>> {
+        let store = &self.0.store;
+        let mut decoder = Decoder::new(bytes);
+        let object = |decoder: &mut Decoder<'_>| match decoder.artifact()? {
+            Artifact::Known(info) => {
+                store.contains(&info.digest.hash, info.object_type).ok()?.then_some(info)
+            }
+            _ => None,
+        };
+        let mut ran = Ran::default();
+        for _ in 0..decoder.number()? {
+            let path = decoder.text()?;
+            ran.outputs.insert(path, object(&mut decoder)?);
+        }
+        let mut stream = || match decoder.bool()? {
+            true => Some(Some(object(&mut decoder)?.digest)),
+            false => Some(None),
+        };
+        (ran.stdout, ran.stderr) = (stream()?, stream()?);
+        decoder.is_done().then(|| Arc::new(ActionOutcome { ran: Arc::new(ran), cached: true, failed: false }))
     }
 }

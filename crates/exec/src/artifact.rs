@@ -10,7 +10,7 @@ use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::{Agreement, Cx, Fail, Failure, Hash, Key, Policy, Rule};
 use taut_store::Take;
 use taut_sys::{Evidence, FileKind, fs};
-use taut_value::{Artifact, Id, Str, Value};
+use taut_value::{Artifact, Decoder, Encoder, Id, Str, Value};
 
 use crate::{
     ActionKey, ActionRule, Execution, transient,
@@ -23,21 +23,15 @@ pub struct ArtifactKey(pub Artifact);
 
 impl Key for ArtifactKey {
     fn encode(&self, out: &mut Vec<u8>) {
-        match &self.0 {
-            Artifact::Local { path, repository } => {
-                out.push(b'L');
-                out.extend(repository.as_bytes());
-                out.push(0);
-                out.extend(path.as_bytes());
-            }
-            other => out.extend(other.to_json().as_bytes()),
-        }
+        let mut encoder = Encoder::new();
+        encoder.artifact(&self.0);
+        out.extend(encoder.finish());
     }
 
-    /// Only source files mean something without the definitions of a build.
     fn decode(bytes: &[u8]) -> Option<ArtifactKey> {
-        let (repository, path) = std::str::from_utf8(bytes.strip_prefix(b"L")?).ok()?.split_once('\0')?;
-        Some(ArtifactKey(Artifact::Local { path: path.into(), repository: repository.into() }))
+        let mut decoder = Decoder::new(bytes);
+        let artifact = decoder.artifact()?;
+        decoder.is_done().then_some(ArtifactKey(artifact))
     }
 }
 
@@ -77,8 +71,8 @@ impl Rule for ArtifactRule {
 
     fn policy(&self, ArtifactKey(artifact): &ArtifactKey) -> Policy {
         match artifact {
-            Artifact::Local { .. } => Policy::leaf(),
-            _ => Policy::default(),
+            Artifact::Local { .. } => Policy { leaf: true, ..Policy::constructive(1) },
+            _ => Policy::constructive(4),
         }
     }
 
@@ -131,6 +125,19 @@ impl Rule for ArtifactRule {
     fn content_hash(&self, _: &ArtifactKey, built: &Built) -> Option<Hash> {
         let text = format!("{}{}", built.info, built.failed);
         Some(Hash(taut_value::Id::of(text).0))
+    }
+
+    fn encode_value(&self, _: &ArtifactKey, built: &Built) -> Option<Vec<u8>> {
+        let mut encoder = Encoder::new();
+        encoder.artifact(&Artifact::Known(built.info));
+        (!built.failed).then(|| encoder.finish())
+    }
+
+    /// An object counts only while it is in the store.
+    fn decode_value(&self, _: &ArtifactKey, bytes: &[u8]) -> Option<Built> {
+        let Artifact::Known(info) = Decoder::new(bytes).artifact()? else { return None };
+        let is_there = self.0.store.contains(&info.digest.hash, info.object_type).ok()?;
+        is_there.then_some(Built { info, failed: false })
     }
 
     fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {

@@ -1,8 +1,11 @@
 //! What happens during execution, for those who show it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use taut_value::{ActionDescription, Id};
@@ -51,16 +54,26 @@ impl Events for Vec<Arc<dyn Events>> {
     }
 }
 
-/// Counts of actions.
+/// What happened to actions.
 #[derive(Default)]
 pub struct Counters {
-    processed: AtomicUsize,
+    processed: Mutex<HashSet<Id>>,
     run: AtomicUsize,
 }
 
 impl Counters {
-    pub(crate) fn processed_one(&self) {
-        self.processed.fetch_add(1, Relaxed);
+    fn ids(&self) -> MutexGuard<'_, HashSet<Id>> {
+        self.processed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an action that has a result; whether it was not counted yet.
+    pub fn processed_one(&self, id: &Id) -> bool {
+        self.ids().insert(*id)
+    }
+
+    /// Whether an action was counted.
+    pub fn has_processed(&self, id: &Id) -> bool {
+        self.ids().contains(id)
     }
 
     pub(crate) fn run_one(&self) {
@@ -69,10 +82,10 @@ impl Counters {
 
     /// How many actions have a result.
     pub fn processed(&self) -> usize {
-        self.processed.load(Relaxed)
+        self.ids().len()
     }
 
-    /// How many of them did not have to run: their result was cached, or another one's run was theirs.
+    /// How many of them did not have to run: their result was known, or another one's run was theirs.
     pub fn cache_hits(&self) -> usize {
         self.processed().saturating_sub(self.run.load(Relaxed))
     }

@@ -32,6 +32,13 @@ pub struct ActionDescription {
 }
 
 impl ActionDescription {
+    /// The action with an id that was computed before.
+    pub(crate) fn with_id(self, id: Id) -> ActionDescription {
+        // A fresh description has none.
+        let _ = self.id.set(id);
+        self
+    }
+
     /// The action's id: SHA-256 over the parts in a fixed order. The recipe is fixed by compatibility:
     /// `"ACTION:"`, outputs, output directories, command, `[cwd]`, the environment's id, the failure
     /// message if any, `N` for not cached or `Y`, the time factor as C prints it with `%+24a`, the ids

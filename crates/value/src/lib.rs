@@ -11,6 +11,7 @@
 
 mod action;
 mod artifact;
+mod codec;
 mod deep;
 mod id;
 mod json;
@@ -24,6 +25,7 @@ mod value;
 
 pub use action::ActionDescription;
 pub use artifact::Artifact;
+pub use codec::{Decoder, Encoder};
 pub use deep::deep;
 pub use id::Id;
 pub use json::{JsonMode, JsonWriter, escape_into};
