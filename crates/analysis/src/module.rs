@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule, Trace};
 use taut_repos::{FileRule, Place};
-use taut_syntax::{Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Span};
+use taut_syntax::{Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Note, Span};
 use taut_value::{Id, Str};
 
 use crate::problem::fail;
@@ -86,17 +86,14 @@ impl Rule for ModuleRule {
         let label = place.label();
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
             let path = &place.path;
-            return Err(fail(
-                Diagnostic::error(format!("JSON file {path} does not exist."))
-                    .note(format!("looked for {label}")),
-            ));
+            let missing = Diagnostic::error(format!("JSON file {path} does not exist."));
+            return Err(fail(missing.note(Note::at("looked for", Location::file(label)))));
         };
         let document = Document::parse(label, content.to_vec()).map_err(|error| fail(error.into()))?;
         if document.root().kind() != Kind::Object {
-            return Err(fail(
-                Diagnostic::error(format!("JSON in {} is not an object.", place.path))
-                    .at(Location::file(place.label())),
-            ));
+            let problem = Diagnostic::error(format!("JSON in {} is not an object.", place.path))
+                .help("a file maps names to definitions: {\"name\": {\"type\": …}}");
+            return Err(fail(problem.at(Location::value(place.label(), JsonPath::root()))));
         }
         Ok(Arc::new(Module { document }))
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports};
-use taut_syntax::{Diagnostic, Frame, Kind, Location, Node};
+use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, Note};
 use taut_value::{Decoder, Encoder, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
@@ -95,10 +95,25 @@ async fn entry(
         return Ok(entry);
     }
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
-    let meant = taut_syntax::did_you_mean(&name.name, others.names()).map(str::to_owned);
+    let builtin = crate::builtin::Builtin::NAMES.iter().map(|(name, _)| *name);
+    let builtin = builtin.filter(|_| is_rule && name.module.is_empty());
+    let meant = taut_syntax::did_you_mean(&name.name, others.names().chain(builtin)).map(str::to_owned);
     let message = format!("Cannot find {kind} {:?} in {}", name.name.as_str(), module.path.as_str());
-    Err(fail(Diagnostic::error(message).suggest(meant)))
+    let problem = Diagnostic::error(message);
+    if meant.is_some() {
+        return Err(fail(problem.suggest(meant)));
+    }
+    const MANY: usize = 12;
+    let all: Vec<&str> = others.names().take(MANY + 1).collect();
+    Err(fail(match all.len() {
+        0 => problem.help(format!("that file has no {kind}s")),
+        n if n <= MANY => problem.help(format!("the {kind}s there are {all:?}")),
+        _ => problem,
+    }))
 }
+
+/// How much of a value is shown.
+const SHOWN: usize = 320;
 
 fn wrong(entry: &ModuleEntry, field: &str, message: impl Into<String>) -> Fail {
     let field = entry.json().get(field).map(|_| field);
@@ -108,10 +123,25 @@ fn wrong(entry: &ModuleEntry, field: &str, message: impl Into<String>) -> Fail {
 fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
     let Some(json) = entry.json().get(field) else { return Ok(Vec::new()) };
     let value = taut_expr::json_to_value(json);
-    value
-        .as_list()
-        .and_then(|list| strings(list))
-        .ok_or_else(|| wrong(entry, field, format!("{field} has to be a list of strings, but found {value}")))
+    value.as_list().and_then(|list| strings(list)).ok_or_else(|| {
+        let mut path = entry.path().key(field);
+        let mut wrong = (&value, "is");
+        if let Some(list) = value.as_list()
+            && let Some(index) = list.iter().position(|item| item.as_str().is_none())
+        {
+            path = path.index(index);
+            wrong = (&list[index], "contains");
+        }
+        let (found, word) = wrong;
+        let shown = taut_expr::abbreviate(found, SHOWN);
+        let kind = taut_expr::kind_of(found);
+        let message = format!("{field:?} has to be a list of strings, but {word} {kind}: {shown}");
+        let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
+        fail(match found {
+            Value::String(_) => problem.help(format!("a list of one: [{shown}]")),
+            _ => problem,
+        })
+    })
 }
 
 fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<'e>)>, Fail> {
@@ -119,7 +149,9 @@ fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<
         None => Ok(Vec::new()),
         Some(json) if json.kind() == Kind::Object => Ok(json.entries().collect()),
         Some(json) => {
-            Err(wrong(entry, field, format!("{field} has to be a map, but found {}", json.source())))
+            let found = taut_expr::json_to_value(json);
+            let (kind, shown) = (taut_expr::kind_of(&found), taut_expr::abbreviate(&found, SHOWN));
+            Err(wrong(entry, field, format!("{field:?} has to be a map, but is {kind}: {shown}")))
         }
     }
 }
@@ -216,7 +248,11 @@ impl Rule for RuleRule {
             let value = taut_expr::json_to_value(json);
             let list = value.as_list().ok_or_else(|| {
                 let rule = taut_value::EntityName::Named(name.clone());
-                wrong(&entry, "implicit", format!("Entry in implicit field of rule {rule} is not a list."))
+                let message = format!("Entry in implicit field of rule {rule} is not a list.");
+                let shown = taut_expr::abbreviate(&value, SHOWN);
+                let path = entry.path().key("implicit").key(field);
+                let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
+                fail(problem.help(format!("a field holds any number of targets: [{shown}]")))
             })?;
             let targets =
                 list.iter().map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
@@ -260,22 +296,24 @@ fn anonymous_field(
     field: &str,
     json: Node<'_>,
 ) -> Result<AnonymousField, Fail> {
+    let place = |key: &str| {
+        let path = entry.path().key("anonymous").key(field);
+        match json.get(key) {
+            Some(_) => Location::value(entry.label().clone(), path.key(key)),
+            None => Location::key(entry.label().clone(), path),
+        }
+    };
     let text = |key: &str| {
         json.get(key).and_then(|value| value.as_str()).map(Str::from).ok_or_else(|| {
-            wrong(
-                entry,
-                "anonymous",
-                format!("Entry {key:?} of anonymous field {field:?} has to be a string"),
-            )
+            let message = format!("Entry {key:?} of anonymous field {field:?} has to be a string");
+            fail(Diagnostic::error(message).at(place(key)))
         })
     };
     let mut rule_map = Vec::new();
     let Some(map) = json.get("rule_map").filter(|map| map.kind() == Kind::Object) else {
-        return Err(wrong(
-            entry,
-            "anonymous",
-            format!("Entry \"rule_map\" of anonymous field {field:?} has to be a map"),
-        ));
+        let message = format!("Entry \"rule_map\" of anonymous field {field:?} has to be a map");
+        let help = "it maps types of nodes to names of rules";
+        return Err(fail(Diagnostic::error(message).at(place("rule_map")).help(help)));
     };
     for (node_type, rule) in map.entries() {
         let value = taut_expr::json_to_value(rule);
@@ -302,17 +340,48 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
     if !more.is_empty() {
         let message = format!("A field can have only one type, but the following have more: {more:?}");
-        return Err(fail(Diagnostic::error(message).at(rule.entry.location(None))));
+        let mut places = more.iter().flat_map(|field| declared(rule, field));
+        let mut problem = Diagnostic::error(message);
+        problem.location = places.next().map(|(_, place)| place);
+        problem.notes.extend(places.map(|(list, place)| Note::at(format!("also in {list:?}"), place)));
+        return Err(fail(problem));
     }
     if let Some(reserved) = count.keys().find(|field| crate::scope::COMMON.contains(&field.as_str())) {
         let message = format!("{reserved:?} is a reserved name and cannot be a field");
-        return Err(fail(Diagnostic::error(message).at(rule.entry.location(None))));
+        let mut problem = Diagnostic::error(message);
+        problem.location = declared(rule, reserved).into_iter().next().map(|(_, place)| place);
+        return Err(fail(problem.help("targets of any rule have it, with a meaning of its own")));
     }
     for (field, AnonymousField { target, .. }) in &rule.anonymous {
         if !rule.target_fields.contains(target) && !rule.implicit.contains_key(target) {
-            let message = format!("Anonymous field {field:?} refers to {target:?}, which is no target field");
-            return Err(wrong(&rule.entry, "anonymous", message));
+            let (field, shown) = (field.as_str(), target.as_str());
+            let message = format!("Anonymous field {field:?} refers to {shown:?}, which is no target field");
+            let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
+            let path = rule.entry.path().key("anonymous").key(field).key("target");
+            let problem = Diagnostic::error(message).at(Location::value(rule.entry.label().clone(), path));
+            return Err(fail(problem.suggest(taut_syntax::did_you_mean(shown, known))));
         }
     }
     Ok(())
+}
+
+/// Where a rule declares a field: in which list, and the place there.
+fn declared(rule: &UserRule, field: &str) -> Vec<(&'static str, Location)> {
+    let entry = &rule.entry;
+    let mut places = Vec::new();
+    for list in ["string_fields", "target_fields", "config_fields"] {
+        let items = entry.json().get(list).into_iter().flat_map(|json| json.items()).enumerate();
+        let here = items.filter(|(_, item)| item.as_str() == Some(field));
+        places.extend(
+            here.map(|(i, _)| {
+                (list, Location::value(entry.label().clone(), entry.path().key(list).index(i)))
+            }),
+        );
+    }
+    for list in ["implicit", "anonymous"] {
+        if entry.json().get(list).is_some_and(|map| map.get(field).is_some()) {
+            places.push((list, Location::key(entry.label().clone(), entry.path().key(list).key(field))));
+        }
+    }
+    places
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Kind, Location, Node, Note, did_you_mean};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean};
 use taut_value::{
     ActionDescription, Artifact, EntityName, Id, List, Map, NamedTarget, Str, TargetResult, Tree,
     TreeOverlay, Value,
@@ -124,13 +124,15 @@ impl<'s> Scope<'s> {
         let Some(first) = unknown.first() else { return };
         let list = Value::list(unknown.iter().map(|field| Value::string(*field))).to_json();
         let message = format!("target {} has unexpected parameters {list}", self.target.name.to_json());
-        let free = |field: &&str| self.json(field).is_none();
-        let meant = |field| did_you_mean(field, known.clone().filter(free));
+        let meant = |field| did_you_mean(field, known.clone());
         let key = |field: &str| Location::key(self.entry.label().clone(), self.entry.path().key(field));
         let mut warning = Diagnostic::warning(message).at(key(first)).suggest(meant(first));
         if meant(first).is_none() {
-            let fields: Vec<&str> = known.clone().collect();
-            warning = warning.help(format!("the fields of this target's rule are {fields:?}"));
+            let fields: Vec<&str> = known.clone().filter(|field| !COMMON.contains(field)).collect();
+            warning = warning.help(match fields.as_slice() {
+                [] => "its rule has no fields".to_owned(),
+                fields => format!("the fields of its rule are {fields:?}"),
+            });
         }
         for field in &unknown[1..] {
             let hint = meant(field).map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
@@ -173,41 +175,36 @@ impl<'s> Scope<'s> {
     /// Where in a field a text or a list is written that the field's value contains; the field, if it
     /// is put together from pieces.
     pub(crate) fn written(&self, field: &str, value: &Value) -> Location {
+        let whole = || self.entry.location(self.json(field).is_some().then_some(field));
+        self.find(field, value).unwrap_or_else(whole)
+    }
+
+    fn find(&self, field: &str, value: &Value) -> Option<Location> {
         const ENOUGH: usize = 10_000;
-        let found = self.json(field).and_then(|json| {
-            let mut pending: Vec<(JsonPath, Node<'_>)> = vec![(self.entry.path().key(field), json)];
-            let mut looked_at = 0;
-            while let Some((path, node)) = pending.pop() {
-                looked_at += 1;
-                match node.kind() {
-                    Kind::Object => pending.extend(
-                        node.entries()
-                            .rev()
-                            .filter(|(key, _)| *key != "type")
-                            .map(|(key, node)| (path.key(key), node)),
-                    ),
-                    kind => {
-                        let like = match value {
-                            Value::String(text) => node.as_str() == Some(text.as_str()),
-                            Value::List(list) => kind == Kind::List && list.len() == node.len(),
-                            _ => kind != Kind::List,
-                        };
-                        if like && taut_expr::json_to_value(node) == *value {
-                            return Some(path);
-                        }
-                        pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
+        let mut pending = vec![(self.entry.path().key(field), self.json(field)?)];
+        for _ in 0..ENOUGH {
+            let (path, node) = pending.pop()?;
+            match node.kind() {
+                Kind::Object => pending.extend(
+                    node.entries()
+                        .rev()
+                        .filter(|(key, _)| *key != "type")
+                        .map(|(key, node)| (path.key(key), node)),
+                ),
+                kind => {
+                    let like = match value {
+                        Value::String(text) => node.as_str() == Some(text.as_str()),
+                        Value::List(list) => kind == Kind::List && list.len() == node.len(),
+                        _ => kind != Kind::List,
+                    };
+                    if like && taut_expr::json_to_value(node) == *value {
+                        return Some(Location::value(self.entry.label().clone(), path));
                     }
-                }
-                if looked_at == ENOUGH {
-                    break;
+                    pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
                 }
             }
-            None
-        });
-        match found {
-            Some(path) => Location::value(self.entry.label().clone(), path),
-            None => self.entry.location(self.json(field).is_some().then_some(field)),
         }
+        None
     }
 
     /// The failure of a field that has to be a list of strings and is something else.
@@ -218,7 +215,8 @@ impl<'s> Scope<'s> {
     fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
         let found = self.shown(value);
         let Some(list) = value.as_list() else {
-            let message = format!("{field:?} has to be a list of {of}, but is {}: {found}", a(value));
+            let message =
+                format!("{field:?} has to be a list of {of}, but is {}: {found}", taut_expr::kind_of(value));
             let diagnostic = self.problem(field, message);
             return fail(if value.as_str().is_some() {
                 diagnostic.help(format!("a list of one: [{found}]"))
@@ -227,8 +225,11 @@ impl<'s> Scope<'s> {
             });
         };
         let bad = list.iter().find(|item| !is(item)).unwrap_or(value);
-        let message =
-            format!("{field:?} has to be a list of {of}, but contains {}: {}", a(bad), self.shown(bad));
+        let message = format!(
+            "{field:?} has to be a list of {of}, but contains {}: {}",
+            taut_expr::kind_of(bad),
+            self.shown(bad)
+        );
         fail(self.problem_with(field, bad, message))
     }
 
@@ -283,7 +284,11 @@ impl<'s> Scope<'s> {
 
     /// The failure of a field whose value is of another kind than it has to be.
     pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
-        let message = format!("{field:?} has to be {expected}, but is {}: {}", a(value), self.shown(value));
+        let message = format!(
+            "{field:?} has to be {expected}, but is {}: {}",
+            taut_expr::kind_of(value),
+            self.shown(value)
+        );
         self.wrong(field, message)
     }
 
@@ -334,16 +339,16 @@ impl<'s> Scope<'s> {
 
     /// A diagnostic about something that a field names, seen from there.
     pub(crate) fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
-        let location = self.reference(field, name);
+        let (field, location) = self.reference(field, name);
         if diagnostic.location.is_none() {
             return diagnostic.at(location).within(Frame::new(format!("in field {field:?}")));
         }
         diagnostic.within(Frame::new(format!("wanted by field {field:?}")).at(location))
     }
 
-    /// Where a field names something.
-    fn reference(&self, field: &str, name: &EntityName) -> Location {
-        let whole = || self.entry.location(self.json(field).is_some().then_some(field));
+    /// Where something is named: in a given field, or else in another one.
+    fn reference<'f>(&'f self, field: &'f str, name: &EntityName) -> (&'f str, Location) {
+        let whole = || (field, self.entry.location(self.json(field).is_some().then_some(field)));
         let Some(named) = name.as_named() else { return whole() };
         let local = self.workspace.repositories.repositories.get(&self.named.repository);
         let local = local.and_then(|at| at.bindings.iter().find(|(_, global)| **global == named.repository));
@@ -370,8 +375,48 @@ impl<'s> Scope<'s> {
                 }
             }
         }
-        let found = spellings.iter().map(|spelling| self.written(field, spelling));
-        found.into_iter().find(|location| *location != whole()).unwrap_or_else(whole)
+        let others = self.entry.json().entries().map(|(other, _)| other);
+        let others = others.filter(|other| *other != field && *other != "type");
+        let mut fields = std::iter::once(field).chain(others);
+        let found = fields.find_map(|field| {
+            let location = spellings.iter().find_map(|spelling| self.find(field, spelling))?;
+            Some((field, location))
+        });
+        found.unwrap_or_else(whole)
+    }
+
+    /// Two dependencies that want the same place: the second, and a note about the first.
+    pub(crate) fn conflict(
+        &self,
+        field: &str,
+        message: String,
+        first: &EntityName,
+        second: &EntityName,
+    ) -> Diagnostic {
+        let first = self.reference(field, first).1;
+        Diagnostic::error(message)
+            .at(self.reference(field, second).1)
+            .note(Note::at("the other one is named here", first))
+    }
+
+    /// A path that is an artifact and a directory, with the dependencies that say so.
+    pub(crate) fn subtree_conflict(&self, message: String, path: &str, deps: &[Dep]) -> Diagnostic {
+        const SHOWN: usize = 4;
+        let below = format!("{path}/");
+        let mut problem = self
+            .problem("deps", message)
+            .help(format!("{path:?} would be an artifact and a directory with other artifacts at once"));
+        for dep in deps {
+            let result = &dep.target.result;
+            let paths = result.artifacts.keys().chain(result.runfiles.keys());
+            let mut normal = paths.map(|path| taut_expr::path::normal_path(path));
+            if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))
+                && problem.notes.len() < SHOWN
+            {
+                problem = problem.note(format!("{found:?} comes from {}", dep.name));
+            }
+        }
+        problem
     }
 
     /// Finishes a target whose dependencies were all analysed in its own configuration.
@@ -422,28 +467,13 @@ pub(crate) fn not_tainted(
 ) -> Diagnostic {
     let missing: BTreeSet<&str> =
         tainted.iter().filter(|word| !own.contains(word)).map(|word| word.as_str()).collect();
+    let list = |words: BTreeSet<&str>| Value::list(words.into_iter().map(Value::string)).to_json();
     let all: BTreeSet<&str> = tainted.iter().chain(own.iter()).map(|word| word.as_str()).collect();
-    let shown = Value::list(all.into_iter().map(Value::string)).to_json();
+    let shown = list(all);
     Diagnostic::error("Not tainted with all strings the dependencies are tainted with")
         .at(entry.location(entry.json().get("tainted").map(|_| "tainted")))
-        .note(format!("{dep} is tainted with {missing:?}, too"))
+        .note(format!("{dep} is tainted with {}", list(missing)))
         .help(format!("declare it: \"tainted\": {shown}; or do without this dependency"))
-}
-
-/// A value's kind with its article.
-pub(crate) fn a(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::List(_) => "a list",
-        Value::Map(_) => "a map",
-        Value::Name(_) => "a target name",
-        Value::Artifact(_) => "an artifact",
-        Value::Result(_) => "a result",
-        Value::Node(_) => "a node",
-    }
 }
 
 /// The variables of a configuration that are named.

@@ -37,12 +37,19 @@ async fn listing(
     match &*listing {
         Listing::Unreadable(why) => {
             let shown = if path.is_empty() { "." } else { path };
-            let message =
-                format!("Failed to read directory {shown} from repository {:?}", named.repository.as_str());
-            Err(fail(Diagnostic::error(message).note(why)))
+            let message = format!(
+                "Failed to read directory {shown} from repository {:?}: {why}",
+                named.repository.as_str()
+            );
+            Err(fail(Diagnostic::error(message)))
         }
         _ => Ok(listing),
     }
+}
+
+fn outside(named: &NamedTarget) -> Diagnostic {
+    Diagnostic::error(format!("Source file reference outside current module: {}", named.name.as_str()))
+        .help("a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]")
 }
 
 fn local(named: &NamedTarget, path: &str) -> Value {
@@ -58,7 +65,7 @@ pub(crate) async fn explicit(
     match named.reference {
         ReferenceType::Tree => tree(workspace, cx, named).await,
         ReferenceType::Glob => glob(workspace, cx, named).await,
-        _ => file(workspace, cx, named, Vec::new).await,
+        _ => file(workspace, cx, named, Targets::default).await,
     }
 }
 
@@ -69,24 +76,35 @@ pub(crate) async fn implicit(
     named: &NamedTarget,
     module: &ModuleKey,
 ) -> Result<AnalysedTarget, Fail> {
-    let found = file(workspace, cx, named, Vec::new).await;
+    let found = file(workspace, cx, named, Targets::default).await;
     if found.is_ok() {
         return found;
     }
     // Only now is anybody interested in the other targets of the module.
     let targets = cx.get::<ModuleRule>(module.clone()).await?;
-    file(workspace, cx, named, || targets.names().map(str::to_owned).collect()).await
+    let file_name = module.path.to_string();
+    file(workspace, cx, named, || Targets {
+        file: file_name,
+        names: targets.names().map(str::to_owned).collect(),
+    })
+    .await
+}
+
+/// The targets among which a name was looked for.
+#[derive(Default)]
+struct Targets {
+    file: String,
+    names: Vec<String>,
 }
 
 async fn file(
     workspace: &Workspace,
     cx: &Cx,
     named: &NamedTarget,
-    targets: impl FnOnce() -> Vec<String>,
+    targets: impl FnOnce() -> Targets,
 ) -> Result<AnalysedTarget, Fail> {
     if !is_non_upwards(&named.name) {
-        let message = format!("Source file reference outside current module: {}", named.name.as_str());
-        return Err(fail(Diagnostic::error(message)));
+        return Err(fail(outside(named)));
     }
     let path = normal_path(&join(&named.module, &named.name));
     let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
@@ -95,17 +113,36 @@ async fn file(
         let stage = [(named.name.clone(), local(named, &path))].into_iter().collect();
         return Ok(analysed(stage, Vec::new()));
     }
-    let message = format!(
-        "Cannot determine source file {:?} in directory {directory:?} of repository {:?}",
-        base,
-        named.repository.as_str()
-    );
+    let explicit = named.reference != ReferenceType::Target;
+    let Targets { file, names: targets } = targets();
+    let place = if directory.is_empty() {
+        "the root directory".to_owned()
+    } else {
+        format!("directory {directory:?}")
+    };
+    let of = match named.repository.as_str() {
+        "" => String::new(),
+        repository => format!(" of repository {repository:?}"),
+    };
+    let message = if explicit {
+        format!("Cannot determine source file {base:?}: there is none in {place}{of}")
+    } else {
+        format!("Cannot determine source file {base:?}: no target in {file}{of}, and no file in {place}{of}")
+    };
     let mut diagnostic = Diagnostic::error(message);
-    if let Listing::Entries(entries) = &*entries {
-        let targets = targets();
-        let names = entries.iter().map(|(name, _)| name.as_str()).chain(targets.iter().map(String::as_str));
-        let meant = did_you_mean(base, names).map(str::to_owned);
-        diagnostic = diagnostic.suggest(meant);
+    match (&*entries, entries.get(base)) {
+        (_, Some(Entry::Directory)) => {
+            let name = Value::list([Value::string("TREE"), Value::Null, Value::string(named.name.as_str())]);
+            diagnostic =
+                diagnostic.help(format!("it is a directory, which is named like this: {}", name.to_json()));
+        }
+        (Listing::Entries(entries), _) => {
+            let files = entries.iter().filter(|(_, kind)| *kind != Entry::Directory);
+            let names = files.map(|(name, _)| name.as_str()).chain(targets.iter().map(String::as_str));
+            diagnostic = diagnostic.suggest(did_you_mean(base, names));
+        }
+        (Listing::Absent, _) => diagnostic = diagnostic.note("that directory does not exist"),
+        _ => {}
     }
     Err(fail(diagnostic))
 }
@@ -124,8 +161,7 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
 /// A directory with all that is below it; each sub-directory is a tree of its own. Without recursion.
 async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     if !is_non_upwards(&named.name) {
-        let message = format!("Source file reference outside current module: {}", named.name.as_str());
-        return Err(fail(Diagnostic::error(message)));
+        return Err(fail(outside(named)));
     }
     let top = normal_path(&join(&named.module, &named.name));
     // All directories, each after the one it lies in; then trees from the last to the first.

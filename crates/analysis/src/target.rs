@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use taut_digest::HashFunction;
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
 use taut_repos::{Place, RepoConfig, Repository, Root};
-use taut_syntax::{Diagnostic, Frame};
+use taut_syntax::{Diagnostic, Frame, Kind};
 use taut_value::{Decoder, Encoder, EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
@@ -160,7 +160,12 @@ async fn defined(
     let name = target.name.to_json();
     let missing = || {
         let message = format!("No type specified in the definition of target {name}");
-        fail(Diagnostic::error(message).at(entry.location(None)))
+        let problem = Diagnostic::error(message).at(entry.location(None));
+        fail(match entry.json().kind() {
+            Kind::Object => problem
+                .help("\"type\" names the rule: a built-in one like \"install\", or one of a rules file"),
+            _ => problem.help("a target is an object: {\"type\": …}"),
+        })
     };
     let kind = entry.json().get("type").ok_or_else(missing)?;
     if let Some(kind) = kind.as_str()

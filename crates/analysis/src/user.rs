@@ -46,7 +46,13 @@ pub(crate) async fn evaluate(
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
         crate::problem::settle(failure, |diagnostic| {
             if diagnostic.location.is_none() {
-                return diagnostic.at(entry.location(Some("type")));
+                let diagnostic = diagnostic.at(entry.location(Some("type")));
+                let word = entry.json().get("type").and_then(|kind| kind.as_str());
+                let Some(word) = word.filter(|_| diagnostic.suggestion.is_none()) else { return diagnostic };
+                let builtin = crate::builtin::Builtin::NAMES.iter().map(|(name, _)| *name);
+                return diagnostic
+                    .suggest(did_you_mean(word, builtin))
+                    .note(format!("{word:?} is none of the built-in rules"));
             }
             let mut frame = Frame::of_target(target.to_string()).at(entry.location(Some("type")));
             frame.message = format!("wanted as the rule of target {target}");
@@ -243,13 +249,18 @@ impl<'e> Evaluation<'e> {
         if self.scope.is_some() {
             return diagnostic;
         }
-        diagnostic.within(Frame::of_target(self.target.to_string()))
+        let mut frame = Frame::of_target(self.target.to_string());
+        if let EntityName::Anonymous(AnonymousTarget { node, .. }) = &self.target.name {
+            let node = taut_expr::abbreviate(&Value::Node(node.clone()), self.workspace.log_limit.min(160));
+            frame.message = format!("in the anonymous target of node {node}");
+        }
+        diagnostic.within(frame)
     }
 
     /// For values that clash: which dependencies offer them.
-    fn origins(&self, involved: &[Value]) -> Vec<String> {
+    fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
-        for value in involved {
+        for (name, value) in involved {
             let text = value.to_json();
             let offers = |reached: &&Reached| {
                 let result = &reached.dep.target.result;
@@ -260,10 +271,7 @@ impl<'e> Evaluation<'e> {
             for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
                 let config = self.target.config.update(transition).prune(&dep.target.vars).without_nulls();
                 let target = ConfiguredTarget { name: dep.name.clone(), config };
-                notes.push(format!(
-                    "{} comes from {target}",
-                    taut_expr::abbreviate(value, self.workspace.log_limit)
-                ));
+                notes.push(format!("{name} comes from {target}"));
             }
         }
         notes
@@ -304,6 +312,12 @@ impl<'e> Evaluation<'e> {
         let path = self.rule.entry.path();
         let anonymous = self.rule.anonymous.contains_key(field);
         let path = if anonymous { path.key("anonymous").key(field) } else { path.key("implicit").key(field) };
+        let path = match name {
+            EntityName::Anonymous(AnonymousTarget { node: Node::Abstract(node), .. }) => {
+                path.key("rule_map").key(&*node.node_type)
+            }
+            _ => path,
+        };
         let kind = if anonymous { "anonymous" } else { "implicit" };
         let frame = Frame::new(format!("in the {kind} field {field:?}"));
         let diagnostic = match diagnostic.location {

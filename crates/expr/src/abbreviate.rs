@@ -5,8 +5,17 @@ use taut_value::{Value, deep};
 /// The value's JSON text, cut after about `limit` bytes with `...` at the end. Takes time in
 /// proportion to the limit, not to the value.
 pub fn abbreviate(value: &Value, limit: usize) -> String {
+    cut(value, limit, false)
+}
+
+/// The same, with whole numbers as JSON texts of values have them: `1.0`.
+pub(crate) fn abbreviate_json(value: &Value, limit: usize) -> String {
+    cut(value, limit, true)
+}
+
+fn cut(value: &Value, limit: usize, as_json: bool) -> String {
     let mut out = String::new();
-    append(value, limit, &mut out);
+    append(value, limit, as_json, &mut out);
     if out.len() > limit {
         out.truncate(out.floor_char_boundary(limit.saturating_sub(3)));
         out.push_str("...");
@@ -14,7 +23,23 @@ pub fn abbreviate(value: &Value, limit: usize) -> String {
     out
 }
 
-fn append(value: &Value, limit: usize, out: &mut String) {
+/// A value's kind, with its article.
+pub fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+        Value::Name(_) => "a target name",
+        Value::Artifact(_) => "an artifact",
+        Value::Result(_) => "a result",
+        Value::Node(_) => "a node",
+    }
+}
+
+fn append(value: &Value, limit: usize, as_json: bool, out: &mut String) {
     if out.len() > limit {
         return;
     }
@@ -25,7 +50,7 @@ fn append(value: &Value, limit: usize, out: &mut String) {
                 if i > 0 {
                     out.push(',');
                 }
-                append(item, limit, out);
+                append(item, limit, as_json, out);
                 if out.len() > limit {
                     return;
                 }
@@ -40,7 +65,7 @@ fn append(value: &Value, limit: usize, out: &mut String) {
                 }
                 text(key, limit, out);
                 out.push(':');
-                append(item, limit, out);
+                append(item, limit, as_json, out);
                 if out.len() > limit {
                     return;
                 }
@@ -48,6 +73,10 @@ fn append(value: &Value, limit: usize, out: &mut String) {
             out.push('}');
         }),
         Value::String(string) => text(string, limit, out),
+        // As people write whole numbers.
+        Value::Number(number) if !as_json && number.fract() == 0.0 && number.abs() < 1e15 => {
+            out.push_str(&format!("{number:.0}"));
+        }
         other => out.push_str(&other.to_json()),
     }
 }

@@ -104,17 +104,26 @@ impl Compiler {
 
     fn object(&mut self, json: Json<'_>, index: u32) -> Op {
         let Some(kind) = json.get("type") else {
-            return Op::Broken(format!("Object without keyword 'type': {}", shown(json)));
+            let message = format!("an object without \"type\" is no expression: {}", shown(json));
+            return Op::Broken(
+                message,
+                Some(
+                    "a map is written as {\"type\": \"'\", \"$1\": {…}}, or put together with \"singleton_map\" and \"map_union\"",
+                ),
+            );
         };
         let name = match kind.as_str() {
             Some(name) => name,
-            None => return Op::Broken(wrong_type("string", type_name(kind))),
+            None => {
+                let message = format!("\"type\" has to be the name of a construct, but is {}", shown(kind));
+                return Op::Broken(message, None);
+            }
         };
         match name {
             "var" => {
                 let variable = match json.get("name").map(string) {
-                    None => Err(missing("name")),
-                    Some(Err(found)) => Err(wrong_type("string", found)),
+                    None => Err(missing("name", "var")),
+                    Some(Err(found)) => Err(not_literal("name", "var", found)),
                     Some(Ok(name)) => Ok(self.variable(&name)),
                 };
                 Op::Var { variable, default: self.optional(json, "default", index) }
@@ -128,13 +137,13 @@ impl Compiler {
                 }
             },
             "," | ",@" => {
-                let message = "\",\" and \",@\" are only evaluated within quasi-quote (\"`\") environments.";
-                Op::Broken(message.into())
+                let message = format!("{name:?} is only evaluated within a quasi-quotation (\"`\")");
+                Op::Broken(message, None)
             }
             "cond" => {
                 let (pairs, broken) = match json.get("cond") {
                     None => (Box::default(), None),
-                    Some(cond) => self.pairs("cond in cond", "cond", cond, index),
+                    Some(cond) => self.pairs("\"cond\" of \"cond\"", "cond", cond, index),
                 };
                 Op::Cond { pairs, broken, default: self.optional(json, "default", index) }
             }
@@ -143,7 +152,7 @@ impl Compiler {
                 let (cases, broken) = match json.get("case") {
                     None => (None, None),
                     Some(cases) => {
-                        let (pairs, broken) = self.pairs("case in case*", "case", cases, index);
+                        let (pairs, broken) = self.pairs("\"case\" of \"case*\"", "case", cases, index);
                         ((cases.kind() == Kind::List).then_some(pairs), broken)
                     }
                 };
@@ -176,17 +185,19 @@ impl Compiler {
             Construct::Assert => return self.assert(json, index),
             Construct::CallExpression => {
                 return Op::CallExpression(match json.get("name").map(string) {
-                    None => Err(missing("name")),
-                    Some(Err(found)) => Err(wrong_type("string", found)),
+                    None => Err(missing("name", "CALL_EXPRESSION")),
+                    Some(Err(found)) => Err(not_literal("name", "CALL_EXPRESSION", found)),
                     Some(Ok(name)) => Ok(name),
                 });
             }
             Construct::Action => {
-                let words = |name: &str| match json.get(name) {
+                let words = |name: &str| {
+                    match json.get(name) {
                     None => Ok(Box::default()),
                     Some(list) => string_list(list).ok_or_else(|| {
-                        format!("{name} has to be a list of strings, but found {}", shown(list))
+                        format!("{name:?} of \"ACTION\" has to be a list of strings, written literally, but is {}", shown(list))
                     }),
+                }
                 };
                 let (may_fail, no_cache) = (words("may_fail"), words("no_cache"));
                 return Op::Action { args: self.arguments(construct, json, index), may_fail, no_cache };
@@ -228,7 +239,7 @@ impl Compiler {
             None => (None, None),
             Some(cases) if cases.kind() != Kind::Object => (
                 None,
-                Some(format!("case in case has to be a map of expressions, but found {}", shown(cases))),
+                Some(format!("\"case\" of \"case\" has to be a map of expressions, but is {}", shown(cases))),
             ),
             Some(cases) => {
                 let case = self.nodes.len() as u32;
@@ -253,14 +264,14 @@ impl Compiler {
         list: Json<'_>,
         index: u32,
     ) -> (Box<[(u32, u32)]>, Option<String>) {
-        let problem = format!("{what} has to be a list of pairs, but found");
+        let problem = format!("{what} has to be a list of pairs, but");
         let Some(items) = list.as_list() else {
-            return (Box::default(), Some(format!("{problem} {}", shown(list))));
+            return (Box::default(), Some(format!("{problem} is {}", shown(list))));
         };
         let mut pairs = Vec::new();
         for (i, pair) in items.enumerate() {
             let (2, Some(first), Some(second)) = (pair.len(), pair.item(0), pair.item(1)) else {
-                return (pairs.into(), Some(format!("{problem} entry {}", shown(pair))));
+                return (pairs.into(), Some(format!("{problem} contains {}", shown(pair))));
             };
             let first = self.node(first, index, entry(name, i, 0));
             pairs.push((first, self.node(second, index, entry(name, i, 1))));
@@ -272,18 +283,18 @@ impl Compiler {
         let outer = self.scope.len();
         let mut bindings = Vec::new();
         let mut broken = None;
-        let problem = "bindings in let* has to be a list of pairs, but found";
+        let problem = "\"bindings\" of \"let*\" has to be a list of pairs, but";
         match json.get("bindings") {
             None => {}
-            Some(list) if list.kind() != Kind::List => broken = Some(format!("{problem} {}", shown(list))),
+            Some(list) if list.kind() != Kind::List => broken = Some(format!("{problem} is {}", shown(list))),
             Some(list) => {
                 for (i, pair) in list.items().enumerate() {
                     let (2, Some(name), Some(value)) = (pair.len(), pair.item(0), pair.item(1)) else {
-                        broken = Some(format!("{problem} entry {}", shown(pair)));
+                        broken = Some(format!("{problem} contains {}", shown(pair)));
                         break;
                     };
                     let Some(name) = name.as_str() else {
-                        let what = "variable names in let* have to be strings, but found binding entry";
+                        let what = "variables of \"let*\" have to be strings, but there is a binding";
                         broken = Some(format!("{what} {}", shown(pair)));
                         break;
                     };
@@ -300,12 +311,12 @@ impl Compiler {
 
     fn env(&self, json: Json<'_>) -> Result<Box<[(Str, Variable)]>, String> {
         let Some(vars) = json.get("vars") else { return Ok(Box::default()) };
-        let problem = "vars in env has to be a list of strings, but found";
-        let items = vars.as_list().ok_or_else(|| format!("{problem} {}", shown(vars)))?;
+        let problem = "\"vars\" of \"env\" has to be a list of strings, but";
+        let items = vars.as_list().ok_or_else(|| format!("{problem} is {}", shown(vars)))?;
         items
             .map(|var| match var.as_str() {
                 Some(name) => Ok((name.into(), self.variable(name))),
-                None => Err(format!("{problem} entry {}", shown(var))),
+                None => Err(format!("{problem} contains {}", shown(var))),
             })
             .collect()
     }
@@ -328,7 +339,8 @@ impl Compiler {
                 Some(",") => Op::Unquote(self.optional(json, "$1", index)),
                 Some(",@") if in_list => Op::Splice(self.optional(json, "$1", index)),
                 Some(",@") => {
-                    Op::Broken(format!("\",@\"-expression found in non-list context: {}", shown(json)))
+                    let message = format!("\",@\" stands in no list: {}", shown(json));
+                    Op::Broken(message, Some("to insert one value, use \",\""))
                 }
                 _ => {
                     let entries = json.entries();
@@ -346,8 +358,8 @@ impl Compiler {
 
 fn type_name(json: Json<'_>) -> &'static str {
     match json.kind() {
-        Kind::Null => "none",
-        Kind::Bool => "bool",
+        Kind::Null => "null",
+        Kind::Bool => "truth value",
         Kind::Number => "number",
         Kind::String => "string",
         Kind::List => "list",
@@ -363,10 +375,10 @@ fn string_list(json: Json<'_>) -> Option<Box<[Str]>> {
     json.as_list()?.map(|item| item.as_str().map(Str::from)).collect()
 }
 
-pub(crate) fn missing(key: &str) -> String {
-    format!("Map does not contain key '{key}'.")
+pub(crate) fn missing(key: &str, construct: &str) -> String {
+    format!("{construct:?} lacks {key:?}")
 }
 
-pub(crate) fn wrong_type(expected: &str, found: &str) -> String {
-    format!("Expression is not of type '{expected}' but '{found}'.")
+pub(crate) fn not_literal(key: &str, construct: &str, found: &str) -> String {
+    format!("{key:?} of {construct:?} has to be a string, written literally, but is a {found}")
 }

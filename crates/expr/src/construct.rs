@@ -47,6 +47,19 @@ macro_rules! constructs {
     };
 }
 
+impl Construct {
+    /// The words at which the variables stand that a construct binds.
+    pub(crate) fn bound_by(self) -> &'static [&'static str] {
+        match self {
+            Construct::Foreach | Construct::Assert => &["var"],
+            Construct::ForeachMap => &["var_key", "var_val"],
+            Construct::ZipWith => &["var_1", "var_2"],
+            Construct::Foldl => &["accum_var", "var"],
+            _ => &[],
+        }
+    }
+}
+
 constructs! {
     Not "not" ["$1"] _,
     And "and" ["$1"] _,

@@ -1,6 +1,6 @@
 //! Errors of evaluation: values that say what, where, and by which way.
 
-use taut_syntax::{Diagnostic, Frame, Location};
+use taut_syntax::{Diagnostic, Frame, Location, Note};
 use taut_value::Value;
 
 /// Who speaks.
@@ -28,13 +28,17 @@ pub struct ErrorData {
     pub location: Option<Location>,
     /// What was probably meant.
     pub suggestion: Option<String>,
-    /// The constructs around it, innermost first; only so many of them.
+    /// What can be done about it.
+    pub help: Vec<String>,
+    /// The values of the variables there, if they could help: one line each.
+    pub variables: Option<Vec<String>>,
+    /// The loops and calls around it, innermost first; only so many of them.
     pub frames: Vec<Frame>,
-    /// Values that clash: whoever knows can say where they come from.
-    pub involved: Vec<Value>,
+    /// Values that clash, by what messages call them: whoever knows can say where they come from.
+    pub involved: Vec<(String, Value)>,
     /// Whether frames are still added.
     pub(crate) traced: bool,
-    /// How many constructs were left out.
+    /// How many loops and calls were left out.
     pub(crate) left_out: usize,
 }
 
@@ -49,6 +53,8 @@ impl EvalError {
             message: message.into(),
             location: None,
             suggestion: None,
+            help: Vec::new(),
+            variables: None,
             frames: Vec::new(),
             involved: Vec::new(),
             traced: kind == ErrorKind::Language,
@@ -64,6 +70,24 @@ impl EvalError {
     /// An error for the user of a rule.
     pub(crate) fn user(message: impl AsRef<str>) -> EvalError {
         EvalError::new(ErrorKind::User, format!("UserError: {}", message.as_ref()))
+    }
+
+    /// The error at a place that is known better than by the construct that failed.
+    pub(crate) fn at(mut self, location: Option<Location>) -> EvalError {
+        self.0.location = location;
+        self
+    }
+
+    /// The error with advice.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> EvalError {
+        self.0.help.push(help.into());
+        self
+    }
+
+    /// The error with one more of the values that clash.
+    pub(crate) fn involving(mut self, name: impl Into<String>, value: &Value) -> EvalError {
+        self.0.involved.push((name.into(), value.clone()));
+        self
     }
 
     pub(crate) fn data(&mut self) -> &mut ErrorData {
@@ -84,9 +108,11 @@ impl EvalError {
         let data = *self.0;
         let mut diagnostic = Diagnostic::error(data.message).suggest(data.suggestion);
         diagnostic.location = data.location;
+        diagnostic.help = data.help;
+        diagnostic.notes = data.variables.into_iter().flatten().map(Note::from).collect();
         diagnostic.chain = data.frames;
         if data.left_out > 0 {
-            let message = format!("… {} enclosing expressions left out …", data.left_out);
+            let message = format!("… {} more steps …", data.left_out);
             diagnostic.chain.push(Frame::new(message));
         }
         diagnostic

@@ -18,7 +18,7 @@ pub mod path;
 mod program;
 pub mod stage;
 
-pub use abbreviate::abbreviate;
+pub use abbreviate::{abbreviate, kind_of};
 pub use error::{ErrorKind, EvalError};
 pub use eval::evaluate;
 pub use host::{Context, Host, Pure};

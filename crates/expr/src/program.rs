@@ -53,8 +53,8 @@ pub(crate) enum Op {
     /// Evaluates to itself: atoms, and lists of nothing else.
     Constant(Value),
     List(Box<[u32]>),
-    /// Something that is no construct; the message says why.
-    Broken(String),
+    /// Something that is no construct; the message says why, and maybe what to do.
+    Broken(String, Option<&'static str>),
     Unknown(Str),
     Var {
         variable: Result<Variable, String>,

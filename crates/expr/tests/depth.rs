@@ -45,9 +45,9 @@ fn an_error_far_inside_is_reported_briefly() {
     let diagnostic = error.into_diagnostic();
     assert!(diagnostic.chain.len() < 20);
     assert_eq!(
-        diagnostic
-            .location
-            .map(|at| matches!(at.place, taut_syntax::Place::Value(path) if path.steps().len() == LEVELS)),
+        diagnostic.location.map(
+            |at| matches!(at.place, taut_syntax::Place::Value(path) if path.steps().len() == LEVELS + 1)
+        ),
         Some(true)
     );
 }

@@ -85,7 +85,7 @@ fn the_last_of_equal_keys_counts_and_the_others_are_reported() {
           |
         1 | {"a":1,
           |  ^^^
-          note: the last one counts, f:2:9"#]]
+          note: the last one counts: f:2:9"#]]
     .assert_eq(&warnings.concat());
 }
 
@@ -174,7 +174,7 @@ fn syntax_errors_show_the_place() {
               |
             1 | {"a"
               | ^
-              note: the file ends here, m/TARGETS:1:5"#]],
+              note: the file ends here: m/TARGETS:1:5"#]],
     );
     syntax_error(
         "",

@@ -4,12 +4,18 @@ use taut_engine::Fail;
 use taut_syntax::Kind;
 use taut_value::{EntityName, Map, Value};
 
-use crate::{AnalysedTarget, Config, ConfiguredTarget, StrSet, TargetRule, scope::Scope};
+use crate::{AnalysedTarget, Config, ConfiguredTarget, StrSet, TargetRule, problem::fail, scope::Scope};
+
+fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
+    let help = "it names the target that is meant: \"target\": \"name\"";
+    fail(scope.problem("target", format!("{rule:?} needs the field \"target\"")).help(help))
+}
 
 /// The target in the configuration that is left of the variables declared flexible; shared by all
 /// configurations that agree on them.
 pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
-    let target = scope.json("target").map(taut_expr::json_to_value).unwrap_or_default();
+    let target = scope.json("target").map(taut_expr::json_to_value);
+    let target = target.ok_or_else(|| missing(&scope, "export"))?;
     let exported = scope.name("target", &target)?;
     let flexible = scope.literal_strings("flexible_config")?;
     let vars: StrSet = flexible.iter().cloned().collect();
@@ -17,10 +23,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
         None => Map::default(),
         Some(Value::Map(fixed)) => fixed,
         Some(other) => {
-            let found = other.to_json();
-            return Err(
-                scope.wrong("fixed_config", format!("fixed_config has to be a map, but found {found}"))
-            );
+            return Err(scope.wrong_type("fixed_config", "a map", &other));
         }
     };
     if let Some(var) = flexible.iter().find(|var| fixed.contains_key(var)) {
@@ -37,7 +40,9 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     scope.dependencies.declared.push(key.clone());
     let dep = scope.analyse("target", vec![key]).await?.remove(0);
     if !dep.target.tainted.is_empty() {
-        return Err(scope.wrong("target", "Only untainted targets can be exported."));
+        let tainted = Value::list(dep.target.tainted.iter().cloned().map(Value::String)).to_json();
+        let note = format!("{} is tainted with {tainted}", dep.name);
+        return Err(fail(scope.problem("target", "Only untainted targets can be exported.").note(note)));
     }
     let result = dep.target.result.clone();
     if !Value::Map(result.provides.clone()).is_name_free() {
@@ -50,20 +55,21 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
 
 /// A target in this target's configuration with some variables set anew.
 pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
+    if scope.json("target").is_none() {
+        return Err(missing(&scope, "configure"));
+    }
     let name = scope.field("target", || Value::Null)?;
     let configured = scope.name("target", &name)?;
     let changes = match scope.json("config") {
         None => Map::default(),
         Some(json) if json.kind() != Kind::Object => {
-            return Err(scope.wrong("config", format!("config has to be a map, but found {}", json.source())));
+            let found = taut_expr::json_to_value(json);
+            return Err(scope.wrong_type("config", "an expression for a map", &found));
         }
         Some(_) => match scope.field("config", || Value::Null)? {
             Value::Map(changes) => changes,
             other => {
-                let found = scope.shown(&other);
-                return Err(
-                    scope.wrong("config", format!("config has to evaluate to a map, but found {found}"))
-                );
+                return Err(scope.wrong_type("config", "a map", &other));
             }
         },
     };

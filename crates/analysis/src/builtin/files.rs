@@ -32,7 +32,7 @@ pub(super) async fn symlink(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     if !is_non_upwards(&data) {
         let found = Value::String(data).to_json();
         return Err(
-            scope.wrong("data", format!("symlink data has to be non-upwards relative, but found {found}"))
+            scope.wrong("data", format!("symlink data has to be non-upwards relative, but is {found}"))
         );
     }
     let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::Symlink);

@@ -11,6 +11,7 @@ use taut_value::{ActionDescription, Artifact, Map, Str, TargetResult, Tree, Valu
 
 use crate::{
     AnalysedTarget,
+    problem::fail,
     scope::{Dep, Scope},
 };
 
@@ -20,35 +21,32 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let outs = outputs(&scope, "outs", &deps)?;
     let out_dirs = outputs(&scope, "out_dirs", &deps)?;
     if outs.is_empty() && out_dirs.is_empty() {
-        return Err(
-            scope.wrong("outs", "At least one of \"outs\" and \"out_dirs\" must be specified for generic")
-        );
+        let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
+        return Err(fail(scope.problem("outs", message).help("they say what the commands make")));
     }
     if let Some(both) = outs.intersection(&out_dirs).next() {
-        return Err(
-            scope.wrong("outs", format!("outs and out_dirs must be disjoint, but both contain {both:?}"))
-        );
+        let message = format!("outs and out_dirs must be disjoint, but both contain {both:?}");
+        return Err(fail(scope.problem_with("outs", &Value::String(both.clone()), message)));
     }
     let all: Map = outs.iter().chain(&out_dirs).map(|path| (path.clone(), Value::Null)).collect();
     if let Some(path) = tree_conflict(&all) {
-        return Err(scope.wrong("outs", format!("outputs have a staging conflict on {path:?}")));
+        let message = format!("outputs have a staging conflict on {path:?}");
+        let problem = scope.problem_with("outs", &Value::string(path.to_string()), message);
+        return Err(fail(problem.help(format!("{path:?} would be a file and a directory at once"))));
     }
     let command = command(&scope, &deps)?;
     let cwd = scope.field_with("cwd", || Value::string(""), &deps)?;
     let cwd = scope.string("cwd", cwd)?;
     if !is_non_upwards(&cwd) {
-        return Err(
-            scope.wrong("cwd", format!("cwd has to be a non-upwards relative path, but found {cwd:?}"))
-        );
+        let message = format!("\"cwd\" has to be a non-upwards relative path, but is {cwd:?}");
+        return Err(fail(scope.problem("cwd", message).help(OUTSIDE)));
     }
     let env = string_map(&scope, "env", &deps)?;
     let timeout_scale = match scope.field_with("timeout scaling", || Value::Null, &deps)? {
         Value::Null => 1.0,
         Value::Number(scale) => scale,
         other => {
-            let found = scope.shown(&other);
-            return Err(scope
-                .wrong("timeout scaling", format!("timeout scaling has to be a number, but found {found}")));
+            return Err(scope.wrong_type("timeout scaling", "a number", &other));
         }
     };
     let execution_properties = string_map(&scope, "execution properties", &deps)?;
@@ -57,7 +55,8 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let artifacts = deps.iter().map(|dep| &dep.target.result.artifacts);
     let mut inputs = union(runfiles.chain(artifacts));
     if let Some(path) = tree_conflict(&inputs) {
-        return Err(scope.wrong("deps", format!("Input artifacts have staging conflict on {path:?}")));
+        let message = format!("Input artifacts have staging conflict on {path:?}");
+        return Err(fail(scope.subtree_conflict(message, &path, &deps)));
     }
     if needs_directory(&inputs, &cwd) {
         let empty = scope.defined.tree(scope.workspace, Tree::new(Map::default()));
@@ -79,6 +78,8 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     scope.finish(TargetResult::new(stage, Map::default(), Map::default()), &deps)
 }
 
+const OUTSIDE: &str = "an action sees and makes nothing outside of its own directory";
+
 /// All maps together, later ones over earlier ones, without copying the union once for each.
 fn union<'m>(maps: impl Iterator<Item = &'m Map>) -> Map {
     let mut filled: Vec<&Map> = maps.filter(|map| !map.is_empty()).collect();
@@ -96,7 +97,8 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
         if is_non_upwards(&path) {
             return Ok(normal_path(&path).into());
         }
-        Err(scope.wrong(field, format!("{field} have to be non-upwards relative paths, but found {path:?}")))
+        let message = format!("{field:?} have to be non-upwards relative paths, but contain {path:?}");
+        Err(fail(scope.problem_with(field, &Value::String(path), message).help(OUTSIDE)))
     };
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
 }
@@ -105,13 +107,10 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     let cmds = scope.strings("cmds", Some(deps))?;
     let mut shell = match scope.field_with("sh -c", || Value::Null, deps)? {
         Value::Null => Vec::new(),
-        Value::List(list) => crate::scope::strings(&list)
-            .ok_or_else(|| scope.wrong("sh -c", "Expected \"sh -c\" to be a list of strings"))?,
-        other => {
-            let found = scope.shown(&other);
-            return Err(scope
-                .wrong("sh -c", format!("Expected \"sh -c\" to be a list of strings, but found {found}")));
+        Value::List(list) => {
+            crate::scope::strings(&list).ok_or_else(|| scope.no_strings("sh -c", &Value::List(list)))?
         }
+        other => return Err(scope.no_strings("sh -c", &other)),
     };
     if shell.is_empty() {
         shell = vec!["sh".into(), "-c".into()];
@@ -129,9 +128,6 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
     match scope.field_with(field, || Value::Map(Map::default()), deps)? {
         Value::Map(map) if map.values().all(|value| value.as_str().is_some()) => Ok(map),
         Value::Null if field == "execution properties" => Ok(Map::default()),
-        other => {
-            let found = scope.shown(&other);
-            Err(scope.wrong(field, format!("Expected {field} to be a map of strings, but found {found}")))
-        }
+        other => Err(scope.wrong_type(field, "a map of strings", &other)),
     }
 }

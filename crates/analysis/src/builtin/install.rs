@@ -7,8 +7,8 @@ use taut_expr::{
     path::{join, normal_path},
     stage::tree_conflict,
 };
-use taut_syntax::{Diagnostic, Kind};
-use taut_value::{Map, NamedTarget, Str, Value};
+use taut_syntax::{Diagnostic, Kind, Location};
+use taut_value::{EntityName, Map, NamedTarget, Str, Value};
 
 use super::{artifacts_over_runfiles, both};
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 
 /// Path to artifact, and which dependency it comes from.
 #[derive(Default)]
-struct Stage(HashMap<Str, (Value, String)>);
+struct Stage(HashMap<Str, (Value, EntityName)>);
 
 impl Stage {
     fn add(
@@ -30,15 +30,14 @@ impl Stage {
         artifact: &Value,
         from: &Dep,
     ) -> Result<(), Fail> {
-        let from = from.name.to_json();
         match self.0.get(&path) {
             Some((known, other)) if known != artifact => {
-                Err(scope
-                    .wrong(field, format!("Staging conflict on path {path:?} between {other} and {from}")))
+                let message = format!("Staging conflict on path {path:?} between {other} and {}", from.name);
+                Err(fail(scope.conflict(field, message, other, &from.name)))
             }
             Some(_) => Ok(()),
             None => {
-                self.0.insert(path, (artifact.clone(), from));
+                self.0.insert(path, (artifact.clone(), from.name.clone()));
                 Ok(())
             }
         }
@@ -74,10 +73,13 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
             stage.add(&scope, "deps", path.clone(), artifact, dep(name))?;
         }
     }
-    for (path, name) in &files {
-        let artifact = only_artifact(&scope, dep(name))?;
-        if stage.0.contains_key(path) {
-            return Err(scope.wrong("files", format!("Staging conflict for path {path:?}")));
+    let artifacts = all(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
+    for ((path, name), artifact) in files.iter().zip(artifacts) {
+        if let Some((_, other)) = stage.0.get(path) {
+            let message = format!("Staging conflict for path {path:?}");
+            let at = Location::key(scope.entry.label().clone(), scope.entry.path().key("files").key(path));
+            let note = format!("the runfiles of {other} have something there, too");
+            return Err(fail(Diagnostic::error(message).at(at).note(note)));
         }
         stage.add(&scope, "files", path.clone(), &artifact, dep(name))?;
     }
@@ -91,26 +93,41 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
                 };
                 let all: Vec<String> =
                     dirs.iter().filter(has).map(|(name, _)| dep(name).name.to_string()).collect();
-                settle(failure, |diagnostic| diagnostic.note(format!("it is in {}", all.join(" and in "))))
+                settle(failure, |diagnostic| match all.len() {
+                    0..=2 => diagnostic,
+                    _ => diagnostic.note(format!("it is in {}", all.join(" and in "))),
+                })
             })?;
         }
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
     if let Some(path) = tree_conflict(&stage) {
-        let location = scope.entry.location(None);
-        return Err(fail(Diagnostic::error(format!("TREE conflict on subtree {path:?}")).at(location)));
+        return Err(fail(scope.subtree_conflict(format!("TREE conflict on subtree {path:?}"), &path, &deps)));
     }
     scope.finish(both(stage), &deps)
 }
 
-fn only_artifact(scope: &Scope<'_>, dep: &Dep) -> Result<Value, Fail> {
+fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
     let result = &dep.target.result;
     let from = if result.artifacts.is_empty() { &result.runfiles } else { &result.artifacts };
     let name = dep.name.to_json();
+    let wrong = |message: String| {
+        let path = scope.entry.path().key("files").key(path);
+        let at = taut_syntax::Location::value(scope.entry.label().clone(), path);
+        let help = "\"files\" takes single artifacts; \"deps\" and \"dirs\" take all of a target";
+        fail(Diagnostic::error(message).at(at).help(help))
+    };
     match from.len() {
         1 => Ok(from.values().next().expect("one entry").clone()),
-        0 => Err(scope.wrong("files", format!("No artifacts or runfiles for {name}"))),
-        n => Err(scope.wrong("files", format!("Not precisely one entry for {name}, but {n}"))),
+        0 => Err(wrong(format!("No artifacts or runfiles for {name}"))),
+        n => {
+            const SHOWN: usize = 5;
+            let mut paths: Vec<String> =
+                from.keys().take(SHOWN).map(|path| format!("{:?}", path.as_str())).collect();
+            paths.extend((n > SHOWN).then(|| "…".to_owned()));
+            let paths = paths.join(", ");
+            Err(wrong(format!("Not precisely one entry for {name}, but {n}: {paths}")))
+        }
     }
 }
 
@@ -118,7 +135,8 @@ fn only_artifact(scope: &Scope<'_>, dep: &Dep) -> Result<Value, Fail> {
 fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
     let Some(json) = scope.json("files") else { return Ok(Vec::new()) };
     if json.kind() != Kind::Object {
-        return Err(scope.wrong("files", format!("files has to be a map, but found {}", json.source())));
+        let found = taut_expr::json_to_value(json);
+        return Err(scope.wrong_type("files", "a map from paths to target names", &found));
     }
     let entry = |(path, json): (&str, _)| {
         let at = scope.entry.path().key("files").key(path);
@@ -133,14 +151,12 @@ fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
 /// `dirs`: a list of pairs of a name and a directory.
 fn dirs(scope: &Scope<'_>) -> Result<Vec<(NamedTarget, Str)>, Fail> {
     let value = scope.field("dirs", || Value::list([]))?;
+    const PAIRS: &str = "a list of pairs of a target name and a directory";
     let wrong = |found: &Value| {
-        let found = scope.shown(found);
-        scope.wrong(
-            "dirs",
-            format!("dirs has to be a list of pairs of a target name and a directory, but found {found}"),
-        )
+        let message = format!("\"dirs\" has to be {PAIRS}, but contains {}", scope.shown(found));
+        fail(scope.problem_with("dirs", found, message))
     };
-    let list = value.as_list().ok_or_else(|| wrong(&value))?;
+    let list = value.as_list().ok_or_else(|| scope.wrong_type("dirs", PAIRS, &value))?;
     all(list.iter().map(|pair| match pair.as_list().map(|pair| pair.as_slice()) {
         Some([name, Value::String(directory)]) => Ok((scope.name("dirs", name)?, directory.clone())),
         _ => Err(wrong(pair)),

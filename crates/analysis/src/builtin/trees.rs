@@ -7,16 +7,19 @@ use taut_value::{Map, Tree, TreeOverlay, Value};
 use super::{artifacts_over_runfiles, both};
 use crate::{
     AnalysedTarget,
+    problem::fail,
     scope::{Dep, Scope},
 };
 
 /// The stage, normalised, if it can be laid out as a directory.
-fn checked(scope: &Scope<'_>, stage: &Map) -> Result<Map, Fail> {
+fn checked(scope: &Scope<'_>, stage: &Map, deps: &[Dep]) -> Result<Map, Fail> {
     let stage = normalise(stage)
         .map_err(|path| scope.wrong("deps", format!("TREE conflict: artifacts conflict on path {path:?}")))?;
     match tree_conflict(&stage) {
         None => Ok(stage),
-        Some(path) => Err(scope.wrong("deps", format!("TREE conflict on subtree {path:?}"))),
+        Some(path) => {
+            Err(fail(scope.subtree_conflict(format!("TREE conflict on subtree {path:?}"), &path, deps)))
+        }
     }
 }
 
@@ -31,23 +34,17 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
         if let Some((path, _)) =
             more.iter().find(|(path, value)| stage.get(path).is_some_and(|other| other != *value))
         {
-            let origin = origin(&deps, path);
-            return Err(scope.wrong(
-                "deps",
-                format!("Staging conflict on path {path:?} between {origin} and {}", dep.name),
-            ));
+            let first = deps.iter().find(|dep| artifacts_over_runfiles(dep).contains_key(path));
+            let first = first.map_or(&dep.name, |first| &first.name);
+            let message = format!("Staging conflict on path {path:?} between {first} and {}", dep.name);
+            return Err(fail(scope.conflict("deps", message, first, &dep.name)));
         }
         stage = stage.union(&more);
     }
-    let tree = Tree::new(checked(&scope, &stage)?);
+    let tree = Tree::new(checked(&scope, &stage, &deps)?);
     let artifact = scope.defined.tree(scope.workspace, tree);
     let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
     scope.finish(both(stage), &deps)
-}
-
-fn origin(deps: &[Dep], path: &str) -> String {
-    let found = deps.iter().find(|dep| artifacts_over_runfiles(dep).contains_key(path));
-    found.map_or_else(String::new, |dep| dep.name.to_json())
 }
 
 pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<AnalysedTarget, Fail> {
@@ -57,7 +54,7 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
     let deps = scope.deps("deps", names).await?;
     let mut trees = Vec::with_capacity(deps.len());
     for dep in &deps {
-        let tree = Tree::new(checked(&scope, &dep.target.result.artifacts)?);
+        let tree = Tree::new(checked(&scope, &dep.target.result.artifacts, std::slice::from_ref(dep))?);
         trees.push(scope.defined.tree(scope.workspace, tree));
     }
     let artifact = scope.defined.overlay(scope.workspace, TreeOverlay::new(trees, disjoint));

@@ -7,16 +7,18 @@
 mod pure;
 mod rule;
 mod strings;
+mod wrong;
 
 use std::sync::Arc;
 
-use taut_syntax::{Frame as Step, Location, did_you_mean};
+use taut_syntax::{Frame as Way, Location, did_you_mean};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
+use self::wrong::Argument;
 use crate::{
-    abbreviate,
-    compile::{missing, wrong_type},
-    construct::{Construct, SPECIAL_FORMS},
+    abbreviate::abbreviate_json,
+    compile::{missing, not_literal},
+    construct::Construct,
     error::EvalError,
     host::Host,
     program::{Expr, Imports, Literal, NONE, Op, Program, Variable},
@@ -56,22 +58,6 @@ fn plain<T>(message: impl Into<String>) -> Result<T, EvalError> {
     Err(EvalError::plain(message))
 }
 
-fn list_of(value: &Value) -> Result<&List, EvalError> {
-    value.as_list().ok_or_else(|| EvalError::plain(wrong_type("list", value.type_name())))
-}
-
-fn map_of(value: &Value) -> Result<&Map, EvalError> {
-    value.as_map().ok_or_else(|| EvalError::plain(wrong_type("map", value.type_name())))
-}
-
-fn string_of(value: &Value) -> Result<&Str, EvalError> {
-    value.as_str().ok_or_else(|| EvalError::plain(wrong_type("string", value.type_name())))
-}
-
-fn literal(literal: &Literal) -> Result<&Str, EvalError> {
-    literal.as_ref().map_err(|found| EvalError::plain(wrong_type("string", found)))
-}
-
 impl Evaluator<'_> {
     fn eval(&mut self, f: Frame<'_>, node: u32) -> Evaluated {
         let op = &f.program.nodes[node as usize].op;
@@ -93,10 +79,10 @@ impl Evaluator<'_> {
             }),
             _ => deep(|| {
                 let locals = self.locals.len();
-                let result = self.construct(f, op);
+                let result = self.construct(f, node, op);
                 if result.is_err() {
                     // The variables are still needed to describe the error.
-                    let result = result.map_err(|error| self.trace(f, node, op, error));
+                    let result = result.map_err(|error| self.trace(f, node, op, locals, error));
                     self.locals.truncate(locals);
                     return result;
                 }
@@ -113,7 +99,7 @@ impl Evaluator<'_> {
     /// An argument that must be given.
     fn need(&mut self, f: Frame<'_>, construct: Construct, args: &[u32], position: usize) -> Evaluated {
         match args[position] {
-            NONE => plain(missing(construct.arguments()[position])),
+            NONE => plain(missing(construct.arguments()[position], construct.name())),
             node => self.eval(f, node),
         }
     }
@@ -126,7 +112,7 @@ impl Evaluator<'_> {
     }
 
     /// Adds to an error on its way out what is needed to understand it.
-    fn trace(&self, f: Frame<'_>, node: u32, op: &Op, mut error: EvalError) -> EvalError {
+    fn trace(&self, f: Frame<'_>, node: u32, op: &Op, locals: usize, mut error: EvalError) -> EvalError {
         let program = f.program;
         let at = || Location::value(program.file.clone(), program.path(node));
         let data = error.data();
@@ -136,44 +122,36 @@ impl Evaluator<'_> {
         if !data.traced {
             return error;
         }
-        let limit = self.limit;
-        error.push_frame(|| {
-            let word = name_of(op).map_or_else(String::new, |name| format!("{name:?}-expression "));
-            let text = abbreviate(&program.literal(node), limit);
-            let frame = Step::new(format!("in {word}{text}")).at(at());
-            let mut seen: Vec<&Str> = Vec::new();
-            let mut details = Vec::new();
-            for inner in &program.nodes[node as usize..] {
-                // The nodes of an expression follow it.
-                if inner.start < program.nodes[node as usize].start
-                    || inner.end > program.nodes[node as usize].end
-                    || seen.len() == 8
-                {
-                    break;
-                }
-                let Op::Var { variable: Ok(variable), .. } = &inner.op else { continue };
-                let (name, value) = match variable {
-                    Variable::Local(slot) => match self.locals.get(f.base + *slot as usize) {
-                        Some((name, value)) => (name, value.clone()),
-                        None => continue,
-                    },
-                    Variable::Global(name) => (name, self.variable(f, variable)),
-                };
-                if !seen.contains(&name) {
-                    seen.push(name);
-                    details.push(format!("{name} = {}", abbreviate(&value, limit)));
+        if data.variables.is_none() {
+            data.variables = Some(self.variables(f, node));
+        }
+        match op {
+            // What a loop has bound is there only while its body is evaluated.
+            Op::Bind { construct, .. } if *construct != Construct::Assert && self.locals.len() > locals => {
+                let bound = self.locals[locals..].iter();
+                let bound: Vec<String> =
+                    bound.map(|(name, value)| format!("{name} = {}", self.shown(value))).collect();
+                let message = format!("in {:?} for {}", construct.name(), bound.join(", "));
+                error.push_frame(|| Way::new(message).at(at()));
+            }
+            Op::CallExpression(Ok(name)) => {
+                // The call itself may be what is wrong.
+                if f.imports.contains_key(name) {
+                    error.push_frame(|| Way::new(format!("called as {name:?}")).at(at()));
                 }
             }
-            details.into_iter().fold(frame, Step::detail)
-        });
+            _ => {}
+        }
         error
     }
 
-    fn construct(&mut self, f: Frame<'_>, op: &Op) -> Evaluated {
+    fn construct(&mut self, f: Frame<'_>, node: u32, op: &Op) -> Evaluated {
         match op {
             Op::Constant(_) | Op::Quote(_) | Op::List(_) => unreachable!("evaluated without a construct"),
-            Op::Broken(message) => plain(message),
-            Op::Unknown(name) => self.unknown(name),
+            Op::Broken(message, advice) => {
+                Err(advice.iter().fold(EvalError::plain(message), |error, advice| error.help(*advice)))
+            }
+            Op::Unknown(name) => Err(self.unknown(f, node, name)),
             Op::Var { variable: Err(message), .. } => plain(message),
             Op::Var { .. } => unreachable!("evaluated without a construct"),
             Op::QuasiQuote(template) => self.expand(f, *template),
@@ -205,13 +183,10 @@ impl Evaluator<'_> {
                 }
                 if let Some(cases) = cases {
                     if *expr == NONE {
-                        return plain("missing expr in case");
+                        return plain(missing("expr", "case"));
                     }
                     let key = self.eval(f, *expr)?;
-                    let Value::String(key) = &key else {
-                        let found = abbreviate(&key, self.limit);
-                        return plain(format!("expr in case must evaluate to string, but found {found}"));
-                    };
+                    let key = self.string(f, Argument::new("case", "expr", *expr), &key)?;
                     if let Ok(found) = cases.binary_search_by(|(label, _)| label.cmp(key)) {
                         return self.eval(f, cases[found].1);
                     }
@@ -231,7 +206,7 @@ impl Evaluator<'_> {
                     return plain(message);
                 }
                 if *body == NONE {
-                    return plain("Object without keyword 'type': {}");
+                    return plain(missing("body", "let*"));
                 }
                 let result = self.eval(f, *body)?;
                 self.locals.truncate(outer);
@@ -244,32 +219,24 @@ impl Evaluator<'_> {
             }
             Op::Call(construct, args) => {
                 if !construct.exists_in(self.host.context()) {
-                    return self.unknown(construct.name());
+                    return Err(self.unknown(f, node, construct.name()));
                 }
                 self.call(f, *construct, args)
             }
             Op::Bind { construct, args, vars, body } => self.bind(f, *construct, args, vars, *body),
             Op::Action { args, may_fail, no_cache } => {
                 if !Construct::Action.exists_in(self.host.context()) {
-                    return self.unknown("ACTION");
+                    return Err(self.unknown(f, node, "ACTION"));
                 }
                 self.action(f, args, may_fail, no_cache)
             }
             Op::CallExpression(name) => {
                 if !Construct::CallExpression.exists_in(self.host.context()) {
-                    return self.unknown("CALL_EXPRESSION");
+                    return Err(self.unknown(f, node, "CALL_EXPRESSION"));
                 }
-                self.call_expression(f, name.as_ref().map_err(EvalError::plain)?)
+                self.call_expression(f, node, name.as_ref().map_err(EvalError::plain)?)
             }
         }
-    }
-
-    fn unknown(&self, name: &str) -> Evaluated {
-        let mut error = EvalError::plain(format!("Unknown syntactical construct {name}"));
-        let context = self.host.context();
-        let known = Construct::ALL.iter().filter(|c| c.exists_in(context)).map(|c| c.name());
-        error.data().suggestion = did_you_mean(name, known.chain(SPECIAL_FORMS)).map(Into::into);
-        Err(error)
     }
 
     fn case_star(
@@ -287,12 +254,13 @@ impl Evaluator<'_> {
             };
         };
         if expr == NONE {
-            return plain("missing expr in case");
+            return plain(missing("expr", "case*"));
         }
         let value = self.eval(f, expr)?;
         if !value.is_name_free() {
-            let found = abbreviate(&value, self.limit);
-            return plain(format!("Comparison of name-containing values: {found}"));
+            let found = self.shown(&value);
+            let error = EvalError::plain(format!("Comparison of name-containing values: {found}"));
+            return Err(error.at(self.place(f, expr)));
         }
         for (label, result) in cases {
             if self.eval(f, *label)? == value {
@@ -315,12 +283,19 @@ impl Evaluator<'_> {
         body: u32,
     ) -> Evaluated {
         let outer = self.locals.len();
-        let name = |position: usize| literal(vars[position].as_ref().expect("the construct binds it"));
+        let name = |position: usize| {
+            let literal = vars[position].as_ref().expect("the construct binds it");
+            literal.as_ref().map_err(|found| {
+                let words = construct.bound_by();
+                EvalError::plain(not_literal(words[position], construct.name(), found))
+            })
+        };
+        let argument = |position: usize| Argument::of(construct, args, position);
         let mut results = Vec::new();
         match construct {
             Construct::Foreach => {
                 let range = self.or(f, args[0], empty_list)?;
-                for item in list_of(&range)?.iter() {
+                for item in self.list(f, argument(0), &range)?.iter() {
                     self.locals.push((name(0)?.clone(), item.clone()));
                     results.push(self.or(f, body, empty_list)?);
                     self.locals.truncate(outer);
@@ -328,7 +303,7 @@ impl Evaluator<'_> {
             }
             Construct::ForeachMap => {
                 let range = self.or(f, args[0], || Value::Map(Map::default()))?;
-                for (key, value) in map_of(&range)?.iter() {
+                for (key, value) in self.map(f, argument(0), &range)?.iter() {
                     self.locals.push((name(0)?.clone(), Value::String(key.clone())));
                     self.locals.push((name(1)?.clone(), value.clone()));
                     results.push(self.or(f, body, empty_list)?);
@@ -337,12 +312,12 @@ impl Evaluator<'_> {
             }
             Construct::ZipWith => {
                 let first = self.or(f, args[0], empty_list)?;
-                let first = list_of(&first)?;
+                let first = self.list(f, argument(0), &first)?;
                 if first.is_empty() {
                     return Ok(empty_list());
                 }
                 let second = self.or(f, args[1], empty_list)?;
-                for (a, b) in first.iter().zip(list_of(&second)?.iter()) {
+                for (a, b) in first.iter().zip(self.list(f, argument(1), &second)?.iter()) {
                     self.locals.push((name(0)?.clone(), a.clone()));
                     self.locals.push((name(1)?.clone(), b.clone()));
                     results.push(self.or(f, body, empty_list)?);
@@ -352,7 +327,7 @@ impl Evaluator<'_> {
             Construct::Foldl => {
                 let range = self.need(f, construct, args, 0)?;
                 let mut accumulated = self.or(f, args[1], empty_list)?;
-                for item in list_of(&range)?.iter() {
+                for item in self.list(f, argument(0), &range)?.iter() {
                     self.locals.push((name(0)?.clone(), accumulated));
                     self.locals.push((name(1)?.clone(), item.clone()));
                     accumulated = self.or(f, body, empty_list)?;
@@ -383,10 +358,10 @@ impl Evaluator<'_> {
         }
         let locals = self.locals.len();
         match self.eval(f, node) {
-            Ok(message) => abbreviate(&message, self.limit.max(4096)),
+            Ok(message) => abbreviate_json(&message, self.limit.max(4096)),
             Err(_) => {
                 self.locals.truncate(locals);
-                format!("[non evaluating term] {}", abbreviate(&f.program.literal(node), self.limit))
+                format!("[non evaluating term] {}", abbreviate_json(&f.program.literal(node), self.limit))
             }
         }
     }
@@ -396,7 +371,10 @@ impl Evaluator<'_> {
         match &f.program.nodes[node as usize].op {
             Op::Constant(value) => Ok(value.clone()),
             Op::Unquote(inner) => self.or(f, *inner, || Value::Null),
-            Op::Broken(message) => plain(message),
+            Op::Broken(message, advice) => {
+                let error = EvalError::plain(message).at(self.place(f, node));
+                Err(advice.iter().fold(error, |error, advice| error.help(*advice)))
+            }
             Op::TemplateMap(entries) => deep(|| {
                 let mut map = Vec::with_capacity(entries.len());
                 for (key, value) in entries {
@@ -413,11 +391,7 @@ impl Evaluator<'_> {
                     };
                     let spliced = self.or(f, inner, empty_list)?;
                     let Some(spliced) = spliced.as_list() else {
-                        return plain(format!(
-                            "Argument of \",@\"-expression {} should evaluate to a list, but obtained {}",
-                            abbreviate(&f.program.literal(*item), self.limit),
-                            abbreviate(&spliced, self.limit)
-                        ));
+                        return Err(self.no(f, Argument::new(",@", "$1", inner), "a list", &spliced));
                     };
                     list.extend(spliced.iter().cloned());
                 }
@@ -427,12 +401,17 @@ impl Evaluator<'_> {
         }
     }
 
-    fn call_expression(&mut self, f: Frame<'_>, name: &Str) -> Evaluated {
+    fn call_expression(&mut self, f: Frame<'_>, node: u32, name: &Str) -> Evaluated {
         let Some(function) = f.imports.get(name) else {
-            let mut error = EvalError::plain(format!("Unknown expression '{name}'."));
-            error.data().suggestion =
-                did_you_mean(name, f.imports.keys().map(|k| k.as_str())).map(Into::into);
-            return Err(error);
+            let known: Vec<&str> = f.imports.keys().map(|known| known.as_str()).collect();
+            let at = Location::value(f.program.file.clone(), f.program.path(node).key("name"));
+            let mut error = EvalError::plain(format!("Unknown expression '{name}'.")).at(Some(at));
+            error.data().suggestion = did_you_mean(name, known.iter().copied()).map(Into::into);
+            return Err(match (&error.suggestion, known.as_slice()) {
+                (Some(_), _) => error,
+                (None, []) => error.help("nothing is imported; \"imports\" maps names to expressions"),
+                (None, known) => error.help(format!("imported are {known:?}")),
+            });
         };
         let value = |var: &Str| {
             let local = self.locals[f.base..].iter().rev().find(|(name, _)| name == var);
@@ -452,25 +431,6 @@ impl Evaluator<'_> {
 
 fn empty_list() -> Value {
     Value::List(List::default())
-}
-
-fn name_of(op: &Op) -> Option<&str> {
-    Some(match op {
-        Op::Unknown(name) => name,
-        Op::Var { .. } => "var",
-        Op::QuasiQuote(_) => "`",
-        Op::Shortcut { and: true, .. } => "and",
-        Op::Shortcut { and: false, .. } => "or",
-        Op::Call(construct, _) | Op::Bind { construct, .. } => construct.name(),
-        Op::Cond { .. } => "cond",
-        Op::Case { .. } => "case",
-        Op::CaseStar { .. } => "case*",
-        Op::Let { .. } => "let*",
-        Op::Env(_) => "env",
-        Op::Action { .. } => "ACTION",
-        Op::CallExpression(_) => "CALL_EXPRESSION",
-        _ => return None,
-    })
 }
 
 fn ids(items: &[Value]) -> impl DoubleEndedIterator<Item = (Id, &Value)> {

@@ -1,9 +1,10 @@
 //! The constructs that need nothing but their arguments.
 
 use rustc_hash::FxHashSet;
+use taut_syntax::Step;
 use taut_value::{JsonMode, List, Map, Str, Value};
 
-use super::{Evaluated, Evaluator, Frame, empty_list, ids, list_of, map_of, plain, string_of, strings};
+use super::{Evaluated, Evaluator, Frame, empty_list, ids, plain, strings, wrong::Argument};
 use crate::{
     abbreviate,
     construct::Construct,
@@ -16,6 +17,7 @@ impl Evaluator<'_> {
     /// Evaluates the arguments in order and applies the construct.
     pub(super) fn call(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
         use Construct as C;
+        let argument = |position: usize| Argument::of(construct, args, position);
         let default_text = |text: &'static str| move || Value::string(text);
         Ok(match construct {
             C::And | C::Or => {
@@ -24,14 +26,14 @@ impl Evaluator<'_> {
                     return Ok(Value::Bool(and));
                 }
                 let items = self.eval(f, args[0])?;
-                let mut items = list_of(&items)?.iter();
+                let mut items = self.list(f, argument(0), &items)?.iter();
                 Value::Bool(if and { items.all(Value::is_true) } else { items.any(Value::is_true) })
             }
             C::Equal => {
                 let first = self.need(f, construct, args, 0)?;
-                self.comparable(&first, "first")?;
+                self.comparable(f, argument(0), &first)?;
                 let second = self.need(f, construct, args, 1)?;
-                self.comparable(&second, "second")?;
+                self.comparable(f, argument(1), &second)?;
                 Value::Bool(first == second)
             }
             C::If => {
@@ -59,14 +61,8 @@ impl Evaluator<'_> {
             C::Lookup => {
                 let key = self.need(f, construct, args, 0)?;
                 let map = self.need(f, construct, args, 1)?;
-                let Value::String(key) = &key else {
-                    let found = abbreviate(&key, self.limit);
-                    return plain(format!("Key expected to be string but found {found}."));
-                };
-                let Value::Map(map) = &map else {
-                    let found = abbreviate(&map, self.limit);
-                    return plain(format!("Map expected to be mapping but found {found}."));
-                };
+                let key = self.string(f, argument(0), &key)?;
+                let map = self.map(f, argument(1), &map)?;
                 match map.get(key) {
                     Some(value) if !matches!(value, Value::Null) => value.clone(),
                     _ => return self.or(f, args[2], || Value::Null),
@@ -75,10 +71,7 @@ impl Evaluator<'_> {
             C::Index => {
                 let index = self.need(f, construct, args, 0)?;
                 let list = self.need(f, construct, args, 1)?;
-                let Value::List(list) = &list else {
-                    let found = abbreviate(&list, self.limit);
-                    return plain(format!("List expected to be list, but found {found}."));
-                };
+                let list = self.list(f, argument(1), &list)?;
                 let index = match &index {
                     Value::Number(number) => number.round() as i64,
                     Value::String(text) => strings::leading_integer(text),
@@ -94,27 +87,33 @@ impl Evaluator<'_> {
             C::SingletonMap => {
                 let key = self.need(f, construct, args, 0)?;
                 let value = self.need(f, construct, args, 1)?;
-                Value::Map([(string_of(&key)?.clone(), value)].into_iter().collect())
+                Value::Map([(self.string(f, argument(0), &key)?.clone(), value)].into_iter().collect())
             }
             C::ToSubdir => return self.stage_to_subdir(f, args),
             C::FromSubdir => {
                 let stage = self.need(f, construct, args, 0)?;
                 let subdir = self.or(f, args[1], default_text("."))?;
-                from_subdir(map_of_after(&stage, &subdir)?, string_of(&subdir)?)?
+                // In the order in which the reference looks at them.
+                let subdir = self.string(f, argument(1), &subdir)?;
+                from_subdir(self.map(f, argument(0), &stage)?, subdir)?
             }
             C::ChangeEnding => {
                 let name = self.or(f, args[0], default_text(""))?;
                 let ending = self.or(f, args[1], default_text(""))?;
-                Value::string(path::change_ending(string_of(&name)?, string_of(&ending)?))
+                let name = self.string(f, argument(0), &name)?;
+                Value::string(path::change_ending(name, self.string(f, argument(1), &ending)?))
             }
             C::Join => {
                 let list = self.or(f, args[0], empty_list)?;
                 let separator = self.or(f, args[1], default_text(""))?;
-                strings::join(&list, string_of(&separator)?, false, false, self.limit)?
+                let separator = self.string(f, argument(1), &separator)?;
+                let words = self.strings(f, argument(0), &list)?;
+                Value::string(strings::join(&words, separator))
             }
             C::JoinCmd => {
                 let list = self.or(f, args[0], empty_list)?;
-                strings::join(&list, " ", true, false, self.limit)?
+                let words = self.strings(f, argument(0), &list)?;
+                Value::string(strings::join_quoted(&words))
             }
             C::JsonEncode => {
                 Value::string(self.or(f, args[0], empty_list)?.to_json_mode(JsonMode::PlainOnly))
@@ -123,24 +122,47 @@ impl Evaluator<'_> {
                 let text = self.or(f, args[0], default_text(""))?;
                 let chars = self.or(f, args[1], default_text(""))?;
                 let prefix = self.or(f, args[2], default_text("\\"))?;
-                strings::escape(string_of(&text)?, &chars, &prefix)?
+                let text = self.string(f, argument(0), &text)?;
+                // Looked at only when it is needed, so an empty text hides its errors.
+                if text.is_empty() {
+                    return Ok(Value::string(""));
+                }
+                let chars = self.string(f, argument(1), &chars)?;
+                match text.chars().any(|c| chars.contains(c)) {
+                    false => Value::String(text.clone()),
+                    true => {
+                        Value::string(strings::escape(text, chars, self.string(f, argument(2), &prefix)?))
+                    }
+                }
             }
             C::ConcatTargetName => {
                 let name = self.or(f, args[0], default_text(""))?;
                 let append = self.or(f, args[1], default_text(""))?;
-                let append = strings::join(&append, "", false, true, self.limit)?;
-                strings::concat_target_name(&name, string_of(&append)?, self.limit)?
+                let append = match &append {
+                    Value::String(text) => text.to_string(),
+                    Value::List(_) => strings::join(&self.strings(f, argument(1), &append)?, ""),
+                    other => return Err(self.no(f, argument(1), "a list of strings or a single one", other)),
+                };
+                strings::concat_target_name(&name, &append).ok_or_else(|| {
+                    self.no(f, argument(0), "a target name: a string or a list of strings", &name)
+                })?
             }
             C::ZipMap => {
                 let keys = self.or(f, args[0], empty_list)?;
-                let keys = list_of(&keys)?;
+                let keys = self.list(f, argument(0), &keys)?;
                 if keys.is_empty() {
                     return Ok(Value::Map(Map::default()));
                 }
                 let values = self.or(f, args[1], empty_list)?;
                 let mut entries = Vec::with_capacity(keys.len());
-                for (key, value) in keys.iter().zip(list_of(&values)?.iter()) {
-                    entries.push((string_of(key)?.clone(), value.clone()));
+                let pairs = keys.iter().zip(self.list(f, argument(1), &values)?.iter());
+                for (index, (key, value)) in pairs.enumerate() {
+                    let step = Step::Index(index as u32);
+                    let key = key.as_str();
+                    let key = key.ok_or_else(|| {
+                        self.no_item(f, argument(0), "a list of strings", &step, &keys[index])
+                    })?;
+                    entries.push((key.clone(), value.clone()));
                 }
                 Value::Map(Map::from_entries(entries))
             }
@@ -159,64 +181,50 @@ impl Evaluator<'_> {
             | C::Reverse
             | C::Length
             | C::MapUnion => {
-                let argument = self.need(f, construct, args, 0)?;
-                self.unary(construct, argument)?
+                let value = self.need(f, construct, args, 0)?;
+                self.unary(f, construct, argument(0), value)?
             }
             _ => return self.contextual(f, construct, args),
         })
     }
 
-    fn comparable(&self, value: &Value, which: &str) -> Result<(), EvalError> {
+    fn comparable(&self, f: Frame<'_>, argument: Argument<'_>, value: &Value) -> Result<(), EvalError> {
         if value.is_name_free() {
             return Ok(());
         }
-        let found = abbreviate(value, self.limit);
-        plain(format!("Comparison of name-containing values; {which} argument is {found}"))
+        let found = self.shown(value);
+        let message = format!("Comparison of name-containing values; {argument} is {found}");
+        Err(EvalError::plain(message).at(self.place(f, argument.node)).help(NAMES))
     }
 
-    fn unary(&self, construct: Construct, argument: Value) -> Evaluated {
+    fn unary(&self, f: Frame<'_>, construct: Construct, at: Argument<'_>, argument: Value) -> Evaluated {
         use Construct as C;
-        let shown = |value: &Value| abbreviate(value, self.limit);
-        let list = |problem: &str| match &argument {
-            Value::List(list) => Ok(list),
-            other => plain(format!("{problem}: {}.", shown(other))),
-        };
+        let list = || self.list(f, at, &argument);
         Ok(match construct {
             C::Not => Value::Bool(!argument.is_true()),
             C::Flatten => {
-                let lists = list("Flatten expects list but instead got")?;
-                let mut all = Vec::new();
-                for item in lists.iter() {
-                    let Value::List(item) = item else {
-                        let found = shown(item);
-                        return plain(format!("Non-list entry found for argument in flatten: {found}."));
-                    };
-                    all.extend(item.iter().cloned());
-                }
-                Value::List(all.into())
+                let lists = self.list_of(f, at, "a list of lists", &argument, Value::as_list)?;
+                Value::List(lists.into_iter().flat_map(|list| list.iter().cloned()).collect())
             }
             C::Add | C::Multiply => {
-                let word = if construct == C::Add { "addition" } else { "multiplication" };
-                let problem = if construct == C::Add { "Addition" } else { "Multiplication" };
-                let mut result = if construct == C::Add { 0.0 } else { 1.0 };
-                for item in list(&format!("{problem} expects a list, but found"))?.iter() {
-                    let Value::Number(number) = item else {
-                        let found = shown(item);
-                        return plain(format!("Non-number entry found for argument to {word}: {found}"));
-                    };
-                    if construct == C::Add {
-                        result += number;
-                    } else {
-                        result *= number;
-                    }
-                }
-                Value::Number(result)
+                let number = |item: &Value| match item {
+                    Value::Number(number) => Some(*number),
+                    _ => None,
+                };
+                let numbers = self.list_of(f, at, "a list of numbers", &argument, number)?;
+                Value::Number(if construct == C::Add {
+                    numbers.iter().fold(0.0, |sum, number| sum + number)
+                } else {
+                    numbers.iter().product()
+                })
             }
             C::NubRight | C::NubLeft => {
-                let items = list(&format!("{} expects list but instead got", construct.name()))?;
+                let items = list()?;
                 if !argument.is_name_free() {
-                    let problem = "Implicit comparison by passing name-containing value to";
-                    return plain(format!("{problem} {}: {}", construct.name(), shown(&argument)));
+                    let (name, shown) = (construct.name(), self.shown(&argument));
+                    let message =
+                        format!("Implicit comparison by passing name-containing value to {name}: {shown}");
+                    return Err(EvalError::plain(message).at(self.place(f, at.node)).help(NAMES));
                 }
                 let mut seen = FxHashSet::default();
                 let mut first = |(id, item): (_, &Value)| seen.insert(id).then(|| item.clone());
@@ -229,34 +237,39 @@ impl Evaluator<'_> {
                 }
             }
             C::Range => strings::range(&argument)?,
-            C::Basename => Value::string(path::basename(string_of(&argument)?)),
-            C::Keys => map_of(&argument)?.keys().cloned().map(Value::String).collect::<List>().into(),
-            C::Values => map_of(&argument)?.values().cloned().collect::<List>().into(),
+            C::Basename => Value::string(path::basename(self.string(f, at, &argument)?)),
+            C::Keys => {
+                self.map(f, at, &argument)?.keys().cloned().map(Value::String).collect::<List>().into()
+            }
+            C::Values => self.map(f, at, &argument)?.values().cloned().collect::<List>().into(),
             C::Enumerate => {
-                let items = list("enumerate expects list but instead got")?;
+                let items = list()?;
                 let entries = items.iter().enumerate();
                 Value::Map(entries.map(|(i, item)| (format!("{i:010}"), item.clone())).collect())
             }
             C::Set => {
-                let mut entries: Vec<(Str, Value)> = Vec::new();
-                for item in list("set expects list of strings but instead got")?.iter() {
-                    let Value::String(item) = item else {
-                        return plain(format!("set expects list of strings found entry: {}.", shown(item)));
-                    };
-                    entries.push((item.clone(), Value::Bool(true)));
-                }
-                Value::Map(Map::from_entries(entries))
+                let words = self.strings(f, at, &argument)?;
+                Value::Map(words.into_iter().map(|word| (word, Value::Bool(true))).collect())
             }
-            C::Reverse => {
-                list("reverse expects list but instead got")?.iter().rev().cloned().collect::<List>().into()
-            }
-            C::Length => Value::Number(list("length expects list but instead got")?.len() as f64),
+            C::Reverse => list()?.iter().rev().cloned().collect::<List>().into(),
+            C::Length => Value::Number(list()?.len() as f64),
             C::MapUnion => {
-                let maps = list("Union expects list of maps but got")?;
+                let maps = self.maps(f, at, &argument)?;
                 Value::Map(union(maps, false, self.limit)?)
             }
             other => unreachable!("{} is not unary", other.name()),
         })
+    }
+
+    /// A list of maps, as the list that it is.
+    fn maps<'v>(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        value: &'v Value,
+    ) -> Result<&'v [Value], EvalError> {
+        self.list_of(f, argument, "a list of maps", value, Value::as_map)?;
+        self.list(f, argument, value).map(|list| list.as_slice())
     }
 
     fn context(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
@@ -281,18 +294,14 @@ impl Evaluator<'_> {
     fn disjoint_map_union(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
         let argument = self.need(f, Construct::DisjointMapUnion, args, 0)?;
         if !argument.is_name_free() {
-            let found = abbreviate(&argument, self.limit);
-            return plain(format!("Argument to disjoint_map_union is name-containing: {found}"));
+            let found = self.shown(&argument);
+            let message = format!("Argument to disjoint_map_union is name-containing: {found}");
+            return Err(EvalError::plain(message).at(self.place(f, args[0])).help(NAMES));
         }
-        let error = match &argument {
-            Value::List(maps) => match union(maps, true, self.limit) {
-                Ok(map) => return Ok(Value::Map(map)),
-                Err(error) => error,
-            },
-            other => {
-                let found = abbreviate(other, self.limit);
-                EvalError::plain(format!("Union expects list of maps but got: {found}."))
-            }
+        let maps = self.maps(f, Argument::of(Construct::DisjointMapUnion, args, 0), &argument);
+        let error = match maps.and_then(|maps| union(maps, true, self.limit)) {
+            Ok(map) => return Ok(Value::Map(map)),
+            Err(error) => error,
         };
         if args[1] == NONE {
             return Err(error);
@@ -311,22 +320,36 @@ impl Evaluator<'_> {
         let stage = self.need(f, Construct::ToSubdir, args, 0)?;
         let subdir = self.or(f, args[1], || Value::string("."))?;
         let flat = self.or(f, args[2], || Value::Bool(false))?.is_true();
-        let subdir = string_of(&subdir)?;
-        let map = map_of(&stage)?;
+        let argument = |position| Argument::of(Construct::ToSubdir, args, position);
+        let subdir = self.string(f, argument(1), &subdir)?;
+        let map = self.map(f, argument(0), &stage)?;
         let mut entries: Vec<(Str, Value)> = Vec::with_capacity(map.len());
         for (key, value) in map.iter() {
             let name = if flat { path::basename(key) } else { key };
             entries.push((path::normal_path(&path::join(subdir, name)).into(), value.clone()));
         }
+        let at_new_path = |key: &Str| {
+            let old = map.iter().filter(move |(old, _)| {
+                let name = if flat { path::basename(old) } else { old };
+                path::normal_path(&path::join(subdir, name)) == key.as_str()
+            });
+            old.map(|(old, value)| (format!("{:?}", old.as_str()), value.clone())).collect::<Vec<_>>()
+        };
         let (conflict, result) = unite(entries);
         let Some(key) = conflict else { return Ok(Value::Map(result)) };
         let argument = abbreviate(&stage, self.limit);
         if args[3] == NONE {
             let word = if flat { "Flat staging" } else { "Staging" };
-            return plain(format!("{word} of {argument} to subdir {subdir} conflicts on path {key}"));
+            let message = format!("{word} to subdir {subdir} conflicts on path {key}");
+            let mut error = EvalError::plain(message);
+            error.data().involved = at_new_path(&key);
+            let names: Vec<&str> = error.involved.iter().map(|(name, _)| name.as_str()).collect();
+            let names = names.join(" and ");
+            return Err(error.help(format!("{names} would have the same place")));
         }
         let message = self.message(f, args[3]);
-        Err(EvalError::user(if flat {
+        let involved = at_new_path(&key);
+        let mut error = EvalError::user(if flat {
             format!(
                 "{message}\nReason: flat staging to subdir {subdir} conflicts on path {key}\n\
                  Map to flatly stage was {argument}"
@@ -336,16 +359,14 @@ impl Evaluator<'_> {
                 "{message}\nReason: staging to subdir {subdir} conflicts on new path {key}\n\
                  Map to stage was {argument}"
             )
-        }))
+        });
+        error.data().involved = involved;
+        Err(error)
     }
 }
 
-/// The map, after the other argument's type has been found right; the order in which the reference
-/// looks at them.
-fn map_of_after<'v>(stage: &'v Value, subdir: &Value) -> Result<&'v Map, EvalError> {
-    string_of(subdir)?;
-    map_of(stage)
-}
+/// Why names cannot be compared.
+const NAMES: &str = "a target's name means nothing without its configuration, so names are never equal";
 
 fn from_subdir(stage: &Map, subdir: &Str) -> Evaluated {
     let mut entries: Vec<(Str, Value)> = Vec::new();
@@ -384,7 +405,7 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
     match maps {
         [] => Ok(Map::default()),
         [Value::Map(map)] => Ok(map.clone()),
-        [other] => plain(format!("Map union list element is not a map: {}", abbreviate(other, limit))),
+        [_] => unreachable!("the list is one of maps"),
         _ => {
             let (left, right) = maps.split_at(maps.len() / 2);
             let (left, right) = (union(left, disjoint, limit)?, union(right, disjoint, limit)?);
@@ -395,14 +416,13 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
                 return Ok(left);
             }
             if disjoint && let Some((key, a, b)) = conflict(&left, &right) {
-                let mut error = EvalError::plain(format!(
+                let error = EvalError::plain(format!(
                     "Map union not essentially disjoint as claimed, duplicate key {}; conflicting values:\n- {}\n- {}",
                     Value::String(key.clone()).to_json(),
                     abbreviate(a, limit),
                     abbreviate(b, limit)
                 ));
-                error.data().involved = vec![a.clone(), b.clone()];
-                return Err(error);
+                return Err(error.involving("the first value", a).involving("the second value", b));
             }
             Ok(left.union(&right))
         }

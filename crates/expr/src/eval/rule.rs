@@ -1,13 +1,28 @@
 //! The constructs of rules and fields: what they ask of the host, and the definitions they make.
 
-use taut_syntax::did_you_mean;
+use taut_syntax::{Step, did_you_mean};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value};
 
-use super::{Evaluated, Evaluator, Frame, empty_list, plain, string_of};
-use crate::{abbreviate, compile::wrong_type, construct::Construct, error::EvalError, path, stage};
+use super::{Evaluated, Evaluator, Frame, empty_list, plain, wrong::Argument};
+use crate::{construct::Construct, error::EvalError, path, program::Op, stage};
 
 fn empty_map() -> Value {
     Value::Map(Map::default())
+}
+
+/// Why paths are confined.
+const OUTSIDE: &str = "an action sees and makes nothing outside of its own directory";
+
+/// An error about a path that is an artifact and a directory, with who is there.
+fn overlapping(mut error: EvalError, stage: &Map, path: &str) -> EvalError {
+    let below = format!("{path}/");
+    let normal = |key: &Str| path::normal_path(key);
+    let at = stage.iter().find(|(key, _)| normal(key) == path);
+    let inside = stage.iter().find(|(key, _)| normal(key).starts_with(&below));
+    for (key, value) in at.into_iter().chain(inside) {
+        error = error.involving(format!("{:?}", key.as_str()), value);
+    }
+    error.help(format!("{path:?} would be an artifact and a directory with other artifacts at once"))
 }
 
 type Words = Result<Box<[Str]>, String>;
@@ -16,37 +31,40 @@ impl Evaluator<'_> {
     /// Constructs that exist in some contexts only.
     pub(super) fn contextual(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
         use Construct as C;
+        let argument = |position: usize| Argument::of(construct, args, position);
         Ok(match construct {
             C::Field => {
                 let name = self.need(f, construct, args, 0)?;
-                let Value::String(name) = &name else {
-                    let found = self.shown(&name);
-                    return plain(format!(
-                        "FIELD argument 'name' should evaluate to a string, but got {found}"
-                    ));
-                };
+                let name = self.string(f, argument(0), &name)?;
                 match self.host.field(name) {
                     Some(value) => value,
                     None => {
                         let mut error = EvalError::plain(format!("FIELD '{name}' unknown"));
                         let names = self.host.field_names();
-                        let meant = did_you_mean(name, names.iter().map(|name| name.as_str()));
-                        error.data().suggestion = meant.map(Into::into);
-                        return Err(error);
+                        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+                        error.data().suggestion = did_you_mean(name, names.iter().copied()).map(Into::into);
+                        if error.suggestion.is_none() {
+                            error = error.help(match names.as_slice() {
+                                [] => "there are no fields here".to_owned(),
+                                names => format!("the fields here are {names:?}"),
+                            });
+                        }
+                        return Err(error.at(self.place(f, args[0])));
                     }
                 }
             }
             C::Outs | C::Runfiles => {
                 let reference = self.need(f, construct, args, 0)?;
                 let transition = self.or(f, args[1], empty_map)?;
-                let transition = self.transition(&transition)?;
+                let transition = self.map(f, argument(1), &transition)?;
                 let result = match self.host.reference(&reference, transition) {
                     Ok(Some(result)) => result,
-                    Ok(None) => return Err(self.undeclared(&reference, transition)),
-                    Err(why) => {
-                        let name = self.shown(&reference);
-                        return plain(format!("Parsing target name {name} failed with:\n{why}"));
+                    Ok(None) => {
+                        let error = self.undeclared(f, args[0], &reference, transition);
+                        return Err(error
+                            .help("only targets in \"deps\" (or a target field of the rule) can be asked"));
                     }
+                    Err(why) => return Err(EvalError::plain(why).at(self.place(f, args[0]))),
                 };
                 let stage = if construct == C::Outs { &result.artifacts } else { &result.runfiles };
                 Value::List(stage.keys().cloned().map(Value::String).collect())
@@ -56,41 +74,44 @@ impl Evaluator<'_> {
             C::DepProvides => {
                 let result = self.dependency(f, construct, args)?;
                 let provider = self.need(f, construct, args, 2)?;
-                match result.provides.get(string_of(&provider)?) {
+                match result.provides.get(self.string(f, argument(2), &provider)?) {
                     Some(value) => value.clone(),
                     None => return self.or(f, args[3], empty_list),
                 }
             }
             C::Blob | C::Symlink => {
                 let data = self.or(f, args[0], || Value::string(""))?;
-                let name = construct.name();
-                let Value::String(data) = &data else {
-                    let found = self.shown(&data);
-                    return plain(format!("{name} data has to be a string, but got {found}"));
-                };
+                let data = self.string(f, argument(0), &data)?;
                 if construct == C::Blob {
                     return Ok(Value::Artifact(self.host.define_blob(data)));
                 }
                 if !path::is_non_upwards(data) {
-                    let found = Value::String(data.clone()).to_json();
-                    return plain(format!("SYMLINK data has to be non-upwards relative, but got {found}"));
+                    let value = Value::String(data.clone());
+                    return Err(self.unfit(
+                        f,
+                        argument(0),
+                        "a relative path that does not lead upwards",
+                        &value,
+                    ));
                 }
                 Value::Artifact(self.host.define_symlink(data))
             }
             C::Tree => {
                 let entries = self.or(f, args[0], empty_map)?;
-                Value::Artifact(self.tree("TREE argument", &entries)?)
+                Value::Artifact(self.tree(f, argument(0), &entries)?)
             }
             C::TreeOverlay | C::DisjointTreeOverlay => {
                 let parts = self.or(f, args[0], empty_list)?;
-                let name = construct.name();
-                let Value::List(parts) = &parts else {
-                    let found = self.shown(&parts);
-                    return plain(format!("{name} argument has to be a list of stages, but found {found}"));
-                };
+                let parts = self.list_of(f, argument(0), "a list of stages", &parts, Some)?;
                 let mut trees = Vec::with_capacity(parts.len());
-                for (i, part) in parts.iter().enumerate() {
-                    trees.push(self.tree(&format!("{name} argument entry {i}"), part)?);
+                for (i, part) in parts.into_iter().enumerate() {
+                    let Argument { construct, node, .. } = argument(0);
+                    let node = match f.program.nodes.get(node as usize).map(|node| &node.op) {
+                        Some(Op::List(items)) => items[i],
+                        _ => node,
+                    };
+                    let name = format!("item {i} of $1");
+                    trees.push(self.tree(f, Argument { construct, name: &name, node }, part)?);
                 }
                 let overlay = TreeOverlay::new(trees, construct == C::DisjointTreeOverlay);
                 let artifact = overlay.artifact();
@@ -99,7 +120,7 @@ impl Evaluator<'_> {
             }
             C::ValueNode => match self.or(f, args[0], || Value::Null)? {
                 Value::Result(result) => Value::Node(Node::Value(result)),
-                _ => return plain("argument '$1' for VALUE_NODE not a RESULT type."),
+                other => return Err(self.no(f, argument(0), "a result", &other)),
             },
             C::AbstractNode => self.abstract_node(f, args)?,
             C::Result => self.result(f, args)?,
@@ -107,20 +128,13 @@ impl Evaluator<'_> {
         })
     }
 
-    fn shown(&self, value: &Value) -> String {
-        abbreviate(value, self.limit)
-    }
-
-    fn transition<'v>(&self, value: &'v Value) -> Result<&'v Map, EvalError> {
-        value.as_map().ok_or_else(|| EvalError::plain(wrong_type("map", value.type_name())))
-    }
-
-    fn undeclared(&self, reference: &Value, transition: &Map) -> EvalError {
-        EvalError::plain(format!(
+    fn undeclared(&self, f: Frame<'_>, node: u32, reference: &Value, transition: &Map) -> EvalError {
+        let message = format!(
             "Reference to undeclared dependency {} in transition {}",
             self.shown(reference),
             self.shown(&Value::Map(transition.clone()))
-        ))
+        );
+        EvalError::plain(message).at(self.place(f, node))
     }
 
     fn dependency(
@@ -130,47 +144,60 @@ impl Evaluator<'_> {
         args: &[u32],
     ) -> Result<TargetResult, EvalError> {
         let reference = self.need(f, construct, args, 0)?;
+        let argument = |position: usize| Argument::of(construct, args, position);
         let Value::Name(name) = &reference else {
-            return Err(EvalError::plain(format!("Not a target name: {}", self.shown(&reference))));
+            let error = self.no(f, argument(0), "a target name", &reference);
+            return Err(match &reference {
+                Value::List(_) => error
+                    .help("a field holds a list of names; ask each of them, for example with \"foreach\""),
+                _ => error.help("names of targets are what FIELD gives for target fields"),
+            });
         };
         let transition = self.or(f, args[1], empty_map)?;
-        let transition = self.transition(&transition)?;
+        let transition = self.map(f, argument(1), &transition)?;
         match self.host.dependency(name, transition) {
             Some(result) => Ok(result),
-            None => Err(self.undeclared(&reference, transition)),
-        }
-    }
-
-    /// Checks that a value is a map of artifacts.
-    fn artifacts<'v>(&self, what: &str, value: &'v Value) -> Result<&'v Map, EvalError> {
-        let problem = format!("{what} has to be a map of artifacts, but found");
-        let Value::Map(map) = value else {
-            return Err(EvalError::plain(format!("{problem} {}", self.shown(value))));
-        };
-        match map.iter().find(|(_, entry)| entry.as_artifact().is_none()) {
-            None => Ok(map),
-            Some((path, entry)) => {
-                Err(EvalError::plain(format!("{problem} {} for {path}", self.shown(entry))))
+            None if transition.is_empty() => Err(self.undeclared(f, args[0], &reference, transition)),
+            None => {
+                let error = self.undeclared(f, args[0], &reference, transition);
+                Err(error.help(
+                    "the transition has to be one that the rule's \"config_transitions\" give for the field",
+                ))
             }
         }
     }
 
     /// A stage that could be laid out as a directory, normalised.
-    fn stage(&self, what: &str, value: &Value) -> Result<Map, EvalError> {
-        let map = self.artifacts(what, value)?;
-        let map = stage::normalise(map)
-            .map_err(|path| EvalError::plain(format!("{what} conflict on path {path}")))?;
+    fn stage(&self, f: Frame<'_>, argument: Argument<'_>, value: &Value) -> Result<Map, EvalError> {
+        let map = self.artifacts(f, argument, value)?;
+        // Scripts look for these words on one line.
+        let what = argument.name;
+        let conflict = |message: String| EvalError::plain(message).at(self.place(f, argument.node));
+        let map =
+            stage::normalise(map).map_err(|path| conflict(format!("{what} conflict on path {path}")))?;
         match stage::tree_conflict(&map) {
             None => Ok(map),
-            Some(path) => Err(EvalError::plain(format!("{what} conflicts on subtree {path}"))),
+            Some(path) => {
+                Err(overlapping(conflict(format!("{what} conflicts on subtree {path}")), &map, &path))
+            }
         }
     }
 
-    fn tree(&mut self, what: &str, value: &Value) -> Result<Artifact, EvalError> {
-        let map = self.artifacts(what, value)?;
+    fn artifacts<'v>(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        value: &'v Value,
+    ) -> Result<&'v Map, EvalError> {
+        self.map_of(f, argument, "a map of artifacts", value, |entry| entry.as_artifact().is_some())
+    }
+
+    fn tree(&mut self, f: Frame<'_>, argument: Argument<'_>, value: &Value) -> Result<Artifact, EvalError> {
+        let map = self.artifacts(f, argument, value)?;
         // Checked as written: entries that meet only when normalised are accepted, the first one counts.
         if let Some(path) = stage::tree_conflict(map) {
-            return Err(EvalError::plain(format!("Tree conflicts on subtree {path} of {what}")));
+            let error = EvalError::plain(format!("Tree conflicts on subtree {path} of {argument}"));
+            return Err(overlapping(error.at(self.place(f, argument.node)), map, &path));
         }
         let entries = map.iter().rev().map(|(path, artifact)| (path::normal_path(path), artifact.clone()));
         let tree = Tree::new(entries.collect());
@@ -180,36 +207,32 @@ impl Evaluator<'_> {
     }
 
     fn result(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::Result, args, position);
         let artifacts = self.or(f, args[0], empty_map)?;
         let runfiles = self.or(f, args[1], empty_map)?;
         let provides = self.or(f, args[2], empty_map)?;
-        let artifacts = self.stage("artifacts", &artifacts)?;
-        let runfiles = self.stage("runfiles", &runfiles)?;
-        match provides {
-            Value::Map(provides) => Ok(Value::Result(TargetResult::new(artifacts, runfiles, provides))),
-            other => plain(format!("provides has to be a map, but found {}", self.shown(&other))),
-        }
+        let artifacts = self.stage(f, argument(0), &artifacts)?;
+        let runfiles = self.stage(f, argument(1), &runfiles)?;
+        let provides = self.map(f, argument(2), &provides)?;
+        Ok(Value::Result(TargetResult::new(artifacts, runfiles, provides.clone())))
     }
 
     fn abstract_node(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
-        let Value::String(node_type) = self.or(f, args[0], || Value::Null)? else {
-            return plain("argument 'node_type' for ABSTRACT_NODE not a string.");
-        };
-        let Value::Map(strings) = self.or(f, args[1], empty_map)? else {
-            return plain("argument 'string_fields' for ABSTRACT_NODE not a map.");
-        };
-        let Value::Map(targets) = self.or(f, args[2], empty_map)? else {
-            return plain("argument 'target_fields' for ABSTRACT_NODE not a map.");
-        };
-        let check = |map: &Map, name: &str, kind: &str, is: fn(&Value) -> bool, other: Option<&Map>| {
+        let argument = |position: usize| Argument::of(Construct::AbstractNode, args, position);
+        let node_type = self.or(f, args[0], || Value::Null)?;
+        let node_type = self.string(f, argument(0), &node_type)?;
+        let strings = self.or(f, args[1], empty_map)?;
+        let strings = self.map(f, argument(1), &strings)?;
+        let targets = self.or(f, args[2], empty_map)?;
+        let targets = self.map(f, argument(2), &targets)?;
+        let check = |position, map: &Map, expected: &str, is: fn(&Value) -> bool, other: Option<&Map>| {
             for (key, list) in map.iter() {
-                let Value::List(list) = list else {
-                    let problem = format!("value for key {key} in argument '{name}'");
-                    return plain(format!("{problem} for ABSTRACT_NODE is not a list."));
+                let step = Step::Key(key.as_str().into());
+                let Value::List(items) = list else {
+                    return Err(self.no_item(f, argument(position), expected, &step, list));
                 };
-                if let Some(entry) = list.iter().find(|entry| !is(entry)) {
-                    let problem = format!("list entry for {key} in argument '{name}' for ABSTRACT_NODE");
-                    return plain(format!("{problem} is not a {kind}:\n{}", self.shown(entry)));
+                if let Some(item) = items.iter().find(|item| !is(item)) {
+                    return Err(self.no_item(f, argument(position), expected, &step, item));
                 }
                 if other.is_some_and(|other| other.contains_key(key)) {
                     let problem =
@@ -219,9 +242,10 @@ impl Evaluator<'_> {
             }
             Ok(())
         };
-        check(&strings, "string_fields", "string", |v| v.as_str().is_some(), Some(&targets))?;
-        check(&targets, "target_fields", "target node", |v| v.as_node().is_some(), None)?;
-        Ok(Value::Node(Node::new_abstract(node_type, strings, targets)))
+        let of_strings = "a map of lists of strings";
+        check(1, strings, of_strings, |v| v.as_str().is_some(), Some(targets))?;
+        check(2, targets, "a map of lists of nodes", |v| v.as_node().is_some(), None)?;
+        Ok(Value::Node(Node::new_abstract(node_type.clone(), strings.clone(), targets.clone())))
     }
 
     pub(super) fn action(
@@ -235,11 +259,12 @@ impl Evaluator<'_> {
             unreachable!("ACTION has nine evaluated arguments")
         };
         let inputs = self.or(f, inputs, empty_map)?;
-        let inputs = self.stage("inputs", &inputs)?;
+        let argument = |position: usize| Argument::of(Construct::Action, args, position);
+        let inputs = self.stage(f, argument(0), &inputs)?;
         let outs = self.or(f, outs, empty_list)?;
-        let outs = self.strings("outs", &outs)?;
+        let outs = self.strings(f, argument(1), &outs)?;
         let out_dirs = self.or(f, out_dirs, empty_list)?;
-        let out_dirs = self.strings("out_dirs", &out_dirs)?;
+        let out_dirs = self.strings(f, argument(2), &out_dirs)?;
         if outs.is_empty() && out_dirs.is_empty() {
             return plain("either outs or out_dirs must be specified for ACTION");
         }
@@ -248,45 +273,37 @@ impl Evaluator<'_> {
         let both: Vec<Value> = both.cloned().map(Value::String).collect();
         if !both.is_empty() {
             let both = Value::List(both.into()).to_json();
-            let problem = "outs and out_dirs for ACTION must be disjoint. Found repeated entries";
-            return plain(format!("{problem}:\n{both}"));
+            return plain(format!("outs and out_dirs for ACTION must be disjoint, but both contain {both}"));
         }
-        for (what, paths) in [("outs", &outs), ("out_dirs", &out_dirs)] {
-            if let Some(path) = paths.iter().find(|path| !path::is_non_upwards(path)) {
-                let path = Value::String(path.clone()).to_json();
-                return plain(format!(
-                    "{what} has to be a list of non-upwards relative paths, but found {path}"
-                ));
+        for (position, paths) in [(1, &outs), (2, &out_dirs)] {
+            if let Some(index) = paths.iter().position(|path| !path::is_non_upwards(path)) {
+                let path = Value::String(paths[index].clone()).to_json();
+                let what = argument(position);
+                let place = self.place_of_item(f, what.node, &Step::Index(index as u32));
+                let message =
+                    format!("{what} has to be a list of non-upwards relative paths, but contains {path}");
+                return Err(EvalError::plain(message).at(place).help(OUTSIDE));
             }
         }
         let cmd = self.or(f, cmd, empty_list)?;
-        let command = self.strings("cmd", &cmd)?;
+        let command = self.strings(f, argument(3), &cmd)?;
         if command.is_empty() {
-            return plain("cmd must not be an empty list");
+            let error = EvalError::plain(format!("{} must not be an empty list", argument(3)));
+            return Err(error.at(self.place(f, args[3])));
         }
-        let cwd = match self.or(f, cwd, || Value::string(""))? {
-            Value::String(cwd) => cwd,
-            other => return plain(format!("cwd has to be a string, but found {}", self.shown(&other))),
-        };
+        let cwd = self.or(f, cwd, || Value::string(""))?;
+        let cwd = self.string(f, argument(4), &cwd)?.clone();
         if !path::is_non_upwards(&cwd) {
-            let found = Value::String(cwd).to_json();
-            return plain(format!("cwd has to be a non-upwards relative path, but found {found}"));
+            let value = Value::String(cwd);
+            return Err(self.unfit(f, argument(4), "a non-upwards relative path", &value).help(OUTSIDE));
         }
         let inputs = self.with_directory(inputs, &cwd);
-        let env = match self.or(f, env, empty_map)? {
-            Value::Map(map) if map.values().all(|value| value.as_str().is_some()) => map,
-            other => {
-                return plain(format!("env has to be a map of string, but found {}", self.shown(&other)));
-            }
-        };
+        let env = self.or(f, env, empty_map)?;
+        let is_string = |value: &Value| value.as_str().is_some();
+        let env = self.map_of(f, argument(5), "a map of strings", &env, is_string)?.clone();
         let may_fail = if self.tainted("may_fail", may_fail)? {
-            match self.or(f, fail_message, || Value::string("action failed"))? {
-                Value::String(message) => Some(message),
-                other => {
-                    let found = self.shown(&other);
-                    return plain(format!("fail_message has to evaluate to a string, but got {found}"));
-                }
-            }
+            let message = self.or(f, fail_message, || Value::string("action failed"))?;
+            Some(self.string(f, argument(6), &message)?.clone())
         } else {
             None
         };
@@ -294,19 +311,11 @@ impl Evaluator<'_> {
         let timeout_scale = match self.or(f, scaling, || Value::Number(1.0))? {
             Value::Number(number) => number,
             Value::Null => 1.0,
-            other => {
-                let problem = "timeout scaling has to be number (or null for default), but found";
-                return plain(format!("{problem} {}", self.shown(&other)));
-            }
+            other => return Err(self.no(f, argument(7), "a number", &other)),
         };
         let execution_properties = match self.or(f, properties, empty_map)? {
             Value::Null => Map::default(),
-            Value::Map(map) if map.values().all(|value| value.as_str().is_some()) => map,
-            other => {
-                let problem =
-                    "execution properties has to be a map of strings (or null for empty), but found";
-                return plain(format!("{problem} {}", self.shown(&other)));
-            }
+            map => self.map_of(f, argument(8), "a map of strings", &map, is_string)?.clone(),
         };
         let mut action = ActionDescription::default();
         action.outs = normal_outs;
@@ -328,15 +337,6 @@ impl Evaluator<'_> {
         Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
     }
 
-    fn strings(&self, what: &str, value: &Value) -> Result<Vec<Str>, EvalError> {
-        let strings =
-            value.as_list().and_then(|list| list.iter().map(|item| item.as_str().cloned()).collect());
-        strings.ok_or_else(|| {
-            let found = self.shown(value);
-            EvalError::plain(format!("{what} has to be a list of strings, but found {found}"))
-        })
-    }
-
     /// Whether there are words, all of which the rule is tainted with.
     fn tainted(&self, what: &str, words: &Words) -> Result<bool, EvalError> {
         let words = words.as_ref().map_err(EvalError::plain)?;
@@ -344,7 +344,9 @@ impl Evaluator<'_> {
             None => Ok(!words.is_empty()),
             Some(word) => {
                 let word = Value::String(word.clone()).to_json();
-                Err(EvalError::plain(format!("{what} contains entry {word} the rule is not tainted with")))
+                let error = format!("{what} contains entry {word} the rule is not tainted with");
+                let help = format!("declare it in the rule: \"tainted\": [{word}]");
+                Err(EvalError::plain(error).help(help))
             }
         }
     }

@@ -2,8 +2,7 @@
 
 use taut_value::{List, Str, Value};
 
-use super::{Evaluated, list_of, plain, string_of};
-use crate::abbreviate;
+use super::{Evaluated, plain};
 
 /// The integer that a text starts with, as C's `atol` reads it: after white space, with a sign; 0 if
 /// there is none, the nearest one that fits if it is too large.
@@ -36,62 +35,43 @@ pub(super) fn range(argument: &Value) -> Evaluated {
     Ok((0..length).map(|i| Value::string(i.to_string())).collect::<List>().into())
 }
 
-/// Strings put together. `quote` makes each a word of the shell, `lone` allows a string for the list.
-pub(super) fn join(list: &Value, separator: &str, quote: bool, lone: bool, limit: usize) -> Evaluated {
-    let append = |out: &mut String, text: &str| {
-        if quote {
-            out.push('\'');
-            out.push_str(&text.replace('\'', "'\\''"));
-            out.push('\'');
-        } else {
-            out.push_str(text);
-        }
-    };
-    let mut out = String::new();
-    match list {
-        Value::String(text) if lone => append(&mut out, text),
-        Value::List(items) => {
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push_str(separator);
-                }
-                append(&mut out, string_of(item)?);
-            }
-        }
-        other => {
-            let or = if lone { " or a single string" } else { "" };
-            let found = abbreviate(other, limit);
-            return plain(format!("Join expects a list of strings{or}, but got: {found}."));
-        }
-    }
-    Ok(Value::string(out))
+/// Strings put together.
+pub(super) fn join(words: &[Str], separator: &str) -> String {
+    let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
+    words.join(separator)
+}
+
+/// Strings as words of a shell command.
+pub(super) fn join_quoted(words: &[Str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+    words.join(" ")
 }
 
 /// The text with `prefix` before each of its characters that occur in `chars`.
-pub(super) fn escape(text: &Str, chars: &Value, prefix: &Value) -> Evaluated {
+pub(super) fn escape(text: &str, chars: &str, prefix: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Both are looked at only when they are needed, so an empty text hides their errors.
-        if string_of(chars)?.contains(c) {
-            out.push_str(string_of(prefix)?);
+        if chars.contains(c) {
+            out.push_str(prefix);
         }
         out.push(c);
     }
-    Ok(Value::string(out))
+    out
 }
 
-/// A target's name, or the last item of a list that names one, with something appended.
-pub(super) fn concat_target_name(name: &Value, append: &Str, limit: usize) -> Evaluated {
+/// A target's name, or the last item of a list that names one, with something appended; none if it is
+/// neither.
+pub(super) fn concat_target_name(name: &Value, append: &str) -> Option<Value> {
     match name {
-        Value::String(name) => return Ok(Value::string(format!("{name}{append}"))),
-        Value::List(items) if items.iter().all(|item| item.as_str().is_some()) => {
-            let mut items: Vec<Value> = list_of(name)?.to_vec();
-            if let Some(last) = items.last_mut() {
-                *last = Value::string(format!("{}{append}", string_of(last)?));
+        Value::String(name) => Some(Value::string(format!("{name}{append}"))),
+        Value::List(items) => {
+            let mut words: Vec<String> = Vec::with_capacity(items.len());
+            for item in items.iter() {
+                words.push(item.as_str()?.to_string());
             }
-            return Ok(Value::List(items.into()));
+            words.last_mut().into_iter().for_each(|last| last.push_str(append));
+            Some(Value::list(words.into_iter().map(Value::string)))
         }
-        _ => {}
+        _ => None,
     }
-    plain(format!("Unsupported expression for concat: {}.", abbreviate(name, limit)))
 }

@@ -118,12 +118,12 @@ impl<'s> Renderer<'s> {
         for note in &diagnostic.notes {
             let text = note.message.trim_end().replace('\n', "\n        ");
             let _ = write!(out, "\n  {} {text}", self.paint("1", "note:"));
-            self.write_place(note.location.as_ref(), &mut out);
+            self.write_place(":", note.location.as_ref(), &mut out);
         }
         let mut separator = "\n  ";
         for frame in &diagnostic.chain {
             let _ = write!(out, "{separator}{}", frame.message.replace('\n', "\n  "));
-            self.write_place(frame.location.as_ref(), &mut out);
+            self.write_place(",", frame.location.as_ref(), &mut out);
             // A step without a place of its own shares the line with the next one.
             let alone = frame.location.is_some() || !frame.details.is_empty();
             separator = if alone { "\n  " } else { ", " };
@@ -141,7 +141,7 @@ impl<'s> Renderer<'s> {
         for other in group.others.iter().take(SHOWN) {
             let Some(outermost) = other.chain.last() else { continue };
             let _ = write!(out, "\n  also {}", outermost.message);
-            self.write_place(outermost.location.as_ref(), &mut out);
+            self.write_place(",", outermost.location.as_ref(), &mut out);
         }
         if group.others.len() > SHOWN {
             let _ = write!(out, "\n  and in {} more", group.others.len() - SHOWN);
@@ -149,10 +149,10 @@ impl<'s> Renderer<'s> {
         out
     }
 
-    fn write_place(&mut self, location: Option<&Location>, out: &mut String) {
+    fn write_place(&mut self, separator: &str, location: Option<&Location>, out: &mut String) {
         if let Some(location) = location {
             let place = self.place(location);
-            let _ = write!(out, ", {}", self.paint("1;34", &place));
+            let _ = write!(out, "{separator} {}", self.paint("1;34", &place));
         }
     }
 

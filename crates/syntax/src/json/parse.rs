@@ -470,8 +470,8 @@ impl Parser<'_> {
                 wrong.help("JSON has no comments; where documentation is wanted there are fields for it")
             }
             '\'' => wrong.help("strings are written in double quotes"),
-            ']' | '}' if innermost.is_some() => Wrong {
-                opened: innermost.map(|at| (format!("the {bracket} opened"), span(at, at + 1))),
+            ']' | '}' if innermost.is_some() && needs_comma => Wrong {
+                opened: innermost.map(|at| (format!("this {bracket} is open"), span(at, at + 1))),
                 ..wrong
             },
             c if expected.starts_with("a key") && word(&c) => {

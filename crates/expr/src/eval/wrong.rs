@@ -1,0 +1,251 @@
+//! Errors about arguments: which one, what it has to be and what it is, with the place where it is written.
+
+use taut_syntax::{JsonPath, Location, Step, did_you_mean};
+use taut_value::{List, Map, Str, Value};
+
+use super::{Evaluator, Frame};
+use crate::{
+    abbreviate,
+    construct::{Construct, SPECIAL_FORMS},
+    error::EvalError,
+    kind_of,
+    program::{NONE, Op, Variable},
+};
+
+/// An argument: of which construct, how it is called, and its node.
+#[derive(Clone, Copy)]
+pub(super) struct Argument<'a> {
+    pub(super) construct: &'a str,
+    pub(super) name: &'a str,
+    pub(super) node: u32,
+}
+
+impl<'a> Argument<'a> {
+    pub(super) fn new(construct: &'a str, name: &'a str, node: u32) -> Argument<'a> {
+        Argument { construct, name, node }
+    }
+
+    /// The argument at a position of the construct's table.
+    pub(super) fn of(construct: Construct, args: &[u32], position: usize) -> Argument<'static> {
+        let name = construct.arguments()[position];
+        Argument { construct: construct.name(), name, node: args[position] }
+    }
+}
+
+impl std::fmt::Display for Argument<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} of {:?}", self.name, self.construct)
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn shown(&self, value: &Value) -> String {
+        abbreviate(value, self.limit)
+    }
+
+    /// Where a node is written; none if there is no such node.
+    pub(super) fn place(&self, f: Frame<'_>, node: u32) -> Option<Location> {
+        (node != NONE).then(|| Location::value(f.program.file.clone(), f.program.path(node)))
+    }
+
+    /// An argument is no such thing as it has to be.
+    pub(super) fn no(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        expected: &str,
+        value: &Value,
+    ) -> EvalError {
+        let error =
+            EvalError::plain(format!("{argument} has to be {expected}, but is {}", self.described(value)));
+        error.at(self.place(f, argument.node))
+    }
+
+    /// An argument is of the right kind, but is no such thing as it has to be.
+    pub(super) fn unfit(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        expected: &str,
+        value: &Value,
+    ) -> EvalError {
+        let error =
+            EvalError::plain(format!("{argument} has to be {expected}, but is {}", self.shown(value)));
+        error.at(self.place(f, argument.node))
+    }
+
+    /// A value with its kind.
+    fn described(&self, value: &Value) -> String {
+        match value {
+            Value::Null => kind_of(value).to_owned(),
+            _ => format!("{}: {}", kind_of(value), self.shown(value)),
+        }
+    }
+
+    /// Something within an argument is no such thing as it has to be. `step` leads there, if it stands
+    /// in a list or map that is written down.
+    pub(super) fn no_item(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        expected: &str,
+        step: &Step,
+        item: &Value,
+    ) -> EvalError {
+        let kind = kind_of(item);
+        let at = match step {
+            Step::Key(key) => format!(" at {key:?}"),
+            Step::Index(_) => String::new(),
+        };
+        let shown = match item {
+            Value::Null => String::new(),
+            _ => format!(": {}", self.shown(item)),
+        };
+        let message = format!("{argument} has to be {expected}, but contains {kind}{at}{shown}");
+        EvalError::plain(message).at(self.place_of_item(f, argument.node, step))
+    }
+
+    /// Where an item of a list is written; the list, if its items are not written down.
+    pub(super) fn place_of_item(&self, f: Frame<'_>, node: u32, step: &Step) -> Option<Location> {
+        let below = |node: u32, step: &Step| {
+            let path = f.program.path(node).join(&JsonPath::from_steps([step.clone()]));
+            Location::value(f.program.file.clone(), path)
+        };
+        match (&f.program.nodes.get(node as usize)?.op, step) {
+            (Op::List(items), Step::Index(index)) => self.place(f, *items.get(*index as usize)?),
+            (Op::Constant(Value::List(_)), Step::Index(_)) => Some(below(node, step)),
+            (Op::Quote(Value::List(_)), Step::Index(_)) | (Op::Quote(Value::Map(_)), Step::Key(_)) => {
+                let path = f.program.path(node).key("$1").join(&JsonPath::from_steps([step.clone()]));
+                Some(Location::value(f.program.file.clone(), path))
+            }
+            _ => self.place(f, node),
+        }
+    }
+
+    pub(super) fn list<'v>(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        value: &'v Value,
+    ) -> Result<&'v List, EvalError> {
+        value.as_list().ok_or_else(|| self.no(f, argument, "a list", value))
+    }
+
+    pub(super) fn map<'v>(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        value: &'v Value,
+    ) -> Result<&'v Map, EvalError> {
+        value.as_map().ok_or_else(|| self.no(f, argument, "a map", value))
+    }
+
+    pub(super) fn string<'v>(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        value: &'v Value,
+    ) -> Result<&'v Str, EvalError> {
+        value.as_str().ok_or_else(|| self.no(f, argument, "a string", value))
+    }
+
+    /// The items of an argument that has to be a list of some kind.
+    pub(super) fn list_of<'v, T>(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        expected: &str,
+        value: &'v Value,
+        item: impl Fn(&'v Value) -> Option<T>,
+    ) -> Result<Vec<T>, EvalError> {
+        let list = value.as_list().ok_or_else(|| self.no(f, argument, expected, value))?;
+        let items = list.iter().enumerate().map(|(index, value)| {
+            let step = Step::Index(index as u32);
+            item(value).ok_or_else(|| self.no_item(f, argument, expected, &step, value))
+        });
+        items.collect()
+    }
+
+    pub(super) fn strings(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        value: &Value,
+    ) -> Result<Vec<Str>, EvalError> {
+        self.list_of(f, argument, "a list of strings", value, |item| item.as_str().cloned())
+    }
+
+    /// An argument that has to be a map of some kind.
+    pub(super) fn map_of<'v>(
+        &self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        expected: &str,
+        value: &'v Value,
+        is: impl Fn(&Value) -> bool,
+    ) -> Result<&'v Map, EvalError> {
+        let map = value.as_map().ok_or_else(|| self.no(f, argument, expected, value))?;
+        match map.iter().find(|(_, item)| !is(item)) {
+            None => Ok(map),
+            Some((key, item)) => {
+                let step = Step::Key(key.as_str().into());
+                Err(self.no_item(f, argument, expected, &step, item))
+            }
+        }
+    }
+
+    /// There is no such construct here.
+    pub(super) fn unknown(&self, f: Frame<'_>, node: u32, name: &str) -> EvalError {
+        let context = self.host.context();
+        let path = f.program.path(node).key("type");
+        let at = Location::value(f.program.file.clone(), path);
+        let mut error = EvalError::plain(format!("Unknown syntactical construct {name}")).at(Some(at));
+        if Construct::from_name(name).is_some() {
+            return error.help(match name {
+                "outs" | "runfiles" => "it exists only in string fields of targets",
+                "FIELD" | "CALL_EXPRESSION" => {
+                    "it exists only in expressions of rules and in their transitions"
+                }
+                _ => "it exists only in expressions of rules",
+            });
+        }
+        let known = Construct::ALL.iter().filter(|c| c.exists_in(context)).map(|c| c.name());
+        error.data().suggestion = did_you_mean(name, known.chain(SPECIAL_FORMS)).map(Into::into);
+        error
+    }
+
+    /// The values of the variables that an expression uses, one line each.
+    pub(super) fn variables(&self, f: Frame<'_>, node: u32) -> Vec<String> {
+        const SHOWN: usize = 8;
+        let (start, end) = (f.program.nodes[node as usize].start, f.program.nodes[node as usize].end);
+        let mut seen: Vec<&Str> = Vec::new();
+        let mut lines = Vec::new();
+        // The nodes of an expression follow it.
+        let inner = f.program.nodes[node as usize..].iter();
+        for inner in inner.take_while(|inner| start <= inner.start && inner.end <= end) {
+            let Op::Var { variable: Ok(variable), .. } = &inner.op else { continue };
+            let (name, value) = match variable {
+                Variable::Local(slot) => match self.locals.get(f.base + *slot as usize) {
+                    Some((name, value)) => (name, value.clone()),
+                    None => continue,
+                },
+                Variable::Global(name) => (name, self.variable(f, variable)),
+            };
+            if seen.contains(&name) || seen.len() == SHOWN {
+                continue;
+            }
+            seen.push(name);
+            let mut line = format!("{name} = {}", self.shown(&value));
+            if matches!(variable, Variable::Global(_)) && !f.environment.contains_key(name) {
+                line.push_str("; no variable of this name is declared here");
+                let locals = self.locals[f.base..].iter().map(|(name, _)| name.as_str());
+                let known = f.environment.keys().map(|name| name.as_str()).chain(locals);
+                if let Some(meant) = did_you_mean(name, known) {
+                    line.push_str(&format!(", did you mean {meant:?}?"));
+                }
+            }
+            lines.push(line);
+        }
+        lines
+    }
+}
