@@ -134,11 +134,9 @@ impl Evaluator<'_> {
                 let message = format!("in {:?} for {}", construct.name(), bound.join(", "));
                 error.push_frame(|| Way::new(message).at(at()));
             }
-            Op::CallExpression(Ok(name)) => {
-                // The call itself may be what is wrong.
-                if f.imports.contains_key(name) {
-                    error.push_frame(|| Way::new(format!("called as {name:?}")).at(at()));
-                }
+            // The call itself may be what is wrong.
+            Op::CallExpression(Ok(name)) if f.imports.contains_key(name) => {
+                error.push_frame(|| Way::new(format!("called as {name:?}")).at(at()));
             }
             _ => {}
         }
