@@ -54,8 +54,12 @@ fn invalid(shown: &str) -> String {
     format!("Syntactically invalid entity name: {shown}.")
 }
 
-const FORMS: &str = "a name is written as \"name\", [\"module\", \"name\"], [\"./\", \"relative module\", \"name\"], \
-[\"@\", \"repository\", \"module\", \"name\"], or [\"FILE\", null, \"name\"] (also TREE, GLOB, SYMLINK)";
+const FORMS: &str = "a name has one of these forms:
+\"name\" (of this module)
+[\"module\", \"name\"]
+[\"./\", \"relative module\", \"name\"]
+[\"@\", \"repository\", \"module\", \"name\"]
+[\"FILE\", null, \"file\"], also with TREE, GLOB or SYMLINK";
 
 /// Reads a name from JSON.
 ///

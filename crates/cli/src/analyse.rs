@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taut_digest::HashFunction;
-use taut_driver::{
-    Analyser, Analysis, AnalysisOptions, Diagnostics, Renderer, Request, RequestKey, Runs, Traces,
-};
+use taut_driver::{Analyser, Analysis, AnalysisOptions, Request, RequestKey, Runs, Traces};
 use taut_store::Store;
 use taut_sys::fs;
 
+use crate::diagnostics::tell;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{self, Analyse};
@@ -205,24 +204,6 @@ pub(crate) fn tell_taint(tainted: &[String], log: &Log) {
 /// What the target is tainted with.
 pub(crate) fn taint(analysis: &Analysis) -> Vec<String> {
     analysis.analysed.tainted.iter().map(|taint| taint.to_string()).collect()
-}
-
-/// Tells what is wrong; the texts are also given back, without colour.
-pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) -> Vec<String> {
-    let text = |file: &str| {
-        let bytes = fs::read(Path::new(file)).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned().into())
-    };
-    let here = std::env::current_dir().unwrap_or_default();
-    let renderer = |color| Renderer::new(&text, color).relative_to(&here.to_string_lossy());
-    let mut colored = renderer(log.color());
-    let mut plain = renderer(false);
-    let mut texts = Vec::new();
-    for group in taut_driver::Group::all(diagnostics) {
-        log.say(level, colored.render_group(&group));
-        texts.push(plain.render_group(&group));
-    }
-    texts
 }
 
 /// Writes the graph dumps.

@@ -3,7 +3,7 @@
 use taut_driver::{DescribeOptions, describe};
 
 use crate::{
-    analyse,
+    analyse, diagnostics,
     exit::Exit,
     log::{Level, Log},
     options::{Describe, Execution},
@@ -25,7 +25,7 @@ pub(crate) fn run(o: &Describe, log: &Log) -> Exit {
         }
         let printed = crate::print(description.text.as_bytes());
         if let Err(problems) = told {
-            analyse::tell(&problems, Level::Error, log);
+            diagnostics::tell(&problems, Level::Error, log);
             return Err(Exit::AnalysisFailure);
         }
         match printed {

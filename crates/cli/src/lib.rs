@@ -8,6 +8,7 @@ mod build;
 mod cas;
 mod compare;
 mod describe;
+mod diagnostics;
 pub mod exit;
 mod interruption;
 pub mod log;
@@ -67,7 +68,17 @@ fn dispatch(name: Name, command: Command) -> Exit {
 
 fn with_log(options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
     match Log::open(options) {
-        Ok(log) => go(&Arc::new(log)),
+        Ok(log) => {
+            let log = Arc::new(log);
+            let exit = go(&log);
+            match log.write_collected() {
+                Ok(()) => exit,
+                Err(error) => {
+                    log.say(log::Level::Error, error.to_string());
+                    if exit == Exit::Success { Exit::Environment } else { exit }
+                }
+            }
+        }
         Err(text) => {
             eprint_text(&format!("ERROR: {text}\n"));
             Exit::Environment

@@ -6,12 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use taut_sys::fs;
 
-use crate::options;
+use crate::{diagnostics, options};
 
 /// How important a message is; the number is what `--log-limit` compares with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -90,6 +91,8 @@ pub struct Log {
     files: Mutex<Vec<File>>,
     /// The lines that stand below all messages, as they are shown now.
     shown: Mutex<Vec<String>>,
+    /// Diagnostics for programs, as JSON, and the file for them.
+    collected: Option<(PathBuf, Mutex<Vec<String>>)>,
     /// What was said since [`Log::record`].
     record: Mutex<Option<Vec<Said>>>,
 }
@@ -123,6 +126,7 @@ impl Log {
             live,
             files: Mutex::new(files),
             shown: Mutex::default(),
+            collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             record: Mutex::default(),
         })
     }
@@ -174,12 +178,49 @@ impl Log {
 
     /// Tells a message.
     pub fn say(&self, level: Level, text: impl AsRef<str>) {
+        self.note(level, None, text.as_ref());
         self.tell(level, None, text.as_ref());
     }
 
     /// Tells a message about something that has a name, for example an action.
     pub fn say_about(&self, level: Level, name: &str, text: impl AsRef<str>) {
+        self.note(level, Some(name), text.as_ref());
         self.tell(level, Some(name), text.as_ref());
+    }
+
+    /// Tells a message that is collected in another form.
+    pub fn say_of_files(&self, level: Level, text: impl AsRef<str>) {
+        self.tell(level, None, text.as_ref());
+    }
+
+    fn note(&self, level: Level, name: Option<&str>, text: &str) {
+        if level <= Level::Warn && self.is_collecting() {
+            self.collect(diagnostics::message_as_json(level, name, text.trim_end_matches('\n')));
+        }
+    }
+
+    /// Whether diagnostics are collected for programs.
+    pub fn is_collecting(&self) -> bool {
+        self.collected.is_some()
+    }
+
+    /// Collects a diagnostic, as JSON.
+    pub(crate) fn collect(&self, diagnostic: String) {
+        if let Some((_, collected)) = &self.collected {
+            collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(diagnostic);
+        }
+    }
+
+    /// Writes what was collected to the file that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written.
+    pub(crate) fn write_collected(&self) -> taut_sys::Result<()> {
+        let Some((path, collected)) = &self.collected else { return Ok(()) };
+        let collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let text = diagnostics::file_of(&collected);
+        fs::create(path).and_then(|mut file| fs::write_all(&mut file, path, text.as_bytes()))
     }
 
     fn tell(&self, level: Level, name: Option<&str>, text: &str) {

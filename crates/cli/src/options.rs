@@ -55,6 +55,24 @@ pub enum Command {
     Serve(Words),
 }
 
+impl Command {
+    /// The options about messages, of the subcommands that have them.
+    fn log(&self) -> Option<&Log> {
+        Some(match self {
+            Command::Describe(o) => &o.log,
+            Command::Analyse(o) => &o.log,
+            Command::Build(o) => &o.log,
+            Command::Install(o) => &o.build.log,
+            Command::Rebuild(o) => &o.build.log,
+            Command::InstallCas(o) => &o.log,
+            Command::AddToCas(o) => &o.log,
+            Command::Traverse(o) => &o.log,
+            Command::Gc(o) => &o.log,
+            Command::Version | Command::Execute(_) | Command::Serve(_) => return None,
+        })
+    }
+}
+
 /// Any words, for subcommands that are known but not supported.
 #[derive(Args, Debug)]
 pub struct Words {
@@ -100,6 +118,9 @@ pub struct Log {
     /// Append to log files instead of replacing them
     #[arg(long)]
     pub log_append: bool,
+    /// Write errors and warnings to a file as JSON, for programs; docs/diagnostics.md describes it
+    #[arg(long, value_name = "PATH")]
+    pub diagnostics: Option<PathBuf>,
     /// When to use colour: on a terminal, always, or never
     #[arg(long, value_name = "WHEN", value_parser = ["auto", "always", "never"])]
     pub color: Option<String>,
@@ -518,6 +539,7 @@ impl CommandLine {
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let mut command = CommandLine::command().name(name).bin_name(name).mut_subcommands(|subcommand| {
             subcommand.mut_args(|arg| {
+                let arg = if name == "just" && arg.get_id() == "diagnostics" { arg.hide(true) } else { arg };
                 let takes_value = arg.get_action().takes_values() && !arg.is_positional();
                 if takes_value { arg.allow_hyphen_values(true) } else { arg }
             })
@@ -526,6 +548,13 @@ impl CommandLine {
             .try_get_matches_from_mut(words)
             .and_then(|matches| CommandLine::from_arg_matches(&matches))
             .map_err(NoCommand::from)
+            .and_then(|line| match line.subcommand.log() {
+                Some(Log { diagnostics: Some(_), .. }) if name == "just" => {
+                    let text = "error: unexpected argument '--diagnostics' found";
+                    Err(NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n")))
+                }
+                _ => Ok(line),
+            })
     }
 }
 

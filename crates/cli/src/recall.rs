@@ -59,15 +59,22 @@ pub(crate) fn place(
     log: &Log,
     meaning: &str,
 ) -> Option<(Traces, RequestKey)> {
-    if analysis.no_trace || analysis.request_action_input.is_some() || analysis.profile.is_some() {
+    if analysis.no_trace
+        || analysis.request_action_input.is_some()
+        || analysis.profile.is_some()
+        || log.is_collecting()
+    {
         return None;
     }
     let limit = analysis.expression_log_limit;
+    // Warnings name files relative to the working directory.
+    let here = std::env::current_dir().unwrap_or_default();
     let meaning = format!(
-        "{meaning}\n{:?}\n{}\n{limit:?} {}",
+        "{meaning}\n{:?}\n{}\n{limit:?} {}\n{}",
         request.repositories,
         request.target_text(),
-        log.color()
+        log.color(),
+        here.display()
     );
     RequestKey::new(&meaning).map(|key| (Traces::of(store), key))
 }

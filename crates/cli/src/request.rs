@@ -2,6 +2,7 @@
 
 use taut_driver::{Overrides, Request, Words};
 
+use crate::diagnostics::tell_with;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
@@ -24,10 +25,6 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
 ///
 /// The exit code; what is wrong has been told.
 pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
-    let fail = |exit, text: String| {
-        log.say(Level::Error, text);
-        Err(exit)
-    };
     let words = Words {
         repository_config: common.repository_config.clone(),
         overrides: Overrides {
@@ -48,8 +45,10 @@ pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> 
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     match Request::new(&words, &cwd) {
         Ok(request) => Ok(request),
-        Err(error) if error.unsupported => fail(Exit::Environment, error.message),
-        Err(error) => fail(Exit::BuildFailure, error.message),
+        Err(error) => {
+            tell_with(&(*error.problem).into(), &error.inline, Level::Error, log);
+            Err(if error.unsupported { Exit::Environment } else { Exit::BuildFailure })
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use taut_sys::fs;
 
 use crate::{
     build::build_options,
+    diagnostics::tell,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -59,7 +60,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     let repositories = match RepoConfig::read(o.common.repository_config.as_deref(), &overrides, &cwd) {
         Ok(repositories) => repositories,
         Err(error) if o.common.repository_config.is_some() || o.common.workspace_root.is_some() => {
-            return Err(fail(Exit::BuildFailure, error.message));
+            tell(&(*error.problem).into(), Level::Error, log);
+            return Err(Exit::BuildFailure);
         }
         Err(_) => RepoConfig::default(),
     };

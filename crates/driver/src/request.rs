@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
-use taut_syntax::Diagnostic;
-use taut_syntax::diagnostic::render;
 use taut_syntax::json::{Document, Kind};
+use taut_syntax::{Diagnostic, JsonPath, Location};
 use taut_value::{JsonWriter, Map, NamedTarget, Str, Value};
 
 /// The words that say what a call is about.
@@ -43,21 +42,35 @@ pub struct Request {
 /// Why a call cannot even start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetupError {
-    /// What is wrong; may have several lines.
-    pub message: String,
+    /// What is wrong, and where.
+    pub problem: Box<Diagnostic>,
+    /// A text that the problem is about and that stands in no file, by the name that the problem has for
+    /// it.
+    pub inline: Option<(Arc<str>, Arc<str>)>,
     /// Whether it would be right, were taut complete.
     pub unsupported: bool,
 }
 
 impl SetupError {
     fn new(message: impl Into<String>) -> SetupError {
-        SetupError { message: message.into(), unsupported: false }
+        Diagnostic::error(message).into()
+    }
+
+    /// What is wrong; may have several lines.
+    pub fn message(&self) -> &str {
+        &self.problem.message
+    }
+}
+
+impl From<Diagnostic> for SetupError {
+    fn from(problem: Diagnostic) -> SetupError {
+        SetupError { problem: Box::new(problem), inline: None, unsupported: false }
     }
 }
 
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(self.message())
     }
 }
 
@@ -71,8 +84,9 @@ impl Request {
     /// [`SetupError`] for the first thing that is wrong: repositories, then configuration, then target.
     pub fn new(words: &Words, cwd: &Path) -> Result<Request, SetupError> {
         let config_file = words.repository_config.as_deref();
-        let repositories = RepoConfig::read(config_file, &words.overrides, cwd)
-            .map_err(|error| SetupError { message: error.message, unsupported: error.unsupported })?;
+        let repositories = RepoConfig::read(config_file, &words.overrides, cwd).map_err(|error| {
+            SetupError { unsupported: error.unsupported, ..SetupError::from(*error.problem) }
+        })?;
         let configuration = configuration(words, cwd)?;
         let module = current_module(&repositories, cwd);
         let target = match words.target.as_slice() {
@@ -106,35 +120,47 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         let content = content
             .map_err(|error| SetupError::new(format!("Reading config file {name} failed: {error}")))?
             .ok_or_else(|| SetupError::new(format!("Config file {name} does not exist.")))?;
-        all = object(&content).map_err(|problem| match problem {
-            None => SetupError::new(format!("Config file {name} does not contain a map.")),
-            Some(problem) => {
-                SetupError::new(format!("Parsing config file {name} failed with error:\n{problem}"))
-            }
+        let label: Arc<str> = cwd.join(file).to_string_lossy().into();
+        all = object(label, content).map_err(|mut problem| {
+            problem.message = match problem.message.is_empty() {
+                true => format!("Config file {name} does not contain a map."),
+                false => format!("Parsing config file {name} failed with error:\n{}", problem.message),
+            };
+            SetupError::from(*problem)
         })?;
     }
     for text in &words.defines {
         let mut shown = JsonWriter::compact();
         shown.string(text);
         let shown = shown.finish();
-        let defined = object(text.as_bytes()).map_err(|problem| match problem {
-            None => SetupError::new(format!("Defines entry {shown} does not contain a map.")),
-            Some(problem) => {
-                SetupError::new(format!("Parsing defines entry {shown} failed with error:\n{problem}"))
+        let label: Arc<str> = "-D".into();
+        let defined = object(label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
+            problem.message = match problem.message.is_empty() {
+                true => format!("Defines entry {shown} does not contain a map."),
+                false => format!("Parsing defines entry {shown} failed with error:\n{}", problem.message),
+            };
+            if let Some((variable, value)) = text.split_once('=')
+                && !text.trim_start().starts_with('{')
+            {
+                problem.help.clear();
+                let value = Value::string(value).to_json();
+                *problem =
+                    problem.clone().help(format!("variables are given as JSON: {{{variable:?}: {value}}}"));
             }
+            let inline = Some((label.clone(), text.as_str().into()));
+            SetupError { inline, ..SetupError::from(*problem) }
         })?;
         all = all.union(&defined);
     }
     Ok(all)
 }
 
-/// Reads a JSON object. The error is none if it is JSON, but no object.
-fn object(text: &[u8]) -> Result<Map, Option<String>> {
-    let document = Document::parse("", text)
-        .map_err(|error| Some(format!("line {}, column {}: {}", error.line, error.column, error.message)))?;
+/// Reads a JSON object. The error has no message if it is JSON, but no object.
+fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
+    let document = Document::parse(label.clone(), text).map_err(|error| Box::new(error.into()))?;
     match taut_expr::json_to_value(document.root()) {
         Value::Map(map) if document.root().kind() == Kind::Object => Ok(map),
-        _ => Err(None),
+        _ => Err(Box::new(Diagnostic::error("").at(Location::value(label, JsonPath::root())))),
     }
 }
 
@@ -165,13 +191,16 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let content = taut_sys::fs::if_exists(taut_sys::fs::read(&file))
         .map_err(|error| SetupError::new(error.to_string()))?
         .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
-    let text: Arc<str> = String::from_utf8_lossy(&content).into();
-    let document = Document::parse(name.as_str(), content).map_err(|error| {
-        let shown = render(&Diagnostic::from(error), &|_: &str| Some(text.clone()), false);
-        SetupError::new(format!("While searching for the default target in {name}:\n{shown}"))
+    let label: Arc<str> = file.to_string_lossy().into();
+    let document = Document::parse(label.clone(), content).map_err(|error| {
+        let mut problem = Diagnostic::from(error);
+        problem.message = format!("While searching for the default target in {name}:\n{}", problem.message);
+        SetupError::from(problem)
     })?;
     if document.root().kind() != Kind::Object {
-        return Err(SetupError::new(format!("Invalid content in target file {name}.")));
+        let problem = Diagnostic::error(format!("Invalid content in target file {name}."));
+        let problem = problem.at(Location::value(label, JsonPath::root()));
+        return Err(problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}").into());
     }
     match document.root().entries().next() {
         Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module, first)),
@@ -184,7 +213,8 @@ fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<Na
     let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
     let context = NameContext { repositories, repository: &repositories.main, module };
     parse_name(&words, context).map_err(|why| {
-        SetupError::new(format!("Parsing target name {} failed with:\n{why}", words.to_json()))
+        let message = format!("Parsing target name {} failed with:\n{why}", words.to_json());
+        SetupError::from(Diagnostic { message, ..why.into_diagnostic() })
     })
 }
 
@@ -213,7 +243,7 @@ mod tests {
                 ..Default::default()
             };
             let request = Request::new(&words, &self.0.path().join(cwd));
-            request.map(|request| request.target_text()).map_err(|error| error.message)
+            request.map(|request| request.target_text()).map_err(|error| error.message().to_owned())
         }
     }
 

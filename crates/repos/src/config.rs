@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use taut_syntax::{Document, Kind, Node};
+use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean};
 use taut_sys::fs;
 use taut_value::Str;
 
@@ -69,21 +69,35 @@ pub struct Overrides {
 /// Why a configuration cannot be used.
 #[derive(Debug)]
 pub struct ConfigError {
-    /// The reason.
-    pub message: String,
+    /// The reason, and where.
+    pub problem: Box<Diagnostic>,
     /// Whether the configuration is fine but asks for what taut does not have yet.
     pub unsupported: bool,
 }
 
 impl ConfigError {
     fn new(message: impl Into<String>) -> ConfigError {
-        ConfigError { message: message.into(), unsupported: false }
+        Diagnostic::error(message).into()
     }
+
+    fn at(node: Node<'_>, message: impl Into<String>) -> ConfigError {
+        Diagnostic::error(message).at(place(node)).into()
+    }
+}
+
+impl From<Diagnostic> for ConfigError {
+    fn from(problem: Diagnostic) -> ConfigError {
+        ConfigError { problem: Box::new(problem), unsupported: false }
+    }
+}
+
+fn place(node: Node<'_>) -> Location {
+    Location::value(node.document().label().clone(), node.path())
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.problem.message)
     }
 }
 
@@ -110,17 +124,17 @@ impl RepoConfig {
             Some(file) => {
                 let content =
                     fs::read(&cwd.join(file)).map_err(|error| ConfigError::new(error.to_string()))?;
-                Document::parse(file.to_string_lossy(), content)
+                Document::parse(cwd.join(file).to_string_lossy(), content)
             }
         };
-        let document = document.map_err(|error| ConfigError::new(error.to_string()))?;
+        let document = document.map_err(Diagnostic::from)?;
         let root = document.root();
         if root.kind() != Kind::Object {
-            return Err(ConfigError::new("Repository config: not a JSON object"));
+            return Err(ConfigError::at(root, "Repository config: not a JSON object"));
         }
         let main_entry = root.get("main");
-        if main_entry.is_some_and(|main| main.as_str().is_none()) {
-            return Err(ConfigError::new("Repository config: main has to be a string"));
+        if let Some(main) = main_entry.filter(|main| main.as_str().is_none()) {
+            return Err(ConfigError::at(main, "Repository config: main has to be a string"));
         }
         let described: BTreeMap<Str, Node<'_>> = root
             .get("repositories")
@@ -143,17 +157,22 @@ impl RepoConfig {
                 .insert(name.clone(), repository(name, *description, &overrides, *name == main, cwd)?);
         }
         let config = RepoConfig { main, repositories };
-        config.check_bindings()?;
+        config.check_bindings(&described)?;
         Ok(config)
     }
 
-    fn check_bindings(&self) -> Result<(), ConfigError> {
+    fn check_bindings(&self, described: &BTreeMap<Str, Node<'_>>) -> Result<(), ConfigError> {
         for (name, repository) in &self.repositories {
             for (local, global) in &repository.bindings {
                 if !self.repositories.contains_key(global) {
-                    return Err(ConfigError::new(format!(
+                    let known = self.repositories.keys().map(|known| known.as_str());
+                    let mut problem = Diagnostic::error(format!(
                         "Binding {local:?} for {name:?} does not refer to a defined repository: {global:?}"
-                    )));
+                    ))
+                    .suggest(did_you_mean(global, known));
+                    let written = described.get(name).and_then(|at| at.get("bindings")?.get(local));
+                    problem.location = written.map(place);
+                    return Err(problem.into());
                 }
             }
         }
@@ -169,7 +188,8 @@ fn repository(
     cwd: &Path,
 ) -> Result<Repository, ConfigError> {
     if description.kind() != Kind::Object {
-        return Err(ConfigError::new(format!("Repository config: description of {name:?} is not an object")));
+        let message = format!("Repository config: description of {name:?} is not an object");
+        return Err(ConfigError::at(description, message));
     }
     let from_line = |path: &Option<PathBuf>| {
         path.as_ref().map(|path| Root { path: absolute(cwd, path), ignore_special: false })
@@ -186,9 +206,9 @@ fn repository(
                 Root { path: path.to_string_lossy().as_ref().into(), ignore_special: false }
             }
             None => {
-                return Err(ConfigError::new(format!(
-                    "Unknown root for repository {name:?}: no workspace_root"
-                )));
+                let message = format!("Unknown root for repository {name:?}: no workspace_root");
+                let problem = Diagnostic::error(message).at(place(description));
+                return Err(problem.help("\"workspace_root\": [\"file\", \"directory\"]").into());
             }
         },
     };
@@ -206,17 +226,17 @@ fn repository(
             (Some(name), _) => Ok(name.into()),
             (None, None) => Ok(default.into()),
             (None, Some(value)) => value.as_str().map(Str::from).ok_or_else(|| {
-                ConfigError::new(format!("Repository config: {key} of {name:?} has to be a string"))
+                ConfigError::at(value, format!("Repository config: {key} of {name:?} has to be a string"))
             }),
         }
     };
     let mut bindings = BTreeMap::new();
     if let Some(described) = description.get("bindings") {
         for (local, global) in described.entries() {
+            let written = global;
             let global = global.as_str().ok_or_else(|| {
-                ConfigError::new(format!(
-                    "Repository config: binding {local:?} of {name:?} has to be a string"
-                ))
+                let message = format!("Repository config: binding {local:?} of {name:?} has to be a string");
+                ConfigError::at(written, message)
             })?;
             bindings.insert(local.into(), global.into());
         }
@@ -243,6 +263,10 @@ fn absolute(cwd: &Path, path: &Path) -> Str {
     clean.to_string_lossy().as_ref().into()
 }
 
+/// How roots can be specified.
+const SCHEMES: [&str; 6] =
+    ["file", "file ignore-special", "git tree", "git tree ignore-special", "computed", "tree structure"];
+
 fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result<Root, ConfigError> {
     let words: Vec<Option<&str>> =
         root.as_list().map(|items| items.map(|item| item.as_str()).collect()).unwrap_or_default();
@@ -251,17 +275,24 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result
             Ok(Root { path: absolute(cwd, Path::new(path)), ignore_special: scheme != "file" })
         }
         [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
-            Err(ConfigError {
-                message: format!(
-                    "The {key} of repository {repository:?} is {}: roots of this kind are not supported yet",
-                    root.source()
-                ),
-                unsupported: true,
-            })
+            let message = format!(
+                "The {key} of repository {repository:?} is {}: roots of this kind are not supported yet",
+                root.source()
+            );
+            Err(ConfigError { unsupported: true, ..ConfigError::at(root, message) })
         }
-        _ => Err(ConfigError::new(format!(
-            "Unknown scheme in the specification {} of the {key} of repository {repository:?}",
-            root.source()
-        ))),
+        _ => {
+            let message = format!(
+                "Unknown scheme in the specification {} of the {key} of repository {repository:?}",
+                root.source()
+            );
+            let problem = Diagnostic::error(message).at(place(root.item(0).unwrap_or(root)));
+            let meant = words.first().copied().flatten().and_then(|word| did_you_mean(word, SCHEMES));
+            Err(match meant {
+                Some(_) => problem.suggest(meant),
+                None => problem.help("a directory is written as [\"file\", \"path\"]"),
+            }
+            .into())
+        }
     }
 }
