@@ -8,7 +8,7 @@ use taut_driver::{Analyser, Analysis, AnalysisOptions, Request, RequestKey, Runs
 use taut_store::Store;
 use taut_sys::fs;
 
-use crate::diagnostics::tell;
+pub(crate) use crate::diagnostics::tell;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{self, Analyse};

@@ -9,7 +9,6 @@ use taut_value::Str;
 use crate::{
     analyse::{self, dump_graphs},
     compare::Comparison,
-    diagnostics,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -211,7 +210,7 @@ impl Call<'_> {
     }
 
     fn analysis_failed(&self, problems: &Diagnostics) -> Exit {
-        let errors = diagnostics::tell(problems, Level::Error, self.log);
+        let errors = analyse::tell(problems, Level::Error, self.log);
         if let Some(profile) = self.profile {
             profile.analysis_failed(errors);
         }
