@@ -65,6 +65,12 @@ struct Again<'o> {
     dump: Option<&'o Path>,
 }
 
+/// Who is told of actions, besides those who only collect.
+struct Told<'t> {
+    printer: &'t Printer,
+    progress: &'t Arc<Progress>,
+}
+
 struct Call<'o> {
     name: Name,
     o: &'o Build,
@@ -97,16 +103,35 @@ impl Call<'_> {
             Some(_) => Runs::none(),
         };
         let session = Session::of_request(&request, how, &store, &runs, &options, &events);
-        let place = self.place(&request, &store, &options);
+        let told = Told { printer: &printer, progress: &progress };
+        let exit =
+            self.in_session(&session, &request, &store, &options, &told, &interruption, destination)?;
+        session.leave();
+        Ok(exit)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what `run` has made, each once")]
+    fn in_session(
+        &self,
+        session: &Session,
+        request: &Request,
+        store: &Store,
+        options: &BuildOptions,
+        Told { printer, progress }: &Told<'_>,
+        interruption: &Interruption,
+        destination: &Destination<'_>,
+    ) -> Result<Exit, Exit> {
+        let Call { o, log, .. } = *self;
+        let place = self.place(request, store, options);
         if let Some((traces, key)) = &place
             && let Some(report) = session.known(traces, *key).and_then(Report::decode)
-            && report.is_backed_by(&store)
+            && report.is_backed_by(store)
         {
-            return self.tell_again(&report, &printer, &store, destination);
+            return self.tell_again(&report, printer, store, destination);
         }
         log.record();
-        let mut analysis = session.analyse(&request).map_err(|problems| self.analysis_failed(&problems))?;
-        interruption.ends(&session)?;
+        let mut analysis = session.analyse(request).map_err(|problems| self.analysis_failed(&problems))?;
+        interruption.ends(session)?;
         let action = analyse::tell_analysed(&mut analysis, &o.analysis, log)?;
         let tainted = analyse::taint(&analysis);
         analyse::tell_taint(&tainted, log);
@@ -114,14 +139,14 @@ impl Call<'_> {
         let (actions, overlays, trees) = (graph.actions.len(), graph.overlays.len(), graph.trees.len());
         log.say(Level::Info, report::discovered(actions, overlays, trees, graph.blobs.len()));
         dump_graphs(&analysis, &o.graph, log)?;
-        log.say(Level::Info, self.announcement(&request, action));
+        log.say(Level::Info, self.announcement(request, action));
         let said = log.recorded();
         progress.expect(graph.actions.keys().map(|id| (*id, graph.first_origin(id))).collect());
 
         if let Some(profile) = self.profile {
             profile.build_begins();
         }
-        let display = Display::start(&progress, log);
+        let display = Display::start(progress, log);
         let built = session.build(&analysis.wanted());
         drop(display);
         if let Some(profile) = self.profile {
@@ -158,7 +183,7 @@ impl Call<'_> {
                 log.say(Level::Info, comparison.summary());
             }
         }
-        let exit = results::deliver(&store, &built, destination, &o.results, log)?;
+        let exit = results::deliver(store, &built, destination, &o.results, log)?;
         analyse::tell_taint(&tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");

@@ -307,6 +307,12 @@ impl Session {
         let _ = self.engine.commit();
     }
 
+    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
+    pub fn leave(self) {
+        self.execution.executor.close();
+        std::mem::forget(self);
+    }
+
     /// How many actions have a result, and how many of those were cached.
     pub fn counts(&self) -> (usize, usize) {
         (self.execution.counters.processed(), self.execution.counters.cache_hits())

@@ -321,12 +321,14 @@ impl Build {
             jobs.extend(job);
         }
         let all_known = jobs.is_empty();
+        lock(&inner.queue.roots).push(wait.clone());
         inner.queue.push_all(inner, jobs.into_iter(), 1);
         wait.arrive();
         // Who asks for what is known disturbs no other thread.
         if !(all_known && wait.is_over()) {
             inner.queue.work(inner, &mut || wait.is_over());
         }
+        lock(&inner.queue.roots).retain(|known| !Arc::ptr_eq(known, &wait));
         let answer = |node| {
             let (answer, _) = inner.ask(node, part, None);
             answer.unwrap_or(Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) })

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::build::{Build, Options};
 use crate::erased::{AnyKey, ErasedRule, Typed};
 use crate::intern::{BuildMix, Interner};
-use crate::node::{AnyValue, Hist, Node, NodeId};
+use crate::node::{AnyValue, Hist, Node, NodeId, Unloaded};
 use crate::part::PartRule;
 use crate::persist::Persist;
 use crate::sync::lock;
@@ -92,7 +92,7 @@ impl Builder {
     /// An engine with these rules that knows the runs in a file, and adds to them ([`Engine::commit`]). The
     /// directory exists. A file that is damaged, foreign or of another format is as good as none.
     pub fn open(self, file: &Path) -> Engine {
-        self.with(Some(Persist::open(file)))
+        self.with(Some(Persist::new(file)))
     }
 
     fn with(self, persist: Option<Persist>) -> Engine {
@@ -252,15 +252,25 @@ impl Core {
         if node.policy.store == Store::None { self.add(node.rule, node.key.clone()) } else { id }
     }
 
-    pub(crate) fn add(&self, rule: u16, key: AnyKey) -> NodeId {
+    fn add(&self, rule: u16, key: AnyKey) -> NodeId {
+        let unloaded = self.persist.as_ref().and_then(|persist| {
+            let rule = &self.rules[rule as usize];
+            persist.find(rule.name(), || rule.encode(&key))
+        });
+        self.add_node(rule, key, unloaded)
+    }
+
+    /// Adds a task that the file tells of.
+    pub(crate) fn add_stored(&self, rule: u16, key: AnyKey, place: Unloaded) -> NodeId {
+        self.add_node(rule, key, Some(place))
+    }
+
+    fn add_node(&self, rule: u16, key: AnyKey, unloaded: Option<Unloaded>) -> NodeId {
         let mut policy = self.rules[rule as usize].policy(&key);
         if policy.store == Store::None {
             policy = Policy { runs: 0, ..policy };
         }
-        let unloaded = self.persist.as_ref().filter(|_| policy.store != Store::None).and_then(|persist| {
-            let rule = &self.rules[rule as usize];
-            persist.find(rule.name(), &rule.encode(&key))
-        });
+        let unloaded = unloaded.filter(|_| policy.store != Store::None);
         let id = self.count.fetch_add(1, Ordering::AcqRel);
         let node = Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)) };
         let fresh = self.nodes.at(id).set(node).is_ok();

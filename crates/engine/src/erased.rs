@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::engine::Core;
 use crate::frame::Frame;
 use crate::intern::Interner;
-use crate::node::{AnyValue, NodeId};
+use crate::node::{AnyValue, NodeId, Unloaded};
 use crate::{Agreement, Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule};
 
 /// What a task's computation ends with.
@@ -46,7 +46,7 @@ pub(crate) trait ErasedRule: Send + Sync {
     /// The key that the bytes stand for.
     fn decode(&self, key: &[u8]) -> Option<AnyKey>;
     /// The node of the key that the bytes stand for. `None`: they mean nothing.
-    fn intern_bytes(&self, core: &Core, rule: u16, key: &[u8]) -> Option<NodeId>;
+    fn intern_bytes(&self, core: &Core, rule: u16, key: &[u8], place: Unloaded) -> Option<NodeId>;
     fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>>;
     fn decode_value(&self, key: &AnyKey, bytes: &[u8]) -> Option<AnyValue>;
     fn decode_failure(&self, bytes: &[u8]) -> Option<Arc<dyn Failure>>;
@@ -136,9 +136,9 @@ impl<R: Rule> ErasedRule for Typed<R> {
         Some(Arc::new(key))
     }
 
-    fn intern_bytes(&self, core: &Core, rule: u16, key: &[u8]) -> Option<NodeId> {
+    fn intern_bytes(&self, core: &Core, rule: u16, key: &[u8], place: Unloaded) -> Option<NodeId> {
         let key: R::Key = crate::Key::decode(key)?;
-        Some(self.interner.intern(key, |key| core.add(rule, key)))
+        Some(self.interner.intern(key, |key| core.add_stored(rule, key, place)))
     }
 
     fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>> {

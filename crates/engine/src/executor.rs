@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use crate::build::Inner;
 use crate::frame::Frame;
 use crate::node::NodeId;
+use crate::slot::Wait;
 use crate::sync::lock;
 
 /// A step of work on a task.
@@ -62,6 +63,8 @@ pub(crate) struct Queue {
     pub(crate) foreign: AtomicIsize,
     /// Whether all `extra` threads run, to be asked without the lock.
     full: AtomicBool,
+    /// The waits of those who ask from outside.
+    pub(crate) roots: Mutex<Vec<Arc<Wait>>>,
 }
 
 impl Queue {
@@ -73,6 +76,7 @@ impl Queue {
             extra,
             foreign: AtomicIsize::new(0),
             full: AtomicBool::new(extra == 0),
+            roots: Mutex::default(),
         }
     }
 
@@ -154,7 +158,9 @@ impl Queue {
                 continue;
             }
             let last = ready.parked + 1 == ready.active;
-            if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 {
+            // Whoever asked and has the answer, but has not woken up yet, waits for nobody.
+            let somebody_waits = || lock(&self.roots).iter().any(|wait| !wait.is_over());
+            if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 && somebody_waits() {
                 ready.searched = true;
                 drop(ready);
                 let broken = build.break_cycle();

@@ -222,6 +222,13 @@ impl Executor for LocalExecutor {
     fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
         Box::pin(self.run_here(key))
     }
+
+    fn close(&self) {
+        if let Some(Ok(home)) = self.home.get() {
+            // What cannot be removed is left to the next garbage collection.
+            let _ = fs::remove_all(&home.directory);
+        }
+    }
 }
 
 /// Where commands are looked up without `PATH`, as the C library has it.

@@ -90,6 +90,9 @@ pub trait Executor: Send + Sync {
     /// # Errors
     /// The action could not be run at all, and why.
     fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>>;
+
+    /// Removes what was made for running actions; none is run afterwards.
+    fn close(&self) {}
 }
 
 /// Runs actions, or finds that they were run.

@@ -40,10 +40,12 @@ struct State {
     /// The number of the file that was read, and how far. Names and inodes are used again; this is not.
     file: Option<[u8; 16]>,
     read_to: u64,
-    /// How long a file of what is known would be, at the last time somebody found out.
+    /// How long the file was when it was written anew.
     compact: u64,
     /// Numbers in the file of the tasks of this process.
     numbers: HashMap<NodeId, u32>,
+    /// Whether anybody has looked at the file.
+    is_read: bool,
     /// How many other files there were before this one: the numbers of each are its own.
     generation: u64,
 }
@@ -51,7 +53,7 @@ struct State {
 impl State {
     /// There is another file, or none.
     fn forget(&mut self) {
-        *self = State { generation: self.generation + 1, ..State::default() };
+        *self = State { generation: self.generation + 1, is_read: true, ..State::default() };
     }
 
     /// Reads what the file has that was not read yet; everything, if it is another file.
@@ -66,7 +68,7 @@ impl State {
         let metadata = file.metadata()?;
         let mut header = [0; HEADER];
         let is_ours = file.read_exact(&mut header).is_ok() && header.starts_with(MAGIC);
-        let number = is_ours.then(|| header[MAGIC.len()..].try_into().expect("the rest of the header"));
+        let number = is_ours.then(|| header[16..32].try_into().expect("16 bytes"));
         if self.file != number || metadata.len() < self.read_to {
             self.forget();
             self.file = number;
@@ -74,6 +76,7 @@ impl State {
                 return Ok(());
             }
             self.read_to = HEADER as u64;
+            self.compact = u64::from_le_bytes(header[32..].try_into().expect("8 bytes"));
         }
         if self.read_to > 0 && metadata.len() > self.read_to {
             file.seek(SeekFrom::Start(self.read_to))?;
@@ -89,13 +92,9 @@ impl State {
 }
 
 impl Persist {
-    /// Opens the file at `path`, if there is one. Whatever is wrong with it costs what it would have saved.
-    pub(crate) fn open(path: &Path) -> Persist {
-        let mut state = State::default();
-        if state.catch_up(path).is_err() {
-            state = State::default();
-        }
-        Persist { path: path.to_owned(), state: Mutex::new(state), dirty: Mutex::default() }
+    /// For the file at `path`, which is read when somebody asks for what is in it.
+    pub(crate) fn new(path: &Path) -> Persist {
+        Persist { path: path.to_owned(), state: Mutex::default(), dirty: Mutex::default() }
     }
 
     /// Notes that a task's runs are not as the file says.
@@ -104,9 +103,19 @@ impl Persist {
     }
 
     /// Where the file tells of a task.
-    pub(crate) fn find(&self, rule: &str, key: &[u8]) -> Option<Unloaded> {
-        let state = lock(&self.state);
-        let number = state.stored.find(rule, key)?;
+    pub(crate) fn find(&self, rule: &str, key: impl FnOnce() -> Vec<u8>) -> Option<Unloaded> {
+        let mut state = lock(&self.state);
+        if !state.is_read {
+            // Whatever is wrong with the file costs what it would have saved.
+            if state.catch_up(&self.path).is_err() {
+                state.forget();
+            }
+            state.is_read = true;
+        }
+        if state.stored.nodes.is_empty() {
+            return None;
+        }
+        let number = state.stored.find(rule, &key())?;
         let versions = state.stored.nodes[number as usize].hashes.len() as u32;
         Some(Unloaded { generation: state.generation, number, versions })
     }
@@ -135,11 +144,15 @@ impl Core {
                 return lock(&self.node(node).hist).lose(place.versions);
             }
             let known = &state.stored.nodes[place.number as usize];
-            let deps: Vec<Vec<(String, Arc<[u8]>)>> = (known.runs.iter())
+            let rules: Vec<Option<u16>> =
+                state.stored.rules.iter().map(|name| self.rule_number(name)).collect();
+            let deps: Vec<Vec<Dep>> = (known.runs.iter())
                 .map(|run| {
                     let dep = |edge: &StoredEdge| {
                         let dep = &state.stored.nodes[edge.dep as usize];
-                        (state.stored.rules[dep.rule as usize].clone(), dep.key.clone())
+                        let versions = dep.hashes.len() as u32;
+                        let place = Unloaded { generation: state.generation, number: edge.dep, versions };
+                        Dep { rule: rules[dep.rule as usize], key: dep.key.clone(), place }
                     };
                     run.edges.iter().map(dep).collect()
                 })
@@ -155,13 +168,14 @@ impl Core {
     }
 
     /// A stored run in terms of this process; `None` if something in it means nothing any more.
-    fn bind(&self, node: NodeId, run: StoredRun, deps: Vec<(String, Arc<[u8]>)>) -> Option<Run> {
+    fn bind(&self, node: NodeId, run: StoredRun, deps: Vec<Dep>) -> Option<Run> {
         let entry = self.node(node);
         let rule = self.rule(entry);
         let mut edges = Vec::with_capacity(deps.len());
-        for (edge, (name, key)) in run.edges.iter().zip(deps) {
+        for (edge, dep) in run.edges.iter().zip(deps) {
             let mode = if edge.bits & 1 == 0 { Mode::Value } else { Mode::Hash };
-            let dep = self.intern_bytes(&name, &key)?;
+            let number = dep.rule?;
+            let dep = self.rule_at(number).intern_bytes(self, number, &dep.key, dep.place)?;
             edges.push(Edge { dep, seq: Seq::new(edge.seq), mode, ends_group: edge.bits & 2 != 0 });
         }
         let fail = match &run.fail {
@@ -179,11 +193,14 @@ impl Core {
             bytes: run.value,
         })
     }
+}
 
-    fn intern_bytes(&self, rule: &str, key: &[u8]) -> Option<NodeId> {
-        let number = self.rule_number(rule)?;
-        self.rule_at(number).intern_bytes(self, number, key)
-    }
+/// A task that a stored run read.
+struct Dep {
+    /// `None` if there is no such rule any more.
+    rule: Option<u16>,
+    key: Arc<[u8]>,
+    place: Unloaded,
 }
 
 /// What [`Engine::commit`] did.
@@ -266,7 +283,8 @@ fn rewrite(state: &mut State, path: &Path) -> io::Result<u64> {
     let (stored, batch) = state.stored.compact();
     let number = [crate::engine::nonce(), state.generation ^ crate::engine::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
-    let bytes = [&MAGIC[..], &number, &batch].concat();
+    let length = (HEADER + batch.len()) as u64;
+    let bytes = [&MAGIC[..], &number, &length.to_le_bytes(), &batch].concat();
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);

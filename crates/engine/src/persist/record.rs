@@ -1,6 +1,6 @@
 //! The file of traces: what it says, and how that becomes bytes.
 //!
-//! A header (what it is, and a number that no other file has), then batches, each with its length and checksum; a batch is what one commit adds, so a commit is
+//! A header (what it is, a number that no other file has, how long it was at first), then batches, each with its length and checksum; a batch is what one commit adds, so a commit is
 //! there as a whole or not at all. Tasks and versions have dense numbers in the file, in the order in which
 //! they first occur; what a process calls them is its own business. Whatever follows the first batch that is
 //! not sound is as if it were not there.
@@ -9,12 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Hash;
+use crate::intern::BuildMix;
 
 /// Marks the file, and its format.
 pub(crate) const MAGIC: &[u8; 16] = b"taut traces 0001";
 
-/// Length of the header: [`MAGIC`], then the file's number.
-pub(crate) const HEADER: usize = 32;
+/// Length of the header: [`MAGIC`], the file's number, and how long the file was when it was written anew.
+pub(crate) const HEADER: usize = 40;
 
 /// One read of a stored run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +52,8 @@ pub(crate) struct StoredNode {
 pub(crate) struct Stored {
     pub(crate) rules: Vec<String>,
     pub(crate) nodes: Vec<StoredNode>,
-    index: HashMap<(u32, Arc<[u8]>), u32>,
+    /// By rule, then by key.
+    index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
 }
 
 /// What becomes of one task's runs: those that stay, by their present place, and new ones.
@@ -93,7 +95,7 @@ impl Stored {
     /// The number of a task.
     pub(crate) fn find(&self, rule: &str, key: &[u8]) -> Option<u32> {
         let rule = self.rules.iter().position(|known| known == rule)? as u32;
-        self.index.get(&(rule, Arc::from(key))).copied()
+        self.index.get(rule as usize)?.get(key).copied()
     }
 
     /// The number of a task, which is added if it is new.
@@ -107,19 +109,21 @@ impl Stored {
                 self.rules.len() as u32 - 1
             }
         };
-        let key: Arc<[u8]> = key.into();
-        if let Some(node) = self.index.get(&(rule, key.clone())) {
+        if let Some(node) = self.index.get(rule as usize).and_then(|keys| keys.get(key)) {
             return *node;
         }
         batch.0.push(NODE);
         number(&mut batch.0, rule);
-        bytes(&mut batch.0, &key);
-        self.add_node(rule, key)
+        bytes(&mut batch.0, key);
+        self.add_node(rule, key.into())
     }
 
     fn add_node(&mut self, rule: u32, key: Arc<[u8]>) -> u32 {
         let number = self.nodes.len() as u32;
-        self.index.insert((rule, key.clone()), number);
+        if self.index.len() <= rule as usize {
+            self.index.resize_with(rule as usize + 1, HashMap::default);
+        }
+        self.index[rule as usize].insert(key.clone(), number);
         self.nodes.push(StoredNode { rule, key, hashes: Vec::new(), runs: Vec::new() });
         number
     }
