@@ -142,7 +142,10 @@ impl Drop for Link {
         let _ = self.socket.shutdown(Shutdown::Write);
         if let Some((mut child, reader)) = self.helper.take() {
             let _ = child.wait();
-            let _ = reader.join();
+            // The last one to let go may be a future that the reader itself has just woken.
+            if reader.thread().id() != std::thread::current().id() {
+                let _ = reader.join();
+            }
         }
     }
 }
