@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
-use taut_expr::{Expr, Function, Imports};
-use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, Note};
+use taut_expr::{Expr, Function, Imports, MisspeltVariable};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean};
 use taut_value::{Decoder, Encoder, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
@@ -75,6 +75,8 @@ pub struct UserRule {
     pub imports: Imports,
     /// Where the rule is defined.
     pub entry: ModuleEntry,
+    /// What is not wrong with it and with what it can call, but probably not meant.
+    pub warnings: Diagnostics,
 }
 
 /// Looks up an entry of a rules or expressions file.
@@ -97,7 +99,7 @@ async fn entry(
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
     let builtin = crate::builtin::Builtin::NAMES.iter().map(|(name, _)| *name);
     let builtin = builtin.filter(|_| is_rule && name.module.is_empty());
-    let meant = taut_syntax::did_you_mean(&name.name, others.names().chain(builtin)).map(str::to_owned);
+    let meant = did_you_mean(&name.name, others.names().chain(builtin)).map(str::to_owned);
     let message = format!("Cannot find {kind} {:?} in {}", name.name.as_str(), module.path.as_str());
     let problem = Diagnostic::error(message);
     if meant.is_some() {
@@ -283,8 +285,10 @@ impl Rule for RuleRule {
             expression: Expr::compile_at(expression, entry.path().key("expression")),
             imports: imports(workspace, &cx, name, &entry).await?,
             entry: entry.clone(),
+            warnings: Diagnostics::none(),
         };
         check_fields(&rule)?;
+        let rule = UserRule { warnings: warnings(&rule), ..rule };
         Ok(Arc::new(rule))
     }
 }
@@ -330,6 +334,64 @@ fn anonymous_field(
     })
 }
 
+/// What targets and programs find in the definition of a rule.
+const KEYS: [&str; 16] = [
+    "anonymous",
+    "artifacts_doc",
+    "config_doc",
+    "config_fields",
+    "config_transitions",
+    "config_vars",
+    "doc",
+    "expression",
+    "field_doc",
+    "implicit",
+    "imports",
+    "provides_doc",
+    "runfiles_doc",
+    "string_fields",
+    "tainted",
+    "target_fields",
+];
+
+/// Keys and variables that are probably misspelt. Others that are not known are left alone: people put
+/// into their files what they like.
+fn warnings(rule: &UserRule) -> Diagnostics {
+    let entry = &rule.entry;
+    let mut found: Vec<Diagnostic> = entry.warnings().iter().cloned().collect();
+    for (key, _) in entry.json().entries().filter(|(key, _)| !KEYS.contains(key)) {
+        if let Some(meant) = did_you_mean(key, KEYS).filter(|meant| entry.json().get(meant).is_none()) {
+            let name = taut_value::EntityName::Named(rule.name.clone());
+            let place = Location::key(entry.label().clone(), entry.path().key(key));
+            let message = format!("rule {name} has an entry {key:?}, which means nothing");
+            found.push(Diagnostic::warning(message).at(place).suggest(Some(meant)));
+        }
+    }
+    let expressions = rule.transitions.values().chain([&rule.expression]);
+    found.extend(expressions.flat_map(|expr| misspelt(expr, &rule.config_vars)));
+    // Each function once, however many ways lead to it.
+    let mut seen: Vec<*const Function> = Vec::new();
+    let mut pending: Vec<&Arc<Function>> = rule.imports.values().collect();
+    while let Some(function) = pending.pop() {
+        if !seen.contains(&Arc::as_ptr(function)) {
+            seen.push(Arc::as_ptr(function));
+            found.extend(misspelt(&function.body, &function.vars));
+            pending.extend(function.imports.values());
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Warnings about variables of an expression that have no value and a name like one that has.
+pub(crate) fn misspelt(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
+    let found = expr.misspelt_variables(declared).into_iter();
+    let warning = |MisspeltVariable { name, location, meant }: MisspeltVariable| {
+        let message = format!("no variable {:?} is declared here, so it is always null", name.as_str());
+        Diagnostic::warning(message).at(location).suggest(Some(meant.as_str()))
+    };
+    found.map(warning).collect()
+}
+
 /// Each field has one kind, and none takes a reserved name.
 fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let mut count: BTreeMap<&Str, usize> = BTreeMap::new();
@@ -359,7 +421,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
             let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
             let path = rule.entry.path().key("anonymous").key(field).key("target");
             let problem = Diagnostic::error(message).at(Location::value(rule.entry.label().clone(), path));
-            return Err(fail(problem.suggest(taut_syntax::did_you_mean(shown, known))));
+            return Err(fail(problem.suggest(did_you_mean(shown, known))));
         }
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! Evaluation of the fields of one target: environment, dependencies, definitions, warnings.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports};
@@ -81,6 +84,10 @@ pub(crate) struct Scope<'s> {
     pub(crate) defined: Defined,
     pub(crate) dependencies: Dependencies,
     pub(crate) warnings: Vec<Diagnostic>,
+    /// The variables that the target's own fields may use.
+    declared: Vec<Str>,
+    /// Warnings about other variables that they use.
+    misspelt: Mutex<Vec<Diagnostic>>,
 }
 
 /// Fields that any target can have, export apart.
@@ -108,9 +115,17 @@ impl<'s> Scope<'s> {
             defined: Defined::default(),
             dependencies: Dependencies::default(),
             warnings: entry.warnings().iter().cloned().collect(),
+            declared: Vec::new(),
+            misspelt: Mutex::default(),
         };
         scope.warn_unknown(known);
         Ok(scope)
+    }
+
+    /// What is probably not meant, as far as the fields have been evaluated.
+    pub(crate) fn all_warnings(&self) -> Diagnostics {
+        let misspelt = self.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
+        self.warnings.iter().chain(misspelt.iter()).cloned().collect()
     }
 
     fn warn_unknown<'k>(&mut self, known: impl Iterator<Item = &'k str> + Clone) {
@@ -146,6 +161,7 @@ impl<'s> Scope<'s> {
         let vars = self.literal_strings("arguments_config")?;
         self.own_vars = vars.iter().cloned().collect();
         self.env = environment(&self.target.config, vars.iter());
+        self.declared = vars;
         let tainted = self.field("tainted", || Value::List(List::default()))?;
         let words = tainted.as_list().and_then(|list| strings(list));
         self.tainted = words.ok_or_else(|| self.no_strings("tainted", &tainted))?.into_iter().collect();
@@ -263,6 +279,10 @@ impl<'s> Scope<'s> {
     ) -> Result<Value, Fail> {
         let Some(json) = self.json(field) else { return Ok(default()) };
         let expr = Expr::compile_at(json, self.entry.path().key(field));
+        if !expr.is_constant() {
+            let found = crate::rules::misspelt(&expr, &self.declared);
+            self.misspelt.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        }
         taut_expr::evaluate(&expr, &self.env, &Imports::new(), host)
             .map_err(|error| fail(error.into_diagnostic().within(Frame::new(format!("in field {field:?}")))))
     }
@@ -441,6 +461,7 @@ impl<'s> Scope<'s> {
     }
 
     pub(crate) fn finish_unchecked(self, result: TargetResult, vars: StrSet) -> AnalysedTarget {
+        let warnings = self.all_warnings();
         let Defined { actions, blobs, trees, overlays } = self.defined;
         AnalysedTarget {
             result,
@@ -451,7 +472,7 @@ impl<'s> Scope<'s> {
             vars,
             tainted: self.tainted,
             dependencies: self.dependencies,
-            warnings: self.warnings.into_iter().collect::<Diagnostics>(),
+            warnings,
             is_defined: true,
             is_export: false,
         }

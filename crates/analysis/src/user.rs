@@ -88,8 +88,8 @@ pub(crate) async fn evaluate(
         evaluation.strings.insert(field.clone(), strings_value(words));
     }
     let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());
-    let own_warnings: Diagnostics = scope.warnings.iter().cloned().collect();
-    let warnings = Diagnostics::merge([&own_warnings, &rule.entry.warnings()]);
+    let own_warnings = scope.all_warnings();
+    let warnings = Diagnostics::merge([&own_warnings, &rule.warnings]);
     evaluation.finish(own, tainted, warnings)
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn anonymous(
     evaluation.reach_anonymous().await?;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
     evaluation.check_taint(&tainted, None)?;
-    evaluation.finish(StrSet::empty(), tainted, rule.entry.warnings())
+    evaluation.finish(StrSet::empty(), tainted, rule.warnings.clone())
 }
 
 /// What a provider holds.

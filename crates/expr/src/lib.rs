@@ -22,4 +22,4 @@ pub use abbreviate::{abbreviate, kind_of};
 pub use error::{ErrorKind, EvalError};
 pub use eval::evaluate;
 pub use host::{Context, Host, Pure};
-pub use program::{Expr, Function, Imports, json_to_value};
+pub use program::{Expr, Function, Imports, MisspeltVariable, json_to_value};

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use taut_syntax::{Document, JsonPath, Kind, Node as Json, Step};
+use taut_syntax::{Document, JsonPath, Kind, Location, Node as Json, Step, did_you_mean};
 use taut_value::{Map, Str, Value, deep};
 
 use crate::construct::Construct;
@@ -126,6 +126,17 @@ pub struct Function {
 /// Functions by the names under which an expression can call them.
 pub type Imports = BTreeMap<Str, Arc<Function>>;
 
+/// A variable that has no value where it is used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MisspeltVariable {
+    /// Its name.
+    pub name: Str,
+    /// Where the name is written.
+    pub location: Location,
+    /// The name that was probably meant.
+    pub meant: Str,
+}
+
 impl Expr {
     /// Compiles an expression. Never fails: what is wrong is reported when, and if, it is evaluated.
     pub fn compile(json: Json<'_>) -> Expr {
@@ -135,6 +146,39 @@ impl Expr {
     /// The same where the caller knows the path of `json` in its document, which is dear to find out.
     pub fn compile_at(json: Json<'_>, path: JsonPath) -> Expr {
         crate::compile::compile(json, path)
+    }
+
+    /// Whether it evaluates to the same whatever is around it, as literals do.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.program.nodes[self.root as usize].op, Op::Constant(_))
+    }
+
+    /// The variables that it uses and that nobody sets there, where a name that is set is so much like
+    /// theirs that it was probably meant. `declared`: what is set around the expression.
+    pub fn misspelt_variables<'e>(&'e self, declared: &'e [Str]) -> Vec<MisspeltVariable> {
+        let nodes = &self.program.nodes;
+        let mut found: Vec<MisspeltVariable> = Vec::new();
+        for (index, node) in nodes.iter().enumerate() {
+            let Op::Var { variable: Ok(Variable::Global(name)), default: NONE } = &node.op else { continue };
+            if declared.contains(name) || found.iter().any(|other| other.name == *name) {
+                continue;
+            }
+            let bound = nodes.iter().flat_map(|node| -> Box<dyn Iterator<Item = &str>> {
+                match &node.op {
+                    Op::Bind { vars, .. } => {
+                        Box::new(vars.iter().flatten().flatten().map(|name| name.as_str()))
+                    }
+                    Op::Let { bindings, .. } => Box::new(bindings.iter().map(|(name, _)| name.as_str())),
+                    _ => Box::new(std::iter::empty()),
+                }
+            });
+            let known = declared.iter().map(|name| name.as_str()).chain(bound);
+            let Some(meant) = did_you_mean(name, known).map(Str::from) else { continue };
+            let path = self.program.path(index as u32).key("name");
+            let location = Location::value(self.program.file.clone(), path);
+            found.push(MisspeltVariable { name: name.clone(), location, meant });
+        }
+        found
     }
 
     /// The expression that evaluates to a given value.

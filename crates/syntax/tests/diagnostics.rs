@@ -72,3 +72,37 @@ fn equal_diagnostics_are_reported_once_where_they_occur_first() {
     assert!(merged.has_errors());
     assert_eq!(Diagnostics::merge([&merged, &merged]), merged);
 }
+
+#[test]
+fn merging_along_a_chain_shares_what_is_there_and_frees_it_without_recursion() {
+    const LENGTH: usize = 100_000;
+    let mut all = Diagnostics::none();
+    for i in 0..LENGTH {
+        all = Diagnostics::merge([&Diagnostics::from(Diagnostic::error(format!("{i}"))), &all]);
+    }
+    let told: Vec<&str> = all.iter().map(|d| d.message.as_str()).collect();
+    assert_eq!((told.len(), told[0], told[LENGTH - 1]), (LENGTH, "99999", "0"));
+    drop(all);
+}
+
+#[test]
+fn what_two_ways_lead_to_is_visited_once() {
+    let mut all = Diagnostics::from(Diagnostic::error("deep down"));
+    for i in 0..60 {
+        let left = Diagnostics::merge([&all, &Diagnostic::error(format!("left {i}")).into()]);
+        let right = Diagnostics::merge([&all, &Diagnostic::error(format!("right {i}")).into()]);
+        all = Diagnostics::merge([&left, &right]);
+    }
+    assert_eq!(all.iter().len(), 1 + 2 * 60);
+}
+
+#[test]
+fn only_what_belongs_to_no_target_yet_is_changed() {
+    let settled = Diagnostic::error("in a").within(Frame::of_target("a"));
+    let set: Diagnostics = [settled.clone(), Diagnostic::error("loose")].into_iter().collect();
+    assert!(set.is_unsettled());
+    let set = set.settle(|diagnostic| diagnostic.within(Frame::of_target("b")));
+    assert!(!set.is_unsettled());
+    let loose = Diagnostic::error("loose").within(Frame::of_target("b"));
+    assert_eq!(set.iter().cloned().collect::<Vec<_>>(), [settled, loose]);
+}
