@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule, Trace};
-use taut_repos::{FileRule, Place};
-use taut_syntax::{Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Note, Span};
+use taut_repos::{DirRule, Entry, FileRule, Listing, Place};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Note, Span, did_you_mean,
+};
 use taut_value::{Id, Str};
 
 use crate::problem::fail;
@@ -74,6 +76,21 @@ impl ModuleEntry {
     }
 }
 
+/// The module with a name like that of a file's module that does not exist, if there is one.
+async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
+    let (module, _) = place.path.rsplit_once('/')?;
+    let (parent, name) = module.rsplit_once('/').unwrap_or(("", module));
+    let parent_place = Place { root: place.root.clone(), path: parent.into() };
+    let listing = cx.get::<DirRule>(parent_place).await.ok()?;
+    let Listing::Entries(entries) = &*listing else { return None };
+    if entries.iter().any(|(entry, _)| entry.as_str() == name) {
+        return None;
+    }
+    let directories = entries.iter().filter(|(_, kind)| *kind == Entry::Directory);
+    let meant = did_you_mean(name, directories.map(|(name, _)| name.as_str()))?;
+    Some(if parent.is_empty() { meant.to_owned() } else { format!("{parent}/{meant}") })
+}
+
 /// Parses files. A missing file fails.
 pub struct ModuleRule;
 
@@ -87,7 +104,8 @@ impl Rule for ModuleRule {
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
             let path = &place.path;
             let missing = Diagnostic::error(format!("JSON file {path} does not exist."));
-            return Err(fail(missing.note(Note::at("looked for", Location::file(label)))));
+            let missing = missing.note(Note::at("looked for", Location::file(label)));
+            return Err(fail(missing.suggest(similar_module(place, &cx).await)));
         };
         let document = Document::parse(label, content.to_vec()).map_err(|error| fail(error.into()))?;
         if document.root().kind() != Kind::Object {

@@ -75,7 +75,7 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 /// Why the value is no name.
 pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     let syntax = |why: String| {
-        let shown = value.to_json();
+        let shown = taut_expr::abbreviate(value, 320);
         if why.is_empty() {
             let (message, help) = (invalid(&shown), Some(FORMS.to_owned()));
             return NameError { message, suggestion: None, help, shown };

@@ -197,9 +197,14 @@ impl<'s> Scope<'s> {
 
     fn find(&self, field: &str, value: &Value) -> Option<Location> {
         const ENOUGH: usize = 10_000;
+        // Nobody writes names deeper than that, and each step costs its depth.
+        const DEEP: usize = 64;
         let mut pending = vec![(self.entry.path().key(field), self.json(field)?)];
         for _ in 0..ENOUGH {
             let (path, node) = pending.pop()?;
+            if path.steps().len() > DEEP {
+                continue;
+            }
             match node.kind() {
                 Kind::Object => pending.extend(
                     node.entries()

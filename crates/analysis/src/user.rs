@@ -19,7 +19,7 @@ use taut_value::{
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    problem::{all, fail, settle},
+    problem::{Problem, all, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
     scope::{COMMON, Defined, Dep, Scope, environment},
 };
@@ -156,6 +156,11 @@ pub(crate) async fn anonymous(
     evaluation.finish(StrSet::empty(), tainted, rule.warnings.clone())
 }
 
+/// Whether some of what went wrong has no place yet.
+fn is_placeless(failure: &Fail) -> bool {
+    failure.downcast_ref::<Problem>().is_some_and(|problem| problem.0.is_placeless())
+}
+
 /// What a provider holds.
 fn nodes_of(provides: &Map, anonymous: &crate::rules::AnonymousField) -> Value {
     provides.get(&anonymous.provider).cloned().unwrap_or_default()
@@ -242,19 +247,18 @@ impl<'e> Evaluation<'e> {
         Frame::new(format!("in rule {rule}")).at(self.rule.entry.location(None))
     }
 
-    /// A diagnostic about the rule in the context of this target. What named targets add themselves is
-    /// added here for anonymous ones, which stand nowhere.
+    /// A diagnostic about the rule in the context of this target. Named targets add themselves, with
+    /// their place; anonymous ones are told here, since they stand nowhere.
     fn attributed(&self, diagnostic: Diagnostic) -> Diagnostic {
         let diagnostic = diagnostic.within(self.rule_frame());
         if self.scope.is_some() {
             return diagnostic;
         }
-        let mut frame = Frame::of_target(self.target.to_string());
-        if let EntityName::Anonymous(AnonymousTarget { node, .. }) = &self.target.name {
-            let node = taut_expr::abbreviate(&Value::Node(node.clone()), self.workspace.log_limit.min(160));
-            frame.message = format!("in the anonymous target of node {node}");
-        }
-        diagnostic.within(frame)
+        let EntityName::Anonymous(AnonymousTarget { node, .. }) = &self.target.name else {
+            return diagnostic;
+        };
+        let node = taut_expr::abbreviate(&Value::Node(node.clone()), self.workspace.log_limit.min(160));
+        diagnostic.within(Frame::new(format!("in the anonymous target of node {node}")))
     }
 
     /// For values that clash: which dependencies offer them.
@@ -292,7 +296,14 @@ impl<'e> Evaluation<'e> {
         }
         let results = self.cx.all::<TargetRule>(keys.clone()).await.into_iter().zip(&places);
         let results = results.map(|(result, (field, _, name))| {
-            result.map_err(|failure| settle(failure, |diagnostic| self.wanted(diagnostic, field, name)))
+            result.map_err(|failure| {
+                // Nodes can form chains of any length and share what is below them, so the way to an
+                // error among them is told from the named target on that wants them.
+                if self.scope.is_none() && !is_placeless(&failure) {
+                    return failure;
+                }
+                settle(failure, |diagnostic| self.wanted(diagnostic, field, name))
+            })
         });
         let results = all(results)?;
         for ((field, transition, name), target) in places.into_iter().zip(results) {
@@ -304,6 +315,9 @@ impl<'e> Evaluation<'e> {
     /// A diagnostic about something that a field holds, seen from there.
     fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
         let at = |path: JsonPath| Location::value(self.rule.entry.label().clone(), path);
+        if self.scope.is_none() && diagnostic.location.is_some() {
+            return diagnostic;
+        }
         if let Some(scope) =
             self.scope.filter(|_| self.rule.target_fields.iter().any(|known| **known == *field))
         {

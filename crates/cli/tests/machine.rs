@@ -138,3 +138,24 @@ fn thousands_of_errors_along_a_chain_are_all_told_in_order() {
     assert!(told[LENGTH].contains(&format!("\"missing too {}\"", LENGTH - 1)), "{}", told[LENGTH]);
     assert!(told[2 * LENGTH - 1].contains("\"missing too 0\""));
 }
+
+#[test]
+fn an_error_below_a_node_that_many_ways_lead_to_is_told_once() {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", r#"{"t": {"type": "consume", "deps": ["p"]}, "p": {"type": "provide"}}"#).file(
+        "RULES",
+        r#"{ "provide": {"expression": {"type": "RESULT", "provides": {"type": "singleton_map", "key": "nodes", "value":
+               [{ "type": "foldl", "range": {"type": "range", "$1": 60}, "start": {"type": "ABSTRACT_NODE", "node_type": "leaf"}
+                , "body": {"type": "ABSTRACT_NODE", "node_type": "pair", "target_fields": {"type": "`", "$1":
+                    {"a": [{"type": ",", "$1": {"type": "var", "name": "$1"}}], "b": [{"type": ",", "$1": {"type": "var", "name": "$1"}}]}}}}]}}}
+           , "consume":
+             { "target_fields": ["deps"], "expression": {"type": "RESULT"}
+             , "anonymous": {"nodes": {"target": "deps", "provider": "nodes", "rule_map": {"pair": "pair", "leaf": "leaf"}}}
+             }
+           , "pair": {"target_fields": ["a", "b"], "expression": {"type": "RESULT"}}
+           , "leaf": {"expression": {"type": "fail", "msg": "at the leaf"}}
+           }"#,
+    );
+    let (code, document) = written(&workspace, &["analyse", "t"]);
+    assert_eq!((code, messages(&document)), (8, vec![r#"error: UserError: "at the leaf""#.to_owned()]));
+}

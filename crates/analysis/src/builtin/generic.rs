@@ -128,6 +128,14 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
     match scope.field_with(field, || Value::Map(Map::default()), deps)? {
         Value::Map(map) if map.values().all(|value| value.as_str().is_some()) => Ok(map),
         Value::Null if field == "execution properties" => Ok(Map::default()),
+        Value::Map(map) => {
+            let (key, bad) =
+                map.iter().find(|(_, value)| value.as_str().is_none()).expect("one of them is no string");
+            let (kind, shown) = (taut_expr::kind_of(bad), scope.shown(bad));
+            let message =
+                format!("{field:?} has to be a map of strings, but contains {kind} at {key:?}: {shown}");
+            Err(fail(scope.problem_with(field, bad, message)))
+        }
         other => Err(scope.wrong_type(field, "a map of strings", &other)),
     }
 }

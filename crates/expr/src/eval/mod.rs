@@ -150,7 +150,7 @@ impl Evaluator<'_> {
                 Err(advice.iter().fold(EvalError::plain(message), |error, advice| error.help(*advice)))
             }
             Op::Unknown(name) => Err(self.unknown(f, node, name)),
-            Op::Var { variable: Err(message), .. } => plain(message),
+            Op::Var { variable: Err(message), .. } => Err(self.malformed(f, node, "name", message)),
             Op::Var { .. } => unreachable!("evaluated without a construct"),
             Op::QuasiQuote(template) => self.expand(f, *template),
             Op::TemplateList(_) | Op::TemplateMap(_) | Op::Unquote(_) | Op::Splice(_) => {
@@ -171,13 +171,13 @@ impl Evaluator<'_> {
                     }
                 }
                 match broken {
-                    Some(message) => plain(message),
+                    Some(message) => Err(self.malformed(f, node, "cond", message)),
                     None => self.or(f, *default, empty_list),
                 }
             }
             Op::Case { expr, cases, broken, default } => {
                 if let Some(message) = broken {
-                    return plain(message);
+                    return Err(self.malformed(f, node, "case", message));
                 }
                 if let Some(cases) = cases {
                     if *expr == NONE {
@@ -192,7 +192,8 @@ impl Evaluator<'_> {
                 self.or(f, *default, empty_list)
             }
             Op::CaseStar { expr, cases, broken, default } => {
-                self.case_star(f, *expr, cases.as_deref(), broken.as_ref(), *default)
+                let broken = broken.as_ref().map(|message| self.malformed(f, node, "case", message));
+                self.case_star(f, *expr, cases.as_deref(), broken, *default)
             }
             Op::Let { bindings, broken, body } => {
                 let outer = self.locals.len();
@@ -201,7 +202,7 @@ impl Evaluator<'_> {
                     self.locals.push((name.clone(), value));
                 }
                 if let Some(message) = broken {
-                    return plain(message);
+                    return Err(self.malformed(f, node, "bindings", message));
                 }
                 if *body == NONE {
                     return plain(missing("body", "let*"));
@@ -211,7 +212,7 @@ impl Evaluator<'_> {
                 Ok(result)
             }
             Op::Env(vars) => {
-                let vars = vars.as_ref().map_err(EvalError::plain)?;
+                let vars = vars.as_ref().map_err(|message| self.malformed(f, node, "vars", message))?;
                 let values = vars.iter().map(|(name, variable)| (name.clone(), self.variable(f, variable)));
                 Ok(Value::Map(values.collect()))
             }
@@ -221,18 +222,19 @@ impl Evaluator<'_> {
                 }
                 self.call(f, *construct, args)
             }
-            Op::Bind { construct, args, vars, body } => self.bind(f, *construct, args, vars, *body),
+            Op::Bind { construct, args, vars, body } => self.bind(f, node, *construct, args, vars, *body),
             Op::Action { args, may_fail, no_cache } => {
                 if !Construct::Action.exists_in(self.host.context()) {
                     return Err(self.unknown(f, node, "ACTION"));
                 }
-                self.action(f, args, may_fail, no_cache)
+                self.action(f, node, args, may_fail, no_cache)
             }
             Op::CallExpression(name) => {
                 if !Construct::CallExpression.exists_in(self.host.context()) {
                     return Err(self.unknown(f, node, "CALL_EXPRESSION"));
                 }
-                self.call_expression(f, node, name.as_ref().map_err(EvalError::plain)?)
+                let name = name.as_ref().map_err(|message| self.malformed(f, node, "name", message))?;
+                self.call_expression(f, node, name)
             }
         }
     }
@@ -242,12 +244,12 @@ impl Evaluator<'_> {
         f: Frame<'_>,
         expr: u32,
         cases: Option<&[(u32, u32)]>,
-        broken: Option<&String>,
+        broken: Option<EvalError>,
         default: u32,
     ) -> Evaluated {
         let Some(cases) = cases else {
             return match broken {
-                Some(message) => plain(message),
+                Some(error) => Err(error),
                 None => self.or(f, default, empty_list),
             };
         };
@@ -266,7 +268,7 @@ impl Evaluator<'_> {
             }
         }
         match broken {
-            Some(message) => plain(message),
+            Some(error) => Err(error),
             None => self.or(f, default, empty_list),
         }
     }
@@ -275,6 +277,7 @@ impl Evaluator<'_> {
     fn bind(
         &mut self,
         f: Frame<'_>,
+        node: u32,
         construct: Construct,
         args: &[u32],
         vars: &[Option<Literal>; 2],
@@ -284,8 +287,10 @@ impl Evaluator<'_> {
         let name = |position: usize| {
             let literal = vars[position].as_ref().expect("the construct binds it");
             literal.as_ref().map_err(|found| {
-                let words = construct.bound_by();
-                EvalError::plain(not_literal(words[position], construct.name(), found))
+                let word = construct.bound_by()[position];
+                let message = not_literal(word, construct.name(), found);
+                let path = f.program.path(node).key(word);
+                EvalError::plain(message).at(Some(Location::value(f.program.file.clone(), path)))
             })
         };
         let argument = |position: usize| Argument::of(construct, args, position);
@@ -402,8 +407,7 @@ impl Evaluator<'_> {
     fn call_expression(&mut self, f: Frame<'_>, node: u32, name: &Str) -> Evaluated {
         let Some(function) = f.imports.get(name) else {
             let known: Vec<&str> = f.imports.keys().map(|known| known.as_str()).collect();
-            let at = Location::value(f.program.file.clone(), f.program.path(node).key("name"));
-            let mut error = EvalError::plain(format!("Unknown expression '{name}'.")).at(Some(at));
+            let mut error = self.malformed(f, node, "name", &format!("Unknown expression '{name}'."));
             error.data().suggestion = did_you_mean(name, known.iter().copied()).map(Into::into);
             return Err(match (&error.suggestion, known.as_slice()) {
                 (Some(_), _) => error,

@@ -251,6 +251,7 @@ impl Evaluator<'_> {
     pub(super) fn action(
         &mut self,
         f: Frame<'_>,
+        node: u32,
         args: &[u32],
         may_fail: &Words,
         no_cache: &Words,
@@ -301,13 +302,13 @@ impl Evaluator<'_> {
         let env = self.or(f, env, empty_map)?;
         let is_string = |value: &Value| value.as_str().is_some();
         let env = self.map_of(f, argument(5), "a map of strings", &env, is_string)?.clone();
-        let may_fail = if self.tainted("may_fail", may_fail)? {
+        let may_fail = if self.tainted(f, node, "may_fail", may_fail)? {
             let message = self.or(f, fail_message, || Value::string("action failed"))?;
             Some(self.string(f, argument(6), &message)?.clone())
         } else {
             None
         };
-        let no_cache = self.tainted("no_cache", no_cache)?;
+        let no_cache = self.tainted(f, node, "no_cache", no_cache)?;
         let timeout_scale = match self.or(f, scaling, || Value::Number(1.0))? {
             Value::Number(number) => number,
             Value::Null => 1.0,
@@ -338,15 +339,15 @@ impl Evaluator<'_> {
     }
 
     /// Whether there are words, all of which the rule is tainted with.
-    fn tainted(&self, what: &str, words: &Words) -> Result<bool, EvalError> {
-        let words = words.as_ref().map_err(EvalError::plain)?;
+    fn tainted(&self, f: Frame<'_>, node: u32, what: &str, words: &Words) -> Result<bool, EvalError> {
+        let words = words.as_ref().map_err(|message| self.malformed(f, node, what, message))?;
         match words.iter().find(|word| !self.host.is_tainted_with(word)) {
             None => Ok(!words.is_empty()),
             Some(word) => {
                 let word = Value::String(word.clone()).to_json();
                 let error = format!("{what} contains entry {word} the rule is not tainted with");
                 let help = format!("declare it in the rule: \"tainted\": [{word}]");
-                Err(EvalError::plain(error).help(help))
+                Err(self.malformed(f, node, what, &error).help(help))
             }
         }
     }

@@ -48,6 +48,16 @@ impl Evaluator<'_> {
         (node != NONE).then(|| Location::value(f.program.file.clone(), f.program.path(node)))
     }
 
+    /// Where a part of a construct is written.
+    pub(super) fn part(&self, f: Frame<'_>, node: u32, key: &str) -> Option<Location> {
+        Some(Location::value(f.program.file.clone(), f.program.path(node).key(key)))
+    }
+
+    /// Something is wrong with a part of a construct that is not evaluated.
+    pub(super) fn malformed(&self, f: Frame<'_>, node: u32, key: &str, message: &str) -> EvalError {
+        EvalError::plain(message).at(self.part(f, node, key))
+    }
+
     /// An argument is no such thing as it has to be.
     pub(super) fn no(
         &self,

@@ -124,8 +124,10 @@ impl<'s> Renderer<'s> {
         for frame in &diagnostic.chain {
             let _ = write!(out, "{separator}{}", frame.message.replace('\n', "\n  "));
             self.write_place(",", frame.location.as_ref(), &mut out);
-            // A step without a place of its own shares the line with the next one.
-            let alone = frame.location.is_some() || !frame.details.is_empty();
+            // A short step without a place of its own shares the line with the next one.
+            const SHORT: usize = 60;
+            let long = frame.message.len() > SHORT;
+            let alone = frame.location.is_some() || !frame.details.is_empty() || long;
             separator = if alone { "\n  " } else { ", " };
             for detail in &frame.details {
                 let _ = write!(out, "\n    {}", detail.replace('\n', "\n    "));

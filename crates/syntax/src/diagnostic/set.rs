@@ -23,6 +23,8 @@ struct Node {
     has_errors: bool,
     /// Whether there is one among them whose chain does not end at a target yet.
     unsettled: bool,
+    /// Whether there is one among them without a place.
+    placeless: bool,
     content: Content,
 }
 
@@ -70,6 +72,11 @@ impl Diagnostics {
         self.0.as_ref().is_some_and(|node| node.unsettled)
     }
 
+    /// Whether there is one among them that has no place yet. Takes no time.
+    pub fn is_placeless(&self) -> bool {
+        self.0.as_ref().is_some_and(|node| node.placeless)
+    }
+
     /// The problems, each once, in the order in which they were found. Walks the whole set.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
         let mut found = Vec::new();
@@ -114,6 +121,7 @@ impl Diagnostics {
             id: hasher.finalize().into(),
             has_errors: parts.iter().any(Diagnostics::has_errors),
             unsettled: parts.iter().any(Diagnostics::is_unsettled),
+            placeless: parts.iter().any(Diagnostics::is_placeless),
             content: Content::Many(parts),
         })))
     }
@@ -186,6 +194,7 @@ impl From<Diagnostic> for Diagnostics {
             id: feed.0.finalize().into(),
             has_errors: diagnostic.severity == Severity::Error,
             unsettled: !diagnostic.is_settled(),
+            placeless: diagnostic.location.is_none(),
             content: Content::One(diagnostic),
         })))
     }
