@@ -76,7 +76,7 @@ pub(crate) fn place(
         log.color(),
         here.display()
     );
-    RequestKey::new(&meaning).map(|key| (Traces::of(store), key))
+    Some((Traces::of(store)?, RequestKey::new(&meaning)?))
 }
 
 impl Report {

@@ -192,9 +192,10 @@ fn what_a_report_promises_is_there_or_made_again() {
 fn damaged_traces_cost_time_and_nothing_else() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
-    let requests = workspace.build_root().join("protocol-dependent/generation-0/taut/requests");
+    let own = workspace.build_root().join("taut");
+    let epoch = fs::read_dir(own).unwrap().next().unwrap().unwrap().path();
     let traces = || -> Vec<PathBuf> {
-        let requests = fs::read_dir(&requests).unwrap().map(|entry| entry.unwrap().path());
+        let requests = fs::read_dir(epoch.join("requests")).unwrap().map(|entry| entry.unwrap().path());
         requests.flat_map(|dir| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path())).collect()
     };
     let mut rng = Rng::new(7);

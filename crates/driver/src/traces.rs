@@ -2,7 +2,7 @@
 //!
 //! A request is the root of everything a call does; its deep trace says what the leaves saw. Where that does
 //! not hold, the runs of all tasks in between are there, in one file for each set of circumstances that
-//! tasks take for granted. All of it lies in the youngest generation of the store: garbage collection that
+//! tasks take for granted. All of it ages with the youngest generation of the store: garbage collection that
 //! could take away an object which a trace names takes the trace first. A trace that cannot be read costs
 //! time, nothing else.
 
@@ -27,9 +27,12 @@ impl Runs {
 
     /// In a store; `meaning` is everything that tasks take for granted.
     pub fn of(store: &Store, meaning: &str) -> Runs {
-        let directory = store.own_directory().join("runs");
-        let key = RequestKey::new(meaning).filter(|_| fs::create_dir_all(&directory).is_ok());
-        Runs { file: key.map(|key| directory.join(key.0.to_hex())) }
+        let file = || {
+            let directory = store.own_directory().ok()?.join("runs");
+            fs::create_dir_all(&directory).ok()?;
+            Some(directory.join(RequestKey::new(meaning)?.0.to_hex()))
+        };
+        Runs { file: file() }
     }
 
     /// An engine that knows these runs.
@@ -68,9 +71,9 @@ fn seal(bytes: &[u8]) -> Hash {
 }
 
 impl Traces {
-    /// The traces kept in a store.
-    pub fn of(store: &Store) -> Traces {
-        Traces { directory: store.own_directory().join("requests") }
+    /// The traces kept in a store; `None` if it can keep none.
+    pub fn of(store: &Store) -> Option<Traces> {
+        Some(Traces { directory: store.own_directory().ok()?.join("requests") })
     }
 
     fn of_request(&self, key: RequestKey) -> PathBuf {

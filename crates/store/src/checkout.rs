@@ -5,10 +5,11 @@
 //! directory that the caller names, no symbolic link is followed, and no name leaves it.
 
 use std::{
+    collections::HashSet,
     ffi::OsStr,
     fs::File,
     os::unix::ffi::OsStrExt,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
@@ -29,35 +30,60 @@ impl Store {
         if parts.peek().is_none() && object.object_type != ObjectType::Tree {
             return Err(refused("it names the output directory itself"));
         }
+        // Names are checked even where there is nothing to put.
+        let has_files = self.has_files(object)?;
         while let Some(part) = parts.next() {
             match part {
                 Component::Normal(part) => path.push(part),
                 Component::ParentDir => return Err(refused("it leaves the output directory")),
                 _ => return Err(refused("it is absolute")),
             }
-            if parts.peek().is_some() && !make_directory(&path)? {
+            if has_files && parts.peek().is_some() && !make_directory(&path)? {
                 return Err(refused("it leads through something that is no directory"));
             }
         }
         self.checkout(object, &path)
     }
 
+    /// Whether there is anything but directories.
+    fn has_files(&self, object: &ObjectInfo) -> Result<bool> {
+        let mut pending = vec![(object.digest.hash, object.object_type)];
+        let mut seen = HashSet::new();
+        while let Some((hash, object_type)) = pending.pop() {
+            if object_type != ObjectType::Tree {
+                return Ok(true);
+            }
+            if seen.insert(hash) {
+                let entries = self.read_tree(&hash)?.ok_or_else(|| missing(&hash, object_type))?;
+                pending.extend(entries.values().map(|entry| (entry.hash, entry.object_type)));
+            }
+        }
+        Ok(false)
+    }
+
     /// Puts an object at `path`, the directory of which exists, for users: 0644 or 0755. What is there is
-    /// replaced; what is right already is left alone. Without recursion.
+    /// replaced; what is right already is left alone. Directories without files are left out, as the
+    /// reference does. Without recursion.
     pub fn checkout(&self, object: &ObjectInfo, path: &Path) -> Result<()> {
         let mut pending = vec![(object.digest.hash, object.object_type, path.to_owned())];
-        while let Some((hash, object_type, path)) = pending.pop() {
+        let mut made: HashSet<PathBuf> = HashSet::new();
+        while let Some((hash, object_type, place)) = pending.pop() {
             if object_type != ObjectType::Tree {
-                self.checkout_leaf(&hash, object_type, &path)?;
+                // From `path`, if it is not the object itself, down to where the object lies.
+                let above: Vec<&Path> =
+                    place.ancestors().skip(1).take_while(|a| a.starts_with(path)).collect();
+                for directory in above.into_iter().rev() {
+                    if made.insert(directory.to_owned()) && !make_directory(directory)? {
+                        fs::remove_file(directory)?;
+                        fs::create_dir(directory)?;
+                    }
+                }
+                self.checkout_leaf(&hash, object_type, &place)?;
                 continue;
             }
             let entries = self.read_tree(&hash)?.ok_or_else(|| missing(&hash, object_type))?;
-            if !make_directory(&path)? {
-                fs::remove_file(&path)?;
-                fs::create_dir(&path)?;
-            }
             for (name, entry) in entries {
-                pending.push((entry.hash, entry.object_type, path.join(OsStr::from_bytes(&name))));
+                pending.push((entry.hash, entry.object_type, place.join(OsStr::from_bytes(&name))));
             }
         }
         Ok(())

@@ -54,6 +54,7 @@ pub fn gc(build_root: &Path, mode: GcMode) -> Result<()> {
             for generation in 0..GENERATIONS {
                 doom(&layout.generation(generation))?;
             }
+            doom(&layout.own())?;
         }
         GcMode::NoRotate | GcMode::Rotate => {
             doom(&layout.ephemeral())?;

@@ -66,6 +66,16 @@ impl Layout {
         self.protocol.join(format!("generation-{number}"))
     }
 
+    /// What tells one youngest generation from the next.
+    pub(crate) fn epoch(&self) -> PathBuf {
+        self.generation(0).join("taut")
+    }
+
+    /// The directory of everything that only taut knows.
+    pub(crate) fn own(&self) -> PathBuf {
+        self.protocol.with_file_name("taut")
+    }
+
     /// Temporary directories; on the file system of the stores, so that renames work.
     pub(crate) fn ephemeral(&self) -> PathBuf {
         self.generation(0).join("ephemeral")
