@@ -428,9 +428,12 @@ impl<'s> Scope<'s> {
     pub(crate) fn subtree_conflict(&self, message: String, path: &str, deps: &[Dep]) -> Diagnostic {
         const SHOWN: usize = 4;
         let below = format!("{path}/");
-        let mut problem = self
-            .problem("deps", message)
-            .help(format!("{path:?} would be an artifact and a directory with other artifacts at once"));
+        let inside = taut_expr::path::is_non_upwards(path);
+        let mut problem = self.problem("deps", message).help(if inside {
+            format!("{path:?} would be an artifact and a directory with other artifacts at once")
+        } else {
+            format!("{path:?} leads out of the directory")
+        });
         for dep in deps {
             let result = &dep.target.result;
             let paths = result.artifacts.keys().chain(result.runfiles.keys());

@@ -15,6 +15,10 @@ const OUTSIDE: &str = "an action sees and makes nothing outside of its own direc
 
 /// An error about a path that is an artifact and a directory, with who is there.
 fn overlapping(mut error: EvalError, stage: &Map, path: &str) -> EvalError {
+    if !path::is_non_upwards(path) {
+        let name = stage.keys().find(|key| path::normal_path(key) == path).map_or(path, |key| key.as_str());
+        return error.help(format!("{name:?} leads out of the directory"));
+    }
     let below = format!("{path}/");
     let normal = |key: &Str| path::normal_path(key);
     let at = stage.iter().find(|(key, _)| normal(key) == path);

@@ -245,7 +245,8 @@ impl Evaluator<'_> {
                 continue;
             }
             seen.push(name);
-            let mut line = format!("{name} = {}", self.shown(&value));
+            // Shorter than what the message itself shows.
+            let mut line = format!("{name} = {}", abbreviate(&value, self.limit / 2));
             if matches!(variable, Variable::Global(_)) && !f.environment.contains_key(name) {
                 line.push_str("; no variable of this name is declared here");
                 let locals = self.locals[f.base..].iter().map(|(name, _)| name.as_str());
