@@ -9,6 +9,7 @@ mod analysed;
 mod builtin;
 mod config;
 mod fnmatch;
+mod hosts;
 mod module;
 mod name;
 mod problem;
@@ -17,6 +18,7 @@ mod scope;
 mod source;
 mod target;
 mod user;
+mod wrong;
 
 pub use analysed::{AnalysedTarget, Definitions, Dependencies};
 pub use config::{Config, StrSet};

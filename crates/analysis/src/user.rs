@@ -8,24 +8,21 @@ use std::{
     sync::Arc,
 };
 
-use taut_digest::ObjectType;
 use taut_engine::{Cx, Fail};
-use taut_expr::{Context, ErrorKind, Expr, Host};
+use taut_expr::{ErrorKind, Expr, Host};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean};
-use taut_value::{
-    ActionDescription, AnonymousTarget, Artifact, EntityName, Id, List, Map, NamedTarget, Node, Str,
-    TargetResult, Tree, TreeOverlay, Value,
-};
+use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Str, TargetResult, Value};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
+    hosts::{RuleHost, TransitionHost},
     problem::{Problem, all, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
     scope::{COMMON, Defined, Dep, Scope, environment},
 };
 
 /// Targets by field, as they are written.
-type Fields = BTreeMap<Str, Vec<EntityName>>;
+pub(crate) type Fields = BTreeMap<Str, Vec<EntityName>>;
 
 /// A dependency in one transition.
 struct Reached {
@@ -421,7 +418,7 @@ impl<'e> Evaluation<'e> {
             return Ok(());
         };
         let (own, dep) = (entry.unwrap_or(&self.rule.entry), &reached.dep);
-        let diagnostic = crate::scope::not_tainted(own, tainted, &dep.name, &dep.target.tainted);
+        let diagnostic = crate::wrong::not_tainted(own, tainted, &dep.name, &dep.target.tainted);
         Err(fail(if entry.is_some() { diagnostic } else { self.attributed(diagnostic) }))
     }
 
@@ -477,86 +474,5 @@ impl<'e> Evaluation<'e> {
             is_defined: true,
             is_export: false,
         })
-    }
-}
-
-/// What transitions can ask for.
-struct TransitionHost<'h> {
-    fields: &'h BTreeMap<Str, Value>,
-    limit: usize,
-}
-
-impl Host for TransitionHost<'_> {
-    fn context(&self) -> Context {
-        Context::Transition
-    }
-
-    fn log_limit(&self) -> usize {
-        self.limit
-    }
-
-    fn field(&mut self, name: &str) -> Option<Value> {
-        self.fields.get(name).cloned()
-    }
-
-    fn field_names(&self) -> Vec<Str> {
-        self.fields.keys().cloned().collect()
-    }
-}
-
-/// What a defining expression can ask for, and what it defines.
-struct RuleHost<'h> {
-    workspace: &'h Workspace,
-    strings: &'h BTreeMap<Str, Value>,
-    targets: &'h Fields,
-    results: HashMap<(EntityName, Map), TargetResult>,
-    tainted: &'h [Str],
-    defined: Defined,
-}
-
-impl Host for RuleHost<'_> {
-    fn context(&self) -> Context {
-        Context::Rule
-    }
-
-    fn log_limit(&self) -> usize {
-        self.workspace.log_limit
-    }
-
-    fn field(&mut self, name: &str) -> Option<Value> {
-        let targets = |names: &Vec<EntityName>| Value::list(names.iter().cloned().map(Value::Name));
-        self.strings.get(name).cloned().or_else(|| self.targets.get(name).map(targets))
-    }
-
-    fn field_names(&self) -> Vec<Str> {
-        self.strings.keys().chain(self.targets.keys()).cloned().collect()
-    }
-
-    fn dependency(&mut self, name: &EntityName, transition: &Map) -> Option<TargetResult> {
-        self.results.get(&(name.clone(), transition.clone())).cloned()
-    }
-
-    fn is_tainted_with(&self, word: &str) -> bool {
-        self.tainted.iter().any(|known| known.as_str() == word)
-    }
-
-    fn define_action(&mut self, action: ActionDescription) -> Id {
-        self.defined.action(self.workspace, action)
-    }
-
-    fn define_blob(&mut self, content: &Str) -> Artifact {
-        self.defined.blob(self.workspace, content, ObjectType::File)
-    }
-
-    fn define_symlink(&mut self, target: &Str) -> Artifact {
-        self.defined.blob(self.workspace, target, ObjectType::Symlink)
-    }
-
-    fn define_tree(&mut self, tree: Tree) {
-        self.defined.tree(self.workspace, tree);
-    }
-
-    fn define_overlay(&mut self, overlay: TreeOverlay) {
-        self.defined.overlay(self.workspace, overlay);
     }
 }

@@ -1,0 +1,92 @@
+//! What the expressions of rules may ask of their surroundings.
+
+use std::collections::{BTreeMap, HashMap};
+
+use taut_digest::ObjectType;
+use taut_expr::{Context, Host};
+use taut_value::{
+    ActionDescription, Artifact, EntityName, Id, Map, Str, TargetResult, Tree, TreeOverlay, Value,
+};
+
+use crate::{Workspace, scope::Defined, user::Fields};
+
+/// What transitions can ask for.
+pub(crate) struct TransitionHost<'h> {
+    pub(crate) fields: &'h BTreeMap<Str, Value>,
+    pub(crate) limit: usize,
+}
+
+impl Host for TransitionHost<'_> {
+    fn context(&self) -> Context {
+        Context::Transition
+    }
+
+    fn log_limit(&self) -> usize {
+        self.limit
+    }
+
+    fn field(&mut self, name: &str) -> Option<Value> {
+        self.fields.get(name).cloned()
+    }
+
+    fn field_names(&self) -> Vec<Str> {
+        self.fields.keys().cloned().collect()
+    }
+}
+
+/// What a defining expression can ask for, and what it defines.
+pub(crate) struct RuleHost<'h> {
+    pub(crate) workspace: &'h Workspace,
+    pub(crate) strings: &'h BTreeMap<Str, Value>,
+    pub(crate) targets: &'h Fields,
+    pub(crate) results: HashMap<(EntityName, Map), TargetResult>,
+    pub(crate) tainted: &'h [Str],
+    pub(crate) defined: Defined,
+}
+
+impl Host for RuleHost<'_> {
+    fn context(&self) -> Context {
+        Context::Rule
+    }
+
+    fn log_limit(&self) -> usize {
+        self.workspace.log_limit
+    }
+
+    fn field(&mut self, name: &str) -> Option<Value> {
+        let targets = |names: &Vec<EntityName>| Value::list(names.iter().cloned().map(Value::Name));
+        self.strings.get(name).cloned().or_else(|| self.targets.get(name).map(targets))
+    }
+
+    fn field_names(&self) -> Vec<Str> {
+        self.strings.keys().chain(self.targets.keys()).cloned().collect()
+    }
+
+    fn dependency(&mut self, name: &EntityName, transition: &Map) -> Option<TargetResult> {
+        self.results.get(&(name.clone(), transition.clone())).cloned()
+    }
+
+    fn is_tainted_with(&self, word: &str) -> bool {
+        self.tainted.iter().any(|known| known.as_str() == word)
+    }
+
+    fn define_action(&mut self, action: ActionDescription) -> Id {
+        self.defined.action(self.workspace, action)
+    }
+
+    fn define_blob(&mut self, content: &Str) -> Artifact {
+        self.defined.blob(self.workspace, content, ObjectType::File)
+    }
+
+    fn define_symlink(&mut self, target: &Str) -> Artifact {
+        self.defined.blob(self.workspace, target, ObjectType::Symlink)
+    }
+
+    fn define_tree(&mut self, tree: Tree) {
+        self.defined.tree(self.workspace, tree);
+    }
+
+    fn define_overlay(&mut self, overlay: TreeOverlay) {
+        self.defined.overlay(self.workspace, overlay);
+    }
+}

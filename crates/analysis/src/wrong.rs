@@ -1,0 +1,210 @@
+//! What is wrong with a target, at the place in its definition where it is written.
+
+use std::collections::BTreeSet;
+
+use taut_engine::Fail;
+use taut_syntax::{Diagnostic, Frame, Kind, Location, Note};
+use taut_value::{EntityName, Value};
+
+use crate::{
+    ModuleEntry, StrSet,
+    problem::fail,
+    scope::{Dep, Scope},
+};
+
+impl Scope<'_> {
+    /// A failure in a field.
+    pub(crate) fn wrong(&self, field: &str, message: impl Into<String>) -> Fail {
+        fail(self.problem(field, message))
+    }
+
+    /// What is wrong with a field.
+    pub(crate) fn problem(&self, field: &str, message: impl Into<String>) -> Diagnostic {
+        let location = self.entry.location(self.json(field).is_some().then_some(field));
+        Diagnostic::error(message).at(location)
+    }
+
+    /// What is wrong with something that a field evaluates to.
+    pub(crate) fn problem_with(&self, field: &str, value: &Value, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(message).at(self.written(field, value))
+    }
+
+    /// Where in a field a text or a list is written that the field's value contains; the field, if it
+    /// is put together from pieces.
+    pub(crate) fn written(&self, field: &str, value: &Value) -> Location {
+        let whole = || self.entry.location(self.json(field).is_some().then_some(field));
+        self.find(field, value).unwrap_or_else(whole)
+    }
+
+    fn find(&self, field: &str, value: &Value) -> Option<Location> {
+        const ENOUGH: usize = 10_000;
+        // Nobody writes names deeper than that, and each step costs its depth.
+        const DEEP: usize = 64;
+        let mut pending = vec![(self.entry.path().key(field), self.json(field)?)];
+        for _ in 0..ENOUGH {
+            let (path, node) = pending.pop()?;
+            if path.steps().len() > DEEP {
+                continue;
+            }
+            match node.kind() {
+                Kind::Object => pending.extend(
+                    node.entries()
+                        .rev()
+                        .filter(|(key, _)| *key != "type")
+                        .map(|(key, node)| (path.key(key), node)),
+                ),
+                kind => {
+                    let like = match value {
+                        Value::String(text) => node.as_str() == Some(text.as_str()),
+                        Value::List(list) => kind == Kind::List && list.len() == node.len(),
+                        _ => kind != Kind::List,
+                    };
+                    if like && taut_expr::json_to_value(node) == *value {
+                        return Some(Location::value(self.entry.label().clone(), path));
+                    }
+                    pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
+                }
+            }
+        }
+        None
+    }
+
+    /// The failure of a field that has to be a list of strings and is something else.
+    pub(crate) fn no_strings(&self, field: &str, value: &Value) -> Fail {
+        self.no_list(field, value, "strings", |item| item.as_str().is_some())
+    }
+
+    pub(crate) fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
+        let found = self.shown(value);
+        let Some(list) = value.as_list() else {
+            let message =
+                format!("{field:?} has to be a list of {of}, but is {}: {found}", taut_expr::kind_of(value));
+            let diagnostic = self.problem(field, message);
+            return fail(if value.as_str().is_some() {
+                diagnostic.help(format!("a list of one: [{found}]"))
+            } else {
+                diagnostic
+            });
+        };
+        let bad = list.iter().find(|item| !is(item)).unwrap_or(value);
+        let message = format!(
+            "{field:?} has to be a list of {of}, but contains {}: {}",
+            taut_expr::kind_of(bad),
+            self.shown(bad)
+        );
+        fail(self.problem_with(field, bad, message))
+    }
+
+    /// The failure of a field whose value is of another kind than it has to be.
+    pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
+        let message = format!(
+            "{field:?} has to be {expected}, but is {}: {}",
+            taut_expr::kind_of(value),
+            self.shown(value)
+        );
+        self.wrong(field, message)
+    }
+
+    /// A diagnostic about something that a field names, seen from there.
+    pub(crate) fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
+        let (field, location) = self.reference(field, name);
+        if diagnostic.location.is_none() {
+            return diagnostic.at(location).within(Frame::new(format!("in field {field:?}")));
+        }
+        diagnostic.within(Frame::new(format!("wanted by field {field:?}")).at(location))
+    }
+
+    /// Where something is named: in a given field, or else in another one.
+    fn reference<'f>(&'f self, field: &'f str, name: &EntityName) -> (&'f str, Location) {
+        let whole = || (field, self.entry.location(self.json(field).is_some().then_some(field)));
+        let Some(named) = name.as_named() else { return whole() };
+        let local = self.workspace.repositories.repositories.get(&self.named.repository);
+        let local = local.and_then(|at| at.bindings.iter().find(|(_, global)| **global == named.repository));
+        let text = |text: &str| Value::string(text);
+        let marker = match named.reference {
+            taut_value::ReferenceType::Target => None,
+            taut_value::ReferenceType::File => Some("FILE"),
+            taut_value::ReferenceType::Tree => Some("TREE"),
+            taut_value::ReferenceType::Glob => Some("GLOB"),
+            taut_value::ReferenceType::Symlink => Some("SYMLINK"),
+        };
+        let mut spellings = Vec::new();
+        match marker {
+            Some(marker) => spellings.push(Value::list([text(marker), Value::Null, text(&named.name)])),
+            None => {
+                spellings.push(text(&named.name));
+                spellings.push(Value::list([text(&named.module), text(&named.name)]));
+                let below = named.module.strip_prefix(self.named.module.as_str());
+                let below = below.map(|below| below.trim_start_matches('/')).unwrap_or_default();
+                spellings.push(Value::list([text("./"), text(below), text(&named.name)]));
+                if let Some((local, _)) = local {
+                    let parts = ["@", local.as_str(), named.module.as_str(), named.name.as_str()];
+                    spellings.push(Value::list(parts.map(text)));
+                }
+            }
+        }
+        let others = self.entry.json().entries().map(|(other, _)| other);
+        let others = others.filter(|other| *other != field && *other != "type");
+        let mut fields = std::iter::once(field).chain(others);
+        let found = fields.find_map(|field| {
+            let location = spellings.iter().find_map(|spelling| self.find(field, spelling))?;
+            Some((field, location))
+        });
+        found.unwrap_or_else(whole)
+    }
+
+    /// Two dependencies that want the same place: the second, and a note about the first.
+    pub(crate) fn conflict(
+        &self,
+        field: &str,
+        message: String,
+        first: &EntityName,
+        second: &EntityName,
+    ) -> Diagnostic {
+        let first = self.reference(field, first).1;
+        Diagnostic::error(message)
+            .at(self.reference(field, second).1)
+            .note(Note::at("the other one is named here", first))
+    }
+
+    /// A path that is an artifact and a directory, with the dependencies that say so.
+    pub(crate) fn subtree_conflict(&self, message: String, path: &str, deps: &[Dep]) -> Diagnostic {
+        const SHOWN: usize = 4;
+        let below = format!("{path}/");
+        let inside = taut_expr::path::is_non_upwards(path);
+        let mut problem = self.problem("deps", message).help(if inside {
+            format!("{path:?} would be an artifact and a directory with other artifacts at once")
+        } else {
+            format!("{path:?} leads out of the directory")
+        });
+        for dep in deps {
+            let result = &dep.target.result;
+            let paths = result.artifacts.keys().chain(result.runfiles.keys());
+            let mut normal = paths.map(|path| taut_expr::path::normal_path(path));
+            if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))
+                && problem.notes.len() < SHOWN
+            {
+                problem = problem.note(format!("{found:?} comes from {}", dep.name));
+            }
+        }
+        problem
+    }
+}
+
+/// A target depends on one that is tainted with more.
+pub(crate) fn not_tainted(
+    entry: &ModuleEntry,
+    own: &StrSet,
+    dep: &EntityName,
+    tainted: &StrSet,
+) -> Diagnostic {
+    let missing: BTreeSet<&str> =
+        tainted.iter().filter(|word| !own.contains(word)).map(|word| word.as_str()).collect();
+    let list = |words: BTreeSet<&str>| Value::list(words.into_iter().map(Value::string)).to_json();
+    let all: BTreeSet<&str> = tainted.iter().chain(own.iter()).map(|word| word.as_str()).collect();
+    let shown = list(all);
+    Diagnostic::error("Not tainted with all strings the dependencies are tainted with")
+        .at(entry.location(entry.json().get("tainted").map(|_| "tainted")))
+        .note(format!("{dep} is tainted with {}", list(missing)))
+        .help(format!("declare it: \"tainted\": {shown}; or do without this dependency"))
+}
