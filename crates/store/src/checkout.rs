@@ -136,14 +136,14 @@ impl Store {
 
     /// As [`Store::stage`], in place of the content of the plain file that is at `path`.
     pub fn restage(&self, hash: &Hash, path: &Path) -> Result<()> {
-        let file = match fs::create(path) {
+        match fs::create(path) {
             Err(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
                 fs::set_mode(path, 0o644)?;
-                fs::create(path)
+                self.fill(hash, ObjectType::File, fs::create(path)?, path, Some(0o444))
             }
-            other => other,
-        };
-        self.fill(hash, ObjectType::File, file?, path, 0o444)
+            // Whoever may write in spite of the mode leaves it as it is.
+            file => self.fill(hash, ObjectType::File, file?, path, None),
+        }
     }
 
     /// Whether the file at `path` has exactly this content.
@@ -160,7 +160,7 @@ impl Store {
 
     fn write_new(&self, hash: &Hash, object_type: ObjectType, path: &Path, mode: u32) -> Result<()> {
         let file = fs::create_new(path, mode)?;
-        self.fill(hash, object_type, file, path, mode).inspect_err(|_| {
+        self.fill(hash, object_type, file, path, Some(mode)).inspect_err(|_| {
             // The first error is the one to report.
             let _ = fs::remove_file(path);
         })
@@ -172,12 +172,14 @@ impl Store {
         object_type: ObjectType,
         mut file: File,
         path: &Path,
-        mode: u32,
+        mode: Option<u32>,
     ) -> Result<()> {
         if !self.copy_content(hash, object_type, &mut file, path)? {
             return Err(missing(hash, object_type));
         }
-        fs::set_file_mode(&file, path, mode)?;
+        if let Some(mode) = mode {
+            fs::set_file_mode(&file, path, mode)?;
+        }
         Ok(fs::set_file_mtime_epoch(&file, path)?)
     }
 }

@@ -18,6 +18,9 @@ pub(crate) enum Kind {
     ActionCache,
 }
 
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 6;
+
 impl Kind {
     fn directory(self) -> &'static str {
         match self {

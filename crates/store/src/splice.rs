@@ -19,6 +19,9 @@ impl Store {
             Kind::Tree => Kind::LargeTree,
             _ => return Ok(false),
         };
+        if !self.can_have(generation, large) {
+            return Ok(false);
+        }
         let list = self.layout().object(generation, large, hash);
         let Some(text) = fs::if_exists(fs::read(&list))? else { return Ok(false) };
         let Some(chunks) = parse(&text) else {

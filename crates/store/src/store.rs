@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, BuildHasherDefault},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -16,7 +16,7 @@ use taut_sys::{Lock, fs};
 
 use crate::{
     Result,
-    layout::{Kind, Layout},
+    layout::{GENERATIONS, KINDS, Kind, Layout},
 };
 
 /// A build root with one hash function. Cheap to clone; all clones share one lock on the root, held
@@ -33,7 +33,9 @@ struct Inner {
     nonce: String,
     counter: AtomicU64,
     known: [Known; 16],
-    _lock: Option<Lock>,
+    /// Whether there is a directory of a kind in a generation, once somebody has looked.
+    kinds: [[OnceLock<bool>; KINDS]; GENERATIONS],
+    lock: Option<Lock>,
 }
 
 impl Store {
@@ -52,8 +54,17 @@ impl Store {
 
     fn with_lock(layout: Layout, function: HashFunction, lock: Option<Lock>) -> Result<Store> {
         fs::create_dir_all(&layout.ephemeral())?;
-        let (nonce, counter, known) = (nonce(), AtomicU64::new(0), Default::default());
-        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, _lock: lock })))
+        let (nonce, counter) = (nonce(), AtomicU64::new(0));
+        let (known, kinds) = Default::default();
+        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, kinds, lock })))
+    }
+
+    /// Whether there can be anything of a kind that only garbage collection makes: in an older generation, or
+    /// split. The lock held keeps that as it is, so one look is enough.
+    pub(crate) fn can_have(&self, generation: usize, kind: Kind) -> bool {
+        self.0.lock.is_none()
+            || *self.0.kinds[generation][kind as usize]
+                .get_or_init(|| fs::lstat(&self.layout().store(generation, kind)).is_ok())
     }
 
     /// How contents are named here.

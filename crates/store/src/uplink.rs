@@ -29,6 +29,12 @@ impl Store {
             return Ok(true);
         }
         for generation in 1..GENERATIONS {
+            if self.splice(generation, kind, hash)? {
+                return Ok(true);
+            }
+            if !self.can_have(generation, kind) {
+                continue;
+            }
             let old = self.layout().object(generation, kind, hash);
             if fs::if_exists(fs::lstat(&old))?
                 .is_some_and(|metadata| metadata.is_file() && size.is_none_or(|size| size == metadata.len()))
@@ -36,9 +42,6 @@ impl Store {
                 let new = self.layout().object(0, kind, hash);
                 in_directory_of(&new, || fs::hard_link(&old, &new).or_else(exists_is_fine))?;
                 self.set_known(kind, hash);
-                return Ok(true);
-            }
-            if self.splice(generation, kind, hash)? {
                 return Ok(true);
             }
         }
