@@ -65,10 +65,15 @@ struct Again<'o> {
     dump: Option<&'o Path>,
 }
 
-/// Who is told of actions, besides those who only collect.
-struct Told<'t> {
-    printer: &'t Printer,
-    progress: &'t Arc<Progress>,
+/// What a call is made of once its words are understood.
+struct Made {
+    request: Request,
+    store: Store,
+    options: BuildOptions,
+    printer: Arc<Printer>,
+    progress: Arc<Progress>,
+    interruption: Interruption,
+    session: Session,
 }
 
 struct Call<'o> {
@@ -103,25 +108,18 @@ impl Call<'_> {
             Some(_) => Runs::none(),
         };
         let session = Session::of_request(&request, how, &store, &runs, &options, &events);
-        let told = Told { printer: &printer, progress: &progress };
-        let exit =
-            self.in_session(&session, &request, &store, &options, &told, &interruption, destination)?;
-        session.leave();
-        Ok(exit)
+        let made = Made { request, store, options, printer, progress, interruption, session };
+        let exit = self.go(&made, destination);
+        made.session.close();
+        if exit.is_ok() {
+            made.session.leave();
+        }
+        exit
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what `run` has made, each once")]
-    fn in_session(
-        &self,
-        session: &Session,
-        request: &Request,
-        store: &Store,
-        options: &BuildOptions,
-        Told { printer, progress }: &Told<'_>,
-        interruption: &Interruption,
-        destination: &Destination<'_>,
-    ) -> Result<Exit, Exit> {
+    fn go(&self, made: &Made, destination: &Destination<'_>) -> Result<Exit, Exit> {
         let Call { o, log, .. } = *self;
+        let Made { request, store, options, printer, progress, interruption, session } = made;
         let place = self.place(request, store, options);
         if let Some((traces, key)) = &place
             && let Some(report) = session.known(traces, *key).and_then(Report::decode)

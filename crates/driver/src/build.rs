@@ -307,9 +307,13 @@ impl Session {
         let _ = self.engine.commit();
     }
 
+    /// Removes what was made for running actions, none of which runs any more.
+    pub fn close(&self) {
+        self.execution.executor.close();
+    }
+
     /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
     pub fn leave(self) {
-        self.execution.executor.close();
         std::mem::forget(self);
     }
 
