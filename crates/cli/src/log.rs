@@ -141,7 +141,9 @@ impl Log {
         if !self.live {
             return;
         }
-        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col.max(20));
+        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+        // 0: the terminal does not know either.
+        let width = if width == 0 { 80 } else { width.max(20) };
         let cut = |line: &String| line.chars().take(usize::from(width) - 1).collect::<String>();
         let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut text = erasure(&shown);
