@@ -185,7 +185,7 @@ impl Call<'_> {
         analyse::tell_taint(&tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");
-        } else if let Some((traces, key)) = place {
+        } else if let Some((traces, key)) = place.filter(|_| !graph.runs_each_time()) {
             let objects = |built: &[(Str, Built)]| {
                 built.iter().map(|(path, built)| (path.clone(), built.info)).collect()
             };

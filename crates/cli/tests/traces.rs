@@ -217,3 +217,33 @@ fn damaged_traces_cost_time_and_nothing_else() {
         assert_eq!(traces().len(), 1);
     }
 }
+
+#[test]
+fn what_shall_not_be_cached_runs_each_time_and_what_may_fail_is_not_believed_to() {
+    let workspace = Workspace::new();
+    let log = workspace.beside("log");
+    let rule = |key: &str, end: &str| {
+        format!(
+            r#"{{"tainted": ["test"], "expression": {{"type": "RESULT", "artifacts": {{"type": "ACTION",
+                 "outs": ["out"], "{key}": ["test"], "cmd": ["sh", "-c", "echo ran >> {}; touch out; {end}"]}}}}}}"#,
+            log.display()
+        )
+    };
+    workspace.file(
+        "RULES",
+        format!("{{\"n\": {}, \"m\": {}}}", rule("no_cache", "true"), rule("may_fail", "exit 1")),
+    );
+    workspace.file(
+        "TARGETS",
+        r#"{"n": {"type": "n", "tainted": ["test"]}, "m": {"type": "m", "tainted": ["test"]},
+            "after": {"type": "generic", "tainted": ["test"], "deps": ["n"], "outs": ["copy"], "cmds": ["cp out copy"]}}"#,
+    );
+    let times = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    for (target, code) in [("n", 0), ("m", 2), ("after", 0)] {
+        let before = times();
+        for round in 1..=3 {
+            let ran = workspace.run(&taut(), ["build", target]).exits(code);
+            assert_eq!(times() - before, round, "{target}: {}", ran.stderr);
+        }
+    }
+}

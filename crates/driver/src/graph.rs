@@ -65,6 +65,11 @@ impl Origin {
 }
 
 impl ActionGraph {
+    /// Whether an action has to run in every build.
+    pub fn runs_each_time(&self) -> bool {
+        self.actions.values().any(|action| action.description.no_cache)
+    }
+
     /// The first target that asks for an action, and the action's number there; the id if nobody is known.
     pub fn first_origin(&self, action: &Id) -> String {
         let origin = self.actions.get(action).and_then(|action| action.origins.first());
