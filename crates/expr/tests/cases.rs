@@ -144,3 +144,33 @@ fn expressions_have_the_values_that_the_reference_gives_them() {
     assert!(wrong.is_empty(), "\n{wrong}");
     expect_test::expect_file!["cases/errors.txt"].assert_eq(&errors);
 }
+
+/// The examples of the manual: in each block `expr`, a line is an expression and what it gives.
+#[test]
+fn the_manual_tells_the_values_of_its_examples() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/language.md");
+    let manual = fs::read_to_string(manual).expect("the manual");
+    let blocks = manual.split("```expr\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    let environment = value(r#"{"X":"ex","N":null,"L":["a","b","a"],"M":{"a":1,"b":null}}"#);
+    let environment = environment.as_map().expect("a map");
+    let imports = imports();
+    let mut wrong = String::new();
+    let mut shown = 0;
+    for line in blocks.flat_map(str::lines) {
+        let (expression, expected) = line.split_once(" → ").expect("an expression, an arrow, a value");
+        let document = Document::parse("manual", expression).expect(expression);
+        let name = |name: &str| EntityName::Named(NamedTarget::new("", "", name));
+        let mut host = Rule { file: name("f.txt"), lib: name("lib") };
+        let got = match evaluate(&Expr::compile(document.root()), environment, &imports, &mut host) {
+            Ok(value) => value.to_json_mode(JsonMode::AllButNodes),
+            Err(_) if expected == "error" => expected.to_owned(),
+            Err(error) => format!("error: {}", error.message.lines().next().unwrap_or_default()),
+        };
+        if got != expected {
+            wrong.push_str(&format!("{expression}\n  expected {expected}\n  got      {got}\n"));
+        }
+        shown += 1;
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(shown > 80, "the manual has only {shown} examples");
+}
