@@ -92,6 +92,8 @@ impl Request {
         let target = match words.target.as_slice() {
             [] => first_target(&repositories, &module)?,
             [name] => NamedTarget::new(repositories.main.clone(), &module, name.as_str()),
+            // On the command line a module may be written as a path from the root.
+            [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             words => named(&repositories, &module, words)?,
         };
         Ok(Request { repositories, target, configuration })
@@ -262,6 +264,7 @@ mod tests {
             ("m/sub", &["./m/../x/", "t"], r#"["@","","x","t"]"#),
             ("m/sub", &["./", "..", "t"], r#"["@","","","t"]"#),
             ("m", &["./", "a/b", "t"], r#"["@","","m/a/b","t"]"#),
+            ("m", &["/", "t"], r#"["@","","","t"]"#),
             ("", &["FILE", "", "f"], r#"["@","","FILE","","f"]"#),
             ("m", &["GLOB", ".", "*.c"], r#"["@","","GLOB","m","*.c"]"#),
             ("m", &["TREE", "m", "d"], r#"["@","","TREE","m","d"]"#),
