@@ -6,8 +6,8 @@
 //! and a recorded run agrees with the present (*replay*), its hash is good without running it; its value is
 //! taken from where it lies if its hash is the right one (*verify*), and made again only if it is not there.
 //!
-//! An [`Engine`] remembers runs from [`Build`] to build, within one process at present. What this crate does not
-//! know: files, processes, descriptions, and what any of its tasks is for.
+//! An [`Engine`] remembers runs from [`Build`] to build, and beyond the process if it has a file for them
+//! ([`Builder::open`]). What this crate does not know: processes, descriptions, and what any of its tasks is for.
 
 mod build;
 mod check;

@@ -80,12 +80,16 @@ impl Home {
         places.reverse();
         Ok(Home { slots: Slots::new(places), directory: home })
     }
+
+    fn remove(&self) {
+        // What cannot be removed is left to the next garbage collection.
+        let _ = fs::remove_all(&self.directory);
+    }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // What cannot be removed is left to the next garbage collection.
-        let _ = fs::remove_all(&self.directory);
+        self.remove();
     }
 }
 
@@ -225,8 +229,7 @@ impl Executor for LocalExecutor {
 
     fn close(&self) {
         if let Some(Ok(home)) = self.home.get() {
-            // What cannot be removed is left to the next garbage collection.
-            let _ = fs::remove_all(&home.directory);
+            home.remove();
         }
     }
 }
