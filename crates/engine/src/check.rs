@@ -13,7 +13,7 @@ use crate::log::Cause;
 use crate::node::{Edge, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Who, Work};
 use crate::sync::lock;
-use crate::{Agreement, Hash};
+use crate::{Agreement, Facets, Hash};
 
 /// How far the check of a task's kept runs is.
 pub(crate) struct Check {
@@ -122,7 +122,7 @@ impl Inner {
             for edge in group {
                 match self.seq(edge.dep) {
                     None => missing = true,
-                    Some(now) if now != edge.seq || now == Seq::NONE => {
+                    Some(now) if !self.reads_the_same(edge, now) => {
                         differs = differs.or(Some((*edge, now)));
                     }
                     Some(_) => {}
@@ -146,6 +146,15 @@ impl Inner {
                 check.at = after;
             }
         }
+    }
+
+    /// Whether what was read is, as far as it was looked at, what is there now.
+    fn reads_the_same(&self, edge: &Edge, now: Seq) -> bool {
+        if now == Seq::NONE || now == edge.seq {
+            return now != Seq::NONE;
+        }
+        edge.facets != Facets::WHOLE
+            && lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
     }
 
     /// Asks for all of the group; gives the check back if the answers are in already.

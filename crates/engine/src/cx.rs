@@ -18,7 +18,7 @@ use crate::node::{AnyValue, Mode, NodeId, Seq};
 use crate::part::PartRule;
 use crate::slot::{Answer, Part as Asked, Wait, Who};
 use crate::sync::lock;
-use crate::{Fail, Hash, Part, Rule};
+use crate::{Faceted, Facets, Fail, Hash, Part, Rule};
 
 /// A running task's window on the others. Cheap to clone; clones record into the same trace.
 #[derive(Clone)]
@@ -49,6 +49,7 @@ impl Cx {
             dep: *dep,
             seq: Seq::LATER,
             mode,
+            facets: Facets::WHOLE,
             ends_group: at == last,
             later,
         }));
@@ -70,6 +71,30 @@ impl Cx {
         let nodes = keys.into_iter().map(|key| self.request::<R>(key)).collect();
         let request = self.ask(nodes, Asked::Value, Some(Mode::Value));
         async move { request.await.into_iter().map(|answer| answer.result.map(downcast::<R>)).collect() }
+    }
+
+    /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency on those facets only
+    /// that are looked at ([`Rule::facets`]), besides that there is a value.
+    pub fn facets<R: Rule>(
+        &self,
+        keys: Vec<R::Key>,
+    ) -> impl Future<Output = Vec<Result<Faceted<R::Value>, Fail>>> + Send + use<R> {
+        let frame = self.frame.clone();
+        let nodes = keys.into_iter().map(|key| self.request::<R>(key)).collect();
+        let mut request = self.ask(nodes, Asked::Value, Some(Mode::Value));
+        async move {
+            let answers = (&mut request).await;
+            let first = request.begun.as_ref().map_or(0, |(_, first)| *first);
+            let faceted = |(at, answer): (usize, Answer)| {
+                let value = downcast::<R>(answer.result?);
+                let read = first + at;
+                if let Some(read) = lock(&frame.seen).reads.get_mut(read) {
+                    read.facets = Facets::NONE;
+                }
+                Ok(Faceted { frame: frame.clone(), read, value })
+            };
+            answers.into_iter().enumerate().map(faceted).collect()
+        }
     }
 
     /// A part of a task's value. Only changes of the part disturb this task.

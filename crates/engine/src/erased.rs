@@ -41,6 +41,7 @@ pub(crate) trait ErasedRule: Send + Sync {
     /// `None`: the rule leaves its hash to the store policy, that is, to the value.
     fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation>;
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
+    fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash>;
     fn curr(&self, key: &AnyKey) -> Option<Found>;
     fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;
     /// The key that the bytes stand for.
@@ -118,6 +119,10 @@ impl<R: Rule> ErasedRule for Typed<R> {
 
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash> {
         self.rule.content_hash(Self::key(key), Self::value(value))
+    }
+
+    fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash> {
+        self.rule.facets(Self::key(key), Self::value(value))
     }
 
     fn curr(&self, key: &AnyKey) -> Option<Found> {

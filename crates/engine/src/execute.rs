@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::build::Inner;
 use crate::erased::Found;
+use crate::facet;
 use crate::frame::{Frame, Read, Seen};
 use crate::log::{Cause, Executed};
 use crate::node::{AnyValue, Edge, Mode, NodeId, Run, Seq};
@@ -311,8 +312,13 @@ impl Inner {
         if entry.policy.store == Store::None {
             return Outcome { seq: Seq::NONE, fail };
         }
+        let facets = value.filter(|_| fail.is_none());
+        let facets = facets.and_then(|value| guarded(|| rule.facets(&entry.key, value)).ok());
         let mut hist = lock(&entry.hist);
         let seq = hist.seq_of(hash);
+        if let Some(facets) = facets.filter(|facets| !facets.is_empty()) {
+            hist.set_facets(seq, facet::looks(&facets));
+        }
         if self.is_what_if() {
             return Outcome { seq, fail };
         }
@@ -351,7 +357,8 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
     let mut edges: Vec<Edge> = Vec::with_capacity(reads.len());
     let mut seen = std::collections::HashSet::new();
     for read in reads {
-        let edge = Edge { dep: read.dep, seq: read.seq, mode: read.mode, ends_group: read.ends_group };
+        let Read { dep, seq, mode, facets, ends_group, .. } = *read;
+        let edge = Edge { dep, seq, mode, facets, ends_group };
         let known = if reads.len() <= SCANNED {
             edges.iter().any(|known| known.dep == edge.dep)
         } else {
@@ -365,10 +372,11 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
         if let Some(last) = edges.last_mut().filter(|_| edge.ends_group) {
             last.ends_group = true;
         }
-        if edge.mode == Mode::Value
-            && let Some(known) = edges.iter_mut().find(|known| known.dep == edge.dep)
-        {
-            known.mode = Mode::Value;
+        if let Some(known) = edges.iter_mut().find(|known| known.dep == edge.dep) {
+            known.facets = known.facets.and(edge.facets);
+            if edge.mode == Mode::Value {
+                known.mode = Mode::Value;
+            }
         }
     }
     edges.into()

@@ -14,7 +14,7 @@ use crate::erased::{Computation, Made};
 use crate::executor::Job;
 use crate::node::{Mode, NodeId, Seq};
 use crate::sync::lock;
-use crate::{Fail, Panicked};
+use crate::{Facets, Fail, Panicked};
 
 /// Something that a computation asked for.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Read {
     pub(crate) dep: NodeId,
     pub(crate) seq: Seq,
     pub(crate) mode: Mode,
+    /// What was looked at, once the answer is there.
+    pub(crate) facets: Facets,
     pub(crate) ends_group: bool,
     /// Asked for by `depend`: its hash is awaited when the trace is finished.
     pub(crate) later: bool,

@@ -8,7 +8,8 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::{Fail, Hash, Policy, Trace};
+use crate::facet::Looks;
+use crate::{Facets, Fail, Hash, Policy, Trace};
 
 /// Dense number of a task.
 pub(crate) type NodeId = u32;
@@ -54,6 +55,8 @@ pub(crate) struct Edge {
     pub(crate) dep: NodeId,
     pub(crate) seq: Seq,
     pub(crate) mode: Mode,
+    /// What was looked at.
+    pub(crate) facets: Facets,
     /// The last of those requested together: what follows was requested knowing their answers.
     pub(crate) ends_group: bool,
 }
@@ -94,6 +97,8 @@ pub(crate) struct Hist {
     /// What a file knows, before anybody has looked.
     pub(crate) unloaded: Option<Unloaded>,
     hashes: Vec<Hash>,
+    /// The hashes of the facets, by version; shorter if the last ones have none.
+    facets: Vec<Option<Looks>>,
     /// Only for nodes with so many versions that a scan would be felt.
     index: HashMap<Hash, u32>,
     /// The runs kept, latest use first.
@@ -136,6 +141,26 @@ impl Hist {
         self.hashes.get(seq.0 as usize).copied()
     }
 
+    /// The hashes of the facets of a version, if its rule tells any apart.
+    pub(crate) fn facets_of(&self, seq: Seq) -> Option<&Looks> {
+        self.facets.get(seq.index())?.as_ref()
+    }
+
+    /// Notes the hashes of the facets of a version.
+    pub(crate) fn set_facets(&mut self, seq: Seq, facets: Looks) {
+        if self.facets.len() <= seq.index() {
+            self.facets.resize(seq.index() + 1, None);
+        }
+        self.facets[seq.index()] = Some(facets);
+    }
+
+    /// Whether two versions are the same for who sees only these facets.
+    pub(crate) fn look_the_same(&self, a: Seq, b: Seq, facets: Facets) -> bool {
+        let (Some(a), Some(b)) = (self.facets_of(a), self.facets_of(b)) else { return false };
+        facets != Facets::WHOLE
+            && facets.numbers().all(|number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b))
+    }
+
     /// The latest epoch, not after `epoch`, in which the task was declared changed.
     pub(crate) fn stamp(&self, epoch: u64) -> u64 {
         self.changed.iter().rev().copied().find(|changed| *changed <= epoch).unwrap_or(0)
@@ -163,9 +188,14 @@ impl Hist {
     }
 
     /// Takes over what a file knows, unless another thread was faster.
-    pub(crate) fn remember(&mut self, hashes: Vec<Hash>, runs: Vec<Run>) {
+    pub(crate) fn remember(
+        &mut self,
+        hashes: Vec<Hash>,
+        facets: Vec<Option<Looks>>,
+        runs: Vec<Run>,
+    ) {
         if self.unloaded.take().is_some() {
-            (self.hashes, self.runs) = (hashes, runs);
+            (self.hashes, self.facets, self.runs) = (hashes, facets, runs);
         }
     }
 
@@ -177,7 +207,7 @@ impl Hist {
             bytes[28..].copy_from_slice(&number.to_le_bytes());
             Hash(bytes)
         };
-        self.remember((0..versions).map(lost).collect(), Vec::new());
+        self.remember((0..versions).map(lost).collect(), Vec::new(), Vec::new());
     }
 
     /// Notes that the leaf still comes to the result of a kept run, as of `stamp`.

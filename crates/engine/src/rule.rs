@@ -36,6 +36,12 @@ pub trait Rule: Send + Sync + Sized + 'static {
         None
     }
 
+    /// Hashes of the facets of a value, at most [`crate::Facets::MOST`], always the same ones in the same order; none
+    /// if nobody needs to tell any apart. Whatever is in none of them is seen only by who sees the whole.
+    fn facets(&self, _key: &Self::Key, _value: &Self::Value) -> Vec<Hash> {
+        Vec::new()
+    }
+
     /// Computes the task's hash. By default this makes the value and takes its [`Rule::content_hash`].
     /// A rule that knows its hash without the value (an ETag, a declared digest) overrides it; then a
     /// dependent that wants only the hash does not make the value. [`HashCx::value`] asks for the value.

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::engine::Core;
+use crate::facet::Looks;
 use crate::node::{Edge, Hist, Mode, NodeId, Run, Seq, Unloaded};
 use crate::sync::lock;
-use crate::{Engine, Fail, Hash, Trace};
+use crate::{Engine, Facets, Fail, Hash, Trace};
 use record::{Batch, HEADER, Kept, MAGIC, Stored, StoredEdge, StoredRun};
 
 /// A file is written anew when it is this many times as long as it would then be.
@@ -137,7 +138,7 @@ impl Core {
     /// Fetches what the file knows of a task.
     pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
         let Some(persist) = &self.persist else { return };
-        let (hashes, stored, deps) = {
+        let (hashes, facets, stored, deps) = {
             let state = lock(&persist.state);
             if state.generation != place.generation {
                 drop(state);
@@ -157,14 +158,14 @@ impl Core {
                     run.edges.iter().map(dep).collect()
                 })
                 .collect();
-            (known.hashes.clone(), known.runs.clone(), deps)
+            (known.hashes.clone(), known.facets.clone(), known.runs.clone(), deps)
         };
         let mut runs = Vec::with_capacity(stored.len());
         for (run, deps) in stored.into_iter().zip(deps) {
             runs.extend(self.bind(node, run, deps));
         }
         let mut hist = lock(&self.node(node).hist);
-        hist.remember(hashes, runs);
+        hist.remember(hashes, facets, runs);
     }
 
     /// A stored run in terms of this process; `None` if something in it means nothing any more.
@@ -176,7 +177,8 @@ impl Core {
             let mode = if edge.bits & 1 == 0 { Mode::Value } else { Mode::Hash };
             let number = dep.rule?;
             let dep = self.rule_at(number).intern_bytes(self, number, &dep.key, dep.place)?;
-            edges.push(Edge { dep, seq: Seq::new(edge.seq), mode, ends_group: edge.bits & 2 != 0 });
+            let (seq, facets) = (Seq::new(edge.seq), edge.facets);
+            edges.push(Edge { dep, seq, mode, facets, ends_group: edge.bits & 2 != 0 });
         }
         let fail = match &run.fail {
             None => None,
@@ -317,19 +319,20 @@ fn number(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) -> u3
 fn keep(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) {
     let entry = core.node(node);
     let rule = core.rule(entry);
-    let (runs, hashes) = {
+    let (runs, versions) = {
         let hist = lock(&entry.hist);
         let stamp = core.declared_now(entry, &hist);
         // A run before a change that was declared since is no use to anybody; nor is one that was injected.
         let fits = |run: &&Run| run.stamp >= stamp && !hist.is_injected();
         let runs: Vec<Run> = hist.runs.iter().filter(fits).cloned().collect();
-        let hashes: Vec<Option<Hash>> = runs.iter().map(|run| hist.hash_of(run.seq)).collect();
-        (runs, hashes)
+        let version = |run: &Run| Some((hist.hash_of(run.seq)?, hist.facets_of(run.seq).cloned()));
+        let versions: Vec<Option<(Hash, Option<Looks>)>> = runs.iter().map(version).collect();
+        (runs, versions)
     };
     let number_of_node = number(core, state, batch, node);
     let mut kept = Vec::new();
-    for (run, hash) in runs.iter().zip(hashes) {
-        let Some(hash) = hash else { continue };
+    for (run, version) in runs.iter().zip(versions) {
+        let Some((hash, looks)) = version else { continue };
         let fail = match &run.fail {
             None => None,
             Some(Fail::Task(failure)) => match failure.encode() {
@@ -340,14 +343,16 @@ fn keep(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) {
         };
         let mut edges = Vec::with_capacity(run.edges.len());
         for edge in &*run.edges {
-            let Some(hash) = hash_of(core, state, edge) else { break };
+            let Some((hash, looks)) = version_of(core, state, edge) else { break };
             let dep = number(core, state, batch, edge.dep);
             let seq = state.stored.seq(batch, dep, hash);
-            edges.push(StoredEdge {
-                dep,
-                seq,
-                bits: u8::from(edge.mode == Mode::Hash) | u8::from(edge.ends_group) << 1,
-            });
+            let partial = edge.facets != Facets::WHOLE;
+            if let Some(looks) = looks.filter(|_| partial) {
+                state.stored.facets(batch, dep, seq, &looks);
+            }
+            let bits =
+                u8::from(edge.mode == Mode::Hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2;
+            edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
         }
         if edges.len() < run.edges.len() {
             continue;
@@ -359,6 +364,9 @@ fn keep(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) {
             _ => run.bytes.clone(),
         };
         let seq = state.stored.seq(batch, number_of_node, hash);
+        if let Some(looks) = looks {
+            state.stored.facets(batch, number_of_node, seq, &looks);
+        }
         let witness = run.witness.clone();
         kept.push(StoredRun { version: run.version, seq, edges: edges.into(), fail, value, witness });
     }
@@ -374,13 +382,15 @@ fn keep(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) {
     state.stored.runs(batch, number_of_node, kept);
 }
 
-/// The hash of the version that was read.
-fn hash_of(core: &Core, state: &State, edge: &Edge) -> Option<Hash> {
+/// The hash of the version that was read, and what its facets look like.
+fn version_of(core: &Core, state: &State, edge: &Edge) -> Option<(Hash, Option<Looks>)> {
     let hist: &Hist = &lock(&core.node(edge.dep).hist);
     match hist.unloaded {
-        None => hist.hash_of(edge.seq),
+        None => Some((hist.hash_of(edge.seq)?, hist.facets_of(edge.seq).cloned())),
         Some(place) if place.generation == state.generation => {
-            state.stored.nodes[place.number as usize].hashes.get(edge.seq.index()).copied()
+            let known = &state.stored.nodes[place.number as usize];
+            let looks = known.facets.get(edge.seq.index()).cloned().flatten();
+            Some((*known.hashes.get(edge.seq.index())?, looks))
         }
         Some(_) => None,
     }

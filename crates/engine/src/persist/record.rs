@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::Hash;
+use crate::facet::Looks;
 use crate::intern::BuildMix;
+use crate::{Facets, Hash};
 
 /// Marks the file, and its format.
-pub(crate) const MAGIC: &[u8; 16] = b"taut traces 0001";
+pub(crate) const MAGIC: &[u8; 16] = b"taut traces 0002";
 
 /// Length of the header: [`MAGIC`], the file's number, and how long the file was when it was written anew.
 pub(crate) const HEADER: usize = 40;
@@ -22,8 +23,9 @@ pub(crate) const HEADER: usize = 40;
 pub(crate) struct StoredEdge {
     pub(crate) dep: u32,
     pub(crate) seq: u32,
-    /// Bit 0: the hash only. Bit 1: the group ends.
+    /// Bit 0: the hash only. Bit 1: the group ends. Bit 2: [`StoredEdge::facets`] are not the whole.
     pub(crate) bits: u8,
+    pub(crate) facets: Facets,
 }
 
 /// One run.
@@ -43,6 +45,8 @@ pub(crate) struct StoredNode {
     pub(crate) rule: u32,
     pub(crate) key: Arc<[u8]>,
     pub(crate) hashes: Vec<Hash>,
+    /// By version, as far as they are known.
+    pub(crate) facets: Vec<Option<Looks>>,
     /// Latest use first.
     pub(crate) runs: Vec<StoredRun>,
 }
@@ -66,6 +70,7 @@ const RULE: u8 = 1;
 const NODE: u8 = 2;
 const HASH: u8 = 3;
 const RUNS: u8 = 4;
+const FACETS: u8 = 5;
 
 /// A batch being written; what it adds holds in [`Stored`] at once.
 #[derive(Default)]
@@ -124,7 +129,7 @@ impl Stored {
             self.index.resize_with(rule as usize + 1, HashMap::default);
         }
         self.index[rule as usize].insert(key.clone(), number);
-        self.nodes.push(StoredNode { rule, key, hashes: Vec::new(), runs: Vec::new() });
+        self.nodes.push(StoredNode { rule, key, hashes: Vec::new(), facets: Vec::new(), runs: Vec::new() });
         number
     }
 
@@ -139,6 +144,26 @@ impl Stored {
         batch.0.extend(hash.0);
         hashes.push(hash);
         hashes.len() as u32 - 1
+    }
+
+    /// Notes what the facets of a version look like.
+    pub(crate) fn facets(&mut self, batch: &mut Batch, node: u32, seq: u32, looks: &Looks) {
+        let known = &mut self.nodes[node as usize].facets;
+        if known.get(seq as usize).is_some_and(Option::is_some) {
+            return;
+        }
+        let out = &mut batch.0;
+        out.push(FACETS);
+        number(out, node);
+        number(out, seq);
+        number(out, looks.len() as u32);
+        // Most facets of most values are empty.
+        for look in &**looks {
+            let bytes = look.to_le_bytes();
+            out.push(u8::from(*look != 0));
+            out.extend(if *look == 0 { &[] } else { &bytes[..] });
+        }
+        place(known, seq, looks.clone());
     }
 
     /// Sets the runs of a task.
@@ -162,6 +187,9 @@ impl Stored {
                         number(out, edge.dep);
                         number(out, edge.seq);
                         out.push(edge.bits);
+                        if edge.bits & 4 != 0 {
+                            number(out, edge.facets.0.into());
+                        }
                     }
                     optional(out, run.fail.as_deref());
                     optional(out, run.value.as_deref());
@@ -207,6 +235,15 @@ impl Stored {
                     let hash = Hash(*reader.take(32)?.first_chunk()?);
                     self.nodes.get_mut(node as usize)?.hashes.push(hash);
                 }
+                FACETS => {
+                    let (node, seq) = (reader.number()?, reader.number()?);
+                    let looks: Option<Vec<u128>> = (0..reader.number()?).map(|_| reader.look()).collect();
+                    let node = self.nodes.get_mut(node as usize)?;
+                    if seq as usize >= node.hashes.len() {
+                        return None;
+                    }
+                    place(&mut node.facets, seq, looks?.into());
+                }
                 RUNS => self.apply_runs(&mut reader)?,
                 _ => return None,
             }
@@ -230,7 +267,9 @@ impl Stored {
             }
             let mut edges = Vec::new();
             for _ in 0..reader.number()? {
-                let edge = StoredEdge { dep: reader.number()?, seq: reader.number()?, bits: reader.byte()? };
+                let (dep, seq, bits) = (reader.number()?, reader.number()?, reader.byte()?);
+                let facets = if bits & 4 == 0 { u16::MAX } else { reader.number()?.try_into().ok()? };
+                let edge = StoredEdge { dep, seq, bits, facets: Facets(facets) };
                 if edge.seq as usize >= self.nodes.get(edge.dep as usize)?.hashes.len() {
                     return None;
                 }
@@ -252,7 +291,11 @@ impl Stored {
             let known = &self.nodes[node as usize];
             let rule = &self.rules[known.rule as usize];
             let new = *number_of.entry(node).or_insert_with(|| stored.node(batch, rule, &known.key));
-            (new, stored.seq(batch, new, known.hashes[seq as usize]))
+            let version = stored.seq(batch, new, known.hashes[seq as usize]);
+            if let Some(Some(looks)) = known.facets.get(seq as usize) {
+                stored.facets(batch, new, version, looks);
+            }
+            (new, version)
         };
         for (node, known) in self.nodes.iter().enumerate() {
             let mut kept = Vec::new();
@@ -260,7 +303,7 @@ impl Stored {
                 let mut edges = Vec::with_capacity(run.edges.len());
                 for edge in &*run.edges {
                     let (dep, seq) = place(&mut stored, &mut batch, edge.dep, edge.seq);
-                    edges.push(StoredEdge { dep, seq, bits: edge.bits });
+                    edges.push(StoredEdge { dep, seq, ..*edge });
                 }
                 let (_, seq) = place(&mut stored, &mut batch, node as u32, run.seq);
                 kept.push(Kept::New(StoredRun { seq, edges: edges.into(), ..run.clone() }));
@@ -311,6 +354,14 @@ fn checksum(bytes: &[u8]) -> u64 {
     sum
 }
 
+/// Notes the facets of a version.
+fn place(known: &mut Vec<Option<Looks>>, seq: u32, looks: Looks) {
+    if known.len() <= seq as usize {
+        known.resize(seq as usize + 1, None);
+    }
+    known[seq as usize] = Some(looks);
+}
+
 struct Reader<'b>(&'b [u8]);
 
 impl<'b> Reader<'b> {
@@ -334,6 +385,14 @@ impl<'b> Reader<'b> {
             }
         }
         None
+    }
+
+    fn look(&mut self) -> Option<u128> {
+        match self.byte()? {
+            0 => Some(0),
+            1 => Some(u128::from_le_bytes(*self.take(16)?.first_chunk()?)),
+            _ => None,
+        }
     }
 
     fn bytes(&mut self) -> Option<&'b [u8]> {
