@@ -5,6 +5,8 @@
 //! never a verdict: what is good enough is said elsewhere. Only processor time is steady
 //! enough on shared machines to be compared across days.
 
+mod analysis;
+mod descriptions;
 mod graph;
 mod rival;
 
@@ -35,6 +37,9 @@ struct Options {
 ///
 /// If the words are wrong, or taut cannot be built or fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    if let Some(("analysis", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        return analysis::run(rest);
+    }
     let options = options(args)?;
     let rivals = Rival::all(cargo::taut(true)?);
     for missing in Rival::missing(&rivals) {
@@ -62,9 +67,9 @@ fn options(args: &[String]) -> Result<Options> {
         rounds: None,
         jobs: 2,
     };
-    let Some((what, mut rest)) = args.split_first() else { bail!("bench build [OPTIONS]") };
+    let Some((what, mut rest)) = args.split_first() else { bail!("bench build|analysis [OPTIONS]") };
     if what != "build" {
-        bail!("there is no benchmark {what}; there is: build");
+        bail!("there is no benchmark {what}; there are: build, analysis");
     }
     while let [option, value, tail @ ..] = rest {
         rest = tail;

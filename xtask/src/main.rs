@@ -30,6 +30,8 @@ cargo xtask COMMAND
   soak                 the long versions of the tests: hundreds of kills, many random cases
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
+  bench analysis [--json FILE] [--workload W] [--rounds N]
+                       cost of analysing descriptions beside just
   tidy                 only the house rules: crate directions, file headers, licences
 ";
 

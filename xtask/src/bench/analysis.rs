@@ -1,0 +1,143 @@
+//! `cargo xtask bench analysis`: what it costs to analyse a project of which nothing is known yet, beside
+//! `just`.
+//!
+//! Every run has a local build root of its own, so that neither finds anything of an earlier one; writing
+//! what later runs will find is part of the price, and a run without it tells how much. Runs are
+//! interleaved and medians compared, as for builds. Bars are what the project wants to reach: they are
+//! printed beside the figures, and no verdict is drawn.
+
+use super::descriptions::Workload;
+use super::median;
+use crate::cargo;
+use crate::measure::{self, Cost};
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use taut_testkit::Tool;
+
+/// Processor time, as part of what `just` needs.
+const CPU_BAR: f64 = 0.2;
+/// Peak memory, as part of what `just` needs.
+const PEAK_BAR: f64 = 0.25;
+
+struct Options {
+    json: Option<PathBuf>,
+    workloads: Vec<Workload>,
+    rounds: Option<usize>,
+}
+
+/// One way to analyse.
+struct Way {
+    name: &'static str,
+    tool: PathBuf,
+    arguments: &'static [&'static str],
+}
+
+/// Measures and prints; `args` are what follows `bench analysis`.
+///
+/// # Errors
+///
+/// If the words are wrong, or taut cannot be built or fails.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let options = options(args)?;
+    let taut = cargo::taut(true)?;
+    let way = |name, tool: &Path, arguments| Way { name, tool: tool.to_path_buf(), arguments };
+    let mut ways = vec![
+        way("taut -J1", &taut, ["-J", "1"].as_slice()),
+        way("taut -J2", &taut, &["-J", "2"]),
+        way("taut -J1 --no-trace", &taut, &["-J", "1", "--no-trace"]),
+    ];
+    match Tool::reference() {
+        Some(just) => ways.extend([
+            way("just -J1", just.path(), ["-J", "1"].as_slice()),
+            way("just -J2", just.path(), &["-J", "2"]),
+        ]),
+        None => println!("just is not installed here: left out"),
+    }
+    let mut report = Vec::new();
+    for workload in &options.workloads {
+        report.extend(one(*workload, &ways, &options)?);
+    }
+    if let Some(path) = &options.json {
+        let bars = json!({"cpu_per_just": CPU_BAR, "peak_per_just": PEAK_BAR, "wall_per_just": 1.0});
+        let text = serde_json::to_string_pretty(&json!({"bars": bars, "rows": report}))?;
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    let mut options = Options { json: None, workloads: Workload::ALL.to_vec(), rounds: None };
+    let mut rest = args;
+    while let [option, value, tail @ ..] = rest {
+        rest = tail;
+        match option.as_str() {
+            "--json" => options.json = Some(std::path::absolute(value)?),
+            "--rounds" => options.rounds = Some(value.parse()?),
+            "--workload" => {
+                let found = Workload::ALL.into_iter().find(|workload| workload.name() == value);
+                let names = Workload::ALL.map(Workload::name).join(", ");
+                options.workloads = vec![found.with_context(|| format!("no workload {value}: {names}"))?];
+            }
+            other => bail!("unknown option {other}"),
+        }
+    }
+    match rest {
+        [] if options.rounds != Some(0) => Ok(options),
+        [] => bail!("--rounds must be at least 1"),
+        other => bail!("{other:?}: options are --json FILE, --workload W, --rounds N"),
+    }
+}
+
+/// Measures one project in all ways; returns the rows of the report.
+fn one(workload: Workload, ways: &[Way], options: &Options) -> Result<Vec<Value>> {
+    let scratch = tempfile::tempdir()?;
+    let file = scratch.path().join("cost");
+    let source = scratch.path().join("src");
+    workload.write(&source)?;
+    let mut costs: BTreeMap<usize, Vec<Cost>> = BTreeMap::new();
+    // A median of fewer is enough where a run is long.
+    let rounds = options.rounds.unwrap_or(if workload == Workload::Layered(100_000) { 3 } else { 5 });
+    for round in 0..rounds {
+        for (number, way) in ways.iter().enumerate() {
+            let mut command = Command::new(&way.tool);
+            command.args(["analyse", "--log-limit", "1", "--local-build-root"]);
+            command.arg(scratch.path().join(format!("build-root-{number}-{round}")));
+            command.args(way.arguments).current_dir(&source);
+            costs.entry(number).or_default().push(measure::cost(&command, &file)?);
+        }
+    }
+    println!("\n{}", workload.name());
+    let of = |number: usize, f: fn(&Cost) -> f64| median(costs[&number].iter().map(f).collect());
+    let mut rows = Vec::new();
+    for (number, way) in ways.iter().enumerate() {
+        let (cpu, wall, peak) = (of(number, |c| c.cpu), of(number, |c| c.wall), of(number, |c| c.peak));
+        let mut row = json!({
+            "workload": workload.name(), "way": way.name, "cpu_ms": cpu, "wall_ms": wall, "peak_kib": peak,
+        });
+        let mut line =
+            format!("  {:19} cpu {cpu:8.1} ms  wall {wall:8.1} ms  peak {:7.1} MiB", way.name, peak / 1024.0);
+        // taut's ways are compared with `just` on as many threads.
+        let threads = way.arguments[1];
+        let rival = ways
+            .iter()
+            .position(|other| other.name.starts_with("just") && other.arguments[1] == threads)
+            .filter(|_| way.name.starts_with("taut"));
+        if let Some(rival) = rival {
+            let (cpu, wall) = (cpu / of(rival, |c| c.cpu), wall / of(rival, |c| c.wall));
+            let peak = peak / of(rival, |c| c.peak);
+            for (key, ratio) in [("cpu_per_just", cpu), ("wall_per_just", wall), ("peak_per_just", peak)] {
+                row[key] = json!(ratio);
+            }
+            line += &format!(
+                "  per just: cpu {cpu:.3} (bar {CPU_BAR}), wall {wall:.3} (bar 1), peak {peak:.3} (bar {PEAK_BAR})"
+            );
+        }
+        println!("{line}");
+        rows.push(row);
+    }
+    Ok(rows)
+}
