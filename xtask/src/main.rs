@@ -12,6 +12,7 @@ mod demo;
 mod diff;
 mod licences;
 mod measure;
+mod proto;
 mod realworld;
 mod soak;
 mod tidy;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   diff [--cases N] [--seed S] [--out DIR]
                        random projects, taut and the reference side by side
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
+  proto                examples/proto built with the real protoc; its programs run
   realworld            a C library from the registry built with taut; its tests run
   soak                 the long versions of the tests: hundreds of kills, many random cases
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
@@ -46,6 +48,7 @@ fn main() -> Result<()> {
         "bench" => bench::run(rest),
         // Started by `bench` itself, between it and what it measures.
         "measure" => measure::run(rest),
+        "proto" => proto::run(),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),
         "soak" => soak::run(),

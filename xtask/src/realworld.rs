@@ -195,7 +195,7 @@ fn copy(from: &Path, to: &Path) -> Result<Vec<String>> {
 }
 
 /// The two numbers of the line `Processed N actions, M cache hits.`
-fn processed(log: &str) -> Result<(usize, usize)> {
+pub(crate) fn processed(log: &str) -> Result<(usize, usize)> {
     let line = log
         .lines()
         .find_map(|line| line.split("Processed ").nth(1))

@@ -1,0 +1,109 @@
+//! `examples/proto`, as far as it goes without protoc: what would be done, and that nothing would be done twice.
+//! `cargo xtask proto` builds it.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::Value;
+use taut_testkit::{Tool, Workspace};
+
+const DESCRIPTIONS: [&str; 4] = ["area", "path", "point", "town"];
+
+/// What `taut analyse` dumps with an option for a target of the example; an empty name is the first one.
+fn dump(option: &str, target: &[&str]) -> Value {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/proto");
+    let scratch = Workspace::new();
+    let file = scratch.beside("dump.json");
+    let mut words = vec!["analyse".to_owned(), "--local-build-root".to_owned()];
+    words.push(scratch.build_root().to_string_lossy().into_owned());
+    words.extend([option.to_owned(), file.to_string_lossy().into_owned()]);
+    words.extend(target.iter().map(|&word| word.to_owned()));
+    Tool::at(env!("CARGO_BIN_EXE_taut")).run(&example, &words).exits(0);
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// How often each command occurs in the graph; those of a shell are left out.
+fn commands(target: &[&str]) -> BTreeMap<String, usize> {
+    let graph = dump("--dump-graph", target);
+    let mut commands = BTreeMap::new();
+    for action in graph["actions"].as_object().unwrap().values() {
+        let words: Vec<&str> =
+            action["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+        if words[0] != "sh" {
+            *commands.entry(words.join(" ")).or_default() += 1;
+        }
+    }
+    commands
+}
+
+fn protoc(flag: &str, names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("protoc {flag} geometry/{name}.proto")).collect()
+}
+
+fn compiler(sources: &[&str]) -> Vec<String> {
+    sources
+        .iter()
+        .map(|source| format!("c++ -std=c++17 -I. -c {source} -o {}.o", source.strip_suffix(".cc").unwrap()))
+        .collect()
+}
+
+fn once(commands: impl IntoIterator<Item = Vec<String>>) -> BTreeMap<String, usize> {
+    commands.into_iter().flatten().map(|command| (command, 1)).collect()
+}
+
+#[test]
+fn descriptions_know_no_language() {
+    assert_eq!(commands(&["geometry", "town"]), BTreeMap::new());
+    let nodes = dump("--dump-nodes", &["geometry", "town"]);
+    let types: Vec<&str> =
+        nodes.as_object().unwrap().values().filter_map(|node| node["node_type"].as_str()).collect();
+    assert_eq!(types, ["proto"; 4]);
+}
+
+#[test]
+fn a_library_gets_the_bindings_it_needs_and_those_below() {
+    let needed = ["path", "point"];
+    assert_eq!(
+        commands(&["cc", "length"]),
+        once([
+            protoc("--cpp_out=.", &needed),
+            compiler(&["cc/length.cc", "geometry/path.pb.cc", "geometry/point.pb.cc"]),
+        ])
+    );
+    assert_eq!(commands(&["py", "length"]), once([protoc("--python_out=.", &needed)]));
+}
+
+#[test]
+fn of_a_diamond_each_part_is_made_once_for_each_language() {
+    let sources = [
+        "cc/length.cc",
+        "cc/surface.cc",
+        "cc/town.cc",
+        "geometry/area.pb.cc",
+        "geometry/path.pb.cc",
+        "geometry/point.pb.cc",
+        "geometry/town.pb.cc",
+    ];
+    let objects: Vec<String> = sources.map(|source| source.replace(".cc", ".o")).into();
+    assert_eq!(
+        commands(&[]),
+        once([
+            protoc("--cpp_out=.", &DESCRIPTIONS),
+            protoc("--python_out=.", &DESCRIPTIONS),
+            compiler(&sources),
+            vec![format!("c++ -o town {} -lprotobuf", objects.join(" "))],
+        ])
+    );
+}
+
+#[test]
+fn there_is_one_anonymous_target_for_each_description_and_language() {
+    let targets = dump("--dump-targets", &[]);
+    let anonymous = targets["#"].as_object().unwrap();
+    assert_eq!(anonymous.len(), 2, "rule maps: {targets}");
+    for nodes in anonymous.values() {
+        let nodes = nodes.as_object().unwrap();
+        assert_eq!(nodes.len(), DESCRIPTIONS.len(), "{targets}");
+        assert!(nodes.values().all(|configurations| configurations.as_array().unwrap().len() == 1));
+    }
+}

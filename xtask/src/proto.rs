@@ -1,0 +1,202 @@
+//! `cargo xtask proto`: `examples/proto`, built with the real protoc.
+//!
+//! The tests of the command line show what *would* be done; here it is done. The tools are those of
+//! the machine if it has them. Otherwise they come from the packages of the Debian or Ubuntu that
+//! this runs on, unpacked below `target` with a package database of their own: nothing is
+//! installed, and no rights are needed. What cannot be obtained is a failure, never a silent pass.
+
+use crate::cargo;
+use crate::realworld::processed;
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const PACKAGES: &[&str] = &["protobuf-compiler", "libprotobuf-dev", "python3-protobuf"];
+
+/// Eight calls of protoc, seven of the compiler, one of the linker; one action runs both programs.
+const ACTIONS: usize = 8 + 7 + 1 + 1;
+
+/// What both programs say about the town that either has written.
+const TOLD: &str = "Mill Lane: 17.0 m\nCorn Market: 24.0 m2\n";
+
+/// Builds the example, runs what came out, and checks that a second build runs nothing.
+///
+/// # Errors
+///
+/// If the tools cannot be had, something fails, or an action runs twice.
+pub(crate) fn run() -> Result<()> {
+    let taut = cargo::taut(false)?;
+    let env = tools()?;
+    let scratch = tempfile::tempdir()?;
+    let out = scratch.path().join("out");
+    let build = || -> Result<(usize, usize)> {
+        let output = Command::new(&taut)
+            .args(["install", "--plain-log", "--local-build-root"])
+            .arg(scratch.path().join("build-root"))
+            .arg("-D")
+            .arg(json!({ "ENV": env }).to_string())
+            .arg("-o")
+            .arg(&out)
+            .current_dir(cargo::root().join("examples/proto"))
+            .output()?;
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            bail!("taut exits with {}\n{log}", output.status);
+        }
+        processed(&log)
+    };
+    let expect = |what: &str, found: (usize, usize), expected: (usize, usize)| -> Result<()> {
+        if found != expected {
+            bail!("the {what} build: (actions, hits) are {found:?}, not {expected:?}");
+        }
+        Ok(())
+    };
+    expect("first", build()?, (ACTIONS, 0))?;
+    for log in ["doc/cc to py.txt", "doc/py to cc.txt"] {
+        let told = fs::read_to_string(out.join(log))?;
+        if told != TOLD {
+            bail!("{log} is {told:?}");
+        }
+    }
+    let programs: [(&str, Vec<PathBuf>); 2] =
+        [("C++", vec![out.join("bin/town")]), ("Python", vec!["python3".into(), out.join("lib/town.py")])];
+    for (writer, write) in &programs {
+        for (reader, read) in &programs {
+            let file = scratch.path().join("town");
+            call(write, "new", &file, &env)?;
+            let told = call(read, "show", &file, &env)?;
+            if told != TOLD {
+                bail!("of what {writer} wrote, {reader} tells {told:?}");
+            }
+            println!("{writer} to {reader}: {}", told.trim_end().replace('\n', ", "));
+        }
+    }
+    expect("second", build()?, (ACTIONS, ACTIONS))?;
+    println!("{ACTIONS} actions, each ran once; no symbol and no path came twice; second build all hits");
+    Ok(())
+}
+
+/// Runs an installed program; gives what it prints.
+fn call(program: &[PathBuf], what: &str, file: &Path, env: &Map<String, Value>) -> Result<String> {
+    let output = command(&program[0], env).args(&program[1..]).arg(what).arg(file).output()?;
+    if !output.status.success() {
+        bail!("{program:?} {what}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A command in the environment of the actions. It is found by the shell, in the `PATH` it gets.
+fn command(program: &Path, env: &Map<String, Value>) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "exec \"$0\" \"$@\""]).arg(program).env_clear();
+    command.envs(env.iter().filter_map(|(name, value)| Some((name, value.as_str()?))));
+    command
+}
+
+/// The environment in which protoc, the C++ library and the Python library are found.
+fn tools() -> Result<Map<String, Value>> {
+    let plain = environment(json!({"PATH": "/usr/bin:/bin"}));
+    if complete(&plain) {
+        println!("protoc: of this machine");
+        return Ok(plain);
+    }
+    let place = cargo::root().join("target/proto-tools");
+    let root = place.join("root");
+    if !place.join("unpacked").exists() {
+        println!("protoc: from the packages {}", PACKAGES.join(", "));
+        unpack(&place, &root).with_context(|| {
+            format!(
+                "protoc, its C++ and Python libraries are not on this machine and cannot be obtained. This needs \
+                 the network and apt-get, or the tools installed ({}). Without, leave `cargo xtask proto` out: \
+                 `cargo xtask ci` checks the example as far as it goes without protoc.",
+                PACKAGES.join(" ")
+            )
+        })?;
+        fs::write(place.join("unpacked"), "")?;
+    }
+    let library = libraries(&root)?;
+    let env = environment(json!({
+        "PATH": format!("{}:/usr/bin:/bin", root.join("usr/bin").display()),
+        "LD_LIBRARY_PATH": library,
+        "LIBRARY_PATH": library,
+        "CPLUS_INCLUDE_PATH": root.join("usr/include"),
+        "PYTHONPATH": root.join("usr/lib/python3/dist-packages"),
+    }));
+    if !complete(&env) {
+        bail!("the tools in {} do not work; a C++ compiler and Python are needed, too", root.display());
+    }
+    Ok(env)
+}
+
+fn environment(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Whether everything is found in an environment.
+fn complete(env: &Map<String, Value>) -> bool {
+    let works = |script: &str| {
+        command(Path::new("sh"), env)
+            .args(["-c", script])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    works("protoc --version")
+        && works("echo '#include <google/protobuf/message.h>' | c++ -E -x c++ -")
+        && works("python3 -c 'import google.protobuf'")
+}
+
+/// Downloads the packages and what they need beyond what this machine has; unpacks them into `root`.
+fn unpack(place: &Path, root: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(place);
+    let (lists, cache) = (place.join("lists"), place.join("cache"));
+    fs::create_dir_all(lists.join("partial"))?;
+    fs::create_dir_all(cache.join("archives/partial"))?;
+    fs::create_dir_all(root)?;
+    let apt = |words: &[&str]| -> Result<()> {
+        let options = [
+            format!("Dir::State::Lists={}", lists.display()),
+            format!("Dir::Cache={}", cache.display()),
+            "Debug::NoLocking=1".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::Retries=3".to_owned(),
+        ];
+        let options = options.iter().flat_map(|option| ["-o", option]);
+        succeed(Command::new("apt-get").args(options).arg("-qq").args(words))
+    };
+    apt(&["update"])?;
+    apt(&[&["--yes", "--no-install-recommends", "--download-only", "install"], PACKAGES].concat())?;
+    for entry in fs::read_dir(cache.join("archives"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "deb") {
+            succeed(Command::new("dpkg-deb").arg("-x").arg(&path).arg(root))?;
+        }
+    }
+    fs::remove_dir_all(lists)?;
+    Ok(fs::remove_dir_all(cache)?)
+}
+
+/// The directory with the libraries; its name has the architecture in it.
+fn libraries(root: &Path) -> Result<PathBuf> {
+    for entry in fs::read_dir(root.join("usr/lib"))? {
+        let path = entry?.path();
+        if path.join("libprotobuf.so").exists() {
+            return Ok(path);
+        }
+    }
+    bail!("no libprotobuf.so below {}", root.display())
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
