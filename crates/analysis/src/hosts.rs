@@ -1,12 +1,13 @@
 //! What the expressions of rules may ask of their surroundings.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use taut_digest::ObjectType;
-use taut_expr::{Context, Host};
-use taut_value::{
-    ActionDescription, Artifact, EntityName, Id, Map, Str, TargetResult, Tree, TreeOverlay, Value,
-};
+use taut_expr::{Context, Host, Offer};
+use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
 use crate::{Workspace, scope::Defined, user::Fields};
 
@@ -39,7 +40,7 @@ pub(crate) struct RuleHost<'h> {
     pub(crate) workspace: &'h Workspace,
     pub(crate) strings: &'h BTreeMap<Str, Value>,
     pub(crate) targets: &'h Fields,
-    pub(crate) results: HashMap<(EntityName, Map), TargetResult>,
+    pub(crate) results: HashMap<(EntityName, Map), Rc<dyn Offer>>,
     pub(crate) tainted: &'h [Str],
     pub(crate) defined: Defined,
 }
@@ -62,7 +63,7 @@ impl Host for RuleHost<'_> {
         self.strings.keys().chain(self.targets.keys()).cloned().collect()
     }
 
-    fn dependency(&mut self, name: &EntityName, transition: &Map) -> Option<TargetResult> {
+    fn dependency(&mut self, name: &EntityName, transition: &Map) -> Option<Rc<dyn Offer>> {
         self.results.get(&(name.clone(), transition.clone())).cloned()
     }
 

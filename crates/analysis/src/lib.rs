@@ -8,6 +8,7 @@
 mod analysed;
 mod builtin;
 mod config;
+mod facets;
 mod fnmatch;
 mod hosts;
 mod module;

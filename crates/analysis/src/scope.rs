@@ -1,9 +1,10 @@
 //! Evaluation of the fields of one target: environment, dependencies, definitions, warnings.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use taut_engine::{Cx, Fail};
-use taut_expr::{Context, Expr, Host, Imports};
+use taut_engine::{Cx, Faceted, Fail};
+use taut_expr::{Context, Expr, Host, Imports, Offer};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Node, Note, did_you_mean};
 use taut_value::{
     ActionDescription, Artifact, EntityName, Id, List, Map, NamedTarget, Str, TargetResult, Tree,
@@ -12,6 +13,7 @@ use taut_value::{
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
+    facets,
     problem::{all, fail, settle},
 };
 
@@ -19,7 +21,38 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Dep {
     pub(crate) name: EntityName,
-    pub(crate) target: Arc<AnalysedTarget>,
+    pub(crate) target: Faceted<Arc<AnalysedTarget>>,
+}
+
+impl Dep {
+    /// The variables it depends on.
+    pub(crate) fn vars(&self) -> &StrSet {
+        &self.target.at(facets::CONFIGURATION).vars
+    }
+
+    /// What it is tainted with.
+    pub(crate) fn tainted(&self) -> &StrSet {
+        &self.target.at(facets::CONFIGURATION).tainted
+    }
+
+    /// All that it offers.
+    pub(crate) fn result(&self) -> &TargetResult {
+        &self.target.at(facets::RESULT).result
+    }
+}
+
+impl Offer for Dep {
+    fn artifacts(&self) -> &Map {
+        &self.target.at(facets::ARTIFACTS).result.artifacts
+    }
+
+    fn runfiles(&self) -> &Map {
+        &self.target.at(facets::RUNFILES).result.runfiles
+    }
+
+    fn provided(&self, provider: &str) -> Option<&Value> {
+        self.target.at(facets::of_provider(provider)).result.provides.get(provider)
+    }
 }
 
 /// What a target defines, in the order of evaluation.
@@ -258,7 +291,7 @@ impl<'s> Scope<'s> {
     /// Analyses configured targets, all at once.
     pub(crate) async fn analyse(&self, field: &str, keys: Vec<ConfiguredTarget>) -> Result<Vec<Dep>, Fail> {
         let names: Vec<EntityName> = keys.iter().map(|key| key.name.clone()).collect();
-        let results = self.cx.all::<TargetRule>(keys).await;
+        let results = self.cx.facets::<TargetRule>(keys).await;
         let results = results.into_iter().zip(&names).map(|(result, name)| {
             // A source file that is not there is an error of the one who asked for it.
             result.map_err(|failure| settle(failure, |diagnostic| self.wanted(diagnostic, field, name)))
@@ -269,7 +302,7 @@ impl<'s> Scope<'s> {
 
     /// Finishes a target whose dependencies were all analysed in its own configuration.
     pub(crate) fn finish(self, result: TargetResult, deps: &[Dep]) -> Result<AnalysedTarget, Fail> {
-        let vars = deps.iter().fold(self.own_vars.clone(), |vars, dep| vars.union(&dep.target.vars));
+        let vars = deps.iter().fold(self.own_vars.clone(), |vars, dep| vars.union(dep.vars()));
         self.finish_with(result, vars, deps.iter())
     }
 
@@ -281,12 +314,12 @@ impl<'s> Scope<'s> {
         deps: impl Iterator<Item = &'d Dep>,
     ) -> Result<AnalysedTarget, Fail> {
         for dep in deps {
-            if !dep.target.tainted.is_subset_of(&self.tainted) {
+            if !dep.tainted().is_subset_of(&self.tainted) {
                 return Err(fail(crate::wrong::not_tainted(
                     self.entry,
                     &self.tainted,
                     &dep.name,
-                    &dep.target.tainted,
+                    dep.tainted(),
                 )));
             }
         }
@@ -338,10 +371,10 @@ impl Host for FieldHost<'_, '_> {
         self.scope.workspace.log_limit
     }
 
-    fn reference(&mut self, reference: &Value, _: &Map) -> Result<Option<TargetResult>, String> {
+    fn reference(&mut self, reference: &Value, _: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
         let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.named))
             .map_err(|error| error.to_string())?;
         let found = self.deps.unwrap_or_default().iter().find(|dep| dep.name.as_named() == Some(&name));
-        Ok(found.map(|dep| dep.target.result.clone()))
+        Ok(found.map(|dep| Rc::new(dep.clone()) as Rc<dyn Offer>))
     }
 }

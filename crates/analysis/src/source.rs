@@ -1,6 +1,8 @@
 //! Source files, directories, links and patterns as targets. They depend on no configuration.
 
-use taut_engine::{Cx, Fail};
+use std::sync::Arc;
+
+use taut_engine::{Cx, Faceted, Fail};
 use taut_expr::path::{is_non_upwards, join, normal_path};
 use taut_repos::{DirRule, Entry, Listing, Place};
 use taut_syntax::{Diagnostic, did_you_mean};
@@ -24,17 +26,15 @@ fn analysed(stage: Map, trees: Vec<Tree>) -> AnalysedTarget {
     }
 }
 
+/// The listing of a directory, as it was looked at.
+type Looked = Faceted<Arc<Listing>>;
+
 /// The listing of a directory; fails if it cannot be read.
-async fn listing(
-    workspace: &Workspace,
-    cx: &Cx,
-    named: &NamedTarget,
-    path: &str,
-) -> Result<std::sync::Arc<Listing>, Fail> {
+async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Result<Looked, Fail> {
     let root = workspace.repository(&named.repository)?.workspace_root.clone();
     let place = Place { root, path: if path == "." { Str::default() } else { path.into() } };
-    let listing = cx.get::<DirRule>(place).await?;
-    match &*listing {
+    let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
+    match &**listing.at(Listing::READABLE) {
         Listing::Unreadable(why) => {
             let shown = if path.is_empty() { "." } else { path };
             let message = format!(
@@ -109,10 +109,11 @@ async fn file(
     let path = normal_path(&join(&named.module, &named.name));
     let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
     let entries = listing(workspace, cx, named, directory).await?;
-    if matches!(entries.get(base), Some(Entry::File | Entry::Symlink)) {
+    if matches!(entries.at(Listing::facet_of(base)).get(base), Some(Entry::File | Entry::Symlink)) {
         let stage = [(named.name.clone(), local(named, &path))].into_iter().collect();
         return Ok(analysed(stage, Vec::new()));
     }
+    let entries = entries.whole();
     let explicit = named.reference != ReferenceType::Target;
     let Targets { file, names: targets } = targets();
     let place = if directory.is_empty() {
@@ -130,7 +131,7 @@ async fn file(
         format!("Cannot determine source file {base:?}: no target in {file}{of}, and no file in {place}{of}")
     };
     let mut diagnostic = Diagnostic::error(message);
-    match (&*entries, entries.get(base)) {
+    match (&**entries, entries.get(base)) {
         (_, Some(Entry::Directory)) => {
             let name = Value::list([Value::string("TREE"), Value::Null, Value::string(named.name.as_str())]);
             diagnostic =
@@ -149,7 +150,9 @@ async fn file(
 
 async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     let entries = listing(workspace, cx, named, &named.module).await?;
-    let Listing::Entries(entries) = &*entries else { return Ok(analysed(Map::default(), Vec::new())) };
+    let Listing::Entries(entries) = &**entries.whole() else {
+        return Ok(analysed(Map::default(), Vec::new()));
+    };
     let matching = entries.iter().filter(|(name, kind)| {
         *kind != Entry::Directory && fnmatch::matches(named.name.as_bytes(), name.as_bytes())
     });
@@ -172,7 +175,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         let entries = listing(workspace, cx, named, &path).await?;
         let mut stage: Vec<(Str, Value)> = Vec::new();
         let mut below: Vec<(Str, usize)> = Vec::new();
-        if let Listing::Entries(entries) = &*entries {
+        if let Listing::Entries(entries) = &**entries.whole() {
             for (name, kind) in entries {
                 let full = if path == "." { name.to_string() } else { format!("{path}/{name}") };
                 match kind {

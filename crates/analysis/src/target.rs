@@ -12,7 +12,7 @@ use taut_syntax::{Diagnostic, Frame, Kind};
 use taut_value::{Decoder, Encoder, EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
-    AnalysedTarget, Config, Definitions, EntryPart, ModuleEntry, NameContext, builtin,
+    AnalysedTarget, Config, Definitions, EntryPart, ModuleEntry, NameContext, builtin, facets,
     module::KEPT,
     problem::{fail, settle},
     source, user,
@@ -116,6 +116,10 @@ impl Rule for TargetRule {
 
     fn content_hash(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Hash> {
         Some(Hash(target.id().0))
+    }
+
+    fn facets(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Vec<Hash> {
+        facets::of(target)
     }
 
     fn encode_value(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Vec<u8>> {

@@ -5,13 +5,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    rc::Rc,
     sync::Arc,
 };
 
 use taut_engine::{Cx, Fail};
-use taut_expr::{ErrorKind, Expr, Host};
+use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean};
-use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Str, TargetResult, Value};
+use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Str, Value};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
@@ -158,11 +159,6 @@ fn is_placeless(failure: &Fail) -> bool {
     failure.downcast_ref::<Problem>().is_some_and(|problem| problem.0.is_placeless())
 }
 
-/// What a provider holds.
-fn nodes_of(provides: &Map, anonymous: &crate::rules::AnonymousField) -> Value {
-    provides.get(&anonymous.provider).cloned().unwrap_or_default()
-}
-
 fn strings_value(words: Vec<Str>) -> Value {
     Value::list(words.into_iter().map(Value::String))
 }
@@ -264,13 +260,13 @@ impl<'e> Evaluation<'e> {
         for (name, value) in involved {
             let text = value.to_json();
             let offers = |reached: &&Reached| {
-                let result = &reached.dep.target.result;
+                let result = reached.dep.result();
                 [&result.artifacts, &result.runfiles, &result.provides]
                     .into_iter()
                     .any(|map| Value::Map(map.clone()).to_json().contains(&text))
             };
             for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
-                let config = self.target.config.update(transition).prune(&dep.target.vars).without_nulls();
+                let config = self.target.config.update(transition).prune(dep.vars()).without_nulls();
                 let target = ConfiguredTarget { name: dep.name.clone(), config };
                 notes.push(format!("{name} comes from {target}"));
             }
@@ -291,7 +287,7 @@ impl<'e> Evaluation<'e> {
                 }
             }
         }
-        let results = self.cx.all::<TargetRule>(keys.clone()).await.into_iter().zip(&places);
+        let results = self.cx.facets::<TargetRule>(keys.clone()).await.into_iter().zip(&places);
         let results = results.map(|(result, (field, _, name))| {
             result.map_err(|failure| {
                 // Nodes can form chains of any length and share what is below them, so the way to an
@@ -363,8 +359,9 @@ impl<'e> Evaluation<'e> {
         for (field, anonymous) in &self.rule.anonymous {
             let mut names = Vec::new();
             for reached in self.reached.iter().filter(|reached| reached.field == anonymous.target) {
-                let provides = &reached.dep.target.result.provides;
-                let nodes = provides.get(&anonymous.provider).ok_or_else(|| {
+                let provided = reached.dep.provided(&anonymous.provider);
+                let nodes = provided.ok_or_else(|| {
+                    let provides = &reached.dep.result().provides;
                     let provider = anonymous.provider.as_str();
                     let known: Vec<&str> = provides.keys().map(|known| known.as_str()).collect();
                     let meant = did_you_mean(provider, known.iter().copied());
@@ -385,7 +382,7 @@ impl<'e> Evaluation<'e> {
                 let nodes = nodes
                     .as_list()
                     .and_then(|list| list.iter().map(|node| node.as_node().cloned()).collect());
-                let found = nodes_of(provides, anonymous);
+                let found = provided.cloned().unwrap_or_default();
                 let nodes: Vec<Node> = nodes.ok_or_else(|| {
                     let provider = anonymous.provider.as_str();
                     let found = taut_expr::abbreviate(&found, self.workspace.log_limit);
@@ -412,13 +409,12 @@ impl<'e> Evaluation<'e> {
     }
 
     fn check_taint(&self, tainted: &StrSet, entry: Option<&ModuleEntry>) -> Result<(), Fail> {
-        let Some(reached) =
-            self.reached.iter().find(|reached| !reached.dep.target.tainted.is_subset_of(tainted))
+        let Some(reached) = self.reached.iter().find(|reached| !reached.dep.tainted().is_subset_of(tainted))
         else {
             return Ok(());
         };
         let (own, dep) = (entry.unwrap_or(&self.rule.entry), &reached.dep);
-        let diagnostic = crate::wrong::not_tainted(own, tainted, &dep.name, &dep.target.tainted);
+        let diagnostic = crate::wrong::not_tainted(own, tainted, &dep.name, dep.tainted());
         Err(fail(if entry.is_some() { diagnostic } else { self.attributed(diagnostic) }))
     }
 
@@ -433,9 +429,9 @@ impl<'e> Evaluation<'e> {
             clippy::mutable_key_type,
             reason = "what is mutable is the memo of the id, which is the key's hash"
         )]
-        let mut results: HashMap<(EntityName, Map), TargetResult> = HashMap::new();
+        let mut results: HashMap<(EntityName, Map), Rc<dyn Offer>> = HashMap::new();
         for Reached { transition, dep, .. } in &self.reached {
-            results.insert((dep.name.clone(), transition.clone()), dep.target.result.clone());
+            results.insert((dep.name.clone(), transition.clone()), Rc::new(dep.clone()));
         }
         let mut host = RuleHost {
             workspace: self.workspace,
@@ -459,7 +455,7 @@ impl<'e> Evaluation<'e> {
         };
         let rule_vars: StrSet = self.rule.config_vars.iter().cloned().collect();
         let vars = (self.reached.iter()).fold(own.union(&rule_vars), |vars, reached| {
-            vars.union(&reached.dep.target.vars.without(&reached.transition))
+            vars.union(&reached.dep.vars().without(&reached.transition))
         });
         Ok(AnalysedTarget {
             result,

@@ -178,7 +178,7 @@ impl Scope<'_> {
             format!("{path:?} leads out of the directory")
         });
         for dep in deps {
-            let result = &dep.target.result;
+            let result = dep.result();
             let paths = result.artifacts.keys().chain(result.runfiles.keys());
             let mut normal = paths.map(|path| taut_expr::path::normal_path(path));
             if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))

@@ -158,7 +158,9 @@ impl Hist {
     pub(crate) fn look_the_same(&self, a: Seq, b: Seq, facets: Facets) -> bool {
         let (Some(a), Some(b)) = (self.facets_of(a), self.facets_of(b)) else { return false };
         facets != Facets::WHOLE
-            && facets.numbers().all(|number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b))
+            && facets
+                .numbers()
+                .all(|number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b))
     }
 
     /// The latest epoch, not after `epoch`, in which the task was declared changed.
@@ -188,12 +190,7 @@ impl Hist {
     }
 
     /// Takes over what a file knows, unless another thread was faster.
-    pub(crate) fn remember(
-        &mut self,
-        hashes: Vec<Hash>,
-        facets: Vec<Option<Looks>>,
-        runs: Vec<Run>,
-    ) {
+    pub(crate) fn remember(&mut self, hashes: Vec<Hash>, facets: Vec<Option<Looks>>, runs: Vec<Run>) {
         if self.unloaded.take().is_some() {
             (self.hashes, self.facets, self.runs) = (hashes, facets, runs);
         }

@@ -138,7 +138,7 @@ fn what_was_looked_at_outlives_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("runs");
     let world = World::default();
-    let mut run = |now, readers: &[&str]| {
+    let run = |now, readers: &[&str]| {
         let engine = engine(&world, Some(&file));
         after(&world, &engine, now, readers);
         engine.commit().unwrap();

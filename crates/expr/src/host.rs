@@ -1,5 +1,7 @@
 //! What evaluation may ask of its surroundings.
 
+use std::rc::Rc;
+
 use taut_value::{
     ActionDescription, Artifact, EntityName, Id, Map, Str, TargetResult, Tree, TreeOverlay, Value,
 };
@@ -15,6 +17,33 @@ pub enum Context {
     Transition,
     /// The defining expression of a rule: everything but `outs`, `runfiles`.
     Rule,
+}
+
+/// What a dependency has to offer. Each aspect is asked for by itself, so that the surroundings can tell what
+/// a result depends on.
+pub trait Offer {
+    /// Its artifacts.
+    fn artifacts(&self) -> &Map;
+
+    /// Its runfiles.
+    fn runfiles(&self) -> &Map;
+
+    /// What it provides under a name.
+    fn provided(&self, provider: &str) -> Option<&Value>;
+}
+
+impl Offer for TargetResult {
+    fn artifacts(&self) -> &Map {
+        &self.artifacts
+    }
+
+    fn runfiles(&self) -> &Map {
+        &self.runfiles
+    }
+
+    fn provided(&self, provider: &str) -> Option<&Value> {
+        self.provides.get(provider)
+    }
 }
 
 /// The surroundings of an evaluation. The methods with a default are called only in contexts that have
@@ -40,7 +69,7 @@ pub trait Host {
 
     /// `DEP_ARTIFACTS` and the like: the result of a dependency; none if it is not declared, in this
     /// transition.
-    fn dependency(&mut self, _name: &EntityName, _transition: &Map) -> Option<TargetResult> {
+    fn dependency(&mut self, _name: &EntityName, _transition: &Map) -> Option<Rc<dyn Offer>> {
         None
     }
 
@@ -48,7 +77,7 @@ pub trait Host {
     ///
     /// # Errors
     /// Why the value names nothing.
-    fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<TargetResult>, String> {
+    fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
         Ok(None)
     }
 

@@ -21,5 +21,5 @@ pub mod stage;
 pub use abbreviate::{abbreviate, kind_of};
 pub use error::{ErrorKind, EvalError};
 pub use eval::evaluate;
-pub use host::{Context, Host, Pure};
+pub use host::{Context, Host, Offer, Pure};
 pub use program::{Expr, Function, Imports, MisspeltVariable, json_to_value};

@@ -9,10 +9,10 @@
 //! `f.txt` and the target `lib`), tainted with `test`, which can call `f` and `fail`.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, rc::Rc, sync::Arc};
 
 use taut_digest::{Digest, HashFunction, ObjectType};
-use taut_expr::{Context, Expr, Function, Host, Imports, evaluate, json_to_value};
+use taut_expr::{Context, Expr, Function, Host, Imports, Offer, evaluate, json_to_value};
 use taut_syntax::{Document, diagnostic::render};
 use taut_value::{Artifact, EntityName, JsonMode, Map, NamedTarget, Str, TargetResult, Value};
 
@@ -47,18 +47,19 @@ impl Host for Rule {
         vec!["deps".into(), "words".into()]
     }
 
-    fn dependency(&mut self, name: &EntityName, transition: &Map) -> Option<TargetResult> {
+    fn dependency(&mut self, name: &EntityName, transition: &Map) -> Option<Rc<dyn Offer>> {
         if !transition.is_empty() {
             return None;
         }
         if *name == self.file {
             let file = Artifact::Local { path: "f.txt".into(), repository: "".into() };
             let stage = one("f.txt", Value::Artifact(file));
-            return Some(TargetResult::new(stage.clone(), stage, Map::default()));
+            return Some(Rc::new(TargetResult::new(stage.clone(), stage, Map::default())));
         }
         let artifacts = one("l", Value::Artifact(known("lib", ObjectType::File)));
         let provides = value(r#"{"p":["provided"],"null":null}"#).as_map().cloned().expect("a map");
-        (*name == self.lib).then(|| TargetResult::new(artifacts, Map::default(), provides))
+        let result = TargetResult::new(artifacts, Map::default(), provides);
+        (*name == self.lib).then(|| Rc::new(result) as Rc<dyn Offer>)
     }
 
     fn is_tainted_with(&self, word: &str) -> bool {

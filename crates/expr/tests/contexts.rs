@@ -1,7 +1,9 @@
 //! Which constructs exist where, what they ask the host for, and in which order definitions are made.
 
+use std::rc::Rc;
+
 use taut_digest::{Digest, HashFunction, ObjectType};
-use taut_expr::{Context, Expr, Host, Imports, evaluate, json_to_value};
+use taut_expr::{Context, Expr, Host, Imports, Offer, evaluate, json_to_value};
 use taut_syntax::Document;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, TargetResult, Tree, Value};
 
@@ -14,11 +16,11 @@ impl Host for Recording {
     fn field(&mut self, name: &str) -> Option<Value> {
         (name == "f").then(|| Value::string("field"))
     }
-    fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<TargetResult>, String> {
+    fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
         match reference.as_str().map(|name| name.as_str()) {
             Some("dep") if transition.is_empty() => {
                 let stage = |path| [(path, Value::Null)].into_iter().collect();
-                Ok(Some(TargetResult::new(stage("out"), stage("run"), Map::default())))
+                Ok(Some(Rc::new(TargetResult::new(stage("out"), stage("run"), Map::default()))))
             }
             Some(_) => Ok(None),
             None => Err("not a name".into()),

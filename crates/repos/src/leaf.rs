@@ -6,7 +6,7 @@
 use std::{os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
 
 use taut_digest::HashFunction;
-use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
+use taut_engine::{Agreement, Cx, Facets, Fail, Hash, Key, Policy, Rule};
 use taut_sys::{Evidence, FileKind, fs};
 use taut_value::{Id, Str};
 
@@ -84,6 +84,31 @@ impl Listing {
         let Listing::Entries(entries) = self else { return None };
         let at = entries.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
         Some(entries[at].1)
+    }
+
+    /// Whether there is a listing at all, and if not, why.
+    pub const READABLE: Facets = Facets::of(0);
+
+    /// What the entry of a name is. Other names share the facet: who looks at one entry of a large directory is
+    /// seldom disturbed by changes of others.
+    pub fn facet_of(name: &str) -> Facets {
+        Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
+    }
+
+    fn facets(&self) -> Vec<Hash> {
+        let mut facets = vec![String::new(); Facets::MOST];
+        match self {
+            Listing::Absent => {}
+            Listing::Unreadable(why) => facets[0] = format!("unreadable: {why}"),
+            Listing::Entries(entries) => {
+                facets[0] = "readable".to_owned();
+                for (name, entry) in entries {
+                    facets[Facets::shared(1, name)].push_str(&format!("{name:?} {entry:?},"));
+                }
+            }
+        }
+        let hash = |facet: &String| if facet.is_empty() { Hash::from(0) } else { Hash(Id::of(facet).0) };
+        facets.iter().map(hash).collect()
     }
 
     fn read(place: &Place) -> taut_sys::Result<Listing> {
@@ -179,6 +204,10 @@ impl Rule for DirRule {
 
     fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
         Some(Hash(Id::of(format!("{listing:?}")).0))
+    }
+
+    fn facets(&self, _: &Place, listing: &Arc<Listing>) -> Vec<Hash> {
+        listing.facets()
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {

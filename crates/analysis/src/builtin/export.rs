@@ -39,12 +39,12 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     let key = ConfiguredTarget { name: EntityName::Named(exported), config: pruned.update(&fixed) };
     scope.dependencies.declared.push(key.clone());
     let dep = scope.analyse("target", vec![key]).await?.remove(0);
-    if !dep.target.tainted.is_empty() {
-        let tainted = Value::list(dep.target.tainted.iter().cloned().map(Value::String)).to_json();
+    if !dep.tainted().is_empty() {
+        let tainted = Value::list(dep.tainted().iter().cloned().map(Value::String)).to_json();
         let note = format!("{} is tainted with {tainted}", dep.name);
         return Err(fail(scope.problem("target", "Only untainted targets can be exported.").note(note)));
     }
-    let result = dep.target.result.clone();
+    let result = dep.result().clone();
     if !Value::Map(result.provides.clone()).is_name_free() {
         return Err(scope.wrong("target", "Only targets that provide no names can be exported."));
     }
@@ -77,7 +77,7 @@ pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fa
     let key = ConfiguredTarget { name: EntityName::Named(configured), config };
     scope.dependencies.declared.push(key.clone());
     let deps = scope.analyse("target", vec![key]).await?;
-    let vars = scope.own_vars.union(&deps[0].target.vars.without(&changes));
-    let result = deps[0].target.result.clone();
+    let vars = scope.own_vars.union(&deps[0].vars().without(&changes));
+    let result = deps[0].result().clone();
     scope.finish_with(result, vars, deps.iter())
 }

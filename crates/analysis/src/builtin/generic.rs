@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use taut_engine::Fail;
 use taut_expr::{
+    Offer,
     path::{is_non_upwards, normal_path},
     stage::{needs_directory, tree_conflict},
 };
@@ -51,8 +52,8 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     };
     let execution_properties = string_map(&scope, "execution properties", &deps)?;
 
-    let runfiles = deps.iter().map(|dep| &dep.target.result.runfiles);
-    let artifacts = deps.iter().map(|dep| &dep.target.result.artifacts);
+    let runfiles = deps.iter().map(Dep::runfiles);
+    let artifacts = deps.iter().map(Dep::artifacts);
     let mut inputs = union(runfiles.chain(artifacts));
     if let Some(path) = tree_conflict(&inputs) {
         let message = format!("Input artifacts have staging conflict on {path:?}");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use taut_engine::Fail;
 use taut_expr::{
+    Offer,
     path::{join, normal_path},
     stage::tree_conflict,
 };
@@ -69,7 +70,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
 
     let mut stage = Stage::default();
     for name in &dep_names {
-        for (path, artifact) in dep(name).target.result.runfiles.iter() {
+        for (path, artifact) in dep(name).runfiles().iter() {
             stage.add(&scope, "deps", path.clone(), artifact, dep(name))?;
         }
     }
@@ -108,8 +109,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
 }
 
 fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
-    let result = &dep.target.result;
-    let from = if result.artifacts.is_empty() { &result.runfiles } else { &result.artifacts };
+    let from = if dep.artifacts().is_empty() { dep.runfiles() } else { dep.artifacts() };
     let name = dep.name.to_json();
     let wrong = |message: String| {
         let path = scope.entry.path().key("files").key(path);

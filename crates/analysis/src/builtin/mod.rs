@@ -7,6 +7,7 @@ mod install;
 mod trees;
 
 use taut_engine::{Cx, Fail};
+use taut_expr::Offer;
 use taut_value::{Map, NamedTarget, TargetResult};
 
 use crate::{
@@ -103,5 +104,5 @@ fn both(stage: Map) -> TargetResult {
 
 /// The artifacts of a dependency over its runfiles.
 fn artifacts_over_runfiles(dep: &Dep) -> Map {
-    dep.target.result.runfiles.union(&dep.target.result.artifacts)
+    dep.runfiles().union(dep.artifacts())
 }

@@ -1,7 +1,10 @@
 //! `tree`, `tree_overlay`, `disjoint_tree_overlay`: stages as one artifact.
 
 use taut_engine::Fail;
-use taut_expr::stage::{normalise, tree_conflict};
+use taut_expr::{
+    Offer,
+    stage::{normalise, tree_conflict},
+};
 use taut_value::{Map, Tree, TreeOverlay, Value};
 
 use super::{artifacts_over_runfiles, both};
@@ -54,7 +57,7 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
     let deps = scope.deps("deps", names).await?;
     let mut trees = Vec::with_capacity(deps.len());
     for dep in &deps {
-        let tree = Tree::new(checked(&scope, &dep.target.result.artifacts, std::slice::from_ref(dep))?);
+        let tree = Tree::new(checked(&scope, dep.artifacts(), std::slice::from_ref(dep))?);
         trees.push(scope.defined.tree(scope.workspace, tree));
     }
     let artifact = scope.defined.overlay(scope.workspace, TreeOverlay::new(trees, disjoint));

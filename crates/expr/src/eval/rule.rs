@@ -1,10 +1,12 @@
 //! The constructs of rules and fields: what they ask of the host, and the definitions they make.
 
+use std::rc::Rc;
+
 use taut_syntax::{Step, did_you_mean};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value};
 
 use super::{Evaluated, Evaluator, Frame, empty_list, plain, wrong::Argument};
-use crate::{construct::Construct, error::EvalError, path, program::Op, stage};
+use crate::{Offer, construct::Construct, error::EvalError, path, program::Op, stage};
 
 fn empty_map() -> Value {
     Value::Map(Map::default())
@@ -70,15 +72,15 @@ impl Evaluator<'_> {
                     }
                     Err(why) => return Err(EvalError::plain(why).at(self.place(f, args[0]))),
                 };
-                let stage = if construct == C::Outs { &result.artifacts } else { &result.runfiles };
+                let stage = if construct == C::Outs { result.artifacts() } else { result.runfiles() };
                 Value::List(stage.keys().cloned().map(Value::String).collect())
             }
-            C::DepArtifacts => Value::Map(self.dependency(f, construct, args)?.artifacts.clone()),
-            C::DepRunfiles => Value::Map(self.dependency(f, construct, args)?.runfiles.clone()),
+            C::DepArtifacts => Value::Map(self.dependency(f, construct, args)?.artifacts().clone()),
+            C::DepRunfiles => Value::Map(self.dependency(f, construct, args)?.runfiles().clone()),
             C::DepProvides => {
                 let result = self.dependency(f, construct, args)?;
                 let provider = self.need(f, construct, args, 2)?;
-                match result.provides.get(self.string(f, argument(2), &provider)?) {
+                match result.provided(self.string(f, argument(2), &provider)?) {
                     Some(value) => value.clone(),
                     None => return self.or(f, args[3], empty_list),
                 }
@@ -146,7 +148,7 @@ impl Evaluator<'_> {
         f: Frame<'_>,
         construct: Construct,
         args: &[u32],
-    ) -> Result<TargetResult, EvalError> {
+    ) -> Result<Rc<dyn Offer>, EvalError> {
         let reference = self.need(f, construct, args, 0)?;
         let argument = |position: usize| Argument::of(construct, args, position);
         let Value::Name(name) = &reference else {

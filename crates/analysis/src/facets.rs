@@ -1,0 +1,57 @@
+//! What a reader of a configured target can be interested in by itself.
+//!
+//! What a target defines (actions, contents, trees), what it asked for and its warnings are in no facet: only
+//! the request, and who takes the whole target for its own, see them.
+
+use taut_engine::{Facets, Hash};
+use taut_value::{Id, Map};
+
+use crate::AnalysedTarget;
+
+/// The artifacts.
+pub(crate) const ARTIFACTS: Facets = Facets::of(0);
+/// The runfiles.
+pub(crate) const RUNFILES: Facets = Facets::of(1);
+/// The variables it depends on, and what it is tainted with.
+pub(crate) const CONFIGURATION: Facets = Facets::of(2);
+/// The first of those that the providers share.
+const PROVIDERS: usize = 3;
+
+/// Artifacts, runfiles and all providers.
+pub(crate) const RESULT: Facets = {
+    let (mut all, mut number) = (ARTIFACTS.and(RUNFILES), PROVIDERS);
+    while number < Facets::MOST {
+        all = all.and(Facets::of(number));
+        number += 1;
+    }
+    all
+};
+
+/// The facet that has, beside others perhaps, what is provided under this name.
+pub(crate) fn of_provider(name: &str) -> Facets {
+    Facets::of(Facets::shared(PROVIDERS, name))
+}
+
+/// Hashes of all of them.
+pub(crate) fn of(target: &AnalysedTarget) -> Vec<Hash> {
+    let mut shared: Vec<Vec<u8>> = vec![Vec::new(); Facets::MOST - PROVIDERS];
+    for (name, value) in target.result.provides.iter() {
+        let facet = &mut shared[Facets::shared(PROVIDERS, name) - PROVIDERS];
+        facet.extend((name.len() as u64).to_le_bytes());
+        facet.extend(name.as_bytes());
+        facet.extend(value.id().0);
+    }
+    let mut words = Vec::new();
+    for set in [&target.vars, &target.tainted].into_iter().filter(|set| !set.is_empty()) {
+        // Which of the two it is.
+        words.push(u8::from(std::ptr::eq(set, &target.tainted)));
+        for word in set {
+            words.extend((word.len() as u64).to_le_bytes());
+            words.extend(word.as_bytes());
+        }
+    }
+    let stage = |stage: &Map| if stage.is_empty() { Hash::from(0) } else { Hash(stage.id().0) };
+    let bytes = |bytes: &Vec<u8>| if bytes.is_empty() { Hash::from(0) } else { Hash(Id::of(bytes).0) };
+    let own = [stage(&target.result.artifacts), stage(&target.result.runfiles), bytes(&words)];
+    own.into_iter().chain(shared.iter().map(bytes)).collect()
+}
