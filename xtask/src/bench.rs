@@ -7,6 +7,7 @@
 
 mod analysis;
 mod descriptions;
+mod engine;
 mod graph;
 mod rival;
 
@@ -40,6 +41,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(("analysis", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return analysis::run(rest);
     }
+    if let Some(("engine", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        return engine::run(rest);
+    }
     let options = options(args)?;
     let rivals = Rival::all(cargo::taut(true)?);
     for missing in Rival::missing(&rivals) {
@@ -67,9 +71,9 @@ fn options(args: &[String]) -> Result<Options> {
         rounds: None,
         jobs: 2,
     };
-    let Some((what, mut rest)) = args.split_first() else { bail!("bench build|analysis [OPTIONS]") };
+    let Some((what, mut rest)) = args.split_first() else { bail!("bench build|analysis|engine [OPTIONS]") };
     if what != "build" {
-        bail!("there is no benchmark {what}; there are: build, analysis");
+        bail!("there is no benchmark {what}; there are: build, analysis, engine");
     }
     while let [option, value, tail @ ..] = rest {
         rest = tail;

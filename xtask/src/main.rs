@@ -34,6 +34,8 @@ cargo xtask COMMAND
                        cost of builds beside just and ninja, where they are installed
   bench analysis [--json FILE] [--workload W] [--rounds N]
                        cost of analysing descriptions beside just
+  bench engine [--json FILE] [--quick] [--rounds N] [--only WORD]
+                       the engine beside salsa, Incremental, LMDB and bare loops, by its goals
   tidy                 only the house rules: crate directions, file headers, licences
 ";
 

@@ -1,11 +1,23 @@
 //! `cargo xtask soak`: the long versions of tests whose short ones run with every change.
 
 use crate::{cargo, diff};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
 use taut_testkit::Tool;
 
 /// How many times the counts of a short run: two hundred kills.
 const FACTOR: &str = "50";
+
+/// Where the last run says how much it tried: JSON, a number for each kind of case.
+///
+/// # Errors
+///
+/// If cargo does not say where it writes.
+pub(crate) fn report_path() -> Result<PathBuf> {
+    let metadata = cargo::metadata(false)?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata has no target directory")?;
+    Ok(PathBuf::from(target).join("soak.json"))
+}
 
 /// Runs them; `TAUT_SOAK` overrides the factor by which counts are multiplied.
 ///
