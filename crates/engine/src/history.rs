@@ -1,0 +1,76 @@
+//! Questions about the past: which runs of a task are kept, what they read, what they came to.
+//!
+//! For those who explain builds, or ask what a change would reach. Nothing here executes, checks or records
+//! anything; answers are what the latest builds left, whether or not it still holds.
+
+use crate::engine::Core;
+use crate::node::NodeId;
+use crate::sync::lock;
+use crate::{Engine, Hash, KeyRef, Rule};
+
+/// A task of an engine. Means nothing to another engine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TaskId(NodeId);
+
+/// What a kept run came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept<V> {
+    /// The hash of the task by this run.
+    pub hash: Option<Hash>,
+    /// The value, if it was kept with the run.
+    pub value: Option<V>,
+}
+
+impl Engine {
+    /// The task with this key, whether or not anything is known of it.
+    pub fn task<R: Rule>(&self, key: R::Key) -> TaskId {
+        TaskId(self.core().intern::<R>(key))
+    }
+
+    /// The task's rule and key.
+    pub fn key_of(&self, task: TaskId) -> KeyRef {
+        self.core().key_ref(task.0)
+    }
+
+    /// Whether the task looks at the outside world.
+    pub fn is_leaf(&self, task: TaskId) -> bool {
+        self.core().node(task.0).policy.leaf
+    }
+
+    /// What the latest kept run of the task read, in order; `None` if no run is kept.
+    pub fn reads_of(&self, task: TaskId) -> Option<Vec<TaskId>> {
+        let core = self.core();
+        core.fetch_history(task.0);
+        let hist = lock(&core.node(task.0).hist);
+        hist.runs.first().map(|run| run.edges.iter().map(|edge| TaskId(edge.dep)).collect())
+    }
+
+    /// What the kept runs of a task came to, latest use first.
+    pub fn kept<R: Rule>(&self, key: &R::Key) -> Vec<Kept<R::Value>> {
+        let core = self.core();
+        let id = core.intern::<R>(key.clone());
+        core.fetch_history(id);
+        let node = core.node(id);
+        let rule = core.rule(node);
+        let hist = lock(&node.hist);
+        let in_memory =
+            |seq| hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
+        let runs = hist.runs.iter().map(|run| {
+            let decode = || rule.decode_value(&node.key, run.bytes.as_ref()?);
+            let value = run.value.clone().or_else(|| in_memory(run.seq)).or_else(decode);
+            let value = value.and_then(|value| value.downcast_ref::<R::Value>().cloned());
+            Kept { hash: hist.hash_of(run.seq), value }
+        });
+        runs.collect()
+    }
+}
+
+impl Core {
+    /// Fetches what the file knows of a task, if nobody did yet.
+    fn fetch_history(&self, node: NodeId) {
+        let unloaded = lock(&self.node(node).hist).unloaded;
+        if let Some(unloaded) = unloaded {
+            self.load(node, unloaded);
+        }
+    }
+}

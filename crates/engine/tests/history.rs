@@ -1,0 +1,102 @@
+//! What builds left can be asked about, in the same process and in a later one, and asking changes nothing.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use taut_engine::{Agreement, Cx, Engine, Fail, Hash, Options, Policy, Rule};
+
+type World = Arc<Mutex<Vec<u64>>>;
+
+struct Leaf(World);
+
+impl Rule for Leaf {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "leaf";
+
+    fn policy(&self, _: &u64) -> Policy {
+        Policy::leaf()
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        cx.witness([0]);
+        Ok(self.0.lock().unwrap()[*key as usize])
+    }
+
+    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
+        Some(Hash::from(*value))
+    }
+
+    fn agrees(&self, key: &u64, _: &[u8], hash: Hash) -> Agreement {
+        let same = Hash::from(self.0.lock().unwrap()[*key as usize]) == hash;
+        if same { Agreement::Yes } else { Agreement::No }
+    }
+}
+
+struct Sum;
+
+impl Rule for Sum {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "sum";
+
+    fn policy(&self, _: &u64) -> Policy {
+        Policy::constructive(2)
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        let mut sum = 0;
+        for leaf in cx.all::<Leaf>((0..*key).collect()).await {
+            sum += leaf?;
+        }
+        Ok(sum)
+    }
+
+    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
+        Some(Hash::from(*value))
+    }
+
+    fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
+        Some(value.to_le_bytes().to_vec())
+    }
+
+    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
+        bytes.try_into().ok().map(u64::from_le_bytes)
+    }
+}
+
+fn open(world: &World, file: &Path) -> Engine {
+    Engine::builder().rule(Leaf(world.clone())).rule(Sum).open(file)
+}
+
+/// The values of the kept runs, and what the latest one read.
+fn told(engine: &Engine, key: u64) -> (Vec<Option<u64>>, Option<Vec<String>>) {
+    let values = engine.kept::<Sum>(&key).into_iter().map(|kept| kept.value).collect();
+    let reads = engine.reads_of(engine.task::<Sum>(key));
+    let name = |task| format!("{} {}", engine.key_of(task), engine.is_leaf(task));
+    (values, reads.map(|reads| reads.into_iter().map(name).collect()))
+}
+
+#[test]
+fn a_later_process_knows_what_kept_runs_read_and_came_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("runs");
+    let world: World = Arc::new(Mutex::new(vec![1, 2, 3]));
+    let engine = open(&world, &file);
+    assert_eq!(told(&engine, 2), (vec![], None), "nothing is known before the first build");
+    for second in [2, 5] {
+        world.lock().unwrap()[1] = second;
+        let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
+        assert_eq!(build.get::<Sum>(2).unwrap(), 1 + second);
+    }
+    engine.commit().unwrap();
+    let read = || Some(vec!["leaf(0) true".to_owned(), "leaf(1) true".to_owned()]);
+    assert_eq!(told(&engine, 2), (vec![Some(6), Some(3)], read()));
+
+    // The world moves on; the past does not, and nothing becomes known by asking.
+    world.lock().unwrap()[0] = 100;
+    let later = open(&world, &file);
+    assert_eq!(told(&later, 2), (vec![Some(6), Some(3)], read()));
+    assert_eq!(told(&later, 3), (vec![], None));
+    assert_eq!(later.commit().unwrap().bytes, 0);
+}
