@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use taut_driver::{BuildOptions, Built, Diagnostics, Events, Request, RequestKey, Runs, Session, Traces};
+use taut_driver::{
+    BuildOptions, Built, Diagnostics, Ended, Events, History, Request, RequestKey, Runs, Session, Traces,
+};
 use taut_store::Store;
 use taut_value::Str;
 
@@ -128,7 +130,16 @@ impl Call<'_> {
             return self.tell_again(&report, printer, store, destination);
         }
         log.record();
-        let mut analysis = session.analyse(request).map_err(|problems| self.analysis_failed(&problems))?;
+        let history = self.history(request, store);
+        let note = |ended| {
+            if let Some(history) = &history {
+                session.note(history, request, self.word(destination), ended);
+            }
+        };
+        let mut analysis = session.analyse(request).map_err(|problems| {
+            note(Ended::InAnalysis);
+            self.analysis_failed(&problems)
+        })?;
         interruption.ends(session)?;
         let action = analyse::tell_analysed(&mut analysis, &o.analysis, log)?;
         let tainted = analyse::taint(&analysis);
@@ -150,6 +161,7 @@ impl Call<'_> {
         if let Some(profile) = self.profile {
             profile.build_ends();
         }
+        note(if built.is_ok() { Ended::Well } else { Ended::InExecution });
         interruption.check()?;
         let (processed, hits) = session.counts();
         let built = match built {
@@ -197,6 +209,24 @@ impl Call<'_> {
         Ok(exit)
     }
 
+    /// Where the record of what ran is kept. Calls that believe nothing know no reasons.
+    fn history(&self, request: &Request, store: &Store) -> Option<History> {
+        if self.again.is_some() || self.o.analysis.no_trace {
+            None
+        } else {
+            History::of(store, &request.repositories)
+        }
+    }
+
+    /// The subcommand.
+    fn word(&self, destination: &Destination<'_>) -> &'static str {
+        match destination {
+            _ if self.again.is_some() => "rebuild",
+            Destination::Nowhere => "build",
+            Destination::Directory(_) => "install",
+        }
+    }
+
     /// Where the report of the call is kept: nowhere if it asks for more than what reports hold.
     fn place(
         &self,
@@ -242,7 +272,7 @@ impl Call<'_> {
 }
 
 /// What the results of actions depend on, besides their definitions.
-fn meaning(options: &BuildOptions) -> String {
+pub(crate) fn meaning(options: &BuildOptions) -> String {
     let BuildOptions { launcher, timeout, properties, .. } = options;
     format!("build {launcher:?} {timeout:?} {properties:?}")
 }

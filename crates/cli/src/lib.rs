@@ -10,6 +10,7 @@ mod compare;
 mod describe;
 mod diagnostics;
 pub mod exit;
+mod explain;
 mod interruption;
 pub mod log;
 pub mod options;
@@ -58,6 +59,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
         Command::Describe(o) => with_log(&o.log, |log| describe::run(&o, log)),
+        Command::Explain(o) => with_log(&o.log, |log| explain::run(name, &o, log)),
         Command::Analyse(o) => with_log(&o.log, |log| analyse::run(name, &o, log)),
         Command::Build(o) => with_log(&o.log, |log| build::build(name, &o, log)),
         Command::Install(o) => with_log(&o.build.log, |log| build::install(name, &o, log)),

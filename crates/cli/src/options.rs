@@ -40,6 +40,8 @@ pub enum Command {
     Install(Install),
     /// Run all actions of a target again and compare with the cache
     Rebuild(Rebuild),
+    /// Tell why something ran in the last call that executed something, or what spared it
+    Explain(Explain),
     /// Fetch an object from the content store
     InstallCas(InstallCas),
     /// Add a file or directory to the content store and print its identifier
@@ -64,6 +66,7 @@ impl Command {
             Command::Build(o) => &o.log,
             Command::Install(o) => &o.build.log,
             Command::Rebuild(o) => &o.build.log,
+            Command::Explain(o) => &o.log,
             Command::InstallCas(o) => &o.log,
             Command::AddToCas(o) => &o.log,
             Command::Traverse(o) => &o.log,
@@ -426,6 +429,22 @@ pub struct Rebuild {
     pub dump_flaky: Option<PathBuf>,
 }
 
+/// Options of `explain`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct Explain {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub analysis: Analysis,
+    #[command(flatten)]
+    pub stores: Stores,
+    #[command(flatten)]
+    pub execution: Execution,
+}
+
 /// Options of `install-cas`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
@@ -538,6 +557,14 @@ impl CommandLine {
     pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let mut command = CommandLine::command().name(name).bin_name(name).mut_subcommands(|subcommand| {
+            // What the reference does not have is not offered under its name.
+            let subcommand = match subcommand.get_name() {
+                "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
+                    arg.value_name("TARGET|%ACTION|PATH")
+                        .help("A target, the beginning of an action's id after %, or the path of a source or result")
+                }),
+                _ => subcommand,
+            };
             subcommand.mut_args(|arg| {
                 let arg = if name == "just" && arg.get_id() == "diagnostics" { arg.hide(true) } else { arg };
                 let takes_value = arg.get_action().takes_values() && !arg.is_positional();

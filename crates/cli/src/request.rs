@@ -25,6 +25,20 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
 ///
 /// The exit code; what is wrong has been told.
 pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
+    quiet_request_for(common, analysis, &analysis.target, log)
+}
+
+/// The same about another target than the one that the options name.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn quiet_request_for(
+    common: &Common,
+    analysis: &Analysis,
+    target: &[String],
+    log: &Log,
+) -> Result<Request, Exit> {
     let words = Words {
         repository_config: common.repository_config.clone(),
         overrides: Overrides {
@@ -39,7 +53,7 @@ pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> 
         },
         config: analysis.config.clone(),
         defines: analysis.defines.clone(),
-        target: analysis.target.clone(),
+        target: target.to_vec(),
     };
     // A deleted working directory matters only if something is relative to it.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());

@@ -21,9 +21,10 @@ use taut_sys::process::{HelperStart, Processes};
 use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
 
 use crate::{
-    Analysis, AnalysisOptions, Request, RequestKey, Runs, Traces,
+    Analysis, AnalysisOptions, Ended, History, Request, RequestKey, Runs, Traces,
     analyse::{analyse_in, begin, workspace},
     graph::ActionGraph,
+    history::{self, Ends},
 };
 
 /// How to build.
@@ -58,6 +59,7 @@ pub struct Session {
     build: Build,
     execution: Arc<Execution>,
     processes: Processes,
+    ends: Arc<Ends>,
 }
 
 /// What was built.
@@ -207,6 +209,9 @@ impl Session {
         options: &BuildOptions,
         events: &Arc<dyn Events>,
     ) -> Session {
+        let ends: Arc<Ends> = Arc::default();
+        let all: Vec<Arc<dyn Events>> = vec![events.clone(), ends.clone()];
+        let events: &Arc<dyn Events> = &(Arc::new(all) as Arc<dyn Events>);
         let processes = Processes::new(HelperStart::this_program());
         let halt = Arc::new(Halt::new(options.keep_going));
         let executor = LocalExecutor::new(LocalSetup {
@@ -231,7 +236,7 @@ impl Session {
             counters: Default::default(),
         });
         let engine = runs.open(taut_exec::register(builder, &execution));
-        Session { build: begin(&engine, jobs), engine, execution, processes }
+        Session { build: begin(&engine, jobs), engine, execution, processes, ends }
     }
 
     /// What ends the build from another thread.
@@ -305,6 +310,12 @@ impl Session {
     /// Keeps the runs of tasks. Those that are not kept cost time, not more.
     fn commit(&self) {
         let _ = self.engine.commit();
+    }
+
+    /// Leaves a record of why things ran, if anything did that is worth telling. `command`: the word for
+    /// what the request is for.
+    pub fn note(&self, history: &History, request: &Request, command: &str, ended: Ended) {
+        history::note(history, &self.engine, &self.build, &self.ends, request, command, ended);
     }
 
     /// Removes what was made for running actions, none of which runs any more.

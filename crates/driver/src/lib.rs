@@ -8,12 +8,14 @@ pub mod cas;
 mod describe;
 mod dump;
 pub mod graph;
+mod history;
 mod request;
 mod traces;
 
 pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
 pub use build::{BuildFailure, BuildOptions, Interrupter, Results, Session, Wanted, find};
 pub use describe::{DescribeOptions, Description, describe};
+pub use history::{Ended, Explanation, History, Question, explain};
 pub use request::{Request, SetupError, Words};
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
 pub use taut_expr::json_to_value;

@@ -236,3 +236,18 @@ pub fn sync(file: &File, path: &Path) -> Result<()> {
 pub fn canonicalize(path: &Path) -> Result<PathBuf> {
     run("resolve", path, || fs::canonicalize(path))
 }
+
+/// An absolute path without `.` and `..`, by its text alone: what it names need not exist.
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal
+}

@@ -1,0 +1,69 @@
+//! `explain`: why something ran in the last call that executed something, or what spared it.
+
+use std::path::Path;
+
+use taut_digest::HashFunction;
+use taut_driver::{History, Question, Request, explain};
+use taut_store::Store;
+
+use crate::{
+    analyse,
+    build::{build_options, meaning},
+    exit::Exit,
+    log::{Level, Log},
+    options::{self, Explain},
+    recall, request,
+    surroundings::{Name, build_root},
+};
+
+/// Runs `explain`.
+pub(crate) fn run(name: Name, o: &Explain, log: &Log) -> Exit {
+    go(name, o, log).unwrap_or_else(|exit| exit)
+}
+
+fn go(name: Name, o: &Explain, log: &Log) -> Result<Exit, Exit> {
+    request::check(&o.stores, &o.execution, log)?;
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let (request, question) = question(o, &cwd, log)?;
+    let root = build_root(name, &o.stores).map_err(|text| {
+        log.say(Level::Error, text);
+        Exit::Environment
+    })?;
+    let store = root.is_dir().then(|| Store::open(&root, HashFunction::GitSha1).ok()).flatten();
+    let history = store.as_ref().and_then(|store| History::of(store, &request.repositories));
+    let (Some(store), Some(history)) = (store, history) else {
+        log.say(Level::Error, format!("There is no build root {}: nothing was built.", root.display()));
+        return Err(Exit::Environment);
+    };
+    let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
+    let runs = recall::runs(&request, &o.analysis, &store, &meaning(&options));
+    let how = analyse::options(&o.common, &o.analysis);
+    let explanation = explain(&question, &history, &request.repositories, how, &runs, &cwd);
+    match crate::print(explanation.text.as_bytes()) {
+        Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
+        exit => Ok(exit),
+    }
+}
+
+/// What the words ask about.
+fn question(o: &Explain, cwd: &Path, log: &Log) -> Result<(Request, Question), Exit> {
+    let mut words = o.analysis.target.clone();
+    let action = match words.as_slice() {
+        [word] => word.strip_prefix('%').map(str::to_owned),
+        _ => None,
+    };
+    if action.is_some() {
+        // Any name will do: only the repositories matter.
+        words = vec![String::new()];
+    }
+    let path = match words.as_slice() {
+        [word] => Some((word.clone(), taut_sys::fs::normal(&cwd.join(word)))),
+        _ => None,
+    };
+    let request = request::quiet_request_for(&o.common, &o.analysis, &words, log)?;
+    let question = match action {
+        Some(prefix) => Question::Action(prefix),
+        None => Question::Named { target: request.target.clone(), path },
+    };
+    Ok((request, question))
+}

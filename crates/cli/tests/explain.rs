@@ -1,0 +1,177 @@
+//! `explain` tells why something ran, from the action down to what somebody changed, and what spared the rest.
+
+use taut_testkit::{Tool, Workspace};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+const TARGETS: &str = r#"{
+  "all": {"type": "install", "files": {"shout": ["m", "shout"], "said": "said", "whisper": ["m", "whisper"]}},
+  "said": {"type": "say", "name": ["said"], "srcs": ["a.txt"]}
+}"#;
+
+const MODULE: &str = r#"{
+  "shout": {"type": "generic", "outs": ["shout"], "deps": ["u.txt"], "cmds": ["tr a-z A-Z < u.txt > shout"]},
+  "whisper": {"type": "generic", "outs": ["whisper"], "deps": ["shout"], "cmds": ["tr A-Z a-z < shout > whisper"]}
+}"#;
+
+const RULES: &str = r#"{"say": {"string_fields": ["name"], "target_fields": ["srcs"], "config_vars": ["V"],
+  "expression": {"type": "let*", "bindings": [
+     ["in", {"type": "map_union", "$1": {"type": "foreach", "var": "s", "range": {"type": "FIELD", "name": "srcs"},
+        "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "s"}}}}],
+     ["out", {"type": "ACTION", "outs": {"type": "FIELD", "name": "name"}, "inputs": {"type": "var", "name": "in"},
+        "cmd": ["sh", "-c", {"type": "join", "$1": ["cat a.txt > said; echo ",
+           {"type": "var", "name": "V", "default": "none"}, " >> said"]}]}]],
+   "body": {"type": "RESULT", "artifacts": {"type": "var", "name": "out"}}}}}"#;
+
+fn project() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", TARGETS).file("RULES", RULES).file("m/TARGETS", MODULE);
+    workspace.file("a.txt", "a\n").file("m/u.txt", "u\n");
+    workspace
+}
+
+fn build(workspace: &Workspace, more: &[&str]) {
+    let words = [&["build", "all", "--log-limit", "1"], more].concat();
+    workspace.run(&taut(), words).exits(0);
+}
+
+/// What `explain` says, ids left out.
+fn explained(workspace: &Workspace, words: &[&str]) -> String {
+    let text = workspace.run(&taut(), [&["explain"], words].concat()).exits(0).stdout;
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let len = rest[at..].find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len() - at);
+        out.push_str(&rest[..at]);
+        out.push_str(if len >= 12 { "ID" } else { &rest[at..at + len] });
+        rest = &rest[at + len..];
+    }
+    out + rest
+}
+
+#[track_caller]
+fn has(text: &str, lines: &str) {
+    assert!(text.contains(lines.trim_matches('\n')), "{lines}\n--- is not in\n{text}");
+}
+
+#[test]
+fn before_anything_was_built_nothing_is_known() {
+    let workspace = project();
+    let ran = workspace.run(&taut(), ["explain", "all"]).exits(16);
+    assert!(ran.stderr.contains("There is no build root"), "{}", ran.stderr);
+    assert!(!workspace.build_root().exists(), "a question makes nothing");
+    workspace.run(&taut(), ["analyse", "all"]).exits(0);
+    let ran = workspace.run(&taut(), ["explain", "all"]).exits(1);
+    assert!(ran.stdout.contains("Nothing is known of any build here"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_chain_leads_from_an_action_to_the_changed_source() {
+    let workspace = project();
+    build(&workspace, &[]);
+    has(&explained(&workspace, &["all"]), "was analysed for the first time");
+    workspace.file("m/u.txt", "v w\n");
+    build(&workspace, &[]);
+    // Calls that execute nothing are no builds to be explained.
+    build(&workspace, &[]);
+    has(
+        &explained(&workspace, &["whisper"]),
+        r#"
+0 targets analysed, 2 actions run, 0 known to the action cache.
+
+Action %ID (["@","","m","whisper"]#0: whisper) ran:
+  since shout, made by action %ID (["@","","m","shout"]#0: shout), differs: [ID:2:f] before, now [ID:4:f]
+    since the source file m/u.txt changed: it is [ID:4:f] now
+"#,
+    );
+    let source = explained(&workspace, &["m/u.txt"]);
+    has(&source, "The source file m/u.txt had changed. Because of that\n  2 actions were wanted again:");
+    has(&explained(&workspace, &["said"]), "did not run: its recorded run was replayed");
+    has(&explained(&workspace, &["a.txt"]), "a.txt was as it had been: nothing ran because of it.");
+    workspace.run(&taut(), ["explain", "nowhere"]).exits(1);
+}
+
+#[test]
+fn an_action_can_be_named_by_the_beginning_of_its_id() {
+    let workspace = project();
+    build(&workspace, &[]);
+    let text = workspace.run(&taut(), ["explain", "whisper"]).exits(0).stdout;
+    let at = text.find('%').expect("an action is named");
+    let id = &text[at..at + 9];
+    has(&explained(&workspace, &[id]), r#"(["@","","m","whisper"]#0: whisper) ran:"#);
+    workspace.run(&taut(), ["explain", "%0g"]).exits(1);
+}
+
+#[test]
+fn definitions_rules_and_configuration_are_reasons() {
+    let workspace = project();
+    build(&workspace, &[]);
+    workspace.file("RULES", RULES.replace("cat a.txt > said", "cat a.txt a.txt > said"));
+    build(&workspace, &[]);
+    has(
+        &explained(&workspace, &["said"]),
+        r#"
+Target ["@","","","said"] was analysed again:
+  since rule ["@","","","say"] is defined differently
+    since the entry "say" of RULES changed
+
+It defines 1 action.
+Action %ID (["@","","","said"]#0: said) ran:
+  - its command was ["sh","-c","cat a.txt > said; echo none >> said"]
+  -             is ["sh","-c","cat a.txt a.txt > said; echo none >> said"]
+  since target ["@","","","said"] defines it anew
+    since rule ["@","","","say"] is defined differently
+      since the entry "say" of RULES changed
+"#,
+    );
+    workspace.file("TARGETS", TARGETS.replace("[\"a.txt\"]", "[\"a.txt\", \"b.txt\"]")).file("b.txt", "b\n");
+    build(&workspace, &[]);
+    let said = explained(&workspace, &["said"]);
+    has(&said, "  since the entry \"said\" of TARGETS changed");
+    has(&said, "  - it has a new input b.txt");
+    build(&workspace, &["-D", r#"{"V": "x"}"#]);
+    has(
+        &explained(&workspace, &["said"]),
+        r#"
+  since nothing like it is known in this configuration; the call before had another:
+    V was unset, now it is "x"
+"#,
+    );
+}
+
+#[test]
+fn what_the_action_cache_knew_did_not_run() {
+    let workspace = project();
+    build(&workspace, &[]);
+    // What comes first is defined differently, and comes to the same.
+    workspace
+        .file("m/TARGETS", MODULE.replace("tr a-z A-Z < u.txt > shout", "cat u.txt | tr a-z A-Z > shout"));
+    build(&workspace, &[]);
+    let text = explained(&workspace, &["whisper"]);
+    has(&text, "1 action run, 1 known to the action cache.");
+    has(
+        &text,
+        "the action cache knew a run of the same command on the same contents. It was looked at\n  - its input shout comes from an action that is defined differently\n",
+    );
+    has(
+        &text,
+        "since target [\"@\",\"\",\"m\",\"shout\"] came out differently\n      since the entry \"shout\" of m/TARGETS changed",
+    );
+}
+
+#[test]
+fn a_failed_build_is_explained_too() {
+    let workspace = project();
+    build(&workspace, &[]);
+    workspace.file("m/TARGETS", MODULE.replace("tr A-Z a-z < shout > whisper", "false"));
+    workspace.run(&taut(), ["build", "all"]).exits(1);
+    let text = explained(&workspace, &["whisper"]);
+    has(&text, "just now; it failed.");
+    has(&text, "(["); // it is named
+    has(&text, "ran, and failed:\n  - its command was");
+    workspace.file("m/TARGETS", "{");
+    workspace.run(&taut(), ["build", "all"]).exits(8);
+    has(&explained(&workspace, &["m/TARGETS"]), "m/TARGETS");
+}

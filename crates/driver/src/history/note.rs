@@ -1,0 +1,212 @@
+//! From the log of a build to its record.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use taut_analysis::{ConfiguredTarget, TargetRule};
+use taut_engine::{Build, Engine, Hash, KeyRef, Reason};
+use taut_exec::{ActionFailure, ActionOutcome, ArtifactKey, ArtifactRule, Events};
+use taut_value::{ActionDescription, Id, JsonWriter, Map, Str, Value};
+
+use super::{Done, Ended, History, How, Record, Subject, Why};
+use crate::Request;
+
+/// Notes how actions come to their results.
+#[derive(Default)]
+pub(crate) struct Ends(Mutex<HashMap<Id, How>>);
+
+impl Ends {
+    fn note(&self, id: &Id, how: How) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, how);
+    }
+
+    fn of(&self, id: &Id) -> Option<How> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    }
+}
+
+impl Events for Ends {
+    fn finished(&self, id: &Id, _: &Arc<ActionDescription>, outcome: &ActionOutcome) {
+        self.note(id, if outcome.cached { How::Cached } else { How::Ran });
+    }
+
+    fn failed(&self, failure: &ActionFailure) {
+        self.note(&failure.id, How::Failed);
+    }
+}
+
+/// Leaves the record of a build, if it executed anything that is worth telling.
+pub(crate) fn note(
+    history: &History,
+    engine: &Engine,
+    build: &Build,
+    ends: &Ends,
+    request: &Request,
+    command: &str,
+    ended: Ended,
+) {
+    let log = build.log();
+    let repositories = &request.repositories;
+    if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
+        return;
+    }
+    let (mut done, mut new, mut actions, mut analysed) = (Vec::new(), HashSet::new(), HashMap::new(), 0);
+    let definitions = Definitions::of(log.iter().map(|ran| (&ran.key, &ran.reason)), engine);
+    for ran in log {
+        let subject = Subject::of(&ran.key, repositories);
+        match &subject {
+            Subject::Target { .. } => analysed += 1,
+            Subject::Action(id) => {
+                actions.extend(ends.of(id).map(|how| (*id, how)));
+            }
+            _ if ran.key.rule() == "run" => continue,
+            _ => {}
+        }
+        let why = match ran.reason {
+            Reason::New => match &subject {
+                Subject::Action(id) => definitions.why(id),
+                _ => Why::New,
+            },
+            Reason::Always => Why::Always,
+            Reason::RuleChanged => Why::Program,
+            Reason::Changed => Why::Changed,
+            Reason::ValueLost => Why::Lost,
+            Reason::Read { dep, was, is } => {
+                let (was, is) = (object(engine, &dep, was), object(engine, &dep, is));
+                Why::Read { what: Subject::of(&dep, repositories), was, is }
+            }
+        };
+        match (&why, &subject) {
+            (Why::New, Subject::Target { .. } | Subject::Action(_)) => {
+                new.insert(subject.fingerprint());
+            }
+            (Why::New, _) => {}
+            _ => done.push(Done { subject, why }),
+        }
+    }
+    let before = history.read().map(|record| record.configuration);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    history.write(&Record {
+        when: since.as_secs(),
+        command: command.into(),
+        target: request.target.clone(),
+        configuration: request.configuration.clone(),
+        before: before.filter(|before| *before != request.configuration),
+        ended,
+        analysed,
+        done,
+        new,
+        actions,
+    });
+}
+
+/// The object that an artifact was when it had a hash, if that is known.
+fn object(engine: &Engine, key: &KeyRef, hash: Option<Hash>) -> Option<Str> {
+    let artifact: &ArtifactKey = key.downcast()?;
+    let kept =
+        engine.kept::<ArtifactRule>(artifact).into_iter().find(|kept| kept.hash == hash && hash.is_some());
+    Some(kept?.value?.info.to_string().into())
+}
+
+/// The actions of targets that were analysed again, and what they were before.
+struct Definitions {
+    of: HashMap<Id, Definition>,
+}
+
+struct Definition {
+    target: Subject,
+    was: Option<Arc<ActionDescription>>,
+    is: Arc<ActionDescription>,
+}
+
+impl Definitions {
+    fn of<'l>(log: impl Iterator<Item = (&'l KeyRef, &'l Reason)>, engine: &Engine) -> Definitions {
+        let mut of = HashMap::new();
+        for (key, reason) in log {
+            let Some(target) = key.downcast::<ConfiguredTarget>().filter(|_| *reason != Reason::New) else {
+                continue;
+            };
+            let mut kept = engine.kept::<TargetRule>(target).into_iter().map(|kept| kept.value);
+            let Some(now) = kept.next().flatten() else { continue };
+            let before = kept.next().flatten();
+            for (place, action) in now.actions.iter().enumerate() {
+                let known = before.as_ref().map_or(&[][..], |before| &before.actions[..]);
+                // The one that made the same is the one that it takes the place of.
+                let same = |other: &&Arc<ActionDescription>| {
+                    other.outs == action.outs && other.out_dirs == action.out_dirs
+                };
+                let was = known.iter().find(same).or(known.get(place)).cloned();
+                let new = Definition { target: Subject::target(target), was, is: action.clone() };
+                of.insert(action.id(), new);
+            }
+        }
+        Definitions { of }
+    }
+
+    /// Why an action ran that never did before.
+    fn why(&self, id: &Id) -> Why {
+        let Some(Definition { target, was, is }) = self.of.get(id) else { return Why::New };
+        let difference = was.as_ref().map(|was| difference(was, is)).unwrap_or_default();
+        Why::Redefined { target: target.clone(), difference }
+    }
+}
+
+/// How a definition differs from the one before, in words.
+fn difference(was: &ActionDescription, is: &ActionDescription) -> Vec<Str> {
+    let mut said = Vec::new();
+    let texts = |texts: &[Str]| {
+        let mut writer = JsonWriter::compact();
+        writer.strings(texts);
+        writer.finish()
+    };
+    let mut compare = |what: &str, was: String, is: String| {
+        if was != is {
+            said.push(format!("its {what} was {was}").into());
+            said.push(format!("{} is {is}", " ".repeat(what.len() + 4)).into());
+        }
+    };
+    compare("command", texts(&was.command), texts(&is.command));
+    compare("environment", Value::Map(was.env.clone()).to_json(), Value::Map(is.env.clone()).to_json());
+    compare("working directory", was.cwd.to_string(), is.cwd.to_string());
+    compare("outputs", texts(&was.outs), texts(&is.outs));
+    compare("output directories", texts(&was.out_dirs), texts(&is.out_dirs));
+    inputs(&was.inputs, &is.inputs, &mut said);
+    said
+}
+
+/// How many inputs are named at most.
+const SHOWN: usize = 6;
+
+fn inputs(was: &Map, is: &Map, said: &mut Vec<Str>) {
+    let mut all: Vec<String> = Vec::new();
+    for (path, now) in is.iter() {
+        match was.get(path) {
+            None => all.push(format!("it has a new input {path}")),
+            Some(before) if before != now => {
+                let renamed =
+                    matches!((before.as_artifact(), now.as_artifact()), (Some(a), Some(b)) if moved(a, b));
+                let what = if renamed {
+                    "comes from an action that is defined differently"
+                } else {
+                    "is another artifact"
+                };
+                all.push(format!("its input {path} {what}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = was.iter().filter(|(path, _)| is.get(path).is_none());
+    all.extend(gone.map(|(path, _)| format!("it no longer has the input {path}")));
+    let more = all.len().saturating_sub(SHOWN);
+    said.extend(all.into_iter().take(SHOWN).map(Str::from));
+    if more > 0 {
+        said.push(format!("and {more} more inputs differ").into());
+    }
+}
+
+/// Whether both are the same output of an action and of the one in its place.
+fn moved(a: &taut_value::Artifact, b: &taut_value::Artifact) -> bool {
+    use taut_value::Artifact::Action;
+    matches!((a, b), (Action { path: a, .. }, Action { path: b, .. }) if a == b)
+}

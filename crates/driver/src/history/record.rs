@@ -1,0 +1,329 @@
+//! The record of the last build that executed something: what ran, and why.
+//!
+//! One file for each set of repositories, replaced as a whole, beside the traces. It holds words, not keys:
+//! who reads it needs neither the engine nor the present description. Of what was never made before, of
+//! which there is a lot in a first build and nothing to tell, it holds fingerprints only.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use taut_repos::RepoConfig;
+use taut_store::Store;
+use taut_sys::fs;
+use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, Str};
+
+use super::Subject;
+
+/// Why something was done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// It was never done before.
+    New,
+    /// It is done in every build.
+    Always,
+    /// Another version of this program does it differently.
+    Program,
+    /// It looks at the outside world, which has changed.
+    Changed,
+    /// The result is known, but no longer stored.
+    Lost,
+    /// It had read something that is different now.
+    Read { what: Subject, was: Option<Str>, is: Option<Str> },
+    /// An action that a target defines in place of another one, and how they differ.
+    Redefined { target: Subject, difference: Vec<Str> },
+}
+
+/// How an action came to its result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum How {
+    /// Its command was run.
+    Ran,
+    /// Another run of the same command on the same contents was known.
+    Cached,
+    /// Its command was run, and failed.
+    Failed,
+}
+
+/// How a build ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Everything that was asked for is there.
+    Well,
+    /// The description is wrong.
+    InAnalysis,
+    /// An action failed, or something else that is no matter of the description.
+    InExecution,
+}
+
+/// What was done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Done {
+    pub(crate) subject: Subject,
+    pub(crate) why: Why,
+}
+
+/// A build that executed something.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Record {
+    /// Seconds since 1970.
+    pub(crate) when: u64,
+    /// The subcommand.
+    pub(crate) command: Str,
+    pub(crate) target: NamedTarget,
+    pub(crate) configuration: Map,
+    /// The configuration of the build before, if that was another one.
+    pub(crate) before: Option<Map>,
+    pub(crate) ended: Ended,
+    /// How many targets were analysed.
+    pub(crate) analysed: u64,
+    /// What was done, but for what was new.
+    pub(crate) done: Vec<Done>,
+    /// Fingerprints of what was done for the first time.
+    pub(crate) new: HashSet<[u8; 16]>,
+    /// The actions, by how they came to their results.
+    pub(crate) actions: HashMap<Id, How>,
+}
+
+impl Record {
+    /// How many actions came to their results like this.
+    pub(crate) fn count(&self, how: How) -> usize {
+        self.actions.values().filter(|known| **known == how).count()
+    }
+}
+
+/// The place of the record of some repositories.
+#[derive(Clone, Debug)]
+pub struct History {
+    file: PathBuf,
+}
+
+const MAGIC: &[u8; 16] = b"taut history  01";
+
+impl History {
+    /// The place in a store; `None` if nothing can be kept there.
+    pub fn of(store: &Store, repositories: &RepoConfig) -> Option<History> {
+        let name = Id::of(format!("{repositories:?}")).to_hex();
+        Some(History { file: store.own_directory().ok()?.join("history").join(name) })
+    }
+
+    /// The record, if there is one that can be read.
+    pub(crate) fn read(&self) -> Option<Record> {
+        let bytes = fs::read(&self.file).ok()?;
+        let (sealed, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+        if Id::of(body).0 != *sealed {
+            return None;
+        }
+        decode(body)
+    }
+
+    /// Writes the record, as a whole or not at all. One that is not kept costs explanations, not more.
+    pub(crate) fn write(&self, record: &Record) {
+        let directory = self.file.parent().unwrap_or(Path::new("/"));
+        let temporary = self.file.with_extension(format!("{}", std::process::id()));
+        let body = encode(record);
+        let bytes = [&MAGIC[..], &Id::of(&body).0, &body].concat();
+        let written = fs::create_dir_all(directory).and_then(|()| {
+            let mut file = fs::create(&temporary)?;
+            fs::write_all(&mut file, &temporary, &bytes)?;
+            fs::rename(&temporary, &self.file)
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+    }
+}
+
+fn encode(record: &Record) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.number(record.when);
+    e.text(&record.command);
+    e.named(&record.target);
+    e.map(&record.configuration);
+    e.bool(record.before.is_some());
+    if let Some(before) = &record.before {
+        e.map(before);
+    }
+    e.number(match record.ended {
+        Ended::Well => 0,
+        Ended::InAnalysis => 1,
+        Ended::InExecution => 2,
+    });
+    e.number(record.analysed);
+    let mut subjects = Subjects::default();
+    e.number(record.done.len() as u64);
+    for Done { subject, why } in &record.done {
+        subjects.put(&mut e, subject);
+        let tag = match why {
+            Why::New => 0,
+            Why::Always => 1,
+            Why::Program => 2,
+            Why::Changed => 3,
+            Why::Lost => 4,
+            Why::Read { .. } => 5,
+            Why::Redefined { .. } => 6,
+        };
+        e.number(tag);
+        match why {
+            Why::Read { what, was, is } => {
+                subjects.put(&mut e, what);
+                for text in [was, is] {
+                    e.bool(text.is_some());
+                    if let Some(text) = text {
+                        e.text(text);
+                    }
+                }
+            }
+            Why::Redefined { target, difference } => {
+                subjects.put(&mut e, target);
+                e.texts(difference);
+            }
+            _ => {}
+        }
+    }
+    let mut new: Vec<&[u8; 16]> = record.new.iter().collect();
+    new.sort_unstable();
+    e.number(new.len() as u64);
+    // Two fingerprints have the size of an id.
+    for pair in new.chunks(2) {
+        let mut id = Id([0; 32]);
+        pair.iter().enumerate().for_each(|(at, half)| id.0[at * 16..at * 16 + 16].copy_from_slice(&half[..]));
+        e.id(&id);
+    }
+    let mut actions: Vec<(&Id, &How)> = record.actions.iter().collect();
+    actions.sort_unstable_by_key(|(id, _)| id.0);
+    e.number(actions.len() as u64);
+    for (id, how) in actions {
+        e.id(id);
+        e.number(*how as u64);
+    }
+    e.finish()
+}
+
+fn decode(body: &[u8]) -> Option<Record> {
+    let d = &mut Decoder::new(body);
+    let (when, command) = (d.number()?, d.text()?);
+    let (target, configuration) = (d.named()?, d.map()?);
+    let before = if d.bool()? { Some(d.map()?) } else { None };
+    let ended = match d.number()? {
+        0 => Ended::Well,
+        1 => Ended::InAnalysis,
+        2 => Ended::InExecution,
+        _ => return None,
+    };
+    let analysed = d.number()?;
+    let mut subjects: Vec<Subject> = Vec::new();
+    let mut done = Vec::new();
+    for _ in 0..d.number()? {
+        let subject = Subjects::get(&mut subjects, d)?;
+        let why = match d.number()? {
+            0 => Why::New,
+            1 => Why::Always,
+            2 => Why::Program,
+            3 => Why::Changed,
+            4 => Why::Lost,
+            5 => {
+                let what = Subjects::get(&mut subjects, d)?;
+                let was = if d.bool()? { Some(d.text()?) } else { None };
+                let is = if d.bool()? { Some(d.text()?) } else { None };
+                Why::Read { what, was, is }
+            }
+            6 => {
+                let target = Subjects::get(&mut subjects, d)?;
+                Why::Redefined { target, difference: d.texts()? }
+            }
+            _ => return None,
+        };
+        done.push(Done { subject, why });
+    }
+    let mut new = HashSet::new();
+    let mut left = d.number()?;
+    while left > 0 {
+        let pair = d.id()?.0;
+        for half in pair.as_chunks::<16>().0.iter().take(left.min(2) as usize) {
+            new.insert(*half);
+        }
+        left -= left.min(2);
+    }
+    let mut actions = HashMap::new();
+    for _ in 0..d.number()? {
+        let id = d.id()?;
+        let how = match d.number()? {
+            0 => How::Ran,
+            1 => How::Cached,
+            2 => How::Failed,
+            _ => return None,
+        };
+        actions.insert(id, how);
+    }
+    d.is_done().then_some(Record {
+        when,
+        command,
+        target,
+        configuration,
+        before,
+        ended,
+        analysed,
+        done,
+        new,
+        actions,
+    })
+}
+
+/// Subjects by number, written where they first occur: most are what something else had read.
+#[derive(Default)]
+struct Subjects<'r>(HashMap<&'r Subject, u64>);
+
+impl<'r> Subjects<'r> {
+    fn put(&mut self, e: &mut Encoder, subject: &'r Subject) {
+        if let Some(number) = self.0.get(subject) {
+            return e.number(number + 1);
+        }
+        e.number(0);
+        subject.encode(e);
+        self.0.insert(subject, self.0.len() as u64);
+    }
+
+    fn get(known: &mut Vec<Subject>, d: &mut Decoder<'_>) -> Option<Subject> {
+        if let Some(number) = d.number()?.checked_sub(1) {
+            return known.get(usize::try_from(number).ok()?).cloned();
+        }
+        let subject = Subject::decode(d)?;
+        known.push(subject.clone());
+        Some(subject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_as_bytes_and_damage_does_not_pass_for_one() {
+        let target = Subject::Target { name: "[\"@\",\"\",\"\",\"t\"]".into(), config: "{}".into() };
+        let entry = Subject::Entry { file: "/w/TARGETS".into(), name: "t".into() };
+        let action = Id::of("a");
+        let done = vec![
+            Done { subject: Subject::File("/w/TARGETS".into()), why: Why::Changed },
+            Done { subject: target.clone(), why: Why::Read { what: entry, was: None, is: Some("x".into()) } },
+            Done {
+                subject: Subject::Action(action),
+                why: Why::Redefined { target, difference: vec!["its command".into()] },
+            },
+        ];
+        let record = Record {
+            when: 7,
+            command: "build".into(),
+            target: NamedTarget::new("", "", "t"),
+            configuration: Map::default(),
+            before: Some(Map::default()),
+            ended: Ended::InExecution,
+            analysed: 1,
+            done,
+            new: (0..3).map(|n| [n; 16]).collect(),
+            actions: [(action, How::Failed)].into(),
+        };
+        let bytes = encode(&record);
+        assert_eq!(decode(&bytes).as_ref(), Some(&record));
+        assert!((0..bytes.len()).all(|end| decode(&bytes[..end]).is_none()));
+    }
+}

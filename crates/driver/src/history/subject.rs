@@ -1,0 +1,156 @@
+//! What a task is about, in a form that needs no engine to be read: the words of explanations.
+//!
+//! Tasks that differ only in how the engine cuts its work (a module and its entries, an artifact and the
+//! action it comes from) are told apart here exactly as far as people tell them apart.
+
+use std::path::{Path, PathBuf};
+
+use taut_analysis::rules::DefinitionName;
+use taut_analysis::{ConfiguredTarget, EntryPart};
+use taut_engine::KeyRef;
+use taut_exec::{ActionKey, ArtifactKey};
+use taut_repos::{Place, RepoConfig};
+use taut_value::{Artifact, Decoder, Encoder, EntityName, Id, Str};
+
+/// What a task is about.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Subject {
+    /// A configured target: name and configuration, without variables that are null, as JSON.
+    Target { name: Str, config: Str },
+    /// An action.
+    Action(Id),
+    /// An output of an action.
+    Output { action: Id, path: Str },
+    /// A source file, by where it lies.
+    Source(Str),
+    /// A file of targets, rules or expressions.
+    File(Str),
+    /// What lies in a directory.
+    Directory(Str),
+    /// An entry of a file of targets, rules or expressions.
+    Entry { file: Str, name: Str },
+    /// A rule, by its name as JSON.
+    Rule(Str),
+    /// An expression, by its name as JSON.
+    Expression(Str),
+    /// A tree that is put together, by its definition.
+    Tree(Id),
+    /// Something else.
+    Other(Str),
+}
+
+/// Where a source file lies.
+pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &str) -> Option<PathBuf> {
+    let repository = repositories.repositories.get(repository)?;
+    Some(Path::new(repository.workspace_root.path.as_str()).join(path))
+}
+
+fn text(path: &Path) -> Str {
+    path.to_string_lossy().as_ref().into()
+}
+
+impl Subject {
+    /// What the task with this key is about.
+    pub(crate) fn of(key: &KeyRef, repositories: &RepoConfig) -> Subject {
+        let place = |place: &Place| -> Str { text(&place.full()) };
+        if let Some(target) = key.downcast::<ConfiguredTarget>() {
+            return Subject::target(target);
+        }
+        if let Some(ArtifactKey(artifact)) = key.downcast::<ArtifactKey>() {
+            return match artifact {
+                Artifact::Action { id, path } => Subject::Output { action: *id, path: path.clone() },
+                Artifact::Local { path, repository } => match source_file(repositories, repository, path) {
+                    Some(file) => Subject::Source(text(&file)),
+                    None => Subject::Other(path.clone()),
+                },
+                Artifact::Tree(id) | Artifact::TreeOverlay(id) => Subject::Tree(*id),
+                Artifact::Known(info) => Subject::Other(info.to_string().into()),
+            };
+        }
+        if let Some(ActionKey(id)) = key.downcast::<ActionKey>() {
+            return Subject::Action(*id);
+        }
+        if let Some((file, EntryPart(name))) = key.downcast::<(Place, EntryPart)>() {
+            return Subject::Entry { file: place(file), name: name.clone() };
+        }
+        if let Some(of) = key.downcast::<Place>() {
+            return if key.rule() == "dir" {
+                Subject::Directory(place(of))
+            } else {
+                Subject::File(place(of))
+            };
+        }
+        if let Some(DefinitionName(name)) = key.downcast::<DefinitionName>() {
+            let name = EntityName::Named(name.clone()).to_json().into();
+            return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
+        }
+        Subject::Other(key.to_string().into())
+    }
+
+    /// A configured target.
+    pub(crate) fn target(target: &ConfiguredTarget) -> Subject {
+        let config = target.config.without_nulls().to_json();
+        Subject::Target { name: target.name.to_json().into(), config: config.into() }
+    }
+
+    /// Whether the task only looks at what is there: that it ran says nothing.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(
+            self,
+            Subject::File(_)
+                | Subject::Directory(_)
+                | Subject::Source(_)
+                | Subject::Entry { .. }
+                | Subject::Output { .. }
+                | Subject::Tree(_)
+        )
+    }
+
+    /// Enough to recognise it.
+    pub(crate) fn fingerprint(&self) -> [u8; 16] {
+        let mut encoder = Encoder::new();
+        self.encode(&mut encoder);
+        *Id::of(encoder.finish()).0.first_chunk().expect("an id is longer")
+    }
+
+    pub(crate) fn encode(&self, e: &mut Encoder) {
+        let (tag, texts, id): (u64, [Option<&Str>; 2], Option<&Id>) = match self {
+            Subject::Target { name, config } => (0, [Some(name), Some(config)], None),
+            Subject::Action(id) => (1, [None, None], Some(id)),
+            Subject::Output { action, path } => (2, [Some(path), None], Some(action)),
+            Subject::Source(path) => (3, [Some(path), None], None),
+            Subject::File(path) => (4, [Some(path), None], None),
+            Subject::Directory(path) => (5, [Some(path), None], None),
+            Subject::Entry { file, name } => (6, [Some(file), Some(name)], None),
+            Subject::Rule(name) => (7, [Some(name), None], None),
+            Subject::Expression(name) => (8, [Some(name), None], None),
+            Subject::Tree(id) => (9, [None, None], Some(id)),
+            Subject::Other(text) => (10, [Some(text), None], None),
+        };
+        e.number(tag);
+        texts.into_iter().flatten().for_each(|text| e.text(text));
+        if let Some(id) = id {
+            e.id(id);
+        }
+    }
+
+    pub(crate) fn decode(d: &mut Decoder<'_>) -> Option<Subject> {
+        Some(match d.number()? {
+            0 => Subject::Target { name: d.text()?, config: d.text()? },
+            1 => Subject::Action(d.id()?),
+            2 => {
+                let path = d.text()?;
+                Subject::Output { action: d.id()?, path }
+            }
+            3 => Subject::Source(d.text()?),
+            4 => Subject::File(d.text()?),
+            5 => Subject::Directory(d.text()?),
+            6 => Subject::Entry { file: d.text()?, name: d.text()? },
+            7 => Subject::Rule(d.text()?),
+            8 => Subject::Expression(d.text()?),
+            9 => Subject::Tree(d.id()?),
+            10 => Subject::Other(d.text()?),
+            _ => return None,
+        })
+    }
+}
