@@ -6,7 +6,7 @@ use taut_driver::{
     BuildOptions, Built, Diagnostics, Ended, Events, History, Request, RequestKey, Runs, Session, Traces,
 };
 use taut_store::Store;
-use taut_value::Str;
+use taut_value::{EntityName, Str};
 
 use crate::{
     analyse::{self, dump_graphs},
@@ -38,7 +38,7 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
 pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
     with_profile(Profile::asked_for("install", &o.build.analysis, &o.build.execution), log, |profile| {
         let call = Call { name, o: &o.build, log, profile, again: None };
-        call.run(&Destination::Directory(&o.output_dir))
+        call.run(&Destination::Directory { path: &o.output_dir, prune: o.prune })
     })
 }
 
@@ -127,7 +127,7 @@ impl Call<'_> {
             && let Some(report) = session.known(traces, *key).and_then(Report::decode)
             && report.is_backed_by(store)
         {
-            return self.tell_again(&report, printer, store, destination);
+            return self.tell_again(&report, made, destination);
         }
         log.record();
         let history = self.history(request, store);
@@ -193,7 +193,7 @@ impl Call<'_> {
                 log.say(Level::Info, comparison.summary());
             }
         }
-        let exit = results::deliver(store, &built, destination, &o.results, log)?;
+        let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)?;
         analyse::tell_taint(&tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");
@@ -223,7 +223,7 @@ impl Call<'_> {
         match destination {
             _ if self.again.is_some() => "rebuild",
             Destination::Nowhere => "build",
-            Destination::Directory(_) => "install",
+            Destination::Directory { .. } => "install",
         }
     }
 
@@ -244,14 +244,14 @@ impl Call<'_> {
     fn tell_again(
         &self,
         report: &Report,
-        printer: &Printer,
-        store: &Store,
+        Made { request, store, printer, .. }: &Made,
         destination: &Destination<'_>,
     ) -> Result<Exit, Exit> {
         report.said.iter().for_each(|said| self.log.say_again(said));
         report.outputs.iter().for_each(|output| printer.tell(output));
         self.log.say(Level::Info, report::processed(report.actions, report.actions));
-        let exit = results::deliver(store, &report.results(), destination, &self.o.results, self.log)?;
+        let (results, owner) = (report.results(), owner(request));
+        let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)?;
         analyse::tell_taint(&report.tainted, self.log);
         Ok(exit)
     }
@@ -269,6 +269,14 @@ impl Call<'_> {
         }
         Exit::AnalysisFailure
     }
+}
+
+/// For whom results are installed: the target, in whatever configuration.
+fn owner(request: &Request) -> String {
+    let repositories = &request.repositories;
+    let main = repositories.repositories.get(&repositories.main);
+    let root = main.map(|main| main.workspace_root.path.to_string()).unwrap_or_default();
+    format!("{} in {root}", EntityName::Named(request.target.clone()).to_json())
 }
 
 /// What the results of actions depend on, besides their definitions.

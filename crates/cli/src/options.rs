@@ -410,6 +410,9 @@ pub struct Install {
     /// Where to install to
     #[arg(short, long, value_name = "PATH", required = true)]
     pub output_dir: PathBuf,
+    /// Remove what was installed there for this target before and is no longer part of it
+    #[arg(long)]
+    pub prune: bool,
     /// Keep what is installed in the local store, too
     #[arg(long)]
     pub remember: bool,

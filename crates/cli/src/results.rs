@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use taut_digest::ObjectType;
-use taut_driver::{BuildFailure, Results, find};
+use taut_driver::{BuildFailure, Installed, Results, find, install};
 use taut_store::Store;
 use taut_sys::fs;
 use taut_value::Id;
@@ -20,11 +20,15 @@ use crate::{
 pub(crate) enum Destination<'o> {
     /// They stay in the store.
     Nowhere,
-    /// Below this directory.
-    Directory(&'o Path),
+    /// Below a directory.
+    Directory {
+        path: &'o Path,
+        /// Whether to remove what was installed there for the same target before and is no longer wanted.
+        prune: bool,
+    },
 }
 
-/// Installs and shows what was built. Tells whether artifacts come from failed actions.
+/// Installs and shows what was built for `owner`: what was installed for others stays theirs. Tells whether artifacts come from failed actions.
 ///
 /// # Errors
 ///
@@ -33,6 +37,7 @@ pub(crate) fn deliver(
     store: &Store,
     results: &Results,
     destination: &Destination<'_>,
+    owner: &str,
     o: &options::Results,
     log: &Log,
 ) -> Result<Exit, Exit> {
@@ -41,8 +46,8 @@ pub(crate) fn deliver(
             let heading = "Artifacts built, logical paths are:";
             (heading, shown(results, o.show_runfiles, |path| path.to_owned()))
         }
-        Destination::Directory(directory) => {
-            let directory = put(store, results, directory, log)?;
+        Destination::Directory { path, prune } => {
+            let directory = put(store, results, path, owner, *prune, log)?;
             let place = |path: &str| directory.join(path).display().to_string();
             ("Artifacts can be found in:", shown(results, o.show_runfiles, place))
         }
@@ -98,15 +103,35 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
 }
 
 /// Installs everything; artifacts win over runfiles of the same path.
-fn put(store: &Store, results: &Results, directory: &Path, log: &Log) -> Result<PathBuf, Exit> {
+fn put(
+    store: &Store,
+    results: &Results,
+    directory: &Path,
+    owner: &str,
+    prune: bool,
+    log: &Log,
+) -> Result<PathBuf, Exit> {
     let failed = |text: String| {
         log.say(Level::Error, format!("Cannot install: {text}"));
         Exit::Environment
     };
     let directory = std::path::absolute(directory).map_err(|error| failed(error.to_string()))?;
     fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
-    for (path, built) in results.runfiles.iter().chain(&results.artifacts) {
-        store.install(&built.info, &directory, path).map_err(|error| failed(error.to_string()))?;
+    let all = results.runfiles.iter().chain(&results.artifacts);
+    let objects = all.map(|(path, built)| (path.as_str(), built.info));
+    let Installed { removed, kept } =
+        install(store, objects, &directory, owner, prune).map_err(|error| failed(error.to_string()))?;
+    if !removed.is_empty() {
+        let paths: Vec<String> = removed.iter().map(|path| format!("\n  {path}")).collect();
+        log.say(Level::Info, format!("Removed what is no longer part of the result:{}", paths.concat()));
+    }
+    for path in kept {
+        log.say(
+            Level::Warn,
+            format!(
+                "{path} is no longer part of the result, but was changed since it was installed: it stays."
+            ),
+        );
     }
     Ok(directory)
 }

@@ -93,6 +93,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     };
     let (processed, hits) = session.counts();
     log.say(Level::Info, report::processed(processed, hits));
-    results::deliver(&store, &built, &Destination::Directory(&o.output_directory), &o.results, log)?;
+    let destination = Destination::Directory { path: &o.output_directory, prune: false };
+    results::deliver(&store, &built, &destination, "traverse", &o.results, log)?;
     Ok(Exit::Success)
 }

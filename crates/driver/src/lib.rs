@@ -9,6 +9,7 @@ mod describe;
 mod dump;
 pub mod graph;
 mod history;
+mod install;
 mod request;
 mod traces;
 
@@ -16,6 +17,7 @@ pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
 pub use build::{BuildFailure, BuildOptions, Interrupter, Results, Session, Wanted, find};
 pub use describe::{DescribeOptions, Description, describe};
 pub use history::{Ended, Explanation, History, Question, explain};
+pub use install::{Installed, install};
 pub use request::{Request, SetupError, Words};
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
 pub use taut_expr::json_to_value;

@@ -96,7 +96,8 @@ impl Store {
                 }
                 let name = fs::read_link(&mark)?;
                 for (other, _) in fs::if_exists(fs::list(&own))?.unwrap_or_default() {
-                    if other != name {
+                    // What lasts has another kind of name.
+                    if other != name && other.as_encoded_bytes().starts_with(b"epoch-") {
                         fs::remove_all(&own.join(other))?;
                     }
                 }
@@ -104,6 +105,16 @@ impl Store {
             }
         };
         let directory = own.join(name.file_name().unwrap_or_default());
+        fs::create_dir_all(&directory)?;
+        Ok(directory)
+    }
+
+    /// A directory for what is to be known whatever becomes of the objects, until all is forgotten.
+    ///
+    /// # Errors
+    /// The build root cannot be written to.
+    pub fn lasting_directory(&self, kind: &str) -> Result<PathBuf> {
+        let directory = self.layout().own().join(kind);
         fs::create_dir_all(&directory)?;
         Ok(directory)
     }

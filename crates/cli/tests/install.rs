@@ -1,0 +1,170 @@
+//! Installing into a directory that was installed into before: what is right is left alone, what was spoilt is
+//! restored, what is no longer wanted goes if that is asked for, and what users changed stays theirs.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use taut_testkit::{Ran, Tool, Workspace, listing};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+const TARGETS: &str = r#"{
+  "all": {"type": "install", "deps": ["tree"], "files": {"plain": "a.txt", "bin/run": "run.sh", "made": "made"}},
+  "other": {"type": "install", "files": {"plain": "a.txt", "theirs": "b.txt"}},
+  "tree": {"type": "install", "dirs": [[["TREE", null, "sub"], "t"]]},
+  "made": {"type": "generic", "outs": ["made"], "deps": ["a.txt"], "cmds": ["cat a.txt a.txt > made"]}
+}"#;
+
+fn project() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", TARGETS).file("a.txt", "a\n").file("b.txt", "b\n");
+    workspace.executable("run.sh", "#!/bin/sh\n").file("sub/s", "s\n").file("sub/deep/d", "d\n");
+    workspace.link("sub/link", "s");
+    workspace
+}
+
+fn install(workspace: &Workspace, target: &str, more: &[&str]) -> Ran {
+    let out = workspace.beside("out").display().to_string();
+    workspace.run(&taut(), [&["install", target, "-o", &out], more].concat()).exits(0)
+}
+
+/// What tells whether anybody wrote: inodes and times of everything, directories included.
+fn untouched(out: &Path) -> BTreeMap<String, (u64, i64, i64, i64, i64)> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![out.to_path_buf()];
+    while let Some(path) = open.pop() {
+        let m = fs::symlink_metadata(&path).unwrap();
+        let signature = (m.ino(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+        found.insert(path.display().to_string(), signature);
+        if m.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_right_is_not_written_again() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    install(&workspace, "all", &[]);
+    let before = untouched(&out);
+    // Compared by content, then (old enough) by evidence, then without the traces, then without the record.
+    install(&workspace, "all", &[]);
+    assert_eq!(untouched(&out), before);
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    for more in [&[][..], &[], &["--no-trace"], &["--prune"]] {
+        install(&workspace, "all", more);
+        assert_eq!(untouched(&out), before, "{more:?}");
+    }
+    fs::remove_dir_all(workspace.build_root().join("taut")).unwrap();
+    install(&workspace, "all", &[]);
+    assert_eq!(untouched(&out), before);
+}
+
+#[test]
+fn what_was_spoilt_is_restored_and_nothing_else_is_written() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    install(&workspace, "all", &[]);
+    let (right, before) = (listing(&out).unwrap(), untouched(&out));
+    let spoil: [(&str, &dyn Fn(&Path)); 5] = [
+        ("made", &|path| fs::write(path, "mine\n").unwrap()),
+        ("plain", &|path| fs::remove_file(path).unwrap()),
+        ("bin", &|path| fs::remove_dir_all(path).unwrap()),
+        ("t/sub/deep/d", &|path| fs::write(path, "e\n").unwrap()),
+        ("t/sub/link", &|path| {
+            fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("elsewhere", path).unwrap();
+        }),
+    ];
+    for (name, spoil) in spoil {
+        spoil(&out.join(name));
+        assert_ne!(listing(&out).unwrap(), right, "{name}");
+        install(&workspace, "all", &[]);
+        assert_eq!(listing(&out).unwrap(), right, "{name}");
+    }
+    let after = untouched(&out);
+    let run = out.join("t/sub/s").display().to_string();
+    assert_eq!(after[&run], before[&run], "nobody spoilt this one");
+}
+
+#[test]
+fn what_is_no_longer_wanted_goes_only_if_asked_for_and_only_if_it_is_as_it_was_installed() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    install(&workspace, "all", &[]);
+    install(&workspace, "other", &[]);
+    fs::write(out.join("mine"), "not from here\n").unwrap();
+    fs::write(out.join("made"), "changed since\n").unwrap();
+    workspace.file(
+        "TARGETS",
+        TARGETS.replace(
+            r#""deps": ["tree"], "files": {"plain": "a.txt", "bin/run": "run.sh", "made": "made"}"#,
+            r#""files": {"new": "b.txt"}"#,
+        ),
+    );
+    install(&workspace, "all", &[]);
+    for there in ["plain", "bin/run", "made", "t/sub/s", "new", "mine", "theirs"] {
+        assert!(out.join(there).exists(), "{there}: nothing is removed unless asked for");
+    }
+    let ran = install(&workspace, "all", &["--prune"]);
+    let names: Vec<String> = listing(&out).unwrap().into_keys().collect();
+    // `plain` was installed for the other target, too.
+    assert_eq!(names, ["made", "mine", "new", "plain", "theirs"]);
+    assert!(
+        ran.stderr.contains("Removed what is no longer part of the result:\n        bin/run\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("WARN: made is no longer part of the result, but was changed"),
+        "{}",
+        ran.stderr
+    );
+    let again = install(&workspace, "all", &["--prune"]);
+    assert!(
+        !again.stderr.contains("no longer part"),
+        "what stays is the user's from now on: {}",
+        again.stderr
+    );
+    workspace.file("TARGETS", TARGETS.replace(r#""plain": "a.txt", "theirs""#, r#""theirs""#));
+    install(&workspace, "other", &["--prune"]);
+    assert!(!out.join("plain").exists() && out.join("theirs").exists());
+}
+
+#[test]
+fn pruning_follows_no_link_that_took_the_place_of_a_directory() {
+    let workspace = project();
+    let (out, elsewhere) = (workspace.beside("out"), workspace.beside("elsewhere"));
+    install(&workspace, "all", &[]);
+    fs::rename(out.join("t"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, out.join("t")).unwrap();
+    workspace.file("TARGETS", TARGETS.replace(r#""deps": ["tree"], "#, ""));
+    install(&workspace, "all", &["--prune"]);
+    assert!(elsewhere.join("sub/deep/d").exists() && elsewhere.join("sub/s").exists());
+}
+
+#[test]
+fn a_damaged_record_costs_comparisons_and_removes_nothing() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    install(&workspace, "all", &[]);
+    let (right, before) = (listing(&out).unwrap(), untouched(&out));
+    let records = workspace.build_root().join("taut/installed");
+    let record = fs::read_dir(records).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&record).unwrap();
+    for at in [0, 20, 60, whole.len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&record, bytes).unwrap();
+        workspace.file("TARGETS", TARGETS);
+        install(&workspace, "all", &["--prune"]);
+        assert_eq!((listing(&out).unwrap(), untouched(&out)), (right.clone(), before.clone()));
+    }
+}

@@ -1,0 +1,273 @@
+//! Installing results into a directory that may hold them already, and removing what they no longer have.
+//!
+//! What was installed into a directory is recorded in taut's own state: for each path the object, who it was
+//! installed for, and evidence of the file as it was left. Where the evidence holds, the file is right without
+//! a look into it; else it is compared, and written only if it differs. The record is never needed to install
+//! rightly: without it, everything is compared. It is needed to remove, and what is there must still be what was
+//! installed: anything else belongs to the user.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use taut_digest::{ObjectInfo, ObjectType};
+use taut_store::Store;
+use taut_sys::{Evidence, FileKind, fs};
+use taut_value::{Decoder, Encoder, Id, Str};
+
+/// What installing did beside putting everything in its place.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Installed {
+    /// Paths below the directory that were removed.
+    pub removed: Vec<String>,
+    /// Paths that were to be removed, but were changed since they were installed.
+    pub kept: Vec<String>,
+}
+
+/// A file or link that was installed.
+#[derive(Clone, PartialEq, Debug)]
+struct Leaf {
+    info: ObjectInfo,
+    evidence: Option<Evidence>,
+    /// For whom it was installed.
+    owners: BTreeSet<Str>,
+}
+
+/// What was installed into a directory, by path below it.
+type Leaves = BTreeMap<Str, Leaf>;
+
+/// Installs objects into `directory`, which exists, one after the other: where two have the same path, the later
+/// one wins. `owner` says for whom: with `prune`, what was installed for it before, and is not now, is removed.
+///
+/// # Errors
+/// An object cannot be put where it belongs.
+pub fn install<'o>(
+    store: &Store,
+    objects: impl Iterator<Item = (&'o str, ObjectInfo)>,
+    directory: &Path,
+    owner: &str,
+    prune: bool,
+) -> taut_store::Result<Installed> {
+    let owner: Str = owner.into();
+    let record = Record::of(store, directory);
+    let before = record.as_ref().map(Record::read).unwrap_or_default();
+    let objects: Vec<(&str, ObjectInfo)> = objects.collect();
+    let mut wanted: HashMap<PathBuf, ObjectInfo> = HashMap::new();
+    let mut leaves_of: Vec<Option<Vec<(PathBuf, ObjectInfo)>>> = Vec::new();
+    for (path, info) in &objects {
+        let leaves = leaves(store, path, info)?;
+        wanted.extend(leaves.iter().flatten().cloned());
+        leaves_of.push(leaves);
+    }
+    let mut evidence: HashMap<PathBuf, Evidence> = HashMap::new();
+    let is_right = |place: &Path, info: &ObjectInfo| {
+        let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
+        let now = Evidence::gather(&directory.join(place), false).ok()?;
+        known.evidence?.shows_the_same_as(&now).then_some(now)
+    };
+    for ((path, info), leaves) in objects.iter().zip(&leaves_of) {
+        let mut right = leaves.is_some();
+        for (place, info) in leaves.iter().flatten().filter(|(place, info)| wanted.get(place) == Some(info)) {
+            match is_right(place, info) {
+                Some(now) => {
+                    evidence.insert(place.clone(), now);
+                }
+                None => right = false,
+            }
+        }
+        if !right {
+            store.install(info, directory, path)?;
+            leaves.iter().flatten().for_each(|(place, _)| {
+                evidence.remove(place);
+            });
+        }
+    }
+    let mut after = before.clone();
+    for (place, info) in &wanted {
+        let Some(name) = place.to_str() else { continue };
+        let evidence = match evidence.get(place) {
+            Some(known) => Some(*known),
+            None => Evidence::gather(&directory.join(place), false).ok(),
+        };
+        let leaf = after.entry(name.into()).or_insert_with(|| Leaf {
+            info: *info,
+            evidence,
+            owners: BTreeSet::new(),
+        });
+        if leaf.info != *info {
+            // What somebody else installed there is no longer there.
+            leaf.owners.clear();
+        }
+        (leaf.info, leaf.evidence) = (*info, evidence);
+        leaf.owners.insert(owner.clone());
+    }
+    let mut done = Installed::default();
+    if prune {
+        let gone = |(path, leaf): &(&Str, &Leaf)| {
+            leaf.owners.contains(&owner) && !wanted.contains_key(Path::new(path.as_str()))
+        };
+        let gone: Vec<Str> = after.iter().filter(gone).map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            let Some(leaf) = after.get_mut(&path) else { continue };
+            leaf.owners.remove(&owner);
+            if leaf.owners.is_empty() {
+                let leaf = leaf.clone();
+                after.remove(&path);
+                remove(store, directory, &path, &leaf, &mut done)?;
+            }
+        }
+    }
+    if let Some(record) = record.filter(|_| after != before) {
+        record.write(&after);
+    }
+    Ok(done)
+}
+
+/// The files and links that an object consists of, below the directory it is installed to. `None` if that is
+/// for the store to refuse.
+fn leaves(
+    store: &Store,
+    path: &str,
+    info: &ObjectInfo,
+) -> taut_store::Result<Option<Vec<(PathBuf, ObjectInfo)>>> {
+    let mut place = PathBuf::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(part) => place.push(part),
+            Component::CurDir => {}
+            _ => return Ok(None),
+        }
+    }
+    let (mut leaves, mut pending) = (Vec::new(), vec![(place, *info)]);
+    while let Some((place, info)) = pending.pop() {
+        if info.object_type != ObjectType::Tree {
+            leaves.push((place, info));
+            continue;
+        }
+        let Some(entries) = store.read_tree(&info.digest.hash)? else { return Ok(None) };
+        for (name, entry) in entries {
+            // Sizes do not matter here: contents are told apart by their hashes.
+            let digest = taut_digest::Digest { hash: entry.hash, size: 0 };
+            let below = place.join(std::ffi::OsStr::from_bytes(&name));
+            pending.push((below, ObjectInfo { digest, object_type: entry.object_type }));
+        }
+    }
+    Ok(Some(leaves))
+}
+
+/// Removes what was installed at a path, if it is still that; then the directories that this leaves empty.
+fn remove(
+    store: &Store,
+    directory: &Path,
+    path: &str,
+    leaf: &Leaf,
+    done: &mut Installed,
+) -> taut_store::Result<()> {
+    let place = directory.join(path);
+    if !leads_below(directory, path) {
+        return Ok(());
+    }
+    let Some(metadata) = fs::if_exists(fs::lstat(&place))? else { return Ok(()) };
+    let is_executable = || {
+        use std::os::unix::fs::PermissionsExt as _;
+        metadata.permissions().mode() & 0o111 != 0
+    };
+    let hash = &leaf.info.digest.hash;
+    let is_the_same = match (FileKind::from(metadata.file_type()), leaf.info.object_type) {
+        (FileKind::Symlink, ObjectType::Symlink) => {
+            store.hash_function().blob(fs::read_link(&place)?.as_os_str().as_bytes()) == *hash
+        }
+        (FileKind::File, ObjectType::File) => !is_executable() && store.has_content(&place, hash)?,
+        (FileKind::File, ObjectType::Executable) => is_executable() && store.has_content(&place, hash)?,
+        _ => false,
+    };
+    if !is_the_same {
+        done.kept.push(path.to_owned());
+        return Ok(());
+    }
+    fs::remove_file(&place)?;
+    done.removed.push(path.to_owned());
+    for above in Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        if fs::remove_dir(&directory.join(above)).is_err() {
+            // Something else is in it.
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether all that leads from a directory to a path below it are directories: no link is followed.
+fn leads_below(directory: &Path, path: &str) -> bool {
+    let mut above: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
+    above.retain(|above| !above.as_os_str().is_empty());
+    above.iter().all(|above| {
+        fs::lstat(&directory.join(above))
+            .is_ok_and(|found| FileKind::from(found.file_type()) == FileKind::Directory)
+    })
+}
+
+/// Where it is recorded what lies in a directory.
+struct Record(PathBuf);
+
+const MAGIC: &[u8; 16] = b"taut installed 1";
+
+impl Record {
+    fn of(store: &Store, directory: &Path) -> Option<Record> {
+        let directory = fs::canonicalize(directory).ok()?;
+        let name = Id::of(directory.as_os_str().as_bytes()).to_hex();
+        Some(Record(store.lasting_directory("installed").ok()?.join(name)))
+    }
+
+    fn read(&self) -> Leaves {
+        let bytes = fs::read(&self.0).unwrap_or_default();
+        let body = || {
+            let (sealed, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+            (Id::of(body).0 == *sealed).then_some(body)
+        };
+        body().and_then(decode).unwrap_or_default()
+    }
+
+    /// Writes the record, as a whole or not at all: without one, later calls compare more and remove less.
+    fn write(&self, leaves: &Leaves) {
+        let temporary = self.0.with_extension(format!("{}", std::process::id()));
+        let body = encode(leaves);
+        let bytes = [&MAGIC[..], &Id::of(&body).0, &body].concat();
+        let written = fs::create(&temporary).and_then(|mut file| {
+            fs::write_all(&mut file, &temporary, &bytes)?;
+            fs::rename(&temporary, &self.0)
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+    }
+}
+
+fn encode(leaves: &Leaves) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.number(leaves.len() as u64);
+    for (path, leaf) in leaves {
+        e.text(path);
+        e.artifact(&taut_value::Artifact::Known(leaf.info));
+        let evidence = leaf.evidence.map(|evidence| evidence.encode()).unwrap_or_default();
+        e.number(evidence.len() as u64);
+        evidence.iter().for_each(|byte| e.number(u64::from(*byte)));
+        e.texts(&leaf.owners);
+    }
+    e.finish()
+}
+
+fn decode(body: &[u8]) -> Option<Leaves> {
+    let mut d = Decoder::new(body);
+    let mut leaves = Leaves::new();
+    for _ in 0..d.number()? {
+        let path = d.text()?;
+        let taut_value::Artifact::Known(info) = d.artifact()? else { return None };
+        let mut evidence = Vec::new();
+        for _ in 0..d.number()? {
+            evidence.push(u8::try_from(d.number()?).ok()?);
+        }
+        let evidence = Evidence::decode(&evidence);
+        leaves.insert(path, Leaf { info, evidence, owners: d.texts()?.into_iter().collect() });
+    }
+    d.is_done().then_some(leaves)
+}
