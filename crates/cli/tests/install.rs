@@ -73,7 +73,8 @@ fn what_was_spoilt_is_restored_and_nothing_else_is_written() {
     let out = workspace.beside("out");
     install(&workspace, "all", &[]);
     let (right, before) = (listing(&out).unwrap(), untouched(&out));
-    let spoil: [(&str, &dyn Fn(&Path)); 5] = [
+    type Spoil = dyn Fn(&Path);
+    let spoil: [(&str, &Spoil); 5] = [
         ("made", &|path| fs::write(path, "mine\n").unwrap()),
         ("plain", &|path| fs::remove_file(path).unwrap()),
         ("bin", &|path| fs::remove_dir_all(path).unwrap()),

@@ -1,5 +1,7 @@
 //! What a build did: which tasks executed, in which order, and why.
 
+mod history;
+
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
