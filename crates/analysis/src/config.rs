@@ -45,6 +45,12 @@ impl Config {
         Config(variables.iter().map(|variable| (variable.clone(), value(variable))).collect())
     }
 
+    /// Whether both have the same values for these variables; one that is not mentioned is null.
+    pub fn agrees_with(&self, other: &Config, variables: &StrSet) -> bool {
+        let value = |config: &Config, variable: &Str| config.0.get(variable).cloned().unwrap_or_default();
+        self.0 == other.0 || variables.iter().all(|variable| value(self, variable) == value(other, variable))
+    }
+
     /// This configuration with the variables of `changes` set.
     pub fn update(&self, changes: &Map) -> Config {
         if changes.is_empty() { self.clone() } else { Config(self.0.union(changes)) }
@@ -170,6 +176,15 @@ mod tests {
         assert_eq!(pruned.to_json(), r#"{"A":1.0,"Z":null}"#);
         assert_eq!(pruned.without_nulls().to_json(), r#"{"A":1.0}"#);
         assert_eq!(pruned.prune(&StrSet::empty()), Config::empty());
+    }
+
+    #[test]
+    fn configurations_agree_on_variables_that_one_does_not_mention_and_the_other_sets_to_null() {
+        let null: Map = [("N", Value::Null)].into_iter().collect();
+        let (a, b) = (config(&[("A", 1.0)]).update(&null), config(&[("A", 1.0), ("B", 2.0)]));
+        assert!(a.agrees_with(&b, &["A", "N"].into_iter().collect()));
+        assert!(!a.agrees_with(&b, &["A", "B"].into_iter().collect()));
+        assert!(a.agrees_with(&b, &StrSet::empty()));
     }
 
     #[test]

@@ -118,6 +118,21 @@ impl Rule for TargetRule {
         Some(Hash(target.id().0))
     }
 
+    /// All configurations of a target.
+    fn kin(&self, target: &ConfiguredTarget) -> Option<u64> {
+        target.name.id().0.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// A target is the same in all configurations that agree on the variables it depends on.
+    fn serves(
+        &self,
+        target: &ConfiguredTarget,
+        other: &ConfiguredTarget,
+        analysed: &Arc<AnalysedTarget>,
+    ) -> bool {
+        target.name == other.name && target.config.agrees_with(&other.config, &analysed.vars)
+    }
+
     fn facets(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Vec<Hash> {
         facets::of(target)
     }

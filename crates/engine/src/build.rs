@@ -214,6 +214,7 @@ impl Inner {
                 match work.map(|work| *work) {
                     Some(Work::Check(check)) => self.check(node, check),
                     Some(Work::Finish(finish)) => self.finish(node, finish),
+                    Some(Work::Kin(kin)) => self.take_over(node, kin),
                     None => {}
                 }
             }

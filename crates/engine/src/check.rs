@@ -26,6 +26,16 @@ pub(crate) struct Check {
 }
 
 impl Check {
+    /// Why the task executes if its runs are of no use.
+    pub(crate) fn into_cause(self) -> Cause {
+        self.cause.unwrap_or(Cause::Changed)
+    }
+
+    /// What the run that is being looked at read.
+    pub(crate) fn edges(&self) -> &[Edge] {
+        &self.run.edges
+    }
+
     /// The edges of the group that begins at `at`.
     fn group(&self) -> &[Edge] {
         let rest = &self.run.edges[self.at..];
@@ -68,7 +78,7 @@ impl Inner {
                 Some(_) => Cause::Changed,
             }
         };
-        self.execute(node, cause);
+        self.seek(node, cause);
     }
 
     /// A leaf that nobody said has changed, but that is doubtful: whether what it left as evidence shows that
@@ -139,7 +149,7 @@ impl Inner {
                     Some(run) => (check.run, check.at) = (run, 0),
                     None => {
                         let cause = check.cause.expect("a run was looked at");
-                        return self.execute(node, cause);
+                        return self.seek(node, cause);
                     }
                 }
             } else {
@@ -160,18 +170,19 @@ impl Inner {
     /// Asks for all of the group; gives the check back if the answers are in already.
     fn wait_for_group(self: &Arc<Inner>, node: NodeId, check: Check) -> Option<Check> {
         let deps: Vec<NodeId> = check.group().iter().map(|edge| edge.dep).collect();
-        match self.wait_for_hashes(node, deps, Work::Check(check))? {
+        match self.wait_for(node, deps, Part::Hash, Work::Check(check))? {
             Work::Check(check) => Some(check),
-            Work::Finish(_) => unreachable!("the work of a task in check is its check"),
+            _ => unreachable!("the work of a task in check is its check"),
         }
     }
 
-    /// Sets `work` aside until the hashes of `deps` are settled; gives it back if they are already, and
+    /// Sets `work` aside until `part` of each of `deps` is settled; gives it back if they are already, and
     /// drops it if the task was ended meanwhile.
-    pub(crate) fn wait_for_hashes(
+    pub(crate) fn wait_for(
         self: &Arc<Inner>,
         node: NodeId,
         deps: Vec<NodeId>,
+        part: Part,
         work: Work,
     ) -> Option<Work> {
         let slot = self.slots.at(node);
@@ -186,7 +197,7 @@ impl Inner {
         let mut jobs = Vec::new();
         for dep in deps {
             slot.pending.fetch_add(1, Ordering::AcqRel);
-            let (answer, job) = self.ask(dep, Part::Hash, Some(Who::Node(node)));
+            let (answer, job) = self.ask(dep, part, Some(Who::Node(node)));
             if answer.is_some() {
                 slot.pending.fetch_sub(1, Ordering::AcqRel);
             }

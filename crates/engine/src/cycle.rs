@@ -7,10 +7,11 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::build::Inner;
 use crate::node::NodeId;
-use crate::slot::{Part, Who};
+use crate::slot::{Part, Who, Work};
 use crate::sync::lock;
 use crate::{Fail, KeyRef};
 
@@ -44,8 +45,42 @@ impl Inner {
     pub(crate) fn break_cycle(self: &Arc<Inner>) -> bool {
         let waits = self.waits();
         let Some(nodes) = self.find_cycle(&waits) else { return false };
+        if nodes.iter().any(|node| self.stands_alone(*node)) {
+            return true;
+        }
         let keys = nodes.iter().map(|node| self.engine.key_ref(*node)).collect();
         self.end(nodes, &Fail::Cycle(Arc::new(Cycle { keys })));
+        true
+    }
+
+    /// If the task waits for its kin only since it could have its result: has it execute instead. A wait that
+    /// is not needed makes no cycle.
+    fn stands_alone(self: &Arc<Inner>, node: NodeId) -> bool {
+        let slot = self.slots.at(node);
+        let work = {
+            let mut state = lock(&slot.state);
+            let by_kin = match state.work.as_deref() {
+                Some(Work::Kin(_)) => true,
+                Some(Work::Check(check)) => self.engine.is_by_kin(node, check.edges()),
+                _ => false,
+            };
+            state.work.take_if(|_| by_kin)
+        };
+        let Some(work) = work else { return false };
+        // Nothing else goes on now: whom it waited for need not tell it.
+        for (_, slot) in self.slots.seen() {
+            let mut state = lock(&slot.state);
+            for part in [Part::Hash, Part::Value] {
+                state.waiters(part).retain(|who| !matches!(who, Who::Node(waiting) if *waiting == node));
+            }
+        }
+        slot.pending.store(0, Ordering::Release);
+        let cause = match *work {
+            Work::Kin(kin) => kin.cause,
+            Work::Check(check) => check.into_cause(),
+            Work::Finish(_) => unreachable!("not taken"),
+        };
+        self.execute(node, cause);
         true
     }
 

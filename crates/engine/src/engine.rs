@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::build::{Build, Options};
 use crate::erased::{AnyKey, ErasedRule, Typed};
 use crate::intern::{BuildMix, Interner};
+use crate::kin::Kinships;
 use crate::node::{AnyValue, Hist, Node, NodeId, Unloaded};
 use crate::part::PartRule;
 use crate::persist::Persist;
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     count: AtomicU32,
     builds: AtomicU64,
     inputs: Mutex<Inputs>,
+    pub(crate) kinships: Kinships,
     /// What outlives the process.
     pub(crate) persist: Option<Persist>,
 }
@@ -106,6 +108,7 @@ impl Builder {
             builds: AtomicU64::new(if persist.is_some() { nonce() } else { 0 }),
             // What happened while no process ran is not known: leaves have to be looked at.
             inputs: Mutex::new(Inputs { epoch: 1, scanned: u64::from(persist.is_some()), rules }),
+            kinships: Kinships::default(),
             persist,
         };
         Engine { core: Arc::new(core) }

@@ -42,6 +42,8 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation>;
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
     fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash>;
+    fn kin(&self, key: &AnyKey) -> Option<u64>;
+    fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool;
     fn curr(&self, key: &AnyKey) -> Option<Found>;
     fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;
     /// The key that the bytes stand for.
@@ -123,6 +125,14 @@ impl<R: Rule> ErasedRule for Typed<R> {
 
     fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash> {
         self.rule.facets(Self::key(key), Self::value(value))
+    }
+
+    fn kin(&self, key: &AnyKey) -> Option<u64> {
+        self.rule.kin(Self::key(key))
+    }
+
+    fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool {
+        self.rule.serves(Self::key(key), Self::key(other), Self::value(value))
     }
 
     fn curr(&self, key: &AnyKey) -> Option<Found> {

@@ -51,7 +51,7 @@ impl Inner {
         let injected = lock(&entry.hist).injected(self.epoch);
         if let Some(value) = injected {
             lock(&self.slots.at(node).state).value = Progress::Busy;
-            return self.finish(node, Finish { result: Ended::Value(Ok(value)), seen: Seen::default() });
+            return self.made(node, value, Seen::default());
         }
         let rule = self.engine.rule(entry);
         let frame = Frame::new(self.clone(), node);
@@ -75,6 +75,11 @@ impl Inner {
             state.hash_frame = Some(frame.clone());
         }
         frame.run();
+    }
+
+    /// The value came about without the task's own code.
+    pub(crate) fn made(self: &Arc<Inner>, node: NodeId, value: AnyValue, seen: Seen) {
+        self.finish(node, Finish { result: Ended::Value(Ok(value)), seen });
     }
 
     /// The value was asked for by the task's own hash function, or is to be made again.
@@ -237,7 +242,7 @@ impl Inner {
         if missing.is_empty() {
             return self.finished(node, finish);
         }
-        if let Some(Work::Finish(finish)) = self.wait_for_hashes(node, missing, Work::Finish(finish)) {
+        if let Some(Work::Finish(finish)) = self.wait_for(node, missing, Part::Hash, Work::Finish(finish)) {
             self.finish(node, finish);
         }
     }
@@ -336,7 +341,10 @@ impl Inner {
                 value: value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory).cloned(),
                 bytes: None,
             };
+            let edges = run.edges.clone();
             hist.record(run, entry.policy);
+            drop(hist);
+            self.engine.note_kin(node, &edges);
             self.engine.touch(node);
         }
         Outcome { seq, fail }

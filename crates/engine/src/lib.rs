@@ -24,6 +24,7 @@ mod frame;
 mod hash;
 mod intern;
 mod key;
+mod kin;
 mod log;
 mod node;
 mod part;

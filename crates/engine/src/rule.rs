@@ -49,6 +49,19 @@ pub trait Rule: Send + Sync + Sized + 'static {
         cx.by_store()
     }
 
+    /// A number that this task shares with those of its rule that may have the same value under another key
+    /// ([`Rule::serves`]), and perhaps with others. `None`: there are none. For rules that leave their hash to
+    /// the value.
+    fn kin(&self, _key: &Self::Key) -> Option<u64> {
+        None
+    }
+
+    /// Whether `value`, that of the task `other` with the same [`Rule::kin`], is the value of the task `key`,
+    /// too. Must follow from the keys and the value alone, whatever the world is like.
+    fn serves(&self, _key: &Self::Key, _other: &Self::Key, _value: &Self::Value) -> bool {
+        false
+    }
+
     /// A value as bytes, for runs whose values are kept beyond the process. `None`: it is made again there.
     fn encode_value(&self, _key: &Self::Key, _value: &Self::Value) -> Option<Vec<u8>> {
         None

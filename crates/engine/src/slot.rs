@@ -12,6 +12,7 @@ use crate::Fail;
 use crate::check::Check;
 use crate::execute::Finish;
 use crate::frame::{Frame, Seen};
+use crate::kin::Kin;
 use crate::node::{AnyValue, NodeId, Seq};
 use crate::sync::lock;
 
@@ -57,10 +58,11 @@ pub(crate) struct Answer {
     pub(crate) result: Result<Option<AnyValue>, Fail>,
 }
 
-/// Work on a task that waits for the hashes of others; resumed when [`Slot::pending`] reaches zero.
+/// Work on a task that waits for others; resumed when [`Slot::pending`] reaches zero.
 pub(crate) enum Work {
     Check(Check),
     Finish(Finish),
+    Kin(Kin),
 }
 
 /// Somebody to be told.

@@ -121,6 +121,17 @@ impl Persist {
         Some(Unloaded { generation: state.generation, number, versions })
     }
 
+    /// What the file tells of kin: their keys, and where.
+    pub(crate) fn kin(&self, rule: &str, kin: u64) -> Vec<(Arc<[u8]>, Unloaded)> {
+        let state = lock(&self.state);
+        let place = |number: &u32| {
+            let node = &state.stored.nodes[*number as usize];
+            let versions = node.hashes.len() as u32;
+            (node.key.clone(), Unloaded { generation: state.generation, number: *number, versions })
+        };
+        state.stored.all_kin(rule, kin).iter().map(place).collect()
+    }
+
     fn lock_file(&self) -> io::Result<File> {
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
@@ -330,6 +341,10 @@ fn keep(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) {
         (runs, versions)
     };
     let number_of_node = number(core, state, batch, node);
+    let made_by_itself = runs.iter().any(|run| !core.is_by_kin(node, &run.edges));
+    if let Some(kin) = core.kin(node).filter(|_| made_by_itself) {
+        state.stored.kin(batch, number_of_node, kin);
+    }
     let mut kept = Vec::new();
     for (run, version) in runs.iter().zip(versions) {
         let Some((hash, looks)) = version else { continue };

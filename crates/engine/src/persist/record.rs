@@ -47,6 +47,8 @@ pub(crate) struct StoredNode {
     pub(crate) hashes: Vec<Hash>,
     /// By version, as far as they are known.
     pub(crate) facets: Vec<Option<Looks>>,
+    /// Its kinship, if it was made by itself.
+    pub(crate) kin: Option<u64>,
     /// Latest use first.
     pub(crate) runs: Vec<StoredRun>,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Stored {
     pub(crate) nodes: Vec<StoredNode>,
     /// By rule, then by key.
     index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
+    /// By rule and kinship.
+    kin: HashMap<(u32, u64), Vec<u32>, BuildMix>,
 }
 
 /// What becomes of one task's runs: those that stay, by their present place, and new ones.
@@ -71,6 +75,7 @@ const NODE: u8 = 2;
 const HASH: u8 = 3;
 const RUNS: u8 = 4;
 const FACETS: u8 = 5;
+const KIN: u8 = 6;
 
 /// A batch being written; what it adds holds in [`Stored`] at once.
 #[derive(Default)]
@@ -129,7 +134,14 @@ impl Stored {
             self.index.resize_with(rule as usize + 1, HashMap::default);
         }
         self.index[rule as usize].insert(key.clone(), number);
-        self.nodes.push(StoredNode { rule, key, hashes: Vec::new(), facets: Vec::new(), runs: Vec::new() });
+        self.nodes.push(StoredNode {
+            rule,
+            key,
+            hashes: Vec::new(),
+            facets: Vec::new(),
+            kin: None,
+            runs: Vec::new(),
+        });
         number
     }
 
@@ -164,6 +176,28 @@ impl Stored {
             out.extend(if *look == 0 { &[] } else { &bytes[..] });
         }
         place(known, seq, looks.clone());
+    }
+
+    /// Notes the kinship of a task.
+    pub(crate) fn kin(&mut self, batch: &mut Batch, node: u32, kin: u64) {
+        if self.nodes[node as usize].kin.is_none() {
+            batch.0.push(KIN);
+            number(&mut batch.0, node);
+            batch.0.extend(kin.to_le_bytes());
+            self.add_kin(node, kin);
+        }
+    }
+
+    fn add_kin(&mut self, node: u32, kin: u64) {
+        let known = &mut self.nodes[node as usize];
+        known.kin = Some(kin);
+        self.kin.entry((known.rule, kin)).or_default().push(node);
+    }
+
+    /// All tasks of a rule with this kinship that were made by themselves.
+    pub(crate) fn all_kin(&self, rule: &str, kin: u64) -> &[u32] {
+        let rule = self.rules.iter().position(|known| known == rule);
+        rule.and_then(|rule| self.kin.get(&(rule as u32, kin))).map_or(&[], Vec::as_slice)
     }
 
     /// Sets the runs of a task.
@@ -234,6 +268,12 @@ impl Stored {
                     let node = reader.number()?;
                     let hash = Hash(*reader.take(32)?.first_chunk()?);
                     self.nodes.get_mut(node as usize)?.hashes.push(hash);
+                }
+                KIN => {
+                    let node = reader.number()?;
+                    let kin = u64::from_le_bytes(*reader.take(8)?.first_chunk()?);
+                    self.nodes.get(node as usize)?;
+                    self.add_kin(node, kin);
                 }
                 FACETS => {
                     let (node, seq) = (reader.number()?, reader.number()?);
@@ -311,6 +351,9 @@ impl Stored {
             if let Some(run) = known.runs.first() {
                 let (new, _) = place(&mut stored, &mut batch, node as u32, run.seq);
                 stored.runs(&mut batch, new, kept);
+                if let Some(kin) = known.kin {
+                    stored.kin(&mut batch, new, kin);
+                }
             }
         }
         (stored, batch.seal())

@@ -1,0 +1,194 @@
+//! Kin: a task takes over the result of another one of its rule, where that is its own, too.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use taut_engine::{Agreement, Build, Cx, Engine, Fail, Hash, Options, Policy, Rule};
+
+/// What the descriptions say.
+type World = Arc<Mutex<Says>>;
+
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+enum Says {
+    /// The same in all configurations.
+    #[default]
+    Plain,
+    /// What the configuration is.
+    Configured,
+    /// Below a configuration of 3: the same as in the next one.
+    Next,
+    /// The same in the next configuration, for ever.
+    Mad,
+}
+
+struct Description(World);
+
+impl Rule for Description {
+    type Key = ();
+    type Value = Says;
+    const NAME: &'static str = "description";
+
+    fn policy(&self, (): &()) -> Policy {
+        Policy::leaf()
+    }
+
+    async fn value(&self, (): &(), cx: Cx) -> Result<Says, Fail> {
+        cx.witness([]);
+        Ok(*self.0.lock().unwrap())
+    }
+
+    fn content_hash(&self, (): &(), says: &Says) -> Option<Hash> {
+        Some(Hash::from(*says as u64))
+    }
+
+    fn agrees(&self, (): &(), _: &[u8], hash: Hash) -> Agreement {
+        let now = Hash::from(*self.0.lock().unwrap() as u64);
+        if now == hash { Agreement::Yes } else { Agreement::No }
+    }
+}
+
+/// A target by name and configuration.
+struct Target;
+
+/// What it comes to, and the configuration that it depends on, if it does.
+type Analysed = (u64, Option<u64>);
+
+impl Rule for Target {
+    type Key = (String, u64);
+    type Value = Analysed;
+    const NAME: &'static str = "target";
+
+    fn policy(&self, _: &(String, u64)) -> Policy {
+        Policy::constructive(4)
+    }
+
+    async fn value(&self, (name, config): &(String, u64), cx: Cx) -> Result<Analysed, Fail> {
+        let next = async |cx: &Cx| Ok((cx.get::<Target>((name.clone(), config + 1)).await?.0, Some(*config)));
+        match cx.get::<Description>(()).await? {
+            Says::Plain => Ok((name.len() as u64, None)),
+            Says::Next if *config < 3 => next(&cx).await,
+            Says::Configured | Says::Next => Ok((100 + config, Some(*config))),
+            Says::Mad if *config < 3 => next(&cx).await,
+            Says::Mad => Ok((cx.get::<Target>((name.clone(), 0)).await?.0, Some(*config))),
+        }
+    }
+
+    fn content_hash(&self, _: &(String, u64), (result, config): &Analysed) -> Option<Hash> {
+        Some(Hash::from(result << 32 | config.map_or(0, |config| config + 1)))
+    }
+
+    fn kin(&self, (name, _): &(String, u64)) -> Option<u64> {
+        Some(name.len() as u64)
+    }
+
+    fn serves(&self, key: &(String, u64), other: &(String, u64), (_, config): &Analysed) -> bool {
+        key.0 == other.0 && config.is_none_or(|config| config == key.1)
+    }
+
+    fn encode_value(&self, _: &(String, u64), (result, config): &Analysed) -> Option<Vec<u8>> {
+        Some([result.to_le_bytes(), config.map_or(0, |config| config + 1).to_le_bytes()].concat())
+    }
+
+    fn decode_value(&self, _: &(String, u64), bytes: &[u8]) -> Option<Analysed> {
+        let (result, config) = bytes.split_first_chunk::<8>()?;
+        let config = u64::from_le_bytes(config.try_into().ok()?);
+        Some((u64::from_le_bytes(*result), config.checked_sub(1)))
+    }
+}
+
+fn open(world: &World, file: Option<&Path>) -> Engine {
+    let rules = Engine::builder().rule(Description(world.clone())).rule(Target);
+    match file {
+        Some(file) => rules.open(file),
+        None => rules.build(),
+    }
+}
+
+fn build(engine: &Engine) -> Build {
+    engine.begin().scan().commit(Options { jobs: 1, ..Options::default() })
+}
+
+fn targets(build: &Build) -> Vec<String> {
+    build.ran().into_iter().filter(|ran| ran.starts_with("target")).collect()
+}
+
+/// What the target `abc` comes to in the configuration, and which targets ran for it.
+fn ask(engine: &Engine, config: u64) -> (u64, Vec<String>) {
+    let build = build(engine);
+    let (result, _) = build.get::<Target>(("abc".to_owned(), config)).expect("it is well defined");
+    (result, targets(&build))
+}
+
+fn ran(configs: &[u64]) -> Vec<String> {
+    configs.iter().map(|config| format!("target((\"abc\", {config}))")).collect()
+}
+
+#[test]
+fn what_does_not_look_at_its_configuration_runs_in_one_only() {
+    let world = World::default();
+    let engine = open(&world, None);
+    assert_eq!(ask(&engine, 1), (3, ran(&[1])));
+    assert_eq!(ask(&engine, 2), (3, ran(&[])));
+    assert_eq!(ask(&engine, 2), (3, ran(&[])));
+    // Another name of the same length is no kin that serves.
+    let other = build(&engine);
+    assert_eq!(other.get::<Target>(("xyz".to_owned(), 2)).unwrap(), (3, None));
+    assert_eq!(targets(&other), ["target((\"xyz\", 2))"]);
+    // Now it does look, so that each is on its own. What was taken over is found not to hold any more.
+    *world.lock().unwrap() = Says::Configured;
+    assert_eq!(ask(&engine, 1), (101, ran(&[1])));
+    assert_eq!(ask(&engine, 2), (102, ran(&[2])));
+    *world.lock().unwrap() = Says::Plain;
+    assert_eq!(ask(&engine, 2), (3, ran(&[])));
+    assert_eq!(ask(&engine, 5), (3, ran(&[])));
+}
+
+#[test]
+fn kin_serve_beyond_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let ask = |config| {
+        let engine = open(&world, Some(&directory.path().join("runs")));
+        let answer = ask(&engine, config);
+        engine.commit().unwrap();
+        answer
+    };
+    assert_eq!(ask(1), (3, ran(&[1])));
+    for config in [2, 3, 2, 1] {
+        assert_eq!(ask(config), (3, ran(&[])));
+    }
+    *world.lock().unwrap() = Says::Configured;
+    assert_eq!(ask(2), (102, ran(&[1, 2])), "1 is asked first, and says that it is of no use");
+    assert_eq!(ask(1), (101, ran(&[])));
+}
+
+#[test]
+fn a_wait_for_kin_makes_no_cycle() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = World::default();
+    let file = directory.path().join("runs");
+    for config in [0, 1, 2, 3] {
+        let engine = open(&world, Some(&file));
+        ask(&engine, config);
+        engine.commit().unwrap();
+    }
+    // 1, 2 and 3 took over from 0, which now asks for 1.
+    *world.lock().unwrap() = Says::Next;
+    let engine = open(&world, Some(&file));
+    let (result, mut made) = ask(&engine, 0);
+    made.sort();
+    assert_eq!((result, made), (103, ran(&[0, 1, 2, 3])));
+}
+
+#[test]
+fn a_cycle_through_kin_is_one_nevertheless() {
+    let world = World::default();
+    let engine = open(&world, None);
+    for config in [0, 1, 2, 3] {
+        ask(&engine, config);
+    }
+    *world.lock().unwrap() = Says::Mad;
+    let failed = build(&engine).get::<Target>(("abc".to_owned(), 2)).unwrap_err();
+    let Fail::Cycle(cycle) = failed else { panic!("{failed}") };
+    assert_eq!(cycle.keys().len(), 4, "{cycle}");
+}
