@@ -42,6 +42,8 @@ pub enum Command {
     Rebuild(Rebuild),
     /// Tell why something ran in the last call that executed something, or what spared it
     Explain(Explain),
+    /// Tell what at most would be analysed and run if files changed; nothing is written
+    WhatIf(WhatIf),
     /// Fetch an object from the content store
     InstallCas(InstallCas),
     /// Add a file or directory to the content store and print its identifier
@@ -67,6 +69,7 @@ impl Command {
             Command::Install(o) => &o.build.log,
             Command::Rebuild(o) => &o.build.log,
             Command::Explain(o) => &o.log,
+            Command::WhatIf(o) => &o.log,
             Command::InstallCas(o) => &o.log,
             Command::AddToCas(o) => &o.log,
             Command::Traverse(o) => &o.log,
@@ -448,6 +451,26 @@ pub struct Explain {
     pub execution: Execution,
 }
 
+/// Options of `what-if`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct WhatIf {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub analysis: Analysis,
+    #[command(flatten)]
+    pub stores: Stores,
+    #[command(flatten)]
+    pub execution: Execution,
+    /// The target whose build is asked about, a name or a JSON list like ["module", "target"]; default: what
+    /// was last built here, else the first target of the module
+    #[arg(long, value_name = "TARGET", help_heading = "Analysis")]
+    pub of: Option<String>,
+}
+
 /// Options of `install-cas`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
@@ -565,6 +588,9 @@ impl CommandLine {
                 "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                     arg.value_name("TARGET|%ACTION|PATH")
                         .help("A target, the beginning of an action's id after %, or the path of a source or result")
+                }),
+                "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
+                    arg.value_name("PATH").required(true).help("Files, there or not, or directories with all that is in them")
                 }),
                 _ => subcommand,
             };

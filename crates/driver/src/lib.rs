@@ -12,6 +12,7 @@ mod history;
 mod install;
 mod request;
 mod traces;
+mod what_if;
 
 pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
 pub use build::{BuildFailure, BuildOptions, Interrupter, Results, Session, Wanted, find};
@@ -28,3 +29,4 @@ pub use taut_syntax::{
 };
 pub use taut_sys::process::{helper_main_if_requested, on_termination};
 pub use traces::{RequestKey, Runs, Traces};
+pub use what_if::{Reach, what_if};

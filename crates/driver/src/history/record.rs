@@ -106,6 +106,11 @@ impl History {
         Some(History { file: store.own_directory().ok()?.join("history").join(name) })
     }
 
+    /// What the last build that executed something was for: the target, and its configuration.
+    pub fn latest(&self) -> Option<(NamedTarget, Map)> {
+        self.read().map(|record| (record.target, record.configuration))
+    }
+
     /// The record, if there is one that can be read.
     pub(crate) fn read(&self) -> Option<Record> {
         let bytes = fs::read(&self.file).ok()?;

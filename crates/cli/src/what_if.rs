@@ -1,0 +1,98 @@
+//! `what-if`: what at most would be analysed and run if some files changed.
+
+use std::fmt::Write as _;
+
+use taut_digest::HashFunction;
+use taut_driver::{History, Reach, Request, Runs, what_if};
+use taut_store::Store;
+
+use crate::{
+    analyse,
+    build::{build_options, meaning},
+    diagnostics,
+    exit::Exit,
+    log::{Level, Log},
+    options::{self, WhatIf},
+    recall, request,
+    surroundings::{Name, build_root},
+};
+
+/// Runs `what-if`.
+pub(crate) fn run(name: Name, o: &WhatIf, log: &Log) -> Exit {
+    go(name, o, log).unwrap_or_else(|exit| exit)
+}
+
+fn go(name: Name, o: &WhatIf, log: &Log) -> Result<Exit, Exit> {
+    request::check(&o.stores, &o.execution, log)?;
+    let words = o.of.as_deref().map(target_words).transpose().map_err(|text| {
+        log.say(Level::Error, text);
+        Exit::Syntax
+    })?;
+    let mut request =
+        request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
+            .or_else(|exit| about_anything(o, exit, log))?;
+    // A question makes no build root.
+    let root = build_root(name, &o.stores).ok().filter(|root| root.is_dir());
+    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
+    let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
+    let mut runs = Runs::none();
+    if let Some(store) = &store {
+        runs = recall::runs(&request, &o.analysis, store, &meaning(&options));
+        let history = History::of(store, &request.repositories);
+        let latest = history.and_then(|history| history.latest());
+        if let Some((target, configuration)) = latest.filter(|_| words.is_none()) {
+            request.target = target;
+            if o.analysis.config.is_none() && o.analysis.defines.is_empty() {
+                request.configuration = configuration;
+            }
+        }
+    }
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::fs::normal(&cwd.join(path))).collect();
+    let how = analyse::options(&o.common, &o.analysis);
+    let reach = what_if(&paths, &request, how, &runs).map_err(|problems| {
+        diagnostics::tell(&problems, Level::Error, log);
+        Exit::AnalysisFailure
+    })?;
+    Ok(crate::print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
+}
+
+/// Without a target of its own a module may still have files that others read.
+fn about_anything(o: &WhatIf, exit: Exit, log: &Log) -> Result<Request, Exit> {
+    if o.of.is_some() {
+        return Err(exit);
+    }
+    request::quiet_request_for(&o.common, &o.analysis, &[String::new()], log)
+}
+
+/// A target as one word: its name, or a JSON list of the words that other subcommands take.
+fn target_words(text: &str) -> Result<Vec<String>, String> {
+    if !text.starts_with('[') {
+        return Ok(vec![text.to_owned()]);
+    }
+    let wrong = || format!("--of: expected a name or a JSON list of strings, not {text}");
+    let document = taut_syntax::json::Document::parse("--of", text).map_err(|_| wrong())?;
+    let words = document
+        .root()
+        .as_list()
+        .and_then(|items| items.map(|item| item.as_str().map(str::to_owned)).collect());
+    words.ok_or_else(wrong)
+}
+
+fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::PathBuf]) -> String {
+    let Reach { targets, all_targets, actions, all_actions, unread } = reach;
+    let (names, target) = (said.join(", "), request.target_text());
+    let mut text = format!("If {names} changed, building {target} would\n");
+    let _ = writeln!(text, "analyse at most {} of {all_targets} targets,", targets.len());
+    targets.iter().for_each(|target| text.push_str(&format!("  {target}\n")));
+    let _ = writeln!(text, "run at most {} of {all_actions} actions.", actions.len());
+    for (origin, outs, id) in actions {
+        let _ = writeln!(text, "  %{} ({origin}: {})", &id.to_hex()[..12], outs.join(", "));
+    }
+    for (said, path) in said.iter().zip(paths) {
+        if unread.contains(path) {
+            let _ = writeln!(text, "Nothing reads {said}.");
+        }
+    }
+    text
+}

@@ -1,0 +1,118 @@
+//! `what-if` names all that a change could reach, and writes nothing.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use taut_testkit::{Tool, Workspace, listing};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+const TARGETS: &str = r#"{
+  "all": {"type": "install", "files": {"shout": ["m", "shout"], "whisper": ["m", "whisper"], "texts": "texts"}},
+  "texts": {"type": "generic", "outs": ["texts"], "deps": [["GLOB", null, "*.txt"], "tree"], "cmds": ["cat *.txt t/sub/s > texts"]},
+  "tree": {"type": "install", "dirs": [[["TREE", null, "sub"], "t"]]},
+  "unrelated": {"type": "generic", "outs": ["u"], "deps": ["m/u.txt"], "cmds": ["cat m/u.txt > u"]}
+}"#;
+
+const MODULE: &str = r#"{
+  "shout": {"type": "generic", "outs": ["shout"], "deps": ["u.txt"], "cmds": ["tr a-z A-Z < u.txt > shout"]},
+  "whisper": {"type": "generic", "outs": ["whisper"], "deps": ["shout"], "cmds": ["tr A-Z a-z < shout > whisper"]}
+}"#;
+
+fn project() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", TARGETS).file("m/TARGETS", MODULE);
+    workspace.file("a.txt", "a\n").file("m/u.txt", "u\n").file("sub/s", "s\n");
+    workspace
+}
+
+fn asked(workspace: &Workspace, words: &[&str]) -> String {
+    workspace.run(&taut(), [&["what-if"], words].concat()).exits(0).stdout
+}
+
+/// The numbers of targets and actions.
+fn counts(text: &str) -> (usize, usize) {
+    let number = |after: &str| {
+        let rest = &text[text.find(after).unwrap() + after.len()..];
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    (number("analyse at most "), number("run at most "))
+}
+
+#[test]
+fn a_source_reaches_the_actions_that_come_after_it_and_no_target() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let text = asked(&workspace, &["m/u.txt"]);
+    assert!(
+        text.starts_with("If m/u.txt changed, building [[\"@\",\"\",\"\",\"all\"],{}] would\n"),
+        "{text}"
+    );
+    assert!(text.contains("analyse at most 0 of 5 targets,\nrun at most 2 of 3 actions.\n"), "{text}");
+    assert!(text.contains("[\"@\",\"\",\"m\",\"shout\"]#0: shout)\n"), "{text}");
+    assert!(!text.contains("unrelated"), "nobody asked for it: {text}");
+    assert_eq!(counts(&asked(&workspace, &["sub/s"])), (0, 1));
+    // Other words for the same, from elsewhere.
+    assert_eq!(counts(&asked(&workspace, &["--of", "[\"m\", \"shout\"]", "./m/../m/u.txt"])), (0, 1));
+}
+
+#[test]
+fn a_description_reaches_what_it_defines_and_a_file_that_appears_what_lists_its_directory() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    assert_eq!(counts(&asked(&workspace, &["m/TARGETS"])), (3, 2));
+    // The pattern, and every source of that directory, are looked up in its listing.
+    assert_eq!(counts(&asked(&workspace, &["new.txt"])), (2, 1));
+    assert_eq!(counts(&asked(&workspace, &["sub"])), (3, 1));
+    let text = asked(&workspace, &["elsewhere/x"]);
+    assert!(text.contains("analyse at most 2 of"), "a directory appears, too: {text}");
+    workspace.file("elsewhere/x", "");
+    let text = asked(&workspace, &["elsewhere/x"]);
+    assert!(text.contains("analyse at most 0 of") && text.contains("Nothing reads elsewhere/x.\n"), "{text}");
+}
+
+#[test]
+fn nothing_is_written_nor_run() {
+    let workspace = project();
+    let asked_first = asked(&workspace, &["--of", "all", "m/u.txt"]);
+    assert_eq!(counts(&asked_first), (0, 2), "without any build before");
+    assert!(!workspace.build_root().exists());
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    workspace.file("TARGETS", TARGETS.replace("cat *.txt t/sub/s", "cat t/sub/s *.txt"));
+    let before = listing(&workspace.build_root()).unwrap();
+    assert_eq!(counts(&asked(&workspace, &["m/u.txt"])), (0, 2), "as the description is now");
+    assert_eq!(listing(&workspace.build_root()).unwrap(), before);
+    workspace.file("TARGETS", "{");
+    workspace.run(&taut(), ["what-if", "m/u.txt"]).exits(8);
+    assert_eq!(listing(&workspace.build_root()).unwrap(), before);
+}
+
+#[test]
+fn no_more_is_done_than_was_said() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let edits = [
+        ("m/u.txt", "v\n".to_owned()),
+        ("a.txt", "b\n".to_owned()),
+        ("sub/new", "n\n".to_owned()),
+        ("m/TARGETS", MODULE.replace("tr A-Z a-z < shout", "cat shout")),
+        ("TARGETS", TARGETS.replace("cat *.txt", "cat -n *.txt")),
+        ("RULES", "{}".to_owned()),
+        ("b.txt", "b\n".to_owned()),
+    ];
+    for (path, content) in edits {
+        let said = counts(&asked(&workspace, &[path]));
+        workspace.file(path, content);
+        workspace.run(&taut(), ["build", "all"]).exits(0);
+        let text = workspace.run(&taut(), ["explain", path]).stdout;
+        if text.contains(&format!("{path} was as it had been")) || path == "RULES" {
+            continue;
+        }
+        let mut numbers = text.lines().nth(1).unwrap().split_whitespace();
+        let targets: usize = numbers.next().unwrap().parse().unwrap();
+        let actions: usize = numbers.nth(2).unwrap().parse().unwrap();
+        // Files and patterns count as targets only in the log.
+        assert!(actions <= said.1, "{path}: {said:?}\n{text}");
+        assert!(targets <= said.0 + 2, "{path}: {said:?}\n{text}");
+    }
+}

@@ -1,0 +1,263 @@
+//! What at most would be done if some files changed: a question that changes nothing.
+//!
+//! The description is analysed in memory, which a kept run spares almost entirely. What the runs of analysis
+//! read is followed backwards from the leaves that look at the files; what actions consist of is followed from
+//! the source files and from the targets that were reached. That is at most what would be done: a result that
+//! comes out the same ends it sooner.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use taut_analysis::{Config, ConfiguredTarget, TargetRule};
+use taut_engine::Engine;
+use taut_repos::{Place, RepoConfig};
+use taut_syntax::Diagnostics;
+use taut_sys::fs;
+use taut_value::{Artifact, EntityName, Id};
+
+use crate::analyse::{analyse_in, begin, workspace};
+use crate::graph::ActionGraph;
+use crate::history::{Subject, source_file};
+use crate::{Analysis, AnalysisOptions, Request, Runs};
+
+/// What at most would be done.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reach {
+    /// The configured targets that would be analysed again, as messages name them.
+    pub targets: Vec<String>,
+    /// How many configured targets there are.
+    pub all_targets: usize,
+    /// The actions that would run: who defines them, what they make, the id.
+    pub actions: Vec<(String, Vec<String>, Id)>,
+    /// How many actions the request needs.
+    pub all_actions: usize,
+    /// Those of the paths that nothing reads.
+    pub unread: Vec<PathBuf>,
+}
+
+/// What may have happened to a path.
+struct Change<'p> {
+    path: &'p Path,
+    is_directory: bool,
+    /// The directories whose listing shows it.
+    listings: Vec<PathBuf>,
+}
+
+impl<'p> Change<'p> {
+    /// A file that is there changes its content. A directory may change in any way. What is not there comes
+    /// into being.
+    fn of(path: &'p Path) -> Change<'p> {
+        let is_directory = fs::stat(path).is_ok_and(|metadata| metadata.is_dir());
+        let mut listings = Vec::new();
+        let mut below = path;
+        while let (Err(_), Some(above)) = (fs::lstat(below), below.parent()) {
+            listings.push(above.to_owned());
+            below = above;
+        }
+        Change { path, is_directory, listings }
+    }
+
+    fn touches_file(&self, file: &Path) -> bool {
+        file == self.path || (self.is_directory && file.starts_with(self.path))
+    }
+
+    fn touches_directory(&self, directory: &Path) -> bool {
+        (self.is_directory && directory.starts_with(self.path))
+            || self.listings.iter().any(|listing| listing == directory)
+    }
+}
+
+/// What at most would be done for a request if these absolute paths changed.
+///
+/// # Errors
+/// What is wrong with the description as it is.
+pub fn what_if(
+    paths: &[PathBuf],
+    request: &Request,
+    how: AnalysisOptions,
+    runs: &Runs,
+) -> Result<Reach, Diagnostics> {
+    let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
+    let engine = runs.open(builder);
+    let build = begin(&engine, how.jobs);
+    let analysis = analyse_in(&build, request)?;
+    let changes: Vec<Change<'_>> = paths.iter().map(|path| Change::of(path)).collect();
+    let mut read = vec![false; paths.len()];
+
+    let targets = targets(&engine, request, &changes, &mut read);
+    let redefined: HashSet<Id> = (targets.iter())
+        .filter_map(|target| engine.kept::<TargetRule>(target).into_iter().next()?.value)
+        .flat_map(|analysed| analysed.actions.iter().map(|action| action.id()).collect::<Vec<_>>())
+        .collect();
+    let graph = analysis.graph();
+    let needed = needed(&graph, &analysis);
+    let reached = actions(&graph, &request.repositories, redefined, &changes, &mut read);
+
+    let mut names: Vec<String> = targets.iter().map(|target| words(&Subject::target(target))).collect();
+    names.sort();
+    names.dedup();
+    let mut actions: Vec<(String, Vec<String>, Id)> = (graph.actions.iter())
+        .filter(|(id, _)| needed.contains(id) && reached.contains(id))
+        .map(|(id, action)| {
+            let outs = action.description.outs.iter().chain(&action.description.out_dirs);
+            (graph.first_origin(id), outs.map(|out| out.to_string()).collect(), *id)
+        })
+        .collect();
+    actions.sort_by(|a, b| (&a.0, a.2.0).cmp(&(&b.0, b.2.0)));
+    let unread = paths.iter().zip(&read).filter(|(_, read)| !**read).map(|(path, _)| path.clone());
+    let defined = analysis.reached.iter().filter(|reached| reached.analysed.is_defined);
+    Ok(Reach {
+        targets: names,
+        all_targets: defined.count(),
+        actions,
+        all_actions: needed.len(),
+        unread: unread.collect(),
+    })
+}
+
+/// The configured targets, source files aside, whose recorded reads lead to something that changes.
+fn targets(
+    engine: &Engine,
+    request: &Request,
+    changes: &[Change<'_>],
+    read: &mut [bool],
+) -> Vec<ConfiguredTarget> {
+    let root = engine.task::<TargetRule>(ConfiguredTarget {
+        name: EntityName::Named(request.target.clone()),
+        config: Config::new(request.configuration.clone()),
+    });
+    let mut readers: HashMap<_, Vec<_>> = HashMap::from([(root, Vec::new())]);
+    let (mut pending, mut reached) = (vec![root], Vec::new());
+    while let Some(task) = pending.pop() {
+        for dep in engine.reads_of(task).unwrap_or_default() {
+            let known = readers.entry(dep).or_insert_with(|| {
+                pending.push(dep);
+                Vec::new()
+            });
+            known.push(task);
+        }
+        if !engine.is_leaf(task) {
+            continue;
+        }
+        let key = engine.key_of(task);
+        let Some(place) = key.downcast::<Place>().map(Place::full) else { continue };
+        let is_listing = key.rule() == "dir";
+        for (change, read) in changes.iter().zip(&mut *read) {
+            let touches =
+                if is_listing { change.touches_directory(&place) } else { change.touches_file(&place) };
+            *read |= touches;
+            if touches {
+                reached.push(task);
+            }
+        }
+    }
+    let mut seen: HashSet<_> = reached.iter().copied().collect();
+    let mut targets = Vec::new();
+    while let Some(task) = reached.pop() {
+        let key = engine.key_of(task);
+        if let Some(target) = key.downcast::<ConfiguredTarget>() {
+            let kept = engine.kept::<TargetRule>(target).into_iter().next();
+            if kept.and_then(|kept| kept.value).is_none_or(|analysed| analysed.is_defined) {
+                targets.push(target.clone());
+            }
+        }
+        reached.extend(readers[&task].iter().copied().filter(|reader| seen.insert(*reader)));
+    }
+    targets
+}
+
+fn words(subject: &Subject) -> String {
+    match subject {
+        Subject::Target { name, config } if config.as_str() == "{}" => name.to_string(),
+        Subject::Target { name, config } => format!("[{name},{config}]"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A definition in an action graph that others refer to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Node {
+    Action(Id),
+    Tree(Id),
+}
+
+impl Node {
+    fn of(artifact: &Artifact) -> Option<Node> {
+        match artifact {
+            Artifact::Action { id, .. } => Some(Node::Action(*id)),
+            Artifact::Tree(id) | Artifact::TreeOverlay(id) => Some(Node::Tree(*id)),
+            Artifact::Local { .. } | Artifact::Known(_) => None,
+        }
+    }
+}
+
+/// What each definition consists of.
+fn parts(graph: &ActionGraph) -> BTreeMap<Node, Vec<&Artifact>> {
+    let mut parts = BTreeMap::new();
+    for (id, action) in &graph.actions {
+        let inputs = action.description.inputs.values().filter_map(|value| value.as_artifact());
+        parts.insert(Node::Action(*id), inputs.collect());
+    }
+    for (id, tree) in &graph.trees {
+        let stage = tree.stage().values().filter_map(|value| value.as_artifact());
+        parts.insert(Node::Tree(*id), stage.collect());
+    }
+    for (id, overlay) in &graph.overlays {
+        parts.insert(Node::Tree(*id), overlay.trees().iter().collect());
+    }
+    parts
+}
+
+/// The actions that the result of a request needs.
+fn needed(graph: &ActionGraph, analysis: &Analysis) -> HashSet<Id> {
+    let (parts, wanted) = (parts(graph), analysis.wanted());
+    let all = wanted.artifacts.iter().chain(&wanted.runfiles);
+    let mut pending: Vec<Node> = all.filter_map(|(_, artifact)| Node::of(artifact)).collect();
+    let mut seen: HashSet<Node> = pending.iter().copied().collect();
+    while let Some(node) = pending.pop() {
+        let below = parts.get(&node).into_iter().flatten().filter_map(|artifact| Node::of(artifact));
+        pending.extend(below.filter(|node| seen.insert(*node)));
+    }
+    let actions = seen.into_iter().filter_map(|node| match node {
+        Node::Action(id) => Some(id),
+        Node::Tree(_) => None,
+    });
+    actions.collect()
+}
+
+/// The actions that a change of their definition or of a source file reaches.
+fn actions(
+    graph: &ActionGraph,
+    repositories: &RepoConfig,
+    redefined: HashSet<Id>,
+    changes: &[Change<'_>],
+    read: &mut [bool],
+) -> HashSet<Id> {
+    let mut users: HashMap<Node, Vec<Node>> = HashMap::new();
+    let mut pending: Vec<Node> = redefined.into_iter().map(Node::Action).collect();
+    for (node, parts) in parts(graph) {
+        for artifact in parts {
+            if let Some(part) = Node::of(artifact) {
+                users.entry(part).or_default().push(node);
+            }
+            let Artifact::Local { path, repository } = artifact else { continue };
+            let Some(file) = source_file(repositories, repository, path) else { continue };
+            for (change, read) in changes.iter().zip(&mut *read) {
+                if change.touches_file(&file) {
+                    *read = true;
+                    pending.push(node);
+                }
+            }
+        }
+    }
+    let mut seen: HashSet<Node> = pending.iter().copied().collect();
+    while let Some(node) = pending.pop() {
+        let above = users.get(&node).into_iter().flatten().copied();
+        pending.extend(above.filter(|node| seen.insert(*node)));
+    }
+    let actions = seen.into_iter().filter_map(|node| match node {
+        Node::Action(id) => Some(id),
+        Node::Tree(_) => None,
+    });
+    actions.collect()
+}
