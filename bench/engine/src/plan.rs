@@ -131,7 +131,7 @@ pub fn run(words: &[&str]) {
         }
         // Reading again what is read already: the files of the large graph come after those of the middle one.
         if round < 3 {
-            one("taut-durable", "stencil", big);
+            one("taut-write", "stencil", big);
             one("taut-cold", "stencil", big);
             one("floor", "chain", big);
             one("taut", "chain", big);
@@ -159,6 +159,7 @@ pub fn run(words: &[&str]) {
 fn measure(results: &mut Results, what: &str, shape: &str, size: usize, dir: &Path) {
     let own = std::env::current_exe().expect("this program lies somewhere");
     let graph = format!("{shape} {size}");
+    let begin = std::time::Instant::now();
     // What is written and what begins with it share a directory that nobody else has.
     let dir = dir.join(&graph);
     std::fs::create_dir_all(&dir).expect("a directory");
@@ -168,6 +169,7 @@ fn measure(results: &mut Results, what: &str, shape: &str, size: usize, dir: &Pa
         .stderr(Stdio::piped())
         .output()
         .expect("starts");
+    eprintln!("  {what} {graph}: {:.1} s", begin.elapsed().as_secs_f64());
     let text = String::from_utf8_lossy(&output.stdout);
     match serde_json::from_str::<Map<String, Value>>(text.trim()) {
         Ok(told) if output.status.success() => results.note(what, &graph, &told),

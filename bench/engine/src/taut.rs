@@ -53,8 +53,9 @@ pub fn memory(graph: &'static Graph, figures: &mut Figures) {
     figures.add("after twenty changes of everything", each(in_use()));
 }
 
-/// With a file: what it costs that the traces are on disk when the work is done, and how long they are there.
-pub fn durable(graph: &'static Graph, figures: &mut Figures, dir: &Path) {
+/// With a file: what it costs that the traces are on disk when the work is done, and how long they are there. If
+/// `changes`, what more of them cost.
+pub fn durable(graph: &'static Graph, figures: &mut Figures, dir: &Path, changes: bool) {
     let world = world(graph);
     let file = dir.join("taut");
     if file.exists() {
@@ -72,6 +73,9 @@ pub fn durable(graph: &'static Graph, figures: &mut Figures, dir: &Path) {
     let keys = 4.0;
     figures.add("disk", length() / graph.tasks() as f64 - keys);
     fs::copy(&file, dir.join("taut.cold")).expect("a copy");
+    if !changes {
+        return;
+    }
     // Each further run of every task.
     let before = length();
     let mut state = 1;

@@ -138,7 +138,8 @@ impl Inner {
             Store::File | Store::Cas => self.verify_curr(node, seq),
             Store::None => None,
         };
-        match found {
+        // Whoever is told is never asked, whatever was lost.
+        match found.or_else(|| lock(&entry.hist).injected(self.epoch)) {
             Some(value) => self.give_value(node, Ok(value), Seen::default()),
             None => self.construct(node, Cause::ValueLost),
         }

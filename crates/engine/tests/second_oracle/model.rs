@@ -1,0 +1,465 @@
+//! What must happen: no threads, no waiting, no memory but the kept runs as a plain list.
+//!
+//! `wanted` gives what a build must answer if everything were made anew; `Model::build` says which functions of
+//! which tasks must run, why, and what is remembered of it. It goes through the recorded reads of a task group
+//! by group, as the definition of a build says: what is looked at is exactly what the task, run again, would ask
+//! for.
+
+use super::case::{Build, Case, Event, Kind, Place, Task, What};
+use super::rules::{FAILED, OPAQUE, mix, tells};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What a task comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    Value(u64),
+    /// The task whose result is zero.
+    Failed(usize),
+    /// A failure that may go away.
+    Flaky,
+}
+
+/// What dependents compare.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Version {
+    Value(u64),
+    Failed(usize),
+    Made(u64),
+    /// Equal to no other, itself among them.
+    Never,
+}
+
+/// Why something ran.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Why {
+    New,
+    Always,
+    Changed,
+    Read(usize),
+    Lost,
+}
+
+/// A function that ran.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Ran {
+    pub(crate) task: usize,
+    pub(crate) hash: bool,
+    pub(crate) why: Why,
+}
+
+#[derive(Clone, Debug)]
+struct Read {
+    dep: usize,
+    version: Version,
+    group: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    stamp: u64,
+    reads: Vec<Read>,
+    version: Version,
+    outcome: Outcome,
+    /// The value, if it is kept with the run.
+    value: Option<u64>,
+}
+
+/// What is remembered from build to build.
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    runs: HashMap<usize, Vec<Run>>,
+    /// The latest value of a task, and the version it is the value of.
+    memory: HashMap<usize, (Version, u64)>,
+    pub(crate) files: HashMap<usize, u64>,
+    pub(crate) leaves: Vec<Option<u64>>,
+    told: BTreeSet<usize>,
+    declared: HashMap<usize, u64>,
+    scanned: u64,
+    epoch: u64,
+    builds: u64,
+}
+
+/// Something that a script asked for.
+struct Ask {
+    dep: usize,
+    recorded: bool,
+    group: usize,
+}
+
+/// How a script is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// For the value, which is new.
+    Value,
+    /// For the hash, apart from the value.
+    Apart,
+    /// For a value whose hash is known: nobody waits for what is only mentioned.
+    Again,
+}
+
+/// What a script comes to.
+struct Played {
+    /// What its function returns.
+    returned: Outcome,
+    /// What the task comes to, with what it only mentioned.
+    outcome: Outcome,
+    asks: Vec<Ask>,
+}
+
+/// Runs a script; `ask` is told of each request whether it is for a value, and gives the answer.
+fn play(
+    case: &Case,
+    key: usize,
+    task: &Task,
+    how: How,
+    ask: &mut dyn FnMut(usize, bool) -> Outcome,
+) -> Played {
+    let (mut sum, mut asks, mut group, mut mentioned) = (0, Vec::new(), 0, None);
+    for step in &task.steps {
+        if (step.conditional && sum % 2 == 1) || (step.what == What::Depend && how == How::Again) {
+            continue;
+        }
+        for dep in &step.deps {
+            let by_hash = match step.what {
+                What::Value | What::Start => how == How::Apart && tells(case, *dep),
+                What::Hash | What::Depend => true,
+                What::Order => false,
+            };
+            // What is asked for one after the other is a group each.
+            group += usize::from(step.what != What::Value || how == How::Apart);
+            let result = ask(*dep, !by_hash);
+            let failed = !matches!(result, Outcome::Value(_));
+            let seen = match result {
+                Outcome::Value(_) if step.what == What::Hash && !tells(case, *dep) => OPAQUE,
+                Outcome::Value(value) => value,
+                _ => FAILED,
+            };
+            match step.what {
+                What::Depend => mentioned = mentioned.or(Some(result).filter(|_| failed)),
+                What::Order => {}
+                _ => sum = mix(sum, seen),
+            }
+            asks.push(Ask { dep: *dep, recorded: step.what != What::Order || failed, group });
+        }
+        group += 1;
+    }
+    let result = sum % task.modulus;
+    if task.fails && result == 0 {
+        return Played { returned: Outcome::Failed(key), outcome: Outcome::Failed(key), asks };
+    }
+    let returned = Outcome::Value(result);
+    Played { returned, outcome: mentioned.unwrap_or(returned), asks }
+}
+
+/// Everything made anew: what each task comes to in this world.
+pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>]) -> Vec<Outcome> {
+    let mut all: Vec<Outcome> =
+        leaves.iter().map(|leaf| leaf.map_or(Outcome::Flaky, Outcome::Value)).collect();
+    for (at, task) in case.tasks.iter().enumerate() {
+        let outcome = play(case, leaves.len() + at, task, How::Value, &mut |dep, _| all[dep]).outcome;
+        all.push(outcome);
+    }
+    all
+}
+
+/// One build, as it goes.
+struct Going<'a> {
+    case: &'a Case,
+    model: &'a mut Model,
+    /// The suspects, if it is a question.
+    suspects: Option<&'a [usize]>,
+    settled: BTreeMap<usize, (Version, Outcome)>,
+    /// Tasks whose value is at hand in this build.
+    values: BTreeMap<usize, Outcome>,
+    ran: Vec<Ran>,
+}
+
+/// What a build must do.
+pub(crate) struct Expected {
+    pub(crate) ran: Vec<Ran>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Model {
+    pub(crate) fn new(case: &Case) -> Model {
+        Model { leaves: case.leaves.iter().copied().map(Some).collect(), epoch: 1, ..Model::default() }
+    }
+
+    fn happen(&mut self, event: &Event) {
+        let mut declare = |task: usize| {
+            self.declared.insert(task, self.epoch);
+        };
+        match event {
+            Event::Change(leaf, value) => {
+                declare(*leaf);
+                if !self.told.contains(leaf) {
+                    self.leaves[*leaf] = Some(*value);
+                }
+            }
+            Event::Flaky(leaf) => {
+                declare(*leaf);
+                if !self.told.contains(leaf) {
+                    self.leaves[*leaf] = None;
+                }
+            }
+            Event::Set(leaf, value) => {
+                declare(*leaf);
+                self.told.insert(*leaf);
+                self.leaves[*leaf] = Some(*value);
+            }
+            Event::Touch(task) => declare(*task),
+            Event::Scan => self.scanned = self.epoch,
+            Event::Evict => {
+                self.memory.clear();
+                self.runs.values_mut().flatten().for_each(|run| run.value = None);
+            }
+            Event::Tamper(task, value) => {
+                self.files.insert(*task, *value);
+            }
+        }
+    }
+
+    /// What a build must do; what is remembered afterwards is in `self`.
+    pub(crate) fn build(&mut self, case: &Case, build: &Build) -> Expected {
+        self.epoch += 1;
+        build.events.iter().for_each(|event| self.happen(event));
+        self.builds += 1;
+        let mut going = Going {
+            case,
+            model: self,
+            suspects: build.what_if.as_deref(),
+            settled: BTreeMap::new(),
+            values: BTreeMap::new(),
+            ran: Vec::new(),
+        };
+        let outcome = going.ask(build.root, !build.by_hash);
+        let mut ran = going.ran;
+        ran.sort();
+        Expected { ran, outcome }
+    }
+}
+
+impl Going<'_> {
+    fn task(&self, key: usize) -> Option<&Task> {
+        let case: &Case = self.case;
+        key.checked_sub(case.leaves.len()).map(|at| &case.tasks[at])
+    }
+
+    fn is_nowhere(&self, key: usize) -> bool {
+        self.task(key).is_some_and(|task| task.place == Place::Nowhere)
+    }
+
+    fn kept(&self, key: usize) -> u8 {
+        match self.task(key) {
+            None => 1,
+            Some(task) if task.place == Place::Nowhere => 0,
+            Some(task) => task.runs,
+        }
+    }
+
+    fn log(&mut self, task: usize, hash: bool, why: Why) {
+        // Whoever is told is not asked.
+        if !self.model.told.contains(&task) {
+            self.ran.push(Ran { task, hash, why });
+        }
+    }
+
+    /// The answer to a request for a value, or only for the hash.
+    fn ask(&mut self, key: usize, value: bool) -> Outcome {
+        if self.is_nowhere(key) {
+            return self.fresh(key, value);
+        }
+        self.settle(key);
+        if value { self.value(key) } else { self.settled[&key].1 }
+    }
+
+    /// A request for a task that is stored nowhere: it runs, each time.
+    fn fresh(&mut self, key: usize, value: bool) -> Outcome {
+        let (_, outcome, made) = self.execute(key, &Why::Always);
+        if value && made.is_none() && matches!(outcome, Outcome::Value(_)) {
+            self.log(key, false, Why::Lost);
+            let task = self.task(key).expect("no leaf is stored nowhere").clone();
+            return self.run_script(key, &task, How::Again).1.returned;
+        }
+        outcome
+    }
+
+    /// The version of a task, made if need be.
+    fn settle(&mut self, key: usize) -> Version {
+        if let Some((version, _)) = self.settled.get(&key) {
+            return *version;
+        }
+        let (version, outcome) = self.decide(key);
+        self.settled.insert(key, (version, outcome));
+        version
+    }
+
+    fn decide(&mut self, key: usize) -> (Version, Outcome) {
+        let runs = self.model.runs.get(&key).cloned().unwrap_or_default();
+        if self.suspects.is_some_and(|suspects| !suspects.contains(&key))
+            && let Some(latest) = runs.first()
+        {
+            return (latest.version, latest.outcome);
+        }
+        let declared = self.model.declared.get(&key).copied().unwrap_or(0);
+        let stamp = if self.task(key).is_none() { declared.max(self.model.scanned) } else { declared };
+        let mut why = None;
+        for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
+            match self.first_difference(run) {
+                None => {
+                    if self.suspects.is_none() {
+                        self.model.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
+                    }
+                    return (run.version, run.outcome);
+                }
+                Some(dep) => why = why.or(Some(Why::Read(dep))),
+            }
+        }
+        let why = match why {
+            _ if self.kept(key) == 0 => Why::Always,
+            Some(why) => why,
+            None if runs.is_empty() => Why::New,
+            None => Why::Changed,
+        };
+        let (reads, outcome, value) = self.execute(key, &why);
+        let unhashed = self.task(key).is_some_and(|task| task.kind == Kind::Unhashed);
+        let version = match outcome {
+            Outcome::Value(_) if unhashed => Version::Made(self.model.builds),
+            Outcome::Value(value) => Version::Value(value),
+            Outcome::Failed(task) => Version::Failed(task),
+            Outcome::Flaky => Version::Never,
+        };
+        self.remember(key, Run { stamp, reads, version, outcome, value });
+        (version, outcome)
+    }
+
+    /// The first read of a run that is different now, looking no further than its group.
+    fn first_difference(&mut self, run: &Run) -> Option<usize> {
+        let mut rest = run.reads.as_slice();
+        while let Some(first) = rest.first() {
+            let (group, after) =
+                rest.split_at(rest.iter().position(|read| read.group != first.group).unwrap_or(rest.len()));
+            for read in group {
+                self.settle(read.dep);
+            }
+            let differs = |read: &&Read| {
+                let now = self.settled[&read.dep].0;
+                now == Version::Never || now != read.version
+            };
+            if let Some(read) = group.iter().find(differs) {
+                return Some(read.dep);
+            }
+            rest = after;
+        }
+        None
+    }
+
+    /// Runs what gives the task its hash: the reads, what it comes to, and the value if that was made.
+    fn execute(&mut self, key: usize, why: &Why) -> (Vec<Read>, Outcome, Option<u64>) {
+        let Some(task) = self.task(key).cloned() else {
+            self.log(key, false, why.clone());
+            let outcome = self.model.leaves[key].map_or(Outcome::Flaky, Outcome::Value);
+            self.values.insert(key, outcome);
+            return (Vec::new(), outcome, self.model.leaves[key]);
+        };
+        let how = if task.kind == Kind::Apart { How::Apart } else { How::Value };
+        self.log(key, task.kind == Kind::Apart || task.kind == Kind::FromValue, why.clone());
+        if task.kind == Kind::FromValue {
+            // Its own hash function asks for it, whatever is known.
+            self.log(key, false, Why::New);
+        }
+        let (reads, played) = self.run_script(key, &task, how);
+        let outcome = played.outcome;
+        let value = match outcome {
+            Outcome::Value(value) if how == How::Value => Some(value),
+            _ => None,
+        };
+        if how == How::Value && task.place != Place::Nowhere {
+            self.values.insert(key, outcome);
+        }
+        (reads, outcome, value)
+    }
+
+    /// Plays the script against the present; asks for what it asks for.
+    fn run_script(&mut self, key: usize, task: &Task, how: How) -> (Vec<Read>, Played) {
+        let case = self.case;
+        let played = play(case, key, task, how, &mut |dep, value| self.ask(dep, value));
+        if let (Place::File, How::Value | How::Again, Outcome::Value(value)) =
+            (task.place, how, played.returned)
+        {
+            self.model.files.insert(key, value);
+        }
+        let mut reads: Vec<Read> = Vec::new();
+        for Ask { dep, recorded, group } in &played.asks {
+            if *recorded && !reads.iter().any(|read| read.dep == *dep) {
+                let version = self.settled.get(dep).map_or(Version::Never, |settled| settled.0);
+                reads.push(Read { dep: *dep, version, group: *group });
+            }
+        }
+        (reads, played)
+    }
+
+    /// Keeps a run.
+    fn remember(&mut self, key: usize, run: Run) {
+        if self.suspects.is_some() {
+            return;
+        }
+        let place = self.task(key).map_or(Place::Memory, |task| task.place);
+        let constructive = self.task(key).is_some_and(|task| task.constructive);
+        if let (Some(value), Place::Memory) = (run.value, place) {
+            self.model.memory.insert(key, (run.version, value));
+        }
+        if run.version == Version::Never || run.reads.iter().any(|read| read.version == Version::Never) {
+            return;
+        }
+        let most = self.kept(key) as usize;
+        let same = |old: &Run| {
+            old.stamp == run.stamp
+                && old.reads.len() == run.reads.len()
+                && old.reads.iter().zip(&run.reads).all(|(a, b)| (a.dep, a.version) == (b.dep, b.version))
+        };
+        let runs = self.model.runs.entry(key).or_default();
+        runs.retain(|old| !same(old));
+        if most == 0 {
+            return;
+        }
+        runs.truncate(most - 1);
+        let value = run.value.filter(|_| constructive && place == Place::Memory);
+        runs.insert(0, Run { value, ..run });
+    }
+
+    /// The value of a task whose version is settled: from where it lies, else made again.
+    fn value(&mut self, key: usize) -> Outcome {
+        let (version, outcome) = self.settled[&key];
+        if !matches!(outcome, Outcome::Value(_)) {
+            return outcome;
+        }
+        if let Some(outcome) = self.values.get(&key) {
+            return *outcome;
+        }
+        let place = self.task(key).map_or(Place::Memory, |task| task.place);
+        let found = match place {
+            Place::Memory => {
+                let memory =
+                    self.model.memory.get(&key).filter(|(of, _)| *of == version).map(|known| known.1);
+                let runs = self.model.runs.get(&key).map_or(&[][..], Vec::as_slice);
+                memory.or_else(|| runs.iter().filter(|run| run.version == version).find_map(|run| run.value))
+            }
+            _ => self.model.files.get(&key).copied().filter(|lies| version == Version::Value(*lies)),
+        };
+        if let Some(value) = found {
+            self.values.insert(key, Outcome::Value(value));
+            return Outcome::Value(value);
+        }
+        self.log(key, false, Why::Lost);
+        let made = match self.task(key).cloned() {
+            None => self.model.leaves[key].map_or(Outcome::Flaky, Outcome::Value),
+            Some(task) => self.run_script(key, &task, How::Again).1.returned,
+        };
+        self.values.insert(key, made);
+        if let (Outcome::Value(value), Place::Memory, None) = (made, place, self.suspects) {
+            self.model.memory.insert(key, (version, value));
+        }
+        made
+    }
+}

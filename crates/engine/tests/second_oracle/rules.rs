@@ -1,0 +1,185 @@
+//! The case as a rule of the engine: only what anybody could write.
+
+use super::case::{Case, Kind, Place, Task, What};
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use taut_engine::{Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule, Store};
+
+/// What a failure that was read counts as.
+pub(crate) const FAILED: u64 = 77;
+/// What a hash counts as that says nothing about the value.
+pub(crate) const OPAQUE: u64 = 5;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Zero(pub usize);
+
+impl fmt::Display for Zero {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} is zero", self.0)
+    }
+}
+
+impl Failure for Zero {
+    fn hash(&self) -> Option<Hash> {
+        Some(Hash::from(self.0 as u64))
+    }
+}
+
+/// Mixes what was read into what was read before.
+pub(crate) fn mix(sum: u64, read: u64) -> u64 {
+    sum.wrapping_mul(3).wrapping_add(read).wrapping_add(1)
+}
+
+/// The outside world.
+#[derive(Default)]
+pub(crate) struct World {
+    /// `None`: fails for now.
+    pub(crate) leaves: Vec<Option<u64>>,
+    /// What lies in the files of tasks.
+    pub(crate) files: HashMap<usize, u64>,
+}
+
+/// All tasks, the leaves among them.
+pub(crate) struct Tasks {
+    pub(crate) case: Arc<Case>,
+    pub(crate) world: Arc<Mutex<World>>,
+}
+
+/// Whether the hash of a task tells its value.
+pub(crate) fn tells(case: &Case, task: usize) -> bool {
+    match task.checked_sub(case.leaves.len()) {
+        None => true,
+        Some(at) => case.tasks[at].kind != Kind::Unhashed && case.tasks[at].place != Place::Nowhere,
+    }
+}
+
+fn number(hash: Option<Hash>) -> u64 {
+    let hash = hash.expect("a task that tells has a hash");
+    u64::from_le_bytes(hash.0[..8].try_into().expect("eight bytes"))
+}
+
+impl Tasks {
+    fn task(&self, key: usize) -> Option<&Task> {
+        key.checked_sub(self.case.leaves.len()).map(|at| &self.case.tasks[at])
+    }
+
+    /// The hash of another task, as a number.
+    async fn look(&self, cx: &Cx, dep: usize) -> u64 {
+        match cx.hash_of::<Tasks>(dep as u64).await {
+            Err(_) => FAILED,
+            Ok(hash) if tells(&self.case, dep) => number(hash),
+            Ok(_) => OPAQUE,
+        }
+    }
+
+    /// Runs a task's script. `apart`: by hashes wherever they tell enough.
+    async fn script(&self, key: usize, cx: &Cx, apart: bool) -> Result<u64, Fail> {
+        let task = self.task(key).expect("leaves have no script");
+        let mut sum = 0;
+        for step in &task.steps {
+            if step.conditional && sum % 2 == 1 {
+                continue;
+            }
+            let keys = || step.deps.iter().map(|dep| *dep as u64);
+            match step.what {
+                What::Value | What::Start if apart => {
+                    for dep in &step.deps {
+                        sum = mix(
+                            sum,
+                            match tells(&self.case, *dep) {
+                                true => self.look(cx, *dep).await,
+                                false => cx.get::<Tasks>(*dep as u64).await.unwrap_or(FAILED),
+                            },
+                        );
+                    }
+                }
+                What::Value => {
+                    for read in cx.all::<Tasks>(keys().collect()).await {
+                        sum = mix(sum, read.unwrap_or(FAILED));
+                    }
+                }
+                What::Start => {
+                    let mut started: Vec<_> = keys().map(|key| cx.start::<Tasks>(key)).collect();
+                    let mut reads = Vec::new();
+                    while let Some(last) = started.pop() {
+                        reads.push(last.await.unwrap_or(FAILED));
+                    }
+                    sum = reads.into_iter().rev().fold(sum, mix);
+                }
+                What::Hash => {
+                    for dep in &step.deps {
+                        sum = mix(sum, self.look(cx, *dep).await);
+                    }
+                }
+                What::Order => {
+                    for key in keys() {
+                        // What came of it must not matter: a run that does not mention it is replayed.
+                        let _ = cx.order::<Tasks>(key).await;
+                    }
+                }
+                What::Depend => keys().for_each(|key| cx.depend::<Tasks>(key)),
+            }
+        }
+        let result = sum % task.modulus;
+        if task.fails && result == 0 { Err(Fail::task(Zero(key))) } else { Ok(result) }
+    }
+}
+
+impl Rule for Tasks {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "T";
+
+    fn policy(&self, key: &u64) -> Policy {
+        let Some(task) = self.task(*key as usize) else { return Policy::leaf() };
+        let policy = match task.constructive {
+            true => Policy::constructive(task.runs),
+            false => Policy::verifying(task.runs),
+        };
+        policy.stored(match task.place {
+            Place::Memory => Store::Memory,
+            Place::File => Store::File,
+            Place::Nowhere => Store::None,
+        })
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        let key = *key as usize;
+        let Some(task) = self.task(key) else {
+            let leaf = self.world.lock().unwrap().leaves[key];
+            return leaf.ok_or_else(|| Fail::transient("not now".to_owned()));
+        };
+        let value = self.script(key, &cx, false).await?;
+        if task.place == Place::File {
+            self.world.lock().unwrap().files.insert(key, value);
+        }
+        Ok(value)
+    }
+
+    fn content_hash(&self, key: &u64, value: &u64) -> Option<Hash> {
+        let unhashed = self.task(*key as usize).is_some_and(|task| task.kind == Kind::Unhashed);
+        (!unhashed).then(|| Hash::from(*value))
+    }
+
+    fn hash(&self, key: &u64, cx: HashCx<Self>) -> impl Future<Output = Result<Hash, Fail>> + Send {
+        let key = *key as usize;
+        let own: Pin<Box<dyn Future<Output = Result<Hash, Fail>> + Send + '_>> = match self
+            .task(key)
+            .map(|task| task.kind)
+        {
+            Some(Kind::Apart) => Box::pin(async move { self.script(key, &cx, true).await.map(Hash::from) }),
+            Some(Kind::FromValue) => Box::pin(async move { cx.value().await.map(Hash::from) }),
+            _ => Box::pin(cx.by_store()),
+        };
+        own
+    }
+
+    fn curr(&self, key: &u64) -> Curr<u64> {
+        match self.world.lock().unwrap().files.get(&(*key as usize)).copied() {
+            None => Curr::None,
+            Some(value) => Curr::There { value, hash: Box::new(move || Some(Hash::from(value))) },
+        }
+    }
+}
