@@ -5,6 +5,8 @@
 //! is seen from outside only, as a binary.
 #![allow(clippy::disallowed_methods, reason = "development tools are no part of the product")]
 
+mod answers;
+mod apt;
 mod bench;
 mod cargo;
 mod ci;
@@ -14,6 +16,7 @@ mod licences;
 mod measure;
 mod proto;
 mod realworld;
+mod rulesets;
 mod soak;
 mod tidy;
 
@@ -29,6 +32,8 @@ cargo xtask COMMAND
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
   proto                examples/proto built with the real protoc; its programs run
   realworld            a C library from the registry built with taut; its tests run
+  rulesets [--rules DIR] [--if-available]
+                       small projects with justbuild's own rule sets, unchanged
   soak                 the long versions of the tests: hundreds of kills, many random cases
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
@@ -53,6 +58,7 @@ fn main() -> Result<()> {
         "proto" => proto::run(),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),
+        "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),
         "expressions" => diff::print_expressions(rest),
         "tidy" => tidy::run(),

@@ -5,8 +5,8 @@
 //! this runs on, unpacked below `target` with a package database of their own: nothing is
 //! installed, and no rights are needed. What cannot be obtained is a failure, never a silent pass.
 
-use crate::cargo;
 use crate::realworld::processed;
+use crate::{apt, cargo};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -96,7 +96,7 @@ fn command(program: &Path, env: &Map<String, Value>) -> Command {
 }
 
 /// The environment in which protoc, the C++ library and the Python library are found.
-fn tools() -> Result<Map<String, Value>> {
+pub(crate) fn tools() -> Result<Map<String, Value>> {
     let plain = environment(json!({"PATH": "/usr/bin:/bin"}));
     if complete(&plain) {
         println!("protoc: of this machine");
@@ -106,7 +106,7 @@ fn tools() -> Result<Map<String, Value>> {
     let root = place.join("root");
     if !place.join("unpacked").exists() {
         println!("protoc: from the packages {}", PACKAGES.join(", "));
-        unpack(&place, &root).with_context(|| {
+        apt::unpack(PACKAGES, &place, &root).with_context(|| {
             format!(
                 "protoc, its C++ and Python libraries are not on this machine and cannot be obtained. This needs \
                  the network and apt-get, or the tools installed ({}). Without, leave `cargo xtask proto` out: \
@@ -116,12 +116,13 @@ fn tools() -> Result<Map<String, Value>> {
         })?;
         fs::write(place.join("unpacked"), "")?;
     }
-    let library = libraries(&root)?;
+    let library = libraries(&root)?.display().to_string();
     let env = environment(json!({
         "PATH": format!("{}:/usr/bin:/bin", root.join("usr/bin").display()),
         "LD_LIBRARY_PATH": library,
         "LIBRARY_PATH": library,
         "CPLUS_INCLUDE_PATH": root.join("usr/include"),
+        "PKG_CONFIG_PATH": format!("{library}/pkgconfig"),
         "PYTHONPATH": root.join("usr/lib/python3/dist-packages"),
     }));
     if !complete(&env) {
@@ -152,36 +153,6 @@ fn complete(env: &Map<String, Value>) -> bool {
         && works("python3 -c 'import google.protobuf'")
 }
 
-/// Downloads the packages and what they need beyond what this machine has; unpacks them into `root`.
-fn unpack(place: &Path, root: &Path) -> Result<()> {
-    let _ = fs::remove_dir_all(place);
-    let (lists, cache) = (place.join("lists"), place.join("cache"));
-    fs::create_dir_all(lists.join("partial"))?;
-    fs::create_dir_all(cache.join("archives/partial"))?;
-    fs::create_dir_all(root)?;
-    let apt = |words: &[&str]| -> Result<()> {
-        let options = [
-            format!("Dir::State::Lists={}", lists.display()),
-            format!("Dir::Cache={}", cache.display()),
-            "Debug::NoLocking=1".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::Retries=3".to_owned(),
-        ];
-        let options = options.iter().flat_map(|option| ["-o", option]);
-        succeed(Command::new("apt-get").args(options).arg("-qq").args(words))
-    };
-    apt(&["update"])?;
-    apt(&[&["--yes", "--no-install-recommends", "--download-only", "install"], PACKAGES].concat())?;
-    for entry in fs::read_dir(cache.join("archives"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "deb") {
-            succeed(Command::new("dpkg-deb").arg("-x").arg(&path).arg(root))?;
-        }
-    }
-    fs::remove_dir_all(lists)?;
-    Ok(fs::remove_dir_all(cache)?)
-}
-
 /// The directory with the libraries; its name has the architecture in it.
 fn libraries(root: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(root.join("usr/lib"))? {
@@ -191,12 +162,4 @@ fn libraries(root: &Path) -> Result<PathBuf> {
         }
     }
     bail!("no libprotobuf.so below {}", root.display())
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
 }

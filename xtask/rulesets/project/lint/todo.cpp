@@ -1,0 +1,2 @@
+// TODO: everything
+int todo() { return 0; }

@@ -1,0 +1,3 @@
+#pragma once
+#include "protos/left.pb.h"
+int left(const Left& of);

@@ -1,0 +1,3 @@
+#pragma once
+#include "protos/right.pb.h"
+int right(const Right& of);

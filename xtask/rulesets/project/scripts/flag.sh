@@ -1,0 +1,1 @@
+grep -q '"on"' flag.json

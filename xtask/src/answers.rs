@@ -1,0 +1,142 @@
+//! What a tool answers to a request, in a form to compare: exit codes, standard output, every dump,
+//! counts, the installed tree. Texts on standard error are for people and not compared.
+//!
+//! Two tools are asked the same thing with the same scratch directory, in turn, since some outputs
+//! show where they are installed.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use taut_testkit::{Tool, listing};
+
+const DUMPS: &[&str] = &[
+    "graph",
+    "plain-graph",
+    "artifacts-to-build",
+    "actions",
+    "anonymous",
+    "blobs",
+    "export-targets",
+    "nodes",
+    "provides",
+    "result",
+    "targets",
+    "targets-graph",
+    "trees",
+    "vars",
+];
+
+/// A request for one target.
+pub(crate) struct Question<'a> {
+    /// Where the tool is called.
+    pub(crate) dir: &'a Path,
+    /// For build roots, dumps and installed files.
+    pub(crate) scratch: &'a Path,
+    /// Options: configuration, repositories.
+    pub(crate) options: &'a [String],
+    pub(crate) target: &'a [String],
+    /// Whether to build and install after analysis.
+    pub(crate) build: bool,
+}
+
+/// By question.
+pub(crate) struct Answers {
+    pub(crate) exit: i32,
+    pub(crate) by_question: BTreeMap<String, String>,
+    /// What was installed, by path; empty unless built, with exit code 0 or 2.
+    pub(crate) tree: BTreeMap<String, String>,
+    pub(crate) log: String,
+}
+
+impl Question<'_> {
+    /// Asks a tool; `who` keeps its build root apart from those of others.
+    ///
+    /// # Errors
+    ///
+    /// If the scratch directory cannot be used.
+    pub(crate) fn ask(&self, tool: &Tool, who: &str) -> Result<Answers> {
+        let dumps = self.scratch.join(format!("{who}-dumps"));
+        let _ = fs::remove_dir_all(&dumps);
+        fs::create_dir_all(&dumps)?;
+        let build_root = self.scratch.join(format!("{who}-root")).display().to_string();
+        let mut common = vec!["--local-build-root".to_owned(), build_root, "--plain-log".to_owned()];
+        common.extend_from_slice(self.options);
+        let mut by_question = BTreeMap::new();
+
+        let mut words = vec!["analyse".to_owned()];
+        words.extend(common.clone());
+        for dump in DUMPS {
+            words.extend([format!("--dump-{dump}"), dumps.join(dump).display().to_string()]);
+        }
+        words.extend_from_slice(self.target);
+        let ran = tool.run(self.dir, &words);
+        by_question.insert("analyse: exit".to_owned(), ran.code.to_string());
+        by_question.insert("analyse: stdout".to_owned(), ran.stdout);
+        let (mut exit, mut log, mut tree) = (ran.code, ran.stderr, BTreeMap::new());
+        for dump in DUMPS {
+            let text = fs::read_to_string(dumps.join(dump)).unwrap_or_else(|_| "not there".to_owned());
+            by_question.insert(format!("analyse: --dump-{dump}"), text);
+        }
+        if self.build {
+            let out = self.scratch.join("out");
+            let mut words = vec!["install".to_owned(), "-s".to_owned()];
+            words.extend(common);
+            words.extend(["-J", "1", "--dump-artifacts", "-", "-o"].map(str::to_owned));
+            words.push(out.display().to_string());
+            words.extend_from_slice(self.target);
+            let ran = tool.run(self.dir, &words);
+            by_question.insert("install: exit".to_owned(), ran.code.to_string());
+            by_question.insert("install: stdout".to_owned(), ran.stdout);
+            by_question.insert("install: counts".to_owned(), counts(&ran.stderr));
+            log += &ran.stderr;
+            if matches!(ran.code, 0 | 2) {
+                tree = listing(&out).unwrap_or_default();
+            }
+            exit = ran.code;
+            let _ = fs::remove_dir_all(&out);
+        }
+        Ok(Answers { exit, by_question, tree, log })
+    }
+}
+
+impl Answers {
+    /// How these, the reference's, differ from `ours`, as text; none if they do not.
+    pub(crate) fn difference(&self, ours: &Self) -> Option<String> {
+        let mut text = String::new();
+        let answers = ours.questions();
+        for (question, their) in self.questions() {
+            let our = answers.get(&question).map_or("", String::as_str);
+            if our != their {
+                text += &format!("## {question}\n\nreference:\n{their}\n\ntaut:\n{our}\n\n");
+            }
+        }
+        if text.is_empty() {
+            return None;
+        }
+        text += &format!("## reference's log\n\n{}\n\n", told(&self.log));
+        text += &format!("## taut's log\n\n{}\n", told(&ours.log));
+        Some(text)
+    }
+
+    fn questions(&self) -> BTreeMap<String, String> {
+        let tree: Value = self.tree.iter().map(|(path, what)| json!([path, what])).collect();
+        let mut questions = self.by_question.clone();
+        questions.insert("install: tree".to_owned(), format!("{tree:#}"));
+        questions
+    }
+}
+
+/// What a log says apart from the expected.
+fn told(log: &str) -> String {
+    log.lines().filter(|line| !line.contains("INFO: Dumping ")).map(|l| format!("{l}\n")).collect()
+}
+
+/// The lines of a log that count: how many actions there are and were run.
+fn counts(log: &str) -> String {
+    log.lines()
+        .filter(|line| line.contains("Discovered ") || line.contains("Processed "))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}

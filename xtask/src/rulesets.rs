@@ -1,0 +1,167 @@
+//! `cargo xtask rulesets`: justbuild's own rule sets, unchanged, build small projects.
+//!
+//! The rule sets are no part of this repository. `--rules` names a directory that has them;
+//! otherwise they come out of the source package that Debian has of justbuild. Ours, in
+//! `xtask/rulesets`, are the targets files that say which tools the rule sets use, a project with a
+//! module for each rule set, and requests with what has to come out. What has to come out is what
+//! the projects are for, so it holds for any version of the rules and of the compilers. Where the
+//! reference is there, everything it answers is compared too.
+
+use crate::answers::{Answers, Question};
+use crate::{apt, cargo, proto};
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use taut_testkit::Tool;
+
+const PACKAGE: &str = "justbuild";
+
+/// What test runners write down of time and place: it is another one in each run.
+const VOLATILE: &[&str] = &["pwd", "time-start", "time-stop"];
+
+/// Makes all requests.
+///
+/// # Errors
+///
+/// If the rule sets cannot be had (with `--if-available`, this is told only), or anything does not
+/// come out as it has to.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let (mut rules, mut if_available, mut rest) = (None, false, args);
+    while let [option, tail @ ..] = rest {
+        rest = tail;
+        match (option.as_str(), rest) {
+            ("--if-available", _) => if_available = true,
+            ("--rules", [dir, tail @ ..]) => (rules, rest) = (Some(std::path::absolute(dir)?), tail),
+            _ => bail!("options are --rules DIR, --if-available"),
+        }
+    }
+    let rules = match rules.map_or_else(obtain, Ok) {
+        Ok(rules) => rules,
+        Err(error) if if_available => {
+            println!("LEFT OUT: the rule sets are not available here, nothing was checked.\n{error:#}");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    if !rules.join("CC/RULES").is_file() {
+        bail!("{} has no rule sets: no CC/RULES", rules.display());
+    }
+    check(&rules)
+}
+
+/// The rule sets of Debian's source package; kept below `target`.
+fn obtain() -> Result<PathBuf> {
+    let place = cargo::root().join("target/rulesets");
+    let kept = place.join("rules");
+    if !kept.exists() {
+        println!("rule sets: from the source package {PACKAGE}");
+        let sources = apt::source(PACKAGE, &place)
+            .context("cannot obtain the rule sets; --rules DIR names a directory that has them")?;
+        fs::rename(sources.join("rules"), &kept)?;
+    }
+    Ok(kept)
+}
+
+fn check(rules: &Path) -> Result<()> {
+    let taut = Tool::at(cargo::taut(false)?);
+    let reference = Tool::reference();
+    let here = cargo::root().join("xtask/rulesets");
+    let (project, scratch) = (here.join("project"), tempfile::tempdir()?);
+    let repositories = scratch.path().join("repositories.json");
+    fs::write(
+        &repositories,
+        json!({"main": "project", "repositories": {
+            "project": {"workspace_root": ["file", project], "bindings": {"rules": "rules"}},
+            "rules": {
+                "workspace_root": ["file", rules],
+                "target_root": ["file", here.join("defaults")],
+                "rule_root": ["file", rules],
+            },
+        }})
+        .to_string(),
+    )?;
+    let env = proto::tools()?;
+    let requests: Vec<Value> = serde_json::from_slice(&fs::read(here.join("requests.json"))?)?;
+    let mut failed = Vec::new();
+    for request in &requests {
+        let mut config = request["config"].as_object().cloned().unwrap_or_default();
+        let name = format!("{} {}", request["target"], Value::Object(config.clone()));
+        config.insert("ENV".to_owned(), env.clone().into());
+        let options = ["-C", &repositories.to_string_lossy(), "-D", &Value::Object(config).to_string()]
+            .map(str::to_owned);
+        let target: Vec<String> = serde_json::from_value(request["target"].clone())?;
+        let question = Question {
+            dir: &project,
+            scratch: scratch.path(),
+            options: &options,
+            target: &target,
+            build: true,
+        };
+        let ours = question.ask(&taut, "ours")?;
+        let mut wrong = unexpected(request, &ours);
+        if let Some(reference) = &reference {
+            let theirs = question.ask(reference, "theirs")?;
+            wrong.extend(comparable(theirs)?.difference(&comparable(ours)?));
+        } else if !wrong.is_empty() {
+            wrong.push(ours.log);
+        }
+        println!("{} {name}", if wrong.is_empty() { "good" } else { "WRONG" });
+        if !wrong.is_empty() {
+            println!("{}", wrong.join("\n"));
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("not as expected:\n  {}", failed.join("\n  "));
+    }
+    let compared =
+        if reference.is_some() { "the same as the reference" } else { "no reference to compare with" };
+    println!("{} requests as expected; {compared}", requests.len());
+    Ok(())
+}
+
+/// What of a request did not come out.
+fn unexpected(request: &Value, answers: &Answers) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let code = request["code"].as_i64().unwrap_or(0);
+    if i64::from(answers.exit) != code {
+        wrong.push(format!("exit code {} instead of {code}", answers.exit));
+    }
+    for (path, content) in request["shows"].as_object().into_iter().flatten() {
+        // A listing has kind and permissions before the content.
+        let found = answers.tree.get(path).map(|text| text.splitn(3, ' ').last().unwrap_or(""));
+        match (found, content.as_str()) {
+            (None, _) => wrong.push(format!("{path} is not there")),
+            (Some(found), Some(content)) if found != content => {
+                wrong.push(format!("{path} is {found:?}, not {content:?}"));
+            }
+            _ => {}
+        }
+    }
+    wrong
+}
+
+/// The answers without what is another one in each run, and without the order that the reference's
+/// hash tables have.
+fn comparable(mut answers: Answers) -> Result<Answers> {
+    let volatile = |path: &str| VOLATILE.contains(&path.rsplit('/').next().unwrap_or(path));
+    let before = answers.tree.len();
+    answers.tree.retain(|path, _| !volatile(path));
+    if answers.tree.len() < before {
+        // It has the ids of what is volatile, and of the trees with it.
+        answers.by_question.remove("install: stdout");
+    }
+    if let Some(dump) = answers.by_question.get_mut("analyse: --dump-targets-graph") {
+        let mut graph: Value = serde_json::from_str(dump).unwrap_or_default();
+        for target in graph.as_object_mut().into_iter().flat_map(|graph| graph.values_mut()) {
+            for list in target.as_object_mut().into_iter().flat_map(|target| target.values_mut()) {
+                if let Some(list) = list.as_array_mut() {
+                    list.sort_by_key(Value::to_string);
+                }
+            }
+        }
+        *dump = serde_json::to_string_pretty(&graph)?;
+    }
+    Ok(answers)
+}
