@@ -99,7 +99,9 @@ pub(crate) struct Inner {
     pub(crate) engine: Arc<Core>,
     pub(crate) number: u64,
     pub(crate) epoch: u64,
-    inputs: Inputs,
+    pub(crate) inputs: Inputs,
+    /// The tasks that were asked for from outside.
+    asked: Mutex<Vec<NodeId>>,
     pub(crate) slots: Table<Slot>,
     pub(crate) queue: Queue,
     pub(crate) log: Log,
@@ -143,12 +145,16 @@ impl Inner {
 
     /// The settled hash of `node`, as a number.
     pub(crate) fn seq(&self, node: NodeId) -> Option<Seq> {
-        lock(&self.slots.at(node).state).hash.done().map(|outcome| outcome.seq)
+        self.standing(node)
+            .or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| outcome.seq))
     }
 
     /// Asks for a part of `node`: the answer if it is there; else notes `who` is to be told, and gives the
     /// job that has to be run if nobody asked before.
     pub(crate) fn ask(&self, node: NodeId, part: Asked, who: Option<Who>) -> (Option<Answer>, Option<Job>) {
+        if let Some(answer) = self.standing_answer(node, part) {
+            return (Some(answer), None);
+        }
         let mut state = lock(&self.slots.at(node).state);
         if let Some(answer) = state.answer(part) {
             return (Some(answer), None);
@@ -267,6 +273,7 @@ impl Build {
             number,
             epoch: inputs.epoch,
             inputs,
+            asked: Mutex::default(),
             slots: Table::new(),
             queue: Queue::new(jobs),
             log: Log::default(),
@@ -322,6 +329,7 @@ impl Build {
             jobs.extend(job);
         }
         let all_known = jobs.is_empty();
+        lock(&inner.asked).extend(&nodes);
         lock(&inner.queue.roots).push(wait.clone());
         inner.queue.push_all(inner, jobs.into_iter(), 1);
         wait.arrive();
@@ -341,12 +349,29 @@ impl Build {
         &self.inner.engine
     }
 
-    /// The tasks whose hash this build settled, and the version each has.
-    pub(crate) fn settled(&self) -> impl Iterator<Item = (NodeId, Seq)> {
-        self.inner
-            .slots
-            .seen()
-            .filter_map(|(node, slot)| lock(&slot.state).hash.done().map(|outcome| (node, outcome.seq)))
+    /// The tasks that what this build was asked for was made from, and the version each has: those that it
+    /// settled, and those that stood below them.
+    pub(crate) fn settled(&self) -> Vec<(NodeId, Seq)> {
+        let inner = &self.inner;
+        let of_slot =
+            |(node, slot): (NodeId, &Slot)| lock(&slot.state).hash.done().map(|outcome| (node, outcome.seq));
+        let mut settled: Vec<(NodeId, Seq)> = inner.slots.seen().filter_map(of_slot).collect();
+        let stands = |node: NodeId| Some((node, inner.standing(node)?));
+        let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
+        let more = lock(&inner.asked).iter().filter_map(|node| stands(*node)).collect::<Vec<_>>();
+        settled.extend(more.into_iter().filter(|(node, _)| seen.insert(*node)));
+        let mut at = 0;
+        while let Some((node, seq)) = settled.get(at).copied() {
+            at += 1;
+            let hist = lock(&inner.engine.node(node).hist);
+            let Some(edges) = hist.runs.iter().find(|run| run.seq == seq).map(|run| run.edges.clone()) else {
+                continue;
+            };
+            drop(hist);
+            let below = edges.iter().filter_map(|edge| stands(edge.dep));
+            settled.extend(below.filter(|(node, _)| seen.insert(*node)));
+        }
+        settled
     }
 
     /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.
@@ -379,6 +404,12 @@ impl Build {
 impl fmt::Debug for Build {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Build {{ number: {}, epoch: {} }}", self.inner.number, self.inner.epoch)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.engine.build_ended(self.epoch);
     }
 }
 

@@ -225,6 +225,9 @@ impl Inner {
 
     /// The hash of `node` is known: tells everybody, and goes on to the value if it is wanted.
     pub(crate) fn settle(self: &Arc<Inner>, node: NodeId, outcome: Outcome) {
+        if let (None, seq) = (&outcome.fail, outcome.seq) {
+            self.stand(node, seq);
+        }
         let (told, fetch) = {
             let mut state = lock(&self.slots.at(node).state);
             if state.hash.done().is_some() {

@@ -1,11 +1,11 @@
 //! The engine: the rules, and what is remembered from build to build.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::build::{Build, Options};
@@ -15,6 +15,7 @@ use crate::kin::Kinships;
 use crate::node::{AnyValue, Hist, Node, NodeId, Unloaded};
 use crate::part::PartRule;
 use crate::persist::Persist;
+use crate::standing::Standing;
 use crate::sync::lock;
 use crate::table::Table;
 use crate::{KeyRef, Part, Policy, Rule, Store};
@@ -47,6 +48,12 @@ pub(crate) struct Core {
     builds: AtomicU64,
     inputs: Mutex<Inputs>,
     pub(crate) kinships: Kinships,
+    /// Whether any task stands from a build before.
+    pub(crate) stands: AtomicBool,
+    /// Whether it is noted who reads whom.
+    pub(crate) notes_dependents: AtomicBool,
+    /// The epochs of the builds there are, and how many of each.
+    live: Mutex<BTreeMap<u64, usize>>,
     /// What outlives the process.
     pub(crate) persist: Option<Persist>,
 }
@@ -57,6 +64,8 @@ pub(crate) struct Inputs {
     pub(crate) epoch: u64,
     /// The last epoch in which all leaves became doubtful.
     pub(crate) scanned: u64,
+    /// No task stands since before this epoch.
+    pub(crate) floor: u64,
     /// The last epoch in which all tasks of a rule were declared changed.
     pub(crate) rules: Arc<[u64]>,
 }
@@ -107,8 +116,11 @@ impl Builder {
             // Numbers of builds stand for results without a hash: those of no other process.
             builds: AtomicU64::new(if persist.is_some() { nonce() } else { 0 }),
             // What happened while no process ran is not known: leaves have to be looked at.
-            inputs: Mutex::new(Inputs { epoch: 1, scanned: u64::from(persist.is_some()), rules }),
+            inputs: Mutex::new(Inputs { epoch: 1, scanned: u64::from(persist.is_some()), floor: 0, rules }),
             kinships: Kinships::default(),
+            stands: AtomicBool::new(false),
+            notes_dependents: AtomicBool::new(false),
+            live: Mutex::default(),
             persist,
         };
         Engine { core: Arc::new(core) }
@@ -129,7 +141,7 @@ impl Engine {
 
     /// Drops the values held in memory, and nothing else: what is wanted again is found or made again.
     pub fn evict_values(&self) {
-        for node in self.core.all_nodes() {
+        for (_, node) in self.core.all_nodes() {
             let mut hist = lock(&node.hist);
             hist.memory = None;
             for run in &mut hist.runs {
@@ -203,21 +215,34 @@ impl Begin<'_> {
             inputs.epoch += 1;
         }
         let epoch = inputs.epoch;
+        let oldest = self.core.oldest_live(epoch);
+        let mut changed = Vec::with_capacity(self.keys.len() + self.values.len());
         for node in self.keys {
-            lock(&self.core.node(node).hist).declare_changed(epoch);
+            let mut hist = lock(&self.core.node(node).hist);
+            hist.declare_changed(epoch);
+            hist.forget_before(oldest);
+            drop(hist);
             self.core.touch(node);
+            changed.push(node);
         }
         for (node, value) in self.values {
-            lock(&self.core.node(node).hist).inject(epoch, value);
+            let mut hist = lock(&self.core.node(node).hist);
+            hist.inject(epoch, value);
+            hist.forget_before(oldest);
+            changed.push(node);
         }
         if !self.rules.is_empty() {
             let mut stamps = inputs.rules.to_vec();
-            self.rules.into_iter().for_each(|rule| stamps[rule as usize] = epoch);
+            self.rules.iter().for_each(|rule| stamps[*rule as usize] = epoch);
+            let of_rules = |(node, entry): (NodeId, &Node)| self.rules.contains(&entry.rule).then_some(node);
+            changed.extend(self.core.all_nodes().filter_map(of_rules));
             inputs.rules = stamps.into();
         }
         if self.scan {
-            inputs.scanned = epoch;
+            (inputs.scanned, inputs.floor) = (epoch, epoch);
         }
+        self.core.reach(changed, epoch);
+        *lock(&self.core.live).entry(epoch).or_default() += 1;
         let seen = inputs.clone();
         drop(inputs);
         let number = self.core.builds.fetch_add(1, Ordering::Relaxed) + 1;
@@ -275,7 +300,8 @@ impl Core {
         }
         let unloaded = unloaded.filter(|_| policy.store != Store::None);
         let id = self.count.fetch_add(1, Ordering::AcqRel);
-        let node = Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)) };
+        let node =
+            Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), standing: Standing::default() };
         let fresh = self.nodes.at(id).set(node).is_ok();
         assert!(fresh, "each node is made once");
         id
@@ -285,8 +311,31 @@ impl Core {
         self.nodes.at(id).get().expect("numbers are given out after the node is there")
     }
 
-    fn all_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.seen().filter_map(|(_, node)| node.get())
+    pub(crate) fn all_nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.seen().filter_map(|(id, node)| Some((id, node.get()?)))
+    }
+
+    /// The epoch of the oldest build there is, or `epoch`.
+    fn oldest_live(&self, epoch: u64) -> u64 {
+        lock(&self.live).first_key_value().map_or(epoch, |(oldest, _)| *oldest)
+    }
+
+    /// A build of `epoch` is no more.
+    pub(crate) fn build_ended(&self, epoch: u64) {
+        let mut live = lock(&self.live);
+        if let Some(count) = live.get_mut(&epoch) {
+            *count -= 1;
+            if *count == 0 {
+                live.remove(&epoch);
+            }
+        }
+    }
+
+    /// From the next build on, no task stands since before.
+    pub(crate) fn doubt_all(&self) {
+        let mut inputs = lock(&self.inputs);
+        inputs.epoch += 1;
+        inputs.floor = inputs.epoch;
     }
 
     pub(crate) fn rule(&self, node: &Node) -> &dyn ErasedRule {

@@ -122,11 +122,7 @@ impl Inner {
         let found = match entry.policy.store {
             Store::Memory => {
                 let mut hist = lock(&entry.hist);
-                let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value);
-                let mut runs = hist.runs.iter().filter(|run| run.seq == seq);
-                let in_trace = || runs.find_map(|run| run.value.as_ref());
-                let found = in_memory.or_else(in_trace).cloned();
-                found.or_else(|| {
+                hist.value_of(seq).or_else(|| {
                     let bytes =
                         hist.runs.iter().filter(|run| run.seq == seq).find_map(|run| run.bytes.clone())?;
                     let rule = self.engine.rule(entry);
@@ -205,6 +201,7 @@ impl Inner {
                 // The hash given out stays for this build; the next one sees no run that gave it.
                 hist.runs.retain(|run| run.seq != good);
                 drop(hist);
+                self.engine.doubt_all();
                 self.log.differs(node, was, Some(made));
             }
             _ if good.is_known() && entry.policy.store == Store::Memory => {

@@ -32,6 +32,7 @@ mod persist;
 mod policy;
 mod rule;
 mod slot;
+mod standing;
 mod sync;
 mod table;
 

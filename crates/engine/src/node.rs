@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::facet::Looks;
+use crate::standing::Standing;
 use crate::{Facets, Fail, Hash, Policy, Trace};
 
 /// Dense number of a task.
@@ -29,6 +30,10 @@ impl Seq {
 
     pub(crate) fn new(number: u32) -> Seq {
         Seq(number)
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
     }
 
     pub(crate) fn index(self) -> usize {
@@ -105,6 +110,8 @@ pub(crate) struct Hist {
     pub(crate) runs: Vec<Run>,
     /// The latest value at hand, and the version it is the value of.
     pub(crate) memory: Option<(Seq, AnyValue)>,
+    /// The reads by which others know that this task depends on them.
+    pub(crate) noted: Option<Arc<[Edge]>>,
     /// Epochs in which the task was declared changed, ascending.
     changed: Vec<u64>,
     /// Values given from outside, with the epoch from which they hold, ascending.
@@ -163,9 +170,24 @@ impl Hist {
                 .all(|number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b))
     }
 
+    /// The value of a version, if it is in memory.
+    pub(crate) fn value_of(&self, seq: Seq) -> Option<AnyValue> {
+        let latest = self.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value);
+        let in_trace = || self.runs.iter().filter(|run| run.seq == seq).find_map(|run| run.value.as_ref());
+        latest.or_else(in_trace).cloned()
+    }
+
     /// The latest epoch, not after `epoch`, in which the task was declared changed.
     pub(crate) fn stamp(&self, epoch: u64) -> u64 {
         self.changed.iter().rev().copied().find(|changed| *changed <= epoch).unwrap_or(0)
+    }
+
+    /// Forgets the declarations that no build can see, `oldest` being the epoch of the oldest one.
+    pub(crate) fn forget_before(&mut self, oldest: u64) {
+        let seen = self.changed.partition_point(|changed| *changed <= oldest);
+        self.changed.drain(..seen.saturating_sub(1));
+        let seen = self.injected.partition_point(|(from, _)| *from <= oldest);
+        self.injected.drain(..seen.saturating_sub(1));
     }
 
     pub(crate) fn declare_changed(&mut self, epoch: u64) {
@@ -255,4 +277,5 @@ pub(crate) struct Node {
     pub(crate) key: Arc<dyn Any + Send + Sync>,
     pub(crate) policy: Policy,
     pub(crate) hist: Mutex<Hist>,
+    pub(crate) standing: Standing,
 }

@@ -1,0 +1,177 @@
+//! What stays good from one build to the next, without a look at what it was made from.
+//!
+//! A task that was settled in some epoch, and everything below it too, is good in all later epochs until
+//! something below it is said to have changed. So changes are carried upwards when they are declared, along
+//! the reads of the runs that tasks were settled by, and a build that asks for a task that nothing reached has
+//! its answer at once: a build after no change costs the same however large the graph is, and one after a
+//! change looks at what that change can have reached, as far as somebody asks for it.
+//!
+//! Who reads whom is noted from the first change on that comes after a build: a process that builds once does
+//! without. All this is about the latest epoch; a build of an earlier one that meets something newer verifies
+//! by the traces, as if nothing stood.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::Store;
+use crate::build::Inner;
+use crate::engine::Core;
+use crate::intern::BuildMix;
+use crate::node::{Edge, Hist, NodeId, Seq};
+use crate::slot::{Answer, Part};
+use crate::sync::lock;
+
+/// Where a task stands between builds.
+#[derive(Default)]
+pub(crate) struct Standing {
+    /// The epoch in which it was settled last, and the version that it had then, in one word; 0: never.
+    settled: AtomicU64,
+    /// The latest epoch in which something that it was made from was said to have changed.
+    reached: AtomicU32,
+    /// Who read it, and perhaps others who did once. Guards [`Standing::reached`], too: whoever adds itself sees
+    /// the changes before, and is seen by those after.
+    dependents: Mutex<Vec<NodeId>>,
+}
+
+impl Standing {
+    /// The version of the task in `epoch`, if it stands since `floor` or later.
+    fn version(&self, epoch: u64, floor: u64) -> Option<Seq> {
+        let settled = self.settled.load(Ordering::SeqCst);
+        let since = settled >> 32;
+        let good = since >= floor && since <= epoch && since >= self.reached.load(Ordering::SeqCst).into();
+        (good && settled != 0).then_some(Seq::new(settled as u32))
+    }
+}
+
+impl Core {
+    /// Says that `nodes` are not in `epoch` what they were before, nor perhaps whatever was made from them.
+    pub(crate) fn reach(&self, nodes: impl IntoIterator<Item = NodeId>, epoch: u64) {
+        let epoch = epoch as u32;
+        let mark = |node: NodeId, above: &mut Vec<NodeId>| {
+            let standing = &self.node(node).standing;
+            let dependents = lock(&standing.dependents);
+            if standing.reached.fetch_max(epoch, Ordering::SeqCst) < epoch {
+                above.extend(dependents.iter());
+            }
+        };
+        let nodes: Vec<NodeId> = nodes.into_iter().collect();
+        if nodes.is_empty() {
+            return;
+        }
+        // Whoever settles from here on sees that these changed; whoever did before is noted.
+        let mut pending = Vec::new();
+        nodes.iter().for_each(|node| mark(*node, &mut pending));
+        if self.stands.load(Ordering::SeqCst) && !self.notes_dependents.load(Ordering::SeqCst) {
+            self.note_dependents();
+            pending.clear();
+            for node in nodes {
+                pending.extend(lock(&self.node(node).standing.dependents).iter());
+            }
+        }
+        while let Some(node) = pending.pop() {
+            mark(node, &mut pending);
+        }
+    }
+
+    /// From now on, all who read are noted; and now those who did.
+    fn note_dependents(&self) {
+        if self.notes_dependents.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for (node, entry) in self.all_nodes() {
+            let mut hist = lock(&entry.hist);
+            if entry.standing.settled.load(Ordering::SeqCst) != 0 {
+                self.note_reads(node, &mut hist);
+            }
+        }
+    }
+
+    /// Notes what the latest run of a task read; returns the latest change that it came too late to see.
+    fn note_reads(&self, node: NodeId, hist: &mut Hist) -> u32 {
+        let Some(edges) = hist.runs.first().map(|run| run.edges.clone()) else { return 0 };
+        let before = hist.noted.replace(edges.clone());
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &edges)) {
+            // It was seen by all changes since.
+            return 0;
+        }
+        let before: HashSet<NodeId, BuildMix> =
+            before.iter().flat_map(|edges| edges.iter()).map(|edge| edge.dep).collect();
+        let mut latest = 0;
+        for Edge { dep, .. } in &*edges {
+            let standing = &self.node(*dep).standing;
+            let mut dependents = lock(&standing.dependents);
+            if !before.contains(dep) {
+                if dependents.len() == dependents.capacity() && dependents.len() > 64 {
+                    dependents.sort_unstable();
+                    dependents.dedup();
+                }
+                dependents.push(node);
+            }
+            latest = latest.max(standing.reached.load(Ordering::SeqCst));
+        }
+        latest
+    }
+}
+
+impl Inner {
+    /// The version of a task in this build, if it stands since an earlier one.
+    pub(crate) fn standing(&self, node: NodeId) -> Option<Seq> {
+        if self.is_what_if() {
+            return None;
+        }
+        self.engine.node(node).standing.version(self.epoch, self.inputs.floor)
+    }
+
+    /// The answer to a request, if the task stands and what is wanted of it is at hand.
+    pub(crate) fn standing_answer(&self, node: NodeId, part: Part) -> Option<Answer> {
+        if part == Part::Own {
+            return None;
+        }
+        let seq = self.standing(node)?;
+        if part == Part::Hash {
+            return Some(Answer { seq, result: Ok(None) });
+        }
+        let entry = self.engine.node(node);
+        if entry.policy.store != Store::Memory {
+            return None;
+        }
+        let value = lock(&entry.hist).value_of(seq)?;
+        Some(Answer { seq, result: Ok(Some(value)) })
+    }
+
+    /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too.
+    pub(crate) fn stand(&self, node: NodeId, seq: Seq) {
+        let entry = self.engine.node(node);
+        if !seq.is_known() || self.is_what_if() || entry.policy.runs == 0 || entry.policy.store == Store::None
+        {
+            return;
+        }
+        if !self.engine.stands.load(Ordering::SeqCst) {
+            self.engine.stands.store(true, Ordering::SeqCst);
+        }
+        let missed = {
+            let mut hist = lock(&entry.hist);
+            let stamp = self.stamp(entry, &hist);
+            let Some(run) = hist.runs.first().filter(|run| run.seq == seq && run.stamp == stamp) else {
+                return;
+            };
+            if run.fail.is_some() || !run.edges.iter().all(|edge| self.standing(edge.dep).is_some()) {
+                return;
+            }
+            let settled = &entry.standing.settled;
+            if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
+                return;
+            }
+            settled.store(self.epoch << 32 | u64::from(seq.number()), Ordering::SeqCst);
+            if self.engine.notes_dependents.load(Ordering::SeqCst) {
+                self.engine.note_reads(node, &mut hist)
+            } else {
+                0
+            }
+        };
+        if u64::from(missed) > self.epoch {
+            self.engine.reach([node], missed.into());
+        }
+    }
+}
