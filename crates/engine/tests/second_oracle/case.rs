@@ -222,7 +222,9 @@ impl Case {
             }
         };
         for at in 0..self.builds.len() {
-            with(&|case| drop(case.builds.remove(at)));
+            with(&|case| {
+                case.builds.remove(at);
+            });
         }
         for at in 0..self.tasks.len() {
             with(&|case| case.remove(at));
@@ -235,13 +237,17 @@ impl Case {
                 with(&|case| case.builds[at].root = root);
             }
             for event in 0..self.builds[at].events.len() {
-                with(&|case| drop(case.builds[at].events.remove(event)));
+                with(&|case| {
+                    case.builds[at].events.remove(event);
+                });
             }
         }
         for at in 0..self.tasks.len() {
             let task = &self.tasks[at];
             for step in 0..task.steps.len() {
-                with(&|case| drop(case.tasks[at].steps.remove(step)));
+                with(&|case| {
+                    case.tasks[at].steps.remove(step);
+                });
                 with(&|case| case.tasks[at].steps[step].conditional = false);
                 with(&|case| case.tasks[at].steps[step].what = What::Value);
                 for dep in 0..task.steps[step].deps.len() {

@@ -13,16 +13,16 @@ mod case;
 mod model;
 mod rules;
 
-use case::{Build, Case, Event};
+use case::{Build, Case, Event, Kind, Place, Task};
 use model::{Expected, Model, Outcome, Ran, Why};
 use rules::{Tasks, World, Zero, tells};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
-use taut_engine::{Engine, Executed, Fail, Hash, Options, Reason, WhatIf};
+use std::sync::{Arc, Mutex, Once};
+use taut_engine::{Begin, Cancel, Engine, Executed, Fail, Options, Reason, WhatIf};
 
-/// What a build did, in the model's words.
-fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Vec<Ran>, Outcome) {
+/// Lets happen what happens before a build, and tells of it.
+fn begin<'e>(engine: &'e Engine, world: &Mutex<World>, build: &Build) -> Begin<'e> {
     let mut begin = engine.begin();
     for event in &build.events {
         begin = match event {
@@ -47,10 +47,32 @@ fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Ve
             }
         };
     }
+    begin
+}
+
+fn outcome(answer: Result<u64, Fail>) -> Outcome {
+    match answer {
+        Ok(value) => Outcome::Value(value),
+        Err(Fail::Transient(_)) => Outcome::Flaky,
+        Err(fail) => Outcome::Failed(fail.downcast_ref::<Zero>().expect("only zeros fail").0),
+    }
+}
+
+/// The case as an engine, and its world.
+fn engine(case: &Case) -> (Engine, Arc<Mutex<World>>) {
+    let leaves = case.leaves.iter().copied().map(Some).collect();
+    let world = Arc::new(Mutex::new(World { leaves, ..World::default() }));
+    let tasks = Tasks { case: Arc::new(case.clone()), world: world.clone() };
+    (Engine::builder().rule(tasks).build(), world)
+}
+
+/// What a build did, in the model's words.
+fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Vec<Ran>, Outcome) {
     let what_if = build.what_if.as_ref().map(|suspects| {
         suspects.iter().fold(WhatIf::new(), |what_if, task| what_if.but::<Tasks>(*task as u64))
     });
-    let running = begin.commit(Options { jobs: build.jobs, what_if, ..Options::default() });
+    let running =
+        begin(engine, world, build).commit(Options { jobs: build.jobs, what_if, ..Options::default() });
     let root = build.root as u64;
     let answer = if build.by_hash {
         running.hash_of::<Tasks>(root).map(|hash| match hash {
@@ -63,11 +85,7 @@ fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Ve
     } else {
         running.get::<Tasks>(root)
     };
-    let outcome = match answer {
-        Ok(value) => Outcome::Value(value),
-        Err(Fail::Transient(_)) => Outcome::Flaky,
-        Err(fail) => Outcome::Failed(fail.downcast_ref::<Zero>().expect("only zeros fail").0),
-    };
+    let outcome = outcome(answer);
     let key = |key: &taut_engine::KeyRef| *key.downcast::<u64>().expect("a key") as usize;
     let mut ran: Vec<Ran> = running
         .log()
@@ -95,10 +113,7 @@ fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Ve
 
 /// Runs a case; panics where the engine and the model differ.
 fn check(case: &Case) {
-    let world = World { leaves: case.leaves.iter().copied().map(Some).collect(), files: HashMap::new() };
-    let world = Arc::new(Mutex::new(world));
-    let tasks = Tasks { case: Arc::new(case.clone()), world: world.clone() };
-    let engine = Engine::builder().rule(tasks).build();
+    let (engine, world) = engine(case);
     let mut model = Model::new(case);
     for (at, build) in case.builds.iter().enumerate() {
         let Expected { ran: must, outcome: expected } = model.build(case, build);
@@ -118,28 +133,39 @@ fn check(case: &Case) {
     }
 }
 
+thread_local! {
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// What is wrong with a case, if anything.
-fn trouble(case: &Case) -> Option<String> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+fn trouble(case: &Case, check: fn(&Case)) -> Option<String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !EXPECTED.get() {
+                usual(panic);
+            }
+        }));
+    });
+    EXPECTED.set(true);
     let checked = catch_unwind(AssertUnwindSafe(|| check(case)));
-    std::panic::set_hook(hook);
+    EXPECTED.set(false);
     let panic = checked.err()?;
     let text = panic.downcast_ref::<String>().cloned();
     Some(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
 }
 
 /// The smallest case that is found to be wrong, from one that is.
-fn shrink(mut case: Case) -> Case {
-    while let Some(smaller) = case.smaller().into_iter().find(|smaller| trouble(smaller).is_some()) {
+fn shrink(mut case: Case, check: fn(&Case)) -> Case {
+    while let Some(smaller) = case.smaller().into_iter().find(|smaller| trouble(smaller, check).is_some()) {
         case = smaller;
     }
     case
 }
 
-/// All that is checked runs one after the other: cases silence panics, which is for the whole process.
-#[test]
-fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
+/// The corpus, then as many random cases (times `TAUT_SOAK`).
+fn run(cases: u64, check: fn(&Case)) {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let mut files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -147,20 +173,127 @@ fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
     for file in files {
         let case = Case::parse(&std::fs::read_to_string(&file).unwrap());
         assert_eq!(Case::parse(&case.to_string()), case, "cases are written as they are read");
-        if let Some(trouble) = trouble(&case) {
+        if let Some(trouble) = trouble(&case, check) {
             panic!("{}: {trouble}", file.display());
         }
     }
     let factor: u64 = std::env::var("TAUT_SOAK").map_or(1, |factor| factor.parse().expect("a number"));
     let first: u64 = std::env::var("TAUT_SEED").map_or(1, |seed| seed.parse().expect("a number"));
-    for seed in first..first + 1_000 * factor {
+    for seed in first..first + cases * factor {
         let case = Case::random(seed);
-        if trouble(&case).is_some() {
-            let smallest = shrink(case);
-            let trouble = trouble(&smallest).unwrap_or_else(|| "it does not always happen".to_owned());
+        if trouble(&case, check).is_some() {
+            let smallest = shrink(case, check);
+            let trouble = trouble(&smallest, check).unwrap_or_else(|| "it does not always happen".to_owned());
             panic!("seed {seed}: {trouble}\nthe case, made smaller:\n{smallest}");
         }
     }
-    // Hashes of small numbers are those numbers: the model counts on it.
-    assert_eq!(Hash::from(7).0[0], 7);
+}
+
+/// P1 (outcomes), P3 and P4 (exactly what must run), P10 (questions change nothing), P12 (failures), P13
+/// (reasons), P14 (mixes of values and hashes), P15 (lost values).
+#[test]
+fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
+    run(1_000, check);
+}
+
+/// P5: asked again, nothing runs but what is never kept and what failed for now, and what reads that.
+#[test]
+fn asked_again_nothing_runs() {
+    run(300, |case| {
+        let Some(last) = case.builds.len().checked_sub(1) else { return };
+        let mut again = case.clone();
+        again.builds[last].what_if = None;
+        let is_kept = |task: &Task| {
+            // What lies in a file cannot be verified without a hash.
+            let is_verified = task.place == Place::File && task.kind != Kind::Unhashed;
+            task.runs > 0 && (task.place == Place::Memory || is_verified)
+        };
+        let told_to_fail = |event: &Event| matches!(event, Event::Flaky(_));
+        if !again.tasks.iter().all(is_kept)
+            || again.builds.iter().flat_map(|build| &build.events).any(told_to_fail)
+        {
+            return;
+        }
+        again.builds.push(Build { events: Vec::new(), ..again.builds[last].clone() });
+        let all = outcomes(&again, |build| build.jobs);
+        let (ran, outcome) = all.last().expect("one for each build");
+        assert_eq!((ran.as_slice(), outcome), (&[][..], &all[last].1));
+    });
+}
+
+/// What the builds of a case do, on so many threads.
+fn outcomes(case: &Case, jobs: impl Fn(&Build) -> usize) -> Vec<(Vec<Ran>, Outcome)> {
+    let (engine, world) = engine(case);
+    let with = |build: &Build| Build { jobs: jobs(build), ..build.clone() };
+    case.builds.iter().map(|build| did(&engine, &world, case, &with(build))).collect()
+}
+
+/// P8: what comes out, what ran and why depends on no schedule.
+#[test]
+fn the_number_of_threads_makes_no_difference() {
+    run(150, |case| {
+        let one = outcomes(case, |_| 1);
+        for jobs in [2, 4] {
+            assert_eq!(outcomes(case, |_| jobs), one, "on {jobs} threads (left), on one (right)");
+        }
+    });
+}
+
+/// P9: whatever was given up, and wherever, the next answers are as if made anew.
+#[test]
+fn builds_that_are_given_up_leave_nothing_wrong_behind() {
+    run(300, |case| {
+        let (engine, world) = engine(case);
+        let mut model = Model::new(case);
+        for (at, build) in case.builds.iter().enumerate().filter(|(_, build)| build.what_if.is_none()) {
+            model.build(case, build);
+            let cancel = Cancel::default();
+            let after = (case.leaves.len() * 7 + at * 5) % 6;
+            world.lock().unwrap().cancel = Some((after, cancel.clone()));
+            let running = begin(&engine, &world, build).commit(Options {
+                jobs: build.jobs,
+                cancel,
+                ..Options::default()
+            });
+            let _ = running.get::<Tasks>(build.root as u64);
+            drop(running);
+            world.lock().unwrap().cancel = None;
+            let again = Build { events: Vec::new(), by_hash: false, ..build.clone() };
+            let anew = model::wanted(case, &model.leaves)[build.root];
+            assert_eq!(did(&engine, &world, case, &again).1, anew, "after build {at} was given up");
+        }
+    });
+}
+
+/// P11: builds of several epochs, open at once and asked from several threads, each answer for their own.
+#[test]
+fn builds_of_different_epochs_do_not_disturb_each_other() {
+    run(150, |case| {
+        let (engine, _) = engine(case);
+        let mut leaves: Vec<Option<u64>> = case.leaves.iter().copied().map(Some).collect();
+        let all: Vec<_> = (case.builds.iter().enumerate())
+            .map(|(at, build)| {
+                let mut begin = engine.begin();
+                for (leaf, seen) in leaves.iter_mut().enumerate() {
+                    if at == 0 || (build.root + leaf).is_multiple_of(2) {
+                        let value = (build.root + at * 3 + leaf) as u64 % 4;
+                        begin = begin.set::<Tasks>(leaf as u64, value);
+                        *seen = Some(value);
+                    }
+                }
+                let running = begin.commit(Options { jobs: build.jobs, ..Options::default() });
+                (running, leaves.clone(), build.root)
+            })
+            .collect();
+        let ask = |(running, leaves, root): &(taut_engine::Build, Vec<Option<u64>>, usize)| {
+            let outcome = outcome(running.get::<Tasks>(*root as u64));
+            assert_eq!(outcome, model::wanted(case, leaves)[*root]);
+        };
+        std::thread::scope(|scope| {
+            let half = scope.spawn(|| all.iter().rev().step_by(2).for_each(ask));
+            all.iter().step_by(2).for_each(ask);
+            half.join().unwrap();
+        });
+        all.iter().for_each(ask);
+    });
 }

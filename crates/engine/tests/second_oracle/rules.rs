@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use taut_engine::{Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule, Store};
+use taut_engine::{Cancel, Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule, Store};
 
 /// What a failure that was read counts as.
 pub(crate) const FAILED: u64 = 77;
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) leaves: Vec<Option<u64>>,
     /// What lies in the files of tasks.
     pub(crate) files: HashMap<usize, u64>,
+    /// Cancels when so many more values were asked for.
+    pub(crate) cancel: Option<(usize, Cancel)>,
 }
 
 /// All tasks, the leaves among them.
@@ -147,6 +149,15 @@ impl Rule for Tasks {
 
     async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
         let key = *key as usize;
+        let cancel = match &mut self.world.lock().unwrap().cancel {
+            Some((0, cancel)) => Some(cancel.clone()),
+            Some((more, _)) => {
+                *more -= 1;
+                None
+            }
+            None => None,
+        };
+        cancel.iter().for_each(Cancel::cancel);
         let Some(task) = self.task(key) else {
             let leaf = self.world.lock().unwrap().leaves[key];
             return leaf.ok_or_else(|| Fail::transient("not now".to_owned()));
