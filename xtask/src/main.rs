@@ -37,8 +37,8 @@ cargo xtask COMMAND
   soak                 the long versions of the tests: hundreds of kills, many random cases
   bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
-  bench analysis [--json FILE] [--workload W] [--rounds N]
-                       cost of analysing descriptions beside just
+  bench analysis [--json FILE] [--workload W] [--rounds N] [--write DIR]
+                       cost of analysing descriptions beside just; or only the projects
   bench engine [--json FILE] [--quick] [--rounds N] [--only WORD]
                        the engine beside salsa, Incremental, LMDB and bare loops, by its goals
   tidy                 only the house rules: crate directions, file headers, licences

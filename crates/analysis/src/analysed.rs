@@ -1,15 +1,13 @@
 //! What analysis yields: results of targets, and the definitions they refer to.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rustc_hash::FxHashMap;
 use taut_digest::Hash;
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Decoder, Encoder, Id, Str, TargetResult, Tree, TreeOverlay};
 
-use crate::{Config, ConfiguredTarget, StrSet, Workspace};
+use crate::{Config, ConfiguredTarget, StrSet, Workspace, target::MOST_NODES};
 
 /// A configured target, analysed.
 #[derive(Clone, Debug)]
@@ -63,7 +61,10 @@ const LONGEST: usize = 1 << 16;
 impl AnalysedTarget {
     /// Stands for all of it.
     pub(crate) fn id(&self) -> Id {
-        let mut pieces = self.result.id().0.to_vec();
+        let mut pieces = Vec::with_capacity(512);
+        // By its parts, which are known by id anyway; the id of the whole is that of its JSON text.
+        let parts = [&self.result.artifacts, &self.result.runfiles, &self.result.provides];
+        parts.iter().for_each(|part| pieces.extend(part.id().0));
         let mut list = |ids: Vec<Id>| {
             pieces.extend((ids.len() as u64).to_le_bytes());
             ids.iter().for_each(|id| pieces.extend(id.0));
@@ -92,7 +93,7 @@ impl AnalysedTarget {
         if !self.warnings.is_empty() {
             return None;
         }
-        let mut e = Encoder::new();
+        let mut e = Encoder::limited(LONGEST, MOST_NODES);
         let mut good = e.result(&self.result);
         e.number(self.actions.len() as u64);
         good &= self.actions.iter().all(|action| e.action(action));
@@ -170,10 +171,10 @@ pub struct Definitions(Mutex<Tables>);
 
 #[derive(Default)]
 struct Tables {
-    actions: HashMap<Id, Arc<ActionDescription>>,
-    trees: HashMap<Id, Tree>,
-    overlays: HashMap<Id, TreeOverlay>,
-    blobs: HashMap<Hash, Str>,
+    actions: FxHashMap<Id, Arc<ActionDescription>>,
+    trees: FxHashMap<Id, Tree>,
+    overlays: FxHashMap<Id, TreeOverlay>,
+    blobs: FxHashMap<Hash, Str>,
 }
 
 impl Definitions {

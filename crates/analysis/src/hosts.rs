@@ -1,10 +1,8 @@
 //! What the expressions of rules may ask of their surroundings.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    rc::Rc,
-};
+use std::{collections::BTreeMap, rc::Rc};
 
+use rustc_hash::FxHashMap;
 use taut_digest::ObjectType;
 use taut_expr::{Context, Host, Offer};
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
@@ -40,7 +38,7 @@ pub(crate) struct RuleHost<'h> {
     pub(crate) workspace: &'h Workspace,
     pub(crate) strings: &'h BTreeMap<Str, Value>,
     pub(crate) targets: &'h Fields,
-    pub(crate) results: HashMap<(EntityName, Map), Rc<dyn Offer>>,
+    pub(crate) results: FxHashMap<(EntityName, Map), Rc<dyn Offer>>,
     pub(crate) tainted: &'h [Str],
     pub(crate) defined: Defined,
 }

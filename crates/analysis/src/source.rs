@@ -53,7 +53,7 @@ fn outside(named: &NamedTarget) -> Diagnostic {
 }
 
 fn local(named: &NamedTarget, path: &str) -> Value {
-    Value::Artifact(Artifact::Local { path: path.into(), repository: named.repository.clone() })
+    Value::artifact(Artifact::Local { path: path.into(), repository: named.repository.clone() })
 }
 
 /// `FILE`, `SYMLINK`, `TREE`, `GLOB`.
@@ -193,7 +193,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     for (at, (mut stage, below)) in contents.into_iter().enumerate().rev() {
         stage.extend(below.into_iter().map(|(name, child)| {
             let tree = trees[child].as_ref().expect("made after its directory, hence before it from the end");
-            (name, Value::Artifact(tree.artifact()))
+            (name, Value::artifact(tree.artifact()))
         }));
         let tree = Tree::new(Map::from_entries(stage));
         workspace.definitions.add_tree(&tree);
@@ -201,6 +201,6 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     }
     let trees: Vec<Tree> = trees.into_iter().flatten().rev().collect();
     let top = trees.last().expect("at least the top").artifact();
-    let stage = [(named.name.clone(), Value::Artifact(top))].into_iter().collect();
+    let stage = [(named.name.clone(), Value::artifact(top))].into_iter().collect();
     Ok(analysed(stage, trees))
 }

@@ -70,23 +70,93 @@ impl fmt::Debug for ConfiguredTarget {
     }
 }
 
+/// How long the definition of a node may be, and of how many nodes, to be written into a key. What is longer
+/// stands for itself only: nobody can make the key from its bytes.
+const LONGEST_NODE: usize = 1 << 11;
+pub(crate) const MOST_NODES: usize = 8;
+
+/// How a key begins, in the order of keys.
+const ANONYMOUS: u8 = 0;
+const NAMED: u8 = 1;
+/// Named by texts that need a form of their own, since they contain what separates texts.
+const UNUSUAL: u8 = 2;
+
 impl Key for ConfiguredTarget {
-    /// The text, which keys are ordered by, then the values. Equal keys whose values share their parts
+    /// The name, by which keys are ordered, then the configuration. Equal keys whose values share their parts
     /// differently have different bytes: then one is merely not found by the other's.
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend(self.to_string().as_bytes());
-        out.push(0);
-        let mut encoder = Encoder::new();
-        if encoder.name(&self.name) && encoder.map(self.config.map()) {
-            out.extend(encoder.finish());
+        match &self.name {
+            EntityName::Named(named) => {
+                let texts = [&named.repository, &named.module, &named.name];
+                if texts.iter().any(|text| text.as_bytes().contains(&0)) {
+                    out.push(UNUSUAL);
+                    let mut encoder = Encoder::new();
+                    encoder.named(named);
+                    let name = encoder.finish();
+                    out.extend((name.len() as u32).to_le_bytes());
+                    out.extend(name);
+                } else {
+                    out.push(NAMED);
+                    for text in texts {
+                        out.extend(text.as_bytes());
+                        out.push(0);
+                    }
+                    out.push(named.reference as u8);
+                }
+                if self.config.map().is_empty() {
+                    return;
+                }
+                let mut encoder = Encoder::new();
+                let whole = encoder.map(self.config.map());
+                out.push(u8::from(whole));
+                match whole {
+                    true => out.extend(encoder.finish()),
+                    false => out.extend(self.config.map().id().0),
+                }
+            }
+            EntityName::Anonymous(anonymous) => {
+                out.push(ANONYMOUS);
+                out.extend(anonymous.rule_map.id().0);
+                out.extend(anonymous.node.id().0);
+                out.extend(self.config.map().id().0);
+                let mut encoder = Encoder::limited(LONGEST_NODE, MOST_NODES);
+                if encoder.name(&self.name) && encoder.map(self.config.map()) {
+                    out.extend(encoder.finish());
+                }
+            }
         }
     }
 
     fn decode(bytes: &[u8]) -> Option<ConfiguredTarget> {
-        let text = bytes.iter().position(|byte| *byte == 0)?;
-        let mut decoder = Decoder::new(&bytes[text + 1..]);
-        let (name, config) = (decoder.name()?, Config::new(decoder.map()?));
-        decoder.is_done().then_some(ConfiguredTarget { name, config })
+        let (kind, rest) = bytes.split_first()?;
+        let (name, rest) = match *kind {
+            ANONYMOUS => {
+                let mut decoder = Decoder::new(rest.get(96..)?);
+                let (name, config) = (decoder.name()?, Config::new(decoder.map()?));
+                return decoder.is_done().then_some(ConfiguredTarget { name, config });
+            }
+            NAMED => {
+                let mut parts = rest.splitn(4, |byte| *byte == 0);
+                let mut text = || std::str::from_utf8(parts.next()?).ok();
+                let (repository, module, name) = (text()?, text()?, text()?);
+                let (reference, config) = parts.next()?.split_first()?;
+                let reference = ReferenceType::ALL.into_iter().find(|kind| *kind as u8 == *reference)?;
+                (NamedTarget::new(repository, module, name).with_reference(reference), config)
+            }
+            UNUSUAL => {
+                let (len, rest) = rest.split_first_chunk::<4>()?;
+                let (name, config) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+                let mut decoder = Decoder::new(name);
+                (decoder.named().filter(|_| decoder.is_done())?, config)
+            }
+            _ => return None,
+        };
+        let mut decoder = Decoder::new(rest);
+        let config = match rest {
+            [] => Config::empty(),
+            _ => Config::new(decoder.bool()?.then(|| decoder.map())??),
+        };
+        decoder.is_done().then_some(ConfiguredTarget { name: name.into(), config })
     }
 }
 
@@ -204,4 +274,48 @@ async fn defined(
         return Err(fail(Diagnostic::error(message).at(entry.location(Some("type")))));
     }
     user::evaluate(workspace, cx, target, named, &entry, &rule).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taut_value::{AnonymousTarget, Map, Node};
+
+    fn round_trip(name: impl Into<EntityName>, config: Map) -> (ConfiguredTarget, Option<ConfiguredTarget>) {
+        let target = ConfiguredTarget { name: name.into(), config: Config::new(config) };
+        let mut bytes = Vec::new();
+        target.encode(&mut bytes);
+        let read = ConfiguredTarget::decode(&bytes);
+        (target, read)
+    }
+
+    fn config() -> Map {
+        [("ARCH", Value::string("x")), ("DEBUG", Value::Bool(true))].into_iter().collect()
+    }
+
+    #[test]
+    fn keys_of_named_targets_are_read_as_they_were_written() {
+        for texts in [["", "", ""], ["r", "a/b", "t"], ["r", "a\0b", "t\0"], ["\0", "m", "ü"]] {
+            for reference in ReferenceType::ALL {
+                let named = NamedTarget::new(texts[0], texts[1], texts[2]).with_reference(reference);
+                for config in [Map::default(), config()] {
+                    let (target, read) = round_trip(named.clone(), config);
+                    assert_eq!(read, Some(target));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_anonymous_targets_are_read_unless_their_graph_is_large() {
+        let mut node = Node::new_abstract("n".into(), config(), Map::default());
+        for level in 1..=MOST_NODES + 1 {
+            let rule_map = [("n", Value::string("rule"))].into_iter().collect();
+            let name = EntityName::Anonymous(AnonymousTarget { rule_map, node: node.clone() });
+            let (target, read) = round_trip(name, config());
+            assert_eq!(read, (level <= MOST_NODES).then_some(target));
+            let below = Value::list([Value::Node(node.clone()), Value::Node(node)]);
+            node = Node::new_abstract("n".into(), Map::default(), [("c", below)].into_iter().collect());
+        }
+    }
 }

@@ -3,12 +3,9 @@
 //! Other targets are asked for at fixed steps: the target fields and the implicit ones together, then the
 //! targets made from nodes that those provide. The defining expression sees only results.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
+use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean};
@@ -429,7 +426,7 @@ impl<'e> Evaluation<'e> {
             clippy::mutable_key_type,
             reason = "what is mutable is the memo of the id, which is the key's hash"
         )]
-        let mut results: HashMap<(EntityName, Map), Rc<dyn Offer>> = HashMap::new();
+        let mut results: FxHashMap<(EntityName, Map), Rc<dyn Offer>> = FxHashMap::default();
         for Reached { transition, dep, .. } in &self.reached {
             results.insert((dep.name.clone(), transition.clone()), Rc::new(dep.clone()));
         }

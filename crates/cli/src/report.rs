@@ -202,7 +202,7 @@ mod tests {
         let document = taut_syntax::json::Document::parse("", json).unwrap();
         let provides = taut_driver::json_to_value(document.root());
         let file = "[c1b0730e0133447badcfd47fd144e254807b06e1:1:f]".parse::<ObjectInfo>().unwrap();
-        let artifact = Value::Artifact(taut_value::Artifact::Known(file));
+        let artifact = Value::artifact(taut_value::Artifact::Known(file));
         let artifacts = [("a/b", artifact)].into_iter().collect();
         let text = result_of_target("T", &artifacts, provides.as_map().unwrap(), &Map::default());
         let expected = r#"Result of target T: {

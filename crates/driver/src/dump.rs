@@ -55,7 +55,7 @@ impl Analysis {
     pub fn dump_trees(&self) -> String {
         // The trees below a source tree are targets of their own to the reference.
         let own = |tree: &&Tree| {
-            let result = Value::Artifact(tree.artifact());
+            let result = Value::artifact(tree.artifact());
             self.analysed.is_defined || self.analysed.result.artifacts.values().any(|found| *found == result)
         };
         let trees: BTreeMap<_, _> =

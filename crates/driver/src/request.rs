@@ -91,7 +91,7 @@ impl Request {
         let module = current_module(&repositories, cwd);
         let target = match words.target.as_slice() {
             [] => first_target(&repositories, &module)?,
-            [name] => NamedTarget::new(repositories.main.clone(), &module, name.as_str()),
+            [name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             // On the command line a module may be written as a path from the root.
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             words => named(&repositories, &module, words)?,
@@ -205,7 +205,7 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
         return Err(problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}").into());
     }
     match document.root().entries().next() {
-        Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module, first)),
+        Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module.clone(), first)),
         None => Err(SetupError::new(format!("Missing target descriptions in file {name}."))),
     }
 }

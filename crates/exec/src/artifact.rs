@@ -192,7 +192,7 @@ pub(crate) async fn build_stage(
             return Err(transient(format_args!("what is staged at {path:?} is no artifact")));
         };
         paths.push(path.clone());
-        keys.push(ArtifactKey(artifact.clone()));
+        keys.push(ArtifactKey((**artifact).clone()));
     }
     let built = all(cx.all::<ArtifactRule>(keys).await)?;
     let failed = built.iter().any(|built| built.failed);

@@ -79,7 +79,7 @@ impl World {
         action.command = vec!["sh".into(), "-c".into(), script.into()];
         action.timeout_scale = 1.0;
         action.inputs =
-            inputs.iter().map(|(path, artifact)| (*path, Value::Artifact(artifact.clone()))).collect::<Map>();
+            inputs.iter().map(|(path, artifact)| (*path, Value::artifact(artifact.clone()))).collect::<Map>();
         more(&mut action);
         let id = action.id();
         self.defined.actions.insert(id, Arc::new(action));
@@ -341,7 +341,7 @@ fn overlays_merge_directories_and_disjoint_ones_must_not_disagree() {
     let (a, b) = (world.source("a", "1"), world.source("b", "2"));
     let tree = |entries: &[(&str, &Artifact)]| {
         Tree::new(
-            entries.iter().map(|(path, artifact)| (*path, Value::Artifact((*artifact).clone()))).collect(),
+            entries.iter().map(|(path, artifact)| (*path, Value::artifact((*artifact).clone()))).collect(),
         )
     };
     let (low, high) = (tree(&[("d/x", &a), ("d/y", &a)]), tree(&[("d/y", &b), ("d/z", &b)]));

@@ -53,10 +53,10 @@ impl Host for Rule {
         }
         if *name == self.file {
             let file = Artifact::Local { path: "f.txt".into(), repository: "".into() };
-            let stage = one("f.txt", Value::Artifact(file));
+            let stage = one("f.txt", Value::artifact(file));
             return Some(Rc::new(TargetResult::new(stage.clone(), stage, Map::default())));
         }
-        let artifacts = one("l", Value::Artifact(known("lib", ObjectType::File)));
+        let artifacts = one("l", Value::artifact(known("lib", ObjectType::File)));
         let provides = value(r#"{"p":["provided"],"null":null}"#).as_map().cloned().expect("a map");
         let result = TargetResult::new(artifacts, Map::default(), provides);
         (*name == self.lib).then(|| Rc::new(result) as Rc<dyn Offer>)

@@ -143,7 +143,7 @@ mod tests {
         };
         let upper = |cmd| {
             let id = action(cmd, "out.txt", Map::default()).id();
-            let output = Value::Artifact(crate::Artifact::Action { id, path: "out.txt".into() });
+            let output = Value::artifact(crate::Artifact::Action { id, path: "out.txt".into() });
             let inputs = [("out.txt", output)].into_iter().collect();
             action("cat out.txt | tr a-z A-Z > upper.txt", "upper.txt", inputs).id().to_hex()
         };

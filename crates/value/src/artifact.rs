@@ -1,5 +1,10 @@
 //! Artifacts by their definition: nothing is read or run to name one.
 
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
+
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 
 use crate::{Id, JsonWriter, Str};
@@ -44,14 +49,14 @@ impl Artifact {
                 }
                 Artifact::Known(ObjectInfo { digest, object_type }) => {
                     w.key("file_type").string(object_type.as_str());
-                    w.key("id").string(digest.hash.to_hex());
+                    w.key("id").hex(digest.hash.as_bytes());
                     w.key("size").integer(digest.size);
                 }
                 Artifact::Action { id, path } => {
-                    w.key("id").string(id.to_hex()).key("path").string(path);
+                    w.key("id").hex(&id.0).key("path").string(path);
                 }
                 Artifact::Tree(id) | Artifact::TreeOverlay(id) => {
-                    w.key("id").string(id.to_hex());
+                    w.key("id").hex(&id.0);
                 }
             });
             w.key("type").string(match self {
@@ -70,8 +75,41 @@ impl Artifact {
         self.write_json(&mut writer);
         writer.finish()
     }
+}
 
-    pub(crate) fn value_id(&self) -> Id {
-        Id::of(format!("@{}", self.to_json()))
+/// An artifact as it stands in values: described once, however many maps hold it, and with its id.
+#[derive(Clone, Debug)]
+pub struct SharedArtifact(Arc<(Artifact, OnceLock<Id>)>);
+
+impl SharedArtifact {
+    /// SHA-256 of `@` and the description.
+    pub(crate) fn id(&self) -> Id {
+        let (artifact, id) = &*self.0;
+        *id.get_or_init(|| {
+            let mut writer = JsonWriter::continuing(String::from("@"));
+            artifact.write_json(&mut writer);
+            Id::of(writer.finish())
+        })
     }
 }
+
+impl From<Artifact> for SharedArtifact {
+    fn from(artifact: Artifact) -> Self {
+        SharedArtifact(Arc::new((artifact, OnceLock::new())))
+    }
+}
+
+impl Deref for SharedArtifact {
+    type Target = Artifact;
+    fn deref(&self) -> &Artifact {
+        &self.0.0
+    }
+}
+
+impl PartialEq for SharedArtifact {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl Eq for SharedArtifact {}

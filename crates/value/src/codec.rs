@@ -4,8 +4,9 @@
 //! by number afterwards, so that a graph whose unfolding is exponential is as small here as in memory. The
 //! form is nobody's business but ours; whoever keeps bytes also keeps which program wrote them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use taut_digest::ObjectInfo;
 
 use crate::{
@@ -14,15 +15,18 @@ use crate::{
 };
 
 /// Writes values.
-#[derive(Default)]
 pub struct Encoder {
     out: Vec<u8>,
+    /// After how many bytes to give up.
+    longest: usize,
+    /// After how many nodes to give up.
+    most_nodes: usize,
     /// Numbers of the texts and containers written so far; containers by their address.
-    texts: HashMap<Str, u64>,
-    lists: HashMap<usize, (u64, List)>,
-    maps: HashMap<usize, (u64, Map)>,
-    results: HashMap<usize, (u64, TargetResult)>,
-    nodes: HashMap<usize, (u64, Arc<AbstractNode>)>,
+    texts: FxHashMap<Str, u64>,
+    lists: FxHashMap<usize, (u64, List)>,
+    maps: FxHashMap<usize, (u64, Map)>,
+    results: FxHashMap<usize, (u64, TargetResult)>,
+    nodes: FxHashMap<usize, (u64, Arc<AbstractNode>)>,
 }
 
 /// Reads values; every method gives `None` for bytes that no [`Encoder`] wrote.
@@ -39,10 +43,32 @@ pub struct Decoder<'b> {
 /// process with less of it.
 const DEPTH: u32 = 10_000;
 
+impl Default for Encoder {
+    fn default() -> Self {
+        Encoder::new()
+    }
+}
+
 impl Encoder {
     /// Nothing written yet.
     pub fn new() -> Encoder {
-        Encoder::default()
+        Encoder::limited(usize::MAX, usize::MAX)
+    }
+
+    /// Nothing written yet; soon after `longest` bytes or at more than `most_nodes` different nodes it gives up,
+    /// and writing says `false`. All that is below a node is part of it, so to write each node of a graph is
+    /// quadratic.
+    pub fn limited(longest: usize, most_nodes: usize) -> Encoder {
+        Encoder {
+            out: Vec::with_capacity(longest.min(512)),
+            longest,
+            most_nodes,
+            texts: FxHashMap::default(),
+            lists: FxHashMap::default(),
+            maps: FxHashMap::default(),
+            results: FxHashMap::default(),
+            nodes: FxHashMap::default(),
+        }
     }
 
     /// What was written.
@@ -88,12 +114,16 @@ impl Encoder {
         texts.for_each(|text| self.text(text));
     }
 
-    /// A value; `false` if it is nested too deeply, then nothing that was written counts.
+    /// A value; `false` if it is nested too deeply or the limit was reached, then nothing that was written
+    /// counts.
     pub fn value(&mut self, value: &Value) -> bool {
         self.value_at(value, 0)
     }
 
     fn value_at(&mut self, value: &Value, depth: u32) -> bool {
+        if self.out.len() > self.longest {
+            return false;
+        }
         match value {
             Value::Null => self.out.push(0),
             Value::Bool(truth) => self.out.push(1 + u8::from(*truth)),
@@ -140,8 +170,8 @@ impl Encoder {
     }
 
     fn list_at(&mut self, list: &List, depth: u32) -> bool {
-        let address = list.as_slice().as_ptr() as usize;
-        let shared = if list.is_empty() { None } else { self.lists.get(&address).map(|(number, _)| *number) };
+        let address = list.address();
+        let shared = self.lists.get(&address).map(|(number, _)| *number);
         if self.known(shared) {
             return true;
         }
@@ -150,8 +180,6 @@ impl Encoder {
             return false;
         }
         let number = self.lists.len() as u64 + 1;
-        // Empty lists have no address of their own, but they have a number.
-        let address = if list.is_empty() { usize::MAX - self.lists.len() } else { address };
         self.lists.insert(address, (number, list.clone()));
         true
     }
@@ -211,6 +239,10 @@ impl Encoder {
                 if self.known(shared) {
                     return true;
                 }
+                if self.most_nodes == 0 {
+                    return false;
+                }
+                self.most_nodes -= 1;
                 self.text(&node.node_type);
                 let maps = [&node.string_fields, &node.target_fields];
                 if depth > DEPTH || !deep(|| maps.into_iter().all(|map| self.map_at(map, depth + 1))) {
@@ -391,7 +423,7 @@ impl<'b> Decoder<'b> {
             2 => Value::Bool(true),
             3 => Value::Number(f64::from_bits(u64::from_le_bytes(self.array()?))),
             4 => Value::String(self.text()?),
-            5 => Value::Artifact(self.artifact()?),
+            5 => Value::artifact(self.artifact()?),
             6 => Value::Result(self.result()?),
             7 => Value::Node(self.node()?),
             8 => Value::Name(self.name()?),
@@ -463,7 +495,7 @@ impl<'b> Decoder<'b> {
             _ => return None,
         };
         let [repository, module, name] = self.texts()?.try_into().ok()?;
-        Some(NamedTarget { repository, module, name, reference })
+        Some(NamedTarget::from_parts(repository, module, name, reference))
     }
 
     /// The name of a target.
@@ -548,7 +580,7 @@ mod tests {
             Artifact::TreeOverlay(Id::of("o")),
         ];
         let artifacts: Map =
-            artifacts.into_iter().enumerate().map(|(at, a)| (at.to_string(), Value::Artifact(a))).collect();
+            artifacts.into_iter().enumerate().map(|(at, a)| (at.to_string(), Value::artifact(a))).collect();
         let result = TargetResult::new(artifacts.clone(), Map::default(), artifacts.clone());
         let fields: Map = [("f", Value::list([Value::string("x")]))].into_iter().collect();
         let nodes: Map =
@@ -594,6 +626,21 @@ mod tests {
         let bytes = encoder.finish();
         assert!(bytes.len() < 3_000, "{}", bytes.len());
         assert_eq!(Decoder::new(&bytes).value().unwrap(), both);
+    }
+
+    #[test]
+    fn what_is_too_long_or_has_too_many_nodes_is_not_written() {
+        let long = Value::list((0..1_000).map(|n| Value::string(n.to_string())));
+        assert!(!Encoder::limited(100, 0).value(&long));
+        assert!(Encoder::limited(10_000, 0).value(&long));
+        let node = |below: Vec<Value>| {
+            let below = [("c", Value::list(below))].into_iter().collect();
+            Value::Node(Node::new_abstract("n".into(), Map::default(), below))
+        };
+        let one = node(vec![]);
+        let two = node(vec![one.clone(), one]);
+        assert!(!Encoder::limited(10_000, 1).value(&two));
+        assert!(Encoder::limited(10_000, 2).value(&two));
     }
 
     #[test]

@@ -23,6 +23,20 @@ impl Id {
         Id(hasher.finalize().into())
     }
 
+    /// The id of a text as a JSON string literal.
+    pub(crate) fn of_json_string(text: &str) -> Id {
+        // Most texts are short and need no escapes: then the literal is put together where it costs nothing.
+        let mut literal = [b'"'; 120];
+        let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+        if text.len() + 2 <= literal.len() && text.as_bytes().iter().all(plain) {
+            literal[1..=text.len()].copy_from_slice(text.as_bytes());
+            return Id::of(&literal[..text.len() + 2]);
+        }
+        let mut literal = String::with_capacity(text.len() + 16);
+        crate::escape_into(text, &mut literal);
+        Id::of(literal)
+    }
+
     /// Lower-case hexadecimal text, the form in which users see ids.
     pub fn to_hex(&self) -> String {
         taut_digest::Hash::sha256(self.0).to_hex()

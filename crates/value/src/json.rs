@@ -33,7 +33,14 @@ pub struct JsonWriter {
 impl JsonWriter {
     /// Minimal text, without white space.
     pub fn compact() -> Self {
-        JsonWriter { out: String::new(), indent: None, level: 0, filled: false, after_key: false }
+        // Room for what most texts here are: a name, an artifact, a small map.
+        Self::continuing(String::with_capacity(192))
+    }
+
+    /// Minimal text after what is there already.
+    pub(crate) fn continuing(mut out: String) -> Self {
+        out.reserve(192);
+        JsonWriter { out, indent: None, level: 0, filled: false, after_key: false }
     }
 
     /// One entry a line, `indent` blanks a level.
@@ -111,6 +118,20 @@ impl JsonWriter {
     pub fn string(&mut self, text: impl AsRef<str>) -> &mut Self {
         self.item();
         escape_into(text.as_ref(), &mut self.out);
+        self
+    }
+
+    /// Writes bytes as a string of lower-case hexadecimal digits.
+    pub(crate) fn hex(&mut self, bytes: &[u8]) -> &mut Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.item();
+        self.out.push('"');
+        for byte in bytes {
+            for digit in [byte >> 4, byte & 15] {
+                self.out.push(char::from(DIGITS[usize::from(digit)]));
+            }
+        }
+        self.out.push('"');
         self
     }
 
@@ -221,18 +242,22 @@ impl JsonWriter {
 /// Appends a string as a JSON string literal.
 pub fn escape_into(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
+    // What needs no escape, which is nearly everything, is copied in one piece.
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            8 => out.push_str("\\b"),
+            12 => out.push_str("\\f"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            byte => out.push_str(&format!("\\u{byte:04x}")),
         }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }

@@ -24,12 +24,12 @@ mod tree;
 mod value;
 
 pub use action::ActionDescription;
-pub use artifact::Artifact;
+pub use artifact::{Artifact, SharedArtifact};
 pub use codec::{Decoder, Encoder};
 pub use deep::deep;
 pub use id::Id;
 pub use json::{JsonMode, JsonWriter, escape_into};
-pub use name::{AnonymousTarget, EntityName, NamedTarget, ReferenceType, normal_module_name};
+pub use name::{AnonymousTarget, EntityName, NamedData, NamedTarget, ReferenceType, normal_module_name};
 pub use node::{AbstractNode, Node};
 pub use number::format_number;
 pub use string::Str;

@@ -4,6 +4,8 @@
 //! That is known before anything about the target is. An anonymous target has no place; it *is* its
 //! rule map and its node.
 
+use std::{ops::Deref, sync::Arc};
+
 use crate::{Id, JsonWriter, Map, Node, Str};
 
 /// How a name refers.
@@ -22,6 +24,12 @@ pub enum ReferenceType {
 }
 
 impl ReferenceType {
+    /// All of them.
+    pub const ALL: [ReferenceType; 5] = {
+        use ReferenceType::*;
+        [Target, File, Tree, Glob, Symlink]
+    };
+
     /// The word that marks the reference in names; none for a plain target.
     pub fn marker(self) -> Option<&'static str> {
         match self {
@@ -40,9 +48,14 @@ impl ReferenceType {
     }
 }
 
-/// A name with a place: where the thing is defined.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct NamedTarget {
+/// A name with a place: where the thing is defined. Cheap to clone, for a name is kept wherever the target is
+/// asked for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct NamedTarget(Arc<NamedData>);
+
+/// The parts of a [`NamedTarget`].
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct NamedData {
     /// Global name of the repository.
     pub repository: Str,
     /// Normalised path of the module below the target root; "" for the root module.
@@ -55,18 +68,47 @@ pub struct NamedTarget {
 
 impl NamedTarget {
     /// A plain target name; the module is normalised.
-    pub fn new(repository: impl Into<Str>, module: &str, name: impl Into<Str>) -> NamedTarget {
-        NamedTarget {
-            repository: repository.into(),
-            module: normal_module_name(module).into(),
-            name: name.into(),
-            reference: ReferenceType::Target,
-        }
+    pub fn new(
+        repository: impl Into<Str>,
+        module: impl Into<Str> + AsRef<str>,
+        name: impl Into<Str>,
+    ) -> NamedTarget {
+        let normal = is_normal_module_name(module.as_ref());
+        let module = if normal { module.into() } else { normal_module_name(module.as_ref()).into() };
+        NamedTarget::from_parts(repository.into(), module, name.into(), ReferenceType::Target)
+    }
+
+    pub(crate) fn from_parts(
+        repository: Str,
+        module: Str,
+        name: Str,
+        reference: ReferenceType,
+    ) -> NamedTarget {
+        NamedTarget(Arc::new(NamedData { repository, module, name, reference }))
     }
 
     /// The same place, referred to differently.
     pub fn with_reference(self, reference: ReferenceType) -> NamedTarget {
-        NamedTarget { reference, ..self }
+        if self.reference == reference {
+            return self;
+        }
+        let NamedData { repository, module, name, .. } = &*self.0;
+        NamedTarget::from_parts(repository.clone(), module.clone(), name.clone(), reference)
+    }
+}
+
+impl Deref for NamedTarget {
+    type Target = NamedData;
+    fn deref(&self) -> &NamedData {
+        &self.0
+    }
+}
+
+impl std::hash::Hash for NamedTarget {
+    /// Without the repository: there are few, and mostly it is the same one.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.module.hash(state);
+        self.name.hash(state);
     }
 }
 
@@ -109,7 +151,8 @@ impl EntityName {
     /// explicit references; `["#",rule map id,node id]` for anonymous targets.
     pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
         writer.list(|w| match self {
-            EntityName::Named(NamedTarget { repository, module, name, reference }) => {
+            EntityName::Named(named) => {
+                let NamedData { repository, module, name, reference } = &**named;
                 w.string("@").string(repository);
                 if let Some(marker) = reference.marker() {
                     w.string(marker);
@@ -117,7 +160,7 @@ impl EntityName {
                 w.string(module).string(name);
             }
             EntityName::Anonymous(target) => {
-                w.string("#").string(target.rule_map.id().to_hex()).string(target.node.id().to_hex());
+                w.string("#").hex(&target.rule_map.id().0).hex(&target.node.id().0);
             }
         })
     }
@@ -131,7 +174,9 @@ impl EntityName {
 
     /// An identity that does not depend on how deep an anonymous target's node is.
     pub fn id(&self) -> Id {
-        Id::of(format!("${}", self.to_json()))
+        let mut writer = JsonWriter::continuing(String::from("$"));
+        self.write_json(&mut writer);
+        Id::of(writer.finish())
     }
 }
 
@@ -173,4 +218,8 @@ pub fn normal_module_name(module: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+fn is_normal_module_name(module: &str) -> bool {
+    module.is_empty() || module.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }

@@ -42,7 +42,7 @@ impl Node {
     pub fn is_name_free(&self) -> bool {
         match self {
             Node::Value(result) => result.is_name_free(),
-            Node::Abstract(node) => crate::Value::Map(node.target_fields.clone()).is_name_free(),
+            Node::Abstract(node) => node.target_fields.is_name_free(),
         }
     }
 

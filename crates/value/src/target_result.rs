@@ -30,10 +30,7 @@ impl TargetResult {
 
     /// Whether no name occurs in any part.
     pub fn is_name_free(&self) -> bool {
-        use crate::Value;
-        [&self.artifacts, &self.runfiles, &self.provides]
-            .into_iter()
-            .all(|map| Value::Map(map.clone()).is_name_free())
+        [&self.artifacts, &self.runfiles, &self.provides].into_iter().all(Map::is_name_free)
     }
 
     /// SHA-256 of `=` and the JSON text, in which nodes stand by their id.

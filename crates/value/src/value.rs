@@ -3,10 +3,10 @@
 use std::{
     cmp::Ordering,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
-use crate::{Artifact, EntityName, Id, JsonMode, JsonWriter, Node, Str, TargetResult, deep};
+use crate::{Artifact, EntityName, Id, JsonMode, JsonWriter, Node, SharedArtifact, Str, TargetResult, deep};
 
 /// A value. Cheap to clone; equality is intensional, a comparison of ids.
 #[derive(Clone, Default)]
@@ -21,7 +21,7 @@ pub enum Value {
     /// Text.
     String(Str),
     /// A file, link or tree, by its definition.
-    Artifact(Artifact),
+    Artifact(SharedArtifact),
     /// Artifacts, runfiles and provided data of a target.
     Result(TargetResult),
     /// A node of a target graph.
@@ -38,6 +38,11 @@ impl Value {
     /// Text as a value.
     pub fn string(text: impl Into<Str>) -> Value {
         Value::String(text.into())
+    }
+
+    /// An artifact as a value.
+    pub fn artifact(artifact: Artifact) -> Value {
+        Value::Artifact(artifact.into())
     }
 
     /// A list of the given values.
@@ -80,8 +85,8 @@ impl Value {
             Value::Name(_) => false,
             Value::Result(result) => result.is_name_free(),
             Value::Node(node) => node.is_name_free(),
-            Value::List(list) => list.0.name_free,
-            Value::Map(map) => map.0.name_free,
+            Value::List(list) => list.is_name_free(),
+            Value::Map(map) => map.is_name_free(),
             _ => true,
         }
     }
@@ -92,10 +97,11 @@ impl Value {
         match self {
             Value::List(list) => list.id(),
             Value::Map(map) => map.id(),
-            Value::Artifact(artifact) => artifact.value_id(),
+            Value::Artifact(artifact) => artifact.id(),
             Value::Result(result) => result.id(),
             Value::Node(node) => node.id(),
-            Value::Name(name) => Id::of(format!("${}", name.to_json())),
+            Value::Name(name) => name.id(),
+            Value::String(text) => Id::of_json_string(text),
             atom => Id::of(atom.to_json()),
         }
     }
@@ -242,8 +248,11 @@ impl From<Map> for Value {
 }
 
 /// A shared list of values.
-#[derive(Clone)]
-pub struct List(Arc<ListData>);
+///
+/// Like empty maps, empty lists are nothing at all: they are everywhere, and a shared one would have all
+/// threads count its references.
+#[derive(Clone, Default)]
+pub struct List(Option<Arc<ListData>>);
 
 struct ListData {
     items: Vec<Value>,
@@ -254,14 +263,26 @@ struct ListData {
 impl List {
     /// The values.
     pub fn as_slice(&self) -> &[Value] {
-        &self.0.items
+        self.0.as_ref().map_or(&[], |data| &data.items)
+    }
+
+    /// Tells this list's data from all other that lives now; all empty lists are one.
+    pub(crate) fn address(&self) -> usize {
+        self.0.as_ref().map_or(0, |data| Arc::as_ptr(data) as usize)
+    }
+
+    fn is_name_free(&self) -> bool {
+        self.0.as_ref().is_none_or(|data| data.name_free)
     }
 
     /// SHA-256 of `[` and the ids of the values.
     pub fn id(&self) -> Id {
-        *self.0.id.get_or_init(|| {
+        static EMPTY: LazyLock<Id> = LazyLock::new(|| Id::of("["));
+        let Some(data) = &self.0 else { return *EMPTY };
+        *data.id.get_or_init(|| {
             deep(|| {
-                let mut ids = vec![b'['];
+                let mut ids = Vec::with_capacity(1 + 32 * self.len());
+                ids.push(b'[');
                 self.iter().for_each(|item| ids.extend_from_slice(&item.id().0));
                 Id::of(ids)
             })
@@ -272,20 +293,17 @@ impl List {
 impl std::ops::Deref for List {
     type Target = [Value];
     fn deref(&self) -> &[Value] {
-        &self.0.items
-    }
-}
-
-impl Default for List {
-    fn default() -> Self {
-        List::from(Vec::new())
+        self.as_slice()
     }
 }
 
 impl From<Vec<Value>> for List {
     fn from(items: Vec<Value>) -> Self {
+        if items.is_empty() {
+            return List(None);
+        }
         let name_free = items.iter().all(Value::is_name_free);
-        List(Arc::new(ListData { items, name_free, id: OnceLock::new() }))
+        List(Some(Arc::new(ListData { items, name_free, id: OnceLock::new() })))
     }
 }
 
@@ -297,7 +315,7 @@ impl FromIterator<Value> for List {
 
 impl PartialEq for List {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.len() == other.len() && self.id() == other.id())
+        self.address() == other.address() || (self.len() == other.len() && self.id() == other.id())
     }
 }
 
@@ -311,8 +329,8 @@ impl Drop for ListData {
 }
 
 /// A shared map, sorted by the bytes of its keys.
-#[derive(Clone)]
-pub struct Map(Arc<MapData>);
+#[derive(Clone, Default)]
+pub struct Map(Option<Arc<MapData>>);
 
 struct MapData {
     entries: Vec<(Str, Value)>,
@@ -321,9 +339,17 @@ struct MapData {
 }
 
 impl Map {
-    /// Tells this map's data from all other that lives now.
+    /// Tells this map's data from all other that lives now; all empty maps are one.
     pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
+        self.0.as_ref().map_or(0, |data| Arc::as_ptr(data) as usize)
+    }
+
+    fn entries(&self) -> &[(Str, Value)] {
+        self.0.as_ref().map_or(&[], |data| &data.entries)
+    }
+
+    pub(crate) fn is_name_free(&self) -> bool {
+        self.0.as_ref().is_none_or(|data| data.name_free)
     }
 
     /// A map from entries in any order; of entries with equal keys the last one counts.
@@ -339,14 +365,18 @@ impl Map {
     }
 
     fn from_sorted(entries: Vec<(Str, Value)>) -> Map {
+        if entries.is_empty() {
+            return Map(None);
+        }
         let name_free = entries.iter().all(|(_, value)| value.is_name_free());
-        Map(Arc::new(MapData { entries, name_free, id: OnceLock::new() }))
+        Map(Some(Arc::new(MapData { entries, name_free, id: OnceLock::new() })))
     }
 
     /// The value at a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        let at = self.0.entries.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok()?;
-        Some(&self.0.entries[at].1)
+        let entries = self.entries();
+        let at = entries.binary_search_by(|(k, _)| k.as_str().cmp(key)).ok()?;
+        Some(&entries[at].1)
     }
 
     /// Whether there is a value at a key.
@@ -356,39 +386,39 @@ impl Map {
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.0.entries.len()
+        self.entries().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.entries.is_empty()
+        self.0.is_none()
     }
 
     /// All entries, by key.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Str, &Value)> + ExactSizeIterator {
-        self.0.entries.iter().map(|(key, value)| (key, value))
+        self.entries().iter().map(|(key, value)| (key, value))
     }
 
     /// All keys, sorted.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Str> + ExactSizeIterator {
-        self.0.entries.iter().map(|(key, _)| key)
+        self.entries().iter().map(|(key, _)| key)
     }
 
     /// All values, by key.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &Value> + ExactSizeIterator {
-        self.0.entries.iter().map(|(_, value)| value)
+        self.entries().iter().map(|(_, value)| value)
     }
 
     /// Both maps together; at equal keys `later` wins. Linear in both sizes.
     pub fn union(&self, later: &Map) -> Map {
-        if later.is_empty() || Arc::ptr_eq(&self.0, &later.0) {
+        if later.is_empty() || self.address() == later.address() {
             return self.clone();
         }
         if self.is_empty() {
             return later.clone();
         }
         let mut entries = Vec::with_capacity(self.len() + later.len());
-        let (mut a, mut b) = (self.0.entries.iter().peekable(), later.0.entries.iter().peekable());
+        let (mut a, mut b) = (self.entries().iter().peekable(), later.entries().iter().peekable());
         loop {
             let from_a = match (a.peek(), b.peek()) {
                 (None, None) => break,
@@ -410,7 +440,9 @@ impl Map {
 
     /// SHA-256 of `{` and, by key, SHA-256 of the key and the value's id.
     pub fn id(&self) -> Id {
-        *self.0.id.get_or_init(|| {
+        static EMPTY: LazyLock<Id> = LazyLock::new(|| Id::of("{"));
+        let Some(data) = &self.0 else { return *EMPTY };
+        *data.id.get_or_init(|| {
             deep(|| {
                 let mut ids = Vec::with_capacity(1 + 64 * self.len());
                 ids.push(b'{');
@@ -424,12 +456,6 @@ impl Map {
     }
 }
 
-impl Default for Map {
-    fn default() -> Self {
-        Map::from_sorted(Vec::new())
-    }
-}
-
 impl<K: Into<Str>> FromIterator<(K, Value)> for Map {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
         Map::from_entries(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
@@ -438,7 +464,7 @@ impl<K: Into<Str>> FromIterator<(K, Value)> for Map {
 
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.len() == other.len() && self.id() == other.id())
+        self.address() == other.address() || (self.len() == other.len() && self.id() == other.id())
     }
 }
 

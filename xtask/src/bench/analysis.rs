@@ -27,6 +27,8 @@ struct Options {
     json: Option<PathBuf>,
     workloads: Vec<Workload>,
     rounds: Option<usize>,
+    /// Where to write the projects instead of measuring.
+    write: Option<PathBuf>,
 }
 
 /// One way to analyse.
@@ -43,6 +45,9 @@ struct Way {
 /// If the words are wrong, or taut cannot be built or fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = options(args)?;
+    if let Some(dir) = &options.write {
+        return options.workloads.iter().try_for_each(|workload| workload.write(&dir.join(workload.name())));
+    }
     let taut = cargo::taut(true)?;
     let way = |name, tool: &Path, arguments| Way { name, tool: tool.to_path_buf(), arguments };
     let mut ways = vec![
@@ -70,12 +75,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn options(args: &[String]) -> Result<Options> {
-    let mut options = Options { json: None, workloads: Workload::ALL.to_vec(), rounds: None };
+    let mut options = Options { json: None, workloads: Workload::ALL.to_vec(), rounds: None, write: None };
     let mut rest = args;
     while let [option, value, tail @ ..] = rest {
         rest = tail;
         match option.as_str() {
             "--json" => options.json = Some(std::path::absolute(value)?),
+            "--write" => options.write = Some(std::path::absolute(value)?),
             "--rounds" => options.rounds = Some(value.parse()?),
             "--workload" => {
                 let found = Workload::ALL.into_iter().find(|workload| workload.name() == value);
@@ -88,7 +94,7 @@ fn options(args: &[String]) -> Result<Options> {
     match rest {
         [] if options.rounds != Some(0) => Ok(options),
         [] => bail!("--rounds must be at least 1"),
-        other => bail!("{other:?}: options are --json FILE, --workload W, --rounds N"),
+        other => bail!("{other:?}: options are --json FILE, --workload W, --rounds N, --write DIR"),
     }
 }
 

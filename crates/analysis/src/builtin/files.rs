@@ -23,7 +23,7 @@ async fn name_and_data(scope: &mut Scope<'_>) -> Result<(Str, Str, Vec<Dep>), Fa
 pub(super) async fn file_gen(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let (name, data, deps) = name_and_data(&mut scope).await?;
     let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::File);
-    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(both(stage), &deps)
 }
 
@@ -36,6 +36,6 @@ pub(super) async fn symlink(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         );
     }
     let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::Symlink);
-    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(both(stage), &deps)
 }

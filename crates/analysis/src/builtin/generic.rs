@@ -61,7 +61,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     if needs_directory(&inputs, &cwd) {
         let empty = scope.defined.tree(scope.workspace, Tree::new(Map::default()));
-        inputs = inputs.union(&[(cwd.clone(), Value::Artifact(empty))].into_iter().collect());
+        inputs = inputs.union(&[(cwd.clone(), Value::artifact(empty))].into_iter().collect());
     }
     let all: Vec<Str> = outs.iter().chain(&out_dirs).cloned().collect();
     let mut action = ActionDescription::default();
@@ -74,7 +74,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     action.execution_properties = execution_properties;
     action.inputs = inputs;
     let id = scope.defined.action(scope.workspace, action);
-    let artifact = |path: Str| (path.clone(), Value::Artifact(Artifact::Action { id, path }));
+    let artifact = |path: Str| (path.clone(), Value::artifact(Artifact::Action { id, path }));
     let stage = all.into_iter().map(artifact).collect();
     scope.finish(TargetResult::new(stage, Map::default(), Map::default()), &deps)
 }

@@ -46,7 +46,7 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     }
     let tree = Tree::new(checked(&scope, &stage, &deps)?);
     let artifact = scope.defined.tree(scope.workspace, tree);
-    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(both(stage), &deps)
 }
 
@@ -61,6 +61,6 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
         trees.push(scope.defined.tree(scope.workspace, tree));
     }
     let artifact = scope.defined.overlay(scope.workspace, TreeOverlay::new(trees, disjoint));
-    let stage = [(name, Value::Artifact(artifact))].into_iter().collect();
+    let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(both(stage), &deps)
 }

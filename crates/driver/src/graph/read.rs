@@ -145,7 +145,7 @@ impl Names {
     fn stage(&self, node: Option<Node<'_>>, what: &str) -> Result<Map> {
         let Some(node) = node else { return Ok(Map::default()) };
         let entries = object(node, what)?.entries();
-        let read = entries.map(|(path, node)| Ok((Str::from(path), Value::Artifact(self.artifact(node)?))));
+        let read = entries.map(|(path, node)| Ok((Str::from(path), Value::artifact(self.artifact(node)?))));
         Ok(read.collect::<Result<Vec<_>>>()?.into_iter().collect())
     }
 }

@@ -89,7 +89,7 @@ impl Evaluator<'_> {
                 let data = self.or(f, args[0], || Value::string(""))?;
                 let data = self.string(f, argument(0), &data)?;
                 if construct == C::Blob {
-                    return Ok(Value::Artifact(self.host.define_blob(data)));
+                    return Ok(Value::artifact(self.host.define_blob(data)));
                 }
                 if !path::is_non_upwards(data) {
                     let value = Value::String(data.clone());
@@ -100,11 +100,11 @@ impl Evaluator<'_> {
                         &value,
                     ));
                 }
-                Value::Artifact(self.host.define_symlink(data))
+                Value::artifact(self.host.define_symlink(data))
             }
             C::Tree => {
                 let entries = self.or(f, args[0], empty_map)?;
-                Value::Artifact(self.tree(f, argument(0), &entries)?)
+                Value::artifact(self.tree(f, argument(0), &entries)?)
             }
             C::TreeOverlay | C::DisjointTreeOverlay => {
                 let parts = self.or(f, args[0], empty_list)?;
@@ -122,7 +122,7 @@ impl Evaluator<'_> {
                 let overlay = TreeOverlay::new(trees, construct == C::DisjointTreeOverlay);
                 let artifact = overlay.artifact();
                 self.host.define_overlay(overlay);
-                Value::Artifact(artifact)
+                Value::artifact(artifact)
             }
             C::ValueNode => match self.or(f, args[0], || Value::Null)? {
                 Value::Result(result) => Value::Node(Node::Value(result)),
@@ -339,7 +339,7 @@ impl Evaluator<'_> {
         // Under the names as written: a file's and a directory's never meet.
         let output = |path: &Str| {
             let artifact = Artifact::Action { id, path: path::normal_path(path).into() };
-            (path.clone(), Value::Artifact(artifact))
+            (path.clone(), Value::artifact(artifact))
         };
         Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
     }
@@ -364,7 +364,7 @@ impl Evaluator<'_> {
             return inputs;
         }
         let tree = Tree::new(Map::default());
-        let directory = [(cwd.clone(), Value::Artifact(tree.artifact()))].into_iter().collect();
+        let directory = [(cwd.clone(), Value::artifact(tree.artifact()))].into_iter().collect();
         self.host.define_tree(tree);
         inputs.union(&directory)
     }
