@@ -37,6 +37,8 @@ pub(crate) struct Question<'a> {
     /// Options: configuration, repositories.
     pub(crate) options: &'a [String],
     pub(crate) target: &'a [String],
+    /// A rule to describe, if the target shall be described and the rule.
+    pub(crate) rule: Option<&'a str>,
     /// Whether to build and install after analysis.
     pub(crate) build: bool,
 }
@@ -77,7 +79,23 @@ impl Question<'_> {
         let (mut exit, mut log, mut tree) = (ran.code, ran.stderr, BTreeMap::new());
         for dump in DUMPS {
             let text = fs::read_to_string(dumps.join(dump)).unwrap_or_else(|_| "not there".to_owned());
-            by_question.insert(format!("analyse: --dump-{dump}"), text);
+            by_question.insert(format!("analyse: --dump-{dump}"), with_provides(dump, text));
+        }
+        for style in [&[][..], &["--json"], &["--rule"], &["--rule", "--json"]] {
+            let Some(rule) = self.rule else { break };
+            let mut words = vec!["describe".to_owned()];
+            words.extend(common.clone());
+            words.extend(style.iter().map(|word| (*word).to_owned()));
+            // A rule is named as a target is.
+            words.extend(if style.contains(&"--rule") {
+                vec![rule.to_owned()]
+            } else {
+                self.target.to_vec()
+            });
+            let ran = tool.run(self.dir, &words);
+            by_question
+                .insert(format!("describe {}", style.join(" ")), format!("{}\n{}", ran.code, ran.stdout));
+            log += &ran.stderr;
         }
         if self.build {
             let out = self.scratch.join("out");
@@ -125,6 +143,16 @@ impl Answers {
         let mut questions = self.by_question.clone();
         questions.insert("install: tree".to_owned(), format!("{tree:#}"));
         questions
+    }
+}
+
+/// The text of a dump. Source trees provide nothing, which the reference shows as `null`: one of the
+/// documented differences.
+fn with_provides(dump: &str, text: String) -> String {
+    match dump {
+        "provides" if text.trim() == "null" => "{}\n".to_owned(),
+        "result" => text.replace(",\"provides\":null,", ",\"provides\":{},"),
+        _ => text,
     }
 }
 

@@ -96,6 +96,7 @@ fn check(rules: &Path) -> Result<()> {
             scratch: scratch.path(),
             options: &options,
             target: &target,
+            rule: None,
             build: true,
         };
         let ours = question.ask(&taut, "ours")?;

@@ -95,7 +95,8 @@ impl Rule for ActionRule {
         let action = action.ok_or_else(|| transient(format_args!("action {id} is not defined")))?;
         let (inputs, tainted_inputs) = build_stage(&cx, &action.inputs).await?;
         let inputs: Arc<[(Str, ObjectInfo)]> = inputs.into();
-        let tree = trees::digest_of_stage(&execution.store, &inputs).map_err(transient)?;
+        let tree = trees::digest_of_stage(&execution.store, &inputs)
+            .map_err(|error| transient(format_args!("inputs of action {id}: {error}")))?;
         let digest = action_digest(execution, &action, &tree);
         let key = RunKey { digest, action: action.clone(), id: *id, inputs: inputs.clone() };
         execution.events.begun(id, &action);

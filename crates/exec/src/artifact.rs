@@ -101,7 +101,8 @@ impl Rule for ArtifactRule {
             Artifact::Tree(id) => {
                 let tree = execution.definitions.tree(id).ok_or_else(|| undefined("tree", id))?;
                 let (stage, failed) = build_stage(&cx, tree.stage()).await?;
-                let digest = trees::from_stage(&execution.store, &stage).map_err(transient)?;
+                let digest = trees::from_stage(&execution.store, &stage)
+                    .map_err(|error| transient(format_args!("tree {id}: {error}")))?;
                 Ok(Built { info: ObjectInfo { digest, object_type: ObjectType::Tree }, failed })
             }
             Artifact::TreeOverlay(id) => {
@@ -112,8 +113,8 @@ impl Rule for ArtifactRule {
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
                 let digest = trees::overlay(&execution.store, &hashes, overlay.disjoint()).map_err(
                     |error| match error {
-                        TreeError::Store(error) => transient(error),
                         TreeError::Conflict(path) => Fail::transient(OverlayConflict { id: *id, path }),
+                        other => transient(other),
                     },
                 )?;
                 let failed = built.iter().any(|built| built.failed);

@@ -4,6 +4,7 @@
 //! whatever it left behind, has ended, outputs become stored objects by a rename.
 
 use std::{
+    borrow::Cow,
     ffi::OsString,
     future::Future,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_digest::Digest;
+use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
 use taut_store::{Store, Take};
 use taut_sys::{
@@ -27,6 +28,7 @@ use crate::{
     slots::Slots,
     stage::{Stage, Wanted},
     transient,
+    trees::laid_out,
 };
 
 /// How local actions are run.
@@ -111,7 +113,8 @@ impl LocalExecutor {
         }
         let Place { directory, stage } = &mut *place;
         let store = &self.setup.store;
-        let wanted = self.wanted(key).map_err(transient)?;
+        let inputs = laid_out(&key.inputs).map_err(transient)?;
+        let wanted = self.wanted(key, &inputs).map_err(transient)?;
         stage.prepare(store, &wanted).map_err(transient)?;
         self.setup.events.started(&key.id, &key.action);
         let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
@@ -140,8 +143,8 @@ impl LocalExecutor {
         Ok(ran)
     }
 
-    fn wanted(&self, key: &RunKey) -> taut_store::Result<Wanted> {
-        let mut wanted = Wanted::new(&self.setup.store, &key.inputs)?;
+    fn wanted(&self, key: &RunKey, inputs: &[(Cow<'_, str>, ObjectInfo)]) -> taut_store::Result<Wanted> {
+        let mut wanted = Wanted::new(&self.setup.store, inputs)?;
         let action = &*key.action;
         action.outs.iter().for_each(|path| wanted.add_parents(path.as_bytes()));
         action.out_dirs.iter().for_each(|path| wanted.add_directory(path));

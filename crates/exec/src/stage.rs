@@ -7,6 +7,7 @@
 //! private copies: an action that changes one, even as root, changes nothing that anybody else will see.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
@@ -16,7 +17,6 @@ use std::{
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_store::{Result, Store};
 use taut_sys::{FileKind, StatSignature, fs};
-use taut_value::Str;
 
 /// What is to lie in a stage: files and links by path, and all directories but the root.
 #[derive(Default, Debug)]
@@ -33,12 +33,11 @@ const SPARES: usize = 64;
 
 impl Wanted {
     /// The given objects at their paths; trees with all that is in them. Without recursion.
-    pub(crate) fn new(store: &Store, inputs: &[(Str, ObjectInfo)]) -> Result<Wanted> {
+    pub(crate) fn new(store: &Store, inputs: &[(Cow<'_, str>, ObjectInfo)]) -> Result<Wanted> {
         let mut wanted = Wanted::default();
         let mut trees = Vec::new();
         for (path, info) in inputs {
-            let path = path.trim_end_matches('/').as_bytes();
-            let path = if path == b"." { Vec::new() } else { path.to_vec() };
+            let path = if path == "." { Vec::new() } else { path.as_bytes().to_vec() };
             wanted.add_parents(&path);
             if info.object_type == ObjectType::Tree {
                 trees.push((path, info.digest.hash));

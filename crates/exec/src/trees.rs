@@ -1,9 +1,10 @@
 //! Trees from stages and from other trees.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, TreeEntry};
-use taut_store::{Result, Store};
+use taut_expr::path::{is_normal, normal_path};
+use taut_store::Store;
 use taut_value::{Str, deep};
 
 /// Why trees cannot be put together.
@@ -11,6 +12,23 @@ pub(crate) enum TreeError {
     Store(taut_store::Error),
     /// Different contents at one path of trees that must not disagree.
     Conflict(String),
+    /// A stage with an entry at this path is no directory.
+    NoDirectory(String),
+}
+
+impl std::fmt::Display for TreeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TreeError::Store(error) => error.fmt(f),
+            TreeError::Conflict(path) => write!(f, "Naming conflict detected at path {path:?}"),
+            TreeError::NoDirectory(path) => {
+                write!(
+                    f,
+                    "failed to add artifact at {path:?} to the directory: what is staged is no directory"
+                )
+            }
+        }
+    }
 }
 
 impl From<taut_store::Error> for TreeError {
@@ -19,31 +37,58 @@ impl From<taut_store::Error> for TreeError {
     }
 }
 
-/// Adds the tree with the given objects at their paths; the paths have been checked for conflicts.
-pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest> {
+/// The objects of a stage at their normalised paths.
+///
+/// Analysis has not checked all stages: those of overlays may hold anything, and several rules look at
+/// paths as they are written. A single tree at the top is the directory; nothing else can be there.
+///
+/// # Errors
+///
+/// [`TreeError::NoDirectory`] for paths at which nothing can be staged.
+pub(crate) fn laid_out(stage: &[(Str, ObjectInfo)]) -> Result<Vec<(Cow<'_, str>, ObjectInfo)>, TreeError> {
+    let mut normal = Vec::with_capacity(stage.len());
+    for (path, info) in stage {
+        if is_normal(path) {
+            normal.push((Cow::Borrowed(path.as_str()), *info));
+            continue;
+        }
+        let path_there = normal_path(path);
+        let is_all = path_there == "." && stage.len() == 1 && info.object_type == ObjectType::Tree;
+        if !is_all && !is_normal(&path_there) {
+            return Err(TreeError::NoDirectory(path.as_str().to_owned()));
+        }
+        normal.push((Cow::Owned(path_there), *info));
+    }
+    Ok(normal)
+}
+
+/// Adds the tree with the given objects at their paths.
+pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
     made_of(stage, |entries| store.put_tree(entries))
 }
 
 /// The digest of that tree, without adding it.
-pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest> {
+pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
     made_of(stage, |entries| Ok(store.tree_digest(entries)))
 }
 
 fn made_of(
     stage: &[(Str, ObjectInfo)],
-    make: impl Fn(&BTreeMap<&str, TreeEntry>) -> Result<Digest>,
-) -> Result<Digest> {
-    if let [(path, info)] = stage
-        && path.as_str() == "."
+    make: impl Fn(&BTreeMap<&str, TreeEntry>) -> taut_store::Result<Digest>,
+) -> Result<Digest, TreeError> {
+    let stage = laid_out(stage)?;
+    if let [(path, info)] = stage.as_slice()
+        && path == "."
     {
         return Ok(info.digest);
     }
     let mut directories: BTreeMap<&str, BTreeMap<&str, TreeEntry>> = BTreeMap::from([("", BTreeMap::new())]);
-    for (path, info) in stage {
-        let path = path.trim_end_matches('/');
+    for (path, info) in &stage {
         let (mut above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let entry = TreeEntry { hash: info.digest.hash, object_type: info.object_type };
-        directories.entry(above).or_default().insert(name, entry);
+        if directories.entry(above).or_default().insert(name, entry).is_some() {
+            return Err(TreeError::NoDirectory(path.clone().into_owned()));
+        }
         while let Some((next, _)) = above.rsplit_once('/') {
             if directories.contains_key(next) {
                 break;
@@ -60,17 +105,16 @@ fn made_of(
         }
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let entry = TreeEntry { hash: digest.hash, object_type: ObjectType::Tree };
-        directories.get_mut(above).expect("directories above were added").insert(name, entry);
+        let above = directories.get_mut(above).expect("directories above were added");
+        if above.insert(name, entry).is_some() {
+            return Err(TreeError::NoDirectory(path.to_owned()));
+        }
     }
-    make(&BTreeMap::new())
+    Ok(make(&BTreeMap::new())?)
 }
 
 /// Trees over each other, later ones over earlier ones; directories are merged.
-pub(crate) fn overlay(
-    store: &Store,
-    trees: &[Hash],
-    disjoint: bool,
-) -> std::result::Result<Digest, TreeError> {
+pub(crate) fn overlay(store: &Store, trees: &[Hash], disjoint: bool) -> Result<Digest, TreeError> {
     let empty = store.put_tree(&BTreeMap::<&str, TreeEntry>::new())?.hash;
     let mut merged = empty;
     for tree in trees {
@@ -80,17 +124,11 @@ pub(crate) fn overlay(
     Ok(Digest { hash: merged, size })
 }
 
-fn merge(
-    store: &Store,
-    low: Hash,
-    high: Hash,
-    disjoint: bool,
-    at: &str,
-) -> std::result::Result<Hash, TreeError> {
+fn merge(store: &Store, low: Hash, high: Hash, disjoint: bool, at: &str) -> Result<Hash, TreeError> {
     if low == high {
         return Ok(low);
     }
-    let read = |hash: &Hash| -> std::result::Result<BTreeMap<Vec<u8>, TreeEntry>, TreeError> {
+    let read = |hash: &Hash| -> Result<BTreeMap<Vec<u8>, TreeEntry>, TreeError> {
         let missing = || {
             let digest = Digest { hash: *hash, size: 0 };
             taut_store::Error::Missing(ObjectInfo { digest, object_type: ObjectType::Tree })

@@ -37,6 +37,11 @@ pub fn normal_path(path: &str) -> String {
     }
 }
 
+/// Whether a path is relative and consists of names only: normalised, neither upwards nor "." itself.
+pub fn is_normal(path: &str) -> bool {
+    path.split('/').all(|element| !matches!(element, "" | "." | ".."))
+}
+
 /// Whether a path is relative and does not lead upwards out of where it starts.
 pub fn is_non_upwards(path: &str) -> bool {
     if path.starts_with('/') {

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use taut_value::{Map, Str, Value};
 
-use crate::path::normal_path;
+use crate::path::{is_normal, normal_path};
 
 /// The stage with all paths normalised.
 ///
@@ -25,8 +25,12 @@ pub fn normalise(stage: &Map) -> Result<Map, Str> {
     Ok(Map::from_entries(seen.into_iter().map(|(path, artifact)| (path, artifact.clone())).collect()))
 }
 
-fn is_normal(path: &str) -> bool {
-    path.split('/').all(|element| !matches!(element, "" | "." | "..")) && !path.is_empty()
+/// The stage with all paths normalised; of entries that meet, the first one as written, by bytes, counts.
+pub fn normalise_first(stage: &Map) -> Map {
+    if stage.keys().all(|path| is_normal(path)) {
+        return stage.clone();
+    }
+    stage.iter().rev().map(|(path, artifact)| (normal_path(path), artifact.clone())).collect()
 }
 
 /// The first path, in byte order of the entries, at which a stage could not be laid out as a directory:
@@ -128,6 +132,14 @@ mod tests {
         assert_eq!(normalise(&stage(&["a//b", "./a/b", "c/"])), Ok(stage(&["a/b", "c"])));
         let mixed: Map = [("a", Value::Null), ("./a", Value::Bool(true))].into_iter().collect();
         assert_eq!(normalise(&mixed), Err("a".into()));
+    }
+
+    #[test]
+    fn of_entries_that_meet_the_first_can_be_taken() {
+        let mixed: Map =
+            [("a", Value::Null), ("./a", Value::Bool(true)), ("", Value::Null)].into_iter().collect();
+        let first: Map = [("a", Value::Bool(true)), (".", Value::Null)].into_iter().collect();
+        assert_eq!(normalise_first(&mixed), first);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::Workspace;
 use serde_json::Value;
 
 /// `{"files": {PATH: {"json": …} | {"text": "…"} | {"exec": "…"} | {"link": "…"}},
-///   "config": {…}, "target": [WORD, …]}`
+///   "config": {…}, "target": [WORD, …]}`, and maybe `"base"`, a configuration below the other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case(pub Value);
 
@@ -33,6 +33,9 @@ impl Case {
                 _ => return None,
             };
         }
+        if let Some(base) = self.0.get("base") {
+            workspace.file("base.json", base.to_string());
+        }
         Some(workspace)
     }
 
@@ -43,9 +46,11 @@ impl Case {
         words.iter().map(|word| word.as_str().map(str::to_owned)).collect()
     }
 
-    /// The configuration as text.
+    /// The words that say the configuration.
     #[must_use]
-    pub fn config(&self) -> String {
-        self.0["config"].to_string()
+    pub fn config(&self) -> Vec<String> {
+        let base = self.0.get("base").map(|_| ["-c".to_owned(), "base.json".to_owned()]);
+        let config = ["-D".to_owned(), self.0["config"].to_string()];
+        base.into_iter().flatten().chain(config).collect()
     }
 }

@@ -8,16 +8,20 @@
 
 mod case;
 mod expression;
+mod mutate;
 mod random;
 mod rng;
+mod rules;
 mod shrink;
 mod tool;
 mod workspace;
 
 pub use case::Case;
-pub use expression::random_expression;
-pub use random::random_case;
+pub use expression::{Place, random_expression};
+pub use mutate::mutated;
+pub use random::{random_case, random_config};
 pub use rng::Rng;
+pub use rules::expressions_case;
 pub use shrink::shrink;
 pub use tool::{Ran, Tool};
 pub use workspace::{Workspace, listing};

@@ -3,20 +3,35 @@
 //! Names come from small pools, so that conflicts, sharing and re-keying happen often. Left out
 //! are names that lead out of a directory: the reference follows them, we refuse.
 
-use crate::expression::random_expression;
-use crate::{Case, Rng};
+use crate::rules::{Rules, rules};
+use crate::{Case, Rng, mutated};
 use serde_json::{Map, Value, json};
 
 const PATHS: &[&str] = &["a", "b", "out.txt", "d/a", "d/b", "d", "./a", "e//f"];
 const MODULES: &[&str] = &["", "m", "m/n"];
 
-/// The random project of this stream.
+/// The random project of this stream; one of four has something wrong with it.
 pub fn random_case(rng: &mut Rng) -> Case {
-    if rng.chance(40) { expression_case(rng) } else { target_case(rng) }
+    let case = target_case(rng);
+    if rng.chance(75) {
+        return case;
+    }
+    let mut case = case.0;
+    for _ in 0..1 + rng.below(2) {
+        let files = case["files"].as_object_mut().expect("files");
+        let described: Vec<String> = files
+            .iter()
+            .filter(|(_, file)| file.get("json").is_some())
+            .map(|(path, _)| path.clone())
+            .collect();
+        let file = &mut files[rng.pick(&described)]["json"];
+        *file = mutated(rng, file);
+    }
+    Case(case)
 }
 
 /// Two small values for the configuration.
-fn config(rng: &mut Rng) -> Value {
+pub fn random_config(rng: &mut Rng) -> Value {
     let mut config = Map::new();
     for name in ["X", "Y"] {
         let value = match rng.below(6) {
@@ -32,40 +47,32 @@ fn config(rng: &mut Rng) -> Value {
     Value::Object(config)
 }
 
-/// One target of a user-defined rule that provides the value of a random expression.
-fn expression_case(rng: &mut Rng) -> Case {
-    let depth = 2 + rng.below(4);
-    let value = random_expression(rng, depth);
-    let rules = json!({"r": {
-        "config_vars": ["X", "Y"],
-        "expression": {"type": "RESULT", "provides":
-            {"type": "singleton_map", "key": "v", "value": value}},
-    }});
-    let files = json!({
-        "RULES": {"json": rules},
-        "TARGETS": {"json": {"t": {"type": "r"}}},
-    });
-    Case(json!({"files": files, "config": config(rng), "target": ["t"]}))
-}
-
 /// A dozen targets over three modules, each using earlier ones and source files.
 fn target_case(rng: &mut Rng) -> Case {
     let mut modules: Vec<Map<String, Value>> = vec![Map::new(); MODULES.len()];
     let mut names: Vec<Value> = Vec::new();
+    let own = if rng.chance(75) { Some(rules(rng, MODULES)) } else { None };
     for _ in 0..2 + rng.below(10) {
         let module = rng.below(MODULES.len());
         let name = format!("t{}", names.len());
-        let target = target(rng, &names);
+        let target = match &own {
+            Some(Rules { signatures, .. }) if rng.chance(50) => {
+                let (deps, sources) = (dependencies(rng, &names, false), dependencies(rng, &[], false));
+                rng.pick(signatures).target(rng, deps, sources)
+            }
+            _ => target(rng, &names, own.is_none()),
+        };
         modules[module].insert(name.clone(), target);
         names.push(json!([MODULES[module], name]));
     }
     let last = names.last().and_then(Value::as_array).cloned().unwrap_or_default();
     let mut files = Map::new();
+    let place = |module: &str, name: &str| match module {
+        "" => name.to_owned(),
+        module => format!("{module}/{name}"),
+    };
     for (module, targets) in MODULES.iter().zip(modules) {
-        let place = |name: &str| match *module {
-            "" => name.to_owned(),
-            module => format!("{module}/{name}"),
-        };
+        let place = |name| place(module, name);
         files.insert(place("TARGETS"), json!({"json": targets}));
         files.insert(place("s.txt"), json!({"text": format!("source of {module}\n")}));
         files.insert(place("run.sh"), json!({"exec": "#!/bin/sh\necho run\n"}));
@@ -74,11 +81,21 @@ fn target_case(rng: &mut Rng) -> Case {
         files.insert(place("tree/l"), json!({"link": "sub/y"}));
     }
     files.insert("link".to_owned(), json!({"link": "s.txt"}));
-    Case(json!({"files": files, "config": config(rng), "target": last}))
+    for (name, all) in own.iter().flat_map(|own| [("RULES", &own.rules), ("EXPRESSIONS", &own.expressions)]) {
+        for (module, definitions) in all.iter().filter(|(_, definitions)| !definitions.is_empty()) {
+            files.insert(place(module, name), json!({"json": definitions}));
+        }
+    }
+    let mut case = json!({"files": files, "config": random_config(rng), "target": last});
+    if rng.chance(20) {
+        case["base"] = random_config(rng);
+    }
+    Case(case)
 }
 
-/// The name of something that exists; rarely of something that does not.
-fn dependency(rng: &mut Rng, names: &[Value]) -> Value {
+/// The name of something that exists; rarely of something that does not. Source trees have no
+/// provides in the reference, so no rule may ask for them.
+fn dependency(rng: &mut Rng, names: &[Value], trees: bool) -> Value {
     if !names.is_empty() && rng.chance(70) {
         return rng.pick(names).clone();
     }
@@ -88,7 +105,8 @@ fn dependency(rng: &mut Rng, names: &[Value]) -> Value {
         2 => json!([module, "run.sh"]),
         3 => json!([module, "tree/x"]),
         4 => json!(["FILE", null, "s.txt"]),
-        5 => json!(["TREE", null, "tree"]),
+        5 if trees => json!(["TREE", null, "tree"]),
+        5 => json!(["FILE", ".", "tree/x"]),
         6 => json!(["GLOB", null, rng.pick(&["*.txt", "*", "r?n.sh", "none*"])]),
         7 => json!(["SYMLINK", null, "tree/l"]),
         _ => match rng.below(4) {
@@ -98,8 +116,8 @@ fn dependency(rng: &mut Rng, names: &[Value]) -> Value {
     }
 }
 
-fn dependencies(rng: &mut Rng, names: &[Value]) -> Vec<Value> {
-    (0..rng.below(4)).map(|_| dependency(rng, names)).collect()
+fn dependencies(rng: &mut Rng, names: &[Value], trees: bool) -> Vec<Value> {
+    (0..rng.below(4)).map(|_| dependency(rng, names, trees)).collect()
 }
 
 fn maybe_configured(rng: &mut Rng, text: Value) -> Value {
@@ -109,8 +127,9 @@ fn maybe_configured(rng: &mut Rng, text: Value) -> Value {
     json!({"type": "if", "cond": {"type": "var", "name": "X"}, "then": text.clone(), "else": text})
 }
 
-fn target(rng: &mut Rng, names: &[Value]) -> Value {
-    let deps = dependencies(rng, names);
+/// A target of a built-in rule; `forwards` says whether what has no provides may be passed on.
+fn target(rng: &mut Rng, names: &[Value], forwards: bool) -> Value {
+    let deps = dependencies(rng, names, true);
     let path = *rng.pick(PATHS);
     let mut target = match rng.below(13) {
         0..=3 => return generic(rng, deps),
@@ -122,20 +141,20 @@ fn target(rng: &mut Rng, names: &[Value]) -> Value {
         9 | 10 => {
             let mut files = Map::new();
             for _ in 0..rng.below(3) {
-                files.insert((*rng.pick(PATHS)).to_owned(), dependency(rng, names));
+                files.insert((*rng.pick(PATHS)).to_owned(), dependency(rng, names, true));
             }
             let dirs: Vec<Value> = (0..rng.below(2))
-                .map(|_| json!([dependency(rng, names), rng.pick(&["d", "e", ".", "d/x"])]))
+                .map(|_| json!([dependency(rng, names, true), rng.pick(&["d", "e", ".", "d/x"])]))
                 .collect();
             json!({"type": "install", "deps": deps, "files": files, "dirs": dirs})
         }
         11 => {
-            let name = dependency(rng, names);
+            let name = dependency(rng, names, forwards);
             return json!({"type": "export", "target": name, "flexible_config": ["X"]});
         }
         _ => {
             let value = rng.pick(&["a", "z"]);
-            json!({"type": "configure", "target": dependency(rng, names),
+            json!({"type": "configure", "target": dependency(rng, names, forwards),
                 "config": {"type": "singleton_map", "key": "X", "value": value}})
         }
     };
@@ -157,7 +176,8 @@ fn generic(rng: &mut Rng, deps: Vec<Value>) -> Value {
         .iter()
         .map(|out| {
             let text = rng.pick(&["echo made", "ls", "cat s.txt a 2>/dev/null || true", "echo $V"]);
-            json!(format!("{{ {text}; }} > {out}"))
+            // Never into an input: the reference lets that change what others see.
+            json!(format!("{{ {text}; }} > .tmp && rm -rf {out} && mv .tmp {out}"))
         })
         .collect();
     if rng.chance(5) {

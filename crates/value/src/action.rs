@@ -101,14 +101,14 @@ impl ActionDescription {
     }
 }
 
-/// A double as C's `%+a` prints it: sign, `0x1.`, the mantissa without trailing zeros, binary exponent.
+/// A double as C's `%+a` prints it: sign, `0x1.`, the mantissa without trailing zeros, binary exponent; but the
+/// exponent of zero is that of the smallest numbers, since the reference has it so.
 fn hex_float(number: f64) -> String {
     let sign = if number.is_sign_negative() { '-' } else { '+' };
     let bits = number.to_bits();
     let fraction = bits & ((1 << 52) - 1);
     let biased = (bits >> 52 & 0x7ff) as i32;
     let (lead, exponent) = match (biased, fraction) {
-        (0, 0) => (0, 0),
         (0, _) => (0, -1022),
         _ => (1, biased - 1023),
     };
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn time_factors_print_as_c_prints_them() {
         for (number, text) in
-            [(1.0, "+0x1p+0"), (2.5, "+0x1.4p+1"), (0.1, "+0x1.999999999999ap-4"), (0.0, "+0x0p+0")]
+            [(1.0, "+0x1p+0"), (2.5, "+0x1.4p+1"), (0.1, "+0x1.999999999999ap-4"), (0.0, "+0x0p-1022")]
         {
             assert_eq!(hex_float(number), text);
         }

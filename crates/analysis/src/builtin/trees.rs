@@ -3,28 +3,12 @@
 use taut_engine::Fail;
 use taut_expr::{
     Offer,
-    stage::{normalise, tree_conflict},
+    stage::{normalise_first, tree_conflict},
 };
 use taut_value::{Map, Tree, TreeOverlay, Value};
 
 use super::{artifacts_over_runfiles, both};
-use crate::{
-    AnalysedTarget,
-    problem::fail,
-    scope::{Dep, Scope},
-};
-
-/// The stage, normalised, if it can be laid out as a directory.
-fn checked(scope: &Scope<'_>, stage: &Map, deps: &[Dep]) -> Result<Map, Fail> {
-    let stage = normalise(stage)
-        .map_err(|path| scope.wrong("deps", format!("TREE conflict: artifacts conflict on path {path:?}")))?;
-    match tree_conflict(&stage) {
-        None => Ok(stage),
-        Some(path) => {
-            Err(fail(scope.subtree_conflict(format!("TREE conflict on subtree {path:?}"), &path, deps)))
-        }
-    }
-}
+use crate::{AnalysedTarget, problem::fail, scope::Scope};
 
 pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
@@ -44,7 +28,10 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
         }
         stage = stage.union(&more);
     }
-    let tree = Tree::new(checked(&scope, &stage, &deps)?);
+    if let Some(path) = tree_conflict(&stage) {
+        return Err(fail(scope.subtree_conflict(format!("TREE conflict on subtree {path:?}"), &path, &deps)));
+    }
+    let tree = Tree::new(normalise_first(&stage));
     let artifact = scope.defined.tree(scope.workspace, tree);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(both(stage), &deps)
@@ -57,7 +44,8 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
     let deps = scope.deps("deps", names).await?;
     let mut trees = Vec::with_capacity(deps.len());
     for dep in &deps {
-        let tree = Tree::new(checked(&scope, dep.artifacts(), std::slice::from_ref(dep))?);
+        // Whether it can be a directory is seen when it is built.
+        let tree = Tree::new(normalise_first(dep.artifacts()));
         trees.push(scope.defined.tree(scope.workspace, tree));
     }
     let artifact = scope.defined.overlay(scope.workspace, TreeOverlay::new(trees, disjoint));

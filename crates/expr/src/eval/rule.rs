@@ -205,8 +205,7 @@ impl Evaluator<'_> {
             let error = EvalError::plain(format!("Tree conflicts on subtree {path} of {argument}"));
             return Err(overlapping(error.at(self.place(f, argument.node)), map, &path));
         }
-        let entries = map.iter().rev().map(|(path, artifact)| (path::normal_path(path), artifact.clone()));
-        let tree = Tree::new(entries.collect());
+        let tree = Tree::new(stage::normalise_first(map));
         let artifact = tree.artifact();
         self.host.define_tree(tree);
         Ok(artifact)

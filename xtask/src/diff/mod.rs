@@ -2,50 +2,63 @@
 //!
 //! Compared are exit codes, standard output, every dump and installed trees; texts on standard
 //! error are ours to choose. A difference is shrunk to a small project and printed.
+//!
+//! `--expressions` compares values of expressions instead, hundreds in one project.
+
+mod expressions;
+
+pub(crate) use expressions::print_expressions;
 
 use crate::answers::Question;
 use crate::cargo;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::PathBuf;
-use taut_testkit::{Case, Rng, Tool, random_case, random_expression, shrink};
+use taut_testkit::{Case, Rng, Tool, random_case, shrink};
 
-/// Compares `--cases N` projects (100), beginning at `--seed S` (0); `--out DIR` keeps what
-/// differs as files, `--only analyse` builds nothing.
+/// Compares `--cases N` projects (100) or `--expressions N` expressions, beginning at `--seed S` (0);
+/// `--out DIR` keeps what differs as files, `--only analyse` builds nothing, `--shrink N` limits the
+/// attempts to make what differs smaller (400).
 ///
 /// # Errors
 ///
 /// If there is no reference here, or something differs.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (mut cases, mut seed, mut build) = (100_u64, 0_u64, true);
-    let (mut out, mut rest) = (None::<PathBuf>, args);
+    let (mut cases, mut seed, mut build, mut tries) = (100_u64, 0_u64, true, 400);
+    let (mut out, mut rest, mut single) = (None::<PathBuf>, args, None::<u64>);
     while let [option, value, tail @ ..] = rest {
         rest = tail;
         match option.as_str() {
             "--cases" => cases = value.parse()?,
             "--seed" => seed = value.parse()?,
+            "--shrink" => tries = value.parse()?,
             "--only" if value == "analyse" => build = false,
+            "--expressions" => single = Some(value.parse()?),
             "--out" => out = Some(PathBuf::from(value)),
             other => bail!("unknown option {other}"),
         }
     }
     if !rest.is_empty() {
-        bail!("options are --cases N, --seed S, --out DIR, --only analyse");
+        bail!("options are --cases N, --expressions N, --seed S, --out DIR, --only analyse, --shrink N");
     }
     let reference = Tool::reference()
         .context("the reference is not installed here: name its binary in TAUT_REFERENCE")?;
     let taut = Tool::at(cargo::taut(false)?);
+    if let Some(count) = single {
+        return expressions::run(count, seed, &taut, &reference);
+    }
     let (mut different, mut good) = (0, 0);
     for seed in seed..seed + cases {
         let case = random_case(&mut Rng::new(seed));
-        let Some((_, exit)) = compare(&case, &taut, &reference, build) else { continue };
+        let Some((found, exit)) = compare(&case, &taut, &reference, build) else { continue };
         good += u64::from(exit == 0);
-        if difference(&case, &taut, &reference, build).is_none() {
+        if found.is_none() {
             continue;
         }
         different += 1;
-        let small =
-            shrink(case.0, 400, |value| difference(&Case(value.clone()), &taut, &reference, build).is_some());
+        let small = shrink(case.0, tries, |value| {
+            difference(&Case(value.clone()), &taut, &reference, build).is_some()
+        });
         let small = Case(small);
         let found = difference(&small, &taut, &reference, build).unwrap_or_default();
         let text = format!("# seed {seed}\n\n{}\n\n{found}\n", serde_json::to_string_pretty(&small.0)?);
@@ -61,21 +74,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Prints a JSON list of random expressions, one a line; `args` are how many, and the seed.
-///
-/// # Errors
-///
-/// If the words are not two numbers.
-pub(crate) fn print_expressions(args: &[String]) -> Result<()> {
-    let [count, seed] = args else { bail!("expressions N SEED") };
-    let (count, seed): (u64, u64) = (count.parse()?, seed.parse()?);
-    let lines: Vec<String> = (seed..seed + count)
-        .map(|seed| random_expression(&mut Rng::new(seed), 2 + seed as usize % 4).to_string())
-        .collect();
-    println!("[\n{}\n]", lines.join(",\n"));
-    Ok(())
-}
-
 /// What differs, as text; none if nothing does, or the value is not a case.
 fn difference(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option<String> {
     compare(case, taut, reference, build)?.0
@@ -85,8 +83,15 @@ fn difference(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option
 fn compare(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option<(Option<String>, i32)> {
     let workspace = case.write()?;
     let (dir, scratch) = (workspace.root(), workspace.beside("answers"));
-    let (options, target) = (["-D".to_owned(), case.config()], case.target()?);
-    let question = Question { dir: &dir, scratch: &scratch, options: &options, target: &target, build };
+    let (options, target) = (case.config(), case.target()?);
+    let question = Question {
+        dir: &dir,
+        scratch: &scratch,
+        options: &options,
+        target: &target,
+        rule: Some("r0"),
+        build,
+    };
     let theirs = question.ask(reference, "theirs").ok()?;
     let ours = question.ask(taut, "ours").ok()?;
     let exit = theirs.by_question["analyse: exit"].parse().unwrap_or(-1);
