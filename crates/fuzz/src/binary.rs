@@ -1,0 +1,236 @@
+//! Formats that programs write: objects, messages, traces.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use taut_analysis::{Config, ConfiguredTarget, TargetRule, Workspace};
+use taut_digest::{HashFunction, ObjectType, TreeEntry, decode_git_tree, encode_git_tree};
+use taut_engine::{Agreement, Cx, DeepTrace, Engine, Fail, Hash, Key, Options, Policy, Rule, Terminal};
+use taut_proto::{Action, ActionResult, Command, Digest, EnvironmentVariable, Message, OutputFile, Property};
+use taut_repos::{Overrides, RepoConfig};
+use taut_value::{
+    AnonymousTarget, Artifact, Decoder, Encoder, EntityName, Map, NamedTarget, Node, TargetResult, Value,
+};
+
+/// Trees of git: what is understood, written again, is understood alike.
+pub(crate) fn git_tree(bytes: &[u8]) {
+    for length in [20, 32] {
+        if let Ok(entries) = decode_git_tree(bytes, length) {
+            let written = encode_git_tree(&entries);
+            assert_eq!(decode_git_tree(&written, length).expect("a tree"), entries);
+        }
+    }
+}
+
+pub(crate) fn git_trees() -> Vec<Vec<u8>> {
+    let entry = |kind| TreeEntry { hash: HashFunction::GitSha1.blob(b"x"), object_type: kind };
+    let kinds = [ObjectType::File, ObjectType::Executable, ObjectType::Tree, ObjectType::Symlink];
+    let names = ["a", "b.txt", "d", "l"];
+    let all: BTreeMap<&str, TreeEntry> = names.into_iter().zip(kinds.map(entry)).collect();
+    vec![encode_git_tree(&all), encode_git_tree(&BTreeMap::<&str, TreeEntry>::new())]
+}
+
+/// Messages of the Remote Execution API: as above.
+pub(crate) fn message(bytes: &[u8]) {
+    fn check<M: Message + Default + PartialEq + Debug>(bytes: &[u8]) {
+        if let Ok(message) = M::decode(bytes) {
+            assert_eq!(M::decode(message.encode_to_vec().as_slice()).expect("a message"), message);
+        }
+    }
+    check::<ActionResult>(bytes);
+    check::<Action>(bytes);
+    check::<Command>(bytes);
+}
+
+pub(crate) fn messages() -> Vec<Vec<u8>> {
+    let digest = Digest { hash: "62".repeat(21), size_bytes: 3 };
+    let file = OutputFile { path: "out".into(), digest: Some(digest.clone()), ..OutputFile::default() };
+    let result = ActionResult {
+        output_files: vec![file],
+        exit_code: 1,
+        stdout_digest: Some(digest.clone()),
+        ..ActionResult::default()
+    };
+    let command = Command {
+        arguments: vec!["sh".into(), "-c".into(), "true".into()],
+        environment_variables: vec![EnvironmentVariable { name: "A".into(), value: "1".into() }],
+        output_files: vec!["out".into()],
+        platform: Some(taut_proto::Platform {
+            properties: vec![Property { name: "p".into(), value: "v".into() }],
+        }),
+        ..Command::default()
+    };
+    let action = Action { command_digest: Some(digest), do_not_cache: true, ..Action::default() };
+    vec![result.encode_to_vec(), command.encode_to_vec(), action.encode_to_vec()]
+}
+
+/// Stored values, and stored targets: as above.
+pub(crate) fn value(bytes: &[u8]) {
+    let mut decoder = Decoder::new(bytes);
+    if let Some(value) = decoder.value() {
+        let mut encoder = Encoder::new();
+        if encoder.value(&value) {
+            let again = encoder.finish();
+            assert_eq!(Decoder::new(&again).value().expect("a value"), value);
+        }
+        value.to_json();
+    }
+    let _ = Decoder::new(bytes).action();
+    let _ = Decoder::new(bytes).overlay();
+    let _ = Decoder::new(bytes).name();
+    let _ = Decoder::new(bytes).result();
+    static RULE: OnceLock<TargetRule> = OnceLock::new();
+    let rule = RULE.get_or_init(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("ROOT"), "").expect("written");
+        TargetRule(Arc::new(Workspace {
+            repositories: RepoConfig::read(None, &Overrides::default(), directory.path())
+                .expect("a workspace"),
+            hash_function: HashFunction::GitSha1,
+            definitions: Default::default(),
+            log_limit: 80,
+        }))
+    });
+    let key =
+        ConfiguredTarget { name: EntityName::Named(target_name()), config: Config::new(Map::default()) };
+    if let Some(target) = rule.decode_value(&key, bytes) {
+        let written = rule.encode_value(&key, &target).expect("a target that can be kept");
+        let again = rule.decode_value(&key, &written).expect("a target");
+        assert_eq!(rule.content_hash(&key, &again), rule.content_hash(&key, &target));
+    }
+    if let Some(key) = ConfiguredTarget::decode(bytes) {
+        key.to_string();
+    }
+}
+
+fn target_name() -> NamedTarget {
+    NamedTarget::new("repo", "m", "t")
+}
+
+pub(crate) fn values() -> Vec<Vec<u8>> {
+    let named = target_name();
+    let artifact = Value::Artifact(Artifact::Local { path: "m/f".into(), repository: "repo".into() });
+    let stage: Map = [("a", artifact.clone()), ("d/b", artifact)].into_iter().collect();
+    let provides: Map =
+        [("names", Value::list([Value::Name(EntityName::Named(named.clone()))]))].into_iter().collect();
+    let result = TargetResult::new(stage.clone(), Map::default(), provides);
+    let leaf = Node::Value(result.clone());
+    let node = Node::new_abstract(
+        "n".into(),
+        [("s", Value::list([Value::string("x")]))].into_iter().collect(),
+        [("deps", Value::list([Value::Node(leaf.clone()), Value::Node(leaf)]))].into_iter().collect(),
+    );
+    let rule_map: Map = [("n", Value::Name(EntityName::Named(named)))].into_iter().collect();
+    let anonymous = EntityName::Anonymous(AnonymousTarget { rule_map, node: node.clone() });
+    let all = [
+        Value::Null,
+        Value::list([Value::Bool(true), Value::Number(-0.5), Value::string("ü"), Value::Map(stage)]),
+        Value::Result(result),
+        Value::Node(node),
+        Value::Name(anonymous),
+    ];
+    let encoded = |value: &Value| {
+        let mut encoder = Encoder::new();
+        assert!(encoder.value(value), "a value that can be kept");
+        encoder.finish()
+    };
+    let mut seeds: Vec<Vec<u8>> = all.iter().map(encoded).collect();
+    // A target with nothing but its result: what is not there is empty.
+    let Value::Result(result) = &all[2] else { unreachable!("as written above") };
+    let mut encoder = Encoder::new();
+    assert!(encoder.result(result));
+    (0..9).for_each(|_| encoder.number(0));
+    encoder.bool(true);
+    encoder.bool(false);
+    seeds.push(encoder.finish());
+    seeds
+}
+
+/// Deep traces. The seal, which nobody could guess, is taken as it stands.
+pub(crate) fn deep_trace(bytes: &[u8]) {
+    let stands = bytes.get(16..48).and_then(|seal| seal.try_into().ok()).unwrap_or([0; 32]);
+    if let Some(trace) = DeepTrace::decode(bytes, |_| Hash(stands)) {
+        let written = trace.encode(|_| Hash(stands));
+        let again = DeepTrace::decode(&written, |_| Hash(stands)).expect("a trace");
+        assert_eq!(again.value, trace.value);
+        assert_eq!(again.terminals.len(), trace.terminals.len());
+    }
+}
+
+pub(crate) fn deep_traces() -> Vec<Vec<u8>> {
+    let terminal = |key: u8| Terminal {
+        rule: ("file".to_owned(), 1),
+        key: vec![key, 1],
+        witness: vec![2; 3],
+        hash: Hash([key; 32]),
+    };
+    let trace = DeepTrace { terminals: vec![terminal(1), terminal(2)], value: b"report".to_vec() };
+    vec![trace.encode(|_| Hash([7; 32]))]
+}
+
+/// Each number is one more than its predecessor's.
+struct Successor(Arc<Mutex<u64>>);
+
+impl Rule for Successor {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "successor";
+
+    fn policy(&self, key: &u64) -> Policy {
+        if *key == 0 { Policy::leaf() } else { Policy::constructive(2) }
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        if *key == 0 {
+            let first = *self.0.lock().expect("no panic");
+            cx.witness(first.to_le_bytes());
+            return Ok(first);
+        }
+        Ok(cx.get::<Successor>(*key - 1).await? + 1)
+    }
+
+    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
+        Some(Hash::from(*value))
+    }
+
+    fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
+        Some(value.to_le_bytes().to_vec())
+    }
+
+    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn agrees(&self, _: &u64, witness: &[u8], _: Hash) -> Agreement {
+        let first = *self.0.lock().expect("no panic");
+        if witness == first.to_le_bytes() { Agreement::Yes } else { Agreement::No }
+    }
+}
+
+fn count(file: &std::path::Path, first: u64) -> u64 {
+    let engine = Engine::builder().rule(Successor(Arc::new(Mutex::new(first)))).open(file);
+    let build = engine.begin().commit(Options { jobs: 1, ..Options::default() });
+    let last = build.get::<Successor>(5).expect("a number");
+    drop(build);
+    engine.commit().expect("a file that can be written");
+    last
+}
+
+/// The engine's file of runs: whatever is in it, answers are right.
+pub(crate) fn runs(bytes: &[u8]) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("runs");
+    std::fs::write(&file, bytes).expect("written");
+    assert_eq!(count(&file, 10), 15);
+    assert_eq!(count(&file, 20), 25);
+}
+
+pub(crate) fn run_files() -> Vec<Vec<u8>> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("runs");
+    count(&file, 10);
+    let one = std::fs::read(&file).expect("a file of runs");
+    count(&file, 11);
+    vec![one, std::fs::read(&file).expect("a file of runs")]
+}

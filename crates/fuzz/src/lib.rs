@@ -1,0 +1,65 @@
+//! Every parser as a function of bytes, with what must hold for all of them.
+//!
+//! A target takes any bytes and returns. It panics if the parser does, or if what was understood is
+//! not what is written back. The same functions serve a coverage-guided fuzzer (`fuzz/` at the root,
+//! a workspace of its own since it wants a nightly compiler) and the ordinary tests, which feed them
+//! the corpus and some thousand mutations of it that are the same on every machine.
+//!
+//! The corpus of texts is in `fuzz/corpus/TARGET`, to be read by people; binary formats have theirs in
+//! code, for the same reason.
+#![allow(clippy::disallowed_methods, reason = "a test tool: files of its own, in temporary directories")]
+
+mod binary;
+mod project;
+mod text;
+
+/// Something that reads bytes of others.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name: of the corpus' directory, too.
+    pub name: &'static str,
+    /// Reads the bytes.
+    pub run: fn(&[u8]),
+    /// Inputs that are right, of formats that are no texts.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// How many inputs the ordinary tests can afford.
+    pub share: usize,
+}
+
+fn none() -> Vec<Vec<u8>> {
+    Vec::new()
+}
+
+const fn text(name: &'static str, share: usize, run: fn(&[u8])) -> Target {
+    Target { name, run, seeds: none, share }
+}
+
+const fn binary(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {
+    Target { name, run, seeds, share: 3000 }
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    text("json", 3000, text::json),
+    text("expression", 3000, text::expression),
+    text("name", 2000, text::name),
+    text("object_id", 2000, text::object_id),
+    text("command_line", 100, text::command_line),
+    text("graph", 2000, text::graph),
+    text("repositories", 500, project::repositories),
+    text("project", 150, project::project),
+    binary("git_tree", binary::git_tree, binary::git_trees),
+    binary("message", binary::message, binary::messages),
+    binary("value", binary::value, binary::values),
+    binary("deep_trace", binary::deep_trace, binary::deep_traces),
+    Target { name: "runs", run: binary::runs, seeds: binary::run_files, share: 200 },
+];
+
+/// The target of that name.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn target(name: &str) -> Target {
+    *TARGETS.iter().find(|target| target.name == name).expect("a target of that name")
+}

@@ -1,0 +1,100 @@
+//! Files that are read where they lie: repository configurations, and the files of a project.
+
+use std::fs;
+use std::path::Path;
+
+use taut_digest::HashFunction;
+use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Runs, Words, describe};
+use taut_repos::{Overrides, RepoConfig};
+use taut_syntax::diagnostic::Renderer;
+
+use crate::text::{shown, split};
+
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("ROOT"), "").expect("written");
+    directory
+}
+
+/// Repository configurations.
+pub(crate) fn repositories(bytes: &[u8]) {
+    let directory = directory();
+    fs::write(directory.path().join("repos.json"), bytes).expect("written");
+    let file = Path::new("repos.json");
+    match RepoConfig::read(Some(file), &Overrides::default(), directory.path()) {
+        Ok(config) => assert!(config.repositories.contains_key(&config.main)),
+        Err(error) => shown(&error.problem, bytes),
+    }
+}
+
+/// A targets file, a rules file and an expressions file, with `--- rules` and `--- expressions` between
+/// them: target `t` is analysed and described, and what is wrong is shown.
+pub(crate) fn project(bytes: &[u8]) {
+    analysed(bytes);
+}
+
+/// Whether the target could be analysed.
+fn analysed(bytes: &[u8]) -> bool {
+    let (targets, rest) = split(bytes, b"\n--- rules\n");
+    let (rules, expressions) = split(rest, b"\n--- expressions\n");
+    // What takes long when evaluated is right to do so.
+    let text = String::from_utf8_lossy(bytes);
+    let loops = ["foreach", "foldl", "zip_with"].iter().map(|word| text.matches(word).count());
+    if bytes.len() > 8000 || loops.sum::<usize>() > 6 || text.contains("\"range\"") && text.contains("000") {
+        return false;
+    }
+    let directory = directory();
+    for (file, content) in [("TARGETS", targets), ("RULES", rules), ("EXPRESSIONS", expressions)] {
+        fs::write(directory.path().join(file), content).expect("written");
+    }
+    fs::write(directory.path().join("src.txt"), "source").expect("written");
+    let words = Words { target: vec!["t".to_owned()], ..Words::default() };
+    let request = match Request::new(&words, directory.path()) {
+        Ok(request) => request,
+        Err(error) => {
+            shown(&error.problem, bytes);
+            return false;
+        }
+    };
+    let options = AnalysisOptions { jobs: 1, log_limit: 80, hash_function: HashFunction::GitSha1 };
+    let sources = |label: &str| fs::read(label).ok();
+    let sources = Files(&sources);
+    let analyser = Analyser::new(&request, options, &Runs::none());
+    let analysis = analyser.analyse(&request);
+    match &analysis {
+        Ok(analysis) => {
+            analysis.analysed.result.to_json();
+        }
+        Err(problems) => {
+            assert!(problems.has_errors());
+            let mut renderer = Renderer::new(&sources, false);
+            problems.iter().for_each(|problem| drop(renderer.render(problem)));
+        }
+    }
+    for rule in [false, true] {
+        for json in [false, true] {
+            let _ = describe(&request, options, DescribeOptions { rule, json });
+        }
+    }
+    analysis.is_ok()
+}
+
+struct Files<'f>(&'f dyn Fn(&str) -> Option<Vec<u8>>);
+
+impl taut_syntax::diagnostic::Sources for Files<'_> {
+    fn text(&self, label: &str) -> Option<std::sync::Arc<str>> {
+        String::from_utf8((self.0)(label)?).ok().map(Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::analysed;
+
+    #[test]
+    fn projects_that_are_right_are_among_the_corpus() {
+        assert!(analysed(include_bytes!("../../../fuzz/corpus/project/rules.txt")));
+        assert!(analysed(include_bytes!("../../../fuzz/corpus/project/nodes.txt")));
+        assert!(!analysed(include_bytes!("../../../fuzz/corpus/project/cycle.txt")));
+    }
+}

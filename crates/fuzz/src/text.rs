@@ -1,0 +1,174 @@
+//! Formats that people write.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::sync::{Arc, OnceLock};
+
+use taut::options::CommandLine;
+use taut_analysis::{NameContext, parse_name};
+use taut_driver::cas::parse_object_id;
+use taut_driver::graph::NamedGraph;
+use taut_expr::{Expr, Imports, Pure, abbreviate, evaluate, json_to_value};
+use taut_repos::{Overrides, RepoConfig};
+use taut_syntax::{Diagnostic, Document, Kind, Node, diagnostic::Renderer};
+use taut_value::{EntityName, Map, Value};
+
+/// The text of a document's only file.
+pub(crate) struct OneFile(pub(crate) String);
+
+impl taut_syntax::diagnostic::Sources for OneFile {
+    fn text(&self, _: &str) -> Option<Arc<str>> {
+        Some(self.0.as_str().into())
+    }
+}
+
+/// Says what is wrong as a person would see it.
+pub(crate) fn shown(diagnostic: &Diagnostic, text: &[u8]) {
+    let text = OneFile(String::from_utf8_lossy(text).into_owned());
+    let shown = Renderer::new(&text, false).render(diagnostic);
+    assert!(shown.contains(diagnostic.message.lines().next().unwrap_or_default()), "{shown}");
+}
+
+/// A document, if it is one; else the message is looked at.
+fn parsed(bytes: &[u8]) -> Option<Document> {
+    match Document::parse("file", bytes) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            shown(&error.into(), bytes);
+            None
+        }
+    }
+}
+
+/// Visits every value without recursion.
+fn visit(root: Node<'_>, mut each: impl FnMut(Node<'_>)) {
+    let mut open = vec![root];
+    while let Some(node) = open.pop() {
+        each(node);
+        match node.kind() {
+            Kind::List => open.extend(node.items()),
+            Kind::Object => open.extend(node.entries().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+}
+
+/// JSON: what was read is what is written, and every value is where its span and its path say.
+pub(crate) fn json(bytes: &[u8]) {
+    let Some(document) = parsed(bytes) else { return };
+    let mut visited = 0;
+    visit(document.root(), |node| {
+        visited += 1;
+        if visited < 100 {
+            let again = document.at(&node.path()).expect("a value at its path");
+            assert_eq!(again.span(), node.span());
+        }
+        let alone = Document::parse("part", node.source().as_bytes()).ok();
+        if visited < 100 {
+            assert_eq!(alone.expect("a value alone").root().kind(), node.kind());
+        }
+    });
+    for duplicate in document.duplicates() {
+        assert!(duplicate.ignored.start < duplicate.used.start);
+    }
+    let value = json_to_value(document.root());
+    let text = value.to_json();
+    let again = Document::parse("again", text.as_bytes()).expect("what is written is JSON");
+    let again = json_to_value(again.root());
+    assert_eq!(again, value);
+    assert_eq!(again.to_json(), text);
+    abbreviate(&value, 40);
+}
+
+/// Expressions: compiled whatever they are, evaluated if that takes no time.
+pub(crate) fn expression(bytes: &[u8]) {
+    let Some(document) = parsed(bytes) else { return };
+    let expr = Expr::compile(document.root());
+    expr.misspelt_variables(&["X".into()]);
+    let text = document.text();
+    let loops = ["foreach", "foldl", "zip_with", "`"].iter().map(|word| text.matches(word).count());
+    if text.len() > 4000 || loops.sum::<usize>() > 3 || text.contains("\"range\"") && text.contains("000") {
+        return;
+    }
+    let env: Map =
+        [("X", Value::string("x")), ("L", Value::list([Value::Number(1.0)]))].into_iter().collect();
+    match evaluate(&expr, &env, &Imports::new(), &mut Pure) {
+        Ok(value) => {
+            value.to_json();
+        }
+        Err(error) => shown(&error.into_diagnostic(), bytes),
+    }
+}
+
+/// Names: whatever is accepted lies inside its repository, and means itself when it is written in full.
+pub(crate) fn name(bytes: &[u8]) {
+    static CONFIG: OnceLock<RepoConfig> = OnceLock::new();
+    let config = CONFIG.get_or_init(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("repos.json");
+        let root = format!("[\"file\", {:?}]", directory.path());
+        let text = format!(
+            "{{\"main\": \"m\", \"repositories\": {{\"m\": {{\"workspace_root\": {root}, \
+             \"bindings\": {{\"m\": \"m\", \"o\": \"other\"}}}}, \"other\": {{\"workspace_root\": {root}}}}}}}"
+        );
+        std::fs::write(&file, text).expect("written");
+        RepoConfig::read(Some(&file), &Overrides::default(), directory.path()).expect("a configuration")
+    });
+    let Some(document) = parsed(bytes) else { return };
+    let context = NameContext { repositories: config, repository: &config.main, module: "a/b" };
+    let name = match parse_name(&json_to_value(document.root()), context) {
+        Ok(name) => name,
+        Err(why) => return shown(&why.into_diagnostic(), bytes),
+    };
+    let outside =
+        name.module.split('/').any(|part| matches!(part, "." | "..")) || name.module.starts_with('/');
+    assert!(!outside, "{name:?}");
+    let written = EntityName::Named(name.clone()).to_json();
+    let written = Document::parse("name", written.as_bytes()).expect("JSON");
+    // Bindings are in the way only if the repository is not known by its own name.
+    if name.repository == config.main {
+        let context = NameContext { repositories: config, repository: &config.main, module: &name.module };
+        if let Ok(again) = parse_name(&json_to_value(written.root()), context) {
+            assert_eq!(again, name);
+        }
+    }
+}
+
+/// Identifiers of objects as people type them.
+pub(crate) fn object_id(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(object) = parse_object_id(text) {
+        assert_eq!(parse_object_id(&object.to_string()), Some(object));
+    }
+}
+
+/// Words of a call, one a line.
+pub(crate) fn command_line(bytes: &[u8]) {
+    let words = bytes.split(|byte| *byte == b'\n').filter(|word| !word.contains(&0));
+    let words =
+        std::iter::once(OsString::from("taut")).chain(words.map(|word| OsString::from_vec(word.to_vec())));
+    let _ = CommandLine::parse_words("taut", &words.collect::<Vec<_>>());
+}
+
+/// Graph files: what is read is what is written. A second part is a stage of it.
+pub(crate) fn graph(bytes: &[u8]) {
+    let (graph, stage) = split(bytes, b"\n--- stage\n");
+    let Ok(graph) = NamedGraph::read("graph", graph.to_vec()) else { return };
+    let text = graph.graph.to_json(true);
+    let again = NamedGraph::read("again", text.clone().into_bytes()).expect("a graph");
+    assert_eq!(again.graph.to_json(true), text);
+    let ids = |graph: &NamedGraph| -> BTreeMap<_, _> {
+        graph.graph.actions.iter().map(|(id, action)| (*id, action.description.id())).collect()
+    };
+    assert_eq!(ids(&again), ids(&graph));
+    let _ = graph.stage("stage", stage.to_vec());
+}
+
+/// What stands before and after a separator.
+pub(crate) fn split<'b>(bytes: &'b [u8], separator: &[u8]) -> (&'b [u8], &'b [u8]) {
+    match bytes.windows(separator.len()).position(|window| window == separator) {
+        Some(at) => (&bytes[..at], &bytes[at + separator.len()..]),
+        None => (bytes, b""),
+    }
+}
