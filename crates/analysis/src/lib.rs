@@ -8,6 +8,7 @@
 mod analysed;
 mod builtin;
 mod config;
+mod cycle;
 mod facets;
 mod fnmatch;
 mod hosts;
@@ -23,6 +24,7 @@ mod wrong;
 
 pub use analysed::{AnalysedTarget, Definitions, Dependencies};
 pub use config::{Config, StrSet};
+pub use cycle::CycleReport;
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;

@@ -40,6 +40,11 @@ impl Module {
     pub fn label(&self) -> &Arc<str> {
         self.document.label()
     }
+
+    /// All entries: a map by name.
+    pub fn json(&self) -> Node<'_> {
+        self.document.root()
+    }
 }
 
 impl ModuleEntry {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use taut_analysis::rules::DefinitionName;
-use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Problem, TargetRule, Workspace};
+use taut_analysis::{
+    AnalysedTarget, Config, ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace,
+};
 use taut_digest::HashFunction;
 use taut_engine::{Build, Engine, Fail, Options};
+use taut_repos::{Place, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
 
@@ -102,7 +104,11 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
         name: EntityName::Named(request.target.clone()),
         config: Config::new(request.configuration.clone()),
     };
-    let get = |target: &ConfiguredTarget| build.get::<TargetRule>(target.clone()).map_err(diagnostics);
+    let get = |target: &ConfiguredTarget| {
+        build
+            .get::<TargetRule>(target.clone())
+            .map_err(|fail| diagnostics(fail, build, &request.repositories))
+    };
     let analysed = get(&asked)?;
 
     let mut reached = BTreeMap::new();
@@ -122,28 +128,16 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
     Ok(Analysis { target, analysed, reached: reached.into_values().collect() })
 }
 
-pub(crate) fn diagnostics(fail: Fail) -> Diagnostics {
+/// What is wrong, in a build of a request.
+pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) -> Diagnostics {
     if let Some(Problem(diagnostics)) = fail.downcast_ref() {
         return diagnostics.clone();
     }
     let text = match &fail {
         Fail::Cycle(cycle) => {
-            let named = |key: &taut_engine::KeyRef| {
-                let expression = key.downcast::<DefinitionName>();
-                let name = expression.map(|DefinitionName(name)| EntityName::Named(name.clone()).to_json());
-                name.or_else(|| Some(key.downcast::<ConfiguredTarget>()?.to_string()))
-                    .unwrap_or_else(|| key.to_string())
-            };
-            let targets: Vec<String> = cycle.keys().iter().map(named).collect();
-            let of_imports = cycle.keys().iter().all(|key| key.downcast::<DefinitionName>().is_some());
-            let what = if of_imports { "expression imports" } else { "target dependencies" };
-            let mut text = format!("Cycle detected in {what}:");
-            for (place, target) in targets.iter().enumerate() {
-                text.push_str(if place == 0 { "\n.-> " } else { "\n|   " });
-                text.push_str(target);
-            }
-            text.push_str(&format!("\n`-- {}", targets[0]));
-            text
+            let module = |place: &Place| build.get::<ModuleRule>(place.clone()).ok();
+            let report = CycleReport { repositories, module: &module };
+            return report.diagnostic(cycle).into();
         }
         Fail::Cancelled => "Analysis was cancelled.".to_owned(),
         Fail::Task(failure) | Fail::Transient(failure) => failure.to_string(),

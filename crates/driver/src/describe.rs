@@ -77,7 +77,9 @@ impl Describer {
     }
 
     fn module(&self, place: Place) -> Result<Arc<Module>, Diagnostics> {
-        self.build.get::<ModuleRule>(place).map_err(diagnostics)
+        self.build
+            .get::<ModuleRule>(place)
+            .map_err(|fail| diagnostics(fail, &self.build, &self.workspace.repositories))
     }
 
     fn target(&self, request: &Request, out: &mut Description) -> Result<(), Diagnostics> {

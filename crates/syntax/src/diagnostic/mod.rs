@@ -113,18 +113,25 @@ pub struct Note {
     pub message: String,
     /// Where it can be seen.
     pub location: Option<Location>,
+    /// Whether that piece of the file is shown, as for the diagnostic itself.
+    pub with_excerpt: bool,
 }
 
 impl<S: Into<String>> From<S> for Note {
     fn from(message: S) -> Note {
-        Note { message: message.into(), location: None }
+        Note { message: message.into(), location: None, with_excerpt: false }
     }
 }
 
 impl Note {
     /// A note that points somewhere.
     pub fn at(message: impl Into<String>, location: Location) -> Note {
-        Note { message: message.into(), location: Some(location) }
+        Note { location: Some(location), ..Note::from(message) }
+    }
+
+    /// A note that shows a piece of a file.
+    pub fn showing(message: impl Into<String>, location: Location) -> Note {
+        Note { with_excerpt: true, ..Note::at(message, location) }
     }
 }
 

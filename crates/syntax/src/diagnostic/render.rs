@@ -118,7 +118,10 @@ impl<'s> Renderer<'s> {
         for note in &diagnostic.notes {
             let text = note.message.trim_end().replace('\n', "\n        ");
             let _ = write!(out, "\n  {} {text}", self.paint("1", "note:"));
-            self.write_place(":", note.location.as_ref(), &mut out);
+            match &note.location {
+                Some(location) if note.with_excerpt => self.excerpt(location, "1", &mut out),
+                location => self.write_place(":", location.as_ref(), &mut out),
+            }
         }
         let mut separator = "\n  ";
         for frame in &diagnostic.chain {

@@ -1,0 +1,218 @@
+//! Cycles as people have to break them: each step with the place where it is written.
+//!
+//! What the engine knows of a cycle are names; here the definitions of these names are searched for what
+//! leads on. A step that is written nowhere as such, since an expression computes the name, is shown at the
+//! definition it is in.
+
+use std::sync::Arc;
+
+use taut_engine::{Cycle, KeyRef};
+use taut_repos::{Place, RepoConfig};
+use taut_syntax::{Diagnostic, JsonPath, Kind, Location, Node, Note};
+use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
+
+use crate::{
+    ConfiguredTarget, Module, NameContext, builtin::Builtin, parse_json_name, rules::DefinitionName,
+    target::module_file,
+};
+
+/// How many steps are shown with what is written; all are named.
+const SHOWN: usize = 20;
+
+/// What a cycle is about, with where to get parsed files.
+pub struct CycleReport<'c> {
+    /// All repositories.
+    pub repositories: &'c RepoConfig,
+    /// A file that was read on the way.
+    pub module: &'c dyn Fn(&Place) -> Option<Arc<Module>>,
+}
+
+/// A definition that is part of a cycle.
+enum Link {
+    Target(ConfiguredTarget),
+    Expression(NamedTarget),
+    Other(String),
+}
+
+impl Link {
+    fn new(key: &KeyRef) -> Link {
+        if let Some(DefinitionName(name)) = key.downcast::<DefinitionName>() {
+            return Link::Expression(name.clone());
+        }
+        key.downcast::<ConfiguredTarget>()
+            .map_or_else(|| Link::Other(key.to_string()), |target| Link::Target(target.clone()))
+    }
+
+    /// As messages show it.
+    fn shown(&self) -> String {
+        match self {
+            Link::Target(target) => target.to_string(),
+            Link::Expression(name) => EntityName::Named(name.clone()).to_json(),
+            Link::Other(text) => text.clone(),
+        }
+    }
+
+    /// Without its configuration.
+    fn name(&self) -> String {
+        match self {
+            Link::Target(ConfiguredTarget { name: EntityName::Named(_), .. }) | Link::Expression(_) => {
+                self.named().map(|name| EntityName::Named(name.clone()).to_json()).unwrap_or_default()
+            }
+            Link::Target(_) => "an anonymous target".to_owned(),
+            Link::Other(text) => text.clone(),
+        }
+    }
+
+    fn named(&self) -> Option<&NamedTarget> {
+        match self {
+            Link::Target(target) => target.name.as_named(),
+            Link::Expression(name) => Some(name),
+            Link::Other(_) => None,
+        }
+    }
+}
+
+impl CycleReport<'_> {
+    /// The report on a cycle.
+    pub fn diagnostic(&self, cycle: &Cycle) -> Diagnostic {
+        let links: Vec<Link> = cycle.keys().iter().map(Link::new).collect();
+        let of_imports = links.iter().all(|link| matches!(link, Link::Expression(_)));
+        let what = if of_imports { "expression imports" } else { "target dependencies" };
+        let mut text = format!("Cycle detected in {what}:");
+        for (place, link) in links.iter().enumerate() {
+            text.push_str(if place == 0 { "\n.-> " } else { "\n|   " });
+            text.push_str(&link.shown());
+        }
+        text.push_str(&format!("\n`-- {}", links[0].shown()));
+        let mut diagnostic = Diagnostic::error(text);
+        for (place, link) in links.iter().take(SHOWN).enumerate() {
+            let next = &links[(place + 1) % links.len()];
+            let Some((location, how)) = self.step(link, next) else { continue };
+            if diagnostic.location.is_none() && place == 0 {
+                diagnostic = diagnostic.at(location);
+            } else {
+                let message = format!("{} {how} {}", link.name(), next.name());
+                diagnostic = diagnostic.note(Note::showing(message, location));
+            }
+        }
+        match links.len().saturating_sub(SHOWN) {
+            0 => diagnostic,
+            more => diagnostic.note(format!("and {more} more steps")),
+        }
+    }
+
+    /// Where a definition leads to the next one, and how.
+    fn step(&self, from: &Link, to: &Link) -> Option<(Location, &'static str)> {
+        let name = from.named()?;
+        let repository = self.repositories.repositories.get(&name.repository)?;
+        match from {
+            Link::Target(_) => {
+                let (root, file) = (&repository.target_root, &repository.target_file_name);
+                let module = (self.module)(&module_file(root, &name.module, file))?;
+                let path = JsonPath::root().key(&*name.name);
+                let entry = module.json().get(&name.name)?;
+                let whole = || (Location::key(module.label().clone(), path.clone()), "depends on");
+                let Some(next) = to.named() else { return Some(whole()) };
+                let rule = self.rule_of(entry, name);
+                let fields =
+                    rule.as_ref().map_or_else(builtin_fields, |(rule, name)| target_fields(rule, name));
+                let written = fields.iter().find_map(|field| {
+                    let found = self.find(entry.get(field)?, path.key(field), name, next)?;
+                    Some((Location::value(module.label().clone(), found), "depends on"))
+                });
+                let implicit = || {
+                    let (rules, rule) = rule.as_ref()?;
+                    let path = JsonPath::root().key(&*rule.name).key("implicit");
+                    let list = rules.json().get(&rule.name)?.get("implicit")?;
+                    let found = self.find(list, path, rule, next)?;
+                    Some((Location::value(rules.label().clone(), found), "is of a rule that wants"))
+                };
+                Some(written.or_else(implicit).unwrap_or_else(whole))
+            }
+            Link::Expression(_) => {
+                let (root, file) = (&repository.expression_root, &repository.expression_file_name);
+                let module = (self.module)(&module_file(root, &name.module, file))?;
+                let path = JsonPath::root().key(&*name.name).key("imports");
+                let imports = module.json().get(&name.name)?.get("imports")?;
+                let found = self.find(imports, path, name, to.named()?)?;
+                Some((Location::value(module.label().clone(), found), "imports"))
+            }
+            Link::Other(_) => None,
+        }
+    }
+
+    /// The rules file and the name of the rule of a target, if it is not a built-in one.
+    fn rule_of(&self, entry: Node<'_>, at: &NamedTarget) -> Option<(Arc<Module>, NamedTarget)> {
+        let kind = entry.get("type")?;
+        if kind.as_str().is_some_and(|word| Builtin::from_name(word).is_some()) {
+            return None;
+        }
+        let rule = self.read(kind, at)?;
+        let repository = self.repositories.repositories.get(&rule.repository)?;
+        let file = module_file(&repository.rule_root, &rule.module, &repository.rule_file_name);
+        Some(((self.module)(&file)?, rule))
+    }
+
+    fn read(&self, json: Node<'_>, at: &NamedTarget) -> Option<NamedTarget> {
+        let repositories = self.repositories;
+        let context = NameContext { repositories, repository: &at.repository, module: &at.module };
+        parse_json_name(json, context).ok()
+    }
+
+    /// The path of the first value below `json` that, written in the definition of `at`, names `wanted`.
+    fn find(
+        &self,
+        json: Node<'_>,
+        path: JsonPath,
+        at: &NamedTarget,
+        wanted: &NamedTarget,
+    ) -> Option<JsonPath> {
+        const ENOUGH: usize = 10_000;
+        const DEEP: usize = 64;
+        let mut pending = vec![(path, json)];
+        for _ in 0..ENOUGH {
+            let (path, node) = pending.pop()?;
+            if path.steps().len() > DEEP {
+                continue;
+            }
+            match node.kind() {
+                Kind::String => {
+                    let is_its_name = node.as_str() == Some(&*wanted.name);
+                    if is_its_name && self.read(node, at).as_ref() == Some(wanted) {
+                        return Some(path);
+                    }
+                }
+                Kind::List => {
+                    let short = (2..=4).contains(&node.len());
+                    if short && node.items().all(|item| item.kind() != Kind::Object) {
+                        let meant = self.read(node, at);
+                        if meant
+                            .is_some_and(|meant| meant == *wanted && meant.reference == ReferenceType::Target)
+                        {
+                            return Some(path);
+                        }
+                    }
+                    pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
+                }
+                Kind::Object => pending.extend(
+                    (node.entries().rev().filter(|(key, _)| *key != "type"))
+                        .map(|(key, node)| (path.key(key), node)),
+                ),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// The fields of built-in rules that name targets.
+fn builtin_fields() -> Vec<String> {
+    ["target", "deps", "files", "dirs"].map(str::to_owned).into()
+}
+
+fn target_fields(rules: &Module, rule: &NamedTarget) -> Vec<String> {
+    let fields = rules.json().get(&rule.name).and_then(|rule| rule.get("target_fields"));
+    let fields = fields.map(taut_expr::json_to_value);
+    let fields = fields.as_ref().and_then(Value::as_list).map(|list| list.iter());
+    fields.into_iter().flatten().filter_map(|field| Some(field.as_str()?.as_str().to_owned())).collect()
+}
