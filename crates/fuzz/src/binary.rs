@@ -110,7 +110,8 @@ fn target_name() -> NamedTarget {
 
 pub(crate) fn values() -> Vec<Vec<u8>> {
     let named = target_name();
-    let artifact = Value::Artifact(Artifact::Local { path: "m/f".into(), repository: "repo".into() });
+    let artifact = Artifact::Local { path: "m/f".into(), repository: "repo".into() };
+    let artifact = Value::Artifact(artifact.into());
     let stage: Map = [("a", artifact.clone()), ("d/b", artifact)].into_iter().collect();
     let provides: Map =
         [("names", Value::list([Value::Name(EntityName::Named(named.clone()))]))].into_iter().collect();
