@@ -8,6 +8,9 @@ use taut_testkit::Tool;
 /// How many times the counts of a short run: two hundred kills.
 const FACTOR: &str = "50";
 
+/// The same for the engine: a million random programs, tens of thousands of kill points and flipped bits.
+const ENGINE: &str = "1000";
+
 /// Where the last run says how much it tried: JSON, a number for each kind of case.
 ///
 /// # Errors
@@ -19,6 +22,30 @@ pub(crate) fn report_path() -> Result<PathBuf> {
     Ok(PathBuf::from(target).join("soak.json"))
 }
 
+/// The tests of the engine, optimised, for there are very many; notes how many there were.
+fn engine() -> Result<()> {
+    let factor = std::env::var("TAUT_SOAK_ENGINE").unwrap_or_else(|_| ENGINE.to_owned());
+    println!("== the tests of the engine, {factor} times their counts");
+    let counts = tempfile::tempdir()?;
+    let status = cargo::cargo()
+        .args(["test", "--release", "--package", "taut-engine", "--locked"])
+        .env("TAUT_SOAK", &factor)
+        .env("TAUT_SOAK_REPORT", counts.path())
+        .status()?;
+    if !status.success() {
+        bail!("tests of the engine fail");
+    }
+    let mut report = serde_json::Map::new();
+    for entry in std::fs::read_dir(counts.path())? {
+        let entry = entry?;
+        let count: u64 = std::fs::read_to_string(entry.path())?.parse()?;
+        println!("== {}: {count}", entry.file_name().display());
+        report.insert(entry.file_name().to_string_lossy().into_owned(), count.into());
+    }
+    std::fs::write(report_path()?, serde_json::Value::Object(report).to_string())?;
+    Ok(())
+}
+
 /// Runs them; `TAUT_SOAK` overrides the factor by which counts are multiplied.
 ///
 /// # Errors
@@ -26,9 +53,10 @@ pub(crate) fn report_path() -> Result<PathBuf> {
 /// If one fails.
 pub(crate) fn run() -> Result<()> {
     let factor = std::env::var("TAUT_SOAK").unwrap_or_else(|_| FACTOR.to_owned());
+    engine()?;
     println!("== every test that knows TAUT_SOAK, {factor} times its counts");
     let status = cargo::cargo()
-        .args(["test", "--workspace", "--locked"])
+        .args(["test", "--workspace", "--exclude", "taut-engine", "--locked"])
         .env("TAUT_SOAK", &factor)
         // Property tests read this one.
         .env("PROPTEST_CASES", "10000")

@@ -74,7 +74,12 @@ pub fn often<T>(mut work: impl FnMut() -> T) -> f64 {
         (_, first) = once(|| (0..batch).for_each(|_| work()));
     }
     let mut samples = Vec::new();
-    while samples.len() < 3 || (samples.len() < 25 && begin.elapsed().as_millis() < 600) {
+    let more = |samples: usize, so_far: u128| match samples {
+        0 => true,
+        1..3 => so_far < 5_000,
+        _ => samples < 25 && so_far < 600,
+    };
+    while more(samples.len(), begin.elapsed().as_millis()) {
         let (_, all) = once(|| (0..batch).for_each(|_| work()));
         samples.push(all / f64::from(batch));
     }

@@ -523,8 +523,12 @@ fn cases() -> impl Strategy<Value = (Program, Vec<Edit>)> {
     })
 }
 
+fn soak() -> u32 {
+    std::env::var("TAUT_SOAK").map_or(1, |factor| factor.parse().expect("a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500 * soak(), ..ProptestConfig::default() })]
 
     #[test]
     fn outcomes_are_those_of_a_build_without_memory_and_exactly_the_predicted_tasks_run(

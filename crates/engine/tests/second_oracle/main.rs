@@ -164,8 +164,8 @@ fn shrink(mut case: Case, check: fn(&Case)) -> Case {
     case
 }
 
-/// The corpus, then as many random cases (times `TAUT_SOAK`).
-fn run(cases: u64, check: fn(&Case)) {
+/// The corpus, then as many random cases (times `TAUT_SOAK`); gives their number.
+fn run(cases: u64, check: fn(&Case)) -> u64 {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let mut files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -187,19 +187,24 @@ fn run(cases: u64, check: fn(&Case)) {
             panic!("seed {seed}: {trouble}\nthe case, made smaller:\n{smallest}");
         }
     }
+    cases * factor
 }
 
 /// P1 (outcomes), P3 and P4 (exactly what must run), P10 (questions change nothing), P12 (failures), P13
 /// (reasons), P14 (mixes of values and hashes), P15 (lost values).
 #[test]
 fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
-    run(1_000, check);
+    let cases = run(1_000, check);
+    // Says how much was tried, for who collects that (`cargo xtask soak`).
+    if let Some(directory) = std::env::var_os("TAUT_SOAK_REPORT") {
+        std::fs::write(std::path::Path::new(&directory).join("oracle_cases"), cases.to_string()).unwrap();
+    }
 }
 
 /// P5: asked again, nothing runs but what is never kept and what failed for now, and what reads that.
 #[test]
 fn asked_again_nothing_runs() {
-    run(300, |case| {
+    let _ = run(300, |case| {
         let Some(last) = case.builds.len().checked_sub(1) else { return };
         let mut again = case.clone();
         again.builds[last].what_if = None;
@@ -231,7 +236,7 @@ fn outcomes(case: &Case, jobs: impl Fn(&Build) -> usize) -> Vec<(Vec<Ran>, Outco
 /// P8: what comes out, what ran and why depends on no schedule.
 #[test]
 fn the_number_of_threads_makes_no_difference() {
-    run(150, |case| {
+    let _ = run(150, |case| {
         let one = outcomes(case, |_| 1);
         for jobs in [2, 4] {
             assert_eq!(outcomes(case, |_| jobs), one, "on {jobs} threads (left), on one (right)");
@@ -242,7 +247,7 @@ fn the_number_of_threads_makes_no_difference() {
 /// P9: whatever was given up, and wherever, the next answers are as if made anew.
 #[test]
 fn builds_that_are_given_up_leave_nothing_wrong_behind() {
-    run(300, |case| {
+    let _ = run(300, |case| {
         let (engine, world) = engine(case);
         let mut model = Model::new(case);
         for (at, build) in case.builds.iter().enumerate().filter(|(_, build)| build.what_if.is_none()) {
@@ -268,7 +273,7 @@ fn builds_that_are_given_up_leave_nothing_wrong_behind() {
 /// P11: builds of several epochs, open at once and asked from several threads, each answer for their own.
 #[test]
 fn builds_of_different_epochs_do_not_disturb_each_other() {
-    run(150, |case| {
+    let _ = run(150, |case| {
         let (engine, _) = engine(case);
         let mut leaves: Vec<Option<u64>> = case.leaves.iter().copied().map(Some).collect();
         let all: Vec<_> = (case.builds.iter().enumerate())
