@@ -272,7 +272,7 @@ impl Call<'_> {
 }
 
 /// For whom results are installed: the target, in whatever configuration.
-fn owner(request: &Request) -> String {
+pub(crate) fn owner(request: &Request) -> String {
     let repositories = &request.repositories;
     let main = repositories.repositories.get(&repositories.main);
     let root = main.map(|main| main.workspace_root.path.to_string()).unwrap_or_default();

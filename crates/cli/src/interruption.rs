@@ -9,6 +9,7 @@ use std::{
 };
 
 use taut_driver::{Interrupter, Session, on_termination};
+use taut_sys::watch::Waker;
 
 use crate::{
     exit::Exit,
@@ -22,16 +23,24 @@ pub(crate) struct Interruption(Arc<State>);
 struct State {
     signal: AtomicI32,
     running: Mutex<Option<Interrupter>>,
+    waiting: Mutex<Option<Waker>>,
 }
 
 impl Interruption {
     /// From now on, signals that ask a process to end are noticed.
     pub(crate) fn watch(log: &Log) -> Interruption {
-        let state = Interruption(Arc::new(State { signal: AtomicI32::new(0), running: Mutex::default() }));
+        let state = Interruption(Arc::new(State {
+            signal: AtomicI32::new(0),
+            running: Mutex::default(),
+            waiting: Mutex::default(),
+        }));
         let noticed = state.clone();
         let handle = move |signal| {
             noticed.0.signal.store(signal, SeqCst);
             loop {
+                if let Some(waiting) = &*noticed.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
+                    waiting.wake();
+                }
                 let running = noticed.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 match running {
                     // The build ends with its actions; whoever does not want to wait can kill us.
@@ -51,6 +60,11 @@ impl Interruption {
     pub(crate) fn ends(&self, session: &Session) -> Result<(), Exit> {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.interrupter());
         self.check()
+    }
+
+    /// From now on, a signal also ends waits.
+    pub(crate) fn wakes(&self, waiting: Waker) {
+        *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
     }
 
     /// Fails if a signal has arrived.

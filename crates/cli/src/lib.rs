@@ -25,6 +25,7 @@ mod results;
 mod surroundings;
 mod traverse;
 mod version;
+mod watch;
 mod what_if;
 
 use std::ffi::OsString;
@@ -60,6 +61,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
         Command::Describe(o) => with_log(&o.log, |log| describe::run(&o, log)),
+        Command::Watch(o) => with_log(&o.build.log, |log| watch::run(name, &o, log)),
         Command::WhatIf(o) => with_log(&o.log, |log| what_if::run(name, &o, log)),
         Command::Explain(o) => with_log(&o.log, |log| explain::run(name, &o, log)),
         Command::Analyse(o) => with_log(&o.log, |log| analyse::run(name, &o, log)),

@@ -42,6 +42,8 @@ pub enum Command {
     Rebuild(Rebuild),
     /// Tell why something ran in the last call that executed something, or what spared it
     Explain(Explain),
+    /// Build a target, and again whenever something changes that it is made from
+    Watch(Watch),
     /// Tell what at most would be analysed and run if files changed; nothing is written
     WhatIf(WhatIf),
     /// Fetch an object from the content store
@@ -69,6 +71,7 @@ impl Command {
             Command::Install(o) => &o.build.log,
             Command::Rebuild(o) => &o.build.log,
             Command::Explain(o) => &o.log,
+            Command::Watch(o) => &o.build.log,
             Command::WhatIf(o) => &o.log,
             Command::InstallCas(o) => &o.log,
             Command::AddToCas(o) => &o.log,
@@ -451,6 +454,23 @@ pub struct Explain {
     pub execution: Execution,
 }
 
+/// Options of `watch`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct Watch {
+    #[command(flatten)]
+    pub build: Build,
+    /// Install to this directory whenever the result is there
+    #[arg(short, long, value_name = "PATH")]
+    pub output_dir: Option<PathBuf>,
+    /// Remove from that directory what is no longer part of the result
+    #[arg(long, requires = "output_dir")]
+    pub prune: bool,
+    /// Do not rely on being told of changes: look at everything every two seconds
+    #[arg(long)]
+    pub look: bool,
+}
+
 /// Options of `what-if`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
@@ -589,6 +609,7 @@ impl CommandLine {
                     arg.value_name("TARGET|%ACTION|PATH")
                         .help("A target, the beginning of an action's id after %, or the path of a source or result")
                 }),
+                "watch" => subcommand.hide(name == "just"),
                 "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                     arg.value_name("PATH").required(true).help("Files, there or not, or directories with all that is in them")
                 }),

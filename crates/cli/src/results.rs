@@ -103,7 +103,7 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
 }
 
 /// Installs everything; artifacts win over runfiles of the same path.
-fn put(
+pub(crate) fn put(
     store: &Store,
     results: &Results,
     directory: &Path,

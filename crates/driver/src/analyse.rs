@@ -7,7 +7,7 @@ use taut_analysis::{
     AnalysedTarget, Config, ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace,
 };
 use taut_digest::HashFunction;
-use taut_engine::{Build, Engine, Fail, Options};
+use taut_engine::{Begin, Build, Engine, Fail, Options};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
@@ -56,7 +56,7 @@ impl Analyser {
     /// For a request; nothing is read yet.
     pub fn new(request: &Request, options: AnalysisOptions, runs: &Runs) -> Analyser {
         let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace(request, options)));
-        let build = begin(&engine, options.jobs);
+        let build = begin(engine.begin(), options.jobs);
         Analyser { engine, build }
     }
 
@@ -95,8 +95,8 @@ pub(crate) fn workspace(request: &Request, options: AnalysisOptions) -> Arc<Work
 
 /// Begins a build in which failures do not keep independent tasks from being done: in analysis all
 /// errors are wanted, and execution has its own means to stop.
-pub(crate) fn begin(engine: &Engine, jobs: usize) -> Build {
-    engine.begin().commit(Options { jobs: jobs.max(1), keep_going: true, ..Default::default() })
+pub(crate) fn begin(begin: Begin<'_>, jobs: usize) -> Build {
+    begin.commit(Options { jobs: jobs.max(1), keep_going: true, ..Default::default() })
 }
 
 pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {

@@ -55,11 +55,12 @@ pub struct Wanted {
 
 /// An engine that can build.
 pub struct Session {
-    engine: Engine,
-    build: Build,
-    execution: Arc<Execution>,
+    pub(crate) engine: Engine,
+    pub(crate) build: Build,
+    pub(crate) jobs: usize,
+    pub(crate) execution: Arc<Execution>,
     processes: Processes,
-    ends: Arc<Ends>,
+    pub(crate) ends: Arc<Ends>,
 }
 
 /// What was built.
@@ -236,7 +237,7 @@ impl Session {
             counters: Default::default(),
         });
         let engine = runs.open(taut_exec::register(builder, &execution));
-        Session { build: begin(&engine, jobs), engine, execution, processes, ends }
+        Session { build: begin(engine.begin(), jobs), jobs, engine, execution, processes, ends }
     }
 
     /// What ends the build from another thread.
@@ -249,6 +250,15 @@ impl Session {
     /// # Errors
     /// Everything that failed.
     pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
+        let built = self.build_all(wanted);
+        if built.is_ok() {
+            self.recall(wanted.artifacts.iter().chain(&wanted.runfiles).map(|(_, artifact)| artifact));
+        }
+        self.commit();
+        built
+    }
+
+    pub(crate) fn build_all(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let all = || wanted.artifacts.iter().chain(&wanted.runfiles);
         let keys: Vec<ArtifactKey> = all().map(|(_, artifact)| ArtifactKey(artifact.clone())).collect();
         let mut built = Vec::with_capacity(keys.len());
@@ -260,11 +270,8 @@ impl Session {
             }
         }
         if !failure.not_built.is_empty() {
-            self.commit();
             return Err(failure);
         }
-        self.recall(all().map(|(_, artifact)| artifact));
-        self.commit();
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles })
     }
@@ -308,7 +315,7 @@ impl Session {
     }
 
     /// Keeps the runs of tasks. Those that are not kept cost time, not more.
-    fn commit(&self) {
+    pub(crate) fn commit(&self) {
         let _ = self.engine.commit();
     }
 

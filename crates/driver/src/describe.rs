@@ -48,7 +48,7 @@ pub fn describe(
 ) -> (Description, Result<(), Diagnostics>) {
     let workspace = workspace(request, how);
     let engine = taut_analysis::register(Engine::builder(), &workspace).build();
-    let describer = Describer { build: begin(&engine, how.jobs), workspace, json: options.json };
+    let describer = Describer { build: begin(engine.begin(), how.jobs), workspace, json: options.json };
     let mut description = Description::default();
     let told = if options.rule && request.target.reference == ReferenceType::Target {
         describer.rule(&request.target, &mut description)

@@ -11,6 +11,7 @@ pub mod graph;
 mod history;
 mod install;
 mod request;
+mod rounds;
 mod traces;
 mod what_if;
 
@@ -20,6 +21,7 @@ pub use describe::{DescribeOptions, Description, describe};
 pub use history::{Ended, Explanation, History, Question, explain};
 pub use install::{Installed, install};
 pub use request::{Request, SetupError, Words};
+pub use rounds::{Again, Done, Leaves, Signatures, Touched};
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_repos::{Overrides, RepoConfig};

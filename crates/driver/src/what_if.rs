@@ -79,7 +79,7 @@ pub fn what_if(
 ) -> Result<Reach, Diagnostics> {
     let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
     let engine = runs.open(builder);
-    let build = begin(&engine, how.jobs);
+    let build = begin(engine.begin(), how.jobs);
     let analysis = analyse_in(&build, request)?;
     let changes: Vec<Change<'_>> = paths.iter().map(|path| Change::of(path)).collect();
     let mut read = vec![false; paths.len()];

@@ -168,6 +168,12 @@ impl PartialEq for KeyRef {
 
 impl Eq for KeyRef {}
 
+impl std::hash::Hash for KeyRef {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.rule, &self.bytes).hash(state);
+    }
+}
+
 impl PartialOrd for KeyRef {
     fn partial_cmp(&self, other: &KeyRef) -> Option<Ordering> {
         Some(self.cmp(other))

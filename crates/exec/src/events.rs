@@ -76,6 +76,12 @@ impl Counters {
         self.ids().contains(id)
     }
 
+    /// Another build begins.
+    pub fn reset(&self) {
+        self.ids().clear();
+        self.run.store(0, Relaxed);
+    }
+
     pub(crate) fn run_one(&self) {
         self.run.fetch_add(1, Relaxed);
     }

@@ -22,6 +22,11 @@ impl Halt {
         }
     }
 
+    /// Another build begins, in which nothing has failed yet.
+    pub fn reset(&self) {
+        self.halted.store(false, SeqCst);
+    }
+
     /// Nothing new is to begin, whatever was said about failures.
     pub fn stop(&self) {
         self.halted.store(true, SeqCst);

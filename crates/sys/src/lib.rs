@@ -9,6 +9,7 @@ pub mod fs;
 mod lock;
 pub mod process;
 mod stat;
+pub mod watch;
 
 pub use error::{Error, Result};
 pub use evidence::Evidence;

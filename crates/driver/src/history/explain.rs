@@ -68,7 +68,7 @@ pub fn explain(
     let engine =
         runs.open(taut_analysis::register(taut_engine::Engine::builder(), &workspace(&request, how)));
     // Whatever is wrong with the description is told by who builds it.
-    let analysis = analyse_in(&begin(&engine, how.jobs), &request).ok();
+    let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
     let mut teller = Teller::new(&record, analysis.as_ref(), repositories, cwd);
     teller.heading(&request);
     let is_known = teller.answer(question);

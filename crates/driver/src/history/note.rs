@@ -21,7 +21,11 @@ impl Ends {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, how);
     }
 
-    fn of(&self, id: &Id) -> Option<How> {
+    pub(crate) fn reset(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn of(&self, id: &Id) -> Option<How> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 }

@@ -1,0 +1,245 @@
+//! `watch` follows changes: each round names what changed, does what it demands, and nothing else.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use taut_testkit::{Tool, Workspace};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+const TARGETS: &str = r#"{
+  "all": {"type": "install", "files": {"shout": ["m", "shout"], "whisper": ["m", "whisper"], "texts": "texts", "v": "v"}},
+  "texts": {"type": "generic", "outs": ["texts"], "deps": [["GLOB", null, "*.txt"]], "cmds": ["cat *.txt > texts"]},
+  "v": {"type": "file_gen", "name": "v", "arguments_config": ["V"], "data": {"type": "var", "name": "V", "default": "none"}}
+}"#;
+
+const MODULE: &str = r#"{
+  "shout": {"type": "generic", "outs": ["shout"], "deps": ["u.txt"], "cmds": ["tr a-z A-Z < u.txt > shout"]},
+  "whisper": {"type": "generic", "outs": ["whisper"], "deps": ["shout"], "cmds": ["tr A-Z a-z < shout > whisper"]}
+}"#;
+
+fn project() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", TARGETS).file("m/TARGETS", MODULE);
+    workspace.file("a.txt", "a\n").file("m/u.txt", "u\n");
+    workspace
+}
+
+/// A watching process, and what it said.
+struct Watching {
+    child: Child,
+    said: Arc<(Mutex<String>, Condvar)>,
+    /// How much of it was looked at.
+    seen: usize,
+}
+
+/// Long enough for the slowest machine; nothing waits that long unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Watching {
+    fn start(workspace: &Workspace, more: &[&str]) -> Watching {
+        let mut child = workspace.start(&taut(), [&["watch", "all", "--plain-log"], more].concat());
+        let said = Arc::new((Mutex::new(String::new()), Condvar::new()));
+        let (stderr, lines) = (child.stderr.take().unwrap(), said.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.0.lock().unwrap().push_str(&format!("{line}\n"));
+                lines.1.notify_all();
+            }
+        });
+        Watching { child, said, seen: 0 }
+    }
+
+    /// Waits until something was said that was not looked at yet; returns all up to the end of that line.
+    #[track_caller]
+    fn until(&mut self, text: &str) -> String {
+        let (end, mut said) = (Instant::now() + PATIENCE, self.said.0.lock().unwrap());
+        loop {
+            if let Some(at) = said[self.seen..].find(text)
+                && let Some(line) = said[self.seen + at..].find('\n')
+            {
+                let upto = self.seen + at + line + 1;
+                let new = said[self.seen..upto].to_owned();
+                self.seen = upto;
+                return new;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{text:?} was never said:\n{said}");
+            said = self.said.1.wait_timeout(said, left).unwrap().0;
+        }
+    }
+
+    /// The counts of the next round that something changed for.
+    #[track_caller]
+    fn round(&mut self, changed: &str) -> String {
+        self.until(changed);
+        let line = self.until(" known to the action cache");
+        line.lines().last().unwrap().to_owned()
+    }
+
+    fn interrupt(mut self) -> i32 {
+        let killed = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(killed.unwrap().success());
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        // Whoever failed leaves nothing running; else it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+fn has(line: &str, text: &str) {
+    assert!(line.contains(text), "{text:?} is not in {line:?}");
+}
+
+#[test]
+fn each_round_does_what_the_change_demands() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    let out_words = out.display().to_string();
+    let mut watching = Watching::start(&workspace, &["-o", &out_words]);
+    has(&watching.round(""), "5 targets of 5 analysed, 3 actions of 3 run");
+    watching.until("Interrupt to end.");
+    assert_eq!(fs::read_to_string(out.join("shout")).unwrap(), "U\n");
+
+    workspace.file("m/u.txt", "loud\n");
+    has(&watching.round("m/u.txt changed."), "0 targets of 5 analysed, 2 actions of 3 run");
+    watching.until("shout [");
+    watching.until("whisper [");
+
+    // Only touched.
+    fs::File::options()
+        .append(true)
+        .open(workspace.root().join("m/u.txt"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::now())
+        .unwrap();
+    has(&watching.round("m/u.txt changed."), "0 targets of 5 analysed, 0 actions of 3 run");
+    assert_eq!(fs::read_to_string(out.join("shout")).unwrap(), "LOUD\n");
+
+    // A file that a pattern finds comes, and goes.
+    workspace.file("b.txt", "b\n");
+    has(&watching.round("b.txt changed."), "1 action of 3 run");
+    workspace.remove("b.txt");
+    has(&watching.round("b.txt changed."), "0 actions of 3 run");
+
+    // Formatting a file of targets does nothing, changing a definition does.
+    workspace.file("m/TARGETS", MODULE.replace(": {", ":  {"));
+    has(&watching.round("m/TARGETS changed."), "0 targets of 5 analysed, 0 actions of 3 run");
+    workspace.file("m/TARGETS", MODULE.replace("tr A-Z a-z < shout", "cat shout"));
+    has(&watching.round("m/TARGETS changed."), "1 action of 3 run");
+
+    assert_eq!(watching.interrupt(), 130);
+    let stages = workspace.build_root().join("protocol-dependent/generation-0/ephemeral/exec_root");
+    assert_eq!(fs::read_dir(stages).map_or(0, Iterator::count), 0, "stages are removed");
+    let later = workspace.run(&taut(), ["build", "all"]).exits(0);
+    has(&later.stderr, "Processed 3 actions, 3 cache hits.");
+    let why = workspace.run(&taut(), ["explain", "whisper"]).exits(0).stdout;
+    has(&why, "The last call that executed something: watch [[\"@\",\"\",\"\",\"all\"],{}]");
+    has(&why, "since the entry \"whisper\" of m/TARGETS changed");
+}
+
+#[test]
+fn failures_are_told_and_mended() {
+    let workspace = project();
+    let mut watching = Watching::start(&workspace, &[]);
+    watching.until("Interrupt to end.");
+    workspace.file("m/TARGETS", "{");
+    watching.until("Invalid JSON");
+    watching.until("Analysis failed; waiting for a change.");
+    workspace.file("m/TARGETS", MODULE.replace("tr A-Z a-z < shout", "false"));
+    watching.until("action returned non-zero exit code 1");
+    watching.until("Build failed.");
+    workspace.file("m/TARGETS", MODULE);
+    has(&watching.round("m/TARGETS changed."), "0 actions of 3 run");
+    workspace.file("m/u.txt", "after all\n");
+    has(&watching.round("m/u.txt changed."), "2 actions of 3 run");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+/// Waits until a file has a content.
+#[track_caller]
+fn becomes(path: &Path, content: &str) {
+    let end = Instant::now() + PATIENCE;
+    while fs::read_to_string(path).ok().as_deref() != Some(content) {
+        assert!(Instant::now() < end, "{} never became {content:?}", path.display());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn whole_directories_come_and_go() {
+    let workspace = project();
+    let (module, away) = (workspace.root().join("m"), workspace.root().join("away"));
+    let out = workspace.beside("out");
+    let shout = out.join("shout");
+    let mut watching = Watching::start(&workspace, &["-o", &out.display().to_string()]);
+    watching.until("Interrupt to end.");
+    fs::rename(&module, &away).unwrap();
+    watching.until("m/TARGETS does not exist");
+    watching.until("Analysis failed; waiting for a change.");
+    fs::write(away.join("u.txt"), "from afar\n").unwrap();
+    fs::rename(&away, &module).unwrap();
+    becomes(&shout, "FROM AFAR\n");
+    // It is another watch of that name from now on.
+    workspace.file("m/u.txt", "near\n");
+    becomes(&shout, "NEAR\n");
+    // A link takes its place.
+    fs::rename(&module, &away).unwrap();
+    watching.until("Analysis failed; waiting for a change.");
+    fs::write(away.join("u.txt"), "moved\n").unwrap();
+    std::os::unix::fs::symlink("away", &module).unwrap();
+    becomes(&shout, "MOVED\n");
+    fs::write(away.join("u.txt"), "through a link\n").unwrap();
+    becomes(&shout, "THROUGH A LINK\n");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+#[test]
+fn what_the_words_mean_may_change() {
+    let workspace = project();
+    workspace.file("config.json", r#"{"V": "1"}"#);
+    let root = workspace.root().display().to_string();
+    let repositories = |file: &str| {
+        format!(
+            r#"{{"main": "r", "repositories": {{"r": {{"workspace_root": ["file", "{root}"], "target_file_name": "{file}"}}}}}}"#
+        )
+    };
+    workspace.file("repos.json", repositories("TARGETS"));
+    let mut watching = Watching::start(&workspace, &["-c", "config.json", "-C", "repos.json"]);
+    watching.until("Interrupt to end.");
+    workspace.file("config.json", r#"{"V": "2"}"#);
+    watching.until("config.json changed.");
+    watching.until("v [");
+    workspace.file("OTHER", TARGETS.replace("cat *.txt", "cat *.txt *.txt"));
+    workspace.file("m/OTHER", MODULE);
+    workspace.file("repos.json", repositories("OTHER"));
+    watching.until("The repositories are described differently now.");
+    has(&watching.round(""), "1 action of 3 run");
+    watching.until("Interrupt to end.");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+#[test]
+fn without_being_told_it_looks() {
+    let workspace = project();
+    let mut watching = Watching::start(&workspace, &["--look"]);
+    watching.until("everything is looked at every two seconds");
+    workspace.file("m/u.txt", "seen\n");
+    has(&watching.round("m/u.txt changed."), "2 actions of 3 run");
+    workspace.file("c.txt", "c\n");
+    has(&watching.round(" changed."), "1 action of 3 run");
+    assert_eq!(watching.interrupt(), 130);
+}
