@@ -5,15 +5,17 @@
 //! Where the system may not tell of changes, everything is looked at from time to time.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
+use taut_digest::ObjectInfo;
+use taut_driver::graph::ActionGraph;
 use taut_driver::{
-    ActionFailure, ActionOutcome, Again, Ended, Events, History, Leaves, Request, Results, Session,
-    Signatures, Touched,
+    ActionFailure, ActionOutcome, Again, Analysis, Built, Done, Ended, Events, History, Leaves, Request,
+    Results, Session, Signatures, Touched,
 };
 use taut_store::Store;
 use taut_sys::watch::{Heard, Noticed, Watch, Woken};
@@ -85,8 +87,37 @@ struct Held {
     told: String,
     /// When the last round began.
     begin: SystemTime,
+    /// The description.
+    last: Option<Last>,
     /// What the last round that round that succeeded came to.
-    results: Vec<(Str, taut_driver::Built)>,
+    results: HashMap<Str, ObjectInfo>,
+}
+
+/// The description as the last round had it that could analyse it.
+#[derive(Clone)]
+struct Last {
+    analysis: Arc<Analysis>,
+    graph: Arc<ActionGraph>,
+    /// How many targets there are, source files aside.
+    defined: usize,
+}
+
+impl Last {
+    fn of(analysis: Arc<Analysis>) -> Last {
+        let graph = Arc::new(analysis.graph());
+        let defined = analysis.reached.iter().filter(|reached| reached.analysed.is_defined).count();
+        Last { analysis, graph, defined }
+    }
+
+    /// How many targets a round analysed, source files aside.
+    fn count(&self, done: &Done) -> usize {
+        if done.analysed.is_empty() {
+            return 0;
+        }
+        let again: HashSet<&str> = done.analysed.iter().map(|(name, _)| name.as_str()).collect();
+        let defined = self.analysis.reached.iter().filter(|reached| reached.analysed.is_defined);
+        defined.filter(|reached| again.contains(reached.target.name.to_json().as_str())).count()
+    }
 }
 
 /// Why the rounds with a session ended.
@@ -138,9 +169,22 @@ impl Watcher<'_> {
             Exit::Environment
         })?;
         let history = History::of(&store, &request.repositories);
-        let (leaves, seen, told, results) = Default::default();
+        let (leaves, seen, told, last, results) = Default::default();
         let begin = SystemTime::now();
-        Ok(Held { request, store, history, present, session, watch, leaves, seen, told, begin, results })
+        Ok(Held {
+            request,
+            store,
+            history,
+            present,
+            session,
+            watch,
+            leaves,
+            seen,
+            told,
+            begin,
+            last,
+            results,
+        })
     }
 
     fn rounds(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
@@ -228,7 +272,9 @@ impl Watcher<'_> {
     /// watched; then everything is looked at again.
     fn settle(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
         loop {
-            held.leaves.note(&held.session, &held.request.repositories);
+            if !held.session.is_idle() {
+                held.leaves.note(&held.session, &held.request.repositories);
+            }
             let own = self.own_files();
             let mut new: HashSet<PathBuf> = HashSet::new();
             for directory in held.leaves.directories().chain(own.iter().filter_map(|file| file.parent())) {
@@ -268,7 +314,10 @@ impl Watcher<'_> {
                 held.session.note(history, &held.request, "watch", ended);
             }
         };
-        let analysis = match held.session.analyse(&held.request) {
+        let analysis = match held
+            .session
+            .analyse_again(&held.request, held.last.as_ref().map(|last| last.analysis.clone()))
+        {
             Ok(analysis) => analysis,
             Err(problems) => {
                 note(held, Ended::InAnalysis);
@@ -282,20 +331,20 @@ impl Watcher<'_> {
             }
         };
         held.told.clear();
-        if !is_silent {
-            diagnostics::tell(&analysis.warnings(), Level::Warn, log);
-        }
-        let graph = analysis.graph();
-        let built = held.session.build_again(&analysis.wanted());
+        let last = match held.last.take().filter(|last| Arc::ptr_eq(&last.analysis, &analysis)) {
+            Some(last) => last,
+            None => {
+                diagnostics::tell(&analysis.warnings(), Level::Warn, log);
+                Last::of(analysis)
+            }
+        };
+        let built = held.session.build_again(&last.analysis.wanted());
+        held.last = Some(last.clone());
         note(held, if built.is_ok() { Ended::Well } else { Ended::InExecution });
         interruption.check()?;
         let done = held.session.done();
-        let defined = analysis.reached.iter().filter(|reached| reached.analysed.is_defined).count();
-        let again: HashSet<&str> = done.analysed.iter().map(|(name, _)| name.as_str()).collect();
-        let analysed = (analysis.reached.iter())
-            .filter(|reached| reached.analysed.is_defined)
-            .filter(|reached| again.contains(reached.target.name.to_json().as_str()))
-            .count();
+        let analysed = last.count(&done);
+        let (defined, graph) = (last.defined, &last.graph);
         if changed.is_none()
             || changed.is_some_and(|paths| paths.is_some())
             || !done.ran.is_empty()
@@ -324,7 +373,7 @@ impl Watcher<'_> {
                 let printer = held.present.printer();
                 let by_hand = Reproduction::of_call(std::env::args());
                 printer.tell_failures(|id| graph.origins(id), &by_hand);
-                let origins = |id: &_| analysis.origins_of_overlay(id);
+                let origins = |id: &_| last.analysis.origins_of_overlay(id);
                 let (failed, keep_going) = (printer.count_of_failures(), self.o.build.results.keep_going);
                 results::tell_failure(&failure, origins, failed, keep_going, log);
                 Ok(())
@@ -338,9 +387,7 @@ impl Watcher<'_> {
             let owner = owner(&held.request);
             results::put(&held.store, &built, directory, &owner, self.o.prune, self.log)?;
         }
-        let is_new = |(path, built): &&(Str, taut_driver::Built)| {
-            !held.results.iter().any(|(known, before)| known == path && before.info == built.info)
-        };
+        let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
         let new: Vec<String> = built
             .artifacts
             .iter()
@@ -353,7 +400,7 @@ impl Watcher<'_> {
             let shown: String = new.into_iter().take(SHOWN).collect();
             self.log.say(Level::Info, format!("New results:{shown}{more}"));
         }
-        held.results = built.artifacts;
+        held.results = built.artifacts.into_iter().map(|(path, built)| (path, built.info)).collect();
         Ok(())
     }
 }

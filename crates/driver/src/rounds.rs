@@ -6,18 +6,20 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use taut_analysis::ConfiguredTarget;
+use taut_analysis::{Config, ConfiguredTarget, TargetRule};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
 use taut_repos::{DirRule, FileRule, Place, RepoConfig};
+use taut_syntax::Diagnostics;
 use taut_sys::{StatSignature, fs, watch::Noticed};
-use taut_value::{Artifact, Id};
+use taut_value::{Artifact, EntityName, Id};
 
-use crate::analyse::begin;
+use crate::analyse::{begin, diagnostics};
 use crate::history::{How, Subject, source_file};
-use crate::{BuildFailure, Results, Session, Wanted};
+use crate::{Analysis, BuildFailure, Request, Results, Session, Wanted};
 
 /// What to look at again.
 #[derive(Debug)]
@@ -179,6 +181,37 @@ impl Session {
         self.execution.halt.reset();
         self.execution.counters.reset();
         self.ends.reset();
+    }
+
+    /// Analyses the target of the request. What an earlier round came to is taken over if no target had to be
+    /// analysed again, so that a round costs what the change demands, however large the request is.
+    ///
+    /// # Errors
+    /// Everything that is wrong; at least one diagnostic.
+    pub fn analyse_again(
+        &self,
+        request: &Request,
+        before: Option<Arc<Analysis>>,
+    ) -> Result<Arc<Analysis>, Diagnostics> {
+        let asked = ConfiguredTarget {
+            name: EntityName::Named(request.target.clone()),
+            config: Config::new(request.configuration.clone()),
+        };
+        let analysed = self.build.get::<TargetRule>(asked.clone()).map_err(diagnostics)?;
+        let is_of_this = |before: &Arc<Analysis>| {
+            before.target.name == asked.name
+                && before.target.config.to_json() == asked.config.without_nulls().to_json()
+                && Arc::ptr_eq(&before.analysed, &analysed)
+        };
+        match before.filter(is_of_this) {
+            Some(before) if self.done().analysed.is_empty() => Ok(before),
+            _ => self.analyse(request).map(Arc::new),
+        }
+    }
+
+    /// Whether the present round executed nothing at all, so that it looked at nothing new.
+    pub fn is_idle(&self) -> bool {
+        self.build.log().is_empty()
     }
 
     /// Builds what is wanted; unlike [`Session::build`], tells nothing of actions that nobody had to look at.

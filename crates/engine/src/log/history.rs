@@ -70,7 +70,7 @@ impl Build {
     /// The tasks that look at the outside world and that this build has needed so far.
     pub fn leaves(&self) -> Vec<KeyRef> {
         let core = self.core();
-        let leaves = self.settled().filter(|(node, _)| core.node(*node).policy.leaf);
+        let leaves = self.settled().into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
         leaves.map(|(node, _)| core.key_ref(node)).collect()
     }
 }
