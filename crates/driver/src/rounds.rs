@@ -197,7 +197,8 @@ impl Session {
             name: EntityName::Named(request.target.clone()),
             config: Config::new(request.configuration.clone()),
         };
-        let analysed = self.build.get::<TargetRule>(asked.clone()).map_err(diagnostics)?;
+        let analysed = self.build.get::<TargetRule>(asked.clone());
+        let analysed = analysed.map_err(|fail| diagnostics(fail, &self.build, &request.repositories))?;
         let is_of_this = |before: &Arc<Analysis>| {
             before.target.name == asked.name
                 && before.target.config.to_json() == asked.config.without_nulls().to_json()
