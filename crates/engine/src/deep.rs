@@ -8,7 +8,7 @@
 use crate::engine::Core;
 use crate::node::{Node, Seq};
 use crate::sync::lock;
-use crate::{Agreement, Build, Engine, Hash};
+use crate::{Agreement, Build, Engine, Hash, KeyRef};
 
 /// What a leaf saw, as far as a later process needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +48,13 @@ pub enum Verdict {
 }
 
 impl Build {
+    /// The tasks that look at the outside world, as far as what this build was asked for needs them.
+    pub fn leaves(&self) -> Vec<KeyRef> {
+        let core = self.core();
+        let leaves = self.settled().into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
+        leaves.map(|(node, _)| core.key_ref(node)).collect()
+    }
+
     /// The terminal inputs of everything that this build was asked for so far. `None` if one of them left no
     /// witness, or failed in a way that is no property of what it saw.
     pub fn terminals(&self) -> Option<Vec<Terminal>> {

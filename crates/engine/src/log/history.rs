@@ -7,7 +7,7 @@
 use crate::engine::Core;
 use crate::node::NodeId;
 use crate::sync::lock;
-use crate::{Build, Engine, Hash, KeyRef, Rule};
+use crate::{Engine, Hash, KeyRef, Rule};
 
 /// A task of an engine. Means nothing to another engine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -63,15 +63,6 @@ impl Engine {
             Kept { hash: hist.hash_of(run.seq), value }
         });
         runs.collect()
-    }
-}
-
-impl Build {
-    /// The tasks that look at the outside world and that this build has needed so far.
-    pub fn leaves(&self) -> Vec<KeyRef> {
-        let core = self.core();
-        let leaves = self.settled().into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
-        leaves.map(|(node, _)| core.key_ref(node)).collect()
     }
 }
 
