@@ -163,7 +163,7 @@ impl Inner {
             return (Some(Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) }), None);
         }
         let job = Inner::wake_up(&mut state, node, part);
-        state.waiters(part).extend(who);
+        state.waiters.extend(who.map(|who| (part, who)));
         (None, job)
     }
 
@@ -192,7 +192,9 @@ impl Inner {
     /// Takes back a request.
     pub(crate) fn withdraw(&self, node: NodeId, part: Asked, wait: &Arc<Wait>) {
         let mut state = lock(&self.slots.at(node).state);
-        state.waiters(part).retain(|who| !matches!(who, Who::Wait(other) if Arc::ptr_eq(other, wait)));
+        state
+            .waiters
+            .retain(|(of, who)| *of != part || !matches!(who, Who::Wait(other) if Arc::ptr_eq(other, wait)));
     }
 
     /// Tells those who waited that they may look.

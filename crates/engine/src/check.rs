@@ -49,7 +49,7 @@ impl Inner {
     pub(crate) fn begin(self: &Arc<Inner>, node: NodeId) {
         let entry = self.engine.node(node);
         let rule = self.engine.rule(entry);
-        let unloaded = lock(&entry.hist).unloaded;
+        let unloaded = lock(&entry.hist).unloaded();
         if let Some(unloaded) = unloaded {
             self.engine.load(node, unloaded);
         }

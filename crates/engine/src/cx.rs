@@ -217,7 +217,8 @@ impl<R: Rule> HashCx<R> {
         let request = self.cx.ask(vec![frame.node], Asked::Own, None);
         async move {
             let answer = request.await.pop().expect("one answer for one question");
-            let own = std::mem::take(&mut lock(&frame.build.slots.at(frame.node).state).own_seen);
+            let own = lock(&frame.build.slots.at(frame.node).state).own_seen.take();
+            let own = own.map(|own| *own).unwrap_or_default();
             let mut seen = lock(&frame.seen);
             seen.reads.extend(own.reads);
             seen.witness = seen.witness.take().or(own.witness);

@@ -70,9 +70,7 @@ impl Inner {
         // Nothing else goes on now: whom it waited for need not tell it.
         for (_, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
-            for part in [Part::Hash, Part::Value] {
-                state.waiters(part).retain(|who| !matches!(who, Who::Node(waiting) if *waiting == node));
-            }
+            state.waiters.retain(|(_, who)| !matches!(who, Who::Node(waiting) if *waiting == node));
         }
         slot.pending.store(0, Ordering::Release);
         let cause = match *work {
@@ -87,18 +85,15 @@ impl Inner {
     fn waits(&self) -> Waits {
         let mut waits = Waits::new();
         for (node, slot) in self.slots.seen() {
-            let mut state = lock(&slot.state);
-            for part in [Part::Hash, Part::Value] {
-                for who in state.waiters(part) {
-                    let waiting = match who {
-                        Who::Node(waiting) => *waiting,
-                        Who::Wait(wait) => match &wait.frame {
-                            Some(frame) => frame.node,
-                            None => continue,
-                        },
-                    };
-                    waits.entry(waiting).or_default().insert(node);
-                }
+            for (_, who) in lock(&slot.state).waiters.iter().filter(|(part, _)| *part != Part::Own) {
+                let waiting = match who {
+                    Who::Node(waiting) => *waiting,
+                    Who::Wait(wait) => match &wait.frame {
+                        Some(frame) => frame.node,
+                        None => continue,
+                    },
+                };
+                waits.entry(waiting).or_default().insert(node);
             }
         }
         waits

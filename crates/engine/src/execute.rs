@@ -180,7 +180,9 @@ impl Inner {
                 return;
             }
             state.value = Progress::Done(value);
-            state.own_seen = seen;
+            if !seen.is_empty() {
+                state.own_seen = Some(Box::new(seen));
+            }
             state.answered()
         };
         self.tell(told);

@@ -38,6 +38,12 @@ pub(crate) struct Seen {
     pub(crate) witness: Option<Arc<[u8]>>,
 }
 
+impl Seen {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reads.is_empty() && self.witness.is_none()
+    }
+}
+
 pub(crate) struct Frame {
     pub(crate) build: Arc<Inner>,
     pub(crate) node: NodeId,

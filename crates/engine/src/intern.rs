@@ -53,7 +53,7 @@ pub(crate) type BuildMix = BuildHasherDefault<Mix>;
 
 /// The keys of one rule that the engine has seen.
 pub(crate) struct Interner<K> {
-    shards: [Mutex<HashMap<Arc<K>, NodeId, BuildMix>>; SHARDS],
+    shards: [Mutex<HashMap<K, NodeId, BuildMix>>; SHARDS],
 }
 
 impl<K: Key> Interner<K> {
@@ -61,7 +61,7 @@ impl<K: Key> Interner<K> {
         Interner { shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    fn shard(&self, key: &K) -> &Mutex<HashMap<Arc<K>, NodeId, BuildMix>> {
+    fn shard(&self, key: &K) -> &Mutex<HashMap<K, NodeId, BuildMix>> {
         &self.shards[(BuildMix::default().hash_one(key) >> 60) as usize % SHARDS]
     }
 
@@ -76,8 +76,7 @@ impl<K: Key> Interner<K> {
         if let Some(id) = shard.get(&key) {
             return *id;
         }
-        let key = Arc::new(key);
-        let id = fresh(key.clone());
+        let id = fresh(Arc::new(key.clone()));
         shard.insert(key, id);
         id
     }

@@ -84,7 +84,7 @@ impl Core {
     /// The value of a task's latest run, if it is at hand.
     fn latest(&self, node: NodeId) -> Option<AnyValue> {
         let entry = self.node(node);
-        let unloaded = lock(&entry.hist).unloaded;
+        let unloaded = lock(&entry.hist).unloaded();
         if let Some(unloaded) = unloaded {
             self.load(node, unloaded);
         }

@@ -99,19 +99,27 @@ pub(crate) struct Unloaded {
 /// What is known of a task from earlier builds.
 #[derive(Default)]
 pub(crate) struct Hist {
-    /// What a file knows, before anybody has looked.
-    pub(crate) unloaded: Option<Unloaded>,
+    /// The hash of each version.
     hashes: Vec<Hash>,
-    /// The hashes of the facets, by version; shorter if the last ones have none.
-    facets: Vec<Option<Looks>>,
-    /// Only for nodes with so many versions that a scan would be felt.
-    index: HashMap<Hash, u32>,
     /// The runs kept, latest use first.
     pub(crate) runs: Vec<Run>,
     /// The latest value at hand, and the version it is the value of.
     pub(crate) memory: Option<(Seq, AnyValue)>,
     /// The reads by which others know that this task depends on them.
     pub(crate) noted: Option<Arc<[Edge]>>,
+    /// What few tasks have.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few tasks have, all of it empty for most.
+#[derive(Default)]
+struct Rare {
+    /// What a file knows, before anybody has looked.
+    unloaded: Option<Unloaded>,
+    /// The hashes of the facets, by version; shorter if the last ones have none.
+    facets: Vec<Option<Looks>>,
+    /// The versions by hash, where there are so many that a scan would be felt.
+    index: HashMap<Hash, u32>,
     /// Epochs in which the task was declared changed, ascending.
     changed: Vec<u64>,
     /// Values given from outside, with the epoch from which they hold, ascending.
@@ -121,7 +129,17 @@ pub(crate) struct Hist {
 impl Hist {
     /// Of a task that nobody has asked for yet.
     pub(crate) fn new(unloaded: Option<Unloaded>) -> Hist {
-        Hist { unloaded, ..Hist::default() }
+        let rare = unloaded.map(|_| Box::new(Rare { unloaded, ..Rare::default() }));
+        Hist { rare, ..Hist::default() }
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// What a file knows, before anybody has looked.
+    pub(crate) fn unloaded(&self) -> Option<Unloaded> {
+        self.rare.as_ref()?.unloaded
     }
 
     /// The number of `hash` for this node: the old one if it had this hash before.
@@ -132,13 +150,18 @@ impl Hist {
                 return Seq(at as u32);
             }
         } else {
-            if self.index.is_empty() {
-                self.index = self.hashes.iter().zip(0..).map(|(hash, at)| (*hash, at)).collect();
+            let rare = self.rare.get_or_insert_default();
+            if rare.index.is_empty() {
+                rare.index = self.hashes.iter().zip(0..).map(|(hash, at)| (*hash, at)).collect();
             }
-            if let Some(at) = self.index.get(&hash) {
+            if let Some(at) = rare.index.get(&hash) {
                 return Seq(*at);
             }
-            self.index.insert(hash, self.hashes.len() as u32);
+            rare.index.insert(hash, self.hashes.len() as u32);
+        }
+        if self.hashes.is_empty() {
+            // Most tasks never have another.
+            self.hashes.reserve_exact(1);
         }
         self.hashes.push(hash);
         Seq(self.hashes.len() as u32 - 1)
@@ -150,15 +173,16 @@ impl Hist {
 
     /// The hashes of the facets of a version, if its rule tells any apart.
     pub(crate) fn facets_of(&self, seq: Seq) -> Option<&Looks> {
-        self.facets.get(seq.index())?.as_ref()
+        self.rare.as_ref()?.facets.get(seq.index())?.as_ref()
     }
 
     /// Notes the hashes of the facets of a version.
     pub(crate) fn set_facets(&mut self, seq: Seq, facets: Looks) {
-        if self.facets.len() <= seq.index() {
-            self.facets.resize(seq.index() + 1, None);
+        let known = &mut self.rare().facets;
+        if known.len() <= seq.index() {
+            known.resize(seq.index() + 1, None);
         }
-        self.facets[seq.index()] = Some(facets);
+        known[seq.index()] = Some(facets);
     }
 
     /// Whether two versions are the same for who sees only these facets.
@@ -179,42 +203,50 @@ impl Hist {
 
     /// The latest epoch, not after `epoch`, in which the task was declared changed.
     pub(crate) fn stamp(&self, epoch: u64) -> u64 {
-        self.changed.iter().rev().copied().find(|changed| *changed <= epoch).unwrap_or(0)
+        let Some(rare) = &self.rare else { return 0 };
+        rare.changed.iter().rev().copied().find(|changed| *changed <= epoch).unwrap_or(0)
     }
 
     /// Forgets the declarations that no build can see, `oldest` being the epoch of the oldest one.
     pub(crate) fn forget_before(&mut self, oldest: u64) {
-        let seen = self.changed.partition_point(|changed| *changed <= oldest);
-        self.changed.drain(..seen.saturating_sub(1));
-        let seen = self.injected.partition_point(|(from, _)| *from <= oldest);
-        self.injected.drain(..seen.saturating_sub(1));
+        let Some(rare) = &mut self.rare else { return };
+        let seen = rare.changed.partition_point(|changed| *changed <= oldest);
+        rare.changed.drain(..seen.saturating_sub(1));
+        let seen = rare.injected.partition_point(|(from, _)| *from <= oldest);
+        rare.injected.drain(..seen.saturating_sub(1));
     }
 
     pub(crate) fn declare_changed(&mut self, epoch: u64) {
-        if self.changed.last() != Some(&epoch) {
-            self.changed.push(epoch);
+        let changed = &mut self.rare().changed;
+        if changed.last() != Some(&epoch) {
+            changed.push(epoch);
         }
     }
 
     /// The value given from outside that holds in `epoch`.
     pub(crate) fn injected(&self, epoch: u64) -> Option<AnyValue> {
-        self.injected.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| value.clone())
+        let injected = &self.rare.as_ref()?.injected;
+        injected.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| value.clone())
     }
 
     pub(crate) fn inject(&mut self, epoch: u64, value: AnyValue) {
-        self.injected.retain(|(from, _)| *from != epoch);
-        self.injected.push((epoch, value));
+        let injected = &mut self.rare().injected;
+        injected.retain(|(from, _)| *from != epoch);
+        injected.push((epoch, value));
         self.declare_changed(epoch);
     }
 
     pub(crate) fn is_injected(&self) -> bool {
-        !self.injected.is_empty()
+        self.rare.as_ref().is_some_and(|rare| !rare.injected.is_empty())
     }
 
     /// Takes over what a file knows, unless another thread was faster.
     pub(crate) fn remember(&mut self, hashes: Vec<Hash>, facets: Vec<Option<Looks>>, runs: Vec<Run>) {
-        if self.unloaded.take().is_some() {
-            (self.hashes, self.facets, self.runs) = (hashes, facets, runs);
+        if let Some(rare) = &mut self.rare
+            && rare.unloaded.take().is_some()
+        {
+            rare.facets = facets;
+            (self.hashes, self.runs) = (hashes, runs);
         }
     }
 
@@ -249,6 +281,10 @@ impl Hist {
         }
         self.runs.truncate(policy.runs as usize - 1);
         let run = if policy.trace == Trace::Constructive { run } else { Run { value: None, ..run } };
+        if self.runs.is_empty() {
+            // Most tasks never have more.
+            self.runs.reserve_exact(1);
+        }
         self.runs.insert(0, run);
     }
 

@@ -156,11 +156,10 @@ pub(crate) struct State {
     pub(crate) work: Option<Box<Work>>,
     pub(crate) hash_frame: Option<Arc<Frame>>,
     pub(crate) value_frame: Option<Arc<Frame>>,
-    pub(crate) hash_waiters: Vec<Who>,
-    pub(crate) value_waiters: Vec<Who>,
-    pub(crate) own_waiters: Vec<Who>,
+    /// Who is to be told, and of what.
+    pub(crate) waiters: Vec<(Part, Who)>,
     /// What the value saw, for the hash function that asked for it.
-    pub(crate) own_seen: Seen,
+    pub(crate) own_seen: Option<Box<Seen>>,
 }
 
 impl Default for State {
@@ -173,10 +172,8 @@ impl Default for State {
             work: None,
             hash_frame: None,
             value_frame: None,
-            hash_waiters: Vec::new(),
-            value_waiters: Vec::new(),
-            own_waiters: Vec::new(),
-            own_seen: Seen::default(),
+            waiters: Vec::new(),
+            own_seen: None,
         }
     }
 }
@@ -196,22 +193,15 @@ impl State {
         Some(Answer { seq: *seq, result })
     }
 
-    pub(crate) fn waiters(&mut self, part: Part) -> &mut Vec<Who> {
-        match part {
-            Part::Hash => &mut self.hash_waiters,
-            Part::Value => &mut self.value_waiters,
-            Part::Own => &mut self.own_waiters,
-        }
-    }
-
     /// Takes out those whose question can be answered now.
     pub(crate) fn answered(&mut self) -> Vec<Who> {
-        let mut told = Vec::new();
-        for part in [Part::Own, Part::Hash, Part::Value] {
-            if !self.waiters(part).is_empty() && self.answer(part).is_some() {
-                told.append(self.waiters(part));
-            }
+        if self.waiters.is_empty() {
+            return Vec::new();
         }
+        let mut waiters = std::mem::take(&mut self.waiters);
+        let is_answered = |part: &mut (Part, Who)| self.answer(part.0).is_some();
+        let told = waiters.extract_if(.., is_answered).map(|(_, who)| who).collect();
+        self.waiters = waiters;
         told
     }
 

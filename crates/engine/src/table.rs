@@ -6,9 +6,9 @@
 use std::sync::OnceLock;
 
 /// log2 of the elements of a chunk.
-const CHUNK: u32 = 8;
+const CHUNK: u32 = 6;
 /// Level `i` holds `2^i` chunks; together they cover all `u32` indices.
-const LEVELS: usize = 25;
+const LEVELS: usize = 27;
 
 type Chunk<T> = OnceLock<Box<[T]>>;
 
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn every_index_has_its_own_place() {
         let table = Table::<AtomicU32>::new();
-        let indices = [0, 1, 255, 256, 257, 767, 768, 1_000_000, 100_000_000];
+        let indices = [0, 1, 63, 64, 65, 191, 192, 1_000_000, 100_000_000];
         for index in indices {
             table.at(index).store(index + 1, Ordering::Relaxed);
         }

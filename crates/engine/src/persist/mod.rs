@@ -400,7 +400,7 @@ fn keep(core: &Core, state: &mut State, batch: &mut Batch, node: NodeId) {
 /// The hash of the version that was read, and what its facets look like.
 fn version_of(core: &Core, state: &State, edge: &Edge) -> Option<(Hash, Option<Looks>)> {
     let hist: &Hist = &lock(&core.node(edge.dep).hist);
-    match hist.unloaded {
+    match hist.unloaded() {
         None => Some((hist.hash_of(edge.seq)?, hist.facets_of(edge.seq).cloned())),
         Some(place) if place.generation == state.generation => {
             let known = &state.stored.nodes[place.number as usize];
