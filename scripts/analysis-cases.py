@@ -262,6 +262,29 @@ PROJECTS["rules"] = ({
      ["unknown field", "!FIELD 't' unknown"], ["no rule", "!Cannot find rule"], ["bad rule"], ["bad transition"], ["strings"],
      ["names"], ["null"], ["top"], ["a", "!Cycle detected in target dependencies:"]])
 
+PROJECTS["origins"] = ({
+    "RULES": {
+        "same": {"config_vars": ["V"], "expression": {"type": "RESULT", "artifacts":
+            {"type": "ACTION", "outs": ["o"], "cmd": ["touch", "o"]}}},
+        "node": {"string_fields": ["s"], "expression": {"type": "RESULT", "provides": single("nodes", [
+            {"type": "ABSTRACT_NODE", "node_type": "t", "string_fields": single("s", field("s"))}])}},
+        "of node": {"string_fields": ["s"], "expression": {"type": "RESULT", "artifacts":
+            {"type": "ACTION", "outs": ["o"], "cmd": ["touch", "o"]}}},
+        "each": {"target_fields": ["deps", "nodes"], "config_transitions": {"deps":
+                {"type": "foreach", "range": quote([None, 1, "x", {}, {"k": "v"}, [1]]), "body": single("V", var("_"))}},
+            "anonymous": {"made": {"target": "nodes", "provider": "nodes", "rule_map": {"t": "of node"}}},
+            "expression": {"type": "RESULT", "artifacts": {"type": "DEP_ARTIFACTS", "dep":
+                {"type": "[]", "list": field("deps"), "index": 0}, "transition": single("V", 1)}}},
+    },
+    "TARGETS": {
+        **{name: {"type": "same"} for name in ["foo", "foo bar", "foo!", "fo", "föö", "foo\"", "Foo"]},
+        "n1": {"type": "node", "s": ["1"]}, "n2": {"type": "node", "s": ["2"]}, "n3": {"type": "node", "s": ["3"]},
+        "all": {"type": "each", "deps": ["foo", "foo bar", "foo!", "fo", "föö", "foo\"", "Foo", ["m", "foo"], ["m n", "foo"]],
+                "nodes": ["n1", "n2", "n3"]},
+    },
+    "m/TARGETS": {"foo": {"type": ["", "same"]}}, "m n/TARGETS": {"foo": {"type": ["", "same"]}}},
+    [["all", "--dump-graph", "-"], ["all", "-D", '{"V": "other"}', "--dump-graph", "-"]])
+
 VERSION = json.loads(subprocess.run([JUST, "version"], capture_output=True, text=True).stdout)
 for name, (files, calls) in PROJECTS.items():
     with tempfile.TemporaryDirectory() as top:

@@ -231,6 +231,7 @@ impl Analysis {
             graph.trees.extend(analysed.trees.iter().map(|tree| (tree.id(), tree.clone())));
             graph.overlays.extend(analysed.overlays.iter().map(|overlay| (overlay.id(), overlay.clone())));
         }
+        graph.sort_origins();
         graph
     }
 }

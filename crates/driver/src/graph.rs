@@ -11,7 +11,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
+use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
 pub use read::GraphError;
 
@@ -56,6 +56,20 @@ impl Origin {
         format!("[{},{}]#{}", self.target_text(), Value::Map(config).to_json(), self.subtask)
     }
 
+    /// What origins of one action are ordered by: the name by its parts, the configuration by its hash, as in
+    /// the reference. The order of their texts is another one: of `"a"` and `"a b"`, the second comes first.
+    fn order(&self) -> impl Ord + use<> {
+        let (named, anonymous) = match self.target.as_name() {
+            Some(EntityName::Named(named)) => (Some(named.clone()), None),
+            Some(EntityName::Anonymous(target)) => {
+                (None, Some((Value::Map(target.rule_map.clone()).id(), target.node.id())))
+            }
+            None => (None, None),
+        };
+        // Those without a place come last.
+        (named.is_none(), named, anonymous, Value::Map(self.config.clone()).id(), self.subtask)
+    }
+
     fn target_text(&self) -> String {
         match &self.target {
             Value::Name(name) => name.to_json(),
@@ -68,6 +82,13 @@ impl ActionGraph {
     /// Whether an action has to run in every build.
     pub fn runs_each_time(&self) -> bool {
         self.actions.values().any(|action| action.description.no_cache)
+    }
+
+    /// Brings the origins of each action into their order.
+    pub(crate) fn sort_origins(&mut self) {
+        for action in self.actions.values_mut().filter(|action| action.origins.len() > 1) {
+            action.origins.sort_by_cached_key(Origin::order);
+        }
     }
 
     /// The first target that asks for an action, and the action's number there; the id if nobody is known.
