@@ -44,7 +44,7 @@ pub(super) fn run(count: u64, seed: u64, taut: &Tool, reference: &Tool) -> Resul
         different += wrong.numbers.len();
         for number in wrong.numbers {
             let single = |expression: &Value| {
-                let single = batch(&[expression.clone()], &config, taut, reference);
+                let single = batch(std::slice::from_ref(expression), &config, taut, reference);
                 single.is_ok_and(|wrong| !wrong.numbers.is_empty())
             };
             let small = shrink(all[number].clone(), 200, single);
