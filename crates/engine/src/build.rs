@@ -347,6 +347,10 @@ impl Build {
         nodes.into_iter().map(answer).collect()
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     pub(crate) fn core(&self) -> &Core {
         &self.inner.engine
     }

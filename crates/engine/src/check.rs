@@ -13,7 +13,7 @@ use crate::log::Cause;
 use crate::node::{Edge, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Who, Work};
 use crate::sync::lock;
-use crate::{Agreement, Facets, Hash};
+use crate::{Agreement, Facets, Hash, Policy, Rebuild};
 
 /// How far the check of a task's kept runs is.
 pub(crate) struct Check {
@@ -23,6 +23,9 @@ pub(crate) struct Check {
     at: usize,
     /// Why the latest run does not match.
     cause: Option<Cause>,
+    policy: Policy,
+    /// When what lies in the task's place was made, if that decides.
+    made: Option<u128>,
 }
 
 impl Check {
@@ -39,6 +42,9 @@ impl Check {
     /// The edges of the group that begins at `at`.
     fn group(&self) -> &[Edge] {
         let rest = &self.run.edges[self.at..];
+        if self.policy.fixed_reads {
+            return rest;
+        }
         let len = rest.iter().position(|edge| edge.ends_group).map_or(rest.len(), |last| last + 1);
         &rest[..len]
     }
@@ -72,7 +78,12 @@ impl Inner {
                     drop(hist);
                     let mut runs = runs.into_iter();
                     let run = runs.next().expect("not empty");
-                    return self.check(node, Check { runs, run, at: 0, cause: None });
+                    let (policy, by_time) = (entry.policy, entry.policy.rebuild == Rebuild::Times);
+                    let made = by_time.then(|| guarded(|| rule.modtime(&entry.key)).ok().flatten()).flatten();
+                    if by_time && made.is_none() {
+                        return self.execute(node, Cause::ValueLost);
+                    }
+                    return self.check(node, Check { runs, run, at: 0, cause: None, policy, made });
                 }
                 Some(run) if run.version != rule.version() => Cause::RuleChanged,
                 Some(_) => Cause::Changed,
@@ -132,7 +143,7 @@ impl Inner {
             for edge in group {
                 match self.seq(edge.dep) {
                     None => missing = true,
-                    Some(now) if !self.reads_the_same(edge, now) => {
+                    Some(now) if !self.reads_the_same(&check, edge, now) => {
                         differs = differs.or(Some((*edge, now)));
                     }
                     Some(_) => {}
@@ -144,7 +155,11 @@ impl Inner {
                     None => return,
                 }
             } else if let Some((edge, now)) = differs {
-                check.cause.get_or_insert(Cause::Read { dep: edge.dep, was: edge.seq, is: now });
+                check.cause.get_or_insert(if now == edge.seq {
+                    Cause::Newer { dep: edge.dep }
+                } else {
+                    Cause::Read { dep: edge.dep, was: edge.seq, is: now }
+                });
                 match check.runs.next() {
                     Some(run) => (check.run, check.at) = (run, 0),
                     None => {
@@ -159,9 +174,22 @@ impl Inner {
     }
 
     /// Whether what was read is, as far as it was looked at, what is there now.
-    fn reads_the_same(&self, edge: &Edge, now: Seq) -> bool {
-        if now == Seq::NONE || now == edge.seq {
-            return now != Seq::NONE;
+    fn reads_the_same(&self, check: &Check, edge: &Edge, now: Seq) -> bool {
+        if now == Seq::NONE {
+            return false;
+        }
+        if let Some(made) = check.made {
+            let dep = self.engine.node(edge.dep);
+            let rule = self.engine.rule(dep);
+            let has_failed = self.standing(edge.dep).is_none()
+                && lock(&self.slots.at(edge.dep).state).hash.done().is_some_and(|dep| dep.fail.is_some());
+            let time = || guarded(|| rule.modtime(&dep.key)).ok().flatten();
+            if !has_failed && let Some(of_dep) = time() {
+                return of_dep <= made;
+            }
+        }
+        if now == edge.seq {
+            return true;
         }
         edge.facets != Facets::WHOLE
             && lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)

@@ -42,6 +42,7 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation>;
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
     fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash>;
+    fn modtime(&self, key: &AnyKey) -> Option<u128>;
     fn kin(&self, key: &AnyKey) -> Option<u64>;
     fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool;
     fn curr(&self, key: &AnyKey) -> Option<Found>;
@@ -125,6 +126,10 @@ impl<R: Rule> ErasedRule for Typed<R> {
 
     fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash> {
         self.rule.facets(Self::key(key), Self::value(value))
+    }
+
+    fn modtime(&self, key: &AnyKey) -> Option<u128> {
+        self.rule.modtime(Self::key(key))
     }
 
     fn kin(&self, key: &AnyKey) -> Option<u64> {

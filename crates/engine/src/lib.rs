@@ -45,10 +45,10 @@ pub use facet::{Faceted, Facets};
 pub use fail::{Fail, Failure, Panicked};
 pub use hash::Hash;
 pub use key::{Key, KeyRef};
-pub use log::{Differs, Executed, Ran, Reason};
+pub use log::{Derivation, Differs, Executed, Ran, Reason};
 pub use part::Part;
 pub use persist::Committed;
-pub use policy::{Policy, Store, Trace};
+pub use policy::{Policy, Rebuild, Store, Trace};
 pub use rule::{Agreement, Curr, Rule};
 
 /// The guide's examples, compiled and run.

@@ -1,6 +1,9 @@
 //! What a build did: which tasks executed, in which order, and why.
 
+mod derivation;
 mod history;
+
+pub use derivation::Derivation;
 
 use std::fmt;
 use std::sync::Mutex;
@@ -41,6 +44,11 @@ pub enum Reason {
         /// Its hash now; `None` if it has none that could be compared.
         is: Option<Hash>,
     },
+    /// Something it had read is newer than what lies in its place ([`crate::Rebuild::Times`]).
+    Newer {
+        /// What it had read.
+        dep: KeyRef,
+    },
     /// The result is known to be the same, but the value was wanted and is no longer at hand.
     ValueLost,
 }
@@ -53,6 +61,7 @@ impl fmt::Display for Reason {
             Reason::RuleChanged => f.write_str("the code of its rule changed"),
             Reason::Changed => f.write_str("it was declared changed"),
             Reason::Read { dep, .. } => write!(f, "{dep} changed"),
+            Reason::Newer { dep } => write!(f, "{dep} is newer"),
             Reason::ValueLost => f.write_str("its value was needed and no longer at hand"),
         }
     }
@@ -104,6 +113,7 @@ pub(crate) enum Cause {
     RuleChanged,
     Changed,
     Read { dep: NodeId, was: Seq, is: Seq },
+    Newer { dep: NodeId },
     ValueLost,
 }
 
@@ -143,7 +153,12 @@ impl Log {
 
     /// Why the node executed first.
     pub(crate) fn cause(&self, node: NodeId) -> Option<Cause> {
-        lock(&self.ran).iter().find(|(ran, ..)| *ran == node).map(|(.., cause)| *cause)
+        self.executed(node).map(|(_, cause)| cause)
+    }
+
+    /// What executed of the node first, and why.
+    pub(crate) fn executed(&self, node: NodeId) -> Option<(Executed, Cause)> {
+        lock(&self.ran).iter().find(|(ran, ..)| *ran == node).map(|(_, what, cause)| (*what, *cause))
     }
 
     pub(crate) fn all_that_differ(&self, core: &Core) -> Vec<Differs> {
@@ -160,6 +175,7 @@ impl Core {
             Cause::RuleChanged => Reason::RuleChanged,
             Cause::Changed => Reason::Changed,
             Cause::ValueLost => Reason::ValueLost,
+            Cause::Newer { dep } => Reason::Newer { dep: self.key_ref(dep) },
             Cause::Read { dep, was, is } => {
                 let hist = lock(&self.node(dep).hist);
                 Reason::Read { dep: self.key_ref(dep), was: hist.hash_of(was), is: hist.hash_of(is) }

@@ -11,6 +11,22 @@ pub struct Policy {
     pub store: Store,
     /// The task looks at the outside world: [`crate::Begin::scan`] makes its runs doubtful.
     pub leaf: bool,
+    /// How a kept run is found to agree with the present.
+    pub rebuild: Rebuild,
+    /// What the task asks for follows from its key, not from answers: all that a kept run read is settled at once,
+    /// not group by group.
+    pub fixed_reads: bool,
+}
+
+/// How a kept run is found to agree with the present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rebuild {
+    /// What it read has the hashes it had then.
+    Hashes,
+    /// Nothing that it read is newer than what lies in the task's place ([`crate::Rule::modtime`]), as `make` has
+    /// it. Nobody hashes anything for that; in return, what is given an old time is believed. What has no time is
+    /// compared by hash.
+    Times,
 }
 
 /// What is kept of a run.
@@ -38,12 +54,19 @@ pub enum Store {
 impl Policy {
     /// Keeps the hashes of the last `runs` runs.
     pub const fn verifying(runs: u8) -> Policy {
-        Policy { runs, trace: Trace::Verifying, store: Store::Memory, leaf: false }
+        Policy {
+            runs,
+            trace: Trace::Verifying,
+            store: Store::Memory,
+            leaf: false,
+            rebuild: Rebuild::Hashes,
+            fixed_reads: false,
+        }
     }
 
     /// Keeps the hashes and the values of the last `runs` runs.
     pub const fn constructive(runs: u8) -> Policy {
-        Policy { runs, trace: Trace::Constructive, store: Store::Memory, leaf: false }
+        Policy { trace: Trace::Constructive, ..Policy::verifying(runs) }
     }
 
     /// Executes in every build that wants the task.
@@ -55,6 +78,16 @@ impl Policy {
     /// [`crate::Begin::changed`], [`crate::Begin::changed_all`] or [`crate::Begin::scan`] says otherwise.
     pub const fn leaf() -> Policy {
         Policy { leaf: true, ..Policy::verifying(1) }
+    }
+
+    /// Executes if something it read last time is newer than what lies in its place, or nothing lies there.
+    pub const fn timestamps() -> Policy {
+        Policy { store: Store::File, rebuild: Rebuild::Times, ..Policy::verifying(1) }
+    }
+
+    /// The same for tasks of which what they ask for follows from their key.
+    pub const fn with_fixed_reads(self) -> Policy {
+        Policy { fixed_reads: true, ..self }
     }
 
     /// The same with the value stored elsewhere.

@@ -49,6 +49,12 @@ pub trait Rule: Send + Sync + Sized + 'static {
         cx.by_store()
     }
 
+    /// When what lies in the task's place was made, in any unit that all rules of an engine share; `None` if
+    /// nothing does. For [`crate::Rebuild::Times`]: asked of the task itself and of what it read.
+    fn modtime(&self, _key: &Self::Key) -> Option<u128> {
+        None
+    }
+
     /// A number that this task shares with those of its rule that may have the same value under another key
     /// ([`Rule::serves`]), and perhaps with others. `None`: there are none. For rules that leave their hash to
     /// the value.

@@ -75,6 +75,8 @@ pub(crate) fn note(
             Reason::Always => Why::Always,
             Reason::RuleChanged => Why::Program,
             Reason::Changed => Why::Changed,
+            // No rule of ours goes by times.
+            Reason::Newer { dep } => Why::Read { what: Subject::of(&dep, repositories), was: None, is: None },
             Reason::ValueLost => Why::Lost,
             Reason::Read { dep, was, is } => {
                 let (was, is) = (object(engine, &dep, was), object(engine, &dep, is));

@@ -102,7 +102,9 @@ fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Ve
                     Why::Read(key(dep))
                 }
                 Reason::ValueLost => Why::Lost,
-                Reason::RuleChanged => panic!("no rule has changed"),
+                Reason::RuleChanged | Reason::Newer { .. } => {
+                    panic!("no rule has changed, and none goes by time")
+                }
             },
         })
         .collect();
