@@ -6,6 +6,7 @@
 mod analyse;
 mod build;
 mod cas;
+mod check_traces;
 mod compare;
 mod describe;
 mod diagnostics;
@@ -42,7 +43,12 @@ pub use taut_driver::helper_main_if_requested;
 pub fn run(words: Vec<OsString>) -> i32 {
     let name = Name::of_call(words.first());
     let outcome = match CommandLine::parse_words(name.word(), &words) {
-        Ok(line) => dispatch(name, line.subcommand),
+        Ok(line) => match checked(&line.subcommand) {
+            Some((subject, options)) => {
+                with_log(options, |log| check_traces::run(name, &words, &subject, log))
+            }
+            None => dispatch(name, line.subcommand),
+        },
         Err(NoCommand::Help(text)) => print(text.as_bytes()),
         Err(NoCommand::Wrong(text)) => {
             eprint_text(&text);
@@ -50,6 +56,20 @@ pub fn run(words: Vec<OsString>) -> i32 {
         }
     };
     outcome.code()
+}
+
+/// What to know of a call that is to be checked.
+fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Log)> {
+    let (common, analysis, stores, log, output_dir) = match command {
+        Command::Analyse(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
+        Command::Build(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
+        Command::Install(o) => {
+            let b = &o.build;
+            (&b.common, &b.analysis, &b.stores, &b.log, Some(o.output_dir.as_path()))
+        }
+        _ => return None,
+    };
+    analysis.check_traces.then_some((check_traces::Subject { common, analysis, stores, output_dir }, log))
 }
 
 fn dispatch(name: Name, command: Command) -> Exit {

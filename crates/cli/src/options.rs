@@ -175,6 +175,9 @@ pub struct Analysis {
     /// Believe no earlier call: read, analyse and verify everything anew
     #[arg(long)]
     pub no_trace: bool,
+    /// Make the call a second time with --no-trace, compare the answers, and see that a third does nothing
+    #[arg(long, conflicts_with = "no_trace")]
+    pub check_traces: bool,
     /// Write a profile of the call to a file, as JSON
     #[arg(long, value_name = "PATH")]
     pub profile: Option<PathBuf>,

@@ -111,6 +111,50 @@ impl History {
         self.read().map(|record| (record.target, record.configuration))
     }
 
+    /// Takes the record away, to be put back with [`History::put_back`].
+    pub fn take(&self) -> Option<Vec<u8>> {
+        let bytes = fs::read(&self.file).ok()?;
+        fs::remove_file(&self.file).ok()?;
+        Some(bytes)
+    }
+
+    /// Puts a record in place of what is there.
+    pub fn put_back(&self, bytes: Option<Vec<u8>>) {
+        // One that is not kept costs explanations, not more.
+        let _ = match bytes {
+            Some(bytes) => {
+                fs::create(&self.file).and_then(|mut file| fs::write_all(&mut file, &self.file, &bytes))
+            }
+            None => fs::remove_file(&self.file),
+        };
+    }
+
+    /// Whether the record is of something that a repetition had no need to do, and what: everything but what
+    /// runs each time, and what follows from that.
+    pub fn excess(&self) -> Option<String> {
+        let record = self.read()?;
+        let mut due: HashSet<&Subject> = HashSet::new();
+        for Done { subject, why } in &record.done {
+            let is_due = match why {
+                Why::Always => true,
+                Why::Read { what, .. } => {
+                    let action = match what {
+                        Subject::Output { action, .. } => Subject::Action(*action),
+                        other => other.clone(),
+                    };
+                    due.contains(&action)
+                }
+                _ => false,
+            };
+            if is_due {
+                due.insert(subject);
+            } else if !subject.is_reading() {
+                return Some(format!("{subject:?} was done ({why:?})"));
+            }
+        }
+        (!record.new.is_empty()).then(|| format!("{} tasks were new", record.new.len()))
+    }
+
     /// The record, if there is one that can be read.
     pub(crate) fn read(&self) -> Option<Record> {
         let bytes = fs::read(&self.file).ok()?;

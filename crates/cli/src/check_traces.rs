@@ -1,0 +1,255 @@
+//! `--check-traces`: whether earlier calls are believed rightly.
+//!
+//! The call is made three times, each by a process of its own: as usual; without belief in any earlier call
+//! (`--no-trace`), which must answer the same; and as usual again, which must execute nothing. What differs is a
+//! mistake of ours, and is told. For us, and for whoever suspects us.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::Thread,
+};
+
+use taut_driver::History;
+use taut_sys::{
+    FileKind, fs,
+    process::{Command, HelperStart, Processes},
+};
+
+use crate::{
+    exit::Exit,
+    log::{Level, Log},
+    options, request,
+    surroundings::{Name, open_store},
+};
+
+/// The option's word, which the calls are made without.
+const WORD: &str = "--check-traces";
+
+/// What the check has to know of the call.
+pub(crate) struct Subject<'o> {
+    pub(crate) common: &'o options::Common,
+    pub(crate) analysis: &'o options::Analysis,
+    pub(crate) stores: &'o options::Stores,
+    /// Where it installs to.
+    pub(crate) output_dir: Option<&'o Path>,
+}
+
+/// What a call answered.
+struct Answer {
+    code: i32,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+/// Makes the call with these words, the first of which is the name of the tool, and checks it. The exit code is
+/// that of the call, or 1 if something is wrong with what is believed.
+pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Exit {
+    check(name, words, subject, log).unwrap_or_else(|exit| exit)
+}
+
+fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Result<Exit, Exit> {
+    let store = open_store(name, subject.stores, log).ok_or(Exit::Environment)?;
+    let scratch = store.temporary_directory("check").map_err(|error| failed(log, &error))?;
+    let checked = Check { words, subject, scratch: &scratch, log };
+    let result = checked.go(|| {
+        let request = request::quiet_request(subject.common, subject.analysis, log).ok()?;
+        History::of(&store, &request.repositories)
+    });
+    // What is left is removed with the generation.
+    let _ = fs::remove_all(&scratch);
+    result
+}
+
+fn failed(log: &Log, error: &dyn std::fmt::Display) -> Exit {
+    log.say(Level::Error, format!("Cannot check the traces: {error}"));
+    Exit::Environment
+}
+
+struct Check<'o> {
+    words: &'o [OsString],
+    subject: &'o Subject<'o>,
+    scratch: &'o Path,
+    log: &'o Log,
+}
+
+impl Check<'_> {
+    fn go(&self, history: impl Fn() -> Option<History>) -> Result<Exit, Exit> {
+        let believing = self.call("believing", &[])?;
+        // What was asked for is to be seen, whatever is found.
+        crate::eprint_text(&believing.stderr);
+        crate::print(&believing.stdout);
+        let elsewhere = self.scratch.join("installed");
+        let mut more: Vec<OsString> = vec!["--no-trace".into()];
+        if self.subject.output_dir.is_some() {
+            more.extend(["--output-dir".into(), elsewhere.clone().into_os_string()]);
+        }
+        let mut anew = self.call("anew", &more)?;
+        if let Some(directory) = self.subject.output_dir {
+            let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+            let (new, old) = (elsewhere.display().to_string(), directory.display().to_string());
+            anew.stderr = anew.stderr.replace(&new, &old);
+            anew.stdout = String::from_utf8_lossy(&anew.stdout).replace(&new, &old).into_bytes();
+            if let Some(path) = first_difference(&elsewhere, &directory) {
+                return self
+                    .wrong(format!("what is installed at {} is not what it would be", path.display()));
+            }
+        }
+        if believing.code != anew.code {
+            return self.wrong(format!("the exit code is {}, and would be {}", believing.code, anew.code));
+        }
+        if believing.stdout != anew.stdout {
+            return self.wrong("what is on standard output is not what it would be".to_owned());
+        }
+        let (told, would) = (self::told(&believing.stderr), self::told(&anew.stderr));
+        if let Some(text) = told.iter().find(|line| !would.contains(line)) {
+            return self.wrong(format!("this is told, and would not be:\n{text}"));
+        }
+        if let Some(text) = would.iter().find(|line| !told.contains(line)) {
+            return self.wrong(format!("this is not told, and would be:\n{text}"));
+        }
+        if believing.code == 0 {
+            let history = history();
+            let before = history.as_ref().and_then(History::take);
+            let again = self.call("again", &[])?;
+            let excess = history.as_ref().and_then(History::excess);
+            if let Some(history) = history {
+                history.put_back(before);
+            }
+            if let Some(excess) = excess {
+                return self.wrong(format!("{excess}, though nothing had changed"));
+            }
+            if again.stdout != believing.stdout || self::told(&again.stderr) != told {
+                return self.wrong("a second call answers differently".to_owned());
+            }
+        }
+        self.log.say(Level::Info, "The traces were checked: nothing is believed wrongly.");
+        Ok(match believing.code {
+            0 => Exit::Success,
+            1 => Exit::BuildFailure,
+            2 => Exit::FailedArtifacts,
+            8 => Exit::AnalysisFailure,
+            16 => Exit::Environment,
+            32 => Exit::Syntax,
+            other => Exit::Signal(other - 128),
+        })
+    }
+
+    fn wrong(&self, what: String) -> Result<Exit, Exit> {
+        self.log.say(Level::Error, format!("The traces are wrong: {what}"));
+        Err(Exit::BuildFailure)
+    }
+
+    /// Makes the call with more options.
+    fn call(&self, name: &str, more: &[OsString]) -> Result<Answer, Exit> {
+        let failed = |error: &dyn std::fmt::Display| failed(self.log, error);
+        let end = self.words.iter().position(|word| word == "--").unwrap_or(self.words.len());
+        let mut args: Vec<OsString> =
+            self.words[..end].iter().filter(|word| *word != WORD).cloned().collect();
+        args.extend_from_slice(more);
+        args.extend_from_slice(&self.words[end..]);
+        let (stdout, stderr) =
+            (self.scratch.join(format!("{name}.out")), self.scratch.join(format!("{name}.err")));
+        let program = std::env::current_exe().map_err(|error| failed(&error))?;
+        let command = Command {
+            args,
+            env: std::env::vars_os().collect(),
+            cwd: std::env::current_dir().map_err(|error| failed(&error))?,
+            stdout: stdout.clone(),
+            stderr: stderr.clone(),
+            ..Command::new(program)
+        };
+        let processes = Processes::new(HelperStart::this_program());
+        let running = processes.spawn(&command).map_err(|error| failed(&error))?;
+        let exit = wait(running).map_err(|error| failed(&error))?;
+        let read = |path: &Path| fs::read(path).map_err(|error| failed(&error));
+        Ok(Answer {
+            code: exit.status.code().unwrap_or(-1),
+            stdout: read(&stdout)?,
+            stderr: String::from_utf8_lossy(&read(&stderr)?).into_owned(),
+        })
+    }
+}
+
+/// Waits for something that another thread does.
+fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Unpark>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// The lines that must be the same, whatever was known from before: not how much that was, nor how far a build
+/// was, nor how to repeat the call itself; nor which directory an action happened to get.
+fn told(stderr: &str) -> Vec<String> {
+    let differs = |line: &&str| {
+        line.contains("INFO: Processed ") || line.contains("PROG:") || line.contains("--request-action-input")
+    };
+    let lines = stderr.lines().filter(|line| !differs(line));
+    let mut lines: Vec<String> = lines.map(without_stage).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// A line without the names of directories that are made for one call.
+fn without_stage(line: &str) -> String {
+    let Some((before, after)) = line.split_once("/exec_root/") else { return line.to_owned() };
+    let after = after.splitn(3, '/').nth(2).unwrap_or_default();
+    format!("{before}/exec_root/…/{after}")
+}
+
+/// The first path below `would` that is not the same below `is`, in the order of names.
+fn first_difference(would: &Path, is: &Path) -> Option<PathBuf> {
+    let mut pending = vec![PathBuf::new()];
+    while let Some(path) = pending.pop() {
+        let mut entries = fs::list(&would.join(&path)).unwrap_or_default();
+        entries.sort_by(|a, b| b.0.cmp(&a.0));
+        for (name, kind) in entries {
+            let path = path.join(name);
+            let (would, is) = (would.join(&path), is.join(&path));
+            let same = match kind {
+                FileKind::Directory => {
+                    pending.push(path.clone());
+                    fs::lstat(&is).is_ok_and(|found| found.is_dir())
+                }
+                FileKind::Symlink => fs::read_link(&would).ok() == fs::read_link(&is).ok(),
+                _ => {
+                    let mode = |path: &Path| fs::lstat(path).ok().map(|found| found.permissions());
+                    mode(&would) == mode(&is) && fs::read(&would).ok() == fs::read(&is).ok()
+                }
+            };
+            if !same {
+                return Some(is);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn what_every_call_tells_differently_is_left_out() {
+        let one =
+            "INFO: b\nINFO: Processed 1 actions, 0 cache hits.\nERROR: /x/exec_root/1-2-3/0/root: bad\n";
+        let two =
+            "ERROR: /x/exec_root/4-5-6/7/root: bad\nINFO: Processed 1 actions, 1 cache hits.\nINFO: b\n";
+        assert_eq!(told(one), told(two));
+        assert_ne!(told("INFO: a"), told("INFO: b"));
+    }
+}

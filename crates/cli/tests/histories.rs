@@ -1,0 +1,240 @@
+//! Random projects with random histories: after every step, what is believed is what would be found out anew,
+//! and a repetition does nothing (`--check-traces`).
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::Value;
+use taut_testkit::{Case, Rng, Tool, Workspace, random_case};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+fn times(count: usize) -> usize {
+    let factor = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    count * factor
+}
+
+/// A random project with several modules.
+fn description(rng: &mut Rng) -> Value {
+    loop {
+        let Case(case) = random_case(rng);
+        if case["files"].get("m/TARGETS").is_some() {
+            return case;
+        }
+    }
+}
+
+const MODULES: [&str; 3] = ["TARGETS", "m/TARGETS", "m/n/TARGETS"];
+const SOURCES: [&str; 7] = ["s.txt", "m/s.txt", "m/n/s.txt", "tree/x", "tree/sub/y", "tree/new", "m/tree/x"];
+
+struct History {
+    workspace: Workspace,
+    rng: Rng,
+    /// Several descriptions, whose modules take each other's places.
+    descriptions: Vec<Value>,
+    /// Which one the target is that of.
+    present: usize,
+    config: Value,
+    steps: Vec<String>,
+    branches: usize,
+}
+
+impl History {
+    fn new(seed: u64) -> History {
+        let mut rng = Rng::new(seed);
+        let descriptions: Vec<Value> = (0..3).map(|_| description(&mut rng)).collect();
+        let workspace = Case(descriptions[0].clone()).write().unwrap();
+        let mut history = History {
+            workspace,
+            rng,
+            descriptions,
+            present: 0,
+            config: serde_json::json!({}),
+            steps: Vec::new(),
+            branches: 0,
+        };
+        history.git(&["init", "-q"]);
+        history.commit();
+        history
+    }
+
+    fn git(&self, words: &[&str]) -> bool {
+        let mut git = Command::new("git");
+        git.current_dir(self.workspace.root()).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        git.args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=b0"]).args(words);
+        git.env("HOME", self.workspace.root());
+        git.output().is_ok_and(|output| output.status.success())
+    }
+
+    /// Everything as it is becomes a branch of its own. Without git there are no branches.
+    fn commit(&mut self) -> String {
+        let name = format!("branch-{}", self.branches);
+        if self.git(&["checkout", "-q", "-b", &name]) && self.git(&["add", "-A"]) {
+            self.git(&["commit", "-q", "--allow-empty", "-m", "state"]);
+            self.branches += 1;
+        }
+        format!("commit {name}")
+    }
+
+    fn pick(&mut self, names: &[&str]) -> (String, PathBuf) {
+        let name = names[self.rng.below(names.len())];
+        (name.to_owned(), self.workspace.root().join(name))
+    }
+
+    fn step(&mut self) {
+        let said = match self.rng.below(20) {
+            0..=3 => {
+                let (name, _) = self.pick(&SOURCES);
+                let content = format!("{}\n", self.rng.below(3));
+                self.workspace.file(&name, content);
+                format!("write {name}")
+            }
+            4 => {
+                let (name, path) = self.pick(&SOURCES);
+                let _ = fs::remove_file(path);
+                format!("remove {name}")
+            }
+            5 | 6 => {
+                let (name, path) = self.pick(&SOURCES);
+                self.time_travel(&name, &path)
+            }
+            7 => {
+                let (name, path) = self.pick(&SOURCES);
+                let mode = if self.rng.chance(50) { 0o755 } else { 0o644 };
+                let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+                format!("mode of {name}: {mode:o}")
+            }
+            8..=10 => {
+                let (name, path) = self.pick(&MODULES);
+                let from = self.rng.below(self.descriptions.len());
+                match self.descriptions[from]["files"][&name].get("json") {
+                    Some(targets) => drop(fs::write(path, targets.to_string())),
+                    None => drop(fs::remove_file(path)),
+                }
+                format!("{name} of description {from}")
+            }
+            11 => {
+                self.present = self.rng.below(self.descriptions.len());
+                format!("the target of description {}", self.present)
+            }
+            12 => {
+                let values = ["null", "\"a\"", "[\"a\", \"b\"]", "1"];
+                let (x, y) = (values[self.rng.below(4)], values[self.rng.below(4)]);
+                self.config = serde_json::from_str(&format!("{{\"X\": {x}, \"Y\": {y}}}")).unwrap();
+                format!("configuration {}", self.config)
+            }
+            13 => {
+                let (from, to) = (self.workspace.root().join("m"), self.workspace.root().join("moved"));
+                if fs::rename(&from, &to).is_ok() {
+                    "rename m to moved".to_owned()
+                } else {
+                    format!("rename moved to m: {}", fs::rename(&to, &from).is_ok())
+                }
+            }
+            14 => self.commit(),
+            15 | 16 => {
+                let branch = format!("branch-{}", self.rng.below(self.branches.max(1)));
+                format!("check out {branch}: {}", self.git(&["checkout", "-q", "-f", &branch]))
+            }
+            17 => self.tamper(),
+            18 => {
+                let mut child = self.workspace.start(&taut(), self.words("build", &[]));
+                std::thread::sleep(Duration::from_millis(self.rng.below(80) as u64));
+                let _ = child.kill();
+                let _ = child.wait();
+                "kill -9 a build".to_owned()
+            }
+            _ => {
+                self.workspace.run(&taut(), ["gc"]).exits(0);
+                "gc".to_owned()
+            }
+        };
+        self.steps.push(said);
+    }
+
+    /// Content changes, and the modification time says nothing of it, or clocks seem to jump.
+    fn time_travel(&mut self, name: &str, path: &Path) -> String {
+        let before = fs::metadata(path).and_then(|metadata| metadata.modified());
+        let day = Duration::from_secs(86_400);
+        let (what, time) = match self.rng.below(4) {
+            0 => ("the time it had", before.unwrap_or(SystemTime::UNIX_EPOCH)),
+            1 => ("a time long ago", SystemTime::UNIX_EPOCH + day),
+            2 => ("a time tomorrow", SystemTime::now() + day),
+            _ => ("the time of another file", fs::metadata("/").and_then(|m| m.modified()).unwrap()),
+        };
+        self.workspace.file(name, format!("{}\n", self.rng.below(3)));
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(time).unwrap();
+        format!("write {name} with {what}")
+    }
+
+    /// Somebody spoils what was installed, or takes things out of the store.
+    fn tamper(&mut self) -> String {
+        if self.rng.chance(50) {
+            let path = self.workspace.beside("out");
+            let Some(entry) = fs::read_dir(&path).into_iter().flatten().flatten().next() else {
+                return "nothing to spoil".to_owned();
+            };
+            let _ = fs::write(entry.path(), "spoilt");
+            return format!("spoil {}", entry.file_name().display());
+        }
+        let kind = ["ac", "casf", "casx", "cast"][self.rng.below(4)];
+        let store = self.workspace.build_root().join("protocol-dependent/generation-0/git-sha1").join(kind);
+        let shards = fs::read_dir(store).into_iter().flatten().flatten();
+        let mut objects: Vec<PathBuf> = shards
+            .flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten())
+            .map(|entry| entry.path())
+            .collect();
+        objects.sort();
+        if objects.is_empty() {
+            return format!("nothing in {kind}");
+        }
+        let _ = fs::remove_file(&objects[self.rng.below(objects.len())]);
+        format!("remove something from {kind}")
+    }
+
+    fn words(&self, subcommand: &str, more: &[&str]) -> Vec<String> {
+        let target = self.descriptions[self.present]["target"].as_array().unwrap();
+        let target = target.iter().map(|word| word.as_str().unwrap());
+        let define = self.config.to_string();
+        let words = [subcommand, "-D", &define, "--plain-log"].into_iter().chain(more.iter().copied());
+        words.chain(target).map(str::to_owned).collect()
+    }
+
+    fn check(&self, subcommand: &str, more: &[&str]) {
+        let more = [&["--check-traces"], more].concat();
+        let ran = self.workspace.run(&taut(), self.words(subcommand, &more));
+        let is_right = ran.stderr.contains("The traces were checked: nothing is believed wrongly.");
+        let (steps, call) = (&self.steps, self.words(subcommand, &more));
+        assert!(is_right, "{steps:#?}\n{call:?}\n--- stdout\n{}--- stderr\n{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn nothing_is_believed_wrongly_and_nothing_done_twice() {
+    let first = std::env::var("TAUT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    for seed in first..first + times(4) as u64 {
+        let mut history = History::new(seed);
+        let out = history.workspace.beside("out").display().to_string();
+        for round in 0..10 {
+            history.steps.push(format!("-- seed {seed}, round {round}"));
+            for _ in 0..history.rng.below(4) {
+                history.step();
+            }
+            match history.rng.below(5) {
+                0 => history.check("analyse", &[]),
+                1 => history.check("build", &["--keep-going", "--dump-artifacts", "-", "-s"]),
+                2 => history.check("install", &["-o", &out]),
+                _ => history.check("install", &["-o", &out, "--keep-going", "-s"]),
+            }
+        }
+    }
+}
