@@ -327,6 +327,8 @@ impl Build {
             let (answer, job) = inner.ask(*node, part, Some(Who::Wait(wait.clone())));
             if answer.is_some() {
                 wait.arrive();
+            } else if let Some(persist) = &inner.engine.persist {
+                persist.want(*node);
             }
             jobs.extend(job);
         }

@@ -267,6 +267,10 @@ impl Request {
     fn begin(&mut self, waker: &Waker, in_place: bool) {
         let (build, cx) = (&self.frame.build, Cx::new(self.frame.clone()));
         let first = self.mode.map_or(0, |mode| cx.reads(&self.nodes, mode, false));
+        if let (None, Asked::Value, Some(persist)) = (self.mode, self.part, &build.engine.persist) {
+            // No trace mentions them, so nothing but this keeps them.
+            self.nodes.iter().for_each(|node| persist.want(*node));
+        }
         let wait = Wait::new(Some(self.frame.clone()), waker.clone());
         let mut jobs = Vec::new();
         for node in &self.nodes {

@@ -74,6 +74,7 @@ pub(crate) struct Inputs {
 pub struct Builder {
     rules: Vec<Box<dyn ErasedRule>>,
     by_type: HashMap<TypeId, u16, BuildMix>,
+    days: u32,
 }
 
 impl Builder {
@@ -103,7 +104,14 @@ impl Builder {
     /// An engine with these rules that knows the runs in a file, and adds to them ([`Engine::commit`]). The
     /// directory exists. A file that is damaged, foreign or of another format is as good as none.
     pub fn open(self, file: &Path) -> Engine {
-        self.with(Some(Persist::new(file)))
+        let persist = Persist::new(file, self.days);
+        self.with(Some(persist))
+    }
+
+    /// For how many days the file keeps what nothing was made from that anybody asked for: 30 unless said
+    /// otherwise. It goes when the file is written anew, which is when much in it was replaced.
+    pub fn keep_unwanted(self, days: u32) -> Builder {
+        Builder { days, ..self }
     }
 
     fn with(self, persist: Option<Persist>) -> Engine {
@@ -130,7 +138,7 @@ impl Builder {
 impl Engine {
     /// An engine is made of rules.
     pub fn builder() -> Builder {
-        Builder { rules: Vec::new(), by_type: HashMap::default() }
+        Builder { rules: Vec::new(), by_type: HashMap::default(), days: 30 }
     }
 
     /// Begins an epoch: first say what changed in the world, then [`Begin::commit`].

@@ -8,11 +8,12 @@
 
 mod record;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use crate::engine::Core;
 use crate::facet::Looks;
@@ -33,6 +34,10 @@ pub(crate) struct Persist {
     state: Mutex<State>,
     /// Tasks whose runs are not as the file says.
     dirty: Mutex<Vec<NodeId>>,
+    /// Tasks that were asked for from outside.
+    wanted: Mutex<HashSet<NodeId>>,
+    /// For how many days what nobody asks for is kept.
+    days: u32,
 }
 
 #[derive(Default)]
@@ -94,8 +99,14 @@ impl State {
 
 impl Persist {
     /// For the file at `path`, which is read when somebody asks for what is in it.
-    pub(crate) fn new(path: &Path) -> Persist {
-        Persist { path: path.to_owned(), state: Mutex::default(), dirty: Mutex::default() }
+    pub(crate) fn new(path: &Path, days: u32) -> Persist {
+        let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Persist { path: path.to_owned(), state, dirty, wanted, days }
+    }
+
+    /// Notes that a task was asked for from outside.
+    pub(crate) fn want(&self, node: NodeId) {
+        lock(&self.wanted).insert(node);
     }
 
     /// Notes that a task's runs are not as the file says.
@@ -237,7 +248,7 @@ impl Engine {
         let mut dirty = std::mem::take(&mut *lock(&persist.dirty));
         dirty.sort_unstable();
         dirty.dedup();
-        if dirty.is_empty() {
+        if dirty.is_empty() && lock(&persist.wanted).is_empty() {
             return Ok(Committed::default());
         }
         let written = write(core, persist, &dirty);
@@ -257,6 +268,14 @@ fn write(core: &Core, persist: &Persist, dirty: &[NodeId]) -> io::Result<Committ
     for node in dirty {
         keep(core, state, &mut batch, *node);
     }
+    let (day, wanted) = (today(), std::mem::take(&mut *lock(&persist.wanted)));
+    for node in &wanted {
+        let number = number(core, state, &mut batch, *node);
+        // What has no runs needs no keeping.
+        if !state.stored.nodes[number as usize].runs.is_empty() {
+            state.stored.want(&mut batch, number, day);
+        }
+    }
     let mut committed = Committed { tasks: dirty.len(), bytes: 0 };
     if batch.is_empty() {
         return Ok(committed);
@@ -265,13 +284,14 @@ fn write(core: &Core, persist: &Persist, dirty: &[NodeId]) -> io::Result<Committ
     let longer = state.read_to + bytes.len() as u64;
     let appended =
         if state.read_to == 0 || (longer > SMALL && longer > SLACK * state.compact.max(SMALL / SLACK)) {
-            rewrite(state, &persist.path)
+            rewrite(state, persist, day)
         } else {
             append(state, &persist.path, &bytes)
         };
     match appended {
         Ok(written) => committed.bytes = written,
         Err(error) => {
+            lock(&persist.wanted).extend(wanted);
             // What was added to `stored` is not in the file: it has to be read again.
             state.forget();
             state.catch_up(&persist.path)?;
@@ -279,6 +299,12 @@ fn write(core: &Core, persist: &Persist, dirty: &[NodeId]) -> io::Result<Committ
         }
     }
     Ok(committed)
+}
+
+/// Days since 1970.
+fn today() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs() / 86_400).unwrap_or(u32::MAX)
 }
 
 fn append(state: &mut State, path: &Path, bytes: &[u8]) -> io::Result<u64> {
@@ -292,8 +318,9 @@ fn append(state: &mut State, path: &Path, bytes: &[u8]) -> io::Result<u64> {
 }
 
 /// Writes the file anew, next to the old one, and puts it in its place.
-fn rewrite(state: &mut State, path: &Path) -> io::Result<u64> {
-    let (stored, batch) = state.stored.compact();
+fn rewrite(state: &mut State, persist: &Persist, today: u32) -> io::Result<u64> {
+    let path = &persist.path;
+    let (stored, batch) = state.stored.compact(today, persist.days);
     let number = [crate::engine::nonce(), state.generation ^ crate::engine::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
     let length = (HEADER + batch.len()) as u64;

@@ -60,6 +60,11 @@ pub(crate) struct Stored {
     pub(crate) nodes: Vec<StoredNode>,
     /// By rule, then by key.
     index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
+    /// The tasks that were asked for from outside, and the day of the last time.
+    pub(crate) wanted: HashMap<u32, u32, BuildMix>,
+    /// The tasks that nothing wanted was made from when the file was written anew, and the day when that was so
+    /// for the first time.
+    unwanted: HashMap<u32, u32, BuildMix>,
     /// By rule and kinship.
     kin: HashMap<(u32, u64), Vec<u32>, BuildMix>,
 }
@@ -76,6 +81,8 @@ const HASH: u8 = 3;
 const RUNS: u8 = 4;
 const FACETS: u8 = 5;
 const KIN: u8 = 6;
+const WANTED: u8 = 7;
+const UNWANTED: u8 = 8;
 
 /// A batch being written; what it adds holds in [`Stored`] at once.
 #[derive(Default)]
@@ -178,6 +185,36 @@ impl Stored {
         place(known, seq, looks.clone());
     }
 
+    /// Notes that a task was asked for from outside on a day.
+    pub(crate) fn want(&mut self, batch: &mut Batch, node: u32, day: u32) {
+        if self.wanted.insert(node, day) != Some(day) {
+            batch.0.push(WANTED);
+            number(&mut batch.0, node);
+            number(&mut batch.0, day);
+        }
+    }
+
+    fn leave(&mut self, batch: &mut Batch, node: u32, day: u32) {
+        self.unwanted.insert(node, day);
+        batch.0.push(UNWANTED);
+        number(&mut batch.0, node);
+        number(&mut batch.0, day);
+    }
+
+    /// The tasks that those asked for since `day` are made from.
+    fn wanted_since(&self, day: u32) -> Vec<bool> {
+        let mut wanted = vec![false; self.nodes.len()];
+        let roots = self.wanted.iter().filter(|(_, last)| **last >= day);
+        let mut pending: Vec<u32> = roots.map(|(node, _)| *node).collect();
+        while let Some(node) = pending.pop() {
+            if !std::mem::replace(&mut wanted[node as usize], true) {
+                let runs = self.nodes[node as usize].runs.iter();
+                pending.extend(runs.flat_map(|run| run.edges.iter().map(|edge| edge.dep)));
+            }
+        }
+        wanted
+    }
+
     /// Notes the kinship of a task.
     pub(crate) fn kin(&mut self, batch: &mut Batch, node: u32, kin: u64) {
         if self.nodes[node as usize].kin.is_none() {
@@ -269,6 +306,16 @@ impl Stored {
                     let hash = Hash(*reader.take(32)?.first_chunk()?);
                     self.nodes.get_mut(node as usize)?.hashes.push(hash);
                 }
+                WANTED => {
+                    let (node, day) = (reader.number()?, reader.number()?);
+                    self.nodes.get(node as usize)?;
+                    self.wanted.insert(node, day);
+                }
+                UNWANTED => {
+                    let (node, day) = (reader.number()?, reader.number()?);
+                    self.nodes.get(node as usize)?;
+                    self.unwanted.insert(node, day);
+                }
                 KIN => {
                     let node = reader.number()?;
                     let kin = u64::from_le_bytes(*reader.take(8)?.first_chunk()?);
@@ -323,8 +370,13 @@ impl Stored {
     }
 
     /// A file of what is known now, and nothing that was replaced: only tasks that have runs, and those
-    /// that runs mention.
-    pub(crate) fn compact(&self) -> (Stored, Vec<u8>) {
+    /// that runs mention; and nothing of which it was found `days` ago, and again today, that nothing wanted in
+    /// as many days is made from it.
+    pub(crate) fn compact(&self, today: u32, days: u32) -> (Stored, Vec<u8>) {
+        let since = today.saturating_sub(days);
+        let wanted = self.wanted_since(since);
+        let unwanted_since = |node: u32| self.unwanted.get(&node).copied().unwrap_or(today);
+        let is_kept = |node: usize| wanted[node] || unwanted_since(node as u32) >= since;
         let (mut stored, mut batch) = (Stored::default(), Batch::default());
         let mut number_of = HashMap::new();
         let mut place = |stored: &mut Stored, batch: &mut Batch, node: u32, seq: u32| {
@@ -337,7 +389,7 @@ impl Stored {
             }
             (new, version)
         };
-        for (node, known) in self.nodes.iter().enumerate() {
+        for (node, known) in self.nodes.iter().enumerate().filter(|(node, _)| is_kept(*node)) {
             let mut kept = Vec::new();
             for run in &known.runs {
                 let mut edges = Vec::with_capacity(run.edges.len());
@@ -353,6 +405,12 @@ impl Stored {
                 stored.runs(&mut batch, new, kept);
                 if let Some(kin) = known.kin {
                     stored.kin(&mut batch, new, kin);
+                }
+                if !wanted[node] {
+                    stored.leave(&mut batch, new, unwanted_since(node as u32));
+                }
+                if let Some(day) = self.wanted.get(&(node as u32)) {
+                    stored.want(&mut batch, new, *day);
                 }
             }
         }
@@ -449,5 +507,62 @@ impl<'b> Reader<'b> {
             1 => Some(Some(self.bytes()?.into())),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tasks 0 to 5, of which each but the first read the one before; 5 was wanted on day 10, 2 on day 40.
+    fn file() -> Stored {
+        let (mut stored, mut batch) = (Stored::default(), Batch::default());
+        for task in 0..6_u32 {
+            let node = stored.node(&mut batch, "rule", &task.to_le_bytes());
+            let seq = stored.seq(&mut batch, node, Hash::from(u64::from(task)));
+            let edge = |dep| StoredEdge { dep, seq: 0, bits: 2, facets: Facets::WHOLE };
+            let edges: Vec<StoredEdge> = task.checked_sub(1).map(edge).into_iter().collect();
+            let (fail, value, witness) = (None, None, None);
+            let run = StoredRun { version: 0, seq, edges: edges.into(), fail, value, witness };
+            stored.runs(&mut batch, node, vec![Kept::New(run)]);
+        }
+        stored.want(&mut batch, 5, 10);
+        stored.want(&mut batch, 2, 40);
+        reread(batch.seal())
+    }
+
+    fn reread(bytes: Vec<u8>) -> Stored {
+        let mut stored = Stored::default();
+        assert_eq!(stored.read(&bytes), Some(bytes.len()));
+        stored
+    }
+
+    /// The tasks that have runs after the file was written anew.
+    fn left(stored: &mut Stored, today: u32) -> Vec<u8> {
+        let (kept, bytes) = stored.compact(today, 30);
+        let tasks: Vec<u8> =
+            kept.nodes.iter().filter(|node| !node.runs.is_empty()).map(|node| node.key[0]).collect();
+        *stored = reread(bytes);
+        tasks
+    }
+
+    #[test]
+    fn what_nothing_wanted_is_made_from_goes_after_a_while() {
+        let mut stored = file();
+        assert_eq!(left(&mut stored, 40), [0, 1, 2, 3, 4, 5], "5 was wanted thirty days ago");
+        assert_eq!(left(&mut stored, 41), [0, 1, 2, 3, 4, 5], "3, 4 and 5 are found to be unwanted");
+        assert_eq!(left(&mut stored, 70), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(left(&mut stored, 72), [0, 1, 2, 3, 4, 5][..3], "thirty-one days later");
+        assert_eq!(left(&mut stored, 73), [0, 1, 2], "the last ones are unwanted since yesterday");
+        assert_eq!(left(&mut stored, 110), []);
+    }
+
+    #[test]
+    fn what_is_wanted_again_stays() {
+        let mut stored = file();
+        left(&mut stored, 60);
+        let mut batch = Batch::default();
+        stored.want(&mut batch, 4, 80);
+        assert_eq!(left(&mut stored, 100), [0, 1, 2, 3, 4]);
     }
 }
