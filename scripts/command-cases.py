@@ -87,6 +87,13 @@ PROJECTS["results"] = ({
      ["build", "run", "-s"], ["build", "run"], ["build", "run", "--dump-artifacts", "-", "-s"], ["install", "run", "-o", "$OUT"],
      ["install", "two", "-o", "$OUT", "-p"], ["build", "two", "-P", "nothing"]])
 
+# What a long configuration looks like in reports.
+LONG = json.dumps({"N": None, "A": {"x": ["some long text", {"deep": "more of it"}], "y": 1}, "B": "text"})
+PROJECTS["limit"] = (
+    {"TARGETS": {"t": {"type": "file_gen", "name": "x"}}},
+    [["build", "t", "-D", LONG, *limit]
+     for limit in [[], *(["--expression-log-limit", number] for number in ["0", "10", "40", "60", "79", "80"])]])
+
 # Messages of which every word is ours, or that depend on the machine.
 OURS = ["While ", "Parsing ", "JSON ", "Could not", "Failed to resolve", "Cannot resolve", "Syntactically", "LocalExecution",
         "expected known type", "could not collect", "Run with --help", "[json.exception", "invalid", "Artifact ", "parsing graph", "key "]

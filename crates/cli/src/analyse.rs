@@ -156,13 +156,14 @@ pub(crate) fn jobs(common: &options::Common) -> usize {
     common.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
+/// How much of a value messages show, in bytes.
+pub(crate) fn log_limit(words: &options::Analysis) -> usize {
+    words.expression_log_limit.unwrap_or(320)
+}
+
 /// How to analyse.
 pub(crate) fn options(common: &options::Common, words: &options::Analysis) -> AnalysisOptions {
-    AnalysisOptions {
-        jobs: jobs(common),
-        log_limit: words.expression_log_limit.unwrap_or(320),
-        hash_function: HashFunction::GitSha1,
-    }
+    AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function: HashFunction::GitSha1 }
 }
 
 /// Tells what analysis found, and turns to the input of an action if that was asked for; then gives the
@@ -186,7 +187,9 @@ pub(crate) fn tell_analysed(
         log.say(Level::Info, format!("Request is input of action {name}"));
         action = Some(name);
     }
-    log.say(Level::Info, format!("Analysed target {}", analysis.target));
+    let (target, limit) = (&analysis.target, log_limit(words));
+    let shown = report::configured(&target.name, target.config.map(), limit);
+    log.say(Level::Info, format!("Analysed target {shown}"));
     if let Some(text) = report::export_targets(0, None, 0, analysis.export_targets()) {
         log.say(Level::Info, text);
     }

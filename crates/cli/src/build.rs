@@ -259,7 +259,9 @@ impl Call<'_> {
     fn announcement(&self, request: &Request, action: Option<String>) -> String {
         let word = if self.again.is_some() { "Rebuilding" } else { "Building" };
         let input = action.map(|action| format!(" input of action {action} of")).unwrap_or_default();
-        format!("{word}{input} {}.", request.target_text())
+        let (target, configuration) = (request.target.clone().into(), &request.configuration);
+        let limit = analyse::log_limit(&self.o.analysis);
+        format!("{word}{input} {}.", report::configured(&target, configuration, limit))
     }
 
     fn analysis_failed(&self, problems: &Diagnostics) -> Exit {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use taut_digest::ObjectInfo;
-use taut_value::{ActionDescription, JsonMode, JsonWriter, Map, Value};
+use taut_value::{ActionDescription, EntityName, JsonMode, JsonWriter, Map, Str, Value};
 
 /// An artifact that was built, as reports show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +16,47 @@ pub struct Built {
     pub object: ObjectInfo,
     /// Whether it comes from an action that failed and was allowed to.
     pub failed: bool,
+}
+
+/// A target in a configuration, without variables that are null. Of a configuration of more than `limit` bytes
+/// only so many levels are shown as fit; what is below them is `*`.
+pub fn configured(name: &EntityName, configuration: &Map, limit: usize) -> String {
+    let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
+    let set = Value::Map(set.map(|(variable, value)| (variable.clone(), value.clone())).collect());
+    let mut shown = set.to_json();
+    if shown.len() > limit {
+        // Each level adds bytes, so this ends, and does not go deeper than the limit.
+        let mut levels = 1;
+        shown = upper_levels(&set, levels);
+        loop {
+            levels += 1;
+            let more = upper_levels(&set, levels);
+            if more.len() > limit {
+                break;
+            }
+            shown = more;
+        }
+    }
+    format!("[{},{shown}]", name.to_json())
+}
+
+fn upper_levels(value: &Value, levels: usize) -> String {
+    if levels == 0 {
+        return "*".to_owned();
+    }
+    let joined = |items: Vec<String>| items.join(",");
+    match value {
+        Value::Map(map) => {
+            let entry = |(key, value): (&Str, &Value)| {
+                format!("{}:{}", Value::String(key.clone()).to_json(), upper_levels(value, levels - 1))
+            };
+            format!("{{{}}}", joined(map.iter().map(entry).collect()))
+        }
+        Value::List(list) => {
+            format!("[{}]", joined(list.iter().map(|item| upper_levels(item, levels - 1)).collect()))
+        }
+        other => other.to_json(),
+    }
 }
 
 /// How much is to be done.
