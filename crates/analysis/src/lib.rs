@@ -30,6 +30,20 @@ pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
 pub use target::{ConfiguredTarget, TargetRule, Workspace, module_file};
 
+/// The words of description files that mean something, for tests of what else names them.
+pub mod vocabulary {
+    /// The built-in rules, each with all fields that its targets can have, `type` apart.
+    pub fn builtin_rules() -> Vec<(&'static str, Vec<&'static str>)> {
+        crate::builtin::vocabulary()
+    }
+
+    /// The keys of rules.
+    pub const RULE: &[&str] = &crate::rules::KEYS;
+
+    /// The keys of functions in expressions files.
+    pub const FUNCTION: &[&str] = &["doc", "expression", "imports", "vars", "vars_doc"];
+}
+
 /// Adds the rules of this crate to an engine.
 pub fn register(
     builder: taut_engine::Builder,

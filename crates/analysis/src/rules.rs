@@ -335,7 +335,7 @@ fn anonymous_field(
 }
 
 /// What targets and programs find in the definition of a rule.
-const KEYS: [&str; 16] = [
+pub(crate) const KEYS: [&str; 16] = [
     "anonymous",
     "artifacts_doc",
     "config_doc",

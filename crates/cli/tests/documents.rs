@@ -1,25 +1,48 @@
 //! The pages of `docs/` do what they say.
 //!
-//! In a page that is listed here, a fenced block whose info string has a second word is a file of that name,
-//! and a block marked `console` is a dialogue: lines that begin with `$ ` are commands for a shell, and what
-//! follows up to the next command are lines that its output has, in this order (white space at both ends apart;
-//! `…` stands for any text). A heading of the second level begins a new, empty workspace.
+//! In a page that is listed here, a fenced block with `file=PATH` in its info string is a file of the
+//! section's project, and a block `console` is a dialogue: lines that begin with `$ ` are commands for a
+//! shell. What follows a command is all of its standard output, and `! exit N` if it fails. In a block
+//! `console excerpt` it is lines that its output, standard error included, has, in this order (white space at
+//! both ends apart; `…` stands for any text). A heading, of whatever level the page chooses, begins a new,
+//! empty workspace.
+//!
+//! `TAUT_CASES_TOOL=/path/to/just` asks the reference instead; it agrees on all pages but where taut's own
+//! words are shown.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use taut_testkit::Workspace;
 
-const PAGES: [&str; 1] = ["equality.md"];
+/// A page, what begins its sections, and how many commands it has at least.
+const PAGES: [(&str, &str, usize); 2] = [("equality.md", "\n## ", 10), ("language.md", "\n#", 26)];
 
-/// Runs a command; gives all that it says.
-fn run(workspace: &Workspace, command: &str) -> String {
-    let directory = Path::new(env!("CARGO_BIN_EXE_taut")).parent().expect("the binary lies somewhere");
-    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
+/// What a command answers.
+struct Answer {
+    exit: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs a command for a shell in which the tool is called `taut`.
+fn run(workspace: &Workspace, command: &str) -> Answer {
+    let bin = workspace.beside("bin");
+    if !bin.exists() {
+        let tool = std::env::var_os("TAUT_CASES_TOOL").unwrap_or_else(|| env!("CARGO_BIN_EXE_taut").into());
+        fs::create_dir(&bin).unwrap();
+        symlink(tool, bin.join("taut")).unwrap();
+    }
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(format!("({command}) 2>&1")).current_dir(workspace.root());
+    shell.arg("-c").arg(command).current_dir(workspace.root());
     shell.env("PATH", path).env("HOME", workspace.build_root());
-    String::from_utf8_lossy(&shell.output().unwrap().stdout).into_owned()
+    let output = shell.output().unwrap();
+    Answer {
+        exit: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 /// Whether a line is as expected; `…` stands for any text.
@@ -35,52 +58,67 @@ fn matches(line: &str, expected: &str) -> bool {
     rest.is_empty() || last == Some("")
 }
 
-/// What a dialogue should have, and has not.
-fn dialogue(workspace: &Workspace, block: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for part in block.split("$ ").skip(1) {
-        let mut lines = part.lines();
-        let command = lines.next().unwrap_or_default();
-        let output = run(workspace, command);
-        let mut said = output.lines();
-        for expected in lines.filter(|line| !line.trim().is_empty()) {
-            if !said.any(|line| matches(line, expected)) {
-                wrong
-                    .push(format!("$ {command}\nhas no line (or not there)\n{expected}\nbut says\n{output}"));
-                break;
-            }
+/// What a command should have said, and has not.
+fn missing(command: &str, expected: &[&str], answer: &Answer, excerpt: bool) -> Option<String> {
+    let Answer { exit, stdout, stderr } = answer;
+    let told = || format!("exit {exit}\n{stdout}{stderr}");
+    if !excerpt {
+        let code = expected.iter().find_map(|line| line.strip_prefix("! exit ")).unwrap_or("0");
+        let lines: Vec<&str> = expected.iter().copied().filter(|line| !line.starts_with("! exit ")).collect();
+        // A file need not end with a newline; a console shows it on lines.
+        let is_said = stdout.trim_end() == lines.join("\n").trim_end() && exit.to_string() == code;
+        return (!is_said).then(|| format!("$ {command}\nsays instead\n{}", told()));
+    }
+    let mut said = stdout.lines();
+    let absent = expected
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .find(|expected| !said.any(|line| matches(line, expected)))?;
+    Some(format!("$ {command}\nhas no line (or not there)\n{absent}\nbut says\n{}", told()))
+}
+
+/// What is wrong in a dialogue, and how many commands it has.
+fn dialogue(workspace: &Workspace, block: &str, excerpt: bool) -> (Vec<String>, usize) {
+    let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), commands.last_mut()) {
+            (Some(command), _) => commands.push((command, Vec::new())),
+            (None, Some((_, expected))) => expected.push(line),
+            (None, None) => panic!("a dialogue begins with a command, not with {line}"),
         }
     }
-    wrong
+    let wrong = commands.iter().filter_map(|(command, expected)| {
+        let both = format!("({command}) 2>&1");
+        missing(command, expected, &run(workspace, if excerpt { &both } else { command }), excerpt)
+    });
+    (wrong.collect(), commands.len())
 }
 
 #[test]
 fn every_page_says_what_happens() {
-    for page in PAGES {
+    for (page, heading, least) in PAGES {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
         let text = fs::read_to_string(&path).unwrap();
-        let mut commands = 0;
-        for section in text.split("\n## ") {
+        let (mut all, mut wrong) = (0, String::new());
+        for section in text.split(heading) {
             let workspace = Workspace::new();
-            let mut wrong = Vec::new();
             for block in section.split("```").skip(1).step_by(2) {
-                let (info, content) =
-                    block.split_once('\n').expect("a block has an info string or an empty one");
-                match info.split_once(' ') {
-                    Some((_, file)) => {
-                        workspace.file(file, content);
-                    }
-                    None if info == "console" => {
-                        commands += content.matches("$ ").count();
-                        wrong.extend(dialogue(&workspace, content));
-                    }
-                    None => {}
+                let (info, content) = block.split_once('\n').unwrap_or((block, ""));
+                if let Some((_, file)) = info.split_once(" file=") {
+                    workspace.file(file, content);
                 }
+                let mut words = info.split(' ');
+                if words.next() != Some("console") {
+                    continue;
+                }
+                let (found, commands) = dialogue(&workspace, content, words.next() == Some("excerpt"));
+                all += commands;
+                let title = section.lines().next().unwrap_or_default();
+                found.iter().for_each(|found| wrong += &format!("{page}, {title}:\n{found}\n"));
             }
-            let heading = section.lines().next().unwrap_or_default();
-            assert!(wrong.is_empty(), "{page}, {heading}:\n{}", wrong.join("\n"));
         }
-        assert!(commands > 0, "{page} shows something");
+        assert!(wrong.is_empty(), "{wrong}");
+        assert!(all >= least, "{page} has only {all} commands");
     }
 }
 

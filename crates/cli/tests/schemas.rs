@@ -181,6 +181,65 @@ fn the_examples_and_the_manual_are_accepted() {
     assert!(checked > 80, "only {checked}");
 }
 
+/// What an `if` of a schema asks of `type`, and the properties that its `then` names, sorted.
+fn cases(schema: Node<'_>) -> BTreeMap<String, Vec<String>> {
+    let all = schema.get("allOf").expect("cases").items();
+    let case = |case: Node<'_>| {
+        let kind = case.get("if")?.get("properties")?.get("type")?.get("const")?.as_str()?;
+        let named = case.get("then")?.get("properties");
+        let mut named: Vec<String> =
+            named.into_iter().flat_map(|named| named.entries()).map(|(name, _)| name.to_owned()).collect();
+        named.sort();
+        Some((kind.to_owned(), named))
+    };
+    all.filter_map(case).collect()
+}
+
+fn words(list: &[&str]) -> Vec<String> {
+    let mut words: Vec<String> = list.iter().map(|word| (*word).to_owned()).collect();
+    words.sort();
+    words
+}
+
+fn sorted(list: Node<'_>) -> Vec<String> {
+    words(&strings(list))
+}
+
+#[test]
+fn constructs_and_their_parts_are_those_that_the_evaluator_knows() {
+    let schemas = Schemas::read();
+    let object = schemas.0["expression.schema.json"].root();
+    let object = object.get("else").and_then(|other| other.get("then")).expect("the schema of constructs");
+    let known: BTreeMap<String, Vec<String>> = (taut_expr::vocabulary().iter())
+        .map(|(construct, parts)| ((*construct).to_owned(), words(parts)))
+        .collect();
+    assert_eq!(cases(object), known);
+    let listed = object.get("properties").and_then(|p| p.get("type")?.get("enum")).expect("the list");
+    assert_eq!(sorted(listed), known.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn builtin_rules_fields_and_keys_are_those_that_analysis_knows() {
+    use taut_analysis::vocabulary;
+    let schemas = Schemas::read();
+    let entry = |kind: &str| {
+        schemas.0[&format!("{kind}.schema.json")].root().get("additionalProperties").expect("entries")
+    };
+    let known: BTreeMap<String, Vec<String>> = (vocabulary::builtin_rules().iter())
+        .map(|(rule, fields)| ((*rule).to_owned(), words(fields)))
+        .collect();
+    assert_eq!(cases(entry("targets")), known);
+    let kind =
+        entry("targets").get("properties").and_then(|p| p.get("type")?.get("anyOf")?.item(0)?.get("enum"));
+    assert_eq!(sorted(kind.expect("the list")), known.into_keys().collect::<Vec<_>>());
+    let keys = |kind: &str| -> Vec<String> {
+        let properties = entry(kind).get("properties").expect("keys");
+        properties.entries().map(|(key, _)| key.to_owned()).collect()
+    };
+    assert_eq!(keys("rules"), words(vocabulary::RULE));
+    assert_eq!(keys("expressions"), words(vocabulary::FUNCTION));
+}
+
 #[test]
 fn mistakes_are_refused() {
     let schemas = Schemas::read();

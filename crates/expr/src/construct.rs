@@ -120,5 +120,34 @@ constructs! {
     CallExpression "CALL_EXPRESSION" [] Rule | Transition,
 }
 
-/// The special forms, which take some of their parts literally.
-pub(crate) const SPECIAL_FORMS: [&str; 9] = ["var", "'", "`", "cond", "case", "case*", "let*", "env", ",@"];
+/// The special forms, which take some of their parts literally, with all their parts.
+pub(crate) const SPECIAL_FORMS: [(&str, &[&str]); 8] = [
+    ("var", &["name", "default"]),
+    ("'", &["$1"]),
+    ("`", &["$1"]),
+    ("cond", &["cond", "default"]),
+    ("case", &["expr", "case", "default"]),
+    ("case*", &["expr", "case", "default"]),
+    ("let*", &["bindings", "body"]),
+    ("env", &["vars"]),
+];
+
+/// Each word that can stand at `type`, with all parts that a construct of that name looks at: sorted.
+/// What is only within quasi-quotations is left out.
+pub fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
+    let constructs = Construct::ALL.iter().map(|construct| {
+        let body: &[&str] = match construct {
+            Construct::Foreach | Construct::ForeachMap | Construct::ZipWith | Construct::Foldl => &["body"],
+            Construct::Action => &["may_fail", "no_cache"],
+            Construct::CallExpression => &["name"],
+            _ => &[],
+        };
+        let parts = [construct.arguments(), construct.bound_by(), body].concat();
+        (construct.name(), parts)
+    });
+    let special = SPECIAL_FORMS.iter().map(|(name, parts)| (*name, parts.to_vec()));
+    let mut all: Vec<_> = constructs.chain(special).collect();
+    all.iter_mut().for_each(|(_, parts)| parts.sort_unstable());
+    all.sort_unstable();
+    all
+}

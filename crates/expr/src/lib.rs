@@ -19,6 +19,7 @@ mod program;
 pub mod stage;
 
 pub use abbreviate::{abbreviate, kind_of};
+pub use construct::vocabulary;
 pub use error::{ErrorKind, EvalError};
 pub use eval::evaluate;
 pub use host::{Context, Host, Offer, Pure};

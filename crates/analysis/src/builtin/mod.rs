@@ -46,6 +46,11 @@ impl Builtin {
         Builtin::NAMES.iter().find(|(known, _)| *known == name).map(|(_, rule)| *rule)
     }
 
+    /// The fields that most targets have.
+    fn common(self) -> &'static [&'static str] {
+        if self == Builtin::Export { &COMMON[..1] } else { &COMMON }
+    }
+
     /// The fields beside those that all targets have.
     fn fields(self) -> &'static [&'static str] {
         match self {
@@ -69,6 +74,12 @@ impl Builtin {
     }
 }
 
+/// The rules, with their fields, `type` apart.
+pub(crate) fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
+    let fields = |rule: Builtin| [&rule.common()[1..], rule.fields()].concat();
+    Builtin::NAMES.iter().map(|(name, rule)| (*name, fields(*rule))).collect()
+}
+
 pub(crate) async fn evaluate(
     workspace: &Workspace,
     cx: &Cx,
@@ -77,8 +88,7 @@ pub(crate) async fn evaluate(
     entry: &ModuleEntry,
     rule: Builtin,
 ) -> Result<AnalysedTarget, Fail> {
-    let common: &[&str] = if rule == Builtin::Export { &COMMON[..1] } else { &COMMON };
-    let known = common.iter().chain(rule.fields()).copied();
+    let known = rule.common().iter().chain(rule.fields()).copied();
     let mut scope = Scope::new(workspace, cx, target, named, entry, known)?;
     if rule == Builtin::Export {
         return export::export(scope).await;

@@ -220,7 +220,9 @@ impl Evaluator<'_> {
             });
         }
         let known = Construct::ALL.iter().filter(|c| c.exists_in(context)).map(|c| c.name());
-        error.data().suggestion = did_you_mean(name, known.chain(SPECIAL_FORMS)).map(Into::into);
+        error.data().suggestion =
+            did_you_mean(name, known.chain(SPECIAL_FORMS.map(|(form, _)| form)).chain([",@"]))
+                .map(Into::into);
         error
     }
 
