@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 use taut_digest::Hash;
 use taut_syntax::Diagnostics;
-use taut_value::{ActionDescription, Decoder, Encoder, Id, Str, TargetResult, Tree, TreeOverlay};
+use taut_value::{ActionDescription, Decoder, Encoder, EntityName, Id, Str, TargetResult, Tree, TreeOverlay};
 
 use crate::{Config, ConfiguredTarget, StrSet, Workspace, target::MOST_NODES};
 
@@ -54,6 +54,30 @@ impl Dependencies {
     }
 }
 
+/// What is hashed, so written that it could be read again.
+struct Pieces(Vec<u8>);
+
+impl Pieces {
+    fn id(&mut self, id: Id) {
+        self.0.extend(id.0);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.0.extend((text.len() as u64).to_le_bytes());
+        self.0.extend(text.as_bytes());
+    }
+
+    fn list<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+        mut item: impl FnMut(&mut Self, T),
+    ) {
+        let items = items.into_iter();
+        self.0.extend((items.len() as u64).to_le_bytes());
+        items.for_each(|next| item(self, next));
+    }
+}
+
 /// Values longer than this are not kept beyond the process: what is large is mostly what was collected from
 /// others, and keeping it with each collector would take more room than all the rest.
 const LONGEST: usize = 1 << 16;
@@ -61,30 +85,41 @@ const LONGEST: usize = 1 << 16;
 impl AnalysedTarget {
     /// Stands for all of it.
     pub(crate) fn id(&self) -> Id {
-        let mut pieces = Vec::with_capacity(512);
+        let mut pieces = Pieces(Vec::with_capacity(1024));
         // By its parts, which are known by id anyway; the id of the whole is that of its JSON text.
-        let parts = [&self.result.artifacts, &self.result.runfiles, &self.result.provides];
-        parts.iter().for_each(|part| pieces.extend(part.id().0));
-        let mut list = |ids: Vec<Id>| {
-            pieces.extend((ids.len() as u64).to_le_bytes());
-            ids.iter().for_each(|id| pieces.extend(id.0));
-        };
-        let target = |target: &ConfiguredTarget| [target.name.id(), target.config.map().id()];
-        list(self.actions.iter().map(|action| action.id()).collect());
-        list(self.blobs.iter().map(|blob| Id::of(blob.as_str())).collect());
-        list(self.trees.iter().map(Tree::id).collect());
-        list(self.overlays.iter().map(TreeOverlay::id).collect());
-        list(self.vars.iter().map(|var| Id::of(var.as_str())).collect());
-        list(self.tainted.iter().map(|word| Id::of(word.as_str())).collect());
+        for part in [&self.result.artifacts, &self.result.runfiles, &self.result.provides] {
+            pieces.id(part.id());
+        }
+        pieces.list(&self.actions, |p, action| p.id(action.id()));
+        pieces.list(&self.blobs, |p, blob| p.text(blob));
+        pieces.list(&self.trees, |p, tree| p.id(tree.id()));
+        pieces.list(&self.overlays, |p, overlay| p.id(overlay.id()));
+        pieces.list(self.vars.iter(), |p, var| p.text(var));
+        pieces.list(self.tainted.iter(), |p, word| p.text(word));
         let Dependencies { declared, implicit, anonymous } = &self.dependencies;
         for targets in [declared, implicit, anonymous] {
-            list(targets.iter().flat_map(target).collect());
+            pieces.list(targets, |p, target| {
+                match &target.name {
+                    EntityName::Named(named) => {
+                        p.0.push(named.reference as u8);
+                        for text in [&named.repository, &named.module, &named.name] {
+                            p.text(text);
+                        }
+                    }
+                    EntityName::Anonymous(anonymous) => {
+                        p.0.push(u8::MAX);
+                        p.id(anonymous.rule_map.id());
+                        p.id(anonymous.node.id());
+                    }
+                }
+                p.id(target.config.map().id());
+            });
         }
         if !self.warnings.is_empty() {
-            list(vec![Id::of(format!("{:?}", self.warnings))]);
+            pieces.text(&format!("{:?}", self.warnings));
         }
-        pieces.extend([u8::from(self.is_defined), u8::from(self.is_export)]);
-        Id::of(pieces)
+        pieces.0.extend([u8::from(self.is_defined), u8::from(self.is_export)]);
+        Id::of(pieces.0)
     }
 
     /// All of it as bytes; `None` if it is not worth keeping, or comes with warnings, which are to be found

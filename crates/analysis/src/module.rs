@@ -61,6 +61,9 @@ impl ModuleEntry {
     /// Keys that occur twice: the entry's own, and those in it.
     pub fn warnings(&self) -> Diagnostics {
         let document = &self.module.document;
+        if document.duplicates().is_empty() {
+            return Diagnostics::none();
+        }
         let key = document.root().key_span(&self.name).expect("an entry exists in its module");
         let entry = Span { start: key.start, end: self.json().span().end };
         Diagnostic::of_duplicates(document, entry).collect()

@@ -231,6 +231,9 @@ impl<'s> Scope<'s> {
         host: &mut dyn Host,
     ) -> Result<Value, Fail> {
         let Some(json) = self.json(field) else { return Ok(default()) };
+        if let Some(value) = taut_expr::literal_value(json) {
+            return Ok(value);
+        }
         let expr = Expr::compile_at(json, self.entry.path().key(field));
         if !expr.is_constant() {
             let found = crate::rules::misspelt(&expr, &self.declared);

@@ -140,6 +140,7 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
         let report = Report { said: log.recorded(), ..Report::default() };
         analyser.keep(&traces, key, report.encode());
     }
+    analyser.leave(analysis);
     Ok(Exit::Success)
 }
 

@@ -23,4 +23,4 @@ pub use construct::vocabulary;
 pub use error::{ErrorKind, EvalError};
 pub use eval::evaluate;
 pub use host::{Context, Host, Offer, Pure};
-pub use program::{Expr, Function, Imports, MisspeltVariable, json_to_value};
+pub use program::{Expr, Function, Imports, MisspeltVariable, json_to_value, literal_value};

@@ -37,9 +37,22 @@ pub fn normal_path(path: &str) -> String {
     }
 }
 
-/// Whether a path is relative and consists of names only: normalised, neither upwards nor "." itself.
+/// Whether the path is relative, leads nowhere upwards, and is written in the only way that names its place.
 pub fn is_normal(path: &str) -> bool {
-    path.split('/').all(|element| !matches!(element, "" | "." | ".."))
+    // Empty elements: at the beginning, the end, or in between.
+    let (mut length, mut dots) = (0_usize, 0_usize);
+    for byte in path.bytes() {
+        if byte == b'/' {
+            if length == dots && dots <= 2 {
+                return false;
+            }
+            (length, dots) = (0, 0);
+        } else {
+            length += 1;
+            dots += usize::from(byte == b'.');
+        }
+    }
+    length != dots || dots > 2
 }
 
 /// Whether a path is relative and does not lead upwards out of where it starts.

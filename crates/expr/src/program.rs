@@ -216,6 +216,18 @@ impl Program {
     }
 }
 
+/// The value of JSON without objects, which as an expression evaluates to itself; none if there is one in it.
+pub fn literal_value(json: Json<'_>) -> Option<Value> {
+    match json.kind() {
+        Kind::Object => None,
+        Kind::List => deep(|| {
+            let items = json.items().map(literal_value).collect::<Option<Vec<_>>>()?;
+            Some(Value::List(items.into()))
+        }),
+        _ => Some(json_to_value(json)),
+    }
+}
+
 /// JSON as a value.
 pub fn json_to_value(json: Json<'_>) -> Value {
     match json.kind() {

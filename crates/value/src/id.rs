@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, block_api::compress256};
 
 /// The SHA-256 hash of a definition. Equal ids mean: defined in the same way.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,7 +11,8 @@ pub struct Id(pub [u8; 32]);
 impl Id {
     /// The id of a plain text.
     pub fn of(bytes: impl AsRef<[u8]>) -> Id {
-        Id(Sha256::digest(bytes.as_ref()).into())
+        let bytes = bytes.as_ref();
+        if bytes.len() <= SHORT { short(bytes) } else { Id(Sha256::digest(bytes).into()) }
     }
 
     /// The id of a sequence of pieces, concatenated.
@@ -49,6 +50,36 @@ impl Id {
     }
 }
 
+/// The longest message that fills two blocks, with the bit after it and its length.
+const SHORT: usize = 128 - 9;
+
+/// SHA-256 of a short message. Most of what is hashed here is one, and the general interface, made for
+/// messages that come piece by piece, costs more than their one or two blocks.
+fn short(message: &[u8]) -> Id {
+    let mut state = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    let mut blocks = [[0; 64]; 2];
+    let count = if message.len() <= 64 - 9 { 1 } else { 2 };
+    let padded = blocks.as_flattened_mut();
+    padded[..message.len()].copy_from_slice(message);
+    padded[message.len()] = 0x80;
+    padded[64 * count - 8..64 * count].copy_from_slice(&(8 * message.len() as u64).to_be_bytes());
+    compress256(&mut state, &blocks[..count]);
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    Id(hash)
+}
+
 impl AsRef<[u8]> for Id {
     fn as_ref(&self) -> &[u8] {
         &self.0
@@ -64,5 +95,28 @@ impl fmt::Display for Id {
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_messages_are_hashed_as_long_ones_are() {
+        for length in 0..=SHORT {
+            let message: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            assert_eq!(short(&message), Id(Sha256::digest(&message).into()), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn texts_are_hashed_as_json_literals() {
+        let long = "x".repeat(200);
+        for text in ["", "plain", "ü", "a\"b", "a\\b", "a\nb", "\u{1}", &long] {
+            let mut literal = String::new();
+            crate::escape_into(text, &mut literal);
+            assert_eq!(Id::of_json_string(text), Id(Sha256::digest(literal).into()), "{text:?}");
+        }
     }
 }

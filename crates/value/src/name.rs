@@ -4,7 +4,13 @@
 //! That is known before anything about the target is. An anonymous target has no place; it *is* its
 //! rule map and its node.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
+
+use rustc_hash::FxHasher;
 
 use crate::{Id, JsonWriter, Map, Node, Str};
 
@@ -50,7 +56,7 @@ impl ReferenceType {
 
 /// A name with a place: where the thing is defined. Cheap to clone, for a name is kept wherever the target is
 /// asked for.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialOrd, Ord, Debug)]
 pub struct NamedTarget(Arc<NamedData>);
 
 /// The parts of a [`NamedTarget`].
@@ -64,6 +70,8 @@ pub struct NamedData {
     pub name: Str,
     /// How the name refers.
     pub reference: ReferenceType,
+    /// Of all parts, for tables: names are looked up more often than made.
+    hash: u64,
 }
 
 impl NamedTarget {
@@ -84,7 +92,10 @@ impl NamedTarget {
         name: Str,
         reference: ReferenceType,
     ) -> NamedTarget {
-        NamedTarget(Arc::new(NamedData { repository, module, name, reference }))
+        let mut hasher = FxHasher::default();
+        (&repository, &module, &name, reference).hash(&mut hasher);
+        let hash = hasher.finish();
+        NamedTarget(Arc::new(NamedData { repository, module, name, reference, hash }))
     }
 
     /// The same place, referred to differently.
@@ -104,11 +115,17 @@ impl Deref for NamedTarget {
     }
 }
 
-impl std::hash::Hash for NamedTarget {
-    /// Without the repository: there are few, and mostly it is the same one.
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.module.hash(state);
-        self.name.hash(state);
+impl PartialEq for NamedTarget {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.hash == other.hash && self.0 == other.0)
+    }
+}
+
+impl Eq for NamedTarget {}
+
+impl Hash for NamedTarget {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
@@ -152,7 +169,7 @@ impl EntityName {
     pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
         writer.list(|w| match self {
             EntityName::Named(named) => {
-                let NamedData { repository, module, name, reference } = &**named;
+                let NamedData { repository, module, name, reference, .. } = &**named;
                 w.string("@").string(repository);
                 if let Some(marker) = reference.marker() {
                     w.string(marker);
@@ -180,8 +197,8 @@ impl EntityName {
     }
 }
 
-impl std::hash::Hash for EntityName {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+impl Hash for EntityName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             EntityName::Named(named) => named.hash(state),
             EntityName::Anonymous(target) => {

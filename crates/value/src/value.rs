@@ -409,33 +409,75 @@ impl Map {
         self.entries().iter().map(|(_, value)| value)
     }
 
-    /// Both maps together; at equal keys `later` wins. Linear in both sizes.
+    /// Both maps together; at equal keys `later` wins. Linear in both sizes; one of the two itself if it is the
+    /// result.
     pub fn union(&self, later: &Map) -> Map {
+        match self.merge(later, |_, a, b| Ok::<_, std::convert::Infallible>(is_same_object(a, b))) {
+            Ok(map) => map,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Both maps together, where equal keys have equal values.
+    ///
+    /// # Errors
+    /// The first key with different values, this map's and the other's.
+    pub fn disjoint_union<'m>(&'m self, other: &'m Map) -> Result<Map, (&'m Str, &'m Value, &'m Value)> {
+        self.merge(other, |key, a, b| if a == b { Ok(true) } else { Err((key, a, b)) })
+    }
+
+    /// `same` says whether two values at the same key are interchangeable.
+    fn merge<'m, E>(
+        &'m self,
+        later: &'m Map,
+        mut same: impl FnMut(&'m Str, &'m Value, &'m Value) -> Result<bool, E>,
+    ) -> Result<Map, E> {
         if later.is_empty() || self.address() == later.address() {
-            return self.clone();
+            return Ok(self.clone());
         }
         if self.is_empty() {
-            return later.clone();
+            return Ok(later.clone());
         }
-        let mut entries = Vec::with_capacity(self.len() + later.len());
-        let (mut a, mut b) = (self.entries().iter().peekable(), later.entries().iter().peekable());
-        loop {
-            let from_a = match (a.peek(), b.peek()) {
-                (None, None) => break,
-                (Some(_), None) => true,
-                (None, Some(_)) => false,
-                (Some((ka, _)), Some((kb, _))) => match ka.cmp(kb) {
-                    Ordering::Less => true,
-                    Ordering::Greater => false,
-                    Ordering::Equal => {
-                        a.next();
-                        false
-                    }
-                },
+        let (a, b) = (self.entries(), later.entries());
+        let mut entries = Vec::with_capacity(a.len() + b.len());
+        let (mut i, mut j) = (0, 0);
+        // Whether all that was taken from `later` is in this map, too.
+        let mut nothing_new = true;
+        while i < a.len() && j < b.len() {
+            let ((ka, va), (kb, vb)) = (&a[i], &b[j]);
+            let order = if std::ptr::eq(ka.as_ptr(), kb.as_ptr()) && ka.len() == kb.len() {
+                Ordering::Equal
+            } else {
+                ka.cmp(kb)
             };
-            entries.extend(if from_a { a.next() } else { b.next() }.cloned());
+            match order {
+                Ordering::Less => {
+                    entries.push(a[i].clone());
+                    i += 1;
+                }
+                Ordering::Greater => {
+                    entries.push(b[j].clone());
+                    nothing_new = false;
+                    j += 1;
+                }
+                Ordering::Equal => {
+                    nothing_new &= same(ka, va, vb)?;
+                    entries.push(b[j].clone());
+                    (i, j) = (i + 1, j + 1);
+                }
+            }
         }
-        Map::from_sorted(entries)
+        nothing_new &= j == b.len();
+        if nothing_new {
+            return Ok(self.clone());
+        }
+        entries.extend_from_slice(&a[i..]);
+        entries.extend_from_slice(&b[j..]);
+        if entries.len() == b.len() {
+            return Ok(later.clone());
+        }
+        entries.shrink_to_fit();
+        Ok(Map::from_sorted(entries))
     }
 
     /// SHA-256 of `{` and, by key, SHA-256 of the key and the value's id.
@@ -488,6 +530,19 @@ impl Drop for MapData {
             let entries = std::mem::take(&mut self.entries);
             deep(|| drop(entries));
         }
+    }
+}
+
+/// Whether both are one object or plainly equal, as far as that can be seen without computing anything.
+fn is_same_object(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Null, Value::Null) => true,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::String(a), Value::String(b)) => a == b,
+        (Value::Artifact(a), Value::Artifact(b)) => a == b,
+        (Value::List(a), Value::List(b)) => a.address() == b.address(),
+        (Value::Map(a), Value::Map(b)) => a.address() == b.address(),
+        _ => false,
     }
 }
 

@@ -323,6 +323,9 @@ impl Evaluator<'_> {
         let argument = |position| Argument::of(Construct::ToSubdir, args, position);
         let subdir = self.string(f, argument(1), &subdir)?;
         let map = self.map(f, argument(0), &stage)?;
+        if !flat && let Some(result) = below(map, subdir) {
+            return Ok(Value::Map(result));
+        }
         let mut entries: Vec<(Str, Value)> = Vec::with_capacity(map.len());
         for (key, value) in map.iter() {
             let name = if flat { path::basename(key) } else { key };
@@ -367,6 +370,26 @@ impl Evaluator<'_> {
 
 /// Why names cannot be compared.
 const NAMES: &str = "a target's name means nothing without its configuration, so names are never equal";
+
+/// A stage below a directory, if all paths are normal: then they stay different and in order. None if not.
+fn below(stage: &Map, directory: &str) -> Option<Map> {
+    if !stage.keys().all(|path| path::is_normal(path)) {
+        return None;
+    }
+    if directory == "." {
+        return Some(stage.clone());
+    }
+    if !path::is_normal(directory) {
+        return None;
+    }
+    let mut path = format!("{directory}/");
+    let entries = stage.iter().map(|(key, value)| {
+        path.truncate(directory.len() + 1);
+        path.push_str(key);
+        (Str::from(path.as_str()), value.clone())
+    });
+    Some(Map::from_entries(entries.collect()))
+}
 
 fn from_subdir(stage: &Map, subdir: &Str) -> Evaluated {
     let mut entries: Vec<(Str, Value)> = Vec::new();
@@ -415,25 +438,18 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
             if right.is_empty() {
                 return Ok(left);
             }
-            if disjoint && let Some((key, a, b)) = conflict(&left, &right) {
+            if !disjoint {
+                return Ok(left.union(&right));
+            }
+            left.disjoint_union(&right).map_err(|(key, a, b)| {
                 let error = EvalError::plain(format!(
                     "Map union not essentially disjoint as claimed, duplicate key {}; conflicting values:\n- {}\n- {}",
                     Value::String(key.clone()).to_json(),
                     abbreviate(a, limit),
                     abbreviate(b, limit)
                 ));
-                return Err(error.involving("the first value", a).involving("the second value", b));
-            }
-            Ok(left.union(&right))
+                error.involving("the first value", a).involving("the second value", b)
+            })
         }
     }
-}
-
-/// The first key at which two maps differ.
-fn conflict<'m>(left: &'m Map, right: &'m Map) -> Option<(&'m Str, &'m Value, &'m Value)> {
-    let (small, large) = if left.len() <= right.len() { (left, right) } else { (right, left) };
-    small.iter().find_map(|(key, value)| {
-        let other = large.get(key).filter(|other| *other != value)?;
-        Some(if left.len() <= right.len() { (key, value, other) } else { (key, other, value) })
-    })
 }
