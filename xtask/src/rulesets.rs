@@ -101,11 +101,12 @@ fn check(rules: &Path) -> Result<()> {
         };
         let ours = question.ask(&taut, "ours")?;
         let mut wrong = unexpected(request, &ours);
+        if !wrong.is_empty() {
+            wrong.push(ours.log.clone());
+        }
         if let Some(reference) = &reference {
             let theirs = question.ask(reference, "theirs")?;
             wrong.extend(comparable(theirs)?.difference(&comparable(ours)?));
-        } else if !wrong.is_empty() {
-            wrong.push(ours.log);
         }
         println!("{} {name}", if wrong.is_empty() { "good" } else { "WRONG" });
         if !wrong.is_empty() {
