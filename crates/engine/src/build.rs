@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 
 use crate::cx::downcast;
@@ -14,7 +12,11 @@ use crate::log::{Cause, Log};
 use crate::node::{Hist, Node, NodeId, Seq};
 use crate::part::PartRule;
 use crate::slot::{Answer, Outcome, Part as Asked, Progress, Slot, State, Wait, Who, Work};
-use crate::sync::lock;
+use crate::sync::{
+    Arc, Mutex, Weak,
+    atomic::{AtomicBool, Ordering},
+    lock,
+};
 use crate::table::Table;
 use crate::{Differs, Fail, Hash, Part, Ran, Reason, Rule};
 

@@ -4,15 +4,12 @@
 //! costs memory only. It stops at the first group with a difference: as long as all groups before agree, the
 //! task would ask for exactly this group again if it ran, so nothing is demanded that a run would not demand.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use crate::build::Inner;
 use crate::execute::guarded;
 use crate::log::Cause;
 use crate::node::{Edge, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Who, Work};
-use crate::sync::lock;
+use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Facets, Hash, Policy, Rebuild};
 
 /// How far the check of a task's kept runs is.

@@ -6,13 +6,11 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::build::Inner;
 use crate::node::NodeId;
 use crate::slot::{Part, Who, Work};
-use crate::sync::lock;
+use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Fail, KeyRef};
 
 /// Tasks of which each waits for the next, and the last for the first. Begins with the least key

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::build::{Build, Options};
 use crate::erased::{AnyKey, ErasedRule, Typed};
@@ -16,13 +14,17 @@ use crate::node::{AnyValue, Hist, Node, NodeId, Unloaded};
 use crate::part::PartRule;
 use crate::persist::Persist;
 use crate::standing::Standing;
-use crate::sync::lock;
+use crate::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    lock,
+};
 use crate::table::Table;
 use crate::{KeyRef, Part, Policy, Rule, Store};
 
 /// A number that no other process has, nor any that counts up from another process's.
 pub(crate) fn nonce() -> u64 {
-    static CALLS: AtomicU64 = AtomicU64::new(0);
+    static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let calls = CALLS.fetch_add(1 << 40, Ordering::Relaxed);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let process = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);

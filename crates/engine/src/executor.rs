@@ -10,15 +10,17 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use crate::build::Inner;
 use crate::frame::Frame;
 use crate::node::NodeId;
 use crate::slot::Wait;
-use crate::sync::lock;
+use crate::sync::{
+    Arc, Condvar, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicIsize, Ordering},
+    lock,
+    thread::{self, JoinHandle},
+};
 
 /// A step of work on a task.
 pub(crate) enum Job {
@@ -37,7 +39,7 @@ pub(crate) enum Job {
 /// How deep tasks are run on the stack of those that wait for them.
 const IN_PLACE: u32 = 24;
 
-thread_local! {
+crate::sync::thread_local! {
     /// Address of the build that this thread works on, and how deep in place it is.
     static WORKS_ON: Cell<(usize, u32)> = const { Cell::new((0, 0)) };
 }
@@ -130,24 +132,24 @@ impl Queue {
 
     /// Whether the calling thread may run a job of `build` on its stack, and runs it if so.
     pub(crate) fn in_place(&self, build: &Arc<Inner>, job: Job) -> Option<Job> {
-        let (works_on, depth) = WORKS_ON.get();
+        let (works_on, depth) = WORKS_ON.with(Cell::get);
         if works_on != Arc::as_ptr(build) as usize || depth >= IN_PLACE {
             return Some(job);
         }
-        WORKS_ON.set((works_on, depth + 1));
+        WORKS_ON.with(|works| works.set((works_on, depth + 1)));
         build.run(job);
-        WORKS_ON.set((works_on, depth));
+        WORKS_ON.with(|works| works.set((works_on, depth)));
         None
     }
 
     /// Whether the calling thread works on `build`, hence will take a job soon.
     pub(crate) fn is_worker(build: &Arc<Inner>) -> bool {
-        WORKS_ON.get().0 == Arc::as_ptr(build) as usize
+        WORKS_ON.with(Cell::get).0 == Arc::as_ptr(build) as usize
     }
 
     /// Works until `enough` says so or the queue is shut.
     pub(crate) fn work(&self, build: &Arc<Inner>, enough: &mut dyn FnMut() -> bool) {
-        let outer = WORKS_ON.replace((Arc::as_ptr(build) as usize, 0));
+        let outer = WORKS_ON.with(|works| works.replace((Arc::as_ptr(build) as usize, 0)));
         let mut ready = lock(&self.ready);
         ready.active += 1;
         while !enough() && !ready.shut {
@@ -179,7 +181,7 @@ impl Queue {
             self.more.notify_one();
         }
         drop(ready);
-        WORKS_ON.set(outer);
+        WORKS_ON.with(|works| works.set(outer));
     }
 
     /// Wakes all threads, so that they look whether they have had enough.

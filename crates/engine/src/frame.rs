@@ -5,15 +5,17 @@
 //! hurting those who also wait.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::build::Inner;
 use crate::erased::{Computation, Made};
 use crate::executor::Job;
 use crate::node::{Mode, NodeId, Seq};
-use crate::sync::lock;
+use crate::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+    lock,
+};
 use crate::{Facets, Fail, Panicked};
 
 /// Something that a computation asked for.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex};
 
+use crate::Key;
 use crate::node::NodeId;
-use crate::{Key, sync::lock};
+use crate::sync::{Arc, Mutex, lock};
 
 /// Shards of a map, so that threads seldom meet.
 const SHARDS: usize = 16;

@@ -6,7 +6,6 @@
 //! that is just being made, so that nobody waits for one that may come to wait for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
 use crate::Facets;
 use crate::build::Inner;
@@ -17,7 +16,7 @@ use crate::intern::BuildMix;
 use crate::log::Cause;
 use crate::node::{AnyValue, Edge, Mode, NodeId};
 use crate::slot::{Answer, Part, Progress, Work};
-use crate::sync::lock;
+use crate::sync::{Arc, Mutex, lock};
 
 /// How many of the kin are looked at, latest first: what serves does so early or not at all.
 const LOOKED_AT: usize = 8;

@@ -6,12 +6,14 @@ mod history;
 pub use derivation::Derivation;
 
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::Core;
 use crate::node::{NodeId, Seq};
-use crate::sync::lock;
+use crate::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+    lock,
+};
 use crate::{Hash, KeyRef};
 
 /// Which computation of a task executed.

@@ -6,10 +6,10 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
 use crate::facet::Looks;
 use crate::standing::Standing;
+use crate::sync::{Arc, Mutex};
 use crate::{Facets, Fail, Hash, Policy, Trace};
 
 /// Dense number of a task.

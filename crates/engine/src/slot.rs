@@ -4,8 +4,6 @@
 //! value: a request for the value first settles the hash; only the task's own hash function may ask for the
 //! value of its task directly ([`Part::Own`]), which skips verification and constructs.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use crate::Fail;
@@ -14,7 +12,11 @@ use crate::execute::Finish;
 use crate::frame::{Frame, Seen};
 use crate::kin::Kin;
 use crate::node::{AnyValue, NodeId, Seq};
-use crate::sync::lock;
+use crate::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    lock,
+};
 
 /// What is asked of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

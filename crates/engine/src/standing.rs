@@ -11,8 +11,6 @@
 //! by the traces, as if nothing stood.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::Store;
 use crate::build::Inner;
@@ -20,7 +18,11 @@ use crate::engine::Core;
 use crate::intern::BuildMix;
 use crate::node::{Edge, Hist, NodeId, Seq};
 use crate::slot::{Answer, Part};
-use crate::sync::lock;
+use crate::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+    lock,
+};
 
 /// Where a task stands between builds.
 #[derive(Default)]

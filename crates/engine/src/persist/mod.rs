@@ -12,13 +12,12 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use crate::engine::Core;
 use crate::facet::Looks;
 use crate::node::{Edge, Hist, Mode, NodeId, Run, Seq, Unloaded};
-use crate::sync::lock;
+use crate::sync::{Arc, Mutex, lock};
 use crate::{Engine, Facets, Fail, Hash, Trace};
 use record::{Batch, HEADER, Kept, MAGIC, Stored, StoredEdge, StoredRun};
 
