@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Downloads packages, and what they need beyond what this machine has, and unpacks them into `root`.
+/// Downloads packages, also those that are installed, and what they need beyond what this machine has, and
+/// unpacks them into `root`.
 /// `place` is emptied first.
 ///
 /// # Errors
@@ -16,7 +17,10 @@ pub(crate) fn unpack(packages: &[&str], place: &Path, root: &Path) -> Result<()>
     let apt = Apt::new(place)?;
     fs::create_dir_all(root)?;
     apt.get(&["update"])?;
-    apt.get(&[&["--yes", "--no-install-recommends", "--download-only", "install"], packages].concat())?;
+    apt.get(
+        &[&["--yes", "--no-install-recommends", "--download-only", "--reinstall", "install"], packages]
+            .concat(),
+    )?;
     for entry in fs::read_dir(apt.cache.join("archives"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "deb") {
