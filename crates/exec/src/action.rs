@@ -8,7 +8,7 @@ use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
     Execution, Ran,
-    artifact::build_stage,
+    inputs::{self, Inputs},
     message::action_digest,
     run::{RunKey, RunRule},
     transient, trees,
@@ -93,12 +93,13 @@ impl Rule for ActionRule {
         let execution = &*self.0;
         let action = execution.definitions.action(id);
         let action = action.ok_or_else(|| transient(format_args!("action {id} is not defined")))?;
-        let (inputs, tainted_inputs) = build_stage(&cx, &action.inputs).await?;
-        let inputs: Arc<[(Str, ObjectInfo)]> = inputs.into();
-        let tree = trees::digest_of_stage(&execution.store, &inputs)
+        let inputs = inputs::build(&cx, &action.inputs).await?;
+        let Inputs { objects, failed: tainted_inputs } = inputs;
+        let tree = trees::digest_of_stage(&execution.store, &objects)
             .map_err(|error| transient(format_args!("inputs of action {id}: {error}")))?;
         let digest = action_digest(execution, &action, &tree);
-        let key = RunKey { digest, action: action.clone(), id: *id, inputs: inputs.clone() };
+        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
+        let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
         execution.events.begun(id, &action);
         let ran = cx.call::<RunRule>(key).await?;
         execution.counters.processed_one(id);
@@ -107,7 +108,8 @@ impl Rule for ActionRule {
             execution.events.compared(id, &action, &ran, cached.as_ref());
         }
         if !ran.is_complete() || (ran.exit_code != 0 && action.may_fail.is_none()) {
-            let failure = ActionFailure { id: *id, action, inputs, ran };
+            let inputs = inputs::one_by_one(&execution.store, &action.inputs, &objects).map_err(transient)?;
+            let failure = ActionFailure { id: *id, action, inputs: inputs.into(), ran };
             execution.halt.note_failure();
             execution.events.failed(&failure);
             return Err(Fail::transient(failure));

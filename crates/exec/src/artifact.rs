@@ -8,12 +8,12 @@ use std::{
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::{Agreement, Cx, Fail, Failure, Hash, Key, Policy, Rule};
-use taut_store::Take;
+use taut_store::{Store, Take};
 use taut_sys::{Evidence, FileKind, fs};
-use taut_value::{Artifact, Decoder, Encoder, Id, Str, Value};
+use taut_value::{Artifact, Decoder, Encoder, Id};
 
 use crate::{
-    ActionKey, ActionRule, Execution, transient,
+    ActionKey, ActionRule, Execution, inputs, transient,
     trees::{self, TreeError},
 };
 
@@ -42,6 +42,26 @@ pub struct Built {
     pub info: ObjectInfo,
     /// Whether an action that may fail did so on the way.
     pub failed: bool,
+}
+
+impl Built {
+    pub(crate) fn hash(&self) -> Hash {
+        Hash(Id::of(format!("{}{}", self.info, self.failed)).0)
+    }
+
+    /// As bytes, unless it is not to be believed later.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        let mut encoder = Encoder::new();
+        encoder.artifact(&Artifact::Known(self.info));
+        (!self.failed).then(|| encoder.finish())
+    }
+}
+
+/// What [`Built::encode`] wrote. An object counts only while it is in the store.
+pub(crate) fn decode(store: &Store, bytes: &[u8]) -> Option<Built> {
+    let Artifact::Known(info) = Decoder::new(bytes).artifact()? else { return None };
+    let is_there = store.contains(&info.digest.hash, info.object_type).ok()?;
+    is_there.then_some(Built { info, failed: false })
 }
 
 /// Trees that must not disagree do.
@@ -100,10 +120,8 @@ impl Rule for ArtifactRule {
             }
             Artifact::Tree(id) => {
                 let tree = execution.definitions.tree(id).ok_or_else(|| undefined("tree", id))?;
-                let (stage, failed) = build_stage(&cx, tree.stage()).await?;
-                let digest = trees::from_stage(&execution.store, &stage)
-                    .map_err(|error| transient(format_args!("tree {id}: {error}")))?;
-                Ok(Built { info: ObjectInfo { digest, object_type: ObjectType::Tree }, failed })
+                let inputs = inputs::build(&cx, tree.stage()).await?;
+                inputs.into_tree(&execution.store, format_args!("tree {id}"))
             }
             Artifact::TreeOverlay(id) => {
                 let overlay =
@@ -124,21 +142,15 @@ impl Rule for ArtifactRule {
     }
 
     fn content_hash(&self, _: &ArtifactKey, built: &Built) -> Option<Hash> {
-        let text = format!("{}{}", built.info, built.failed);
-        Some(Hash(taut_value::Id::of(text).0))
+        Some(built.hash())
     }
 
     fn encode_value(&self, _: &ArtifactKey, built: &Built) -> Option<Vec<u8>> {
-        let mut encoder = Encoder::new();
-        encoder.artifact(&Artifact::Known(built.info));
-        (!built.failed).then(|| encoder.finish())
+        built.encode()
     }
 
-    /// An object counts only while it is in the store.
     fn decode_value(&self, _: &ArtifactKey, bytes: &[u8]) -> Option<Built> {
-        let Artifact::Known(info) = Decoder::new(bytes).artifact()? else { return None };
-        let is_there = self.0.store.contains(&info.digest.hash, info.object_type).ok()?;
-        is_there.then_some(Built { info, failed: false })
+        decode(&self.0.store, bytes)
     }
 
     fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {
@@ -179,25 +191,6 @@ pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {
         }
     }
     worst.map_or(Ok(values), Err)
-}
-
-/// Builds all artifacts of a stage, at once.
-pub(crate) async fn build_stage(
-    cx: &Cx,
-    stage: &taut_value::Map,
-) -> Result<(Vec<(Str, ObjectInfo)>, bool), Fail> {
-    let mut paths = Vec::with_capacity(stage.len());
-    let mut keys = Vec::with_capacity(stage.len());
-    for (path, value) in stage.iter() {
-        let Value::Artifact(artifact) = value else {
-            return Err(transient(format_args!("what is staged at {path:?} is no artifact")));
-        };
-        paths.push(path.clone());
-        keys.push(ArtifactKey((**artifact).clone()));
-    }
-    let built = all(cx.all::<ArtifactRule>(keys).await)?;
-    let failed = built.iter().any(|built| built.failed);
-    Ok((paths.into_iter().zip(built.into_iter().map(|built| built.info)).collect(), failed))
 }
 
 impl Execution {

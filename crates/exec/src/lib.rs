@@ -3,7 +3,8 @@
 //! Everything is a task of the engine. [`ArtifactRule`] knows artifacts and [`ActionRule`] actions by their
 //! definition (intensional); [`RunRule`] knows what is run by the digest of command and input contents
 //! (extensional), so that differently defined actions with equal inputs share one run, also when both are
-//! in flight. Order belongs to the engine alone; [`Executor`] runs one action.
+//! in flight. What many actions and trees have in common in their inputs, [`StageRule`] builds once, directory by
+//! directory. Order belongs to the engine alone; [`Executor`] runs one action.
 //!
 //! What this crate does not know: targets, and who wants the artifacts. It prints nothing.
 
@@ -12,11 +13,14 @@ mod artifact;
 mod collect;
 mod events;
 mod halt;
+mod inputs;
 mod local;
 mod message;
 mod run;
 mod slots;
+mod split;
 mod stage;
+mod stage_key;
 mod trees;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -25,8 +29,10 @@ pub use action::{ActionFailure, ActionKey, ActionOutcome, ActionRule};
 pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
 pub use events::{Counters, Events, NoEvents};
 pub use halt::Halt;
+pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
 pub use run::{Executor, Ran, RunKey, RunRule};
+pub use stage_key::StageKey;
 use taut_digest::Hash;
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, Str, Tree, TreeOverlay};
@@ -78,6 +84,7 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
     builder
         .rule(ArtifactRule(execution.clone()))
         .rule(ActionRule(execution.clone()))
+        .rule(StageRule(execution.clone()))
         .rule(RunRule(execution.clone()))
 }
 

@@ -19,7 +19,7 @@ pub struct RunKey {
     pub action: Arc<ActionDescription>,
     /// The definition's id.
     pub id: Id,
-    /// What the action finds, by path; all of it is in the store.
+    /// What the action finds, by path, and large directories as trees; all of it is in the store.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
 }
 

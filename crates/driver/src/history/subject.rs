@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use taut_analysis::rules::DefinitionName;
 use taut_analysis::{ConfiguredTarget, EntryPart};
 use taut_engine::KeyRef;
-use taut_exec::{ActionKey, ArtifactKey};
+use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{Place, RepoConfig};
 use taut_value::{Artifact, Decoder, Encoder, EntityName, Id, Str};
 
@@ -69,6 +69,9 @@ impl Subject {
         }
         if let Some(ActionKey(id)) = key.downcast::<ActionKey>() {
             return Subject::Action(*id);
+        }
+        if let Some(stage) = key.downcast::<StageKey>() {
+            return Subject::Tree(stage.id());
         }
         if let Some((file, EntryPart(name))) = key.downcast::<(Place, EntryPart)>() {
             return Subject::Entry { file: place(file), name: name.clone() };

@@ -1,0 +1,170 @@
+//! What lies in stages, built: for actions, for trees, and for the directories that they share.
+//!
+//! The object of a shared directory is its tree, which is in the store: so its value is a digest, nobody
+//! holds lists of what lies in it, and whoever has to know, since the action is not cached or has failed, reads
+//! trees as for any other input that is one.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use taut_digest::{Hash as ObjectHash, ObjectInfo, ObjectType, TreeEntry};
+use taut_engine::{Cx, Fail, Hash, Policy, Rule};
+use taut_store::Store;
+use taut_value::{Map, Str};
+
+use crate::{
+    ArtifactKey, ArtifactRule, Built, Execution,
+    artifact::{self, all},
+    split,
+    stage_key::{Parts, StageKey},
+    transient, trees,
+};
+
+/// Builds directories that are parts of stages.
+pub struct StageRule(pub Arc<Execution>);
+
+impl Rule for StageRule {
+    type Key = StageKey;
+    type Value = Built;
+    const NAME: &'static str = "stage";
+
+    fn policy(&self, _: &StageKey) -> Policy {
+        Policy::constructive(4)
+    }
+
+    async fn value(&self, key: &StageKey, cx: Cx) -> Result<Built, Fail> {
+        build_parts(&cx, key.parts()).await?.into_tree(&self.0.store, "shared directory")
+    }
+
+    fn content_hash(&self, _: &StageKey, built: &Built) -> Option<Hash> {
+        Some(built.hash())
+    }
+
+    fn encode_value(&self, _: &StageKey, built: &Built) -> Option<Vec<u8>> {
+        built.encode()
+    }
+
+    fn decode_value(&self, _: &StageKey, bytes: &[u8]) -> Option<Built> {
+        artifact::decode(&self.0.store, bytes)
+    }
+}
+
+/// What lies in a stage.
+pub(crate) struct Inputs {
+    /// By path; shared directories as trees.
+    pub(crate) objects: Vec<(Str, ObjectInfo)>,
+    /// Whether anything comes from an action that failed as it may.
+    pub(crate) failed: bool,
+}
+
+impl Inputs {
+    /// All of it as one tree, which is added to the store. `what`: what that is, for messages.
+    pub(crate) fn into_tree(self, store: &Store, what: impl Display) -> Result<Built, Fail> {
+        let digest = trees::from_stage(store, &self.objects)
+            .map_err(|error| transient(format_args!("{what}: {error}")))?;
+        Ok(Built { info: ObjectInfo { digest, object_type: ObjectType::Tree }, failed: self.failed })
+    }
+}
+
+/// Builds all that is in a stage, at once.
+pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
+    let parts = split::split(stage)
+        .map_err(|path| transient(format_args!("what is staged at {path:?} is no artifact")))?;
+    build_parts(cx, &parts).await
+}
+
+async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs, Fail> {
+    let artifacts = entries.iter().map(|(_, artifact)| ArtifactKey((**artifact).clone())).collect();
+    let stages = below.iter().map(|(_, key)| key.clone()).collect();
+    let (mut built, stages) = both(cx.all::<ArtifactRule>(artifacts), cx.all::<StageRule>(stages)).await;
+    built.extend(stages);
+    let built = all(built)?;
+    let failed = built.iter().any(|built| built.failed);
+    let paths = entries.iter().map(|(path, _)| path).chain(below.iter().map(|(path, _)| path));
+    let objects = paths.cloned().zip(built.iter().map(|built| built.info)).collect();
+    Ok(Inputs { objects, failed })
+}
+
+/// Waits for two at the same time.
+async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(|cx| {
+        if first.is_none()
+            && let Poll::Ready(done) = a.as_mut().poll(cx)
+        {
+            first = Some(done);
+        }
+        if second.is_none()
+            && let Poll::Ready(done) = b.as_mut().poll(cx)
+        {
+            second = Some(done);
+        }
+        match (first.take(), second.take()) {
+            (Some(first), Some(second)) => Poll::Ready((first, second)),
+            waiting => {
+                (first, second) = waiting;
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// The objects of a stage one by one: those of `stage` that lie in shared directories are looked up there.
+pub(crate) fn one_by_one(
+    store: &Store,
+    stage: &Map,
+    objects: &[(Str, ObjectInfo)],
+) -> taut_store::Result<Vec<(Str, ObjectInfo)>> {
+    let objects: HashMap<&str, ObjectInfo> =
+        objects.iter().map(|(path, info)| (path.as_str(), *info)).collect();
+    let mut trees = Trees { store, read: HashMap::new() };
+    let mut found = Vec::with_capacity(stage.len());
+    for path in stage.keys() {
+        let info = match objects.get(path.as_str()) {
+            Some(info) => Some(*info),
+            None => {
+                let mut slashes = path.match_indices('/').map(|(at, _)| at);
+                let shared = slashes.find_map(|at| Some((at, objects.get(&path[..at])?)));
+                match shared {
+                    Some((at, tree)) => trees.look_up(tree, &path[at + 1..])?,
+                    None => None,
+                }
+            }
+        };
+        found.extend(info.map(|info| (path.clone(), info)));
+    }
+    Ok(found)
+}
+
+/// Stored trees, each read once.
+struct Trees<'s> {
+    store: &'s Store,
+    read: HashMap<ObjectHash, BTreeMap<Vec<u8>, TreeEntry>>,
+}
+
+impl Trees<'_> {
+    fn look_up(&mut self, tree: &ObjectInfo, path: &str) -> taut_store::Result<Option<ObjectInfo>> {
+        let mut at = TreeEntry { hash: tree.digest.hash, object_type: tree.object_type };
+        for name in path.split('/') {
+            if !self.read.contains_key(&at.hash) {
+                let entries = self.store.read_tree(&at.hash)?.unwrap_or_default();
+                self.read.insert(at.hash, entries);
+            }
+            match self.read[&at.hash].get(name.as_bytes()) {
+                Some(entry) => at = *entry,
+                None => return Ok(None),
+            }
+        }
+        let size = self.store.size(&at.hash, at.object_type)?;
+        let digest = |size| taut_digest::Digest { hash: at.hash, size };
+        Ok(size.map(|size| ObjectInfo { digest: digest(size), object_type: at.object_type }))
+    }
+}

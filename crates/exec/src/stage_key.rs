@@ -1,0 +1,309 @@
+//! Names of directories that many actions share: by the definition of all that lies in them.
+//!
+//! A key says all, so that it can be built in a process that has split nothing; it begins with its id, which is
+//! the key for most purposes. Equal keys are one object: a directory that was split off, or read, before is found
+//! by its id or by a quick hash (and then compared), and nothing is made, hashed or kept twice. That is what the
+//! table of this process is for: [`Key::decode`] gets no other, and thousands of recorded runs name the same key.
+//!
+//! Rejected: names of definitions as keys, looked up like those of actions. A directory has no owner that would
+//! have to be there in the next process; a key that says all costs bytes once per directory, not per action.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hash as _, Hasher},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use rustc_hash::FxHasher;
+use taut_engine::Key;
+use taut_expr::path::is_normal;
+use taut_value::{Decoder, Encoder, Id, SharedArtifact, Str};
+
+/// How many keys lie in each other at most.
+pub(crate) const NESTED: u8 = 8;
+
+/// A stage, or what is left of it, in parts.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Parts {
+    /// Artifacts by path.
+    pub(crate) entries: Vec<(Str, SharedArtifact)>,
+    /// Directories that are tasks of their own, by path.
+    pub(crate) below: Vec<(Str, StageKey)>,
+}
+
+/// What is looked for.
+pub(crate) struct Look<'p> {
+    pub(crate) entries: Vec<(&'p str, &'p SharedArtifact)>,
+    pub(crate) below: Vec<(&'p str, &'p StageKey)>,
+}
+
+impl Parts {
+    fn look(&self) -> Look<'_> {
+        Look {
+            entries: self.entries.iter().map(|(path, artifact)| (path.as_str(), artifact)).collect(),
+            below: self.below.iter().map(|(path, key)| (path.as_str(), key)).collect(),
+        }
+    }
+
+    /// Merkle.
+    fn id(&self) -> Id {
+        let mut encoder = Encoder::new();
+        encode_entries(&mut encoder, &self.entries);
+        for (path, key) in &self.below {
+            encoder.text(path);
+            encoder.id(&key.id());
+        }
+        Id::of([&b"stage"[..], &encoder.finish()].concat())
+    }
+}
+
+impl Look<'_> {
+    fn hash(&self) -> u64 {
+        let mut hasher = FxHasher::default();
+        for (path, artifact) in &self.entries {
+            (path, &***artifact).hash(&mut hasher);
+        }
+        self.below.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Whether paths are written in the only way that names their place, and nothing lies in what is no
+    /// directory. Stages that are not like that may be wrong, which is told of the whole.
+    fn is_sound(&self) -> bool {
+        let paths = self.entries.iter().map(|(path, _)| *path);
+        let mut paths: Vec<&str> = paths.chain(self.below.iter().map(|(path, _)| *path)).collect();
+        paths.sort_unstable();
+        let lies_in = |path: &str| {
+            let inside = format!("{path}/");
+            let at = paths.partition_point(|other| *other < inside.as_str());
+            paths.get(at).is_some_and(|other| other.starts_with(&inside))
+        };
+        paths.iter().all(|path| is_normal(path) && !lies_in(path))
+    }
+
+    fn is_of(&self, parts: &Parts) -> bool {
+        let mut entries = parts.entries.iter().zip(&self.entries);
+        let mut below = parts.below.iter().zip(&self.below);
+        (parts.entries.len(), parts.below.len()) == (self.entries.len(), self.below.len())
+            && entries.all(|(own, (path, artifact))| own.0 == **path && own.1 == **artifact)
+            && below.all(|(own, (path, key))| own.0 == **path && own.1 == **key)
+    }
+}
+
+/// Names a directory by the definition of all that lies in it.
+#[derive(Clone)]
+pub struct StageKey(Arc<SubStage>);
+
+struct SubStage {
+    id: Id,
+    parts: Parts,
+}
+
+impl StageKey {
+    /// The key for what is looked for; `None` if that might be no directory.
+    pub(crate) fn of(look: &Look<'_>) -> Option<StageKey> {
+        let hash = look.hash();
+        let candidates = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).by_look(hash);
+        if let Some(key) = candidates.into_iter().find(|key| look.is_of(key.parts())) {
+            return Some(key);
+        }
+        if !look.is_sound() {
+            return None;
+        }
+        let entries = look.entries.iter().map(|(path, artifact)| (Str::from(*path), (*artifact).clone()));
+        let below = look.below.iter().map(|(path, key)| (Str::from(*path), (*key).clone()));
+        let parts = Parts { entries: entries.collect(), below: below.collect() };
+        Some(StageKey::interned(parts.id(), parts, hash))
+    }
+
+    fn interned(id: Id, parts: Parts, hash: u64) -> StageKey {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.by_id(&id).unwrap_or_else(|| {
+            let key = StageKey(Arc::new(SubStage { id, parts }));
+            known.add(hash, &key);
+            key
+        })
+    }
+
+    /// The id of the definition. It means nothing to anybody else.
+    pub fn id(&self) -> Id {
+        self.0.id
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
+    fn write(&self, encoder: &mut Encoder) {
+        encode_entries(encoder, &self.parts().entries);
+        encoder.number(self.parts().below.len() as u64);
+        for (path, key) in &self.parts().below {
+            encoder.text(path);
+            key.write(encoder);
+        }
+    }
+
+    fn read(decoder: &mut Decoder<'_>, level: u8) -> Option<StageKey> {
+        if level > NESTED {
+            return None;
+        }
+        let mut parts = Parts::default();
+        for _ in 0..decoder.number()? {
+            parts.entries.push((decoder.text()?, decoder.artifact()?.into()));
+        }
+        for _ in 0..decoder.number()? {
+            parts.below.push((decoder.text()?, StageKey::read(decoder, level + 1)?));
+        }
+        let hash = parts.look().hash();
+        Some(StageKey::interned(parts.id(), parts, hash))
+    }
+}
+
+fn encode_entries(encoder: &mut Encoder, entries: &[(Str, SharedArtifact)]) {
+    encoder.number(entries.len() as u64);
+    for (path, artifact) in entries {
+        encoder.text(path);
+        encoder.artifact(artifact);
+    }
+}
+
+impl PartialEq for StageKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for StageKey {}
+
+impl std::hash::Hash for StageKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl std::fmt::Debug for StageKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Parts { entries, below } = self.parts();
+        write!(f, "{} of {} artifacts and {} stages", self.id(), entries.len(), below.len())
+    }
+}
+
+impl Key for StageKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut encoder = Encoder::new();
+        encoder.id(&self.id());
+        self.write(&mut encoder);
+        out.extend(encoder.finish());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<StageKey> {
+        let mut decoder = Decoder::new(bytes);
+        let id = decoder.id()?;
+        if let Some(key) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).by_id(&id) {
+            return Some(key);
+        }
+        let key = StageKey::read(&mut decoder, 0)?;
+        (decoder.is_done() && key.id() == id).then_some(key)
+    }
+}
+
+type ByQuickHash<K, V> = HashMap<K, V, BuildHasherDefault<FxHasher>>;
+
+/// The keys that somebody has.
+struct Known {
+    ids: ByQuickHash<Id, Weak<SubStage>>,
+    looks: ByQuickHash<u64, Vec<Weak<SubStage>>>,
+    /// How many there may be before those that nobody has any more are forgotten.
+    limit: usize,
+}
+
+static KNOWN: Mutex<Known> = Mutex::new(Known {
+    ids: HashMap::with_hasher(BuildHasherDefault::new()),
+    looks: HashMap::with_hasher(BuildHasherDefault::new()),
+    limit: 1024,
+});
+
+impl Known {
+    fn by_id(&self, id: &Id) -> Option<StageKey> {
+        self.ids.get(id)?.upgrade().map(StageKey)
+    }
+
+    fn by_look(&self, hash: u64) -> Vec<StageKey> {
+        let known = self.looks.get(&hash).into_iter().flatten();
+        known.filter_map(|known| known.upgrade().map(StageKey)).collect()
+    }
+
+    fn add(&mut self, hash: u64, key: &StageKey) {
+        if self.ids.len() >= self.limit {
+            let is_had = |known: &Weak<SubStage>| known.strong_count() > 0;
+            self.ids.retain(|_, known| is_had(known));
+            self.looks.retain(|_, known| {
+                known.retain(is_had);
+                !known.is_empty()
+            });
+            self.limit = 1024.max(2 * self.ids.len());
+        }
+        self.ids.insert(key.id(), Arc::downgrade(&key.0));
+        self.looks.entry(hash).or_default().push(Arc::downgrade(&key.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_value::Artifact;
+
+    use super::*;
+
+    fn key(names: &[&str], below: &[(&str, &StageKey)]) -> StageKey {
+        let artifact = |name: &str| Artifact::Local { path: name.into(), repository: "".into() };
+        let artifacts: Vec<(&str, SharedArtifact)> =
+            names.iter().map(|name| (*name, artifact(name).into())).collect();
+        let entries = artifacts.iter().map(|(path, artifact)| (*path, artifact)).collect();
+        StageKey::of(&Look { entries, below: below.to_vec() }).unwrap()
+    }
+
+    fn bytes(key: &StageKey) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        key.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn equal_keys_are_one_object_however_they_come_about() {
+        let inner = key(&["inner", "x"], &[]);
+        let outer = key(&["outer"], &[("a/b", &inner), ("c", &inner)]);
+        let (id, written) = (outer.id(), bytes(&outer));
+        let same = |other: &StageKey| Arc::ptr_eq(&other.0, &outer.0);
+        assert!(same(&key(&["outer"], &[("a/b", &inner), ("c", &inner)])));
+        assert!(same(&StageKey::decode(&written).unwrap()));
+        // As another process reads them: nobody has them any more.
+        drop((inner, outer));
+        let read = StageKey::decode(&written).unwrap();
+        assert_eq!((read.id(), bytes(&read)), (id, written));
+        let inner = key(&["inner", "x"], &[]);
+        assert!(Arc::ptr_eq(&read.parts().below[0].1.0, &inner.0));
+        assert!(Arc::ptr_eq(&read.0, &key(&["outer"], &[("a/b", &inner), ("c", &inner)]).0));
+    }
+
+    #[test]
+    fn damaged_keys_are_none() {
+        let whole = bytes(&key(&["damaged"], &[("below", &key(&["damaged below"], &[]))]));
+        for end in 0..whole.len() {
+            assert_eq!(StageKey::decode(&whole[..end]), None, "{end}");
+        }
+        let mut other = whole.clone();
+        *other.last_mut().unwrap() ^= 1;
+        assert_eq!(StageKey::decode(&other), None);
+        let mut other = whole;
+        other[0] ^= 1;
+        assert_eq!(StageKey::decode(&other), None);
+    }
+
+    #[test]
+    fn what_nobody_has_is_forgotten() {
+        for round in 0..3000 {
+            key(&["forgotten", &round.to_string()], &[]);
+        }
+        assert!(KNOWN.lock().unwrap_or_else(PoisonError::into_inner).ids.len() < 2500);
+    }
+}
