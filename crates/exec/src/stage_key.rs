@@ -78,7 +78,7 @@ impl Look<'_> {
             let at = paths.partition_point(|other| *other < inside.as_str());
             paths.get(at).is_some_and(|other| other.starts_with(&inside))
         };
-        paths.iter().all(|path| is_normal(path) && !lies_in(path))
+        paths.is_sorted_by(|a, b| a < b) && paths.iter().all(|path| is_normal(path) && !lies_in(path))
     }
 
     fn is_of(&self, parts: &Parts) -> bool {

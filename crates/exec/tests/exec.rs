@@ -360,10 +360,42 @@ fn overlays_merge_directories_and_disjoint_ones_must_not_disagree() {
     }
 }
 
+fn large_directories_of_inputs_lie_where_they_belong() {
+    let mut world = one_stage();
+    let mut inputs = Vec::new();
+    for number in 0..20 {
+        let source = world.source(&format!("{number:02}"), &number.to_string());
+        inputs
+            .extend(["a/b/", "a/c/", "a/", ""].map(|above| (format!("{above}{number:02}"), source.clone())));
+    }
+    let with = |more: &[(String, Artifact)]| -> Vec<(String, Artifact)> { [&inputs, more].concat() };
+    let list = |world: &mut World, inputs: &[(String, Artifact)]| {
+        let inputs: Vec<(&str, Artifact)> =
+            inputs.iter().map(|(path, artifact)| (path.as_str(), artifact.clone())).collect();
+        world.sh("find . -type f ! -name out | sort | xargs -n1 sh -c 'echo $0 $(cat $0)' > out", &inputs)
+    };
+    let first = list(&mut world, &inputs);
+    let second = list(&mut world, &with(&[("a/first".into(), output(first))]));
+    let text = world.text(output(second));
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.retain(|line| !line.starts_with("./a/first "));
+    let mut expected: Vec<String> = inputs
+        .iter()
+        .map(|(path, _)| format!("./{path} {}", path[path.len() - 2..].parse::<u8>().unwrap()))
+        .collect();
+    expected.sort();
+    lines.sort();
+    assert_eq!(lines, expected);
+}
+
 /// A harness of our own: this binary is also the process helper, which has to be alone in its process.
 fn main() {
     helper_main_if_requested();
     let tests: &[(&str, fn())] = &[
+        (
+            "large_directories_of_inputs_lie_where_they_belong",
+            large_directories_of_inputs_lie_where_they_belong,
+        ),
         ("an_action_sees_its_environment_and_nothing_else", an_action_sees_its_environment_and_nothing_else),
         ("outputs_of_one_action_are_inputs_of_the_next", outputs_of_one_action_are_inputs_of_the_next),
         (
