@@ -27,7 +27,8 @@ pub(crate) fn split(stage: &Map) -> Result<Parts, Str> {
     splitter.directory(0..all.len(), 0);
     let Splitter { mut entries, mut below, .. } = splitter;
     // What is written in another way might lie in a directory that was split off.
-    if !below.is_empty() && !entries.iter().all(|at| is_normal(all[*at].0)) {
+    let mut paths = entries.iter().map(|at| all[*at].0.as_str()).chain(below.iter().map(|(path, _)| *path));
+    if !below.is_empty() && !paths.all(is_normal) {
         (entries, below) = ((0..all.len()).collect(), Vec::new());
     }
     let entries = entries.into_iter().map(|at| (all[at].0.clone(), all[at].1.clone())).collect();
@@ -74,7 +75,7 @@ impl<'s> Splitter<'s> {
                 });
             let nested_here = deep(|| self.directory(at..beyond, end));
             let weight = self.entries.len() - first_entry + self.below.len() - first_below;
-            let is_task = weight >= SHARED && nested_here < NESTED && is_normal(&path[skip..end - 1]);
+            let is_task = weight >= SHARED && nested_here < NESTED;
             let key = if is_task { self.split_off(first_entry, first_below, end) } else { None };
             nested = nested.max(nested_here + u8::from(key.is_some()));
             self.below.extend(key.map(|key| (&path[..end - 1], key)));
