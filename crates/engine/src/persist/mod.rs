@@ -281,12 +281,13 @@ fn write(core: &Core, persist: &Persist, dirty: &[NodeId]) -> io::Result<Committ
     }
     let bytes = batch.seal();
     let longer = state.read_to + bytes.len() as u64;
-    let appended =
-        if state.read_to == 0 || (longer > SMALL && longer > SLACK * state.compact.max(SMALL / SLACK)) {
-            rewrite(state, persist, day)
-        } else {
-            append(state, &persist.path, &bytes)
-        };
+    let appended = if state.read_to == 0 {
+        begin(state, &persist.path, &bytes)
+    } else if longer > SMALL && longer > SLACK * state.compact.max(SMALL / SLACK) {
+        rewrite(state, persist, day)
+    } else {
+        append(state, &persist.path, &bytes)
+    };
     match appended {
         Ok(written) => committed.bytes = written,
         Err(error) => {
@@ -318,26 +319,31 @@ fn append(state: &mut State, path: &Path, bytes: &[u8]) -> io::Result<u64> {
 
 /// Writes the file anew, next to the old one, and puts it in its place.
 fn rewrite(state: &mut State, persist: &Persist, today: u32) -> io::Result<u64> {
-    let path = &persist.path;
     let (stored, batch) = state.stored.compact(today, persist.days);
+    state.stored = stored;
+    // What a process calls its tasks has nothing to do with their new numbers.
+    (state.numbers, state.generation) = (HashMap::new(), state.generation + 1);
+    begin(state, &persist.path, &batch)
+}
+
+/// Writes a file of what is in `batch`, which is all that is known, and puts it in the place of any other.
+fn begin(state: &mut State, path: &Path, batch: &[u8]) -> io::Result<u64> {
     let number = [crate::engine::nonce(), state.generation ^ crate::engine::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
     let length = (HEADER + batch.len()) as u64;
-    let bytes = [&MAGIC[..], &number, &length.to_le_bytes(), &batch].concat();
+    let header = [&MAGIC[..], &number, &length.to_le_bytes()].concat();
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);
     let mut file = File::create(&temporary)?;
-    file.write_all(&bytes)?;
+    file.write_all(&header)?;
+    file.write_all(batch)?;
     // Else the name could outlive the content.
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    state.forget();
-    state.stored = stored;
     state.file = Some(number);
-    state.read_to = bytes.len() as u64;
-    state.compact = bytes.len() as u64;
-    Ok(bytes.len() as u64)
+    (state.read_to, state.compact) = (length, length);
+    Ok(length)
 }
 
 /// The number of a task in the file.
