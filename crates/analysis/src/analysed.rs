@@ -80,7 +80,7 @@ impl Pieces {
 
 /// Values longer than this are not kept beyond the process: what is large is mostly what was collected from
 /// others, and keeping it with each collector would take more room than all the rest.
-const LONGEST: usize = 1 << 16;
+const LONGEST: usize = 1 << 14;
 
 impl AnalysedTarget {
     /// Stands for all of it.

@@ -109,25 +109,26 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
         name: EntityName::Named(request.target.clone()),
         config: Config::new(request.configuration.clone()),
     };
-    let get = |target: &ConfiguredTarget| {
-        build
-            .get::<TargetRule>(target.clone())
-            .map_err(|fail| diagnostics(fail, build, &request.repositories))
-    };
-    let analysed = get(&asked)?;
+    let told = |fail| diagnostics(fail, build, &request.repositories);
+    let analysed = build.get::<TargetRule>(asked.clone()).map_err(told)?;
 
     let mut reached = BTreeMap::new();
     // What changes inside a key are hashes that were not computed yet.
     #[allow(clippy::mutable_key_type)]
     let mut seen = HashSet::from([asked.clone()]);
     let mut pending = vec![asked.clone()];
-    while let Some(target) = pending.pop() {
-        let analysed = get(&target)?;
-        pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
-        let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
-        reached
-            .entry((target.name.to_json(), target.config.to_json()))
-            .or_insert(Reached { target, analysed });
+    // All known by now; a whole layer at once, since each question takes a way through the engine.
+    while !pending.is_empty() {
+        let layer = std::mem::take(&mut pending);
+        let answers = build.all::<TargetRule>(layer.iter().cloned());
+        for (target, analysed) in layer.into_iter().zip(answers) {
+            let analysed = analysed.map_err(told)?;
+            pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
+            let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
+            reached
+                .entry((target.name.to_json(), target.config.to_json()))
+                .or_insert(Reached { target, analysed });
+        }
     }
     let target = ConfiguredTarget { config: asked.config.without_nulls(), name: asked.name };
     Ok(Analysis { target, analysed, reached: reached.into_values().collect() })

@@ -3,6 +3,8 @@
 //! A path is a sequence of elements between slashes; repeated slashes count as one, and a slash at the
 //! end adds an empty last element. Nothing here looks at a file system.
 
+use taut_value::Str;
+
 /// The elements of a path: a leading slash is an element of its own, a trailing one ends in "".
 fn elements(path: &str) -> impl Iterator<Item = &str> + Clone {
     let root = path.starts_with('/').then_some("/");
@@ -35,6 +37,11 @@ pub fn normal_path(path: &str) -> String {
         (false, true) => ".".into(),
         (false, false) => kept.join("/"),
     }
+}
+
+/// The path in normal form; the same text if it is.
+pub(crate) fn normal(path: &Str) -> Str {
+    if is_normal(path) { path.clone() } else { normal_path(path).into() }
 }
 
 /// Whether the path is relative, leads nowhere upwards, and is written in the only way that names its place.

@@ -46,9 +46,16 @@ impl ActionDescription {
     /// concatenation of the hashes of its items.
     pub fn id(&self) -> Id {
         *self.id.get_or_init(|| {
-            let texts = |texts: &[Str]| Id::of_pieces(texts.iter().map(|text| Id::of(text.as_str())));
-            let scale = format!("{:>24}", hex_float(self.timeout_scale));
-            Id::of_pieces([
+            let texts = |texts: &[Str]| {
+                let ids: Vec<[u8; 32]> = texts.iter().map(|text| Id::of(text.as_str()).0).collect();
+                Id::of(ids.as_flattened())
+            };
+            // Nearly always, and dear to print.
+            let scale = match self.timeout_scale {
+                1.0 => format!("{:>24}", "+0x1p+0"),
+                other => format!("{:>24}", hex_float(other)),
+            };
+            let pieces = [
                 b"ACTION:".as_slice(),
                 &texts(&self.outs).0,
                 &texts(&self.out_dirs).0,
@@ -60,7 +67,8 @@ impl ActionDescription {
                 scale.as_bytes(),
                 &self.execution_properties.id().0,
                 &self.inputs.id().0,
-            ])
+            ];
+            Id::of(pieces.concat())
         })
     }
 

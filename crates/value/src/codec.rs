@@ -19,8 +19,8 @@ pub struct Encoder {
     out: Vec<u8>,
     /// After how many bytes to give up.
     longest: usize,
-    /// After how many nodes to give up.
-    most_nodes: usize,
+    /// At a node of how many nodes, unfolded, to give up.
+    most_nodes: u32,
     /// Numbers of the texts and containers written so far; containers by their address.
     texts: FxHashMap<Str, u64>,
     lists: FxHashMap<usize, (u64, List)>,
@@ -52,13 +52,13 @@ impl Default for Encoder {
 impl Encoder {
     /// Nothing written yet.
     pub fn new() -> Encoder {
-        Encoder::limited(usize::MAX, usize::MAX)
+        Encoder::limited(usize::MAX, u32::MAX)
     }
 
-    /// Nothing written yet; soon after `longest` bytes or at more than `most_nodes` different nodes it gives up,
-    /// and writing says `false`. All that is below a node is part of it, so to write each node of a graph is
-    /// quadratic.
-    pub fn limited(longest: usize, most_nodes: usize) -> Encoder {
+    /// Nothing written yet; soon after `longest` bytes, or at a node that would be more than `most_nodes` nodes
+    /// were none shared, it gives up, and writing says `false`. All that is below a node is part of it, so to
+    /// write each node of a graph is quadratic.
+    pub fn limited(longest: usize, most_nodes: u32) -> Encoder {
         Encoder {
             out: Vec::with_capacity(longest.min(512)),
             longest,
@@ -233,16 +233,15 @@ impl Encoder {
                 self.result_at(result, depth)
             }
             Node::Abstract(node) => {
+                if node.unfolded > self.most_nodes {
+                    return false;
+                }
                 self.out.push(1);
                 let address = Arc::as_ptr(node) as usize;
                 let shared = self.nodes.get(&address).map(|(number, _)| *number);
                 if self.known(shared) {
                     return true;
                 }
-                if self.most_nodes == 0 {
-                    return false;
-                }
-                self.most_nodes -= 1;
                 self.text(&node.node_type);
                 let maps = [&node.string_fields, &node.target_fields];
                 if depth > DEPTH || !deep(|| maps.into_iter().all(|map| self.map_at(map, depth + 1))) {
@@ -639,8 +638,8 @@ mod tests {
         };
         let one = node(vec![]);
         let two = node(vec![one.clone(), one]);
-        assert!(!Encoder::limited(10_000, 1).value(&two));
-        assert!(Encoder::limited(10_000, 2).value(&two));
+        assert!(!Encoder::limited(10_000, 2).value(&two));
+        assert!(Encoder::limited(10_000, 3).value(&two));
     }
 
     #[test]

@@ -15,15 +15,6 @@ impl Id {
         if bytes.len() <= SHORT { short(bytes) } else { Id(Sha256::digest(bytes).into()) }
     }
 
-    /// The id of a sequence of pieces, concatenated.
-    pub(crate) fn of_pieces<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> Id {
-        let mut hasher = Sha256::new();
-        for piece in pieces {
-            hasher.update(piece.as_ref());
-        }
-        Id(hasher.finalize().into())
-    }
-
     /// The id of a text as a JSON string literal.
     pub(crate) fn of_json_string(text: &str) -> Id {
         // Most texts are short and need no escapes: then the literal is put together where it costs nothing.

@@ -24,18 +24,26 @@ pub struct AbstractNode {
     pub string_fields: Map,
     /// Field to list of nodes; disjoint from the string fields.
     pub target_fields: Map,
+    /// How many nodes it would be, itself included, were none shared; the largest number for more than that.
+    pub(crate) unfolded: u32,
     id: OnceLock<Id>,
 }
 
 impl Node {
     /// An abstract node. The caller has checked that the fields are disjoint and of the right types.
     pub fn new_abstract(node_type: Str, string_fields: Map, target_fields: Map) -> Node {
-        Node::Abstract(Arc::new(AbstractNode {
-            node_type,
-            string_fields,
-            target_fields,
-            id: OnceLock::new(),
-        }))
+        let below = target_fields.values().filter_map(|nodes| nodes.as_list());
+        let below = below.flat_map(|nodes| nodes.iter()).filter_map(|node| node.as_node());
+        let unfolded = below.fold(1, |sum: u32, node| sum.saturating_add(node.unfolded()));
+        let id = OnceLock::new();
+        Node::Abstract(Arc::new(AbstractNode { node_type, string_fields, target_fields, unfolded, id }))
+    }
+
+    fn unfolded(&self) -> u32 {
+        match self {
+            Node::Value(_) => 1,
+            Node::Abstract(node) => node.unfolded,
+        }
     }
 
     /// Whether no name occurs in the node.

@@ -107,8 +107,8 @@ impl Evaluator<'_> {
                 let list = self.or(f, args[0], empty_list)?;
                 let separator = self.or(f, args[1], default_text(""))?;
                 let separator = self.string(f, argument(1), &separator)?;
-                let words = self.strings(f, argument(0), &list)?;
-                Value::string(strings::join(&words, separator))
+                let words = self.list_of(f, argument(0), "a list of strings", &list, Value::as_str)?;
+                Value::string(strings::join(words.iter().copied(), separator))
             }
             C::JoinCmd => {
                 let list = self.or(f, args[0], empty_list)?;
@@ -268,8 +268,11 @@ impl Evaluator<'_> {
         argument: Argument<'_>,
         value: &'v Value,
     ) -> Result<&'v [Value], EvalError> {
-        self.list_of(f, argument, "a list of maps", value, Value::as_map)?;
-        self.list(f, argument, value).map(|list| list.as_slice())
+        match value.as_list() {
+            Some(list) if list.iter().all(|item| item.as_map().is_some()) => Ok(list.as_slice()),
+            // Says what is wrong.
+            _ => self.list_of(f, argument, "a list of maps", value, Value::as_map).map(|_| [].as_slice()),
+        }
     }
 
     fn context(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {

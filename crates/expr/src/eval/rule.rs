@@ -337,7 +337,7 @@ impl Evaluator<'_> {
         let id = self.host.define_action(action);
         // Under the names as written: a file's and a directory's never meet.
         let output = |path: &Str| {
-            let artifact = Artifact::Action { id, path: path::normal_path(path).into() };
+            let artifact = Artifact::Action { id, path: path::normal(path) };
             (path.clone(), Value::artifact(artifact))
         };
         Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
@@ -371,7 +371,7 @@ impl Evaluator<'_> {
 
 /// Normalised, sorted, each once.
 pub(crate) fn normal_paths(paths: &[Str]) -> Vec<Str> {
-    let mut normal: Vec<Str> = paths.iter().map(|path| path::normal_path(path).into()).collect();
+    let mut normal: Vec<Str> = paths.iter().map(path::normal).collect();
     normal.sort();
     normal.dedup();
     normal

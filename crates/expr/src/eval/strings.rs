@@ -36,9 +36,16 @@ pub(super) fn range(argument: &Value) -> Evaluated {
 }
 
 /// Strings put together.
-pub(super) fn join(words: &[Str], separator: &str) -> String {
-    let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
-    words.join(separator)
+pub(super) fn join<'w>(words: impl IntoIterator<Item = &'w Str> + Clone, separator: &str) -> String {
+    let length = |word: &Str| word.len() + separator.len();
+    let mut text = String::with_capacity(words.clone().into_iter().map(length).sum());
+    for (index, word) in words.into_iter().enumerate() {
+        if index > 0 {
+            text.push_str(separator);
+        }
+        text.push_str(word);
+    }
+    text
 }
 
 /// Strings as words of a shell command.
