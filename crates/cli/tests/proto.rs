@@ -2,24 +2,34 @@
 //! `cargo xtask proto` builds it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
-use taut_testkit::{Tool, Workspace};
+use taut_testkit::{Ran, Tool, Workspace};
 
 const DESCRIPTIONS: [&str; 4] = ["area", "path", "point", "town"];
 
-/// What `taut analyse` dumps with an option for a target of the example; an empty name is the first one.
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/proto")
+}
+
+/// Calls `taut analyse` in the example.
+fn analyse(scratch: &Workspace, words: &[&str]) -> Ran {
+    let build_root = scratch.build_root();
+    let first = ["analyse", "--local-build-root", build_root.to_str().unwrap()];
+    Tool::at(env!("CARGO_BIN_EXE_taut")).run(&example(), [&first, words].concat()).exits(0)
+}
+
+/// What is dumped with an option for a target of the example; without name, for the first one.
 fn dump(option: &str, target: &[&str]) -> Value {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/proto");
     let scratch = Workspace::new();
     let file = scratch.beside("dump.json");
-    let mut words = vec!["analyse".to_owned(), "--local-build-root".to_owned()];
-    words.push(scratch.build_root().to_string_lossy().into_owned());
-    words.extend([option.to_owned(), file.to_string_lossy().into_owned()]);
-    words.extend(target.iter().map(|&word| word.to_owned()));
-    Tool::at(env!("CARGO_BIN_EXE_taut")).run(&example, &words).exits(0);
-    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    analyse(&scratch, &[&[option, file.to_str().unwrap()], target].concat());
+    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
 
 /// How often each command occurs in the graph; those of a shell are left out.
@@ -105,5 +115,22 @@ fn there_is_one_anonymous_target_for_each_description_and_language() {
         let nodes = nodes.as_object().unwrap();
         assert_eq!(nodes.len(), DESCRIPTIONS.len(), "{targets}");
         assert!(nodes.values().all(|configurations| configurations.as_array().unwrap().len() == 1));
+    }
+}
+
+#[test]
+fn what_the_readme_says_to_analyse_can_be_analysed() {
+    let readme = fs::read_to_string(example().join("README.md")).unwrap();
+    let commands: Vec<&str> =
+        readme.lines().filter_map(|line| line.strip_prefix("taut analyse ")?.split('#').next()).collect();
+    assert!(commands.len() >= 3, "{readme}");
+    for command in commands {
+        let scratch = Workspace::new();
+        let graph = scratch.beside("graph.json");
+        let graph = graph.to_str().unwrap();
+        let words: Vec<&str> =
+            command.split_whitespace().map(|word| if word == "graph.json" { graph } else { word }).collect();
+        let ran = analyse(&scratch, &words);
+        assert!(!ran.stdout.is_empty() || Path::new(graph).exists(), "{command}");
     }
 }
