@@ -89,6 +89,8 @@ struct Held {
     begin: SystemTime,
     /// The description.
     last: Option<Last>,
+    /// The description of which it is known where it looks.
+    noted: Option<Arc<Analysis>>,
     /// What the last round that round that succeeded came to.
     results: HashMap<Str, ObjectInfo>,
 }
@@ -169,7 +171,7 @@ impl Watcher<'_> {
             Exit::Environment
         })?;
         let history = History::of(&store, &request.repositories);
-        let (leaves, seen, told, last, results) = Default::default();
+        let (leaves, seen, told, last, noted, results) = Default::default();
         let begin = SystemTime::now();
         Ok(Held {
             request,
@@ -183,6 +185,7 @@ impl Watcher<'_> {
             told,
             begin,
             last,
+            noted,
             results,
         })
     }
@@ -272,7 +275,14 @@ impl Watcher<'_> {
     /// watched; then everything is looked at again.
     fn settle(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
         loop {
-            if !held.session.is_idle() {
+            // What nothing ran for, and is as the last round had it, looks where that looked.
+            let noted = held.last.as_ref().map(|last| last.analysis.clone());
+            let is_noted = match (&noted, &held.noted) {
+                (Some(now), Some(before)) => Arc::ptr_eq(now, before),
+                _ => false,
+            };
+            if !is_noted || !held.session.is_idle() {
+                held.noted = noted;
                 held.leaves.note(&held.session, &held.request.repositories);
             }
             let own = self.own_files();

@@ -152,6 +152,18 @@ fn each_round_does_what_the_change_demands() {
 }
 
 #[test]
+fn what_an_earlier_call_left_is_watched_too() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let mut watching = Watching::start(&workspace, &[]);
+    has(&watching.round(""), "0 targets of 5 analysed, 0 actions of 3 run");
+    watching.until("Watching 2 directories.");
+    workspace.file("m/u.txt", "loud\n");
+    has(&watching.round("m/u.txt changed."), "0 targets of 5 analysed, 2 actions of 3 run");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+#[test]
 fn failures_are_told_and_mended() {
     let workspace = project();
     let mut watching = Watching::start(&workspace, &[]);
