@@ -9,6 +9,7 @@ mod analysis;
 mod descriptions;
 mod engine;
 mod graph;
+pub(crate) mod incremental;
 mod rival;
 
 use crate::cargo;
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(("engine", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return engine::run(rest);
     }
+    if let Some(("incremental", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        return incremental::run(rest);
+    }
     let options = options(args)?;
     let rivals = Rival::all(cargo::taut(true)?);
     for missing in Rival::missing(&rivals) {
@@ -71,9 +75,11 @@ fn options(args: &[String]) -> Result<Options> {
         rounds: None,
         jobs: 2,
     };
-    let Some((what, mut rest)) = args.split_first() else { bail!("bench build|analysis|engine [OPTIONS]") };
+    let Some((what, mut rest)) = args.split_first() else {
+        bail!("bench build|analysis|engine|incremental [OPTIONS]")
+    };
     if what != "build" {
-        bail!("there is no benchmark {what}; there are: build, analysis, engine");
+        bail!("there is no benchmark {what}; there are: build, analysis, engine, incremental");
     }
     while let [option, value, tail @ ..] = rest {
         rest = tail;

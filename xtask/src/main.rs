@@ -41,6 +41,8 @@ cargo xtask COMMAND
                        cost of analysing descriptions beside just; or only the projects
   bench engine [--json FILE] [--quick] [--rounds N] [--only WORD]
                        the engine beside salsa, Incremental, LMDB and bare loops, by its goals
+  bench incremental [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N] [--only PHASE]
+                       cost of building again, by what changed, beside just, ninja and n2
   tidy                 only the house rules: crate directions, file headers, licences
 ";
 
@@ -55,6 +57,7 @@ fn main() -> Result<()> {
         "bench" => bench::run(rest),
         // Started by `bench` itself, between it and what it measures.
         "measure" => measure::run(rest),
+        "look" => bench::incremental::look(rest),
         "proto" => proto::run(),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),

@@ -4,6 +4,8 @@
 //! one: a single shell without further processes, so that what is measured is the tool. The
 //! sum makes a changed source change everything above it, so no tool gains by cutting off.
 
+mod change;
+
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -56,6 +58,8 @@ struct Step {
     steps: Vec<usize>,
     /// Source files, by path.
     sources: Vec<String>,
+    /// What is appended to the command, to no effect; empty: nothing.
+    note: String,
 }
 
 /// A graph of steps; the last one is what everything else is for.
@@ -63,20 +67,26 @@ pub(crate) struct Graph {
     pub(crate) shape: Shape,
     pub(crate) size: usize,
     steps: Vec<Step>,
+    /// The step that everything else is for.
+    top: usize,
     /// Path and content of the sources.
     sources: Vec<(String, String)>,
+    /// Whether a tenth of the targets depend on a configuration variable.
+    configured: bool,
 }
 
 impl Graph {
     /// The graph of this shape and nominal size; always the same.
     pub(crate) fn new(shape: Shape, size: usize) -> Self {
-        let mut graph = Self { shape, size, steps: Vec::new(), sources: Vec::new() };
+        let mut graph =
+            Self { shape, size, steps: Vec::new(), top: 0, sources: Vec::new(), configured: false };
         match shape {
             Shape::Layered => graph.layered(size),
             Shape::Wide => graph.wide(size),
             Shape::Deep => graph.deep((size / 10).max(2)),
             Shape::C => graph.c((size / 10).max(2)),
         }
+        graph.top = graph.steps.len() - 1;
         graph
     }
 
@@ -134,7 +144,7 @@ impl Graph {
 
     fn push(&mut self, steps: Vec<usize>, sources: Vec<String>) {
         let name = format!("t{}", self.steps.len());
-        self.steps.push(Step { name, steps, sources });
+        self.steps.push(Step { name, steps, sources, note: String::new() });
     }
 
     fn c(&mut self, files: usize) {
@@ -186,6 +196,11 @@ impl Graph {
     /// The shell command of a step, with inputs where `place` says they are.
     fn command(&self, number: usize, place: &dyn Fn(&Step) -> String) -> String {
         let step = &self.steps[number];
+        let note = if step.note.is_empty() { String::new() } else { format!("; {}", step.note) };
+        self.bare_command(step, place) + &note
+    }
+
+    fn bare_command(&self, step: &Step, place: &dyn Fn(&Step) -> String) -> String {
         let out = place(step);
         let inputs = || step.steps.iter().map(|&n| place(&self.steps[n]));
         if self.shape == Shape::C {
@@ -205,7 +220,7 @@ impl Graph {
         for (path, content) in &self.sources {
             let path = root.join(path);
             fs::create_dir_all(path.parent().unwrap_or(root))?;
-            fs::write(path, content)?;
+            put(&path, content)?;
         }
         Ok(())
     }
@@ -213,8 +228,13 @@ impl Graph {
     /// Writes the graph as target files; the first target is the last step.
     pub(crate) fn write_targets(&self, root: &Path) -> Result<()> {
         fs::create_dir_all(root)?;
-        fs::write(root.join("ROOT"), "")?;
+        put(&root.join("ROOT"), "")?;
         self.write_sources(root)?;
+        self.write_target_files(root)
+    }
+
+    /// The target files alone; those that are right stay untouched.
+    fn write_target_files(&self, root: &Path) -> Result<()> {
         let mut files: Vec<Map<String, Value>> = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
             files.resize_with(files.len().max(number / MODULE + 1), Map::new);
@@ -233,17 +253,25 @@ impl Graph {
             if self.shape == Shape::C {
                 target["env"] = json!({"type": "'", "$1": {"PATH": "/usr/bin:/bin"}});
             }
+            if self.configured && number.is_multiple_of(10) {
+                let command = target["cmds"][0].clone();
+                let other = json!({"type": "join", "$1": [command, "; : ", {"type": "var", "name": "V"}]});
+                let variable = json!({"type": "var", "name": "V"});
+                let command = target["cmds"][0].clone();
+                target["cmds"] = json!([{"type": "if", "cond": variable, "then": other, "else": command}]);
+                target["arguments_config"] = json!(["V"]);
+            }
             files[number / MODULE].insert(step.name.clone(), target);
         }
         for (number, targets) in files.into_iter().enumerate() {
             let dir = root.join(format!("m{number}"));
             fs::create_dir_all(&dir)?;
-            fs::write(dir.join("TARGETS"), Value::Object(targets).to_string())?;
+            put(&dir.join("TARGETS"), &Value::Object(targets).to_string())?;
         }
-        let last = self.steps.len() - 1;
+        let last = self.top;
         let all =
             json!({"": {"type": "install", "files": {"result": [module(last), self.steps[last].name]}}});
-        fs::write(root.join("TARGETS"), all.to_string())?;
+        put(&root.join("TARGETS"), &all.to_string())?;
         Ok(())
     }
 
@@ -251,6 +279,11 @@ impl Graph {
     pub(crate) fn write_ninja(&self, root: &Path) -> Result<()> {
         fs::create_dir_all(root)?;
         self.write_sources(root)?;
+        self.write_ninja_file(root)
+    }
+
+    /// The ninja file alone.
+    fn write_ninja_file(&self, root: &Path) -> Result<()> {
         let mut text = String::from("rule run\n  command = $cmd\n");
         for (number, step) in self.steps.iter().enumerate() {
             let inputs: Vec<String> = step
@@ -268,9 +301,16 @@ impl Graph {
                 command.replace('$', "$$")
             );
         }
-        fs::write(root.join("build.ninja"), text)?;
-        Ok(())
+        put(&root.join("build.ninja"), &text)
     }
+}
+
+/// Writes a file, unless it has this content.
+fn put(path: &Path, content: &str) -> Result<()> {
+    if fs::read(path).ok().as_deref() != Some(content.as_bytes()) {
+        fs::write(path, content).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// The module of the step with this number.

@@ -10,7 +10,8 @@ use taut_testkit::Tool;
 pub(crate) enum Rival {
     /// taut or the reference: a name and a binary.
     Targets(&'static str, PathBuf),
-    Ninja(PathBuf),
+    /// ninja, or what reads its files: a name and a binary.
+    Ninja(&'static str, PathBuf),
 }
 
 impl Rival {
@@ -20,10 +21,12 @@ impl Rival {
         if let Some(just) = Tool::reference() {
             all.push(Self::Targets("just", just.path().to_path_buf()));
         }
-        let ninja = std::env::var_os("NINJA").map_or_else(|| PathBuf::from("ninja"), PathBuf::from);
-        let answers = Command::new(&ninja).arg("--version").output();
-        if answers.is_ok_and(|output| output.status.success()) {
-            all.push(Self::Ninja(ninja));
+        for (name, variable) in [("ninja", "NINJA"), ("n2", "N2")] {
+            let binary = std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from);
+            let answers = Command::new(&binary).arg("--version").output();
+            if answers.is_ok_and(|output| output.status.success()) {
+                all.push(Self::Ninja(name, binary));
+            }
         }
         all
     }
@@ -31,13 +34,12 @@ impl Rival {
     /// The names of those that are not among `found`.
     pub(crate) fn missing(found: &[Self]) -> Vec<&'static str> {
         let has = |name: &str| found.iter().any(|rival| rival.name() == name);
-        ["just", "ninja"].into_iter().filter(|name| !has(name)).collect()
+        ["just", "ninja", "n2"].into_iter().filter(|name| !has(name)).collect()
     }
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Targets(name, _) => name,
-            Self::Ninja(_) => "ninja",
+            Self::Targets(name, _) | Self::Ninja(name, _) => name,
         }
     }
 
@@ -45,7 +47,7 @@ impl Rival {
     pub(crate) fn write(&self, graph: &Graph, dir: &Path) -> Result<()> {
         match self {
             Self::Targets(..) => graph.write_targets(&self.source(dir)),
-            Self::Ninja(_) => graph.write_ninja(&self.source(dir)),
+            Self::Ninja(..) => graph.write_ninja(&self.source(dir)),
         }
     }
 
@@ -64,9 +66,10 @@ impl Rival {
                 command.arg(dir.join("build-root"));
                 command
             }
-            Self::Ninja(path) => {
+            Self::Ninja(name, path) => {
                 let mut command = Command::new(path);
-                command.args(["--quiet", "-j", &jobs]);
+                // n2 has no word for it.
+                command.args((*name == "ninja").then_some("--quiet")).args(["-j", &jobs]);
                 command
             }
         };

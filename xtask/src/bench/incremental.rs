@@ -1,0 +1,543 @@
+//! `cargo xtask bench incremental`: what it costs to build again, by what changed, beside `just`, `ninja` and n2.
+//!
+//! Each tool has its copy of the graph and keeps it through all phases; a phase changes all copies in the same
+//! way, then every tool builds once, then all again (interleaved). Medians of processor time are compared. The
+//! bars are what the project wants to reach; they are printed beside the ratios, and no verdict is drawn.
+
+use super::graph::{Graph, Shape};
+use super::median;
+use super::rival::Rival;
+use crate::cargo;
+use crate::measure::{self, Cost};
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+struct Options {
+    json: Option<PathBuf>,
+    sizes: Vec<usize>,
+    shapes: Vec<Shape>,
+    rounds: usize,
+    jobs: usize,
+    only: Option<String>,
+}
+
+/// What happens before a build is measured.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Null,
+    Touched,
+    Source,
+    Command,
+    Added,
+    Back,
+    Configuration,
+    Revision,
+    Mended,
+    Checkout,
+}
+
+/// A bar: the most that taut may cost, as part of what the other costs.
+type Bar = (&'static str, f64);
+
+impl Phase {
+    const ALL: [Self; 10] = [
+        Self::Null,
+        Self::Touched,
+        Self::Source,
+        Self::Command,
+        Self::Added,
+        Self::Back,
+        Self::Configuration,
+        Self::Revision,
+        Self::Mended,
+        Self::Checkout,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Touched => "touched",
+            Self::Source => "source",
+            Self::Command => "command",
+            Self::Added => "added",
+            Self::Back => "back",
+            Self::Configuration => "config",
+            Self::Revision => "revision",
+            Self::Mended => "mended",
+            Self::Checkout => "checkout",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Null => "nothing changed",
+            Self::Touched => "a source has a new time and nothing else",
+            Self::Source => "a source changed, and with it everything above it",
+            Self::Command => "a command in the middle changed and comes to the same",
+            Self::Added => "a target was added, and the last one needs it",
+            Self::Back => "a source and a command are again what they were before the last build",
+            Self::Configuration => "the configuration is again what it was before the last build",
+            Self::Revision => "a tenth of the sources changed",
+            Self::Mended => "a command that failed the last build was mended",
+            Self::Checkout => "the same sources in a new directory, with the store that knows them",
+        }
+    }
+
+    /// The bars at this many targets.
+    fn bars(self, size: usize) -> &'static [Bar] {
+        match self {
+            Self::Null if size >= 100_000 => &[("ninja", 0.2), ("statx", 1.5)],
+            Self::Null => &[("ninja", 0.5), ("n2", 0.5), ("just", 0.02)],
+            Self::Touched => &[("null", 1.1)],
+            Self::Source | Self::Command | Self::Added => &[("ninja", 1.0)],
+            Self::Back | Self::Configuration => &[("null", 3.0)],
+            Self::Checkout => &[("just", 0.2)],
+            Self::Revision | Self::Mended => &[],
+        }
+    }
+
+    /// Whether tools that know no configuration, or no store, have something to measure.
+    fn needs_store(self) -> bool {
+        matches!(self, Self::Configuration | Self::Checkout)
+    }
+}
+
+/// Measures and prints; `args` are what follows `bench incremental`.
+///
+/// # Errors
+///
+/// If the words are wrong, or taut cannot be built or fails.
+pub(super) fn run(args: &[String]) -> Result<()> {
+    let options = options(args)?;
+    let rivals = Rival::all(cargo::taut(true)?);
+    for missing in Rival::missing(&rivals) {
+        println!("{missing} is not installed here: left out");
+    }
+    let mut report = Vec::new();
+    for &shape in &options.shapes {
+        for &size in &options.sizes {
+            Bench::new(shape, size, &rivals, &options)?.run(&mut report)?;
+        }
+    }
+    if let Some(path) = &options.json {
+        let text = serde_json::to_string_pretty(&json!({"jobs": options.jobs, "rows": report}))?;
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    let (json, only) = Default::default();
+    let (sizes, shapes) = (vec![1_000, 10_000], vec![Shape::Layered]);
+    let mut options = Options { json, sizes, shapes, rounds: 3, jobs: 2, only };
+    let mut rest = args;
+    while let [option, value, tail @ ..] = rest {
+        rest = tail;
+        match option.as_str() {
+            "--json" => options.json = Some(std::path::absolute(value)?),
+            "--size" => options.sizes = vec![value.parse()?],
+            "--rounds" => options.rounds = value.parse()?,
+            "--jobs" => options.jobs = value.parse()?,
+            "--only" => options.only = Some(value.clone()),
+            "--shape" => {
+                let shape = Shape::named(value);
+                options.shapes =
+                    vec![shape.with_context(|| format!("no shape {value}: {}", Shape::names()))?];
+            }
+            other => bail!("unknown option {other}"),
+        }
+    }
+    let known = |only: &String| Phase::ALL.iter().any(|phase| phase.name() == only);
+    match rest {
+        [] if options.rounds > 0 && options.only.iter().all(known) => Ok(options),
+        [] => bail!("--rounds is at least 1, --only one of {}", Phase::ALL.map(Phase::name).join(", ")),
+        other => {
+            bail!("{other:?}: options are --json FILE, --size N, --shape S, --rounds N, --jobs N, --only P")
+        }
+    }
+}
+
+/// One graph, all tools.
+struct Bench<'o> {
+    graph: Graph,
+    rivals: &'o [Rival],
+    options: &'o Options,
+    scratch: tempfile::TempDir,
+    /// How often something was changed: no change comes twice unless it is meant to.
+    changes: usize,
+}
+
+/// A measured build, and how many actions it ran, if the tool tells.
+type Measured = (Cost, Option<u64>);
+
+impl<'o> Bench<'o> {
+    fn new(shape: Shape, size: usize, rivals: &'o [Rival], options: &'o Options) -> Result<Self> {
+        let mut graph = Graph::new(shape, size);
+        graph.configure();
+        Ok(Self { graph, rivals, options, scratch: tempfile::tempdir()?, changes: 0 })
+    }
+
+    fn dir(&self, rival: &Rival) -> PathBuf {
+        self.scratch.path().join(rival.name())
+    }
+
+    fn run(&mut self, report: &mut Vec<Value>) -> Result<()> {
+        let (shape, size, jobs) = (self.graph.shape.name(), self.graph.size, self.options.jobs);
+        let actions = self.graph.actions();
+        println!("\n{shape} {size}, {actions} actions, -J {jobs}, medians of {}", self.options.rounds);
+        self.cold(report)?;
+        let mut null: Option<f64> = None;
+        for phase in Phase::ALL {
+            // Others are compared with a null build.
+            let asked = self.options.only.as_ref().is_none_or(|only| phase.name() == only);
+            if asked || phase == Phase::Null {
+                let cpu = self.phase(phase, null, report)?;
+                null = null.or(Some(cpu));
+            }
+        }
+        self.watch(report)?;
+        self.store(report)
+    }
+
+    /// Everything from the beginning; what is recorded costs the difference to a build that records nothing.
+    fn cold(&self, report: &mut Vec<Value>) -> Result<()> {
+        let bars: &[Bar] = if self.graph.shape == Shape::C { &[("ninja", 1.05)] } else { &[("ninja", 1.3)] };
+        let mut costs: BTreeMap<&str, Measured> = BTreeMap::new();
+        for rival in self.rivals {
+            rival.write(&self.graph, &self.dir(rival))?;
+            costs.insert(rival.name(), self.build(rival, &self.dir(rival), &[])?);
+        }
+        self.tell("cold", bars, &costs, None, report);
+        let taut = &self.rivals[0];
+        let dir = self.scratch.path().join("no-trace");
+        taut.write(&self.graph, &dir)?;
+        let (without, _) = self.build(taut, &dir, &["--no-trace"])?;
+        let share = 1.0 - without.cpu / costs["taut"].0.cpu;
+        println!("           recording is {:.1} % of it (bar 10 %; one run each)", share * 100.0);
+        let analysis =
+            self.cost(taut_command(taut, "analyse", &dir, &dir.join("other-root"), self.options.jobs)?)?;
+        let per_target = analysis.peak * 1024.0 / self.graph.actions() as f64;
+        println!(
+            "           analysis alone: cpu {:.1} ms, peak {:.1} MiB, {per_target:.0} bytes a target (bar 3072)",
+            analysis.cpu,
+            analysis.peak / 1024.0
+        );
+        report.push(json!({
+            "graph": self.graph.shape.name(), "size": self.graph.size, "phase": "cold shares",
+            "recording": share, "analysis_cpu_ms": analysis.cpu, "analysis_peak_kib": analysis.peak,
+        }));
+        Ok(())
+    }
+
+    /// One phase; returns what it costs taut.
+    fn phase(&mut self, phase: Phase, null: Option<f64>, report: &mut Vec<Value>) -> Result<f64> {
+        let mut costs: BTreeMap<&str, Vec<Measured>> = BTreeMap::new();
+        for _ in 0..self.options.rounds {
+            self.changes += 1;
+            match phase {
+                Phase::Command => self.graph.note(&format!(": {}", self.changes)),
+                Phase::Added => self.graph.add(),
+                _ => {}
+            }
+            for rival in self.rivals {
+                if phase.needs_store() && matches!(rival, Rival::Ninja(..)) {
+                    continue;
+                }
+                costs.entry(rival.name()).or_default().push(self.one(phase, rival)?);
+            }
+            if phase == Phase::Null {
+                costs.entry("statx").or_default().push((self.look()?, None));
+            }
+            // What was done to one copy was done to all.
+            if matches!(phase, Phase::Back | Phase::Mended) {
+                self.graph.note("");
+            }
+        }
+        let medians = costs.into_iter().map(|(name, all)| {
+            let of = |f: fn(&Cost) -> f64| median(all.iter().map(|(cost, _)| f(cost)).collect());
+            let cost = Cost { cpu: of(|c| c.cpu), wall: of(|c| c.wall), peak: of(|c| c.peak) };
+            (name, (cost, all.iter().filter_map(|(_, ran)| *ran).max()))
+        });
+        let medians: BTreeMap<&str, Measured> = medians.collect();
+        println!("  -- {}", phase.meaning());
+        self.tell(phase.name(), phase.bars(self.graph.size), &medians, null, report);
+        let taut = medians["taut"].0;
+        if phase == Phase::Null {
+            let bytes = (taut.peak * 1024.0 - 20e6) / (self.graph.actions() as f64);
+            println!("           peak beyond 20 MB: {:.0} bytes an action (bar 100)", bytes.max(0.0));
+        }
+        Ok(taut.cpu)
+    }
+
+    /// Changes one copy as the phase has it, and measures the build.
+    fn one(&mut self, phase: Phase, rival: &Rival) -> Result<Measured> {
+        let (dir, number) = (self.dir(rival), self.changes);
+        let (source, ninja) = (rival.source(&dir), matches!(rival, Rival::Ninja(..)));
+        match phase {
+            Phase::Null => {}
+            Phase::Touched => self.graph.touch(&source)?,
+            Phase::Source => self.graph.edit(&source, number)?,
+            Phase::Command | Phase::Added => self.graph.describe(&source, ninja)?,
+            Phase::Back => {
+                self.graph.note("");
+                self.graph.describe(&source, ninja)?;
+                self.graph.restore(&source)?;
+                self.build(rival, &dir, &[])?;
+                self.graph.note(&format!(": back {number}"));
+                self.graph.describe(&source, ninja)?;
+                self.graph.edit(&source, number)?;
+                self.build(rival, &dir, &[])?;
+                self.graph.note("");
+                self.graph.describe(&source, ninja)?;
+                self.graph.restore(&source)?;
+            }
+            Phase::Configuration => {
+                self.build(rival, &dir, &["-D", &format!("{{\"V\": \"{number}\"}}")])?;
+            }
+            Phase::Revision => self.graph.revise(&source, Some(number))?,
+            Phase::Mended => {
+                self.graph.note("false");
+                self.graph.describe(&source, ninja)?;
+                self.graph.edit(&source, number)?;
+                // It fails.
+                self.command(rival, &dir, &[])?.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+                self.graph.note("");
+                self.graph.describe(&source, ninja)?;
+            }
+            Phase::Checkout => return self.checkout(rival, &dir),
+        }
+        self.build(rival, &dir, &[])
+    }
+
+    /// A new directory with the same sources, and the build root of the old one.
+    fn checkout(&self, rival: &Rival, dir: &Path) -> Result<Measured> {
+        let new = self.scratch.path().join(format!("{}-checkout-{}", rival.name(), self.changes));
+        fs::create_dir_all(&new)?;
+        let copied = Command::new("cp").arg("-R").arg(rival.source(dir)).arg(rival.source(&new)).status()?;
+        if !copied.success() {
+            bail!("cannot copy {}", dir.display());
+        }
+        let root = dir.join("build-root");
+        self.build(rival, &new, &["--local-build-root", &root.to_string_lossy()])
+    }
+
+    fn command(&self, rival: &Rival, dir: &Path, more: &[&str]) -> Result<Command> {
+        let mut command = match rival {
+            Rival::Targets(..) => {
+                taut_command(rival, "build", dir, &dir.join("build-root"), self.options.jobs)?
+            }
+            Rival::Ninja(_, path) => {
+                let mut command = Command::new(path);
+                command.current_dir(rival.source(dir)).args(["-j", &self.options.jobs.to_string()]);
+                command
+            }
+        };
+        command.args(more);
+        Ok(command)
+    }
+
+    fn cost(&self, command: Command) -> Result<Cost> {
+        measure::cost(&command, &self.file())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.scratch.path().join("cost")
+    }
+
+    fn build(&self, rival: &Rival, dir: &Path, more: &[&str]) -> Result<Measured> {
+        let cost = self.cost(self.command(rival, dir, more)?)?;
+        let log = fs::read_to_string(self.file().with_extension("log")).unwrap_or_default();
+        Ok((cost, actions_run(&log)))
+    }
+
+    /// A bare look at every source file: what nobody who looks at them can be faster than.
+    fn look(&self) -> Result<Cost> {
+        let list = self.scratch.path().join("list");
+        let root = self.rivals[0].source(&self.dir(&self.rivals[0]));
+        let paths: String =
+            self.graph.sources().map(|path| format!("{}\n", root.join(path).display())).collect();
+        fs::write(&list, paths)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("look").arg(list);
+        self.cost(command)
+    }
+
+    fn tell(
+        &self,
+        phase: &str,
+        bars: &[Bar],
+        costs: &BTreeMap<&str, Measured>,
+        null: Option<f64>,
+        report: &mut Vec<Value>,
+    ) {
+        let taut = costs["taut"].0.cpu;
+        for (name, (cost, ran)) in costs {
+            let ran_text = ran.map_or_else(String::new, |ran| format!("  {ran} run"));
+            let mut line = format!(
+                "  {phase:8} {name:6} cpu {:9.1} ms  wall {:9.1} ms  peak {:7.1} MiB{ran_text}",
+                cost.cpu,
+                cost.wall,
+                cost.peak / 1024.0
+            );
+            let mut row = json!({
+                "graph": self.graph.shape.name(), "size": self.graph.size, "phase": phase, "tool": name,
+                "cpu_ms": cost.cpu, "wall_ms": cost.wall, "peak_kib": cost.peak, "run": ran,
+            });
+            if *name == "taut" {
+                let others = costs.iter().filter(|(other, _)| **other != "taut");
+                let mut ratios: Vec<(&str, f64)> =
+                    others.map(|(other, (cost, _))| (*other, taut / cost.cpu.max(0.01))).collect();
+                ratios.extend(null.map(|null| ("null", taut / null.max(0.01))));
+                for (other, ratio) in ratios {
+                    let bar = bars.iter().find(|(name, _)| *name == other).map(|(_, bar)| *bar);
+                    let bar_text = bar.map_or_else(String::new, |bar| format!(" (bar {bar})"));
+                    line += &format!("  {ratio:.3} x {other}{bar_text}");
+                    row[format!("cpu_per_{other}")] = json!(ratio);
+                    row[format!("bar_{other}")] = json!(bar);
+                }
+            }
+            println!("{line}");
+            report.push(row);
+        }
+    }
+
+    /// Rounds under `watch` after a source was touched: what they cost must not depend on the size.
+    fn watch(&self, report: &mut Vec<Value>) -> Result<()> {
+        const ROUNDS: u32 = 10;
+        let (taut, dir) = (&self.rivals[0], self.dir(&self.rivals[0]));
+        let mut command = taut_command(taut, "watch", &dir, &dir.join("build-root"), self.options.jobs)?;
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).stdin(Stdio::null()).spawn()?;
+        let mut lines = BufReader::new(child.stderr.take().context("no standard error")?).lines();
+        let mut until = |text: &str| -> Result<()> {
+            loop {
+                let line = lines.next().context("watch ended")??;
+                if line.contains(text) {
+                    return Ok(());
+                }
+            }
+        };
+        until("Interrupt to end.")?;
+        let before = cpu_of(child.id())?;
+        let begin = Instant::now();
+        for _ in 0..ROUNDS {
+            self.graph.touch(&taut.source(&dir))?;
+            until("known to the action cache")?;
+        }
+        let wall = begin.elapsed().as_secs_f64() * 1e3 / f64::from(ROUNDS);
+        let cpu = (cpu_of(child.id())? - before) / f64::from(ROUNDS);
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+        child.wait()?;
+        println!("  -- a source touched under watch");
+        println!(
+            "  watch    taut   cpu {cpu:9.1} ms  wall {wall:9.1} ms a round (of {ROUNDS}; clock ticks of 10 ms)"
+        );
+        report.push(json!({
+            "graph": self.graph.shape.name(), "size": self.graph.size, "phase": "watch", "tool": "taut",
+            "cpu_ms": cpu, "wall_ms": wall,
+        }));
+        Ok(())
+    }
+
+    /// What traces take on disk.
+    fn store(&self, report: &mut Vec<Value>) -> Result<()> {
+        let own = self.dir(&self.rivals[0]).join("build-root/taut");
+        let cold = self.scratch.path().join("size");
+        self.rivals[0].write(&self.graph, &cold)?;
+        self.build(&self.rivals[0], &cold, &[])?;
+        let (after_all, after_cold) = (size_of(&own)?, size_of(&cold.join("build-root/taut"))?);
+        // One action for each target.
+        let each = |bytes: u64| bytes as f64 / self.graph.actions() as f64;
+        println!(
+            "  -- traces on disk: {:.0} bytes for a target with its action after a cold build (bar 600), {:.0} after all of the above",
+            each(after_cold),
+            each(after_all)
+        );
+        report.push(json!({
+            "graph": self.graph.shape.name(), "size": self.graph.size, "phase": "store",
+            "bytes_per_target": each(after_cold), "bytes_per_target_after_all": each(after_all),
+        }));
+        Ok(())
+    }
+}
+
+/// A call of taut or of the reference.
+fn taut_command(rival: &Rival, subcommand: &str, dir: &Path, root: &Path, jobs: usize) -> Result<Command> {
+    let Rival::Targets(_, path) = rival else { bail!("{} has no subcommands", rival.name()) };
+    let mut command = Command::new(path);
+    command.current_dir(rival.source(dir)).arg(subcommand);
+    command.args(["--log-limit", "3", "-J", &jobs.to_string(), "--local-build-root"]).arg(root);
+    Ok(command)
+}
+
+/// How many actions a build ran, by what it said.
+fn actions_run(log: &str) -> Option<u64> {
+    if let Some(at) = log.rfind("Processed ") {
+        let mut numbers = log[at..].split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+        let (all, known): (u64, u64) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+        return all.checked_sub(known);
+    }
+    if log.contains("no work to do") {
+        return Some(0);
+    }
+    // [12/12] …
+    let at = log.rfind('[')?;
+    log[at + 1..].split('/').next()?.trim().parse().ok()
+}
+
+/// The processor time of a process and of those that it waited for, in milliseconds.
+fn cpu_of(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let rest = &stat[stat.rfind(')').context("no name")? + 1..];
+    let ticks: f64 = rest.split_whitespace().skip(11).take(4).filter_map(|n| n.parse::<f64>().ok()).sum();
+    Ok(ticks * 10.0)
+}
+
+/// How many bytes the files below a directory have.
+fn size_of(dir: &Path) -> Result<u64> {
+    let (mut size, mut pending) = (0, vec![dir.to_owned()]);
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
+                pending.push(entry.path());
+            } else {
+                size += metadata.len();
+            }
+        }
+    }
+    Ok(size)
+}
+
+/// Looks at every path that a file lists: `xtask look FILE`, started by the benchmark itself.
+///
+/// # Errors
+///
+/// If the list cannot be read, or something in it is not there.
+pub(crate) fn look(args: &[String]) -> Result<()> {
+    let [file] = args else { bail!("look FILE") };
+    for path in fs::read_to_string(file)?.lines() {
+        fs::symlink_metadata(path).with_context(|| path.to_owned())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::actions_run;
+
+    #[test]
+    fn tools_say_how_many_actions_they_ran() {
+        assert_eq!(actions_run("INFO: Processed 12 actions, 10 cache hits.\n"), Some(2));
+        assert_eq!(actions_run("[1/3] a\n[3/3] b\n"), Some(3));
+        assert_eq!(actions_run("ninja: no work to do.\n"), Some(0));
+        assert_eq!(actions_run(""), None);
+    }
+}
