@@ -11,6 +11,9 @@ const FACTOR: &str = "50";
 /// The same for the engine: a million random programs, tens of thousands of kill points and flipped bits.
 const ENGINE: &str = "1000";
 
+/// The same for the schedules of its threads: some hundred for each test otherwise.
+const SCHEDULES: &str = "20";
+
 /// Where the last run says how much it tried: JSON, a number for each kind of case.
 ///
 /// # Errors
@@ -34,6 +37,17 @@ fn engine() -> Result<()> {
         .status()?;
     if !status.success() {
         bail!("tests of the engine fail");
+    }
+    println!("== the engine's threads under many schedules");
+    let status = cargo::cargo()
+        .args(["test", "--package", "taut-engine", "--locked", "--test", "schedules"])
+        // Other flags, other results of compiling: beside the usual ones, not in place of them.
+        .args(["--target-dir", "target/shuttle"])
+        .env("RUSTFLAGS", "--cfg shuttle")
+        .env("TAUT_SOAK", SCHEDULES)
+        .status()?;
+    if !status.success() {
+        bail!("a schedule was found on which the engine fails");
     }
     let mut report = serde_json::Map::new();
     for entry in std::fs::read_dir(counts.path())? {
