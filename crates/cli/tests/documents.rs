@@ -16,7 +16,8 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 use taut_testkit::Workspace;
 
 /// A page, what begins its sections, and how many commands it has at least.
-const PAGES: [(&str, &str, usize); 2] = [("equality.md", "\n## ", 10), ("language.md", "\n#", 26)];
+const PAGES: [(&str, &str, usize); 3] =
+    [("again.md", "\n# ", 14), ("equality.md", "\n## ", 10), ("language.md", "\n#", 26)];
 
 /// What a command answers.
 struct Answer {
