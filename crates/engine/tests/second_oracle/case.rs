@@ -56,6 +56,8 @@ pub(crate) struct Task {
     pub(crate) modulus: u64,
     /// A result of zero is a failure.
     pub(crate) fails: bool,
+    /// What it asks for is promised to follow from its key: no step is conditional.
+    pub(crate) fixed: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -128,6 +130,7 @@ impl Case {
     }
 
     fn task(dice: &mut Dice, below: usize) -> Task {
+        let fixed = dice.one_in(4);
         let steps = (0..dice.roll(4)).map(|_| {
             let what = dice.pick(&[
                 What::Value,
@@ -139,7 +142,7 @@ impl Case {
                 What::Depend,
             ]);
             let deps = (0..1 + dice.roll(3)).map(|_| dice.roll(below)).collect();
-            Step { what, deps, conditional: dice.one_in(2) }
+            Step { what, deps, conditional: dice.one_in(2) && !fixed }
         });
         Task {
             steps: steps.collect(),
@@ -164,6 +167,7 @@ impl Case {
             constructive: dice.one_in(2),
             modulus: dice.pick(&[2, 3, 5, 1000]),
             fails: dice.one_in(4),
+            fixed,
         }
     }
 
@@ -260,6 +264,7 @@ impl Case {
                 }
             }
             with(&|case| case.tasks[at].fails = false);
+            with(&|case| case.tasks[at].fixed = false);
             with(&|case| case.tasks[at].kind = Kind::Content);
             with(&|case| case.tasks[at].place = Place::Memory);
             with(&|case| case.tasks[at].runs = 1);
@@ -279,10 +284,11 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "leaves{}", words(&self.leaves.iter().map(|leaf| *leaf as usize).collect::<Vec<_>>()))?;
         for (at, task) in self.tasks.iter().enumerate() {
-            let Task { kind, place, runs, constructive, modulus, fails, steps } = task;
+            let Task { kind, place, runs, constructive, modulus, fails, fixed, steps } = task;
             let trace = if *constructive { "constructive" } else { "verifying" };
             write!(f, "task {} {kind:?} {place:?} {trace} {runs} modulo {modulus}", self.leaves.len() + at)?;
             f.write_str(if *fails { " fails" } else { "" })?;
+            f.write_str(if *fixed { " fixed" } else { "" })?;
             for step in steps {
                 let condition = if step.conditional { " if-even" } else { "" };
                 write!(f, " ;{condition} {:?}{}", step.what, words(&step.deps))?;
@@ -335,6 +341,7 @@ impl Case {
                         constructive: head.contains(&"constructive"),
                         modulus: number(&after("modulo").expect("a modulus")[0]) as u64,
                         fails: head.contains(&"fails"),
+                        fixed: head.contains(&"fixed"),
                         steps: parts.map(|part| step(&part)).collect(),
                     });
                 }

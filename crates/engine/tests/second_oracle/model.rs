@@ -305,7 +305,7 @@ impl Going<'_> {
         let stamp = if self.task(key).is_none() { declared.max(self.model.scanned) } else { declared };
         let mut why = None;
         for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
-            match self.first_difference(run) {
+            match self.first_difference(run, self.task(key).is_some_and(|task| task.fixed)) {
                 None => {
                     if self.suspects.is_none() {
                         self.model.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
@@ -334,8 +334,14 @@ impl Going<'_> {
     }
 
     /// The first read of a run that is different now, looking no further than its group.
-    fn first_difference(&mut self, run: &Run) -> Option<usize> {
+    fn first_difference(&mut self, run: &Run, fixed: bool) -> Option<usize> {
         let mut rest = run.reads.as_slice();
+        if fixed {
+            // All would be asked for again, whatever the answers.
+            for read in rest {
+                self.settle(read.dep);
+            }
+        }
         while let Some(first) = rest.first() {
             let (group, after) =
                 rest.split_at(rest.iter().position(|read| read.group != first.group).unwrap_or(rest.len()));

@@ -140,6 +140,7 @@ impl Rule for Tasks {
             true => Policy::constructive(task.runs),
             false => Policy::verifying(task.runs),
         };
+        let policy = if task.fixed { policy.with_fixed_reads() } else { policy };
         policy.stored(match task.place {
             Place::Memory => Store::Memory,
             Place::File => Store::File,
