@@ -5,7 +5,6 @@
 //! its old number back. Hashes are never compared anywhere else.
 
 use std::any::Any;
-use std::collections::HashMap;
 
 use crate::facet::Looks;
 use crate::standing::Standing;
@@ -96,10 +95,13 @@ pub(crate) struct Unloaded {
     pub(crate) versions: u32,
 }
 
+/// So many versions of a task are told apart at least.
+const VERSIONS: usize = 64;
+
 /// What is known of a task from earlier builds.
 #[derive(Default)]
 pub(crate) struct Hist {
-    /// The hash of each version.
+    /// The hash of each version that was not forgotten.
     hashes: Vec<Hash>,
     /// The runs kept, latest use first.
     pub(crate) runs: Vec<Run>,
@@ -118,8 +120,8 @@ struct Rare {
     unloaded: Option<Unloaded>,
     /// The hashes of the facets, by version; shorter if the last ones have none.
     facets: Vec<Option<Looks>>,
-    /// The versions by hash, where there are so many that a scan would be felt.
-    index: HashMap<Hash, u32>,
+    /// How many versions were forgotten, from the first on.
+    forgotten: u32,
     /// Epochs in which the task was declared changed, ascending.
     changed: Vec<u64>,
     /// Values given from outside, with the epoch from which they hold, ascending.
@@ -142,47 +144,59 @@ impl Hist {
         self.rare.as_ref()?.unloaded
     }
 
-    /// The number of `hash` for this node: the old one if it had this hash before.
+    /// The number of `hash` for this node: the old one if it had this hash before, and not too many since.
     pub(crate) fn seq_of(&mut self, hash: Hash) -> Seq {
-        const SCANNED: usize = 16;
-        if self.hashes.len() <= SCANNED {
-            if let Some(at) = self.hashes.iter().rposition(|known| *known == hash) {
-                return Seq(at as u32);
-            }
-        } else {
-            let rare = self.rare.get_or_insert_default();
-            if rare.index.is_empty() {
-                rare.index = self.hashes.iter().zip(0..).map(|(hash, at)| (*hash, at)).collect();
-            }
-            if let Some(at) = rare.index.get(&hash) {
-                return Seq(*at);
-            }
-            rare.index.insert(hash, self.hashes.len() as u32);
+        if let Some(at) = self.hashes.iter().rposition(|known| *known == hash) {
+            return Seq(self.forgotten() + at as u32);
         }
         if self.hashes.is_empty() {
             // Most tasks never have another.
             self.hashes.reserve_exact(1);
         }
+        if self.hashes.len() == 2 * VERSIONS {
+            self.forget_versions();
+        }
         self.hashes.push(hash);
-        Seq(self.hashes.len() as u32 - 1)
+        Seq(self.forgotten() + self.hashes.len() as u32 - 1)
+    }
+
+    /// Forgets the older half of the versions. What has read one of them agrees with nothing any more.
+    fn forget_versions(&mut self) {
+        self.hashes.drain(..VERSIONS);
+        let rare = self.rare();
+        rare.facets.drain(..VERSIONS.min(rare.facets.len()));
+        rare.forgotten += VERSIONS as u32;
+        let first = rare.forgotten;
+        self.runs.retain(|run| run.seq.0 >= first);
+    }
+
+    /// How many versions were forgotten.
+    fn forgotten(&self) -> u32 {
+        self.rare.as_ref().map_or(0, |rare| rare.forgotten)
+    }
+
+    /// The place of what is known of a version.
+    fn place(&self, seq: Seq) -> Option<usize> {
+        seq.0.checked_sub(self.forgotten()).map(|place| place as usize)
     }
 
     pub(crate) fn hash_of(&self, seq: Seq) -> Option<Hash> {
-        self.hashes.get(seq.0 as usize).copied()
+        self.hashes.get(self.place(seq)?).copied()
     }
 
     /// The hashes of the facets of a version, if its rule tells any apart.
     pub(crate) fn facets_of(&self, seq: Seq) -> Option<&Looks> {
-        self.rare.as_ref()?.facets.get(seq.index())?.as_ref()
+        self.rare.as_ref()?.facets.get(self.place(seq)?)?.as_ref()
     }
 
     /// Notes the hashes of the facets of a version.
     pub(crate) fn set_facets(&mut self, seq: Seq, facets: Looks) {
+        let Some(place) = self.place(seq) else { return };
         let known = &mut self.rare().facets;
-        if known.len() <= seq.index() {
-            known.resize(seq.index() + 1, None);
+        if known.len() <= place {
+            known.resize(place + 1, None);
         }
-        known[seq.index()] = Some(facets);
+        known[place] = Some(facets);
     }
 
     /// Whether two versions are the same for who sees only these facets.
@@ -314,4 +328,33 @@ pub(crate) struct Node {
     pub(crate) policy: Policy,
     pub(crate) hist: Mutex<Hist>,
     pub(crate) standing: Standing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_come_back_for_a_while_and_do_not_pile_up() {
+        let mut hist = Hist::new(None);
+        let first = hist.seq_of(Hash::from(0));
+        hist.set_facets(first, Arc::from([7]));
+        for number in 1..64 {
+            hist.seq_of(Hash::from(number));
+        }
+        assert_eq!(hist.seq_of(Hash::from(0)), first);
+        let mut seen = vec![first];
+        for number in 64..1_000 {
+            let seq = hist.seq_of(Hash::from(number));
+            assert!(!seen.contains(&seq), "a number means one version only");
+            assert_eq!(hist.hash_of(seq), Some(Hash::from(number)));
+            hist.set_facets(seq, Arc::from([number.into()]));
+            seen.push(seq);
+        }
+        assert_eq!((hist.hash_of(first), hist.facets_of(first)), (None, None));
+        assert!(hist.hashes.len() <= 2 * VERSIONS && hist.rare().facets.len() <= 2 * VERSIONS);
+        let last = seen[seen.len() - 64];
+        assert_eq!(hist.hash_of(last), Some(Hash::from(936)));
+        assert_eq!(hist.facets_of(last).unwrap()[..], [936]);
+    }
 }

@@ -43,7 +43,8 @@ pub enum Trace {
 pub enum Store {
     /// In memory, while there is memory.
     Memory,
-    /// In a file: [`crate::Rule::curr`] tells what lies there, and it is believed only if its hash is right.
+    /// In a file: [`crate::Rule::curr`] tells what lies there, and it is believed only if its hash is right. A
+    /// value without a content hash cannot be, so it is made in every build that wants it.
     File,
     /// In a content-addressed store: [`crate::Rule::curr`] tells whether it is still there.
     Cas,
