@@ -139,6 +139,10 @@ Action %ID (["@","","","said"]#0: said) ran:
     V was unset, now it is "x"
 "#,
     );
+    has(
+        &explained(&workspace, &["m", "shout"]),
+        r#"was not analysed: it is the same as [["@","","m","shout"],{}], since it depends on no variable that differs."#,
+    );
 }
 
 #[test]

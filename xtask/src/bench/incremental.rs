@@ -16,7 +16,10 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
 
 struct Options {
     json: Option<PathBuf>,
@@ -26,6 +29,9 @@ struct Options {
     jobs: usize,
     only: Option<String>,
 }
+
+/// How long watching may take altogether.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What happens before a build is measured.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -413,6 +419,18 @@ impl<'o> Bench<'o> {
         let (taut, dir) = (&self.rivals[0], self.dir(&self.rivals[0]));
         let mut command = taut_command(taut, "watch", &dir, &dir.join("build-root"), self.options.jobs)?;
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).stdin(Stdio::null()).spawn()?;
+        let pid = rustix::process::Pid::from_child(&child);
+        let over = Arc::new(AtomicBool::new(false));
+        let (late, patience) = (over.clone(), Instant::now() + PATIENCE);
+        // Whoever waits for a word that never comes is to be told so.
+        let guard = thread::spawn(move || {
+            while !late.load(Relaxed) && Instant::now() < patience {
+                thread::sleep(Duration::from_millis(100));
+            }
+            if !late.load(Relaxed) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        });
         let mut lines = BufReader::new(child.stderr.take().context("no standard error")?).lines();
         let mut until = |text: &str| -> Result<()> {
             loop {
@@ -431,9 +449,11 @@ impl<'o> Bench<'o> {
         }
         let wall = begin.elapsed().as_secs_f64() * 1e3 / f64::from(ROUNDS);
         let cpu = (cpu_of(child.id())? - before) / f64::from(ROUNDS);
-        let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
         child.wait()?;
+        over.store(true, Relaxed);
+        // It only sleeps.
+        let _ = guard.join();
         println!("  -- a source touched under watch");
         println!(
             "  watch    taut   cpu {cpu:9.1} ms  wall {wall:9.1} ms a round (of {ROUNDS}; clock ticks of 10 ms)"

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use taut_analysis::{Config, ConfiguredTarget, TargetRule};
+use taut_engine::Engine;
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, NamedTarget, Value};
 
@@ -65,11 +67,10 @@ pub fn explain(
         target: record.target.clone(),
         configuration: record.configuration.clone(),
     };
-    let engine =
-        runs.open(taut_analysis::register(taut_engine::Engine::builder(), &workspace(&request, how)));
+    let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace(&request, how)));
     // Whatever is wrong with the description is told by who builds it.
     let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
-    let mut teller = Teller::new(&record, analysis.as_ref(), repositories, cwd);
+    let mut teller = Teller::new(&record, &engine, analysis.as_ref(), repositories, cwd);
     teller.heading(&request);
     let is_known = teller.answer(question);
     Explanation { text: teller.text, is_known }
@@ -77,6 +78,8 @@ pub fn explain(
 
 struct Teller<'r> {
     record: &'r Record,
+    /// Knows the kept runs.
+    engine: &'r Engine,
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,
     cwd: &'r Path,
@@ -97,6 +100,7 @@ struct Defined<'a> {
 impl<'r> Teller<'r> {
     fn new(
         record: &'r Record,
+        engine: &'r Engine,
         analysis: Option<&'r Analysis>,
         repositories: &'r RepoConfig,
         cwd: &'r Path,
@@ -112,7 +116,7 @@ impl<'r> Teller<'r> {
                 defined.entry(action.id()).or_insert(Defined { action, name, place });
             }
         }
-        Teller { record, analysis, repositories, cwd, done, defined, text: String::new() }
+        Teller { record, engine, analysis, repositories, cwd, done, defined, text: String::new() }
     }
 
     /// Why something was done, if it was.
@@ -210,9 +214,16 @@ impl<'r> Teller<'r> {
             self.chain(variant);
         }
         if variants.is_empty() {
-            self.say(format!(
-                "Target {json} was not analysed again: everything it had read is as it was, so its recorded run holds."
-            ));
+            self.say(match self.kin(&name) {
+                Some(kin) => format!(
+                    "Target {json} was not analysed: it is the same as {kin}, since it depends on no variable that \
+                     differs."
+                ),
+                None => format!(
+                    "Target {json} was not analysed again: everything it had read is as it was, so its recorded \
+                     run holds."
+                ),
+            });
         }
         let actions: Vec<Id> = actions.into_iter().map(Id).collect();
         if !actions.is_empty() {
@@ -220,6 +231,17 @@ impl<'r> Teller<'r> {
             self.actions(&actions, SHOWN);
         }
         true
+    }
+
+    /// The target of the same name whose result one in the call's configuration took over, if it did.
+    fn kin(&self, name: &EntityName) -> Option<String> {
+        let config = Config::new(self.record.configuration.clone());
+        let key = ConfiguredTarget { name: name.clone(), config };
+        let reads = self.engine.reads_of(self.engine.task::<TargetRule>(key))?;
+        let [read] = reads.as_slice() else { return None };
+        let key = self.engine.key_of(*read);
+        let kin = key.downcast::<ConfiguredTarget>().filter(|kin| kin.name == *name)?;
+        Some(kin.to_string())
     }
 
     /// The configuration of the call, as targets have it.
