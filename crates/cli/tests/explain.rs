@@ -105,6 +105,28 @@ fn an_action_can_be_named_by_the_beginning_of_its_id() {
 }
 
 #[test]
+fn what_lies_in_a_directory_that_actions_share_is_a_reason() {
+    let workspace = Workspace::new();
+    let headers: Vec<String> = (0..20).map(|number| format!("h/{number}.h")).collect();
+    for path in &headers {
+        workspace.file(path, "1\n");
+    }
+    let targets = format!(
+        r#"{{"all": {{"type": "generic", "outs": ["out"], "cmds": ["cat h/*.h > out"], "deps": {headers:?}}}}}"#
+    );
+    workspace.file("TARGETS", targets);
+    build(&workspace, &[]);
+    workspace.file("h/7.h", "2\n");
+    build(&workspace, &[]);
+    has(
+        &explained(&workspace, &["all"]),
+        r#"
+  since a directory among the inputs differs
+    since the source file h/7.h changed"#,
+    );
+}
+
+#[test]
 fn definitions_rules_and_configuration_are_reasons() {
     let workspace = project();
     build(&workspace, &[]);

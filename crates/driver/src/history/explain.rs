@@ -473,7 +473,7 @@ impl<'r> Teller<'r> {
                 Some(Why::Read { what, was, is }) => {
                     let verb = match &what {
                         Subject::Target { .. } => "came out differently",
-                        Subject::Output { .. } | Subject::Tree(_) => "differs",
+                        Subject::Output { .. } | Subject::Tree(_) | Subject::Inputs(_) => "differs",
                         Subject::Rule(_) | Subject::Expression(_) => "is defined differently",
                         _ => "changed",
                     };
@@ -534,6 +534,7 @@ impl<'r> Teller<'r> {
             Subject::Rule(name) => format!("rule {name}"),
             Subject::Expression(name) => format!("expression {name}"),
             Subject::Tree(id) => format!("tree {}", &id.to_hex()[..12]),
+            Subject::Inputs(_) => "a directory among the inputs".to_owned(),
             Subject::Other(text) => text.to_string(),
         }
     }

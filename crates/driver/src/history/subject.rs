@@ -35,6 +35,8 @@ pub(crate) enum Subject {
     Expression(Str),
     /// A tree that is put together, by its definition.
     Tree(Id),
+    /// A directory among the inputs of actions or trees, by its definition.
+    Inputs(Id),
     /// Something else.
     Other(Str),
 }
@@ -71,7 +73,7 @@ impl Subject {
             return Subject::Action(*id);
         }
         if let Some(stage) = key.downcast::<StageKey>() {
-            return Subject::Tree(stage.id());
+            return Subject::Inputs(stage.id());
         }
         if let Some((file, EntryPart(name))) = key.downcast::<(Place, EntryPart)>() {
             return Subject::Entry { file: place(file), name: name.clone() };
@@ -106,6 +108,7 @@ impl Subject {
                 | Subject::Entry { .. }
                 | Subject::Output { .. }
                 | Subject::Tree(_)
+                | Subject::Inputs(_)
         )
     }
 
@@ -129,6 +132,7 @@ impl Subject {
             Subject::Expression(name) => (8, [Some(name), None], None),
             Subject::Tree(id) => (9, [None, None], Some(id)),
             Subject::Other(text) => (10, [Some(text), None], None),
+            Subject::Inputs(id) => (11, [None, None], Some(id)),
         };
         e.number(tag);
         texts.into_iter().flatten().for_each(|text| e.text(text));
@@ -153,6 +157,7 @@ impl Subject {
             8 => Subject::Expression(d.text()?),
             9 => Subject::Tree(d.id()?),
             10 => Subject::Other(d.text()?),
+            11 => Subject::Inputs(d.id()?),
             _ => return None,
         })
     }
