@@ -58,7 +58,11 @@ impl WhatIf {
 
     /// But not of this task: it is checked, and executed if need be.
     pub fn but<R: Rule>(mut self, key: R::Key) -> WhatIf {
-        self.suspects.push(Arc::new(move |core| core.find::<R>(&key)));
+        self.suspects.push(Arc::new(move |core| match core.persist {
+            // Nobody may have asked for it yet in this process: its runs are in the file.
+            Some(_) => Some(core.intern::<R>(key.clone())),
+            None => core.find::<R>(&key),
+        }));
         self
     }
 }

@@ -81,6 +81,8 @@ pub(crate) enum Event {
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Build {
+    /// The process ends, and another one begins with the file of traces.
+    pub(crate) restart: bool,
     pub(crate) events: Vec<Event>,
     pub(crate) root: usize,
     pub(crate) by_hash: bool,
@@ -186,6 +188,7 @@ impl Case {
         });
         Build {
             events: events.collect(),
+            restart: dice.one_in(5),
             root: if dice.one_in(3) { all - 1 } else { dice.roll(all) },
             by_hash: dice.one_in(5),
             jobs: 1 + dice.roll(3),
@@ -234,6 +237,7 @@ impl Case {
             with(&|case| case.remove(at));
         }
         for at in 0..self.builds.len() {
+            with(&|case| case.builds[at].restart = false);
             with(&|case| case.builds[at].what_if = None);
             with(&|case| case.builds[at].jobs = 1);
             with(&|case| case.builds[at].by_hash = false);
@@ -295,8 +299,9 @@ impl fmt::Display for Case {
             }
             writeln!(f)?;
         }
-        for Build { events, root, by_hash, jobs, what_if } in &self.builds {
+        for Build { restart, events, root, by_hash, jobs, what_if } in &self.builds {
             write!(f, "build {root}{} jobs {jobs}", if *by_hash { " hash" } else { "" })?;
+            f.write_str(if *restart { " restart" } else { "" })?;
             if let Some(suspects) = what_if {
                 write!(f, " what-if{}", words(suspects))?;
             }
@@ -348,6 +353,7 @@ impl Case {
                 "build" => case.builds.push(Build {
                     root: number(&head[1]),
                     by_hash: head.contains(&"hash"),
+                    restart: head.contains(&"restart"),
                     jobs: number(&after("jobs").expect("jobs are given")[0]),
                     what_if: after("what-if").map(|suspects| suspects.iter().map(number).collect()),
                     events: parts.map(|part| event(&part)).collect(),

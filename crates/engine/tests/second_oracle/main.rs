@@ -19,7 +19,7 @@ use rules::{Tasks, World, Zero, tells};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, Once};
-use taut_engine::{Begin, Cancel, Engine, Executed, Fail, Options, Reason, WhatIf};
+use taut_engine::{Begin, Builder, Cancel, Engine, Executed, Fail, Options, Reason, WhatIf};
 
 /// Lets happen what happens before a build, and tells of it.
 fn begin<'e>(engine: &'e Engine, world: &Mutex<World>, build: &Build) -> Begin<'e> {
@@ -58,12 +58,18 @@ fn outcome(answer: Result<u64, Fail>) -> Outcome {
     }
 }
 
-/// The case as an engine, and its world.
-fn engine(case: &Case) -> (Engine, Arc<Mutex<World>>) {
+/// The case as rules, and its world.
+fn rules(case: &Case) -> (impl Fn() -> Builder, Arc<Mutex<World>>) {
     let leaves = case.leaves.iter().copied().map(Some).collect();
     let world = Arc::new(Mutex::new(World { leaves, ..World::default() }));
-    let tasks = Tasks { case: Arc::new(case.clone()), world: world.clone() };
-    (Engine::builder().rule(tasks).build(), world)
+    let (case, theirs) = (Arc::new(case.clone()), world.clone());
+    (move || Engine::builder().rule(Tasks { case: case.clone(), world: theirs.clone() }), world)
+}
+
+/// The case as an engine of one process, and its world.
+fn engine(case: &Case) -> (Engine, Arc<Mutex<World>>) {
+    let (rules, world) = rules(case);
+    (rules().build(), world)
 }
 
 /// What a build did, in the model's words.
@@ -115,9 +121,23 @@ fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Ve
 
 /// Runs a case; panics where the engine and the model differ.
 fn check(case: &Case) {
-    let (engine, world) = engine(case);
+    let (rules, world) = rules(case);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("traces");
+    // Who never ends needs no file, and is not told that it begins.
+    let restarts = case.builds.iter().any(|build| build.restart);
+    let begin = || if restarts { rules().open(&file) } else { rules().build() };
+    let mut engine = begin();
     let mut model = Model::new(case);
+    if restarts {
+        model.restart();
+    }
     for (at, build) in case.builds.iter().enumerate() {
+        if build.restart {
+            engine.commit().unwrap();
+            drop(engine);
+            engine = begin();
+        }
         let Expected { ran: must, outcome: expected } = model.build(case, build);
         let (ran, outcome) = did(&engine, &world, case, build);
         let opaque = build.by_hash && !tells(case, build.root);
@@ -253,6 +273,7 @@ fn builds_that_are_given_up_leave_nothing_wrong_behind() {
         let (engine, world) = engine(case);
         let mut model = Model::new(case);
         for (at, build) in case.builds.iter().enumerate().filter(|(_, build)| build.what_if.is_none()) {
+            let build = &Build { restart: false, ..build.clone() };
             model.build(case, build);
             let cancel = Cancel::default();
             let after = (case.leaves.len() * 7 + at * 5) % 6;

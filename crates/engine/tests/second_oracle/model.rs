@@ -62,6 +62,8 @@ struct Run {
     outcome: Outcome,
     /// The value, if it is kept with the run.
     value: Option<u64>,
+    /// The value, if it was read with the run from the file.
+    bytes: Option<u64>,
 }
 
 /// What is remembered from build to build.
@@ -72,7 +74,11 @@ pub(crate) struct Model {
     memory: HashMap<usize, (Version, u64)>,
     pub(crate) files: HashMap<usize, u64>,
     pub(crate) leaves: Vec<Option<u64>>,
+    /// What leaves are that are asked, not told.
+    asked: Vec<Option<u64>>,
     told: BTreeSet<usize>,
+    /// Tasks of which the file says something else than this process.
+    touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
     scanned: u64,
     epoch: u64,
@@ -182,7 +188,29 @@ pub(crate) struct Expected {
 
 impl Model {
     pub(crate) fn new(case: &Case) -> Model {
-        Model { leaves: case.leaves.iter().copied().map(Some).collect(), epoch: 1, ..Model::default() }
+        let leaves: Vec<_> = case.leaves.iter().copied().map(Some).collect();
+        Model { asked: leaves.clone(), leaves, epoch: 1, ..Model::default() }
+    }
+
+    /// Another process has what the file says, and nobody watched the world meanwhile.
+    pub(crate) fn restart(&mut self) {
+        // What was told is nothing that another process could find again.
+        let (told, touched) = (&self.told, std::mem::take(&mut self.touched));
+        self.runs.retain(|task, _| !told.contains(task) || !touched.contains(task));
+        for (task, runs) in &mut self.runs {
+            let declared = self.declared.get(task).copied().unwrap_or(0);
+            // What was made before a change that was declared is forgotten, if it is written again.
+            runs.retain(|run| run.stamp >= declared || !touched.contains(task));
+            for run in runs {
+                run.stamp = 0;
+                run.bytes = run.bytes.or(run.value.take());
+            }
+        }
+        self.memory.clear();
+        self.told.clear();
+        self.leaves.clone_from(&self.asked);
+        self.declared.clear();
+        self.scanned = self.epoch;
     }
 
     fn happen(&mut self, event: &Event) {
@@ -192,12 +220,14 @@ impl Model {
         match event {
             Event::Change(leaf, value) => {
                 declare(*leaf);
+                self.asked[*leaf] = Some(*value);
                 if !self.told.contains(leaf) {
                     self.leaves[*leaf] = Some(*value);
                 }
             }
             Event::Flaky(leaf) => {
                 declare(*leaf);
+                self.asked[*leaf] = None;
                 if !self.told.contains(leaf) {
                     self.leaves[*leaf] = None;
                 }
@@ -221,8 +251,16 @@ impl Model {
 
     /// What a build must do; what is remembered afterwards is in `self`.
     pub(crate) fn build(&mut self, case: &Case, build: &Build) -> Expected {
+        if build.restart {
+            self.restart();
+        }
         self.epoch += 1;
-        build.events.iter().for_each(|event| self.happen(event));
+        for event in &build.events {
+            self.happen(event);
+            if let Event::Change(task, _) | Event::Flaky(task) | Event::Touch(task) = event {
+                self.touched.insert(*task);
+            }
+        }
         self.builds += 1;
         let mut going = Going {
             case,
@@ -329,7 +367,7 @@ impl Going<'_> {
             Outcome::Failed(task) => Version::Failed(task),
             Outcome::Flaky => Version::Never,
         };
-        self.remember(key, Run { stamp, reads, version, outcome, value });
+        self.remember(key, Run { stamp, reads, version, outcome, value, bytes: None });
         (version, outcome)
     }
 
@@ -418,6 +456,7 @@ impl Going<'_> {
         if run.version == Version::Never || run.reads.iter().any(|read| read.version == Version::Never) {
             return;
         }
+        self.model.touched.insert(key);
         let most = self.kept(key) as usize;
         let same = |old: &Run| {
             old.stamp == run.stamp
@@ -449,7 +488,13 @@ impl Going<'_> {
                 let memory =
                     self.model.memory.get(&key).filter(|(of, _)| *of == version).map(|known| known.1);
                 let runs = self.model.runs.get(&key).map_or(&[][..], Vec::as_slice);
-                memory.or_else(|| runs.iter().filter(|run| run.version == version).find_map(|run| run.value))
+                let mut of = runs.iter().filter(|run| run.version == version);
+                let held = memory.or_else(|| of.clone().find_map(|run| run.value));
+                held.or_else(|| {
+                    let bytes = of.find_map(|run| run.bytes)?;
+                    self.model.memory.insert(key, (version, bytes));
+                    Some(bytes)
+                })
             }
             _ => self.model.files.get(&key).copied().filter(|lies| version == Version::Value(*lies)),
         };

@@ -25,6 +25,10 @@ impl Failure for Zero {
     fn hash(&self) -> Option<Hash> {
         Some(Hash::from(self.0 as u64))
     }
+
+    fn encode(&self) -> Option<Vec<u8>> {
+        Some((self.0 as u64).to_le_bytes().to_vec())
+    }
 }
 
 /// Mixes what was read into what was read before.
@@ -186,6 +190,19 @@ impl Rule for Tasks {
             _ => Box::pin(cx.by_store()),
         };
         own
+    }
+
+    fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
+        Some(value.to_le_bytes().to_vec())
+    }
+
+    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
+        bytes.try_into().ok().map(u64::from_le_bytes)
+    }
+
+    fn decode_failure(&self, bytes: &[u8]) -> Option<Arc<dyn Failure>> {
+        let task = u64::from_le_bytes(bytes.try_into().ok()?);
+        Some(Arc::new(Zero(task as usize)))
     }
 
     fn curr(&self, key: &u64) -> Curr<u64> {
