@@ -82,6 +82,28 @@ impl Command {
     }
 }
 
+impl Command {
+    /// A word of this call that the tool whose name may be used does not know, if there is one.
+    fn own(&self) -> Option<&'static str> {
+        let analysis = match self {
+            Command::Explain(_) => return Some("explain"),
+            Command::WhatIf(_) => return Some("what-if"),
+            Command::Watch(_) => return Some("watch"),
+            Command::Install(o) if o.prune => return Some("--prune"),
+            Command::Analyse(o) => Some(&o.analysis),
+            Command::Build(o) => Some(&o.analysis),
+            Command::Install(o) => Some(&o.build.analysis),
+            Command::Rebuild(o) => Some(&o.build.analysis),
+            Command::Describe(o) => Some(&o.analysis),
+            _ => None,
+        };
+        if analysis.is_some_and(|analysis| analysis.check_traces) {
+            return Some("--check-traces");
+        }
+        self.log().is_some_and(|log| log.diagnostics.is_some()).then_some("--diagnostics")
+    }
+}
+
 /// Any words, for subcommands that are known but not supported.
 #[derive(Args, Debug)]
 pub struct Words {
@@ -619,7 +641,8 @@ impl CommandLine {
                 _ => subcommand,
             };
             subcommand.mut_args(|arg| {
-                let arg = if name == "just" && arg.get_id() == "diagnostics" { arg.hide(true) } else { arg };
+                let is_own = ["diagnostics", "check_traces", "prune"].iter().any(|own| arg.get_id() == own);
+                let arg = if name == "just" && is_own { arg.hide(true) } else { arg };
                 let takes_value = arg.get_action().takes_values() && !arg.is_positional();
                 if takes_value { arg.allow_hyphen_values(true) } else { arg }
             })
@@ -628,12 +651,12 @@ impl CommandLine {
             .try_get_matches_from_mut(words)
             .and_then(|matches| CommandLine::from_arg_matches(&matches))
             .map_err(NoCommand::from)
-            .and_then(|line| match line.subcommand.log() {
-                Some(Log { diagnostics: Some(_), .. }) if name == "just" => {
-                    let text = "error: unexpected argument '--diagnostics' found";
+            .and_then(|line| match line.subcommand.own().filter(|_| name == "just") {
+                Some(word) => {
+                    let text = format!("error: unexpected argument '{word}' found");
                     Err(NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n")))
                 }
-                _ => Ok(line),
+                None => Ok(line),
             })
     }
 }
@@ -707,6 +730,26 @@ mod tests {
         }
         let Err(NoCommand::Wrong(text)) = parse(&["buld"]) else { panic!("buld is accepted") };
         assert!(text.contains("'build'"), "{text}");
+    }
+
+    #[test]
+    fn under_the_name_of_the_other_tool_its_words_are_all_there_are() {
+        for words in [
+            &["just", "explain", "t"][..],
+            &["just", "what-if", "f"],
+            &["just", "watch"],
+            &["just", "install", "-o", "d", "--prune"],
+            &["just", "build", "--check-traces"],
+            &["just", "build", "--diagnostics", "f"],
+        ] {
+            let parse = |name| {
+                let words: Vec<OsString> = words.iter().map(Into::into).collect();
+                CommandLine::parse_words(name, &words)
+            };
+            assert!(parse("taut").is_ok(), "{words:?}");
+            let Err(NoCommand::Wrong(text)) = parse("just") else { panic!("{words:?} is accepted") };
+            assert!(text.contains("unexpected argument"), "{text}");
+        }
     }
 
     #[test]
