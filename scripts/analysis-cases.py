@@ -286,6 +286,85 @@ PROJECTS["origins"] = ({
     [["all", "--dump-graph", "graph"], ["build", "FILE", "", "graph", "-P", "graph"]])
 
 VERSION = json.loads(subprocess.run([JUST, "version"], capture_output=True, text=True).stdout)
+NODE = {"type": "ABSTRACT_NODE", "node_type": "n", "string_fields": single("s", ["x", "y"])}
+ANONYMOUS = {"target": "deps", "provider": "nodes", "rule_map": {"n": "node"}}
+
+
+def providing(**provides):
+    return {"type": "RESULT", "provides": {"type": "map_union", "$1": [single(key, value) for key, value in provides.items()]}}
+
+
+def result(**more):
+    return {"expression": {"type": "RESULT"}, **more}
+
+
+def action(**more):
+    return {"tainted": ["test"], "expression": providing(made={"type": "ACTION", "outs": ["o"], "cmd": ["x"], **more})}
+
+
+def blob(text):
+    return {"type": "BLOB", "data": text}
+
+
+def staged(what, *entries):
+    stage = {"type": "map_union", "$1": [single(path, blob(text)) for path, text in entries]}
+    return {"expression": providing(tree={"type": what, "$1": stage if what == "TREE" else [stage]})}
+
+
+PROJECTS["odd"] = ({
+    "a.c": "a", "sub/TARGETS": {"t": file("t")}, "sub/f": "f", "sub/deep/g": "g",
+    "RULES": {
+        "same twice": result(string_fields=["a", "a"]), "two kinds": result(string_fields=["a"], target_fields=["a"]),
+        "lost": {"anonymous": {"an": {**ANONYMOUS, "target": "nope"}}, "expression": providing(an=field("an"))},
+        "of anonymous": {"target_fields": ["deps"], "anonymous": {"an": ANONYMOUS, "b": {**ANONYMOUS, "target": "an"}},
+                         "expression": providing(b=field("b"))},
+        "no rule": result(target_fields=["deps"], anonymous={"an": {**ANONYMOUS, "rule_map": {"n": ["FILE", None, "x"]}}}),
+        "node": {"string_fields": ["s"], "expression": {"type": "RESULT"}},
+        "nodes": {"expression": providing(nodes=[NODE])},
+        "transition of nothing": result(target_fields=["t"], config_transitions={"u": [quote({})]}),
+        "transition of strings": result(string_fields=["s"], config_transitions={"s": [quote({})]}),
+        "in transitions": {"string_fields": ["s"], "target_fields": ["t"], "expression": providing(s=field("s")),
+                           "config_transitions": {"t": [quote({"X": 1}), quote({"X": None})]}},
+        "no list": result(string_fields="x"), "no time": action(**{"timeout scaling": 0}),
+        "less than no time": action(**{"timeout scaling": {"type": "*", "$1": [0, -1]}}),
+        "tiny time": action(**{"timeout scaling": 5e-324}),
+        "tree of both": staged("TREE", ("./x", "1"), ("x", "2")), "tree above": staged("TREE", ("x", "1"), ("x/y", "2")),
+        "overlay of both": staged("TREE_OVERLAY", ("./x", "1"), ("x", "2")),
+    },
+    "TARGETS": {
+        **{name: {"type": name} for name in [
+            "same twice", "two kinds", "lost", "of anonymous", "no rule", "nodes", "transition of nothing",
+            "transition of strings", "no list", "no time", "less than no time", "tiny time", "tree of both", "tree above",
+            "overlay of both"]},
+        "show": {"type": "file_gen", "arguments_config": ["X"], "name": {"type": "join", "$1": ["s", {"type": "json_encode", "$1": var("X")}]}},
+        "uses no rule": {"type": "no rule", "deps": ["nodes"]}, "uses anonymous": {"type": "of anonymous", "deps": ["nodes"]},
+        "outs": {"type": "in transitions", "t": ["show"], "s": {"type": "outs", "dep": "show", "transition": quote({"X": 1})}},
+        "runfiles": {"type": "in transitions", "t": ["show"],
+                     "s": {"type": "runfiles", "dep": "show", "transition": quote({"X": None})}},
+        "outs, none": {"type": "in transitions", "t": ["show"], "s": {"type": "outs", "dep": "show"}},
+        "outs, other": {"type": "in transitions", "t": ["show"],
+                        "s": {"type": "outs", "dep": "show", "transition": quote({"X": 1, "Y": 1})}},
+        "generic outs": {"type": "generic", "outs": ["o"], "deps": ["show"],
+                         "cmds": {"type": "outs", "dep": "show", "transition": quote({"X": 1})}},
+        "step out": {"type": "install", "deps": [["./", "..", "show"], ["./", "sub/../..", "a.c"]]},
+        "steps out": {"type": "install", "deps": [["./", "../..", "show"]]},
+        "like a directory": {"type": "install", "deps": ["a.c/"]}, "like another": {"type": "install", "deps": ["sub/f/."]},
+        "twice": {"type": "install", "deps": ["./a.c", "sub//f", "sub/deep/../f"]},
+        "empty": file("", "1"), "dot": file(".", "2"), "tilted": file("./x", "1"), "plain": file("x", "2"),
+        "above": file("x", "1"), "below": file("x/y", "2"), "both": {"type": "install", "files": {"./x": "tilted", "x": "plain"}},
+        "tree, tilted": {"type": "tree", "deps": ["tilted", "plain"]}, "tree, empty": {"type": "tree", "deps": ["empty", "a.c"]},
+        "tree, dot": {"type": "tree", "deps": ["dot", "a.c"]}, "tree, below": {"type": "tree", "deps": ["above", "below"]},
+        "overlay, tilted": {"type": "tree_overlay", "deps": ["both"]},
+        "overlay, outside": {"type": "tree_overlay", "deps": ["outside"]}, "outside": file("../x"),
+    }},
+    [["same twice"], ["two kinds", "!can have only one type"], ["lost"], ["of anonymous"], ["no rule"], ["uses no rule"],
+     ["uses anonymous"], ["transition of nothing"], ["transition of strings"], ["no list"], ["no time"],
+     ["less than no time"], ["tiny time"], ["tree of both"], ["tree above"], ["overlay of both"], ["outs"], ["runfiles"],
+     ["outs, none", "!undeclared dependency"], ["outs, other", "!undeclared dependency"],
+     ["generic outs", "!undeclared dependency"], ["step out"], ["steps out", "!is outside of workspace"],
+     ["like a directory", "!Cannot determine source file"], ["like another", "!Cannot determine source file"], ["twice"],
+     ["tree, tilted"], ["tree, empty"], ["tree, dot"], ["tree, below"], ["both"], ["overlay, tilted"], ["overlay, outside"]])
+
 for name, (files, calls) in PROJECTS.items():
     with tempfile.TemporaryDirectory() as top:
         root = os.path.join(top, "w")

@@ -107,7 +107,8 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
         (Some("./"), 3) => {
             let (Some(module), Some(name)) = (text(1), text(2)) else { return Err(syntax(String::new())) };
             let full = normal_path(&join(context.module, module));
-            if full == ".." || full.starts_with("../") {
+            // The reference lets one step outwards lead to the root.
+            if full.starts_with("../") {
                 return Err(syntax(format!("Relative module name {module:?} is outside of workspace")));
             }
             Ok(NamedTarget::new(context.repository.clone(), &full, name))

@@ -1,6 +1,9 @@
 //! User-defined rules and the expressions they import, compiled once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports, MisspeltVariable};
@@ -321,7 +324,8 @@ fn anonymous_field(
     };
     for (node_type, rule) in map.entries() {
         let value = taut_expr::json_to_value(rule);
-        let rule = definition_name(workspace, name, &value).map_err(|why| {
+        // What is no name of a rule is in the way only of nodes of that type.
+        let rule = crate::parse_name(&value, workspace.names(name)).map_err(|why| {
             let path = entry.path().key("anonymous").key(field).key("rule_map").key(node_type);
             fail(why.into_diagnostic().at(Location::value(entry.label().clone(), path)))
         })?;
@@ -367,6 +371,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
             found.push(Diagnostic::warning(message).at(place).suggest(Some(meant)));
         }
     }
+    found.extend(without_nodes(rule));
     let expressions = rule.transitions.values().chain([&rule.expression]);
     found.extend(expressions.flat_map(|expr| misspelt(expr, &rule.config_vars)));
     // Each function once, however many ways lead to it.
@@ -395,8 +400,11 @@ pub(crate) fn misspelt(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
 /// Each field has one kind, and none takes a reserved name.
 fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let mut count: BTreeMap<&Str, usize> = BTreeMap::new();
-    let listed = rule.string_fields.iter().chain(&rule.target_fields).chain(&rule.config_fields);
-    for field in listed.chain(rule.implicit.keys()).chain(rule.anonymous.keys()) {
+    let mut kinds: Vec<BTreeSet<&Str>> = [&rule.string_fields, &rule.target_fields, &rule.config_fields]
+        .map(|list| list.iter().collect())
+        .into();
+    kinds.extend([rule.implicit.keys().collect(), rule.anonymous.keys().collect()]);
+    for field in kinds.iter().flatten() {
         *count.entry(field).or_default() += 1;
     }
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
@@ -414,17 +422,35 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
         problem.location = declared(rule, reserved).into_iter().next().map(|(_, place)| place);
         return Err(fail(problem.help("targets of any rule have it, with a meaning of its own")));
     }
-    for (field, AnonymousField { target, .. }) in &rule.anonymous {
-        if !rule.target_fields.contains(target) && !rule.implicit.contains_key(target) {
-            let (field, shown) = (field.as_str(), target.as_str());
-            let message = format!("Anonymous field {field:?} refers to {shown:?}, which is no target field");
-            let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
-            let path = rule.entry.path().key("anonymous").key(field).key("target");
-            let problem = Diagnostic::error(message).at(Location::value(rule.entry.label().clone(), path));
-            return Err(fail(problem.suggest(did_you_mean(shown, known))));
-        }
+    let has_targets = |field: &Str| {
+        let declared = rule.target_fields.contains(field) || rule.implicit.contains_key(field);
+        declared || rule.anonymous.contains_key(field)
+    };
+    if let Some(field) = rule.transitions.keys().find(|field| !has_targets(field)) {
+        let field = field.as_str();
+        let message = "Config transitions has to be a map from target fields to transition expressions, but";
+        let message = format!("{message} {field:?} is no target field");
+        let path = rule.entry.path().key("config_transitions").key(field);
+        let known = rule.target_fields.iter().chain(rule.implicit.keys()).chain(rule.anonymous.keys());
+        let problem = Diagnostic::error(message).at(Location::key(rule.entry.label().clone(), path));
+        return Err(fail(problem.suggest(did_you_mean(field, known.map(|known| known.as_str())))));
     }
     Ok(())
+}
+
+/// Anonymous fields that are empty, since the field that they refer to is not there.
+fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
+    let is_lost = |(_, anonymous): &(&Str, &AnonymousField)| {
+        !rule.target_fields.contains(&anonymous.target) && !rule.implicit.contains_key(&anonymous.target)
+    };
+    rule.anonymous.iter().filter(is_lost).map(|(field, AnonymousField { target, .. })| {
+        let (field, shown) = (field.as_str(), target.as_str());
+        let message = format!("Anonymous field {field:?} refers to {shown:?}, which is no target field");
+        let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
+        let path = rule.entry.path().key("anonymous").key(field).key("target");
+        let warning = Diagnostic::warning(message).at(Location::value(rule.entry.label().clone(), path));
+        warning.suggest(did_you_mean(shown, known))
+    })
 }
 
 /// Where a rule declares a field: in which list, and the place there.

@@ -221,6 +221,17 @@ impl<'s> Scope<'s> {
         default: impl FnOnce() -> Value,
         deps: &[Dep],
     ) -> Result<Value, Fail> {
+        let deps = untransitioned(deps);
+        self.field_in(field, default, &mut FieldHost { scope: self, deps: Some(&deps) })
+    }
+
+    /// The value of a field that may use `outs` and `runfiles` of dependencies in their transitions.
+    pub(crate) fn field_asking(
+        &self,
+        field: &str,
+        default: impl FnOnce() -> Value,
+        deps: &[(Map, Dep)],
+    ) -> Result<Value, Fail> {
         self.field_in(field, default, &mut FieldHost { scope: self, deps: Some(deps) })
     }
 
@@ -245,7 +256,8 @@ impl<'s> Scope<'s> {
 
     /// A list of strings; given dependencies, the field may use `outs` and `runfiles` of them.
     pub(crate) fn strings(&self, field: &str, deps: Option<&[Dep]>) -> Result<Vec<Str>, Fail> {
-        let host = &mut FieldHost { scope: self, deps };
+        let deps = deps.map(untransitioned);
+        let host = &mut FieldHost { scope: self, deps: deps.as_deref() };
         let value = self.field_in(field, || Value::List(List::default()), host)?;
         value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.no_strings(field, &value))
     }
@@ -359,10 +371,16 @@ pub(crate) fn strings(list: &[Value]) -> Option<Vec<Str>> {
     list.iter().map(|item| item.as_str().cloned()).collect()
 }
 
+/// Dependencies in the configuration of the target itself.
+fn untransitioned(deps: &[Dep]) -> Vec<(Map, Dep)> {
+    deps.iter().map(|dep| (Map::default(), dep.clone())).collect()
+}
+
 /// What the expressions in fields can ask for.
 struct FieldHost<'h, 's> {
     scope: &'h Scope<'s>,
-    deps: Option<&'h [Dep]>,
+    /// Dependencies that can be asked, in which transition.
+    deps: Option<&'h [(Map, Dep)]>,
 }
 
 impl Host for FieldHost<'_, '_> {
@@ -374,10 +392,11 @@ impl Host for FieldHost<'_, '_> {
         self.scope.workspace.log_limit
     }
 
-    fn reference(&mut self, reference: &Value, _: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
+    fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
         let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.named))
             .map_err(|error| error.to_string())?;
-        let found = self.deps.unwrap_or_default().iter().find(|dep| dep.name.as_named() == Some(&name));
-        Ok(found.map(|dep| Rc::new(dep.clone()) as Rc<dyn Offer>))
+        let mut deps = self.deps.unwrap_or_default().iter();
+        let found = deps.find(|(in_it, dep)| in_it == transition && dep.name.as_named() == Some(&name));
+        Ok(found.map(|(_, dep)| Rc::new(dep.clone()) as Rc<dyn Offer>))
     }
 }

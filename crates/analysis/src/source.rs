@@ -107,7 +107,10 @@ async fn file(
         return Err(fail(outside(named)));
     }
     let path = normal_path(&join(&named.module, &named.name));
-    let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
+    // What ends like a directory is none of the files in the one above.
+    let is_directory = named.name.ends_with('/') || named.name.ends_with("/.");
+    let (directory, base) =
+        if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
     let entries = listing(workspace, cx, named, directory).await?;
     if matches!(entries.at(Listing::facet_of(base)).get(base), Some(Entry::File | Entry::Symlink)) {
         let stage = [(named.name.clone(), local(named, &path))].into_iter().collect();

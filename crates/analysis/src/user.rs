@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean};
-use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Str, Value};
+use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
@@ -76,8 +76,8 @@ pub(crate) async fn evaluate(
     evaluation.check_taint(&scope.tainted, Some(entry))?;
     for field in &rule.string_fields {
         let default = || Value::List(List::default());
-        let declared: Vec<Dep> = evaluation.untransitioned();
-        let value = scope.field_with(field, default, &declared)?;
+        let declared = evaluation.transitioned();
+        let value = scope.field_asking(field, default, &declared)?;
         let words = value.as_list().and_then(|list| crate::scope::strings(list));
         let words = words.ok_or_else(|| scope.no_strings(field, &value))?;
         evaluation.strings.insert(field.clone(), strings_value(words));
@@ -122,6 +122,11 @@ pub(crate) async fn anonymous(
         let diagnostic = Diagnostic::error(message).suggest(meant).note(format!("the node is {shown}"));
         return Err(fail(diagnostic.note(format!("rule_map has rules for {known:?}"))));
     };
+    if rule.reference != ReferenceType::Target {
+        let name = EntityName::Named(rule.clone());
+        let diagnostic = Diagnostic::error(format!("{name} is a reference to a file, not to a rule"));
+        return Err(fail(diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))));
+    }
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
         settle(failure, |diagnostic| {
             diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))
@@ -416,9 +421,8 @@ impl<'e> Evaluation<'e> {
     }
 
     /// The declared dependencies, for `outs` and `runfiles` in fields.
-    fn untransitioned(&self) -> Vec<Dep> {
-        let plain = self.reached.iter().filter(|reached| reached.transition.is_empty());
-        plain.map(|reached| reached.dep.clone()).collect()
+    fn transitioned(&self) -> Vec<(Map, Dep)> {
+        self.reached.iter().map(|reached| (reached.transition.clone(), reached.dep.clone())).collect()
     }
 
     fn finish(self, own: StrSet, tainted: StrSet, warnings: Diagnostics) -> Result<AnalysedTarget, Fail> {

@@ -124,7 +124,7 @@ fn refused(schemas: &Schemas, path: &str, text: &str) -> Vec<String> {
 }
 
 /// Definitions in the recorded cases that are wrong, on purpose, in a way that a schema can see.
-const WRONG: &str = "export expr,export nothing,config list,vars word,vars number,no outs,env literal,twice,reserved,\
+const WRONG: &str = "export expr,export nothing,config list,vars word,vars number,no outs,no list,no rule,env literal,twice,reserved,\
 no expression,bad implicit,bad import,cyclic,bad rule,bad files,no type,list,untyped,c";
 
 #[test]

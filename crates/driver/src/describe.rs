@@ -178,7 +178,7 @@ impl Describer {
         for (field, targets) in rule.get("implicit").into_iter().flat_map(entries) {
             text.push_str(" - implicit dependency\n");
             doc(docs.and_then(|docs| get(docs, field)), "   | ", text);
-            for target in targets.as_list().into_iter().flatten() {
+            for target in items(Some(targets)) {
                 match parse_json_name(target, self.names(name)) {
                     Ok(target) => {
                         let _ = writeln!(text, "   - {}", EntityName::Named(target).to_json());
@@ -221,7 +221,18 @@ fn get<'d>(node: Node<'d>, key: &str) -> Option<Node<'d>> {
 }
 
 fn texts(list: Option<Node<'_>>) -> Vec<&str> {
-    list.and_then(Node::as_list).into_iter().flatten().filter_map(Node::as_str).collect()
+    items(list).into_iter().filter_map(Node::as_str).collect()
+}
+
+/// The items of a list or the values of a map; what is neither is taken for a list of one.
+fn items(list: Option<Node<'_>>) -> Vec<Node<'_>> {
+    let Some(list) = list else { return Vec::new() };
+    match list.kind() {
+        Kind::List => list.items().collect(),
+        Kind::Object => list.entries().map(|(_, value)| value).collect(),
+        Kind::Null => Vec::new(),
+        _ => vec![list],
+    }
 }
 
 /// The lines of a documentation, each after the given prefix.
@@ -233,22 +244,33 @@ fn doc(lines: Option<Node<'_>>, prefix: &str, text: &mut String) {
 
 /// Names below a heading, each with its documentation; nothing if there are none.
 fn section(heading: &str, names: Option<Node<'_>>, docs: Option<Node<'_>>, text: &mut String) {
-    let names = texts(names);
+    let names = items(names);
     if names.is_empty() {
         return;
     }
     let _ = writeln!(text, " {heading}");
     for name in names {
         text.push_str(" - ");
-        taut_value::escape_into(name, text);
+        match name.as_str() {
+            Some(name) => taut_value::escape_into(name, text),
+            None => text.push_str(name.source()),
+        }
         text.push('\n');
-        doc(docs.and_then(|docs| get(docs, name)), "   | ", text);
+        let name = name.as_str();
+        doc(docs.zip(name).and_then(|(docs, name)| get(docs, name)), "   | ", text);
     }
 }
 
 fn as_json(rule: Node<'_>, name: &NamedTarget) -> String {
     let value = |field: &str| rule.get(field).map(taut_expr::json_to_value);
-    let list = |field: &str| value(field).filter(|list| list.as_list().is_some_and(|list| !list.is_empty()));
+    let list = |field: &str| {
+        value(field).filter(|list| match list {
+            Value::Null => false,
+            Value::List(list) => !list.is_empty(),
+            Value::Map(map) => !map.is_empty(),
+            _ => true,
+        })
+    };
     let documented = |docs: &str, lists: &[&str]| -> Vec<(String, Value)> {
         let docs = value(docs);
         let docs = docs.as_ref().and_then(Value::as_map).cloned().unwrap_or_else(Map::default);

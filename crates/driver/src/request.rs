@@ -279,7 +279,7 @@ mod tests {
         for (words, reason) in [
             (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
             (&["a", "b", "c"], "Syntactically invalid entity name: [\"a\",\"b\",\"c\"]."),
-            (&["./", "../..", "t"], "Relative module name \"../..\" is outside of workspace"),
+            (&["./", "../../..", "t"], "Relative module name \"../../..\" is outside of workspace"),
             (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
         ] {
             let error = fixture.ask("m", words, &[]).unwrap_err();

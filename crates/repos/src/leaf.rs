@@ -113,6 +113,11 @@ impl Listing {
 
     fn read(place: &Place) -> taut_sys::Result<Listing> {
         let directory = place.full();
+        // A link to a directory is a link; only on the way to a directory are links followed.
+        let is_link = |meta: std::fs::Metadata| meta.file_type().is_symlink();
+        if !place.path.is_empty() && fs::if_exists(fs::lstat(&directory))?.is_some_and(is_link) {
+            return Ok(Listing::Absent);
+        }
         let Some(found) = fs::if_exists(fs::list(&directory))? else { return Ok(Listing::Absent) };
         let mut entries = Vec::with_capacity(found.len());
         for (name, kind) in found {
