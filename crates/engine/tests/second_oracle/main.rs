@@ -14,12 +14,12 @@ mod model;
 mod rules;
 
 use case::{Build, Case, Event, Kind, Place, Task};
-use model::{Expected, Model, Outcome, Ran, Why};
+use model::{Expected, Model, Outcome, Ran, Version, Why};
 use rules::{Tasks, World, Zero, tells};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, Once};
-use taut_engine::{Begin, Builder, Cancel, Engine, Executed, Fail, Options, Reason, WhatIf};
+use taut_engine::{Begin, Builder, Cancel, Engine, Executed, Fail, Hash, Options, Reason, WhatIf};
 
 /// Lets happen what happens before a build, and tells of it.
 fn begin<'e>(engine: &'e Engine, world: &Mutex<World>, build: &Build) -> Begin<'e> {
@@ -74,6 +74,17 @@ fn engine(case: &Case) -> (Engine, Arc<Mutex<World>>) {
 
 /// What a build did, in the model's words.
 fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Vec<Ran>, Outcome) {
+    let (ran, outcome, _) = done(engine, world, case, build);
+    (ran, outcome)
+}
+
+/// The same, and the build itself.
+fn done(
+    engine: &Engine,
+    world: &Mutex<World>,
+    case: &Case,
+    build: &Build,
+) -> (Vec<Ran>, Outcome, taut_engine::Build) {
     let what_if = build.what_if.as_ref().map(|suspects| {
         suspects.iter().fold(WhatIf::new(), |what_if, task| what_if.but::<Tasks>(*task as u64))
     });
@@ -116,7 +127,7 @@ fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Ve
         .collect();
     ran.sort();
     assert!(running.differing().is_empty() || build.what_if.is_some(), "nothing here is left to chance");
-    (ran, outcome)
+    (ran, outcome, running)
 }
 
 /// Runs a case; panics where the engine and the model differ.
@@ -138,8 +149,8 @@ fn check(case: &Case) {
             drop(engine);
             engine = begin();
         }
-        let Expected { ran: must, outcome: expected } = model.build(case, build);
-        let (ran, outcome) = did(&engine, &world, case, build);
+        let Expected { ran: must, outcome: expected, settled } = model.build(case, build);
+        let (ran, outcome, running) = done(&engine, &world, case, build);
         let opaque = build.by_hash && !tells(case, build.root);
         let same = match (outcome, expected) {
             (Outcome::Value(_), Outcome::Value(_)) if opaque => true,
@@ -147,6 +158,16 @@ fn check(case: &Case) {
         };
         assert!(same, "build {at} came to {outcome:?}, not to {expected:?}");
         assert_eq!(ran, must, "what ran in build {at} (left), and what must (right)");
+        // Whatever was inferred, of anything, is so; and asking again makes nothing.
+        for (task, version) in settled {
+            let hash = running.hash_of::<Tasks>(task as u64);
+            match version {
+                Version::Value(value) => assert_eq!(hash.unwrap(), Some(Hash::from(value)), "task {task}"),
+                Version::Made(_) => assert!(hash.unwrap().is_some(), "task {task}"),
+                Version::Failed(_) | Version::Never => assert!(hash.is_err(), "task {task}"),
+            }
+        }
+        assert_eq!(running.log().len(), must.len(), "build {at} when asked again");
         if build.what_if.is_none() {
             let anew = model::wanted(case, &model.leaves)[build.root];
             assert_eq!(anew, expected, "the model of build {at} is right");
@@ -212,7 +233,8 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
     cases * factor
 }
 
-/// P1 (outcomes), P3 and P4 (exactly what must run), P10 (questions change nothing), P12 (failures), P13
+/// P1 (outcomes), P2 (what is inferred), P3 and P4 (exactly what must run; the model looks from the top, so
+/// whatever the engine marks from below must come to the same: P6), P10 (questions change nothing), P12 (failures), P13
 /// (reasons), P14 (mixes of values and hashes), P15 (lost values).
 #[test]
 fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {

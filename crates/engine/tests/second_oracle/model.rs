@@ -184,6 +184,8 @@ struct Going<'a> {
 pub(crate) struct Expected {
     pub(crate) ran: Vec<Ran>,
     pub(crate) outcome: Outcome,
+    /// What was inferred or made of every task that was looked at.
+    pub(crate) settled: BTreeMap<usize, Version>,
 }
 
 impl Model {
@@ -271,9 +273,10 @@ impl Model {
             ran: Vec::new(),
         };
         let outcome = going.ask(build.root, !build.by_hash);
+        let settled = going.settled.iter().map(|(task, (version, _))| (*task, *version)).collect();
         let mut ran = going.ran;
         ran.sort();
-        Expected { ran, outcome }
+        Expected { ran, outcome, settled }
     }
 }
 
