@@ -12,6 +12,7 @@ mod cargo;
 mod ci;
 mod demo;
 mod diff;
+mod fuzz;
 mod licences;
 mod measure;
 mod proto;
@@ -27,8 +28,10 @@ cargo xtask COMMAND
 
   demo                 build taut, then an example with it; install and run the result
   ci                   every check a change must pass
-  diff [--cases N] [--seed S] [--out DIR]
-                       random projects, taut and the reference side by side
+  diff [--cases N | --expressions N] [--seed S] [--only analyse] [--shrink N] [--out DIR]
+                       random projects or expressions, taut and the reference side by side
+  fuzz TARGET [SECONDS]
+                       a coverage-guided fuzzer on one of the targets of crates/fuzz; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
   proto                examples/proto built with the real protoc; its programs run
   realworld            a C library from the registry built with taut; its tests run
@@ -61,6 +64,7 @@ fn main() -> Result<()> {
         "proto" => proto::run(),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),
+        "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),
         "expressions" => diff::print_expressions(rest),

@@ -82,6 +82,8 @@ pub(crate) fn run() -> Result<()> {
         println!("== the reference is not installed here: no comparison with it");
         return Ok(());
     }
+    println!("== random expressions beside the reference");
+    diff::run(&["--expressions".to_owned(), "20000".to_owned()])?;
     println!("== random projects beside the reference");
     diff::run(&["--cases".to_owned(), "2000".to_owned()])
 }
