@@ -12,7 +12,6 @@
 
 use std::collections::HashSet;
 
-use crate::Store;
 use crate::build::Inner;
 use crate::engine::Core;
 use crate::intern::BuildMix;
@@ -23,6 +22,7 @@ use crate::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering},
     lock,
 };
+use crate::{Facets, Rebuild, Store};
 
 /// Where a task stands between builds.
 #[derive(Default)]
@@ -152,14 +152,45 @@ impl Inner {
         if !self.engine.stands.load(Ordering::SeqCst) {
             self.engine.stands.store(true, Ordering::SeqCst);
         }
+        let latest = |hist: &Hist| {
+            let stamp = self.stamp(entry, hist);
+            let run = hist.runs.first().filter(|run| run.seq == seq && run.stamp == stamp)?;
+            run.fail.is_none().then(|| run.edges.clone())
+        };
+        // An execution that may not be remembered can come out as an earlier one that is: it did not settle the task
+        // by that run, which read something else.
+        let by_hash = entry.policy.rebuild == Rebuild::Hashes;
         let missed = {
             let mut hist = lock(&entry.hist);
-            let stamp = self.stamp(entry, &hist);
-            let Some(run) = hist.runs.first().filter(|run| run.seq == seq && run.stamp == stamp) else {
-                return;
-            };
-            if run.fail.is_some() || !run.edges.iter().all(|edge| self.standing(edge.dep).is_some()) {
-                return;
+            let Some(edges) = latest(&hist) else { return };
+            let mut differs = false;
+            for edge in &*edges {
+                match self.standing(edge.dep) {
+                    Some(now) => differs |= by_hash && now != edge.seq,
+                    None => return,
+                }
+            }
+            if differs {
+                // Perhaps only in what was not looked at; nobody holds two tasks at once to find out.
+                drop(hist);
+                let same = |edge: &Edge| {
+                    self.standing(edge.dep).is_some_and(|now| {
+                        now == edge.seq
+                            || edge.facets != Facets::WHOLE
+                                && lock(&self.engine.node(edge.dep).hist).look_the_same(
+                                    edge.seq,
+                                    now,
+                                    edge.facets,
+                                )
+                    })
+                };
+                if !edges.iter().all(same) {
+                    return;
+                }
+                hist = lock(&entry.hist);
+                if !latest(&hist).is_some_and(|again| Arc::ptr_eq(&again, &edges)) {
+                    return;
+                }
             }
             let settled = &entry.standing.settled;
             if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
