@@ -221,11 +221,19 @@ impl<'o> Bench<'o> {
         }
         self.tell("cold", bars, &costs, None, report);
         let taut = &self.rivals[0];
-        let dir = self.scratch.path().join("no-trace");
+        let dir = self.scratch.path().join("shares");
         taut.write(&self.graph, &dir)?;
-        let (without, _) = self.build(taut, &dir, &["--no-trace"])?;
-        let share = 1.0 - without.cpu / costs["taut"].0.cpu;
-        println!("           recording is {:.1} % of it (bar 10 %; one run each)", share * 100.0);
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for round in 0..self.options.rounds {
+            for (all, more) in [(&mut with, &[][..]), (&mut without, &["--no-trace"][..])] {
+                let root = dir.join(format!("root-{round}-{}", more.len()));
+                let root = root.to_string_lossy();
+                let more = [&["--local-build-root", &*root], more].concat();
+                all.push(self.build(taut, &dir, &more)?.0.cpu);
+            }
+        }
+        let share = 1.0 - median(without) / median(with);
+        println!("           recording is {:.1} % of it (bar 10 %)", share * 100.0);
         let analysis =
             self.cost(taut_command(taut, "analyse", &dir, &dir.join("other-root"), self.options.jobs)?)?;
         let per_target = analysis.peak * 1024.0 / self.graph.actions() as f64;

@@ -400,7 +400,9 @@ impl<'r> Teller<'r> {
         for id in ids.iter().take(most) {
             let subject = Subject::Action(*id);
             let words = capital(&self.action_words(id));
-            match (self.record.actions.get(id), self.why(&subject)) {
+            let is_new = self.record.new.contains(&subject.fingerprint());
+            let end = self.record.actions.get(id).or(is_new.then_some(&How::Ran));
+            match (end, self.why(&subject)) {
                 (None, None) => {
                     self.say(format!(
                         "{words} did not run: its recorded run was replayed, since all its inputs are as they were."

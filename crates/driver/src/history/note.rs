@@ -55,15 +55,15 @@ pub(crate) fn note(
     if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
         return;
     }
-    let (mut done, mut new, mut actions, mut analysed) = (Vec::new(), HashSet::new(), HashMap::new(), 0);
+    let (mut done, mut new, mut actions) = (Vec::new(), HashSet::new(), HashMap::new());
+    let (mut analysed, mut ran_anew) = (0, 0);
     let definitions = Definitions::of(log.iter().map(|ran| (&ran.key, &ran.reason)), engine);
     for ran in log {
         let subject = Subject::of(&ran.key, repositories);
+        let mut end = None;
         match &subject {
             Subject::Target { .. } => analysed += 1,
-            Subject::Action(id) => {
-                actions.extend(ends.of(id).map(|how| (*id, how)));
-            }
+            Subject::Action(id) => end = ends.of(id),
             _ if ran.key.rule() == "run" => continue,
             _ => {}
         }
@@ -84,12 +84,22 @@ pub(crate) fn note(
             }
         };
         match (&why, &subject) {
-            (Why::New, Subject::Target { .. } | Subject::Action(_)) => {
+            (Why::New, Subject::Action(_)) if end == Some(How::Ran) => {
                 new.insert(subject.fingerprint());
+                ran_anew += 1;
+                continue;
             }
-            (Why::New, _) => {}
-            _ => done.push(Done { subject, why }),
+            (Why::New, Subject::Target { .. }) => {
+                new.insert(subject.fingerprint());
+                continue;
+            }
+            (_, Subject::Action(id)) => {
+                actions.extend(end.map(|how| (*id, how)));
+            }
+            (Why::New, _) => continue,
+            _ => {}
         }
+        done.push(Done { subject, why });
     }
     let before = history.read().map(|record| record.configuration);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -103,6 +113,7 @@ pub(crate) fn note(
         analysed,
         done,
         new,
+        ran_anew,
         actions,
     });
 }

@@ -12,7 +12,7 @@ use taut_store::Store;
 use taut_sys::fs;
 use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, Str};
 
-use super::Subject;
+use super::{Fingerprint, Subject};
 
 /// Why something was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,15 +79,18 @@ pub(crate) struct Record {
     /// What was done, but for what was new.
     pub(crate) done: Vec<Done>,
     /// Fingerprints of what was done for the first time.
-    pub(crate) new: HashSet<[u8; 16]>,
-    /// The actions, by how they came to their results.
+    pub(crate) new: HashSet<Fingerprint>,
+    /// How many actions were run for the first time; they are among the new.
+    pub(crate) ran_anew: u64,
+    /// The other actions, by how they came to their results.
     pub(crate) actions: HashMap<Id, How>,
 }
 
 impl Record {
     /// How many actions came to their results like this.
     pub(crate) fn count(&self, how: How) -> usize {
-        self.actions.values().filter(|known| **known == how).count()
+        let anew = if how == How::Ran { self.ran_anew as usize } else { 0 };
+        self.actions.values().filter(|known| **known == how).count() + anew
     }
 }
 
@@ -97,7 +100,7 @@ pub struct History {
     file: PathBuf,
 }
 
-const MAGIC: &[u8; 16] = b"taut history  01";
+const MAGIC: &[u8; 16] = b"taut history  02";
 
 impl History {
     /// The place in a store; `None` if nothing can be kept there.
@@ -229,13 +232,14 @@ fn encode(record: &Record) -> Vec<u8> {
             _ => {}
         }
     }
-    let mut new: Vec<&[u8; 16]> = record.new.iter().collect();
+    e.number(record.ran_anew);
+    let mut new: Vec<&Fingerprint> = record.new.iter().collect();
     new.sort_unstable();
     e.number(new.len() as u64);
-    // Two fingerprints have the size of an id.
-    for pair in new.chunks(2) {
+    // Four fingerprints have the size of an id.
+    for four in new.chunks(4) {
         let mut id = Id([0; 32]);
-        pair.iter().enumerate().for_each(|(at, half)| id.0[at * 16..at * 16 + 16].copy_from_slice(&half[..]));
+        four.iter().enumerate().for_each(|(at, one)| id.0[at * 8..at * 8 + 8].copy_from_slice(&one[..]));
         e.id(&id);
     }
     let mut actions: Vec<(&Id, &How)> = record.actions.iter().collect();
@@ -284,14 +288,13 @@ fn decode(body: &[u8]) -> Option<Record> {
         };
         done.push(Done { subject, why });
     }
+    let ran_anew = d.number()?;
     let mut new = HashSet::new();
     let mut left = d.number()?;
     while left > 0 {
-        let pair = d.id()?.0;
-        for half in pair.as_chunks::<16>().0.iter().take(left.min(2) as usize) {
-            new.insert(*half);
-        }
-        left -= left.min(2);
+        let four = d.id()?.0;
+        new.extend(four.as_chunks::<8>().0.iter().take(left.min(4) as usize));
+        left -= left.min(4);
     }
     let mut actions = HashMap::new();
     for _ in 0..d.number()? {
@@ -314,6 +317,7 @@ fn decode(body: &[u8]) -> Option<Record> {
         analysed,
         done,
         new,
+        ran_anew,
         actions,
     })
 }
@@ -368,7 +372,8 @@ mod tests {
             ended: Ended::InExecution,
             analysed: 1,
             done,
-            new: (0..3).map(|n| [n; 16]).collect(),
+            new: (0..5).map(|n| [n; 8]).collect(),
+            ran_anew: 2,
             actions: [(action, How::Failed)].into(),
         };
         let bytes = encode(&record);

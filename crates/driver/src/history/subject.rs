@@ -12,6 +12,9 @@ use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{Place, RepoConfig};
 use taut_value::{Artifact, Decoder, Encoder, EntityName, Id, Str};
 
+/// Enough to recognise a subject among those of one build.
+pub(crate) type Fingerprint = [u8; 8];
+
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Subject {
@@ -113,7 +116,7 @@ impl Subject {
     }
 
     /// Enough to recognise it.
-    pub(crate) fn fingerprint(&self) -> [u8; 16] {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut encoder = Encoder::new();
         self.encode(&mut encoder);
         *Id::of(encoder.finish()).0.first_chunk().expect("an id is longer")
