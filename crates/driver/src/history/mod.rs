@@ -2,7 +2,7 @@
 //!
 //! The engine logs each task it executed with the first thing that was different. A build that executed
 //! something leaves that log, in words ([`record`]), so that a later process can follow it from an action down
-//! to the file that somebody changed ([`explain`]).
+//! to the file that somebody changed ([`mod@explain`]).
 
 mod explain;
 mod note;
