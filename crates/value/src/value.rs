@@ -443,6 +443,7 @@ impl Map {
         let (mut i, mut j) = (0, 0);
         // Whether all that was taken from `later` is in this map, too.
         let mut nothing_new = true;
+        let far_apart = a.len() / 8 > b.len() || b.len() / 8 > a.len();
         while i < a.len() && j < b.len() {
             let ((ka, va), (kb, vb)) = (&a[i], &b[j]);
             let order = if std::ptr::eq(ka.as_ptr(), kb.as_ptr()) && ka.len() == kb.len() {
@@ -452,13 +453,15 @@ impl Map {
             };
             match order {
                 Ordering::Less => {
-                    entries.push(a[i].clone());
-                    i += 1;
+                    let run = if far_apart { before(&a[i..], kb) } else { 1 };
+                    entries.extend_from_slice(&a[i..i + run]);
+                    i += run;
                 }
                 Ordering::Greater => {
-                    entries.push(b[j].clone());
+                    let run = if far_apart { before(&b[j..], ka) } else { 1 };
+                    entries.extend_from_slice(&b[j..j + run]);
                     nothing_new = false;
-                    j += 1;
+                    j += run;
                 }
                 Ordering::Equal => {
                     nothing_new &= same(ka, va, vb)?;
@@ -533,6 +536,16 @@ impl Drop for MapData {
     }
 }
 
+/// How many entries come before a key; the first one does.
+fn before(entries: &[(Str, Value)], key: &Str) -> usize {
+    let mut step = 1;
+    while step < entries.len() && entries[step].0 < *key {
+        step *= 2;
+    }
+    let known = step / 2;
+    known + entries[known..step.min(entries.len())].partition_point(|(other, _)| other < key)
+}
+
 /// Whether both are one object or plainly equal, as far as that can be seen without computing anything.
 fn is_same_object(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -581,6 +594,34 @@ mod tests {
         let value = Value::list([Value::Map(map), Value::Map(Map::default()), Value::Number(1.0)]);
         assert_eq!(value.to_json(), "[{\"a\":\"x\\n\u{7f}\",\"b\":[null,true]},{},1.0]");
         assert_eq!(Value::list([Value::list([])]).to_json_pretty(2), "[\n  []\n]");
+    }
+
+    #[test]
+    fn unions_of_maps_of_any_size_are_those_of_a_naive_model() {
+        use std::collections::BTreeMap;
+        let numbers = |count: usize, step: usize, from: usize, value: f64| -> BTreeMap<String, f64> {
+            (0..count).map(|n| (format!("{:04}", from + n * step), value)).collect()
+        };
+        let map = |model: &BTreeMap<String, f64>| -> Map {
+            model.iter().map(|(key, number)| (key.as_str(), Value::Number(*number))).collect()
+        };
+        for (count, step) in [(0, 1), (1, 1), (3, 7), (40, 3), (200, 1)] {
+            for (other_count, other_step, from) in
+                [(1, 1, 0), (1, 1, 20), (1, 1, 900), (5, 40, 3), (60, 2, 10)]
+            {
+                let (a, b) = (numbers(count, step, 5, 1.0), numbers(other_count, other_step, from, 2.0));
+                let mut both = a.clone();
+                both.extend(b.clone());
+                assert_eq!(map(&a).union(&map(&b)), map(&both));
+                let first = a.keys().find(|key| b.contains_key(*key));
+                let (a, b) = (map(&a), map(&b));
+                match a.disjoint_union(&b) {
+                    Ok(union) => assert_eq!((first, union), (None, map(&both))),
+                    Err((key, ..)) => assert_eq!(first.map(String::as_str), Some(key.as_str())),
+                }
+                assert_eq!(a.disjoint_union(&a), Ok(a.clone()));
+            }
+        }
     }
 
     #[test]
