@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use taut_engine::{Cx, Fail, Key, Policy, Rule};
+use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports, MisspeltVariable};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean};
-use taut_value::{Decoder, Encoder, Map, NamedTarget, ReferenceType, Str, Value};
+use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
     EntryPart, ModuleEntry, NameError, Workspace,
@@ -224,9 +224,32 @@ impl Rule for ExpressionRule {
                 format!("Missing expression in {:?}", name.name.as_str()),
             ));
         };
+        let closure = closure(&entry, &["vars", "expression"], &imports);
         let body = Expr::compile_at(body, entry.path().key("expression"));
-        Ok(Arc::new(Function { vars, imports, body }))
+        Ok(Arc::new(Function { vars, imports, body, closure }))
     }
+
+    fn content_hash(&self, _: &DefinitionName, function: &Arc<Function>) -> Option<Hash> {
+        Some(Hash(function.closure.0))
+    }
+}
+
+/// Stands for what some entries of a definition say, and for all that it imports; not for its documentation.
+fn closure(entry: &ModuleEntry, keys: &[&str], imports: &Imports) -> Id {
+    let mut pieces = Vec::new();
+    for key in keys {
+        if let Some(json) = entry.json().get(key) {
+            pieces.extend((key.len() as u64).to_le_bytes());
+            pieces.extend(key.as_bytes());
+            pieces.extend(json.canonical_hash());
+        }
+    }
+    for (alias, function) in imports {
+        pieces.extend((alias.len() as u64).to_le_bytes());
+        pieces.extend(alias.as_bytes());
+        pieces.extend(function.closure.0);
+    }
+    Id::of(pieces)
 }
 
 /// Compiles user-defined rules.
@@ -294,6 +317,23 @@ impl Rule for RuleRule {
         let rule = UserRule { warnings: warnings(&rule), ..rule };
         Ok(Arc::new(rule))
     }
+
+    /// What a rule says of itself for readers only is no part of it; what is warned about is.
+    fn content_hash(&self, DefinitionName(name): &DefinitionName, rule: &Arc<UserRule>) -> Option<Hash> {
+        let said: Vec<&str> =
+            KEYS.into_iter().filter(|key| *key != "imports" && !is_documentation(key)).collect();
+        let closure = closure(&rule.entry, &said, &rule.imports);
+        let name = taut_value::EntityName::Named(name.clone()).id();
+        let warnings = match rule.warnings.is_empty() {
+            true => String::new(),
+            false => format!("{:?}", rule.warnings),
+        };
+        Some(Hash(Id::of([&closure.0[..], &name.0, warnings.as_bytes()].concat()).0))
+    }
+}
+
+fn is_documentation(key: &str) -> bool {
+    key == "doc" || key.ends_with("_doc")
 }
 
 fn anonymous_field(

@@ -201,3 +201,19 @@ fn a_failed_build_is_explained_too() {
     workspace.run(&taut(), ["build", "all"]).exits(8);
     has(&explained(&workspace, &["m/TARGETS"]), "m/TARGETS");
 }
+
+#[test]
+fn what_a_rule_says_for_readers_only_disturbs_nobody() {
+    let workspace = project();
+    build(&workspace, &[]);
+    let with_doc =
+        RULES.replacen('{', "{\n  ", 1).replacen("{\"string", "{\"doc\": [\"Says.\"], \"string", 1);
+    workspace.file("RULES", &with_doc).file("m/u.txt", "other\n");
+    build(&workspace, &[]);
+    let text = explained(&workspace, &["said"]);
+    has(&text, "0 targets analysed");
+    has(&text, "was not analysed again: everything it had read is as it was, so its recorded run holds");
+    workspace.file("RULES", &RULES.replace("echo", "echo -n"));
+    build(&workspace, &[]);
+    has(&explained(&workspace, &["said"]), "since rule [\"@\",\"\",\"\",\"say\"] is defined differently");
+}

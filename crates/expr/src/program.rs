@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use taut_syntax::{Document, JsonPath, Kind, Location, Node as Json, Step, did_you_mean};
-use taut_value::{Map, Str, Value, deep};
+use taut_value::{Id, Map, Str, Value, deep};
 
 use crate::construct::Construct;
 
@@ -121,6 +121,8 @@ pub struct Function {
     pub imports: Imports,
     /// What it evaluates to.
     pub body: Expr,
+    /// Stands for all of it, and for all that it can call: equal means that both come to the same.
+    pub closure: Id,
 }
 
 /// Functions by the names under which an expression can call them.

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, fs, path::Path, rc::Rc, sync::Arc};
 use taut_digest::{Digest, HashFunction, ObjectType};
 use taut_expr::{Context, Expr, Function, Host, Imports, Offer, evaluate, json_to_value};
 use taut_syntax::{Document, diagnostic::render};
-use taut_value::{Artifact, EntityName, JsonMode, Map, NamedTarget, Str, TargetResult, Value};
+use taut_value::{Artifact, EntityName, Id, JsonMode, Map, NamedTarget, Str, TargetResult, Value};
 
 struct Rule {
     file: EntityName,
@@ -83,7 +83,8 @@ fn imports() -> Imports {
     let function = |vars: &[&str], body: &str| {
         let body = Document::parse("EXPRESSIONS", body).expect("valid JSON");
         let vars = vars.iter().map(|var| Str::from(*var)).collect();
-        Arc::new(Function { vars, imports: BTreeMap::new(), body: Expr::compile(body.root()) })
+        let closure = Id::of(body.root().canonical_hash());
+        Arc::new(Function { vars, imports: BTreeMap::new(), body: Expr::compile(body.root()), closure })
     };
     let f = function(&["a", "X"], r#"{"type":"env","vars":["a","X","L"]}"#);
     [("f".into(), f), ("fail".into(), function(&[], r#"{"type":"fail","msg":"called"}"#))]
