@@ -13,6 +13,7 @@ mod action;
 mod artifact;
 mod codec;
 mod deep;
+mod grisu;
 mod id;
 mod json;
 mod name;

@@ -1,6 +1,6 @@
 //! Numbers in JSON text.
 //!
-//! All numbers are doubles and print in shortest round-trip form, always as doubles, since this text
+//! All numbers are doubles and print in round-trip form, always as doubles, since this text
 //! ends in action definitions and cache keys: fixed notation while the decimal point falls within
 //! `-4 < n <= 15` digits, else exponents of at least two digits.
 
@@ -17,11 +17,8 @@ pub fn format_number(number: f64, out: &mut String) {
         out.push_str("0.0");
         return;
     }
-    // `{:e}` gives the shortest digits that read back as the same double: d[.ddd]e[-]x
-    let shortest = format!("{:e}", number.abs());
-    let (mantissa, exponent) = shortest.split_once('e').expect("{:e} prints an exponent");
-    let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    let point = exponent.parse::<i32>().expect("an exponent is a number") + 1;
+    let (digits, exponent) = crate::grisu::digits(number.abs());
+    let point = digits.len() as i32 + exponent;
     let len = digits.len() as i32;
     if (1..=15).contains(&point) {
         let split = point.min(len) as usize;
