@@ -231,6 +231,6 @@ mod tests {
     /// The reference's answer; the nearest two are equally near.
     #[test]
     fn of_equally_near_digits_those_of_the_reference_are_taken() {
-        assert_eq!(digits(1_000_000_000_000_003.25), ("10000000000000032".to_owned(), -1));
+        assert_eq!(digits(8_000_000_000_000_026.0 / 8.0), ("10000000000000032".to_owned(), -1));
     }
 }
