@@ -155,6 +155,12 @@ impl Inner {
             .or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| outcome.seq))
     }
 
+    /// The answer, if it is there. Asks for nothing: what stood a moment ago may not stand any more.
+    pub(crate) fn peek(&self, node: NodeId, part: Asked) -> Option<Answer> {
+        let settled = lock(&self.slots.at(node).state).answer(part);
+        settled.or_else(|| self.standing_answer(node, part))
+    }
+
     /// Asks for a part of `node`: the answer if it is there; else notes `who` is to be told, and gives the
     /// job that has to be run if nobody asked before.
     pub(crate) fn ask(&self, node: NodeId, part: Asked, who: Option<Who>) -> (Option<Answer>, Option<Job>) {
@@ -327,7 +333,7 @@ impl Build {
     fn answers(&self, nodes: Vec<NodeId>, part: Asked) -> Vec<Answer> {
         let inner = &self.inner;
         let wait = Wait::new(None, Waker::from(Arc::new(Root(inner.clone()))));
-        let mut jobs = Vec::new();
+        let (mut jobs, mut known) = (Vec::new(), Vec::new());
         for node in &nodes {
             wait.expect_one_more();
             let (answer, job) = inner.ask(*node, part, Some(Who::Wait(wait.clone())));
@@ -336,6 +342,7 @@ impl Build {
             } else if let Some(persist) = &inner.engine.persist {
                 persist.want(*node);
             }
+            known.push(answer);
             jobs.extend(job);
         }
         let all_known = jobs.is_empty();
@@ -348,11 +355,11 @@ impl Build {
             inner.queue.work(inner, &mut || wait.is_over());
         }
         lock(&inner.queue.roots).retain(|known| !Arc::ptr_eq(known, &wait));
-        let answer = |node| {
-            let (answer, _) = inner.ask(node, part, None);
-            answer.unwrap_or(Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) })
-        };
-        nodes.into_iter().map(answer).collect()
+        let cancelled = || Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) };
+        let answers = nodes.into_iter().zip(known);
+        answers
+            .map(|(node, known)| known.or_else(|| inner.peek(node, part)).unwrap_or_else(cancelled))
+            .collect()
     }
 
     pub(crate) fn inner(&self) -> &Inner {

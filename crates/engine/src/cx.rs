@@ -173,7 +173,7 @@ impl Cx {
     }
 
     fn ask(&self, nodes: Vec<NodeId>, part: Asked, mode: Option<Mode>) -> Request {
-        Request { frame: self.frame.clone(), nodes, part, mode, begun: None, over: false }
+        Request { frame: self.frame.clone(), nodes, part, mode, begun: None, known: Vec::new(), over: false }
     }
 }
 
@@ -259,6 +259,9 @@ struct Request {
     mode: Option<Mode>,
     /// The wait, and the index of the first read.
     begun: Option<(Arc<Wait>, usize)>,
+    /// The answers that were there when it was asked. They are kept: what stands may not stand any more when the
+    /// others are in.
+    known: Vec<Option<Answer>>,
     over: bool,
 }
 
@@ -279,6 +282,7 @@ impl Request {
             if answer.is_some() {
                 wait.arrive();
             }
+            self.known.push(answer);
             jobs.extend(job);
         }
         self.begun = Some((wait.clone(), first));
@@ -302,16 +306,21 @@ impl Future for Request {
         if self.begun.is_none() {
             self.begin(cx.waker(), true);
         }
-        let Some((wait, first)) = &self.begun else { unreachable!("just begun") };
+        let this = &mut *self;
+        let Some((wait, first)) = &this.begun else { unreachable!("just begun") };
         if !wait.poll(cx.waker()) {
             return Poll::Pending;
         }
-        let build = &self.frame.build;
+        let build = &this.frame.build;
         let cancelled = || Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) };
-        let answer = |node: &NodeId| build.ask(*node, self.part, None).0.unwrap_or_else(cancelled);
-        let answers: Vec<Answer> = self.nodes.iter().map(answer).collect();
-        if self.mode.is_some() {
-            let reads = &mut lock(&self.frame.seen).reads;
+        let answers: Vec<Answer> = this
+            .nodes
+            .iter()
+            .zip(std::mem::take(&mut this.known))
+            .map(|(node, known)| known.or_else(|| build.peek(*node, this.part)).unwrap_or_else(cancelled))
+            .collect();
+        if this.mode.is_some() {
+            let reads = &mut lock(&this.frame.seen).reads;
             for (read, answer) in reads[*first..].iter_mut().zip(&answers) {
                 read.seq = answer.seq;
             }

@@ -254,8 +254,7 @@ impl Inner {
         let rule = self.engine.rule(entry);
         if result.fail().is_none() {
             let mentioned = seen.reads.iter().filter(|read| read.later);
-            let fail =
-                mentioned.filter_map(|read| self.ask(read.dep, Part::Hash, None).0?.result.err()).next();
+            let fail = mentioned.filter_map(|read| self.peek(read.dep, Part::Hash)?.result.err()).next();
             if let Some(fail) = fail {
                 result = Ended::Hash(Err(fail));
             }

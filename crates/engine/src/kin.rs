@@ -130,7 +130,7 @@ impl Inner {
 
     /// The kin is settled.
     pub(crate) fn take_over(self: &Arc<Inner>, node: NodeId, Kin { of, cause }: Kin) {
-        let served = match self.ask(of, Part::Value, None).0 {
+        let served = match self.peek(of, Part::Value) {
             Some(Answer { seq, result: Ok(Some(value)) }) if seq.is_known() => {
                 self.engine.serves(node, of, &value).then_some((seq, value))
             }
