@@ -82,13 +82,19 @@ fn batch(all: &[Value], config: &Value, taut: &Tool, reference: &Tool) -> Result
     if theirs.values == ours.values && theirs.graph == ours.graph {
         return Ok(Wrong { numbers, errors });
     }
+    let differs = |their: &Option<String>, our: &Option<String>| {
+        let (their, our) = (their.as_deref().unwrap_or("none"), our.as_deref().unwrap_or("none"));
+        let mut lines = their.lines().zip(our.lines());
+        lines.find(|(their, our)| their != our).map(|(their, our)| format!("{their}\n{our}"))
+    };
+    let lines = differs(&theirs.values, &ours.values).or_else(|| differs(&theirs.graph, &ours.graph));
     let theirs: Vec<Value> = theirs.list()?;
     let ours: Vec<Value> = ours.list()?;
     let kept = (0..all.len()).filter(|number| !without.contains(number));
     let differ = kept.zip(theirs.iter().zip(&ours)).filter(|(_, (their, our))| their != our);
     numbers.extend(differ.map(|(number, _)| number));
     if numbers.is_empty() {
-        bail!("the values agree, but what they define does not: {}", case.0);
+        bail!("the values agree, but texts or definitions do not:\n{}", lines.unwrap_or_default());
     }
     Ok(Wrong { numbers, errors })
 }
