@@ -345,15 +345,15 @@ impl Build {
             known.push(answer);
             jobs.extend(job);
         }
-        let all_known = jobs.is_empty();
         lock(&inner.asked).extend(&nodes);
+        // Who asks for what is known disturbs no other thread.
+        if known.iter().all(Option::is_some) {
+            return known.into_iter().flatten().collect();
+        }
         lock(&inner.queue.roots).push(wait.clone());
         inner.queue.push_all(inner, jobs.into_iter(), 1);
         wait.arrive();
-        // Who asks for what is known disturbs no other thread.
-        if !(all_known && wait.is_over()) {
-            inner.queue.work(inner, &mut || wait.is_over());
-        }
+        inner.queue.work(inner, &mut || wait.is_over());
         lock(&inner.queue.roots).retain(|known| !Arc::ptr_eq(known, &wait));
         let cancelled = || Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) };
         let answers = nodes.into_iter().zip(known);
