@@ -126,6 +126,22 @@ fn builds_of_two_epochs_at_once_answer_for_their_own() {
     });
 }
 
+/// What stands when an older build asks for it may be reached by a newer one before the answer is fetched.
+#[test]
+fn what_a_build_found_standing_may_fall_under_a_newer_one() {
+    explore(400, || {
+        let engine = Engine::builder().rule(Sum { made: Arc::default() }).build();
+        let first = engine.begin().set::<Sum>(0, 3).set::<Sum>(1, 4).commit(jobs(1));
+        let sum_of = |key, low| sum(key, low, &mut BTreeSet::new());
+        assert_eq!(first.get::<Sum>(7).unwrap(), sum_of(7, [3, 4]));
+        let old = engine.begin().commit(jobs(1));
+        let other = thread::spawn(move || [old.get::<Sum>(15).unwrap(), old.get::<Sum>(7).unwrap()]);
+        let new = engine.begin().set::<Sum>(0, 5).commit(jobs(1));
+        assert_eq!(new.get::<Sum>(15).unwrap(), sum_of(15, [5, 4]));
+        assert_eq!(other.join().unwrap(), [sum_of(15, [3, 4]), sum_of(7, [3, 4])]);
+    });
+}
+
 /// Reads the next two of a ring, at once.
 struct Ring;
 
