@@ -213,7 +213,7 @@ fn what_a_rule_says_for_readers_only_disturbs_nobody() {
     let text = explained(&workspace, &["said"]);
     has(&text, "0 targets analysed");
     has(&text, "was not analysed again: everything it had read is as it was, so its recorded run holds");
-    workspace.file("RULES", &RULES.replace("echo", "echo -n"));
+    workspace.file("RULES", RULES.replace("echo", "echo -n"));
     build(&workspace, &[]);
     has(&explained(&workspace, &["said"]), "since rule [\"@\",\"\",\"\",\"say\"] is defined differently");
 }
