@@ -45,7 +45,7 @@ pub use facet::{Faceted, Facets};
 pub use fail::{Fail, Failure, Panicked};
 pub use hash::Hash;
 pub use key::{Key, KeyRef};
-pub use log::{Derivation, Differs, Executed, Ran, Reason};
+pub use log::{Derivation, Differs, Executed, Kept, Ran, Reason, TaskId};
 pub use part::Part;
 pub use persist::Committed;
 pub use policy::{Policy, Rebuild, Store, Trace};

@@ -4,6 +4,7 @@ mod derivation;
 mod history;
 
 pub use derivation::Derivation;
+pub use history::{Kept, TaskId};
 
 use std::fmt;
 

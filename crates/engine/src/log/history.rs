@@ -2,7 +2,6 @@
 //!
 //! For those who explain builds, or ask what a change would reach. Nothing here executes, checks or records
 //! anything; answers are what the latest builds left, whether or not it still holds.
-#![allow(unreachable_pub, reason = "nobody has to name the types of answers")]
 
 use crate::engine::Core;
 use crate::node::NodeId;
