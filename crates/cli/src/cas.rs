@@ -150,7 +150,11 @@ pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
     if mode != GcMode::All {
         log.say(Level::Performance, "Compactification has been started");
     }
-    match taut_store::gc(&root, mode) {
+    let busy = || {
+        let root = root.display();
+        log.say(Level::Info, format!("Waiting for the processes that use {root}"));
+    };
+    match taut_store::gc(&root, mode, busy) {
         Ok(()) => Exit::Success,
         Err(error) => {
             log.say(Level::Error, format!("Cannot clean up build root {}: {error}", root.display()));

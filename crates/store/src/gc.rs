@@ -28,11 +28,12 @@ pub enum GcMode {
 /// From this size on, in bytes, objects are split.
 const SPLIT_FROM: u64 = 3 * 1024 * 1024;
 
-/// Collects garbage in a build root, for all hash functions.
-pub fn gc(build_root: &Path, mode: GcMode) -> Result<()> {
+/// Collects garbage in a build root, for all hash functions. Waits until nobody uses the build root, and calls
+/// `busy` if somebody does.
+pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
     let layout = Layout::new(build_root, HashFunction::GitSha1);
     fs::create_dir_all(layout.protocol())?;
-    let lock = Lock::exclusive(&layout.gc_lock())?;
+    let lock = Lock::exclusive(&layout.gc_lock(), busy)?;
     let mut doomed: Vec<_> = leftovers(&layout)?;
     let mut doom = |path: &Path| -> Result<()> {
         if fs::if_exists(fs::lstat(path))?.is_some() {

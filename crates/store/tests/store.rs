@@ -76,7 +76,7 @@ fn a_damaged_object_is_never_handed_out() {
 fn a_damaged_object_that_lies_in_both_generations_heals() {
     let root = root();
     let digest = open(&root).put_blob(b"good", false).unwrap();
-    gc(root.path(), GcMode::Rotate).unwrap();
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
     let store = open(&root);
     assert!(store.contains(&digest.hash, ObjectType::File).unwrap(), "now a link in both");
     let path = object(&root, 1, "casf", &digest);
@@ -127,10 +127,10 @@ fn what_is_used_survives_two_collections_with_everything_below_it_and_the_rest_g
     let (tree, unused) =
         (tree_of(&store, &[("a", "1"), ("b", "2")]), store.put_blob(b"unused", false).unwrap());
     drop(store);
-    gc(root.path(), GcMode::Rotate).unwrap();
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
     assert!(!root.path().join("protocol-dependent/generation-0").exists());
     assert!(open(&root).contains(&tree.hash, ObjectType::Tree).unwrap());
-    gc(root.path(), GcMode::Rotate).unwrap();
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
     let store = open(&root);
     assert!(store.contains(&tree.hash, ObjectType::Tree).unwrap());
     for entry in store.read_tree(&tree.hash).unwrap().unwrap().values() {
@@ -138,7 +138,7 @@ fn what_is_used_survives_two_collections_with_everything_below_it_and_the_rest_g
     }
     assert!(!store.contains(&unused.hash, ObjectType::File).unwrap());
     drop(store);
-    gc(root.path(), GcMode::All).unwrap();
+    gc(root.path(), GcMode::All, || {}).unwrap();
     let left: Vec<_> = fs::read_dir(root.path().join("protocol-dependent")).unwrap().collect();
     assert_eq!(left.len(), 1, "only the lock is left");
 }
@@ -155,12 +155,12 @@ fn a_cached_action_is_a_hit_only_with_all_its_outputs_and_moves_up_with_them() {
     store.cache_action(&action, &result).unwrap();
     drop(store);
     for _ in 0..2 {
-        gc(root.path(), GcMode::Rotate).unwrap();
+        gc(root.path(), GcMode::Rotate, || {}).unwrap();
         assert_eq!(open(&root).cached_action(&action).unwrap(), Some(result.clone()));
         assert!(object(&root, 0, "casf", &digest).exists());
     }
     fs::remove_file(object(&root, 0, "casf", &digest)).unwrap();
-    gc(root.path(), GcMode::Rotate).unwrap();
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
     assert_eq!(open(&root).cached_action(&action).unwrap(), None);
 }
 
@@ -170,11 +170,11 @@ fn large_objects_are_split_by_gc_and_put_together_on_demand() {
     let content: Vec<u8> =
         (0..4_000_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()[3..].to_vec()).collect();
     let digest = open(&root).put_blob(&content, false).unwrap();
-    gc(root.path(), GcMode::NoRotate).unwrap();
+    gc(root.path(), GcMode::NoRotate, || {}).unwrap();
     assert!(!object(&root, 0, "casf", &digest).exists());
     assert!(object(&root, 0, "cas-large-f", &digest).exists());
     assert_eq!(open(&root).read(&digest.hash, ObjectType::File).unwrap().as_deref(), Some(&content[..]));
-    gc(root.path(), GcMode::Rotate).unwrap();
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
     assert_eq!(open(&root).read(&digest.hash, ObjectType::File).unwrap().as_deref(), Some(&content[..]));
 }
 

@@ -20,12 +20,21 @@ pub struct Lock {
 impl Lock {
     /// Waits for a lock that others may share; creates the file if need be.
     pub fn shared(path: &Path) -> Result<Lock> {
-        Lock::take(path, FlockOperation::LockShared)
+        let lock = Lock::unheld(path)?;
+        lock.operate(FlockOperation::LockShared)?;
+        Ok(lock)
     }
 
-    /// Waits for a lock that nobody shares; creates the file if need be.
-    pub fn exclusive(path: &Path) -> Result<Lock> {
-        Lock::take(path, FlockOperation::LockExclusive)
+    /// A lock that nobody shares; creates the file if need be. Calls `busy` before it waits, if it has to.
+    pub fn exclusive(path: &Path, busy: impl FnOnce()) -> Result<Lock> {
+        let lock = Lock::unheld(path)?;
+        match lock.operate(FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => busy(),
+            Err(error) => return Err(error),
+        }
+        lock.operate(FlockOperation::LockExclusive)?;
+        Ok(lock)
     }
 
     /// Lets others share the lock from now on. Between the two states nobody may hold it at all.
@@ -33,11 +42,8 @@ impl Lock {
         self.operate(FlockOperation::LockShared)
     }
 
-    fn take(path: &Path, operation: FlockOperation) -> Result<Lock> {
-        let file = fs::open_lock_file(path)?;
-        let lock = Lock { file, path: path.to_owned() };
-        lock.operate(operation)?;
-        Ok(lock)
+    fn unheld(path: &Path) -> Result<Lock> {
+        Ok(Lock { file: fs::open_lock_file(path)?, path: path.to_owned() })
     }
 
     fn operate(&self, operation: FlockOperation) -> Result<()> {
