@@ -1,7 +1,7 @@
 //! `analyse`: what a target is, and the dumps.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use taut_digest::HashFunction;
 use taut_driver::{Analyser, Analysis, AnalysisOptions, Request, RequestKey, Runs, Traces};
@@ -154,7 +154,10 @@ fn place(o: &Analyse, request: &Request, store: &Store, log: &Log) -> Option<(Tr
 
 /// How many jobs to run.
 pub(crate) fn jobs(common: &options::Common) -> usize {
-    common.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    // The system is asked once: it answers by reading a dozen files.
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let cores = || *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
+    common.jobs.unwrap_or_else(cores)
 }
 
 /// How much of a value messages show, in bytes.

@@ -13,7 +13,7 @@ use crate::node::{Hist, Node, NodeId, Seq};
 use crate::part::PartRule;
 use crate::slot::{Answer, Outcome, Part as Asked, Progress, Slot, State, Wait, Who, Work};
 use crate::sync::{
-    Arc, Mutex, Weak,
+    Arc, Mutex, OnceLock, Weak,
     atomic::{AtomicBool, Ordering},
     lock,
 };
@@ -37,7 +37,9 @@ pub struct Options {
 impl Default for Options {
     /// One thread per core, keeps going, for real.
     fn default() -> Options {
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        // The system is asked once: it answers by reading a dozen files.
+        static CORES: OnceLock<usize> = OnceLock::new();
+        let jobs = *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
         Options { jobs, keep_going: true, cancel: Cancel::default(), what_if: None }
     }
 }
