@@ -94,6 +94,18 @@ PROJECTS["limit"] = (
     [["build", "t", "-D", LONG, *limit]
      for limit in [[], *(["--expression-log-limit", number] for number in ["0", "10", "40", "60", "79", "80"])]])
 
+# Printing what lies at a path, and on the way to one; words in brackets.
+PROJECTS["print"] = (
+    {"TARGETS": {
+        "g": {"type": "generic", "outs": ["o.txt", "e/f.txt"], "cmds": ["echo hi > o.txt; mkdir -p e; echo ff > e/f.txt"]},
+        "named": {"type": "tree", "name": "d", "deps": ["g"]}, "unnamed": {"type": "tree", "deps": ["g"]}},
+     "m/TARGETS": {"t": {"type": "file_gen", "name": "x", "data": "in m"}}},
+    [["build", target, "-P", path] for target, paths in {
+        "g": ["o.txt", "o.txt/x", "e", "./o.txt", "e/../o.txt", "/o.txt", "nope", "."],
+        "named": ["d", "d/zz", "d/e/zz", "d/o.txt/x", "./d/o.txt", "d//o.txt", "d/e/", "../d"],
+        "unnamed": ["o.txt", "e/f.txt", "zz", "."]}.items() for path in paths]
+    + [["build", word, "-p"] for word in ["[m,t]", "[m, t]", "[[m,t,]]", "[,g]", "[]", "[m,t"]])
+
 # Messages of which every word is ours, or that depend on the machine.
 OURS = ["While ", "Parsing ", "JSON ", "Could not", "Failed to resolve", "Cannot resolve", "Syntactically", "LocalExecution",
         "expected known type", "could not collect", "Run with --help", "[json.exception", "invalid", "Artifact ", "parsing graph", "key "]

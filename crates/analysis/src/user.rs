@@ -132,6 +132,24 @@ pub(crate) async fn anonymous(
             diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))
         })
     })?;
+    let strings = rule.config_fields.iter().chain(&rule.string_fields);
+    let wrong = |(field, _, of_node): &(&Str, &str, &taut_value::Map)| of_node.contains_key(field);
+    let misplaced = strings
+        .map(|field| (field, "string", &node.target_fields))
+        .chain(rule.target_fields.iter().map(|field| (field, "target", &node.string_fields)))
+        .find(wrong);
+    if let Some((field, kind, _)) = misplaced {
+        let other = if kind == "string" { "target" } else { "string" };
+        let message = format!(
+            "Expected {kind} field {:?} in {kind}_fields of abstract node type {:?}, and not in {other}_fields",
+            field.as_str(),
+            &*node.node_type
+        );
+        let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
+        let rule = EntityName::Named(rule.name.clone());
+        let problem = Diagnostic::error(message).note(format!("the rule for such nodes is {rule}"));
+        return Err(fail(problem.note(format!("the node is {shown}"))));
+    }
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
     for field in rule.config_fields.iter().chain(&rule.string_fields) {
         let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));

@@ -587,7 +587,7 @@ pub struct Traverse {
     #[arg(long, value_name = "PATH")]
     pub git_cas: Option<PathBuf>,
     /// Where to install to
-    #[arg(short, long, value_name = "PATH", required = true)]
+    #[arg(short, long = "output-dir", value_name = "PATH", required = true)]
     pub output_directory: PathBuf,
     /// Keep what is installed in the local store, too
     #[arg(long)]

@@ -78,8 +78,13 @@ pub(crate) fn tell_failure(
         let origins = origins_of_overlay(&conflict.id).into_iter().map(|origin| format!("\n - {origin}"));
         log.say(Level::Error, format!("{conflict}\nrequested by{}", origins.collect::<String>()));
     }
-    for text in &failure.others {
+    /// What goes wrong in many places alike need not be read that often.
+    const SHOWN: usize = 10;
+    for text in failure.others.iter().take(SHOWN) {
         log.say(Level::Error, text);
+    }
+    if failure.others.len() > SHOWN {
+        log.say(Level::Error, format!("There are {} more errors like these.", failure.others.len() - SHOWN));
     }
     if keep_going && !failure.not_built.is_empty() {
         let paths: Vec<String> = failure.not_built.iter().map(|path| format!("\n  {path}")).collect();

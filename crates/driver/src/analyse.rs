@@ -125,8 +125,11 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
             let analysed = analysed.map_err(told)?;
             pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
             let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
+            // Values that share their parts have no end as text.
+            const SEEN: usize = 1 << 12;
+            let text = taut_expr::abbreviate(&Value::Map(target.config.map().clone()), SEEN);
             reached
-                .entry((target.name.to_json(), target.config.to_json()))
+                .entry((target.name.to_json(), text, target.config.map().id()))
                 .or_insert(Reached { target, analysed });
         }
     }

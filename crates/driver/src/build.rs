@@ -354,27 +354,25 @@ impl BuildFailure {
     }
 }
 
-/// An object at a path of the result; below a tree if need be.
+/// The object at a path of the result, or the last one on the way there: from the artifact with the longest path
+/// that leads there, down its trees.
 pub fn find(store: &Store, results: &Results, path: &str) -> Option<ObjectInfo> {
-    let all = || results.artifacts.iter().chain(&results.runfiles);
-    if let Some((_, built)) = all().find(|(known, _)| known.as_str() == path) {
-        return Some(built.info);
-    }
-    all().find_map(|(known, built)| {
-        let rest = if known.as_str() == "." {
-            path
-        } else {
-            path.strip_prefix(known.as_str())?.strip_prefix('/')?
-        };
-        let mut info = built.info;
-        for part in rest.split('/').filter(|part| !part.is_empty()) {
-            let entry = *store.read_tree(&info.digest.hash).ok()??.get(part.as_bytes())?;
-            let size = store.size(&entry.hash, entry.object_type).ok()??;
-            info = ObjectInfo {
-                digest: taut_digest::Digest { hash: entry.hash, size },
-                object_type: entry.object_type,
-            };
+    let staged = |path: &str| {
+        let mut all = results.artifacts.iter().chain(&results.runfiles);
+        all.find(|(known, _)| known.as_str() == path).map(|(_, built)| built.info)
+    };
+    let normal = taut_expr::path::normal_path(path.trim_start_matches('/'));
+    let mut way = normal.as_str();
+    let mut found = staged(path).map(|info| (info, ""));
+    while found.is_none() {
+        let rest = normal[way.len()..].trim_start_matches('/');
+        found = staged(way).map(|info| (info, rest));
+        match way.rfind('/') {
+            Some(end) => way = &way[..end],
+            None if way.is_empty() => break,
+            None => way = "",
         }
-        Some(info)
-    })
+    }
+    let (info, rest) = found.or_else(|| Some((staged(".")?, normal.as_str())))?;
+    crate::cas::below(store, info, rest).ok().map(|found| found.object)
 }

@@ -237,7 +237,8 @@ fn items(list: Option<Node<'_>>) -> Vec<Node<'_>> {
 
 /// The lines of a documentation, each after the given prefix.
 fn doc(lines: Option<Node<'_>>, prefix: &str, text: &mut String) {
-    for line in texts(lines) {
+    // What is no list is no documentation.
+    for line in texts(lines.filter(|lines| lines.kind() == Kind::List)) {
         text.push_str(&format!("{prefix}{line}\n"));
     }
 }

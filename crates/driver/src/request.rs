@@ -89,7 +89,7 @@ impl Request {
         })?;
         let configuration = configuration(words, cwd)?;
         let module = current_module(&repositories, cwd);
-        let target = match words.target.as_slice() {
+        let target = match &unbracketed(&words.target)[..] {
             [] => first_target(&repositories, &module)?,
             [name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             // On the command line a module may be written as a path from the root.
@@ -210,6 +210,21 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     }
 }
 
+/// The reference's command line takes a word in brackets for several words, with commas in between.
+fn unbracketed(words: &[String]) -> Vec<String> {
+    let split = |word: &String| {
+        let mut inner = word.trim();
+        while let Some(within) = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+            inner = within.trim();
+        }
+        if inner.len() == word.trim().len() {
+            return vec![word.clone()];
+        }
+        inner.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    };
+    words.iter().flat_map(split).collect()
+}
+
 /// A name of several words: the items of a target name in a target file of the current module.
 fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<NamedTarget, SetupError> {
     let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
@@ -225,6 +240,22 @@ fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<Na
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn a_word_in_brackets_is_several() {
+        let words = |word: &str| unbracketed(&[word.to_owned()]);
+        for (word, several) in [
+            ("[m, t]", &["m", "t"][..]),
+            ("[[m,t,]]", &["m", "t"]),
+            ("[,t]", &["t"]),
+            ("[]", &[]),
+            ("[m,t", &["[m,t"]),
+            ("m,t", &["m,t"]),
+            ("", &[""]),
+        ] {
+            assert_eq!(words(word), several, "{word}");
+        }
+    }
 
     struct Fixture(tempfile::TempDir);
 

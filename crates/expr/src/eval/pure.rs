@@ -7,6 +7,7 @@ use taut_value::{JsonMode, List, Map, Str, Value};
 use super::{Evaluated, Evaluator, Frame, empty_list, ids, plain, strings, wrong::Argument};
 use crate::{
     abbreviate,
+    abbreviate::abbreviate_json,
     construct::Construct,
     error::{ErrorKind, EvalError},
     path,
@@ -42,7 +43,9 @@ impl Evaluator<'_> {
             }
             C::Fail => {
                 let message = self.or(f, args[0], || Value::Null)?;
-                return Err(EvalError::user(message.to_json()));
+                // People want to read all of what was written for them, but not what is built of it without end.
+                const MUCH: usize = 1 << 16;
+                return Err(EvalError::user(abbreviate_json(&message, MUCH)));
             }
             C::Context => return self.context(f, args),
             C::AssertNonEmpty => {
