@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use taut_digest::ObjectType;
-use taut_driver::{BuildFailure, Installed, Results, find, install};
+use taut_driver::{BuildFailure, Installed, Located, Results, cas::Found, find, install};
 use taut_store::Store;
 use taut_sys::fs;
 use taut_value::Id;
@@ -154,10 +154,20 @@ fn print_requested(o: &options::Results, store: &Store, results: &Results, log: 
         },
         (None, false) => return Ok(()),
     };
-    let Some(object) = find(store, results, &wanted) else {
+    let Some(Located { found: Found { object, ends }, from }) = find(store, results, &wanted) else {
         log.say(Level::Warn, format!("{wanted} not a logical path of the specified target"));
         return Ok(());
     };
+    if let Some((artifact, way)) = from {
+        let taken = format!("will take subobject '{way}' of '{artifact}'");
+        log.say(
+            Level::Info,
+            format!("'{wanted}' not a direct logical path of the specified target; {taken}"),
+        );
+    }
+    if let Some(text) = ends {
+        log.say(Level::Warn, text);
+    }
     let content = match object.object_type {
         ObjectType::Tree => taut_driver::cas::listing(store, object).map(String::into_bytes),
         object_type => store

@@ -8,7 +8,7 @@ use std::{
 };
 
 use taut_analysis::Workspace;
-use taut_digest::{Hash, ObjectInfo};
+use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Engine, Fail};
 use taut_exec::{
     ActionFailure, ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution,
@@ -23,6 +23,7 @@ use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
 use crate::{
     Analysis, AnalysisOptions, Ended, History, Request, RequestKey, Runs, Traces,
     analyse::{analyse_in, begin, workspace},
+    cas::{Found, below},
     graph::ActionGraph,
     history::{self, Ends},
 };
@@ -354,25 +355,44 @@ impl BuildFailure {
     }
 }
 
+/// What [`find`] found.
+pub struct Located {
+    /// The object, or the last one on the way to it, and why the way ends there.
+    pub found: Found,
+    /// The artifact from which the way begins, and the way, unless the path is that of an artifact.
+    pub from: Option<(String, String)>,
+}
+
 /// The object at a path of the result, or the last one on the way there: from the artifact with the longest path
-/// that leads there, down its trees.
-pub fn find(store: &Store, results: &Results, path: &str) -> Option<ObjectInfo> {
+/// that leads there, down its trees. `None` if no artifact leads there, or the store cannot tell.
+pub fn find(store: &Store, results: &Results, path: &str) -> Option<Located> {
     let staged = |path: &str| {
         let mut all = results.artifacts.iter().chain(&results.runfiles);
         all.find(|(known, _)| known.as_str() == path).map(|(_, built)| built.info)
     };
-    let normal = taut_expr::path::normal_path(path.trim_start_matches('/'));
-    let mut way = normal.as_str();
-    let mut found = staged(path).map(|info| (info, ""));
-    while found.is_none() {
-        let rest = normal[way.len()..].trim_start_matches('/');
-        found = staged(way).map(|info| (info, rest));
-        match way.rfind('/') {
-            Some(end) => way = &way[..end],
-            None if way.is_empty() => break,
-            None => way = "",
-        }
+    if let Some(object) = staged(path) {
+        return Some(Located { found: Found { object, ends: None }, from: None });
     }
-    let (info, rest) = found.or_else(|| Some((staged(".")?, normal.as_str())))?;
-    crate::cas::below(store, info, rest).ok().map(|found| found.object)
+    let normal = taut_expr::path::normal_path(path.trim_start_matches('/'));
+    let mut start = normal.as_str();
+    let object = loop {
+        match (staged(start), start.rfind('/')) {
+            (Some(object), _) => break object,
+            (None, Some(end)) => start = &start[..end],
+            (None, None) if start.is_empty() => return None,
+            (None, None) => start = "",
+        }
+    };
+    let rest = normal[start.len()..].trim_start_matches('/');
+    let rest = if rest.is_empty() { "." } else { rest };
+    let mut found = below(store, object, rest).ok()?;
+    if rest == "." {
+        let is_tree = object.object_type == ObjectType::Tree;
+        let ends = match is_tree {
+            true => "Entry . not found at path ''",
+            false => "Non-tree found at path '', cannot follow to '.'",
+        };
+        found.ends = Some(ends.to_owned());
+    }
+    Some(Located { found, from: Some((start.to_owned(), rest.to_owned())) })
 }

@@ -16,7 +16,7 @@ mod traces;
 mod what_if;
 
 pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
-pub use build::{BuildFailure, BuildOptions, Interrupter, Results, Session, Wanted, find};
+pub use build::{BuildFailure, BuildOptions, Interrupter, Located, Results, Session, Wanted, find};
 pub use describe::{DescribeOptions, Description, describe};
 pub use history::{Ended, Explanation, History, Question, explain};
 pub use install::{Installed, install};
