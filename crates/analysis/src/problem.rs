@@ -3,7 +3,7 @@
 use std::fmt;
 
 use taut_engine::{Fail, Failure, Hash};
-use taut_syntax::{Diagnostic, Diagnostics};
+use taut_syntax::{Diagnostic, Diagnostics, Note};
 
 /// What is wrong with a description: at least one error.
 #[derive(Clone, Debug)]
@@ -41,6 +41,19 @@ pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> F
         }
         _ => fail,
     }
+}
+
+/// The failure, with what is probably not meant either in the same target: it may be the cause.
+pub(crate) fn beside(failure: Fail, warnings: &[Diagnostic]) -> Fail {
+    let note = |warning: &Diagnostic| {
+        let meant = warning.suggestion.as_ref().map(|meant| format!("; did you mean {meant:?}?"));
+        let text = format!("{}{}", warning.message, meant.unwrap_or_default());
+        match &warning.location {
+            Some(location) => Note::at(text, location.clone()),
+            None => text.into(),
+        }
+    };
+    settle(failure, |diagnostic| warnings.iter().map(note).fold(diagnostic, Diagnostic::note))
 }
 
 /// All values, or everything that is wrong: independent problems together, each once.

@@ -14,7 +14,7 @@ use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Refe
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
     hosts::{RuleHost, TransitionHost},
-    problem::{Problem, all, fail, settle},
+    problem::{Problem, all, beside, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
     scope::{COMMON, Defined, Dep, Scope, environment},
 };
@@ -56,7 +56,12 @@ pub(crate) async fn evaluate(
     })?;
     let listed = || rule.target_fields.iter().chain(&rule.string_fields).chain(&rule.config_fields);
     let known = COMMON.iter().copied().chain(listed().map(|field| field.as_str()));
-    let mut scope = Scope::new(workspace, cx, target, named, entry, known)?;
+    let scope = Scope::new(workspace, cx, target, named, entry, known)?;
+    let warnings = scope.warnings.clone();
+    by_rule(scope, &rule).await.map_err(|failure| beside(failure, &warnings))
+}
+
+async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedTarget, Fail> {
     scope.read_common()?;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
     scope.tainted = scope.tainted.union(&tainted);
@@ -69,7 +74,8 @@ pub(crate) async fn evaluate(
         let names = scope.names(field)?.into_iter().map(EntityName::Named).collect();
         targets.insert(field.clone(), names);
     }
-    let mut evaluation = Evaluation::new(workspace, cx, target, &rule, strings, targets);
+    let Scope { workspace, cx, target, entry, .. } = scope;
+    let mut evaluation = Evaluation::new(workspace, cx, target, rule, strings, targets);
     evaluation.scope = Some(&scope);
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;

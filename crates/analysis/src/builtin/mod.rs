@@ -12,6 +12,7 @@ use taut_value::{Map, NamedTarget, TargetResult};
 
 use crate::{
     AnalysedTarget, ConfiguredTarget, ModuleEntry, Workspace,
+    problem::beside,
     scope::{COMMON, Dep, Scope},
 };
 
@@ -89,7 +90,12 @@ pub(crate) async fn evaluate(
     rule: Builtin,
 ) -> Result<AnalysedTarget, Fail> {
     let known = rule.common().iter().chain(rule.fields()).copied();
-    let mut scope = Scope::new(workspace, cx, target, named, entry, known)?;
+    let scope = Scope::new(workspace, cx, target, named, entry, known)?;
+    let warnings = scope.warnings.clone();
+    by_rule(scope, rule).await.map_err(|failure| beside(failure, &warnings))
+}
+
+async fn by_rule(mut scope: Scope<'_>, rule: Builtin) -> Result<AnalysedTarget, Fail> {
     if rule == Builtin::Export {
         return export::export(scope).await;
     }
