@@ -359,9 +359,9 @@ impl Core {
         }
     }
 
-    /// The last change that was declared of a task, or of all of its rule.
-    pub(crate) fn declared_now(&self, node: &Node, hist: &Hist) -> u64 {
-        hist.stamp(u64::MAX).max(lock(&self.inputs).rules[node.rule as usize])
+    /// By rule, the last change that was declared of all its tasks.
+    pub(crate) fn declared_of_rules(&self) -> Arc<[u64]> {
+        lock(&self.inputs).rules.clone()
     }
 
     pub(crate) fn rule_number(&self, name: &str) -> Option<u16> {

@@ -55,6 +55,8 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn decode_value(&self, key: &AnyKey, bytes: &[u8]) -> Option<AnyValue>;
     fn decode_failure(&self, bytes: &[u8]) -> Option<Arc<dyn Failure>>;
     fn encode(&self, key: &AnyKey) -> Vec<u8>;
+    /// Appends what [`ErasedRule::encode`] gives.
+    fn encode_into(&self, key: &AnyKey, out: &mut Vec<u8>);
     fn debug(&self) -> fn(&dyn Any, &mut fmt::Formatter<'_>) -> fmt::Result;
     fn interner(&self) -> &(dyn Any + Send + Sync);
 }
@@ -176,8 +178,12 @@ impl<R: Rule> ErasedRule for Typed<R> {
 
     fn encode(&self, key: &AnyKey) -> Vec<u8> {
         let mut bytes = Vec::new();
-        crate::Key::encode(Self::key(key), &mut bytes);
+        self.encode_into(key, &mut bytes);
         bytes
+    }
+
+    fn encode_into(&self, key: &AnyKey, out: &mut Vec<u8>) {
+        crate::Key::encode(Self::key(key), out);
     }
 
     fn debug(&self) -> fn(&dyn Any, &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,6 +20,13 @@ impl Hash {
         Some(Hash(all))
     }
 
+    /// A hash that no task ever has, for a version of which the hash is not known (any more).
+    pub(crate) fn lost(number: u32) -> Hash {
+        let mut all = *b"taut: the hash of a lost trace..";
+        all[28..].copy_from_slice(&number.to_le_bytes());
+        Hash(all)
+    }
+
     /// The hash of a result that has none of its own: the build in which it was made.
     pub(crate) fn of_build(build: u64) -> Hash {
         let mut all = *b"taut: made in build number......";

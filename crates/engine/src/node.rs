@@ -35,10 +35,6 @@ impl Seq {
         self.0
     }
 
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
-    }
-
     pub(crate) fn is_known(self) -> bool {
         self.0 < Seq::LATER.0
     }
@@ -116,8 +112,11 @@ pub(crate) struct Hist {
 /// What few tasks have, all of it empty for most.
 #[derive(Default)]
 struct Rare {
-    /// What a file knows, before anybody has looked.
-    unloaded: Option<Unloaded>,
+    /// Where a file tells of the task, and how many of its versions have the numbers that they have there.
+    place: Option<Unloaded>,
+    /// Whether the hashes of these versions are here, and whether the runs are.
+    has_versions: bool,
+    has_runs: bool,
     /// The hashes of the facets, by version; shorter if the last ones have none.
     facets: Vec<Option<Looks>>,
     /// How many versions were forgotten, from the first on.
@@ -131,7 +130,7 @@ struct Rare {
 impl Hist {
     /// Of a task that nobody has asked for yet.
     pub(crate) fn new(unloaded: Option<Unloaded>) -> Hist {
-        let rare = unloaded.map(|_| Box::new(Rare { unloaded, ..Rare::default() }));
+        let rare = unloaded.map(|_| Box::new(Rare { place: unloaded, ..Rare::default() }));
         Hist { rare, ..Hist::default() }
     }
 
@@ -141,7 +140,22 @@ impl Hist {
 
     /// What a file knows, before anybody has looked.
     pub(crate) fn unloaded(&self) -> Option<Unloaded> {
-        self.rare.as_ref()?.unloaded
+        let rare = self.rare.as_ref()?;
+        rare.place.filter(|_| !rare.has_runs)
+    }
+
+    /// Where a file tells of the task.
+    pub(crate) fn place(&self) -> Option<Unloaded> {
+        self.rare.as_ref()?.place
+    }
+
+    /// Whether a version has the same number here and at a place in a file.
+    pub(crate) fn is_seq_of(&self, generation: u64, number: u32, seq: Seq) -> bool {
+        let Some(rare) = &self.rare else { return false };
+        rare.place.is_some_and(|place| {
+            (place.generation, place.number) == (generation, number)
+                && (!rare.has_versions || seq.0 < place.versions)
+        })
     }
 
     /// The number of `hash` for this node: the old one if it had this hash before, and not too many since.
@@ -176,22 +190,22 @@ impl Hist {
     }
 
     /// The place of what is known of a version.
-    fn place(&self, seq: Seq) -> Option<usize> {
+    fn place_of(&self, seq: Seq) -> Option<usize> {
         seq.0.checked_sub(self.forgotten()).map(|place| place as usize)
     }
 
     pub(crate) fn hash_of(&self, seq: Seq) -> Option<Hash> {
-        self.hashes.get(self.place(seq)?).copied()
+        self.hashes.get(self.place_of(seq)?).copied()
     }
 
     /// The hashes of the facets of a version, if its rule tells any apart.
     pub(crate) fn facets_of(&self, seq: Seq) -> Option<&Looks> {
-        self.rare.as_ref()?.facets.get(self.place(seq)?)?.as_ref()
+        self.rare.as_ref()?.facets.get(self.place_of(seq)?)?.as_ref()
     }
 
     /// Notes the hashes of the facets of a version.
     pub(crate) fn set_facets(&mut self, seq: Seq, facets: Looks) {
-        let Some(place) = self.place(seq) else { return };
+        let Some(place) = self.place_of(seq) else { return };
         let known = &mut self.rare().facets;
         if known.len() <= place {
             known.resize(place + 1, None);
@@ -254,25 +268,32 @@ impl Hist {
         self.rare.as_ref().is_some_and(|rare| !rare.injected.is_empty())
     }
 
-    /// Takes over what a file knows, unless another thread was faster.
-    pub(crate) fn remember(&mut self, hashes: Vec<Hash>, facets: Vec<Option<Looks>>, runs: Vec<Run>) {
-        if let Some(rare) = &mut self.rare
-            && rare.unloaded.take().is_some()
-        {
+    /// Takes over the versions that a file knows, unless they are here. `None`: the file is no more. What others
+    /// have recorded of reading the task must then agree with nothing that comes.
+    pub(crate) fn know_versions(&mut self, hashes: Option<Vec<Hash>>) {
+        let Some(rare) = &mut self.rare else { return };
+        let Some(place) = rare.place.as_mut().filter(|_| !rare.has_versions) else { return };
+        let hashes = hashes.unwrap_or_else(|| (0..place.versions).map(Hash::lost).collect());
+        place.versions = hashes.len() as u32;
+        rare.has_versions = true;
+        self.hashes = hashes;
+    }
+
+    /// Takes over the runs that a file knows, and how facets look, unless another thread was faster.
+    pub(crate) fn remember(&mut self, mut facets: Vec<Option<Looks>>, runs: Vec<Run>) {
+        let Some(rare) = &mut self.rare else { return };
+        if rare.place.is_some() && !rare.has_runs {
+            rare.has_runs = true;
+            facets.truncate(self.hashes.len());
             rare.facets = facets;
-            (self.hashes, self.runs) = (hashes, runs);
+            self.runs = runs;
         }
     }
 
-    /// The file that knew the task is no more. What others have recorded of reading it must agree with
-    /// nothing that comes: the old numbers are taken by hashes that no task ever has.
-    pub(crate) fn lose(&mut self, versions: u32) {
-        let lost = |number: u32| {
-            let mut bytes = *b"taut: the hash of a lost trace..";
-            bytes[28..].copy_from_slice(&number.to_le_bytes());
-            Hash(bytes)
-        };
-        self.remember((0..versions).map(lost).collect(), Vec::new(), Vec::new());
+    /// The file that knew the task is no more.
+    pub(crate) fn lose(&mut self) {
+        self.know_versions(None);
+        self.remember(Vec::new(), Vec::new());
     }
 
     /// Notes that the leaf still comes to the result of a kept run, as of `stamp`.

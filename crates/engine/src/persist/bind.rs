@@ -1,0 +1,103 @@
+//! From what a file says of a task to what this process knows of it.
+
+use super::stored::{Stored, StoredRun};
+use crate::Fail;
+use crate::engine::Core;
+use crate::facet::Looks;
+use crate::node::{Edge, Mode, NodeId, Run, Seq, Unloaded};
+use crate::sync::{Arc, lock};
+
+/// A place in a file, to follow what is told there.
+struct Page<'s> {
+    stored: &'s Stored,
+    generation: u64,
+    /// What the file's rules are here.
+    rules: Vec<Option<u16>>,
+}
+
+impl Core {
+    /// Fetches what the file knows of a task.
+    pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
+        let Some(persist) = &self.persist else { return };
+        let known = persist.told(place.generation).and_then(|stored| {
+            let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
+            let page = Page { stored: &stored, generation: place.generation, rules };
+            self.read(&page, node, place).or_else(|| {
+                persist.condemn(place.generation);
+                None
+            })
+        });
+        let hist = &self.node(node).hist;
+        match known {
+            Some((facets, runs)) => lock(hist).remember(facets, runs),
+            None => lock(hist).lose(),
+        }
+    }
+
+    fn read(&self, page: &Page<'_>, node: NodeId, place: Unloaded) -> Option<(Vec<Option<Looks>>, Vec<Run>)> {
+        let (hashes, facets) = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
+        let stored = page.stored.runs(place.number)?;
+        lock(&self.node(node).hist).know_versions(Some(hashes));
+        // A sound run whose parts mean nothing any more is none.
+        let runs = stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
+        (!page.stored.is_damaged()).then_some((facets, runs))
+    }
+
+    /// A stored run in terms of this process; `None` if something in it means nothing any more.
+    fn bind(&self, page: &Page<'_>, node: NodeId, place: Unloaded, run: StoredRun) -> Option<Run> {
+        let entry = self.node(node);
+        let rule = self.rule(entry);
+        let mut edges = Vec::with_capacity(run.edges.len());
+        for edge in &*run.edges {
+            let mode = if edge.bits & 1 == 0 { Mode::Value } else { Mode::Hash };
+            let (dep, of_dep) = self.bind_task(page, edge.dep)?;
+            let seq = self.seq_here(page, dep, of_dep, edge.seq)?;
+            edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.bits & 2 != 0 });
+        }
+        let fail = match &run.fail {
+            None => None,
+            Some(bytes) => Some(Fail::Task(rule.decode_failure(bytes)?)),
+        };
+        Some(Run {
+            version: run.version,
+            stamp: 0,
+            edges: edges.into(),
+            seq: self.seq_here(page, node, place, run.seq)?,
+            witness: run.witness,
+            fail,
+            value: None,
+            bytes: run.value,
+        })
+    }
+
+    /// The node of a stored task.
+    fn bind_task(&self, page: &Page<'_>, number: u32) -> Option<(NodeId, Unloaded)> {
+        let rule = (*page.rules.get(page.stored.rule(number)? as usize)?)?;
+        let mut key = Vec::new();
+        page.stored.key(number, &mut key)?;
+        let versions = page.stored.versions(number);
+        let place = Unloaded { generation: page.generation, number, versions };
+        Some((self.rule_at(rule).intern_bytes(self, rule, &key, place)?, place))
+    }
+
+    /// What a version of a task in the file is here. It is the same number unless the task was known before the
+    /// file was, or from another one.
+    fn seq_here(&self, page: &Page<'_>, dep: NodeId, place: Unloaded, seq: u32) -> Option<Seq> {
+        let hist = &self.node(dep).hist;
+        if lock(hist).is_seq_of(place.generation, place.number, Seq::new(seq)) {
+            return Some(Seq::new(seq));
+        }
+        let hash = page.stored.hash(place.number, seq)?;
+        let unloaded = lock(hist).unloaded();
+        if let Some(unloaded) = unloaded {
+            // Its versions only: what it read leads no further down from here.
+            let hashes = self.persist.as_ref()?.told(unloaded.generation);
+            let hashes = hashes.and_then(|stored| stored.hashes(unloaded.number));
+            lock(hist).know_versions(hashes);
+        }
+        Some(lock(hist).seq_of(hash))
+    }
+}
+
+/// So that a thread may read while another one writes.
+const _: fn(Arc<Stored>) -> Box<dyn Send> = |stored| Box::new(stored);

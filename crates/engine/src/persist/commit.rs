@@ -1,0 +1,421 @@
+//! What a process adds to the file: of each task whose kept runs are not as the file says, what they are.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::journal::{Batch, Kept};
+use super::stored::{Stored, StoredEdge, StoredRun};
+use super::writer::{Image, Outcome, Writer};
+use super::{Persist, State};
+use crate::engine::Core;
+use crate::facet::Looks;
+use crate::node::{Edge, Mode, Node, NodeId, Run, Seq};
+use crate::sync::{Arc, lock};
+use crate::{Engine, Facets, Fail, Hash, Rebuild, Trace};
+
+/// The file is written anew when more than one in so many of its bytes was added since,
+const SLACK: u64 = 4;
+
+/// and more than so many.
+const SMALL: u64 = 1 << 16;
+
+/// What [`Engine::commit`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Committed {
+    /// Of how many tasks the kept runs changed.
+    pub tasks: usize,
+    /// How many bytes were written.
+    pub bytes: u64,
+}
+
+impl Engine {
+    /// Writes what is new to the file that the engine was opened with; nothing if it has none. To be called
+    /// when no build runs, after whatever the values refer to is where it will be looked for.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing of this commit counts then, and the next one tries again.
+    pub fn commit(&self) -> io::Result<Committed> {
+        let core = self.core();
+        let Some(persist) = &core.persist else { return Ok(Committed::default()) };
+        let mut dirty = std::mem::take(&mut *lock(&persist.dirty));
+        dirty.sort_unstable();
+        dirty.dedup();
+        let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
+        if dirty.is_empty() && wanted.is_empty() {
+            return Ok(Committed::default());
+        }
+        let written = write(core, persist, &dirty, &wanted);
+        if written.is_err() {
+            lock(&persist.dirty).extend(dirty);
+            lock(&persist.wanted).extend(wanted);
+        }
+        written
+    }
+}
+
+/// Days since 1970.
+fn today() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs() / 86_400).unwrap_or(u32::MAX)
+}
+
+fn write(core: &Core, persist: &Persist, dirty: &[NodeId], wanted: &[NodeId]) -> io::Result<Committed> {
+    let _one_at_a_time = persist.lock_file()?;
+    let state = &mut *lock(&persist.state);
+    state.catch_up(&persist.path)?;
+    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, day: today() };
+    let bytes = if state.read_to > 0 { commit.add(state, persist)? } else { None };
+    let bytes = match bytes {
+        Some(bytes) => bytes,
+        // There is no file, or none that can be believed.
+        None => commit.first(state, &persist.path)?,
+    };
+    Ok(Committed { tasks: dirty.len(), bytes })
+}
+
+/// What is to be written.
+struct Commit<'c> {
+    core: &'c Core,
+    /// The last changes that were declared of all tasks of a rule.
+    stamps: Arc<[u64]>,
+    dirty: &'c [NodeId],
+    wanted: &'c [NodeId],
+    day: u32,
+}
+
+/// A run that outlives the process.
+struct Told {
+    run: Run,
+    hash: Hash,
+    looks: Option<Looks>,
+    fail: Option<Vec<u8>>,
+    value: Option<Arc<[u8]>>,
+}
+
+impl Commit<'_> {
+    /// The runs of a task that are worth keeping.
+    fn told(&self, entry: &Node, told: &mut Vec<Told>) {
+        told.clear();
+        let hist = lock(&entry.hist);
+        let stamp = hist.stamp(u64::MAX).max(self.stamps[entry.rule as usize]);
+        if hist.is_injected() {
+            return;
+        }
+        // A run before a change that was declared since is no use to anybody.
+        for run in hist.runs.iter().filter(|run| run.stamp >= stamp) {
+            let Some(hash) = hist.hash_of(run.seq) else { continue };
+            let (run, looks) = (run.clone(), hist.facets_of(run.seq).cloned());
+            told.push(Told { run, hash, looks, fail: None, value: None });
+        }
+        drop(hist);
+        let rule = self.core.rule(entry);
+        let constructive = entry.policy.trace == Trace::Constructive;
+        told.retain_mut(|told| {
+            told.value = match told.run.value.as_ref().filter(|_| constructive) {
+                Some(value) => rule.encode_value(&entry.key, value).map(Arc::from),
+                None => told.run.bytes.clone(),
+            };
+            match &told.run.fail {
+                None => true,
+                Some(Fail::Task(failure)) => {
+                    told.fail = failure.encode();
+                    told.fail.is_some()
+                }
+                Some(_) => false,
+            }
+        });
+    }
+
+    fn traits(entry: &Node) -> u8 {
+        let leaf = if entry.policy.leaf { StoredRun::LEAF } else { 0 };
+        leaf | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
+    }
+
+    /// The kinship of a task that was made by itself.
+    fn kin(&self, node: NodeId, told: &[Told]) -> Option<u64> {
+        let kin = self.core.kin(node)?;
+        told.iter().any(|told| !self.core.is_by_kin(node, &told.run.edges)).then_some(kin)
+    }
+
+    /// Writes a file of what this process knows.
+    fn first(&self, state: &mut State, path: &Path) -> io::Result<u64> {
+        let mut pen = Pen { commit: self, writer: Writer::default(), numbers: Vec::new(), nodes: Vec::new() };
+        for node in self.dirty {
+            pen.task(*node);
+        }
+        let (mut told, mut edges) = (Vec::new(), Vec::new());
+        for node in self.dirty {
+            pen.runs(*node, &mut told, &mut edges);
+        }
+        if pen.nodes.is_empty() {
+            return Ok(0);
+        }
+        for node in self.wanted {
+            // What has no runs needs no keeping.
+            if let Some(number) = pen.known(*node).filter(|number| (*number as usize) < self.dirty.len()) {
+                pen.writer.want(number, self.day);
+            }
+        }
+        let Pen { writer, numbers, nodes, .. } = pen;
+        let image = writer.finish(|number, seq| {
+            let node = self.core.node(*nodes.get(number as usize)?);
+            lock(&node.hist).hash_of(Seq::new(seq))
+        })?;
+        let bytes = begin(state, path, &image)?;
+        state.numbers = numbers;
+        Ok(bytes)
+    }
+
+    /// Adds to the file what is new. `None`: it is damaged.
+    fn add(&self, state: &mut State, persist: &Persist) -> io::Result<Option<u64>> {
+        let mut batch = Batch::default();
+        if self.gather(state, &mut batch).is_none() {
+            state.condemn();
+            return Ok(None);
+        }
+        if batch.is_empty() {
+            return Ok(Some(0));
+        }
+        let bytes = batch.seal();
+        let end = state.file.and_then(super::Header::end).unwrap_or(0);
+        let added = state.read_to + bytes.len() as u64 - end;
+        let written = if added > SMALL && added > end / SLACK {
+            let stored = state.stored.clone().unwrap_or_default();
+            match stored.compact(self.day, persist.days) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    state.condemn();
+                    return Ok(None);
+                }
+                image => image.and_then(|image| begin(state, &persist.path, &image)),
+            }
+        } else {
+            append(state, &persist.path, &bytes)
+        };
+        if written.is_err() {
+            // What was added to `stored` is not in the file: it has to be read again.
+            state.forget();
+            state.catch_up(&persist.path)?;
+        }
+        written.map(Some)
+    }
+
+    /// All that is new. `None`: what is known cannot be read.
+    fn gather(&self, state: &mut State, batch: &mut Batch) -> Option<()> {
+        let generation = state.generation;
+        let stored = Arc::make_mut(state.stored.as_mut()?);
+        let mut pencil = Pencil { commit: self, stored, numbers: &mut state.numbers, batch, generation };
+        let mut told = Vec::new();
+        for node in self.dirty {
+            pencil.keep(*node, &mut told)?;
+        }
+        for node in self.wanted {
+            let number = pencil.number(*node)?;
+            if pencil.stored.has_runs(number) {
+                pencil.stored.want(pencil.batch, number, self.day);
+            }
+        }
+        (!pencil.stored.is_damaged()).then_some(())
+    }
+}
+
+fn bits(edge: &Edge) -> u8 {
+    let partial = edge.facets != Facets::WHOLE;
+    u8::from(edge.mode == Mode::Hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2
+}
+
+/// Writes a file of what a process knows.
+struct Pen<'c> {
+    commit: &'c Commit<'c>,
+    writer: Writer,
+    /// By task, one more than its number in the file; 0: none yet.
+    numbers: Vec<u32>,
+    /// The tasks by their number in the file.
+    nodes: Vec<NodeId>,
+}
+
+impl Pen<'_> {
+    fn known(&self, node: NodeId) -> Option<u32> {
+        self.numbers.get(node as usize)?.checked_sub(1)
+    }
+
+    fn task(&mut self, node: NodeId) -> u32 {
+        if let Some(number) = self.known(node) {
+            return number;
+        }
+        let core = self.commit.core;
+        let entry = core.node(node);
+        let rule = core.rule(entry);
+        let place = self.writer.rule(rule.name());
+        let number = self.writer.task(place, |out| rule.encode_into(&entry.key, out));
+        if self.numbers.len() <= node as usize {
+            self.numbers.resize((node as usize + 1).max(self.numbers.len() * 2), 0);
+        }
+        self.numbers[node as usize] = number + 1;
+        self.nodes.push(node);
+        number
+    }
+
+    fn runs(&mut self, node: NodeId, told: &mut Vec<Told>, edges: &mut Vec<StoredEdge>) {
+        let core = self.commit.core;
+        let entry = core.node(node);
+        let number = self.task(node);
+        self.commit.told(entry, told);
+        self.writer.begin_runs();
+        if told.is_empty() {
+            return;
+        }
+        if let Some(kin) = self.commit.kin(node, told) {
+            let rule = self.writer.rule(core.rule(entry).name());
+            self.writer.kin(kin, rule, number);
+        }
+        let traits = Commit::traits(entry);
+        for Told { run, hash, looks, fail, value } in told {
+            edges.clear();
+            for edge in &*run.edges {
+                let dep = self.task(edge.dep);
+                let seq = self.writer.version(dep, edge.seq.number());
+                let bits = bits(edge);
+                if bits & 4 != 0 && !self.writer.has_looks(dep, seq) {
+                    let looks = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
+                    if let Some(looks) = looks {
+                        self.writer.looks(dep, seq, &looks);
+                    }
+                }
+                edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
+            }
+            let seq = self.writer.version(number, run.seq.number());
+            self.writer.hash(number, run.seq.number(), hash);
+            if let Some(looks) = looks {
+                self.writer.looks(number, seq, looks);
+            }
+            let (version, witness) = (run.version, run.witness.as_deref());
+            let (fail, value) = (fail.as_deref(), value.as_deref());
+            self.writer.run(&Outcome { version, seq, traits, fail, value, witness }, edges);
+        }
+    }
+}
+
+/// Adds what a process knows to what a file says.
+struct Pencil<'c> {
+    commit: &'c Commit<'c>,
+    stored: &'c mut Stored,
+    numbers: &'c mut Vec<u32>,
+    batch: &'c mut Batch,
+    generation: u64,
+}
+
+impl Pencil<'_> {
+    /// The number of a task in the file.
+    fn number(&mut self, node: NodeId) -> Option<u32> {
+        if let Some(number) = self.numbers.get(node as usize).and_then(|number| number.checked_sub(1)) {
+            return Some(number);
+        }
+        let core = self.commit.core;
+        let entry = core.node(node);
+        let place = lock(&entry.hist).place().filter(|place| place.generation == self.generation);
+        let number = match place {
+            Some(place) => place.number,
+            None => {
+                let rule = core.rule(entry);
+                let mut key = Vec::new();
+                rule.encode_into(&entry.key, &mut key);
+                self.stored.node(self.batch, rule.name(), &key)?
+            }
+        };
+        if self.numbers.len() <= node as usize {
+            self.numbers.resize((node as usize + 1).max(self.numbers.len() * 2), 0);
+        }
+        self.numbers[node as usize] = number + 1;
+        Some(number)
+    }
+
+    /// The number in the file of a version of a task, and how its facets look if that is `partial`ly of interest.
+    fn version(&mut self, node: NodeId, seq: Seq, partial: bool) -> Option<(u32, u32)> {
+        let number = self.number(node)?;
+        let (same, hash, looks) = {
+            let hist = lock(&self.commit.core.node(node).hist);
+            let same = hist.is_seq_of(self.generation, number, seq);
+            let looks = if partial { hist.facets_of(seq).cloned() } else { None };
+            (same, hist.hash_of(seq), looks)
+        };
+        let seq = match (same, hash) {
+            (true, _) => seq.number(),
+            // It was forgotten, or never looked at: a version that no task ever has.
+            (false, hash) => self.stored.seq(self.batch, number, hash.unwrap_or(Hash::lost(u32::MAX)))?,
+        };
+        if let Some(looks) = looks {
+            self.stored.note_looks(self.batch, number, seq, &looks)?;
+        }
+        Some((number, seq))
+    }
+
+    /// Brings what the file says of a task's runs up to date.
+    fn keep(&mut self, node: NodeId, told: &mut Vec<Told>) -> Option<()> {
+        let entry = self.commit.core.node(node);
+        self.commit.told(entry, told);
+        let number = self.number(node)?;
+        if let Some(kin) = self.commit.kin(node, told) {
+            self.stored.note_kin(self.batch, number, kin)?;
+        }
+        let traits = Commit::traits(entry);
+        let mut kept = Vec::new();
+        for told in told.drain(..) {
+            let run = told.run;
+            let mut edges = Vec::with_capacity(run.edges.len());
+            for edge in &*run.edges {
+                let bits = bits(edge);
+                let (dep, seq) = self.version(edge.dep, edge.seq, bits & 4 != 0)?;
+                edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
+            }
+            let (_, seq) = self.version(node, run.seq, false)?;
+            if let Some(looks) = &told.looks {
+                self.stored.note_looks(self.batch, number, seq, looks)?;
+            }
+            let (fail, value) = (told.fail.map(Arc::from), told.value);
+            let (version, witness, edges) = (run.version, run.witness, edges.into());
+            kept.push(StoredRun { version, seq, traits, edges, fail, value, witness });
+        }
+        let old = self.stored.runs(number)?;
+        if old == kept {
+            return Some(());
+        }
+        let kept = kept.into_iter().map(|run| match old.iter().position(|old| *old == run) {
+            Some(at) => Kept::Old(at as u32),
+            None => Kept::New(run),
+        });
+        let kept = kept.collect();
+        self.stored.set_runs(self.batch, number, &old, kept);
+        Some(())
+    }
+}
+
+fn append(state: &mut State, path: &Path, bytes: &[u8]) -> io::Result<u64> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    // What follows is not sound, else it would have been read.
+    file.set_len(state.read_to)?;
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(bytes)?;
+    state.read_to += bytes.len() as u64;
+    Ok(bytes.len() as u64)
+}
+
+/// Writes a file of what is in `image`, which is all that is known, next to the one there is, and puts it in its
+/// place. What a process called its tasks has nothing to do with their new numbers.
+fn begin(state: &mut State, path: &Path, image: &Image) -> io::Result<u64> {
+    let number = [crate::engine::nonce(), state.generation ^ crate::engine::nonce().rotate_left(32)];
+    let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    let mut file = File::create(&temporary)?;
+    let length = image.write(number, &mut file)?;
+    // Else the name could outlive the content.
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    state.forget();
+    // It is read when somebody asks.
+    (state.stored, state.file, state.read_to) = (None, Some(image.header(number)), length);
+    Ok(length)
+}

@@ -1,0 +1,334 @@
+//! What a file says after its first part: batches, each with its length and checksum.
+//!
+//! A batch is what one commit adds, so a commit is there as a whole or not at all. Whatever follows the first
+//! batch that is not sound is as if it were not there. New tasks and versions get the next numbers.
+
+use super::bytes::{Reader, bytes, checksum, number};
+use super::stored::{Change, Stored, StoredEdge, StoredRun};
+use crate::facet::Looks;
+use crate::sync::Arc;
+use crate::{Facets, Hash};
+
+/// What becomes of one task's runs: those that stay, by their present place, and new ones.
+pub(super) enum Kept {
+    Old(u32),
+    New(StoredRun),
+}
+
+const RULE: u8 = 1;
+const NODE: u8 = 2;
+const HASH: u8 = 3;
+const RUNS: u8 = 4;
+const FACETS: u8 = 5;
+const KIN: u8 = 6;
+const WANTED: u8 = 7;
+
+/// What is told of a run: an old one; a new one; a new one that read the same tasks as one that stays.
+const OLD: u8 = 0;
+const NEW: u8 = 1;
+const SAME: u8 = 2;
+
+/// In one byte with the traits: what else there is of a run.
+const FAIL: u8 = 1 << 4;
+const VALUE: u8 = 1 << 5;
+const WITNESS: u8 = 1 << 6;
+const TRAITS: u8 = 0xf;
+
+/// A batch being written; what it adds holds in [`Stored`] at once.
+#[derive(Default)]
+pub(super) struct Batch(Vec<u8>);
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes to append to the file.
+    pub(super) fn seal(self) -> Vec<u8> {
+        let mut sealed = (self.0.len() as u64).to_le_bytes().to_vec();
+        sealed.extend(checksum(&self.0).to_le_bytes());
+        sealed.extend(self.0);
+        sealed
+    }
+}
+
+/// The first batch, if it is sound, and what follows.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<8>()?;
+    let (sum, rest) = rest.split_first_chunk::<8>()?;
+    let (batch, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
+    (checksum(batch) == u64::from_le_bytes(*sum)).then_some((batch, rest))
+}
+
+/// Appends how facets look.
+pub(super) fn put_looks(out: &mut Vec<u8>, looks: &Looks) {
+    number(out, looks.len() as u32);
+    // Most facets of most values are empty.
+    for look in &**looks {
+        let bytes = look.to_le_bytes();
+        out.push(u8::from(*look != 0));
+        out.extend(if *look == 0 { &[] } else { &bytes[..] });
+    }
+}
+
+/// Takes what [`put_looks`] appended.
+pub(super) fn looks(reader: &mut Reader<'_>) -> Option<Looks> {
+    let count = reader.number()?;
+    let looks = (0..count).map(|_| match reader.byte()? {
+        0 => Some(0),
+        1 => Some(u128::from_le_bytes(*reader.take(16)?.first_chunk()?)),
+        _ => None,
+    });
+    looks.collect::<Option<Vec<u128>>>().map(Arc::from)
+}
+
+impl Stored {
+    /// The number of a task, which is added if it is new. `None`: nobody can tell.
+    pub(super) fn node(&mut self, batch: &mut Batch, rule: &str, key: &[u8]) -> Option<u32> {
+        let rule = match self.rule_named(rule) {
+            Some(rule) => rule,
+            None => {
+                batch.0.push(RULE);
+                bytes(&mut batch.0, rule.as_bytes());
+                self.rules.push(rule.into());
+                (self.rules.len() - 1) as u16
+            }
+        };
+        if let Some(node) = self.find_of(rule, key) {
+            return Some(node);
+        }
+        if self.is_damaged() {
+            return None;
+        }
+        batch.0.push(NODE);
+        number(&mut batch.0, rule.into());
+        bytes(&mut batch.0, key);
+        Some(self.add_node(rule, key.into()))
+    }
+
+    fn add_node(&mut self, rule: u16, key: Arc<[u8]>) -> u32 {
+        let number = self.tasks();
+        if self.index.len() <= rule as usize {
+            self.index.resize_with(rule as usize + 1, Default::default);
+        }
+        self.index[rule as usize].insert(key.clone(), number);
+        self.fresh.push((rule, key));
+        number
+    }
+
+    fn change(&mut self, node: u32) -> &mut Change {
+        self.changes.entry(node).or_default()
+    }
+
+    /// The number of a version of a task, which is added if it is new. `None`: nobody can tell.
+    pub(super) fn seq(&mut self, batch: &mut Batch, node: u32, hash: Hash) -> Option<u32> {
+        let known = self.hashes(node)?;
+        if let Some(at) = known.iter().rposition(|known| *known == hash) {
+            return Some(at as u32);
+        }
+        batch.0.push(HASH);
+        number(&mut batch.0, node);
+        batch.0.extend(hash.0);
+        self.change(node).hashes.push(hash);
+        Some(known.len() as u32)
+    }
+
+    /// Notes what the facets of a version look like.
+    pub(super) fn note_looks(&mut self, batch: &mut Batch, node: u32, seq: u32, looks: &Looks) -> Option<()> {
+        if self.facets(node)?.get(seq as usize).is_some_and(Option::is_some) {
+            return Some(());
+        }
+        let out = &mut batch.0;
+        out.push(FACETS);
+        number(out, node);
+        number(out, seq);
+        put_looks(out, looks);
+        self.change(node).looks.push((seq, looks.clone()));
+        Some(())
+    }
+
+    /// Notes that a task was asked for from outside on a day.
+    pub(super) fn want(&mut self, batch: &mut Batch, node: u32, day: u32) {
+        if self.wanted_on(node) != Some(day) {
+            self.wanted.insert(node, day);
+            batch.0.push(WANTED);
+            number(&mut batch.0, node);
+            number(&mut batch.0, day);
+        }
+    }
+
+    /// Notes the kinship of a task.
+    pub(super) fn note_kin(&mut self, batch: &mut Batch, node: u32, kin: u64) -> Option<()> {
+        let rule = self.rule(node)?;
+        let name = self.rules.get(rule as usize)?.clone();
+        if self.all_kin(&name, kin)?.contains(&node) {
+            return Some(());
+        }
+        batch.0.push(KIN);
+        number(&mut batch.0, node);
+        batch.0.extend(kin.to_le_bytes());
+        self.add_kin(node, rule, kin);
+        Some(())
+    }
+
+    fn add_kin(&mut self, node: u32, rule: u16, kin: u64) {
+        self.change(node).kin = Some(kin);
+        self.kin.entry((rule, kin)).or_default().push(node);
+    }
+
+    /// Sets the runs of a task, which were `old`.
+    pub(super) fn set_runs(&mut self, batch: &mut Batch, node: u32, old: &[StoredRun], kept: Vec<Kept>) {
+        let out = &mut batch.0;
+        out.push(RUNS);
+        number(out, node);
+        number(out, kept.len() as u32);
+        for kept in &kept {
+            match kept {
+                Kept::Old(at) => {
+                    out.push(OLD);
+                    number(out, *at);
+                }
+                Kept::New(run) => put_run(out, run, old),
+            }
+        }
+        let new = kept.into_iter().filter_map(|kept| match kept {
+            Kept::Old(at) => old.get(at as usize).cloned(),
+            Kept::New(run) => Some(run),
+        });
+        let new = new.collect();
+        self.change(node).runs = Some(new);
+    }
+
+    /// Reads batches; returns how many bytes of them are sound. `None`: one is whole and makes no sense, so
+    /// that the file is not what it seems, and neither is what was read of it.
+    pub(super) fn read(&mut self, mut rest: &[u8]) -> Option<usize> {
+        let whole = rest.len();
+        while let Some((batch, after)) = split(rest) {
+            self.apply(batch)?;
+            rest = after;
+        }
+        Some(whole - rest.len())
+    }
+
+    fn apply(&mut self, batch: &[u8]) -> Option<()> {
+        let mut reader = Reader(batch);
+        while !reader.0.is_empty() {
+            match reader.byte()? {
+                RULE => {
+                    let name = std::str::from_utf8(reader.bytes()?).ok()?;
+                    self.rules.push(name.into());
+                }
+                NODE => {
+                    let rule = u16::try_from(reader.number()?).ok()?;
+                    self.rules.get(rule as usize)?;
+                    let key = reader.bytes()?.into();
+                    self.add_node(rule, key);
+                }
+                HASH => {
+                    let node = self.known(&mut reader)?;
+                    let hash = Hash(*reader.take(32)?.first_chunk()?);
+                    self.change(node).hashes.push(hash);
+                }
+                WANTED => {
+                    let (node, day) = (self.known(&mut reader)?, reader.number()?);
+                    self.wanted.insert(node, day);
+                }
+                KIN => {
+                    let node = self.known(&mut reader)?;
+                    let kin = u64::from_le_bytes(*reader.take(8)?.first_chunk()?);
+                    let rule = self.rule(node)?;
+                    self.add_kin(node, rule, kin);
+                }
+                FACETS => {
+                    let (node, seq) = (self.known(&mut reader)?, reader.number()?);
+                    let looks = looks(&mut reader)?;
+                    (seq < self.versions(node)).then_some(())?;
+                    self.change(node).looks.push((seq, looks));
+                }
+                RUNS => self.apply_runs(&mut reader)?,
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+
+    /// The number of a task that there is.
+    fn known(&self, reader: &mut Reader<'_>) -> Option<u32> {
+        reader.number().filter(|node| *node < self.tasks())
+    }
+
+    fn apply_runs(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let node = self.known(reader)?;
+        let versions = self.versions(node);
+        let old = self.runs(node)?;
+        let mut runs = Vec::new();
+        for _ in 0..reader.number()? {
+            let kind = reader.byte()?;
+            if kind == OLD {
+                runs.push(old.get(reader.number()? as usize)?.clone());
+                continue;
+            }
+            let (flags, version, seq) = (reader.byte()?, reader.number()?, reader.number()?);
+            if seq >= versions {
+                return None;
+            }
+            let mut edges = Vec::new();
+            if kind == SAME {
+                for edge in &*old.get(reader.number()? as usize)?.edges {
+                    edges.push(StoredEdge { seq: reader.number()?, ..*edge });
+                }
+            } else {
+                for _ in 0..reader.number()? {
+                    let (dep, seq, bits) = (reader.number()?, reader.number()?, reader.byte()?);
+                    let facets = if bits & 4 == 0 { u16::MAX } else { reader.number()?.try_into().ok()? };
+                    edges.push(StoredEdge { dep, seq, bits, facets: Facets(facets) });
+                }
+            }
+            if edges.iter().any(|edge| edge.seq >= self.versions(edge.dep)) {
+                return None;
+            }
+            let mut blob = |bit| match flags & bit {
+                0 => Some(None),
+                _ => reader.bytes().map(|bytes| Some(Arc::from(bytes))),
+            };
+            let (fail, value, witness) = (blob(FAIL)?, blob(VALUE)?, blob(WITNESS)?);
+            let traits = flags & TRAITS;
+            runs.push(StoredRun { version, seq, traits, edges: edges.into(), fail, value, witness });
+        }
+        self.change(node).runs = Some(runs);
+        Some(())
+    }
+}
+
+fn put_run(out: &mut Vec<u8>, run: &StoredRun, old: &[StoredRun]) {
+    let reads_the_same = |old: &StoredRun| {
+        old.edges.len() == run.edges.len()
+            && old.edges.iter().zip(&*run.edges).all(|(a, b)| StoredEdge { seq: a.seq, ..*b } == *a)
+    };
+    let same = old.iter().position(reads_the_same).filter(|_| !run.edges.is_empty());
+    out.push(if same.is_some() { SAME } else { NEW });
+    let mut flags = run.traits;
+    for (bit, blob) in [(FAIL, &run.fail), (VALUE, &run.value), (WITNESS, &run.witness)] {
+        flags |= if blob.is_some() { bit } else { 0 };
+    }
+    out.push(flags);
+    number(out, run.version);
+    number(out, run.seq);
+    if let Some(at) = same {
+        number(out, at as u32);
+        run.edges.iter().for_each(|edge| number(out, edge.seq));
+    } else {
+        number(out, run.edges.len() as u32);
+        for edge in &*run.edges {
+            number(out, edge.dep);
+            number(out, edge.seq);
+            out.push(edge.bits);
+            if edge.bits & 4 != 0 {
+                number(out, edge.facets.0.into());
+            }
+        }
+    }
+    for blob in [&run.fail, &run.value, &run.witness].into_iter().flatten() {
+        bytes(out, blob);
+    }
+}

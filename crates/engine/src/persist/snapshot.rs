@@ -1,0 +1,666 @@
+//! What a file begins with: everything that was known when it was written, in columns, never changed.
+//!
+//! Two parts. The *hot* one is what deciding a build takes: per task its rule, its kept runs and what they read,
+//! all as numbers; it is read at once, under one sum. The *cold* one is what only a task takes that is looked at
+//! by itself: hashes, keys, values, the way from a key to a number; it is read block by block ([`Pages`]).
+//!
+//! A task is a dense number. Its versions are numbered from 0, the first being, as a rule, what its latest run
+//! came to; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are
+//! looked at before they are used: whatever the bytes are, the answer is right or there is none.
+
+use std::fs::File;
+use std::hash::Hasher;
+use std::ops::Range;
+
+use super::bytes::{Reader, checksum};
+use super::pages::{BLOCK, Pages, Source};
+use super::stored::{StoredEdge, StoredRun};
+use crate::facet::Looks;
+use crate::intern::Mix;
+use crate::sync::{Arc, atomic::Ordering};
+use crate::{Facets, Hash};
+
+/// Marks the file, and its format.
+pub(super) const MAGIC: &[u8; 16] = b"taut traces 0003";
+
+/// [`MAGIC`], the file's number, the lengths of the hot and the cold part, and the sum of all this.
+pub(super) const HEADER: usize = 56;
+
+/// What a file begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Header {
+    /// No other file has it.
+    pub(super) number: [u8; 16],
+    pub(super) hot: u64,
+    pub(super) cold: u64,
+}
+
+impl Header {
+    pub(super) fn encode(self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..16].copy_from_slice(MAGIC);
+        bytes[16..32].copy_from_slice(&self.number);
+        bytes[32..40].copy_from_slice(&self.hot.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.cold.to_le_bytes());
+        let sum = checksum(&bytes[..48]);
+        bytes[48..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8; HEADER]) -> Option<Header> {
+        let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        let is_sound = bytes.starts_with(MAGIC) && checksum(&bytes[..48]) == word(48)?;
+        let (number, hot, cold) = (*bytes[16..].first_chunk()?, word(32)?, word(40)?);
+        is_sound.then_some(Header { number, hot, cold })
+    }
+
+    /// Where the journal begins.
+    pub(super) fn end(self) -> Option<u64> {
+        (HEADER as u64).checked_add(self.hot)?.checked_add(self.cold)
+    }
+}
+
+/// How much there is of everything, in this order.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Counts {
+    pub(super) tasks: u64,
+    pub(super) versions: u64,
+    pub(super) words: u64,
+    pub(super) keys: u64,
+    pub(super) blobs: u64,
+    pub(super) rules: u64,
+    pub(super) codes: u64,
+    pub(super) wanted: u64,
+    pub(super) unwanted: u64,
+    pub(super) kin: u64,
+    pub(super) looks: u64,
+    pub(super) buckets: u64,
+}
+
+const COUNTS: usize = 12;
+
+impl Counts {
+    pub(super) fn words(&self) -> [u64; COUNTS] {
+        let Counts {
+            tasks,
+            versions,
+            words,
+            keys,
+            blobs,
+            rules,
+            codes,
+            wanted,
+            unwanted,
+            kin,
+            looks,
+            buckets,
+        } = *self;
+        [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, kin, looks, buckets]
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Counts> {
+        let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let mut next = || words.next().filter(|count| *count < u64::from(u32::MAX));
+        let (tasks, versions, words) = (next()?, next()?, next()?);
+        let (keys, blobs, rules, codes) = (next()?, next()?, next()?, next()?);
+        let (wanted, unwanted, kin, looks) = (next()?, next()?, next()?, next()?);
+        let buckets = next()?;
+        buckets.is_power_of_two().then_some(())?;
+        Some(Counts {
+            tasks,
+            versions,
+            words,
+            keys,
+            blobs,
+            rules,
+            codes,
+            wanted,
+            unwanted,
+            kin,
+            looks,
+            buckets,
+        })
+    }
+
+    /// The lengths of the cold sections, in their order.
+    fn cold(&self) -> [u64; 8] {
+        let entries = self.tasks * ENTRY as u64;
+        let directory = (self.buckets + 1) * 4;
+        let key_at = (self.tasks + 1) * 4;
+        let (kin, looks) = (self.kin * KIN as u64, self.looks * LOOKS as u64);
+        [self.versions * 32, key_at, self.keys, directory, entries, self.blobs, kin, looks]
+    }
+
+    /// The lengths of the hot sections, in their order, the table and the sum apart.
+    fn hot(&self) -> [u64; 8] {
+        let sums = self.cold().iter().map(|length| length.div_ceil(BLOCK as u64)).sum::<u64>() * 8;
+        let per_task = (self.tasks + 1) * 4;
+        let (wanted, unwanted) = (self.wanted * 8, self.unwanted * 8);
+        [self.rules, self.codes * 4, wanted, unwanted, sums, self.tasks * 2, per_task, per_task]
+    }
+}
+
+/// Bytes of an entry of the index: a task's number, and 16 bits of its key's hash.
+pub(super) const ENTRY: usize = 6;
+/// Bytes of an entry of the kin: kinship, rule, task.
+pub(super) const KIN: usize = 16;
+/// Bytes of an entry of the facets: task, version, where what they look like is told.
+pub(super) const LOOKS: usize = 12;
+
+/// How a run is told: the first word of it.
+pub(super) mod run {
+    /// How many tasks it read; all ones: the next word says.
+    pub(crate) const COUNT: u32 = 0xfff;
+    /// The place of the rule's version among the versions; all ones: the next word is the version.
+    pub(crate) const CODE: u32 = 0x3f;
+    pub(crate) const CODE_AT: u32 = 12;
+    /// All values of version 0, all asked for together: a word for each task.
+    pub(crate) const TOGETHER: u32 = 0 << 18;
+    /// The same, asked for one after the other.
+    pub(crate) const EACH: u32 = 1 << 18;
+    /// Two words for each, three if it was not the whole that was looked at: the task, its version and
+    /// [`super::StoredEdge::bits`], the facets.
+    pub(crate) const FULL: u32 = 2 << 18;
+    /// The tasks that the run before read, other versions: a byte for each.
+    pub(crate) const SAME: u32 = 3 << 18;
+    pub(crate) const KIND: u32 = 3 << 18;
+    /// A word says to which version it came; else it is version 0.
+    pub(crate) const SEQ: u32 = 1 << 20;
+    /// A word each says where the failure, the value, the witness are told.
+    pub(crate) const FAIL: u32 = 1 << 21;
+    pub(crate) const VALUE: u32 = 1 << 22;
+    pub(crate) const WITNESS: u32 = 1 << 23;
+    /// [`super::StoredRun::LEAF`] and [`super::StoredRun::TIMES`].
+    pub(crate) const TRAITS_AT: u32 = 24;
+    pub(crate) const TRAITS: u32 = 3;
+    /// [`SAME`], with a word for each version.
+    pub(crate) const WIDE: u32 = 1 << 26;
+}
+
+/// The bits of [`StoredEdge::bits`] in a word with the version.
+pub(super) const BITS: u32 = 3;
+
+type Words<'s> = &'s [[u8; 4]];
+
+/// A file's first part.
+pub(crate) struct Snapshot {
+    source: Arc<Source>,
+    hot: Vec<u8>,
+    at: [Range<usize>; 8],
+    words: Range<usize>,
+    pub(super) counts: Counts,
+    pub(super) rules: Vec<Arc<str>>,
+    codes: Vec<u32>,
+    hashes: Pages,
+    key_at: Pages,
+    keys: Pages,
+    directory: Pages,
+    entries: Pages,
+    blobs: Pages,
+    kin: Pages,
+    looks: Pages,
+}
+
+/// Where in a run the edges are, as written.
+#[derive(Clone, Copy)]
+enum Base<'s> {
+    /// Whether they were asked for together.
+    Plain(Words<'s>, bool),
+    Full(Words<'s>),
+}
+
+/// One kept run, as far as it can be told from the hot part.
+#[derive(Clone, Copy)]
+pub(crate) struct RunView<'s> {
+    pub(crate) version: u32,
+    pub(crate) seq: u32,
+    /// [`StoredRun::LEAF`], [`StoredRun::TIMES`].
+    pub(crate) traits: u8,
+    /// Where failure, value and witness are told.
+    pub(super) blobs: [Option<u32>; 3],
+    count: usize,
+    base: Base<'s>,
+    seqs: Option<(Words<'s>, bool)>,
+}
+
+/// The kept runs of a task, latest use first; ends early if they make no sense.
+pub(crate) struct Runs<'s> {
+    words: Words<'s>,
+    codes: &'s [u32],
+    before: Option<Base<'s>>,
+}
+
+fn take<'s>(words: &mut Words<'s>, count: usize) -> Option<Words<'s>> {
+    let (taken, rest) = words.split_at_checked(count)?;
+    *words = rest;
+    Some(taken)
+}
+
+fn word(words: &mut Words<'_>) -> Option<u32> {
+    let (first, rest) = words.split_first()?;
+    *words = rest;
+    Some(u32::from_le_bytes(*first))
+}
+
+impl<'s> Runs<'s> {
+    /// Whether all of them have been told.
+    pub(crate) fn is_over(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    fn run(&mut self) -> Option<RunView<'s>> {
+        let words = &mut self.words;
+        let head = word(words)?;
+        let count = match head & run::COUNT {
+            run::COUNT => word(words)?,
+            count => count,
+        } as usize;
+        let version = match (head >> run::CODE_AT) & run::CODE {
+            run::CODE => word(words)?,
+            code => *self.codes.get(code as usize)?,
+        };
+        let seq = if head & run::SEQ == 0 { 0 } else { word(words)? };
+        let mut blobs = [None; 3];
+        for (blob, bit) in blobs.iter_mut().zip([run::FAIL, run::VALUE, run::WITNESS]) {
+            if head & bit != 0 {
+                *blob = Some(word(words)?);
+            }
+        }
+        let mut seqs = None;
+        let base = match head & run::KIND {
+            run::TOGETHER => Base::Plain(take(words, count)?, true),
+            run::EACH => Base::Plain(take(words, count)?, false),
+            run::FULL => {
+                let partial = word(words)? as usize;
+                Base::Full(take(words, count.checked_mul(2)?.checked_add(partial)?)?)
+            }
+            _ => {
+                let wide = head & run::WIDE != 0;
+                let length = if wide { count } else { count.div_ceil(4) };
+                seqs = Some((take(words, length)?, wide));
+                self.before?
+            }
+        };
+        self.before = Some(base);
+        let traits = ((head >> run::TRAITS_AT) & run::TRAITS) as u8;
+        Some(RunView { version, seq, traits, blobs, count, base, seqs })
+    }
+}
+
+impl<'s> Iterator for Runs<'s> {
+    type Item = RunView<'s>;
+
+    fn next(&mut self) -> Option<RunView<'s>> {
+        if self.words.is_empty() {
+            return None;
+        }
+        let next = self.run();
+        if next.is_none() {
+            // Nothing that follows can be told either; it is not over, though.
+            self.words = &[[0; 4]];
+        }
+        next
+    }
+}
+
+/// What a run read, in order.
+pub(crate) struct Edges<'s> {
+    words: Words<'s>,
+    kind: Kind<'s>,
+    at: usize,
+    count: usize,
+}
+
+enum Kind<'s> {
+    Together,
+    Each,
+    Full,
+    Narrow(Words<'s>, u8),
+    Wide(Words<'s>, u8),
+}
+
+impl<'s> RunView<'s> {
+    pub(crate) fn edges(&self) -> Edges<'s> {
+        let (words, bare) = match self.base {
+            Base::Plain(words, together) => (words, 1 + u8::from(together)),
+            Base::Full(words) => (words, 0),
+        };
+        let kind = match (self.seqs, bare) {
+            (Some((seqs, false)), bare) => Kind::Narrow(seqs, bare),
+            (Some((seqs, true)), bare) => Kind::Wide(seqs, bare),
+            (None, 0) => Kind::Full,
+            (None, 1) => Kind::Each,
+            (None, _) => Kind::Together,
+        };
+        Edges { words, kind, at: 0, count: self.count }
+    }
+}
+
+impl Edges<'_> {
+    fn edge(&mut self, bare: u8) -> Option<StoredEdge> {
+        let dep = word(&mut self.words)?;
+        let whole = Facets::WHOLE;
+        if bare > 0 {
+            let ends = bare == 1 || self.at + 1 == self.count;
+            return Some(StoredEdge { dep, seq: 0, bits: u8::from(ends) << 1, facets: whole });
+        }
+        let told = word(&mut self.words)?;
+        let (seq, bits) = (told >> BITS, (told & ((1 << BITS) - 1)) as u8);
+        let facets = match bits & 4 {
+            0 => whole,
+            _ => Facets(u16::try_from(word(&mut self.words)?).ok()?),
+        };
+        Some(StoredEdge { dep, seq, bits, facets })
+    }
+}
+
+impl Iterator for Edges<'_> {
+    /// `None` in place of a read that cannot be told.
+    type Item = Option<StoredEdge>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Option<StoredEdge>> {
+        if self.at == self.count {
+            return None;
+        }
+        let edge = match self.kind {
+            Kind::Together => self.edge(2),
+            Kind::Each => self.edge(1),
+            Kind::Full => self.edge(0),
+            Kind::Narrow(seqs, bare) => {
+                let seq = seqs.get(self.at / 4).map(|word| u32::from(word[self.at % 4]));
+                self.edge(bare).and_then(|edge| Some(StoredEdge { seq: seq?, ..edge }))
+            }
+            Kind::Wide(seqs, bare) => {
+                let seq = seqs.get(self.at).map(|word| u32::from_le_bytes(*word));
+                self.edge(bare).and_then(|edge| Some(StoredEdge { seq: seq?, ..edge }))
+            }
+        };
+        self.at += 1;
+        Some(edge)
+    }
+}
+
+/// The place of a key in the index.
+pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
+    let mut mix = Mix::default();
+    mix.write_u64(u64::from(rule) << 32 | key.len() as u64);
+    mix.write(key);
+    // The high bits choose the bucket.
+    mix.finish().wrapping_mul(0xd6e8_feb8_6659_fd93)
+}
+
+/// The bucket of a key, and what tells it from others there.
+pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
+    ((hash >> 20) & (buckets - 1), hash as u16)
+}
+
+impl Snapshot {
+    /// What `file` begins with; `None` if that cannot be.
+    pub(super) fn open(file: File, header: Header) -> Option<Snapshot> {
+        let source = Source::new(file);
+        let hot = source.read(HEADER as u64, usize::try_from(header.hot).ok()?)?;
+        let (body, sum) = hot.split_last_chunk::<8>()?;
+        if checksum(body) != u64::from_le_bytes(*sum) {
+            return None;
+        }
+        let counts = Counts::decode(body)?;
+        let mut at = COUNTS * 8;
+        let mut ranges = [const { 0..0 }; 8];
+        for (range, length) in ranges.iter_mut().zip(counts.hot()) {
+            let end = at.checked_add(usize::try_from(length).ok()?)?;
+            *range = at..end;
+            at = end;
+        }
+        let words = at..at.checked_add(usize::try_from(counts.words * 4).ok()?)?;
+        if words.end != body.len() || counts.cold().iter().sum::<u64>() != header.cold {
+            return None;
+        }
+        let mut rules = Vec::new();
+        let mut reader = Reader(&body[ranges[0].clone()]);
+        while !reader.0.is_empty() {
+            rules.push(Arc::from(std::str::from_utf8(reader.bytes()?).ok()?));
+        }
+        let le = |word: &[u8; 4]| u32::from_le_bytes(*word);
+        let codes = body[ranges[1].clone()].as_chunks::<4>().0.iter().map(le).collect();
+        let mut sums =
+            body[ranges[4].clone()].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let mut at = HEADER as u64 + header.hot;
+        let mut pages = counts.cold().into_iter().map(|length| {
+            let own = sums.by_ref().take(length.div_ceil(BLOCK as u64) as usize).collect();
+            let from = at;
+            at += length;
+            Pages::new(&source, from, length, own)
+        });
+        let mut next = || pages.next();
+        let (hashes, key_at, keys, directory) = (next()?, next()?, next()?, next()?);
+        let (entries, blobs, kin, looks) = (next()?, next()?, next()?, next()?);
+        Some(Snapshot {
+            at: ranges,
+            words,
+            counts,
+            rules,
+            codes,
+            hashes,
+            key_at,
+            keys,
+            directory,
+            entries,
+            blobs,
+            kin,
+            looks,
+            hot,
+            source,
+        })
+    }
+
+    /// Whether something that was looked at was not what it should be.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.source.damaged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tasks(&self) -> u32 {
+        self.counts.tasks as u32
+    }
+
+    fn column(&self, section: usize) -> Words<'_> {
+        self.hot[self.at[section].clone()].as_chunks().0
+    }
+
+    /// The rule of a task, by its place among the rules.
+    pub(crate) fn rule(&self, task: u32) -> Option<u16> {
+        let column = self.hot[self.at[5].clone()].as_chunks::<2>().0;
+        column.get(task as usize).map(|rule| u16::from_le_bytes(*rule))
+    }
+
+    /// How many versions of the task there are, and the place of the first among all.
+    fn versions_at(&self, task: u32) -> Option<Range<u32>> {
+        let column = self.column(7);
+        let [first, end] = column.get(task as usize..task as usize + 2)?.first_chunk()?;
+        Some(u32::from_le_bytes(*first)..u32::from_le_bytes(*end))
+    }
+
+    pub(crate) fn versions(&self, task: u32) -> u32 {
+        self.versions_at(task).map_or(0, |range| range.end.saturating_sub(range.start))
+    }
+
+    pub(crate) fn hash(&self, task: u32, seq: u32) -> Option<Hash> {
+        let range = self.versions_at(task)?;
+        let at = range.start.checked_add(seq).filter(|at| *at < range.end)?;
+        self.hashes.array::<32>(u64::from(at) * 32).map(Hash)
+    }
+
+    pub(crate) fn hashes(&self, task: u32) -> Option<Vec<Hash>> {
+        let range = self.versions_at(task)?;
+        let mut bytes = Vec::new();
+        let length = range.end.checked_sub(range.start)? as usize * 32;
+        self.hashes.read(u64::from(range.start) * 32, length, &mut bytes)?;
+        Some(bytes.as_chunks::<32>().0.iter().map(|hash| Hash(*hash)).collect())
+    }
+
+    pub(crate) fn runs(&self, task: u32) -> Runs<'_> {
+        let words = (|| {
+            let [first, end] = self.column(6).get(task as usize..task as usize + 2)?.first_chunk()?;
+            let all: Words<'_> = self.hot[self.words.clone()].as_chunks().0;
+            all.get(u32::from_le_bytes(*first) as usize..u32::from_le_bytes(*end) as usize)
+        })();
+        Runs { words: words.unwrap_or(&[]), codes: &self.codes, before: None }
+    }
+
+    /// Appends the key of a task.
+    pub(crate) fn key(&self, task: u32, out: &mut Vec<u8>) -> Option<()> {
+        if u64::from(task) >= self.counts.tasks {
+            return None;
+        }
+        let at = self.key_at.array::<8>(u64::from(task) * 4)?;
+        let [first, end] = *at.as_chunks::<4>().0.first_chunk()?;
+        let (first, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
+        self.keys.read(u64::from(first), end.checked_sub(first)? as usize, out)
+    }
+
+    /// The number of a task.
+    pub(crate) fn find(&self, rule: u16, key: &[u8]) -> Option<u32> {
+        let (bucket, tag) = bucket(key_hash(rule, key), self.counts.buckets);
+        let ends = self.directory.array::<8>(bucket * 4)?;
+        let [first, end] = *ends.as_chunks::<4>().0.first_chunk()?;
+        let (first, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
+        let mut entries = Vec::new();
+        let length = end.checked_sub(first)? as usize * ENTRY;
+        self.entries.read(u64::from(first) * ENTRY as u64, length, &mut entries)?;
+        let mut known = Vec::new();
+        for entry in entries.as_chunks::<ENTRY>().0 {
+            let [a, b, c, d, tag_a, tag_b] = *entry;
+            let task = u32::from_le_bytes([a, b, c, d]);
+            if u16::from_le_bytes([tag_a, tag_b]) == tag && self.rule(task) == Some(rule) {
+                known.clear();
+                self.key(task, &mut known)?;
+                if known == key {
+                    return Some(task);
+                }
+            }
+        }
+        None
+    }
+
+    /// What was written there: a failure, a value, a witness.
+    pub(crate) fn blob(&self, at: u32) -> Option<Vec<u8>> {
+        let mut head = Vec::new();
+        let rest = self.counts.blobs.checked_sub(u64::from(at))?;
+        self.blobs.read(u64::from(at), rest.min(5) as usize, &mut head)?;
+        let mut reader = Reader(&head);
+        let length = reader.number()? as usize;
+        let begin = u64::from(at) + (head.len() - reader.0.len()) as u64;
+        let mut bytes = Vec::new();
+        self.blobs.read(begin, length, &mut bytes)?;
+        Some(bytes)
+    }
+
+    /// A run with all that belongs to it.
+    pub(crate) fn whole(&self, view: &RunView<'_>) -> Option<StoredRun> {
+        let blob = |at: Option<u32>| match at {
+            None => Some(None),
+            Some(at) => self.blob(at).map(|bytes| Some(Arc::from(bytes))),
+        };
+        let [fail, value, witness] = view.blobs.map(blob);
+        let edges: Option<Vec<StoredEdge>> = view.edges().collect();
+        let RunView { version, seq, traits, .. } = *view;
+        let edges = edges?.into();
+        Some(StoredRun { version, seq, traits, edges, fail: fail?, value: value?, witness: witness? })
+    }
+
+    /// How the facets of the task's versions look, by version.
+    pub(crate) fn all_looks(&self, task: u32) -> Option<Vec<(u32, Looks)>> {
+        let mut found = Vec::new();
+        let told = |at: u64| {
+            let [a, b, c] =
+                *self.looks.array::<LOOKS>(at * LOOKS as u64)?.as_chunks::<4>().0.first_chunk()?;
+            Some((u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c)))
+        };
+        let mut at = lower_bound(self.counts.looks, |at| Some(told(at)?.0 < task))?;
+        while at < self.counts.looks {
+            let (of, seq, blob) = told(at)?;
+            if of != task {
+                break;
+            }
+            found.push((seq, super::journal::looks(&mut Reader(&self.blob(blob)?))?));
+            at += 1;
+        }
+        Some(found)
+    }
+
+    /// All tasks of a rule with this kinship, in the order in which they were noted.
+    pub(crate) fn all_kin(&self, rule: u16, kin: u64) -> Option<Vec<u32>> {
+        let told = |at: u64| {
+            let bytes = self.kin.array::<KIN>(at * KIN as u64)?;
+            let (kin, rest) = bytes.split_first_chunk::<8>()?;
+            let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
+            Some((u64::from_le_bytes(*kin), u32::from_le_bytes(rule), u32::from_le_bytes(task)))
+        };
+        let wanted = (kin, u32::from(rule));
+        let before = |at| told(at).map(|(kin, rule, _)| (kin, rule) < wanted);
+        let mut at = lower_bound(self.counts.kin, before)?;
+        let mut found = Vec::new();
+        while at < self.counts.kin {
+            let (kin, rule, task) = told(at)?;
+            if (kin, rule) != wanted {
+                break;
+            }
+            found.push(task);
+            at += 1;
+        }
+        Some(found)
+    }
+
+    /// All kinships: kin, rule, task.
+    pub(crate) fn kinships(&self) -> Option<Vec<(u64, u16, u32)>> {
+        let mut bytes = Vec::new();
+        self.kin.read(0, (self.counts.kin as usize) * KIN, &mut bytes)?;
+        let told = |entry: &[u8; KIN]| {
+            let (kin, rest) = entry.split_first_chunk::<8>()?;
+            let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
+            let rule = u16::try_from(u32::from_le_bytes(rule)).ok()?;
+            Some((u64::from_le_bytes(*kin), rule, u32::from_le_bytes(task)))
+        };
+        bytes.as_chunks().0.iter().map(told).collect()
+    }
+
+    fn days(&self, section: usize) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let pairs = self.hot[self.at[section].clone()].as_chunks::<8>().0.iter();
+        pairs.map(|pair| {
+            let word = |at: usize| u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]]);
+            (word(0), word(4))
+        })
+    }
+
+    /// The tasks that were asked for from outside, ascending, and the day of the last time.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.days(2)
+    }
+
+    /// The day when a task was last asked for from outside.
+    pub(crate) fn wanted_on(&self, task: u32) -> Option<u32> {
+        let pairs = self.hot[self.at[2].clone()].as_chunks::<8>().0;
+        let of = |pair: &[u8; 8]| u32::from_le_bytes([pair[0], pair[1], pair[2], pair[3]]);
+        let at = pairs.binary_search_by_key(&task, of).ok()?;
+        pairs[at].last_chunk().map(|day| u32::from_le_bytes(*day))
+    }
+
+    /// The tasks that nothing wanted was made from, and the first day when that was so.
+    pub(crate) fn unwanted(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.days(3)
+    }
+}
+
+/// The first of so many places that is not `before`.
+fn lower_bound(count: u64, before: impl Fn(u64) -> Option<bool>) -> Option<u64> {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if before(middle)? {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Some(low)
+}

@@ -1,0 +1,221 @@
+//! All that a file says: what it begins with, and over it what its journal says otherwise.
+
+use std::collections::HashMap;
+
+use super::snapshot::{Runs, Snapshot};
+use crate::facet::Looks;
+use crate::intern::BuildMix;
+use crate::sync::Arc;
+use crate::{Facets, Hash};
+
+/// One read of a stored run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StoredEdge {
+    pub(crate) dep: u32,
+    pub(crate) seq: u32,
+    /// Bit 0: the hash only. Bit 1: the group ends. Bit 2: [`StoredEdge::facets`] are not the whole.
+    pub(crate) bits: u8,
+    pub(crate) facets: Facets,
+}
+
+/// One run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct StoredRun {
+    pub(crate) version: u32,
+    pub(crate) seq: u32,
+    /// What the task's policy was, as far as it decides how a run is found to agree with the present.
+    pub(crate) traits: u8,
+    pub(crate) edges: Arc<[StoredEdge]>,
+    pub(crate) fail: Option<Arc<[u8]>>,
+    pub(crate) value: Option<Arc<[u8]>>,
+    pub(crate) witness: Option<Arc<[u8]>>,
+}
+
+impl StoredRun {
+    /// The task looks at the outside world.
+    pub(crate) const LEAF: u8 = 1;
+    /// It goes by times.
+    pub(crate) const TIMES: u8 = 2;
+}
+
+/// What the journal says of a task.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Change {
+    /// Versions besides those that the file began with.
+    pub(super) hashes: Vec<Hash>,
+    /// All its runs, if they are others.
+    pub(super) runs: Option<Vec<StoredRun>>,
+    pub(super) looks: Vec<(u32, Looks)>,
+    pub(super) kin: Option<u64>,
+}
+
+/// All that a file says.
+#[derive(Clone, Default)]
+pub(crate) struct Stored {
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// Those of the snapshot, then those of the journal.
+    pub(super) rules: Vec<Arc<str>>,
+    /// The tasks after those of the snapshot: rule and key.
+    pub(super) fresh: Vec<(u16, Arc<[u8]>)>,
+    /// Their numbers, by rule.
+    pub(super) index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
+    pub(super) changes: HashMap<u32, Change, BuildMix>,
+    /// The tasks that were asked for from outside since, and the day of the last time.
+    pub(super) wanted: HashMap<u32, u32, BuildMix>,
+    /// By rule and kinship, since.
+    pub(super) kin: HashMap<(u16, u64), Vec<u32>, BuildMix>,
+}
+
+impl Stored {
+    pub(super) fn new(snapshot: Snapshot) -> Stored {
+        let rules = snapshot.rules.clone();
+        Stored { snapshot: Some(Arc::new(snapshot)), rules, ..Stored::default() }
+    }
+
+    /// How many tasks there are.
+    pub(crate) fn tasks(&self) -> u32 {
+        self.begins_with() + self.fresh.len() as u32
+    }
+
+    /// How many there are in the snapshot.
+    fn begins_with(&self) -> u32 {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.tasks())
+    }
+
+    /// Whether something that was looked at was not what it should be: then nothing of it may be believed.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_damaged())
+    }
+
+    /// The snapshot, if it has the task.
+    fn old(&self, task: u32) -> Option<&Snapshot> {
+        self.snapshot.as_deref().filter(|snapshot| task < snapshot.tasks())
+    }
+
+    fn new_one(&self, task: u32) -> Option<&(u16, Arc<[u8]>)> {
+        self.fresh.get(task.checked_sub(self.begins_with())? as usize)
+    }
+
+    /// The names of the rules, by place.
+    pub(crate) fn rules(&self) -> &[Arc<str>] {
+        &self.rules
+    }
+
+    pub(super) fn rule_named(&self, name: &str) -> Option<u16> {
+        self.rules.iter().position(|rule| **rule == *name).map(|at| at as u16)
+    }
+
+    /// The rule of a task, by its place.
+    pub(crate) fn rule(&self, task: u32) -> Option<u16> {
+        match self.old(task) {
+            Some(old) => old.rule(task),
+            None => self.new_one(task).map(|(rule, _)| *rule),
+        }
+    }
+
+    /// Appends the key of a task.
+    pub(crate) fn key(&self, task: u32, out: &mut Vec<u8>) -> Option<()> {
+        match self.old(task) {
+            Some(old) => old.key(task, out),
+            None => {
+                out.extend(&*self.new_one(task)?.1);
+                Some(())
+            }
+        }
+    }
+
+    /// The number of a task.
+    pub(crate) fn find(&self, rule: &str, key: &[u8]) -> Option<u32> {
+        self.find_of(self.rule_named(rule)?, key)
+    }
+
+    pub(super) fn find_of(&self, rule: u16, key: &[u8]) -> Option<u32> {
+        let new = self.index.get(rule as usize).and_then(|keys| keys.get(key)).copied();
+        new.or_else(|| self.snapshot.as_ref()?.find(rule, key))
+    }
+
+    /// How many versions of the task are known.
+    pub(crate) fn versions(&self, task: u32) -> u32 {
+        let old = self.old(task).map_or(0, |old| old.versions(task));
+        old + self.changes.get(&task).map_or(0, |change| change.hashes.len() as u32)
+    }
+
+    pub(crate) fn hash(&self, task: u32, seq: u32) -> Option<Hash> {
+        let old = self.old(task).map_or(0, |old| old.versions(task));
+        match seq.checked_sub(old) {
+            None => self.old(task)?.hash(task, seq),
+            Some(new) => self.changes.get(&task)?.hashes.get(new as usize).copied(),
+        }
+    }
+
+    pub(crate) fn hashes(&self, task: u32) -> Option<Vec<Hash>> {
+        let mut hashes = match self.old(task) {
+            Some(old) => old.hashes(task)?,
+            None => Vec::new(),
+        };
+        hashes.extend(self.changes.get(&task).iter().flat_map(|change| &change.hashes));
+        Some(hashes)
+    }
+
+    /// How the facets of its versions look, by version; shorter if the last ones have none.
+    pub(crate) fn facets(&self, task: u32) -> Option<Vec<Option<Looks>>> {
+        let mut facets = Vec::new();
+        let old = match self.old(task) {
+            Some(old) => old.all_looks(task)?,
+            None => Vec::new(),
+        };
+        let new = self.changes.get(&task).into_iter().flat_map(|change| change.looks.iter().cloned());
+        for (seq, looks) in old.into_iter().chain(new) {
+            if facets.len() <= seq as usize {
+                facets.resize(seq as usize + 1, None);
+            }
+            facets[seq as usize] = Some(looks);
+        }
+        Some(facets)
+    }
+
+    /// What the journal says of the task's runs, if it does.
+    pub(crate) fn changed_runs(&self, task: u32) -> Option<&[StoredRun]> {
+        self.changes.get(&task)?.runs.as_deref()
+    }
+
+    /// What the file began with says of the task's runs, if the journal says nothing.
+    pub(crate) fn views(&self, task: u32) -> Option<(&Snapshot, Runs<'_>)> {
+        let old = self.old(task)?;
+        Some((old, old.runs(task)))
+    }
+
+    /// The runs of a task, latest use first.
+    pub(crate) fn runs(&self, task: u32) -> Option<Vec<StoredRun>> {
+        if let Some(runs) = self.changed_runs(task) {
+            return Some(runs.to_vec());
+        }
+        let Some((old, mut views)) = self.views(task) else { return Some(Vec::new()) };
+        let runs: Option<Vec<StoredRun>> = views.by_ref().map(|view| old.whole(&view)).collect();
+        runs.filter(|_| views.is_over())
+    }
+
+    /// Whether the task has runs.
+    pub(super) fn has_runs(&self, task: u32) -> bool {
+        match self.changed_runs(task) {
+            Some(runs) => !runs.is_empty(),
+            None => self.views(task).is_some_and(|(_, runs)| !runs.is_over()),
+        }
+    }
+
+    /// All tasks of a rule with this kinship that were made by themselves.
+    pub(crate) fn all_kin(&self, rule: &str, kin: u64) -> Option<Vec<u32>> {
+        let Some(rule) = self.rule_named(rule) else { return Some(Vec::new()) };
+        let mut all = match &self.snapshot {
+            Some(snapshot) => snapshot.all_kin(rule, kin)?,
+            None => Vec::new(),
+        };
+        all.extend(self.kin.get(&(rule, kin)).into_iter().flatten());
+        Some(all)
+    }
+
+    /// The day when the task was last asked for from outside.
+    pub(super) fn wanted_on(&self, task: u32) -> Option<u32> {
+        self.wanted.get(&task).copied().or_else(|| self.old(task)?.wanted_on(task))
+    }
+}

@@ -1,0 +1,256 @@
+//! What a file says after it was written and read again, in small.
+
+use super::journal::{Batch, Kept};
+use super::snapshot::{HEADER, Header, Snapshot};
+use super::stored::{Stored, StoredEdge, StoredRun};
+use super::writer::{Image, Outcome, Writer};
+use crate::sync::Arc;
+use crate::{Facets, Hash};
+use std::fs::File;
+
+/// The file's bytes.
+fn bytes(image: &Image) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    image.write([7; 16], &mut bytes).unwrap();
+    bytes
+}
+
+/// What such a file says; `None` if it says nothing.
+fn open(bytes: &[u8]) -> Option<Stored> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("traces");
+    std::fs::write(&path, bytes).unwrap();
+    let header = Header::decode(bytes.first_chunk()?)?;
+    header.end().filter(|end| *end <= bytes.len() as u64)?;
+    Some(Stored::new(Snapshot::open(File::open(path).unwrap(), header)?))
+}
+
+fn edge(dep: u32, seq: u32, bits: u8) -> StoredEdge {
+    StoredEdge { dep, seq, bits, facets: Facets::WHOLE }
+}
+
+fn run(seq: u32, edges: Vec<StoredEdge>) -> StoredRun {
+    let (fail, value, witness) = (None, None, None);
+    StoredRun { version: 3, seq, traits: 0, edges: edges.into(), fail, value, witness }
+}
+
+fn write(writer: &mut Writer, run: &StoredRun) {
+    let (fail, value, witness) = (run.fail.as_deref(), run.value.as_deref(), run.witness.as_deref());
+    let StoredRun { version, seq, traits, .. } = *run;
+    writer.run(&Outcome { version, seq, traits, fail, value, witness }, &run.edges);
+}
+
+/// A leaf with evidence, a sum of it with two runs and a value, a failure that looked at a facet of the sum, and
+/// a task that was only read. Every way to tell a run is in it.
+fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
+    let mut writer = Writer::default();
+    let (rule, other) = (writer.rule("rule"), writer.rule("other"));
+    let leaf = writer.task(rule, |key| key.extend(b"leaf"));
+    let sum = writer.task(rule, |key| key.extend(b"sum"));
+    let fails = writer.task(other, |key| key.extend(b"leaf"));
+    let read = writer.task(other, |key| key.extend(b""));
+    // Whoever writes calls the versions 10, 11, …
+    assert_eq!([10, 11, 10].map(|version| writer.version(leaf, version)), [0, 1, 0]);
+    assert_eq!([writer.version(sum, 20), writer.version(sum, 21), writer.version(fails, 30)], [0, 1, 0]);
+    assert_eq!((300..600).map(|version| writer.version(read, version)).last(), Some(299));
+    let blob = |text: &str| Some(Arc::from(text.as_bytes()));
+    let seen = StoredRun { traits: StoredRun::LEAF, witness: blob("evidence"), ..run(0, vec![]) };
+    let partial = StoredEdge { facets: Facets(5), ..edge(sum, 1, 4) };
+    let mut runs = vec![
+        (leaf, vec![seen]),
+        (
+            sum,
+            vec![
+                StoredRun { value: blob("value"), ..run(0, vec![edge(leaf, 0, 0), edge(read, 0, 2)]) },
+                run(1, vec![edge(leaf, 1, 0), edge(read, 2, 2)]),
+                run(1, vec![edge(leaf, 1, 0), edge(read, 299, 2)]),
+                run(0, vec![edge(leaf, 0, 2), edge(read, 0, 2)]),
+            ],
+        ),
+        (fails, vec![StoredRun { fail: blob("sorry"), ..run(0, vec![partial, edge(leaf, 1, 3)]) }]),
+    ];
+    // More than fit beside the rest in one word.
+    let many = (0..5_000).map(|at| edge(leaf, 0, if at == 4_999 { 2 } else { 0 })).collect();
+    runs[2].1.push(StoredRun { version: 9, ..run(0, many) });
+    for (_, runs) in &runs {
+        writer.begin_runs();
+        runs.iter().for_each(|run| write(&mut writer, run));
+    }
+    writer.looks(sum, 1, &Arc::from([0, 5, u128::MAX]));
+    writer.kin(99, rule, sum);
+    writer.kin(99, rule, leaf);
+    writer.kin(7, other, fails);
+    writer.want(sum, 1000);
+    writer.leave(fails, 900);
+    let image = writer.finish(|task, version| Some(Hash::from(u64::from(task * 1000 + version)))).unwrap();
+    (image, runs)
+}
+
+/// All of the above, asked for.
+fn matches(stored: &Stored, runs: &[(u32, Vec<StoredRun>)]) -> Option<()> {
+    let key = |task| {
+        let mut key = Vec::new();
+        stored.key(task, &mut key).map(|()| key)
+    };
+    assert_eq!((stored.tasks(), stored.rules().len()), (4, 2));
+    for (task, rule, name, bytes) in
+        [(0, 0, "rule", &b"leaf"[..]), (1, 0, "rule", b"sum"), (2, 1, "other", b"leaf"), (3, 1, "other", b"")]
+    {
+        assert_eq!((stored.rule(task), key(task)?), (Some(rule), bytes.to_vec()));
+        let found = stored.find(name, bytes);
+        if found.is_none() && stored.is_damaged() {
+            return None;
+        }
+        assert_eq!(found, Some(task));
+    }
+    assert_eq!((0..4).map(|task| stored.versions(task)).collect::<Vec<_>>(), [2, 2, 1, 300]);
+    for (task, seq, number) in [(0, 0, 10), (0, 1, 11), (1, 1, 1021), (2, 0, 2030), (3, 299, 3599)] {
+        assert_eq!(stored.hash(task, seq)?, Hash::from(number));
+    }
+    assert_eq!(stored.hash(0, 2), None);
+    for (task, runs) in runs {
+        assert_eq!(stored.runs(*task)?, *runs, "task {task}");
+    }
+    assert_eq!((stored.runs(3)?, stored.has_runs(3), stored.has_runs(0)), (vec![], false, true));
+    let looks = stored.facets(1)?;
+    assert_eq!((looks.len(), looks[1].as_ref().unwrap()[..].to_vec()), (2, vec![0, 5, u128::MAX]));
+    assert_eq!(stored.all_kin("rule", 99)?, [1, 0]);
+    assert_eq!((stored.all_kin("other", 7)?, stored.all_kin("other", 99)?), (vec![2], vec![]));
+    assert_eq!((stored.wanted_on(1), stored.wanted_on(0)), (Some(1000), None));
+    Some(())
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let (image, runs) = all_kinds();
+    let stored = open(&bytes(&image)).unwrap();
+    assert_eq!(matches(&stored, &runs), Some(()));
+    assert_eq!((stored.find("rule", b"sun"), stored.find("none", b"sum")), (None, None));
+    assert!(!stored.is_damaged());
+}
+
+#[test]
+fn whatever_bit_flips_the_answer_is_right_or_there_is_none() {
+    let (image, runs) = all_kinds();
+    let whole = bytes(&image);
+    for at in (0..whole.len()).filter(|at| *at < 2_000 || at % 211 == 0 || *at > whole.len() - 1_000) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let told = open(&bytes).map(|stored| (matches(&stored, &runs), stored.is_damaged()));
+        assert!(matches!(told, None | Some((None, true)) | Some((Some(()), false))), "byte {at}: {told:?}");
+    }
+}
+
+#[test]
+fn a_file_that_ends_early_is_none() {
+    let whole = bytes(&all_kinds().0);
+    assert!((0..whole.len()).filter(|at| at % 61 == 0 || *at < 200).all(|at| open(&whole[..at]).is_none()));
+}
+
+/// A leaf and a task that read it: the whole file, byte for byte.
+#[test]
+fn the_smallest_file() {
+    let mut writer = Writer::default();
+    let rule = writer.rule("r");
+    let leaf = writer.task(rule, |key| key.push(b'a'));
+    let task = writer.task(rule, |key| key.push(b'b'));
+    assert_eq!([leaf, task].map(|task| writer.version(task, 0)), [0, 0]);
+    for run in [run(0, vec![]), run(0, vec![edge(leaf, 0, 2)])] {
+        writer.begin_runs();
+        write(&mut writer, &run);
+    }
+    let image = writer.finish(|task, _| Some(Hash::from(u64::from(task)))).unwrap();
+    let bytes = bytes(&image);
+    let words = |at: usize, count: usize| -> Vec<u64> {
+        bytes[at..].as_chunks::<8>().0[..count].iter().map(|word| u64::from_le_bytes(*word)).collect()
+    };
+    assert_eq!(
+        &bytes[..32],
+        b"taut traces 0003\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
+    );
+    // The lengths of both parts, and the sum of the header.
+    let (hot, cold) = (96 + 2 + 4 + 5 * 8 + 4 + 12 + 12 + 12 + 8, 64 + 12 + 2 + 8 + 12);
+    assert_eq!(words(32, 2), [hot, cold]);
+    // Two tasks, two versions, three words of runs, two bytes of keys, no blob, two bytes of names, one version of
+    // a rule; nothing wanted, unwanted, akin or looked at; one bucket.
+    assert_eq!(words(HEADER, 12), [2, 2, 3, 2, 0, 2, 1, 0, 0, 0, 0, 1]);
+    let rest = &bytes[HEADER + 96..HEADER + hot as usize - 8];
+    assert_eq!(rest[..2], *b"\x01r", "the rule");
+    assert_eq!(rest[2..6], [3, 0, 0, 0], "its version");
+    // Then the sums of the blocks; then by task: the rule, where the runs begin, where the versions begin.
+    let columns: Vec<u8> =
+        [[0; 4], [0; 4], [1, 0, 0, 0], [3, 0, 0, 0], [0; 4], [1, 0, 0, 0], [2, 0, 0, 0]].concat();
+    assert_eq!(rest[46..74], columns);
+    // The leaf read nothing; the task read one, the leaf.
+    assert_eq!(rest[74..], [[0; 4], [1, 0, 0, 0], [0; 4]].concat());
+    let cold = &bytes[HEADER + hot as usize..];
+    assert_eq!(cold[..64], [Hash::from(0).0, Hash::from(1).0].concat());
+    assert_eq!(cold[64..78], *b"\0\0\0\0\x01\0\0\0\x02\0\0\0ab", "where the keys begin, and the keys");
+    assert_eq!(cold[78..86], [0, 0, 0, 0, 2, 0, 0, 0], "the bucket, with both");
+    assert_eq!((cold[86..90].to_vec(), cold[92..96].to_vec()), (vec![0; 4], vec![1, 0, 0, 0]));
+}
+
+/// Tasks 0 to 5, of which each but the first read the one before; 5 was wanted on day 10, 2 on day 40.
+fn chain() -> Stored {
+    let (mut stored, mut batch) = (Stored::default(), Batch::default());
+    for task in 0..6_u32 {
+        let node = stored.node(&mut batch, "rule", &task.to_le_bytes()).unwrap();
+        let seq = stored.seq(&mut batch, node, Hash::from(u64::from(task))).unwrap();
+        let edges = task.checked_sub(1).map(|dep| edge(dep, 0, 2)).into_iter().collect();
+        stored.set_runs(&mut batch, node, &[], vec![Kept::New(run(seq, edges))]);
+    }
+    stored.want(&mut batch, 5, 10);
+    stored.want(&mut batch, 2, 40);
+    let (sealed, mut reread) = (batch.seal(), Stored::default());
+    assert_eq!(reread.read(&sealed), Some(sealed.len()));
+    assert_eq!(reread.read(&sealed[..sealed.len() - 1]), Some(0), "a torn batch is not there");
+    reread
+}
+
+/// The tasks that have runs after the file was written anew.
+fn left(stored: &mut Stored, today: u32) -> Vec<u8> {
+    *stored = open(&bytes(&stored.compact(today, 30).unwrap())).unwrap();
+    let tasks = (0..stored.tasks()).filter(|task| stored.has_runs(*task));
+    let key = |task| {
+        let mut key = Vec::new();
+        stored.key(task, &mut key).unwrap();
+        key[0]
+    };
+    tasks.map(key).collect()
+}
+
+#[test]
+fn what_nothing_wanted_is_made_from_goes_after_a_while() {
+    let mut stored = chain();
+    assert_eq!(left(&mut stored, 40), [0, 1, 2, 3, 4, 5], "5 was wanted thirty days ago");
+    assert_eq!(left(&mut stored, 41), [0, 1, 2, 3, 4, 5], "3, 4 and 5 are found to be unwanted");
+    assert_eq!(left(&mut stored, 70), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(left(&mut stored, 72), [0, 1, 2], "thirty-one days later");
+    assert_eq!(left(&mut stored, 73), [0, 1, 2], "the last ones are unwanted since yesterday");
+    assert_eq!(left(&mut stored, 110), []);
+}
+
+#[test]
+fn what_is_wanted_again_stays() {
+    let mut stored = chain();
+    left(&mut stored, 60);
+    let mut batch = Batch::default();
+    stored.want(&mut batch, 4, 80);
+    assert_eq!(left(&mut stored, 100), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_further_run_with_the_same_reads_takes_few_bytes() {
+    let (mut stored, mut batch) = (chain(), Batch::default());
+    let seq = stored.seq(&mut batch, 5, Hash::from(55)).unwrap();
+    let dep = stored.seq(&mut batch, 4, Hash::from(44)).unwrap();
+    let old = stored.runs(5).unwrap();
+    let new = Kept::New(run(seq, vec![edge(4, dep, 2)]));
+    stored.set_runs(&mut batch, 5, &old, vec![new, Kept::Old(0)]);
+    let runs = stored.runs(5).unwrap();
+    // A frame of sixteen bytes, two versions of two bytes and a hash, the run, the one that stays.
+    assert_eq!(batch.seal().len(), 16 + 2 * (2 + 32) + 3 + 6 + 2);
+    assert_eq!(runs, [run(1, vec![edge(4, 1, 2)]), run(0, vec![edge(4, 0, 2)])]);
+    let image = stored.compact(40, 30).unwrap();
+    assert_eq!(open(&bytes(&image)).unwrap().runs(5).unwrap().len(), 2);
+}

@@ -1,0 +1,369 @@
+//! Writes what a file begins with ([`super::snapshot`]): tasks first, then their runs in the same order.
+//!
+//! Whoever writes has its own numbers for tasks and versions. Tasks get theirs by being added; versions by being
+//! mentioned for the first time, so that what the latest runs read and came to is mostly version 0. Tasks that are
+//! only read may be added while runs are written: they come last and have none.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use super::bytes::{bytes, checksum};
+use super::journal::put_looks;
+use super::pages::sums;
+use super::snapshot::{BITS, Counts, HEADER, Header, bucket, key_hash, run};
+use super::stored::StoredEdge;
+use crate::Hash;
+use crate::facet::Looks;
+use crate::intern::BuildMix;
+use crate::sync::Arc;
+
+/// What there is of a run besides what it read.
+pub(super) struct Outcome<'r> {
+    pub(super) version: u32,
+    pub(super) seq: u32,
+    pub(super) traits: u8,
+    pub(super) fail: Option<&'r [u8]>,
+    pub(super) value: Option<&'r [u8]>,
+    pub(super) witness: Option<&'r [u8]>,
+}
+
+/// No version yet.
+const NONE: u32 = u32::MAX;
+
+#[derive(Default)]
+pub(super) struct Writer {
+    rules: Vec<Arc<str>>,
+    rule_of: Vec<u8>,
+    key_hashes: Vec<u64>,
+    key_at: Vec<u8>,
+    keys: Vec<u8>,
+    runs_at: Vec<u8>,
+    words: Vec<u8>,
+    codes: Vec<u32>,
+    blobs: Vec<u8>,
+    /// What version 0 of each task is to whoever writes, and its hash if that is known yet.
+    firsts: Vec<u32>,
+    first_hashes: Vec<[u8; 32]>,
+    is_known: Vec<bool>,
+    /// Other versions: by task and what they are to whoever writes; and by task, in order.
+    others: HashMap<(u32, u32), u32, BuildMix>,
+    others_of: HashMap<u32, Vec<u32>, BuildMix>,
+    wanted: Vec<(u32, u32)>,
+    unwanted: Vec<(u32, u32)>,
+    kin: Vec<(u64, u16, u32)>,
+    looks: HashMap<(u32, u32), u32, BuildMix>,
+    /// What the run before read, if it is of the same task.
+    before: Vec<StoredEdge>,
+    has_before: bool,
+}
+
+fn put(out: &mut Vec<u8>, word: u32) {
+    out.extend(word.to_le_bytes());
+}
+
+/// A file's first part, to be written.
+pub(super) struct Image {
+    hot: Vec<u8>,
+    cold: Vec<Vec<u8>>,
+}
+
+impl Image {
+    pub(super) fn header(&self, number: [u8; 16]) -> Header {
+        let cold = self.cold.iter().map(|section| section.len() as u64).sum();
+        Header { number, hot: self.hot.len() as u64, cold }
+    }
+
+    pub(super) fn write(&self, number: [u8; 16], to: &mut impl Write) -> io::Result<u64> {
+        let header = self.header(number);
+        to.write_all(&header.encode())?;
+        to.write_all(&self.hot)?;
+        self.cold.iter().try_for_each(|section| to.write_all(section))?;
+        Ok(HEADER as u64 + header.hot + header.cold)
+    }
+}
+
+impl Writer {
+    /// The place of a rule.
+    pub(super) fn rule(&mut self, name: &str) -> u16 {
+        let at = self.rules.iter().position(|rule| **rule == *name);
+        let at = at.unwrap_or_else(|| {
+            self.rules.push(name.into());
+            self.rules.len() - 1
+        });
+        u16::try_from(at).expect("an engine has fewer than 65,536 rules")
+    }
+
+    /// Adds a task, whose key is appended to what it is given.
+    pub(super) fn task(&mut self, rule: u16, key: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        let number = self.firsts.len() as u32;
+        let at = self.keys.len();
+        put(&mut self.key_at, at as u32);
+        key(&mut self.keys);
+        self.key_hashes.push(key_hash(rule, &self.keys[at..]));
+        self.rule_of.extend(rule.to_le_bytes());
+        self.firsts.push(NONE);
+        self.first_hashes.push([0; 32]);
+        self.is_known.push(false);
+        number
+    }
+
+    /// The number of what is `version` to whoever writes.
+    pub(super) fn version(&mut self, task: u32, version: u32) -> u32 {
+        let first = &mut self.firsts[task as usize];
+        if *first == version {
+            return 0;
+        }
+        if *first == NONE {
+            *first = version;
+            return 0;
+        }
+        let others = self.others_of.entry(task).or_default();
+        *self.others.entry((task, version)).or_insert_with(|| {
+            others.push(version);
+            others.len() as u32
+        })
+    }
+
+    /// Tells the hash of what is `version` to whoever writes; worth while for the first one only.
+    pub(super) fn hash(&mut self, task: u32, version: u32, hash: &Hash) {
+        if self.firsts[task as usize] == version {
+            self.first_hashes[task as usize] = hash.0;
+            self.is_known[task as usize] = true;
+        }
+    }
+
+    /// Whether it is known how the facets of a version look.
+    pub(super) fn has_looks(&self, task: u32, seq: u32) -> bool {
+        self.looks.contains_key(&(task, seq))
+    }
+
+    pub(super) fn looks(&mut self, task: u32, seq: u32, looks: &Looks) {
+        if self.has_looks(task, seq) {
+            return;
+        }
+        let mut blob = Vec::new();
+        put_looks(&mut blob, looks);
+        let at = self.blob(&blob);
+        self.looks.insert((task, seq), at);
+    }
+
+    pub(super) fn kin(&mut self, kin: u64, rule: u16, task: u32) {
+        self.kin.push((kin, rule, task));
+    }
+
+    pub(super) fn want(&mut self, task: u32, day: u32) {
+        self.wanted.push((task, day));
+    }
+
+    pub(super) fn leave(&mut self, task: u32, day: u32) {
+        self.unwanted.push((task, day));
+    }
+
+    fn blob(&mut self, blob: &[u8]) -> u32 {
+        let at = self.blobs.len() as u32;
+        bytes(&mut self.blobs, blob);
+        at
+    }
+
+    /// Begins the runs of the next task.
+    pub(super) fn begin_runs(&mut self) {
+        put(&mut self.runs_at, (self.words.len() / 4) as u32);
+        self.has_before = false;
+    }
+
+    /// The next run of the task whose runs were begun last.
+    pub(super) fn run(&mut self, outcome: &Outcome<'_>, edges: &[StoredEdge]) {
+        let code = self.codes.iter().position(|code| *code == outcome.version);
+        let code = code.or_else(|| {
+            self.codes.push(outcome.version);
+            (self.codes.len() <= run::CODE as usize).then(|| self.codes.len() - 1)
+        });
+        let code = code.map_or(run::CODE, |code| (code as u32).min(run::CODE));
+        let count = (edges.len() as u32).min(run::COUNT);
+        let kind = self.kind(edges);
+        let wide = kind == run::SAME && edges.iter().any(|edge| edge.seq > 0xff);
+        let blobs = [(run::FAIL, outcome.fail), (run::VALUE, outcome.value), (run::WITNESS, outcome.witness)];
+        let mut head = count | code << run::CODE_AT | kind | u32::from(outcome.traits) << run::TRAITS_AT;
+        head |= if wide { run::WIDE } else { 0 };
+        head |= if outcome.seq == 0 { 0 } else { run::SEQ };
+        for (bit, blob) in blobs {
+            head |= if blob.is_some() { bit } else { 0 };
+        }
+        put(&mut self.words, head);
+        if count == run::COUNT {
+            put(&mut self.words, edges.len() as u32);
+        }
+        if code == run::CODE {
+            put(&mut self.words, outcome.version);
+        }
+        if outcome.seq != 0 {
+            put(&mut self.words, outcome.seq);
+        }
+        for blob in blobs.into_iter().filter_map(|(_, blob)| blob) {
+            let at = self.blob(blob);
+            put(&mut self.words, at);
+        }
+        let words = &mut self.words;
+        match kind {
+            run::TOGETHER | run::EACH => edges.iter().for_each(|edge| put(words, edge.dep)),
+            run::FULL => {
+                put(words, edges.iter().filter(|edge| edge.bits & 4 != 0).count() as u32);
+                for edge in edges {
+                    put(words, edge.dep);
+                    put(words, edge.seq << BITS | u32::from(edge.bits));
+                    if edge.bits & 4 != 0 {
+                        put(words, edge.facets.0.into());
+                    }
+                }
+            }
+            _ if wide => edges.iter().for_each(|edge| put(words, edge.seq)),
+            _ => {
+                words.extend(edges.iter().map(|edge| edge.seq as u8));
+                words.resize(words.len().next_multiple_of(4), 0);
+            }
+        }
+        self.before.clear();
+        self.before.extend(edges);
+        self.has_before = true;
+    }
+
+    fn kind(&self, edges: &[StoredEdge]) -> u32 {
+        let others = |(old, new): (&StoredEdge, &StoredEdge)| *old == StoredEdge { seq: old.seq, ..*new };
+        let is_plain = |ends: &dyn Fn(usize) -> bool| {
+            let bits = |at: usize| u8::from(ends(at)) << 1;
+            edges.iter().enumerate().all(|(at, edge)| edge.seq == 0 && edge.bits == bits(at))
+        };
+        if is_plain(&|at| at + 1 == edges.len()) {
+            run::TOGETHER
+        } else if self.has_before
+            && self.before.len() == edges.len()
+            && self.before.iter().zip(edges).all(others)
+        {
+            run::SAME
+        } else if is_plain(&|_| true) {
+            run::EACH
+        } else {
+            run::FULL
+        }
+    }
+
+    /// The whole. `hash` tells the hash of what is a version to whoever writes; of what it does not know, no
+    /// task ever has the hash.
+    ///
+    /// # Errors
+    /// There is too much of something.
+    pub(super) fn finish(mut self, mut hash: impl FnMut(u32, u32) -> Option<Hash>) -> io::Result<Image> {
+        let tasks = self.firsts.len();
+        self.runs_at.reserve_exact((tasks + 1) * 4 - self.runs_at.len());
+        while self.runs_at.len() < (tasks + 1) * 4 {
+            self.begin_runs();
+        }
+        put(&mut self.key_at, self.keys.len() as u32);
+        for task in 0..tasks {
+            if !self.is_known[task] && self.firsts[task] != NONE {
+                let hash = hash(task as u32, self.firsts[task]).unwrap_or(Hash::lost(0));
+                self.first_hashes[task] = hash.0;
+            }
+        }
+        let (versions_at, hashes) = self.versions(&mut hash);
+        let buckets = (tasks as u64 / 8).next_power_of_two();
+        let (directory, entries) = self.index(buckets);
+        self.kin.sort_by_key(|(kin, rule, _)| (*kin, *rule));
+        self.wanted.sort_unstable();
+        self.unwanted.sort_unstable();
+        let mut all_looks: Vec<_> = self.looks.iter().map(|((task, seq), at)| (*task, *seq, *at)).collect();
+        all_looks.sort_unstable();
+        let mut rules = Vec::new();
+        self.rules.iter().for_each(|rule| bytes(&mut rules, rule.as_bytes()));
+        let mut kin = Vec::with_capacity(self.kin.len() * 16);
+        for (number, rule, task) in &self.kin {
+            kin.extend(number.to_le_bytes());
+            put(&mut kin, u32::from(*rule));
+            put(&mut kin, *task);
+        }
+        let mut looks = Vec::with_capacity(all_looks.len() * 12);
+        for (task, seq, at) in &all_looks {
+            [task, seq, at].into_iter().for_each(|word| put(&mut looks, *word));
+        }
+        let counts = Counts {
+            tasks: tasks as u64,
+            versions: hashes.len() as u64 / 32,
+            words: self.words.len() as u64 / 4,
+            keys: self.keys.len() as u64,
+            blobs: self.blobs.len() as u64,
+            rules: rules.len() as u64,
+            codes: self.codes.len() as u64,
+            wanted: self.wanted.len() as u64,
+            unwanted: self.unwanted.len() as u64,
+            kin: self.kin.len() as u64,
+            looks: all_looks.len() as u64,
+            buckets,
+        };
+        if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many traces for one file"));
+        }
+        let cold = vec![hashes, self.key_at, self.keys, directory, entries, self.blobs, kin, looks];
+        let length = self.words.len() + tasks * 10 + cold.iter().map(Vec::len).sum::<usize>() / 500;
+        let mut hot = Vec::with_capacity(length + rules.len() + self.wanted.len() * 8 + 1024);
+        counts.words().iter().for_each(|count| hot.extend(count.to_le_bytes()));
+        hot.extend(rules);
+        self.codes.iter().for_each(|code| put(&mut hot, *code));
+        for (task, day) in self.wanted.iter().chain(&self.unwanted) {
+            put(&mut hot, *task);
+            put(&mut hot, *day);
+        }
+        cold.iter().flat_map(|section| sums(section)).for_each(|sum| hot.extend(sum.to_le_bytes()));
+        for column in [&self.rule_of, &self.runs_at, &versions_at, &self.words] {
+            hot.extend(column);
+        }
+        let sum = checksum(&hot);
+        hot.extend(sum.to_le_bytes());
+        Ok(Image { hot, cold })
+    }
+
+    /// Where the versions of each task begin, and the hashes of all of them.
+    fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u8>, Vec<u8>) {
+        let tasks = self.firsts.len();
+        let mut at = Vec::with_capacity((tasks + 1) * 4);
+        if self.others_of.is_empty() && !self.firsts.contains(&NONE) {
+            (0..=tasks).for_each(|task| put(&mut at, task as u32));
+            return (at, std::mem::take(&mut self.first_hashes).into_flattened());
+        }
+        let mut hashes = Vec::with_capacity(tasks * 32);
+        for task in 0..tasks {
+            put(&mut at, (hashes.len() / 32) as u32);
+            if self.firsts[task] != NONE {
+                hashes.extend(self.first_hashes[task]);
+            }
+            let others = self.others_of.get(&(task as u32)).into_iter().flatten();
+            for (number, other) in others.enumerate() {
+                let lost = Hash::lost(number as u32 + 1);
+                hashes.extend(hash(task as u32, *other).unwrap_or(lost).0);
+            }
+        }
+        put(&mut at, (hashes.len() / 32) as u32);
+        (at, hashes)
+    }
+
+    /// Where each bucket begins, and what is in them.
+    fn index(&self, buckets: u64) -> (Vec<u8>, Vec<u8>) {
+        let mut begins = vec![0_u32; buckets as usize + 1];
+        for hash in &self.key_hashes {
+            begins[bucket(*hash, buckets).0 as usize + 1] += 1;
+        }
+        for at in 1..begins.len() {
+            begins[at] += begins[at - 1];
+        }
+        let mut directory = Vec::with_capacity(begins.len() * 4);
+        begins.iter().for_each(|begin| put(&mut directory, *begin));
+        let mut entries = vec![[0; 6]; self.key_hashes.len()];
+        for (task, hash) in self.key_hashes.iter().enumerate() {
+            let (bucket, tag) = bucket(*hash, buckets);
+            let at = &mut begins[bucket as usize];
+            let ([a, b, c, d], [e, f]) = ((task as u32).to_le_bytes(), tag.to_le_bytes());
+            entries[*at as usize] = [a, b, c, d, e, f];
+            *at += 1;
+        }
+        (directory, entries.into_flattened())
+    }
+}
