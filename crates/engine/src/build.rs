@@ -174,11 +174,59 @@ impl Inner {
             return (Some(answer), None);
         }
         if self.cancel.is_cancelled() {
-            return (Some(Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) }), None);
+            return (Some(Answer { seq: Seq::LOST, result: Err(Fail::Cancelled) }), None);
         }
         let job = Inner::wake_up(&mut state, node, part);
-        state.waiters.extend(who.map(|who| (part, who)));
+        if let Some(who) = who {
+            state.open().waiters.push((part, who));
+        }
         (None, job)
+    }
+
+    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; while it is
+    /// at one, other threads may take the next.
+    pub(crate) fn run_group(self: &Arc<Inner>, nodes: impl Iterator<Item = NodeId>, part: Asked) {
+        let mut jobs = nodes.filter_map(|node| self.claim(node, part));
+        if self.queue.is_alone() {
+            return jobs.for_each(|job| self.run(job));
+        }
+        let Some(first) = jobs.next() else { return };
+        let rest: Vec<Job> = jobs.collect();
+        if rest.is_empty() {
+            return self.run(first);
+        }
+        let group = self.queue.push_all(self, rest.into_iter(), 0);
+        self.run(first);
+        while let Some(job) = self.queue.take_back(group) {
+            self.run(job);
+        }
+    }
+
+    /// What has to be run so that `part` of a task comes about, for who runs it at once.
+    fn claim(&self, node: NodeId, part: Asked) -> Option<Job> {
+        if self.cancel.is_cancelled() {
+            return None;
+        }
+        let mut state = lock(&self.slots.at(node).state);
+        if state.is_answered(part) { None } else { Inner::wake_up(&mut state, node, part) }
+    }
+
+    /// Notes a computation that is suspended for the first time, to be given up if need be. False if nobody wants
+    /// what it computes any more.
+    pub(crate) fn know(&self, frame: &Arc<Frame>) -> bool {
+        if !frame.becomes_known() {
+            return true;
+        }
+        let is_hash = frame.is_hash.load(Ordering::Relaxed);
+        let mut state = lock(&self.slots.at(frame.node).state);
+        let hash_is_done = state.hash.done().is_some();
+        if if is_hash { hash_is_done } else { state.value.done().is_some() || state.by_store && hash_is_done }
+        {
+            return false;
+        }
+        let open = state.open();
+        *(if is_hash { &mut open.hash_frame } else { &mut open.value_frame }) = Some(frame.clone());
+        true
     }
 
     /// What has to be run so that `part` comes about, unless it is on the way.
@@ -206,8 +254,8 @@ impl Inner {
     /// Takes back a request.
     pub(crate) fn withdraw(&self, node: NodeId, part: Asked, wait: &Arc<Wait>) {
         let mut state = lock(&self.slots.at(node).state);
-        state
-            .waiters
+        let Some(open) = state.opened() else { return };
+        open.waiters
             .retain(|(of, who)| *of != part || !matches!(who, Who::Wait(other) if Arc::ptr_eq(other, wait)));
     }
 
@@ -232,8 +280,8 @@ impl Inner {
             Job::Construct(node) => self.construct(node, Cause::New),
             Job::Run(frame) => frame.run(),
             Job::Resume(node) => {
-                let work = lock(&self.slots.at(node).state).work.take();
-                match work.map(|work| *work) {
+                let work = lock(&self.slots.at(node).state).take_work();
+                match work {
                     Some(Work::Check(check)) => self.check(node, check),
                     Some(Work::Finish(finish)) => self.finish(node, finish),
                     Some(Work::Kin(kin)) => self.take_over(node, kin),
@@ -357,7 +405,7 @@ impl Build {
         wait.arrive();
         inner.queue.work(inner, &mut || wait.is_over());
         lock(&inner.queue.roots).retain(|known| !Arc::ptr_eq(known, &wait));
-        let cancelled = || Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) };
+        let cancelled = || Answer { seq: Seq::LOST, result: Err(Fail::Cancelled) };
         let answers = nodes.into_iter().zip(known);
         answers
             .map(|(node, known)| known.or_else(|| inner.peek(node, part)).unwrap_or_else(cancelled))
@@ -441,8 +489,9 @@ impl Drop for Build {
     fn drop(&mut self) {
         self.inner.queue.shut();
         for (_, slot) in self.inner.slots.seen() {
-            let state = std::mem::take(&mut *lock(&slot.state));
-            for frame in [state.hash_frame, state.value_frame].into_iter().flatten() {
+            let mut state = std::mem::take(&mut *lock(&slot.state));
+            let Some(open) = state.opened() else { continue };
+            for frame in [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten() {
                 frame.abort();
             }
         }

@@ -6,8 +6,9 @@
 
 use crate::build::Inner;
 use crate::execute::guarded;
+use crate::executor::Queue;
 use crate::log::Cause;
-use crate::node::{Edge, NodeId, Run, Seq};
+use crate::node::{AnyValue, Edge, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Who, Work};
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Facets, Hash, Policy, Rebuild};
@@ -64,7 +65,7 @@ impl Inner {
             let stamp = self.stamp(entry, &hist);
             if let Some(run) = hist.runs.first().filter(|_| self.assumes(node)).cloned() {
                 drop(hist);
-                return self.settle(node, Outcome { seq: run.seq, fail: run.fail });
+                return self.settle(node, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
             }
             let fits = |run: &Run| run.version == rule.version() && run.stamp == stamp;
             let runs: Vec<Run> = hist.runs.iter().filter(|run| fits(run)).cloned().collect();
@@ -129,6 +130,7 @@ impl Inner {
 
     /// Goes on with a check until it is decided or has to wait.
     pub(crate) fn check(self: &Arc<Inner>, node: NodeId, mut check: Check) {
+        let mut tried = None;
         loop {
             if check.at == check.run.edges.len() {
                 return self.replay(node, &check.run);
@@ -146,7 +148,11 @@ impl Inner {
                     Some(_) => {}
                 }
             }
-            if missing {
+            if missing && tried != Some((check.runs.len(), check.at)) && Queue::may_nest(self) {
+                tried = Some((check.runs.len(), check.at));
+                let unknown = group.iter().filter(|edge| self.seq(edge.dep).is_none());
+                self.run_group(unknown.map(|edge| edge.dep), Part::Hash);
+            } else if missing {
                 match self.wait_for_group(node, check) {
                     Some(again) => check = again,
                     None => return,
@@ -217,7 +223,7 @@ impl Inner {
             if state.hash.done().is_some() {
                 return None;
             }
-            state.work = Some(Box::new(work));
+            state.open().work = Some(work);
         }
         let mut jobs = Vec::new();
         for dep in deps {
@@ -233,7 +239,7 @@ impl Inner {
         if slot.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
         }
-        lock(&slot.state).work.take().map(|work| *work)
+        lock(&slot.state).take_work()
     }
 
     /// `run` agrees with the present: its outcome is good.
@@ -245,18 +251,28 @@ impl Inner {
             }
         }
         self.log.replayed();
-        self.settle(node, Outcome { seq: run.seq, fail: run.fail.clone() });
+        self.settle(node, Outcome { seq: run.seq, fail: run.fail.clone().map(Box::new) });
     }
 
     /// The hash of `node` is known: tells everybody, and goes on to the value if it is wanted.
     pub(crate) fn settle(self: &Arc<Inner>, node: NodeId, outcome: Outcome) {
-        if let (None, seq) = (&outcome.fail, outcome.seq) {
-            self.stand(node, seq);
+        self.conclude(node, outcome, None);
+    }
+
+    /// The same; with the value, if it came with the hash.
+    pub(crate) fn conclude(self: &Arc<Inner>, node: NodeId, outcome: Outcome, value: Option<AnyValue>) {
+        if outcome.fail.is_none() {
+            self.stand(node, outcome.seq);
         }
         let (told, fetch) = {
             let mut state = lock(&self.slots.at(node).state);
             if state.hash.done().is_some() {
                 return;
+            }
+            match (&outcome.fail, value) {
+                (None, Some(value)) => state.value = Progress::Done(Ok(value)),
+                (Some(fail), _) if state.by_store => state.value = Progress::Done(Err(fail.clone())),
+                _ => {}
             }
             let fetch = outcome.fail.is_none() && state.wants_value && state.value.is_idle();
             if fetch {

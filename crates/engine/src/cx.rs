@@ -40,14 +40,16 @@ impl Cx {
         self.frame.build.engine.request::<R>(key)
     }
 
-    /// Records reads requested together; returns the index of the first.
-    fn reads(&self, nodes: &[NodeId], mode: Mode, later: bool) -> usize {
+    /// Records reads requested together; returns the index of the first. Whoever is dropped before it has all the
+    /// answers has read none of them.
+    fn reads(&self, questions: &[Question], mode: Mode, later: bool) -> usize {
+        let all = questions.iter().all(|question| question.answer.is_some());
         let reads = &mut lock(&self.frame.seen).reads;
         let first = reads.len();
-        let last = nodes.len().wrapping_sub(1);
-        reads.extend(nodes.iter().enumerate().map(|(at, dep)| Read {
-            dep: *dep,
-            seq: Seq::LATER,
+        let last = questions.len().wrapping_sub(1);
+        reads.extend(questions.iter().enumerate().map(|(at, question)| Read {
+            dep: question.node,
+            seq: question.answer.as_ref().filter(|_| all).map_or(Seq::LATER, |answer| answer.seq),
             mode,
             facets: Facets::WHOLE,
             ends_group: at == last,
@@ -58,8 +60,8 @@ impl Cx {
 
     /// The value of a task. A dependency on its value.
     pub fn get<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
-        let request = self.ask(vec![self.request::<R>(key)], Asked::Value, Some(Mode::Value));
-        async move { request.await.pop().expect("one answer for one question").result.map(downcast::<R>) }
+        let request = self.ask_one::<R>(key, Asked::Value, Some(Mode::Value));
+        async move { request.await.result.map(downcast::<R>) }
     }
 
     /// The values of several tasks, wanted at once: one group of the trace. Waits for all of them, also when
@@ -68,9 +70,8 @@ impl Cx {
         &self,
         keys: Vec<R::Key>,
     ) -> impl Future<Output = Vec<Result<R::Value, Fail>>> + Send + use<R> {
-        let nodes = keys.into_iter().map(|key| self.request::<R>(key)).collect();
-        let request = self.ask(nodes, Asked::Value, Some(Mode::Value));
-        async move { request.await.into_iter().map(|answer| answer.result.map(downcast::<R>)).collect() }
+        let request = self.ask_all::<R>(keys);
+        async move { request.await.into_iter().map(|one| one.answered().result.map(downcast::<R>)).collect() }
     }
 
     /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency on those facets only
@@ -80,13 +81,12 @@ impl Cx {
         keys: Vec<R::Key>,
     ) -> impl Future<Output = Vec<Result<Faceted<R::Value>, Fail>>> + Send + use<R> {
         let frame = self.frame.clone();
-        let nodes = keys.into_iter().map(|key| self.request::<R>(key)).collect();
-        let mut request = self.ask(nodes, Asked::Value, Some(Mode::Value));
+        let mut request = self.ask_all::<R>(keys);
         async move {
             let answers = (&mut request).await;
-            let first = request.begun.as_ref().map_or(0, |(_, first)| *first);
-            let faceted = |(at, answer): (usize, Answer)| {
-                let value = downcast::<R>(answer.result?);
+            let first = request.first;
+            let faceted = |(at, one): (usize, Question)| {
+                let value = downcast::<R>(one.answered().result?);
                 let read = first + at;
                 if let Some(read) = lock(&frame.seen).reads.get_mut(read) {
                     read.facets = Facets::NONE;
@@ -120,11 +120,10 @@ impl Cx {
         &self,
         key: R::Key,
     ) -> impl Future<Output = Result<Option<Hash>, Fail>> + Send + use<R> {
-        let node = self.request::<R>(key);
-        let request = self.ask(vec![node], Asked::Hash, Some(Mode::Hash));
-        let engine = self.frame.build.engine.clone();
+        let request = self.ask_one::<R>(key, Asked::Hash, Some(Mode::Hash));
+        let (engine, node) = (self.frame.build.engine.clone(), request.0.questions[0].node);
         async move {
-            let answer = request.await.pop().expect("one answer for one question");
+            let answer = request.await;
             answer.result?;
             Ok(lock(&engine.node(node).hist).hash_of(answer.seq))
         }
@@ -133,35 +132,37 @@ impl Cx {
     /// Says that the result depends on the hash of a task, without waiting for it now: it is awaited when
     /// this task is done. If it fails, so does this task.
     pub fn depend<R: Rule>(&self, key: R::Key) {
-        self.reads(&[self.request::<R>(key)], Mode::Hash, true);
+        self.reads(&[Question::new(self.request::<R>(key))], Mode::Hash, true);
     }
 
     /// Waits until a task is done, without depending on it: the trace does not mention it. A failure is news,
     /// and counts as read.
     pub fn order<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<(), Fail>> + Send + use<R> {
-        let (cx, node) = (self.clone(), self.request::<R>(key));
+        let cx = self.clone();
+        let request = self.ask_one::<R>(key, Asked::Value, None);
+        let node = request.0.questions[0].node;
         async move {
-            let request = cx.ask(vec![node], Asked::Value, None);
-            let Answer { seq, result } = request.await.pop().expect("one answer for one question");
-            if result.is_err() {
-                let at = cx.reads(&[node], Mode::Value, false);
-                lock(&cx.frame.seen).reads[at].seq = seq;
+            let Answer { seq, result } = request.await;
+            if let Err(fail) = result {
+                let read = Question { node, answer: Some(Answer { seq, result: Err(fail.clone()) }) };
+                cx.reads(&[read], Mode::Value, false);
+                return Err(fail);
             }
-            result.map(drop)
+            Ok(())
         }
     }
 
     /// The value of a task without a dependency on it: for results that follow from their key alone, where the
     /// key follows from what this task has read.
     pub fn call<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
-        let request = self.ask(vec![self.request::<R>(key)], Asked::Value, None);
-        async move { request.await.pop().expect("one answer for one question").result.map(downcast::<R>) }
+        let request = self.ask_one::<R>(key, Asked::Value, None);
+        async move { request.await.result.map(downcast::<R>) }
     }
 
     /// Starts a task, to be awaited later. A dependency only if it is awaited.
     pub fn start<R: Rule>(&self, key: R::Key) -> Pending<R> {
-        let mut request = self.ask(vec![self.request::<R>(key)], Asked::Value, Some(Mode::Value));
-        request.begin(Waker::noop(), false);
+        let mut request = self.ask_one::<R>(key, Asked::Value, Some(Mode::Value));
+        request.0.begin(Waker::noop(), false);
         Pending { request, rule: PhantomData }
     }
 
@@ -172,8 +173,13 @@ impl Cx {
         lock(&self.frame.seen).witness = Some(evidence.into().into());
     }
 
-    fn ask(&self, nodes: Vec<NodeId>, part: Asked, mode: Option<Mode>) -> Request {
-        Request { frame: self.frame.clone(), nodes, part, mode, begun: None, known: Vec::new(), over: false }
+    fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> One {
+        One(Request::new(self.frame.clone(), [Question::new(self.request::<R>(key))], part, mode))
+    }
+
+    fn ask_all<R: Rule>(&self, keys: Vec<R::Key>) -> Request<Vec<Question>> {
+        let questions = keys.into_iter().map(|key| Question::new(self.request::<R>(key))).collect();
+        Request::new(self.frame.clone(), questions, Asked::Value, Some(Mode::Value))
     }
 }
 
@@ -185,7 +191,7 @@ impl fmt::Debug for Cx {
 
 /// A task that was started ([`Cx::start`]); await it for its value.
 pub struct Pending<R> {
-    request: Request,
+    request: One,
     rule: PhantomData<fn() -> R>,
 }
 
@@ -193,10 +199,7 @@ impl<R: Rule> Future for Pending<R> {
     type Output = Result<R::Value, Fail>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answers = std::task::ready!(Pin::new(&mut self.request).poll(cx));
-        Poll::Ready(
-            answers.into_iter().next().expect("one answer for one question").result.map(downcast::<R>),
-        )
+        Pin::new(&mut self.request).poll(cx).map(|answer| answer.result.map(downcast::<R>))
     }
 }
 
@@ -214,10 +217,14 @@ impl<R: Rule> HashCx<R> {
     /// The task's own value, made now if need be. What it read counts as read by the hash, too.
     pub fn value(&self) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
         let frame = self.cx.frame.clone();
-        let request = self.cx.ask(vec![frame.node], Asked::Own, None);
+        let own = [Question::new(frame.node)];
+        let request = One(Request::new(frame.clone(), own, Asked::Own, None));
         async move {
-            let answer = request.await.pop().expect("one answer for one question");
-            let own = lock(&frame.build.slots.at(frame.node).state).own_seen.take();
+            let answer = request.await;
+            let own = {
+                let mut state = lock(&frame.build.slots.at(frame.node).state);
+                state.opened().and_then(|open| open.own_seen.take())
+            };
             let own = own.map(|own| *own).unwrap_or_default();
             let mut seen = lock(&frame.seen);
             seen.reads.extend(own.reads);
@@ -250,91 +257,143 @@ impl<R> Deref for HashCx<R> {
     }
 }
 
+/// What is asked of a task, and the answer once it is there.
+#[derive(Default)]
+struct Question {
+    node: NodeId,
+    answer: Option<Answer>,
+}
+
+impl Question {
+    fn new(node: NodeId) -> Question {
+        Question { node, answer: None }
+    }
+
+    fn answered(self) -> Answer {
+        self.answer.unwrap_or(Answer { seq: Seq::LOST, result: Err(Fail::Cancelled) })
+    }
+}
+
 /// One or more questions asked at once, and the wait for their answers.
-struct Request {
+///
+/// What is there is taken at once, and kept: what stands may not stand any more when the others are in. What is
+/// not is run on the stack of who asks, if there is stack left; only for what is still missing then is there
+/// anything to wait for.
+struct Request<Q: AsRef<[Question]>> {
     frame: Arc<Frame>,
-    nodes: Vec<NodeId>,
+    questions: Q,
     part: Asked,
     /// How the reads are recorded; `None`: they are not.
     mode: Option<Mode>,
-    /// The wait, and the index of the first read.
-    begun: Option<(Arc<Wait>, usize)>,
-    /// The answers that were there when it was asked. They are kept: what stands may not stand any more when the
-    /// others are in.
-    known: Vec<Option<Answer>>,
-    over: bool,
+    begun: bool,
+    /// The wait, if some answers were not there.
+    wait: Option<Arc<Wait>>,
+    /// The index of the first read.
+    first: usize,
 }
 
-impl Request {
-    /// Asks all questions. If `in_place`, the first task that has to run does so on this stack.
+impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
+    fn new(frame: Arc<Frame>, questions: Q, part: Asked, mode: Option<Mode>) -> Request<Q> {
+        Request { frame, questions, part, mode, begun: false, wait: None, first: 0 }
+    }
+
+    /// Takes the answers that are there; whether that is all.
+    fn look(&mut self) -> bool {
+        let (build, part) = (&self.frame.build, self.part);
+        let questions = self.questions.as_mut().iter_mut().filter(|question| question.answer.is_none());
+        let mut all = true;
+        for question in questions {
+            question.answer = build.peek(question.node, part);
+            all &= question.answer.is_some();
+        }
+        all
+    }
+
+    /// The tasks of which the answer is missing.
+    fn missing(&self) -> impl Iterator<Item = NodeId> {
+        self.questions.as_ref().iter().filter(|question| question.answer.is_none()).map(|one| one.node)
+    }
+
+    /// Asks all questions. If `in_place`, tasks that have to run do so on this stack.
     fn begin(&mut self, waker: &Waker, in_place: bool) {
-        let (build, cx) = (&self.frame.build, Cx::new(self.frame.clone()));
-        let first = self.mode.map_or(0, |mode| cx.reads(&self.nodes, mode, false));
+        self.begun = true;
+        let build = self.frame.build.clone();
         if let (None, Asked::Value, Some(persist)) = (self.mode, self.part, &build.engine.persist) {
             // No trace mentions them, so nothing but this keeps them.
-            self.nodes.iter().for_each(|node| persist.want(*node));
+            self.questions.as_ref().iter().for_each(|question| persist.want(question.node));
+        }
+        let mut all = self.look();
+        if !all && in_place && Queue::may_nest(&build) {
+            build.run_group(self.missing(), self.part);
+            all = self.look();
+        }
+        if let Some(mode) = self.mode {
+            self.first = Cx::new(self.frame.clone()).reads(self.questions.as_ref(), mode, false);
+        }
+        if all {
+            return;
         }
         let wait = Wait::new(Some(self.frame.clone()), waker.clone());
         let mut jobs = Vec::new();
-        for node in &self.nodes {
+        for question in self.questions.as_mut().iter_mut().filter(|question| question.answer.is_none()) {
             wait.expect_one_more();
-            let (answer, job) = build.ask(*node, self.part, Some(Who::Wait(wait.clone())));
+            let (answer, job) = build.ask(question.node, self.part, Some(Who::Wait(wait.clone())));
             if answer.is_some() {
                 wait.arrive();
             }
-            self.known.push(answer);
+            question.answer = answer;
             jobs.extend(job);
         }
-        self.begun = Some((wait.clone(), first));
-        let mut jobs = jobs.into_iter();
-        if in_place && let Some(own) = jobs.next() {
-            build.queue.push_all(build, jobs, 0);
-            if let Some(own) = build.queue.in_place(build, own) {
-                build.queue.push_all(build, std::iter::once(own), 1);
-            }
-        } else {
-            build.queue.push_all(build, jobs, usize::from(Queue::is_worker(build)));
-        }
+        build.queue.push_all(&build, jobs.into_iter(), usize::from(Queue::is_worker(&build)));
         wait.arrive();
+        self.wait = Some(wait);
     }
 }
 
-impl Future for Request {
-    type Output = Vec<Answer>;
+impl<Q: AsRef<[Question]> + AsMut<[Question]> + Default + Unpin> Future for Request<Q> {
+    type Output = Q;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Answer>> {
-        if self.begun.is_none() {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Q> {
+        if !self.begun {
             self.begin(cx.waker(), true);
         }
-        let this = &mut *self;
-        let Some((wait, first)) = &this.begun else { unreachable!("just begun") };
-        if !wait.poll(cx.waker()) {
-            return Poll::Pending;
-        }
-        let build = &this.frame.build;
-        let cancelled = || Answer { seq: Seq::NONE, result: Err(Fail::Cancelled) };
-        let answers: Vec<Answer> = this
-            .nodes
-            .iter()
-            .zip(std::mem::take(&mut this.known))
-            .map(|(node, known)| known.or_else(|| build.peek(*node, this.part)).unwrap_or_else(cancelled))
-            .collect();
-        if this.mode.is_some() {
-            let reads = &mut lock(&this.frame.seen).reads;
-            for (read, answer) in reads[*first..].iter_mut().zip(&answers) {
-                read.seq = answer.seq;
+        if let Some(wait) = &self.wait {
+            if !wait.poll(cx.waker()) {
+                return Poll::Pending;
+            }
+            self.wait = None;
+            self.look();
+            if self.mode.is_some() {
+                let this = &*self;
+                let reads = &mut lock(&this.frame.seen).reads;
+                for (read, question) in reads[this.first..].iter_mut().zip(this.questions.as_ref()) {
+                    read.seq = question.answer.as_ref().map_or(Seq::LOST, |answer| answer.seq);
+                }
             }
         }
-        self.over = true;
-        Poll::Ready(answers)
+        Poll::Ready(std::mem::take(&mut self.questions))
     }
 }
 
-impl Drop for Request {
+impl<Q: AsRef<[Question]>> Drop for Request<Q> {
     fn drop(&mut self) {
-        if let (Some((wait, _)), false) = (&self.begun, self.over) {
+        if let Some(wait) = &self.wait {
             wait.give_up();
-            self.nodes.iter().for_each(|node| self.frame.build.withdraw(*node, self.part, wait));
+            self.questions
+                .as_ref()
+                .iter()
+                .for_each(|one| self.frame.build.withdraw(one.node, self.part, wait));
         }
+    }
+}
+
+/// One question.
+struct One(Request<[Question; 1]>);
+
+impl Future for One {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        Pin::new(&mut self.0).poll(cx).map(|[question]| question.answered())
     }
 }

@@ -57,21 +57,23 @@ impl Inner {
         let slot = self.slots.at(node);
         let work = {
             let mut state = lock(&slot.state);
-            let by_kin = match state.work.as_deref() {
+            let Some(open) = state.opened() else { return false };
+            let by_kin = match &open.work {
                 Some(Work::Kin(_)) => true,
                 Some(Work::Check(check)) => self.engine.is_by_kin(node, check.edges()),
                 _ => false,
             };
-            state.work.take_if(|_| by_kin)
+            open.work.take_if(|_| by_kin)
         };
         let Some(work) = work else { return false };
         // Nothing else goes on now: whom it waited for need not tell it.
         for (_, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
-            state.waiters.retain(|(_, who)| !matches!(who, Who::Node(waiting) if *waiting == node));
+            let Some(open) = state.opened() else { continue };
+            open.waiters.retain(|(_, who)| !matches!(who, Who::Node(waiting) if *waiting == node));
         }
         slot.pending.store(0, Ordering::Release);
-        let cause = match *work {
+        let cause = match work {
             Work::Kin(kin) => kin.cause,
             Work::Check(check) => check.into_cause(),
             Work::Finish(_) => unreachable!("not taken"),
@@ -83,7 +85,9 @@ impl Inner {
     fn waits(&self) -> Waits {
         let mut waits = Waits::new();
         for (node, slot) in self.slots.seen() {
-            for (_, who) in lock(&slot.state).waiters.iter().filter(|(part, _)| *part != Part::Own) {
+            let mut state = lock(&slot.state);
+            let Some(open) = state.opened() else { continue };
+            for (_, who) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
                 let waiting = match who {
                     Who::Node(waiting) => *waiting,
                     Who::Wait(wait) => match &wait.frame {

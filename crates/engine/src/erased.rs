@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::engine::Core;
 use crate::frame::Frame;
@@ -19,8 +20,42 @@ pub(crate) enum Made {
     Hash(Result<Hash, Fail>),
 }
 
-/// A task's computation on the heap, so that no chain of tasks needs stack.
-pub(crate) type Computation = Pin<Box<dyn Future<Output = Made> + Send>>;
+/// A task's computation on the heap, so that no chain of tasks needs stack. What it needs there can be used for
+/// one task after the other.
+pub(crate) type Computation = Box<dyn Compute>;
+
+pub(crate) trait Compute: Send {
+    /// Sets it up for a task.
+    fn begin(&mut self, key: &AnyKey, frame: &Arc<Frame>);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Made>;
+    /// Drops whatever is there of the last task.
+    fn end(&mut self);
+}
+
+struct Computing<B, F> {
+    begin: B,
+    future: Pin<Box<Option<F>>>,
+}
+
+impl<B: Fn(AnyKey, Arc<Frame>) -> F + Send, F: Future<Output = Made> + Send> Compute for Computing<B, F> {
+    fn begin(&mut self, key: &AnyKey, frame: &Arc<Frame>) {
+        self.future.set(Some((self.begin)(key.clone(), frame.clone())));
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Made> {
+        self.future.as_mut().as_pin_mut().expect("polled between its begin and its end").poll(cx)
+    }
+
+    fn end(&mut self) {
+        self.future.set(None);
+    }
+}
+
+fn computing<F: Future<Output = Made> + Send + 'static>(
+    begin: impl Fn(AnyKey, Arc<Frame>) -> F + Send + 'static,
+) -> Computation {
+    Box::new(Computing { begin, future: Box::pin(None) })
+}
 
 /// A key, its type erased.
 pub(crate) type AnyKey = Arc<dyn Any + Send + Sync>;
@@ -37,8 +72,10 @@ pub(crate) trait ErasedRule: Send + Sync {
     /// Made by the engine for a [`crate::Part`]; not mentioned in logs.
     fn is_part(&self) -> bool;
     fn policy(&self, key: &AnyKey) -> Policy;
-    fn value(&self, key: &AnyKey, frame: &Arc<Frame>) -> Computation;
-    /// `None`: the rule leaves its hash to the store policy, that is, to the value.
+    /// A computation of values, not begun.
+    fn value(&self) -> Computation;
+    /// A computation of hashes, not begun. `None`: for this key the rule leaves the hash to the store policy, that
+    /// is, to the value.
     fn hash(&self, key: &AnyKey, frame: &Arc<Frame>) -> Option<Computation>;
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
     fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash>;
@@ -104,11 +141,14 @@ impl<R: Rule> ErasedRule for Typed<R> {
         self.rule.policy(Self::key(key))
     }
 
-    fn value(&self, key: &AnyKey, frame: &Arc<Frame>) -> Computation {
-        let (rule, key, cx) = (self.rule.clone(), key.clone(), Cx::new(frame.clone()));
-        Box::pin(async move {
-            let value = rule.value(Self::key(&key), cx).await;
-            Made::Value(value.map(|value| Arc::new(value) as AnyValue))
+    fn value(&self) -> Computation {
+        let rule = self.rule.clone();
+        computing(move |key, frame| {
+            let rule = rule.clone();
+            async move {
+                let value = rule.value(Self::key(&key), Cx::new(frame)).await;
+                Made::Value(value.map(|value| Arc::new(value) as AnyValue))
+            }
         })
     }
 
@@ -118,8 +158,11 @@ impl<R: Rule> ErasedRule for Typed<R> {
         if BY_STORE.take() {
             return None;
         }
-        let (rule, key, cx) = (self.rule.clone(), key.clone(), HashCx::new(frame.clone()));
-        Some(Box::pin(async move { Made::Hash(rule.hash(Self::key(&key), cx).await) }))
+        let rule = self.rule.clone();
+        Some(computing(move |key, frame| {
+            let rule = rule.clone();
+            async move { Made::Hash(rule.hash(Self::key(&key), HashCx::new(frame)).await) }
+        }))
     }
 
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash> {

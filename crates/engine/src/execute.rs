@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::build::Inner;
 use crate::erased::Found;
+use crate::executor::spare_computation;
 use crate::facet;
 use crate::frame::{Frame, Read, Seen};
 use crate::log::{Cause, Executed};
@@ -45,7 +46,7 @@ impl Inner {
     /// No kept run will do: the task's hash function runs, or its value, which then gives the hash.
     pub(crate) fn execute(self: &Arc<Inner>, node: NodeId, cause: Cause) {
         if self.stops() {
-            return self.settle(node, Outcome { seq: Seq::NONE, fail: Some(Fail::Cancelled) });
+            return self.settle(node, Outcome::failed(Fail::Cancelled));
         }
         let entry = self.engine.node(node);
         let injected = lock(&entry.hist).injected(self.epoch);
@@ -54,27 +55,21 @@ impl Inner {
             return self.made(node, value, Seen::default());
         }
         let rule = self.engine.rule(entry);
-        let frame = Frame::new(self.clone(), node);
-        let by_hash = match guarded(|| rule.hash(&entry.key, &frame)) {
-            Ok(by_hash) => by_hash,
-            Err(fail) => return self.settle(node, Outcome { seq: Seq::NONE, fail: Some(fail) }),
-        };
-        let Some(computation) = by_hash else {
-            lock(&self.slots.at(node).state).by_store = true;
-            return self.start_value(node, cause, frame);
+        let frame = Frame::new(self, node);
+        let mut computation = match guarded(|| rule.hash(&entry.key, &frame)) {
+            Ok(Some(computation)) => computation,
+            Ok(None) => return self.start_value(node, cause, frame, true),
+            Err(fail) => return self.settle(node, Outcome::failed(fail)),
         };
         if !rule.is_part() {
             self.log.executes(node, Executed::Hash, cause);
         }
-        frame.set_hash(computation);
-        {
-            let mut state = lock(&self.slots.at(node).state);
-            if state.hash.done().is_some() {
-                return;
-            }
-            state.hash_frame = Some(frame.clone());
+        if let Err(fail) = guarded(|| computation.begin(&entry.key, &frame)) {
+            return self.hash_made(node, Err(fail), Seen::default());
         }
-        frame.run();
+        if lock(&self.slots.at(node).state).hash.done().is_none() {
+            frame.start_hash(computation);
+        }
     }
 
     /// The value came about without the task's own code.
@@ -87,29 +82,28 @@ impl Inner {
         if self.stops() {
             return self.value_made(node, Err(Fail::Cancelled), Seen::default());
         }
-        self.start_value(node, cause, Frame::new(self.clone(), node));
+        self.start_value(node, cause, Frame::new(self, node), false);
     }
 
-    fn start_value(self: &Arc<Inner>, node: NodeId, cause: Cause, frame: Arc<Frame>) {
+    fn start_value(self: &Arc<Inner>, node: NodeId, cause: Cause, frame: Arc<Frame>, by_store: bool) {
+        {
+            let mut state = lock(&self.slots.at(node).state);
+            state.by_store |= by_store;
+            if state.value.done().is_some() || (state.by_store && state.hash.done().is_some()) {
+                return;
+            }
+            state.value = Progress::Busy;
+        }
         let entry = self.engine.node(node);
         let rule = self.engine.rule(entry);
         if !rule.is_part() {
             self.log.executes(node, Executed::Value, cause);
         }
-        let computation = match guarded(|| rule.value(&entry.key, &frame)) {
-            Ok(computation) => computation,
-            Err(fail) => return self.value_made(node, Err(fail), Seen::default()),
-        };
-        frame.set(computation);
-        {
-            let mut state = lock(&self.slots.at(node).state);
-            if state.value.done().is_some() || (state.by_store && state.hash.done().is_some()) {
-                return;
-            }
-            state.value = Progress::Busy;
-            state.value_frame = Some(frame.clone());
+        let mut computation = spare_computation(entry.rule).unwrap_or_else(|| rule.value());
+        match guarded(|| computation.begin(&entry.key, &frame)) {
+            Ok(()) => frame.start(computation),
+            Err(fail) => self.value_made(node, Err(fail), Seen::default()),
         }
-        frame.run();
     }
 
     /// The hash is good and somebody wants the value: from where it lies, else made again.
@@ -135,7 +129,15 @@ impl Inner {
             Store::None => None,
         };
         // Whoever is told is never asked, whatever was lost.
-        match found.or_else(|| lock(&entry.hist).injected(self.epoch)) {
+        let given = || {
+            let mut hist = lock(&entry.hist);
+            let value = hist.injected(self.epoch)?;
+            if entry.policy.store == Store::Memory && !self.is_what_if() {
+                hist.memory = Some((seq, value.clone()));
+            }
+            Some(value)
+        };
+        match found.or_else(given) {
             Some(value) => self.give_value(node, Ok(value), Seen::default()),
             None => self.construct(node, Cause::ValueLost),
         }
@@ -159,18 +161,28 @@ impl Inner {
         let slot = self.slots.at(node);
         let known = {
             let mut state = lock(&slot.state);
-            state.value_frame = None;
+            if let Some(open) = state.opened() {
+                open.value_frame = None;
+            }
             if state.by_store && state.hash.done().is_none() {
                 drop(state);
                 return self.finish(node, Finish { result: Ended::Value(value), seen });
             }
+            if state.value.done().is_some() {
+                // It was given up.
+                return;
+            }
             state.hash.done().map(|outcome| outcome.seq)
         };
-        // Made again, or made for the task's own hash function, which takes over what was read.
-        if let (Some(seq), Ok(value)) = (known, &value) {
+        // Made again, or made for the task's own hash function, which takes over what was read. What missed
+        // something that there is may be another value.
+        let is_itself = seen.reads.iter().all(|read| read.seq != Seq::LOST);
+        if let (Some(seq), Ok(value), true) = (known, &value, is_itself) {
             self.compare(node, seq, value);
         }
-        self.note_transient(&value);
+        if let Err(fail) = &value {
+            self.note_transient(fail);
+        }
         self.give_value(node, value, seen);
     }
 
@@ -180,9 +192,9 @@ impl Inner {
             if state.value.done().is_some() {
                 return;
             }
-            state.value = Progress::Done(value);
+            state.value = Progress::Done(value.map_err(Box::new));
             if !seen.is_empty() {
-                state.own_seen = Some(Box::new(seen));
+                state.open().own_seen = Some(Box::new(seen));
             }
             state.answered()
         };
@@ -217,13 +229,22 @@ impl Inner {
     /// Whether the task's hash is that of its value.
     fn by_store(self: &Arc<Inner>, node: NodeId) -> bool {
         let entry = self.engine.node(node);
-        let frame = Frame::new(self.clone(), node);
+        let frame = Frame::new(self, node);
         guarded(|| self.engine.rule(entry).hash(&entry.key, &frame).is_none()).unwrap_or(false)
     }
 
     /// The task's own hash function ended.
     pub(crate) fn hash_made(self: &Arc<Inner>, node: NodeId, hash: Result<Hash, Fail>, seen: Seen) {
-        lock(&self.slots.at(node).state).hash_frame = None;
+        {
+            let mut state = lock(&self.slots.at(node).state);
+            if let Some(open) = state.opened() {
+                open.hash_frame = None;
+            }
+            if state.hash.done().is_some() {
+                // It was given up, and may have seen that.
+                return;
+            }
+        }
         self.finish(node, Finish { result: Ended::Hash(hash), seen });
     }
 
@@ -272,26 +293,10 @@ impl Inner {
             state.value.done().and_then(|value| value.clone().ok())
         });
         let outcome = self.record(node, hash, value.as_ref(), seen);
-        let fail = outcome.fail.clone();
-        if let Some(fail) = fail {
-            self.note_transient(&Err::<(), _>(fail));
+        if let Some(fail) = &outcome.fail {
+            self.note_transient(fail);
         }
-        let told = {
-            let mut state = lock(&self.slots.at(node).state);
-            if state.hash.done().is_some() {
-                return;
-            }
-            match value {
-                Some(value) if outcome.fail.is_none() => state.value = Progress::Done(Ok(value)),
-                _ => {}
-            }
-            if let (Some(fail), true) = (&outcome.fail, state.by_store) {
-                state.value = Progress::Done(Err(fail.clone()));
-            }
-            state.answered()
-        };
-        self.tell(told);
-        self.settle(node, outcome);
+        self.conclude(node, outcome, value);
     }
 
     /// Gives the outcome its number, and keeps the run if it may be kept.
@@ -312,10 +317,11 @@ impl Inner {
                 // Never the hash of a value.
                 (Hash(hash.0.map(|byte| byte ^ 0xa5)), Some(Fail::Task(failure)))
             }
-            Err(fail) => return Outcome { seq: Seq::NONE, fail: Some(fail) },
+            Err(fail) => return Outcome::failed(fail),
         };
+        let outcome = |seq| Outcome { seq, fail: fail.clone().map(Box::new) };
         if entry.policy.store == Store::None {
-            return Outcome { seq: Seq::NONE, fail };
+            return outcome(Seq::NONE);
         }
         let facets = value.filter(|_| fail.is_none());
         let facets = facets.and_then(|value| guarded(|| rule.facets(&entry.key, value)).ok());
@@ -325,7 +331,7 @@ impl Inner {
             hist.set_facets(seq, facet::looks(&facets));
         }
         if self.is_what_if() {
-            return Outcome { seq, fail };
+            return outcome(seq);
         }
         if let Some(value) = value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory) {
             hist.memory = Some((seq, value.clone()));
@@ -347,12 +353,12 @@ impl Inner {
             self.engine.note_kin(node, &edges);
             self.engine.touch(node);
         }
-        Outcome { seq, fail }
+        outcome(seq)
     }
 
     /// Unless the build keeps going, a failure that is no property of the inputs stops new starts.
-    fn note_transient<T>(&self, result: &Result<T, Fail>) {
-        if let Err(Fail::Transient(_)) = result {
+    fn note_transient(&self, fail: &Fail) {
+        if let Fail::Transient(_) = fail {
             self.failed();
         }
     }

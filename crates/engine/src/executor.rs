@@ -1,17 +1,19 @@
 //! The threads that work on one build.
 //!
-//! One stack of jobs (last in, first out: depth first, so few computations are open at once), taken from by
-//! up to `jobs` threads. A thread that calls `Build::get` is one of them until its answer is there; the others
+//! A stack of jobs for each of up to `jobs` threads (last in, first out: depth first, so few computations are open
+//! at once); who has nothing to do takes from the others. Who waits for a task runs it on its own stack, as far as
+//! that goes, so that most tasks are never in a queue. A thread that calls `Build::get` is one of them until its answer is there; the others
 //! are started when there is a second thing to do, so that a small build never starts a thread.
 //!
 //! A task that waits for something foreign (a process, a timer) occupies no thread: its waker brings it back.
 //! When all threads find nothing to do, and no task waits for something foreign, whatever is unfinished
 //! waits for itself: only then are cycles searched ([`crate::cycle`]), so that edges cost nothing.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::build::Inner;
+use crate::erased::Computation;
 use crate::frame::Frame;
 use crate::node::NodeId;
 use crate::slot::Wait;
@@ -36,17 +38,80 @@ pub(crate) enum Job {
     Run(Arc<Frame>),
 }
 
-/// How deep tasks are run on the stack of those that wait for them.
-const IN_PLACE: u32 = 24;
+/// How much stack tasks may use that are run by those who wait for them.
+const IN_PLACE: usize = 256 << 10;
+
+/// What a thread has for the build that it works on.
+#[derive(Default)]
+struct Worker {
+    /// Address of the build; 0: it works on none.
+    build: usize,
+    /// Where its stack was when it began.
+    base: usize,
+    /// Which of the queue's stacks is its own.
+    stack: usize,
+    /// Frames, and computations by rule, to be used again.
+    frames: Vec<Arc<Frame>>,
+    computations: Vec<Vec<Computation>>,
+}
+
+/// So many of each are kept to be used again.
+const SPARE: usize = 64;
 
 crate::sync::thread_local! {
-    /// Address of the build that this thread works on, and how deep in place it is.
-    static WORKS_ON: Cell<(usize, u32)> = const { Cell::new((0, 0)) };
+    static WORKER: RefCell<Worker> = RefCell::default();
+}
+
+/// An address on the calling thread's stack.
+fn here() -> usize {
+    let local = 0_u8;
+    (&raw const local).addr()
+}
+
+impl Worker {
+    fn works_on(&self, build: &Arc<Inner>) -> bool {
+        self.build == Arc::as_ptr(build).addr()
+    }
+}
+
+/// A frame that was used before by this thread.
+pub(crate) fn spare_frame() -> Option<Arc<Frame>> {
+    WORKER.with(|worker| worker.borrow_mut().frames.pop())
+}
+
+/// A computation of a task of the rule, which was used before by this thread.
+pub(crate) fn spare_computation(rule: u16) -> Option<Computation> {
+    WORKER.with(|worker| worker.borrow_mut().computations.get_mut(rule as usize)?.pop())
+}
+
+/// Keeps a frame that is over for the next task, if nobody else has it, and its computation.
+pub(crate) fn keep_spare(mut frame: Arc<Frame>, rule: u16, computation: Computation) {
+    let is_spare = Arc::get_mut(&mut frame).is_some_and(Frame::renew);
+    let too_many = WORKER.with(|worker| {
+        let worker = &mut *worker.borrow_mut();
+        if !worker.works_on(&frame.build) || worker.frames.len() >= SPARE || !is_spare {
+            return Some((frame, computation));
+        }
+        worker.frames.push(frame);
+        let rule = rule as usize;
+        if worker.computations.len() <= rule {
+            worker.computations.resize_with(rule + 1, Vec::new);
+        }
+        let computations = &mut worker.computations[rule];
+        if computations.len() < SPARE {
+            computations.push(computation);
+        }
+        None
+    });
+    // Not while the worker is borrowed: nobody knows what this drops.
+    drop(too_many);
 }
 
 #[derive(Default)]
 struct Ready {
-    jobs: VecDeque<Job>,
+    /// A stack for each thread that works, and the jobs in all of them.
+    stacks: Vec<Stack>,
+    jobs: usize,
     /// Threads in [`Queue::work`], and how many of them have nothing to do.
     active: usize,
     parked: usize,
@@ -54,6 +119,40 @@ struct Ready {
     searched: bool,
     shut: bool,
     threads: Vec<JoinHandle<()>>,
+    /// How many groups of jobs were pushed.
+    groups: u64,
+}
+
+/// The jobs that a thread has pushed, each with the group that it was pushed with. It takes the last one first;
+/// the others, when they have nothing to do, the first one, under which most is to be done.
+#[derive(Default)]
+struct Stack {
+    jobs: VecDeque<(u64, Job)>,
+    /// Whether some thread has it.
+    owned: bool,
+}
+
+impl Ready {
+    /// The next job for the thread with this stack.
+    fn pop(&mut self, own: usize) -> Option<Job> {
+        if self.jobs == 0 {
+            return None;
+        }
+        let job = self.stacks[own].jobs.pop_back();
+        let job = job.or_else(|| self.stacks.iter_mut().find_map(|stack| stack.jobs.pop_front()));
+        self.jobs -= usize::from(job.is_some());
+        job.map(|(_, job)| job)
+    }
+
+    /// A stack that no thread has.
+    fn own_stack(&mut self) -> usize {
+        let free = self.stacks.iter().position(|stack| !stack.owned).unwrap_or_else(|| {
+            self.stacks.push(Stack::default());
+            self.stacks.len() - 1
+        });
+        self.stacks[free].owned = true;
+        free
+    }
 }
 
 pub(crate) struct Queue {
@@ -87,24 +186,36 @@ impl Queue {
         self.push_all(build, std::iter::once(job), 0);
     }
 
-    /// Adds jobs, the first to be taken first. `own`: how many of them the caller is about to take itself.
+    /// Adds jobs, the first to be taken first, and returns what [`Queue::take_back`] wants. `own`: how many of them
+    /// the caller is about to take itself.
     pub(crate) fn push_all(
         &self,
         build: &Arc<Inner>,
         jobs: impl DoubleEndedIterator<Item = Job>,
         own: usize,
-    ) {
+    ) -> u64 {
         let mut ready = lock(&self.ready);
+        ready.groups += 1;
+        let group = ready.groups;
         if ready.shut {
             drop(ready);
-            return;
+            return group;
         }
-        let before = ready.jobs.len();
-        ready.jobs.extend(jobs.rev());
-        let added = ready.jobs.len() - before;
+        let own_stack = WORKER.with(|worker| {
+            let worker = worker.borrow();
+            worker.works_on(build).then_some(worker.stack)
+        });
+        if ready.stacks.is_empty() {
+            ready.stacks.push(Stack::default());
+        }
+        let stack = &mut ready.stacks[own_stack.unwrap_or(0)].jobs;
+        let before = stack.len();
+        stack.extend(jobs.rev().map(|job| (group, job)));
+        let added = stack.len() - before;
+        ready.jobs += added;
         ready.searched = false;
         if added <= own {
-            return;
+            return group;
         }
         let wanted = added - own;
         if ready.parked > 0 {
@@ -112,6 +223,21 @@ impl Queue {
         } else if !self.full.load(Ordering::Relaxed) {
             self.start_thread(build, &mut ready);
         }
+        group
+    }
+
+    /// The job of a group that is next for the calling thread, if nobody has taken it, and nothing came after it.
+    pub(crate) fn take_back(&self, group: u64) -> Option<Job> {
+        let own = WORKER.with(|worker| worker.borrow().stack);
+        let mut ready = lock(&self.ready);
+        let (_, job) = ready.stacks.get_mut(own)?.jobs.pop_back_if(|(of, _)| *of == group)?;
+        ready.jobs -= 1;
+        Some(job)
+    }
+
+    /// Whether there is only the calling thread.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.extra == 0
     }
 
     fn start_thread(&self, build: &Arc<Inner>, ready: &mut Ready) {
@@ -130,30 +256,28 @@ impl Queue {
         }
     }
 
-    /// Whether the calling thread may run a job of `build` on its stack, and runs it if so.
-    pub(crate) fn in_place(&self, build: &Arc<Inner>, job: Job) -> Option<Job> {
-        let (works_on, depth) = WORKS_ON.with(Cell::get);
-        if works_on != Arc::as_ptr(build) as usize || depth >= IN_PLACE {
-            return Some(job);
-        }
-        WORKS_ON.with(|works| works.set((works_on, depth + 1)));
-        build.run(job);
-        WORKS_ON.with(|works| works.set((works_on, depth)));
-        None
+    /// Whether the calling thread may run a job of `build` on its stack.
+    pub(crate) fn may_nest(build: &Arc<Inner>) -> bool {
+        WORKER.with(|worker| {
+            let worker = worker.borrow();
+            worker.works_on(build) && worker.base.abs_diff(here()) < IN_PLACE
+        })
     }
 
     /// Whether the calling thread works on `build`, hence will take a job soon.
     pub(crate) fn is_worker(build: &Arc<Inner>) -> bool {
-        WORKS_ON.with(Cell::get).0 == Arc::as_ptr(build) as usize
+        WORKER.with(|worker| worker.borrow().works_on(build))
     }
 
     /// Works until `enough` says so or the queue is shut.
     pub(crate) fn work(&self, build: &Arc<Inner>, enough: &mut dyn FnMut() -> bool) {
-        let outer = WORKS_ON.with(|works| works.replace((Arc::as_ptr(build) as usize, 0)));
         let mut ready = lock(&self.ready);
+        let stack = ready.own_stack();
         ready.active += 1;
+        let worker = Worker { build: Arc::as_ptr(build).addr(), base: here(), stack, ..Worker::default() };
+        let outer = WORKER.with(|known| known.replace(worker));
         while !enough() && !ready.shut {
-            if let Some(job) = ready.jobs.pop_back() {
+            if let Some(job) = ready.pop(stack) {
                 drop(ready);
                 build.run(job);
                 ready = lock(&self.ready);
@@ -176,12 +300,14 @@ impl Queue {
             ready.parked -= 1;
         }
         ready.active -= 1;
+        ready.stacks[stack].owned = false;
         // Whoever stays may now be the last one, who has to look for cycles.
-        if ready.active > 0 && (ready.active == ready.parked || !ready.jobs.is_empty()) {
+        if ready.active > 0 && (ready.active == ready.parked || ready.jobs > 0) {
             self.more.notify_one();
         }
         drop(ready);
-        WORKS_ON.with(|works| works.set(outer));
+        let spare = WORKER.with(|known| known.replace(outer));
+        drop(spare);
     }
 
     /// Wakes all threads, so that they look whether they have had enough.
@@ -195,7 +321,9 @@ impl Queue {
         let (jobs, threads) = {
             let mut ready = lock(&self.ready);
             ready.shut = true;
-            (std::mem::take(&mut ready.jobs), std::mem::take(&mut ready.threads))
+            ready.jobs = 0;
+            let jobs: Vec<_> = ready.stacks.iter_mut().map(|stack| std::mem::take(&mut stack.jobs)).collect();
+            (jobs, std::mem::take(&mut ready.threads))
         };
         self.more.notify_all();
         for thread in threads {

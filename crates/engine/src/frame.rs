@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::build::Inner;
 use crate::erased::{Computation, Made};
-use crate::executor::Job;
+use crate::executor::{Job, keep_spare, spare_frame};
 use crate::node::{Mode, NodeId, Seq};
 use crate::sync::{
-    Arc, Mutex,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     lock,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Frame {
     pub(crate) build: Arc<Inner>,
     pub(crate) node: NodeId,
     state: AtomicU8,
+    /// The task's slot knows of it, since it was suspended.
+    known: AtomicBool,
     /// How many of this computation's waits for other tasks are open. None while it is suspended means
     /// that it waits for something foreign.
     pub(crate) waits: AtomicU32,
@@ -71,11 +73,20 @@ const NOTIFIED: u8 = 4;
 const OVER: u8 = 5;
 
 impl Frame {
-    pub(crate) fn new(build: Arc<Inner>, node: NodeId) -> Arc<Frame> {
+    /// For a computation of a task; one that was used before, if there is any.
+    pub(crate) fn new(build: &Arc<Inner>, node: NodeId) -> Arc<Frame> {
+        if let Some(mut frame) = spare_frame() {
+            // Spare ones are the thread's alone, and of the build that it works on.
+            if let Some(own) = Arc::get_mut(&mut frame).filter(|frame| Arc::ptr_eq(&frame.build, build)) {
+                own.node = node;
+                return frame;
+            }
+        }
         Arc::new(Frame {
-            build,
+            build: build.clone(),
             node,
-            state: AtomicU8::new(SCHEDULED),
+            state: AtomicU8::new(RUNNING),
+            known: AtomicBool::new(false),
             waits: AtomicU32::new(0),
             is_hash: AtomicBool::new(false),
             computation: Mutex::new(None),
@@ -83,49 +94,75 @@ impl Frame {
         })
     }
 
-    pub(crate) fn set(&self, computation: Computation) {
-        *lock(&self.computation) = Some(computation);
+    /// Makes a frame that is over as good as new; false if something is left in it.
+    pub(crate) fn renew(&mut self) -> bool {
+        let seen = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner);
+        seen.reads.clear();
+        seen.witness = None;
+        self.state = AtomicU8::new(RUNNING);
+        self.known = AtomicBool::new(false);
+        self.is_hash = AtomicBool::new(false);
+        self.waits.load(Ordering::Relaxed) == 0 && lock(&self.computation).is_none()
     }
 
-    pub(crate) fn set_hash(&self, computation: Computation) {
+    /// Runs a computation that was begun, until it is done or waits for something.
+    pub(crate) fn start(self: Arc<Frame>, computation: Computation) {
+        self.poll(computation);
+    }
+
+    /// The same for a hash function.
+    pub(crate) fn start_hash(self: Arc<Frame>, computation: Computation) {
         self.is_hash.store(true, Ordering::Relaxed);
-        self.set(computation);
+        self.poll(computation);
     }
 
-    /// Polls until it is done or waits for something. To be called by the one who scheduled it.
-    pub(crate) fn run(self: &Arc<Frame>) {
+    /// Goes on after somebody has woken it. To be called by the one who scheduled it.
+    pub(crate) fn run(self: Arc<Frame>) {
         if self.state.compare_exchange(SCHEDULED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return;
         }
+        let computation = lock(&self.computation).take();
+        if let Some(computation) = computation {
+            self.poll(computation);
+        }
+    }
+
+    fn poll(self: Arc<Frame>, mut computation: Computation) {
         let waker = Waker::from(self.clone());
         let mut cx = Context::from_waker(&waker);
-        loop {
-            let Some(mut computation) = lock(&self.computation).take() else { return };
-            let polled = catch_unwind(AssertUnwindSafe(|| computation.as_mut().poll(&mut cx)));
-            let made = match polled {
+        let made = loop {
+            let polled = catch_unwind(AssertUnwindSafe(|| computation.poll(&mut cx)));
+            match polled {
                 Ok(Poll::Pending) => {
                     *lock(&self.computation) = Some(computation);
+                    if !self.build.know(&self) {
+                        self.abort();
+                    }
                     if self.suspend() {
                         return;
                     }
-                    continue;
-                }
-                Ok(Poll::Ready(made)) => made,
-                Err(payload) => {
-                    let fail = Fail::transient(Panicked::new(&*payload));
-                    if self.is_hash.load(Ordering::Relaxed) {
-                        Made::Hash(Err(fail))
-                    } else {
-                        Made::Value(Err(fail))
+                    match lock(&self.computation).take() {
+                        Some(again) => computation = again,
+                        None => return,
                     }
                 }
-            };
-            // A future's locals may panic when they go; the outcome stands.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(computation)));
-            if self.state.swap(OVER, Ordering::AcqRel) != OVER {
-                self.finished(made);
+                Ok(Poll::Ready(made)) => break made,
+                Err(payload) => {
+                    let fail = Fail::transient(Panicked::new(&*payload));
+                    let is_hash = self.is_hash.load(Ordering::Relaxed);
+                    break if is_hash { Made::Hash(Err(fail)) } else { Made::Value(Err(fail)) };
+                }
             }
-            return;
+        };
+        drop(waker);
+        // A future's locals may panic when they go; the outcome stands.
+        let ended = catch_unwind(AssertUnwindSafe(|| computation.end()));
+        if self.state.swap(OVER, Ordering::AcqRel) != OVER {
+            self.finished(made);
+        }
+        if ended.is_ok() && !self.is_hash.load(Ordering::Relaxed) {
+            let rule = self.build.engine.node(self.node).rule;
+            keep_spare(self, rule, computation);
         }
     }
 
@@ -135,6 +172,11 @@ impl Frame {
             Made::Value(value) => self.build.value_made(self.node, value, seen),
             Made::Hash(hash) => self.build.hash_made(self.node, hash, seen),
         }
+    }
+
+    /// Whether this is the first time it is suspended.
+    pub(crate) fn becomes_known(&self) -> bool {
+        !self.known.swap(true, Ordering::Relaxed)
     }
 
     /// After a poll that did not finish; false if it is to be polled again at once.
@@ -155,8 +197,7 @@ impl Frame {
             return false;
         }
         // Given up meanwhile: the computation goes.
-        let computation = lock(&self.computation).take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(computation)));
+        self.drop_computation();
         true
     }
 
@@ -169,6 +210,10 @@ impl Frame {
             }
             _ => {}
         }
+        self.drop_computation();
+    }
+
+    fn drop_computation(&self) {
         let computation = lock(&self.computation).take();
         let _ = catch_unwind(AssertUnwindSafe(|| drop(computation)));
     }

@@ -26,6 +26,9 @@ impl Seq {
     pub(crate) const NONE: Seq = Seq(u32::MAX);
     /// Not known yet.
     pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
+    /// Whatever the task is, this answer is not it: the build was cancelled, or the value of a hash that is good
+    /// could not be made.
+    pub(crate) const LOST: Seq = Seq(u32::MAX - 2);
 
     pub(crate) fn new(number: u32) -> Seq {
         Seq(number)
@@ -36,7 +39,7 @@ impl Seq {
     }
 
     pub(crate) fn is_known(self) -> bool {
-        self.0 < Seq::LATER.0
+        self.0 < Seq::LOST.0
     }
 }
 

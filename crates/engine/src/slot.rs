@@ -27,7 +27,9 @@ pub(crate) enum Part {
     Own,
 }
 
+#[derive(Default)]
 pub(crate) enum Progress<T> {
+    #[default]
     Idle,
     Busy,
     Done(T),
@@ -50,7 +52,14 @@ impl<T> Progress<T> {
 #[derive(Clone)]
 pub(crate) struct Outcome {
     pub(crate) seq: Seq,
-    pub(crate) fail: Option<Fail>,
+    pub(crate) fail: Option<Box<Fail>>,
+}
+
+impl Outcome {
+    /// Of which nothing is remembered.
+    pub(crate) fn failed(fail: Fail) -> Outcome {
+        Outcome { seq: Seq::NONE, fail: Some(Box::new(fail)) }
+    }
 }
 
 /// The answer to a request.
@@ -141,6 +150,7 @@ impl Wait {
     }
 }
 
+/// A task in one build. Small: a build that looks at many tasks has one for each.
 #[derive(Default)]
 pub(crate) struct Slot {
     pub(crate) state: Mutex<State>,
@@ -148,14 +158,21 @@ pub(crate) struct Slot {
     pub(crate) pending: AtomicU32,
 }
 
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) hash: Progress<Outcome>,
-    pub(crate) value: Progress<Result<AnyValue, Fail>>,
+    pub(crate) value: Progress<Result<AnyValue, Box<Fail>>>,
     /// Somebody asked for the value: it follows the hash.
     pub(crate) wants_value: bool,
     /// The value being made gives the hash.
     pub(crate) by_store: bool,
-    pub(crate) work: Option<Box<Work>>,
+    /// What there is only while something waits.
+    open: Option<Box<Open>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Open {
+    pub(crate) work: Option<Work>,
     pub(crate) hash_frame: Option<Arc<Frame>>,
     pub(crate) value_frame: Option<Arc<Frame>>,
     /// Who is to be told, and of what.
@@ -164,59 +181,76 @@ pub(crate) struct State {
     pub(crate) own_seen: Option<Box<Seen>>,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State {
-            hash: Progress::Idle,
-            value: Progress::Idle,
-            wants_value: false,
-            by_store: false,
-            work: None,
-            hash_frame: None,
-            value_frame: None,
-            waiters: Vec::new(),
-            own_seen: None,
+impl State {
+    /// What waits, to add to it.
+    pub(crate) fn open(&mut self) -> &mut Open {
+        self.open.get_or_insert_default()
+    }
+
+    /// What waits, if anything does.
+    pub(crate) fn opened(&mut self) -> Option<&mut Open> {
+        self.open.as_deref_mut()
+    }
+
+    /// The work that was set aside.
+    pub(crate) fn take_work(&mut self) -> Option<Work> {
+        self.opened()?.work.take()
+    }
+
+    /// Whether there is an answer.
+    pub(crate) fn is_answered(&self, part: Part) -> bool {
+        let (hash, value) = (self.hash.done(), self.value.done().is_some());
+        match part {
+            Part::Own => value,
+            Part::Value => hash.is_some_and(|outcome| outcome.fail.is_some() || value),
+            Part::Hash => hash.is_some(),
         }
     }
-}
 
-impl State {
     pub(crate) fn answer(&self, part: Part) -> Option<Answer> {
+        let value = || self.value.done().map(|value| value.clone().map_err(|fail| *fail));
         if part == Part::Own {
-            let result = self.value.done()?.clone();
-            return Some(Answer { seq: Seq::NONE, result: result.map(Some) });
+            return Some(Answer { seq: Seq::NONE, result: value()?.map(Some) });
         }
         let Outcome { seq, fail } = self.hash.done()?;
         let result = match (fail, part) {
-            (Some(fail), _) => Err(fail.clone()),
-            (None, Part::Value) => self.value.done()?.clone().map(Some),
+            (Some(fail), _) => Err((**fail).clone()),
+            (None, Part::Value) => value()?.map(Some),
             (None, _) => Ok(None),
         };
-        Some(Answer { seq: *seq, result })
+        let seq = match &result {
+            Err(_) if fail.is_none() => Seq::LOST,
+            Err(Fail::Cancelled) => Seq::LOST,
+            _ => *seq,
+        };
+        Some(Answer { seq, result })
     }
 
     /// Takes out those whose question can be answered now.
     pub(crate) fn answered(&mut self) -> Vec<Who> {
-        if self.waiters.is_empty() {
-            return Vec::new();
-        }
-        let mut waiters = std::mem::take(&mut self.waiters);
-        let is_answered = |part: &mut (Part, Who)| self.answer(part.0).is_some();
+        let Some(open) = self.opened().filter(|open| !open.waiters.is_empty()) else { return Vec::new() };
+        let mut waiters = std::mem::take(&mut open.waiters);
+        let is_answered = |part: &mut (Part, Who)| self.is_answered(part.0);
         let told = waiters.extract_if(.., is_answered).map(|(_, who)| who).collect();
-        self.waiters = waiters;
+        self.open().waiters = waiters;
         told
     }
 
     /// Ends everything of the task that is not done with `fail`; returns computations to abort and whom to tell.
     pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<Frame>>, Vec<Who>) {
         if self.hash.done().is_none() && !self.hash.is_idle() {
-            self.hash = Progress::Done(Outcome { seq: Seq::NONE, fail: Some(fail.clone()) });
+            self.hash = Progress::Done(Outcome::failed(fail.clone()));
         }
         if self.value.done().is_none() && !self.value.is_idle() {
-            self.value = Progress::Done(Err(fail.clone()));
+            self.value = Progress::Done(Err(Box::new(fail.clone())));
         }
-        self.work = None;
-        let frames = [self.hash_frame.take(), self.value_frame.take()].into_iter().flatten().collect();
+        let Some(open) = self.opened() else { return (Vec::new(), Vec::new()) };
+        open.work = None;
+        let frames = [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten().collect();
         (frames, self.answered())
     }
 }
+
+/// So that a build which looks at many tasks stays small.
+#[cfg(not(shuttle))]
+const _: () = assert!(size_of::<Slot>() <= 80);
