@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, Analysis, AnalysisOptions, Request, RequestKey, Runs, Traces};
+use taut_driver::{
+    AnalysedTarget, Analyser, Analysis, AnalysisOptions, ConfiguredTarget, Request, RequestKey, Runs, Survey,
+    Traces,
+};
 use taut_store::Store;
 use taut_sys::fs;
 
@@ -13,7 +16,7 @@ use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{self, Analyse};
 use crate::profile::{Profile, with_profile};
-use crate::recall::{self, Report};
+use crate::recall::{self, Told};
 use crate::surroundings::{Name, build_root};
 use crate::{report, request};
 
@@ -36,8 +39,8 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     let analyser = Analyser::new(&request, options(&o.common, &o.analysis), &runs.unwrap_or_else(Runs::none));
     let place = store.and_then(|store| place(o, &request, &store, log));
     let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
-    if let Some(report) = known.and_then(Report::decode) {
-        report.said.iter().for_each(|said| log.say_again(said));
+    if let Some(told) = known.and_then(Told::decode) {
+        told.said.iter().for_each(|said| log.say_again(said));
         return Ok(Exit::Success);
     }
     log.record();
@@ -135,10 +138,10 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
         write(path, &analysis.dump_targets_graph(), log)?;
     }
     dump_graphs(&analysis, &o.graph, log)?;
-    tell_taint(&taint(&analysis), log);
+    tell_taint(&taint(&analysis.analysed), log);
     if let Some((traces, key)) = place {
-        let report = Report { said: log.recorded(), ..Report::default() };
-        analyser.keep(&traces, key, report.encode());
+        let told = Told { said: log.recorded(), ..Told::default() };
+        analyser.keep(&traces, key, told.encode());
     }
     analyser.leave(analysis);
     Ok(Exit::Success)
@@ -191,13 +194,23 @@ pub(crate) fn tell_analysed(
         log.say(Level::Info, format!("Request is input of action {name}"));
         action = Some(name);
     }
-    let (target, limit) = (&analysis.target, log_limit(words));
-    let shown = report::configured(&target.name, target.config.map(), limit);
+    tell_target(&analysis.target, analysis.export_targets(), words, log);
+    Ok(action)
+}
+
+/// Tells which target was analysed.
+fn tell_target(target: &ConfiguredTarget, exports: usize, words: &options::Analysis, log: &Log) {
+    let shown = report::configured(&target.name, target.config.map(), log_limit(words));
     log.say(Level::Info, format!("Analysed target {shown}"));
-    if let Some(text) = report::export_targets(0, None, 0, analysis.export_targets()) {
+    if let Some(text) = report::export_targets(0, None, 0, exports) {
         log.say(Level::Info, text);
     }
-    Ok(action)
+}
+
+/// Tells what a survey found.
+pub(crate) fn tell_survey(survey: &Survey, words: &options::Analysis, log: &Log) {
+    tell(&survey.warnings, Level::Warn, log);
+    tell_target(&survey.target, survey.counts.exports, words, log);
 }
 
 /// Tells what the target is tainted with, if anything.
@@ -209,8 +222,8 @@ pub(crate) fn tell_taint(tainted: &[String], log: &Log) {
 }
 
 /// What the target is tainted with.
-pub(crate) fn taint(analysis: &Analysis) -> Vec<String> {
-    analysis.analysed.tainted.iter().map(|taint| taint.to_string()).collect()
+pub(crate) fn taint(analysed: &AnalysedTarget) -> Vec<String> {
+    analysed.tainted.iter().map(|taint| taint.to_string()).collect()
 }
 
 /// Writes the graph dumps.

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use taut_driver::{
-    BuildOptions, Built, Diagnostics, Ended, Events, History, Request, RequestKey, Runs, Session, Traces,
+    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, History, Request, RequestKey, Runs,
+    Session, Traces, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{EntityName, Str};
@@ -18,7 +19,7 @@ use crate::{
     printer::Printer,
     profile::{Profile, with_profile},
     progress::{Display, Progress},
-    recall::{self, Report},
+    recall::{self, Report, Told},
     report,
     reproduce::Reproduction,
     request,
@@ -123,40 +124,84 @@ impl Call<'_> {
         let Call { o, log, .. } = *self;
         let Made { request, store, options, printer, progress, interruption, session } = made;
         let place = self.place(request, store, options);
-        if let Some((traces, key)) = &place
-            && let Some(report) = session.known(traces, *key).and_then(Report::decode)
-            && report.is_backed_by(store)
-        {
-            return self.tell_again(&report, made, destination);
-        }
-        log.record();
+        let mut report = None;
+        let is_sound = |bytes: &[u8]| {
+            report = Report::decode(bytes.to_vec()).filter(|report| report.is_backed_by(store));
+            report.is_some()
+        };
+        let known = place.as_ref().map(|(traces, key)| session.recall_request(traces, *key, is_sound));
+        let mut known = known.unwrap_or_default();
+        let analysed = known.analysed.take();
+        let analysed = analysed.and_then(|(told, wanted, basis)| Some((Told::decode(told)?, wanted, basis)));
+        let analysed = match (analysed, report) {
+            (Some((told, ..)), Some(report)) => return self.tell_again(&told, &report, made, destination),
+            // What was told of analysis cannot be read.
+            (None, Some(_)) => None,
+            (analysed, None) => analysed,
+        };
         let history = self.history(request, store);
         let note = |ended| {
             if let Some(history) = &history {
                 session.note(history, request, self.word(destination), ended);
             }
         };
-        let mut analysis = session.analyse(request).map_err(|problems| {
+        let wrong = |problems: Diagnostics| {
             note(Ended::InAnalysis);
             self.analysis_failed(&problems)
-        })?;
-        interruption.ends(session)?;
-        let action = analyse::tell_analysed(&mut analysis, &o.analysis, log)?;
-        let tainted = analyse::taint(&analysis);
-        analyse::tell_taint(&tainted, log);
-        let graph = analysis.graph();
-        let (actions, overlays, trees) = (graph.actions.len(), graph.overlays.len(), graph.trees.len());
-        log.say(Level::Info, report::discovered(actions, overlays, trees, graph.blobs.len()));
-        dump_graphs(&analysis, &o.graph, log)?;
-        log.say(Level::Info, self.announcement(request, action));
-        let said = log.recorded();
-        progress.expect(graph.actions.keys().map(|id| (*id, graph.first_origin(id))).collect());
+        };
+        // All that was reached; where only the sum of it is needed, whoever needs more asks for it.
+        let mut whole = None;
+        let (told, wanted, basis) = match analysed {
+            Some((told, wanted, basis)) => {
+                told.said.iter().for_each(|said| log.say_again(said));
+                interruption.ends(session)?;
+                (told, wanted, basis)
+            }
+            None if place.is_some() => {
+                log.record();
+                let survey = session.survey(request, &known).map_err(wrong)?;
+                interruption.ends(session)?;
+                analyse::tell_survey(&survey, &o.analysis, log);
+                let tainted = analyse::taint(&survey.analysed);
+                analyse::tell_taint(&tainted, log);
+                let Counts { actions, overlays, trees, blobs, run_each_time, .. } = survey.counts;
+                log.say(Level::Info, report::discovered(actions, overlays, trees, blobs));
+                log.say(Level::Info, self.announcement(request, None));
+                let told = Told { said: log.recorded(), tainted, actions, runs_each_time: run_each_time > 0 };
+                let basis = survey.basis();
+                (told, survey.wanted, basis)
+            }
+            None => {
+                let mut analysis = session.analyse(request).map_err(wrong)?;
+                interruption.ends(session)?;
+                let action = analyse::tell_analysed(&mut analysis, &o.analysis, log)?;
+                let tainted = analyse::taint(&analysis.analysed);
+                analyse::tell_taint(&tainted, log);
+                let graph = analysis.graph();
+                let (actions, overlays, trees) =
+                    (graph.actions.len(), graph.overlays.len(), graph.trees.len());
+                log.say(Level::Info, report::discovered(actions, overlays, trees, graph.blobs.len()));
+                dump_graphs(&analysis, &o.graph, log)?;
+                log.say(Level::Info, self.announcement(request, action));
+                let told =
+                    Told { said: Vec::new(), tainted, actions, runs_each_time: graph.runs_each_time() };
+                let wanted = analysis.wanted();
+                whole = Some((analysis, Arc::new(graph)));
+                (told, wanted, Basis::default())
+            }
+        };
+        let origins: (Basis, Option<Arc<ActionGraph>>) =
+            (basis.clone(), whole.as_ref().map(|(_, graph)| graph.clone()));
+        progress.expect(told.actions, move |id| match &origins {
+            (_, Some(graph)) => Some(graph.first_origin(id)),
+            (basis, None) => basis.origin(id),
+        });
 
         if let Some(profile) = self.profile {
             profile.build_begins();
         }
         let display = Display::start(progress, log);
-        let built = session.build(&analysis.wanted());
+        let built = session.build_described(&wanted, &basis);
         drop(display);
         if let Some(profile) = self.profile {
             profile.build_ends();
@@ -167,6 +212,17 @@ impl Call<'_> {
         let built = match built {
             Ok(built) => built,
             Err(failure) => {
+                if let Some((traces, key)) = &place {
+                    session.keep(traces, *key, &basis, &told.encode(), None);
+                }
+                let (analysis, graph) = match whole {
+                    Some(whole) => whole,
+                    None => {
+                        let analysis = session.analyse(request).map_err(|p| self.analysis_failed(&p))?;
+                        let graph = Arc::new(analysis.graph());
+                        (analysis, graph)
+                    }
+                };
                 let words = std::env::args();
                 let by_hand =
                     if self.again.is_some() { Reproduction::none() } else { Reproduction::of_call(words) };
@@ -194,17 +250,21 @@ impl Call<'_> {
             }
         }
         let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)?;
-        analyse::tell_taint(&tainted, log);
+        analyse::tell_taint(&told.tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");
-        } else if let Some((traces, key)) = place.filter(|_| !graph.runs_each_time()) {
-            let objects = |built: &[(Str, Built)]| {
-                built.iter().map(|(path, built)| (path.clone(), built.info)).collect()
-            };
-            let (artifacts, runfiles) = (objects(&built.artifacts), objects(&built.runfiles));
-            let outputs = printer.outputs();
-            let report = Report { said, outputs, actions: processed, tainted, artifacts, runfiles };
-            session.keep(&traces, key, report.encode());
+        }
+        if let Some((traces, key)) = place {
+            let is_to_be_told_again = exit != Exit::FailedArtifacts && !told.runs_each_time;
+            let report = is_to_be_told_again.then(|| {
+                let objects = |built: &[(Str, Built)]| {
+                    built.iter().map(|(path, built)| (path.clone(), built.info)).collect()
+                };
+                let (artifacts, runfiles) = (objects(&built.artifacts), objects(&built.runfiles));
+                let outputs = printer.outputs();
+                Report { outputs, actions: processed, artifacts, runfiles }.encode()
+            });
+            session.keep(&traces, key, &basis, &told.encode(), report);
         }
         Ok(exit)
     }
@@ -243,16 +303,17 @@ impl Call<'_> {
     /// Nothing has changed since the call that the report is of.
     fn tell_again(
         &self,
+        told: &Told,
         report: &Report,
         Made { request, store, printer, .. }: &Made,
         destination: &Destination<'_>,
     ) -> Result<Exit, Exit> {
-        report.said.iter().for_each(|said| self.log.say_again(said));
+        told.said.iter().for_each(|said| self.log.say_again(said));
         report.outputs.iter().for_each(|output| printer.tell(output));
         self.log.say(Level::Info, report::processed(report.actions, report.actions));
         let (results, owner) = (report.results(), owner(request));
         let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)?;
-        analyse::tell_taint(&report.tainted, self.log);
+        analyse::tell_taint(&told.tainted, self.log);
         Ok(exit)
     }
 

@@ -24,6 +24,9 @@ const FRAME: Duration = Duration::from_millis(100);
 /// How many running actions the live display shows.
 const SHOWN: usize = 8;
 
+/// Who defines an action, if that is known.
+type Origins = Box<dyn Fn(&Id) -> Option<String> + Send + Sync>;
+
 /// Counts actions as they go.
 #[derive(Default)]
 pub(crate) struct Progress {
@@ -34,7 +37,7 @@ pub(crate) struct Progress {
 struct State {
     /// How many actions there are, and who defines each.
     total: usize,
-    origins: HashMap<Id, String>,
+    origins: Option<Origins>,
     begun: u64,
     cached: usize,
     run: usize,
@@ -61,7 +64,8 @@ impl State {
         let mut quoted = JsonWriter::compact();
         let output = action.outs.first().or(action.out_dirs.first()).map_or("", |path| path.as_str());
         quoted.string(output.rsplit('/').next().unwrap_or(output));
-        let origin = self.origins.get(id).cloned().unwrap_or_else(|| format!("\"{id}\""));
+        let origin = self.origins.as_ref().and_then(|origins| origins(id));
+        let origin = origin.unwrap_or_else(|| format!("\"{id}\""));
         format!("{origin} {}", quoted.finish())
     }
 
@@ -113,11 +117,15 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says which actions there are: the configured target that defines each.
-    pub(crate) fn expect(&self, origins: HashMap<Id, String>) {
+    /// Says how many actions there are, and which configured target defines each.
+    pub(crate) fn expect(
+        &self,
+        total: usize,
+        origins: impl Fn(&Id) -> Option<String> + Send + Sync + 'static,
+    ) {
         let mut state = self.state();
-        state.total = origins.len();
-        state.origins = origins;
+        state.total = total;
+        state.origins = Some(Box::new(origins));
     }
 }
 
@@ -230,11 +238,7 @@ mod tests {
     fn a_line_tells_counts_and_the_oldest_action() {
         let progress = Progress::default();
         let origin = "[\"@\",\"\",\"\",\"t\"]#0".to_owned();
-        progress.expect(HashMap::from([
-            (id("a"), origin),
-            (id("b"), String::new()),
-            (id("c"), String::new()),
-        ]));
+        progress.expect(3, move |of| (*of == id("a")).then(|| origin.clone()));
         assert_eq!(progress.state().line(), "[  0%] 0 cached, 0 run, 0 processing.");
         progress.begun(&id("a"), &action("d/out"));
         progress.begun(&id("b"), &action("out"));

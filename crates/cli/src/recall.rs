@@ -26,17 +26,26 @@ pub(crate) struct Output {
     pub(crate) stderr: Option<Digest>,
 }
 
-/// What a successful call came to.
+/// What was told of analysis.
+#[derive(Default, PartialEq, Debug)]
+pub(crate) struct Told {
+    /// The messages, in order.
+    pub(crate) said: Vec<Said>,
+    /// What the target is tainted with.
+    pub(crate) tainted: Vec<String>,
+    /// How many actions there are.
+    pub(crate) actions: usize,
+    /// Whether some of them run each time.
+    pub(crate) runs_each_time: bool,
+}
+
+/// What a successful build came to.
 #[derive(Default, PartialEq, Debug)]
 pub(crate) struct Report {
-    /// Messages of analysis, in order.
-    pub(crate) said: Vec<Said>,
     /// What actions said, in the order of their names.
     pub(crate) outputs: Vec<Output>,
     /// How many actions were processed.
     pub(crate) actions: usize,
-    /// What the target is tainted with.
-    pub(crate) tainted: Vec<String>,
     pub(crate) artifacts: Vec<(Str, ObjectInfo)>,
     pub(crate) runfiles: Vec<(Str, ObjectInfo)>,
 }
@@ -79,6 +88,47 @@ pub(crate) fn place(
     Some((Traces::of(store)?, RequestKey::new(&meaning)?))
 }
 
+impl Told {
+    /// As bytes.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut writer = JsonWriter::compact();
+        writer.object(|w| {
+            w.key("said").list(|w| {
+                for Said { level, name, text } in &self.said {
+                    w.list(|w| {
+                        w.integer(*level as i64).string(text);
+                        if let Some(name) = name {
+                            w.string(name);
+                        }
+                    });
+                }
+            });
+            w.key("tainted").strings(&self.tainted);
+            w.key("actions").integer(self.actions as i64);
+            w.key("runs each time").integer(i64::from(self.runs_each_time));
+        });
+        writer.finish().into_bytes()
+    }
+
+    /// From the bytes that [`Told::encode`] made.
+    pub(crate) fn decode(bytes: Vec<u8>) -> Option<Told> {
+        let document = Document::parse("told", bytes).ok()?;
+        let root = document.root();
+        let text = |node: Node<'_>| node.as_str().map(str::to_owned);
+        let said = root.get("said")?.as_list()?.map(|said| {
+            let level = Level::from_number(said.item(0)?.as_number()? as i64);
+            let name = said.item(2).and_then(text);
+            Some(Said { level, name, text: text(said.item(1)?)? })
+        });
+        Some(Told {
+            said: said.collect::<Option<_>>()?,
+            tainted: root.get("tainted")?.as_list()?.map(text).collect::<Option<_>>()?,
+            actions: root.get("actions")?.as_number()? as usize,
+            runs_each_time: root.get("runs each time")?.as_number()? != 0.0,
+        })
+    }
+}
+
 impl Report {
     /// The report's bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -95,16 +145,6 @@ impl Report {
         };
         let mut writer = JsonWriter::compact();
         writer.object(|w| {
-            w.key("said").list(|w| {
-                for Said { level, name, text } in &self.said {
-                    w.list(|w| {
-                        w.integer(*level as i64).string(text);
-                        if let Some(name) = name {
-                            w.string(name);
-                        }
-                    });
-                }
-            });
             w.key("outputs").list(|w| {
                 for Output { name, command, stdout, stderr } in &self.outputs {
                     w.list(|w| {
@@ -115,7 +155,6 @@ impl Report {
                 }
             });
             w.key("actions").integer(self.actions as i64);
-            w.key("tainted").strings(&self.tainted);
             objects(w.key("artifacts"), &self.artifacts);
             objects(w.key("runfiles"), &self.runfiles);
         });
@@ -136,11 +175,6 @@ impl Report {
             let items: Vec<Node<'_>> = root.get(field)?.as_list()?.collect();
             items.chunks(2).map(|pair| Some((pair.first()?.as_str()?.into(), info(*pair.get(1)?)?))).collect()
         };
-        let said = root.get("said")?.as_list()?.map(|said| {
-            let level = Level::from_number(said.item(0)?.as_number()? as i64);
-            let name = said.item(2).and_then(text);
-            Some(Said { level, name, text: text(said.item(1)?)? })
-        });
         let outputs = root.get("outputs")?.as_list()?.map(|output| {
             Some(Output {
                 name: text(output.item(0)?)?,
@@ -150,10 +184,8 @@ impl Report {
             })
         });
         Some(Report {
-            said: said.collect::<Option<_>>()?,
             outputs: outputs.collect::<Option<_>>()?,
             actions: root.get("actions")?.as_number()? as usize,
-            tainted: root.get("tainted")?.as_list()?.map(text).collect::<Option<_>>()?,
             artifacts: objects("artifacts")?,
             runfiles: objects("runfiles")?,
         })
@@ -186,11 +218,18 @@ mod tests {
     #[test]
     fn a_report_survives_as_bytes() {
         let info: ObjectInfo = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:f]".parse().unwrap();
-        let report = Report {
+        let told = Told {
             said: vec![
                 Said { level: Level::Warn, name: None, text: "a\n\"b\"\u{1b}[0m".into() },
                 Said { level: Level::Info, name: Some("n".into()), text: String::new() },
             ],
+            tainted: vec!["test".into()],
+            actions: 7,
+            runs_each_time: true,
+        };
+        assert_eq!(Told::decode(told.encode()), Some(told));
+        assert_eq!(Told::decode(b"{}".to_vec()), None);
+        let report = Report {
             outputs: vec![Output {
                 name: "action:1".into(),
                 command: "[\"sh\"] in environment {}".into(),
@@ -198,7 +237,6 @@ mod tests {
                 stderr: Some(info.digest),
             }],
             actions: 3,
-            tainted: vec!["test".into()],
             artifacts: vec![("a/b".into(), info), ("c".into(), info)],
             runfiles: Vec::new(),
         };

@@ -70,7 +70,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     let printer = Printer::new(log, &store);
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
-    progress.expect(graph.actions.keys().map(|id| (*id, graph.first_origin(id))).collect());
+    let defined = graph.clone();
+    progress.expect(graph.actions.len(), move |id| Some(defined.first_origin(id)));
     let all: Vec<Arc<dyn Events>> = vec![printer.clone(), progress.clone()];
     let events: Arc<dyn Events> = Arc::new(all);
     let options = build_options(&o.common, &o.execution, &o.results, false, log)?;

@@ -10,7 +10,7 @@ use taut_digest::HashFunction;
 use taut_engine::{Begin, Build, Engine, Fail, Options};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
+use taut_value::{ActionDescription, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
 
 use crate::graph::{ActionGraph, GraphAction, Origin};
 use crate::{Request, RequestKey, Runs, Traces, Wanted};
@@ -44,6 +44,19 @@ pub struct Reached {
     pub target: ConfiguredTarget,
     /// What it is.
     pub analysed: Arc<AnalysedTarget>,
+}
+
+/// By what targets are ordered, effective configurations included.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Order(String, String, Id);
+
+impl Order {
+    pub(crate) fn of(target: &ConfiguredTarget) -> Order {
+        // Values that share their parts have no end as text.
+        const SEEN: usize = 1 << 12;
+        let text = taut_expr::abbreviate(&Value::Map(target.config.map().clone()), SEEN);
+        Order(target.name.to_json(), text, target.config.map().id())
+    }
 }
 
 /// An engine that can analyse, and nothing more.
@@ -125,12 +138,7 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
             let analysed = analysed.map_err(told)?;
             pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
             let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
-            // Values that share their parts have no end as text.
-            const SEEN: usize = 1 << 12;
-            let text = taut_expr::abbreviate(&Value::Map(target.config.map().clone()), SEEN);
-            reached
-                .entry((target.name.to_json(), text, target.config.map().id()))
-                .or_insert(Reached { target, analysed });
+            reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
         }
     }
     let target = ConfiguredTarget { config: asked.config.without_nulls(), name: asked.name };
@@ -202,16 +210,7 @@ impl Analysis {
 
     /// What is to be built.
     pub fn wanted(&self) -> Wanted {
-        let result = &self.analysed.result;
-        let stage = |stage: &Map| -> Vec<(Str, Artifact)> {
-            stage
-                .iter()
-                .filter_map(|(path, value)| Some((path.clone(), value.as_artifact()?.clone())))
-                .collect()
-        };
-        let mut runfiles = stage(&result.runfiles);
-        runfiles.retain(|(path, _)| !result.artifacts.contains_key(path));
-        Wanted { artifacts: stage(&result.artifacts), runfiles }
+        Wanted::of(&self.analysed.result)
     }
 
     /// The configured targets that define an overlay, as messages name them.

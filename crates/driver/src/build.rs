@@ -1,13 +1,12 @@
 //! Building artifacts: those that analysis found, on the same engine, or those of a graph that was read.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use taut_analysis::Workspace;
 use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Engine, Fail};
 use taut_exec::{
@@ -18,14 +17,18 @@ use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
-use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
+use taut_value::{ActionDescription, Artifact, Id, Map, Str, TargetResult, Tree, TreeOverlay};
 
 use crate::{
-    Analysis, AnalysisOptions, Ended, History, Request, RequestKey, Runs, Traces,
+    Analysis, AnalysisOptions, Basis, Ended, History, Request, Runs,
     analyse::{analyse_in, begin, workspace},
     cas::{Found, below},
+    census::short,
+    defined::InWorkspace,
     graph::ActionGraph,
     history::{self, Ends},
+    survey::part,
+    talkers::Talkers,
 };
 
 /// How to build.
@@ -54,6 +57,25 @@ pub struct Wanted {
     pub runfiles: Vec<(Str, Artifact)>,
 }
 
+impl Wanted {
+    /// What a target offers.
+    pub(crate) fn of(result: &TargetResult) -> Wanted {
+        let stage = |stage: &Map| -> Vec<(Str, Artifact)> {
+            stage
+                .iter()
+                .filter_map(|(path, value)| Some((path.clone(), value.as_artifact()?.clone())))
+                .collect()
+        };
+        let mut runfiles = stage(&result.runfiles);
+        runfiles.retain(|(path, _)| !result.artifacts.contains_key(path));
+        Wanted { artifacts: stage(&result.artifacts), runfiles }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Artifact> {
+        self.artifacts.iter().chain(&self.runfiles).map(|(_, artifact)| artifact)
+    }
+}
+
 /// An engine that can build.
 pub struct Session {
     pub(crate) engine: Engine,
@@ -62,6 +84,11 @@ pub struct Session {
     pub(crate) execution: Arc<Execution>,
     processes: Processes,
     pub(crate) ends: Arc<Ends>,
+    talkers: Arc<Talkers>,
+    /// Where definitions are, in sessions that analyse.
+    world: Option<Arc<InWorkspace>>,
+    /// How many actions there are, if all have a result.
+    processed: OnceLock<usize>,
 }
 
 /// What was built.
@@ -95,26 +122,6 @@ impl Interrupter {
     pub fn interrupt(&self) {
         self.halt.stop();
         self.processes.kill_all();
-    }
-}
-
-struct InWorkspace(Arc<Workspace>);
-
-impl Definitions for InWorkspace {
-    fn action(&self, id: &Id) -> Option<Arc<ActionDescription>> {
-        self.0.definitions.action(id)
-    }
-
-    fn tree(&self, id: &Id) -> Option<Tree> {
-        self.0.definitions.tree(id)
-    }
-
-    fn overlay(&self, id: &Id) -> Option<TreeOverlay> {
-        self.0.definitions.overlay(id)
-    }
-
-    fn blob(&self, hash: &Hash) -> Option<Str> {
-        self.0.definitions.blob(hash)
     }
 }
 
@@ -157,10 +164,12 @@ impl Session {
         events: &Arc<dyn Events>,
     ) -> Session {
         let workspace = workspace(request, how);
-        let world = Arc::new(InWorkspace(workspace.clone()));
+        let world = Arc::new(InWorkspace::new(workspace.clone()));
         let builder = taut_analysis::register(Engine::builder(), &workspace);
         let roots = Arc::new(Roots(request.repositories.clone()));
-        Session::new(builder, how.jobs, world, roots, store, runs, options, events)
+        let mut session = Session::new(builder, how.jobs, world.clone(), roots, store, runs, options, events);
+        session.world = Some(world);
+        session
     }
 
     /// Analyses the target of the request.
@@ -169,16 +178,6 @@ impl Session {
     /// Everything that is wrong with the description; at least one diagnostic.
     pub fn analyse(&self, request: &Request) -> Result<Analysis, Diagnostics> {
         analyse_in(&self.build, request)
-    }
-
-    /// The report kept of the request, if what it follows from is as it was.
-    pub fn known(&self, traces: &Traces, key: RequestKey) -> Option<Vec<u8>> {
-        traces.find(&self.engine, key)
-    }
-
-    /// Keeps the report of the request.
-    pub fn keep(&self, traces: &Traces, key: RequestKey, report: Vec<u8>) {
-        traces.keep(&self.build, key, report);
     }
 
     /// Is ready to build what a graph defines. Its source files lie in `repositories`, if anywhere.
@@ -212,7 +211,8 @@ impl Session {
         events: &Arc<dyn Events>,
     ) -> Session {
         let ends: Arc<Ends> = Arc::default();
-        let all: Vec<Arc<dyn Events>> = vec![events.clone(), ends.clone()];
+        let talkers = Arc::new(Talkers::new(runs.file()));
+        let all: Vec<Arc<dyn Events>> = vec![events.clone(), ends.clone(), talkers.clone()];
         let events: &Arc<dyn Events> = &(Arc::new(all) as Arc<dyn Events>);
         let processes = Processes::new(HelperStart::this_program());
         let halt = Arc::new(Halt::new(options.keep_going));
@@ -238,7 +238,9 @@ impl Session {
             counters: Default::default(),
         });
         let engine = runs.open(taut_exec::register(builder, &execution));
-        Session { build: begin(engine.begin(), jobs), jobs, engine, execution, processes, ends }
+        let build = begin(engine.begin(), jobs);
+        let processed = OnceLock::new();
+        Session { build, jobs, engine, execution, processes, ends, talkers, world: None, processed }
     }
 
     /// What ends the build from another thread.
@@ -252,8 +254,35 @@ impl Session {
     /// Everything that failed.
     pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let built = self.build_all(wanted);
-        if built.is_ok() {
-            self.recall(wanted.artifacts.iter().chain(&wanted.runfiles).map(|(_, artifact)| artifact));
+        if self.is_through() {
+            self.recall(wanted.iter());
+        }
+        self.commit();
+        built
+    }
+
+    /// Builds what is wanted by a description; of actions that nobody has to look at, only those are told of that
+    /// may have said something.
+    ///
+    /// # Errors
+    /// Everything that failed.
+    pub fn build_described(&self, wanted: &Wanted, basis: &Basis) -> Result<Results, BuildFailure> {
+        let (Some(census), Some(world)) = (&basis.census, &self.world) else { return self.build(wanted) };
+        world.look_up_in(&self.engine, census);
+        let built = self.build_all(wanted);
+        if self.is_through() {
+            let needed = census.needed(wanted.iter().filter_map(part));
+            match self.talkers.known() {
+                Some(talkers) => {
+                    let counters = &self.execution.counters;
+                    let is_open =
+                        |id: &Id| census.is_among(&needed, &short(&id.0)) && !counters.has_processed(id);
+                    self.tell_of(talkers.into_iter().filter(is_open).collect());
+                    // Whoever asks twice hears the same.
+                    let _ = self.processed.set(census.actions_among(&needed));
+                }
+                None => self.recall(wanted.iter()),
+            }
         }
         self.commit();
         built
@@ -283,13 +312,13 @@ impl Session {
         let definitions = &self.execution.definitions;
         let mut pending: Vec<Artifact> = wanted.cloned().collect();
         let mut seen: HashSet<Artifact> = HashSet::new();
-        let mut actions = BTreeMap::new();
+        let mut actions: HashSet<Id> = HashSet::new();
         while let Some(artifact) = pending.pop() {
             let stage = match &artifact {
                 Artifact::Local { .. } | Artifact::Known(_) => continue,
-                Artifact::Action { id, .. } if actions.contains_key(id) => continue,
+                Artifact::Action { id, .. } if actions.contains(id) => continue,
                 Artifact::Action { id, .. } => definitions.action(id).map(|action| {
-                    actions.insert(*id, action.clone());
+                    actions.insert(*id);
                     action.inputs.clone()
                 }),
                 other if !seen.insert(other.clone()) => continue,
@@ -303,21 +332,36 @@ impl Session {
             let stage = stage.iter().flat_map(|stage| stage.values());
             pending.extend(stage.filter_map(|value| value.as_artifact().cloned()));
         }
-        actions.retain(|id, _| !self.execution.counters.has_processed(id));
-        let keys: Vec<ActionKey> = actions.keys().map(|id| ActionKey(*id)).collect();
-        for ((id, action), outcome) in actions.iter().zip(self.build.all::<ActionRule>(keys)) {
+        actions.retain(|id| !self.execution.counters.has_processed(id));
+        self.tell_of(actions);
+    }
+
+    /// Whether everything was tried: nothing failed, or other things were done all the same.
+    fn is_through(&self) -> bool {
+        !self.execution.halt.is_halted()
+    }
+
+    /// Tells of actions whose results are known, in the order of their ids.
+    fn tell_of(&self, actions: HashSet<Id>) {
+        let mut actions: Vec<Id> = actions.into_iter().collect();
+        actions.sort_unstable();
+        let keys: Vec<ActionKey> = actions.iter().map(|id| ActionKey(*id)).collect();
+        for (id, outcome) in actions.iter().zip(self.build.all::<ActionRule>(keys)) {
             if let Ok(outcome) = outcome
                 && self.execution.counters.processed_one(id)
+                && let Some(action) = self.execution.definitions.action(id)
             {
-                self.execution.events.begun(id, action);
-                self.execution.events.finished(id, action, &outcome);
+                self.execution.events.begun(id, &action);
+                self.execution.events.finished(id, &action, &outcome);
             }
         }
     }
 
     /// Keeps the runs of tasks. Those that are not kept cost time, not more.
     pub(crate) fn commit(&self) {
-        let _ = self.engine.commit();
+        if self.talkers.keep() {
+            let _ = self.engine.commit();
+        }
     }
 
     /// Leaves a record of why things ran, if anything did that is worth telling. `command`: the word for
@@ -328,6 +372,9 @@ impl Session {
 
     /// Removes what was made for running actions, none of which runs any more.
     pub fn close(&self) {
+        if let Some(world) = &self.world {
+            world.forget();
+        }
         self.execution.executor.close();
     }
 
@@ -338,7 +385,9 @@ impl Session {
 
     /// How many actions have a result, and how many of those were cached.
     pub fn counts(&self) -> (usize, usize) {
-        (self.execution.counters.processed(), self.execution.counters.cache_hits())
+        let counters = &self.execution.counters;
+        let processed = self.processed.get().copied().unwrap_or_else(|| counters.processed());
+        (processed, processed.saturating_sub(counters.ran()))
     }
 }
 

@@ -3,25 +3,35 @@
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
 mod analyse;
+mod basis;
 mod build;
 pub mod cas;
+mod census;
+mod defined;
 mod describe;
+
 mod dump;
 pub mod graph;
 mod history;
 mod install;
 mod request;
 mod rounds;
+mod survey;
+mod talkers;
 mod traces;
 mod what_if;
 
 pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
+pub use basis::{Basis, Known};
 pub use build::{BuildFailure, BuildOptions, Interrupter, Located, Results, Session, Wanted, find};
+pub use census::Counts;
 pub use describe::{DescribeOptions, Description, describe};
 pub use history::{Ended, Explanation, History, Question, explain};
 pub use install::{Installed, install};
 pub use request::{Request, SetupError, Words};
 pub use rounds::{Again, Done, Leaves, Signatures, Touched};
+pub use survey::Survey;
+pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_repos::{Overrides, RepoConfig};

@@ -1,17 +1,21 @@
 //! What outlives the process: reports of requests, each with what it follows from, and the runs of tasks.
 //!
-//! A request is the root of everything a call does; its deep trace says what the leaves saw. Where that does
-//! not hold, the runs of all tasks in between are there, in one file for each set of circumstances that
+//! A request is the root of everything a call does; its deep trace says what the leaves saw. That of a build is
+//! in two parts, what analysis saw and what execution saw, each with what that came to: where only sources
+//! changed, there is nothing to analyse. Where neither holds, the runs of all tasks in between are there, in one file for each set of circumstances that
 //! tasks take for granted. All of it ages with the youngest generation of the store: garbage collection that
 //! could take away an object which a trace names takes the trace first. A trace that cannot be read costs
 //! time, nothing else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use taut_engine::{Build, Builder, DeepTrace, Engine, Hash, Verdict};
+use taut_engine::{Build, Builder, DeepTrace, Engine, Hash, Terminal, Verdict};
 use taut_store::Store;
 use taut_sys::{StatSignature, fs};
 use taut_value::Id;
+
+use crate::census::Census;
 
 /// Where the runs of tasks are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +37,11 @@ impl Runs {
             Some(directory.join(RequestKey::new(meaning)?.0.to_hex()))
         };
         Runs { file: file() }
+    }
+
+    /// The file, if there is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// An engine that knows these runs.
@@ -80,22 +89,27 @@ impl Traces {
         self.directory.join(key.0.to_hex())
     }
 
-    /// The traces of a request, latest first.
-    fn kept(&self, key: RequestKey) -> Vec<PathBuf> {
+    /// The files of a request whose names are of a kind, latest first.
+    fn kept(&self, key: RequestKey, is_of_kind: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let directory = self.of_request(key);
         let names = fs::if_exists(fs::list(&directory)).ok().flatten().unwrap_or_default();
         let mut kept: Vec<(std::time::SystemTime, PathBuf)> = (names.into_iter())
+            .filter(|(name, _)| name.to_str().is_some_and(&is_of_kind))
             .map(|(name, _)| directory.join(name))
-            .filter(|path| path.extension().is_none())
             .filter_map(|path| Some((fs::stat(&path).ok()?.modified().ok()?, path)))
             .collect();
         kept.sort_by(|a, b| b.cmp(a));
         kept.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// The report of a request, if what it follows from is as it was.
-    pub(crate) fn find(&self, engine: &Engine, key: RequestKey) -> Option<Vec<u8>> {
-        for (age, path) in self.kept(key).into_iter().enumerate() {
+    /// The first of the files of a request, latest first, that holds; the name of that file, and what it holds.
+    fn holding(
+        &self,
+        engine: &Engine,
+        key: RequestKey,
+        is_of_kind: impl Fn(&str) -> bool,
+    ) -> Option<(String, Vec<u8>)> {
+        for (age, path) in self.kept(key, is_of_kind).into_iter().enumerate() {
             let trace = fs::read(&path).ok().and_then(|bytes| DeepTrace::decode(&bytes, seal));
             let Some(mut trace) = trace else {
                 // Damaged, or of another version: nobody will ever want it.
@@ -104,38 +118,166 @@ impl Traces {
             };
             if let Verdict::Holds { refreshed } = engine.agrees(&mut trace) {
                 if refreshed || age > 0 {
-                    self.write(key, &path, &trace);
+                    self.write(key, &path, &trace.encode(seal));
                 }
-                return Some(trace.value);
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                return Some((name, trace.value));
             }
         }
         None
     }
 
+    /// The report of a request, if what it follows from is as it was.
+    pub(crate) fn find(&self, engine: &Engine, key: RequestKey) -> Option<Vec<u8>> {
+        self.holding(engine, key, is_of_description).map(|(_, report)| report)
+    }
+
     /// Keeps a report with what it follows from, if all of that can be checked later.
     pub(crate) fn keep(&self, build: &Build, key: RequestKey, value: Vec<u8>) {
         let Some(terminals) = build.terminals() else { return };
-        let mut seen = Vec::new();
-        for terminal in &terminals {
-            seen.extend(terminal.key.iter().chain(&terminal.hash.0));
+        let path = self.of_request(key).join(name_of(&terminals));
+        self.write(key, &path, &DeepTrace { terminals, value }.encode(seal));
+        self.drop_old(key, is_of_description);
+    }
+
+    /// What earlier calls left of a build's request. A report for which `is_sound` says no does not count.
+    pub(crate) fn recall(
+        &self,
+        engine: &Engine,
+        key: RequestKey,
+        is_sound: impl FnOnce(&[u8]) -> bool,
+    ) -> Recalled {
+        let census = || -> Option<(String, Arc<Census>)> {
+            let bytes = fs::read(&self.of_request(key).join(CENSUS)).ok()?;
+            let (sealed, rest) = bytes.split_first_chunk::<32>()?;
+            let (name, census) = rest.split_at_checked(64)?;
+            let name = String::from_utf8(name.to_vec()).ok()?;
+            let is_sound = seal(rest).0 == *sealed;
+            Some((name, Arc::new(Census::decode(census).filter(|_| is_sound)?)))
+        };
+        let Some((name, described)) = self.holding(engine, key, is_of_description) else {
+            return Recalled { census: census().map(|(_, census)| census), described: None, report: None };
+        };
+        let report = self.holding(engine, key, |other| is_of_build(other, &name)).map(|(_, report)| report);
+        let report = report.filter(|report| is_sound(report));
+        if report.is_some() {
+            return Recalled { census: None, described: Some((described, name)), report };
         }
-        let path = self.of_request(key).join(Id::of(seen).to_hex());
-        self.write(key, &path, &DeepTrace { terminals, value });
-        for old in self.kept(key).into_iter().skip(KEPT) {
-            let _ = fs::remove_file(&old);
+        match census() {
+            Some((of, census)) => {
+                let described = (of == name).then_some((described, name));
+                Recalled { census: Some(census), described, report: None }
+            }
+            None => Recalled::default(),
         }
     }
 
-    /// Writes a trace, as a whole or not at all. A trace that is not kept costs time, not more.
-    fn write(&self, key: RequestKey, path: &Path, trace: &DeepTrace) {
+    /// Keeps what analysis of a request came to, if it is not that which was recalled, and what its build came to.
+    pub(crate) fn keep_build(
+        &self,
+        build: &Build,
+        key: RequestKey,
+        census: &Census,
+        described: Described<'_>,
+        report: Option<Vec<u8>>,
+    ) {
+        let Some(terminals) = build.terminals() else { return };
+        let is_seen_by_analysis = |terminal: &Terminal| matches!(&*terminal.rule.0, "dir" | "file");
+        let (of_description, of_build): (Vec<_>, Vec<_>) =
+            terminals.into_iter().partition(is_seen_by_analysis);
+        let name = match described {
+            Described::Before(name) => name.to_owned(),
+            Described::Now(value) => {
+                let name = name_of(&of_description);
+                let path = self.of_request(key).join(&name);
+                let census = [name.as_bytes(), &census.encode()].concat();
+                // Who finds the one without the other, or with another one's, does without.
+                self.write(
+                    key,
+                    &self.of_request(key).join(CENSUS),
+                    &[&seal(&census).0[..], &census].concat(),
+                );
+                self.write(key, &path, &DeepTrace { terminals: of_description, value }.encode(seal));
+                for old in self.drop_old(key, is_of_description) {
+                    self.kept(key, |other| is_of_build(other, &old)).iter().for_each(|path| forget(path));
+                }
+                name
+            }
+        };
+        if let Some(value) = report {
+            let path = self.of_request(key).join(format!("{name}-{}", &name_of(&of_build)[..32]));
+            self.write(key, &path, &DeepTrace { terminals: of_build, value }.encode(seal));
+            self.drop_old(key, |other| is_of_build(other, &name));
+        }
+    }
+
+    /// Removes what is too much of a kind; returns the names.
+    fn drop_old(&self, key: RequestKey, is_of_kind: impl Fn(&str) -> bool) -> Vec<String> {
+        let old = self.kept(key, is_of_kind).into_iter().skip(KEPT);
+        old.map(|path| {
+            forget(&path);
+            path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        })
+        .collect()
+    }
+
+    /// Writes a file, as a whole or not at all. One that is not kept costs time, not more.
+    fn write(&self, key: RequestKey, path: &Path, bytes: &[u8]) {
         let temporary = path.with_extension(format!("{}", std::process::id()));
         let written = fs::create_dir_all(&self.of_request(key)).and_then(|()| {
             let mut file = fs::create(&temporary)?;
-            fs::write_all(&mut file, &temporary, &trace.encode(seal))?;
+            fs::write_all(&mut file, &temporary, bytes)?;
             fs::rename(&temporary, path)
         });
         if written.is_err() {
-            let _ = fs::remove_file(&temporary);
+            forget(&temporary);
         }
     }
+}
+
+/// What is not there any more is as good as removed.
+fn forget(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+/// What is known of a request before anything is done for it.
+#[derive(Default)]
+pub(crate) struct Recalled {
+    /// Who was reached by an earlier call; if there is a description: by analysis of just that.
+    pub(crate) census: Option<Arc<Census>>,
+    /// What analysis comes to, and under which name that is kept.
+    pub(crate) described: Option<(Vec<u8>, String)>,
+    /// What the build comes to; then nothing has to be done.
+    pub(crate) report: Option<Vec<u8>>,
+}
+
+/// Where what analysis came to is kept.
+pub(crate) enum Described<'d> {
+    /// Under this name, by an earlier call.
+    Before(&'d str),
+    /// Nowhere yet.
+    Now(Vec<u8>),
+}
+
+/// The file of the census that goes with the latest description.
+const CENSUS: &str = "census";
+
+/// Whether this is a file of what analysis came to.
+fn is_of_description(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether this is a file of what a build of a description came to.
+fn is_of_build(name: &str, description: &str) -> bool {
+    let rest = name.strip_prefix(description).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// A name for what leaves saw.
+fn name_of(terminals: &[Terminal]) -> String {
+    let mut seen = Vec::new();
+    for terminal in terminals {
+        seen.extend(terminal.key.iter().chain(&terminal.hash.0));
+    }
+    Id::of(seen).to_hex()
 }

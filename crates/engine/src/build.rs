@@ -380,6 +380,21 @@ impl Build {
         Ok(lock(&self.inner.engine.node(node).hist).hash_of(answer.seq))
     }
 
+    /// The hashes of several tasks, wanted together; answers in the order of the keys.
+    pub fn hashes_of<R: Rule>(
+        &self,
+        keys: impl IntoIterator<Item = R::Key>,
+    ) -> Vec<Result<Option<Hash>, Fail>> {
+        let core = &self.inner.engine;
+        let nodes: Vec<NodeId> = keys.into_iter().map(|key| core.request::<R>(key)).collect();
+        let answers = self.answers(nodes.clone(), Asked::Hash);
+        let hash_of = |(node, answer): (NodeId, Answer)| {
+            answer.result?;
+            Ok(lock(&core.node(node).hist).hash_of(answer.seq))
+        };
+        nodes.into_iter().zip(answers).map(hash_of).collect()
+    }
+
     fn answers(&self, nodes: Vec<NodeId>, part: Asked) -> Vec<Answer> {
         let inner = &self.inner;
         let wait = Wait::new(None, Waker::from(Arc::new(Root(inner.clone()))));

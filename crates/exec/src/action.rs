@@ -83,15 +83,12 @@ impl Rule for ActionRule {
 
     /// A failure, though allowed, is never believed later, nor is what shall not be cached.
     fn policy(&self, ActionKey(id): &ActionKey) -> Policy {
-        match self.0.definitions.action(id) {
-            Some(action) if action.may_fail.is_none() && !action.no_cache => Policy::constructive(4),
-            _ => Policy::always(),
-        }
+        if self.0.definitions.is_believed(id) { Policy::constructive(4) } else { Policy::always() }
     }
 
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
         let execution = &*self.0;
-        let action = execution.definitions.action(id);
+        let action = execution.defined(&cx, &id.0, |definitions| definitions.action(id)).await;
         let action = action.ok_or_else(|| transient(format_args!("action {id} is not defined")))?;
         let inputs = inputs::build(&cx, &action.inputs).await?;
         let Inputs { objects, failed: tainted_inputs } = inputs;

@@ -110,7 +110,7 @@ impl Rule for ArtifactRule {
                 }
                 execution.source(&file).map(sound)
             }
-            Artifact::Known(info) => execution.known(info).map(sound),
+            Artifact::Known(info) => execution.known(&cx, info).await.map(sound),
             Artifact::Action { id, path } => {
                 let outcome = cx.get::<ActionRule>(ActionKey(*id)).await?;
                 let info = outcome.ran.outputs.get(path).ok_or_else(|| {
@@ -119,13 +119,14 @@ impl Rule for ArtifactRule {
                 Ok(Built { info: *info, failed: outcome.failed })
             }
             Artifact::Tree(id) => {
-                let tree = execution.definitions.tree(id).ok_or_else(|| undefined("tree", id))?;
+                let tree = execution.defined(&cx, &id.0, |definitions| definitions.tree(id)).await;
+                let tree = tree.ok_or_else(|| undefined("tree", id))?;
                 let inputs = inputs::build(&cx, tree.stage()).await?;
                 inputs.into_tree(&execution.store, format_args!("tree {id}"))
             }
             Artifact::TreeOverlay(id) => {
-                let overlay =
-                    execution.definitions.overlay(id).ok_or_else(|| undefined("tree overlay", id))?;
+                let overlay = execution.defined(&cx, &id.0, |definitions| definitions.overlay(id)).await;
+                let overlay = overlay.ok_or_else(|| undefined("tree overlay", id))?;
                 let keys = overlay.trees().iter().cloned().map(ArtifactKey).collect();
                 let built = all(cx.all::<ArtifactRule>(keys).await)?;
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
@@ -233,12 +234,14 @@ impl Execution {
         }
     }
 
-    fn known(&self, info: &ObjectInfo) -> Result<ObjectInfo, Fail> {
+    async fn known(&self, cx: &Cx, info: &ObjectInfo) -> Result<ObjectInfo, Fail> {
         if self.store.contains(&info.digest.hash, info.object_type).map_err(transient)? {
             return Ok(*info);
         }
         let missing = || transient(taut_store::Error::Missing(*info));
-        let content = self.definitions.blob(&info.digest.hash).ok_or_else(missing)?;
+        let hash = &info.digest.hash;
+        let content = self.defined(cx, hash.as_bytes(), |definitions| definitions.blob(hash)).await;
+        let content = content.ok_or_else(missing)?;
         let executable = info.object_type == ObjectType::Executable;
         self.store.put_blob(content.as_bytes(), executable).map_err(transient)?;
         Ok(*info)

@@ -91,8 +91,13 @@ impl Counters {
         self.ids().len()
     }
 
+    /// How many actions were run.
+    pub fn ran(&self) -> usize {
+        self.run.load(Relaxed)
+    }
+
     /// How many of them did not have to run: their result was known, or another one's run was theirs.
     pub fn cache_hits(&self) -> usize {
-        self.processed().saturating_sub(self.run.load(Relaxed))
+        self.processed().saturating_sub(self.ran())
     }
 }

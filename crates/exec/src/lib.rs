@@ -23,7 +23,7 @@ mod stage;
 mod stage_key;
 mod trees;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 pub use action::{ActionFailure, ActionKey, ActionOutcome, ActionRule};
 pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
@@ -34,6 +34,7 @@ pub use local::{LocalExecutor, LocalSetup};
 pub use run::{Executor, Ran, RunKey, RunRule};
 pub use stage_key::StageKey;
 use taut_digest::Hash;
+use taut_engine::Cx;
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, Str, Tree, TreeOverlay};
 
@@ -47,6 +48,17 @@ pub trait Definitions: Send + Sync {
     fn overlay(&self, id: &Id) -> Option<TreeOverlay>;
     /// A content that a description holds.
     fn blob(&self, hash: &Hash) -> Option<Str>;
+
+    /// Whether earlier runs of an action are believed: it must succeed, and its results may be cached.
+    fn is_believed(&self, action: &Id) -> bool {
+        self.action(action).is_some_and(|action| action.may_fail.is_none() && !action.no_cache)
+    }
+
+    /// Makes known what is defined under an id or a hash, if that can be found out by asking through `cx`; to be
+    /// called for what is not known.
+    fn seek<'s>(&'s self, _cx: &'s Cx, _what: &'s [u8]) -> Pin<Box<dyn Future<Output = ()> + Send + 's>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Where source files lie.
@@ -86,6 +98,22 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
         .rule(ActionRule(execution.clone()))
         .rule(StageRule(execution.clone()))
         .rule(RunRule(execution.clone()))
+}
+
+impl Execution {
+    /// A definition, looked for if it is not known; `what`: its id or hash.
+    pub(crate) async fn defined<T>(
+        &self,
+        cx: &Cx,
+        what: &[u8],
+        find: impl Fn(&dyn Definitions) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(found) = find(&*self.definitions) {
+            return Some(found);
+        }
+        self.definitions.seek(cx, what).await;
+        find(&*self.definitions)
+    }
 }
 
 /// A failure that says nothing about the next build.
