@@ -11,7 +11,7 @@ use crate::frame::Frame;
 use crate::log::{Cause, Log};
 use crate::node::{Hist, Node, NodeId, Seq};
 use crate::part::PartRule;
-use crate::slot::{Answer, Outcome, Part as Asked, Progress, Slot, State, Wait, Who, Work};
+use crate::slot::{Answer, Outcome, Part as Asked, Slot, Step, Task, Wait, Who, Work};
 use crate::sync::{
     Arc, Mutex, OnceLock, Weak,
     atomic::{AtomicBool, Ordering},
@@ -151,6 +151,11 @@ impl Inner {
         self.failed.store(true, Ordering::Release);
     }
 
+    /// The task of this number.
+    pub(crate) fn task(&self, id: NodeId) -> Task<'_> {
+        Task { id, node: self.engine.node(id), slot: self.slots.at(id) }
+    }
+
     /// The settled hash of `node`, as a number.
     pub(crate) fn seq(&self, node: NodeId) -> Option<Seq> {
         self.standing(node)
@@ -159,8 +164,7 @@ impl Inner {
 
     /// The answer, if it is there. Asks for nothing: what stood a moment ago may not stand any more.
     pub(crate) fn peek(&self, node: NodeId, part: Asked) -> Option<Answer> {
-        let settled = lock(&self.slots.at(node).state).answer(part);
-        settled.or_else(|| self.standing_answer(node, part))
+        self.standing_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
     }
 
     /// Asks for a part of `node`: the answer if it is there; else notes `who` is to be told, and gives the
@@ -176,7 +180,7 @@ impl Inner {
         if self.cancel.is_cancelled() {
             return (Some(Answer { seq: Seq::LOST, result: Err(Fail::Cancelled) }), None);
         }
-        let job = Inner::wake_up(&mut state, node, part);
+        let job = state.wake_up(part).map(|step| Job::Step(node, step));
         if let Some(who) = who {
             state.open().waiters.push((part, who));
         }
@@ -186,29 +190,33 @@ impl Inner {
     /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; while it is
     /// at one, other threads may take the next.
     pub(crate) fn run_group(self: &Arc<Inner>, nodes: impl Iterator<Item = NodeId>, part: Asked) {
-        let mut jobs = nodes.filter_map(|node| self.claim(node, part));
+        let claimed = |node| {
+            let task = self.task(node);
+            Some((task, self.claim(task, part)?))
+        };
+        let mut steps = nodes.filter_map(claimed);
         if self.queue.is_alone() {
-            return jobs.for_each(|job| self.run(job));
+            return steps.for_each(|(task, step)| self.step(task, step));
         }
-        let Some(first) = jobs.next() else { return };
-        let rest: Vec<Job> = jobs.collect();
+        let Some((task, step)) = steps.next() else { return };
+        let rest: Vec<Job> = steps.map(|(task, step)| Job::Step(task.id, step)).collect();
         if rest.is_empty() {
-            return self.run(first);
+            return self.step(task, step);
         }
         let group = self.queue.push_all(self, rest.into_iter(), 0);
-        self.run(first);
+        self.step(task, step);
         while let Some(job) = self.queue.take_back(group) {
             self.run(job);
         }
     }
 
-    /// What has to be run so that `part` of a task comes about, for who runs it at once.
-    fn claim(&self, node: NodeId, part: Asked) -> Option<Job> {
+    /// What has to be done so that `part` of a task comes about, for who does it at once.
+    fn claim(&self, task: Task<'_>, part: Asked) -> Option<Step> {
         if self.cancel.is_cancelled() {
             return None;
         }
-        let mut state = lock(&self.slots.at(node).state);
-        if state.is_answered(part) { None } else { Inner::wake_up(&mut state, node, part) }
+        let mut state = lock(&task.slot.state);
+        if state.is_answered(part) { None } else { state.wake_up(part) }
     }
 
     /// Notes a computation that is suspended for the first time, to be given up if need be. False if nobody wants
@@ -227,28 +235,6 @@ impl Inner {
         let open = state.open();
         *(if is_hash { &mut open.hash_frame } else { &mut open.value_frame }) = Some(frame.clone());
         true
-    }
-
-    /// What has to be run so that `part` comes about, unless it is on the way.
-    fn wake_up(state: &mut State, node: NodeId, part: Asked) -> Option<Job> {
-        if part == Asked::Own {
-            return state.value.is_idle().then(|| {
-                state.value = Progress::Busy;
-                Job::Construct(node)
-            });
-        }
-        state.wants_value |= part == Asked::Value;
-        match (&state.hash, &state.value) {
-            (Progress::Idle, _) => {
-                state.hash = Progress::Busy;
-                Some(Job::Begin(node))
-            }
-            (Progress::Done(_), Progress::Idle) if part == Asked::Value => {
-                state.value = Progress::Busy;
-                Some(Job::Fetch(node))
-            }
-            _ => None,
-        }
     }
 
     /// Takes back a request.
@@ -275,19 +261,26 @@ impl Inner {
 
     pub(crate) fn run(self: &Arc<Inner>, job: Job) {
         match job {
-            Job::Begin(node) => self.begin(node),
-            Job::Fetch(node) => self.fetch(node),
-            Job::Construct(node) => self.construct(node, Cause::New),
+            Job::Step(node, step) => self.step(self.task(node), step),
             Job::Run(frame) => frame.run(),
             Job::Resume(node) => {
-                let work = lock(&self.slots.at(node).state).take_work();
+                let task = self.task(node);
+                let work = lock(&task.slot.state).take_work();
                 match work {
-                    Some(Work::Check(check)) => self.check(node, check),
-                    Some(Work::Finish(finish)) => self.finish(node, finish),
-                    Some(Work::Kin(kin)) => self.take_over(node, kin),
+                    Some(Work::Check(check)) => self.check(task, check),
+                    Some(Work::Finish(finish)) => self.finish(task, finish),
+                    Some(Work::Kin(kin)) => self.take_over(task, kin),
                     None => {}
                 }
             }
+        }
+    }
+
+    fn step(self: &Arc<Inner>, task: Task<'_>, step: Step) {
+        match step {
+            Step::Begin => self.begin(task),
+            Step::Fetch => self.fetch(task),
+            Step::Construct => self.construct(task, Cause::New),
         }
     }
 

@@ -9,14 +9,28 @@ use crate::execute::guarded;
 use crate::executor::Queue;
 use crate::log::Cause;
 use crate::node::{AnyValue, Edge, NodeId, Run, Seq};
-use crate::slot::{Outcome, Part, Progress, Who, Work};
+use crate::slot::{Outcome, Part, Progress, Task, Who, Work};
 use crate::sync::{Arc, atomic::Ordering, lock};
-use crate::{Agreement, Facets, Hash, Policy, Rebuild};
+use crate::{Agreement, Facets, Fail, Hash, Policy, Rebuild};
+
+/// A kept run that may agree with the present.
+pub(crate) struct Candidate {
+    edges: Arc<[Edge]>,
+    seq: Seq,
+    fail: Option<Fail>,
+}
+
+impl Candidate {
+    fn new(run: &Run) -> Candidate {
+        Candidate { edges: run.edges.clone(), seq: run.seq, fail: run.fail.clone() }
+    }
+}
 
 /// How far the check of a task's kept runs is.
 pub(crate) struct Check {
-    runs: std::vec::IntoIter<Run>,
-    run: Run,
+    run: Candidate,
+    /// The ones to be looked at after that.
+    more: std::vec::IntoIter<Candidate>,
     /// The first read of the group being looked at.
     at: usize,
     /// Why the latest run does not match.
@@ -49,51 +63,51 @@ impl Check {
 }
 
 impl Inner {
-    /// Settles the hash of `node`: by a kept run that agrees with the present, else by executing.
-    pub(crate) fn begin(self: &Arc<Inner>, node: NodeId) {
-        let entry = self.engine.node(node);
-        let rule = self.engine.rule(entry);
-        let unloaded = lock(&entry.hist).unloaded();
+    /// Settles the hash of a task: by a kept run that agrees with the present, else by executing.
+    pub(crate) fn begin(self: &Arc<Inner>, task: Task<'_>) {
+        let Task { id, node, .. } = task;
+        let rule = self.engine.rule(node);
+        let unloaded = lock(&node.hist).unloaded();
         if let Some(unloaded) = unloaded {
-            self.engine.load(node, unloaded);
+            self.engine.load(id, unloaded);
         }
-        if entry.policy.leaf && !self.is_what_if() {
-            self.confirm(node);
+        if node.policy.leaf && !self.is_what_if() {
+            self.confirm(task);
         }
         let cause = {
-            let hist = lock(&entry.hist);
-            let stamp = self.stamp(entry, &hist);
-            if let Some(run) = hist.runs.first().filter(|_| self.assumes(node)).cloned() {
+            let hist = lock(&node.hist);
+            let stamp = self.stamp(node, &hist);
+            if self.is_what_if()
+                && let Some(run) = hist.runs.first().filter(|_| self.assumes(id)).map(Candidate::new)
+            {
                 drop(hist);
-                return self.settle(node, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
+                return self.replay(task, run);
             }
-            let fits = |run: &Run| run.version == rule.version() && run.stamp == stamp;
-            let runs: Vec<Run> = hist.runs.iter().filter(|run| fits(run)).cloned().collect();
-            match hist.runs.first() {
-                _ if entry.policy.runs == 0 => Cause::Always,
-                None => Cause::New,
-                Some(_) if !runs.is_empty() => {
+            let fits = |run: &&Run| run.version == rule.version() && run.stamp == stamp;
+            let mut runs = hist.runs.iter().filter(fits).map(Candidate::new);
+            match (hist.runs.first(), runs.next()) {
+                _ if node.policy.runs == 0 => Cause::Always,
+                (None, _) => Cause::New,
+                (Some(_), Some(run)) => {
+                    let more = runs.collect::<Vec<_>>().into_iter();
                     drop(hist);
-                    let mut runs = runs.into_iter();
-                    let run = runs.next().expect("not empty");
-                    let (policy, by_time) = (entry.policy, entry.policy.rebuild == Rebuild::Times);
-                    let made = by_time.then(|| guarded(|| rule.modtime(&entry.key)).ok().flatten()).flatten();
+                    let (policy, by_time) = (node.policy, node.policy.rebuild == Rebuild::Times);
+                    let made = by_time.then(|| guarded(|| rule.modtime(&node.key)).ok().flatten()).flatten();
                     if by_time && made.is_none() {
-                        return self.execute(node, Cause::ValueLost);
+                        return self.execute(task, Cause::ValueLost);
                     }
-                    return self.check(node, Check { runs, run, at: 0, cause: None, policy, made });
+                    return self.check(task, Check { run, more, at: 0, cause: None, policy, made });
                 }
-                Some(run) if run.version != rule.version() => Cause::RuleChanged,
-                Some(_) => Cause::Changed,
+                (Some(run), None) if run.version != rule.version() => Cause::RuleChanged,
+                (Some(_), None) => Cause::Changed,
             }
         };
-        self.seek(node, cause);
+        self.seek(task, cause);
     }
 
     /// A leaf that nobody said has changed, but that is doubtful: whether what it left as evidence shows that
     /// it would come to the same result.
-    fn confirm(&self, node: NodeId) {
-        let entry = self.engine.node(node);
+    fn confirm(&self, Task { id, node: entry, .. }: Task<'_>) {
         let rule = self.engine.rule(entry);
         let (stamp, doubtful) = {
             let hist = lock(&entry.hist);
@@ -119,7 +133,7 @@ impl Inner {
             let witness = match guarded(|| rule.agrees(&entry.key, witness, hash)) {
                 Ok(Agreement::Yes) => None,
                 Ok(Agreement::YesBy(witness)) => {
-                    self.engine.touch(node);
+                    self.engine.touch(id);
                     Some(witness)
                 }
                 Ok(Agreement::No) | Err(_) => continue,
@@ -129,11 +143,11 @@ impl Inner {
     }
 
     /// Goes on with a check until it is decided or has to wait.
-    pub(crate) fn check(self: &Arc<Inner>, node: NodeId, mut check: Check) {
+    pub(crate) fn check(self: &Arc<Inner>, task: Task<'_>, mut check: Check) {
         let mut tried = None;
         loop {
             if check.at == check.run.edges.len() {
-                return self.replay(node, &check.run);
+                return self.replay(task, check.run);
             }
             let mut missing = false;
             let mut differs = None;
@@ -148,12 +162,12 @@ impl Inner {
                     Some(_) => {}
                 }
             }
-            if missing && tried != Some((check.runs.len(), check.at)) && Queue::may_nest(self) {
-                tried = Some((check.runs.len(), check.at));
+            if missing && tried != Some((check.more.len(), check.at)) && Queue::may_nest(self) {
+                tried = Some((check.more.len(), check.at));
                 let unknown = group.iter().filter(|edge| self.seq(edge.dep).is_none());
                 self.run_group(unknown.map(|edge| edge.dep), Part::Hash);
             } else if missing {
-                match self.wait_for_group(node, check) {
+                match self.wait_for_group(task, check) {
                     Some(again) => check = again,
                     None => return,
                 }
@@ -163,11 +177,11 @@ impl Inner {
                 } else {
                     Cause::Read { dep: edge.dep, was: edge.seq, is: now }
                 });
-                match check.runs.next() {
+                match check.more.next() {
                     Some(run) => (check.run, check.at) = (run, 0),
                     None => {
                         let cause = check.cause.expect("a run was looked at");
-                        return self.seek(node, cause);
+                        return self.seek(task, cause);
                     }
                 }
             } else {
@@ -199,9 +213,9 @@ impl Inner {
     }
 
     /// Asks for all of the group; gives the check back if the answers are in already.
-    fn wait_for_group(self: &Arc<Inner>, node: NodeId, check: Check) -> Option<Check> {
+    fn wait_for_group(self: &Arc<Inner>, task: Task<'_>, check: Check) -> Option<Check> {
         let deps: Vec<NodeId> = check.group().iter().map(|edge| edge.dep).collect();
-        match self.wait_for(node, deps, Part::Hash, Work::Check(check))? {
+        match self.wait_for(task, deps, Part::Hash, Work::Check(check))? {
             Work::Check(check) => Some(check),
             _ => unreachable!("the work of a task in check is its check"),
         }
@@ -211,12 +225,11 @@ impl Inner {
     /// drops it if the task was ended meanwhile.
     pub(crate) fn wait_for(
         self: &Arc<Inner>,
-        node: NodeId,
+        Task { id, slot, .. }: Task<'_>,
         deps: Vec<NodeId>,
         part: Part,
         work: Work,
     ) -> Option<Work> {
-        let slot = self.slots.at(node);
         slot.pending.store(1, Ordering::Release);
         {
             let mut state = lock(&slot.state);
@@ -228,7 +241,7 @@ impl Inner {
         let mut jobs = Vec::new();
         for dep in deps {
             slot.pending.fetch_add(1, Ordering::AcqRel);
-            let (answer, job) = self.ask(dep, part, Some(Who::Node(node)));
+            let (answer, job) = self.ask(dep, part, Some(Who::Node(id)));
             if answer.is_some() {
                 slot.pending.fetch_sub(1, Ordering::AcqRel);
             }
@@ -243,29 +256,29 @@ impl Inner {
     }
 
     /// `run` agrees with the present: its outcome is good.
-    fn replay(self: &Arc<Inner>, node: NodeId, run: &Run) {
+    fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate) {
         if !self.is_what_if() {
-            let reordered = lock(&self.engine.node(node).hist).used(run);
+            let reordered = lock(&task.node.hist).used(&run.edges, run.seq);
             if reordered {
-                self.engine.touch(node);
+                self.engine.touch(task.id);
             }
         }
         self.log.replayed();
-        self.settle(node, Outcome { seq: run.seq, fail: run.fail.clone().map(Box::new) });
+        self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
     }
 
-    /// The hash of `node` is known: tells everybody, and goes on to the value if it is wanted.
-    pub(crate) fn settle(self: &Arc<Inner>, node: NodeId, outcome: Outcome) {
-        self.conclude(node, outcome, None);
-    }
-
-    /// The same; with the value, if it came with the hash.
-    pub(crate) fn conclude(self: &Arc<Inner>, node: NodeId, outcome: Outcome, value: Option<AnyValue>) {
+    /// The hash of a task is known without the value: tells everybody, and goes on to the value if it is wanted.
+    pub(crate) fn settle(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome) {
         if outcome.fail.is_none() {
-            self.stand(node, outcome.seq);
+            self.stand(task, outcome.seq);
         }
+        self.conclude(task, outcome, None);
+    }
+
+    /// The same for a task of which it is noted that it stands, if it does; with the value, if it came with the hash.
+    pub(crate) fn conclude(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome, value: Option<AnyValue>) {
         let (told, fetch) = {
-            let mut state = lock(&self.slots.at(node).state);
+            let mut state = lock(&task.slot.state);
             if state.hash.done().is_some() {
                 return;
             }
@@ -283,7 +296,7 @@ impl Inner {
         };
         self.tell(told);
         if fetch {
-            self.fetch(node);
+            self.fetch(task);
         }
     }
 }

@@ -78,7 +78,7 @@ impl Inner {
             Work::Check(check) => check.into_cause(),
             Work::Finish(_) => unreachable!("not taken"),
         };
-        self.execute(node, cause);
+        self.execute(self.task(node), cause);
         true
     }
 

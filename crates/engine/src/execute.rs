@@ -1,6 +1,7 @@
 //! Running a task's own code, and what follows when it ends: waiting for what it only mentioned, hashing,
 //! recording, telling.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -9,9 +10,11 @@ use crate::erased::Found;
 use crate::executor::spare_computation;
 use crate::facet;
 use crate::frame::{Frame, Read, Seen};
+use crate::intern::BuildMix;
 use crate::log::{Cause, Executed};
 use crate::node::{AnyValue, Edge, Mode, NodeId, Run, Seq};
-use crate::slot::{Outcome, Part, Progress, Work};
+use crate::slot::{Outcome, Part, Progress, Task, Work};
+use crate::standing::Stood;
 use crate::sync::lock;
 use crate::{Fail, Hash, Panicked, Rebuild, Store};
 
@@ -44,72 +47,72 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fail> {
 
 impl Inner {
     /// No kept run will do: the task's hash function runs, or its value, which then gives the hash.
-    pub(crate) fn execute(self: &Arc<Inner>, node: NodeId, cause: Cause) {
+    pub(crate) fn execute(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
         if self.stops() {
-            return self.settle(node, Outcome::failed(Fail::Cancelled));
+            return self.settle(task, Outcome::failed(Fail::Cancelled));
         }
-        let entry = self.engine.node(node);
+        let entry = task.node;
         let injected = lock(&entry.hist).injected(self.epoch);
         if let Some(value) = injected {
-            lock(&self.slots.at(node).state).value = Progress::Busy;
-            return self.made(node, value, Seen::default());
+            lock(&task.slot.state).value = Progress::Busy;
+            return self.made(task, value, Seen::default());
         }
         let rule = self.engine.rule(entry);
-        let frame = Frame::new(self, node);
+        let frame = Frame::new(self, task.id);
         let mut computation = match guarded(|| rule.hash(&entry.key, &frame)) {
             Ok(Some(computation)) => computation,
-            Ok(None) => return self.start_value(node, cause, frame, true),
-            Err(fail) => return self.settle(node, Outcome::failed(fail)),
+            Ok(None) => return self.start_value(task, cause, frame, true),
+            Err(fail) => return self.settle(task, Outcome::failed(fail)),
         };
         if !rule.is_part() {
-            self.log.executes(node, Executed::Hash, cause);
+            self.log.executes(task.id, Executed::Hash, cause);
         }
         if let Err(fail) = guarded(|| computation.begin(&entry.key, &frame)) {
-            return self.hash_made(node, Err(fail), Seen::default());
+            return self.hash_made(task, Err(fail), Seen::default());
         }
-        if lock(&self.slots.at(node).state).hash.done().is_none() {
+        if lock(&task.slot.state).hash.done().is_none() {
             frame.start_hash(computation);
         }
     }
 
     /// The value came about without the task's own code.
-    pub(crate) fn made(self: &Arc<Inner>, node: NodeId, value: AnyValue, seen: Seen) {
-        self.finish(node, Finish { result: Ended::Value(Ok(value)), seen });
+    pub(crate) fn made(self: &Arc<Inner>, task: Task<'_>, value: AnyValue, seen: Seen) {
+        self.finish(task, Finish { result: Ended::Value(Ok(value)), seen });
     }
 
     /// The value was asked for by the task's own hash function, or is to be made again.
-    pub(crate) fn construct(self: &Arc<Inner>, node: NodeId, cause: Cause) {
+    pub(crate) fn construct(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
         if self.stops() {
-            return self.value_made(node, Err(Fail::Cancelled), Seen::default());
+            return self.value_made(task, Err(Fail::Cancelled), Seen::default());
         }
-        self.start_value(node, cause, Frame::new(self, node), false);
+        self.start_value(task, cause, Frame::new(self, task.id), false);
     }
 
-    fn start_value(self: &Arc<Inner>, node: NodeId, cause: Cause, frame: Arc<Frame>, by_store: bool) {
+    fn start_value(self: &Arc<Inner>, task: Task<'_>, cause: Cause, frame: Arc<Frame>, by_store: bool) {
         {
-            let mut state = lock(&self.slots.at(node).state);
+            let mut state = lock(&task.slot.state);
             state.by_store |= by_store;
             if state.value.done().is_some() || (state.by_store && state.hash.done().is_some()) {
                 return;
             }
             state.value = Progress::Busy;
         }
-        let entry = self.engine.node(node);
+        let entry = task.node;
         let rule = self.engine.rule(entry);
         if !rule.is_part() {
-            self.log.executes(node, Executed::Value, cause);
+            self.log.executes(task.id, Executed::Value, cause);
         }
         let mut computation = spare_computation(entry.rule).unwrap_or_else(|| rule.value());
         match guarded(|| computation.begin(&entry.key, &frame)) {
             Ok(()) => frame.start(computation),
-            Err(fail) => self.value_made(node, Err(fail), Seen::default()),
+            Err(fail) => self.value_made(task, Err(fail), Seen::default()),
         }
     }
 
     /// The hash is good and somebody wants the value: from where it lies, else made again.
-    pub(crate) fn fetch(self: &Arc<Inner>, node: NodeId) {
-        let entry = self.engine.node(node);
-        let seq = match lock(&self.slots.at(node).state).hash.done() {
+    pub(crate) fn fetch(self: &Arc<Inner>, task: Task<'_>) {
+        let entry = task.node;
+        let seq = match lock(&task.slot.state).hash.done() {
             Some(outcome) => outcome.seq,
             None => return,
         };
@@ -125,7 +128,7 @@ impl Inner {
                     Some(value)
                 })
             }
-            Store::File | Store::Cas => self.verify_curr(node, seq),
+            Store::File | Store::Cas => self.verify_curr(task, seq),
             Store::None => None,
         };
         // Whoever is told is never asked, whatever was lost.
@@ -138,14 +141,14 @@ impl Inner {
             Some(value)
         };
         match found.or_else(given) {
-            Some(value) => self.give_value(node, Ok(value), Seen::default()),
-            None => self.construct(node, Cause::ValueLost),
+            Some(value) => self.give_value(task, Ok(value), Seen::default()),
+            None => self.construct(task, Cause::ValueLost),
         }
     }
 
     /// What lies there now, if its hash is that of `seq`.
-    fn verify_curr(&self, node: NodeId, seq: Seq) -> Option<AnyValue> {
-        let entry = self.engine.node(node);
+    fn verify_curr(&self, task: Task<'_>, seq: Seq) -> Option<AnyValue> {
+        let entry = task.node;
         let wanted = lock(&entry.hist).hash_of(seq)?;
         let rule = self.engine.rule(entry);
         let found = guarded(|| {
@@ -157,16 +160,15 @@ impl Inner {
     }
 
     /// The value function ended.
-    pub(crate) fn value_made(self: &Arc<Inner>, node: NodeId, value: Result<AnyValue, Fail>, seen: Seen) {
-        let slot = self.slots.at(node);
+    pub(crate) fn value_made(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
         let known = {
-            let mut state = lock(&slot.state);
+            let mut state = lock(&task.slot.state);
             if let Some(open) = state.opened() {
                 open.value_frame = None;
             }
             if state.by_store && state.hash.done().is_none() {
                 drop(state);
-                return self.finish(node, Finish { result: Ended::Value(value), seen });
+                return self.finish(task, Finish { result: Ended::Value(value), seen });
             }
             if state.value.done().is_some() {
                 // It was given up.
@@ -178,17 +180,17 @@ impl Inner {
         // something that there is may be another value.
         let is_itself = seen.reads.iter().all(|read| read.seq != Seq::LOST);
         if let (Some(seq), Ok(value), true) = (known, &value, is_itself) {
-            self.compare(node, seq, value);
+            self.compare(task, seq, value);
         }
         if let Err(fail) = &value {
             self.note_transient(fail);
         }
-        self.give_value(node, value, seen);
+        self.give_value(task, value, seen);
     }
 
-    fn give_value(self: &Arc<Inner>, node: NodeId, value: Result<AnyValue, Fail>, seen: Seen) {
+    fn give_value(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
         let told = {
-            let mut state = lock(&self.slots.at(node).state);
+            let mut state = lock(&task.slot.state);
             if state.value.done().is_some() {
                 return;
             }
@@ -202,22 +204,22 @@ impl Inner {
     }
 
     /// A value was made again of a task whose hash was taken as good: keeps it, if it is the same.
-    fn compare(self: &Arc<Inner>, node: NodeId, good: Seq, value: &AnyValue) {
+    fn compare(self: &Arc<Inner>, task: Task<'_>, good: Seq, value: &AnyValue) {
         if self.is_what_if() {
             return;
         }
-        let entry = self.engine.node(node);
+        let entry = task.node;
         let rule = self.engine.rule(entry);
         let made = guarded(|| rule.content_hash(&entry.key, value)).ok().flatten();
         let mut hist = lock(&entry.hist);
         let was = hist.hash_of(good);
         match made {
-            Some(made) if was.is_some_and(|was| was != made) && self.by_store(node) => {
+            Some(made) if was.is_some_and(|was| was != made) && self.by_store(task) => {
                 // The hash given out stays for this build; the next one sees no run that gave it.
                 hist.runs.retain(|run| run.seq != good);
                 drop(hist);
                 self.engine.doubt_all();
-                self.log.differs(node, was, Some(made));
+                self.log.differs(task.id, was, Some(made));
             }
             _ if good.is_known() && entry.policy.store == Store::Memory => {
                 hist.memory = Some((good, value.clone()));
@@ -227,16 +229,16 @@ impl Inner {
     }
 
     /// Whether the task's hash is that of its value.
-    fn by_store(self: &Arc<Inner>, node: NodeId) -> bool {
-        let entry = self.engine.node(node);
-        let frame = Frame::new(self, node);
+    fn by_store(self: &Arc<Inner>, task: Task<'_>) -> bool {
+        let entry = task.node;
+        let frame = Frame::new(self, task.id);
         guarded(|| self.engine.rule(entry).hash(&entry.key, &frame).is_none()).unwrap_or(false)
     }
 
     /// The task's own hash function ended.
-    pub(crate) fn hash_made(self: &Arc<Inner>, node: NodeId, hash: Result<Hash, Fail>, seen: Seen) {
+    pub(crate) fn hash_made(self: &Arc<Inner>, task: Task<'_>, hash: Result<Hash, Fail>, seen: Seen) {
         {
-            let mut state = lock(&self.slots.at(node).state);
+            let mut state = lock(&task.slot.state);
             if let Some(open) = state.opened() {
                 open.hash_frame = None;
             }
@@ -245,11 +247,11 @@ impl Inner {
                 return;
             }
         }
-        self.finish(node, Finish { result: Ended::Hash(hash), seen });
+        self.finish(task, Finish { result: Ended::Hash(hash), seen });
     }
 
     /// Finishes the trace: waits for the hashes of what was only mentioned, then records.
-    pub(crate) fn finish(self: &Arc<Inner>, node: NodeId, mut finish: Finish) {
+    pub(crate) fn finish(self: &Arc<Inner>, task: Task<'_>, mut finish: Finish) {
         // A request that was dropped before its answer told the task nothing.
         finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
         let mut missing = Vec::new();
@@ -262,16 +264,16 @@ impl Inner {
             }
         }
         if missing.is_empty() {
-            return self.finished(node, finish);
+            return self.finished(task, finish);
         }
-        if let Some(Work::Finish(finish)) = self.wait_for(node, missing, Part::Hash, Work::Finish(finish)) {
-            self.finish(node, finish);
+        if let Some(Work::Finish(finish)) = self.wait_for(task, missing, Part::Hash, Work::Finish(finish)) {
+            self.finish(task, finish);
         }
     }
 
     /// All that was read is settled.
-    fn finished(self: &Arc<Inner>, node: NodeId, Finish { mut result, seen }: Finish) {
-        let entry = self.engine.node(node);
+    fn finished(self: &Arc<Inner>, task: Task<'_>, Finish { mut result, seen }: Finish) {
+        let entry = task.node;
         let rule = self.engine.rule(entry);
         if result.fail().is_none() {
             let mentioned = seen.reads.iter().filter(|read| read.later);
@@ -289,25 +291,25 @@ impl Inner {
             },
         };
         let value = value.or_else(|| {
-            let state = lock(&self.slots.at(node).state);
+            let state = lock(&task.slot.state);
             state.value.done().and_then(|value| value.clone().ok())
         });
-        let outcome = self.record(node, hash, value.as_ref(), seen);
+        let outcome = self.record(task, hash, value.as_ref(), seen);
         if let Some(fail) = &outcome.fail {
             self.note_transient(fail);
         }
-        self.conclude(node, outcome, value);
+        self.conclude(task, outcome, value);
     }
 
     /// Gives the outcome its number, and keeps the run if it may be kept.
     fn record(
         &self,
-        node: NodeId,
+        task: Task<'_>,
         hash: Result<Hash, Fail>,
         value: Option<&AnyValue>,
         seen: Seen,
     ) -> Outcome {
-        let entry = self.engine.node(node);
+        let entry = task.node;
         let rule = self.engine.rule(entry);
         let (hash, fail) = match hash {
             Ok(hash) => (hash, None),
@@ -349,9 +351,11 @@ impl Inner {
             };
             let edges = run.edges.clone();
             hist.record(run, entry.policy);
+            let stood = if fail.is_none() { self.stand_by(task, &mut hist, &edges, seq) } else { Stood::No };
             drop(hist);
-            self.engine.note_kin(node, &edges);
-            self.engine.touch(node);
+            self.stood(task.id, stood);
+            self.engine.note_kin(task.id, &edges);
+            self.engine.touch(task.id);
         }
         outcome(seq)
     }
@@ -366,32 +370,40 @@ impl Inner {
 
 /// What was read, without what was read before.
 fn edges(reads: &[Read]) -> Arc<[Edge]> {
-    /// Up to here a scan is faster than a set.
-    const SCANNED: usize = 24;
-    let mut edges: Vec<Edge> = Vec::with_capacity(reads.len());
-    let mut seen = std::collections::HashSet::new();
-    for read in reads {
+    let edge = |read: &Read| {
         let Read { dep, seq, mode, facets, ends_group, .. } = *read;
-        let edge = Edge { dep, seq, mode, facets, ends_group };
-        let known = if reads.len() <= SCANNED {
-            edges.iter().any(|known| known.dep == edge.dep)
-        } else {
-            !seen.insert(edge.dep)
-        };
-        if !known {
+        Edge { dep, seq, mode, facets, ends_group }
+    };
+    if !has_repeated(reads) {
+        return reads.iter().map(edge).collect();
+    }
+    let mut edges: Vec<Edge> = Vec::with_capacity(reads.len());
+    let mut places = HashMap::<NodeId, usize, BuildMix>::default();
+    for edge in reads.iter().map(edge) {
+        let place = *places.entry(edge.dep).or_insert(edges.len());
+        let Some(known) = edges.get_mut(place) else {
             edges.push(edge);
             continue;
+        };
+        // A value read weighs more than a hash read; and the group ends nevertheless.
+        known.facets = known.facets.and(edge.facets);
+        if edge.mode == Mode::Value {
+            known.mode = Mode::Value;
         }
-        // The group ends nevertheless; and a value read weighs more than a hash read.
         if let Some(last) = edges.last_mut().filter(|_| edge.ends_group) {
             last.ends_group = true;
         }
-        if let Some(known) = edges.iter_mut().find(|known| known.dep == edge.dep) {
-            known.facets = known.facets.and(edge.facets);
-            if edge.mode == Mode::Value {
-                known.mode = Mode::Value;
-            }
-        }
     }
     edges.into()
+}
+
+/// Whether a task was read twice.
+fn has_repeated(reads: &[Read]) -> bool {
+    /// Up to here a scan is faster than a set.
+    const SCANNED: usize = 16;
+    if reads.len() <= SCANNED {
+        return (1..reads.len()).any(|at| reads[..at].iter().any(|before| before.dep == reads[at].dep));
+    }
+    let mut seen = HashSet::<NodeId, BuildMix>::with_capacity_and_hasher(reads.len(), BuildMix::default());
+    !reads.iter().all(|read| seen.insert(read.dep))
 }

@@ -16,7 +16,7 @@ use crate::build::Inner;
 use crate::erased::Computation;
 use crate::frame::Frame;
 use crate::node::NodeId;
-use crate::slot::Wait;
+use crate::slot::{Step, Wait};
 use crate::sync::{
     Arc, Condvar, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicIsize, Ordering},
@@ -26,14 +26,10 @@ use crate::sync::{
 
 /// A step of work on a task.
 pub(crate) enum Job {
-    /// Settle the hash.
-    Begin(NodeId),
+    /// Begin something.
+    Step(NodeId, Step),
     /// Go on with what waited for other tasks' hashes.
     Resume(NodeId),
-    /// The hash is good: get hold of the value.
-    Fetch(NodeId),
-    /// Make the value, whatever is known of the hash.
-    Construct(NodeId),
     /// Poll a computation that was woken.
     Run(Arc<Frame>),
 }

@@ -169,8 +169,8 @@ impl Frame {
     fn finished(self: &Arc<Frame>, made: Made) {
         let seen = std::mem::take(&mut *lock(&self.seen));
         match made {
-            Made::Value(value) => self.build.value_made(self.node, value, seen),
-            Made::Hash(hash) => self.build.hash_made(self.node, hash, seen),
+            Made::Value(value) => self.build.value_made(self.build.task(self.node), value, seen),
+            Made::Hash(hash) => self.build.hash_made(self.build.task(self.node), hash, seen),
         }
     }
 

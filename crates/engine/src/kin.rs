@@ -15,7 +15,7 @@ use crate::frame::{Read, Seen};
 use crate::intern::BuildMix;
 use crate::log::Cause;
 use crate::node::{AnyValue, Edge, Mode, NodeId};
-use crate::slot::{Answer, Part, Progress, Work};
+use crate::slot::{Answer, Part, Progress, Task, Work};
 use crate::sync::{Arc, Mutex, lock};
 
 /// How many of the kin are looked at, latest first: what serves does so early or not at all.
@@ -108,11 +108,11 @@ impl Core {
 
 impl Inner {
     /// No kept run of the task's own will do: it takes over the result of a kin, or executes.
-    pub(crate) fn seek(self: &Arc<Inner>, node: NodeId, cause: Cause) {
-        let Some(of) = self.find_kin(node) else { return self.execute(node, cause) };
+    pub(crate) fn seek(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
+        let Some(of) = self.find_kin(task.id) else { return self.execute(task, cause) };
         let work = Work::Kin(Kin { of, cause });
-        if let Some(Work::Kin(kin)) = self.wait_for(node, vec![of], Part::Value, work) {
-            self.take_over(node, kin);
+        if let Some(Work::Kin(kin)) = self.wait_for(task, vec![of], Part::Value, work) {
+            self.take_over(task, kin);
         }
     }
 
@@ -129,16 +129,16 @@ impl Inner {
     }
 
     /// The kin is settled.
-    pub(crate) fn take_over(self: &Arc<Inner>, node: NodeId, Kin { of, cause }: Kin) {
+    pub(crate) fn take_over(self: &Arc<Inner>, task: Task<'_>, Kin { of, cause }: Kin) {
         let served = match self.peek(of, Part::Value) {
             Some(Answer { seq, result: Ok(Some(value)) }) if seq.is_known() => {
-                self.engine.serves(node, of, &value).then_some((seq, value))
+                self.engine.serves(task.id, of, &value).then_some((seq, value))
             }
             _ => None,
         };
-        let Some((seq, value)) = served else { return self.execute(node, cause) };
+        let Some((seq, value)) = served else { return self.execute(task, cause) };
         {
-            let mut state = lock(&self.slots.at(node).state);
+            let mut state = lock(&task.slot.state);
             if state.hash.done().is_some() {
                 return;
             }
@@ -147,6 +147,6 @@ impl Inner {
         let (mode, facets) = (Mode::Value, Facets::WHOLE);
         let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false };
         self.log.replayed();
-        self.made(node, value, Seen { reads: vec![read], witness: None });
+        self.made(task, value, Seen { reads: vec![read], witness: None });
     }
 }

@@ -326,13 +326,12 @@ impl Hist {
         self.runs.insert(0, run);
     }
 
-    /// Notes that the kept run at `at` was found good: the one to be dropped is the one longest unused.
+    /// Notes that the kept run that came to `seq` by these reads was found good: the one to be dropped is the one
+    /// longest unused.
     ///
     /// Tells whether that changes which one it is.
-    pub(crate) fn used(&mut self, run: &Run) -> bool {
-        let found = self.runs.iter().position(|kept| {
-            kept.version == run.version && kept.stamp == run.stamp && Arc::ptr_eq(&kept.edges, &run.edges)
-        });
+    pub(crate) fn used(&mut self, edges: &Arc<[Edge]>, seq: Seq) -> bool {
+        let found = self.runs.iter().position(|kept| kept.seq == seq && Arc::ptr_eq(&kept.edges, edges));
         if let Some(at) = found {
             self.runs[..=at].rotate_right(1);
         }

@@ -11,12 +11,31 @@ use crate::check::Check;
 use crate::execute::Finish;
 use crate::frame::{Frame, Seen};
 use crate::kin::Kin;
-use crate::node::{AnyValue, NodeId, Seq};
+use crate::node::{AnyValue, Node, NodeId, Seq};
 use crate::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     lock,
 };
+
+/// A task, with what is known of it between builds and in one.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'b> {
+    pub(crate) id: NodeId,
+    pub(crate) node: &'b Node,
+    pub(crate) slot: &'b Slot,
+}
+
+/// What can be done for a task that somebody wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// Settle the hash.
+    Begin,
+    /// The hash is good: get hold of the value.
+    Fetch,
+    /// Make the value, whatever is known of the hash.
+    Construct,
+}
 
 /// What is asked of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -224,6 +243,28 @@ impl State {
             _ => *seq,
         };
         Some(Answer { seq, result })
+    }
+
+    /// What has to be done so that `part` comes about, unless it is on the way.
+    pub(crate) fn wake_up(&mut self, part: Part) -> Option<Step> {
+        if part == Part::Own {
+            return self.value.is_idle().then(|| {
+                self.value = Progress::Busy;
+                Step::Construct
+            });
+        }
+        self.wants_value |= part == Part::Value;
+        match (&self.hash, &self.value) {
+            (Progress::Idle, _) => {
+                self.hash = Progress::Busy;
+                Some(Step::Begin)
+            }
+            (Progress::Done(_), Progress::Idle) if part == Part::Value => {
+                self.value = Progress::Busy;
+                Some(Step::Fetch)
+            }
+            _ => None,
+        }
     }
 
     /// Takes out those whose question can be answered now.

@@ -16,7 +16,7 @@ use crate::build::Inner;
 use crate::engine::Core;
 use crate::intern::BuildMix;
 use crate::node::{Edge, Hist, NodeId, Seq};
-use crate::slot::{Answer, Part};
+use crate::slot::{Answer, Part, Task};
 use crate::sync::{
     Arc, Mutex,
     atomic::{AtomicU32, AtomicU64, Ordering},
@@ -93,7 +93,10 @@ impl Core {
     fn note_reads(&self, node: NodeId, hist: &mut Hist) -> u32 {
         let Some(edges) = hist.runs.first().map(|run| run.edges.clone()) else { return 0 };
         let before = hist.noted.replace(edges.clone());
-        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &edges)) {
+        let same = |before: &Arc<[Edge]>| {
+            before.len() == edges.len() && before.iter().zip(&*edges).all(|(a, b)| a.dep == b.dep)
+        };
+        if before.as_ref().is_some_and(same) {
             // It was seen by all changes since.
             return 0;
         }
@@ -143,68 +146,93 @@ impl Inner {
     }
 
     /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too.
-    pub(crate) fn stand(&self, node: NodeId, seq: Seq) {
-        let entry = self.engine.node(node);
-        if !seq.is_known() || self.is_what_if() || entry.policy.runs == 0 || entry.policy.store == Store::None
-        {
-            return;
-        }
-        if !self.engine.stands.load(Ordering::SeqCst) {
-            self.engine.stands.store(true, Ordering::SeqCst);
-        }
+    pub(crate) fn stand(&self, task: Task<'_>, seq: Seq) {
+        let mut hist = lock(&task.node.hist);
+        // An execution that may not be remembered can come out as an earlier one that is: it did not settle the task
+        // by that run, which read something else.
+        let stamp = self.stamp(task.node, &hist);
         let latest = |hist: &Hist| {
-            let stamp = self.stamp(entry, hist);
             let run = hist.runs.first().filter(|run| run.seq == seq && run.stamp == stamp)?;
             run.fail.is_none().then(|| run.edges.clone())
         };
-        // An execution that may not be remembered can come out as an earlier one that is: it did not settle the task
-        // by that run, which read something else.
-        let by_hash = entry.policy.rebuild == Rebuild::Hashes;
-        let missed = {
-            let mut hist = lock(&entry.hist);
-            let Some(edges) = latest(&hist) else { return };
-            let mut differs = false;
-            for edge in &*edges {
-                match self.standing(edge.dep) {
-                    Some(now) => differs |= by_hash && now != edge.seq,
-                    None => return,
-                }
-            }
-            if differs {
-                // Perhaps only in what was not looked at; nobody holds two tasks at once to find out.
-                drop(hist);
-                let same = |edge: &Edge| {
-                    self.standing(edge.dep).is_some_and(|now| {
-                        now == edge.seq
-                            || edge.facets != Facets::WHOLE
-                                && lock(&self.engine.node(edge.dep).hist).look_the_same(
-                                    edge.seq,
-                                    now,
-                                    edge.facets,
-                                )
-                    })
-                };
-                if !edges.iter().all(same) {
-                    return;
-                }
-                hist = lock(&entry.hist);
-                if !latest(&hist).is_some_and(|again| Arc::ptr_eq(&again, &edges)) {
-                    return;
-                }
-            }
-            let settled = &entry.standing.settled;
-            if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
+        let Some(edges) = latest(&hist) else { return };
+        let mut stood = self.stand_by(task, &mut hist, &edges, seq);
+        if let Stood::Differs = stood {
+            // Perhaps only in what was not looked at; nobody holds two tasks at once to find out.
+            drop(hist);
+            if !edges.iter().all(|edge| self.stands_as_read(edge)) {
                 return;
             }
-            settled.store(self.epoch << 32 | u64::from(seq.number()), Ordering::SeqCst);
-            if self.engine.notes_dependents.load(Ordering::SeqCst) {
-                self.engine.note_reads(node, &mut hist)
-            } else {
-                0
+            hist = lock(&task.node.hist);
+            if !latest(&hist).is_some_and(|again| Arc::ptr_eq(&again, &edges)) {
+                return;
             }
-        };
-        if u64::from(missed) > self.epoch {
+            stood = self.note_stands(task, &mut hist, seq);
+        }
+        drop(hist);
+        self.stood(task.id, stood);
+    }
+
+    /// The same for a run with these reads, which is the latest.
+    pub(crate) fn stand_by(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) -> Stood {
+        let policy = task.node.policy;
+        if !seq.is_known() || self.is_what_if() || policy.runs == 0 || policy.store == Store::None {
+            return Stood::No;
+        }
+        let mut differs = false;
+        for edge in edges {
+            match self.standing(edge.dep) {
+                Some(now) => differs |= now != edge.seq,
+                None => return Stood::No,
+            }
+        }
+        if differs && policy.rebuild == Rebuild::Hashes {
+            return Stood::Differs;
+        }
+        self.note_stands(task, hist, seq)
+    }
+
+    /// Whether what was read stands, and is the same in all that was looked at.
+    fn stands_as_read(&self, edge: &Edge) -> bool {
+        self.standing(edge.dep).is_some_and(|now| {
+            now == edge.seq
+                || edge.facets != Facets::WHOLE
+                    && lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+        })
+    }
+
+    fn note_stands(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) -> Stood {
+        let core = &self.engine;
+        if !core.stands.load(Ordering::Relaxed) {
+            core.stands.store(true, Ordering::SeqCst);
+        }
+        let settled = &task.node.standing.settled;
+        if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
+            return Stood::Yes { missed: 0 };
+        }
+        settled.store(self.epoch << 32 | u64::from(seq.number()), Ordering::SeqCst);
+        let notes = core.notes_dependents.load(Ordering::SeqCst);
+        Stood::Yes { missed: if notes { core.note_reads(task.id, hist) } else { 0 } }
+    }
+
+    /// Follows up on [`Inner::stand_by`], when the task is not held any more.
+    pub(crate) fn stood(&self, node: NodeId, stood: Stood) {
+        if let Stood::Yes { missed } = stood
+            && u64::from(missed) > self.epoch
+        {
             self.engine.reach([node], missed.into());
         }
     }
+}
+
+/// Whether a task stands.
+pub(crate) enum Stood {
+    /// It does; the latest change that it came too late to see is to be made up for.
+    Yes {
+        /// Its epoch.
+        missed: u32,
+    },
+    /// Something that it read has another version.
+    Differs,
+    No,
 }
