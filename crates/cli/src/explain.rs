@@ -11,17 +11,16 @@ use crate::{
     build::{build_options, meaning},
     exit::Exit,
     log::{Level, Log},
-    options::{self, Explain},
-    recall, request,
+    options, recall, request,
     surroundings::{Name, build_root},
 };
 
 /// Runs `explain`.
-pub(crate) fn run(name: Name, o: &Explain, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, o: &options::Question, log: &Log) -> Exit {
     go(name, o, log).unwrap_or_else(|exit| exit)
 }
 
-fn go(name: Name, o: &Explain, log: &Log) -> Result<Exit, Exit> {
+fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
     request::check(&o.stores, &o.execution, log)?;
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let (request, question) = question(o, &cwd, log)?;
@@ -46,7 +45,7 @@ fn go(name: Name, o: &Explain, log: &Log) -> Result<Exit, Exit> {
 }
 
 /// What the words ask about.
-fn question(o: &Explain, cwd: &Path, log: &Log) -> Result<(Request, Question), Exit> {
+fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Question), Exit> {
     let mut words = o.analysis.target.clone();
     let action = match words.as_slice() {
         [word] => word.strip_prefix('%').map(str::to_owned),

@@ -82,7 +82,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
         Command::Describe(o) => with_log(&o.log, |log| describe::run(&o, log)),
         Command::Watch(o) => with_log(&o.build.log, |log| watch::run(name, &o, log)),
-        Command::WhatIf(o) => with_log(&o.log, |log| what_if::run(name, &o, log)),
+        Command::WhatIf(o) => with_log(&o.question.log, |log| what_if::run(name, &o, log)),
         Command::Explain(o) => with_log(&o.log, |log| explain::run(name, &o, log)),
         Command::Analyse(o) => with_log(&o.log, |log| analyse::run(name, &o, log)),
         Command::Build(o) => with_log(&o.log, |log| build::build(name, &o, log)),

@@ -22,15 +22,15 @@ pub(crate) fn run(name: Name, o: &WhatIf, log: &Log) -> Exit {
     go(name, o, log).unwrap_or_else(|exit| exit)
 }
 
-fn go(name: Name, o: &WhatIf, log: &Log) -> Result<Exit, Exit> {
+fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit, Exit> {
     request::check(&o.stores, &o.execution, log)?;
-    let words = o.of.as_deref().map(target_words).transpose().map_err(|text| {
+    let words = of.as_deref().map(target_words).transpose().map_err(|text| {
         log.say(Level::Error, text);
         Exit::Syntax
     })?;
     let mut request =
         request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
-            .or_else(|exit| about_anything(o, exit, log))?;
+            .or_else(|exit| about_anything(o, of.is_some(), exit, log))?;
     // A question makes no build root.
     let root = build_root(name, &o.stores).ok().filter(|root| root.is_dir());
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -58,8 +58,8 @@ fn go(name: Name, o: &WhatIf, log: &Log) -> Result<Exit, Exit> {
 }
 
 /// Without a target of its own a module may still have files that others read.
-fn about_anything(o: &WhatIf, exit: Exit, log: &Log) -> Result<Request, Exit> {
-    if o.of.is_some() {
+fn about_anything(o: &options::Question, is_named: bool, exit: Exit, log: &Log) -> Result<Request, Exit> {
+    if is_named {
         return Err(exit);
     }
     request::quiet_request_for(&o.common, &o.analysis, &[String::new()], log)

@@ -1,0 +1,210 @@
+//! Options that several subcommands share, in the groups of the reference: wrappers pass the same options to
+//! all of them.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+/// Where the description lies and how much to do at once.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Repositories")]
+pub struct Common {
+    /// Path to the configuration file of multi-repository builds
+    #[arg(short = 'C', long, value_name = "PATH")]
+    pub repository_config: Option<PathBuf>,
+    /// The repository to consider the main one
+    #[arg(long, value_name = "NAME")]
+    pub main: Option<String>,
+    /// Path of the main repository's workspace root
+    #[arg(short, long, value_name = "PATH")]
+    pub workspace_root: Option<PathBuf>,
+    /// How many jobs to run at once (default: number of cores)
+    #[arg(short, long, value_name = "NUM")]
+    pub jobs: Option<usize>,
+}
+
+/// What is told, and where.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Messages")]
+pub struct Log {
+    /// Write messages to a file, too (accumulates)
+    #[arg(short = 'f', long, value_name = "PATH", action = ArgAction::Append)]
+    pub log_file: Vec<PathBuf>,
+    /// How much to log, from 0 (errors only) to 6 (everything); default 3
+    #[arg(long, value_name = "NUM")]
+    pub log_limit: Option<i64>,
+    /// How much to print on standard error, if less than --log-limit
+    #[arg(long, value_name = "NUM")]
+    pub restrict_stderr_log_limit: Option<i64>,
+    /// No colours and no live display on standard error
+    #[arg(long)]
+    pub plain_log: bool,
+    /// Append to log files instead of replacing them
+    #[arg(long)]
+    pub log_append: bool,
+    /// Write errors and warnings to a file as JSON, for programs; docs/diagnostics.md describes it
+    #[arg(long, value_name = "PATH")]
+    pub diagnostics: Option<PathBuf>,
+    /// When to use colour: on a terminal, always, or never
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "always", "never"])]
+    pub color: Option<String>,
+}
+
+/// What is analysed.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Analysis")]
+pub struct Analysis {
+    /// How many characters of an expression to show in messages; default 320
+    #[arg(long, value_name = "NUM")]
+    pub expression_log_limit: Option<usize>,
+    /// Set configuration variables: a JSON object, laid over what came before (accumulates)
+    #[arg(short = 'D', long, value_name = "JSON", action = ArgAction::Append)]
+    pub defines: Vec<String>,
+    /// File with the configuration, a JSON object
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Consider the inputs of an action of the target instead: %ID, #NUMBER, or either without mark
+    #[arg(long, value_name = "ACTION")]
+    pub request_action_input: Option<String>,
+    /// Root for target files of the main repository
+    #[arg(long, value_name = "PATH")]
+    pub target_root: Option<PathBuf>,
+    /// Root for rule files of the main repository
+    #[arg(long, value_name = "PATH")]
+    pub rule_root: Option<PathBuf>,
+    /// Root for expression files of the main repository
+    #[arg(long, value_name = "PATH")]
+    pub expression_root: Option<PathBuf>,
+    /// Name of target files; default TARGETS
+    #[arg(long, value_name = "NAME")]
+    pub target_file_name: Option<String>,
+    /// Name of rule files; default RULES
+    #[arg(long, value_name = "NAME")]
+    pub rule_file_name: Option<String>,
+    /// Name of expression files; default EXPRESSIONS
+    #[arg(long, value_name = "NAME")]
+    pub expression_file_name: Option<String>,
+    /// File for the errors of a target-serving service (no effect yet)
+    #[arg(long, value_name = "PATH")]
+    pub serve_errors_log: Option<PathBuf>,
+    /// Believe no earlier call: read, analyse and verify everything anew
+    #[arg(long)]
+    pub no_trace: bool,
+    /// Make the call a second time with --no-trace, compare the answers, and see that a third does nothing
+    #[arg(long, conflicts_with = "no_trace")]
+    pub check_traces: bool,
+    /// Write a profile of the call to a file, as JSON
+    #[arg(long, value_name = "PATH")]
+    pub profile: Option<PathBuf>,
+    /// TARGET, or MODULE TARGET, or the parts of any target name
+    #[arg(value_name = "TARGET", help_heading = "Arguments")]
+    pub target: Vec<String>,
+}
+
+/// Writing the action graph.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Action graph")]
+pub struct Graph {
+    /// Write the action graph to a file (accumulates)
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub dump_graph: Vec<PathBuf>,
+    /// Write the action graph without origins (accumulates)
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub dump_plain_graph: Vec<PathBuf>,
+    /// Write which artifacts are to be built (accumulates)
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub dump_artifacts_to_build: Vec<PathBuf>,
+}
+
+impl Graph {
+    /// Whether anything is to be written.
+    pub fn any(&self) -> bool {
+        !self.dump_graph.is_empty()
+            || !self.dump_plain_graph.is_empty()
+            || !self.dump_artifacts_to_build.is_empty()
+    }
+}
+
+/// Where results are kept, and whom to ask for them.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Stores and services")]
+pub struct Stores {
+    /// Where to keep results; default ~/.cache/taut
+    #[arg(long, value_name = "PATH")]
+    pub local_build_root: Option<PathBuf>,
+    /// Address of a remote-execution service (not supported yet)
+    #[arg(short = 'r', long, value_name = "HOST:PORT")]
+    pub remote_execution_address: Option<String>,
+    /// Instance name at the remote-execution service
+    #[arg(long, value_name = "NAME")]
+    pub remote_instance_name: Option<String>,
+    /// Address of a target-serving service (not supported yet)
+    #[arg(short = 'R', long, value_name = "HOST:PORT")]
+    pub remote_serve_address: Option<String>,
+    /// Certificate of the authority to trust
+    #[arg(long, value_name = "PATH")]
+    pub tls_ca_cert: Option<PathBuf>,
+    /// Certificate of this client
+    #[arg(long, value_name = "PATH")]
+    pub tls_client_cert: Option<PathBuf>,
+    /// Key of this client
+    #[arg(long, value_name = "PATH")]
+    pub tls_client_key: Option<PathBuf>,
+    /// Identify contents by SHA-256, as remote-execution services do (not supported yet)
+    #[arg(long)]
+    pub compatible: bool,
+    /// How often to try again a failed call of a service
+    #[arg(long, value_name = "NUM")]
+    pub max_attempts: Option<u32>,
+    /// How long to wait before the second attempt
+    #[arg(long, value_name = "SECONDS")]
+    pub initial_backoff_seconds: Option<u32>,
+    /// How long to wait between attempts at most
+    #[arg(long, value_name = "SECONDS")]
+    pub max_backoff_seconds: Option<u32>,
+}
+
+/// How actions run.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Execution")]
+pub struct Execution {
+    /// How many actions to run at once (default: --jobs)
+    #[arg(short = 'J', long, value_name = "NUM")]
+    pub build_jobs: Option<usize>,
+    /// How long an action may run (default: no limit)
+    #[arg(long, value_name = "SECONDS")]
+    pub action_timeout: Option<u64>,
+    /// Command that starts local actions, a JSON list; default ["env","--"]
+    #[arg(short = 'L', long, value_name = "JSON")]
+    pub local_launcher: Option<String>,
+    /// Property of the executing platform (accumulates)
+    #[arg(long, value_name = "KEY:VAL", action = ArgAction::Append)]
+    pub remote_execution_property: Vec<String>,
+    /// File that assigns services to properties (not supported yet)
+    #[arg(long, value_name = "PATH")]
+    pub endpoint_configuration: Option<PathBuf>,
+}
+
+/// What of a build is shown, and what is kept.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Results")]
+pub struct Results {
+    /// Write which artifacts were built, with identifiers; - is standard output (accumulates)
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub dump_artifacts: Vec<PathBuf>,
+    /// Show runfiles, too
+    #[arg(short, long)]
+    pub show_runfiles: bool,
+    /// Print the content at this path of the result to standard output
+    #[arg(short = 'P', long, value_name = "PATH")]
+    pub print_to_stdout: Option<String>,
+    /// Print the artifact's content to standard output, if there is precisely one
+    #[arg(short, long)]
+    pub print_unique_artifact: bool,
+    /// How target-level cache entries are written: sync, split or disable
+    #[arg(long, value_name = "STRATEGY")]
+    pub target_cache_write_strategy: Option<String>,
+    /// After a failure go on with everything that does not depend on it
+    #[arg(long)]
+    pub keep_going: bool,
+}

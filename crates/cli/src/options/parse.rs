@@ -1,0 +1,158 @@
+//! Words to options, and what is said to words that make none.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use super::CommandLine;
+
+/// What is wrong with a command line, or the help it asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoCommand {
+    /// Help was asked for: to be printed on standard output.
+    Help(String),
+    /// The words make no command line: to be printed on standard error.
+    Wrong(String),
+}
+
+impl CommandLine {
+    /// Reads the words of a call; the first is the name of the tool.
+    ///
+    /// # Errors
+    ///
+    /// [`NoCommand`], with the text to print.
+    pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
+        let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+        let mut command = CommandLine::command().name(name).bin_name(name).mut_subcommands(|subcommand| {
+            // What the reference does not have is not offered under its name.
+            let subcommand = match subcommand.get_name() {
+                "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
+                    arg.value_name("TARGET|%ACTION|PATH")
+                        .help("A target, the beginning of an action's id after %, or the path of a source or result")
+                }),
+                "watch" => subcommand.hide(name == "just"),
+                "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
+                    arg.value_name("PATH").required(true).help("Files, there or not, or directories with all that is in them")
+                }),
+                _ => subcommand,
+            };
+            subcommand.mut_args(|arg| {
+                let is_own = ["diagnostics", "check_traces", "prune"].iter().any(|own| arg.get_id() == own);
+                let arg = if name == "just" && is_own { arg.hide(true) } else { arg };
+                let takes_value = arg.get_action().takes_values() && !arg.is_positional();
+                if takes_value { arg.allow_hyphen_values(true) } else { arg }
+            })
+        });
+        command
+            .try_get_matches_from_mut(words)
+            .and_then(|matches| CommandLine::from_arg_matches(&matches))
+            .map_err(NoCommand::from)
+            .and_then(|line| match line.subcommand.own().filter(|_| name == "just") {
+                Some(word) => {
+                    let text = format!("error: unexpected argument '{word}' found");
+                    Err(NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n")))
+                }
+                None => Ok(line),
+            })
+    }
+}
+
+impl From<clap::Error> for NoCommand {
+    fn from(error: clap::Error) -> NoCommand {
+        let text = error.render().to_string();
+        if !error.use_stderr() {
+            return NoCommand::Help(text);
+        }
+        let text = text.trim_end();
+        let text = match text.rfind("\n\nFor more information") {
+            Some(end) => &text[..end],
+            None => text,
+        };
+        NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Build, Command};
+
+    fn parse(words: &[&str]) -> Result<Command, NoCommand> {
+        let words: Vec<OsString> =
+            std::iter::once("taut").chain(words.iter().copied()).map(Into::into).collect();
+        CommandLine::parse_words("taut", &words).map(|line| line.subcommand)
+    }
+
+    fn build(words: &[&str]) -> Build {
+        match parse(words) {
+            Ok(Command::Build(build)) => build,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn the_last_occurrence_of_an_option_wins_unless_it_accumulates() {
+        let build = build(&["build", "-J", "1", "-J2", "-D", "{}", "-D", "[]", "--main=a", "--main", "b"]);
+        assert_eq!(build.execution.build_jobs, Some(2));
+        assert_eq!(build.analysis.defines, ["{}", "[]"]);
+        assert_eq!(build.common.main.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn options_and_names_may_be_interleaved() {
+        let build = build(&["build", "m", "-J", "1", "t", "-s", "--", "-x"]);
+        assert_eq!(build.analysis.target, ["m", "t", "-x"]);
+        assert!(build.results.show_runfiles);
+    }
+
+    #[test]
+    fn a_value_may_look_like_an_option() {
+        let build = build(&["build", "--request-action-input", "-1", "-P", "--odd"]);
+        assert_eq!(build.analysis.request_action_input.as_deref(), Some("-1"));
+        assert_eq!(build.results.print_to_stdout.as_deref(), Some("--odd"));
+    }
+
+    #[test]
+    fn wrong_words_are_answered_with_advice() {
+        for words in
+            [&["buld"][..], &[], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]]
+        {
+            let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
+            assert!(text.ends_with("\nRun with --help for more information.\n"), "{text}");
+        }
+        let Err(NoCommand::Wrong(text)) = parse(&["buld"]) else { panic!("buld is accepted") };
+        assert!(text.contains("'build'"), "{text}");
+    }
+
+    #[test]
+    fn under_the_name_of_the_other_tool_its_words_are_all_there_are() {
+        for words in [
+            &["just", "explain", "t"][..],
+            &["just", "what-if", "f"],
+            &["just", "watch"],
+            &["just", "install", "-o", "d", "--prune"],
+            &["just", "build", "--check-traces"],
+            &["just", "build", "--diagnostics", "f"],
+        ] {
+            let parse = |name| {
+                let words: Vec<OsString> = words.iter().map(Into::into).collect();
+                CommandLine::parse_words(name, &words)
+            };
+            assert!(parse("taut").is_ok(), "{words:?}");
+            let Err(NoCommand::Wrong(text)) = parse("just") else { panic!("{words:?} is accepted") };
+            assert!(text.contains("unexpected argument"), "{text}");
+        }
+    }
+
+    #[test]
+    fn help_is_no_error() {
+        assert!(
+            matches!(parse(&["build", "--help"]), Err(NoCommand::Help(text)) if text.contains("Analysis:"))
+        );
+    }
+}
