@@ -1,7 +1,7 @@
 //! Targets, rules and expressions files: parsed as a whole, depended on entry by entry.
 //!
-//! The hash of an entry leaves out spans and white space, so that formatting a file, or changing one
-//! entry of it, disturbs nobody who read another.
+//! The hash of an entry leaves out spans, white space and documentation, so that formatting a file, or changing one
+//! entry of it, or what is said to its readers, disturbs nobody who read another.
 
 use std::sync::Arc;
 
@@ -151,10 +151,32 @@ impl Part for EntryPart {
 
     fn content_hash(&self, entry: &Option<ModuleEntry>) -> Hash {
         let Some(entry) = entry else { return Hash::from(0) };
-        let canonical = entry.json().canonical_hash();
+        let canonical = defining_hash(entry.json());
         // What is warned about has to be seen again when it changes, though it defines nothing.
         let warnings: Vec<String> = entry.warnings().iter().map(|warning| warning.message.clone()).collect();
         Hash(if warnings.is_empty() { canonical } else { Id::of(format!("{canonical:?}{warnings:?}")).0 })
+    }
+}
+
+/// What definitions of these types say to their readers only (R7, B1, B8). Rules and expressions do so, too; what
+/// they are is hashed again where they are read, with all they import.
+const TOLD: [(&str, &[&str]); 2] = [("configure", &["doc"]), ("export", &["config_doc", "doc"])];
+
+/// The hash of a definition without what it says to its readers only.
+fn defining_hash(entry: Node<'_>) -> [u8; 32] {
+    let is_object = entry.kind() == Kind::Object;
+    let of_type = is_object.then(|| entry.get("type")).flatten().and_then(Node::as_str);
+    let told = TOLD.iter().find(|(name, _)| Some(*name) == of_type).map(|(_, told)| *told);
+    match told.filter(|told| told.iter().any(|key| entry.get(key).is_some())) {
+        None => entry.canonical_hash(),
+        Some(told) => {
+            let mut pieces = b"without documentation".to_vec();
+            for (key, value) in entry.entries().filter(|(key, _)| !told.contains(key)) {
+                pieces.extend(Id::of(key).0);
+                pieces.extend(value.canonical_hash());
+            }
+            Id::of(pieces).0
+        }
     }
 }
 
