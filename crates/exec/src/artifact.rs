@@ -105,10 +105,17 @@ impl Rule for ArtifactRule {
         match artifact {
             Artifact::Local { path, repository } => {
                 let file = execution.place(repository, path)?;
-                if let Ok(evidence) = Evidence::gather(&file, false) {
+                let reading = Evidence::of_reading(&file, false, || execution.source(&file));
+                if let Some(evidence) = reading.evidence {
                     cx.witness(evidence.encode());
                 }
-                execution.source(&file).map(sound)
+                if reading.content.is_ok() && !reading.is_steady {
+                    return Err(transient(format_args!(
+                        "source {} keeps changing while it is read",
+                        file.display()
+                    )));
+                }
+                reading.content.map(sound)
             }
             Artifact::Known(info) => execution.known(&cx, info).await.map(sound),
             Artifact::Action { id, path } => {

@@ -7,7 +7,7 @@ use std::{os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
 
 use taut_digest::HashFunction;
 use taut_engine::{Agreement, Cx, Facets, Fail, Hash, Key, Policy, Rule};
-use taut_sys::{Evidence, FileKind, fs};
+use taut_sys::{Evidence, FileKind, Reading, fs};
 use taut_value::{Id, Str};
 
 /// A directory that files are taken from.
@@ -182,12 +182,14 @@ fn agrees(place: &Place, witness: &[u8], read: impl FnOnce() -> Option<bool>) ->
     }
 }
 
-/// Leaves the evidence of a path that is about to be read. Without any, nobody will believe later that it
-/// is unchanged; that is all.
-fn leave_evidence(place: &Place, cx: &Cx) {
-    if let Ok(evidence) = Evidence::gather(&place.full(), true) {
+/// Reads a path and leaves the evidence of it. Without any, nobody will believe later that it is unchanged; that is
+/// all. Tells whether the path held still.
+fn read<T>(place: &Place, cx: &Cx, read: impl Fn() -> T) -> (T, bool) {
+    let Reading { content, evidence, is_steady } = Evidence::of_reading(&place.full(), true, read);
+    if let Some(evidence) = evidence {
         cx.witness(evidence.encode());
     }
+    (content, is_steady)
 }
 
 /// The listing of a directory.
@@ -203,8 +205,9 @@ impl Rule for DirRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Listing>, Fail> {
-        leave_evidence(place, &cx);
-        Listing::read(place).map(Arc::new).map_err(|error| Fail::transient(error.to_string()))
+        // Each name was there or not, even if the directory never held still.
+        let (listing, _) = read(place, &cx, || Listing::read(place));
+        listing.map(Arc::new).map_err(|error| Fail::transient(error.to_string()))
     }
 
     fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
@@ -234,10 +237,12 @@ impl Rule for FileRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
-        leave_evidence(place, &cx);
-        match fs::if_exists(fs::read(&place.full())) {
-            Ok(content) => Ok(content.map(Arc::from)),
-            Err(error) => Err(Fail::transient(error.to_string())),
+        match read(place, &cx, || fs::if_exists(fs::read(&place.full()))) {
+            (Ok(content), true) => Ok(content.map(Arc::from)),
+            (Ok(_), false) => {
+                Err(Fail::transient(format!("{} keeps changing while it is read", place.full().display())))
+            }
+            (Err(error), _) => Err(Fail::transient(error.to_string())),
         }
     }
 

@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     fs::{File, Metadata},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -77,7 +76,7 @@ impl Store {
             }
             self.hash_function().blob(&content)
         } else {
-            self.hash_large(&mut file, path, size)?
+            self.hash_large(&mut file, path, size)?.ok_or_else(|| changed(path))?
         };
         let digest = Digest { hash, size };
         if self.present(kind, &hash, Some(size))? {
@@ -97,10 +96,9 @@ impl Store {
                 drop(target);
                 // The file may have changed since it was hashed; what is stored must be what is named.
                 let mut written = fs::open(&temporary)?;
-                if self.hash_large(&mut written, &temporary, size)? != hash {
+                if self.hash_large(&mut written, &temporary, size)? != Some(hash) {
                     fs::remove_file(&temporary)?;
-                    let changed = std::io::Error::other("the file changed while it was being read");
-                    return Err(taut_sys::Error::new("store", path, changed).into());
+                    return Err(changed(path));
                 }
                 fs::set_file_mtime_epoch(&written, &temporary)?;
                 self.rename_into_place(&temporary, kind, &hash)?;
@@ -112,20 +110,27 @@ impl Store {
     /// The digest that a regular file's content has, without adding it.
     pub fn digest_of_file(&self, path: &Path) -> Result<Digest> {
         let size = fs::stat(path)?.len();
-        Ok(Digest { hash: self.hash_file(path, size)?, size })
+        Ok(Digest { hash: self.hash_file(path, size)?.ok_or_else(|| changed(path))?, size })
     }
 
-    pub(crate) fn hash_file(&self, path: &Path, size: u64) -> Result<Hash> {
+    /// As [`Store::hash_large`].
+    pub(crate) fn hash_file(&self, path: &Path, size: u64) -> Result<Option<Hash>> {
         self.hash_large(&mut fs::open(path)?, path, size)
     }
 
-    fn hash_large(&self, file: &mut File, path: &Path, size: u64) -> Result<Hash> {
+    /// The hash of what is left to be read of a file; `None` if that turns out not to be `size` bytes.
+    fn hash_large(&self, file: &mut File, path: &Path, size: u64) -> Result<Option<Hash>> {
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; READ_AT_ONCE as usize];
+        let mut left = size;
         loop {
             match fs::read_some(file, path, &mut buffer)? {
-                0 => return Ok(hasher.finish()),
-                n => hasher.update(&buffer[..n]),
+                0 => return Ok((left == 0).then(|| hasher.finish())),
+                n if n as u64 > left => return Ok(None),
+                n => {
+                    hasher.update(&buffer[..n]);
+                    left -= n as u64;
+                }
             }
         }
     }
@@ -203,9 +208,15 @@ impl Store {
     }
 
     /// The entries of a tree; `None` if there is no such tree or it is damaged.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] for a tree that is stored as its name says, and says something that nobody may follow.
     pub fn read_tree(&self, hash: &Hash) -> Result<Option<BTreeMap<Vec<u8>, TreeEntry>>> {
         let Some(encoded) = self.read(hash, ObjectType::Tree)? else { return Ok(None) };
-        Ok(decode_git_tree(&encoded, hash.as_bytes().len()).ok())
+        let digest = Digest { hash: *hash, size: encoded.len() as u64 };
+        let tree = ObjectInfo { digest, object_type: ObjectType::Tree };
+        let entries = decode_git_tree(&encoded, hash.as_bytes().len());
+        entries.map(Some).map_err(|why| Error::Unusable { tree, why })
     }
 
     /// Where the content of a file lies, to be read or copied, never to be given away.
@@ -294,17 +305,17 @@ impl Store {
     }
 }
 
+fn changed(path: &Path) -> Error {
+    let changed = std::io::Error::other("the file changed while it was being read");
+    taut_sys::Error::new("store", path, changed).into()
+}
+
 pub(crate) fn kind_of_file(executable: bool) -> Kind {
     if executable { Kind::Executable } else { Kind::File }
 }
 
 pub(crate) fn mode_of(kind: Kind) -> u32 {
     if kind == Kind::Executable { 0o555 } else { 0o444 }
-}
-
-/// Whether a file counts as executable: any of its executable bits is set.
-pub(crate) fn is_executable(metadata: &Metadata) -> bool {
-    metadata.permissions().mode() & 0o111 != 0
 }
 
 /// Runs an operation that puts something at `path`; makes the directory if that turns out to be missing.

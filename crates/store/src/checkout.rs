@@ -8,14 +8,14 @@ use std::{
     collections::HashSet,
     ffi::OsStr,
     fs::File,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Component, Path, PathBuf},
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
 use taut_sys::{FileKind, fs};
 
-use crate::{Error, Result, Store, cas::is_executable};
+use crate::{Error, Result, Store};
 
 impl Store {
     /// Puts an object at `name` below `directory`, which exists. Directories in between are made;
@@ -102,10 +102,19 @@ impl Store {
                 self.link_new(hash, &temporary)?;
                 fs::set_mtime_epoch(&temporary)?;
             }
-            ObjectType::Executable => self.write_new(hash, object_type, &temporary, 0o755)?,
-            _ => self.write_new(hash, object_type, &temporary, 0o644)?,
+            _ => self.write_new(hash, object_type, &temporary, mode_for_users(object_type))?,
         }
-        fs::rename(&temporary, path).inspect_err(|_| {
+        let mut renamed = fs::rename(&temporary, path);
+        if renamed.is_err() && fs::lstat(path).is_ok_and(|there| there.is_dir()) {
+            // A directory with something in it is somebody's.
+            renamed = fs::remove_dir(path).and_then(|()| fs::rename(&temporary, path));
+            if renamed.is_err() {
+                let _ = fs::remove_file(&temporary);
+                let reason = "there is a directory that is not empty";
+                return Err(Error::Refused { path: path.display().to_string(), reason });
+            }
+        }
+        renamed.inspect_err(|_| {
             // The rename's error is the one to report; the leftover is ours to remove.
             let _ = fs::remove_file(&temporary);
         })?;
@@ -121,8 +130,8 @@ impl Store {
         }
         Ok(metadata.is_file()
             && metadata.modified().is_ok_and(|time| time == std::time::UNIX_EPOCH)
-            && is_executable(&metadata) == (object_type == ObjectType::Executable)
-            && self.hash_file(path, metadata.len())? == *hash)
+            && metadata.permissions().mode() & 0o7777 == mode_for_users(object_type)
+            && self.hash_file(path, metadata.len())? == Some(*hash))
     }
 
     /// Puts a file or link at `path`, where nothing is, for an action: 0444 or 0555.
@@ -149,7 +158,7 @@ impl Store {
     /// Whether the file at `path` has exactly this content.
     pub fn has_content(&self, path: &Path, hash: &Hash) -> Result<bool> {
         let size = fs::stat(path)?.len();
-        Ok(self.hash_file(path, size)? == *hash)
+        Ok(self.hash_file(path, size)? == Some(*hash))
     }
 
     fn link_new(&self, hash: &Hash, path: &Path) -> Result<()> {
@@ -182,6 +191,10 @@ impl Store {
         }
         Ok(fs::set_file_mtime_epoch(&file, path)?)
     }
+}
+
+fn mode_for_users(object_type: ObjectType) -> u32 {
+    if object_type == ObjectType::Executable { 0o755 } else { 0o644 }
 }
 
 fn missing(hash: &Hash, object_type: ObjectType) -> Error {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use taut_digest::ObjectInfo;
+use taut_digest::{ObjectInfo, TreeError};
 
 /// A failed operation of the store.
 #[derive(Debug)]
@@ -13,6 +13,13 @@ pub enum Error {
     Missing(ObjectInfo),
     /// An object is there, but its bytes are not what its name says; it has been removed.
     Damaged(ObjectInfo),
+    /// A tree is there, but has an entry that nothing can be done with.
+    Unusable {
+        /// The tree.
+        tree: ObjectInfo,
+        /// Which entry, and why.
+        why: TreeError,
+    },
     /// A path that nothing may be written at.
     Refused {
         /// The path as it was asked for.
@@ -37,6 +44,7 @@ impl fmt::Display for Error {
             Error::Sys(error) => error.fmt(f),
             Error::Missing(object) => write!(f, "object {object} is not in the store"),
             Error::Damaged(object) => write!(f, "stored object {object} was damaged and has been removed"),
+            Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
             Error::Refused { path, reason } => write!(f, "refusing to write at {path:?}: {reason}"),
         }
     }

@@ -42,7 +42,7 @@ impl Store {
         }
         fs::set_file_mtime_epoch(&target, &temporary)?;
         drop(target);
-        if self.hash_path(&temporary, kind, size)? != *hash {
+        if self.hash_path(&temporary, kind, size)? != Some(*hash) {
             fs::remove_file(&temporary)?;
             fs::if_exists(fs::remove_file(&list))?;
             return Ok(false);
@@ -94,9 +94,9 @@ impl Store {
         }
     }
 
-    fn hash_path(&self, path: &Path, kind: Kind, size: u64) -> Result<Hash> {
+    fn hash_path(&self, path: &Path, kind: Kind, size: u64) -> Result<Option<Hash>> {
         if kind == Kind::Tree {
-            return Ok(self.hash_function().tree(&fs::read(path)?));
+            return Ok(Some(self.hash_function().tree(&fs::read(path)?)));
         }
         self.hash_file(path, size)
     }

@@ -1,14 +1,25 @@
-//! What was seen of a path, for telling later, without reading it, that it is unchanged.
+//! What was seen of a path, for telling later, without reading it, that it is unchanged; and whether it held still
+//! while it was read.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    fs::{StatFs, statfs},
+    time::{ClockId, clock_getres, clock_gettime},
+};
 
 use crate::{Result, StatSignature, fs};
 
 /// How much older than the present a change time has to be to be believed: clocks of file systems tick at
 /// up to two seconds, and a change within the tick in which one looked leaves no trace in them.
 const MARGIN: i128 = 2_000_000_000;
+
+/// As [`MARGIN`], where another machine's clock says when a change was: for clocks as far apart as they may be among
+/// machines that trust each other's tickets.
+const REMOTE_MARGIN: i128 = 300 * 1_000_000_000;
+
+/// How often a path is read that changes while it is read.
+const TRIES: usize = 5;
 
 /// The signature of a path, or its absence, and whether a later change must show in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,12 +35,50 @@ impl Evidence {
     /// # Errors
     /// Whatever keeps one from knowing what is there.
     pub fn gather(path: &Path, follow: bool) -> Result<Evidence> {
-        let now = clock_gettime(ClockId::RealtimeCoarse);
-        let now = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+        let now = now();
         let metadata = fs::if_exists(if follow { fs::stat(path) } else { fs::lstat(path) })?;
         let signature = metadata.map(|metadata| StatSignature::of(&metadata));
-        let is_firm = signature.is_none_or(|signature| !signature.is_racy(now - MARGIN));
+        let is_firm = signature.is_none_or(|signature| {
+            // Where the file lies need not be asked of files that nobody changed lately.
+            !signature.is_racy(now - REMOTE_MARGIN)
+                || (!signature.is_racy(now - MARGIN) && !statfs(path).is_ok_and(|on| is_remote(&on)))
+        });
         Ok(Evidence { signature, is_firm })
+    }
+
+    /// Reads something of a path so that it was there as a whole: once more, and a few times, if the path changed
+    /// meanwhile. `read` may read again, too, what is only right if nothing changed.
+    pub fn of_reading<T>(path: &Path, follow: bool, mut read: impl FnMut() -> T) -> Reading<T> {
+        for _ in 0..TRIES {
+            let before = Evidence::settled(path, follow);
+            let content = read();
+            match (before, Evidence::gather(path, follow)) {
+                (Ok(None), _) => {}
+                (Ok(Some(then)), Ok(now)) if then.signature != now.signature => {}
+                (then, now) => {
+                    let evidence = then.ok().flatten().filter(|_| now.is_ok());
+                    return Reading { content, evidence, is_steady: true };
+                }
+            }
+        }
+        Reading { content: read(), evidence: None, is_steady: false }
+    }
+
+    /// Evidence that every change that begins from now on shows in, as the clock that dates changes has ticked since
+    /// the last one; twice, so that this one has ended: it was dated when it began. `None` if there always is another.
+    fn settled(path: &Path, follow: bool) -> Result<Option<Evidence>> {
+        let tick = clock_getres(ClockId::RealtimeCoarse);
+        let tick = Duration::from_nanos(tick.tv_nsec.clamp(1_000_000, 10_000_000) as u64);
+        for _ in 0..TRIES {
+            let evidence = Evidence::gather(path, follow)?;
+            let age = evidence.signature.map(|signature| now() - signature.ctime);
+            // What is dated far ahead is dated by another clock: waiting does not help.
+            if age.is_none_or(|age| age.unsigned_abs() > tick.as_nanos()) {
+                return Ok(Some(evidence));
+            }
+            std::thread::sleep(tick);
+        }
+        Ok(None)
     }
 
     /// Whether what is there now must be what was there then.
@@ -75,6 +124,49 @@ impl Evidence {
     }
 }
 
+/// What was read of a path.
+#[derive(Debug)]
+pub struct Reading<T> {
+    /// What `read` gave at last.
+    pub content: T,
+    /// What the path looked like then.
+    pub evidence: Option<Evidence>,
+    /// Whether it was so all the while.
+    pub is_steady: bool,
+}
+
+/// The time by the clock that local file systems date changes by, in nanoseconds since the epoch.
+fn now() -> i128 {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}
+
+/// File systems that others may change without our kernel's knowledge, and may date changes by another clock: NFS,
+/// SMB (two), CIFS, 9P, FUSE, Ceph, AFS, Coda; Lustre, GPFS, BeeGFS, GFS2, OCFS2; shared folders of VirtualBox, VMware.
+const REMOTE: [u32; 16] = [
+    0x6969,
+    0x517b,
+    0xfe53_4d42,
+    0xff53_4d42,
+    0x0102_1997,
+    0x6573_5546,
+    0x00c3_6400,
+    0x5346_414f,
+    0x7375_7245,
+    0x0bd0_0bd0,
+    0x4750_4653,
+    0x1983_0326,
+    0x0116_1970,
+    0x7461_636f,
+    0x786f_4256,
+    0xbacb_acbc,
+];
+
+/// Whether another machine may change files there.
+pub(crate) fn is_remote(on: &StatFs) -> bool {
+    REMOTE.contains(&(on.f_type as u32))
+}
+
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
@@ -109,6 +201,46 @@ mod tests {
         let old = gather(Path::new("/proc/self/exe"));
         assert!(!old.shows_the_same_as(&absent));
         assert!(!absent.shows_the_same_as(&old));
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("f");
+        std::fs::write(&file, "0").unwrap();
+        let changes = |times: usize| {
+            let mut reads = 0;
+            let reading = Evidence::of_reading(&file, true, || {
+                let content = std::fs::read_to_string(&file).unwrap();
+                reads += 1;
+                if reads <= times {
+                    // The same size, and in the tick of the change before unless somebody waited for the next one.
+                    std::fs::write(&file, (reads % 10).to_string()).unwrap();
+                }
+                content
+            });
+            assert_eq!((reading.is_steady, reading.evidence.is_some()), (times < TRIES, times < TRIES));
+            (reads, reading.content)
+        };
+        assert_eq!(changes(0), (1, "0".to_owned()));
+        assert_eq!(changes(2), (3, "2".to_owned()));
+        assert_eq!(changes(TRIES).0, TRIES + 1);
+    }
+
+    #[test]
+    fn what_comes_or_goes_while_it_is_read_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("f");
+        let mut reads = 0;
+        let reading = Evidence::of_reading(&file, true, || {
+            reads += 1;
+            let found = std::fs::read_to_string(&file).ok();
+            if reads == 1 {
+                std::fs::write(&file, "new").unwrap();
+            }
+            found
+        });
+        assert_eq!((reads, reading.content.as_deref(), reading.is_steady), (2, Some("new"), true));
     }
 
     #[test]

@@ -12,6 +12,6 @@ mod stat;
 pub mod watch;
 
 pub use error::{Error, Result};
-pub use evidence::Evidence;
+pub use evidence::{Evidence, Reading};
 pub use lock::Lock;
 pub use stat::{FileKind, StatSignature};

@@ -20,7 +20,7 @@ use rustix::{
     io::{Errno, read, write},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, evidence::is_remote};
 
 /// For how long nothing must happen before changes count as complete: tools that save a file, or switch a
 /// branch, do several things in a row.
@@ -28,20 +28,6 @@ const QUIET: Duration = Duration::from_millis(30);
 
 /// Changes are told after this time even if more keep coming.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// File systems that others may change without our kernel's knowledge, by their magic numbers: NFS, SMB (two),
-/// CIFS, 9P, FUSE, Ceph, AFS, Coda.
-const REMOTE: [u32; 9] = [
-    0x6969,
-    0x517b,
-    0xfe53_4d42,
-    0xff53_4d42,
-    0x0102_1997,
-    0x6573_5546,
-    0x00c3_6400,
-    0x5346_414f,
-    0x7375_7245,
-];
 
 /// Watches directories.
 pub struct Watch {
@@ -173,7 +159,7 @@ impl Watch {
         let heard = match added {
             Ok(number) => {
                 self.paths.entry(number).or_default().push(directory.to_owned());
-                let is_remote = statfs(directory).is_ok_and(|fs| REMOTE.contains(&(fs.f_type as u32)));
+                let is_remote = statfs(directory).is_ok_and(|on| is_remote(&on));
                 if is_remote { Heard::Deaf } else { Heard::Yes }
             }
             Err(Errno::NOENT | Errno::NOTDIR) => Heard::Absent,
