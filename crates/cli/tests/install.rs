@@ -169,3 +169,72 @@ fn a_damaged_record_costs_comparisons_and_removes_nothing() {
         assert_eq!((listing(&out).unwrap(), untouched(&out)), (right.clone(), before.clone()));
     }
 }
+
+#[test]
+fn modes_are_part_of_what_is_right() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let workspace = project();
+    let out = workspace.beside("out");
+    install(&workspace, "all", &[]);
+    for (name, mode, right) in [
+        ("plain", 0o755, 0o644),
+        ("plain", 0o600, 0o644),
+        ("bin/run", 0o644, 0o755),
+        ("bin/run", 0o777, 0o755),
+    ] {
+        let path = out.join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        install(&workspace, "all", &[]);
+        let is = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(is, right, "{name} was {mode:o}");
+    }
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_file_is_replaced_unless_it_is_a_directory_with_something_in_it() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    let plain = out.join("plain");
+    install(&workspace, "all", &[]);
+    let right = listing(&out).unwrap();
+    fs::remove_file(&plain).unwrap();
+    fs::create_dir(&plain).unwrap();
+    install(&workspace, "all", &[]);
+    assert_eq!(listing(&out).unwrap(), right);
+    fs::remove_file(&plain).unwrap();
+    fs::write(workspace.beside("mine"), "mine\n").unwrap();
+    std::os::unix::fs::symlink(workspace.beside("mine"), &plain).unwrap();
+    install(&workspace, "all", &[]);
+    assert_eq!(listing(&out).unwrap(), right);
+    assert_eq!(fs::read_to_string(workspace.beside("mine")).unwrap(), "mine\n");
+    fs::remove_file(&plain).unwrap();
+    fs::create_dir(&plain).unwrap();
+    fs::write(plain.join("mine"), "mine\n").unwrap();
+    let words = ["install", "all", "-o", &out.display().to_string()];
+    let ran = workspace.run(&taut(), words).exits(16);
+    assert!(ran.stderr.contains("plain\": there is a directory that is not empty"), "{}", ran.stderr);
+    assert_eq!(fs::read_to_string(plain.join("mine")).unwrap(), "mine\n");
+}
+
+#[test]
+fn pruning_makes_way_for_files_where_directories_were_and_the_reverse() {
+    let workspace = Workspace::new();
+    let out = workspace.beside("out");
+    let names = || listing(&out).unwrap().into_keys().collect::<Vec<_>>();
+    let files = |files: &str| {
+        workspace.file("TARGETS", format!(r#"{{"all": {{"type": "install", "files": {{{files}}}}}}}"#));
+    };
+    workspace.file("a.txt", "a\n");
+    files(r#""x/y/z": "a.txt", "v": "a.txt""#);
+    install(&workspace, "all", &[]);
+    files(r#""x": "a.txt", "v/w": "a.txt""#);
+    let words = ["install", "all", "-o", &out.display().to_string()];
+    workspace.run(&taut(), words).exits(16);
+    install(&workspace, "all", &["--prune"]);
+    assert_eq!(names(), ["v", "v/w", "x"]);
+    files(r#""x/y/z": "a.txt", "v": "a.txt""#);
+    fs::write(out.join("x"), "changed since\n").unwrap();
+    // What somebody changed stays, also where it is in the way.
+    workspace.run(&taut(), [&words[..], &["--prune"]].concat()).exits(16);
+    assert_eq!(fs::read_to_string(out.join("x")).unwrap(), "changed since\n");
+}

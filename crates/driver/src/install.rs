@@ -6,7 +6,7 @@
 //! rightly: without it, everything is compared. It is needed to remove, and what is there must still be what was
 //! installed: anything else belongs to the user.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -59,6 +59,16 @@ pub fn install<'o>(
         wanted.extend(leaves.iter().flatten().cloned());
         leaves_of.push(leaves);
     }
+    let mut after = before.clone();
+    let mut done = Installed::default();
+    let pruning = Pruning { store, directory, owner: &owner, wanted: &wanted };
+    if prune {
+        // What lies where a directory is to be, or the reverse, would be in the way.
+        let above: HashSet<&Path> = wanted.keys().flat_map(|path| path.ancestors().skip(1)).collect();
+        let is_in_the_way =
+            |path: &Path| above.contains(path) || path.ancestors().skip(1).any(|up| wanted.contains_key(up));
+        pruning.prune(&mut after, &mut done, is_in_the_way)?;
+    }
     let mut evidence: HashMap<PathBuf, Evidence> = HashMap::new();
     let is_right = |place: &Path, info: &ObjectInfo| {
         let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
@@ -82,7 +92,6 @@ pub fn install<'o>(
             });
         }
     }
-    let mut after = before.clone();
     for (place, info) in &wanted {
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
@@ -101,26 +110,48 @@ pub fn install<'o>(
         (leaf.info, leaf.evidence) = (*info, evidence);
         leaf.owners.insert(owner.clone());
     }
-    let mut done = Installed::default();
     if prune {
-        let gone = |(path, leaf): &(&Str, &Leaf)| {
-            leaf.owners.contains(&owner) && !wanted.contains_key(Path::new(path.as_str()))
-        };
-        let gone: Vec<Str> = after.iter().filter(gone).map(|(path, _)| path.clone()).collect();
-        for path in gone {
-            let Some(leaf) = after.get_mut(&path) else { continue };
-            leaf.owners.remove(&owner);
-            if leaf.owners.is_empty() {
-                let leaf = leaf.clone();
-                after.remove(&path);
-                remove(store, directory, &path, &leaf, &mut done)?;
-            }
-        }
+        pruning.prune(&mut after, &mut done, |_| true)?;
+        done.removed.sort();
     }
     if let Some(record) = record.filter(|_| after != before) {
         record.write(&after);
     }
     Ok(done)
+}
+
+/// What is no longer wanted by whom.
+struct Pruning<'p> {
+    store: &'p Store,
+    directory: &'p Path,
+    owner: &'p Str,
+    wanted: &'p HashMap<PathBuf, ObjectInfo>,
+}
+
+impl Pruning<'_> {
+    /// Removes what is no longer wanted at some of the paths.
+    fn prune(
+        &self,
+        leaves: &mut Leaves,
+        done: &mut Installed,
+        at: impl Fn(&Path) -> bool,
+    ) -> taut_store::Result<()> {
+        let is_gone = |(path, leaf): &(&Str, &Leaf)| {
+            let path = Path::new(path.as_str());
+            leaf.owners.contains(self.owner) && !self.wanted.contains_key(path) && at(path)
+        };
+        let gone: Vec<Str> = leaves.iter().filter(is_gone).map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            let Some(leaf) = leaves.get_mut(&path) else { continue };
+            leaf.owners.remove(self.owner);
+            if leaf.owners.is_empty() {
+                let leaf = leaf.clone();
+                leaves.remove(&path);
+                remove(self.store, self.directory, &path, &leaf, done)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The files and links that an object consists of, below the directory it is installed to. `None` if that is
