@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
+use taut_expr::path::is_non_upwards;
 use taut_syntax::json::{Document, Kind as JsonKind, Node};
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 
@@ -244,8 +245,17 @@ fn define(graph: &mut ActionGraph, names: &Names, kind: Kind, node: Node<'_>) ->
 }
 
 fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
-    let mut outs = texts(node.get("output"), "\"output\"")?;
-    let mut out_dirs = texts(node.get("output_dirs"), "\"output_dirs\"")?;
+    let inside = |field: &str| -> Result<Vec<Str>> {
+        let paths = texts(node.get(field), &format!("{field:?}"))?;
+        if let Some(at) = paths.iter().position(|path| !is_non_upwards(path)) {
+            let item = node.get(field).and_then(|list| list.item(at)).unwrap_or(node);
+            let what = format!("{field:?} has to be a list of non-upwards relative paths, but contains");
+            return Err(wrong(item, &format!("{what} {:?}", paths[at].as_str())));
+        }
+        Ok(paths)
+    };
+    let mut outs = inside("output")?;
+    let mut out_dirs = inside("output_dirs")?;
     for paths in [&mut outs, &mut out_dirs] {
         paths.sort();
         paths.dedup();
@@ -270,7 +280,13 @@ fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
     action.outs = outs;
     action.out_dirs = out_dirs;
     action.command = command;
-    action.cwd = node.get("cwd").map_or(Ok(Str::default()), |cwd| text(cwd, "\"cwd\""))?;
+    if let Some(node) = node.get("cwd") {
+        action.cwd = text(node, "\"cwd\"")?;
+        if !is_non_upwards(&action.cwd) {
+            let what = "\"cwd\" has to be a non-upwards relative path, but is";
+            return Err(wrong(node, &format!("{what} {:?}", action.cwd.as_str())));
+        }
+    }
     action.env = text_map(node.get("env"), "\"env\"")?;
     action.may_fail = may_fail.map(|message| text(message, "\"may_fail\"")).transpose()?;
     action.no_cache = flag("no_cache")?;
