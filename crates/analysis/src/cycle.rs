@@ -16,8 +16,11 @@ use crate::{
     target::module_file,
 };
 
-/// How many steps are shown with what is written; all are named.
+/// How many steps are shown with what is written.
 const SHOWN: usize = 20;
+
+/// How many are named at most: from the beginning, and before it closes.
+const NAMED: [usize; 2] = [90, 10];
 
 /// What a cycle is about, with where to get parsed files.
 pub struct CycleReport<'c> {
@@ -79,9 +82,16 @@ impl CycleReport<'_> {
         let of_imports = links.iter().all(|link| matches!(link, Link::Expression(_)));
         let what = if of_imports { "expression imports" } else { "target dependencies" };
         let mut text = format!("Cycle detected in {what}:");
+        let [first, last] = NAMED;
+        let left_out = if links.len() > first + last { first..links.len() - last } else { 0..0 };
         for (place, link) in links.iter().enumerate() {
-            text.push_str(if place == 0 { "\n.-> " } else { "\n|   " });
-            text.push_str(&link.shown());
+            if place == left_out.start && !left_out.is_empty() {
+                text.push_str(&format!("\n|   … {} more …", left_out.len()));
+            }
+            if !left_out.contains(&place) {
+                text.push_str(if place == 0 { "\n.-> " } else { "\n|   " });
+                text.push_str(&link.shown());
+            }
         }
         text.push_str(&format!("\n`-- {}", links[0].shown()));
         let mut diagnostic = Diagnostic::error(text);

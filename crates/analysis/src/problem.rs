@@ -45,15 +45,17 @@ pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> F
 
 /// The failure, with what is probably not meant either in the same target: it may be the cause.
 pub(crate) fn beside(failure: Fail, warnings: &[Diagnostic]) -> Fail {
-    let note = |warning: &Diagnostic| {
-        let meant = warning.suggestion.as_ref().map(|meant| format!("; did you mean {meant:?}?"));
-        let text = format!("{}{}", warning.message, meant.unwrap_or_default());
-        match &warning.location {
-            Some(location) => Note::at(text, location.clone()),
-            None => text.into(),
-        }
-    };
-    settle(failure, |diagnostic| warnings.iter().map(note).fold(diagnostic, Diagnostic::note))
+    settle(failure, |diagnostic| warnings.iter().map(as_note).fold(diagnostic, Diagnostic::note))
+}
+
+/// A warning that may tell why something is wrong.
+pub(crate) fn as_note(warning: &Diagnostic) -> Note {
+    let meant = warning.suggestion.as_ref().map(|meant| format!("; did you mean {meant:?}?"));
+    let text = format!("{}{}", warning.message, meant.unwrap_or_default());
+    match &warning.location {
+        Some(location) => Note::at(text, location.clone()),
+        None => text.into(),
+    }
 }
 
 /// All values, or everything that is wrong: independent problems together, each once.

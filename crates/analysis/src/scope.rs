@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use taut_engine::{Cx, Faceted, Fail};
 use taut_expr::{Context, Expr, Host, Imports, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Node, Note, did_you_mean};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Node, Note, diagnostic::Place, did_you_mean};
 use taut_value::{
     ActionDescription, Artifact, EntityName, Id, List, Map, NamedTarget, Str, TargetResult, Tree,
     TreeOverlay, Value,
@@ -156,6 +156,18 @@ impl<'s> Scope<'s> {
     pub(crate) fn all_warnings(&self) -> Diagnostics {
         let misspelt = self.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
         self.warnings.iter().chain(misspelt.iter()).cloned().collect()
+    }
+
+    /// What is probably misspelt in a field, as far as it has been evaluated.
+    pub(crate) fn misspelt_in(&self, field: &str) -> Vec<Diagnostic> {
+        let inside = self.entry.path().key(field);
+        let is_inside =
+            |warning: &&Diagnostic| match warning.location.as_ref().map(|location| &location.place) {
+                Some(Place::Value(path) | Place::Key(path)) => path.steps().starts_with(inside.steps()),
+                _ => false,
+            };
+        let misspelt = self.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
+        misspelt.iter().filter(is_inside).cloned().collect()
     }
 
     fn warn_unknown<'k>(&mut self, known: impl Iterator<Item = &'k str> + Clone) {

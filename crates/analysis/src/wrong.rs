@@ -8,7 +8,7 @@ use taut_value::{EntityName, Value};
 
 use crate::{
     ModuleEntry, StrSet,
-    problem::fail,
+    problem::{as_note, fail},
     scope::{Dep, Scope},
 };
 
@@ -21,7 +21,8 @@ impl Scope<'_> {
     /// What is wrong with a field.
     pub(crate) fn problem(&self, field: &str, message: impl Into<String>) -> Diagnostic {
         let location = self.entry.location(self.json(field).is_some().then_some(field));
-        Diagnostic::error(message).at(location)
+        let problem = Diagnostic::error(message).at(location);
+        self.misspelt_in(field).iter().map(as_note).fold(problem, Diagnostic::note)
     }
 
     /// What is wrong with something that a field evaluates to.
@@ -77,8 +78,7 @@ impl Scope<'_> {
     pub(crate) fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
         let found = self.shown(value);
         let Some(list) = value.as_list() else {
-            let message =
-                format!("{field:?} has to be a list of {of}, but is {}: {found}", taut_expr::kind_of(value));
+            let message = format!("{field:?} has to be a list of {of}, but is {}", self.told(value));
             let diagnostic = self.problem(field, message);
             return fail(if value.as_str().is_some() {
                 diagnostic.help(format!("a list of one: [{found}]"))
@@ -97,12 +97,15 @@ impl Scope<'_> {
 
     /// The failure of a field whose value is of another kind than it has to be.
     pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
-        let message = format!(
-            "{field:?} has to be {expected}, but is {}: {}",
-            taut_expr::kind_of(value),
-            self.shown(value)
-        );
-        self.wrong(field, message)
+        self.wrong(field, format!("{field:?} has to be {expected}, but is {}", self.told(value)))
+    }
+
+    /// What kind of value it is, and which, unless the kind says that.
+    fn told(&self, value: &Value) -> String {
+        match value {
+            Value::Null => taut_expr::kind_of(value).to_string(),
+            _ => format!("{}: {}", taut_expr::kind_of(value), self.shown(value)),
+        }
     }
 
     /// A diagnostic about something that a field names, seen from there.

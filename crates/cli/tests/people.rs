@@ -95,3 +95,41 @@ fn a_signal_ends_the_actions_and_leaves_nothing_behind() {
         assert_eq!(fs::read_dir(&stages).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn a_long_cycle_is_told_by_its_ends() {
+    let count = 20_000;
+    let targets =
+        (0..count).map(|n| format!(r#""t{n}": {{"type": "install", "deps": ["t{}"]}}"#, (n + 1) % count));
+    let workspace = workspace(&format!("{{{}}}", targets.collect::<Vec<_>>().join(",\n")));
+    let ran = run(&workspace, &["analyse", "t0"]).exits(8);
+    assert!(ran.stderr.contains("|   … 19900 more …\n"), "{}", &ran.stderr[..9_000.min(ran.stderr.len())]);
+    assert!(ran.stderr.len() < 20_000, "{} bytes", ran.stderr.len());
+}
+
+#[test]
+fn a_stored_tree_that_nobody_may_follow_says_why() {
+    let workspace = workspace("{}");
+    workspace.file("sub/name", "x\n");
+    let tree = run(&workspace, &["add-to-cas", "sub"]).exits(0).stdout;
+    let cast = workspace.build_root().join("protocol-dependent/generation-0/git-sha1/cast");
+    let bytes = fs::read(cast.join(&tree[..2]).join(tree[2..].trim())).unwrap();
+    // An entry of a git tree that leads out of it.
+    let at = bytes.windows(4).position(|name| name == b"name").unwrap();
+    let bad = [&bytes[..at], b"..", &bytes[at + 4..]].concat();
+    let id = taut_digest::HashFunction::GitSha1.tree(&bad).to_hex();
+    let place = cast.join(&id[..2]);
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join(&id[2..]), &bad).unwrap();
+    for words in [
+        &["install-cas"][..],
+        &["install-cas", "-o", "out"],
+        &["install-cas", "-P", "x"],
+        &["install-cas", "--archive"],
+    ] {
+        let object = format!("{id}::t");
+        let ran = run(&workspace, &[words, &[&object]].concat()).exits(16);
+        let why = "cannot be used: git tree has an entry named \"..\"";
+        assert!(ran.stderr.contains(why), "{words:?}: {}", ran.stderr);
+    }
+}
