@@ -3,6 +3,9 @@
 //! One session lives through all rounds. Directories are watched before it is trusted that nothing in them
 //! changes unnoticed: when a round has looked into new ones, all is looked at once more after they are watched.
 //! Where the system may not tell of changes, everything is looked at from time to time.
+//!
+//! Between rounds nobody has to wait for us: garbage may be collected. What a session knows is nothing worth then, and
+//! the next round begins as a first one does.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -126,6 +129,8 @@ impl Last {
 enum Over {
     /// The repositories are others now.
     Repositories,
+    /// Garbage was collected in the build root, before these paths changed.
+    Collected(Vec<PathBuf>),
     Exit(Exit),
 }
 
@@ -151,6 +156,11 @@ impl Watcher<'_> {
                 Err(Over::Exit(exit)) => return Err(exit),
                 Ok(()) | Err(Over::Repositories) => {
                     self.log.say(Level::Info, "The repositories are described differently now.");
+                }
+                Err(Over::Collected(paths)) => {
+                    self.log.say(Level::Info, what_changed(&paths));
+                    let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
+                    self.log.say(Level::Info, text);
                 }
             }
         }
@@ -201,6 +211,7 @@ impl Watcher<'_> {
         self.log
             .say(Level::Info, format!("Watching {} directories{deaf}. Interrupt to end.", held.watch.len()));
         loop {
+            held.store.rest().map_err(|error| self.lost(&error))?;
             let limit = held.watch.is_deaf().then_some(LOOK);
             let woken = held.watch.wait(limit).map_err(|error| {
                 self.log.say(Level::Error, error.to_string());
@@ -219,10 +230,19 @@ impl Watcher<'_> {
             if !self.renew(held)? && is_look && touched.paths.is_empty() {
                 continue;
             }
+            if !held.store.resume().map_err(|error| self.lost(&error))? {
+                return Err(Over::Collected(touched.paths));
+            }
             held.session.begin_again(&touched.again);
             self.round(held, interruption, Some(Some(&touched.paths)))?;
             self.settle(held, interruption)?;
         }
+    }
+
+    /// The build root cannot be used any more.
+    fn lost(&self, error: &dyn std::fmt::Display) -> Exit {
+        self.log.say(Level::Error, format!("Cannot use the build root any more: {error}"));
+        Exit::Environment
     }
 
     /// What is to be looked at again; `None` if what changed matters to nobody.

@@ -247,3 +247,28 @@ fn without_being_told_it_looks() {
     has(&watching.round(" changed."), "1 action of 3 run");
     assert_eq!(watching.interrupt(), 130);
 }
+
+#[test]
+fn garbage_is_collected_beside_an_idle_watch_and_the_next_round_is_right() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    let mut watching = Watching::start(&workspace, &["-o", &out.display().to_string()]);
+    watching.until("Interrupt to end.");
+    let modes: [&[&str]; 4] = [&[], &["--no-rotate"], &[], &["--all"]];
+    for (number, mode) in modes.into_iter().enumerate() {
+        // Twice, so that nothing of what was there is left.
+        for _ in 0..2 {
+            workspace.run(&taut(), [&["gc"], mode].concat()).exits(0);
+        }
+        workspace.file("m/u.txt", format!("round {number}\n"));
+        watching.until("m/u.txt changed.");
+        watching.until("everything is looked at.");
+        watching.until("shout [");
+        watching.until("Interrupt to end.");
+        becomes(&out.join("shout"), &format!("ROUND {number}\n"));
+        becomes(&out.join("texts"), "a\n");
+        workspace.file("m/u.txt", format!("again {number}\n"));
+        has(&watching.round("m/u.txt changed."), "0 targets of 5 analysed, 2 actions of 3 run");
+    }
+    assert_eq!(watching.interrupt(), 130);
+}

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashSet,
+    fs::{File, Metadata},
     hash::{BuildHasher, BuildHasherDefault},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock,
@@ -36,6 +38,9 @@ struct Inner {
     /// Whether there is a directory of a kind in a generation, once somebody has looked.
     kinds: [[OnceLock<bool>; KINDS]; GENERATIONS],
     lock: Option<Lock>,
+    /// The directory of temporary files as it was when the lock was given up. While it is open, no other directory
+    /// can be it.
+    resting: Mutex<Option<File>>,
 }
 
 impl Store {
@@ -56,7 +61,40 @@ impl Store {
         fs::create_dir_all(&layout.ephemeral())?;
         let (nonce, counter) = (nonce(), AtomicU64::new(0));
         let (known, kinds) = Default::default();
-        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, kinds, lock })))
+        let resting = Mutex::default();
+        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, kinds, lock, resting })))
+    }
+
+    /// Lets garbage be collected: nothing in the build root is to be touched, nor counted on, before
+    /// [`Store::resume`].
+    ///
+    /// # Errors
+    /// The build root is no longer there, or cannot be used any more.
+    pub fn rest(&self) -> Result<()> {
+        let mut resting = self.0.resting.lock().expect("no panic with the lock held");
+        if let (None, Some(lock)) = (&*resting, &self.0.lock) {
+            *resting = Some(fs::open(&self.layout().ephemeral())?);
+            lock.give_up()?;
+        }
+        Ok(())
+    }
+
+    /// Ends a rest, after waiting for a collection that is under way. Tells whether there was none meanwhile; if there
+    /// was, the build root has to be opened anew: what was there may be gone, and temporary files are.
+    ///
+    /// # Errors
+    /// As for [`Store::rest`].
+    pub fn resume(&self) -> Result<bool> {
+        let mut resting = self.0.resting.lock().expect("no panic with the lock held");
+        let (Some(directory), Some(lock)) = (&*resting, &self.0.lock) else { return Ok(true) };
+        lock.share_again()?;
+        let place = self.layout().ephemeral();
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        // Every collection begins by taking temporary files away.
+        let was = identity(fs::fstat(directory, &place)?);
+        let is_the_same = fs::if_exists(fs::lstat(&place))?.is_some_and(|now| identity(now) == was);
+        *resting = None;
+        Ok(is_the_same)
     }
 
     /// Whether there can be anything of a kind that only garbage collection makes: in an older generation, or

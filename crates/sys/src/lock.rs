@@ -42,6 +42,16 @@ impl Lock {
         self.operate(FlockOperation::LockShared)
     }
 
+    /// Gives the lock up, to be shared again later.
+    pub fn give_up(&self) -> Result<()> {
+        self.operate(FlockOperation::Unlock)
+    }
+
+    /// Waits for the lock again, as others may share it.
+    pub fn share_again(&self) -> Result<()> {
+        self.operate(FlockOperation::LockShared)
+    }
+
     fn unheld(path: &Path) -> Result<Lock> {
         Ok(Lock { file: fs::open_lock_file(path)?, path: path.to_owned() })
     }
