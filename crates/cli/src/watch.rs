@@ -92,6 +92,8 @@ struct Held {
     begin: SystemTime,
     /// The description.
     last: Option<Last>,
+    /// Whether the last round built everything.
+    is_built: bool,
     /// The description of which it is known where it looks.
     noted: Option<Arc<Analysis>>,
     /// What the last round that round that succeeded came to.
@@ -182,6 +184,7 @@ impl Watcher<'_> {
         })?;
         let history = History::of(&store, &request.repositories);
         let (leaves, seen, told, last, noted, results) = Default::default();
+        let is_built = false;
         let begin = SystemTime::now();
         Ok(Held {
             request,
@@ -195,6 +198,7 @@ impl Watcher<'_> {
             told,
             begin,
             last,
+            is_built,
             noted,
             results,
         })
@@ -295,14 +299,14 @@ impl Watcher<'_> {
     /// watched; then everything is looked at again.
     fn settle(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
         loop {
-            // What nothing ran for, and is as the last round had it, looks where that looked.
+            // The same description looks where it looked before; but a build that failed did not look everywhere.
             let noted = held.last.as_ref().map(|last| last.analysis.clone());
             let is_noted = match (&noted, &held.noted) {
                 (Some(now), Some(before)) => Arc::ptr_eq(now, before),
                 _ => false,
             };
-            if !is_noted || !held.session.is_idle() {
-                held.noted = noted;
+            if !is_noted || held.session.looked_around() {
+                held.noted = noted.filter(|_| held.is_built);
                 held.leaves.note(&held.session, &held.request.repositories);
             }
             let own = self.own_files();
@@ -334,6 +338,7 @@ impl Watcher<'_> {
     ) -> Result<(), Exit> {
         let (log, begin) = (self.log, Instant::now());
         held.begin = SystemTime::now();
+        held.is_built = false;
         let is_silent = changed == Some(None);
         *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) = Printer::new(log, &held.store);
         if let Some(Some(paths)) = changed {
@@ -369,6 +374,7 @@ impl Watcher<'_> {
             }
         };
         let built = held.session.build_again(&last.analysis.wanted());
+        held.is_built = built.is_ok();
         held.last = Some(last.clone());
         note(held, if built.is_ok() { Ended::Well } else { Ended::InExecution });
         interruption.check()?;

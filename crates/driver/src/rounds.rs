@@ -210,9 +210,15 @@ impl Session {
         }
     }
 
-    /// Whether the present round executed nothing at all, so that it looked at nothing new.
-    pub fn is_idle(&self) -> bool {
-        self.build.log().is_empty()
+    /// Whether the present round may have looked where no round before did: it did anything but look at sources
+    /// and run actions, which look where their definitions say.
+    pub fn looked_around(&self) -> bool {
+        self.build.log().iter().any(|ran| {
+            let key = &ran.key;
+            let is_execution =
+                key.downcast::<ArtifactKey>().is_some() || key.downcast::<ActionKey>().is_some();
+            !is_execution && !matches!(key.rule(), "stage" | "run")
+        })
     }
 
     /// Builds what is wanted; unlike [`Session::build`], tells nothing of actions that nobody had to look at.
