@@ -1,13 +1,13 @@
 //! Values as bytes, for what outlives the process.
 //!
 //! What is shared stays shared: a list, map, result or node is written where it first occurs and referred to
-//! by number afterwards, so that a graph whose unfolding is exponential is as small here as in memory. The
-//! form is nobody's business but ours; whoever keeps bytes also keeps which program wrote them.
+//! by number afterwards, so that a graph whose unfolding is exponential is as small here as in memory; so are texts
+//! and the ids of definitions. The form is nobody's business but ours; whoever keeps bytes also keeps which program wrote them.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use taut_digest::ObjectInfo;
+use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 
 use crate::{
     AbstractNode, ActionDescription, AnonymousTarget, Artifact, EntityName, Id, List, Map, NamedTarget, Node,
@@ -23,6 +23,7 @@ pub struct Encoder {
     most_nodes: u32,
     /// Numbers of the texts and containers written so far; containers by their address.
     texts: FxHashMap<Str, u64>,
+    ids: FxHashMap<Id, u64>,
     lists: FxHashMap<usize, (u64, List)>,
     maps: FxHashMap<usize, (u64, Map)>,
     results: FxHashMap<usize, (u64, TargetResult)>,
@@ -33,6 +34,7 @@ pub struct Encoder {
 pub struct Decoder<'b> {
     rest: &'b [u8],
     texts: Vec<Str>,
+    ids: Vec<Id>,
     lists: Vec<List>,
     maps: Vec<Map>,
     results: Vec<TargetResult>,
@@ -64,6 +66,7 @@ impl Encoder {
             longest,
             most_nodes,
             texts: FxHashMap::default(),
+            ids: FxHashMap::default(),
             lists: FxHashMap::default(),
             maps: FxHashMap::default(),
             results: FxHashMap::default(),
@@ -93,6 +96,27 @@ impl Encoder {
     /// An id.
     pub fn id(&mut self, id: &Id) {
         self.out.extend(id.0);
+    }
+
+    /// An id by its tag and itself, or, if it was written before, by the tag that follows and its number.
+    fn tagged_id(&mut self, tag: u8, id: &Id) {
+        if let Some(number) = self.ids.get(id).copied() {
+            self.out.push(tag + 1);
+            return self.number(number);
+        }
+        self.out.push(tag);
+        self.id(id);
+        self.ids.insert(*id, self.ids.len() as u64);
+    }
+
+    /// An object.
+    pub fn object(&mut self, info: &ObjectInfo) {
+        let ObjectInfo { digest, object_type } = info;
+        self.out.push(object_type.letter() as u8);
+        let hash = digest.hash.as_bytes();
+        self.out.push(hash.len() as u8);
+        self.out.extend(hash);
+        self.number(digest.size);
     }
 
     /// A text.
@@ -294,34 +318,33 @@ impl Encoder {
             }
             Artifact::Known(info) => {
                 self.out.push(1);
-                self.text(&info.to_string().into());
+                self.object(info);
             }
             Artifact::Action { id, path } => {
-                self.out.push(2);
-                self.id(id);
+                self.tagged_id(2, id);
                 self.text(path);
             }
-            Artifact::Tree(id) => {
-                self.out.push(3);
-                self.id(id);
-            }
-            Artifact::TreeOverlay(id) => {
-                self.out.push(4);
-                self.id(id);
-            }
+            Artifact::Tree(id) => self.tagged_id(4, id),
+            Artifact::TreeOverlay(id) => self.tagged_id(6, id),
         }
     }
 
     /// An action.
     pub fn action(&mut self, action: &ActionDescription) -> bool {
-        self.id(&action.id());
+        let has_scale = action.timeout_scale.to_bits() != 1.0_f64.to_bits();
+        let flags = [action.no_cache, has_scale, action.may_fail.is_some(), !action.cwd.is_empty()];
+        self.out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
+        self.tagged_id(0, &action.id());
         self.texts(&action.outs);
         self.texts(&action.out_dirs);
         self.texts(&action.command);
-        self.text(&action.cwd);
-        self.texts(action.may_fail.as_slice());
-        self.bool(action.no_cache);
-        self.out.extend(action.timeout_scale.to_bits().to_le_bytes());
+        if has_scale {
+            self.out.extend(action.timeout_scale.to_bits().to_le_bytes());
+        }
+        action.may_fail.iter().for_each(|message| self.text(message));
+        if !action.cwd.is_empty() {
+            self.text(&action.cwd);
+        }
         self.map(&action.env) && self.map(&action.execution_properties) && self.map(&action.inputs)
     }
 
@@ -339,6 +362,7 @@ impl<'b> Decoder<'b> {
         Decoder {
             rest: bytes,
             texts: Vec::new(),
+            ids: Vec::new(),
             lists: Vec::new(),
             maps: Vec::new(),
             results: Vec::new(),
@@ -393,6 +417,28 @@ impl<'b> Decoder<'b> {
     /// An id.
     pub fn id(&mut self) -> Option<Id> {
         self.array().map(Id)
+    }
+
+    /// What [`Encoder::tagged_id`] wrote after a tag.
+    fn id_by(&mut self, is_known: bool) -> Option<Id> {
+        if is_known {
+            let number = self.number()?;
+            return self.ids.get(usize::try_from(number).ok()?).copied();
+        }
+        let id = self.id()?;
+        self.ids.push(id);
+        Some(id)
+    }
+
+    /// An object.
+    pub fn object(&mut self) -> Option<ObjectInfo> {
+        let object_type = ObjectType::from_letter(char::from(self.byte()?))?;
+        let len = usize::from(self.byte()?);
+        let (hash, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        let hash = Hash::from_bytes(hash)?;
+        let size = self.number()?;
+        Some(ObjectInfo { digest: Digest { hash, size }, object_type })
     }
 
     /// A text.
@@ -511,25 +557,28 @@ impl<'b> Decoder<'b> {
     pub fn artifact(&mut self) -> Option<Artifact> {
         Some(match self.byte()? {
             0 => Artifact::Local { path: self.text()?, repository: self.text()? },
-            1 => Artifact::Known(self.text()?.parse::<ObjectInfo>().ok()?),
-            2 => Artifact::Action { id: self.id()?, path: self.text()? },
-            3 => Artifact::Tree(self.id()?),
-            4 => Artifact::TreeOverlay(self.id()?),
+            1 => Artifact::Known(self.object()?),
+            tag @ (2 | 3) => Artifact::Action { id: self.id_by(tag == 3)?, path: self.text()? },
+            tag @ (4 | 5) => Artifact::Tree(self.id_by(tag == 5)?),
+            tag @ (6 | 7) => Artifact::TreeOverlay(self.id_by(tag == 7)?),
             _ => return None,
         })
     }
 
     /// An action.
     pub fn action(&mut self) -> Option<ActionDescription> {
-        let id = self.id()?;
+        let flags = self.byte().filter(|flags| *flags < 16)?;
+        let has = |place: u8| flags & 1 << place != 0;
+        let is_known = self.bool()?;
+        let id = self.id_by(is_known)?;
         let mut action = ActionDescription::default();
         action.outs = self.texts()?;
         action.out_dirs = self.texts()?;
         action.command = self.texts()?;
-        action.cwd = self.text()?;
-        action.may_fail = self.texts()?.pop();
-        action.no_cache = self.bool()?;
-        action.timeout_scale = f64::from_bits(u64::from_le_bytes(self.array()?));
+        action.no_cache = has(0);
+        action.timeout_scale = if has(1) { f64::from_bits(u64::from_le_bytes(self.array()?)) } else { 1.0 };
+        action.may_fail = if has(2) { Some(self.text()?) } else { None };
+        action.cwd = if has(3) { self.text()? } else { Str::default() };
         action.env = self.map()?;
         action.execution_properties = self.map()?;
         action.inputs = self.map()?;
