@@ -28,10 +28,13 @@ pub(crate) enum Shape {
     /// C sources with headers of their own module and of earlier ones, then a program; a
     /// tenth of the size, for compilers are slow.
     C,
+    /// C sources that see many headers, since headers include headers that include headers; a tenth
+    /// of the size.
+    Headers,
 }
 
 impl Shape {
-    pub(crate) const ALL: [Self; 4] = [Self::Layered, Self::Wide, Self::Deep, Self::C];
+    pub(crate) const ALL: [Self; 5] = [Self::Layered, Self::Wide, Self::Deep, Self::C, Self::Headers];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -39,6 +42,7 @@ impl Shape {
             Self::Wide => "wide",
             Self::Deep => "deep",
             Self::C => "c",
+            Self::Headers => "headers",
         }
     }
 
@@ -73,18 +77,21 @@ pub(crate) struct Graph {
     sources: Vec<(String, String)>,
     /// Whether a tenth of the targets depend on a configuration variable.
     configured: bool,
+    /// Whether all targets are of one rule that the project defines; how often that was edited.
+    ruled: Option<usize>,
 }
 
 impl Graph {
     /// The graph of this shape and nominal size; always the same.
     pub(crate) fn new(shape: Shape, size: usize) -> Self {
-        let mut graph =
-            Self { shape, size, steps: Vec::new(), top: 0, sources: Vec::new(), configured: false };
+        let (steps, sources) = Default::default();
+        let mut graph = Self { shape, size, steps, top: 0, sources, configured: false, ruled: None };
         match shape {
             Shape::Layered => graph.layered(size),
             Shape::Wide => graph.wide(size),
             Shape::Deep => graph.deep((size / 10).max(2)),
             Shape::C => graph.c((size / 10).max(2)),
+            Shape::Headers => graph.headers((size / 10).max(2)),
         }
         graph.top = graph.steps.len() - 1;
         graph
@@ -179,14 +186,40 @@ impl Graph {
         self.push((0..=files).collect(), Vec::new());
     }
 
+    /// Each header includes two of those before it, so that a source sees all that its header leads to.
+    fn headers(&mut self, files: usize) {
+        let mut seen: Vec<Vec<usize>> = Vec::new();
+        for number in 0..files {
+            let below: Vec<usize> =
+                [number.checked_sub(1), (number > 2).then_some(number / 2)].into_iter().flatten().collect();
+            let header = |number: usize| format!("{}/h{number}.h", module(number));
+            let includes: String = below.iter().map(|n| format!("#include \"{}\"\n", header(*n))).collect();
+            let text = format!(
+                "#ifndef H{number}\n#define H{number}\n{includes}static inline int f{number}(int x) {{ return x + {number}; }}\n#endif\n"
+            );
+            self.sources.push((header(number), text));
+            let mut all: Vec<usize> = below.iter().flat_map(|n| seen[*n].clone()).chain([number]).collect();
+            all.sort_unstable();
+            all.dedup();
+            let path = format!("{}/c{number}.c", module(number));
+            let text = format!(
+                "#include \"{}\"\nint g{number}(int x);\nint g{number}(int x) {{ return f{number}(x); }}\n",
+                header(number)
+            );
+            self.sources.push((path.clone(), text));
+            let sources = [path].into_iter().chain(all.iter().map(|n| header(*n))).collect();
+            seen.push(all);
+            self.push(Vec::new(), sources);
+        }
+        self.sum_of(0..files);
+    }
+
     /// Changes one source so that outputs change; `round` tells one change from another.
     pub(crate) fn edit(&self, root: &Path, round: usize) -> Result<()> {
-        // Not a header: what it defines would be defined twice.
-        let sources = || self.sources.iter().filter(|(path, _)| !path.ends_with(".h"));
-        let middle = sources().count() / 2;
-        let (path, content) = sources().nth(middle).context("a graph without sources")?;
+        let (path, content) = self.middle()?;
         let changed = match self.shape {
             Shape::C => format!("{content}\nint edited_{round};\n"),
+            Shape::Headers => content.replace("return x +", &format!("return {round} + x +")),
             _ => format!("{}\n", 1_000_000 + round),
         };
         fs::write(root.join(path), changed)?;
@@ -203,11 +236,14 @@ impl Graph {
     fn bare_command(&self, step: &Step, place: &dyn Fn(&Step) -> String) -> String {
         let out = place(step);
         let inputs = || step.steps.iter().map(|&n| place(&self.steps[n]));
-        if self.shape == Shape::C {
-            return match step.sources.first() {
-                Some(source) => format!("cc -O1 -I. -c {source} -o {out}"),
-                None => format!("cc {} -o {out}", inputs().collect::<Vec<_>>().join(" ")),
-            };
+        match (self.shape, step.sources.first()) {
+            (Shape::C, Some(source)) => return format!("cc -O1 -I. -c {source} -o {out}"),
+            (Shape::C, None) => return format!("cc {} -o {out}", inputs().collect::<Vec<_>>().join(" ")),
+            (Shape::Headers, Some(source)) => return format!("cc -O0 -I. -c {source} -o {out}"),
+            (Shape::Headers, None) => {
+                return format!("cat {} > {out}", inputs().collect::<Vec<_>>().join(" "));
+            }
+            _ => {}
         }
         let inputs: Vec<String> = inputs().chain(step.sources.iter().cloned()).collect();
         format!(
@@ -250,7 +286,7 @@ impl Graph {
                 "outs": [step.name],
                 "cmds": [self.command(number, &|step| step.name.clone())],
             });
-            if self.shape == Shape::C {
+            if matches!(self.shape, Shape::C | Shape::Headers) {
                 target["env"] = json!({"type": "'", "$1": {"PATH": "/usr/bin:/bin"}});
             }
             if self.configured && number.is_multiple_of(10) {
@@ -260,6 +296,9 @@ impl Graph {
                 let command = target["cmds"][0].clone();
                 target["cmds"] = json!([{"type": "if", "cond": variable, "then": other, "else": command}]);
                 target["arguments_config"] = json!(["V"]);
+            }
+            if self.ruled.is_some() {
+                target["type"] = json!(["@", "", "", "step"]);
             }
             files[number / MODULE].insert(step.name.clone(), target);
         }
@@ -272,6 +311,9 @@ impl Graph {
         let all =
             json!({"": {"type": "install", "files": {"result": [module(last), self.steps[last].name]}}});
         put(&root.join("TARGETS"), &all.to_string())?;
+        if let Some(edits) = self.ruled {
+            put(&root.join("RULES"), &json!({"step": rule(edits)}).to_string())?;
+        }
         Ok(())
     }
 
@@ -285,6 +327,9 @@ impl Graph {
     /// The ninja file alone.
     fn write_ninja_file(&self, root: &Path) -> Result<()> {
         let mut text = String::from("rule run\n  command = $cmd\n");
+        if let Some(edits) = self.ruled {
+            let _ = writeln!(text, "# edit {edits}");
+        }
         for (number, step) in self.steps.iter().enumerate() {
             let inputs: Vec<String> = step
                 .steps
@@ -303,6 +348,28 @@ impl Graph {
         }
         put(&root.join("build.ninja"), &text)
     }
+}
+
+/// A rule like `generic`; each edit says the same in other words.
+fn rule(edits: usize) -> Value {
+    let field = |name: &str| json!({"type": "FIELD", "name": name});
+    let artifacts = json!({"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "dep"}});
+    let inputs = json!({
+        "type": "map_union",
+        "$1": {"type": "foreach", "var": "dep", "range": field("deps"), "body": artifacts},
+    });
+    let command = json!(["sh", "-c", {"type": "join", "separator": "\n", "$1": field("cmds")}]);
+    let action = json!({"type": "ACTION", "inputs": inputs, "outs": field("outs"), "cmd": command});
+    let edit = json!([["edit", edits.to_string()], ["made", action]]);
+    json!({
+        "target_fields": ["deps"],
+        "string_fields": ["outs", "cmds"],
+        "expression": {
+            "type": "let*",
+            "bindings": edit,
+            "body": {"type": "RESULT", "artifacts": {"type": "var", "name": "made"}},
+        },
+    })
 }
 
 /// Writes a file, unless it has this content.

@@ -4,12 +4,17 @@
 //! way, then every tool builds once, then all again (interleaved). Medians of processor time are compared. The
 //! bars are what the project wants to reach; they are printed beside the ratios, and no verdict is drawn.
 
+mod bounded;
+mod disk;
+mod phase;
+
 use super::graph::{Graph, Shape};
 use super::median;
 use super::rival::Rival;
 use crate::cargo;
 use crate::measure::{self, Cost};
 use anyhow::{Context as _, Result, bail};
+use phase::{Bar, Phase};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[derive(Clone)]
 struct Options {
     json: Option<PathBuf>,
     sizes: Vec<usize>,
@@ -28,91 +34,15 @@ struct Options {
     rounds: usize,
     jobs: usize,
     only: Option<String>,
+    /// How many random edits the store has to bear; 0: not measured.
+    edits: usize,
 }
+
+/// From here on, one round is enough, and the reference would take too long.
+const LARGE: usize = 100_000;
 
 /// How long watching may take altogether.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// What happens before a build is measured.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    Null,
-    Touched,
-    Source,
-    Command,
-    Added,
-    Back,
-    Configuration,
-    Revision,
-    Mended,
-    Checkout,
-}
-
-/// A bar: the most that taut may cost, as part of what the other costs.
-type Bar = (&'static str, f64);
-
-impl Phase {
-    const ALL: [Self; 10] = [
-        Self::Null,
-        Self::Touched,
-        Self::Source,
-        Self::Command,
-        Self::Added,
-        Self::Back,
-        Self::Configuration,
-        Self::Revision,
-        Self::Mended,
-        Self::Checkout,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Touched => "touched",
-            Self::Source => "source",
-            Self::Command => "command",
-            Self::Added => "added",
-            Self::Back => "back",
-            Self::Configuration => "config",
-            Self::Revision => "revision",
-            Self::Mended => "mended",
-            Self::Checkout => "checkout",
-        }
-    }
-
-    fn meaning(self) -> &'static str {
-        match self {
-            Self::Null => "nothing changed",
-            Self::Touched => "a source has a new time and nothing else",
-            Self::Source => "a source changed, and with it everything above it",
-            Self::Command => "a command in the middle changed and comes to the same",
-            Self::Added => "a target was added, and the last one needs it",
-            Self::Back => "a source and a command are again what they were before the last build",
-            Self::Configuration => "the configuration is again what it was before the last build",
-            Self::Revision => "a tenth of the sources changed",
-            Self::Mended => "a command that failed the last build was mended",
-            Self::Checkout => "the same sources in a new directory, with the store that knows them",
-        }
-    }
-
-    /// The bars at this many targets.
-    fn bars(self, size: usize) -> &'static [Bar] {
-        match self {
-            Self::Null if size >= 100_000 => &[("ninja", 0.2), ("statx", 1.5)],
-            Self::Null => &[("ninja", 0.5), ("n2", 0.5), ("just", 0.02)],
-            Self::Touched => &[("null", 1.1)],
-            Self::Source | Self::Command | Self::Added => &[("ninja", 1.0)],
-            Self::Back | Self::Configuration => &[("null", 3.0)],
-            Self::Checkout => &[("just", 0.2)],
-            Self::Revision | Self::Mended => &[],
-        }
-    }
-
-    /// Whether tools that know no configuration, or no store, have something to measure.
-    fn needs_store(self) -> bool {
-        matches!(self, Self::Configuration | Self::Checkout)
-    }
-}
 
 /// Measures and prints; `args` are what follows `bench incremental`.
 ///
@@ -128,8 +58,13 @@ pub(super) fn run(args: &[String]) -> Result<()> {
     let mut report = Vec::new();
     for &shape in &options.shapes {
         for &size in &options.sizes {
+            let at_all = |rival: &&Rival| size < LARGE || rival.name() != "just";
+            let rivals: Vec<&Rival> = rivals.iter().filter(at_all).collect();
             Bench::new(shape, size, &rivals, &options)?.run(&mut report)?;
         }
+    }
+    if options.edits > 0 {
+        bounded::bounded(&rivals[0], &options, &mut report)?;
     }
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&json!({"jobs": options.jobs, "rows": report}))?;
@@ -140,8 +75,8 @@ pub(super) fn run(args: &[String]) -> Result<()> {
 
 fn options(args: &[String]) -> Result<Options> {
     let (json, only) = Default::default();
-    let (sizes, shapes) = (vec![1_000, 10_000], vec![Shape::Layered]);
-    let mut options = Options { json, sizes, shapes, rounds: 3, jobs: 2, only };
+    let (sizes, shapes) = (vec![1_000, 10_000], vec![Shape::Layered, Shape::Headers]);
+    let mut options = Options { json, sizes, shapes, rounds: 3, jobs: 2, only, edits: 0 };
     let mut rest = args;
     while let [option, value, tail @ ..] = rest {
         rest = tail;
@@ -149,6 +84,7 @@ fn options(args: &[String]) -> Result<Options> {
             "--json" => options.json = Some(std::path::absolute(value)?),
             "--size" => options.sizes = vec![value.parse()?],
             "--rounds" => options.rounds = value.parse()?,
+            "--edits" => options.edits = value.parse()?,
             "--jobs" => options.jobs = value.parse()?,
             "--only" => options.only = Some(value.clone()),
             "--shape" => {
@@ -164,7 +100,9 @@ fn options(args: &[String]) -> Result<Options> {
         [] if options.rounds > 0 && options.only.iter().all(known) => Ok(options),
         [] => bail!("--rounds is at least 1, --only one of {}", Phase::ALL.map(Phase::name).join(", ")),
         other => {
-            bail!("{other:?}: options are --json FILE, --size N, --shape S, --rounds N, --jobs N, --only P")
+            bail!(
+                "{other:?}: options are --json FILE, --size N, --shape S, --rounds N, --jobs N, --only P, --edits N"
+            )
         }
     }
 }
@@ -172,8 +110,9 @@ fn options(args: &[String]) -> Result<Options> {
 /// One graph, all tools.
 struct Bench<'o> {
     graph: Graph,
-    rivals: &'o [Rival],
+    rivals: &'o [&'o Rival],
     options: &'o Options,
+    rounds: usize,
     scratch: tempfile::TempDir,
     /// How often something was changed: no change comes twice unless it is meant to.
     changes: usize,
@@ -183,10 +122,11 @@ struct Bench<'o> {
 type Measured = (Cost, Option<u64>);
 
 impl<'o> Bench<'o> {
-    fn new(shape: Shape, size: usize, rivals: &'o [Rival], options: &'o Options) -> Result<Self> {
+    fn new(shape: Shape, size: usize, rivals: &'o [&'o Rival], options: &'o Options) -> Result<Self> {
         let mut graph = Graph::new(shape, size);
         graph.configure();
-        Ok(Self { graph, rivals, options, scratch: tempfile::tempdir()?, changes: 0 })
+        let rounds = if size < LARGE { options.rounds } else { 1 };
+        Ok(Self { graph, rivals, options, rounds, scratch: tempfile::tempdir()?, changes: 0 })
     }
 
     fn dir(&self, rival: &Rival) -> PathBuf {
@@ -196,10 +136,14 @@ impl<'o> Bench<'o> {
     fn run(&mut self, report: &mut Vec<Value>) -> Result<()> {
         let (shape, size, jobs) = (self.graph.shape.name(), self.graph.size, self.options.jobs);
         let actions = self.graph.actions();
-        println!("\n{shape} {size}, {actions} actions, -J {jobs}, medians of {}", self.options.rounds);
+        println!("\n{shape} {size}, {actions} actions, -J {jobs}, medians of {}", self.rounds);
         self.cold(report)?;
         let mut null: Option<f64> = None;
         for phase in Phase::ALL {
+            if let Some(why) = self.impossible(phase) {
+                println!("  -- {}: {why}", phase.meaning());
+                continue;
+            }
             // Others are compared with a null build.
             let asked = self.options.only.as_ref().is_none_or(|only| phase.name() == only);
             if asked || phase == Phase::Null {
@@ -220,11 +164,11 @@ impl<'o> Bench<'o> {
             costs.insert(rival.name(), self.build(rival, &self.dir(rival), &[])?);
         }
         self.tell("cold", bars, &costs, None, report);
-        let taut = &self.rivals[0];
+        let taut = self.rivals[0];
         let dir = self.scratch.path().join("shares");
         taut.write(&self.graph, &dir)?;
         let (mut with, mut without) = (Vec::new(), Vec::new());
-        for round in 0..self.options.rounds {
+        for round in 0..self.rounds {
             for (all, more) in [(&mut with, &[][..]), (&mut without, &["--no-trace"][..])] {
                 let root = dir.join(format!("root-{round}-{}", more.len()));
                 let root = root.to_string_lossy();
@@ -249,14 +193,41 @@ impl<'o> Bench<'o> {
         Ok(())
     }
 
+    /// Why a phase tells nothing here.
+    fn impossible(&self, phase: Phase) -> Option<&'static str> {
+        // The magic number of file systems in memory.
+        const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+        let is_in_memory = || rustix::fs::statfs(self.scratch.path()).is_ok_and(|fs| fs.f_type == TMPFS);
+        match phase {
+            Phase::Uncached if is_in_memory() => Some("not measured in a directory that lies in memory"),
+            Phase::Rule if self.graph.shape != Shape::Layered => Some("measured on the layered graph"),
+            _ => None,
+        }
+    }
+
+    /// How many actions a change reaches, at most.
+    fn cone(&self, phase: Phase) -> Result<Option<usize>> {
+        Ok(match phase {
+            Phase::Source => Some(self.graph.cone_of_source()?),
+            Phase::Command => Some(self.graph.cone_of_command()),
+            Phase::Revision => Some(self.graph.cone_of_revision()),
+            _ => None,
+        })
+    }
+
     /// One phase; returns what it costs taut.
     fn phase(&mut self, phase: Phase, null: Option<f64>, report: &mut Vec<Value>) -> Result<f64> {
         let mut costs: BTreeMap<&str, Vec<Measured>> = BTreeMap::new();
-        for _ in 0..self.options.rounds {
+        for _ in 0..self.rounds {
             self.changes += 1;
             match phase {
                 Phase::Command => self.graph.note(&format!(": {}", self.changes)),
                 Phase::Added => self.graph.add(),
+                Phase::Rule => self.graph.rule(),
+                Phase::First => {
+                    let probe = self.scratch.path().join("probe");
+                    self.graph.note_reader(&format!(": > {}", probe.display()))?;
+                }
                 _ => {}
             }
             for rival in self.rivals {
@@ -272,6 +243,9 @@ impl<'o> Bench<'o> {
             if matches!(phase, Phase::Back | Phase::Mended) {
                 self.graph.note("");
             }
+            if phase == Phase::First {
+                self.graph.note_reader("")?;
+            }
         }
         let medians = costs.into_iter().map(|(name, all)| {
             let of = |f: fn(&Cost) -> f64| median(all.iter().map(|(cost, _)| f(cost)).collect());
@@ -279,7 +253,8 @@ impl<'o> Bench<'o> {
             (name, (cost, all.iter().filter_map(|(_, ran)| *ran).max()))
         });
         let medians: BTreeMap<&str, Measured> = medians.collect();
-        println!("  -- {}", phase.meaning());
+        let cone = self.cone(phase)?.map_or_else(String::new, |cone| format!("; it reaches {cone} actions"));
+        println!("  -- {}{cone}", phase.meaning());
         self.tell(phase.name(), phase.bars(self.graph.size), &medians, null, report);
         let taut = medians["taut"].0;
         if phase == Phase::Null {
@@ -319,14 +294,48 @@ impl<'o> Bench<'o> {
                 self.graph.note("false");
                 self.graph.describe(&source, ninja)?;
                 self.graph.edit(&source, number)?;
-                // It fails.
-                self.command(rival, &dir, &[])?.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+                // It fails. How far it comes is a matter of chance.
+                let root = dir.join("build-root");
+                let before = disk::cached_actions(&root)?;
+                let failed = self.command(rival, &dir, &[])?.stdin(Stdio::null()).output()?;
+                let said = [failed.stdout, failed.stderr].concat();
+                let before_failure = actions_run(&String::from_utf8_lossy(&said));
                 self.graph.note("");
                 self.graph.describe(&source, ninja)?;
+                let (cost, after) = self.build(rival, &dir, &[])?;
+                // The others do not tell how many actions a failed build ran.
+                let ran = match ninja {
+                    true => before_failure.unwrap_or(0) + after.unwrap_or(0),
+                    false => disk::cached_actions(&root)? - before,
+                };
+                return Ok((cost, Some(ran)));
+            }
+            Phase::Rule => self.graph.describe(&source, ninja)?,
+            Phase::First => {
+                self.graph.describe(&source, ninja)?;
+                self.build(rival, &dir, &[])?;
+                self.graph.edit(&source, number)?;
+                return self.first(rival, &dir);
+            }
+            Phase::Uncached => {
+                self.build(rival, &dir, &[])?;
+                disk::forget(&source)?;
+                disk::forget(&dir.join("build-root/taut"))?;
             }
             Phase::Checkout => return self.checkout(rival, &dir),
         }
         self.build(rival, &dir, &[])
+    }
+
+    /// The time until the action that notes when it runs, as wall time.
+    fn first(&self, rival: &Rival, dir: &Path) -> Result<Measured> {
+        let probe = self.scratch.path().join("probe");
+        let _ = fs::remove_file(&probe);
+        let begin = std::time::SystemTime::now();
+        let (cost, ran) = self.build(rival, dir, &[])?;
+        let began = fs::metadata(&probe).context("no action noted when it ran")?.modified()?;
+        let wall = began.duration_since(begin).unwrap_or_default().as_secs_f64() * 1e3;
+        Ok((Cost { wall, ..cost }, ran))
     }
 
     /// A new directory with the same sources, and the build root of the old one.
@@ -373,7 +382,7 @@ impl<'o> Bench<'o> {
     /// A bare look at every source file: what nobody who looks at them can be faster than.
     fn look(&self) -> Result<Cost> {
         let list = self.scratch.path().join("list");
-        let root = self.rivals[0].source(&self.dir(&self.rivals[0]));
+        let root = self.rivals[0].source(&self.dir(self.rivals[0]));
         let paths: String =
             self.graph.sources().map(|path| format!("{}\n", root.join(path).display())).collect();
         fs::write(&list, paths)?;
@@ -390,7 +399,6 @@ impl<'o> Bench<'o> {
         null: Option<f64>,
         report: &mut Vec<Value>,
     ) {
-        let taut = costs["taut"].0.cpu;
         for (name, (cost, ran)) in costs {
             let ran_text = ran.map_or_else(String::new, |ran| format!("  {ran} run"));
             let mut line = format!(
@@ -403,11 +411,14 @@ impl<'o> Bench<'o> {
                 "graph": self.graph.shape.name(), "size": self.graph.size, "phase": phase, "tool": name,
                 "cpu_ms": cost.cpu, "wall_ms": cost.wall, "peak_kib": cost.peak, "run": ran,
             });
+            let by_wall = phase == Phase::First.name();
             if *name == "taut" {
+                let of = |cost: &Cost| if by_wall { cost.wall } else { cost.cpu };
+                let taut = of(cost);
                 let others = costs.iter().filter(|(other, _)| **other != "taut");
                 let mut ratios: Vec<(&str, f64)> =
-                    others.map(|(other, (cost, _))| (*other, taut / cost.cpu.max(0.01))).collect();
-                ratios.extend(null.map(|null| ("null", taut / null.max(0.01))));
+                    others.map(|(other, (cost, _))| (*other, taut / of(cost).max(0.01))).collect();
+                ratios.extend(null.filter(|_| !by_wall).map(|null| ("null", taut / null.max(0.01))));
                 for (other, ratio) in ratios {
                     let bar = bars.iter().find(|(name, _)| *name == other).map(|(_, bar)| *bar);
                     let bar_text = bar.map_or_else(String::new, |bar| format!(" (bar {bar})"));
@@ -424,7 +435,7 @@ impl<'o> Bench<'o> {
     /// Rounds under `watch` after a source was touched: what they cost must not depend on the size.
     fn watch(&self, report: &mut Vec<Value>) -> Result<()> {
         const ROUNDS: u32 = 10;
-        let (taut, dir) = (&self.rivals[0], self.dir(&self.rivals[0]));
+        let (taut, dir) = (self.rivals[0], self.dir(self.rivals[0]));
         let mut command = taut_command(taut, "watch", &dir, &dir.join("build-root"), self.options.jobs)?;
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).stdin(Stdio::null()).spawn()?;
         let pid = rustix::process::Pid::from_child(&child);
@@ -475,11 +486,11 @@ impl<'o> Bench<'o> {
 
     /// What traces take on disk.
     fn store(&self, report: &mut Vec<Value>) -> Result<()> {
-        let own = self.dir(&self.rivals[0]).join("build-root/taut");
+        let own = self.dir(self.rivals[0]).join("build-root/taut");
         let cold = self.scratch.path().join("size");
         self.rivals[0].write(&self.graph, &cold)?;
-        self.build(&self.rivals[0], &cold, &[])?;
-        let (after_all, after_cold) = (size_of(&own)?, size_of(&cold.join("build-root/taut"))?);
+        self.build(self.rivals[0], &cold, &[])?;
+        let (after_all, after_cold) = (disk::size_of(&own)?, disk::size_of(&cold.join("build-root/taut"))?);
         // One action for each target.
         let each = |bytes: u64| bytes as f64 / self.graph.actions() as f64;
         println!(
@@ -525,23 +536,6 @@ fn cpu_of(pid: u32) -> Result<f64> {
     let rest = &stat[stat.rfind(')').context("no name")? + 1..];
     let ticks: f64 = rest.split_whitespace().skip(11).take(4).filter_map(|n| n.parse::<f64>().ok()).sum();
     Ok(ticks * 10.0)
-}
-
-/// How many bytes the files below a directory have.
-fn size_of(dir: &Path) -> Result<u64> {
-    let (mut size, mut pending) = (0, vec![dir.to_owned()]);
-    while let Some(dir) = pending.pop() {
-        for entry in fs::read_dir(&dir)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if metadata.is_dir() {
-                pending.push(entry.path());
-            } else {
-                size += metadata.len();
-            }
-        }
-    }
-    Ok(size)
 }
 
 /// Looks at every path that a file lists: `xtask look FILE`, started by the benchmark itself.

@@ -1,0 +1,45 @@
+//! What lies on disk: how much it is, how many results of actions, and having the system forget it.
+
+use anyhow::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Has the system forget what it holds in memory of the files below a directory.
+pub(super) fn forget(dir: &Path) -> Result<()> {
+    for file in files_below(dir)? {
+        let file = fs::File::open(file)?;
+        file.sync_all()?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
+/// How many bytes the files below a directory have.
+pub(super) fn size_of(dir: &Path) -> Result<u64> {
+    let sizes = files_below(dir)?.into_iter().map(|file| Ok(fs::metadata(file)?.len()));
+    sizes.sum()
+}
+
+/// The files below a directory, if there is one.
+fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let (mut files, mut pending) = (Vec::new(), vec![dir.to_owned()]);
+    pending.retain(|dir| dir.is_dir());
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                pending.push(entry.path());
+            } else if kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// How many actions have a result in the action caches below a build root.
+pub(super) fn cached_actions(root: &Path) -> Result<u64> {
+    let is_result = |file: &PathBuf| file.components().any(|part| part.as_os_str() == "ac");
+    Ok(files_below(root)?.iter().filter(|file| is_result(file)).count() as u64)
+}
