@@ -158,8 +158,22 @@ impl Inner {
 
     /// The settled hash of `node`, as a number.
     pub(crate) fn seq(&self, node: NodeId) -> Option<Seq> {
-        self.standing(node)
-            .or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| outcome.seq))
+        self.settled_hash(node).map(|(seq, _)| seq)
+    }
+
+    /// The same, and whether the task stands.
+    pub(crate) fn settled_hash(&self, node: NodeId) -> Option<(Seq, bool)> {
+        let standing = self.standing(node).map(|seq| (seq, true));
+        standing.or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| (outcome.seq, false)))
+    }
+
+    /// The same, if need be after running what can be run for it on the stack of the calling thread, which is the
+    /// build's only one.
+    pub(crate) fn settle_alone(self: &Arc<Inner>, node: NodeId) -> Option<(Seq, bool)> {
+        let task = self.task(node);
+        let step = self.claim(task, Asked::Hash)?;
+        self.step(task, step);
+        self.settled_hash(node)
     }
 
     /// The answer, if it is there. Asks for nothing: what stood a moment ago may not stand any more.
@@ -178,7 +192,7 @@ impl Inner {
             return (Some(answer), None);
         }
         if self.cancel.is_cancelled() {
-            return (Some(Answer { seq: Seq::LOST, result: Err(Fail::Cancelled) }), None);
+            return (Some(Answer::cancelled()), None);
         }
         let job = state.wake_up(part).map(|step| Job::Step(node, step));
         if let Some(who) = who {
@@ -413,10 +427,9 @@ impl Build {
         wait.arrive();
         inner.queue.work(inner, &mut || wait.is_over());
         lock(&inner.queue.roots).retain(|known| !Arc::ptr_eq(known, &wait));
-        let cancelled = || Answer { seq: Seq::LOST, result: Err(Fail::Cancelled) };
         let answers = nodes.into_iter().zip(known);
         answers
-            .map(|(node, known)| known.or_else(|| inner.peek(node, part)).unwrap_or_else(cancelled))
+            .map(|(node, known)| known.or_else(|| inner.peek(node, part)).unwrap_or_else(Answer::cancelled))
             .collect()
     }
 

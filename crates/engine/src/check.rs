@@ -10,6 +10,7 @@ use crate::executor::Queue;
 use crate::log::Cause;
 use crate::node::{AnyValue, Edge, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Task, Who, Work};
+use crate::standing::Stood;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Facets, Fail, Hash, Policy, Rebuild};
 
@@ -33,6 +34,8 @@ pub(crate) struct Check {
     more: std::vec::IntoIter<Candidate>,
     /// The first read of the group being looked at.
     at: usize,
+    /// All that was looked at of the run stands.
+    stands: bool,
     /// Why the latest run does not match.
     cause: Option<Cause>,
     policy: Policy,
@@ -81,7 +84,7 @@ impl Inner {
                 && let Some(run) = hist.runs.first().filter(|_| self.assumes(id)).map(Candidate::new)
             {
                 drop(hist);
-                return self.replay(task, run);
+                return self.replay(task, run, false);
             }
             let fits = |run: &&Run| run.version == rule.version() && run.stamp == stamp;
             let mut runs = hist.runs.iter().filter(fits).map(Candidate::new);
@@ -96,7 +99,8 @@ impl Inner {
                     if by_time && made.is_none() {
                         return self.execute(task, Cause::ValueLost);
                     }
-                    return self.check(task, Check { run, more, at: 0, cause: None, policy, made });
+                    return self
+                        .check(task, Check { run, more, at: 0, stands: true, cause: None, policy, made });
                 }
                 (Some(run), None) if run.version != rule.version() => Cause::RuleChanged,
                 (Some(_), None) => Cause::Changed,
@@ -144,26 +148,30 @@ impl Inner {
 
     /// Goes on with a check until it is decided or has to wait.
     pub(crate) fn check(self: &Arc<Inner>, task: Task<'_>, mut check: Check) {
-        let mut tried = None;
+        let nests = Queue::may_nest(self);
+        let alone = nests && self.queue.is_alone();
+        let mut tried = alone || !nests;
         loop {
             if check.at == check.run.edges.len() {
-                return self.replay(task, check.run);
+                return self.replay(task, check.run, check.stands);
             }
-            let mut missing = false;
-            let mut differs = None;
+            let (mut missing, mut differs, mut stand) = (false, None, check.stands);
             let group = check.group();
             let after = check.at + group.len();
             for edge in group {
-                match self.seq(edge.dep) {
-                    None => missing = true,
-                    Some(now) if !self.reads_the_same(&check, edge, now) => {
-                        differs = differs.or(Some((*edge, now)));
-                    }
-                    Some(_) => {}
+                let settled = self.settled_hash(edge.dep);
+                let settled = settled.or_else(|| if alone { self.settle_alone(edge.dep) } else { None });
+                let Some((now, stands)) = settled else {
+                    missing = true;
+                    continue;
+                };
+                stand &= stands;
+                if !self.reads_the_same(&check, edge, now) {
+                    differs = differs.or(Some((*edge, now)));
                 }
             }
-            if missing && tried != Some((check.more.len(), check.at)) && Queue::may_nest(self) {
-                tried = Some((check.more.len(), check.at));
+            if missing && !tried {
+                tried = true;
                 let unknown = group.iter().filter(|edge| self.seq(edge.dep).is_none());
                 self.run_group(unknown.map(|edge| edge.dep), Part::Hash);
             } else if missing {
@@ -178,14 +186,14 @@ impl Inner {
                     Cause::Read { dep: edge.dep, was: edge.seq, is: now }
                 });
                 match check.more.next() {
-                    Some(run) => (check.run, check.at) = (run, 0),
+                    Some(run) => (check.run, check.at, check.stands) = (run, 0, true),
                     None => {
                         let cause = check.cause.expect("a run was looked at");
                         return self.seek(task, cause);
                     }
                 }
             } else {
-                check.at = after;
+                (check.at, check.stands, tried) = (after, stand, alone || !nests);
             }
         }
     }
@@ -255,10 +263,20 @@ impl Inner {
         lock(&slot.state).take_work()
     }
 
-    /// `run` agrees with the present: its outcome is good.
-    fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate) {
+    /// `run` agrees with the present: its outcome is good. `stands`: so is, as far as anybody knows, all that it read.
+    fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, stands: bool) {
         if !self.is_what_if() {
-            let reordered = lock(&task.node.hist).used(&run.edges, run.seq);
+            let mut hist = lock(&task.node.hist);
+            let reordered = hist.used(&run.edges, run.seq);
+            let stamp = self.stamp(task.node, &hist);
+            let is_latest = |kept: &Run| kept.stamp == stamp && Arc::ptr_eq(&kept.edges, &run.edges);
+            let stood = if stands && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
+                self.note_stands(task, &mut hist, run.seq)
+            } else {
+                Stood::No
+            };
+            drop(hist);
+            self.stood(task.id, stood);
             if reordered {
                 self.engine.touch(task.id);
             }
@@ -269,13 +287,10 @@ impl Inner {
 
     /// The hash of a task is known without the value: tells everybody, and goes on to the value if it is wanted.
     pub(crate) fn settle(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome) {
-        if outcome.fail.is_none() {
-            self.stand(task, outcome.seq);
-        }
         self.conclude(task, outcome, None);
     }
 
-    /// The same for a task of which it is noted that it stands, if it does; with the value, if it came with the hash.
+    /// The same; with the value, if it came with the hash.
     pub(crate) fn conclude(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome, value: Option<AnyValue>) {
         let (told, fetch) = {
             let mut state = lock(&task.slot.state);

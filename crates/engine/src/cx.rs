@@ -54,6 +54,7 @@ impl Cx {
             facets: Facets::WHOLE,
             ends_group: at == last,
             later,
+            stands: all && question.answer.as_ref().is_some_and(|answer| answer.stands),
         }));
         first
     }
@@ -71,7 +72,12 @@ impl Cx {
         keys: Vec<R::Key>,
     ) -> impl Future<Output = Vec<Result<R::Value, Fail>>> + Send + use<R> {
         let request = self.ask_all::<R>(keys);
-        async move { request.await.into_iter().map(|one| one.answered().result.map(downcast::<R>)).collect() }
+        async move {
+            let questions = request.await;
+            let mut values = Vec::with_capacity(questions.len());
+            values.extend(questions.into_iter().map(|one| one.answered().result.map(downcast::<R>)));
+            values
+        }
     }
 
     /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency on those facets only
@@ -142,10 +148,10 @@ impl Cx {
         let request = self.ask_one::<R>(key, Asked::Value, None);
         let node = request.0.questions[0].node;
         async move {
-            let Answer { seq, result } = request.await;
-            if let Err(fail) = result {
-                let read = Question { node, answer: Some(Answer { seq, result: Err(fail.clone()) }) };
-                cx.reads(&[read], Mode::Value, false);
+            let answer = request.await;
+            if let Err(fail) = &answer.result {
+                let fail = fail.clone();
+                cx.reads(&[Question { node, answer: Some(answer) }], Mode::Value, false);
                 return Err(fail);
             }
             Ok(())
@@ -270,7 +276,7 @@ impl Question {
     }
 
     fn answered(self) -> Answer {
-        self.answer.unwrap_or(Answer { seq: Seq::LOST, result: Err(Fail::Cancelled) })
+        self.answer.unwrap_or_else(Answer::cancelled)
     }
 }
 

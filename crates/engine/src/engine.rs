@@ -50,6 +50,8 @@ pub(crate) struct Core {
     builds: AtomicU64,
     inputs: Mutex<Inputs>,
     pub(crate) kinships: Kinships,
+    /// Whether there are tasks that are stored nowhere.
+    has_unstored: AtomicBool,
     /// Whether any task stands from a build before.
     pub(crate) stands: AtomicBool,
     /// Whether it is noted who reads whom.
@@ -128,6 +130,7 @@ impl Builder {
             // What happened while no process ran is not known: leaves have to be looked at.
             inputs: Mutex::new(Inputs { epoch: 1, scanned: u64::from(persist.is_some()), floor: 0, rules }),
             kinships: Kinships::default(),
+            has_unstored: AtomicBool::new(false),
             stands: AtomicBool::new(false),
             notes_dependents: AtomicBool::new(false),
             live: Mutex::default(),
@@ -286,6 +289,9 @@ impl Core {
     /// The node of a request for the task: one of its own for each if it is stored nowhere.
     pub(crate) fn request<R: Rule>(&self, key: R::Key) -> NodeId {
         let id = self.intern::<R>(key);
+        if !self.has_unstored.load(Ordering::Relaxed) {
+            return id;
+        }
         let node = self.node(id);
         if node.policy.store == Store::None { self.add(node.rule, node.key.clone()) } else { id }
     }
@@ -307,6 +313,7 @@ impl Core {
         let mut policy = self.rules[rule as usize].policy(&key);
         if policy.store == Store::None {
             policy = Policy { runs: 0, ..policy };
+            self.has_unstored.store(true, Ordering::Relaxed);
         }
         let unloaded = unloaded.filter(|_| policy.store != Store::None);
         let id = self.count.fetch_add(1, Ordering::AcqRel);

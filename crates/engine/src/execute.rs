@@ -252,6 +252,9 @@ impl Inner {
 
     /// Finishes the trace: waits for the hashes of what was only mentioned, then records.
     pub(crate) fn finish(self: &Arc<Inner>, task: Task<'_>, mut finish: Finish) {
+        if finish.seen.reads.iter().all(|read| read.seq != Seq::LATER) {
+            return self.finished(task, finish);
+        }
         // A request that was dropped before its answer told the task nothing.
         finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
         let mut missing = Vec::new();
@@ -351,7 +354,11 @@ impl Inner {
             };
             let edges = run.edges.clone();
             hist.record(run, entry.policy);
-            let stood = if fail.is_none() { self.stand_by(task, &mut hist, &edges, seq) } else { Stood::No };
+            let stood = match &fail {
+                Some(_) => Stood::No,
+                None if seen.reads.iter().all(|read| read.stands) => self.note_stands(task, &mut hist, seq),
+                None => self.stand_by(task, &mut hist, &edges, seq),
+            };
             drop(hist);
             self.stood(task.id, stood);
             self.engine.note_kin(task.id, &edges);

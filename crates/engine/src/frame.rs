@@ -29,6 +29,8 @@ pub(crate) struct Read {
     pub(crate) ends_group: bool,
     /// Asked for by `depend`: its hash is awaited when the trace is finished.
     pub(crate) later: bool,
+    /// What was read stands.
+    pub(crate) stands: bool,
 }
 
 /// What a computation has seen.

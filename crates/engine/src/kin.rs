@@ -131,7 +131,7 @@ impl Inner {
     /// The kin is settled.
     pub(crate) fn take_over(self: &Arc<Inner>, task: Task<'_>, Kin { of, cause }: Kin) {
         let served = match self.peek(of, Part::Value) {
-            Some(Answer { seq, result: Ok(Some(value)) }) if seq.is_known() => {
+            Some(Answer { seq, result: Ok(Some(value)), .. }) if seq.is_known() => {
                 self.engine.serves(task.id, of, &value).then_some((seq, value))
             }
             _ => None,
@@ -145,7 +145,7 @@ impl Inner {
             state.value = Progress::Busy;
         }
         let (mode, facets) = (Mode::Value, Facets::WHOLE);
-        let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false };
+        let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false, stands: false };
         self.log.replayed();
         self.made(task, value, Seen { reads: vec![read], witness: None });
     }

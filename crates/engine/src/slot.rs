@@ -84,8 +84,17 @@ impl Outcome {
 /// The answer to a request.
 pub(crate) struct Answer {
     pub(crate) seq: Seq,
+    /// The task stands ([`crate::standing`]).
+    pub(crate) stands: bool,
     /// `Ok(None)` for a request for the hash.
     pub(crate) result: Result<Option<AnyValue>, Fail>,
+}
+
+impl Answer {
+    /// The build was cancelled.
+    pub(crate) fn cancelled() -> Answer {
+        Answer { seq: Seq::LOST, stands: false, result: Err(Fail::Cancelled) }
+    }
 }
 
 /// Work on a task that waits for others; resumed when [`Slot::pending`] reaches zero.
@@ -229,7 +238,7 @@ impl State {
     pub(crate) fn answer(&self, part: Part) -> Option<Answer> {
         let value = || self.value.done().map(|value| value.clone().map_err(|fail| *fail));
         if part == Part::Own {
-            return Some(Answer { seq: Seq::NONE, result: value()?.map(Some) });
+            return Some(Answer { seq: Seq::NONE, stands: false, result: value()?.map(Some) });
         }
         let Outcome { seq, fail } = self.hash.done()?;
         let result = match (fail, part) {
@@ -242,7 +251,7 @@ impl State {
             Err(Fail::Cancelled) => Seq::LOST,
             _ => *seq,
         };
-        Some(Answer { seq, result })
+        Some(Answer { seq, stands: false, result })
     }
 
     /// What has to be done so that `part` comes about, unless it is on the way.

@@ -22,7 +22,7 @@ use crate::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering},
     lock,
 };
-use crate::{Facets, Rebuild, Store};
+use crate::{Rebuild, Store};
 
 /// Where a task stands between builds.
 #[derive(Default)]
@@ -133,75 +133,35 @@ impl Inner {
         if part == Part::Own {
             return None;
         }
-        let seq = self.standing(node)?;
-        if part == Part::Hash {
-            return Some(Answer { seq, result: Ok(None) });
+        if self.is_what_if() {
+            return None;
         }
         let entry = self.engine.node(node);
+        let seq = entry.standing.version(self.epoch, self.inputs.floor)?;
+        if part == Part::Hash {
+            return Some(Answer { seq, stands: true, result: Ok(None) });
+        }
         if entry.policy.store != Store::Memory {
             return None;
         }
         let value = lock(&entry.hist).value_of(seq)?;
-        Some(Answer { seq, result: Ok(Some(value)) })
+        Some(Answer { seq, stands: true, result: Ok(Some(value)) })
     }
 
-    /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too.
-    pub(crate) fn stand(&self, task: Task<'_>, seq: Seq) {
-        let mut hist = lock(&task.node.hist);
-        // An execution that may not be remembered can come out as an earlier one that is: it did not settle the task
-        // by that run, which read something else.
-        let stamp = self.stamp(task.node, &hist);
-        let latest = |hist: &Hist| {
-            let run = hist.runs.first().filter(|run| run.seq == seq && run.stamp == stamp)?;
-            run.fail.is_none().then(|| run.edges.clone())
-        };
-        let Some(edges) = latest(&hist) else { return };
-        let mut stood = self.stand_by(task, &mut hist, &edges, seq);
-        if let Stood::Differs = stood {
-            // Perhaps only in what was not looked at; nobody holds two tasks at once to find out.
-            drop(hist);
-            if !edges.iter().all(|edge| self.stands_as_read(edge)) {
-                return;
-            }
-            hist = lock(&task.node.hist);
-            if !latest(&hist).is_some_and(|again| Arc::ptr_eq(&again, &edges)) {
-                return;
-            }
-            stood = self.note_stands(task, &mut hist, seq);
-        }
-        drop(hist);
-        self.stood(task.id, stood);
-    }
-
-    /// The same for a run with these reads, which is the latest.
+    /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too, as it
+    /// was read.
     pub(crate) fn stand_by(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) -> Stood {
+        let by_hash = task.node.policy.rebuild == Rebuild::Hashes;
+        let stands = |edge: &Edge| self.standing(edge.dep).is_some_and(|now| now == edge.seq || !by_hash);
+        if edges.iter().all(stands) { self.note_stands(task, hist, seq) } else { Stood::No }
+    }
+
+    /// The same where that is known.
+    pub(crate) fn note_stands(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) -> Stood {
         let policy = task.node.policy;
         if !seq.is_known() || self.is_what_if() || policy.runs == 0 || policy.store == Store::None {
             return Stood::No;
         }
-        let mut differs = false;
-        for edge in edges {
-            match self.standing(edge.dep) {
-                Some(now) => differs |= now != edge.seq,
-                None => return Stood::No,
-            }
-        }
-        if differs && policy.rebuild == Rebuild::Hashes {
-            return Stood::Differs;
-        }
-        self.note_stands(task, hist, seq)
-    }
-
-    /// Whether what was read stands, and is the same in all that was looked at.
-    fn stands_as_read(&self, edge: &Edge) -> bool {
-        self.standing(edge.dep).is_some_and(|now| {
-            now == edge.seq
-                || edge.facets != Facets::WHOLE
-                    && lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
-        })
-    }
-
-    fn note_stands(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) -> Stood {
         let core = &self.engine;
         if !core.stands.load(Ordering::Relaxed) {
             core.stands.store(true, Ordering::SeqCst);
@@ -215,7 +175,7 @@ impl Inner {
         Stood::Yes { missed: if notes { core.note_reads(task.id, hist) } else { 0 } }
     }
 
-    /// Follows up on [`Inner::stand_by`], when the task is not held any more.
+    /// Follows up on [`Inner::note_stands`], when the task is not held any more.
     pub(crate) fn stood(&self, node: NodeId, stood: Stood) {
         if let Stood::Yes { missed } = stood
             && u64::from(missed) > self.epoch
@@ -232,7 +192,5 @@ pub(crate) enum Stood {
         /// Its epoch.
         missed: u32,
     },
-    /// Something that it read has another version.
-    Differs,
     No,
 }

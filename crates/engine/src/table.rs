@@ -10,7 +10,7 @@ const CHUNK: u32 = 6;
 /// Level `i` holds `2^i` chunks; together they cover all `u32` indices.
 const LEVELS: usize = 27;
 
-type Chunk<T> = OnceLock<Box<[T]>>;
+type Chunk<T> = OnceLock<Box<[T; 1 << CHUNK]>>;
 
 pub(crate) struct Table<T> {
     levels: [OnceLock<Box<[Chunk<T>]>>; LEVELS],
@@ -28,11 +28,21 @@ impl<T: Default> Table<T> {
     }
 
     /// The element, made by `Default` if nobody has looked at it before.
+    #[inline]
     pub(crate) fn at(&self, index: u32) -> &T {
         let (level, chunk, offset) = Table::<T>::place(index);
+        match self.levels[level].get().and_then(|chunks| chunks[chunk].get()) {
+            Some(elements) => &elements[offset],
+            None => &self.make(level, chunk)[offset],
+        }
+    }
+
+    #[cold]
+    fn make(&self, level: usize, chunk: usize) -> &[T; 1 << CHUNK] {
         let chunks =
             self.levels[level].get_or_init(|| (0..1usize << level).map(|_| OnceLock::new()).collect());
-        &chunks[chunk].get_or_init(|| (0..1 << CHUNK).map(|_| T::default()).collect())[offset]
+        let elements = || (0..1 << CHUNK).map(|_| T::default()).collect::<Box<[T]>>();
+        chunks[chunk].get_or_init(|| elements().try_into().ok().expect("as many elements as a chunk has"))
     }
 
     /// All elements in chunks that somebody has looked at, with their indices, ascending.
@@ -40,7 +50,7 @@ impl<T: Default> Table<T> {
         self.levels.iter().enumerate().flat_map(|(level, chunks)| {
             chunks.get().into_iter().flatten().enumerate().flat_map(move |(chunk, elements)| {
                 let first = ((1u32 << level) - 1 + chunk as u32) << CHUNK;
-                (elements.get().into_iter().flatten().enumerate())
+                (elements.get().into_iter().flat_map(|elements| elements.iter()).enumerate())
                     .map(move |(offset, element)| (first + offset as u32, element))
             })
         })
