@@ -1,0 +1,105 @@
+//! Files that change while builds read them: a build succeeds, or fails and says why; and whatever it saw, the next one
+//! sees what is there then. (That no mixture of two contents is taken for one depends on when who is scheduled; it is
+//! tested where contents are read, in `sys`.)
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{
+    fs,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use taut_testkit::{Tool, Workspace};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+/// Writes contents over each other in a file, one after the other, without end.
+struct Writer {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    fn start(path: PathBuf, contents: Vec<Vec<u8>>, pause: Duration) -> Writer {
+        let ends = Arc::new(AtomicBool::new(false));
+        let end = ends.clone();
+        let thread = thread::spawn(move || {
+            let file = fs::File::options().write(true).open(path).unwrap();
+            for content in contents.iter().cycle() {
+                file.write_all_at(content, 0).unwrap();
+                thread::sleep(pause);
+                if end.load(Relaxed) {
+                    return;
+                }
+            }
+        });
+        Writer { ends, thread: Some(thread) }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.ends.store(true, Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// What can be said of a file that did not hold still.
+fn is_told(stderr: &str) -> bool {
+    stderr.contains("keeps changing while it is read")
+        || stderr.contains("the file changed while it was being read")
+}
+
+/// Builds beside a writer; then, when it has ended, once more.
+fn beside_a_writer(workspace: &Workspace, name: &str, contents: Vec<Vec<u8>>, pause: u64) -> String {
+    let writer = Writer::start(workspace.root().join(name), contents, Duration::from_millis(pause));
+    for _ in 0..3 {
+        let ran = workspace.run(&taut(), ["build", "all", "-P", "seen"]);
+        let told = &ran.stderr[..ran.stderr.len().min(2_000)];
+        assert!(ran.code == 0 || is_told(&ran.stderr) || ran.stderr.contains("Invalid JSON"), "{told}");
+    }
+    drop(writer);
+    workspace.run(&taut(), ["build", "all", "-P", "seen"]).exits(0).stdout
+}
+
+#[test]
+fn after_a_source_changed_while_it_was_read_the_next_build_is_right() {
+    let workspace = Workspace::new();
+    // Which characters there are, each once.
+    let command = "od -An -v -c -w1 source | sort -u | tr -d ' \\\\n' > seen";
+    workspace.file(
+        "TARGETS",
+        format!(
+            r#"{{"all": {{"type": "generic", "outs": ["seen"], "deps": ["source"], "cmds": ["{command}"]}}}}"#
+        ),
+    );
+    for (size, pause) in [(20_000, 1), (1_100_000, 1)] {
+        workspace.file("source", vec![b'0'; size]);
+        let contents: Vec<Vec<u8>> = (b'a'..=b'h').map(|c| vec![c; size]).collect();
+        let seen = beside_a_writer(&workspace, "source", contents, pause);
+        let last = fs::read(workspace.root().join("source")).unwrap()[0] as char;
+        assert_eq!(seen, last.to_string(), "{size}");
+    }
+}
+
+#[test]
+fn after_a_description_changed_while_it_was_read_the_next_build_is_right() {
+    let workspace = Workspace::new();
+    let version = |c: char| {
+        let filling = c.to_string().repeat(30_000);
+        format!(r#"{{"all": {{"type": "file_gen", "name": "seen", "data": "{filling}"}}}}"#)
+    };
+    workspace.file("TARGETS", version('0'));
+    let contents = ('a'..='h').map(|c| version(c).into_bytes()).collect();
+    let seen = beside_a_writer(&workspace, "TARGETS", contents, 1);
+    let whole = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
+    assert!(whole.contains(&seen));
+}
