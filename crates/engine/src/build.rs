@@ -11,6 +11,7 @@ use crate::frame::Frame;
 use crate::log::{Cause, Log};
 use crate::node::{Hist, Node, NodeId, Seq};
 use crate::part::PartRule;
+use crate::persist::StoredLeaf;
 use crate::slot::{Answer, Outcome, Part as Asked, Slot, Step, Task, Wait, Who, Work};
 use crate::sync::{
     Arc, Mutex, OnceLock, Weak,
@@ -464,6 +465,29 @@ impl Build {
             settled.extend(below.filter(|(node, _)| seen.insert(*node)));
         }
         settled
+    }
+
+    /// The same, and the leaves below that only a file tells of; `None`: it does not any more.
+    pub(crate) fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
+        let core = self.core();
+        for is_bound in [false, true] {
+            let mut settled = self.settled();
+            let by_numbers =
+                |(node, _): &mut (NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_some();
+            let known: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
+            let above: Vec<NodeId> = settled.extract_if(.., by_numbers).map(|(node, _)| node).collect();
+            if above.is_empty() {
+                return Some((settled, Vec::new()));
+            }
+            let below = self.inner.leaves_below(&above, |node| known.contains(&node));
+            if let Some(leaves) = below.and_then(|leaves| leaves.told().collect()) {
+                return Some((settled, leaves));
+            }
+            if !is_bound && !core.bind_standing() {
+                break;
+            }
+        }
+        None
     }
 
     /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.

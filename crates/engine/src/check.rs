@@ -72,6 +72,9 @@ impl Inner {
         let rule = self.engine.rule(node);
         let unloaded = lock(&node.hist).unloaded();
         if let Some(unloaded) = unloaded {
+            if let Some(seq) = self.walk(id, unloaded) {
+                return self.settle(task, Outcome { seq, fail: None });
+            }
             self.engine.load(id, unloaded);
         }
         if node.policy.leaf && !self.is_what_if() {

@@ -7,6 +7,7 @@
 
 use crate::engine::Core;
 use crate::node::{Node, Seq};
+use crate::persist::StoredLeaf;
 use crate::sync::lock;
 use crate::{Agreement, Build, Engine, Hash, KeyRef};
 
@@ -51,20 +52,33 @@ impl Build {
     /// The tasks that look at the outside world, as far as what this build was asked for needs them.
     pub fn leaves(&self) -> Vec<KeyRef> {
         let core = self.core();
-        let leaves = self.settled().into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
-        leaves.map(|(node, _)| core.key_ref(node)).collect()
+        let (settled, below) = self.settled_and_below().unwrap_or_else(|| (self.settled(), Vec::new()));
+        let leaves = settled.into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
+        let leaves = leaves.map(|(node, _)| core.key_ref(node));
+        let below = below.into_iter().filter_map(|leaf| {
+            let rule = core.rule_named(&leaf.rule)?;
+            let key = rule.decode(&leaf.key)?;
+            Some(KeyRef { rule: rule.name(), key, bytes: leaf.key, debug: rule.debug() })
+        });
+        leaves.chain(below).collect()
     }
 
     /// The terminal inputs of everything that this build was asked for so far. `None` if one of them left no
     /// witness, or failed in a way that is no property of what it saw.
     pub fn terminals(&self) -> Option<Vec<Terminal>> {
         let core = self.core();
-        let mut terminals = Vec::new();
-        for (id, seq) in self.settled() {
+        let (settled, below) = self.settled_and_below()?;
+        let mut terminals = Vec::with_capacity(below.len());
+        for (id, seq) in settled {
             let node = core.node(id);
             if node.policy.leaf {
                 terminals.push(terminal(core, node, seq)?);
             }
+        }
+        for StoredLeaf { rule, key, witness, hash } in below {
+            let rule = core.rule_named(&rule)?;
+            let rule = (rule.name().to_owned(), rule.version());
+            terminals.push(Terminal { rule, key, witness: witness?, hash });
         }
         terminals.sort_by(|a, b| (&a.rule, &a.key).cmp(&(&b.rule, &b.key)));
         Some(terminals)

@@ -254,7 +254,9 @@ impl Begin<'_> {
         if self.scan {
             (inputs.scanned, inputs.floor) = (epoch, epoch);
         }
-        self.core.reach(changed, epoch);
+        if !self.core.reach(changed, epoch) {
+            inputs.floor = epoch;
+        }
         *lock(&self.core.live).entry(epoch).or_default() += 1;
         let seen = inputs.clone();
         drop(inputs);
@@ -321,6 +323,9 @@ impl Core {
             Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), standing: Standing::default() };
         let fresh = self.nodes.at(id).set(node).is_ok();
         assert!(fresh, "each node is made once");
+        if let (Some(persist), Some(place)) = (&self.persist, unloaded) {
+            persist.note(place, id);
+        }
         id
     }
 
@@ -346,6 +351,15 @@ impl Core {
                 live.remove(&epoch);
             }
         }
+    }
+
+    /// Does something in an epoch, unless there is a later one.
+    pub(crate) fn in_latest(&self, epoch: u64, what: impl FnOnce()) {
+        let inputs = lock(&self.inputs);
+        if inputs.epoch == epoch {
+            what();
+        }
+        drop(inputs);
     }
 
     /// From the next build on, no task stands since before.

@@ -118,10 +118,13 @@ impl Inner {
         };
         let found = match entry.policy.store {
             Store::Memory => {
+                let at_hand = lock(&entry.hist).value_of(seq);
+                let stored = if at_hand.is_none() { self.engine.stored_value(task.id, seq) } else { None };
                 let mut hist = lock(&entry.hist);
                 hist.value_of(seq).or_else(|| {
-                    let bytes =
-                        hist.runs.iter().filter(|run| run.seq == seq).find_map(|run| run.bytes.clone())?;
+                    let of_runs = hist.runs.iter().filter(|run| run.seq == seq);
+                    let bytes = of_runs.filter_map(|run| run.bytes.clone()).next();
+                    let bytes = bytes.or_else(|| stored.map(Arc::from))?;
                     let rule = self.engine.rule(entry);
                     let value = guarded(|| rule.decode_value(&entry.key, &bytes)).ok().flatten()?;
                     hist.memory = Some((seq, value.clone()));

@@ -140,6 +140,10 @@ impl Log {
         self.replayed.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn replayed_so_many(&self, tasks: u64) {
+        self.replayed.fetch_add(tasks, Ordering::Relaxed);
+    }
+
     pub(crate) fn count_replayed(&self) -> u64 {
         self.replayed.load(Ordering::Relaxed)
     }

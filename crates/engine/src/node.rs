@@ -271,24 +271,23 @@ impl Hist {
         self.rare.as_ref().is_some_and(|rare| !rare.injected.is_empty())
     }
 
-    /// Takes over the versions that a file knows, unless they are here. `None`: the file is no more. What others
+    /// Takes over the versions that a file knows, and how their facets look, unless they are here. `None`: the file is no more. What others
     /// have recorded of reading the task must then agree with nothing that comes.
-    pub(crate) fn know_versions(&mut self, hashes: Option<Vec<Hash>>) {
+    pub(crate) fn know_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<Looks>>)>) {
         let Some(rare) = &mut self.rare else { return };
         let Some(place) = rare.place.as_mut().filter(|_| !rare.has_versions) else { return };
-        let hashes = hashes.unwrap_or_else(|| (0..place.versions).map(Hash::lost).collect());
+        let lost = || ((0..place.versions).map(Hash::lost).collect(), Vec::new());
+        let (hashes, facets) = known.unwrap_or_else(lost);
         place.versions = hashes.len() as u32;
         rare.has_versions = true;
-        self.hashes = hashes;
+        (self.hashes, rare.facets) = (hashes, facets);
     }
 
-    /// Takes over the runs that a file knows, and how facets look, unless another thread was faster.
-    pub(crate) fn remember(&mut self, mut facets: Vec<Option<Looks>>, runs: Vec<Run>) {
+    /// Takes over the runs that a file knows, unless another thread was faster.
+    pub(crate) fn remember(&mut self, runs: Vec<Run>) {
         let Some(rare) = &mut self.rare else { return };
         if rare.place.is_some() && !rare.has_runs {
             rare.has_runs = true;
-            facets.truncate(self.hashes.len());
-            rare.facets = facets;
             self.runs = runs;
         }
     }
@@ -296,7 +295,7 @@ impl Hist {
     /// The file that knew the task is no more.
     pub(crate) fn lose(&mut self) {
         self.know_versions(None);
-        self.remember(Vec::new(), Vec::new());
+        self.remember(Vec::new());
     }
 
     /// Notes that the leaf still comes to the result of a kept run, as of `stamp`.

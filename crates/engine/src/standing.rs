@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use crate::build::Inner;
 use crate::engine::Core;
 use crate::intern::BuildMix;
-use crate::node::{Edge, Hist, NodeId, Seq};
+use crate::node::{Edge, Hist, NodeId, Seq, Unloaded};
 use crate::slot::{Answer, Part, Task};
 use crate::sync::{
     Arc, Mutex,
@@ -48,7 +48,9 @@ impl Standing {
 
 impl Core {
     /// Says that `nodes` are not in `epoch` what they were before, nor perhaps whatever was made from them.
-    pub(crate) fn reach(&self, nodes: impl IntoIterator<Item = NodeId>, epoch: u64) {
+    /// `false`: nobody knows any more what was made from what, so nothing stands since before.
+    #[must_use]
+    pub(crate) fn reach(&self, nodes: impl IntoIterator<Item = NodeId>, epoch: u64) -> bool {
         let epoch = epoch as u32;
         let mark = |node: NodeId, above: &mut Vec<NodeId>| {
             let standing = &self.node(node).standing;
@@ -59,13 +61,14 @@ impl Core {
         };
         let nodes: Vec<NodeId> = nodes.into_iter().collect();
         if nodes.is_empty() {
-            return;
+            return true;
         }
+        let mut is_known = true;
         // Whoever settles from here on sees that these changed; whoever did before is noted.
         let mut pending = Vec::new();
         nodes.iter().for_each(|node| mark(*node, &mut pending));
         if self.stands.load(Ordering::SeqCst) && !self.notes_dependents.load(Ordering::SeqCst) {
-            self.note_dependents();
+            is_known = self.note_dependents();
             pending.clear();
             for node in nodes {
                 pending.extend(lock(&self.node(node).standing.dependents).iter());
@@ -74,19 +77,54 @@ impl Core {
         while let Some(node) = pending.pop() {
             mark(node, &mut pending);
         }
+        is_known
     }
 
-    /// From now on, all who read are noted; and now those who did.
-    fn note_dependents(&self) {
+    /// From now on, all who read are noted; and now those who did. `false`: of some nobody knows.
+    fn note_dependents(&self) -> bool {
         if self.notes_dependents.swap(true, Ordering::SeqCst) {
-            return;
+            return true;
         }
+        let is_known = self.bind_standing();
         for (node, entry) in self.all_nodes() {
             let mut hist = lock(&entry.hist);
             if entry.standing.settled.load(Ordering::SeqCst) != 0 {
                 self.note_reads(node, &mut hist);
             }
         }
+        is_known
+    }
+
+    /// Binds what was settled by the numbers of a file only, and all below: it stands as they do. `false`: the
+    /// file is no more.
+    pub(crate) fn bind_standing(&self) -> bool {
+        let is_unloaded = |node: NodeId| {
+            let entry = self.node(node);
+            let place = lock(&entry.hist).unloaded()?;
+            Some((node, place)).filter(|_| entry.standing.settled.load(Ordering::SeqCst) != 0)
+        };
+        let mut pending: Vec<(NodeId, Unloaded)> =
+            self.all_nodes().filter_map(|(node, _)| is_unloaded(node)).collect();
+        while let Some((node, place)) = pending.pop() {
+            self.load(node, place);
+            let entry = self.node(node);
+            let settled = entry.standing.settled.load(Ordering::SeqCst);
+            let edges = {
+                let hist = lock(&entry.hist);
+                let run = hist.runs.first().filter(|run| run.seq.number() == settled as u32);
+                run.map(|run| run.edges.clone())
+            };
+            let Some(edges) = edges else { return false };
+            for Edge { dep, seq, .. } in &*edges {
+                let standing = &self.node(*dep).standing.settled;
+                let since = settled >> 32 << 32 | u64::from(seq.number());
+                // Whoever settled it better was there before.
+                if standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                    pending.extend(is_unloaded(*dep));
+                }
+            }
+        }
+        true
     }
 
     /// Notes what the latest run of a task read; returns the latest change that it came too late to see.
@@ -148,6 +186,20 @@ impl Inner {
         Some(Answer { seq, stands: true, result: Ok(Some(value)) })
     }
 
+    /// Notes that a task was settled by the numbers of a file, and all that it read, too.
+    pub(crate) fn stand_as_stored(&self, node: NodeId, seq: Seq) {
+        let entry = self.engine.node(node);
+        self.engine.in_latest(self.epoch, || {
+            let hist = lock(&entry.hist);
+            // Once it is noted who reads whom, somebody would have to do so here.
+            let is_noted = self.engine.notes_dependents.load(Ordering::SeqCst);
+            if hist.unloaded().is_some() && !is_noted {
+                let settled = self.epoch << 32 | u64::from(seq.number());
+                entry.standing.settled.store(settled, Ordering::SeqCst);
+            }
+        });
+    }
+
     /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too, as it
     /// was read.
     pub(crate) fn stand_by(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) -> Stood {
@@ -180,7 +232,9 @@ impl Inner {
         if let Stood::Yes { missed } = stood
             && u64::from(missed) > self.epoch
         {
-            self.engine.reach([node], missed.into());
+            // It is noted who reads whom by now.
+            let is_known = self.engine.reach([node], missed.into());
+            debug_assert!(is_known, "only the first one may fail");
         }
     }
 }

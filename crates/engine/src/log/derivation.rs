@@ -62,6 +62,7 @@ impl Build {
         if inner.assumes(node) {
             return Some(Derivation::Assumed);
         }
+        core.fetch_history(node);
         let hist = lock(&core.node(node).hist);
         if hist.injected(inner.epoch).is_some() {
             return Some(Derivation::Given);

@@ -67,7 +67,7 @@ impl Engine {
 
 impl Core {
     /// Fetches what the file knows of a task, if nobody did yet.
-    fn fetch_history(&self, node: NodeId) {
+    pub(crate) fn fetch_history(&self, node: NodeId) {
         let unloaded = lock(&self.node(node).hist).unloaded();
         if let Some(unloaded) = unloaded {
             self.load(node, unloaded);

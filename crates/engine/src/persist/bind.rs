@@ -3,7 +3,6 @@
 use super::stored::{Stored, StoredRun};
 use crate::Fail;
 use crate::engine::Core;
-use crate::facet::Looks;
 use crate::node::{Edge, Mode, NodeId, Run, Seq, Unloaded};
 use crate::sync::{Arc, lock};
 
@@ -27,20 +26,29 @@ impl Core {
                 None
             })
         });
-        let hist = &self.node(node).hist;
         match known {
-            Some((facets, runs)) => lock(hist).remember(facets, runs),
-            None => lock(hist).lose(),
+            Some(runs) => lock(&self.node(node).hist).remember(runs),
+            None => lock(&self.node(node).hist).lose(),
         }
     }
 
-    fn read(&self, page: &Page<'_>, node: NodeId, place: Unloaded) -> Option<(Vec<Option<Looks>>, Vec<Run>)> {
-        let (hashes, facets) = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
-        let stored = page.stored.runs(place.number)?;
-        lock(&self.node(node).hist).know_versions(Some(hashes));
+    fn read(&self, page: &Page<'_>, node: NodeId, place: Unloaded) -> Option<Vec<Run>> {
+        let versions = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
+        let mut stored = page.stored.runs(place.number)?;
+        // What was found out about them by numbers alone.
+        let (better, stamp) = self.persist.as_ref()?.found_out(place);
+        if let Some(better) = better {
+            better.apply(&mut stored);
+        }
+        let good = stamp.and_then(|stamp| Some((stamp, stored.first()?.seq)));
+        lock(&self.node(node).hist).know_versions(Some(versions));
         // A sound run whose parts mean nothing any more is none.
-        let runs = stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
-        (!page.stored.is_damaged()).then_some((facets, runs))
+        let mut runs: Vec<Run> =
+            stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
+        if let Some((stamp, seq)) = good {
+            runs.iter_mut().take(1).filter(|run| run.seq.number() == seq).for_each(|run| run.stamp = stamp);
+        }
+        (!page.stored.is_damaged()).then_some(runs)
     }
 
     /// A stored run in terms of this process; `None` if something in it means nothing any more.
@@ -89,11 +97,8 @@ impl Core {
         }
         let hash = page.stored.hash(place.number, seq)?;
         let unloaded = lock(hist).unloaded();
-        if let Some(unloaded) = unloaded {
-            // Its versions only: what it read leads no further down from here.
-            let hashes = self.persist.as_ref()?.told(unloaded.generation);
-            let hashes = hashes.and_then(|stored| stored.hashes(unloaded.number));
-            lock(hist).know_versions(hashes);
+        if unloaded.is_some() && self.know_versions(dep).is_none() {
+            lock(hist).know_versions(None);
         }
         Some(lock(hist).seq_of(hash))
     }

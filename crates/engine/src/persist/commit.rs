@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
 use super::stored::{Stored, StoredEdge, StoredRun};
+use super::walk::Better;
 use super::writer::{Image, Outcome, Writer};
 use super::{Persist, State};
 use crate::engine::Core;
@@ -43,7 +44,7 @@ impl Engine {
         dirty.sort_unstable();
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
-        if dirty.is_empty() && wanted.is_empty() {
+        if dirty.is_empty() && wanted.is_empty() && !persist.knows_better() {
             return Ok(Committed::default());
         }
         let written = write(core, persist, &dirty, &wanted);
@@ -66,7 +67,8 @@ fn write(core: &Core, persist: &Persist, dirty: &[NodeId], wanted: &[NodeId]) ->
     let state = &mut *lock(&persist.state);
     state.catch_up(&persist.path)?;
     let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, day: today() };
-    let bytes = if state.read_to > 0 { commit.add(state, persist)? } else { None };
+    let better = persist.take_better(state.generation);
+    let bytes = if state.read_to > 0 { commit.add(state, persist, better)? } else { None };
     let bytes = match bytes {
         Some(bytes) => bytes,
         // There is no file, or none that can be believed.
@@ -169,9 +171,14 @@ impl Commit<'_> {
     }
 
     /// Adds to the file what is new. `None`: it is damaged.
-    fn add(&self, state: &mut State, persist: &Persist) -> io::Result<Option<u64>> {
+    fn add(
+        &self,
+        state: &mut State,
+        persist: &Persist,
+        better: Vec<(u32, Better)>,
+    ) -> io::Result<Option<u64>> {
         let mut batch = Batch::default();
-        if self.gather(state, &mut batch).is_none() {
+        if self.gather(state, &mut batch, better).is_none() {
             state.condemn();
             return Ok(None);
         }
@@ -202,10 +209,15 @@ impl Commit<'_> {
     }
 
     /// All that is new. `None`: what is known cannot be read.
-    fn gather(&self, state: &mut State, batch: &mut Batch) -> Option<()> {
+    fn gather(&self, state: &mut State, batch: &mut Batch, better: Vec<(u32, Better)>) -> Option<()> {
         let generation = state.generation;
         let stored = Arc::make_mut(state.stored.as_mut()?);
         let mut pencil = Pencil { commit: self, stored, numbers: &mut state.numbers, batch, generation };
+        for (number, better) in better {
+            let mut runs = pencil.stored.runs(number)?;
+            better.apply(&mut runs);
+            pencil.replace(number, runs)?;
+        }
         let mut told = Vec::new();
         for node in self.dirty {
             pencil.keep(*node, &mut told)?;
@@ -377,6 +389,11 @@ impl Pencil<'_> {
             let (version, witness, edges) = (run.version, run.witness, edges.into());
             kept.push(StoredRun { version, seq, traits, edges, fail, value, witness });
         }
+        self.replace(number, kept)
+    }
+
+    /// Sets the runs of a task.
+    fn replace(&mut self, number: u32, kept: Vec<StoredRun>) -> Option<()> {
         let old = self.stored.runs(number)?;
         if old == kept {
             return Some(());

@@ -20,9 +20,11 @@ mod snapshot;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod writer;
 
 pub use commit::Committed;
+pub(crate) use walk::StoredLeaf;
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -33,11 +35,15 @@ use crate::node::{NodeId, Unloaded};
 use crate::sync::{Arc, Mutex, lock};
 use snapshot::{HEADER, Header, Snapshot};
 use stored::Stored;
+use walk::Walk;
 
 /// The traces that an engine was opened with, and what is new.
 pub(crate) struct Persist {
     path: PathBuf,
     state: Mutex<State>,
+    walk: Mutex<Walk>,
+    /// Tasks that the file tells of and this process has come to know since somebody looked.
+    bound: Mutex<Vec<(Unloaded, NodeId)>>,
     /// Tasks whose runs are not as the file says.
     dirty: Mutex<Vec<NodeId>>,
     /// Tasks that were asked for from outside.
@@ -136,12 +142,18 @@ impl Persist {
     /// For the file at `path`, which is read when somebody asks for what is in it.
     pub(crate) fn new(path: &Path, days: u32) -> Persist {
         let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Persist { path: path.to_owned(), state, dirty, wanted, days }
+        let (walk, bound) = (Mutex::default(), Mutex::default());
+        Persist { path: path.to_owned(), state, walk, bound, dirty, wanted, days }
     }
 
     /// Notes that a task was asked for from outside.
     pub(crate) fn want(&self, node: NodeId) {
         lock(&self.wanted).insert(node);
+    }
+
+    /// Notes that this process knows a task of the file.
+    pub(crate) fn note(&self, place: Unloaded, node: NodeId) {
+        lock(&self.bound).push((place, node));
     }
 
     /// Notes that a task's runs are not as the file says.

@@ -179,6 +179,21 @@ impl Stored {
         self.changes.get(&task)?.runs.as_deref()
     }
 
+    /// The tasks that the journal says something of.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = u32> + '_ {
+        self.changes.keys().copied()
+    }
+
+    /// The value of a version, if it was kept with a run.
+    pub(crate) fn value(&self, task: u32, seq: u32) -> Option<Vec<u8>> {
+        if let Some(runs) = self.changed_runs(task) {
+            let run = runs.iter().find(|run| run.seq == seq && run.value.is_some())?;
+            return run.value.as_deref().map(<[u8]>::to_vec);
+        }
+        let (old, mut views) = self.views(task)?;
+        old.blob(views.find(|view| view.seq == seq && view.blobs[1].is_some())?.blobs[1]?)
+    }
+
     /// What the file began with says of the task's runs, if the journal says nothing.
     pub(crate) fn views(&self, task: u32) -> Option<(&Snapshot, Runs<'_>)> {
         let old = self.old(task)?;

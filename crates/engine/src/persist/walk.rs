@@ -1,0 +1,618 @@
+//! Deciding a build over the numbers of a file, without making anything of them.
+//!
+//! What a check of kept runs decides task by task ([`crate::check`]), this decides for everything below a task at
+//! once, as the file has it: a leaf holds if its rule says so, another task if its latest run that fits read
+//! what holds now, group by group. No key is decoded but those of leaves, no task is bound, and the depth of the
+//! graph costs a stack in memory. Whatever is not that plain is left undecided, and goes the ordinary way when
+//! somebody asks for it: what has to run, what failed, what goes by times or by facets, what this process knows
+//! better than the file. So a process binds what a change can have reached, and nothing else.
+//!
+//! Demand is that of a check: a group is looked at only if all groups before agree.
+
+use std::collections::HashMap;
+
+use super::Persist;
+use super::snapshot::{Edges, Runs, Snapshot};
+use super::stored::{Stored, StoredEdge, StoredRun};
+use crate::build::Inner;
+use crate::engine::Core;
+use crate::execute::guarded;
+use crate::intern::BuildMix;
+use crate::node::{NodeId, Seq, Unloaded};
+use crate::sync::{Arc, atomic::Ordering, lock};
+use crate::{Agreement, Hash, Rebuild};
+
+/// Nobody has looked yet.
+const UNKNOWN: u32 = u32::MAX;
+/// The same, of a task that the journal or this process may know more of.
+const SPECIAL: u32 = u32::MAX - 1;
+/// Being looked at.
+const OPEN: u32 = u32::MAX - 2;
+/// To be decided the ordinary way.
+const UNDECIDED: u32 = u32::MAX - 3;
+/// It has a version that the file does not know.
+const OTHER: u32 = u32::MAX - 4;
+
+/// What was found out about the tasks of a file.
+#[derive(Default)]
+pub(super) struct Walk {
+    /// The file, and the epoch for which it holds.
+    generation: u64,
+    epoch: u64,
+    scanned: u64,
+    /// By task: the version that is good, or one of the above.
+    now: Vec<u32>,
+    /// By task, a bit: a leaf that was looked at and is good.
+    looked_at: Vec<u64>,
+    /// The tasks that this process knows.
+    bound: HashMap<u32, NodeId, BuildMix>,
+    /// What is not as in the file.
+    pub(super) better: HashMap<u32, Better, BuildMix>,
+    /// How many tasks were found good.
+    good: u64,
+    /// What the rules of the file are here; `None`: their tasks go the ordinary way.
+    rules: Vec<Option<Here>>,
+}
+
+/// What was found out about a task's runs.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Better {
+    /// The one that is good; it comes first from now on.
+    pub(super) run: usize,
+    /// Better evidence of what it saw.
+    pub(super) witness: Option<Arc<[u8]>>,
+}
+
+impl Better {
+    /// Says so in the task's runs.
+    pub(super) fn apply(&self, runs: &mut [StoredRun]) {
+        let Some(upto) = runs.get_mut(..=self.run) else { return };
+        upto.rotate_right(1);
+        if self.witness.is_some() {
+            upto[0].witness.clone_from(&self.witness);
+        }
+    }
+}
+
+/// What a rule of the file is here.
+#[derive(Clone, Copy)]
+struct Here {
+    rule: u16,
+    version: u32,
+}
+
+/// The file cannot be believed.
+struct Damaged;
+
+impl Walk {
+    /// Makes it about this file and epoch; `false` if it is about a later one.
+    fn turn_to(&mut self, stored: &Stored, generation: u64, inner: &Inner) -> bool {
+        let epoch = inner.epoch;
+        if generation < self.generation || (generation == self.generation && epoch < self.epoch) {
+            return false;
+        }
+        let tasks = stored.tasks() as usize;
+        let same = generation == self.generation && self.now.len() == tasks;
+        if same && epoch == self.epoch && self.rules.len() == stored.rules().len() {
+            return true;
+        }
+        if generation != self.generation {
+            // Nothing of the other one has to be told any more, or it was.
+            *self = Walk { good: self.good, ..Walk::default() };
+        }
+        let looked_at = if same && self.scanned == inner.inputs.scanned {
+            std::mem::take(&mut self.looked_at)
+        } else {
+            vec![0; tasks.div_ceil(64)]
+        };
+        let before = std::mem::take(&mut self.now);
+        self.now = vec![UNKNOWN; tasks];
+        for (at, word) in looked_at.iter().enumerate().filter(|(_, word)| **word != 0) {
+            for task in (at * 64..tasks.min(at * 64 + 64)).filter(|task| word & 1 << (task % 64) != 0) {
+                self.now[task] = before[task];
+            }
+        }
+        for task in stored.changed() {
+            self.now[task as usize] = SPECIAL;
+        }
+        for task in self.bound.keys() {
+            if let Some(now) = self.now.get_mut(*task as usize) {
+                *now = SPECIAL;
+            }
+        }
+        let here = |name: &Arc<str>| {
+            let rule = inner.engine.rule_number(name)?;
+            let version = inner.engine.rule_at(rule).version();
+            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
+        };
+        self.rules = stored.rules().iter().map(here).collect();
+        (self.generation, self.epoch, self.scanned) = (generation, epoch, inner.inputs.scanned);
+        self.looked_at = looked_at;
+        true
+    }
+
+    /// Takes note of what this process has come to know.
+    fn bind(&mut self, bound: impl IntoIterator<Item = (Unloaded, NodeId)>) {
+        for (place, node) in bound.into_iter().filter(|(place, _)| place.generation == self.generation) {
+            self.bound.insert(place.number, node);
+            if let Some(now) = self.now.get_mut(place.number as usize).filter(|now| **now == UNKNOWN) {
+                *now = SPECIAL;
+            }
+        }
+    }
+}
+
+/// The runs of a task, wherever they are told.
+enum AnyRuns<'s> {
+    Old(&'s Snapshot, Runs<'s>),
+    New(std::slice::Iter<'s, StoredRun>),
+}
+
+/// A run, as far as it takes to decide.
+struct AnyRun<'s> {
+    seq: u32,
+    traits: u8,
+    version: u32,
+    has_failed: bool,
+    edges: AnyEdges<'s>,
+    witness: Witness<'s>,
+}
+
+enum AnyEdges<'s> {
+    Old(Edges<'s>),
+    New(std::slice::Iter<'s, StoredEdge>),
+}
+
+#[derive(Clone, Copy)]
+enum Witness<'s> {
+    None,
+    Old(&'s Snapshot, u32),
+    New(&'s [u8]),
+}
+
+impl Witness<'_> {
+    fn read(&self) -> Option<Option<Vec<u8>>> {
+        match self {
+            Witness::None => Some(None),
+            Witness::Old(snapshot, at) => snapshot.blob(*at).map(Some),
+            Witness::New(bytes) => Some(Some(bytes.to_vec())),
+        }
+    }
+}
+
+impl<'s> AnyRuns<'s> {
+    fn of(stored: &'s Stored, task: u32) -> AnyRuns<'s> {
+        if let Some(runs) = stored.changed_runs(task) {
+            return AnyRuns::New(runs.iter());
+        }
+        match stored.views(task) {
+            Some((snapshot, runs)) => AnyRuns::Old(snapshot, runs),
+            None => AnyRuns::New([].iter()),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<AnyRun<'s>>, Damaged> {
+        match self {
+            AnyRuns::Old(snapshot, views) => {
+                let Some(view) = views.next() else {
+                    return if views.is_over() { Ok(None) } else { Err(Damaged) };
+                };
+                let witness = view.blobs[2].map_or(Witness::None, |at| Witness::Old(snapshot, at));
+                Ok(Some(AnyRun {
+                    seq: view.seq,
+                    traits: view.traits,
+                    version: view.version,
+                    has_failed: view.blobs[0].is_some(),
+                    edges: AnyEdges::Old(view.edges()),
+                    witness,
+                }))
+            }
+            AnyRuns::New(runs) => Ok(runs.next().map(|run| AnyRun {
+                seq: run.seq,
+                traits: run.traits,
+                version: run.version,
+                has_failed: run.fail.is_some(),
+                edges: AnyEdges::New(run.edges.iter()),
+                witness: run.witness.as_deref().map_or(Witness::None, Witness::New),
+            })),
+        }
+    }
+}
+
+impl AnyEdges<'_> {
+    #[inline]
+    fn next(&mut self) -> Result<Option<StoredEdge>, Damaged> {
+        match self {
+            AnyEdges::Old(edges) => edges.next().map_or(Ok(None), |edge| edge.map(Some).ok_or(Damaged)),
+            AnyEdges::New(edges) => Ok(edges.next().copied()),
+        }
+    }
+}
+
+/// A task being looked at.
+struct Open<'s> {
+    task: u32,
+    runs: AnyRuns<'s>,
+    /// Which of them this is.
+    at: usize,
+    run: AnyRun<'s>,
+    /// The read that waits for an answer.
+    waits: Option<StoredEdge>,
+    /// Of the group: one is different, one is undecided.
+    differs: bool,
+    undecided: bool,
+    is_leaf: bool,
+}
+
+/// What became of a group of reads.
+enum Group {
+    Agrees,
+    /// It does not, but there is another run.
+    Again,
+    Undecided,
+}
+
+/// What became of a task.
+enum Step {
+    Good,
+    Undecided,
+    /// Another one has to be looked at first.
+    Below(u32),
+}
+
+/// One look at a file.
+struct Look<'l> {
+    inner: &'l Inner,
+    stored: &'l Stored,
+    walk: &'l mut Walk,
+}
+
+impl<'l> Look<'l> {
+    /// The good version of a task, if that can be told plainly.
+    fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
+        let mut stack: Vec<Open<'l>> = Vec::new();
+        self.enter(task, &mut stack)?;
+        while let Some(open) = stack.last_mut() {
+            let step = self.step(open)?;
+            if let Step::Below(dep) = step {
+                self.enter(dep, &mut stack)?;
+                continue;
+            }
+            let task = open.task;
+            let walk = &mut *self.walk;
+            if let Step::Good = step {
+                walk.now[task as usize] = open.run.seq;
+                walk.good += 1;
+                if open.is_leaf {
+                    walk.looked_at[task as usize / 64] |= 1 << (task % 64);
+                }
+                if open.at > 0 {
+                    walk.better.entry(task).or_default().run = open.at;
+                }
+            } else {
+                walk.now[task as usize] = UNDECIDED;
+                walk.better.remove(&task);
+            }
+            stack.pop();
+        }
+        Ok(self.known(task).filter(|seq| *seq < OTHER))
+    }
+
+    /// What is known of a task; `None`: it has to be looked at.
+    #[inline]
+    fn known(&self, task: u32) -> Option<u32> {
+        match self.walk.now.get(task as usize).copied().unwrap_or(UNDECIDED) {
+            UNKNOWN => None,
+            // What waits for itself is for others to find out.
+            OPEN => Some(UNDECIDED),
+            SPECIAL => self.special(task),
+            known => Some(known),
+        }
+    }
+
+    /// What this process knows of a task.
+    fn special(&self, task: u32) -> Option<u32> {
+        let node = *self.walk.bound.get(&task)?;
+        let entry = self.inner.engine.node(node);
+        if let Some(seq) = self.inner.seq(node) {
+            let is_stored = lock(&entry.hist).is_seq_of(self.walk.generation, task, seq);
+            return Some(if is_stored { seq.number() } else { OTHER });
+        }
+        let hist = lock(&entry.hist);
+        let is_touched =
+            hist.unloaded().is_none() || hist.is_injected() || self.inner.declared(entry, &hist) > 0;
+        is_touched.then_some(UNDECIDED)
+    }
+
+    /// Begins to look at a task.
+    fn enter(&mut self, task: u32, stack: &mut Vec<Open<'l>>) -> Result<(), Damaged> {
+        if self.known(task).is_some() {
+            return Ok(());
+        }
+        let rule = self.stored.rule(task).ok_or(Damaged)?;
+        let open = match self.walk.rules.get(rule as usize).copied().flatten() {
+            Some(here) => self.first_run(task, here)?,
+            None => None,
+        };
+        self.walk.now[task as usize] = if open.is_some() { OPEN } else { UNDECIDED };
+        stack.extend(open);
+        Ok(())
+    }
+
+    /// The first run that fits, of a leaf also its evidence; `None` if there is none, or none that is plain.
+    fn first_run(&mut self, task: u32, here: Here) -> Result<Option<Open<'l>>, Damaged> {
+        let mut runs = AnyRuns::of(self.stored, task);
+        let mut at = 0;
+        while let Some(run) = runs.next()? {
+            if run.version == here.version {
+                if run.traits & StoredRun::TIMES != 0 {
+                    return Ok(None);
+                }
+                let is_leaf = run.traits & StoredRun::LEAF != 0;
+                if !is_leaf || self.agrees(task, here, at, &run)? {
+                    // Another run of a leaf has no evidence that holds.
+                    let runs = if is_leaf { AnyRuns::New([].iter()) } else { runs };
+                    let (waits, differs, undecided) = (None, false, false);
+                    return Ok(Some(Open { task, runs, at, run, waits, differs, undecided, is_leaf }));
+                }
+            }
+            at += 1;
+        }
+        Ok(None)
+    }
+
+    /// Whether a leaf's rule says that it would come to the result of this run.
+    fn agrees(&mut self, task: u32, here: Here, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
+        let Some(witness) = run.witness.read().ok_or(Damaged)? else { return Ok(false) };
+        let mut key = Vec::new();
+        self.stored.key(task, &mut key).ok_or(Damaged)?;
+        let hash = self.stored.hash(task, run.seq).ok_or(Damaged)?;
+        let rule = self.inner.engine.rule_at(here.rule);
+        let agreement = guarded(|| Some(rule.agrees(&rule.decode(&key)?, &witness, hash)));
+        match agreement {
+            Ok(Some(Agreement::Yes)) => Ok(true),
+            Ok(Some(Agreement::YesBy(witness))) => {
+                self.walk.better.insert(task, Better { run: at, witness: Some(witness.into()) });
+                Ok(true)
+            }
+            Ok(Some(Agreement::No) | None) | Err(_) => Ok(false),
+        }
+    }
+
+    /// Goes on with a task until it is decided or has to wait.
+    fn step(&self, open: &mut Open<'l>) -> Result<Step, Damaged> {
+        loop {
+            let next = match open.waits.take() {
+                Some(edge) => Some(edge),
+                None => open.run.edges.next()?,
+            };
+            let Some(edge) = next else {
+                match self.end_group(open)? {
+                    Group::Again => continue,
+                    // Who asks for what failed is told how, which takes more than a number.
+                    Group::Agrees if !open.run.has_failed => return Ok(Step::Good),
+                    _ => return Ok(Step::Undecided),
+                }
+            };
+            match self.known(edge.dep) {
+                None => {
+                    open.waits = Some(edge);
+                    return Ok(Step::Below(edge.dep));
+                }
+                Some(UNDECIDED) => open.undecided = true,
+                Some(now) if now == edge.seq => {}
+                // Perhaps it is the same in what was looked at.
+                Some(_) if edge.bits & 4 != 0 => open.undecided = true,
+                Some(_) => open.differs = true,
+            }
+            if edge.bits & 2 != 0
+                && let Group::Undecided = self.end_group(open)?
+            {
+                return Ok(Step::Undecided);
+            }
+        }
+    }
+
+    /// All that was asked for together is known.
+    fn end_group(&self, open: &mut Open<'l>) -> Result<Group, Damaged> {
+        let (undecided, differs) = (std::mem::take(&mut open.undecided), std::mem::take(&mut open.differs));
+        if undecided {
+            return Ok(Group::Undecided);
+        }
+        if !differs {
+            return Ok(Group::Agrees);
+        }
+        while let Some(run) = open.runs.next()? {
+            open.at += 1;
+            if run.version == open.run.version {
+                open.run = run;
+                return Ok(Group::Again);
+            }
+        }
+        Ok(Group::Undecided)
+    }
+}
+
+impl Persist {
+    /// Whether the file should say something else of what is as it was.
+    pub(super) fn knows_better(&self) -> bool {
+        !lock(&self.walk).better.is_empty()
+    }
+
+    /// What the file should say instead, in a certain order.
+    pub(super) fn take_better(&self, generation: u64) -> Vec<(u32, Better)> {
+        let mut walk = lock(&self.walk);
+        let better = std::mem::take(&mut walk.better);
+        let mut better: Vec<_> = better.into_iter().filter(|_| walk.generation == generation).collect();
+        better.sort_unstable_by_key(|(task, _)| *task);
+        better
+    }
+
+    /// What was found out about the runs of a task, and of a leaf that was looked at, when.
+    pub(super) fn found_out(&self, place: Unloaded) -> (Option<Better>, Option<u64>) {
+        let walk = lock(&self.walk);
+        if walk.generation != place.generation {
+            return (None, None);
+        }
+        let word = walk.looked_at.get(place.number as usize / 64).copied().unwrap_or(0);
+        let looked_at = word & 1 << (place.number % 64) != 0;
+        (walk.better.get(&place.number).cloned(), looked_at.then_some(walk.scanned))
+    }
+}
+
+impl Inner {
+    /// The good version of a task that a file tells of, if the file tells that plainly: it is settled then, and
+    /// stands, and nothing of it is bound but its versions.
+    pub(crate) fn walk(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
+        let core = &*self.engine;
+        let persist = core.persist.as_ref()?;
+        let policy = core.node(node).policy;
+        let is_plain = policy.runs > 0 && policy.rebuild == Rebuild::Hashes;
+        if !is_plain || self.is_what_if() || core.notes_dependents.load(Ordering::SeqCst) {
+            return None;
+        }
+        // From here on, whoever declares a change asks what stood.
+        core.stands.store(true, Ordering::SeqCst);
+        let stored = persist.told(place.generation)?;
+        let (decided, good) = {
+            let walk = &mut *lock(&persist.walk);
+            if !walk.turn_to(&stored, place.generation, self) {
+                return None;
+            }
+            walk.bind(std::mem::take(&mut *lock(&persist.bound)));
+            let before = walk.good;
+            let mut look = Look { inner: self, stored: &stored, walk };
+            let decided = look.decide(place.number);
+            (decided, look.walk.good - before)
+        };
+        self.log.replayed_so_many(good);
+        let seq = Seq::new(match decided {
+            Ok(seq) if !stored.is_damaged() => seq?,
+            _ => {
+                persist.condemn(place.generation);
+                return None;
+            }
+        });
+        core.know_versions(node)?;
+        self.stand_as_stored(node, seq);
+        Some(seq)
+    }
+}
+
+/// The leaves below tasks that were settled by the numbers of a file, as far as nobody else knows them.
+pub(crate) struct Leaves {
+    stored: Arc<Stored>,
+    /// Task, version, better evidence.
+    leaves: Vec<(u32, u32, Option<Arc<[u8]>>)>,
+}
+
+/// A leaf that was found good, as a file tells of it.
+pub(crate) struct StoredLeaf {
+    pub(crate) rule: Arc<str>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) witness: Option<Vec<u8>>,
+    pub(crate) hash: Hash,
+}
+
+impl Leaves {
+    /// What the file tells of them; `None` in place of one that is damaged.
+    pub(crate) fn told(&self) -> impl Iterator<Item = Option<StoredLeaf>> + '_ {
+        self.leaves.iter().map(|(task, seq, better)| {
+            let rule = self.stored.rules().get(self.stored.rule(*task)? as usize)?.clone();
+            let mut key = Vec::new();
+            self.stored.key(*task, &mut key)?;
+            let hash = self.stored.hash(*task, *seq)?;
+            let witness = match better {
+                Some(better) => Some(better.to_vec()),
+                None => self.witness(*task, *seq)?,
+            };
+            Some(StoredLeaf { rule, key, witness, hash })
+        })
+    }
+
+    fn witness(&self, task: u32, seq: u32) -> Option<Option<Vec<u8>>> {
+        let mut runs = AnyRuns::of(&self.stored, task);
+        while let Ok(Some(run)) = runs.next() {
+            if run.seq == seq {
+                return run.witness.read();
+            }
+        }
+        None
+    }
+}
+
+impl Inner {
+    /// The leaves below these tasks, of which only the versions are known here; what `is_known` is left to others.
+    /// `None`: nobody knows.
+    pub(crate) fn leaves_below(&self, tasks: &[NodeId], is_known: impl Fn(NodeId) -> bool) -> Option<Leaves> {
+        let persist = self.engine.persist.as_ref()?;
+        let generation = lock(&persist.walk).generation;
+        let stored = persist.told(generation)?;
+        let place = |node: &NodeId| lock(&self.engine.node(*node).hist).unloaded();
+        let number = |place: Unloaded| (place.generation == generation).then_some(place.number);
+        let pending: Option<Vec<u32>> = tasks.iter().filter_map(place).map(number).collect();
+        let mut pending = pending?;
+        let walk = &mut *lock(&persist.walk);
+        if walk.generation != generation || walk.epoch != self.epoch {
+            return None;
+        }
+        walk.bind(std::mem::take(&mut *lock(&persist.bound)));
+        let mut seen = vec![false; walk.now.len()];
+        let mut leaves = Vec::new();
+        while let Some(task) = pending.pop() {
+            if std::mem::replace(seen.get_mut(task as usize)?, true) {
+                continue;
+            }
+            let now = *walk.now.get(task as usize).filter(|now| **now < OTHER)?;
+            let better = walk.better.get(&task);
+            let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
+            for _ in 0..=better.map_or(0, |better| better.run) {
+                run = runs.next().ok()?;
+            }
+            let mut run = run.filter(|run| run.seq == now)?;
+            if run.traits & StoredRun::LEAF != 0 {
+                leaves.push((task, now, better.and_then(|better| better.witness.clone())));
+            }
+            while let Some(edge) = run.edges.next().ok()? {
+                let is_elsewhere = walk.bound.get(&edge.dep).is_some_and(|node| is_known(*node));
+                if !is_elsewhere {
+                    pending.push(edge.dep);
+                }
+            }
+        }
+        Some(Leaves { stored, leaves })
+    }
+}
+
+impl Core {
+    /// Fetches the hashes of what the file knows of a task, not its runs. `None`: the file is no more.
+    pub(crate) fn know_versions(&self, node: NodeId) -> Option<()> {
+        let hist = &self.node(node).hist;
+        let place = lock(hist).unloaded()?;
+        let persist = self.persist.as_ref()?;
+        let stored = persist.told(place.generation)?;
+        let known = stored.hashes(place.number).zip(stored.facets(place.number));
+        if known.is_none() {
+            persist.condemn(place.generation);
+        }
+        lock(hist).know_versions(Some(known?));
+        Some(())
+    }
+
+    /// The value of a version as bytes, of a task of which only the versions are here.
+    pub(crate) fn stored_value(&self, node: NodeId, seq: Seq) -> Option<Vec<u8>> {
+        let (place, is_stored) = {
+            let hist = lock(&self.node(node).hist);
+            let place = hist.unloaded()?;
+            (place, hist.is_seq_of(place.generation, place.number, seq))
+        };
+        let persist = self.persist.as_ref().filter(|_| is_stored)?;
+        let stored = persist.told(place.generation)?;
+        let value = stored.value(place.number, seq.number());
+        if stored.is_damaged() {
+            persist.condemn(place.generation);
+            return None;
+        }
+        value
+    }
+}
