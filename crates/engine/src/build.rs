@@ -468,6 +468,7 @@ impl Build {
     }
 
     /// The same, and the leaves below that only a file tells of; `None`: it does not any more.
+    #[allow(clippy::type_complexity, reason = "two lists")]
     pub(crate) fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
         let core = self.core();
         for is_bound in [false, true] {

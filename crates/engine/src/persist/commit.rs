@@ -144,11 +144,14 @@ impl Commit<'_> {
     /// Writes a file of what this process knows.
     fn first(&self, state: &mut State, path: &Path) -> io::Result<u64> {
         let mut pen = Pen { commit: self, writer: Writer::default(), numbers: Vec::new(), nodes: Vec::new() };
-        for node in self.dirty {
-            pen.task(*node);
+        // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
+        let is_leaf = |node: &&NodeId| self.core.node(**node).policy.leaf;
+        let (leaves, others): (Vec<&NodeId>, Vec<&NodeId>) = self.dirty.iter().partition(is_leaf);
+        for node in leaves.iter().chain(&others) {
+            pen.task(**node);
         }
         let (mut told, mut edges) = (Vec::new(), Vec::new());
-        for node in self.dirty {
+        for node in leaves.into_iter().chain(others) {
             pen.runs(*node, &mut told, &mut edges);
         }
         if pen.nodes.is_empty() {

@@ -72,6 +72,9 @@ impl Stored {
         };
         let is_kept = |task: &u32| is_wanted[*task as usize] || unwanted_since(*task) >= since;
         let kept: Vec<u32> = (0..self.tasks()).filter(is_kept).filter(|task| self.has_runs(*task)).collect();
+        // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
+        let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
+        let kept = [leaves, others].concat();
         for task in &kept {
             pen.task(*task).ok_or_else(damaged)?;
         }

@@ -395,6 +395,67 @@ pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
     ((hash >> 20) & (buckets - 1), hash as u16)
 }
 
+/// What a plain latest run read: so many words, as `kind` says.
+#[derive(Clone, Copy)]
+pub(super) struct Plain {
+    pub(super) seq: u32,
+    pub(super) kind: u32,
+    pub(super) at: u32,
+    pub(super) end: u32,
+}
+
+/// The columns by which most tasks are decided.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'s> {
+    rules: &'s [[u8; 2]],
+    runs_at: Words<'s>,
+    words: Words<'s>,
+    codes: &'s [u32],
+}
+
+impl Columns<'_> {
+    #[inline]
+    pub(super) fn rule(&self, task: u32) -> Option<u16> {
+        self.rules.get(task as usize).map(|rule| u16::from_le_bytes(*rule))
+    }
+
+    #[inline]
+    pub(super) fn word(&self, at: u32) -> Option<u32> {
+        self.words.get(at as usize).map(|word| u32::from_le_bytes(*word))
+    }
+
+    /// The latest run of a task, if the rule's version is this one and there is nothing more to it than what it
+    /// read.
+    #[inline]
+    pub(super) fn plain(&self, task: u32, version: u32) -> Option<Plain> {
+        let [first, end] = *self.runs_at.get(task as usize..task as usize + 2)?.first_chunk()?;
+        let (mut at, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
+        let mut next = || {
+            let word = self.word(at).filter(|_| at < end);
+            at += 1;
+            word
+        };
+        let head = next()?;
+        let (kind, count) = (head & run::KIND, head & run::COUNT);
+        let code = (head >> run::CODE_AT) & run::CODE;
+        let special = run::FAIL | run::TRAITS << run::TRAITS_AT;
+        if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
+            return None;
+        }
+        if *self.codes.get(code as usize)? != version {
+            return None;
+        }
+        let seq = if head & run::SEQ == 0 { 0 } else { next()? };
+        for bit in [run::VALUE, run::WITNESS] {
+            if head & bit != 0 {
+                next()?;
+            }
+        }
+        let count = if kind == run::FULL { count * 2 + next()? } else { count };
+        (count <= end.saturating_sub(at)).then_some(Plain { seq, kind, at, end: at + count })
+    }
+}
+
 impl Snapshot {
     /// What `file` begins with; `None` if that cannot be.
     pub(super) fn open(file: File, header: Header) -> Option<Snapshot> {
@@ -505,6 +566,16 @@ impl Snapshot {
             all.get(u32::from_le_bytes(*first) as usize..u32::from_le_bytes(*end) as usize)
         })();
         Runs { words: words.unwrap_or(&[]), codes: &self.codes, before: None }
+    }
+
+    /// The columns by which most tasks are decided.
+    pub(super) fn columns(&self) -> Columns<'_> {
+        Columns {
+            rules: self.hot[self.at[5].clone()].as_chunks().0,
+            runs_at: self.column(6),
+            words: self.hot[self.words.clone()].as_chunks().0,
+            codes: &self.codes,
+        }
     }
 
     /// Appends the key of a task.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::snapshot::{Runs, Snapshot};
+use super::snapshot::{Columns, Runs, Snapshot};
 use crate::facet::Looks;
 use crate::intern::BuildMix;
 use crate::sync::Arc;
@@ -200,6 +200,11 @@ impl Stored {
         Some((old, old.runs(task)))
     }
 
+    /// The columns by which most tasks are decided.
+    pub(super) fn columns(&self) -> Option<Columns<'_>> {
+        self.snapshot.as_deref().map(Snapshot::columns)
+    }
+
     /// The runs of a task, latest use first.
     pub(crate) fn runs(&self, task: u32) -> Option<Vec<StoredRun>> {
         if let Some(runs) = self.changed_runs(task) {
@@ -208,6 +213,15 @@ impl Stored {
         let Some((old, mut views)) = self.views(task) else { return Some(Vec::new()) };
         let runs: Option<Vec<StoredRun>> = views.by_ref().map(|view| old.whole(&view)).collect();
         runs.filter(|_| views.is_over())
+    }
+
+    /// Whether the task looks at the outside world, by its latest run.
+    pub(super) fn is_leaf(&self, task: u32) -> bool {
+        let traits = match self.changed_runs(task) {
+            Some(runs) => runs.first().map(|run| run.traits),
+            None => self.views(task).and_then(|(_, mut runs)| runs.next()).map(|run| run.traits),
+        };
+        traits.is_some_and(|traits| traits & StoredRun::LEAF != 0)
     }
 
     /// Whether the task has runs.

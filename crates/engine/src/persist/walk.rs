@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 
 use super::Persist;
-use super::snapshot::{Edges, Runs, Snapshot};
+use super::snapshot::{BITS, Columns, Edges, Plain, Runs, Snapshot, run};
 use super::stored::{Stored, StoredEdge, StoredRun};
 use crate::build::Inner;
 use crate::engine::Core;
@@ -131,6 +131,24 @@ impl Walk {
         true
     }
 
+    /// A task is decided.
+    fn close(&mut self, open: &Open<'_>, is_good: bool) {
+        let task = open.task;
+        if !is_good {
+            self.now[task as usize] = UNDECIDED;
+            self.better.remove(&task);
+            return;
+        }
+        self.now[task as usize] = open.run.seq;
+        self.good += 1;
+        if open.is_leaf {
+            self.looked_at[task as usize / 64] |= 1 << (task % 64);
+        }
+        if open.at > 0 {
+            self.better.entry(task).or_default().run = open.at;
+        }
+    }
+
     /// Takes note of what this process has come to know.
     fn bind(&mut self, bound: impl IntoIterator<Item = (Unloaded, NodeId)>) {
         for (place, node) in bound.into_iter().filter(|(place, _)| place.generation == self.generation) {
@@ -244,6 +262,18 @@ struct Open<'s> {
     is_leaf: bool,
 }
 
+/// The same, while its latest run may do.
+struct PlainOpen {
+    task: u32,
+    run: Plain,
+    undecided: bool,
+}
+
+enum Frame<'s> {
+    Plain(PlainOpen),
+    Open(Box<Open<'s>>),
+}
+
 /// What became of a group of reads.
 enum Group {
     Agrees,
@@ -264,38 +294,75 @@ enum Step {
 struct Look<'l> {
     inner: &'l Inner,
     stored: &'l Stored,
+    columns: Option<Columns<'l>>,
     walk: &'l mut Walk,
 }
 
 impl<'l> Look<'l> {
     /// The good version of a task, if that can be told plainly.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
-        let mut stack: Vec<Open<'l>> = Vec::new();
+        let mut stack: Vec<Frame<'l>> = Vec::new();
         self.enter(task, &mut stack)?;
-        while let Some(open) = stack.last_mut() {
-            let step = self.step(open)?;
-            if let Step::Below(dep) = step {
-                self.enter(dep, &mut stack)?;
-                continue;
+        while let Some(frame) = stack.last_mut() {
+            match frame {
+                Frame::Plain(plain) => match self.go_on(plain) {
+                    Some(Step::Below(dep)) => self.enter(dep, &mut stack)?,
+                    Some(step) => {
+                        let decided = matches!(step, Step::Good);
+                        self.walk.now[plain.task as usize] = if decided { plain.run.seq } else { UNDECIDED };
+                        self.walk.good += u64::from(decided);
+                        stack.pop();
+                    }
+                    // There is more to it.
+                    None => {
+                        let task = plain.task;
+                        stack.pop();
+                        self.open(task, &mut stack)?;
+                    }
+                },
+                Frame::Open(open) => match self.step(open)? {
+                    Step::Below(dep) => self.enter(dep, &mut stack)?,
+                    step => {
+                        self.walk.close(open, matches!(step, Step::Good));
+                        stack.pop();
+                    }
+                },
             }
-            let task = open.task;
-            let walk = &mut *self.walk;
-            if let Step::Good = step {
-                walk.now[task as usize] = open.run.seq;
-                walk.good += 1;
-                if open.is_leaf {
-                    walk.looked_at[task as usize / 64] |= 1 << (task % 64);
-                }
-                if open.at > 0 {
-                    walk.better.entry(task).or_default().run = open.at;
-                }
-            } else {
-                walk.now[task as usize] = UNDECIDED;
-                walk.better.remove(&task);
-            }
-            stack.pop();
         }
         Ok(self.known(task).filter(|seq| *seq < OTHER))
+    }
+
+    /// Goes on with a plain run. `None`: it is not as plain as that.
+    #[inline]
+    fn go_on(&self, plain: &mut PlainOpen) -> Option<Step> {
+        let columns = self.columns.as_ref()?;
+        let stride = if plain.run.kind == run::FULL { 2 } else { 1 };
+        while plain.run.at < plain.run.end {
+            let dep = columns.word(plain.run.at)?;
+            let (seq, bits) = match plain.run.kind {
+                run::FULL => {
+                    let told = columns.word(plain.run.at + 1)?;
+                    (told >> BITS, told & ((1 << BITS) - 1))
+                }
+                run::EACH => (0, 2),
+                _ => (0, 0),
+            };
+            let now = *self.walk.now.get(dep as usize)?;
+            if now != seq {
+                match self.known(dep) {
+                    None => return Some(Step::Below(dep)),
+                    Some(UNDECIDED) => plain.undecided = true,
+                    Some(now) if now == seq => {}
+                    // Others may agree, or it is the same in what was looked at.
+                    Some(_) => return None,
+                }
+            }
+            plain.run.at += stride + (bits >> 2 & 1);
+            if bits & 2 != 0 && plain.undecided {
+                return Some(Step::Undecided);
+            }
+        }
+        Some(if plain.undecided { Step::Undecided } else { Step::Good })
     }
 
     /// What is known of a task; `None`: it has to be looked at.
@@ -314,28 +381,43 @@ impl<'l> Look<'l> {
     fn special(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         let entry = self.inner.engine.node(node);
-        if let Some(seq) = self.inner.seq(node) {
+        // What is settled and does not stand holds for one build only, and so does what is made from it.
+        if let Some(seq) = self.inner.standing(node) {
             let is_stored = lock(&entry.hist).is_seq_of(self.walk.generation, task, seq);
             return Some(if is_stored { seq.number() } else { OTHER });
         }
         let hist = lock(&entry.hist);
-        let is_touched =
-            hist.unloaded().is_none() || hist.is_injected() || self.inner.declared(entry, &hist) > 0;
-        is_touched.then_some(UNDECIDED)
+        let is_as_stored =
+            hist.unloaded().is_some() && !hist.is_injected() && self.inner.declared(entry, &hist) == 0;
+        (!is_as_stored).then_some(UNDECIDED)
     }
 
     /// Begins to look at a task.
-    fn enter(&mut self, task: u32, stack: &mut Vec<Open<'l>>) -> Result<(), Damaged> {
+    fn enter(&mut self, task: u32, stack: &mut Vec<Frame<'l>>) -> Result<(), Damaged> {
         if self.known(task).is_some() {
             return Ok(());
         }
+        // What the journal says nothing of, nor this process knows.
+        if let (Some(columns), UNKNOWN) = (&self.columns, self.walk.now[task as usize]) {
+            let here = columns.rule(task).and_then(|rule| *self.walk.rules.get(rule as usize)?);
+            if let Some(run) = here.and_then(|here| columns.plain(task, here.version)) {
+                self.walk.now[task as usize] = OPEN;
+                stack.push(Frame::Plain(PlainOpen { task, run, undecided: false }));
+                return Ok(());
+            }
+        }
+        self.open(task, stack)
+    }
+
+    /// Begins to look at a task run by run.
+    fn open(&mut self, task: u32, stack: &mut Vec<Frame<'l>>) -> Result<(), Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         let open = match self.walk.rules.get(rule as usize).copied().flatten() {
             Some(here) => self.first_run(task, here)?,
             None => None,
         };
         self.walk.now[task as usize] = if open.is_some() { OPEN } else { UNDECIDED };
-        stack.extend(open);
+        stack.extend(open.map(|open| Frame::Open(Box::new(open))));
         Ok(())
     }
 
@@ -481,7 +563,8 @@ impl Inner {
             }
             walk.bind(std::mem::take(&mut *lock(&persist.bound)));
             let before = walk.good;
-            let mut look = Look { inner: self, stored: &stored, walk };
+            let columns = stored.columns();
+            let mut look = Look { inner: self, stored: &stored, columns, walk };
             let decided = look.decide(place.number);
             (decided, look.walk.good - before)
         };
@@ -503,8 +586,10 @@ impl Inner {
 pub(crate) struct Leaves {
     stored: Arc<Stored>,
     /// Task, version, better evidence.
-    leaves: Vec<(u32, u32, Option<Arc<[u8]>>)>,
+    leaves: Vec<(u32, u32, Option<Evidence>)>,
 }
+
+type Evidence = Arc<[u8]>;
 
 /// A leaf that was found good, as a file tells of it.
 pub(crate) struct StoredLeaf {
