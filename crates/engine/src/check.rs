@@ -23,7 +23,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     fn new(run: &Run) -> Candidate {
-        Candidate { edges: run.edges.clone(), seq: run.seq, fail: run.fail.clone() }
+        Candidate { edges: run.edges.clone(), seq: run.seq, fail: run.fail().cloned() }
     }
 }
 
@@ -122,7 +122,7 @@ impl Inner {
             let is_doubtful = |run: &&Run| {
                 run.version == rule.version()
                     && (declared..stamp).contains(&run.stamp)
-                    && run.witness.is_some()
+                    && run.witness().is_some()
             };
             if hist.runs.iter().any(|run| run.stamp == stamp) {
                 return;
@@ -136,7 +136,7 @@ impl Inner {
             (stamp, doubtful)
         };
         for (run, hash) in doubtful {
-            let (Some(witness), Some(hash)) = (&run.witness, hash) else { continue };
+            let (Some(witness), Some(hash)) = (run.witness(), hash) else { continue };
             let witness = match guarded(|| rule.agrees(&entry.key, witness, hash)) {
                 Ok(Agreement::Yes) => None,
                 Ok(Agreement::YesBy(witness)) => {

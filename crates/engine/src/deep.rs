@@ -92,7 +92,7 @@ fn terminal(core: &Core, node: &Node, seq: Seq) -> Option<Terminal> {
     Some(Terminal {
         rule: (rule.name().to_owned(), rule.version()),
         key: rule.encode(&node.key),
-        witness: run.witness.as_ref()?.to_vec(),
+        witness: run.witness()?.to_vec(),
         hash: hist.hash_of(seq)?,
     })
 }

@@ -157,8 +157,8 @@ impl Engine {
         for (_, node) in self.core.all_nodes() {
             let mut hist = lock(&node.hist);
             hist.memory = None;
-            for run in &mut hist.runs {
-                run.value = None;
+            for run in hist.runs.iter_mut() {
+                run.evict();
             }
         }
     }

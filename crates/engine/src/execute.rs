@@ -12,11 +12,11 @@ use crate::facet;
 use crate::frame::{Frame, Read, Seen};
 use crate::intern::BuildMix;
 use crate::log::{Cause, Executed};
-use crate::node::{AnyValue, Edge, Mode, NodeId, Run, Seq};
+use crate::node::{AnyValue, Edge, Mode, NodeId, Rest, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Task, Work};
 use crate::standing::Stood;
 use crate::sync::lock;
-use crate::{Fail, Hash, Panicked, Rebuild, Store};
+use crate::{Fail, Hash, Panicked, Rebuild, Store, Trace};
 
 /// A computation that ended, while the trace of it is being finished.
 pub(crate) struct Finish {
@@ -123,7 +123,7 @@ impl Inner {
                 let mut hist = lock(&entry.hist);
                 hist.value_of(seq).or_else(|| {
                     let of_runs = hist.runs.iter().filter(|run| run.seq == seq);
-                    let bytes = of_runs.filter_map(|run| run.bytes.clone()).next();
+                    let bytes = of_runs.filter_map(|run| run.bytes().cloned()).next();
                     let bytes = bytes.or_else(|| stored.map(Arc::from))?;
                     let rule = self.engine.rule(entry);
                     let value = guarded(|| rule.decode_value(&entry.key, &bytes)).ok().flatten()?;
@@ -345,18 +345,18 @@ impl Inner {
             hist.memory = Some((seq, value.clone()));
         }
         if seen.reads.iter().all(|read| read.seq.is_known()) {
-            let run = Run {
-                version: rule.version(),
-                stamp: self.stamp(entry, &hist),
-                edges: edges(&seen.reads),
-                seq,
+            let edges = edges(&seen.reads);
+            let keeps_value = fail.is_none()
+                && entry.policy.store == Store::Memory
+                && entry.policy.trace == Trace::Constructive;
+            let rest = Rest {
                 fail: fail.clone(),
                 witness: seen.witness,
-                value: value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory).cloned(),
+                value: value.filter(|_| keeps_value).cloned(),
                 bytes: None,
             };
-            let edges = run.edges.clone();
-            hist.record(run, entry.policy);
+            let stamp = self.stamp(entry, &hist);
+            hist.record(Run::new(rule.version(), stamp, edges.clone(), seq, rest), entry.policy);
             let stood = match &fail {
                 Some(_) => Stood::No,
                 None if seen.reads.iter().all(|read| read.stands) => self.note_stands(task, &mut hist, seq),

@@ -89,8 +89,8 @@ impl Core {
         }
         let rule = self.rule(entry);
         let mut hist = lock(&entry.hist);
-        let run = hist.runs.first().filter(|run| run.fail.is_none() && run.version == rule.version())?;
-        let (seq, in_trace, bytes) = (run.seq, run.value.clone(), run.bytes.clone());
+        let run = hist.runs.first().filter(|run| run.fail().is_none() && run.version == rule.version())?;
+        let (seq, in_trace, bytes) = (run.seq, run.value().cloned(), run.bytes().cloned());
         let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
         in_memory.or(in_trace).or_else(|| {
             let value = guarded(|| rule.decode_value(&entry.key, &bytes?)).ok().flatten()?;

@@ -20,6 +20,7 @@ mod execute;
 mod executor;
 mod facet;
 mod fail;
+mod few;
 mod frame;
 mod hash;
 mod intern;

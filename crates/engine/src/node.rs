@@ -7,9 +7,10 @@
 use std::any::Any;
 
 use crate::facet::Looks;
+use crate::few::Few;
 use crate::standing::Standing;
 use crate::sync::{Arc, Mutex};
-use crate::{Facets, Fail, Hash, Policy, Trace};
+use crate::{Facets, Fail, Hash, Policy};
 
 /// Dense number of a task.
 pub(crate) type NodeId = u32;
@@ -73,6 +74,13 @@ pub(crate) struct Run {
     pub(crate) stamp: u64,
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,
+    /// What not all runs have.
+    rest: Option<Box<Rest>>,
+}
+
+/// What else there may be to a run.
+#[derive(Clone, Default)]
+pub(crate) struct Rest {
     /// What a leaf left as evidence of what it saw.
     pub(crate) witness: Option<Arc<[u8]>>,
     /// A deterministic failure, if that was the outcome.
@@ -81,6 +89,37 @@ pub(crate) struct Run {
     pub(crate) value: Option<AnyValue>,
     /// The value as bytes, if it was read with the trace.
     pub(crate) bytes: Option<Arc<[u8]>>,
+}
+
+impl Run {
+    pub(crate) fn new(version: u32, stamp: u64, edges: Arc<[Edge]>, seq: Seq, rest: Rest) -> Run {
+        let Rest { witness, fail, value, bytes } = &rest;
+        let is_plain = witness.is_none() && fail.is_none() && value.is_none() && bytes.is_none();
+        Run { version, stamp, edges, seq, rest: (!is_plain).then(|| Box::new(rest)) }
+    }
+
+    pub(crate) fn witness(&self) -> Option<&Arc<[u8]>> {
+        self.rest.as_ref()?.witness.as_ref()
+    }
+
+    pub(crate) fn fail(&self) -> Option<&Fail> {
+        self.rest.as_ref()?.fail.as_ref()
+    }
+
+    pub(crate) fn value(&self) -> Option<&AnyValue> {
+        self.rest.as_ref()?.value.as_ref()
+    }
+
+    pub(crate) fn bytes(&self) -> Option<&Arc<[u8]>> {
+        self.rest.as_ref()?.bytes.as_ref()
+    }
+
+    /// Drops the value, not the bytes of it.
+    pub(crate) fn evict(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.value = None;
+        }
+    }
 }
 
 /// Where the file of traces tells of a task.
@@ -95,15 +134,15 @@ pub(crate) struct Unloaded {
 }
 
 /// So many versions of a task are told apart at least.
-const VERSIONS: usize = 64;
+const VERSIONS: usize = 16;
 
 /// What is known of a task from earlier builds.
 #[derive(Default)]
 pub(crate) struct Hist {
     /// The hash of each version that was not forgotten.
-    hashes: Vec<Hash>,
+    hashes: Few<Hash>,
     /// The runs kept, latest use first.
-    pub(crate) runs: Vec<Run>,
+    pub(crate) runs: Few<Run>,
     /// The latest value at hand, and the version it is the value of.
     pub(crate) memory: Option<(Seq, AnyValue)>,
     /// The reads by which others know that this task depends on them.
@@ -166,10 +205,6 @@ impl Hist {
         if let Some(at) = self.hashes.iter().rposition(|known| *known == hash) {
             return Seq(self.forgotten() + at as u32);
         }
-        if self.hashes.is_empty() {
-            // Most tasks never have another.
-            self.hashes.reserve_exact(1);
-        }
         if self.hashes.len() == 2 * VERSIONS {
             self.forget_versions();
         }
@@ -179,7 +214,7 @@ impl Hist {
 
     /// Forgets the older half of the versions. What has read one of them agrees with nothing any more.
     fn forget_versions(&mut self) {
-        self.hashes.drain(..VERSIONS);
+        self.hashes.drop_front(VERSIONS);
         let rare = self.rare();
         rare.facets.drain(..VERSIONS.min(rare.facets.len()));
         rare.forgotten += VERSIONS as u32;
@@ -228,7 +263,7 @@ impl Hist {
     /// The value of a version, if it is in memory.
     pub(crate) fn value_of(&self, seq: Seq) -> Option<AnyValue> {
         let latest = self.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value);
-        let in_trace = || self.runs.iter().filter(|run| run.seq == seq).find_map(|run| run.value.as_ref());
+        let in_trace = || self.runs.iter().filter(|run| run.seq == seq).find_map(Run::value);
         latest.or_else(in_trace).cloned()
     }
 
@@ -280,7 +315,7 @@ impl Hist {
         let (hashes, facets) = known.unwrap_or_else(lost);
         place.versions = hashes.len() as u32;
         rare.has_versions = true;
-        (self.hashes, rare.facets) = (hashes, facets);
+        (self.hashes, rare.facets) = (hashes.into(), facets);
     }
 
     /// Takes over the runs that a file knows, unless another thread was faster.
@@ -288,7 +323,7 @@ impl Hist {
         let Some(rare) = &mut self.rare else { return };
         if rare.place.is_some() && !rare.has_runs {
             rare.has_runs = true;
-            self.runs = runs;
+            self.runs = runs.into();
         }
     }
 
@@ -303,7 +338,7 @@ impl Hist {
         if let Some(run) = self.runs.iter_mut().find(|run| run.seq == seq) {
             run.stamp = stamp;
             if let Some(witness) = witness {
-                run.witness = Some(witness.into());
+                run.rest.get_or_insert_default().witness = Some(witness.into());
             }
         }
     }
@@ -317,12 +352,7 @@ impl Hist {
             return;
         }
         self.runs.truncate(policy.runs as usize - 1);
-        let run = if policy.trace == Trace::Constructive { run } else { Run { value: None, ..run } };
-        if self.runs.is_empty() {
-            // Most tasks never have more.
-            self.runs.reserve_exact(1);
-        }
-        self.runs.insert(0, run);
+        self.runs.push_front(run);
     }
 
     /// Notes that the kept run that came to `seq` by these reads was found good: the one to be dropped is the one
@@ -361,12 +391,12 @@ mod tests {
         let mut hist = Hist::new(None);
         let first = hist.seq_of(Hash::from(0));
         hist.set_facets(first, Arc::from([7]));
-        for number in 1..64 {
+        for number in 1..VERSIONS as u64 {
             hist.seq_of(Hash::from(number));
         }
         assert_eq!(hist.seq_of(Hash::from(0)), first);
         let mut seen = vec![first];
-        for number in 64..1_000 {
+        for number in VERSIONS as u64..1_000 {
             let seq = hist.seq_of(Hash::from(number));
             assert!(!seen.contains(&seq), "a number means one version only");
             assert_eq!(hist.hash_of(seq), Some(Hash::from(number)));
@@ -375,8 +405,8 @@ mod tests {
         }
         assert_eq!((hist.hash_of(first), hist.facets_of(first)), (None, None));
         assert!(hist.hashes.len() <= 2 * VERSIONS && hist.rare().facets.len() <= 2 * VERSIONS);
-        let last = seen[seen.len() - 64];
-        assert_eq!(hist.hash_of(last), Some(Hash::from(936)));
-        assert_eq!(hist.facets_of(last).unwrap()[..], [936]);
+        let last = seen[seen.len() - VERSIONS];
+        assert_eq!(hist.hash_of(last), Some(Hash::from(1_000 - VERSIONS as u64)));
+        assert_eq!(hist.facets_of(last).unwrap()[..], [1_000 - VERSIONS as u128]);
     }
 }

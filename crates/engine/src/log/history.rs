@@ -56,8 +56,8 @@ impl Engine {
         let in_memory =
             |seq| hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
         let runs = hist.runs.iter().map(|run| {
-            let decode = || rule.decode_value(&node.key, run.bytes.as_ref()?);
-            let value = run.value.clone().or_else(|| in_memory(run.seq)).or_else(decode);
+            let decode = || rule.decode_value(&node.key, run.bytes()?);
+            let value = run.value().cloned().or_else(|| in_memory(run.seq)).or_else(decode);
             let value = value.and_then(|value| value.downcast_ref::<R::Value>().cloned());
             Kept { hash: hist.hash_of(run.seq), value }
         });

@@ -3,7 +3,7 @@
 use super::stored::{Stored, StoredRun};
 use crate::Fail;
 use crate::engine::Core;
-use crate::node::{Edge, Mode, NodeId, Run, Seq, Unloaded};
+use crate::node::{Edge, Mode, NodeId, Rest, Run, Seq, Unloaded};
 use crate::sync::{Arc, lock};
 
 /// A place in a file, to follow what is told there.
@@ -66,16 +66,9 @@ impl Core {
             None => None,
             Some(bytes) => Some(Fail::Task(rule.decode_failure(bytes)?)),
         };
-        Some(Run {
-            version: run.version,
-            stamp: 0,
-            edges: edges.into(),
-            seq: self.seq_here(page, node, place, run.seq)?,
-            witness: run.witness,
-            fail,
-            value: None,
-            bytes: run.value,
-        })
+        let seq = self.seq_here(page, node, place, run.seq)?;
+        let rest = Rest { witness: run.witness, fail, value: None, bytes: run.value };
+        Some(Run::new(run.version, 0, edges.into(), seq, rest))
     }
 
     /// The node of a stored task.

@@ -115,11 +115,11 @@ impl Commit<'_> {
         let rule = self.core.rule(entry);
         let constructive = entry.policy.trace == Trace::Constructive;
         told.retain_mut(|told| {
-            told.value = match told.run.value.as_ref().filter(|_| constructive) {
+            told.value = match told.run.value().filter(|_| constructive) {
                 Some(value) => rule.encode_value(&entry.key, value).map(Arc::from),
-                None => told.run.bytes.clone(),
+                None => told.run.bytes().cloned(),
             };
-            match &told.run.fail {
+            match told.run.fail() {
                 None => true,
                 Some(Fail::Task(failure)) => {
                     told.fail = failure.encode();
@@ -305,7 +305,7 @@ impl Pen<'_> {
             if let Some(looks) = looks {
                 self.writer.looks(number, seq, looks);
             }
-            let (version, witness) = (run.version, run.witness.as_deref());
+            let (version, witness) = (run.version, run.witness().map(|witness| &**witness));
             let (fail, value) = (fail.as_deref(), value.as_deref());
             self.writer.run(&Outcome { version, seq, traits, fail, value, witness }, edges);
         }
@@ -389,7 +389,7 @@ impl Pencil<'_> {
                 self.stored.note_looks(self.batch, number, seq, looks)?;
             }
             let (fail, value) = (told.fail.map(Arc::from), told.value);
-            let (version, witness, edges) = (run.version, run.witness, edges.into());
+            let (version, witness, edges) = (run.version, run.witness().cloned(), edges.into());
             kept.push(StoredRun { version, seq, traits, edges, fail, value, witness });
         }
         self.replace(number, kept)
