@@ -11,6 +11,7 @@ use taut_driver::{
 use taut_store::Store;
 use taut_sys::fs;
 
+use crate::build::{build_options, meaning};
 pub(crate) use crate::diagnostics::tell;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
@@ -35,7 +36,9 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     // Analysis itself needs no store: that there is none matters to nobody.
     let root = build_root(name, &o.stores).ok();
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
-    let runs = store.as_ref().map(|store| recall::runs(&request, &o.analysis, store, "analyse"));
+    // What builds found out serves analysis, and the reverse.
+    let how = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
+    let runs = store.as_ref().map(|store| recall::runs(&request, &o.analysis, store, &meaning(&how)));
     let analyser = Analyser::new(&request, options(&o.common, &o.analysis), &runs.unwrap_or_else(Runs::none));
     let place = store.and_then(|store| place(o, &request, &store, log));
     let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));

@@ -167,7 +167,13 @@ impl Call<'_> {
                 let Counts { actions, overlays, trees, blobs, run_each_time, .. } = survey.counts;
                 log.say(Level::Info, report::discovered(actions, overlays, trees, blobs));
                 log.say(Level::Info, self.announcement(request, None));
-                let told = Told { said: log.recorded(), tainted, actions, runs_each_time: run_each_time > 0 };
+                let told = Told {
+                    said: log.recorded(),
+                    tainted,
+                    actions,
+                    runs_each_time: run_each_time > 0,
+                    ..Told::default()
+                };
                 let basis = survey.basis();
                 (told, survey.wanted, basis)
             }
@@ -184,7 +190,7 @@ impl Call<'_> {
                 dump_graphs(&analysis, &o.graph, log)?;
                 log.say(Level::Info, self.announcement(request, action));
                 let told =
-                    Told { said: Vec::new(), tainted, actions, runs_each_time: graph.runs_each_time() };
+                    Told { tainted, actions, runs_each_time: graph.runs_each_time(), ..Told::default() };
                 let wanted = analysis.wanted();
                 whole = Some((analysis, Arc::new(graph)));
                 (told, wanted, Basis::default())

@@ -1,6 +1,8 @@
 //! `describe`: what a target or rule is for.
 
-use taut_driver::{DescribeOptions, describe};
+use taut_digest::HashFunction;
+use taut_driver::{Analyser, DescribeOptions, Runs};
+use taut_store::Store;
 
 use crate::{
     analyse, diagnostics,
@@ -8,29 +10,49 @@ use crate::{
     log::{Level, Log},
     options::{Describe, Execution},
     profile::{Profile, with_profile},
+    recall::{self, Told},
     request,
+    surroundings::{Name, build_root},
 };
 
 /// Runs `describe`.
-pub(crate) fn run(o: &Describe, log: &Log) -> Exit {
-    let execution = Execution::default();
-    with_profile(Profile::asked_for("describe", &o.analysis, &execution), log, |_| {
-        request::check(&o.stores, &execution, log)?;
-        let request = request::quiet_request(&o.common, &o.analysis, log)?;
-        let options = DescribeOptions { rule: o.rule, json: o.json };
-        let how = analyse::options(&o.common, &o.analysis);
-        let (description, told) = describe(&request, how, options);
-        for warning in &description.warnings {
-            log.say(Level::Warn, warning);
-        }
-        let printed = crate::print(description.text.as_bytes());
-        if let Err(problems) = told {
-            diagnostics::tell(&problems, Level::Error, log);
-            return Err(Exit::AnalysisFailure);
-        }
-        match printed {
-            Exit::Success if description.is_reference => Ok(Exit::AnalysisFailure),
-            exit => Ok(exit),
-        }
-    })
+pub(crate) fn run(name: Name, o: &Describe, log: &Log) -> Exit {
+    let asked = Profile::asked_for("describe", &o.analysis, &Execution::default());
+    with_profile(asked, log, |_| go(name, o, log))
+}
+
+fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
+    request::check(&o.stores, &Execution::default(), log)?;
+    let request = request::quiet_request(&o.common, &o.analysis, log)?;
+    // A question makes no build root.
+    let root = build_root(name, &o.stores).ok().filter(|root| root.is_dir());
+    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
+    // Nothing is evaluated: there are no runs to be believed, but what was read may be as it was.
+    let analyser = Analyser::new(&request, analyse::options(&o.common, &o.analysis), &Runs::none());
+    let options = DescribeOptions { rule: o.rule, json: o.json };
+    let meaning = format!("describe {options:?}");
+    let place = store.and_then(|store| recall::place(&request, &o.analysis, &store, log, &meaning));
+    let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
+    if let Some(told) = known.and_then(Told::decode) {
+        told.said.iter().for_each(|said| log.say_again(said));
+        return Ok(crate::print(told.text.as_bytes()));
+    }
+    log.record();
+    let (description, told) = analyser.describe(&request, options);
+    for warning in &description.warnings {
+        log.say(Level::Warn, warning);
+    }
+    let printed = crate::print(description.text.as_bytes());
+    if let Err(problems) = told {
+        diagnostics::tell(&problems, Level::Error, log);
+        return Err(Exit::AnalysisFailure);
+    }
+    if printed == Exit::Success && description.is_reference {
+        return Ok(Exit::AnalysisFailure);
+    }
+    if let Some((traces, key)) = place {
+        let told = Told { said: log.recorded(), text: description.text, ..Told::default() };
+        analyser.keep(&traces, key, told.encode());
+    }
+    Ok(printed)
 }

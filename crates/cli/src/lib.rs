@@ -80,7 +80,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Gc(options) => with_log(&options.log, |log| cas::collect_garbage(name, &options, log)),
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
-        Command::Describe(o) => with_log(&o.log, |log| describe::run(&o, log)),
+        Command::Describe(o) => with_log(&o.log, |log| describe::run(name, &o, log)),
         Command::Watch(o) => with_log(&o.build.log, |log| watch::run(name, &o, log)),
         Command::WhatIf(o) => with_log(&o.question.log, |log| what_if::run(name, &o, log)),
         Command::Explain(o) => with_log(&o.log, |log| explain::run(name, &o, log)),

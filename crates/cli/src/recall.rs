@@ -37,6 +37,8 @@ pub(crate) struct Told {
     pub(crate) actions: usize,
     /// Whether some of them run each time.
     pub(crate) runs_each_time: bool,
+    /// What was asked for, if that is a text.
+    pub(crate) text: String,
 }
 
 /// What a successful build came to.
@@ -106,6 +108,7 @@ impl Told {
             w.key("tainted").strings(&self.tainted);
             w.key("actions").integer(self.actions as i64);
             w.key("runs each time").integer(i64::from(self.runs_each_time));
+            w.key("text").string(&self.text);
         });
         writer.finish().into_bytes()
     }
@@ -125,6 +128,7 @@ impl Told {
             tainted: root.get("tainted")?.as_list()?.map(text).collect::<Option<_>>()?,
             actions: root.get("actions")?.as_number()? as usize,
             runs_each_time: root.get("runs each time")?.as_number()? != 0.0,
+            text: text(root.get("text")?)?,
         })
     }
 }
@@ -226,6 +230,7 @@ mod tests {
             tainted: vec!["test".into()],
             actions: 7,
             runs_each_time: true,
+            text: "a\n \u{0}b".into(),
         };
         assert_eq!(Told::decode(told.encode()), Some(told));
         assert_eq!(Told::decode(b"{}".to_vec()), None);

@@ -258,3 +258,56 @@ fn what_shall_not_be_cached_runs_each_time_and_what_may_fail_is_not_believed_to(
         }
     }
 }
+
+/// The files of the workspace that a call opens, as the system sees it; `None` where it cannot be asked.
+fn opened(workspace: &Workspace, words: &[&str]) -> Option<Vec<String>> {
+    let log = workspace.beside("strace");
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-f", "-e", "trace=openat", "-o"]).arg(&log).arg(taut().path()).args(words);
+    strace.current_dir(workspace.root()).arg("--local-build-root").arg(workspace.build_root());
+    strace.output().ok().filter(|output| output.status.success())?;
+    let root = workspace.root().display().to_string();
+    let text = fs::read_to_string(&log).unwrap();
+    let opened = text.lines().filter(|line| line.contains(&root) && !line.contains(" = -1"));
+    Some(opened.map(str::to_owned).collect())
+}
+
+#[test]
+fn what_one_subcommand_found_out_serves_the_others() {
+    let workspace = project();
+    // Files that changed just now are looked into again.
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    let counts = || {
+        let told = workspace.run(&taut(), ["explain", "all"]).exits(0).stdout;
+        told.lines().nth(1).unwrap_or_default().to_owned()
+    };
+    let dump = workspace.beside("dump").display().to_string();
+    workspace.run(&taut(), ["analyse", "all"]).exits(0);
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    assert_eq!(counts(), "0 targets analysed, 3 actions run, 0 known to the action cache.");
+    workspace.file("TARGETS", TARGETS.replace("cat lib", "tac lib"));
+    workspace.run(&taut(), ["analyse", "all"]).exits(0);
+    let out = workspace.beside("out").display().to_string();
+    workspace.run(&taut(), ["install", "all", "-o", &out]).exits(0);
+    assert_eq!(counts(), "0 targets analysed, 1 action run, 0 known to the action cache.");
+    workspace.file("TARGETS", TARGETS);
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    let describe = workspace.run(&taut(), ["describe", "made"]).exits(0).stdout;
+    for words in [
+        &["analyse", "all", "--dump-graph", &dump][..],
+        &["analyse", "all", "--dump-targets", "-", "--dump-result", "-"],
+        &["analyse", "all", "--dump-actions", "-", "--dump-nodes", "-", "--dump-vars", "-"],
+        &["analyse", "all", "--dump-artifacts-to-build", &dump],
+        &["build", "all", "--dump-artifacts", "-"],
+        &["analyse", "all"],
+        &["install", "all", "-o", &out],
+        &["describe", "made"],
+    ] {
+        workspace.run(&taut(), words).exits(0);
+        let Some(opened) = opened(&workspace, words) else { return };
+        assert_eq!(opened, [""; 0], "{words:?} looks into files that did not change");
+    }
+    assert_eq!(workspace.run(&taut(), ["describe", "made"]).exits(0).stdout, describe);
+    workspace.file("RULES", RULES.replace("{\"lib\": {", "{\"lib\": {\"doc\": [\"new\"], "));
+    assert!(workspace.run(&taut(), ["describe", "made"]).exits(0).stdout.contains(" | new\n"));
+}

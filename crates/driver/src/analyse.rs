@@ -62,15 +62,17 @@ impl Order {
 /// An engine that can analyse, and nothing more.
 pub struct Analyser {
     engine: Engine,
-    build: Build,
+    pub(crate) build: Build,
+    pub(crate) workspace: Arc<Workspace>,
 }
 
 impl Analyser {
     /// For a request; nothing is read yet.
     pub fn new(request: &Request, options: AnalysisOptions, runs: &Runs) -> Analyser {
-        let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace(request, options)));
+        let workspace = workspace(request, options);
+        let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace));
         let build = begin(engine.begin(), options.jobs);
-        Analyser { engine, build }
+        Analyser { engine, build, workspace }
     }
 
     /// The report kept of the request, if what it follows from is as it was.

@@ -10,13 +10,13 @@ use taut_analysis::rules::is_builtin;
 use taut_analysis::{
     EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Workspace, module_file, parse_json_name,
 };
-use taut_engine::{Build, Engine, Part};
+use taut_engine::{Build, Part};
 use taut_repos::{Place, Repository};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node};
 use taut_value::{EntityName, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value};
 
-use crate::analyse::{begin, diagnostics, workspace};
-use crate::{AnalysisOptions, Request};
+use crate::analyse::diagnostics;
+use crate::{Analyser, Request};
 
 /// What is described, and how.
 #[derive(Clone, Copy, Debug)]
@@ -38,33 +38,33 @@ pub struct Description {
     pub is_reference: bool,
 }
 
-/// Describes the target of a request, or the rule of that name. What can be said before something turns
-/// out to be wrong is said.
-/// The error is what is wrong with the files that define it, or that it is not defined.
-pub fn describe(
-    request: &Request,
-    how: AnalysisOptions,
-    options: DescribeOptions,
-) -> (Description, Result<(), Diagnostics>) {
-    let workspace = workspace(request, how);
-    let engine = taut_analysis::register(Engine::builder(), &workspace).build();
-    let describer = Describer { build: begin(engine.begin(), how.jobs), workspace, json: options.json };
-    let mut description = Description::default();
-    let told = if options.rule && request.target.reference == ReferenceType::Target {
-        describer.rule(&request.target, &mut description)
-    } else {
-        describer.target(request, &mut description)
-    };
-    (description, told)
+impl Analyser {
+    /// Describes the target of the request, or the rule of that name. What can be said before something turns
+    /// out to be wrong is said.
+    /// The error is what is wrong with the files that define it, or that it is not defined.
+    pub fn describe(
+        &self,
+        request: &Request,
+        options: DescribeOptions,
+    ) -> (Description, Result<(), Diagnostics>) {
+        let describer = Describer { build: &self.build, workspace: &self.workspace, json: options.json };
+        let mut description = Description::default();
+        let told = if options.rule && request.target.reference == ReferenceType::Target {
+            describer.rule(&request.target, &mut description)
+        } else {
+            describer.target(request, &mut description)
+        };
+        (description, told)
+    }
 }
 
-struct Describer {
-    build: Build,
-    workspace: Arc<Workspace>,
+struct Describer<'a> {
+    build: &'a Build,
+    workspace: &'a Workspace,
     json: bool,
 }
 
-impl Describer {
+impl Describer<'_> {
     fn repository(&self, name: &NamedTarget) -> Result<&Repository, Diagnostics> {
         let repository = self.workspace.repositories.repositories.get(&name.repository);
         repository
@@ -79,7 +79,7 @@ impl Describer {
     fn module(&self, place: Place) -> Result<Arc<Module>, Diagnostics> {
         self.build
             .get::<ModuleRule>(place)
-            .map_err(|fail| diagnostics(fail, &self.build, &self.workspace.repositories))
+            .map_err(|fail| diagnostics(fail, self.build, &self.workspace.repositories))
     }
 
     fn target(&self, request: &Request, out: &mut Description) -> Result<(), Diagnostics> {

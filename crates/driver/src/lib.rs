@@ -25,7 +25,7 @@ pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
 pub use basis::{Basis, Known};
 pub use build::{BuildFailure, BuildOptions, Interrupter, Located, Results, Session, Wanted, find};
 pub use census::Counts;
-pub use describe::{DescribeOptions, Description, describe};
+pub use describe::{DescribeOptions, Description};
 pub use history::{Ended, Explanation, History, Question, explain};
 pub use install::{Installed, install};
 pub use request::{Request, SetupError, Words};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Runs, Words, describe};
+use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Runs, Words};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::diagnostic::Renderer;
 
@@ -73,7 +73,7 @@ fn analysed(bytes: &[u8]) -> bool {
     }
     for rule in [false, true] {
         for json in [false, true] {
-            let _ = describe(&request, options, DescribeOptions { rule, json });
+            let _ = analyser.describe(&request, DescribeOptions { rule, json });
         }
     }
     analysis.is_ok()
