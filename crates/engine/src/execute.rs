@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::build::Inner;
 use crate::erased::Found;
-use crate::executor::spare_computation;
+use crate::executor::{keep_reads, spare_computation};
 use crate::facet;
 use crate::frame::{Frame, Read, Seen};
 use crate::intern::BuildMix;
@@ -345,7 +345,8 @@ impl Inner {
             hist.memory = Some((seq, value.clone()));
         }
         if seen.reads.iter().all(|read| read.seq.is_known()) {
-            let edges = edges(&seen.reads);
+            let (edges, stands) = (edges(&seen.reads), seen.reads.iter().all(|read| read.stands));
+            keep_reads(seen.reads);
             let keeps_value = fail.is_none()
                 && entry.policy.store == Store::Memory
                 && entry.policy.trace == Trace::Constructive;
@@ -359,7 +360,7 @@ impl Inner {
             hist.record(Run::new(rule.version(), stamp, edges.clone(), seq, rest), entry.policy);
             let stood = match &fail {
                 Some(_) => Stood::No,
-                None if seen.reads.iter().all(|read| read.stands) => self.note_stands(task, &mut hist, seq),
+                None if stands => self.note_stands(task, &mut hist, seq),
                 None => self.stand_by(task, &mut hist, &edges, seq),
             };
             drop(hist);

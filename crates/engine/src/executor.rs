@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use crate::build::Inner;
 use crate::erased::Computation;
-use crate::frame::Frame;
+use crate::frame::{Frame, Read};
 use crate::node::NodeId;
 use crate::slot::{Step, Wait};
 use crate::sync::{
@@ -49,6 +49,8 @@ struct Worker {
     /// Frames, and computations by rule, to be used again.
     frames: Vec<Arc<Frame>>,
     computations: Vec<Vec<Computation>>,
+    /// Room for reads.
+    reads: Vec<Vec<Read>>,
 }
 
 /// So many of each are kept to be used again.
@@ -70,9 +72,29 @@ impl Worker {
     }
 }
 
-/// A frame that was used before by this thread.
-pub(crate) fn spare_frame() -> Option<Arc<Frame>> {
-    WORKER.with(|worker| worker.borrow_mut().frames.pop())
+/// A frame that was used before by this thread, and room for what is read.
+pub(crate) fn spare_frame() -> Option<(Arc<Frame>, Vec<Read>)> {
+    WORKER.with(|worker| {
+        let worker = &mut *worker.borrow_mut();
+        let frame = worker.frames.pop()?;
+        Some((frame, worker.reads.pop().unwrap_or_default()))
+    })
+}
+
+/// Keeps the room that reads took.
+pub(crate) fn keep_reads(mut reads: Vec<Read>) {
+    /// Not that of the few tasks that read very much.
+    const MOST: usize = 256;
+    if reads.capacity() == 0 || reads.capacity() > MOST {
+        return;
+    }
+    reads.clear();
+    WORKER.with(|worker| {
+        let worker = &mut *worker.borrow_mut();
+        if worker.build != 0 && worker.reads.len() < SPARE {
+            worker.reads.push(reads);
+        }
+    });
 }
 
 /// A computation of a task of the rule, which was used before by this thread.

@@ -77,10 +77,11 @@ const OVER: u8 = 5;
 impl Frame {
     /// For a computation of a task; one that was used before, if there is any.
     pub(crate) fn new(build: &Arc<Inner>, node: NodeId) -> Arc<Frame> {
-        if let Some(mut frame) = spare_frame() {
+        if let Some((mut frame, reads)) = spare_frame() {
             // Spare ones are the thread's alone, and of the build that it works on.
             if let Some(own) = Arc::get_mut(&mut frame).filter(|frame| Arc::ptr_eq(&frame.build, build)) {
                 own.node = node;
+                own.seen.get_mut().unwrap_or_else(PoisonError::into_inner).reads = reads;
                 return frame;
             }
         }

@@ -16,7 +16,11 @@ use crate::intern::BuildMix;
 use crate::log::Cause;
 use crate::node::{AnyValue, Edge, Mode, NodeId};
 use crate::slot::{Answer, Part, Progress, Task, Work};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+    lock,
+};
 
 /// How many of the kin are looked at, latest first: what serves does so early or not at all.
 const LOOKED_AT: usize = 8;
@@ -25,7 +29,12 @@ const LOOKED_AT: usize = 8;
 const REMEMBERED: usize = 32;
 
 /// The tasks that were made by themselves, by rule and kinship.
-pub(crate) type Kinships = Mutex<HashMap<(u16, u64), Vec<NodeId>, BuildMix>>;
+#[derive(Default)]
+pub(crate) struct Kinships {
+    known: Mutex<HashMap<(u16, u64), Vec<NodeId>, BuildMix>>,
+    /// Whether there are any: most engines have none, and need not look for each task.
+    any: AtomicBool,
+}
 
 /// A task that may be served by another one, once that is settled.
 pub(crate) struct Kin {
@@ -52,7 +61,8 @@ impl Core {
     /// Notes that a task was made by itself.
     pub(crate) fn note_kin(&self, node: NodeId, edges: &[Edge]) {
         let Some(kin) = self.kin(node).filter(|_| !self.is_by_kin(node, edges)) else { return };
-        let mut kinships = lock(&self.kinships);
+        self.kinships.any.store(true, Ordering::Release);
+        let mut kinships = lock(&self.kinships.known);
         let known = kinships.entry((self.node(node).rule, kin)).or_default();
         known.retain(|other| *other != node);
         known.push(node);
@@ -63,13 +73,16 @@ impl Core {
 
     /// All kin of a task that were made by themselves, latest first.
     fn all_kin(&self, node: NodeId) -> Vec<NodeId> {
+        if self.persist.is_none() && !self.kinships.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
         let Some(kin) = self.kin(node) else { return Vec::new() };
         let rule = self.node(node).rule;
         let stored = self.persist.iter().flat_map(|persist| persist.kin(self.rule_at(rule).name(), kin));
         let stored: Vec<NodeId> = stored
             .filter_map(|(key, place)| self.rule_at(rule).intern_bytes(self, rule, &key, place))
             .collect();
-        let noted = lock(&self.kinships).get(&(rule, kin)).cloned().unwrap_or_default();
+        let noted = lock(&self.kinships.known).get(&(rule, kin)).cloned().unwrap_or_default();
         let mut all: Vec<NodeId> = Vec::new();
         for other in noted.into_iter().rev().chain(stored.into_iter().rev()) {
             if other != node && !all.contains(&other) {
