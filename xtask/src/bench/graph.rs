@@ -298,7 +298,7 @@ impl Graph {
                 target["arguments_config"] = json!(["V"]);
             }
             if self.ruled.is_some() {
-                target["type"] = json!(["@", "", "", "step"]);
+                target["type"] = json!(["", "step"]);
             }
             files[number / MODULE].insert(step.name.clone(), target);
         }
