@@ -49,10 +49,11 @@ pub fn register(
     builder: taut_engine::Builder,
     workspace: &std::sync::Arc<Workspace>,
 ) -> taut_engine::Builder {
+    let roots = &workspace.repositories.roots;
     builder
-        .rule(taut_repos::DirRule)
-        .rule(taut_repos::FileRule)
-        .rule(ModuleRule)
+        .rule(taut_repos::DirRule(roots.clone()))
+        .rule(taut_repos::FileRule(roots.clone()))
+        .rule(ModuleRule(roots.clone()))
         .part::<EntryPart>()
         .rule(rules::RuleRule(workspace.clone()))
         .rule(rules::ExpressionRule(workspace.clone()))

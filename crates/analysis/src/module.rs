@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule, Trace};
-use taut_repos::{DirRule, Entry, FileRule, Listing, Place};
+use taut_repos::{DirRule, Entry, FileRule, Listing, Place, Roots};
 use taut_syntax::{
     Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Note, Span, did_you_mean,
 };
@@ -88,7 +88,7 @@ impl ModuleEntry {
 async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     let (module, _) = place.path.rsplit_once('/')?;
     let (parent, name) = module.rsplit_once('/').unwrap_or(("", module));
-    let parent_place = Place { root: place.root.clone(), path: parent.into() };
+    let parent_place = Place { root: place.root, path: parent.into() };
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
     if entries.iter().any(|(entry, _)| entry.as_str() == name) {
@@ -100,7 +100,7 @@ async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
 }
 
 /// Parses files. A missing file fails.
-pub struct ModuleRule;
+pub struct ModuleRule(pub Arc<Roots>);
 
 impl Rule for ModuleRule {
     type Key = ModuleKey;
@@ -108,7 +108,7 @@ impl Rule for ModuleRule {
     const NAME: &'static str = "module";
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
-        let label = place.label();
+        let label = place.label(&self.0);
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
             let path = &place.path;
             let missing = Diagnostic::error(format!("JSON file {path} does not exist."));
@@ -119,7 +119,7 @@ impl Rule for ModuleRule {
         if document.root().kind() != Kind::Object {
             let problem = Diagnostic::error(format!("JSON in {} is not an object.", place.path))
                 .help("a file maps names to definitions: {\"name\": {\"type\": …}}");
-            return Err(fail(problem.at(Location::value(place.label(), JsonPath::root()))));
+            return Err(fail(problem.at(Location::value(place.label(&self.0), JsonPath::root()))));
         }
         Ok(Arc::new(Module { document }))
     }

@@ -31,7 +31,7 @@ type Looked = Faceted<Arc<Listing>>;
 
 /// The listing of a directory; fails if it cannot be read.
 async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Result<Looked, Fail> {
-    let root = workspace.repository(&named.repository)?.workspace_root.clone();
+    let root = workspace.repository(&named.repository)?.workspace_root.name;
     let place = Place { root, path: if path == "." { Str::default() } else { path.into() } };
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
     match &**listing.at(Listing::READABLE) {

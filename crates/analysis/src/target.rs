@@ -46,7 +46,7 @@ impl Workspace {
 /// The file of a module below one of a repository's roots.
 pub fn module_file(root: &Root, module: &str, file: &str) -> Place {
     let path = if module.is_empty() { file.into() } else { format!("{module}/{file}").into() };
-    Place { root: root.clone(), path }
+    Place { root: root.name, path }
 }
 
 /// A target in a configuration.

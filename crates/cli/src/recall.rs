@@ -58,7 +58,7 @@ pub(crate) fn runs(request: &Request, analysis: &options::Analysis, store: &Stor
         return Runs::none();
     }
     let limit = analysis.expression_log_limit;
-    Runs::of(store, &format!("{meaning}\n{:?}\n{limit:?}", request.repositories))
+    Runs::of(store, &format!("{meaning}\n{limit:?}"), request)
 }
 
 /// Where the reports of a request are, and under which name. `meaning`: what the report depends on, besides

@@ -2,7 +2,7 @@
 //! it and one that may not (`--no-trace`) answer the same.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::SystemTime};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::SystemTime};
 
 use taut_testkit::{Ran, Rng, Tool, Workspace, listing};
 
@@ -262,7 +262,7 @@ fn what_shall_not_be_cached_runs_each_time_and_what_may_fail_is_not_believed_to(
 /// The files of the workspace that a call opens, as the system sees it; `None` where it cannot be asked.
 fn opened(workspace: &Workspace, words: &[&str]) -> Option<Vec<String>> {
     let log = workspace.beside("strace");
-    let mut strace = std::process::Command::new("strace");
+    let mut strace = Command::new("strace");
     strace.args(["-f", "-e", "trace=openat", "-o"]).arg(&log).arg(taut().path()).args(words);
     strace.current_dir(workspace.root()).arg("--local-build-root").arg(workspace.build_root());
     strace.output().ok().filter(|output| output.status.success())?;
@@ -310,4 +310,35 @@ fn what_one_subcommand_found_out_serves_the_others() {
     assert_eq!(workspace.run(&taut(), ["describe", "made"]).exits(0).stdout, describe);
     workspace.file("RULES", RULES.replace("{\"lib\": {", "{\"lib\": {\"doc\": [\"new\"], "));
     assert!(workspace.run(&taut(), ["describe", "made"]).exits(0).stdout.contains(" | new\n"));
+}
+
+#[test]
+fn another_checkout_of_the_same_contents_executes_nothing() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let other = Workspace::new();
+    for entry in fs::read_dir(workspace.root()).unwrap() {
+        let from = entry.unwrap().path();
+        let copied = Command::new("cp").arg("-R").arg(&from).arg(other.root()).status().unwrap();
+        assert!(copied.success());
+    }
+    let root = workspace.build_root().display().to_string();
+    let build = || {
+        let ran = other.run(&taut(), ["build", "all", "--local-build-root", &root]).exits(0);
+        let why = other.run(&taut(), ["explain", "all", "--local-build-root", &root]);
+        (ran.stderr, why.stdout + &why.stderr)
+    };
+    let (ran, why) = build();
+    assert!(ran.contains("Processed 3 actions, 3 cache hits."), "{ran}");
+    assert!(ran.contains("Stdout of command"), "what actions said is told again: {ran}");
+    assert!(why.contains("Nothing is known of any build here that executed something."), "{why}");
+    // From then on, each goes its own way.
+    other.file("a.txt", "other\n");
+    let (ran, why) = build();
+    assert!(!ran.contains("3 cache hits."), "{ran}");
+    assert!(why.contains("0 targets analysed"), "{why}");
+    let anew = other.run(&taut(), ["build", "all", "--no-trace", "--local-build-root", &root]);
+    assert!(anew.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", anew.stderr);
+    let first = workspace.run(&taut(), ["build", "all"]).exits(0);
+    assert!(first.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", first.stderr);
 }

@@ -84,6 +84,7 @@ pub struct Session {
     pub(crate) execution: Arc<Execution>,
     processes: Processes,
     pub(crate) ends: Arc<Ends>,
+    runs: Runs,
     talkers: Arc<Talkers>,
     /// Where definitions are, in sessions that analyse.
     world: Option<Arc<InWorkspace>>,
@@ -239,8 +240,8 @@ impl Session {
         });
         let engine = runs.open(taut_exec::register(builder, &execution));
         let build = begin(engine.begin(), jobs);
-        let processed = OnceLock::new();
-        Session { build, jobs, engine, execution, processes, ends, talkers, world: None, processed }
+        let (runs, processed) = (runs.clone(), OnceLock::new());
+        Session { build, jobs, engine, execution, processes, ends, runs, talkers, world: None, processed }
     }
 
     /// What ends the build from another thread.
@@ -359,8 +360,11 @@ impl Session {
 
     /// Keeps the runs of tasks. Those that are not kept cost time, not more.
     pub(crate) fn commit(&self) {
-        if self.talkers.keep() {
-            let _ = self.engine.commit();
+        if self.talkers.keep()
+            && let Ok(committed) = self.engine.commit()
+            && committed.bytes > 0
+        {
+            self.runs.mark();
         }
     }
 

@@ -100,7 +100,7 @@ impl Leaves {
             if !self.known.insert(leaf.clone()) {
                 continue;
             }
-            let place = leaf.downcast::<Place>().map(Place::full);
+            let place = leaf.downcast::<Place>().map(|place| place.full(&repositories.roots));
             let of_artifact = || match &leaf.downcast::<ArtifactKey>()?.0 {
                 Artifact::Local { path, repository } => source_file(repositories, repository, path),
                 _ => None,

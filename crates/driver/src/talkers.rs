@@ -32,9 +32,14 @@ impl Events for Talkers {
 const HEADER: &[u8; 32] = b"taut: ids of actions that speak.";
 
 impl Talkers {
+    /// The file that belongs to a file of runs.
+    pub(crate) fn beside(runs: &Path) -> PathBuf {
+        runs.with_extension("said")
+    }
+
     /// `runs`: the file of the runs, if any.
     pub(crate) fn new(runs: Option<&Path>) -> Talkers {
-        let file = runs.map(|runs| runs.with_extension("said"));
+        let file = runs.map(Talkers::beside);
         Talkers { file, new: Mutex::default() }
     }
 

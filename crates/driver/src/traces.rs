@@ -10,17 +10,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use taut_analysis::module_file;
 use taut_engine::{Build, Builder, DeepTrace, Engine, Hash, Terminal, Verdict};
 use taut_store::Store;
 use taut_sys::{StatSignature, fs};
 use taut_value::Id;
 
-use crate::census::Census;
+use crate::{Request, census::Census, talkers::Talkers};
 
 /// Where the runs of tasks are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     file: Option<PathBuf>,
+    /// The file of targets that the request is about.
+    module: Option<PathBuf>,
 }
 
 impl Runs {
@@ -29,14 +32,48 @@ impl Runs {
         Runs::default()
     }
 
-    /// In a store; `meaning` is everything that tasks take for granted.
-    pub fn of(store: &Store, meaning: &str) -> Runs {
+    /// In a store; `meaning` is everything that tasks take for granted, but for the repositories. Where nothing is
+    /// kept of these, but of others of the same shape that lie elsewhere and had the same targets in the module of
+    /// the request, that is what is known at first: as with any change, every file is looked at, and what has the
+    /// same content is as it was.
+    pub fn of(store: &Store, meaning: &str, request: &Request) -> Runs {
+        let repositories = &request.repositories;
+        let module = || {
+            let repository = repositories.repositories.get(&request.target.repository)?;
+            let file = &repository.target_file_name;
+            Some(module_file(&repository.target_root, &request.target.module, file).full(&repositories.roots))
+        };
+        let module = module();
         let file = || {
             let directory = store.own_directory().ok()?.join("runs");
             fs::create_dir_all(&directory).ok()?;
-            Some(directory.join(RequestKey::new(meaning)?.0.to_hex()))
+            let shape = RequestKey::new(&format!("{meaning}\n{}", repositories.shape()))?.0.to_hex();
+            let here = Id::of(format!("{repositories:?}")).to_hex();
+            let file = directory.join(format!("{}-{}", &shape[..32], &here[..32]));
+            if fs::lstat(&file).is_err() {
+                // What is not found there costs time, not more.
+                let known =
+                    module.as_ref().and_then(|module| take_over(&directory, &shape[..32], module, &file));
+                // Who only analyses has no runs in which anybody speaks.
+                known.or_else(|| Talkers::new(Some(&file)).keep().then_some(()))?;
+            }
+            Some(file)
         };
-        Runs { file: file() }
+        Runs { file: file(), module }
+    }
+
+    /// Notes what the module of the request says, so that other checkouts of it find these runs.
+    pub(crate) fn mark(&self) {
+        let (Some(file), Some(module)) = (&self.file, &self.module) else { return };
+        let (Some(mark), marks) = (mark(module), file.with_extension(MARKS)) else { return };
+        let known = fs::read(&marks).unwrap_or_default();
+        if has_mark(&known, &mark) {
+            return;
+        }
+        let is_full = known.len() >= 32 * MOST_MARKS;
+        let out = if is_full { fs::create(&marks) } else { fs::append(&marks) };
+        // Who is not found is not of use.
+        let _ = out.and_then(|mut out| fs::write_all(&mut out, &marks, &mark.0));
     }
 
     /// The file, if there is one.
@@ -51,6 +88,42 @@ impl Runs {
             None => builder.build(),
         }
     }
+}
+
+/// Ends the names of files that say of which modules there are runs.
+const MARKS: &str = "of";
+
+/// How many of these are noted.
+const MOST_MARKS: usize = 64;
+
+/// What tells a module from others.
+fn mark(module: &Path) -> Option<Id> {
+    Some(Id::of(fs::read(module).ok()?))
+}
+
+fn has_mark(marks: &[u8], mark: &Id) -> bool {
+    marks.as_chunks::<32>().0.contains(&mark.0)
+}
+
+/// Begins a file of runs as the latest one of the same shape and module is; `None` if there is none.
+fn take_over(directory: &Path, shape: &str, module: &Path, file: &Path) -> Option<()> {
+    let mark = mark(module)?;
+    let is_of_shape = |name: &str| name.strip_prefix(shape).is_some_and(|rest| rest.len() == 33);
+    let names = fs::list(directory).ok()?.into_iter().filter_map(|(name, _)| name.into_string().ok());
+    let found = names.filter(|name| is_of_shape(name)).map(|name| directory.join(name));
+    let found =
+        found.filter(|path| fs::read(&path.with_extension(MARKS)).is_ok_and(|marks| has_mark(&marks, &mark)));
+    let latest = found.filter_map(|path| Some((fs::stat(&path).ok()?.modified().ok()?, path))).max()?.1;
+    // In this order: that somebody speaks is written before the run in which he does.
+    let runs = fs::read(&latest).ok()?;
+    let talkers = fs::read(&Talkers::beside(&latest)).ok()?;
+    for (path, bytes) in [(Talkers::beside(file), talkers), (file.to_owned(), runs)] {
+        let temporary = path.with_extension(format!("{}", std::process::id()));
+        let mut out = fs::create(&temporary).ok()?;
+        fs::write_all(&mut out, &temporary, &bytes).ok()?;
+        fs::rename(&temporary, &path).ok()?;
+    }
+    Some(())
 }
 
 /// How many results are kept of one request: switching back to an earlier state finds its report.

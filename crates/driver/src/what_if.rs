@@ -140,7 +140,8 @@ fn targets(
             continue;
         }
         let key = engine.key_of(task);
-        let Some(place) = key.downcast::<Place>().map(Place::full) else { continue };
+        let Some(place) = key.downcast::<Place>() else { continue };
+        let place = place.full(&request.repositories.roots);
         let is_listing = key.rule() == "dir";
         for (change, read) in changes.iter().zip(&mut *read) {
             let touches =

@@ -7,13 +7,14 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean};
 use taut_sys::fs;
 use taut_value::Str;
 
-use crate::Root;
+use crate::{Root, RootName, Roots};
 
 /// One repository.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct RepoConfig {
     pub main: Str,
     /// By global name.
     pub repositories: BTreeMap<Str, Repository>,
+    /// Where their roots are.
+    pub roots: Arc<Roots>,
 }
 
 /// What the command line says of the main repository; always plain directories.
@@ -112,7 +115,20 @@ pub fn find_workspace_root(from: &Path) -> Option<PathBuf> {
     from.ancestors().find(marked).map(Path::to_owned)
 }
 
+impl Repository {
+    fn all_roots(&mut self) -> [&mut Root; 4] {
+        [&mut self.workspace_root, &mut self.target_root, &mut self.rule_root, &mut self.expression_root]
+    }
+}
+
 impl RepoConfig {
+    /// The configuration in words, but for where its roots are.
+    pub fn shape(&self) -> String {
+        let mut repositories = self.repositories.clone();
+        repositories.values_mut().flat_map(Repository::all_roots).for_each(|root| root.path = Str::default());
+        format!("{:?} {repositories:?}", self.main)
+    }
+
     /// Reads a configuration (`None`: a single repository named "") and applies what the command line says.
     /// Relative directories are taken from `cwd`.
     ///
@@ -156,7 +172,11 @@ impl RepoConfig {
             repositories
                 .insert(name.clone(), repository(name, *description, &overrides, *name == main, cwd)?);
         }
-        let config = RepoConfig { main, repositories };
+        let mut roots = Roots::default();
+        for repository in repositories.values_mut() {
+            repository.all_roots().into_iter().for_each(|root| root.name.number = roots.add(&root.path));
+        }
+        let config = RepoConfig { main, repositories, roots: Arc::new(roots) };
         config.check_bindings(&described)?;
         Ok(config)
     }
@@ -192,7 +212,7 @@ fn repository(
         return Err(ConfigError::at(description, message));
     }
     let from_line = |path: &Option<PathBuf>| {
-        path.as_ref().map(|path| Root { path: absolute(cwd, path), ignore_special: false })
+        path.as_ref().map(|path| Root { path: absolute(cwd, path), name: RootName::default() })
     };
     let configured =
         |key: &str| description.get(key).map(|root| parse_root(name, key, root, cwd)).transpose();
@@ -203,7 +223,7 @@ fn repository(
             None if is_main => {
                 let found = find_workspace_root(cwd);
                 let path = found.ok_or_else(|| ConfigError::new("Could not determine workspace root."))?;
-                Root { path: path.to_string_lossy().as_ref().into(), ignore_special: false }
+                Root { path: path.to_string_lossy().as_ref().into(), name: RootName::default() }
             }
             None => {
                 let message = format!("Unknown root for repository {name:?}: no workspace_root");
@@ -272,7 +292,8 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result
         root.as_list().map(|items| items.map(|item| item.as_str()).collect()).unwrap_or_default();
     match words[..] {
         [Some(scheme @ ("file" | "file ignore-special")), Some(path)] => {
-            Ok(Root { path: absolute(cwd, Path::new(path)), ignore_special: scheme != "file" })
+            let name = RootName { ignore_special: scheme != "file", ..RootName::default() };
+            Ok(Root { path: absolute(cwd, Path::new(path)), name })
         }
         [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
             let message = format!(

@@ -1,9 +1,13 @@
 //! The leaves of every build: what lies in a directory, what is in a file.
 //!
-//! Keys name the root by what it is, not by the repository that uses it, so that repositories that share a
-//! root share its tasks.
+//! Keys name the root by its place among all roots, not by the repository that uses it, so that repositories that
+//! share a root share its tasks; and not by where it lies, so that checkouts share what is known of their contents.
 
-use std::{os::unix::ffi::OsStrExt, path::PathBuf, sync::Arc};
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use taut_digest::HashFunction;
 use taut_engine::{Agreement, Cx, Facets, Fail, Hash, Key, Policy, Rule};
@@ -15,44 +19,70 @@ use taut_value::{Id, Str};
 pub struct Root {
     /// Where it is.
     pub path: Str,
+    /// What keys have of it.
+    pub name: RootName,
+}
+
+/// A root among those of a configuration. What it stands for is the same wherever the roots lie, so that what is
+/// recorded of one checkout serves another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct RootName {
+    /// Its place in [`Roots`].
+    pub number: u16,
     /// Whether special entries (links, fifos, …) count as not there.
     pub ignore_special: bool,
+}
+
+/// Where the roots of a configuration are, each path once, in the order in which the repositories name them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Roots(Vec<Str>);
+
+impl Roots {
+    /// The number of a path, which is added if it is new.
+    pub(crate) fn add(&mut self, path: &Str) -> u16 {
+        let number = self.0.iter().position(|known| known == path).unwrap_or_else(|| {
+            self.0.push(path.clone());
+            self.0.len() - 1
+        });
+        u16::try_from(number).expect("a configuration has fewer roots")
+    }
 }
 
 /// Something below a root.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Place {
     /// The root.
-    pub root: Root,
+    pub root: RootName,
     /// Normalised path below it; "" for the root itself.
     pub path: Str,
 }
 
 impl Place {
     /// The path in the file system.
-    pub fn full(&self) -> PathBuf {
-        let root = PathBuf::from(self.root.path.as_str());
+    pub fn full(&self, roots: &Roots) -> PathBuf {
+        let root = roots.0.get(usize::from(self.root.number)).map_or("", |path| path.as_str());
+        let root = PathBuf::from(root);
         if self.path.is_empty() { root } else { root.join(self.path.as_str()) }
     }
 
     /// The path as messages name it.
-    pub fn label(&self) -> Arc<str> {
-        self.full().to_string_lossy().into()
+    pub fn label(&self, roots: &Roots) -> Arc<str> {
+        self.full(roots).to_string_lossy().into()
     }
 }
 
 impl Key for Place {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.root.ignore_special));
-        out.extend(self.root.path.as_bytes());
-        out.push(0);
+        out.extend(self.root.number.to_be_bytes());
         out.extend(self.path.as_bytes());
     }
 
     fn decode(bytes: &[u8]) -> Option<Place> {
         let (special, rest) = bytes.split_first()?;
-        let (root, path) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
-        Some(Place { root: Root { path: root.into(), ignore_special: *special == 1 }, path: path.into() })
+        let (number, path) = rest.split_first_chunk::<2>()?;
+        let root = RootName { number: u16::from_be_bytes(*number), ignore_special: *special == 1 };
+        Some(Place { root, path: std::str::from_utf8(path).ok()?.into() })
     }
 }
 
@@ -111,8 +141,8 @@ impl Listing {
         facets.iter().map(hash).collect()
     }
 
-    fn read(place: &Place) -> taut_sys::Result<Listing> {
-        let directory = place.full();
+    fn read(place: &Place, roots: &Roots) -> taut_sys::Result<Listing> {
+        let directory = place.full(roots);
         // A link to a directory is a link; only on the way to a directory are links followed.
         let is_link = |meta: std::fs::Metadata| meta.file_type().is_symlink();
         if !place.path.is_empty() && fs::if_exists(fs::lstat(&directory))?.is_some_and(is_link) {
@@ -168,8 +198,8 @@ fn stays_inside(target: &[u8]) -> bool {
 }
 
 /// Whether a leaf that reads a path would come to the same hash again.
-fn agrees(place: &Place, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> Agreement {
-    let (Some(then), Ok(now)) = (Evidence::decode(witness), Evidence::gather(&place.full(), true)) else {
+fn agrees(path: &Path, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> Agreement {
+    let (Some(then), Ok(now)) = (Evidence::decode(witness), Evidence::gather(path, true)) else {
         return Agreement::No;
     };
     if then.shows_the_same_as(&now) {
@@ -184,8 +214,8 @@ fn agrees(place: &Place, witness: &[u8], read: impl FnOnce() -> Option<bool>) ->
 
 /// Reads a path and leaves the evidence of it. Without any, nobody will believe later that it is unchanged; that is
 /// all. Tells whether the path held still.
-fn read<T>(place: &Place, cx: &Cx, read: impl Fn() -> T) -> (T, bool) {
-    let Reading { content, evidence, is_steady } = Evidence::of_reading(&place.full(), true, read);
+fn read<T>(path: &Path, cx: &Cx, read: impl Fn() -> T) -> (T, bool) {
+    let Reading { content, evidence, is_steady } = Evidence::of_reading(path, true, read);
     if let Some(evidence) = evidence {
         cx.witness(evidence.encode());
     }
@@ -193,7 +223,7 @@ fn read<T>(place: &Place, cx: &Cx, read: impl Fn() -> T) -> (T, bool) {
 }
 
 /// The listing of a directory.
-pub struct DirRule;
+pub struct DirRule(pub Arc<Roots>);
 
 impl Rule for DirRule {
     type Key = Place;
@@ -206,7 +236,7 @@ impl Rule for DirRule {
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Listing>, Fail> {
         // Each name was there or not, even if the directory never held still.
-        let (listing, _) = read(place, &cx, || Listing::read(place));
+        let (listing, _) = read(&place.full(&self.0), &cx, || Listing::read(place, &self.0));
         listing.map(Arc::new).map_err(|error| Fail::transient(error.to_string()))
     }
 
@@ -219,13 +249,14 @@ impl Rule for DirRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        let read = || Some(self.content_hash(place, &Arc::new(Listing::read(place).ok()?)) == Some(hash));
-        agrees(place, witness, read)
+        let read =
+            || Some(self.content_hash(place, &Arc::new(Listing::read(place, &self.0).ok()?)) == Some(hash));
+        agrees(&place.full(&self.0), witness, read)
     }
 }
 
 /// The content of a file; `None` if there is none.
-pub struct FileRule;
+pub struct FileRule(pub Arc<Roots>);
 
 impl Rule for FileRule {
     type Key = Place;
@@ -237,10 +268,11 @@ impl Rule for FileRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
-        match read(place, &cx, || fs::if_exists(fs::read(&place.full()))) {
+        let path = place.full(&self.0);
+        match read(&path, &cx, || fs::if_exists(fs::read(&path))) {
             (Ok(content), true) => Ok(content.map(Arc::from)),
             (Ok(_), false) => {
-                Err(Fail::transient(format!("{} keeps changing while it is read", place.full().display())))
+                Err(Fail::transient(format!("{} keeps changing while it is read", path.display())))
             }
             (Err(error), _) => Err(Fail::transient(error.to_string())),
         }
@@ -254,8 +286,9 @@ impl Rule for FileRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        agrees(place, witness, || {
-            let content = fs::if_exists(fs::read(&place.full())).ok()?.map(Arc::from);
+        let path = place.full(&self.0);
+        agrees(&path, witness, || {
+            let content = fs::if_exists(fs::read(&path)).ok()?.map(Arc::from);
             Some(self.content_hash(place, &content) == Some(hash))
         })
     }

@@ -9,4 +9,4 @@ mod config;
 mod leaf;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
-pub use leaf::{DirRule, Entry, FileRule, Listing, Place, Root};
+pub use leaf::{DirRule, Entry, FileRule, Listing, Place, Root, RootName, Roots};

@@ -57,7 +57,7 @@ fn text(path: &Path) -> Str {
 impl Subject {
     /// What the task with this key is about.
     pub(crate) fn of(key: &KeyRef, repositories: &RepoConfig) -> Subject {
-        let place = |place: &Place| -> Str { text(&place.full()) };
+        let place = |place: &Place| -> Str { text(&place.full(&repositories.roots)) };
         if let Some(target) = key.downcast::<ConfiguredTarget>() {
             return Subject::target(target);
         }
