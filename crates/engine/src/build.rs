@@ -467,6 +467,25 @@ impl Build {
         settled
     }
 
+    /// What these tasks read and nobody else has settled: that was done by the numbers of a file.
+    fn read_by_numbers(&self, settled: &[(NodeId, Seq)], known: &HashSet<NodeId>) -> HashSet<NodeId> {
+        let core = self.core();
+        let mut found = HashSet::new();
+        if core.persist.is_none() || self.inner.is_what_if() {
+            return found;
+        }
+        for (node, seq) in settled {
+            let hist = lock(&core.node(*node).hist);
+            let edges = hist.runs.iter().find(|run| run.seq == *seq).map(|run| run.edges.clone());
+            drop(hist);
+            let more = edges.iter().flat_map(|edges| edges.iter()).map(|edge| edge.dep);
+            found.extend(
+                more.filter(|dep| !known.contains(dep) && lock(&core.node(*dep).hist).unloaded().is_some()),
+            );
+        }
+        found
+    }
+
     /// The same, and the leaves below that only a file tells of; `None`: it does not any more.
     #[allow(clippy::type_complexity, reason = "two lists")]
     pub(crate) fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
@@ -476,7 +495,8 @@ impl Build {
             let by_numbers =
                 |(node, _): &mut (NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_some();
             let known: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
-            let above: Vec<NodeId> = settled.extract_if(.., by_numbers).map(|(node, _)| node).collect();
+            let mut above: Vec<NodeId> = settled.extract_if(.., by_numbers).map(|(node, _)| node).collect();
+            above.extend(self.read_by_numbers(&settled, &known));
             if above.is_empty() {
                 return Some((settled, Vec::new()));
             }

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use crate::build::Inner;
 use crate::engine::Core;
 use crate::intern::BuildMix;
-use crate::node::{Edge, Hist, NodeId, Seq, Unloaded};
+use crate::node::{Edge, Hist, NodeId, Seq};
 use crate::slot::{Answer, Part, Task};
 use crate::sync::{
     Arc, Mutex,
@@ -95,33 +95,51 @@ impl Core {
         is_known
     }
 
-    /// Binds what was settled by the numbers of a file only, and all below: it stands as they do. `false`: the
-    /// file is no more.
+    /// The reads by which a task stands that was settled by the numbers of a file, now that they are bound.
+    fn handed_down(&self, node: NodeId) -> Option<Arc<[Edge]>> {
+        let entry = self.node(node);
+        let settled = entry.standing.settled.load(Ordering::SeqCst);
+        let hist = lock(&entry.hist);
+        let run = hist.runs.first().filter(|run| settled != 0 && run.seq.number() == settled as u32);
+        run.map(|run| run.edges.clone())
+    }
+
+    /// A task was bound that was settled by the numbers of a file: what it read was settled with it.
+    pub(crate) fn hand_down(&self, node: NodeId) {
+        let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
+        let edges = self.handed_down(node);
+        for Edge { dep, seq, .. } in edges.iter().flat_map(|edges| edges.iter()) {
+            let standing = &self.node(*dep).standing.settled;
+            let since = settled >> 32 << 32 | u64::from(seq.number());
+            // Whoever settled it otherwise was there before.
+            let _ = standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+
+    /// Binds what was settled by the numbers of a file, and all below: it stands as they do. `false`: the file is
+    /// no more.
     pub(crate) fn bind_standing(&self) -> bool {
-        let is_unloaded = |node: NodeId| {
+        let of_file = |node: NodeId| {
             let entry = self.node(node);
-            let place = lock(&entry.hist).unloaded()?;
-            Some((node, place)).filter(|_| entry.standing.settled.load(Ordering::SeqCst) != 0)
+            let is_settled = entry.standing.settled.load(Ordering::SeqCst) != 0;
+            (is_settled && lock(&entry.hist).place().is_some()).then_some(node)
         };
-        let mut pending: Vec<(NodeId, Unloaded)> =
-            self.all_nodes().filter_map(|(node, _)| is_unloaded(node)).collect();
-        while let Some((node, place)) = pending.pop() {
-            self.load(node, place);
-            let entry = self.node(node);
-            let settled = entry.standing.settled.load(Ordering::SeqCst);
-            let edges = {
-                let hist = lock(&entry.hist);
-                let run = hist.runs.first().filter(|run| run.seq.number() == settled as u32);
-                run.map(|run| run.edges.clone())
-            };
-            let Some(edges) = edges else { return false };
-            for Edge { dep, seq, .. } in &*edges {
-                let standing = &self.node(*dep).standing.settled;
-                let since = settled >> 32 << 32 | u64::from(seq.number());
-                // Whoever settled it better was there before.
-                if standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                    pending.extend(is_unloaded(*dep));
-                }
+        // Also what is bound already: another thread may be about to hand down.
+        let mut pending: Vec<NodeId> = self.all_nodes().filter_map(|(node, _)| of_file(node)).collect();
+        let mut seen: HashSet<NodeId, BuildMix> = HashSet::default();
+        while let Some(node) = pending.pop() {
+            if !seen.insert(node) {
+                continue;
+            }
+            let unloaded = lock(&self.node(node).hist).unloaded();
+            if let Some(place) = unloaded {
+                self.load(node, place);
+            }
+            self.hand_down(node);
+            match self.handed_down(node) {
+                Some(edges) => pending.extend(edges.iter().filter_map(|edge| of_file(edge.dep))),
+                None if unloaded.is_some() => return false,
+                None => {}
             }
         }
         true

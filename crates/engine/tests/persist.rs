@@ -175,3 +175,57 @@ fn a_file_that_cannot_be_read_or_written_hurts_nobody() {
     assert!(engine.commit().is_err());
     assert_eq!(get(&engine, 1).1.len(), 0);
 }
+
+/// The tasks' leaves, as the build says.
+fn terminals(build: &taut_engine::Build) -> Vec<u64> {
+    let mut keys: Vec<u64> = (build.terminals().unwrap().iter())
+        .map(|terminal| u64::from_be_bytes(terminal.key[..].try_into().unwrap()))
+        .collect();
+    keys.sort_unstable();
+    let mut leaves: Vec<u64> = build.leaves().iter().filter_map(|key| key.downcast().copied()).collect();
+    leaves.sort_unstable();
+    assert_eq!(keys, leaves);
+    keys
+}
+
+/// What was decided by the numbers of the file is known whole, however much of it was bound since: the leaves
+/// below it, and what a change reaches.
+#[test]
+fn what_a_file_decided_is_known_whole_whoever_looks_at_parts_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("traces");
+    let options = || Options { jobs: 1, ..Options::default() };
+    let ways: [&[u64]; 5] = [&[], &[3], &[2], &[3, 2], &[0, 3]];
+    for (at, looked_at) in ways.into_iter().enumerate() {
+        let world: World = Arc::new(Mutex::new(vec![1, 2, 3, at as u64 + 4]));
+        let engine = open(&world, &file);
+        get(&engine, 3);
+        engine.commit().unwrap();
+        let engine = open(&world, &file);
+        let build = engine.begin().commit(options());
+        build.get::<Task>(3).unwrap();
+        for key in looked_at {
+            let task = engine.task::<Task>(*key);
+            engine.reads_of(task);
+        }
+        assert_eq!(terminals(&build), [0, 1, 2, 3], "{looked_at:?} looked at");
+        assert_eq!(build.ran(), Vec::<String>::new());
+        // Another build that nothing happened before.
+        let build = engine.begin().commit(options());
+        build.get::<Task>(3).unwrap();
+        assert_eq!((terminals(&build), build.ran()), (vec![0, 1, 2, 3], vec![]));
+        // One at the bottom, which nobody has asked for here.
+        let engine = open(&world, &file);
+        engine.begin().commit(options()).get::<Task>(3).unwrap();
+        for key in looked_at {
+            let task = engine.task::<Task>(*key);
+            engine.reads_of(task);
+        }
+        world.lock().unwrap()[0] += 10;
+        let build = engine.begin().changed::<Leaf>(&0).commit(options());
+        build.get::<Task>(3).unwrap();
+        let ran = build.ran();
+        assert_eq!(ran[..2], ["leaf(0)", "task(0)"], "{looked_at:?} looked at: {ran:?}");
+        assert_eq!(terminals(&build), [0, 1, 2, 3]);
+    }
+}

@@ -143,7 +143,12 @@ impl Commit<'_> {
 
     /// Writes a file of what this process knows.
     fn first(&self, state: &mut State, path: &Path) -> io::Result<u64> {
-        let mut pen = Pen { commit: self, writer: Writer::default(), numbers: Vec::new(), nodes: Vec::new() };
+        let tasks = self.dirty.len();
+        let reads = self.dirty.get(tasks / 2).map_or(0, |node| {
+            lock(&self.core.node(*node).hist).runs.first().map_or(0, |run| run.edges.len())
+        });
+        let writer = Writer::with_capacity(tasks, reads.min(16));
+        let mut pen = Pen { commit: self, writer, numbers: Vec::new(), nodes: Vec::with_capacity(tasks) };
         // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
         let is_leaf = |node: &&NodeId| self.core.node(**node).policy.leaf;
         let (leaves, others): (Vec<&NodeId>, Vec<&NodeId>) = self.dirty.iter().partition(is_leaf);

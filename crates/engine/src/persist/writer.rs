@@ -45,9 +45,9 @@ pub(super) struct Writer {
     firsts: Vec<u32>,
     first_hashes: Vec<[u8; 32]>,
     is_known: Vec<bool>,
-    /// Other versions: by task and what they are to whoever writes; and by task, in order.
+    /// Other versions: by task and what they are to whoever writes; and how many of each task.
     others: HashMap<(u32, u32), u32, BuildMix>,
-    others_of: HashMap<u32, Vec<u32>, BuildMix>,
+    others_of: Vec<u32>,
     wanted: Vec<(u32, u32)>,
     unwanted: Vec<(u32, u32)>,
     kin: Vec<(u64, u16, u32)>,
@@ -83,6 +83,21 @@ impl Image {
 }
 
 impl Writer {
+    /// With room for so many tasks, each of which read about so many.
+    pub(super) fn with_capacity(tasks: usize, reads: usize) -> Writer {
+        let mut writer = Writer::default();
+        for column in [&mut writer.key_at, &mut writer.runs_at] {
+            column.reserve_exact(tasks * 4 + 64);
+        }
+        writer.rule_of.reserve_exact(tasks * 2 + 64);
+        writer.words.reserve(tasks * (1 + reads) * 4);
+        writer.key_hashes.reserve(tasks);
+        writer.firsts.reserve(tasks);
+        writer.first_hashes.reserve(tasks);
+        writer.is_known.reserve(tasks);
+        writer
+    }
+
     /// The place of a rule.
     pub(super) fn rule(&mut self, name: &str) -> u16 {
         let at = self.rules.iter().position(|rule| **rule == *name);
@@ -117,10 +132,13 @@ impl Writer {
             *first = version;
             return 0;
         }
-        let others = self.others_of.entry(task).or_default();
+        if self.others_of.len() <= task as usize {
+            self.others_of.resize(self.firsts.len(), 0);
+        }
+        let others = &mut self.others_of[task as usize];
         *self.others.entry((task, version)).or_insert_with(|| {
-            others.push(version);
-            others.len() as u32
+            *others += 1;
+            *others
         })
     }
 
@@ -325,20 +343,22 @@ impl Writer {
     fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u8>, Vec<u8>) {
         let tasks = self.firsts.len();
         let mut at = Vec::with_capacity((tasks + 1) * 4);
-        if self.others_of.is_empty() && !self.firsts.contains(&NONE) {
+        if self.others.is_empty() && !self.firsts.contains(&NONE) {
             (0..=tasks).for_each(|task| put(&mut at, task as u32));
             return (at, std::mem::take(&mut self.first_hashes).into_flattened());
         }
-        let mut hashes = Vec::with_capacity(tasks * 32);
+        let mut others: Vec<(u32, u32, u32)> =
+            self.others.iter().map(|((task, version), seq)| (*task, *seq, *version)).collect();
+        others.sort_unstable();
+        let mut others = others.into_iter().peekable();
+        let mut hashes = Vec::with_capacity((tasks + others.len()) * 32);
         for task in 0..tasks {
             put(&mut at, (hashes.len() / 32) as u32);
             if self.firsts[task] != NONE {
                 hashes.extend(self.first_hashes[task]);
             }
-            let others = self.others_of.get(&(task as u32)).into_iter().flatten();
-            for (number, other) in others.enumerate() {
-                let lost = Hash::lost(number as u32 + 1);
-                hashes.extend(hash(task as u32, *other).unwrap_or(lost).0);
+            while let Some((_, seq, version)) = others.next_if(|(of, ..)| *of == task as u32) {
+                hashes.extend(hash(task as u32, version).unwrap_or(Hash::lost(seq)).0);
             }
         }
         put(&mut at, (hashes.len() / 32) as u32);
