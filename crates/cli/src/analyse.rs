@@ -43,11 +43,15 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     let place = store.and_then(|store| place(o, &request, &store, log));
     let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
     if let Some(told) = known.and_then(Told::decode) {
+        recall::tell_trouble(analyser.trouble(), log);
         told.said.iter().for_each(|said| log.say_again(said));
         return Ok(Exit::Success);
     }
     log.record();
-    let mut analysis = analyser.analyse(&request).map_err(|problems| {
+    let analysed = analyser.analyse(&request);
+    let trouble = analyser.trouble();
+    let mut analysis = analysed.map_err(|problems| {
+        recall::tell_trouble(trouble.clone(), log);
         let errors = tell(&problems, Level::Error, log);
         if let Some(profile) = profile {
             profile.analysis_failed(errors);
@@ -146,6 +150,7 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
         let told = Told { said: log.recorded(), ..Told::default() };
         analyser.keep(&traces, key, told.encode());
     }
+    recall::tell_trouble(trouble.or(analyser.trouble()), log);
     analyser.leave(analysis);
     Ok(Exit::Success)
 }

@@ -113,6 +113,7 @@ impl Call<'_> {
         let session = Session::of_request(&request, how, &store, &runs, &options, &events);
         let made = Made { request, store, options, printer, progress, interruption, session };
         let exit = self.go(&made, destination);
+        recall::tell_trouble(made.session.trouble(), log);
         made.session.close();
         if exit.is_ok() {
             made.session.leave();
@@ -280,7 +281,7 @@ impl Call<'_> {
         if self.again.is_some() || self.o.analysis.no_trace {
             None
         } else {
-            History::of(store, &request.repositories)
+            History::of(store, &request.repositories).ok()
         }
     }
 

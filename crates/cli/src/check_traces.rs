@@ -13,7 +13,7 @@ use std::{
     thread::Thread,
 };
 
-use taut_driver::History;
+use taut_driver::{History, is_about_traces};
 use taut_sys::{
     FileKind, fs,
     process::{Command, HelperStart, Processes},
@@ -57,7 +57,7 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Re
     let checked = Check { words, subject, scratch: &scratch, log };
     let result = checked.go(|| {
         let request = request::quiet_request(subject.common, subject.analysis, log).ok()?;
-        History::of(&store, &request.repositories)
+        History::of(&store, &request.repositories).ok()
     });
     // What is left is removed with the generation.
     let _ = fs::remove_all(&scratch);
@@ -196,7 +196,10 @@ fn wait<F: Future>(future: F) -> F::Output {
 /// was, nor how to repeat the call itself; nor which directory an action happened to get.
 fn told(stderr: &str) -> Vec<String> {
     let differs = |line: &&str| {
-        line.contains("INFO: Processed ") || line.contains("PROG:") || line.contains("--request-action-input")
+        line.contains("INFO: Processed ")
+            || line.contains("PROG:")
+            || line.contains("--request-action-input")
+            || is_about_traces(line)
     };
     let lines = stderr.lines().filter(|line| !differs(line));
     let mut lines: Vec<String> = lines.map(without_stage).collect();

@@ -33,6 +33,7 @@ fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
     let meaning = format!("describe {options:?}");
     let place = store.and_then(|store| recall::place(&request, &o.analysis, &store, log, &meaning));
     let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
+    recall::tell_trouble(analyser.trouble(), log);
     if let Some(told) = known.and_then(Told::decode) {
         told.said.iter().for_each(|said| log.say_again(said));
         return Ok(crate::print(told.text.as_bytes()));
@@ -53,6 +54,7 @@ fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
     if let Some((traces, key)) = place {
         let told = Told { said: log.recorded(), text: description.text, ..Told::default() };
         analyser.keep(&traces, key, told.encode());
+        recall::tell_trouble(analyser.trouble(), log);
     }
     Ok(printed)
 }

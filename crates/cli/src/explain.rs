@@ -28,12 +28,18 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
         log.say(Level::Error, text);
         Exit::Environment
     })?;
-    let store = root.is_dir().then(|| Store::open(&root, HashFunction::GitSha1).ok()).flatten();
-    let history = store.as_ref().and_then(|store| History::of(store, &request.repositories));
-    let (Some(store), Some(history)) = (store, history) else {
-        log.say(Level::Error, format!("There is no build root {}: nothing was built.", root.display()));
-        return Err(Exit::Environment);
+    let unusable = |why: String| {
+        log.say(Level::Error, why);
+        Exit::Environment
     };
+    // A question makes no build root.
+    if taut_sys::fs::if_exists(taut_sys::fs::stat(&root)).is_ok_and(|found| found.is_none()) {
+        return Err(unusable(format!("There is no build root {}: nothing was built.", root.display())));
+    }
+    let store = Store::open(&root, HashFunction::GitSha1)
+        .map_err(|error| unusable(format!("Cannot use build root {}: {error}", root.display())))?;
+    let history = History::of(&store, &request.repositories)
+        .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
     let runs = recall::runs(&request, &o.analysis, &store, &meaning(&options));
     let how = analyse::options(&o.common, &o.analysis);

@@ -90,6 +90,13 @@ pub(crate) fn place(
     Some((Traces::of(store)?, RequestKey::new(&meaning)?))
 }
 
+/// Tells what went wrong with what outlives calls, in one line.
+pub(crate) fn tell_trouble(trouble: Option<String>, log: &Log) {
+    if let Some(text) = trouble {
+        log.say(Level::Warn, text);
+    }
+}
+
 impl Told {
     /// As bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {

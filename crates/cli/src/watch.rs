@@ -182,7 +182,7 @@ impl Watcher<'_> {
             self.log.say(Level::Error, error.to_string());
             Exit::Environment
         })?;
-        let history = History::of(&store, &request.repositories);
+        let history = History::of(&store, &request.repositories).ok();
         let (leaves, seen, told, last, noted, results) = Default::default();
         let is_built = false;
         let begin = SystemTime::now();
@@ -207,6 +207,7 @@ impl Watcher<'_> {
     fn rounds(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
         self.round(held, interruption, None)?;
         self.settle(held, interruption)?;
+        recall::tell_trouble(held.session.trouble(), self.log);
         let deaf = if held.watch.is_deaf() {
             "; some cannot be, so everything is looked at every two seconds"
         } else {
@@ -240,6 +241,7 @@ impl Watcher<'_> {
             held.session.begin_again(&touched.again);
             self.round(held, interruption, Some(Some(&touched.paths)))?;
             self.settle(held, interruption)?;
+            recall::tell_trouble(held.session.trouble(), self.log);
         }
     }
 

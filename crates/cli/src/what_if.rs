@@ -38,7 +38,7 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
     let mut runs = Runs::none();
     if let Some(store) = &store {
         runs = recall::runs(&request, &o.analysis, store, &meaning(&options));
-        let history = History::of(store, &request.repositories);
+        let history = History::of(store, &request.repositories).ok();
         let latest = history.and_then(|history| history.latest());
         if let Some((target, configuration)) = latest.filter(|_| words.is_none()) {
             request.target = target;

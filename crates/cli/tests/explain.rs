@@ -1,4 +1,5 @@
 //! `explain` tells why something ran, from the action down to what somebody changed, and what spared the rest.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use taut_testkit::{Tool, Workspace};
 
@@ -91,6 +92,19 @@ Action %ID (["@","","m","whisper"]#0: whisper) ran:
     has(&explained(&workspace, &["said"]), "did not run: its recorded run was replayed");
     has(&explained(&workspace, &["a.txt"]), "a.txt was as it had been: nothing ran because of it.");
     workspace.run(&taut(), ["explain", "nowhere"]).exits(1);
+    let misspelt = workspace.run(&taut(), ["explain", "sayd"]).exits(1).stdout;
+    has(
+        &misspelt,
+        "That call had no target [\"@\",\"\",\"\",\"sayd\"], and nothing at sayd. Did you mean \"said\"?",
+    );
+}
+
+#[test]
+fn a_build_root_that_cannot_be_used_is_not_taken_for_none() {
+    let workspace = project();
+    std::fs::write(workspace.build_root(), "a file").unwrap();
+    let ran = workspace.run(&taut(), ["explain", "all"]).exits(16);
+    assert!(ran.stderr.contains("Cannot use build root"), "{}", ran.stderr);
 }
 
 #[test]

@@ -99,10 +99,15 @@ fn edit(workspace: &Workspace, rng: &mut Rng) -> String {
     }
 }
 
+/// What lines have in them that tell of damage, and of something in the way.
+const TROUBLE: &str = "What earlier calls left in the build root";
+const UNKEPT: &str = "What this call found out cannot be kept";
+
 /// What must be the same with and without belief in earlier calls: but for how much was cached.
 fn answer(ran: Ran) -> (i32, String, Vec<String>) {
     let mut lines: Vec<String> = ran.stderr.lines().map(str::to_owned).collect();
     lines.retain(|line| !line.starts_with("INFO: Processed ") && !line.contains("--request-action-input"));
+    lines.retain(|line| !line.contains(TROUBLE) && !line.contains(UNKEPT));
     lines.sort();
     (ran.code, ran.stdout, lines)
 }
@@ -227,6 +232,81 @@ fn damaged_traces_cost_time_and_nothing_else() {
         assert_eq!(answer(ran), answer(anew));
         assert!(traces().iter().all(|path| path.extension().is_none()), "{:?}", traces());
     }
+}
+
+#[test]
+fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let right = answer(workspace.run(&taut(), ["build", "all"]).exits(0));
+    let own = workspace.build_root().join("taut");
+    let epoch = || fs::read_dir(&own).unwrap().next().unwrap().unwrap().path();
+    let runs = || -> PathBuf {
+        let files = fs::read_dir(epoch().join("runs")).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_none()).max().expect("runs are kept")
+    };
+    let told = |what: &str, count: usize| {
+        let ran = workspace.run(&taut(), ["build", "all"]).exits(0);
+        let lines = ran.stderr.lines().filter(|line| line.contains(TROUBLE) || line.contains(UNKEPT));
+        assert_eq!(lines.count(), count, "{what}: {}", ran.stderr);
+        assert_eq!(answer(ran), right, "{what}");
+    };
+    let remove = |path: &PathBuf| {
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    };
+    type Damage = dyn Fn(&PathBuf);
+    let damages: [(&str, &Damage); 5] = [
+        ("garbage", &|path| fs::write(path, [7; 5000]).unwrap()),
+        ("nothing in it", &|path| fs::write(path, "").unwrap()),
+        ("cut off", &|path| {
+            let whole = fs::read(path).unwrap();
+            fs::write(path, &whole[..whole.len() / 2]).unwrap();
+        }),
+        ("a text", &|path| fs::write(path, "{}\n").unwrap()),
+        ("other bytes", &|path| {
+            let mut bytes = fs::read(path).unwrap();
+            bytes.iter_mut().skip(7).step_by(40).for_each(|byte| *byte ^= 0x55);
+            fs::write(path, bytes).unwrap();
+        }),
+    ];
+    for (what, damage) in damages {
+        remove(&epoch().join("requests"));
+        damage(&runs());
+        told(&format!("runs: {what}"), 1);
+        told("as if nothing had been", 0);
+        for request in fs::read_dir(epoch().join("requests")).unwrap() {
+            for file in fs::read_dir(request.unwrap().path()).unwrap() {
+                damage(&file.unwrap().path());
+            }
+        }
+        told(&format!("requests: {what}"), 1);
+        told("as if nothing had been", 0);
+        for record in fs::read_dir(epoch().join("history")).unwrap() {
+            damage(&record.unwrap().path());
+        }
+        let explained = workspace.run(&taut(), ["explain", "all"]).exits(1).stdout;
+        assert!(explained.contains("was damaged; the next one leaves it anew."), "{explained}");
+        told("the record is for explain only", 0);
+    }
+    // What stands in the way for good is said each time.
+    let places = [runs(), epoch().join("requests"), epoch().join("runs"), epoch(), own.clone()];
+    for place in places {
+        let aside = workspace.beside("aside");
+        fs::rename(&place, &aside).unwrap();
+        if aside.is_dir() {
+            fs::write(&place, "a file").unwrap()
+        } else {
+            fs::create_dir(&place).unwrap()
+        }
+        let requests = place.with_file_name("../requests");
+        if requests.is_dir() {
+            remove(&requests);
+        }
+        told(&format!("{} is in the way", place.display()), 1);
+        remove(&place);
+        fs::rename(&aside, &place).unwrap();
+    }
+    told("all is well again", 0);
 }
 
 #[test]

@@ -64,6 +64,7 @@ pub struct Analyser {
     engine: Engine,
     pub(crate) build: Build,
     pub(crate) workspace: Arc<Workspace>,
+    runs: Runs,
 }
 
 impl Analyser {
@@ -72,12 +73,19 @@ impl Analyser {
         let workspace = workspace(request, options);
         let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace));
         let build = begin(engine.begin(), options.jobs);
-        Analyser { engine, build, workspace }
+        Analyser { engine, build, workspace, runs: runs.clone() }
     }
 
     /// The report kept of the request, if what it follows from is as it was.
     pub fn known(&self, traces: &Traces, key: RequestKey) -> Option<Vec<u8>> {
-        traces.find(&self.engine, key)
+        let known = traces.find(&self.engine, key);
+        self.runs.trouble().absorb(traces.trouble());
+        known
+    }
+
+    /// What went wrong with what outlives calls, if anything; told once.
+    pub fn trouble(&self) -> Option<String> {
+        self.runs.troubled(&self.engine)
     }
 
     /// Analyses the target of the request.
@@ -87,14 +95,14 @@ impl Analyser {
     /// Everything that is wrong; at least one diagnostic.
     pub fn analyse(&self, request: &Request) -> Result<Analysis, Diagnostics> {
         let analysis = analyse_in(&self.build, request);
-        // Runs that are not kept cost time, not more.
-        let _ = self.engine.commit();
+        self.runs.commit(&self.engine);
         analysis
     }
 
     /// Keeps the report of the request.
     pub fn keep(&self, traces: &Traces, key: RequestKey, report: Vec<u8>) {
         traces.keep(&self.build, key, report);
+        self.runs.trouble().absorb(traces.trouble());
     }
 
     /// Ends the session of a process that is about to end: what the system takes back is not taken apart.

@@ -66,6 +66,7 @@ impl Session {
         is_sound: impl FnOnce(&[u8]) -> bool,
     ) -> Known {
         let Recalled { census, described, report } = traces.recall(&self.engine, key, is_sound);
+        self.runs.trouble().absorb(traces.trouble());
         let analysed = described.and_then(|(bytes, name)| {
             let (len, rest) = bytes.split_first_chunk::<8>()?;
             let (told, wanted) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
@@ -105,6 +106,7 @@ impl Session {
             }
         };
         traces.keep_build(&self.build, key, census, described, report);
+        self.runs.trouble().absorb(traces.trouble());
     }
 }
 

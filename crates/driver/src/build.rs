@@ -84,7 +84,7 @@ pub struct Session {
     pub(crate) execution: Arc<Execution>,
     processes: Processes,
     pub(crate) ends: Arc<Ends>,
-    runs: Runs,
+    pub(crate) runs: Runs,
     talkers: Arc<Talkers>,
     /// Where definitions are, in sessions that analyse.
     world: Option<Arc<InWorkspace>>,
@@ -360,12 +360,14 @@ impl Session {
 
     /// Keeps the runs of tasks. Those that are not kept cost time, not more.
     pub(crate) fn commit(&self) {
-        if self.talkers.keep()
-            && let Ok(committed) = self.engine.commit()
-            && committed.bytes > 0
-        {
-            self.runs.mark();
+        if self.talkers.keep() {
+            self.runs.commit(&self.engine);
         }
+    }
+
+    /// What went wrong with what outlives calls, if anything; told once.
+    pub fn trouble(&self) -> Option<String> {
+        self.runs.troubled(&self.engine)
     }
 
     /// Leaves a record of why things ran, if anything did that is worth telling. `command`: the word for

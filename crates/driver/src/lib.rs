@@ -19,6 +19,7 @@ mod rounds;
 mod survey;
 mod talkers;
 mod traces;
+mod trouble;
 mod what_if;
 
 pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
@@ -41,4 +42,5 @@ pub use taut_syntax::{
 };
 pub use taut_sys::process::{helper_main_if_requested, on_termination};
 pub use traces::{RequestKey, Runs, Traces};
+pub use trouble::is_about_traces;
 pub use what_if::{Reach, what_if};

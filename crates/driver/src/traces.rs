@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taut_analysis::module_file;
-use taut_engine::{Build, Builder, DeepTrace, Engine, Hash, Terminal, Verdict};
+use taut_engine::{Build, Builder, Committed, DeepTrace, Engine, FileTrouble, Hash, Terminal, Verdict};
 use taut_store::Store;
 use taut_sys::{StatSignature, fs};
 use taut_value::Id;
 
-use crate::{Request, census::Census, talkers::Talkers};
+use crate::{Request, census::Census, talkers::Talkers, trouble::Trouble};
 
 /// Where the runs of tasks are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,7 @@ pub struct Runs {
     file: Option<PathBuf>,
     /// The file of targets that the request is about.
     module: Option<PathBuf>,
+    trouble: Trouble,
 }
 
 impl Runs {
@@ -44,9 +45,15 @@ impl Runs {
             Some(module_file(&repository.target_root, &request.target.module, file).full(&repositories.roots))
         };
         let module = module();
+        let directory = || {
+            let directory = store.own_directory()?.join("runs");
+            fs::create_dir_all(&directory)?;
+            Ok(directory)
+        };
+        let trouble = Trouble::default();
+        let directory = directory().map_err(|error: taut_store::Error| trouble.unreadable(error));
         let file = || {
-            let directory = store.own_directory().ok()?.join("runs");
-            fs::create_dir_all(&directory).ok()?;
+            let directory = directory.ok()?;
             let shape = RequestKey::new(&format!("{meaning}\n{}", repositories.shape()))?.0.to_hex();
             let here = Id::of(format!("{repositories:?}")).to_hex();
             let file = directory.join(format!("{}-{}", &shape[..32], &here[..32]));
@@ -59,11 +66,11 @@ impl Runs {
             }
             Some(file)
         };
-        Runs { file: file(), module }
+        Runs { file: file(), module, trouble }
     }
 
     /// Notes what the module of the request says, so that other checkouts of it find these runs.
-    pub(crate) fn mark(&self) {
+    fn mark(&self) {
         let (Some(file), Some(module)) = (&self.file, &self.module) else { return };
         let (Some(mark), marks) = (mark(module), file.with_extension(MARKS)) else { return };
         let known = fs::read(&marks).unwrap_or_default();
@@ -74,6 +81,32 @@ impl Runs {
         let out = if is_full { fs::create(&marks) } else { fs::append(&marks) };
         // Who is not found is not of use.
         let _ = out.and_then(|mut out| fs::write_all(&mut out, &marks, &mark.0));
+    }
+
+    /// What went wrong with all that outlives the call.
+    pub(crate) fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    /// What went wrong with the engine's file, too.
+    pub(crate) fn troubled(&self, engine: &Engine) -> Option<String> {
+        match engine.trouble() {
+            Some(FileTrouble::Damaged) => self.trouble.damaged("runs"),
+            Some(FileTrouble::Unreadable(error)) => self.trouble.unreadable(error),
+            None => {}
+        }
+        self.trouble.take()
+    }
+
+    /// Keeps the runs of tasks. Those that are not kept cost time, not more.
+    pub(crate) fn commit(&self, engine: &Engine) {
+        let Committed { bytes, .. } = engine.commit().unwrap_or_else(|error| {
+            self.trouble.unkept(error);
+            Committed::default()
+        });
+        if bytes > 0 {
+            self.mark();
+        }
     }
 
     /// The file, if there is one.
@@ -133,6 +166,7 @@ const KEPT: usize = 4;
 #[derive(Clone, Debug)]
 pub struct Traces {
     directory: PathBuf,
+    trouble: Trouble,
 }
 
 /// Names a request by everything that its report depends on, but for what leaves see.
@@ -155,7 +189,13 @@ fn seal(bytes: &[u8]) -> Hash {
 impl Traces {
     /// The traces kept in a store; `None` if it can keep none.
     pub fn of(store: &Store) -> Option<Traces> {
-        Some(Traces { directory: store.own_directory().ok()?.join("requests") })
+        let directory = store.own_directory().ok()?.join("requests");
+        Some(Traces { directory, trouble: Trouble::default() })
+    }
+
+    /// What went wrong with them.
+    pub(crate) fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     fn of_request(&self, key: RequestKey) -> PathBuf {
@@ -165,7 +205,11 @@ impl Traces {
     /// The files of a request whose names are of a kind, latest first.
     fn kept(&self, key: RequestKey, is_of_kind: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let directory = self.of_request(key);
-        let names = fs::if_exists(fs::list(&directory)).ok().flatten().unwrap_or_default();
+        let names = fs::if_exists(fs::list(&directory)).unwrap_or_else(|error| {
+            self.trouble.unreadable(error);
+            None
+        });
+        let names = names.unwrap_or_default();
         let mut kept: Vec<(std::time::SystemTime, PathBuf)> = (names.into_iter())
             .filter(|(name, _)| name.to_str().is_some_and(&is_of_kind))
             .map(|(name, _)| directory.join(name))
@@ -183,10 +227,10 @@ impl Traces {
         is_of_kind: impl Fn(&str) -> bool,
     ) -> Option<(String, Vec<u8>)> {
         for (age, path) in self.kept(key, is_of_kind).into_iter().enumerate() {
-            let trace = fs::read(&path).ok().and_then(|bytes| DeepTrace::decode(&bytes, seal));
-            let Some(mut trace) = trace else {
-                // Damaged, or of another version: nobody will ever want it.
-                let _ = fs::remove_file(&path);
+            let Some(bytes) = self.read(&path) else { continue };
+            let Some(mut trace) = DeepTrace::decode(&bytes, seal) else {
+                self.trouble.damaged("requests");
+                forget(&path);
                 continue;
             };
             if let Verdict::Holds { refreshed } = engine.agrees(&mut trace) {
@@ -220,13 +264,20 @@ impl Traces {
         key: RequestKey,
         is_sound: impl FnOnce(&[u8]) -> bool,
     ) -> Recalled {
-        let census = || -> Option<(String, Arc<Census>)> {
-            let bytes = fs::read(&self.of_request(key).join(CENSUS)).ok()?;
+        let sound = |bytes: &[u8]| -> Option<(String, Arc<Census>)> {
             let (sealed, rest) = bytes.split_first_chunk::<32>()?;
             let (name, census) = rest.split_at_checked(64)?;
             let name = String::from_utf8(name.to_vec()).ok()?;
             let is_sound = seal(rest).0 == *sealed;
             Some((name, Arc::new(Census::decode(census).filter(|_| is_sound)?)))
+        };
+        let census = || {
+            let path = self.of_request(key).join(CENSUS);
+            let bytes = self.read(&path)?;
+            sound(&bytes).or_else(|| {
+                self.trouble.damaged("requests");
+                None
+            })
         };
         let Some((name, described)) = self.holding(engine, key, is_of_description) else {
             return Recalled { census: census().map(|(_, census)| census), described: None, report: None };
@@ -284,6 +335,14 @@ impl Traces {
         }
     }
 
+    /// What is in a file, if there is one.
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        fs::if_exists(fs::read(path)).unwrap_or_else(|error| {
+            self.trouble.unreadable(error);
+            None
+        })
+    }
+
     /// Removes what is too much of a kind; returns the names.
     fn drop_old(&self, key: RequestKey, is_of_kind: impl Fn(&str) -> bool) -> Vec<String> {
         let old = self.kept(key, is_of_kind).into_iter().skip(KEPT);
@@ -302,7 +361,8 @@ impl Traces {
             fs::write_all(&mut file, &temporary, bytes)?;
             fs::rename(&temporary, path)
         });
-        if written.is_err() {
+        if let Err(error) = written {
+            self.trouble.unkept(error);
             forget(&temporary);
         }
     }

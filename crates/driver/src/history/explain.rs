@@ -17,7 +17,7 @@ use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, NamedTarget, 
 
 use super::{Ended, History, How, Record, Subject, Why, source_file};
 use crate::analyse::{analyse_in, begin, workspace};
-use crate::{Analysis, AnalysisOptions, Request, Runs};
+use crate::{Analysis, AnalysisOptions, Reached, Request, Runs};
 
 /// What is asked about.
 #[derive(Clone, Debug)]
@@ -59,8 +59,13 @@ pub fn explain(
     cwd: &Path,
 ) -> Explanation {
     let Some(record) = history.read() else {
-        let text = "Nothing is known of any build here that executed something.\n".to_owned();
-        return Explanation { text, is_known: false };
+        let text = match history.is_there() {
+            false => "Nothing is known of any build here that executed something.\n",
+            true => {
+                "What was kept of the last call that executed something was damaged; the next one leaves it anew.\n"
+            }
+        };
+        return Explanation { text: text.to_owned(), is_known: false };
     };
     let request = Request {
         repositories: repositories.clone(),
@@ -172,11 +177,24 @@ impl<'r> Teller<'r> {
                 if !known {
                     let name = EntityName::Named(target.clone()).to_json();
                     let or = path.map(|(said, _)| format!(", and nothing at {said}")).unwrap_or_default();
-                    self.say(format!("That call had no target {name}{or}."));
+                    let meant = self.meant(target).map(|meant| format!(" Did you mean {meant:?}?"));
+                    self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
                 }
                 known
             }
         }
+    }
+
+    /// What is named like a target, of all that the call had in its module, or made.
+    fn meant(&self, target: &NamedTarget) -> Option<String> {
+        let of_module = |reached: &'r Reached| {
+            let name = reached.target.name.as_named()?;
+            let is_near = (&name.repository, &name.module) == (&target.repository, &target.module);
+            (is_near && name.name != target.name).then_some(name.name.as_str())
+        };
+        let targets = self.analysis.iter().flat_map(|analysis| &analysis.reached).filter_map(of_module);
+        let outputs = self.defined.values().flat_map(|defined| &defined.action.outs).map(|out| out.as_str());
+        taut_syntax::did_you_mean(&target.name, targets.chain(outputs)).map(str::to_owned)
     }
 
     /// Tells of a target in all its configurations; `false` if there is none of that name.

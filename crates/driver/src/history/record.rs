@@ -103,10 +103,18 @@ pub struct History {
 const MAGIC: &[u8; 16] = b"taut history  02";
 
 impl History {
-    /// The place in a store; `None` if nothing can be kept there.
-    pub fn of(store: &Store, repositories: &RepoConfig) -> Option<History> {
+    /// The place in a store.
+    ///
+    /// # Errors
+    /// Nothing can be kept there.
+    pub fn of(store: &Store, repositories: &RepoConfig) -> taut_store::Result<History> {
         let name = Id::of(format!("{repositories:?}")).to_hex();
-        Some(History { file: store.own_directory().ok()?.join("history").join(name) })
+        Ok(History { file: store.own_directory()?.join("history").join(name) })
+    }
+
+    /// Whether there is a record, be it one that can be read or not.
+    pub(crate) fn is_there(&self) -> bool {
+        !matches!(fs::if_exists(fs::lstat(&self.file)), Ok(None))
     }
 
     /// What the last build that executed something was for: the target, and its configuration.

@@ -31,6 +31,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use crate::Engine;
 use crate::node::{NodeId, Unloaded};
 use crate::sync::{Arc, Mutex, lock};
 use snapshot::{HEADER, Header, Snapshot};
@@ -52,6 +53,22 @@ pub(crate) struct Persist {
     days: u32,
 }
 
+/// What was wrong with the file that an engine was opened with. It costs time, nothing else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileTrouble {
+    /// It is not what anybody wrote; it is written anew.
+    Damaged,
+    /// It cannot be read, and why.
+    Unreadable(String),
+}
+
+impl Engine {
+    /// What was wrong with the file that the engine was opened with, as far as it was looked at; told once.
+    pub fn trouble(&self) -> Option<FileTrouble> {
+        lock(&self.core().persist.as_ref()?.state).trouble.take()
+    }
+}
+
 #[derive(Default)]
 struct State {
     /// `None`: nobody has looked at the file, or it was written anew since.
@@ -67,6 +84,8 @@ struct State {
     older: Vec<(u64, Arc<Stored>)>,
     /// The file that turned out to be damaged.
     condemned: Option<[u8; 16]>,
+    /// What was wrong with the file.
+    trouble: Option<FileTrouble>,
 }
 
 impl State {
@@ -82,6 +101,7 @@ impl State {
     /// The file is not to be believed, nor is anything that was read of it.
     fn condemn(&mut self) {
         self.condemned = self.file.map(|header| header.number).or(self.condemned);
+        self.trouble.get_or_insert(FileTrouble::Damaged);
         self.forget();
         self.older.clear();
     }
@@ -104,7 +124,10 @@ impl State {
                 self.forget();
             }
             self.file = header;
-            let Some(header) = header else { return Ok(()) };
+            let Some(header) = header else {
+                self.trouble.get_or_insert(FileTrouble::Damaged);
+                return Ok(());
+            };
             match header.end().filter(|end| *end <= length).and_then(|_| Snapshot::open(file, header)) {
                 Some(snapshot) => self.stored = Some(Arc::new(Stored::new(snapshot))),
                 None => {
@@ -130,8 +153,11 @@ impl State {
 
     /// What the file says.
     fn stored(&mut self, path: &Path) -> &Arc<Stored> {
-        if self.stored.is_none() && self.catch_up(path).is_err() {
+        if self.stored.is_none()
+            && let Err(error) = self.catch_up(path)
+        {
             // Whatever is wrong with the file costs what it would have saved.
+            self.trouble.get_or_insert(FileTrouble::Unreadable(error.to_string()));
             self.forget();
         }
         self.stored.get_or_insert_default()

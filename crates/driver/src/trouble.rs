@@ -1,0 +1,52 @@
+//! What kept a call from believing earlier ones, or from leaving anything for later ones.
+//!
+//! None of it changes an answer: it costs time, in each call again unless something is done about it. So it is
+//! told, in one line, whatever else there would be to say.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The first thing that went wrong with what outlives a call, if anything did. Clones are about the same call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    fn note(&self, text: impl FnOnce() -> String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(text);
+    }
+
+    /// Something earlier calls left was not as anybody left it; it is not there any more, or not looked at.
+    pub(crate) fn damaged(&self, what: &str) {
+        self.note(|| format!("{LEFT} the build root ({what}) was damaged: it is made anew."));
+    }
+
+    /// What earlier calls left cannot be read.
+    pub(crate) fn unreadable(&self, error: impl Display) {
+        self.note(|| format!("{LEFT} the build root cannot be read: {error}"));
+    }
+
+    /// What this call found out cannot be kept.
+    pub(crate) fn unkept(&self, error: impl Display) {
+        self.note(|| format!("{FOUND} cannot be kept for later ones: {error}"));
+    }
+
+    /// Takes over what went wrong elsewhere.
+    pub(crate) fn absorb(&self, other: &Trouble) {
+        if let Some(text) = other.take() {
+            self.note(|| text);
+        }
+    }
+
+    /// What went wrong, to be told once.
+    pub(crate) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+const LEFT: &str = "What earlier calls left in";
+const FOUND: &str = "What this call found out";
+
+/// Whether a line tells of what outlives calls: a call that believes nothing does not say it.
+pub fn is_about_traces(line: &str) -> bool {
+    line.contains(LEFT) || line.contains(FOUND)
+}
