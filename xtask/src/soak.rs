@@ -60,6 +60,32 @@ fn engine() -> Result<()> {
     Ok(())
 }
 
+/// What is `unsafe` (`sys`, a few system calls), under the address sanitizer, which only nightly compilers have.
+fn sanitized() -> Result<()> {
+    let nightly = || {
+        let mut cargo = std::process::Command::new("cargo");
+        cargo.arg("+nightly");
+        cargo
+    };
+    let is_there = nightly().arg("--version").output().is_ok_and(|output| output.status.success());
+    if !is_there {
+        println!("== no nightly toolchain here: nothing is run under the address sanitizer");
+        return Ok(());
+    }
+    println!("== the tests of sys under the address sanitizer");
+    let status = nightly()
+        .args(["test", "--package", "taut-sys", "--locked"])
+        // With a target named, what runs while compiling is not sanitized.
+        .args(["--target", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)])
+        .args(["--target-dir", "target/sanitized"])
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .status()?;
+    if !status.success() {
+        bail!("tests of sys fail under the address sanitizer");
+    }
+    Ok(())
+}
+
 /// Runs them; `TAUT_SOAK` overrides the factor by which counts are multiplied.
 ///
 /// # Errors
@@ -68,6 +94,7 @@ fn engine() -> Result<()> {
 pub(crate) fn run() -> Result<()> {
     let factor = std::env::var("TAUT_SOAK").unwrap_or_else(|_| FACTOR.to_owned());
     engine()?;
+    sanitized()?;
     println!("== every test that knows TAUT_SOAK, {factor} times its counts");
     let status = cargo::cargo()
         .args(["test", "--workspace", "--exclude", "taut-engine", "--locked"])
