@@ -106,7 +106,9 @@ const UNKEPT: &str = "What this call found out cannot be kept";
 /// What must be the same with and without belief in earlier calls: but for how much was cached.
 fn answer(ran: Ran) -> (i32, String, Vec<String>) {
     let mut lines: Vec<String> = ran.stderr.lines().map(str::to_owned).collect();
-    lines.retain(|line| !line.starts_with("INFO: Processed ") && !line.contains("--request-action-input"));
+    // On a busy machine, progress is told in between.
+    let varies = |line: &String| line.starts_with("INFO: Processed ") || line.starts_with("PROG: ");
+    lines.retain(|line| !varies(line) && !line.contains("--request-action-input"));
     lines.retain(|line| !line.contains(TROUBLE) && !line.contains(UNKEPT));
     lines.sort();
     (ran.code, ran.stdout, lines)

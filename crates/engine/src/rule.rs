@@ -18,7 +18,8 @@ pub trait Rule: Send + Sync + Sized + 'static {
 
     /// Stable name of the rule, unique in the engine: identity of its tasks beyond this process.
     const NAME: &'static str;
-    /// Raise it when the code of the rule changes its results: all recorded runs of its tasks become void.
+    /// Raise it when the code of the rule changes its results, or [`Rule::policy`] which tasks are leaves or go by
+    /// times: all recorded runs of its tasks become void.
     const VERSION: u32 = 0;
 
     /// What is kept of the task's runs, and where its value lies.
