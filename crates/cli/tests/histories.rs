@@ -33,6 +33,7 @@ fn description(rng: &mut Rng) -> Value {
 }
 
 const MODULES: [&str; 3] = ["TARGETS", "m/TARGETS", "m/n/TARGETS"];
+const RULES: [&str; 6] = ["RULES", "EXPRESSIONS", "m/RULES", "m/EXPRESSIONS", "m/n/RULES", "m/n/EXPRESSIONS"];
 const SOURCES: [&str; 7] = ["s.txt", "m/s.txt", "m/n/s.txt", "tree/x", "tree/sub/y", "tree/new", "m/tree/x"];
 
 struct History {
@@ -90,7 +91,7 @@ impl History {
     }
 
     fn step(&mut self) {
-        let said = match self.rng.below(20) {
+        let said = match self.rng.below(24) {
             0..=3 => {
                 let (name, _) = self.pick(&SOURCES);
                 let content = format!("{}\n", self.rng.below(3));
@@ -146,6 +147,28 @@ impl History {
             }
             17 => self.tamper(),
             18 => {
+                let (name, path) = self.pick(&RULES);
+                let from = self.rng.below(self.descriptions.len());
+                match self.descriptions[from]["files"].get(&name).and_then(|file| file.get("json")) {
+                    Some(rules) => drop(fs::write(path, rules.to_string())),
+                    None => drop(fs::remove_file(path)),
+                }
+                format!("{name} of description {from}")
+            }
+            19 => {
+                let ((from, source), (to, target)) = (self.pick(&SOURCES), self.pick(&SOURCES));
+                format!("rename {from} to {to}: {}", fs::rename(source, target).is_ok())
+            }
+            20 => {
+                let (name, path) = self.pick(&MODULES);
+                // Other bytes that say the same.
+                let text = fs::read_to_string(&path).ok();
+                let described = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+                let written = described.map(|json| fs::write(path, format!("{json:#}")).is_ok());
+                format!("format {name}: {written:?}")
+            }
+            21 => self.damage(),
+            22 => {
                 let mut child = self.workspace.start(&taut(), self.words("build", &[]));
                 std::thread::sleep(Duration::from_millis(self.rng.below(80) as u64));
                 let _ = child.kill();
@@ -158,6 +181,36 @@ impl History {
             }
         };
         self.steps.push(said);
+    }
+
+    /// Something that outlives calls is not as it was left.
+    fn damage(&mut self) -> String {
+        let mut found = Vec::new();
+        let mut open = vec![self.workspace.build_root().join("taut")];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() { open.push(path) } else { found.push(path) }
+            }
+        }
+        // Without a sum over it: a wrong byte in it is a message that is not told again.
+        found.retain(|path| path.extension().is_none_or(|kind| kind != "said"));
+        found.sort();
+        if found.is_empty() {
+            return "nothing to damage".to_owned();
+        }
+        let path = &found[self.rng.below(found.len())];
+        let mut bytes = fs::read(path).unwrap_or_default();
+        match self.rng.below(3) {
+            0 => bytes.truncate(self.rng.below(bytes.len().max(1))),
+            1 if !bytes.is_empty() => {
+                let at = self.rng.below(bytes.len());
+                bytes[at] ^= 1 << self.rng.below(8);
+            }
+            _ => bytes.extend(b"more"),
+        }
+        let _ = fs::write(path, bytes);
+        format!("damage {}", path.display())
     }
 
     /// Content changes, and the modification time says nothing of it, or clocks seem to jump.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use taut_testkit::{Tool, Workspace};
+use taut_testkit::{Rng, Tool, Workspace, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -269,6 +269,97 @@ fn garbage_is_collected_beside_an_idle_watch_and_the_next_round_is_right() {
         becomes(&out.join("texts"), "a\n");
         workspace.file("m/u.txt", format!("again {number}\n"));
         has(&watching.round("m/u.txt changed."), "0 targets of 5 analysed, 2 actions of 3 run");
+    }
+    assert_eq!(watching.interrupt(), 130);
+}
+
+/// What the random edits are made of: everything that is there is looked at, whatever its name.
+const ANY: &str = r#"{
+  "all": {"type": "install", "files": {"tick": "tick", "texts": "texts", "made": ["m", "made"]}, "deps": ["trees"]},
+  "trees": {"type": "install", "dirs": [[["TREE", null, "sub"], "t"]]},
+  "texts": {"type": "generic", "outs": ["texts"], "deps": [["GLOB", null, "*.txt"]], "cmds": ["cat *.txt > texts"]}
+}"#;
+
+fn any_edit(workspace: &Workspace, rng: &mut Rng) -> String {
+    let root = workspace.root();
+    let pick = |rng: &mut Rng, names: &[&str]| names[rng.below(names.len())].to_owned();
+    let file = |rng: &mut Rng| pick(rng, &["b.txt", "c.txt", "sub/x", "sub/d/y", "sub/e/f/z"]);
+    let name = file(rng);
+    let path = root.join(&name);
+    match rng.below(9) {
+        0..=2 => {
+            workspace.file(&name, format!("{}\n", rng.below(4)));
+            format!("write {name}")
+        }
+        3 => {
+            let _ = fs::remove_file(path);
+            format!("remove {name}")
+        }
+        4 => {
+            // As editors do it: another file takes the place.
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(root.join(".new"), format!("{}\n", rng.below(4))).unwrap();
+            fs::rename(root.join(".new"), path).unwrap();
+            format!("replace {name}")
+        }
+        5 => {
+            let other = file(rng);
+            let _ = fs::create_dir_all(root.join(&other).parent().unwrap());
+            format!("rename {name} to {other}: {}", fs::rename(path, root.join(&other)).is_ok())
+        }
+        6 => {
+            let (from, to) =
+                (pick(rng, &["sub/d", "sub/e", "sub/g"]), pick(rng, &["sub/d", "sub/g", "sub/e/f"]));
+            format!("rename {from} to {to}: {}", fs::rename(root.join(&from), root.join(&to)).is_ok())
+        }
+        7 => {
+            let gone = pick(rng, &["sub/d", "sub/e", "sub/g"]);
+            let _ = fs::remove_dir_all(root.join(&gone));
+            format!("remove {gone}")
+        }
+        _ => {
+            let word = pick(rng, &["cat", "tac", "cat -n"]);
+            let made = format!(
+                r#"{{"made": {{"type": "generic", "outs": ["made"], "deps": ["u.txt"], "cmds": ["{word} u.txt > made"]}}}}"#
+            );
+            workspace.file("m/TARGETS", made);
+            format!("{word} in m/TARGETS")
+        }
+    }
+}
+
+#[test]
+fn after_any_edits_the_round_is_right() {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", ANY).file("a.txt", "a\n").file("m/u.txt", "u\nv\n").file("sub/x", "x\n");
+    workspace.file("tick", "start\n");
+    let mut rng = Rng::new(11);
+    workspace.file(
+        "m/TARGETS",
+        r#"{"made": {"type": "generic", "outs": ["made"], "deps": ["u.txt"], "cmds": ["cat u.txt > made"]}}"#,
+    );
+    let out = workspace.beside("out");
+    let watching = Watching::start(&workspace, &["-o", &out.display().to_string(), "--prune"]);
+    becomes(&out.join("tick"), "start\n");
+    let factor = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let mut edits = Vec::new();
+    for round in 0..12 * factor {
+        for _ in 0..1 + rng.below(3) {
+            edits.push(any_edit(&workspace, &mut rng));
+        }
+        // Whoever has seen this has seen all that came before.
+        let tick = format!("{round}\n");
+        workspace.file("tick", &tick);
+        becomes(&out.join("tick"), &tick);
+        let fresh = workspace.beside(&format!("fresh-{round}"));
+        let words = ["install", "all", "--no-trace", "-o", &fresh.display().to_string()];
+        workspace.run(&taut(), words).exits(0);
+        // Files are pruned after others were installed.
+        let end = Instant::now() + PATIENCE;
+        while listing(&out).unwrap() != listing(&fresh).unwrap() {
+            assert!(Instant::now() < end, "{edits:#?}\n{:#?}\n{:#?}", listing(&out), listing(&fresh));
+            thread::sleep(Duration::from_millis(10));
+        }
     }
     assert_eq!(watching.interrupt(), 130);
 }
