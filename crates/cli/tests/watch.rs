@@ -363,3 +363,28 @@ fn after_any_edits_the_round_is_right() {
     }
     assert_eq!(watching.interrupt(), 130);
 }
+
+#[test]
+fn when_too_much_happens_to_be_told_everything_is_looked_at() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    let watching = Watching::start(&workspace, &["-o", &out.display().to_string()]);
+    becomes(&out.join("shout"), "U\n");
+    let signal = |signal: &str| {
+        let id = watching.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    };
+    // Nobody takes the events away, of which the system keeps so many thousands.
+    signal("-STOP");
+    let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").ok();
+    let most: usize = most.and_then(|text| text.trim().parse().ok()).unwrap_or(16_384);
+    let many = most.min(40_000) / 2 + 100;
+    let name = |number: usize| workspace.root().join(format!("m/nobody-reads-{number}"));
+    (0..many).for_each(|number| fs::write(name(number), "").unwrap());
+    workspace.file("m/u.txt", "after all\n");
+    signal("-CONT");
+    becomes(&out.join("shout"), "AFTER ALL\n");
+    workspace.file("m/u.txt", "again\n");
+    becomes(&out.join("shout"), "AGAIN\n");
+    assert_eq!(watching.interrupt(), 130);
+}
