@@ -109,7 +109,7 @@ pub(crate) struct Inner {
     pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) inputs: Inputs,
-    /// The tasks that were asked for from outside.
+    /// The tasks that were asked for from outside, or by one of which no run is kept.
     asked: Mutex<Vec<NodeId>>,
     pub(crate) slots: Table<Slot>,
     pub(crate) queue: Queue,
@@ -155,6 +155,11 @@ impl Inner {
     /// The task of this number.
     pub(crate) fn task(&self, id: NodeId) -> Task<'_> {
         Task { id, node: self.engine.node(id), slot: self.slots.at(id) }
+    }
+
+    /// Notes that what this build is made from includes these, as no kept run says.
+    pub(crate) fn asked_for(&self, nodes: impl Iterator<Item = NodeId>) {
+        lock(&self.asked).extend(nodes);
     }
 
     /// The settled hash of `node`, as a number.

@@ -317,6 +317,11 @@ impl Inner {
     ) -> Outcome {
         let entry = task.node;
         let rule = self.engine.rule(entry);
+        let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
+        if !is_kept || seen.reads.iter().any(|read| !read.seq.is_known()) {
+            // No run will tell that it was made from these.
+            self.asked_for(seen.reads.iter().map(|read| read.dep));
+        }
         let (hash, fail) = match hash {
             Ok(hash) => (hash, None),
             Err(Fail::Task(failure)) => {

@@ -237,6 +237,17 @@ fn reference(program: &Program) -> Vec<Reference> {
     all
 }
 
+/// What a task is made from, itself included.
+fn closure(all: &[Reference], root: usize) -> BTreeSet<usize> {
+    let mut closure = BTreeSet::from([root]);
+    for key in (0..=root).rev() {
+        if closure.contains(&key) {
+            closure.extend(all[key].reads.iter().map(|read| read.0));
+        }
+    }
+    closure
+}
+
 /// A hash as the model has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Version {
@@ -315,12 +326,7 @@ impl Model {
     fn predict(&mut self, program: &Program, all: &[Reference], root: usize) -> BTreeSet<usize> {
         self.build += 1;
         let leaves = program.leaves.len();
-        let mut closure = BTreeSet::from([root]);
-        for key in (0..=root).rev() {
-            if closure.contains(&key) {
-                closure.extend(all[key].reads.iter().map(|read| read.0));
-            }
-        }
+        let closure = closure(all, root);
         let mut versions = BTreeMap::<usize, Version>::new();
         let mut executes = BTreeSet::new();
         for key in &closure {
@@ -441,6 +447,10 @@ fn check(mut program: Program, edits: Vec<Edit>) {
         let all = reference(&program);
         let outcome = outcome.map_err(|fail| fail.downcast_ref::<Zero>().cloned().expect("only zeros fail"));
         assert_eq!(outcome, all[edit.root].outcome, "P1: the outcome of build {epoch}");
+        let leaves: BTreeSet<usize> =
+            build.leaves().iter().filter_map(|leaf| Some(*leaf.downcast::<u64>()? as usize)).collect();
+        let below = closure(&all, edit.root).into_iter().filter(|key| *key < program.leaves.len());
+        assert_eq!(leaves, below.collect(), "the leaves that build {epoch} was made from");
         let predicted = model.predict(&program, &all, edit.root);
         let mut ran: Vec<String> = build.ran();
         ran.sort();
