@@ -63,6 +63,7 @@ fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Lo
     let (common, analysis, stores, log, output_dir) = match command {
         Command::Analyse(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
         Command::Build(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
+        Command::Describe(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
         Command::Install(o) => {
             let b = &o.build;
             (&b.common, &b.analysis, &b.stores, &b.log, Some(o.output_dir.as_path()))

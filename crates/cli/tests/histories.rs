@@ -282,7 +282,8 @@ fn nothing_is_believed_wrongly_and_nothing_done_twice() {
             for _ in 0..history.rng.below(4) {
                 history.step();
             }
-            match history.rng.below(5) {
+            match history.rng.below(6) {
+                5 => history.check("describe", &[]),
                 0 => history.check("analyse", &[]),
                 1 => history.check("build", &["--keep-going", "--dump-artifacts", "-", "-s"]),
                 2 => history.check("install", &["-o", &out]),

@@ -183,8 +183,10 @@ fn type_of_file(metadata: &std::fs::Metadata) -> ObjectType {
     if metadata.mode() & 0o111 != 0 { ObjectType::Executable } else { ObjectType::File }
 }
 
-fn undefined(kind: &str, id: &taut_value::Id) -> Fail {
-    transient(format_args!("{kind} {id} is not defined"))
+/// What was to be built is in no definition that can be found: it was when analysis was last known to hold.
+pub(crate) fn undefined(kind: &str, id: &taut_value::Id) -> Fail {
+    let text = "is not defined any more: the description changed while it was being built";
+    transient(format_args!("{kind} {id} {text}"))
 }
 
 /// All values, or the failure that says most: a cancelled task is not the reason for anything.
