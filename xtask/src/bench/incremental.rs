@@ -218,6 +218,13 @@ impl<'o> Bench<'o> {
     /// One phase; returns what it costs taut.
     fn phase(&mut self, phase: Phase, null: Option<f64>, report: &mut Vec<Value>) -> Result<f64> {
         let mut costs: BTreeMap<&str, Vec<Measured>> = BTreeMap::new();
+        if phase == Phase::Rule {
+            // Targets of another rule are other targets.
+            self.graph.rule();
+            for rival in self.rivals {
+                self.one(phase, rival)?;
+            }
+        }
         for _ in 0..self.rounds {
             self.changes += 1;
             match phase {
