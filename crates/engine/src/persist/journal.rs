@@ -122,15 +122,15 @@ impl Stored {
 
     /// The number of a version of a task, which is added if it is new. `None`: nobody can tell.
     pub(super) fn seq(&mut self, batch: &mut Batch, node: u32, hash: Hash) -> Option<u32> {
-        let known = self.hashes(node)?;
-        if let Some(at) = known.iter().rposition(|known| *known == hash) {
-            return Some(at as u32);
+        if let Some(seq) = self.version_with(node, hash)? {
+            return Some(seq);
         }
+        let next = self.versions(node);
         batch.0.push(HASH);
         number(&mut batch.0, node);
         batch.0.extend(hash.0);
         self.change(node).hashes.push(hash);
-        Some(known.len() as u32)
+        Some(next)
     }
 
     /// Notes what the facets of a version look like.

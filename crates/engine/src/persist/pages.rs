@@ -67,21 +67,27 @@ impl Pages {
 
     /// Appends the bytes from `from` on; `None` if they cannot be believed, and then nothing of the file can.
     pub(super) fn read(&self, from: u64, length: usize, out: &mut Vec<u8>) -> Option<()> {
-        let read = self.try_read(from, length, out);
+        self.told(self.try_read(from, length, |part| out.extend(part)))
+    }
+
+    /// So many bytes.
+    pub(super) fn array<const N: usize>(&self, from: u64) -> Option<[u8; N]> {
+        let (mut bytes, mut at) = ([0; N], 0);
+        self.told(self.try_read(from, N, |part| {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }))?;
+        Some(bytes)
+    }
+
+    fn told(&self, read: Option<()>) -> Option<()> {
         if read.is_none() {
             self.source.damaged.store(true, Ordering::Relaxed);
         }
         read
     }
 
-    /// So many bytes.
-    pub(super) fn array<const N: usize>(&self, from: u64) -> Option<[u8; N]> {
-        let mut bytes = Vec::with_capacity(N);
-        self.read(from, N, &mut bytes)?;
-        bytes.first_chunk().copied()
-    }
-
-    fn try_read(&self, from: u64, length: usize, out: &mut Vec<u8>) -> Option<()> {
+    fn try_read(&self, from: u64, length: usize, mut each: impl FnMut(&[u8])) -> Option<()> {
         let end = from.checked_add(length as u64).filter(|end| *end <= self.length)?;
         let (mut at, mut blocks) = (from, lock(&self.blocks));
         while at < end {
@@ -98,7 +104,7 @@ impl Pages {
             if part.is_empty() {
                 return None;
             }
-            out.extend(part);
+            each(part);
             at += part.len() as u64;
         }
         Some(())

@@ -148,6 +148,21 @@ impl Stored {
         }
     }
 
+    /// The number of the version with this hash; `Some(None)`: there is none.
+    pub(super) fn version_with(&self, task: u32, hash: Hash) -> Option<Option<u32>> {
+        let old = self.old(task).map_or(0, |old| old.versions(task));
+        let new = self.changes.get(&task).map_or(&[][..], |change| &change.hashes);
+        if let Some(at) = new.iter().rposition(|known| *known == hash) {
+            return Some(Some(old + at as u32));
+        }
+        for seq in (0..old).rev() {
+            if self.old(task)?.hash(task, seq)? == hash {
+                return Some(Some(seq));
+            }
+        }
+        Some(None)
+    }
+
     pub(crate) fn hashes(&self, task: u32) -> Option<Vec<Hash>> {
         let mut hashes = match self.old(task) {
             Some(old) => old.hashes(task)?,
