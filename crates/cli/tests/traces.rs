@@ -424,3 +424,35 @@ fn another_checkout_of_the_same_contents_executes_nothing() {
     let first = workspace.run(&taut(), ["build", "all"]).exits(0);
     assert!(first.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", first.stderr);
 }
+
+#[test]
+fn what_is_too_large_to_be_kept_is_found_when_it_is_needed() {
+    let workspace = Workspace::new();
+    workspace.file("ROOT", "").file(
+        "TARGETS",
+        r#"{"all": {"type": "install", "files": {"sum": "sum", "small": "small", "tree": "tree"}},
+            "sum": {"type": "generic", "outs": ["sum"], "deps": [["GLOB", null, "*.txt"]],
+                    "cmds": ["cat *.txt > sum; tail -n 1 sum"]},
+            "small": {"type": "generic", "outs": ["small"], "deps": ["text", ["GLOB", null, "*7.txt"]],
+                      "cmds": ["cat text *.txt > small"]},
+            "text": {"type": "file_gen", "name": "text", "data": "a text\n"},
+            "tree": {"type": "tree", "name": "tree", "deps": [["GLOB", null, "*.txt"]]}}"#,
+    );
+    let long = "x".repeat(60);
+    let name = |number: usize| format!("{long}-{number:03}.txt");
+    for number in 0..600 {
+        workspace.file(&name(number), format!("{number}\n"));
+    }
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    for (changed, ran) in [(598, 1), (597, 2), (599, 1)] {
+        workspace.file(&name(changed), "changed\n");
+        let text = workspace.run(&taut(), ["build", "all"]).exits(0);
+        assert!(
+            text.stderr.contains(&format!("Processed 2 actions, {} cache hits.", 2 - ran)),
+            "{}",
+            text.stderr
+        );
+        let anew = workspace.run(&taut(), ["build", "all", "--no-trace"]).exits(0);
+        assert_eq!(answer(text), answer(anew));
+    }
+}
