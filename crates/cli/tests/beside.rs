@@ -1,0 +1,115 @@
+//! Several processes on one build root and workspace: nobody waits for a build that runs, but who collects garbage.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{
+    fs,
+    io::Read as _,
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+use taut_testkit::{Tool, Workspace};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+/// A build whose action runs until it is told to end.
+struct Running {
+    workspace: Workspace,
+    child: Option<Child>,
+}
+
+impl Running {
+    fn start() -> Running {
+        let workspace = Workspace::new();
+        let (began, go) = (workspace.beside("began"), workspace.beside("go"));
+        let wait =
+            format!("touch {}; while ! test -e {}; do sleep 0.02; done", began.display(), go.display());
+        workspace.file("a.txt", "a\n").file(
+            "TARGETS",
+            format!(
+                r#"{{"slow": {{"type": "generic", "outs": ["slow"], "deps": ["a.txt"], "cmds": ["{wait}; cat a.txt > slow"]}},
+                     "fast": {{"type": "generic", "outs": ["fast"], "deps": ["a.txt"], "cmds": ["cat a.txt > fast"]}},
+                     "other": {{"type": "generic", "outs": ["other"], "deps": ["fast"], "cmds": ["cat fast fast > other"]}}}}"#
+            ),
+        );
+        workspace.run(&taut(), ["build", "fast"]).exits(0);
+        let child = workspace.start(&taut(), ["build", "slow"]);
+        let end = Instant::now() + Duration::from_secs(60);
+        while !began.exists() {
+            assert!(Instant::now() < end, "the action never began");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Running { workspace, child: Some(child) }
+    }
+
+    /// Lets the action end; what the build said.
+    fn ends(&mut self) -> String {
+        let mut child = self.child.take().unwrap();
+        assert_eq!(child.try_wait().unwrap(), None, "it still runs");
+        fs::write(self.workspace.beside("go"), "").unwrap();
+        assert!(child.wait().unwrap().success());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_build_that_runs() {
+    let mut running = Running::start();
+    let out = running.workspace.beside("out").display().to_string();
+    for words in [
+        &["build", "fast"][..],
+        &["build", "other"],
+        &["build", "fast", "--no-trace"],
+        &["analyse", "slow"],
+        &["describe", "slow"],
+        &["explain", "fast"],
+        &["what-if", "a.txt"],
+        &["install", "other", "-o", &out],
+        &["add-to-cas", "a.txt"],
+        &["build", "other", "--check-traces"],
+    ] {
+        running.workspace.run(&taut(), words).exits(0);
+    }
+    let said = running.ends();
+    assert!(said.contains("Processed 1 actions, 0 cache hits."), "{said}");
+    for (target, count) in [("slow", 1), ("fast", 1), ("other", 2)] {
+        let again = running.workspace.run(&taut(), ["build", target, "--check-traces"]).exits(0);
+        assert!(
+            again.stderr.contains(&format!("Processed {count} actions, {count} cache hits.")),
+            "{}",
+            again.stderr
+        );
+    }
+}
+
+#[test]
+fn who_collects_garbage_waits_and_lets_others_pass() {
+    let mut running = Running::start();
+    let mut gc = running.workspace.start(&taut(), ["gc"]);
+    // It says that it waits before it does.
+    let mut said = [0; 8];
+    gc.stderr.as_mut().unwrap().read_exact(&mut said).unwrap();
+    running.workspace.run(&taut(), ["build", "fast"]).exits(0);
+    running.workspace.run(&taut(), ["analyse", "slow"]).exits(0);
+    assert_eq!(gc.try_wait().unwrap(), None, "the build uses what it would take away");
+    running.ends();
+    assert!(gc.wait().unwrap().success());
+    for target in ["slow", "fast"] {
+        let again = running.workspace.run(&taut(), ["build", target]).exits(0);
+        assert!(again.stderr.contains("Processed 1 actions, 1 cache hits."), "{}", again.stderr);
+    }
+}
