@@ -451,7 +451,7 @@ impl Columns<'_> {
                 next()?;
             }
         }
-        let count = if kind == run::FULL { count * 2 + next()? } else { count };
+        let count = if kind == run::FULL { next()?.saturating_add(count * 2) } else { count };
         (count <= end.saturating_sub(at)).then_some(Plain { seq, kind, at, end: at + count })
     }
 }
