@@ -8,6 +8,10 @@
 //! came to; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are
 //! looked at before they are used: whatever the bytes are, the answer is right or there is none.
 
+mod runs;
+
+pub(crate) use runs::{BITS, Columns, Edges, Plain, RunView, Runs, run};
+
 use std::fs::File;
 use std::hash::Hasher;
 use std::ops::Range;
@@ -15,10 +19,11 @@ use std::ops::Range;
 use super::bytes::{Reader, checksum};
 use super::pages::{BLOCK, Pages, Source};
 use super::stored::{StoredEdge, StoredRun};
+use crate::Hash;
 use crate::facet::Looks;
 use crate::intern::Mix;
 use crate::sync::{Arc, atomic::Ordering};
-use crate::{Facets, Hash};
+use runs::Words;
 
 /// Marks the file, and its format.
 pub(super) const MAGIC: &[u8; 16] = b"taut traces 0003";
@@ -147,41 +152,6 @@ pub(super) const KIN: usize = 16;
 /// Bytes of an entry of the facets: task, version, where what they look like is told.
 pub(super) const LOOKS: usize = 12;
 
-/// How a run is told: the first word of it.
-pub(super) mod run {
-    /// How many tasks it read; all ones: the next word says.
-    pub(crate) const COUNT: u32 = 0xfff;
-    /// The place of the rule's version among the versions; all ones: the next word is the version.
-    pub(crate) const CODE: u32 = 0x3f;
-    pub(crate) const CODE_AT: u32 = 12;
-    /// All values of version 0, all asked for together: a word for each task.
-    pub(crate) const TOGETHER: u32 = 0 << 18;
-    /// The same, asked for one after the other.
-    pub(crate) const EACH: u32 = 1 << 18;
-    /// Two words for each, three if it was not the whole that was looked at: the task, its version and
-    /// [`super::StoredEdge::bits`], the facets.
-    pub(crate) const FULL: u32 = 2 << 18;
-    /// The tasks that the run before read, other versions: a byte for each.
-    pub(crate) const SAME: u32 = 3 << 18;
-    pub(crate) const KIND: u32 = 3 << 18;
-    /// A word says to which version it came; else it is version 0.
-    pub(crate) const SEQ: u32 = 1 << 20;
-    /// A word each says where the failure, the value, the witness are told.
-    pub(crate) const FAIL: u32 = 1 << 21;
-    pub(crate) const VALUE: u32 = 1 << 22;
-    pub(crate) const WITNESS: u32 = 1 << 23;
-    /// [`super::StoredRun::LEAF`] and [`super::StoredRun::TIMES`].
-    pub(crate) const TRAITS_AT: u32 = 24;
-    pub(crate) const TRAITS: u32 = 3;
-    /// [`SAME`], with a word for each version.
-    pub(crate) const WIDE: u32 = 1 << 26;
-}
-
-/// The bits of [`StoredEdge::bits`] in a word with the version.
-pub(super) const BITS: u32 = 3;
-
-type Words<'s> = &'s [[u8; 4]];
-
 /// A file's first part.
 pub(crate) struct Snapshot {
     source: Arc<Source>,
@@ -201,186 +171,6 @@ pub(crate) struct Snapshot {
     looks: Pages,
 }
 
-/// Where in a run the edges are, as written.
-#[derive(Clone, Copy)]
-enum Base<'s> {
-    /// Whether they were asked for together.
-    Plain(Words<'s>, bool),
-    Full(Words<'s>),
-}
-
-/// One kept run, as far as it can be told from the hot part.
-#[derive(Clone, Copy)]
-pub(crate) struct RunView<'s> {
-    pub(crate) version: u32,
-    pub(crate) seq: u32,
-    /// [`StoredRun::LEAF`], [`StoredRun::TIMES`].
-    pub(crate) traits: u8,
-    /// Where failure, value and witness are told.
-    pub(super) blobs: [Option<u32>; 3],
-    count: usize,
-    base: Base<'s>,
-    seqs: Option<(Words<'s>, bool)>,
-}
-
-/// The kept runs of a task, latest use first; ends early if they make no sense.
-pub(crate) struct Runs<'s> {
-    words: Words<'s>,
-    codes: &'s [u32],
-    before: Option<Base<'s>>,
-}
-
-fn take<'s>(words: &mut Words<'s>, count: usize) -> Option<Words<'s>> {
-    let (taken, rest) = words.split_at_checked(count)?;
-    *words = rest;
-    Some(taken)
-}
-
-fn word(words: &mut Words<'_>) -> Option<u32> {
-    let (first, rest) = words.split_first()?;
-    *words = rest;
-    Some(u32::from_le_bytes(*first))
-}
-
-impl<'s> Runs<'s> {
-    /// Whether all of them have been told.
-    pub(crate) fn is_over(&self) -> bool {
-        self.words.is_empty()
-    }
-
-    fn run(&mut self) -> Option<RunView<'s>> {
-        let words = &mut self.words;
-        let head = word(words)?;
-        let count = match head & run::COUNT {
-            run::COUNT => word(words)?,
-            count => count,
-        } as usize;
-        let version = match (head >> run::CODE_AT) & run::CODE {
-            run::CODE => word(words)?,
-            code => *self.codes.get(code as usize)?,
-        };
-        let seq = if head & run::SEQ == 0 { 0 } else { word(words)? };
-        let mut blobs = [None; 3];
-        for (blob, bit) in blobs.iter_mut().zip([run::FAIL, run::VALUE, run::WITNESS]) {
-            if head & bit != 0 {
-                *blob = Some(word(words)?);
-            }
-        }
-        let mut seqs = None;
-        let base = match head & run::KIND {
-            run::TOGETHER => Base::Plain(take(words, count)?, true),
-            run::EACH => Base::Plain(take(words, count)?, false),
-            run::FULL => {
-                let partial = word(words)? as usize;
-                Base::Full(take(words, count.checked_mul(2)?.checked_add(partial)?)?)
-            }
-            _ => {
-                let wide = head & run::WIDE != 0;
-                let length = if wide { count } else { count.div_ceil(4) };
-                seqs = Some((take(words, length)?, wide));
-                self.before?
-            }
-        };
-        self.before = Some(base);
-        let traits = ((head >> run::TRAITS_AT) & run::TRAITS) as u8;
-        Some(RunView { version, seq, traits, blobs, count, base, seqs })
-    }
-}
-
-impl<'s> Iterator for Runs<'s> {
-    type Item = RunView<'s>;
-
-    fn next(&mut self) -> Option<RunView<'s>> {
-        if self.words.is_empty() {
-            return None;
-        }
-        let next = self.run();
-        if next.is_none() {
-            // Nothing that follows can be told either; it is not over, though.
-            self.words = &[[0; 4]];
-        }
-        next
-    }
-}
-
-/// What a run read, in order.
-pub(crate) struct Edges<'s> {
-    words: Words<'s>,
-    kind: Kind<'s>,
-    at: usize,
-    count: usize,
-}
-
-enum Kind<'s> {
-    Together,
-    Each,
-    Full,
-    Narrow(Words<'s>, u8),
-    Wide(Words<'s>, u8),
-}
-
-impl<'s> RunView<'s> {
-    pub(crate) fn edges(&self) -> Edges<'s> {
-        let (words, bare) = match self.base {
-            Base::Plain(words, together) => (words, 1 + u8::from(together)),
-            Base::Full(words) => (words, 0),
-        };
-        let kind = match (self.seqs, bare) {
-            (Some((seqs, false)), bare) => Kind::Narrow(seqs, bare),
-            (Some((seqs, true)), bare) => Kind::Wide(seqs, bare),
-            (None, 0) => Kind::Full,
-            (None, 1) => Kind::Each,
-            (None, _) => Kind::Together,
-        };
-        Edges { words, kind, at: 0, count: self.count }
-    }
-}
-
-impl Edges<'_> {
-    fn edge(&mut self, bare: u8) -> Option<StoredEdge> {
-        let dep = word(&mut self.words)?;
-        let whole = Facets::WHOLE;
-        if bare > 0 {
-            let ends = bare == 1 || self.at + 1 == self.count;
-            return Some(StoredEdge { dep, seq: 0, bits: u8::from(ends) << 1, facets: whole });
-        }
-        let told = word(&mut self.words)?;
-        let (seq, bits) = (told >> BITS, (told & ((1 << BITS) - 1)) as u8);
-        let facets = match bits & 4 {
-            0 => whole,
-            _ => Facets(u16::try_from(word(&mut self.words)?).ok()?),
-        };
-        Some(StoredEdge { dep, seq, bits, facets })
-    }
-}
-
-impl Iterator for Edges<'_> {
-    /// `None` in place of a read that cannot be told.
-    type Item = Option<StoredEdge>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Option<StoredEdge>> {
-        if self.at == self.count {
-            return None;
-        }
-        let edge = match self.kind {
-            Kind::Together => self.edge(2),
-            Kind::Each => self.edge(1),
-            Kind::Full => self.edge(0),
-            Kind::Narrow(seqs, bare) => {
-                let seq = seqs.get(self.at / 4).map(|word| u32::from(word[self.at % 4]));
-                self.edge(bare).and_then(|edge| Some(StoredEdge { seq: seq?, ..edge }))
-            }
-            Kind::Wide(seqs, bare) => {
-                let seq = seqs.get(self.at).map(|word| u32::from_le_bytes(*word));
-                self.edge(bare).and_then(|edge| Some(StoredEdge { seq: seq?, ..edge }))
-            }
-        };
-        self.at += 1;
-        Some(edge)
-    }
-}
-
 /// The place of a key in the index.
 pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
     let mut mix = Mix::default();
@@ -393,67 +183,6 @@ pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
 /// The bucket of a key, and what tells it from others there.
 pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
     ((hash >> 20) & (buckets - 1), hash as u16)
-}
-
-/// What a plain latest run read: so many words, as `kind` says.
-#[derive(Clone, Copy)]
-pub(super) struct Plain {
-    pub(super) seq: u32,
-    pub(super) kind: u32,
-    pub(super) at: u32,
-    pub(super) end: u32,
-}
-
-/// The columns by which most tasks are decided.
-#[derive(Clone, Copy)]
-pub(super) struct Columns<'s> {
-    rules: &'s [[u8; 2]],
-    runs_at: Words<'s>,
-    words: Words<'s>,
-    codes: &'s [u32],
-}
-
-impl Columns<'_> {
-    #[inline]
-    pub(super) fn rule(&self, task: u32) -> Option<u16> {
-        self.rules.get(task as usize).map(|rule| u16::from_le_bytes(*rule))
-    }
-
-    #[inline]
-    pub(super) fn word(&self, at: u32) -> Option<u32> {
-        self.words.get(at as usize).map(|word| u32::from_le_bytes(*word))
-    }
-
-    /// The latest run of a task, if the rule's version is this one and there is nothing more to it than what it
-    /// read.
-    #[inline]
-    pub(super) fn plain(&self, task: u32, version: u32) -> Option<Plain> {
-        let [first, end] = *self.runs_at.get(task as usize..task as usize + 2)?.first_chunk()?;
-        let (mut at, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
-        let mut next = || {
-            let word = self.word(at).filter(|_| at < end);
-            at += 1;
-            word
-        };
-        let head = next()?;
-        let (kind, count) = (head & run::KIND, head & run::COUNT);
-        let code = (head >> run::CODE_AT) & run::CODE;
-        let special = run::FAIL | run::TRAITS << run::TRAITS_AT;
-        if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
-            return None;
-        }
-        if *self.codes.get(code as usize)? != version {
-            return None;
-        }
-        let seq = if head & run::SEQ == 0 { 0 } else { next()? };
-        for bit in [run::VALUE, run::WITNESS] {
-            if head & bit != 0 {
-                next()?;
-            }
-        }
-        let count = if kind == run::FULL { next()?.saturating_add(count * 2) } else { count };
-        (count <= end.saturating_sub(at)).then_some(Plain { seq, kind, at, end: at + count })
-    }
 }
 
 impl Snapshot {
@@ -565,7 +294,7 @@ impl Snapshot {
             let all: Words<'_> = self.hot[self.words.clone()].as_chunks().0;
             all.get(u32::from_le_bytes(*first) as usize..u32::from_le_bytes(*end) as usize)
         })();
-        Runs { words: words.unwrap_or(&[]), codes: &self.codes, before: None }
+        Runs::new(words.unwrap_or(&[]), &self.codes)
     }
 
     /// The columns by which most tasks are decided.

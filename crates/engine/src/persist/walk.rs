@@ -9,6 +9,10 @@
 //!
 //! Demand is that of a check: a group is looked at only if all groups before agree.
 
+mod below;
+
+pub(crate) use below::StoredLeaf;
+
 use std::collections::HashMap;
 
 use super::Persist;
@@ -20,7 +24,7 @@ use crate::execute::guarded;
 use crate::intern::BuildMix;
 use crate::node::{NodeId, Seq, Unloaded};
 use crate::sync::{Arc, atomic::Ordering, lock};
-use crate::{Agreement, Hash, Rebuild};
+use crate::{Agreement, Rebuild};
 
 /// Nobody has looked yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -579,93 +583,6 @@ impl Inner {
         core.know_versions(node)?;
         self.stand_as_stored(node, seq);
         Some(seq)
-    }
-}
-
-/// The leaves below tasks that were settled by the numbers of a file, as far as nobody else knows them.
-pub(crate) struct Leaves {
-    stored: Arc<Stored>,
-    /// Task, version, better evidence.
-    leaves: Vec<(u32, u32, Option<Evidence>)>,
-}
-
-type Evidence = Arc<[u8]>;
-
-/// A leaf that was found good, as a file tells of it.
-pub(crate) struct StoredLeaf {
-    pub(crate) rule: Arc<str>,
-    pub(crate) key: Vec<u8>,
-    pub(crate) witness: Option<Vec<u8>>,
-    pub(crate) hash: Hash,
-}
-
-impl Leaves {
-    /// What the file tells of them; `None` in place of one that is damaged.
-    pub(crate) fn told(&self) -> impl Iterator<Item = Option<StoredLeaf>> + '_ {
-        self.leaves.iter().map(|(task, seq, better)| {
-            let rule = self.stored.rules().get(self.stored.rule(*task)? as usize)?.clone();
-            let mut key = Vec::new();
-            self.stored.key(*task, &mut key)?;
-            let hash = self.stored.hash(*task, *seq)?;
-            let witness = match better {
-                Some(better) => Some(better.to_vec()),
-                None => self.witness(*task, *seq)?,
-            };
-            Some(StoredLeaf { rule, key, witness, hash })
-        })
-    }
-
-    fn witness(&self, task: u32, seq: u32) -> Option<Option<Vec<u8>>> {
-        let mut runs = AnyRuns::of(&self.stored, task);
-        while let Ok(Some(run)) = runs.next() {
-            if run.seq == seq {
-                return run.witness.read();
-            }
-        }
-        None
-    }
-}
-
-impl Inner {
-    /// The leaves below these tasks, of which only the versions are known here; what `is_known` is left to others.
-    /// `None`: nobody knows.
-    pub(crate) fn leaves_below(&self, tasks: &[NodeId], is_known: impl Fn(NodeId) -> bool) -> Option<Leaves> {
-        let persist = self.engine.persist.as_ref()?;
-        let generation = lock(&persist.walk).generation;
-        let stored = persist.told(generation)?;
-        let place = |node: &NodeId| lock(&self.engine.node(*node).hist).unloaded();
-        let number = |place: Unloaded| (place.generation == generation).then_some(place.number);
-        let pending: Option<Vec<u32>> = tasks.iter().filter_map(place).map(number).collect();
-        let mut pending = pending?;
-        let walk = &mut *lock(&persist.walk);
-        if walk.generation != generation || walk.epoch != self.epoch {
-            return None;
-        }
-        walk.bind(std::mem::take(&mut *lock(&persist.bound)));
-        let mut seen = vec![false; walk.now.len()];
-        let mut leaves = Vec::new();
-        while let Some(task) = pending.pop() {
-            if std::mem::replace(seen.get_mut(task as usize)?, true) {
-                continue;
-            }
-            let now = *walk.now.get(task as usize).filter(|now| **now < OTHER)?;
-            let better = walk.better.get(&task);
-            let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
-            for _ in 0..=better.map_or(0, |better| better.run) {
-                run = runs.next().ok()?;
-            }
-            let mut run = run.filter(|run| run.seq == now)?;
-            if run.traits & StoredRun::LEAF != 0 {
-                leaves.push((task, now, better.and_then(|better| better.witness.clone())));
-            }
-            while let Some(edge) = run.edges.next().ok()? {
-                let is_elsewhere = walk.bound.get(&edge.dep).is_some_and(|node| is_known(*node));
-                if !is_elsewhere {
-                    pending.push(edge.dep);
-                }
-            }
-        }
-        Some(Leaves { stored, leaves })
     }
 }
 
