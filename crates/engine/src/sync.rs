@@ -16,8 +16,8 @@ pub(crate) use shuttle::{thread, thread_local};
 
 pub(crate) use std::sync::{Arc, OnceLock, PoisonError, Weak};
 
-/// The one way to take a lock here: the engine's own code does not panic while holding one, and user code
-/// never runs under one, so a poisoned lock still guards consistent data.
+/// The one way to take a lock here: the engine's own code does not panic while holding one, and user code runs under
+/// none but that of the walk over a file, which is guarded; so a poisoned lock still guards consistent data.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
