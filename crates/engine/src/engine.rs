@@ -113,7 +113,8 @@ impl Builder {
     }
 
     /// For how many days the file keeps what nothing was made from that anybody asked for: 30 unless said
-    /// otherwise. It goes when the file is written anew, which is when much in it was replaced.
+    /// otherwise; less long if it takes more room than some builds. It goes when the file is written anew, which is when
+    /// much in it was replaced.
     pub fn keep_unwanted(self, days: u32) -> Builder {
         Builder { days, ..self }
     }

@@ -56,17 +56,20 @@ impl Engine {
     }
 }
 
-/// Days since 1970.
-fn today() -> u32 {
+/// Seconds of a day.
+const DAY: u32 = 86_400;
+
+/// Seconds since 1970.
+fn now() -> u32 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_secs() / 86_400).unwrap_or(u32::MAX)
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
 fn write(core: &Core, persist: &Persist, dirty: &[NodeId], wanted: &[NodeId]) -> io::Result<Committed> {
     let _one_at_a_time = persist.lock_file()?;
     let state = &mut *lock(&persist.state);
     state.catch_up(&persist.path)?;
-    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, day: today() };
+    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, now: now() };
     let better = persist.take_better(state.generation);
     let bytes = if state.read_to > 0 { commit.add(state, persist, better)? } else { None };
     let bytes = match bytes {
@@ -84,7 +87,8 @@ struct Commit<'c> {
     stamps: Arc<[u64]>,
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
-    day: u32,
+    /// Seconds since 1970.
+    now: u32,
 }
 
 /// A run that outlives the process.
@@ -165,7 +169,7 @@ impl Commit<'_> {
         for node in self.wanted {
             // What has no runs needs no keeping.
             if let Some(number) = pen.known(*node).filter(|number| (*number as usize) < self.dirty.len()) {
-                pen.writer.want(number, self.day);
+                pen.writer.want(number, self.now);
             }
         }
         let Pen { writer, numbers, nodes, .. } = pen;
@@ -198,7 +202,7 @@ impl Commit<'_> {
         let added = state.read_to + bytes.len() as u64 - end;
         let written = if added > SMALL && added > end / SLACK {
             let stored = state.stored.clone().unwrap_or_default();
-            match stored.compact(self.day, persist.days) {
+            match stored.compact(self.now, persist.days.saturating_mul(DAY)) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     state.condemn();
                     return Ok(None);
@@ -230,10 +234,13 @@ impl Commit<'_> {
         for node in self.dirty {
             pencil.keep(*node, &mut told)?;
         }
+        // What is asked for every minute is not worth writing a file for; once a day is enough.
+        let is_late = |at: Option<u32>| at.is_none_or(|at| self.now.saturating_sub(at) >= DAY);
+        let writes = !pencil.batch.is_empty();
         for node in self.wanted {
             let number = pencil.number(*node)?;
-            if pencil.stored.has_runs(number) {
-                pencil.stored.want(pencil.batch, number, self.day);
+            if pencil.stored.has_runs(number) && (writes || is_late(pencil.stored.wanted_at(number))) {
+                pencil.stored.want(pencil.batch, number, self.now);
             }
         }
         (!pencil.stored.is_damaged()).then_some(())

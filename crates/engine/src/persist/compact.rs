@@ -1,7 +1,8 @@
 //! Writing a file anew: what is known now, and nothing that was replaced.
 //!
-//! Only tasks that have runs, and those that runs mention; and nothing of which it was found some days ago, and
-//! again today, that nothing wanted in as many days is made from it.
+//! Only tasks that have runs, and those that runs mention; and nothing of which it was found a while ago, and
+//! again now, that nothing wanted for as long is made from it. However short ago it was wanted, what takes more room
+//! than some builds together goes, the latest last: somebody who edits all day asks for other tasks each time.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,6 +10,15 @@ use std::io;
 use super::stored::{Stored, StoredEdge, StoredRun};
 use super::writer::{Image, Outcome, Writer};
 use crate::intern::BuildMix;
+
+/// There is room for so many builds as the largest of the latest ones,
+const BUILDS: usize = 4;
+
+/// of which so many are looked at;
+const MEASURED: usize = 16;
+
+/// and for so many tasks in any case.
+const FEW: usize = 1024;
 
 /// No number yet.
 const NONE: u32 = u32::MAX;
@@ -40,38 +50,72 @@ impl Stored {
         wanted
     }
 
-    /// The tasks that those asked for since `day` are made from.
-    fn wanted_since(&self, wanted: &HashMap<u32, u32, BuildMix>, day: u32) -> Option<Vec<bool>> {
-        let mut is_wanted = vec![false; self.tasks() as usize];
-        let roots = wanted.iter().filter(|(_, last)| **last >= day);
-        let mut pending: Vec<u32> = roots.map(|(node, _)| *node).collect();
-        while let Some(node) = pending.pop() {
-            if !std::mem::replace(is_wanted.get_mut(node as usize)?, true) {
-                self.reads(node, |dep| pending.push(dep))?;
+    /// Marks the tasks that a task is made from, and it, unless they are marked. Returns how many.
+    fn mark(&self, task: u32, marked: &mut [bool]) -> Option<usize> {
+        let (mut pending, mut count) = (vec![task], 0);
+        while let Some(task) = pending.pop() {
+            if !std::mem::replace(marked.get_mut(task as usize)?, true) {
+                count += 1;
+                self.reads(task, |dep| pending.push(dep))?;
             }
         }
-        Some(is_wanted)
+        Some(count)
     }
 
-    /// The file as it is to be, told on the day `today`, if what is unwanted is kept for some days.
+    /// The tasks that those asked for since a time are made from, as far as there is room for them; and how much
+    /// there is left.
+    fn wanted_since(&self, wanted: &HashMap<u32, u32, BuildMix>, since: u32) -> Option<(Vec<bool>, usize)> {
+        let mut roots: Vec<(u32, u32)> =
+            wanted.iter().filter(|(_, at)| **at >= since).map(|(task, at)| (*at, *task)).collect();
+        roots.sort_unstable_by(|a, b| b.cmp(a));
+        let mut marked = vec![false; self.tasks() as usize];
+        let (mut count, mut room) = (0, FEW);
+        for (place, asked) in roots.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            if count > room {
+                break;
+            }
+            if place < MEASURED {
+                let (mut alone, mut size) = (vec![false; marked.len()], 0);
+                for (_, task) in asked {
+                    size += self.mark(*task, &mut alone)?;
+                }
+                room = room.max(size * BUILDS);
+            }
+            for (_, task) in asked {
+                count += self.mark(*task, &mut marked)?;
+            }
+        }
+        Some((marked, room.saturating_sub(count)))
+    }
+
+    /// The file as it is to be, told now, if what is unwanted is kept for so long, both in seconds.
     ///
     /// # Errors
     /// Something in the file is not what it should be, or there is too much.
-    pub(super) fn compact(&self, today: u32, days: u32) -> io::Result<Image> {
-        let since = today.saturating_sub(days);
+    pub(super) fn compact(&self, now: u32, keep: u32) -> io::Result<Image> {
+        let since = now.saturating_sub(keep);
         let wanted = self.all_wanted();
-        let is_wanted = self.wanted_since(&wanted, since).ok_or_else(damaged)?;
+        let (is_wanted, mut room) = self.wanted_since(&wanted, since).ok_or_else(damaged)?;
         let unwanted: HashMap<u32, u32, BuildMix> =
             self.snapshot.iter().flat_map(|snapshot| snapshot.unwanted()).collect();
-        let unwanted_since = |task: u32| unwanted.get(&task).copied().unwrap_or(today);
+        let unwanted_since = |task: u32| unwanted.get(&task).copied().unwrap_or(now);
         let mut pen = Pen {
             stored: self,
             writer: Writer::default(),
             numbers: vec![NONE; self.tasks() as usize],
             olds: Vec::new(),
         };
-        let is_kept = |task: &u32| is_wanted[*task as usize] || unwanted_since(*task) >= since;
-        let kept: Vec<u32> = (0..self.tasks()).filter(is_kept).filter(|task| self.has_runs(*task)).collect();
+        let mut is_kept = |task: &u32| {
+            let is_left = |room: &mut usize| {
+                let fits = unwanted_since(*task) >= since && *room > 0;
+                *room -= usize::from(fits);
+                fits
+            };
+            self.has_runs(*task) && (is_wanted[*task as usize] || is_left(&mut room))
+        };
+        // The latest ones first, for which there may be room.
+        let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
+        kept.reverse();
         // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();
@@ -84,8 +128,8 @@ impl Stored {
             if !is_wanted[*task as usize] {
                 pen.writer.leave(number, unwanted_since(*task));
             }
-            if let Some(day) = wanted.get(task) {
-                pen.writer.want(number, *day);
+            if let Some(at) = wanted.get(task) {
+                pen.writer.want(number, *at);
             }
         }
         let old = match &self.snapshot {

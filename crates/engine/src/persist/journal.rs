@@ -147,13 +147,13 @@ impl Stored {
         Some(())
     }
 
-    /// Notes that a task was asked for from outside on a day.
-    pub(super) fn want(&mut self, batch: &mut Batch, node: u32, day: u32) {
-        if self.wanted_on(node) != Some(day) {
-            self.wanted.insert(node, day);
+    /// Notes that a task was asked for from outside, and when.
+    pub(super) fn want(&mut self, batch: &mut Batch, node: u32, time: u32) {
+        if self.wanted_at(node) != Some(time) {
+            self.wanted.insert(node, time);
             batch.0.push(WANTED);
             number(&mut batch.0, node);
-            number(&mut batch.0, day);
+            number(&mut batch.0, time);
         }
     }
 
@@ -230,8 +230,8 @@ impl Stored {
                     self.change(node).hashes.push(hash);
                 }
                 WANTED => {
-                    let (node, day) = (self.known(&mut reader)?, reader.number()?);
-                    self.wanted.insert(node, day);
+                    let (node, time) = (self.known(&mut reader)?, reader.number()?);
+                    self.wanted.insert(node, time);
                 }
                 KIN => {
                     let node = self.known(&mut reader)?;

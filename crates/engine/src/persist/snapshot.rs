@@ -424,7 +424,7 @@ impl Snapshot {
         bytes.as_chunks().0.iter().map(told).collect()
     }
 
-    fn days(&self, section: usize) -> impl Iterator<Item = (u32, u32)> + '_ {
+    fn times(&self, section: usize) -> impl Iterator<Item = (u32, u32)> + '_ {
         let pairs = self.hot[self.at[section].clone()].as_chunks::<8>().0.iter();
         pairs.map(|pair| {
             let word = |at: usize| u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]]);
@@ -432,22 +432,22 @@ impl Snapshot {
         })
     }
 
-    /// The tasks that were asked for from outside, ascending, and the day of the last time.
+    /// The tasks that were asked for from outside, ascending, and the time of the last time.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.days(2)
+        self.times(2)
     }
 
-    /// The day when a task was last asked for from outside.
-    pub(crate) fn wanted_on(&self, task: u32) -> Option<u32> {
+    /// The time when a task was last asked for from outside.
+    pub(crate) fn wanted_at(&self, task: u32) -> Option<u32> {
         let pairs = self.hot[self.at[2].clone()].as_chunks::<8>().0;
         let of = |pair: &[u8; 8]| u32::from_le_bytes([pair[0], pair[1], pair[2], pair[3]]);
         let at = pairs.binary_search_by_key(&task, of).ok()?;
-        pairs[at].last_chunk().map(|day| u32::from_le_bytes(*day))
+        pairs[at].last_chunk().map(|time| u32::from_le_bytes(*time))
     }
 
-    /// The tasks that nothing wanted was made from, and the first day when that was so.
+    /// The tasks that nothing wanted was made from, and the first time when that was so.
     pub(crate) fn unwanted(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.days(3)
+        self.times(3)
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) struct Stored {
     /// Their numbers, by rule.
     pub(super) index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
     pub(super) changes: HashMap<u32, Change, BuildMix>,
-    /// The tasks that were asked for from outside since, and the day of the last time.
+    /// The tasks that were asked for from outside since, and the time of the last time.
     pub(super) wanted: HashMap<u32, u32, BuildMix>,
     /// By rule and kinship, since.
     pub(super) kin: HashMap<(u16, u64), Vec<u32>, BuildMix>,
@@ -258,8 +258,8 @@ impl Stored {
         Some(all)
     }
 
-    /// The day when the task was last asked for from outside.
-    pub(super) fn wanted_on(&self, task: u32) -> Option<u32> {
-        self.wanted.get(&task).copied().or_else(|| self.old(task)?.wanted_on(task))
+    /// The time when the task was last asked for from outside.
+    pub(super) fn wanted_at(&self, task: u32) -> Option<u32> {
+        self.wanted.get(&task).copied().or_else(|| self.old(task)?.wanted_at(task))
     }
 }

@@ -116,7 +116,7 @@ fn matches(stored: &Stored, runs: &[(u32, Vec<StoredRun>)]) -> Option<()> {
     assert_eq!((looks.len(), looks[1].as_ref().unwrap()[..].to_vec()), (2, vec![0, 5, u128::MAX]));
     assert_eq!(stored.all_kin("rule", 99)?, [1, 0]);
     assert_eq!((stored.all_kin("other", 7)?, stored.all_kin("other", 99)?), (vec![2], vec![]));
-    assert_eq!((stored.wanted_on(1), stored.wanted_on(0)), (Some(1000), None));
+    assert_eq!((stored.wanted_at(1), stored.wanted_at(0)), (Some(1000), None));
     Some(())
 }
 
@@ -190,7 +190,7 @@ fn the_smallest_file() {
     assert_eq!((cold[86..90].to_vec(), cold[92..96].to_vec()), (vec![0; 4], vec![1, 0, 0, 0]));
 }
 
-/// Tasks 0 to 5, of which each but the first read the one before; 5 was wanted on day 10, 2 on day 40.
+/// Tasks 0 to 5, of which each but the first read the one before; 5 was wanted at 10, 2 at 40.
 fn chain() -> Stored {
     let (mut stored, mut batch) = (Stored::default(), Batch::default());
     for task in 0..6_u32 {
@@ -208,8 +208,8 @@ fn chain() -> Stored {
 }
 
 /// The tasks that have runs after the file was written anew.
-fn left(stored: &mut Stored, today: u32) -> Vec<u8> {
-    *stored = open(&bytes(&stored.compact(today, 30).unwrap())).unwrap();
+fn left(stored: &mut Stored, now: u32) -> Vec<u8> {
+    *stored = open(&bytes(&stored.compact(now, 30).unwrap())).unwrap();
     let tasks = (0..stored.tasks()).filter(|task| stored.has_runs(*task));
     let key = |task| {
         let mut key = Vec::new();
@@ -222,11 +222,11 @@ fn left(stored: &mut Stored, today: u32) -> Vec<u8> {
 #[test]
 fn what_nothing_wanted_is_made_from_goes_after_a_while() {
     let mut stored = chain();
-    assert_eq!(left(&mut stored, 40), [0, 1, 2, 3, 4, 5], "5 was wanted thirty days ago");
+    assert_eq!(left(&mut stored, 40), [0, 1, 2, 3, 4, 5], "5 was wanted thirty seconds ago");
     assert_eq!(left(&mut stored, 41), [0, 1, 2, 3, 4, 5], "3, 4 and 5 are found to be unwanted");
     assert_eq!(left(&mut stored, 70), [0, 1, 2, 3, 4, 5]);
-    assert_eq!(left(&mut stored, 72), [0, 1, 2], "thirty-one days later");
-    assert_eq!(left(&mut stored, 73), [0, 1, 2], "the last ones are unwanted since yesterday");
+    assert_eq!(left(&mut stored, 72), [0, 1, 2], "thirty-one seconds later");
+    assert_eq!(left(&mut stored, 73), [0, 1, 2], "the last ones are unwanted since the one before");
     assert_eq!(left(&mut stored, 110), []);
 }
 
@@ -237,6 +237,33 @@ fn what_is_wanted_again_stays() {
     let mut batch = Batch::default();
     stored.want(&mut batch, 4, 80);
     assert_eq!(left(&mut stored, 100), [0, 1, 2, 3, 4]);
+}
+
+/// Who edits all day asks for other tasks each time.
+#[test]
+fn there_is_room_for_some_builds_however_many_there_were() {
+    let (mut stored, mut batch) = (Stored::default(), Batch::default());
+    let chain = |stored: &mut Stored, batch: &mut Batch, build: u32, tasks: u32| {
+        let mut below = None;
+        for task in 0..tasks {
+            let key = [build.to_le_bytes(), task.to_le_bytes()].concat();
+            let node = stored.node(batch, "rule", &key).unwrap();
+            let seq = stored.seq(batch, node, Hash::from(u64::from(task))).unwrap();
+            let edges = below.map(|dep| edge(dep, 0, 2)).into_iter().collect();
+            stored.set_runs(batch, node, &[], vec![Kept::New(run(seq, edges))]);
+            below = Some(node);
+        }
+        stored.want(batch, below.unwrap(), 100 + build);
+    };
+    for build in 0..20 {
+        chain(&mut stored, &mut batch, build, 2_000);
+    }
+    // A small one, which is no measure of the others.
+    chain(&mut stored, &mut batch, 20, 10);
+    let mut builds: Vec<u8> = left(&mut stored, 125);
+    assert_eq!(builds.len(), 4 * 2_000 + 10, "four large ones, and what goes beyond is not begun");
+    builds.dedup();
+    assert_eq!(builds, [16, 17, 18, 19, 20], "the latest");
 }
 
 #[test]
@@ -268,7 +295,7 @@ fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
             let mut key = Vec::new();
             let _ =
                 (stored.key(task, &mut key), stored.rule(task), stored.has_runs(task), stored.is_leaf(task));
-            let _ = (stored.runs(task), stored.facets(task), stored.wanted_on(task), stored.value(task, 0));
+            let _ = (stored.runs(task), stored.facets(task), stored.wanted_at(task), stored.value(task, 0));
             let seqs = [0, 1, stored.versions(task), u32::MAX];
             let _ = seqs.map(|seq| stored.hash(task, seq));
             let _ = stored.version_with(task, Hash::from(1));

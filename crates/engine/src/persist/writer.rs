@@ -169,12 +169,12 @@ impl Writer {
         self.kin.push((kin, rule, task));
     }
 
-    pub(super) fn want(&mut self, task: u32, day: u32) {
-        self.wanted.push((task, day));
+    pub(super) fn want(&mut self, task: u32, time: u32) {
+        self.wanted.push((task, time));
     }
 
-    pub(super) fn leave(&mut self, task: u32, day: u32) {
-        self.unwanted.push((task, day));
+    pub(super) fn leave(&mut self, task: u32, time: u32) {
+        self.unwanted.push((task, time));
     }
 
     fn blob(&mut self, blob: &[u8]) -> u32 {
@@ -326,9 +326,9 @@ impl Writer {
         counts.words().iter().for_each(|count| hot.extend(count.to_le_bytes()));
         hot.extend(rules);
         self.codes.iter().for_each(|code| put(&mut hot, *code));
-        for (task, day) in self.wanted.iter().chain(&self.unwanted) {
+        for (task, time) in self.wanted.iter().chain(&self.unwanted) {
             put(&mut hot, *task);
-            put(&mut hot, *day);
+            put(&mut hot, *time);
         }
         cold.iter().flat_map(|section| sums(section)).for_each(|sum| hot.extend(sum.to_le_bytes()));
         for column in [&self.rule_of, &self.runs_at, &versions_at, &self.words] {
