@@ -14,6 +14,7 @@ mod check;
 mod cx;
 mod cycle;
 mod deep;
+mod demand;
 mod engine;
 mod erased;
 mod execute;
