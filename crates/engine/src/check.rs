@@ -10,7 +10,6 @@ use crate::executor::Queue;
 use crate::log::Cause;
 use crate::node::{AnyValue, Edge, NodeId, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Task, Who, Work};
-use crate::standing::Stood;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Facets, Fail, Hash, Policy, Rebuild};
 
@@ -273,13 +272,10 @@ impl Inner {
             let reordered = hist.used(&run.edges, run.seq);
             let stamp = self.stamp(task.node, &hist);
             let is_latest = |kept: &Run| kept.stamp == stamp && Arc::ptr_eq(&kept.edges, &run.edges);
-            let stood = if stands && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
-                self.note_stands(task, &mut hist, run.seq)
-            } else {
-                Stood::No
-            };
+            if stands && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
+                self.note_stands(task, &mut hist, run.seq);
+            }
             drop(hist);
-            self.stood(task.id, stood);
             if reordered {
                 self.engine.touch(task.id);
             }

@@ -14,7 +14,6 @@ use crate::intern::BuildMix;
 use crate::log::{Cause, Executed};
 use crate::node::{AnyValue, Edge, Mode, NodeId, Rest, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Task, Work};
-use crate::standing::Stood;
 use crate::sync::lock;
 use crate::{Fail, Hash, Panicked, Rebuild, Store, Trace};
 
@@ -363,13 +362,12 @@ impl Inner {
             };
             let stamp = self.stamp(entry, &hist);
             hist.record(Run::new(rule.version(), stamp, edges.clone(), seq, rest), entry.policy);
-            let stood = match &fail {
-                Some(_) => Stood::No,
+            match &fail {
+                Some(_) => {}
                 None if stands => self.note_stands(task, &mut hist, seq),
                 None => self.stand_by(task, &mut hist, &edges, seq),
-            };
+            }
             drop(hist);
-            self.stood(task.id, stood);
             self.engine.note_kin(task.id, &edges);
             self.engine.touch(task.id);
         }

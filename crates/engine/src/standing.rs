@@ -220,17 +220,19 @@ impl Inner {
 
     /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too, as it
     /// was read.
-    pub(crate) fn stand_by(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) -> Stood {
+    pub(crate) fn stand_by(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) {
         let by_hash = task.node.policy.rebuild == Rebuild::Hashes;
         let stands = |edge: &Edge| self.standing(edge.dep).is_some_and(|now| now == edge.seq || !by_hash);
-        if edges.iter().all(stands) { self.note_stands(task, hist, seq) } else { Stood::No }
+        if edges.iter().all(stands) {
+            self.note_stands(task, hist, seq);
+        }
     }
 
-    /// The same where that is known.
-    pub(crate) fn note_stands(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) -> Stood {
+    /// The same where that was so when it was read.
+    pub(crate) fn note_stands(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) {
         let policy = task.node.policy;
         if !seq.is_known() || self.is_what_if() || policy.runs == 0 || policy.store == Store::None {
-            return Stood::No;
+            return;
         }
         let core = &self.engine;
         if !core.stands.load(Ordering::Relaxed) {
@@ -238,31 +240,14 @@ impl Inner {
         }
         let settled = &task.node.standing.settled;
         if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
-            return Stood::Yes { missed: 0 };
+            return;
+        }
+        // First it is noted, so that changes from here on reach it; what a change before has reached, it was too late
+        // to see. If nobody notes yet, whoever begins to will lock the task and see that it is settled.
+        let notes = core.notes_dependents.load(Ordering::SeqCst);
+        if notes && u64::from(core.note_reads(task.id, hist)) > self.epoch {
+            return;
         }
         settled.store(self.epoch << 32 | u64::from(seq.number()), Ordering::SeqCst);
-        let notes = core.notes_dependents.load(Ordering::SeqCst);
-        Stood::Yes { missed: if notes { core.note_reads(task.id, hist) } else { 0 } }
     }
-
-    /// Follows up on [`Inner::note_stands`], when the task is not held any more.
-    pub(crate) fn stood(&self, node: NodeId, stood: Stood) {
-        if let Stood::Yes { missed } = stood
-            && u64::from(missed) > self.epoch
-        {
-            // It is noted who reads whom by now.
-            let is_known = self.engine.reach([node], missed.into());
-            debug_assert!(is_known, "only the first one may fail");
-        }
-    }
-}
-
-/// Whether a task stands.
-pub(crate) enum Stood {
-    /// It does; the latest change that it came too late to see is to be made up for.
-    Yes {
-        /// Its epoch.
-        missed: u32,
-    },
-    No,
 }
