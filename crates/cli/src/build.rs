@@ -79,6 +79,23 @@ struct Made {
     session: Session,
 }
 
+/// How often a call begins, when descriptions change between analysis and execution.
+const TRIES: usize = 3;
+
+/// Why a call comes to no result.
+enum Stop {
+    /// It failed; that has been told.
+    Failed(Exit),
+    /// What was to be built is not what the description says any more.
+    Changed,
+}
+
+impl From<Exit> for Stop {
+    fn from(exit: Exit) -> Stop {
+        Stop::Failed(exit)
+    }
+}
+
 struct Call<'o> {
     name: Name,
     o: &'o Build,
@@ -92,12 +109,48 @@ impl Call<'_> {
         let Call { name, o, log, .. } = *self;
         request::check(&o.stores, &o.execution, log)?;
         let interruption = Interruption::watch(log);
-        let request = request::request(&o.common, &o.analysis, log)?;
-        if let Some(profile) = self.profile {
-            profile.requested(&request);
+        let mut store = None;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let request = request::request(&o.common, &o.analysis, log)?;
+            if let Some(profile) = self.profile {
+                profile.requested(&request);
+            }
+            let (store, printer) = match &store {
+                Some(opened) => opened,
+                None => {
+                    let opened = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
+                    let printer = Printer::new(log, &opened);
+                    store.insert((opened, printer))
+                }
+            };
+            let made = self.make(request, store.clone(), printer.clone(), interruption.clone())?;
+            let done = self.go(&made, destination, tries == TRIES);
+            recall::tell_trouble(made.session.trouble(), log);
+            made.session.close();
+            match done {
+                Ok(exit) => {
+                    made.session.leave();
+                    return Ok(exit);
+                }
+                Err(Stop::Failed(exit)) => return Err(exit),
+                Err(Stop::Changed) => {
+                    made.printer.begin_anew();
+                    log.say(Level::Info, "The description changed while it was being built: beginning anew.");
+                }
+            }
         }
-        let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
-        let printer = Printer::new(log, &store);
+    }
+
+    fn make(
+        &self,
+        request: Request,
+        store: Store,
+        printer: Arc<Printer>,
+        interruption: Interruption,
+    ) -> Result<Made, Exit> {
+        let Call { o, log, .. } = *self;
         let progress = Arc::new(Progress::default());
         let mut all: Vec<Arc<dyn Events>> = vec![printer.clone(), progress.clone()];
         all.extend(self.profile.map(|profile| profile.clone() as Arc<dyn Events>));
@@ -111,17 +164,11 @@ impl Call<'_> {
             Some(_) => Runs::none(),
         };
         let session = Session::of_request(&request, how, &store, &runs, &options, &events);
-        let made = Made { request, store, options, printer, progress, interruption, session };
-        let exit = self.go(&made, destination);
-        recall::tell_trouble(made.session.trouble(), log);
-        made.session.close();
-        if exit.is_ok() {
-            made.session.leave();
-        }
-        exit
+        Ok(Made { request, store, options, printer, progress, interruption, session })
     }
 
-    fn go(&self, made: &Made, destination: &Destination<'_>) -> Result<Exit, Exit> {
+    /// `is_last`: whether there is no use in finding that the description has changed meanwhile.
+    fn go(&self, made: &Made, destination: &Destination<'_>, is_last: bool) -> Result<Exit, Stop> {
         let Call { o, log, .. } = *self;
         let Made { request, store, options, printer, progress, interruption, session } = made;
         let place = self.place(request, store, options);
@@ -135,7 +182,9 @@ impl Call<'_> {
         let analysed = known.analysed.take();
         let analysed = analysed.and_then(|(told, wanted, basis)| Some((Told::decode(told)?, wanted, basis)));
         let analysed = match (analysed, report) {
-            (Some((told, ..)), Some(report)) => return self.tell_again(&told, &report, made, destination),
+            (Some((told, ..)), Some(report)) => {
+                return Ok(self.tell_again(&told, &report, made, destination)?);
+            }
             // What was told of analysis cannot be read.
             (None, Some(_)) => None,
             (analysed, None) => analysed,
@@ -219,13 +268,23 @@ impl Call<'_> {
         let built = match built {
             Ok(built) => built,
             Err(failure) => {
-                if let Some((traces, key)) = &place {
+                if failure.is_undefined {
+                    if !is_last {
+                        return Err(Stop::Changed);
+                    }
+                    log.say(Level::Error, "The description keeps changing while it is being built.");
+                } else if let Some((traces, key)) = &place {
                     session.keep(traces, *key, &basis, &told.encode(), None);
                 }
                 let (analysis, graph) = match whole {
                     Some(whole) => whole,
                     None => {
-                        let analysis = session.analyse(request).map_err(|p| self.analysis_failed(&p))?;
+                        let analysis = match session.analyse(request) {
+                            Ok(analysis) => analysis,
+                            // It was sound just now.
+                            Err(_) if !is_last => return Err(Stop::Changed),
+                            Err(problems) => return Err(self.analysis_failed(&problems).into()),
+                        };
                         let graph = Arc::new(analysis.graph());
                         (analysis, graph)
                     }
@@ -242,7 +301,7 @@ impl Call<'_> {
                     o.results.keep_going,
                     log,
                 );
-                return Err(Exit::BuildFailure);
+                return Err(Exit::BuildFailure.into());
             }
         };
         match &self.again {

@@ -20,6 +20,8 @@ pub(crate) struct Printer {
     store: Store,
     failures: Mutex<Vec<ActionFailure>>,
     outputs: Mutex<Vec<Output>>,
+    /// What actions said before the call began anew.
+    told: Mutex<Vec<Output>>,
 }
 
 impl Printer {
@@ -29,7 +31,15 @@ impl Printer {
             store: store.clone(),
             failures: Mutex::default(),
             outputs: Mutex::default(),
+            told: Mutex::default(),
         })
+    }
+
+    /// The call begins anew: failures are none of it, and what was told once is not told again.
+    pub(crate) fn begin_anew(&self) {
+        self.failures().clear();
+        let said = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
     }
 
     fn text(&self, digest: &Option<Digest>) -> String {
@@ -40,6 +50,9 @@ impl Printer {
 
     /// What an action said.
     pub(crate) fn tell(&self, output: &Output) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
+            return;
+        }
         let (stdout, stderr) = (self.text(&output.stdout), self.text(&output.stderr));
         if let Some(text) = report::output_of_command(&output.command, &stdout, &stderr) {
             self.log.say_about(Level::Info, &output.name, text);

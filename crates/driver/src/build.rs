@@ -107,6 +107,8 @@ pub struct BuildFailure {
     pub conflicts: Vec<OverlayConflict>,
     /// Other reasons.
     pub others: BTreeSet<String>,
+    /// Whether something was not defined: the description changed after it was analysed.
+    pub is_undefined: bool,
     /// Wanted paths that could not be built.
     pub not_built: Vec<Str>,
 }
@@ -301,6 +303,7 @@ impl Session {
             }
         }
         if !failure.not_built.is_empty() {
+            failure.is_undefined = self.execution.halt.is_undefined();
             return Err(failure);
         }
         let runfiles = built.split_off(wanted.artifacts.len());

@@ -8,7 +8,6 @@ use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
     Execution, Ran,
-    artifact::undefined,
     inputs::{self, Inputs},
     message::action_digest,
     run::{RunKey, RunRule},
@@ -90,7 +89,7 @@ impl Rule for ActionRule {
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
         let execution = &*self.0;
         let action = execution.defined(&cx, &id.0, |definitions| definitions.action(id)).await;
-        let action = action.ok_or_else(|| undefined("action", id))?;
+        let action = action.ok_or_else(|| execution.undefined(format_args!("action {id} is not defined")))?;
         let inputs = inputs::build(&cx, &action.inputs).await?;
         let Inputs { objects, failed: tainted_inputs } = inputs;
         let tree = trees::digest_of_stage(&execution.store, &objects)

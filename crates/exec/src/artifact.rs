@@ -127,13 +127,15 @@ impl Rule for ArtifactRule {
             }
             Artifact::Tree(id) => {
                 let tree = execution.defined(&cx, &id.0, |definitions| definitions.tree(id)).await;
-                let tree = tree.ok_or_else(|| undefined("tree", id))?;
+                let tree =
+                    tree.ok_or_else(|| execution.undefined(format_args!("tree {id} is not defined")))?;
                 let inputs = inputs::build(&cx, tree.stage()).await?;
                 inputs.into_tree(&execution.store, format_args!("tree {id}"))
             }
             Artifact::TreeOverlay(id) => {
                 let overlay = execution.defined(&cx, &id.0, |definitions| definitions.overlay(id)).await;
-                let overlay = overlay.ok_or_else(|| undefined("tree overlay", id))?;
+                let overlay = overlay
+                    .ok_or_else(|| execution.undefined(format_args!("tree overlay {id} is not defined")))?;
                 let keys = overlay.trees().iter().cloned().map(ArtifactKey).collect();
                 let built = all(cx.all::<ArtifactRule>(keys).await)?;
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
@@ -183,10 +185,13 @@ fn type_of_file(metadata: &std::fs::Metadata) -> ObjectType {
     if metadata.mode() & 0o111 != 0 { ObjectType::Executable } else { ObjectType::File }
 }
 
-/// What was to be built is in no definition that can be found: it was when analysis was last known to hold.
-pub(crate) fn undefined(kind: &str, id: &taut_value::Id) -> Fail {
-    let text = "is not defined any more: the description changed while it was being built";
-    transient(format_args!("{kind} {id} {text}"))
+impl Execution {
+    /// What is to be built is in no definition that can be found. Where analysis found it, the description has changed
+    /// since.
+    pub(crate) fn undefined(&self, what: impl std::fmt::Display) -> Fail {
+        self.halt.note_undefined();
+        transient(what)
+    }
 }
 
 /// All values, or the failure that says most: a cancelled task is not the reason for anything.
@@ -247,7 +252,7 @@ impl Execution {
         if self.store.contains(&info.digest.hash, info.object_type).map_err(transient)? {
             return Ok(*info);
         }
-        let missing = || transient(taut_store::Error::Missing(*info));
+        let missing = || self.undefined(taut_store::Error::Missing(*info));
         let hash = &info.digest.hash;
         let content = self.defined(cx, hash.as_bytes(), |definitions| definitions.blob(hash)).await;
         let content = content.ok_or_else(missing)?;

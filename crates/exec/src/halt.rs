@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 pub struct Halt {
     keep_going: bool,
     halted: AtomicBool,
+    undefined: AtomicBool,
 }
 
 impl Halt {
     /// Nothing has failed yet. With `keep_going`, failures change nothing.
     pub fn new(keep_going: bool) -> Halt {
-        Halt { keep_going, halted: AtomicBool::new(false) }
+        Halt { keep_going, ..Halt::default() }
     }
 
     /// Something failed.
@@ -22,9 +23,21 @@ impl Halt {
         }
     }
 
+    /// Something was to be built of which there is no definition. What can be built all the same is of use to whoever
+    /// tries again.
+    pub fn note_undefined(&self) {
+        self.undefined.store(true, SeqCst);
+    }
+
+    /// Whether that was so.
+    pub fn is_undefined(&self) -> bool {
+        self.undefined.load(SeqCst)
+    }
+
     /// Another build begins, in which nothing has failed yet.
     pub fn reset(&self) {
         self.halted.store(false, SeqCst);
+        self.undefined.store(false, SeqCst);
     }
 
     /// Nothing new is to begin, whatever was said about failures.
