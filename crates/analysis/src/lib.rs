@@ -28,6 +28,7 @@ pub use cycle::CycleReport;
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
+pub use source::notices_entry;
 pub use target::{ConfiguredTarget, TargetRule, Workspace, module_file};
 
 /// The words of description files that mean something, for tests of what else names them.

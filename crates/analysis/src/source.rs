@@ -69,6 +69,16 @@ pub(crate) async fn explicit(
     }
 }
 
+/// Whether the target of a source file, directory, link or pattern may come out differently if a file comes into being
+/// under a name in a directory whose listing it looked at; or a directory, unless `is_file`.
+pub fn notices_entry(source: &NamedTarget, name: &str, is_file: bool) -> bool {
+    match source.reference {
+        ReferenceType::Tree => true,
+        ReferenceType::Glob => is_file && fnmatch::matches(source.name.as_bytes(), name.as_bytes()),
+        _ => source.name.trim_end_matches("/.").rsplit('/').next() == Some(name),
+    }
+}
+
 /// A name that no target has.
 pub(crate) async fn implicit(
     workspace: &Workspace,

@@ -57,15 +57,19 @@ fn a_source_reaches_the_actions_that_come_after_it_and_no_target() {
 }
 
 #[test]
-fn a_description_reaches_what_it_defines_and_a_file_that_appears_what_lists_its_directory() {
+fn a_description_reaches_what_it_defines_and_a_file_that_appears_what_looks_for_its_name() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     assert_eq!(counts(&asked(&workspace, &["m/TARGETS"])), (3, 2));
-    // The pattern, and every source of that directory, are looked up in its listing.
-    assert_eq!(counts(&asked(&workspace, &["new.txt"])), (2, 1));
     assert_eq!(counts(&asked(&workspace, &["sub"])), (3, 1));
-    let text = asked(&workspace, &["elsewhere/x"]);
-    assert!(text.contains("analyse at most 2 of"), "a directory appears, too: {text}");
+    assert_eq!(counts(&asked(&workspace, &["new.txt"])), (2, 1), "the pattern matches");
+    assert_eq!(counts(&asked(&workspace, &["sub/new"])), (3, 1), "all of the directory is wanted");
+    assert_eq!(counts(&asked(&workspace, &["sub/deep/new"])), (3, 1), "and what lies below it");
+    for other in ["new.md", "m/u.md", "m/new.txt", "new.txt/x", "elsewhere/x"] {
+        let text = asked(&workspace, &[other]);
+        assert_eq!(counts(&text), (0, 0), "{other}");
+        assert!(text.ends_with(&format!("Nothing reads {other}.\n")), "{text}");
+    }
     workspace.file("elsewhere/x", "");
     let text = asked(&workspace, &["elsewhere/x"]);
     assert!(text.contains("analyse at most 0 of") && text.contains("Nothing reads elsewhere/x.\n"), "{text}");
@@ -99,6 +103,9 @@ fn no_more_is_done_than_was_said() {
         ("TARGETS", TARGETS.replace("cat *.txt", "cat -n *.txt")),
         ("RULES", "{}".to_owned()),
         ("b.txt", "b\n".to_owned()),
+        ("b.md", "b\n".to_owned()),
+        ("m/b.txt", "b\n".to_owned()),
+        ("sub/b/c/d", "d\n".to_owned()),
     ];
     for (path, content) in edits {
         let said = counts(&asked(&workspace, &[path]));

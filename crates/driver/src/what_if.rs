@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use taut_analysis::{Config, ConfiguredTarget, TargetRule};
-use taut_engine::Engine;
+use taut_analysis::{Config, ConfiguredTarget, TargetRule, notices_entry};
+use taut_engine::{Engine, KeyRef};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::fs;
@@ -39,19 +39,20 @@ pub struct Reach {
 struct Change<'p> {
     path: &'p Path,
     is_directory: bool,
-    /// The directories whose listing shows it.
-    listings: Vec<PathBuf>,
+    /// The directories whose listing shows it, and the name that they get.
+    listings: Vec<(PathBuf, String)>,
 }
 
 impl<'p> Change<'p> {
     /// A file that is there changes its content. A directory may change in any way. What is not there comes
-    /// into being.
+    /// into being as a file, with the directories that it lies in.
     fn of(path: &'p Path) -> Change<'p> {
         let is_directory = fs::stat(path).is_ok_and(|metadata| metadata.is_dir());
         let mut listings = Vec::new();
         let mut below = path;
         while let (Err(_), Some(above)) = (fs::lstat(below), below.parent()) {
-            listings.push(above.to_owned());
+            let name = below.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            listings.push((above.to_owned(), name));
             below = above;
         }
         Change { path, is_directory, listings }
@@ -61,9 +62,19 @@ impl<'p> Change<'p> {
         file == self.path || (self.is_directory && file.starts_with(self.path))
     }
 
-    fn touches_directory(&self, directory: &Path) -> bool {
-        (self.is_directory && directory.starts_with(self.path))
-            || self.listings.iter().any(|listing| listing == directory)
+    /// Whether who looked at the listing of a directory may come to something else.
+    fn is_noticed(&self, directory: &Path, reader: &KeyRef) -> bool {
+        if self.is_directory && directory.starts_with(self.path) {
+            return true;
+        }
+        let Some((_, name)) = self.listings.iter().find(|(listing, _)| listing == directory) else {
+            return false;
+        };
+        let is_file = directory.join(name) == self.path;
+        match reader.downcast::<ConfiguredTarget>().map(|target| &target.name) {
+            Some(EntityName::Named(source)) => notices_entry(source, name, is_file),
+            _ => true,
+        }
     }
 }
 
@@ -127,7 +138,7 @@ fn targets(
         config: Config::new(request.configuration.clone()),
     });
     let mut readers: HashMap<_, Vec<_>> = HashMap::from([(root, Vec::new())]);
-    let (mut pending, mut reached) = (vec![root], Vec::new());
+    let (mut pending, mut leaves) = (vec![root], Vec::new());
     while let Some(task) = pending.pop() {
         for dep in engine.reads_of(task).unwrap_or_default() {
             let known = readers.entry(dep).or_insert_with(|| {
@@ -136,19 +147,25 @@ fn targets(
             });
             known.push(task);
         }
-        if !engine.is_leaf(task) {
-            continue;
+        if engine.is_leaf(task) {
+            leaves.push(task);
         }
-        let key = engine.key_of(task);
+    }
+    let mut reached = Vec::new();
+    for leaf in leaves {
+        let key = engine.key_of(leaf);
         let Some(place) = key.downcast::<Place>() else { continue };
         let place = place.full(&request.repositories.roots);
         let is_listing = key.rule() == "dir";
-        for (change, read) in changes.iter().zip(&mut *read) {
-            let touches =
-                if is_listing { change.touches_directory(&place) } else { change.touches_file(&place) };
-            *read |= touches;
-            if touches {
-                reached.push(task);
+        for reader in &readers[&leaf] {
+            let by = engine.key_of(*reader);
+            for (change, read) in changes.iter().zip(&mut *read) {
+                let is_reached =
+                    if is_listing { change.is_noticed(&place, &by) } else { change.touches_file(&place) };
+                *read |= is_reached;
+                if is_reached {
+                    reached.push(*reader);
+                }
             }
         }
     }

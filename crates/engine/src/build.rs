@@ -371,7 +371,7 @@ impl Build {
         Some(self.inner.engine.reason(cause))
     }
 
-    /// How many tasks were found good by a kept run.
+    /// How many tasks were found good by a kept run; those that a what-if build takes for good are none of them.
     pub fn replayed(&self) -> u64 {
         self.inner.log.count_replayed()
     }

@@ -86,7 +86,8 @@ impl Inner {
                 && let Some(run) = hist.runs.first().filter(|_| self.assumes(id)).map(Candidate::new)
             {
                 drop(hist);
-                return self.replay(task, run, false);
+                // Nobody found out that it agrees.
+                return self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
             }
             let fits = |run: &&Run| run.version == rule.version() && run.stamp == stamp;
             let mut runs = hist.runs.iter().filter(fits).map(Candidate::new);
