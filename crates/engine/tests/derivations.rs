@@ -148,5 +148,11 @@ fn every_task_can_say_why_it_ran_or_not() {
     let build = engine.begin().commit(Options { what_if, ..one() });
     build.get::<Twice>(ab.clone()).unwrap();
     assert_eq!(build.derivation::<Sum>(&ab), Some(Derivation::Assumed));
+    assert_eq!(build.replayed(), 0, "nobody found out that it agrees");
+
+    let what_if = Some(WhatIf::new().but::<Sum>(ab.clone()));
+    let build = engine.begin().commit(Options { what_if, ..one() });
+    build.get::<Sum>(ab.clone()).unwrap();
+    assert!(matches!(build.derivation::<Sum>(&ab), Some(Derivation::Replayed { .. })));
     assert_eq!(build.replayed(), 1, "only the suspect was looked after");
 }
