@@ -456,3 +456,93 @@ fn what_is_too_large_to_be_kept_is_found_when_it_is_needed() {
         assert_eq!(answer(text), answer(anew));
     }
 }
+
+/// How many targets and actions a call did not know, by what it leaves for `explain`; nothing if it left nothing.
+fn done(workspace: &Workspace, words: &[&str]) -> (String, Option<String>) {
+    let records = || {
+        let own = fs::read_dir(workspace.build_root().join("taut")).into_iter().flatten().flatten();
+        let all = own.flat_map(|epoch| fs::read_dir(epoch.path().join("history")).into_iter().flatten());
+        all.flatten().filter_map(|record| fs::read(record.path()).ok()).collect::<Vec<_>>()
+    };
+    let before = records();
+    let ran = workspace.run(&taut(), words).exits(0);
+    let told = (records() != before).then(|| workspace.run(&taut(), ["explain", "all"]).exits(0).stdout);
+    (ran.stderr, told.map(|told| told.lines().nth(1).unwrap_or_default().to_owned()))
+}
+
+#[test]
+fn what_is_used_between_collections_is_neither_forgotten_nor_made_again() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    let right = answer(workspace.run(&taut(), ["build", "all"]).exits(0));
+    for _ in 0..4 {
+        workspace.run(&taut(), ["gc"]).exits(0);
+        let (told, did) = done(&workspace, &["build", "all"]);
+        assert!(told.contains("Processed 3 actions, 3 cache hits."), "{told}");
+        assert_eq!(did, None, "{told}");
+        assert_eq!(answer(workspace.run(&taut(), ["build", "all"]).exits(0)), right);
+    }
+    // So it is with what lies in between, and with what the action cache has.
+    workspace.file("a.txt", "changed\n");
+    let (told, did) = done(&workspace, &["build", "all"]);
+    assert_eq!(
+        did.as_deref(),
+        Some("0 targets analysed, 2 actions run, 0 known to the action cache."),
+        "{told}"
+    );
+    workspace.file("a.txt", "a\n");
+    let anew = workspace.run(&taut(), ["build", "all", "--no-trace"]).exits(0);
+    assert!(anew.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", anew.stderr);
+    let own = fs::read_dir(workspace.build_root().join("taut")).unwrap();
+    assert_eq!(own.count(), 2, "one for each generation");
+}
+
+#[test]
+fn what_nobody_uses_between_two_collections_is_forgotten() {
+    let workspace = project();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    for _ in 0..2 {
+        workspace.run(&taut(), ["gc"]).exits(0);
+    }
+    let own = workspace.build_root().join("taut");
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 0, "at once");
+    let (told, did) = done(&workspace, &["build", "all"]);
+    assert_eq!(
+        did.as_deref(),
+        Some("11 targets analysed, 3 actions run, 0 known to the action cache."),
+        "{told}"
+    );
+    workspace.run(&taut(), ["gc", "--all"]).exits(0);
+    assert!(!own.exists());
+}
+
+#[test]
+fn traces_that_outlive_their_objects_are_believed_only_as_far_as_these_are_there() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    let install = ["install", "all", "-o", &out.display().to_string(), "--dump-artifacts", "-"];
+    let right = answer(workspace.run(&taut(), install).exits(0));
+    let installed = listing(&out).unwrap();
+    for round in 0..3 {
+        // What is used is the analysis, whose traces are in one file with those of execution.
+        for _ in 0..2 {
+            workspace.run(&taut(), ["gc"]).exits(0);
+            workspace.run(&taut(), ["analyse", "all"]).exits(0);
+        }
+        if round == 1 {
+            workspace.file("b.txt", "other\n");
+        }
+        let (told, did) = done(&workspace, &["build", "all"]);
+        assert_eq!(
+            did.as_deref(),
+            Some("0 targets analysed, 3 actions run, 0 known to the action cache."),
+            "{told}"
+        );
+        fs::remove_dir_all(&out).unwrap();
+        workspace.run(&taut(), [&install[..], &["--check-traces"]].concat()).exits(0);
+        if round == 0 {
+            assert_eq!(listing(&out).unwrap(), installed);
+            assert_eq!(answer(workspace.run(&taut(), install).exits(0)), right);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What a build goes by: from the records of earlier calls as far as they hold, else from analysis.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 use taut_analysis::ConfiguredTarget;
 use taut_engine::Key;
@@ -65,7 +65,8 @@ impl Session {
         key: RequestKey,
         is_sound: impl FnOnce(&[u8]) -> bool,
     ) -> Known {
-        let Recalled { census, described, report } = traces.recall(&self.engine, key, is_sound);
+        let Recalled { census, described, report, is_collected } = traces.recall(&self.engine, key, is_sound);
+        self.is_collected.fetch_or(is_collected, SeqCst);
         self.runs.trouble().absorb(traces.trouble());
         let analysed = described.and_then(|(bytes, name)| {
             let (len, rest) = bytes.split_first_chunk::<8>()?;
@@ -96,6 +97,9 @@ impl Session {
         told: &[u8],
         report: Option<Vec<u8>>,
     ) {
+        if !self.is_collected.load(SeqCst) {
+            traces.is_refreshed(key);
+        }
         let Some(census) = &basis.census else { return };
         let described = match &basis.kept_as {
             Some(_) if report.is_none() => return,

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -11,7 +14,7 @@ use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Engine, Fail};
 use taut_exec::{
     ActionFailure, ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution,
-    Halt, LocalExecutor, LocalSetup, OverlayConflict, Sources,
+    Halt, KeepKey, KeepRule, LocalExecutor, LocalSetup, OverlayConflict, Sources,
 };
 use taut_repos::RepoConfig;
 use taut_store::Store;
@@ -90,6 +93,8 @@ pub struct Session {
     world: Option<Arc<InWorkspace>>,
     /// How many actions there are, if all have a result.
     processed: OnceLock<usize>,
+    /// Whether objects of the request may be in the older generation of the store only.
+    pub(crate) is_collected: AtomicBool,
 }
 
 /// What was built.
@@ -242,8 +247,21 @@ impl Session {
         });
         let engine = runs.open(taut_exec::register(builder, &execution));
         let build = begin(engine.begin(), jobs);
-        let (runs, processed) = (runs.clone(), OnceLock::new());
-        Session { build, jobs, engine, execution, processes, ends, runs, talkers, world: None, processed }
+        let (is_collected, processed) = (AtomicBool::new(runs.is_collected()), OnceLock::new());
+        let (runs, world) = (runs.clone(), None);
+        Session {
+            build,
+            jobs,
+            engine,
+            execution,
+            processes,
+            ends,
+            runs,
+            talkers,
+            world,
+            processed,
+            is_collected,
+        }
     }
 
     /// What ends the build from another thread.
@@ -257,6 +275,7 @@ impl Session {
     /// Everything that failed.
     pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let built = self.build_all(wanted);
+        self.refresh(wanted);
         if self.is_through() {
             self.recall(wanted.iter());
         }
@@ -273,6 +292,7 @@ impl Session {
         let (Some(census), Some(world)) = (&basis.census, &self.world) else { return self.build(wanted) };
         world.look_up_in(&self.engine, census);
         let built = self.build_all(wanted);
+        self.refresh(wanted);
         if self.is_through() {
             let needed = census.needed(wanted.iter().filter_map(part));
             match self.talkers.known() {
@@ -313,6 +333,23 @@ impl Session {
     /// Tells of the actions that nobody had to look at, as of any that is known from before: what they said is
     /// to be shown, and their outputs are to be kept.
     fn recall<'a>(&self, wanted: impl Iterator<Item = &'a Artifact>) {
+        let mut actions = self.needed(wanted);
+        actions.retain(|id| !self.execution.counters.has_processed(id));
+        self.tell_of(actions);
+    }
+
+    /// Garbage collection takes what nobody uses. What was recorded spares the use of most of what a request is made
+    /// from; so once after each collection, all of it is used.
+    pub(crate) fn refresh(&self, wanted: &Wanted) {
+        if self.is_through() && self.is_collected.load(SeqCst) {
+            let keys = self.needed(wanted.iter()).into_iter().map(KeepKey);
+            let all = self.build.all::<KeepRule>(keys).iter().all(Result::is_ok);
+            self.is_collected.store(!all, SeqCst);
+        }
+    }
+
+    /// All actions that take part in what is wanted.
+    fn needed<'a>(&self, wanted: impl Iterator<Item = &'a Artifact>) -> HashSet<Id> {
         let definitions = &self.execution.definitions;
         let mut pending: Vec<Artifact> = wanted.cloned().collect();
         let mut seen: HashSet<Artifact> = HashSet::new();
@@ -336,8 +373,7 @@ impl Session {
             let stage = stage.iter().flat_map(|stage| stage.values());
             pending.extend(stage.filter_map(|value| value.as_artifact().cloned()));
         }
-        actions.retain(|id| !self.execution.counters.has_processed(id));
-        self.tell_of(actions);
+        actions
     }
 
     /// Whether everything was tried: nothing failed, or other things were done all the same.

@@ -16,6 +16,7 @@ mod history;
 mod install;
 mod request;
 mod rounds;
+mod runs;
 mod survey;
 mod talkers;
 mod traces;
@@ -31,6 +32,7 @@ pub use history::{Ended, Explanation, History, Question, explain};
 pub use install::{Installed, install};
 pub use request::{Request, SetupError, Words};
 pub use rounds::{Again, Done, Leaves, Signatures, Touched};
+pub use runs::Runs;
 pub use survey::Survey;
 pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
@@ -41,6 +43,6 @@ pub use taut_syntax::{
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{helper_main_if_requested, on_termination};
-pub use traces::{RequestKey, Runs, Traces};
+pub use traces::{RequestKey, Traces};
 pub use trouble::is_about_traces;
 pub use what_if::{Reach, what_if};

@@ -227,6 +227,7 @@ impl Session {
     /// Everything that failed.
     pub fn build_again(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let built = self.build_all(wanted);
+        self.refresh(wanted);
         self.commit();
         built
     }

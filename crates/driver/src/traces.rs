@@ -1,163 +1,23 @@
-//! What outlives the process: reports of requests, each with what it follows from, and the runs of tasks.
+//! Reports of requests, each with what it follows from.
 //!
 //! A request is the root of everything a call does; its deep trace says what the leaves saw. That of a build is
 //! in two parts, what analysis saw and what execution saw, each with what that came to: where only sources
-//! changed, there is nothing to analyse. Where neither holds, the runs of all tasks in between are there, in one file for each set of circumstances that
-//! tasks take for granted. All of it ages with the youngest generation of the store: garbage collection that
-//! could take away an object which a trace names takes the trace first. A trace that cannot be read costs
-//! time, nothing else.
+//! changed, there is nothing to analyse. Where neither holds, the runs of all tasks in between are there (`runs.rs`).
+//!
+//! All of it ages as the objects of the store do. A report says of what its build is made that it is there, which is
+//! true as long as that is in the youngest generation. So the first build of a request after a collection does not
+//! believe its report: it brings what it is made from into that generation. A trace that cannot be read costs time,
+//! nothing else.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taut_analysis::module_file;
-use taut_engine::{Build, Builder, Committed, DeepTrace, Engine, FileTrouble, Hash, Terminal, Verdict};
-use taut_store::Store;
+use taut_engine::{Build, DeepTrace, Engine, Hash, Terminal, Verdict};
+use taut_store::{OwnDirectory, Store};
 use taut_sys::{StatSignature, fs};
 use taut_value::Id;
 
-use crate::{Request, census::Census, talkers::Talkers, trouble::Trouble};
-
-/// Where the runs of tasks are kept, if anywhere.
-#[derive(Clone, Debug, Default)]
-pub struct Runs {
-    file: Option<PathBuf>,
-    /// The file of targets that the request is about.
-    module: Option<PathBuf>,
-    trouble: Trouble,
-}
-
-impl Runs {
-    /// Nowhere: nothing is believed, and nothing kept.
-    pub fn none() -> Runs {
-        Runs::default()
-    }
-
-    /// In a store; `meaning` is everything that tasks take for granted, but for the repositories. Where nothing is
-    /// kept of these, but of others of the same shape that lie elsewhere and had the same targets in the module of
-    /// the request, that is what is known at first: as with any change, every file is looked at, and what has the
-    /// same content is as it was.
-    pub fn of(store: &Store, meaning: &str, request: &Request) -> Runs {
-        let repositories = &request.repositories;
-        let module = || {
-            let repository = repositories.repositories.get(&request.target.repository)?;
-            let file = &repository.target_file_name;
-            Some(module_file(&repository.target_root, &request.target.module, file).full(&repositories.roots))
-        };
-        let module = module();
-        let directory = || {
-            let directory = store.own_directory()?.join("runs");
-            fs::create_dir_all(&directory)?;
-            Ok(directory)
-        };
-        let trouble = Trouble::default();
-        let directory = directory().map_err(|error: taut_store::Error| trouble.unreadable(error));
-        let file = || {
-            let directory = directory.ok()?;
-            let shape = RequestKey::new(&format!("{meaning}\n{}", repositories.shape()))?.0.to_hex();
-            let here = Id::of(format!("{repositories:?}")).to_hex();
-            let file = directory.join(format!("{}-{}", &shape[..32], &here[..32]));
-            if fs::lstat(&file).is_err() {
-                // What is not found there costs time, not more.
-                let known =
-                    module.as_ref().and_then(|module| take_over(&directory, &shape[..32], module, &file));
-                // Who only analyses has no runs in which anybody speaks.
-                known.or_else(|| Talkers::new(Some(&file)).keep().then_some(()))?;
-            }
-            Some(file)
-        };
-        Runs { file: file(), module, trouble }
-    }
-
-    /// Notes what the module of the request says, so that other checkouts of it find these runs.
-    fn mark(&self) {
-        let (Some(file), Some(module)) = (&self.file, &self.module) else { return };
-        let (Some(mark), marks) = (mark(module), file.with_extension(MARKS)) else { return };
-        let known = fs::read(&marks).unwrap_or_default();
-        if has_mark(&known, &mark) {
-            return;
-        }
-        let is_full = known.len() >= 32 * MOST_MARKS;
-        let out = if is_full { fs::create(&marks) } else { fs::append(&marks) };
-        // Who is not found is not of use.
-        let _ = out.and_then(|mut out| fs::write_all(&mut out, &marks, &mark.0));
-    }
-
-    /// What went wrong with all that outlives the call.
-    pub(crate) fn trouble(&self) -> &Trouble {
-        &self.trouble
-    }
-
-    /// What went wrong with the engine's file, too.
-    pub(crate) fn troubled(&self, engine: &Engine) -> Option<String> {
-        match engine.trouble() {
-            Some(FileTrouble::Damaged) => self.trouble.damaged("runs"),
-            Some(FileTrouble::Unreadable(error)) => self.trouble.unreadable(error),
-            None => {}
-        }
-        self.trouble.take()
-    }
-
-    /// Keeps the runs of tasks. Those that are not kept cost time, not more.
-    pub(crate) fn commit(&self, engine: &Engine) {
-        let Committed { bytes, .. } = engine.commit().unwrap_or_else(|error| {
-            self.trouble.unkept(error);
-            Committed::default()
-        });
-        if bytes > 0 {
-            self.mark();
-        }
-    }
-
-    /// The file, if there is one.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
-    }
-
-    /// An engine that knows these runs.
-    pub(crate) fn open(&self, builder: Builder) -> Engine {
-        match &self.file {
-            Some(file) => builder.open(file),
-            None => builder.build(),
-        }
-    }
-}
-
-/// Ends the names of files that say of which modules there are runs.
-const MARKS: &str = "of";
-
-/// How many of these are noted.
-const MOST_MARKS: usize = 64;
-
-/// What tells a module from others.
-fn mark(module: &Path) -> Option<Id> {
-    Some(Id::of(fs::read(module).ok()?))
-}
-
-fn has_mark(marks: &[u8], mark: &Id) -> bool {
-    marks.as_chunks::<32>().0.contains(&mark.0)
-}
-
-/// Begins a file of runs as the latest one of the same shape and module is; `None` if there is none.
-fn take_over(directory: &Path, shape: &str, module: &Path, file: &Path) -> Option<()> {
-    let mark = mark(module)?;
-    let is_of_shape = |name: &str| name.strip_prefix(shape).is_some_and(|rest| rest.len() == 33);
-    let names = fs::list(directory).ok()?.into_iter().filter_map(|(name, _)| name.into_string().ok());
-    let found = names.filter(|name| is_of_shape(name)).map(|name| directory.join(name));
-    let found =
-        found.filter(|path| fs::read(&path.with_extension(MARKS)).is_ok_and(|marks| has_mark(&marks, &mark)));
-    let latest = found.filter_map(|path| Some((fs::stat(&path).ok()?.modified().ok()?, path))).max()?.1;
-    // In this order: that somebody speaks is written before the run in which he does.
-    let runs = fs::read(&latest).ok()?;
-    let talkers = fs::read(&Talkers::beside(&latest)).ok()?;
-    for (path, bytes) in [(Talkers::beside(file), talkers), (file.to_owned(), runs)] {
-        let temporary = path.with_extension(format!("{}", std::process::id()));
-        let mut out = fs::create(&temporary).ok()?;
-        fs::write_all(&mut out, &temporary, &bytes).ok()?;
-        fs::rename(&temporary, &path).ok()?;
-    }
-    Some(())
-}
+use crate::{census::Census, trouble::Trouble};
 
 /// How many results are kept of one request: switching back to an earlier state finds its report.
 const KEPT: usize = 4;
@@ -165,13 +25,13 @@ const KEPT: usize = 4;
 /// The place of all traces of a store.
 #[derive(Clone, Debug)]
 pub struct Traces {
-    directory: PathBuf,
+    directory: OwnDirectory,
     trouble: Trouble,
 }
 
 /// Names a request by everything that its report depends on, but for what leaves see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RequestKey(Id);
+pub struct RequestKey(pub(crate) Id);
 
 impl RequestKey {
     /// The key for a meaning in words. This program is part of it: another one may come to other results.
@@ -189,7 +49,7 @@ fn seal(bytes: &[u8]) -> Hash {
 impl Traces {
     /// The traces kept in a store; `None` if it can keep none.
     pub fn of(store: &Store) -> Option<Traces> {
-        let directory = store.own_directory().ok()?.join("requests");
+        let directory = store.own_directory("requests").ok()?;
         Some(Traces { directory, trouble: Trouble::default() })
     }
 
@@ -199,7 +59,36 @@ impl Traces {
     }
 
     fn of_request(&self, key: RequestKey) -> PathBuf {
-        self.directory.join(key.0.to_hex())
+        self.directory.path().join(key.0.to_hex())
+    }
+
+    /// Moves up what is kept of a request, if that lies in the older generation.
+    fn bring(&self, key: RequestKey) {
+        let Some(older) = self.directory.older() else { return };
+        let (name, to) = (key.0.to_hex(), self.of_request(key));
+        let bring = || {
+            let from = older.join(&name);
+            if fs::if_exists(fs::lstat(&to))?.is_some() || fs::if_exists(fs::lstat(&from))?.is_none() {
+                return Ok(());
+            }
+            // In this order: whoever finds the one finds the other.
+            fs::create(&from.join(COLLECTED))?;
+            self.directory.bring(&name).map(drop)
+        };
+        if let Err(error) = bring() {
+            let error: taut_store::Error = error;
+            self.trouble.unreadable(error);
+        }
+    }
+
+    /// Whether garbage was collected since all that the build of a request is made from was last looked after.
+    fn is_collected(&self, key: RequestKey) -> bool {
+        fs::lstat(&self.of_request(key).join(COLLECTED)).is_ok()
+    }
+
+    /// Notes that all of it is in the youngest generation.
+    pub(crate) fn is_refreshed(&self, key: RequestKey) {
+        forget(&self.of_request(key).join(COLLECTED));
     }
 
     /// The files of a request whose names are of a kind, latest first.
@@ -246,6 +135,7 @@ impl Traces {
 
     /// The report of a request, if what it follows from is as it was.
     pub(crate) fn find(&self, engine: &Engine, key: RequestKey) -> Option<Vec<u8>> {
+        self.bring(key);
         self.holding(engine, key, is_of_description).map(|(_, report)| report)
     }
 
@@ -279,20 +169,25 @@ impl Traces {
                 None
             })
         };
+        self.bring(key);
+        let nothing = Recalled { is_collected: self.is_collected(key), ..Recalled::default() };
         let Some((name, described)) = self.holding(engine, key, is_of_description) else {
-            return Recalled { census: census().map(|(_, census)| census), described: None, report: None };
+            return Recalled { census: census().map(|(_, census)| census), ..nothing };
         };
-        let report = self.holding(engine, key, |other| is_of_build(other, &name)).map(|(_, report)| report);
-        let report = report.filter(|report| is_sound(report));
-        if report.is_some() {
-            return Recalled { census: None, described: Some((described, name)), report };
+        if !nothing.is_collected {
+            let of_it = |other: &str| is_of_build(other, &name);
+            let report = self.holding(engine, key, of_it).map(|(_, report)| report);
+            let report = report.filter(|report| is_sound(report));
+            if report.is_some() {
+                return Recalled { described: Some((described, name)), report, ..nothing };
+            }
         }
         match census() {
             Some((of, census)) => {
                 let described = (of == name).then_some((described, name));
-                Recalled { census: Some(census), described, report: None }
+                Recalled { census: Some(census), described, ..nothing }
             }
-            None => Recalled::default(),
+            None => nothing,
         }
     }
 
@@ -382,6 +277,8 @@ pub(crate) struct Recalled {
     pub(crate) described: Option<(Vec<u8>, String)>,
     /// What the build comes to; then nothing has to be done.
     pub(crate) report: Option<Vec<u8>>,
+    /// Whether objects that it is made from may be in the older generation only.
+    pub(crate) is_collected: bool,
 }
 
 /// Where what analysis came to is kept.
@@ -394,6 +291,9 @@ pub(crate) enum Described<'d> {
 
 /// The file of the census that goes with the latest description.
 const CENSUS: &str = "census";
+
+/// The file that is there from the first use after a collection until a build has looked after its objects.
+const COLLECTED: &str = "collected";
 
 /// Whether this is a file of what analysis came to.
 fn is_of_description(name: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use taut_digest::{ObjectInfo, ObjectType};
+use taut_digest::{Hash as ObjectHash, ObjectInfo, ObjectType};
 use taut_engine::{Cx, Fail, Failure, Hash, Key, Policy, Rule};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
@@ -73,6 +73,21 @@ impl fmt::Display for ActionFailure {
 
 impl Failure for ActionFailure {}
 
+/// An action, its inputs, and what names it with their contents.
+pub(crate) async fn digest_of(
+    execution: &Execution,
+    id: &Id,
+    cx: &Cx,
+) -> Result<(Arc<ActionDescription>, Inputs, ObjectHash), Fail> {
+    let action = execution.defined(cx, &id.0, |definitions| definitions.action(id)).await;
+    let action = action.ok_or_else(|| execution.undefined(format_args!("action {id} is not defined")))?;
+    let inputs = inputs::build(cx, &action.inputs).await?;
+    let tree = trees::digest_of_stage(&execution.store, &inputs.objects)
+        .map_err(|error| transient(format_args!("inputs of action {id}: {error}")))?;
+    let digest = action_digest(execution, &action, &tree);
+    Ok((action, inputs, digest))
+}
+
 /// Executes actions.
 pub struct ActionRule(pub Arc<Execution>);
 
@@ -88,13 +103,8 @@ impl Rule for ActionRule {
 
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
         let execution = &*self.0;
-        let action = execution.defined(&cx, &id.0, |definitions| definitions.action(id)).await;
-        let action = action.ok_or_else(|| execution.undefined(format_args!("action {id} is not defined")))?;
-        let inputs = inputs::build(&cx, &action.inputs).await?;
+        let (action, inputs, digest) = digest_of(execution, id, &cx).await?;
         let Inputs { objects, failed: tainted_inputs } = inputs;
-        let tree = trees::digest_of_stage(&execution.store, &objects)
-            .map_err(|error| transient(format_args!("inputs of action {id}: {error}")))?;
-        let digest = action_digest(execution, &action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
         let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
         execution.events.begun(id, &action);

@@ -14,6 +14,7 @@ mod collect;
 mod events;
 mod halt;
 mod inputs;
+mod keep;
 mod local;
 mod message;
 mod run;
@@ -30,6 +31,7 @@ pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
 pub use events::{Counters, Events, NoEvents};
 pub use halt::Halt;
 pub use inputs::StageRule;
+pub use keep::{KeepKey, KeepRule};
 pub use local::{LocalExecutor, LocalSetup};
 pub use run::{Executor, Ran, RunKey, RunRule};
 pub use stage_key::StageKey;
@@ -98,6 +100,7 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
         .rule(ActionRule(execution.clone()))
         .rule(StageRule(execution.clone()))
         .rule(RunRule(execution.clone()))
+        .rule(KeepRule(execution.clone()))
 }
 
 impl Execution {

@@ -12,6 +12,7 @@ use taut_sys::{FileKind, Lock, fs};
 use crate::{
     Result, Store,
     layout::{GENERATIONS, Kind, Layout},
+    own::forgotten,
 };
 
 /// What a collection does.
@@ -70,6 +71,10 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
                     } else if fs::if_exists(fs::lstat(&path))?.is_some() {
                         fs::rename(&path, &layout.generation(generation + 1))?;
                     }
+                }
+                // What is in their way there is no reason to keep objects.
+                for path in forgotten(&layout).unwrap_or_default() {
+                    doom(&path)?;
                 }
             }
         }

@@ -69,9 +69,9 @@ impl Layout {
         self.protocol.join(format!("generation-{number}"))
     }
 
-    /// What tells one youngest generation from the next.
-    pub(crate) fn epoch(&self) -> PathBuf {
-        self.generation(0).join("taut")
+    /// What names what taut keeps of a generation.
+    pub(crate) fn epoch(&self, number: usize) -> PathBuf {
+        self.generation(number).join("taut")
     }
 
     /// The directory of everything that only taut knows.

@@ -114,47 +114,9 @@ impl Store {
         &self.0.layout
     }
 
-    /// A directory for what is worth keeping only as long as the objects of the youngest generation are.
-    ///
-    /// It lies beside the generations, whose layout is not ours to extend. A link in the youngest one that
-    /// leads nowhere bears its name: whoever turns the generations leaves the next one without, and what is
-    /// found under another name belongs to nobody.
-    ///
-    /// # Errors
-    /// The build root cannot be written to.
-    pub fn own_directory(&self) -> Result<PathBuf> {
-        let (mark, own) = (self.layout().epoch(), self.layout().own());
-        let name = match fs::if_exists(fs::read_link(&mark))? {
-            Some(name) => name,
-            None => {
-                let new = PathBuf::from(format!("epoch-{}", self.0.nonce));
-                match fs::symlink(&new, &mark) {
-                    Err(error) if error.is_exists() => {}
-                    other => other?,
-                }
-                let name = fs::read_link(&mark)?;
-                for (other, _) in fs::if_exists(fs::list(&own))?.unwrap_or_default() {
-                    // What lasts has another kind of name.
-                    if other != name && other.as_encoded_bytes().starts_with(b"epoch-") {
-                        fs::remove_all(&own.join(other))?;
-                    }
-                }
-                name
-            }
-        };
-        let directory = own.join(name.file_name().unwrap_or_default());
-        fs::create_dir_all(&directory)?;
-        Ok(directory)
-    }
-
-    /// A directory for what is to be known whatever becomes of the objects, until all is forgotten.
-    ///
-    /// # Errors
-    /// The build root cannot be written to.
-    pub fn lasting_directory(&self, kind: &str) -> Result<PathBuf> {
-        let directory = self.layout().own().join(kind);
-        fs::create_dir_all(&directory)?;
-        Ok(directory)
+    /// Tells this process from others, dead ones with its number included.
+    pub(crate) fn nonce(&self) -> &str {
+        &self.0.nonce
     }
 
     /// A path below the root's directory for temporary files that nobody else uses.

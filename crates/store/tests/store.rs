@@ -225,3 +225,34 @@ fn a_checked_out_file_is_never_a_name_of_the_stored_one() {
     fs::write(&staged, b"edited").unwrap();
     assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"input");
 }
+
+#[test]
+fn what_is_kept_beside_the_objects_ages_as_they_do() {
+    let root = root();
+    let kept = || open(&root).own_directory("kind").unwrap();
+    let leave = |name: &str| {
+        fs::create_dir_all(kept().path()).unwrap();
+        fs::write(kept().path().join(name), name).unwrap();
+    };
+    leave("used");
+    leave("unused");
+    assert!(kept().older().is_none() && !kept().bring("used").unwrap());
+    for _ in 0..3 {
+        gc(root.path(), GcMode::Rotate, || {}).unwrap();
+        assert!(!kept().path().join("used").exists());
+        assert!(kept().bring("used").unwrap());
+        assert!(!kept().bring("used").unwrap() && !kept().bring("never there").unwrap());
+        assert_eq!(fs::read(kept().path().join("used")).unwrap(), b"used");
+        gc(root.path(), GcMode::NoRotate, || {}).unwrap();
+        assert!(!kept().bring("used").unwrap(), "nothing was turned");
+    }
+    assert!(!kept().bring("unused").unwrap());
+    let own = root.path().join("taut");
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 2);
+    // Whoever else turns the generations does not know of it.
+    for generation in [0, 1] {
+        fs::remove_dir_all(root.path().join(format!("protocol-dependent/generation-{generation}"))).unwrap();
+    }
+    assert!(kept().older().is_none() && !kept().bring("used").unwrap());
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 1);
+}

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use taut_analysis::{ConfiguredTarget, TargetRule};
 use taut_engine::{Build, Engine, Hash, KeyRef, Reason};
-use taut_exec::{ActionFailure, ActionOutcome, ArtifactKey, ArtifactRule, Events};
+use taut_exec::{ActionFailure, ActionOutcome, ArtifactKey, ArtifactRule, Events, KeepKey};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str, Value};
 
 use super::{Done, Ended, History, How, Record, Subject, Why};
@@ -50,7 +50,9 @@ pub(crate) fn note(
     command: &str,
     ended: Ended,
 ) {
-    let log = build.log();
+    let mut log = build.log();
+    // To look after what is there is no news.
+    log.retain(|ran| ran.key.downcast::<KeepKey>().is_none());
     let repositories = &request.repositories;
     if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
         return;

@@ -109,7 +109,9 @@ impl History {
     /// Nothing can be kept there.
     pub fn of(store: &Store, repositories: &RepoConfig) -> taut_store::Result<History> {
         let name = Id::of(format!("{repositories:?}")).to_hex();
-        Ok(History { file: store.own_directory()?.join("history").join(name) })
+        let directory = store.own_directory("history")?;
+        directory.bring(&name)?;
+        Ok(History { file: directory.path().join(name) })
     }
 
     /// Whether there is a record, be it one that can be read or not.
