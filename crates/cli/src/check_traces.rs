@@ -36,6 +36,8 @@ pub(crate) struct Subject<'o> {
     pub(crate) stores: &'o options::Stores,
     /// Where it installs to.
     pub(crate) output_dir: Option<&'o Path>,
+    /// Whether it executes nothing at all.
+    pub(crate) is_question: bool,
 }
 
 /// What a call answered.
@@ -56,6 +58,9 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Re
     let scratch = store.temporary_directory("check").map_err(|error| failed(log, &error))?;
     let checked = Check { words, subject, scratch: &scratch, log };
     let result = checked.go(|| {
+        if subject.is_question {
+            return None;
+        }
         let request = request::quiet_request(subject.common, subject.analysis, log).ok()?;
         History::of(&store, &request.repositories).ok()
     });

@@ -60,17 +60,24 @@ pub fn run(words: Vec<OsString>) -> i32 {
 
 /// What to know of a call that is to be checked.
 fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Log)> {
-    let (common, analysis, stores, log, output_dir) = match command {
-        Command::Analyse(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
-        Command::Build(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
-        Command::Describe(o) => (&o.common, &o.analysis, &o.stores, &o.log, None),
-        Command::Install(o) => {
-            let b = &o.build;
-            (&b.common, &b.analysis, &b.stores, &b.log, Some(o.output_dir.as_path()))
+    let (mut output_dir, mut is_question) = (None, false);
+    let (common, analysis, stores, log) = match command {
+        Command::Analyse(o) => (&o.common, &o.analysis, &o.stores, &o.log),
+        Command::Build(o) => (&o.common, &o.analysis, &o.stores, &o.log),
+        Command::Describe(o) => (&o.common, &o.analysis, &o.stores, &o.log),
+        Command::Install(options::Install { build: o, output_dir: path, .. }) => {
+            output_dir = Some(path.as_path());
+            (&o.common, &o.analysis, &o.stores, &o.log)
         }
+        Command::WhatIf(options::WhatIf { question: o, .. }) => {
+            is_question = true;
+            (&o.common, &o.analysis, &o.stores, &o.log)
+        }
+        // Others refuse the option.
         _ => return None,
     };
-    analysis.check_traces.then_some((check_traces::Subject { common, analysis, stores, output_dir }, log))
+    let subject = check_traces::Subject { common, analysis, stores, output_dir, is_question };
+    analysis.check_traces.then_some((subject, log))
 }
 
 fn dispatch(name: Name, command: Command) -> Exit {

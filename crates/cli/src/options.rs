@@ -7,6 +7,7 @@
 mod commands;
 mod groups;
 mod parse;
+mod refused;
 
 use std::ffi::OsString;
 

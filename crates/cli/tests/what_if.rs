@@ -109,6 +109,9 @@ fn no_more_is_done_than_was_said() {
     ];
     for (path, content) in edits {
         let said = counts(&asked(&workspace, &[path]));
+        let checked = workspace.run(&taut(), ["what-if", path, "--check-traces"]).exits(0);
+        assert_eq!(counts(&checked.stdout), said);
+        assert!(checked.stderr.contains("nothing is believed wrongly"), "{}", checked.stderr);
         workspace.file(path, content);
         workspace.run(&taut(), ["build", "all"]).exits(0);
         let text = workspace.run(&taut(), ["explain", path]).stdout;
@@ -122,4 +125,31 @@ fn no_more_is_done_than_was_said() {
         assert!(actions <= said.1, "{path}: {said:?}\n{text}");
         assert!(targets <= said.0 + 2, "{path}: {said:?}\n{text}");
     }
+}
+
+#[test]
+fn what_other_configurations_came_to_is_not_counted() {
+    let workspace = Workspace::new();
+    workspace.file(
+        "TARGETS",
+        r#"{
+          "all": {"type": "install", "deps": ["first", "second"], "arguments_config": ["V"]},
+          "first": {"type": "configure", "target": "lib", "config": {"type": "'", "$1": {"W": "1"}}},
+          "second": {"type": "configure", "target": "lib", "config": {"type": "'", "$1": {"W": "2"}}},
+          "lib": {"type": "file_gen", "name": "lib", "name": "lib", "data": "lib"}
+        }"#,
+    );
+    let asked = |value: &str| {
+        let config = format!("{{\"V\": {value}}}");
+        let words = ["what-if", "--of", "all", "-D", &config, "--check-traces", "TARGETS"];
+        let text = workspace.run(&taut(), words).exits(0).stdout;
+        let numbers: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        (numbers[3].parse::<usize>().unwrap(), numbers[5].parse::<usize>().unwrap())
+    };
+    for value in ["1", "2", "3"] {
+        workspace.run(&taut(), ["build", "all", "-D", &format!("{{\"V\": {value}}}")]).exits(0);
+        let (reached, all) = asked(value);
+        assert_eq!((reached, all), (4, 4), "every target is defined there");
+    }
+    assert_eq!(asked("1"), asked("3"));
 }

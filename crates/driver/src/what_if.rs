@@ -5,17 +5,18 @@
 //! the source files and from the targets that were reached. That is at most what would be done: a result that
 //! comes out the same ends it sooner.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use taut_analysis::{Config, ConfiguredTarget, TargetRule, notices_entry};
+use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, TargetRule, notices_entry};
 use taut_engine::{Engine, KeyRef};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::fs;
 use taut_value::{Artifact, EntityName, Id};
 
-use crate::analyse::{analyse_in, begin, workspace};
+use crate::analyse::{Order, analyse_in, begin, workspace};
 use crate::graph::ActionGraph;
 use crate::history::{Subject, source_file};
 use crate::{Analysis, AnalysisOptions, Request, Runs};
@@ -95,18 +96,28 @@ pub fn what_if(
     let changes: Vec<Change<'_>> = paths.iter().map(|path| Change::of(path)).collect();
     let mut read = vec![false; paths.len()];
 
-    let targets = targets(&engine, request, &changes, &mut read);
-    let redefined: HashSet<Id> = (targets.iter())
-        .filter_map(|target| engine.kept::<TargetRule>(target).into_iter().next()?.value)
-        .flat_map(|analysed| analysed.actions.iter().map(|action| action.id()).collect::<Vec<_>>())
+    // Runs may have been taken over from targets that this request does not need.
+    let known: BTreeSet<Order> = analysis.reached.iter().map(|reached| Order::of(&reached.target)).collect();
+    let mut targets: BTreeMap<Order, (String, Arc<AnalysedTarget>)> = BTreeMap::new();
+    for target in readers(&engine, request, &changes, &mut read) {
+        let kept = engine.kept::<TargetRule>(&target).into_iter().next().and_then(|kept| kept.value);
+        let Some(analysed) = kept.or_else(|| build.get::<TargetRule>(target.clone()).ok()) else { continue };
+        let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), ..target };
+        let order = Order::of(&target);
+        if analysed.is_defined && known.contains(&order) {
+            targets.insert(order, (words(&Subject::target(&target)), analysed));
+        }
+    }
+    let redefined: HashSet<Id> = targets
+        .values()
+        .flat_map(|(_, analysed)| analysed.actions.iter().map(|action| action.id()))
         .collect();
     let graph = analysis.graph();
     let needed = needed(&graph, &analysis);
     let reached = actions(&graph, &request.repositories, redefined, &changes, &mut read);
 
-    let mut names: Vec<String> = targets.iter().map(|target| words(&Subject::target(target))).collect();
+    let mut names: Vec<String> = targets.into_values().map(|(name, _)| name).collect();
     names.sort();
-    names.dedup();
     let mut actions: Vec<(String, Vec<String>, Id)> = (graph.actions.iter())
         .filter(|(id, _)| needed.contains(id) && reached.contains(id))
         .map(|(id, action)| {
@@ -126,8 +137,8 @@ pub fn what_if(
     })
 }
 
-/// The configured targets, source files aside, whose recorded reads lead to something that changes.
-fn targets(
+/// The configured targets whose recorded reads lead to something that changes.
+fn readers(
     engine: &Engine,
     request: &Request,
     changes: &[Change<'_>],
@@ -173,12 +184,7 @@ fn targets(
     let mut targets = Vec::new();
     while let Some(task) = reached.pop() {
         let key = engine.key_of(task);
-        if let Some(target) = key.downcast::<ConfiguredTarget>() {
-            let kept = engine.kept::<TargetRule>(target).into_iter().next();
-            if kept.and_then(|kept| kept.value).is_none_or(|analysed| analysed.is_defined) {
-                targets.push(target.clone());
-            }
-        }
+        targets.extend(key.downcast::<ConfiguredTarget>().cloned());
         reached.extend(readers[&task].iter().copied().filter(|reader| seen.insert(*reader)));
     }
     targets

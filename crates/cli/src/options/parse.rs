@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use super::CommandLine;
+use super::{CommandLine, refused};
 
 /// What is wrong with a command line, or the help it asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,24 +36,23 @@ impl CommandLine {
                 }),
                 _ => subcommand,
             };
+            let of = subcommand.get_name().to_owned();
             subcommand.mut_args(|arg| {
                 let is_own = ["diagnostics", "check_traces", "prune"].iter().any(|own| arg.get_id() == own);
-                let arg = if name == "just" && is_own { arg.hide(true) } else { arg };
+                let is_refused = refused::is_refused(&of, arg.get_id().as_str());
+                let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
                 let takes_value = arg.get_action().takes_values() && !arg.is_positional();
                 if takes_value { arg.allow_hyphen_values(true) } else { arg }
             })
         });
-        command
-            .try_get_matches_from_mut(words)
-            .and_then(|matches| CommandLine::from_arg_matches(&matches))
-            .map_err(NoCommand::from)
-            .and_then(|line| match line.subcommand.own().filter(|_| name == "just") {
-                Some(word) => {
-                    let text = format!("error: unexpected argument '{word}' found");
-                    Err(NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n")))
-                }
-                None => Ok(line),
-            })
+        let matches = command.try_get_matches_from_mut(words)?;
+        let line = CommandLine::from_arg_matches(&matches)?;
+        let unknown = line.subcommand.own().filter(|_| name == "just");
+        let unknown = unknown.map(|word| format!("error: unexpected argument '{word}' found"));
+        match unknown.or_else(|| refused::refusal(&matches)) {
+            Some(text) => Err(NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n"))),
+            None => Ok(line),
+        }
     }
 }
 
@@ -127,6 +126,38 @@ mod tests {
         }
         let Err(NoCommand::Wrong(text)) = parse(&["buld"]) else { panic!("buld is accepted") };
         assert!(text.contains("'build'"), "{text}");
+    }
+
+    #[test]
+    fn what_a_subcommand_has_no_use_for_it_refuses() {
+        for (words, option) in [
+            (&["watch", "t", "--check-traces"][..], "--check-traces"),
+            (&["watch", "-P", "out"], "--print-to-stdout"),
+            (&["watch", "--dump-graph", "-"], "--dump-graph"),
+            (&["explain", "t", "--check-traces"], "--check-traces"),
+            (&["explain", "--no-trace"], "--no-trace"),
+            (&["what-if", "f", "--profile", "p"], "--profile"),
+            (&["rebuild", "--check-traces", "t"], "--check-traces"),
+        ] {
+            let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
+            assert!(text.starts_with(&format!("error: {option} is not for '{}': ", words[0])), "{text}");
+            let Err(NoCommand::Help(help)) = parse(&[words[0], "--help"]) else { panic!("no help") };
+            assert!(!help.contains(&format!("{option} ")), "{help}");
+        }
+        assert!(parse(&["what-if", "f", "--check-traces"]).is_ok());
+    }
+
+    #[test]
+    fn every_option_that_is_refused_is_one() {
+        let command = CommandLine::command();
+        for (name, options, _) in refused::REFUSED {
+            let subcommand = command.find_subcommand(name).expect("a subcommand");
+            for option in options {
+                let found = subcommand.get_arguments().find(|arg| arg.get_id() == option);
+                let long = found.and_then(|arg| arg.get_long()).map(|long| long.replace('-', "_"));
+                assert_eq!(long.as_deref(), Some(*option));
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,47 @@
+//! Options that come with a group, and that a subcommand has no use for: no option is ignored without a word.
+//!
+//! The subcommands that the reference has take what it lets them take, used or not, since wrappers pass the same options
+//! to all of them.
+
+use clap::{ArgMatches, parser::ValueSource};
+
+/// Subcommands, what they refuse, and why.
+pub(super) const REFUSED: [(&str, &[&str], &str); 4] = [
+    (
+        "watch",
+        &[
+            "check_traces",
+            "profile",
+            "request_action_input",
+            "dump_graph",
+            "dump_plain_graph",
+            "dump_artifacts_to_build",
+            "dump_artifacts",
+            "show_runfiles",
+            "print_to_stdout",
+            "print_unique_artifact",
+        ],
+        "it goes on without end; ask `build` or `install`",
+    ),
+    (
+        "explain",
+        &["check_traces", "no_trace", "profile", "request_action_input"],
+        "it tells what an earlier call left, and does nothing",
+    ),
+    ("what-if", &["profile", "request_action_input"], "it asks, and does nothing"),
+    ("rebuild", &["check_traces"], "it believes no earlier call anyway"),
+];
+
+/// Whether a subcommand has no use for an option.
+pub(super) fn is_refused(subcommand: &str, option: &str) -> bool {
+    REFUSED.iter().any(|(name, options, _)| *name == subcommand && options.contains(&option))
+}
+
+/// What is wrong with options that the subcommand has no use for.
+pub(super) fn refusal(matches: &ArgMatches) -> Option<String> {
+    let (name, matches) = matches.subcommand()?;
+    let (_, options, why) = REFUSED.iter().find(|(refusing, ..)| *refusing == name)?;
+    let given = |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);
+    let option = options.iter().find(given)?.replace('_', "-");
+    Some(format!("error: --{option} is not for '{name}': {why}"))
+}
