@@ -283,6 +283,18 @@ fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
         }
         told(&format!("requests: {what}"), 1);
         told("as if nothing had been", 0);
+        // Who speaks is looked up when not all of a build is known.
+        let of_build = |path: &PathBuf| path.file_name().unwrap().len() > 64;
+        for request in fs::read_dir(epoch().join("requests")).unwrap() {
+            let files = fs::read_dir(request.unwrap().path()).unwrap().map(|file| file.unwrap().path());
+            files.filter(of_build).for_each(|path| remove(&path));
+        }
+        damage(&runs().with_extension("said"));
+        told(&format!("who speaks: {what}"), 1);
+        told("as if nothing had been", 0);
+        remove(&epoch().join("requests"));
+        told("runs are kept again", 0);
+        assert!(runs().with_extension("said").is_file());
         for record in fs::read_dir(epoch().join("history")).unwrap() {
             damage(&record.unwrap().path());
         }
@@ -545,4 +557,41 @@ fn traces_that_outlive_their_objects_are_believed_only_as_far_as_these_are_there
             assert_eq!(answer(workspace.run(&taut(), install).exits(0)), right);
         }
     }
+}
+
+#[test]
+fn what_is_kept_of_requests_is_bounded_and_the_least_recently_used_goes() {
+    let workspace = Workspace::new();
+    workspace.file(
+        "TARGETS",
+        r#"{"all": {"type": "file_gen", "name": "out", "data": {"type": "var", "name": "V", "default": ""},
+            "arguments_config": ["V"]}}"#,
+    );
+    let build = |value: usize| {
+        workspace.run(&taut(), ["build", "all", "-D", &format!("{{\"V\": \"{value}\"}}")]).exits(0);
+    };
+    let requests = || -> Vec<PathBuf> {
+        let own = fs::read_dir(workspace.build_root().join("taut")).unwrap();
+        let all = own.flat_map(|epoch| fs::read_dir(epoch.unwrap().path().join("requests")).unwrap());
+        all.map(|request| request.unwrap().path()).collect()
+    };
+    build(0);
+    let first = requests().pop().unwrap();
+    let age = |path: &PathBuf, hours: u64| {
+        let time = SystemTime::now() - std::time::Duration::from_secs(3600 * hours);
+        fs::File::open(path).unwrap().set_modified(time).unwrap();
+    };
+    build(1);
+    let second = requests().into_iter().find(|path| *path != first).unwrap();
+    age(&first, 100);
+    age(&second, 50);
+    // It does nothing, but it is used.
+    build(0);
+    for value in 2..65 {
+        build(value);
+        let limit = if value < 64 { value + 1 } else { 64 };
+        assert_eq!(requests().len(), limit);
+    }
+    assert!(first.exists() && !second.exists());
+    build(1);
 }

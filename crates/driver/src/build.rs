@@ -219,7 +219,7 @@ impl Session {
         events: &Arc<dyn Events>,
     ) -> Session {
         let ends: Arc<Ends> = Arc::default();
-        let talkers = Arc::new(Talkers::new(runs.file()));
+        let talkers = Arc::new(Talkers::new(runs.file(), runs.trouble()));
         let all: Vec<Arc<dyn Events>> = vec![events.clone(), ends.clone(), talkers.clone()];
         let events: &Arc<dyn Events> = &(Arc::new(all) as Arc<dyn Events>);
         let processes = Processes::new(HelperStart::this_program());

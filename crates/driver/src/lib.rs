@@ -14,6 +14,7 @@ mod dump;
 pub mod graph;
 mod history;
 mod install;
+mod recent;
 mod request;
 mod rounds;
 mod runs;

@@ -3,6 +3,7 @@
 //! Where nothing is kept of these roots, but of others of the same shape, what is known of those is what is known at
 //! first: another checkout of the same.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use taut_analysis::module_file;
@@ -11,7 +12,7 @@ use taut_store::{OwnDirectory, Store};
 use taut_sys::fs;
 use taut_value::Id;
 
-use crate::{Request, RequestKey, talkers::Talkers, trouble::Trouble};
+use crate::{Request, RequestKey, recent, talkers, trouble::Trouble};
 
 /// Where the runs of tasks are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +64,12 @@ impl Runs {
                 // What is not found there costs time, not more.
                 let known = || take_over(&directory, &shape[..32], module.as_ref()?, &file);
                 // Who only analyses has no runs in which anybody speaks.
-                let fresh = || Talkers::new(Some(&file)).keep().then_some(());
+                let fresh =
+                    || talkers::begin(&file, HashSet::new()).map_err(|error| trouble.unkept(error)).ok();
                 is_collected.then_some(()).or_else(known).or_else(fresh)?;
+                recent::drop_old(directory.path(), MOST, MOST_BYTES);
+            } else {
+                recent::touch(&file);
             }
             Some(file)
         };
@@ -131,6 +136,12 @@ impl Runs {
     }
 }
 
+/// How many files are kept, one for each of some circumstances: checkouts, programs, how actions are to be run.
+const MOST: usize = 32;
+
+/// How many bytes they may have together, unless the latest alone has more.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// Ends the names of files that say of which modules there are runs.
 const MARKS: &str = "of";
 
@@ -148,9 +159,8 @@ fn has_mark(marks: &[u8], mark: &Id) -> bool {
 
 /// Moves a file of runs up, with what lies beside it, if it lies in the older generation.
 fn bring(directory: &OwnDirectory, name: &str) -> taut_store::Result<bool> {
-    let beside = [Path::new(name).with_extension(MARKS), Talkers::beside(Path::new(name))];
     // In this order: that somebody speaks is there before the run in which he does.
-    for path in beside {
+    for path in [Path::new(name).with_extension(MARKS), talkers::beside(Path::new(name))] {
         directory.bring(&path.to_string_lossy())?;
     }
     directory.bring(name)
@@ -169,13 +179,10 @@ fn take_over(directory: &OwnDirectory, shape: &str, module: &Path, file: &Path) 
         found.filter(|path| fs::read(&path.with_extension(MARKS)).is_ok_and(|marks| has_mark(&marks, &mark)));
     let latest = found.filter_map(|path| Some((fs::stat(&path).ok()?.modified().ok()?, path))).max()?.1;
     let runs = fs::read(&latest).ok()?;
-    let talkers = fs::read(&Talkers::beside(&latest)).ok()?;
     // In this order, as above.
-    for (path, bytes) in [(Talkers::beside(file), talkers), (file.to_owned(), runs)] {
-        let temporary = path.with_extension(format!("{}", std::process::id()));
-        let mut out = fs::create(&temporary).ok()?;
-        fs::write_all(&mut out, &temporary, &bytes).ok()?;
-        fs::rename(&temporary, &path).ok()?;
-    }
-    Some(())
+    talkers::begin(file, talkers::read(&latest)?).ok()?;
+    let temporary = file.with_extension(format!("{}", std::process::id()));
+    let mut out = fs::create(&temporary).ok()?;
+    fs::write_all(&mut out, &temporary, &runs).ok()?;
+    fs::rename(&temporary, file).ok()
 }

@@ -1,23 +1,30 @@
 //! Which actions ever said anything when they ran: few, so that to tell again what was said, nobody has to look
 //! at those that did not.
 //!
-//! The ids lie in a file beside the runs. They are there before the runs are, so that no kept run said something
-//! of which nothing is known here; that an id is there means nothing but that its runs have to be looked at.
+//! The ids lie in a file beside the runs, under a seal. They are there before the runs are, so that no kept run said
+//! something of which nothing is known here; that an id is there means nothing but that its runs have to be looked at.
+//! Where the file is damaged or gone, the runs are worth nothing: they are removed, and all is found out anew.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taut_exec::{ActionOutcome, Events};
-use taut_sys::fs;
+use taut_sys::{Lock, fs};
 use taut_value::{ActionDescription, Id};
+
+use crate::trouble::Trouble;
 
 /// Notes who says something.
 #[derive(Default)]
 pub(crate) struct Talkers {
-    /// Where it is noted beyond the process, if anywhere.
-    file: Option<PathBuf>,
+    /// The file of runs that it is noted beside, if any.
+    runs: Option<PathBuf>,
+    trouble: Trouble,
     new: Mutex<HashSet<Id>>,
+    /// Whether what earlier processes noted is lost.
+    is_lost: AtomicBool,
 }
 
 impl Events for Talkers {
@@ -28,58 +35,109 @@ impl Events for Talkers {
     }
 }
 
-/// How the file begins: without it, nothing is known of the runs that are there.
-const HEADER: &[u8; 32] = b"taut: ids of actions that speak.";
+/// How the file begins; then the seal of the ids, then these, in order.
+const HEADER: &[u8; 32] = b"taut: ids of actions that speak2";
+
+fn encode(ids: &HashSet<Id>) -> Vec<u8> {
+    let mut sorted: Vec<[u8; 32]> = ids.iter().map(|id| id.0).collect();
+    sorted.sort_unstable();
+    let ids = sorted.as_flattened();
+    [HEADER, &Id::of(ids).0, ids].concat()
+}
+
+fn decode(bytes: &[u8]) -> Option<HashSet<Id>> {
+    let (header, rest) = bytes.split_first_chunk::<32>()?;
+    let (seal, rest) = rest.split_first_chunk::<32>()?;
+    let (ids, rest) = rest.as_chunks::<32>();
+    let is_sound = header == HEADER && rest.is_empty() && Id::of(ids.as_flattened()).0 == *seal;
+    is_sound.then(|| ids.iter().map(|id| Id(*id)).collect())
+}
+
+/// The file that belongs to a file of runs.
+pub(crate) fn beside(runs: &Path) -> PathBuf {
+    runs.with_extension("said")
+}
+
+/// What is noted beside a file of runs; nothing if that cannot be told.
+pub(crate) fn read(runs: &Path) -> Option<HashSet<Id>> {
+    decode(&fs::read(&beside(runs)).ok()?)
+}
+
+/// Begins the file beside runs that are to come, with what is known of them. What others have noted meanwhile stays.
+pub(crate) fn begin(runs: &Path, known: HashSet<Id>) -> taut_sys::Result<()> {
+    let _lock = lock(runs)?;
+    let before = read(runs);
+    let mut all = known;
+    all.extend(before.iter().flatten());
+    if before.is_some_and(|before| before.len() == all.len()) { Ok(()) } else { write(runs, &all) }
+}
+
+fn lock(runs: &Path) -> taut_sys::Result<Lock> {
+    Lock::exclusive(&runs.with_extension("said-lock"), || {})
+}
+
+/// As a whole or not at all.
+fn write(runs: &Path, ids: &HashSet<Id>) -> taut_sys::Result<()> {
+    let (file, temporary) = (beside(runs), runs.with_extension(format!("said-{}", std::process::id())));
+    fs::write_all(&mut fs::create(&temporary)?, &temporary, &encode(ids))?;
+    fs::rename(&temporary, &file)
+}
 
 impl Talkers {
-    /// The file that belongs to a file of runs.
-    pub(crate) fn beside(runs: &Path) -> PathBuf {
-        runs.with_extension("said")
-    }
-
     /// `runs`: the file of the runs, if any.
-    pub(crate) fn new(runs: Option<&Path>) -> Talkers {
-        let file = runs.map(Talkers::beside);
-        Talkers { file, new: Mutex::default() }
+    pub(crate) fn new(runs: Option<&Path>, trouble: &Trouble) -> Talkers {
+        let (new, is_lost) = Default::default();
+        Talkers { runs: runs.map(Path::to_owned), trouble: trouble.clone(), new, is_lost }
     }
 
     /// Who said something in earlier processes; `None` if that is not known.
     pub(crate) fn known(&self) -> Option<HashSet<Id>> {
-        let file = self.file.as_ref()?;
-        let Some(bytes) = fs::if_exists(fs::read(file)).ok()? else {
-            let has_runs = fs::if_exists(fs::stat(&file.with_extension(""))).ok()?.is_some();
-            return (!has_runs).then(HashSet::new);
-        };
-        let (ids, rest) = bytes.as_chunks::<32>();
-        let is_sound = ids.first() == Some(HEADER) && rest.is_empty();
-        // Two processes may have begun the file.
-        is_sound.then(|| ids.iter().filter(|id| *id != HEADER).map(|id| Id(*id)).collect())
+        let runs = self.runs.as_ref()?;
+        if self.is_lost.load(SeqCst) {
+            return None;
+        }
+        let bytes = fs::if_exists(fs::read(&beside(runs))).map_err(|error| self.trouble.unreadable(error));
+        let known = bytes.ok()?.as_deref().and_then(decode);
+        if known.is_none() {
+            self.lose(runs);
+        }
+        known
+    }
+
+    /// What is noted is not what anybody left.
+    fn lose(&self, runs: &Path) {
+        self.is_lost.store(true, SeqCst);
+        self.trouble.damaged("runs");
+        // What is not there any more is as good as removed. In this order: no runs without who speaks in them.
+        let _ = fs::remove_file(runs);
+        let _ = fs::remove_file(&beside(runs));
     }
 
     /// Keeps who said something; `false` if that is not possible.
     pub(crate) fn keep(&self) -> bool {
         let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = &self.file else { return true };
-        let begins = fs::lstat(file).is_err();
-        if new.is_empty() && !begins {
-            return true;
+        let Some(runs) = &self.runs else { return true };
+        if new.is_empty() || self.is_lost.load(SeqCst) {
+            return !self.is_lost.load(SeqCst);
         }
-        let known = self.known();
-        let mut bytes = if begins { HEADER.to_vec() } else { Vec::new() };
-        for id in new.iter().filter(|id| known.as_ref().is_none_or(|known| !known.contains(id))) {
-            bytes.extend(id.0);
-        }
-        let kept = match known {
-            // In one piece, so that what several processes add does not mix.
-            Some(_) if bytes.is_empty() => Ok(()),
-            Some(_) => fs::append(file).and_then(|mut out| fs::write_all(&mut out, file, &bytes)),
-            // What is cut off in the middle stays unknown: whoever reads it looks at everything.
-            None => Ok(()),
+        let keep = || {
+            let _lock = lock(runs)?;
+            let Some(mut known) = self.known() else { return Ok(false) };
+            let before = known.len();
+            known.extend(new.iter());
+            if known.len() > before {
+                write(runs, &known)?;
+            }
+            Ok(true)
         };
-        if kept.is_ok() {
+        let kept = keep().unwrap_or_else(|error: taut_sys::Error| {
+            self.trouble.unkept(error);
+            false
+        });
+        if kept {
             new.clear();
         }
-        kept.is_ok()
+        kept
     }
 }
 
@@ -87,35 +145,49 @@ impl Talkers {
 mod tests {
     use super::*;
 
-    fn say(talkers: &Talkers, ids: &[&str]) {
-        talkers.new.lock().unwrap().extend(ids.iter().map(Id::of));
-        assert!(talkers.keep());
+    fn ids(names: &[&str]) -> HashSet<Id> {
+        names.iter().map(Id::of).collect()
+    }
+
+    fn say(talkers: &Talkers, names: &[&str]) -> bool {
+        talkers.new.lock().unwrap().extend(ids(names));
+        talkers.keep()
     }
 
     #[test]
     fn who_said_something_is_known_in_the_next_process() {
         let dir = tempfile::tempdir().unwrap();
-        let talkers = || Talkers::new(Some(&dir.path().join("runs")));
-        assert_eq!(talkers().known(), Some(HashSet::new()));
-        say(&talkers(), &["a", "b"]);
-        say(&talkers(), &["b", "c"]);
-        assert_eq!(talkers().known(), Some(["a", "b", "c"].iter().map(Id::of).collect()));
-        assert_eq!(fs::read(&dir.path().join("runs.said")).unwrap().len(), 128);
-        fs::remove_file(&dir.path().join("runs.said")).unwrap();
         let runs = dir.path().join("runs");
-        fs::create(&runs).unwrap();
-        assert_eq!(talkers().known(), None);
+        let talkers = || Talkers::new(Some(&runs), &Trouble::default());
+        begin(&runs, ids(&["x"])).unwrap();
+        assert_eq!(talkers().known(), Some(ids(&["x"])));
+        assert!(say(&talkers(), &["a", "b"]));
+        assert!(say(&talkers(), &["b", "c"]));
+        begin(&runs, ids(&["y"])).unwrap();
+        assert_eq!(talkers().known(), Some(ids(&["x", "y", "a", "b", "c"])));
+        assert_eq!(fs::read(&runs.with_extension("said")).unwrap().len(), 7 * 32);
     }
 
     #[test]
-    fn what_is_damaged_is_not_known() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("runs.said");
-        let bytes = [HEADER, &[0; 8][..]].concat();
-        fs::write_all(&mut fs::create(&file).unwrap(), &file, &bytes).unwrap();
-        let talkers = Talkers::new(Some(&dir.path().join("runs")));
-        assert_eq!(talkers.known(), None);
-        say(&talkers, &["a"]);
-        assert_eq!(talkers.known(), None);
+    fn what_is_damaged_takes_the_runs_with_it() {
+        let sound = encode(&ids(&["a", "b"]));
+        let mut damages = vec![sound[..sound.len() - 32].to_vec(), sound[..40].to_vec(), Vec::new()];
+        damages.extend((0..sound.len()).step_by(5).map(|at| {
+            let mut bytes = sound.clone();
+            bytes[at] ^= 4;
+            bytes
+        }));
+        for bytes in damages {
+            let dir = tempfile::tempdir().unwrap();
+            let (runs, file) = (dir.path().join("runs"), dir.path().join("runs.said"));
+            fs::create(&runs).unwrap();
+            fs::write_all(&mut fs::create(&file).unwrap(), &file, &bytes).unwrap();
+            let trouble = Trouble::default();
+            let talkers = Talkers::new(Some(&runs), &trouble);
+            assert_eq!(talkers.known(), None);
+            assert!(!say(&talkers, &["c"]), "what this process knows is not all");
+            assert!(trouble.take().is_some_and(|text| text.contains("was damaged")));
+            assert!(fs::lstat(&runs).is_err() && fs::lstat(&file).is_err());
+        }
     }
 }

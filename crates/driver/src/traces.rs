@@ -17,10 +17,16 @@ use taut_store::{OwnDirectory, Store};
 use taut_sys::{StatSignature, fs};
 use taut_value::Id;
 
-use crate::{census::Census, trouble::Trouble};
+use crate::{census::Census, recent, trouble::Trouble};
 
 /// How many results are kept of one request: switching back to an earlier state finds its report.
 const KEPT: usize = 4;
+
+/// How many requests there are results of: each configuration of a target is one.
+const MOST: usize = 64;
+
+/// How many bytes they may have together, unless those of the latest request alone have more.
+const MOST_BYTES: u64 = 1 << 29;
 
 /// The place of all traces of a store.
 #[derive(Clone, Debug)]
@@ -64,8 +70,9 @@ impl Traces {
 
     /// Moves up what is kept of a request, if that lies in the older generation.
     fn bring(&self, key: RequestKey) {
-        let Some(older) = self.directory.older() else { return };
         let (name, to) = (key.0.to_hex(), self.of_request(key));
+        recent::touch(&to);
+        let Some(older) = self.directory.older() else { return };
         let bring = || {
             let from = older.join(&name);
             if fs::if_exists(fs::lstat(&to))?.is_some() || fs::if_exists(fs::lstat(&from))?.is_none() {
@@ -250,8 +257,10 @@ impl Traces {
 
     /// Writes a file, as a whole or not at all. One that is not kept costs time, not more.
     fn write(&self, key: RequestKey, path: &Path, bytes: &[u8]) {
-        let temporary = path.with_extension(format!("{}", std::process::id()));
-        let written = fs::create_dir_all(&self.of_request(key)).and_then(|()| {
+        let (temporary, directory) =
+            (path.with_extension(format!("{}", std::process::id())), self.of_request(key));
+        let is_new = fs::lstat(&directory).is_err();
+        let written = fs::create_dir_all(&directory).and_then(|()| {
             let mut file = fs::create(&temporary)?;
             fs::write_all(&mut file, &temporary, bytes)?;
             fs::rename(&temporary, path)
@@ -259,6 +268,9 @@ impl Traces {
         if let Err(error) = written {
             self.trouble.unkept(error);
             forget(&temporary);
+        }
+        if is_new {
+            recent::drop_old(self.directory.path(), MOST, MOST_BYTES);
         }
     }
 }

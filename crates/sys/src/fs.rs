@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use crate::{Error, FileKind, Result, fault};
 
@@ -197,6 +197,15 @@ pub fn set_file_mode(file: &File, path: &Path, mode: u32) -> Result<()> {
 /// Sets the modification time to the epoch, so that contents do not carry the time at which they were made.
 pub fn set_mtime_epoch(path: &Path) -> Result<()> {
     run("set time of", path, || Ok(utimensat(CWD, path, &EPOCH, AtFlags::SYMLINK_NOFOLLOW)?))
+}
+
+/// Sets the modification time to the present.
+pub fn set_mtime_now(path: &Path) -> Result<()> {
+    let now = Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+    };
+    run("set time of", path, || Ok(utimensat(CWD, path, &now, AtFlags::SYMLINK_NOFOLLOW)?))
 }
 
 /// As [`set_mtime_epoch`], for an open file.

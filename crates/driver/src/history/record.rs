@@ -13,6 +13,7 @@ use taut_sys::fs;
 use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, Str};
 
 use super::{Fingerprint, Subject};
+use crate::recent;
 
 /// Why something was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,6 +101,12 @@ pub struct History {
     file: PathBuf,
 }
 
+/// How many records are kept, one for each set of repositories.
+const MOST: usize = 64;
+
+/// How many bytes they may have together, unless the latest alone has more.
+const MOST_BYTES: u64 = 1 << 28;
+
 const MAGIC: &[u8; 16] = b"taut history  02";
 
 impl History {
@@ -184,6 +191,7 @@ impl History {
         let temporary = self.file.with_extension(format!("{}", std::process::id()));
         let body = encode(record);
         let bytes = [&MAGIC[..], &Id::of(&body).0, &body].concat();
+        let is_new = fs::lstat(&self.file).is_err();
         let written = fs::create_dir_all(directory).and_then(|()| {
             let mut file = fs::create(&temporary)?;
             fs::write_all(&mut file, &temporary, &bytes)?;
@@ -191,6 +199,9 @@ impl History {
         });
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
+        }
+        if is_new {
+            recent::drop_old(directory, MOST, MOST_BYTES);
         }
     }
 }

@@ -1,0 +1,110 @@
+//! Directories in which the least recently used goes when there is too much.
+//!
+//! What belongs together has names that are the same up to the first dot. When it was used last is its modification
+//! time, which is set on use, but no more often than every hour: looking is what most calls do, and they write nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use taut_sys::fs;
+
+/// How exactly it is known when something was used.
+const GRAIN: Duration = Duration::from_secs(3600);
+
+/// Notes that something is used. If that cannot be noted, it goes sooner.
+pub(crate) fn touch(path: &Path) {
+    let used = fs::lstat(path).ok().and_then(|metadata| metadata.modified().ok());
+    let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < GRAIN);
+    if used.is_some_and(|used| !is_noted(used)) {
+        let _ = fs::set_mtime_now(path);
+    }
+}
+
+/// What belongs together.
+#[derive(Default)]
+struct Group {
+    used: Option<SystemTime>,
+    bytes: u64,
+    paths: Vec<PathBuf>,
+}
+
+/// Leaves the latest few, at most `most`, and no more than have so many bytes together; but at least one.
+pub(crate) fn drop_old(directory: &Path, most: usize, bytes: u64) {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for (name, _) in fs::list(directory).unwrap_or_default() {
+        let path = directory.join(&name);
+        let Ok(metadata) = fs::lstat(&path) else { continue };
+        let name = name.to_string_lossy();
+        let group = groups.entry(name.split('.').next().unwrap_or_default().to_owned()).or_default();
+        group.used = group.used.max(metadata.modified().ok());
+        group.bytes += if metadata.is_dir() { bytes_below(&path) } else { metadata.len() };
+        group.paths.push(path);
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.used));
+    let mut sum = 0;
+    for (at, group) in groups.iter().enumerate() {
+        sum += group.bytes;
+        if at > 0 && (at >= most || sum > bytes) {
+            // In the order of their names; what is not there any more is as good as removed.
+            group.paths.iter().for_each(|path| drop(fs::remove_all(path)));
+        }
+    }
+}
+
+/// The sizes of the files in a directory.
+fn bytes_below(directory: &Path) -> u64 {
+    let names = fs::list(directory).unwrap_or_default().into_iter();
+    names.filter_map(|(name, _)| Some(fs::lstat(&directory.join(name)).ok()?.len())).sum()
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let list = fs::list(directory).unwrap().into_iter();
+        list.map(|(name, _)| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_with_all_that_belongs_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(100_000);
+        for (age, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join("file"), vec![0; 1000]).unwrap();
+            std::fs::write(dir.path().join(format!("{name}.more")), "").unwrap();
+            for name in [name.to_owned(), format!("{name}.more")] {
+                let file = std::fs::File::open(dir.path().join(name)).unwrap();
+                file.set_modified(long_ago - Duration::from_secs(age as u64)).unwrap();
+            }
+        }
+        touch(&dir.path().join("c"));
+        drop_old(dir.path(), 3, u64::MAX);
+        assert_eq!(names(dir.path()), ["a", "a.more", "b", "b.more", "c", "c.more"]);
+        drop_old(dir.path(), 3, 2500);
+        assert_eq!(names(dir.path()), ["a", "a.more", "c", "c.more"]);
+        drop_old(dir.path(), 3, 0);
+        assert_eq!(names(dir.path()), ["c", "c.more"]);
+        drop_old(&dir.path().join("nowhere"), 0, 0);
+    }
+
+    #[test]
+    fn that_something_is_used_is_noted_once_in_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let used = || fs::lstat(dir.path()).unwrap().modified().unwrap();
+        let file = std::fs::File::open(dir.path()).unwrap();
+        let recently = SystemTime::now() - Duration::from_secs(600);
+        file.set_modified(recently).unwrap();
+        touch(dir.path());
+        assert_eq!(used(), recently);
+        for odd in [recently - Duration::from_secs(86_400), recently + Duration::from_secs(86_400)] {
+            file.set_modified(odd).unwrap();
+            touch(dir.path());
+            assert!(used().elapsed().unwrap() < GRAIN);
+        }
+    }
+}
