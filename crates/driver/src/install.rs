@@ -72,15 +72,14 @@ pub fn install<'o>(
     let mut evidence: HashMap<PathBuf, Evidence> = HashMap::new();
     let is_right = |place: &Path, info: &ObjectInfo| {
         let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
-        let now = Evidence::gather(&directory.join(place), false).ok()?;
-        known.evidence?.shows_the_same_as(&now).then_some(now)
+        known.evidence.filter(|then| then.still_holds(&directory.join(place), false))
     };
     for ((path, info), leaves) in objects.iter().zip(&leaves_of) {
         let mut right = leaves.is_some();
         for (place, info) in leaves.iter().flatten().filter(|(place, info)| wanted.get(place) == Some(info)) {
             match is_right(place, info) {
-                Some(now) => {
-                    evidence.insert(place.clone(), now);
+                Some(then) => {
+                    evidence.insert(place.clone(), then);
                 }
                 None => right = false,
             }

@@ -199,12 +199,11 @@ fn stays_inside(target: &[u8]) -> bool {
 
 /// Whether a leaf that reads a path would come to the same hash again.
 fn agrees(path: &Path, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> Agreement {
-    let (Some(then), Ok(now)) = (Evidence::decode(witness), Evidence::gather(path, true)) else {
-        return Agreement::No;
-    };
-    if then.shows_the_same_as(&now) {
+    let Some(then) = Evidence::decode(witness) else { return Agreement::No };
+    if then.still_holds(path, true) {
         return Agreement::Yes;
     }
+    let Ok(now) = Evidence::gather(path, true) else { return Agreement::No };
     match read() {
         Some(true) if then == now => Agreement::Yes,
         Some(true) => Agreement::YesBy(now.encode()),

@@ -36,27 +36,31 @@ impl Evidence {
     /// Whatever keeps one from knowing what is there.
     pub fn gather(path: &Path, follow: bool) -> Result<Evidence> {
         let now = now();
-        let metadata = fs::if_exists(if follow { fs::stat(path) } else { fs::lstat(path) })?;
-        let signature = metadata.map(|metadata| StatSignature::of(&metadata));
+        Ok(Self::seen(look(path, follow)?, now, path))
+    }
+
+    /// The evidence that a signature is which was taken after `now`.
+    fn seen(signature: Option<StatSignature>, now: i128, path: &Path) -> Evidence {
         let is_firm = signature.is_none_or(|signature| {
             // Where the file lies need not be asked of files that nobody changed lately.
             !signature.is_racy(now - REMOTE_MARGIN)
                 || (!signature.is_racy(now - MARGIN) && !statfs(path).is_ok_and(|on| is_remote(&on)))
         });
-        Ok(Evidence { signature, is_firm })
+        Evidence { signature, is_firm }
     }
 
     /// Reads something of a path so that it was there as a whole: once more, and a few times, if the path changed
     /// meanwhile. `read` may read again, too, what is only right if nothing changed.
     pub fn of_reading<T>(path: &Path, follow: bool, mut read: impl FnMut() -> T) -> Reading<T> {
         for _ in 0..TRIES {
-            let before = Evidence::settled(path, follow);
+            let before = settled(path, follow);
             let content = read();
-            match (before, Evidence::gather(path, follow)) {
+            match (before, look(path, follow)) {
                 (Ok(None), _) => {}
-                (Ok(Some(then)), Ok(now)) if then.signature != now.signature => {}
-                (then, now) => {
-                    let evidence = then.ok().flatten().filter(|_| now.is_ok());
+                (Ok(Some((_, then))), Ok(now)) if then != now => {}
+                (before, after) => {
+                    let before = before.ok().flatten().filter(|_| after.is_ok());
+                    let evidence = before.map(|(when, signature)| Self::seen(signature, when, path));
                     return Reading { content, evidence, is_steady: true };
                 }
             }
@@ -64,26 +68,9 @@ impl Evidence {
         Reading { content: read(), evidence: None, is_steady: false }
     }
 
-    /// Evidence that every change that begins from now on shows in, as the clock that dates changes has ticked since
-    /// the last one; twice, so that this one has ended: it was dated when it began. `None` if there always is another.
-    fn settled(path: &Path, follow: bool) -> Result<Option<Evidence>> {
-        let tick = clock_getres(ClockId::RealtimeCoarse);
-        let tick = Duration::from_nanos(tick.tv_nsec.clamp(1_000_000, 10_000_000) as u64);
-        for _ in 0..TRIES {
-            let evidence = Evidence::gather(path, follow)?;
-            let age = evidence.signature.map(|signature| now() - signature.ctime);
-            // What is dated far ahead is dated by another clock: waiting does not help.
-            if age.is_none_or(|age| age.unsigned_abs() > tick.as_nanos()) {
-                return Ok(Some(evidence));
-            }
-            std::thread::sleep(tick);
-        }
-        Ok(None)
-    }
-
     /// Whether what is there now must be what was there then.
-    pub fn shows_the_same_as(&self, now: &Evidence) -> bool {
-        self.is_firm && self.signature == now.signature
+    pub fn still_holds(&self, path: &Path, follow: bool) -> bool {
+        self.is_firm && look(path, follow).is_ok_and(|now| self.signature == now)
     }
 
     /// As bytes.
@@ -133,6 +120,31 @@ pub struct Reading<T> {
     pub evidence: Option<Evidence>,
     /// Whether it was so all the while.
     pub is_steady: bool,
+}
+
+/// The signature of what is there, if anything is.
+fn look(path: &Path, follow: bool) -> Result<Option<StatSignature>> {
+    let metadata = fs::if_exists(if follow { fs::stat(path) } else { fs::lstat(path) })?;
+    Ok(metadata.map(|metadata| StatSignature::of(&metadata)))
+}
+
+/// When one looked, and a signature that every change that begins from now on shows in, as the clock that dates
+/// changes has ticked since the last one; twice, so that this one has ended: it was dated when it began. `None` if
+/// there always is another.
+fn settled(path: &Path, follow: bool) -> Result<Option<(i128, Option<StatSignature>)>> {
+    let tick = clock_getres(ClockId::RealtimeCoarse);
+    let tick = Duration::from_nanos(tick.tv_nsec.clamp(1_000_000, 10_000_000) as u64);
+    for _ in 0..TRIES {
+        let when = now();
+        let signature = look(path, follow)?;
+        let age = signature.map(|signature| now() - signature.ctime);
+        // What is dated far ahead is dated by another clock: waiting does not help.
+        if age.is_none_or(|age| age.unsigned_abs() > tick.as_nanos()) {
+            return Ok(Some((when, signature)));
+        }
+        std::thread::sleep(tick);
+    }
+    Ok(None)
 }
 
 /// The time by the clock that local file systems date changes by, in nanoseconds since the epoch.
@@ -185,22 +197,22 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("f");
         std::fs::write(&file, "1").unwrap();
-        let evidence = gather(&file);
-        assert!(!evidence.shows_the_same_as(&gather(&file)));
+        assert!(!gather(&file).still_holds(&file, true));
         // No call sets the change time: an old modification time does not help.
         let old = SystemTime::now() - Duration::from_secs(100);
         std::fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
-        assert!(!gather(&file).shows_the_same_as(&gather(&file)));
+        assert!(!gather(&file).still_holds(&file, true));
     }
 
     #[test]
     fn absence_and_old_files_are_firm_evidence() {
         let directory = tempfile::tempdir().unwrap();
-        let absent = gather(&directory.path().join("absent"));
-        assert!(absent.shows_the_same_as(&absent));
-        let old = gather(Path::new("/proc/self/exe"));
-        assert!(!old.shows_the_same_as(&absent));
-        assert!(!absent.shows_the_same_as(&old));
+        let (absent, old) = (directory.path().join("absent"), std::env::current_exe().unwrap());
+        let (nothing, something) = (gather(&absent), gather(&old));
+        assert!(nothing.still_holds(&absent, true));
+        assert!(something.still_holds(&old, true));
+        assert!(!something.still_holds(&absent, true));
+        assert!(!nothing.still_holds(&old, true));
     }
 
     #[test]
