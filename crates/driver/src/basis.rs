@@ -8,7 +8,7 @@ use taut_syntax::Diagnostics;
 use taut_value::{Decoder, Encoder, Id};
 
 use crate::census::{Census, short};
-use crate::survey::survey;
+use crate::survey::{stored, survey};
 use crate::traces::{Described, Recalled};
 use crate::{Request, RequestKey, Session, Survey, Traces, Wanted};
 
@@ -109,6 +109,7 @@ impl Session {
                 Described::Now([&len[..], told, &basis.wanted].concat())
             }
         };
+        let census = || census.encode(&stored(&self.engine, census));
         traces.keep_build(&self.build, key, census, described, report);
         self.runs.trouble().absorb(traces.trouble());
     }

@@ -5,11 +5,16 @@
 //! says of each configured target under which hash it was counted, so that only those that came out differently
 //! are looked into again; and of each definition, which target has it. It is never believed without being
 //! compared: a hash that differs is counted anew, and a definition that is not where the census says is looked
-//! for by analysis.
+//! for by analysis. Where the file of runs tells of a target, it says, too: a look there tells its hash.
 //!
 //! Rejected: to keep the summary with each target. A call would still have to ask for all of them.
 
-use rustc_hash::FxHashMap;
+mod bytes;
+mod draft;
+
+pub(crate) use draft::Draft;
+
+use taut_engine::FileId;
 use taut_value::Id;
 
 /// Enough of an id, or of a hash, to tell it from all others.
@@ -33,9 +38,8 @@ pub(crate) enum Kind {
     Blob = 3,
 }
 
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::Action, Kind::Tree, Kind::Overlay, Kind::Blob];
-}
+/// How many kinds there are.
+const KINDS: u8 = 4;
 
 /// Set in the byte of a definition's kind: of an action whose earlier runs are not believed.
 const UNBELIEVED: u8 = 1 << 7;
@@ -58,9 +62,13 @@ impl Lists {
         self.ends.push(self.items.len() as u32);
     }
 
-    fn get(&self, at: usize) -> &[u32] {
+    fn range(&self, at: usize) -> std::ops::Range<usize> {
         let begin = if at == 0 { 0 } else { self.ends[at - 1] as usize };
-        &self.items[begin..self.ends[at] as usize]
+        begin..self.ends[at] as usize
+    }
+
+    fn get(&self, at: usize) -> &[u32] {
+        &self.items[self.range(at)]
     }
 }
 
@@ -87,127 +95,37 @@ pub(crate) struct Counted {
     pub(crate) warns: bool,
 }
 
-/// A census being taken.
-#[derive(Default)]
-pub(crate) struct Draft {
-    keys: Vec<Vec<u8>>,
-    hashes: Vec<Short>,
-    exports: Vec<Option<Short>>,
-    warns: Vec<bool>,
-    dependencies: Lists,
-    definitions: Lists,
-    by_id: FxHashMap<Short, u32>,
-    ids: Vec<Short>,
-    kinds: Vec<u8>,
-    owners: Vec<u32>,
-    places: Vec<u32>,
-    parts: Vec<Vec<Short>>,
-}
-
-impl Draft {
-    /// Counts a configured target; they are numbered in this order. Dependencies are numbers, of later ones, too.
-    pub(crate) fn add(
-        &mut self,
-        key: Vec<u8>,
-        Counted { hash, export, warns }: Counted,
-        dependencies: impl IntoIterator<Item = u32>,
-        definitions: impl IntoIterator<Item = Definition>,
-    ) {
-        let owner = self.keys.len() as u32;
-        self.keys.push(key);
-        self.hashes.push(hash);
-        self.exports.push(export);
-        self.warns.push(warns);
-        self.dependencies.push(dependencies);
-        let mut own: Vec<u32> = Vec::new();
-        for Definition { kind, id, is_believed, runs_each_time, place, parts } in definitions {
-            let next = self.ids.len() as u32;
-            let number = *self.by_id.entry(id).or_insert(next);
-            if number == next {
-                self.ids.push(id);
-                let unbelieved = if is_believed { 0 } else { UNBELIEVED };
-                self.kinds.push(kind as u8 | unbelieved | if runs_each_time { EACH_TIME } else { 0 });
-                self.owners.push(owner);
-                self.places.push(place);
-                self.parts.push(parts);
-            }
-            own.push(number);
-        }
-        own.sort_unstable();
-        own.dedup();
-        self.definitions.push(own);
-    }
-
-    /// The census, and whether everything that something refers to is defined by somebody.
-    pub(crate) fn finish(self) -> (Census, bool) {
-        let mut is_whole = true;
-        let mut order: Vec<u32> = (0..self.ids.len() as u32).collect();
-        order.sort_unstable_by_key(|number| self.ids[*number as usize]);
-        let mut place = vec![0_u32; order.len()];
-        for (at, number) in order.iter().enumerate() {
-            place[*number as usize] = at as u32;
-        }
-        let mut parts = Lists::default();
-        for number in &order {
-            let mut of_one = Vec::with_capacity(self.parts[*number as usize].len());
-            for part in &self.parts[*number as usize] {
-                let part = self.by_id.get(part);
-                is_whole &= part.is_some();
-                of_one.extend(part.map(|part| place[*part as usize]));
-            }
-            of_one.sort_unstable();
-            of_one.dedup();
-            parts.push(of_one);
-        }
-        let mut definitions = Lists::default();
-        for member in 0..self.keys.len() {
-            definitions.push(self.definitions.get(member).iter().map(|number| place[*number as usize]));
-        }
-        let mut keys = Vec::new();
-        let mut key_ends = Vec::with_capacity(self.keys.len());
-        for key in &self.keys {
-            keys.extend(key);
-            key_ends.push(keys.len() as u32);
-        }
-        let by_place = |all: &[u32]| order.iter().map(|number| all[*number as usize]).collect();
-        let census = Census {
-            ids: order.iter().map(|number| self.ids[*number as usize]).collect(),
-            owners: by_place(&self.owners),
-            places: by_place(&self.places),
-            kinds: order.iter().map(|number| self.kinds[*number as usize]).collect(),
-            parts,
-            keys,
-            key_ends,
-            hashes: self.hashes,
-            exports: self.exports,
-            warns: self.warns,
-            dependencies: self.dependencies,
-            definitions,
-        };
-        (census, is_whole)
-    }
-}
-
 /// Who was reached, and what they define.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Census {
     /// Of the definitions, in order.
     ids: Vec<Short>,
-    /// By definition: a target that has it.
-    owners: Vec<u32>,
-    /// By definition: its place there.
-    places: Vec<u32>,
     kinds: Vec<u8>,
     parts: Lists,
     /// By target.
     keys: Vec<u8>,
     key_ends: Vec<u32>,
-    hashes: Vec<Short>,
-    exports: Vec<Option<Short>>,
-    warns: Vec<bool>,
+    counted: Vec<Counted>,
     dependencies: Lists,
     definitions: Lists,
+    /// The place of each of these definitions among the target's definitions of its kind.
+    places: Vec<u32>,
+    /// By definition: which of these it is, of the first target that has it.
+    first: Vec<u32>,
+    /// By target.
+    stored: Stored,
 }
+
+/// Where the file of runs tells of targets.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Stored {
+    pub(crate) file: Option<FileId>,
+    /// By number of the target; [`NOWHERE`] if it is not known. Empty without a file.
+    pub(crate) places: Vec<u32>,
+}
+
+/// The place of what is in no file.
+pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// How much there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -240,38 +158,38 @@ impl Census {
     }
 
     /// What was noted of a target.
-    pub(crate) fn counted(&self, member: u32) -> Counted {
-        let at = member as usize;
-        Counted { hash: self.hashes[at], export: self.exports[at], warns: self.warns[at] }
+    pub(crate) fn counted(&self, member: u32) -> &Counted {
+        &self.counted[member as usize]
     }
 
+    /// The numbers of the targets that a target depends on.
     pub(crate) fn dependencies(&self, member: u32) -> &[u32] {
         self.dependencies.get(member as usize)
     }
 
-    /// What a target defines.
-    pub(crate) fn definitions(&self, member: u32) -> impl Iterator<Item = Definition> {
-        self.definitions.get(member as usize).iter().map(|number| {
-            let at = *number as usize;
-            Definition {
-                kind: Kind::ALL[usize::from(self.kinds[at] & !FLAGS)],
-                id: self.ids[at],
-                is_believed: self.kinds[at] & UNBELIEVED == 0,
-                runs_each_time: self.kinds[at] & EACH_TIME != 0,
-                place: self.places[at],
-                parts: self.parts.get(at).iter().map(|part| self.ids[*part as usize]).collect(),
-            }
-        })
+    /// Where the file of runs tells of the targets.
+    pub(crate) fn stored(&self) -> &Stored {
+        &self.stored
     }
 
     fn find(&self, id: &Short) -> Option<usize> {
         self.ids.binary_search(id).ok()
     }
 
+    /// Finds out who is the first to have what is defined.
+    fn appoint(mut self) -> Census {
+        self.first = vec![0; self.ids.len()];
+        for (at, definition) in self.definitions.items.iter().enumerate().rev() {
+            self.first[*definition as usize] = at as u32;
+        }
+        self
+    }
+
     /// The key of a target that defines this, and the place of the definition there.
     pub(crate) fn owner(&self, id: &Short) -> Option<(&[u8], u32)> {
-        let at = self.find(id)?;
-        Some((self.key(self.owners[at]), self.places[at]))
+        let first = self.first[self.find(id)?];
+        let member = self.definitions.ends.partition_point(|end| *end <= first);
+        Some((self.key(member as u32), *self.places.get(first as usize)?))
     }
 
     /// Whether earlier runs of an action are believed; `None` if it is not known here.
@@ -282,7 +200,7 @@ impl Census {
     /// How much there is.
     pub(crate) fn counts(&self) -> Counts {
         let of = |kind: Kind| self.kinds.iter().filter(|byte| **byte & !FLAGS == kind as u8).count();
-        let mut exports: Vec<Short> = self.exports.iter().flatten().copied().collect();
+        let mut exports: Vec<Short> = self.counted.iter().filter_map(|counted| counted.export).collect();
         exports.sort_unstable();
         exports.dedup();
         Counts {
@@ -320,149 +238,6 @@ impl Census {
     }
 }
 
-/// Numbers as bytes: seven bits each, the lowest first.
-fn put(out: &mut Vec<u8>, mut number: u32) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn take(from: &mut &[u8]) -> Option<u32> {
-    let mut number = 0_u32;
-    for shift in (0..32).step_by(7) {
-        let (byte, rest) = from.split_first()?;
-        *from = rest;
-        number |= u32::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-/// How many things follow; no more than there are bytes.
-fn take_count(from: &mut &[u8]) -> Option<usize> {
-    take(from).map(|count| count as usize).filter(|count| *count <= from.len())
-}
-
-fn take_shorts(from: &mut &[u8], count: usize) -> Option<Vec<Short>> {
-    let (shorts, rest) = from.split_at_checked(count.checked_mul(16)?)?;
-    *from = rest;
-    Some(shorts.as_chunks::<16>().0.to_vec())
-}
-
-impl Lists {
-    /// Each list by its length and the steps from one item to the next, which are small in sorted ones.
-    fn encode(&self, out: &mut Vec<u8>) {
-        for at in 0..self.ends.len() {
-            let items = self.get(at);
-            put(out, items.len() as u32);
-            let mut last = 0_u32;
-            for item in items {
-                let step = item.wrapping_sub(last).cast_signed();
-                put(out, ((step << 1) ^ (step >> 31)).cast_unsigned());
-                last = *item;
-            }
-        }
-    }
-
-    /// `count` lists of numbers below `limit`.
-    fn decode(from: &mut &[u8], count: usize, limit: usize) -> Option<Lists> {
-        let mut lists = Lists::default();
-        for _ in 0..count {
-            let mut last = 0_u32;
-            for _ in 0..take_count(from)? {
-                let step = take(from)?;
-                let step = (step >> 1) ^ (step & 1).wrapping_neg();
-                last = last.wrapping_add(step);
-                lists.items.push(Some(last).filter(|item| (*item as usize) < limit)?);
-            }
-            lists.ends.push(lists.items.len() as u32);
-        }
-        Some(lists)
-    }
-}
-
-impl Census {
-    /// All of it as bytes.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.ids.len() * 32 + self.members() * 64);
-        put(&mut out, self.ids.len() as u32);
-        put(&mut out, self.members() as u32);
-        out.extend(self.ids.as_flattened());
-        self.owners.iter().chain(&self.places).for_each(|number| put(&mut out, *number));
-        out.extend(&self.kinds);
-        self.parts.encode(&mut out);
-        let mut begin = 0;
-        for end in &self.key_ends {
-            put(&mut out, end - begin);
-            begin = *end;
-        }
-        out.extend(&self.keys);
-        out.extend(self.hashes.as_flattened());
-        for (export, warns) in self.exports.iter().zip(&self.warns) {
-            out.push(u8::from(export.is_some()) | u8::from(*warns) << 1);
-            out.extend(export.iter().flatten());
-        }
-        self.dependencies.encode(&mut out);
-        self.definitions.encode(&mut out);
-        out
-    }
-
-    /// From the bytes that [`Census::encode`] made; `None` for all others.
-    pub(crate) fn decode(mut from: &[u8]) -> Option<Census> {
-        let from = &mut from;
-        let (count, members) = (take_count(from)?, take_count(from)?);
-        let ids = take_shorts(from, count)?;
-        let owner = |_| take(from).filter(|owner| (*owner as usize) < members);
-        let owners = (0..count).map(owner).collect::<Option<Vec<u32>>>()?;
-        let places = (0..count).map(|_| take(from)).collect::<Option<Vec<u32>>>()?;
-        let (kinds, rest) = from.split_at_checked(count)?;
-        let kinds = kinds.to_vec();
-        *from = rest;
-        if kinds.iter().any(|kind| usize::from(kind & !FLAGS) >= Kind::ALL.len()) {
-            return None;
-        }
-        let parts = Lists::decode(from, count, count)?;
-        let mut end = 0_u32;
-        let mut key_ends = Vec::with_capacity(members);
-        for _ in 0..members {
-            end = end.checked_add(take(from)?)?;
-            key_ends.push(end);
-        }
-        let (keys, rest) = from.split_at_checked(end as usize)?;
-        let keys = keys.to_vec();
-        *from = rest;
-        let hashes = take_shorts(from, members)?;
-        let (mut exports, mut warns) = (Vec::with_capacity(members), Vec::with_capacity(members));
-        for _ in 0..members {
-            let (bits, rest) = from.split_first().filter(|(bits, _)| **bits < 4)?;
-            *from = rest;
-            exports.push(if bits & 1 == 0 { None } else { take_shorts(from, 1)?.pop() });
-            warns.push(bits & 2 != 0);
-        }
-        let dependencies = Lists::decode(from, members, members)?;
-        let definitions = Lists::decode(from, members, count)?;
-        let census = Census {
-            ids,
-            owners,
-            places,
-            kinds,
-            parts,
-            keys,
-            key_ends,
-            hashes,
-            exports,
-            warns,
-            dependencies,
-            definitions,
-        };
-        (from.is_empty() && census.ids.is_sorted()).then_some(census)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -478,11 +253,13 @@ mod tests {
     }
 
     fn sample() -> Census {
-        let mut draft = Draft::default();
-        draft.add(b"top".to_vec(), counted(1, None), [1, 2], [action(9, &[3, 200]), action(3, &[])]);
-        draft.add(b"".to_vec(), counted(2, Some(7)), [2], []);
+        let nobody = Census::default();
+        let mut draft = Draft::new(&nobody);
+        draft.count(b"top".to_vec(), counted(1, None), [1, 2], vec![action(9, &[3, 200]), action(3, &[])]);
+        draft.count(b"".to_vec(), counted(2, Some(7)), [2], vec![]);
         let tree = Definition { kind: Kind::Tree, id: [200; 16], ..action(4, &[4]) };
-        draft.add(b"low".to_vec(), counted(3, Some(7)), [], [tree, action(4, &[]), action(3, &[])]);
+        let definitions = vec![tree, action(4, &[]), action(3, &[])];
+        draft.count(b"low".to_vec(), counted(3, Some(7)), [], definitions);
         let (census, is_whole) = draft.finish();
         assert!(is_whole);
         census
@@ -515,24 +292,79 @@ mod tests {
 
     #[test]
     fn a_census_is_not_whole_if_nobody_defines_something() {
-        let mut draft = Draft::default();
-        draft.add(Vec::new(), counted(0, None), [], [action(1, &[2])]);
+        let nobody = Census::default();
+        let mut draft = Draft::new(&nobody);
+        draft.count(Vec::new(), counted(0, None), [], vec![action(1, &[2])]);
         assert!(!draft.finish().1);
+    }
+
+    /// Target `at` as it is if each defines what `defines` says. All but 0 refer to 0, and 9 to 7, too.
+    fn definitions(at: u8, defines: &[Vec<u8>]) -> Vec<Definition> {
+        let parts = |id: u8| match id {
+            0 => &[][..],
+            9 => &[7, 0],
+            _ => &[0],
+        };
+        let define = |id: &u8| Definition { place: u32::from(at ^ *id), ..action(*id, parts(*id)) };
+        defines[at as usize].iter().map(define).collect()
+    }
+
+    /// A census of these targets, whose numbers go down from the last one, taken as far as it goes from `old`.
+    fn taken(old: &Census, defines: &[Vec<u8>], is_as_in_old: impl Fn(u8) -> bool) -> (Census, bool) {
+        let mut draft = Draft::new(old);
+        for at in (0..defines.len() as u8).rev() {
+            let next = (at > 0).then(|| defines.len() as u32 - u32::from(at));
+            let in_old = (0..old.members() as u32).find(|member| old.key(*member) == [at]);
+            match in_old.filter(|_| is_as_in_old(at)) {
+                Some(member) => draft.keep(member, next),
+                None => draft.count(vec![at], counted(at, None), next, definitions(at, defines)),
+            }
+        }
+        draft.finish()
+    }
+
+    #[test]
+    fn a_census_taken_of_an_earlier_one_is_as_if_taken_anew() {
+        // Which ids each target defines, before and after; in the last case, not all that something refers to.
+        let cases: [[&[&[u8]]; 2]; 7] = [
+            [&[&[0], &[1, 2], &[5]], &[&[0], &[1, 2], &[5]]],
+            [&[&[0], &[1, 2], &[7]], &[&[0], &[1, 2], &[7], &[9, 0]]],
+            [&[&[0], &[1, 2], &[7], &[9, 0]], &[&[0], &[1, 2], &[7]]],
+            [&[&[0, 7], &[1, 2], &[7]], &[&[0, 3], &[1, 2], &[7]]],
+            [&[&[0], &[1], &[2]], &[&[0], &[4], &[2, 6]]],
+            [&[], &[&[2, 1], &[1, 0]]],
+            [&[&[0], &[9], &[7]], &[&[1], &[9], &[8]]],
+        ];
+        let nobody = Census::default();
+        for [before, after] in cases {
+            let [before, after] =
+                [before, after].map(|all| all.iter().map(|ids| ids.to_vec()).collect::<Vec<_>>());
+            let (old, _) = taken(&nobody, &before, |_| false);
+            let same = |at: u8| before.get(at as usize) == after.get(at as usize);
+            let (anew, of_old) = (taken(&nobody, &after, |_| false), taken(&old, &after, same));
+            assert_eq!(of_old, anew, "{before:?} {after:?}");
+            assert_eq!(anew.1, after.iter().flatten().any(|id| *id == 0));
+        }
     }
 
     #[test]
     fn a_census_survives_as_bytes_and_damage_does_not_hurt() {
-        let bytes = sample().encode();
-        assert_eq!(Census::decode(&bytes), Some(sample()));
-        for end in 0..bytes.len() {
+        let nowhere = Stored::default();
+        let stored = Stored { file: Some(FileId([5; 16])), places: vec![7, NOWHERE, 300] };
+        let bytes = sample().encode(&stored);
+        assert_eq!(Census::decode(&bytes), Some(Census { stored, ..sample() }));
+        let whole = sample().encode(&nowhere);
+        assert_eq!(Census::decode(&whole), Some(sample()));
+        for end in (0..bytes.len()).filter(|end| *end != whole.len()) {
             assert_eq!(Census::decode(&bytes[..end]), None, "{end}");
         }
         for at in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[at / 8] ^= 1 << (at % 8);
             if let Some(census) = Census::decode(&damaged) {
-                let _ = census.counts();
-                let _ = (0..census.members() as u32).map(|m| census.definitions(m).count()).sum::<usize>();
+                let _ = (census.counts(), census.owner(&[4; 16]));
+                let needed = census.needed([[9; 16]].into_iter());
+                let _ = census.actions_among(&needed);
             }
         }
     }

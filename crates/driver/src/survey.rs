@@ -10,12 +10,12 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, TargetRule};
 use taut_digest::HashFunction;
-use taut_engine::{Build, Key};
+use taut_engine::{Build, Engine, Hash, Key};
 use taut_syntax::Diagnostics;
 use taut_value::{Artifact, EntityName, Id, Map};
 
 use crate::analyse::{Order, diagnostics};
-use crate::census::{Census, Counted, Counts, Definition, Draft, Kind, short};
+use crate::census::{Census, Counted, Counts, Definition, Draft, Kind, NOWHERE, Stored, short};
 use crate::{Request, Wanted};
 
 /// What a build has to know of a description.
@@ -40,9 +40,22 @@ enum Member {
     New(ConfiguredTarget),
 }
 
+impl Member {
+    fn is_among(&self, of_old: &[bool]) -> bool {
+        matches!(self, Member::Old(member) if of_old[*member as usize])
+    }
+
+    fn target(&self, old: &Census) -> Option<ConfiguredTarget> {
+        match self {
+            Member::Old(member) => ConfiguredTarget::decode(old.key(*member)),
+            Member::New(target) => Some(target.clone()),
+        }
+    }
+}
+
 /// Who was reached so far.
 struct Walk<'c> {
-    old: Option<&'c Census>,
+    old: &'c Census,
     /// By number in the earlier census: number in the new one.
     numbers: Vec<Option<u32>>,
     /// The earlier census by key; made when first asked for.
@@ -71,12 +84,10 @@ impl<'c> Walk<'c> {
 
     /// The number of a target.
     fn target(&mut self, target: &ConfiguredTarget) -> u32 {
-        let key = key_of(target);
-        if let Some(old) = self.old {
-            let all = || (0..old.members() as u32).map(|member| (old.key(member), member)).collect();
-            if let Some(member) = self.by_key.get_or_insert_with(all).get(&*key).copied() {
-                return self.old(member);
-            }
+        let (key, old) = (key_of(target), self.old);
+        let all = || (0..old.members() as u32).map(|member| (old.key(member), member)).collect();
+        if let Some(member) = self.by_key.get_or_insert_with(all).get(&*key).copied() {
+            return self.old(member);
         }
         if let Some(number) = self.fresh.get(&key) {
             return *number;
@@ -94,6 +105,21 @@ fn key_of(target: &ConfiguredTarget) -> Vec<u8> {
     key
 }
 
+/// Of each target of a census, whether it is known without asking for it to be as it was counted.
+fn as_counted(build: &Build, census: &Census) -> Vec<bool> {
+    let Stored { file, places } = census.stored();
+    let hashes = file.map(|file| build.hashes_at(file, places)).unwrap_or_default();
+    let hash = |member: u32| hashes.get(member as usize).copied().flatten();
+    let members = 0..census.members() as u32;
+    members.map(|member| hash(member).is_some_and(|hash| is_as_counted(census, member, &hash))).collect()
+}
+
+/// Whether a target with this hash is as it was counted, and nothing of it has to be told.
+fn is_as_counted(census: &Census, member: u32, hash: &Hash) -> bool {
+    let counted = census.counted(member);
+    counted.hash == short(&hash.0) && !counted.warns
+}
+
 /// Analyses the target of a request, and counts who was reached. `old`: the census of an earlier call.
 pub(crate) fn survey(
     build: &Build,
@@ -107,11 +133,13 @@ pub(crate) fn survey(
     };
     let told = |fail| diagnostics(fail, build, &request.repositories);
     let analysed = build.get::<TargetRule>(asked.clone()).map_err(told)?;
-    let numbers = vec![None; old.map_or(0, Census::members)];
-    let (by_key, fresh, pending) = Default::default();
+    let (nobody, by_key, fresh, pending) = Default::default();
+    let old = old.unwrap_or(&nobody);
+    let mut as_counted = as_counted(build, old);
+    let numbers = vec![None; old.members()];
     let mut walk = Walk { old, numbers, by_key, fresh, pending, count: 0 };
     walk.target(&asked);
-    let mut draft = Draft::default();
+    let mut draft = Draft::new(old);
     // Whether every target can be found by its key.
     let mut is_whole = true;
     let mut warnings: BTreeMap<Order, Diagnostics> = BTreeMap::new();
@@ -119,43 +147,35 @@ pub(crate) fn survey(
     // through the engine.
     while !walk.pending.is_empty() {
         let layer = std::mem::take(&mut walk.pending);
-        let (mut members, mut targets) = (Vec::with_capacity(layer.len()), Vec::with_capacity(layer.len()));
-        for member in layer {
-            let target = match &member {
-                Member::New(target) => Some(target.clone()),
-                Member::Old(number) => {
-                    let key = walk.old.map(|old| old.key(*number)).unwrap_or_default();
-                    ConfiguredTarget::decode(key)
-                }
-            };
-            // Whoever is in a census was found by its key when it was taken.
-            let Some(target) = target else { return survey(build, request, hash_function, None) };
-            members.push(member);
-            targets.push(target);
-        }
+        let asked: Vec<&Member> = layer.iter().filter(|member| !member.is_among(&as_counted)).collect();
+        let targets: Option<Vec<ConfiguredTarget>> = asked.iter().map(|member| member.target(old)).collect();
+        // Whoever is in a census was found by its key when it was taken.
+        let Some(targets) = targets else { return survey(build, request, hash_function, None) };
         let hashes = build.hashes_of::<TargetRule>(targets.iter().cloned());
         let hashes = hashes.into_iter().map(|hash| hash.map_err(told)).collect::<Result<Vec<_>, _>>()?;
-        let as_counted = |at: usize| match (&members[at], old, hashes[at]) {
-            (Member::Old(member), Some(old), Some(hash)) => {
-                let counted = old.counted(*member);
-                (counted.hash == short(&hash.0) && !counted.warns).then_some((old, *member, counted))
+        for (member, hash) in asked.iter().zip(&hashes) {
+            if let (Member::Old(member), Some(hash)) = (member, hash) {
+                as_counted[*member as usize] = is_as_counted(old, *member, hash);
             }
-            _ => None,
-        };
-        let others: Vec<usize> = (0..members.len()).filter(|at| as_counted(*at).is_none()).collect();
-        let values = build.all::<TargetRule>(others.iter().map(|at| targets[*at].clone()));
-        let mut values = values.into_iter();
-        for (at, target) in targets.iter().enumerate() {
-            if let Some((old, member, counted)) = as_counted(at) {
-                let below: Vec<u32> = old.dependencies(member).iter().map(|dep| walk.old(*dep)).collect();
-                draft.add(old.key(member).to_vec(), counted, below, old.definitions(member));
+        }
+        let changed = asked.iter().zip(targets.into_iter().zip(hashes));
+        let changed = changed.filter(|(member, _)| !member.is_among(&as_counted)).map(|(_, asked)| asked);
+        let changed: Vec<(ConfiguredTarget, Option<Hash>)> = changed.collect();
+        let values = build.all::<TargetRule>(changed.iter().map(|(target, _)| target.clone()));
+        let mut changed = changed.into_iter().zip(values);
+        for member in &layer {
+            if let Member::Old(member) = member
+                && as_counted[*member as usize]
+            {
+                draft.keep(*member, old.dependencies(*member).iter().map(|dep| walk.old(*dep)));
                 continue;
             }
-            let value = values.next().expect("one answer for one question").map_err(told)?;
+            let ((target, hash), value) = changed.next().expect("one answer for one question");
+            let value = value.map_err(told)?;
             let below: Vec<u32> = value.dependencies.iter().map(|dep| walk.target(dep)).collect();
-            let key = key_of(target);
-            is_whole &= ConfiguredTarget::decode(&key).is_some() && hashes[at].is_some();
-            let hash = hashes[at].map(|hash| short(&hash.0)).unwrap_or_default();
+            let key = key_of(&target);
+            is_whole &= ConfiguredTarget::decode(&key).is_some() && hash.is_some();
+            let hash = hash.map(|hash| short(&hash.0)).unwrap_or_default();
             let warns = !value.warnings.is_empty();
             let effective =
                 ConfiguredTarget { name: target.name.clone(), config: target.config.prune(&value.vars) };
@@ -165,7 +185,7 @@ pub(crate) fn survey(
             let export = value.is_export.then(|| {
                 short(&Id::of([effective.name.id().0, effective.config.map().id().0].as_flattened()).0)
             });
-            draft.add(key, Counted { hash, export, warns }, below, definitions(&value, hash_function));
+            draft.count(key, Counted { hash, export, warns }, below, definitions(&value, hash_function));
         }
     }
     let (census, has_all_parts) = draft.finish();
@@ -175,6 +195,21 @@ pub(crate) fn survey(
     let wanted = Wanted::of(&analysed.result);
     let census = (is_whole && has_all_parts).then(|| Arc::new(census));
     Ok(Survey { target, analysed, warnings, counts, wanted, census })
+}
+
+/// Where the engine's file tells of the targets of a census, by what the census or this process knows.
+pub(crate) fn stored(engine: &Engine, census: &Census) -> Stored {
+    let Stored { file, places } = census.stored();
+    let now = engine.file();
+    let is_same_file = now.is_some() && now == *file;
+    let known =
+        |member: u32| places.get(member as usize).copied().filter(|place| is_same_file && *place != NOWHERE);
+    let place = |member: u32| {
+        let look = || engine.place_of::<TargetRule>(&ConfiguredTarget::decode(census.key(member))?);
+        known(member).or_else(look).unwrap_or(NOWHERE)
+    };
+    let members = 0..census.members() as u32;
+    Stored { file: now, places: if now.is_some() { members.map(place).collect() } else { Vec::new() } }
 }
 
 /// What a target defines.

@@ -199,11 +199,12 @@ impl Traces {
     }
 
     /// Keeps what analysis of a request came to, if it is not that which was recalled, and what its build came to.
+    /// `census`: as bytes.
     pub(crate) fn keep_build(
         &self,
         build: &Build,
         key: RequestKey,
-        census: &Census,
+        census: impl FnOnce() -> Vec<u8>,
         described: Described<'_>,
         report: Option<Vec<u8>>,
     ) {
@@ -216,7 +217,7 @@ impl Traces {
             Described::Now(value) => {
                 let name = name_of(&of_description);
                 let path = self.of_request(key).join(&name);
-                let census = [name.as_bytes(), &census.encode()].concat();
+                let census = [name.as_bytes(), &census()].concat();
                 // Who finds the one without the other, or with another one's, does without.
                 self.write(
                     key,

@@ -229,3 +229,34 @@ fn what_a_file_decided_is_known_whole_whoever_looks_at_parts_of_it() {
         assert_eq!(terminals(&build), [0, 1, 2, 3]);
     }
 }
+
+#[test]
+fn who_remembers_where_the_file_tells_of_tasks_is_told_their_hashes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, world) = (directory.path().join("traces"), World::default());
+    *world.lock().unwrap() = vec![4; 6];
+    let first = open(&world, &file);
+    let value = |key: u64| get(&first, key).0;
+    let values: Vec<u64> = (0..6).map(value).collect();
+    assert_eq!((first.file(), first.place_of::<Task>(&5)), (None, None));
+    first.commit().unwrap();
+    let (id, place) = (first.file().unwrap(), |key: u64| first.place_of::<Task>(&key).unwrap());
+    let places: Vec<u32> = (0..6).map(place).collect();
+    assert_eq!(first.place_of::<Task>(&6), None);
+
+    // What the leaf at 3 changes, and what is above, is not told by the file alone; nor is what nobody asked for.
+    world.lock().unwrap()[3] = 5;
+    let second = open(&world, &file);
+    let build = second.begin().scan().commit(Options::default());
+    assert_eq!(build.hashes_at(id, &places), vec![None; 6]);
+    build.get::<Task>(4).unwrap();
+    let told = |key: usize| (key < 3).then(|| Hash::from(values[key]));
+    assert_eq!(build.hashes_at(id, &places), (0..6).map(told).collect::<Vec<_>>());
+    // Nothing is told of places that there are not, nor by another file.
+    assert_eq!(build.hashes_at(id, &[u32::MAX, 1 << 20]), [None, None]);
+    assert_eq!(build.hashes_at(taut_engine::FileId([1; 16]), &places), vec![None; 6]);
+    // Another build of the same process finds out anew.
+    second.commit().unwrap();
+    let again = second.begin().scan().commit(Options::default());
+    assert_eq!(again.hashes_at(id, &places), vec![None; 6]);
+}

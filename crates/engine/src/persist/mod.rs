@@ -16,6 +16,7 @@ mod commit;
 mod compact;
 mod journal;
 mod pages;
+mod places;
 mod snapshot;
 mod stored;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod walk;
 mod writer;
 
 pub use commit::Committed;
+pub use places::FileId;
 pub(crate) use walk::StoredLeaf;
 
 use std::collections::HashSet;

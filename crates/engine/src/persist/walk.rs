@@ -24,7 +24,7 @@ use crate::execute::guarded;
 use crate::intern::BuildMix;
 use crate::node::{NodeId, Seq, Unloaded};
 use crate::sync::{Arc, atomic::Ordering, lock};
-use crate::{Agreement, Rebuild};
+use crate::{Agreement, Hash, Rebuild};
 
 /// Nobody has looked yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -295,7 +295,7 @@ enum Step {
 }
 
 /// One look at a file.
-struct Look<'l> {
+pub(super) struct Look<'l> {
     inner: &'l Inner,
     stored: &'l Stored,
     columns: Option<Columns<'l>>,
@@ -303,6 +303,23 @@ struct Look<'l> {
 }
 
 impl<'l> Look<'l> {
+    /// At what a build has found out by now; `None` if that is about something else.
+    pub(super) fn again(
+        inner: &'l Inner,
+        stored: &'l Stored,
+        generation: u64,
+        walk: &'l mut Walk,
+    ) -> Option<Look<'l>> {
+        let is_of_build = walk.generation == generation && walk.epoch == inner.epoch && !inner.is_what_if();
+        is_of_build.then_some(Look { inner, stored, columns: None, walk })
+    }
+
+    /// The hash of a task that was found good.
+    pub(super) fn hash(&self, task: u32) -> Option<Hash> {
+        let seq = self.known(task).filter(|seq| *seq < OTHER)?;
+        self.stored.hash(task, seq)
+    }
+
     /// The good version of a task, if that can be told plainly.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
         let mut stack: Vec<Frame<'l>> = Vec::new();

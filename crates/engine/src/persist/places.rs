@@ -1,0 +1,64 @@
+//! Where the file tells of tasks, for who remembers many of them from one call to the next.
+//!
+//! To ask for a task by its key takes the key, a look into an index and a node. Who remembers that task 17 of the
+//! file had a certain hash can ask for the hash at 17 instead: a look into a table. It is told only what the build
+//! has found out anyway; nothing is decided for it.
+
+use super::Persist;
+use super::walk::Look;
+use crate::node::NodeId;
+use crate::sync::lock;
+use crate::{Build, Engine, Hash, Rule};
+
+/// Names a file of kept runs. Places in one mean nothing in another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileId(pub [u8; 16]);
+
+impl Engine {
+    /// The file that the engine goes by, as far as it was looked at: after the first question to a build, or a
+    /// commit.
+    pub fn file(&self) -> Option<FileId> {
+        let state = lock(&self.core().persist.as_ref()?.state);
+        state.file.map(|header| FileId(header.number))
+    }
+
+    /// The place of a task in that file, if this process knows the task and the place.
+    pub fn place_of<R: Rule>(&self, key: &R::Key) -> Option<u32> {
+        let node = self.core().find::<R>(key)?;
+        self.core().persist.as_ref()?.place_of(self, node)
+    }
+}
+
+impl Persist {
+    fn place_of(&self, engine: &Engine, node: NodeId) -> Option<u32> {
+        let state = lock(&self.state);
+        let noted = state.numbers.get(node as usize).and_then(|number| number.checked_sub(1));
+        let place = || lock(&engine.core().node(node).hist).place();
+        noted.or_else(|| Some(place().filter(|place| place.generation == state.generation)?.number))
+    }
+}
+
+impl Build {
+    /// The hashes of the tasks at these places of a file, as far as this build found them good by what the file
+    /// says alone. `None` for all others: they changed, or nobody asked, or it is another file.
+    pub fn hashes_at(&self, file: FileId, places: &[u32]) -> Vec<Option<Hash>> {
+        let nothing = || vec![None; places.len()];
+        let Some(persist) = &self.core().persist else { return nothing() };
+        let generation = {
+            let state = lock(&persist.state);
+            if state.file.is_none_or(|header| header.number != file.0) {
+                return nothing();
+            }
+            state.generation
+        };
+        let Some(stored) = persist.told(generation) else { return nothing() };
+        let walk = &mut *lock(&persist.walk);
+        let Some(look) = Look::again(self.inner(), &stored, generation, walk) else { return nothing() };
+        let hashes = places.iter().map(|place| look.hash(*place)).collect();
+        if stored.is_damaged() {
+            persist.condemn(generation);
+            return nothing();
+        }
+        hashes
+    }
+}
