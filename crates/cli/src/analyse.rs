@@ -28,7 +28,7 @@ pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
 }
 
 fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Result<Exit, Exit> {
-    request::check(&o.stores, &o.execution, log)?;
+    request::check(&o.common, &o.stores, &o.execution, log)?;
     let request = request::request(&o.common, &o.analysis, log)?;
     if let Some(profile) = profile {
         profile.requested(&request);
@@ -140,7 +140,7 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
         format!("Target nodes of target {target}:"),
         || analysis.dump_nodes(),
     )?;
-    for path in &d.dump_targets_graph {
+    if let Some(path) = &d.dump_targets_graph {
         log.say(Level::Info, format!("Dumping graph of configured-targets to file {}.", path.display()));
         write(path, &analysis.dump_targets_graph(), log)?;
     }
@@ -253,15 +253,15 @@ pub(crate) fn dump_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) ->
     Ok(())
 }
 
-/// Writes a dump to each of the given places; `-` is standard output.
+/// Writes a dump, if it is asked for; `-` is standard output.
 fn dump(
-    paths: &[PathBuf],
+    path: &Option<PathBuf>,
     log: &Log,
     to_file: impl Fn(&Path) -> String,
     to_stdout: String,
     text: impl Fn() -> String,
 ) -> Result<(), Exit> {
-    for path in paths {
+    if let Some(path) = path {
         if path.as_os_str() == "-" {
             log.say(Level::Info, &to_stdout);
             match crate::print(text().as_bytes()) {

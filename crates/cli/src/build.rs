@@ -107,7 +107,7 @@ struct Call<'o> {
 impl Call<'_> {
     fn run(&self, destination: &Destination<'_>) -> Result<Exit, Exit> {
         let Call { name, o, log, .. } = *self;
-        request::check(&o.stores, &o.execution, log)?;
+        request::check(&o.common, &o.stores, &o.execution, log)?;
         let interruption = Interruption::watch(log);
         let mut store = None;
         let mut tries = 0;
@@ -432,7 +432,7 @@ pub(crate) fn build_options(
     let split =
         |property: &String| property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(BuildOptions {
-        jobs: execution.build_jobs.unwrap_or_else(|| analyse::jobs(common)),
+        jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| analyse::jobs(common)),
         launcher,
         timeout: execution.action_timeout.map(Duration::from_secs),
         properties: execution.remote_execution_property.iter().filter_map(split).collect(),

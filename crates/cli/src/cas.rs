@@ -1,9 +1,11 @@
 //! The subcommands about the store itself: `install-cas`, `add-to-cas`, `gc`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taut_digest::{ObjectInfo, ObjectType};
-use taut_driver::cas::{SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive};
+use taut_driver::cas::{
+    AddError, SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive,
+};
 use taut_store::{Error, GcMode, Store};
 use taut_sys::fs;
 
@@ -49,7 +51,8 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
         },
         Some(path) => match put(&store, object, path, options) {
             Ok(path) => {
-                log.say(Level::Info, format!("artifact {object} was installed to {}", path.display()));
+                let what = if options.archive { "Archive of" } else { "artifact" };
+                log.say(Level::Info, format!("{what} {object} was installed to {}", path.display()));
                 Exit::Success
             }
             Err(error) => fail(error, "failed to retrieve artifact."),
@@ -82,18 +85,15 @@ fn put(
     let present = fs::if_exists(fs::stat(&path))?;
     if present.as_ref().is_some_and(std::fs::Metadata::is_dir) {
         path.push(object.digest.hash.to_hex());
-    } else if present.is_some()
-        && object.object_type == ObjectType::Tree
-        && !options.archive
-        && !options.raw_tree
-    {
+    } else if present.is_some() && object.object_type == ObjectType::Tree && !options.archive {
         let reason = "a directory cannot replace what is there";
         return Err(Error::Refused { path: path.display().to_string(), reason });
     }
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    if options.archive || options.raw_tree {
+    // That a tree is wanted as it is stored concerns standard output alone.
+    if options.archive {
         let bytes = content(store, object, options)?;
         let mut file = fs::create(&path)?;
         fs::write_all(&mut file, &path, &bytes)?;
@@ -117,13 +117,15 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
         }
     };
     let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
-    let location = if options.follow_symlinks {
-        fs::canonicalize(&options.location).unwrap_or_else(|_| options.location.clone())
-    } else {
-        options.location.clone()
-    };
+    // A slash at the end does not make a link what it points to.
+    let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
-    match add_object(&store, &location, special) {
+    let followed = if options.follow_symlinks {
+        fs::canonicalize(&location).map_err(|_| AddError::Unsupported(location.clone()))
+    } else {
+        Ok(location.clone())
+    };
+    match followed.and_then(|location| add_object(&store, &location, special)) {
         Ok(object) => crate::print(format!("{}\n", object.digest.hash).as_bytes()),
         Err(error) => {
             log.say(Level::Error, error.to_string());

@@ -22,7 +22,7 @@ pub(crate) fn run(name: Name, o: &Describe, log: &Log) -> Exit {
 }
 
 fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
-    request::check(&o.stores, &Execution::default(), log)?;
+    request::check(&o.common, &o.stores, &Execution::default(), log)?;
     let request = request::quiet_request(&o.common, &o.analysis, log)?;
     // A question makes no build root.
     let root = build_root(name, &o.stores).ok().filter(|root| root.is_dir());

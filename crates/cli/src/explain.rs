@@ -21,7 +21,7 @@ pub(crate) fn run(name: Name, o: &options::Question, log: &Log) -> Exit {
 }
 
 fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
-    request::check(&o.stores, &o.execution, log)?;
+    request::check(&o.common, &o.stores, &o.execution, log)?;
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let (request, question) = question(o, &cwd, log)?;
     let root = build_root(name, &o.stores).map_err(|text| {

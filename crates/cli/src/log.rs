@@ -44,8 +44,8 @@ impl Level {
         Level::Trace,
     ];
 
-    pub(crate) fn from_number(number: i64) -> Level {
-        Level::ALL[number.clamp(0, 6) as usize]
+    pub(crate) fn from_number(number: u64) -> Level {
+        Level::ALL[number.min(6) as usize]
     }
 
     fn word(self) -> &'static str {

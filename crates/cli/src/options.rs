@@ -8,6 +8,7 @@ mod commands;
 mod groups;
 mod parse;
 mod refused;
+mod words;
 
 use std::ffi::OsString;
 

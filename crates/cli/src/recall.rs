@@ -126,7 +126,7 @@ impl Told {
         let root = document.root();
         let text = |node: Node<'_>| node.as_str().map(str::to_owned);
         let said = root.get("said")?.as_list()?.map(|said| {
-            let level = Level::from_number(said.item(0)?.as_number()? as i64);
+            let level = Level::from_number(said.item(0)?.as_number()? as u64);
             let name = said.item(2).and_then(text);
             Some(Said { level, name, text: text(said.item(1)?)? })
         });

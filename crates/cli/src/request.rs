@@ -51,7 +51,7 @@ pub(crate) fn quiet_request_for(
             rule_file_name: analysis.rule_file_name.clone(),
             expression_file_name: analysis.expression_file_name.clone(),
         },
-        config: analysis.config.clone(),
+        config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
         defines: analysis.defines.clone(),
         target: target.to_vec(),
     };
@@ -71,13 +71,19 @@ pub(crate) fn quiet_request_for(
 /// # Errors
 ///
 /// The exit code; what is wrong has been told.
-pub(crate) fn check(stores: &Stores, execution: &Execution, log: &Log) -> Result<(), Exit> {
+pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log: &Log) -> Result<(), Exit> {
     let fail = |exit, text: String| {
         log.say(Level::Error, text);
         Err(exit)
     };
     if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
         return fail(Exit::Syntax, format!("Command line parse error: {text}"));
+    }
+    if let Some(text) = nothing(common, stores, execution) {
+        return fail(Exit::Environment, text);
+    }
+    if let Some(text) = certificates(stores) {
+        return fail(Exit::Environment, text);
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
         return fail(Exit::Environment, format!("Adding platform property {bad:?} failed."));
@@ -93,6 +99,44 @@ pub(crate) fn check(stores: &Stores, execution: &Execution, log: &Log) -> Result
         );
     }
     Ok(())
+}
+
+/// Which number that must not be zero is.
+fn nothing(common: &Common, stores: &Stores, execution: &Execution) -> Option<String> {
+    let retries = [
+        (stores.max_attempts, "max number of attempts provided"),
+        (stores.initial_backoff_seconds, "initial amount of seconds provided"),
+        (stores.max_backoff_seconds, "max backoff provided"),
+    ];
+    match (common.jobs, execution.action_timeout) {
+        (Some(0), _) => Some("Setting jobs failed.".to_owned()),
+        (_, Some(0)) => Some("Setting action timeout failed.".to_owned()),
+        _ => retries
+            .iter()
+            .find(|(number, _)| *number == Some(0))
+            .map(|(_, what)| format!("Invalid {what}: 0.\nValue must be strictly greater than 0.")),
+    }
+}
+
+/// What is wrong with the certificates that are given, though nobody is asked for any yet.
+fn certificates(stores: &Stores) -> Option<String> {
+    let files = [
+        (&stores.tls_ca_cert, "CA certificate"),
+        (&stores.tls_client_cert, "client certificate"),
+        (&stores.tls_client_key, "client key"),
+    ];
+    for (path, what) in files {
+        if let Some(path) = path
+            && taut_sys::fs::read(path).is_err()
+        {
+            return Some(format!("Could not read '{}' {what}.", path.display()));
+        }
+    }
+    match (&stores.tls_client_cert, &stores.tls_client_key) {
+        (Some(_), None) => Some("Please also provide tls-client-key".to_owned()),
+        (None, Some(_)) => Some("Please also provide tls-client-cert".to_owned()),
+        _ => None,
+    }
 }
 
 /// Reads a launcher: a JSON list of strings.

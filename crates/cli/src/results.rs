@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use taut_digest::ObjectType;
-use taut_driver::{BuildFailure, Installed, Located, Results, cas::Found, find, install};
+use taut_driver::{BuildFailure, Installed, Located, Results, cas::Found, find, install, normal_path};
 use taut_store::Store;
 use taut_sys::fs;
 use taut_value::Id;
@@ -107,7 +107,7 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
     all
 }
 
-/// Installs everything; artifacts win over runfiles of the same path.
+/// Installs everything; artifacts win over runfiles of the same path. Tells where, as it is shown.
 pub(crate) fn put(
     store: &Store,
     results: &Results,
@@ -118,9 +118,13 @@ pub(crate) fn put(
 ) -> Result<PathBuf, Exit> {
     let failed = |text: String| {
         log.say(Level::Error, format!("Cannot install: {text}"));
-        Exit::Environment
+        Exit::BuildFailure
     };
-    let directory = std::path::absolute(directory).map_err(|error| failed(error.to_string()))?;
+    // What is made and shown is the normal path; from it the working directory itself keeps its name, ".".
+    let normal = directory.to_str().map(|path| PathBuf::from(normal_path(path)));
+    let normal = normal.unwrap_or_else(|| directory.to_owned());
+    let shown = std::env::current_dir().map_or_else(|_| normal.clone(), |here| here.join(&normal));
+    let directory = std::path::absolute(&normal).map_err(|error| failed(error.to_string()))?;
     fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
@@ -138,7 +142,7 @@ pub(crate) fn put(
             ),
         );
     }
-    Ok(directory)
+    Ok(shown)
 }
 
 /// `-P` and `-p`.

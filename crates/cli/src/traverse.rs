@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use taut_driver::{Events, Overrides, RepoConfig, Session, Wanted, graph::NamedGraph};
+use taut_syntax::json::Document;
 use taut_sys::fs;
 
 use crate::{
@@ -31,11 +32,19 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
         log.say(Level::Error, text);
         exit
     };
-    request::check(&o.stores, &o.execution, log)?;
+    request::check(&o.common, &o.stores, &o.execution, log)?;
     if let Some(path) = &o.git_cas {
         let text =
             format!("Objects of a git repository (--git-cas {}) are not supported yet.", path.display());
         return Err(fail(Exit::Environment, text));
+    }
+    let wanted = o.artifacts.as_deref().unwrap_or("{}");
+    if let Err(error) = Document::parse("--artifacts", wanted) {
+        let (column, why) = (error.column, error.message);
+        return Err(fail(
+            Exit::Syntax,
+            format!("Command line parse error: --artifacts: column {column}: {why}"),
+        ));
     }
     let interruption = Interruption::watch(log);
     let label = o.graph_file.display().to_string();
@@ -43,7 +52,6 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
         .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
     let named = NamedGraph::read(&label, bytes)
         .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
-    let wanted = o.artifacts.as_deref().unwrap_or("{}");
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))

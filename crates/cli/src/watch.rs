@@ -145,7 +145,7 @@ impl From<Exit> for Over {
 impl Watcher<'_> {
     fn run(&self) -> Result<Exit, Exit> {
         let build = &self.o.build;
-        request::check(&build.stores, &build.execution, self.log)?;
+        request::check(&build.common, &build.stores, &build.execution, self.log)?;
         let interruption = Interruption::watch(self.log);
         loop {
             let request = request::request(&build.common, &build.analysis, self.log)?;

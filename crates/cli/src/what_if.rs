@@ -23,7 +23,7 @@ pub(crate) fn run(name: Name, o: &WhatIf, log: &Log) -> Exit {
 }
 
 fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit, Exit> {
-    request::check(&o.stores, &o.execution, log)?;
+    request::check(&o.common, &o.stores, &o.execution, log)?;
     let words = of.as_deref().map(target_words).transpose().map_err(|text| {
         log.say(Level::Error, text);
         Exit::Syntax

@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use taut_digest::{Hash, ObjectType};
+use taut_digest::Hash;
 use taut_engine::{Build, Builder, Engine, Fail};
 use taut_exec::{
     ActionFailure, ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution,
     Halt, KeepKey, KeepRule, LocalExecutor, LocalSetup, OverlayConflict, Sources,
 };
+use taut_expr::path::{normal_path, relative};
 use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
@@ -457,36 +458,33 @@ pub struct Located {
     pub from: Option<(String, String)>,
 }
 
-/// The object at a path of the result, or the last one on the way there: from the artifact with the longest path
-/// that leads there, down its trees. `None` if no artifact leads there, or the store cannot tell.
+/// The object at a path of the result, or the last one on the way there: from the first artifact whose path leads
+/// there, down its trees. `None` if no artifact leads there, or the store cannot tell.
 pub fn find(store: &Store, results: &Results, path: &str) -> Option<Located> {
-    let staged = |path: &str| {
-        let mut all = results.artifacts.iter().chain(&results.runfiles);
-        all.find(|(known, _)| known.as_str() == path).map(|(_, built)| built.info)
-    };
-    if let Some(object) = staged(path) {
-        return Some(Located { found: Found { object, ends: None }, from: None });
+    let all = || results.artifacts.iter().chain(&results.runfiles);
+    let wanted = steps(path);
+    if let Some((_, built)) = all().find(|(known, _)| steps(known) == wanted) {
+        return Some(Located { found: Found { object: built.info, ends: None }, from: None });
     }
-    let normal = taut_expr::path::normal_path(path.trim_start_matches('/'));
-    let mut start = normal.as_str();
-    let object = loop {
-        match (staged(start), start.rfind('/')) {
-            (Some(object), _) => break object,
-            (None, Some(end)) => start = &start[..end],
-            (None, None) if start.is_empty() => return None,
-            (None, None) => start = "",
-        }
-    };
-    let rest = normal[start.len()..].trim_start_matches('/');
-    let rest = if rest.is_empty() { "." } else { rest };
-    let mut found = below(store, object, rest).ok()?;
-    if rest == "." {
-        let is_tree = object.object_type == ObjectType::Tree;
-        let ends = match is_tree {
-            true => "Entry . not found at path ''",
-            false => "Non-tree found at path '', cannot follow to '.'",
-        };
-        found.ends = Some(ends.to_owned());
-    }
-    Some(Located { found, from: Some((start.to_owned(), rest.to_owned())) })
+    let normal = normal_path(path);
+    let normal = normal.trim_start_matches('/');
+    let normal = if normal.is_empty() { "." } else { normal };
+    let (start, built, rest) = all().find_map(|(known, built)| {
+        let rest = relative(normal, known).filter(|rest| rest != ".." && !rest.starts_with("../"))?;
+        Some((known, built, rest))
+    })?;
+    let found = below(store, built.info, &rest).ok()?;
+    Some(Located { found, from: Some((start.to_string(), rest)) })
+}
+
+/// What makes two paths the same place at first sight: however many slashes separate the elements.
+fn steps(path: &str) -> Vec<&str> {
+    let mut steps: Vec<&str> = path.split('/').collect();
+    let ends = steps.len();
+    let mut at = 0;
+    steps.retain(|step| {
+        at += 1;
+        !step.is_empty() || at == 1 || at == ends
+    });
+    steps
 }

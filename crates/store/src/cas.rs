@@ -136,8 +136,13 @@ impl Store {
     }
 
     /// Whether an object can be had from this build root. What lies in the older generation moves up,
-    /// with everything it refers to; what was split is put together.
+    /// with everything it refers to. A file that was split stays so until somebody wants its content.
     pub fn contains(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
+        Ok(self.size_in_pieces(hash, object_type)?.is_some() || self.is_whole(hash, object_type)?)
+    }
+
+    /// The same, and then it lies there in one piece.
+    pub(crate) fn is_whole(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
         let kind = Kind::of(object_type, self.hash_function());
         Ok(self.present(kind, hash, None)? || self.other_bit(kind, hash)?)
     }
@@ -145,7 +150,7 @@ impl Store {
     /// The content of a file, link or encoded tree, checked against its name; `None` if there is none,
     /// or only a damaged one, which is removed.
     pub fn read(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
-        if !self.contains(hash, object_type)? {
+        if !self.is_whole(hash, object_type)? {
             return Ok(None);
         }
         let kind = Kind::of(object_type, self.hash_function());
@@ -171,7 +176,7 @@ impl Store {
         to: &mut File,
         path: &Path,
     ) -> Result<bool> {
-        if !self.contains(hash, object_type)? {
+        if !self.is_whole(hash, object_type)? {
             return Ok(false);
         }
         let kind = Kind::of(object_type, self.hash_function());
@@ -223,12 +228,15 @@ impl Store {
     pub fn file_path(&self, hash: &Hash, executable: bool) -> Result<Option<PathBuf>> {
         let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
         let kind = kind_of_file(executable);
-        Ok(self.contains(hash, object_type)?.then(|| self.layout().object(0, kind, hash)))
+        Ok(self.is_whole(hash, object_type)?.then(|| self.layout().object(0, kind, hash)))
     }
 
     /// The size in bytes of an object that is there.
     pub fn size(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
-        if !self.contains(hash, object_type)? {
+        if let Some(size) = self.size_in_pieces(hash, object_type)? {
+            return Ok(Some(size));
+        }
+        if !self.is_whole(hash, object_type)? {
             return Ok(None);
         }
         let kind = Kind::of(object_type, self.hash_function());

@@ -107,7 +107,7 @@ fn compactify(build_root: &Path, function: HashFunction) -> Result<()> {
         for hash in large {
             if kind == Kind::Executable {
                 // Reconstructed from the plain file on demand; only that is worth splitting.
-                if store.contains(&hash, taut_digest::ObjectType::File)? {
+                if store.is_whole(&hash, taut_digest::ObjectType::File)? {
                     fs::remove_file(&layout.object(0, kind, &hash))?;
                     store.split(Kind::File, &hash)?;
                 }

@@ -6,10 +6,15 @@
 
 use std::{io::Read, path::Path};
 
-use taut_digest::{Digest, Hash};
+use taut_digest::{Digest, Hash, ObjectType};
 use taut_sys::fs;
 
-use crate::{Result, Store, cas::mode_of, chunk, layout::Kind};
+use crate::{
+    Result, Store,
+    cas::mode_of,
+    chunk,
+    layout::{GENERATIONS, Kind},
+};
 
 impl Store {
     /// Puts a split object together; whether there was one, complete and undamaged.
@@ -23,16 +28,7 @@ impl Store {
             return Ok(false);
         }
         let list = self.layout().object(generation, large, hash);
-        let Some(text) = fs::if_exists(fs::read(&list))? else { return Ok(false) };
-        let Some(chunks) = parse(&text) else {
-            fs::if_exists(fs::remove_file(&list))?;
-            return Ok(false);
-        };
-        for chunk in &chunks {
-            if !self.present(Kind::File, &chunk.hash, Some(chunk.size))? {
-                return Ok(false);
-            }
-        }
+        let Some(chunks) = self.chunks(&list)? else { return Ok(false) };
         let temporary = self.temporary_path();
         let mut target = fs::create_new(&temporary, mode_of(kind))?;
         let size = chunks.iter().map(|chunk| chunk.size).sum();
@@ -48,11 +44,61 @@ impl Store {
             return Ok(false);
         }
         self.rename_into_place(&temporary, kind, hash)?;
-        if generation != 0 {
-            let place = self.layout().object(0, large, hash);
-            crate::cas::in_directory_of(&place, || fs::hard_link(&list, &place).or_else(exists_is_fine))?;
-        }
+        self.keep_list(generation, large, hash)?;
         Ok(true)
+    }
+
+    /// The size of a file that lies nowhere in one piece, but can be put together from chunks that are all
+    /// there; in the youngest generation, then.
+    pub(crate) fn size_in_pieces(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
+        let kind = Kind::of(object_type, self.hash_function());
+        let splits = |generation: &usize| self.can_have(*generation, Kind::LargeFile);
+        if !matches!(kind, Kind::File | Kind::Executable) || !(0..GENERATIONS).any(|at| splits(&at)) {
+            return Ok(None);
+        }
+        if self.is_known(kind, hash) {
+            return Ok(None);
+        }
+        for generation in 0..GENERATIONS {
+            for kind in [Kind::File, Kind::Executable] {
+                if fs::if_exists(fs::lstat(&self.layout().object(generation, kind, hash)))?.is_some() {
+                    return Ok(None);
+                }
+            }
+        }
+        for generation in (0..GENERATIONS).filter(splits) {
+            let list = self.layout().object(generation, Kind::LargeFile, hash);
+            if let Some(chunks) = self.chunks(&list)? {
+                self.keep_list(generation, Kind::LargeFile, hash)?;
+                return Ok(Some(chunks.iter().map(|chunk| chunk.size).sum()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a list of chunks says, if there is one and the chunks are all there. A damaged list is removed.
+    fn chunks(&self, list: &Path) -> Result<Option<Vec<Digest>>> {
+        let Some(text) = fs::if_exists(fs::read(list))? else { return Ok(None) };
+        let Some(chunks) = parse(&text) else {
+            fs::if_exists(fs::remove_file(list))?;
+            return Ok(None);
+        };
+        for chunk in &chunks {
+            if !self.present(Kind::File, &chunk.hash, Some(chunk.size))? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(chunks))
+    }
+
+    /// Gives the list of an older generation a name in the youngest.
+    fn keep_list(&self, generation: usize, large: Kind, hash: &Hash) -> Result<()> {
+        if generation == 0 {
+            return Ok(());
+        }
+        let place = self.layout().object(0, large, hash);
+        let list = self.layout().object(generation, large, hash);
+        crate::cas::in_directory_of(&place, || fs::hard_link(&list, &place).or_else(exists_is_fine))
     }
 
     /// Splits an object of the youngest generation; it is replaced by its chunks and their list.

@@ -11,7 +11,7 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::AsFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        unix::fs::{OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -133,7 +133,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 
 /// Makes one directory that must not exist.
 pub fn create_dir(path: &Path) -> Result<()> {
-    run("create directory", path, || fs::DirBuilder::new().mode(0o755).create(path))
+    run("create directory", path, || fs::create_dir(path))
 }
 
 /// Makes a directory and those above it, as far as they do not exist.

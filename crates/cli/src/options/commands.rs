@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
 use super::groups::{Analysis, Common, Execution, Graph, Log, Results, Stores};
 
@@ -46,59 +46,59 @@ pub struct Analyse {
     pub dumps: Dumps,
 }
 
-/// Dumps of `analyse`; each option accumulates.
+/// Dumps of `analyse`; of each option the last one counts.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Dumps (- is standard output)")]
 pub struct Dumps {
     /// Actions of the requested target
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_actions: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_actions: Option<PathBuf>,
     /// Blobs of the requested target
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_blobs: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_blobs: Option<PathBuf>,
     /// Trees of the requested target
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_trees: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_trees: Option<PathBuf>,
     /// What the target provides
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_provides: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_provides: Option<PathBuf>,
     /// Artifacts, runfiles and provided data
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_result: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_result: Option<PathBuf>,
     /// Configuration variables that the target depends on
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_vars: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_vars: Option<PathBuf>,
     /// All configured targets
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_targets: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_targets: Option<PathBuf>,
     /// All configured export targets
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_export_targets: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_export_targets: Option<PathBuf>,
     /// Which targets depend on which (never to standard output)
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_targets_graph: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_targets_graph: Option<PathBuf>,
     /// Rule maps and nodes of anonymous targets
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_anonymous: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_anonymous: Option<PathBuf>,
     /// Nodes of the target
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub dump_nodes: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH")]
+    pub dump_nodes: Option<PathBuf>,
 }
 
 impl Dumps {
     /// Whether anything is to be written.
     pub fn any(&self) -> bool {
-        !self.dump_actions.is_empty()
-            || !self.dump_blobs.is_empty()
-            || !self.dump_trees.is_empty()
-            || !self.dump_provides.is_empty()
-            || !self.dump_result.is_empty()
-            || !self.dump_vars.is_empty()
-            || !self.dump_targets.is_empty()
-            || !self.dump_export_targets.is_empty()
-            || !self.dump_targets_graph.is_empty()
-            || !self.dump_anonymous.is_empty()
-            || !self.dump_nodes.is_empty()
+        self.dump_actions.is_some()
+            || self.dump_blobs.is_some()
+            || self.dump_trees.is_some()
+            || self.dump_provides.is_some()
+            || self.dump_result.is_some()
+            || self.dump_vars.is_some()
+            || self.dump_targets.is_some()
+            || self.dump_export_targets.is_some()
+            || self.dump_targets_graph.is_some()
+            || self.dump_anonymous.is_some()
+            || self.dump_nodes.is_some()
     }
 }
 
@@ -218,7 +218,7 @@ pub struct InstallCas {
     /// Write a tree as an archive
     #[arg(long)]
     pub archive: bool,
-    /// Write a tree as it is stored
+    /// Write a tree to standard output as it is stored
     #[arg(long)]
     pub raw_tree: bool,
     /// Keep what is installed in the local store, too

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::words::number;
+
 /// Where the description lies and how much to do at once.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Repositories")]
@@ -19,7 +21,7 @@ pub struct Common {
     #[arg(short, long, value_name = "PATH")]
     pub workspace_root: Option<PathBuf>,
     /// How many jobs to run at once (default: number of cores)
-    #[arg(short, long, value_name = "NUM")]
+    #[arg(short, long, value_name = "NUM", value_parser = number::<usize>)]
     pub jobs: Option<usize>,
 }
 
@@ -31,11 +33,11 @@ pub struct Log {
     #[arg(short = 'f', long, value_name = "PATH", action = ArgAction::Append)]
     pub log_file: Vec<PathBuf>,
     /// How much to log, from 0 (errors only) to 6 (everything); default 3
-    #[arg(long, value_name = "NUM")]
-    pub log_limit: Option<i64>,
+    #[arg(long, value_name = "NUM", value_parser = number::<u64>)]
+    pub log_limit: Option<u64>,
     /// How much to print on standard error, if less than --log-limit
-    #[arg(long, value_name = "NUM")]
-    pub restrict_stderr_log_limit: Option<i64>,
+    #[arg(long, value_name = "NUM", value_parser = number::<u64>)]
+    pub restrict_stderr_log_limit: Option<u64>,
     /// No colours and no live display on standard error
     #[arg(long)]
     pub plain_log: bool,
@@ -55,7 +57,7 @@ pub struct Log {
 #[command(next_help_heading = "Analysis")]
 pub struct Analysis {
     /// How many characters of an expression to show in messages; default 320
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
     /// Set configuration variables: a JSON object, laid over what came before (accumulates)
     #[arg(short = 'D', long, value_name = "JSON", action = ArgAction::Append)]
@@ -154,13 +156,13 @@ pub struct Stores {
     #[arg(long)]
     pub compatible: bool,
     /// How often to try again a failed call of a service
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", value_parser = number::<u32>)]
     pub max_attempts: Option<u32>,
     /// How long to wait before the second attempt
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
     pub initial_backoff_seconds: Option<u32>,
     /// How long to wait between attempts at most
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
     pub max_backoff_seconds: Option<u32>,
 }
 
@@ -169,10 +171,10 @@ pub struct Stores {
 #[command(next_help_heading = "Execution")]
 pub struct Execution {
     /// How many actions to run at once (default: --jobs)
-    #[arg(short = 'J', long, value_name = "NUM")]
+    #[arg(short = 'J', long, value_name = "NUM", value_parser = number::<usize>)]
     pub build_jobs: Option<usize>,
     /// How long an action may run (default: no limit)
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
     pub action_timeout: Option<u64>,
     /// Command that starts local actions, a JSON list; default ["env","--"]
     #[arg(short = 'L', long, value_name = "JSON")]

@@ -1,10 +1,13 @@
 //! Words to options, and what is said to words that make none.
 
-use std::ffi::OsString;
+use std::{any::TypeId, ffi::OsString, path::PathBuf};
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{
+    CommandFactory as _, FromArgMatches as _,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 
-use super::{CommandLine, refused};
+use super::{CommandLine, refused, words::as_meant};
 
 /// What is wrong with a command line, or the help it asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,18 +44,36 @@ impl CommandLine {
                 let is_own = ["diagnostics", "check_traces", "prune"].iter().any(|own| arg.get_id() == own);
                 let is_refused = refused::is_refused(&of, arg.get_id().as_str());
                 let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
+                let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+                // No configuration file is none; any other path of no letters leads here.
+                let arg = match (is_path, arg.get_id() == "config") {
+                    (true, false) => arg.value_parser(OsStringValueParser::new().map(or_here)),
+                    (true, true) => arg.value_parser(OsStringValueParser::new().map(PathBuf::from)),
+                    _ => arg,
+                };
                 let takes_value = arg.get_action().takes_values() && !arg.is_positional();
                 if takes_value { arg.allow_hyphen_values(true) } else { arg }
             })
         });
+        let words = as_meant(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
         let matches = command.try_get_matches_from_mut(words)?;
         let line = CommandLine::from_arg_matches(&matches)?;
         let unknown = line.subcommand.own().filter(|_| name == "just");
         let unknown = unknown.map(|word| format!("error: unexpected argument '{word}' found"));
         match unknown.or_else(|| refused::refusal(&matches)) {
-            Some(text) => Err(NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n"))),
+            Some(text) => Err(NoCommand::wrong(&text)),
             None => Ok(line),
         }
+    }
+}
+
+fn or_here(path: OsString) -> PathBuf {
+    if path.is_empty() { ".".into() } else { path.into() }
+}
+
+impl NoCommand {
+    fn wrong(text: &str) -> NoCommand {
+        NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n"))
     }
 }
 
@@ -67,7 +88,7 @@ impl From<clap::Error> for NoCommand {
             Some(end) => &text[..end],
             None => text,
         };
-        NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n"))
+        NoCommand::wrong(text)
     }
 }
 
@@ -104,9 +125,15 @@ mod tests {
 
     #[test]
     fn options_and_names_may_be_interleaved() {
-        let build = build(&["build", "m", "-J", "1", "t", "-s", "--", "-x"]);
-        assert_eq!(build.analysis.target, ["m", "t", "-x"]);
-        assert!(build.results.show_runfiles);
+        let interleaved = build(&["build", "m", "-J", "1", "t", "-s"]);
+        assert_eq!(interleaved.analysis.target, ["m", "t"]);
+        assert!(interleaved.results.show_runfiles);
+        let build = build(&["build", "-s", "--", "-x", "--"]);
+        assert_eq!(build.analysis.target, ["-x", "--"]);
+        let Err(NoCommand::Wrong(text)) = parse(&["build", "m", "--", "-x"]) else {
+            panic!("-x is accepted")
+        };
+        assert!(text.contains("-x"), "{text}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Finding objects: by identifier, and by path below a tree.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
+use taut_expr::path::normal_path;
 use taut_store::{Error, Store};
 use taut_value::JsonWriter;
 
@@ -10,9 +11,9 @@ use taut_value::JsonWriter;
 /// first letter of the type counts, and without a known one it is a file. None if the hash is no hash.
 pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
     let text = text.strip_prefix('[').unwrap_or(text);
-    let text = text.strip_suffix(']').unwrap_or(text);
     let mut parts = text.splitn(3, ':');
-    let hash = Hash::from_hex(parts.next()?).ok()?;
+    let hash = parts.next().filter(|hash| !hash.contains(|c: char| c.is_ascii_uppercase()))?;
+    let hash = Hash::from_hex(hash).ok()?;
     let size = parts.next().and_then(|size| size.parse().ok()).unwrap_or(0);
     let letter = parts.next().and_then(|word| word.chars().next());
     let object_type = letter.and_then(ObjectType::from_letter).unwrap_or(ObjectType::File);
@@ -28,7 +29,8 @@ pub struct Found {
     pub ends: Option<String>,
 }
 
-/// Follows a path below an object; an empty path leads to the object itself.
+/// Follows a path below an object. The path is normalised first and taken as one from the object, so that "/a" is
+/// "a"; "." is no entry of anything, hence the way ends where it begins.
 ///
 /// # Errors
 ///
@@ -36,11 +38,9 @@ pub struct Found {
 pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Error> {
     let mut here = object;
     let mut way = PathBuf::new();
-    for part in Path::new(path).components() {
-        let name = match part {
-            Component::CurDir => continue,
-            part => part.as_os_str(),
-        };
+    let path = normal_path(path);
+    for name in path.trim_start_matches('/').split('/') {
+        let name = Path::new(if name.is_empty() { "." } else { name });
         let ends = |text: String| Ok(Found { object: here, ends: Some(text) });
         if here.object_type != ObjectType::Tree {
             return ends(format!(
@@ -50,7 +50,7 @@ pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Err
             ));
         }
         let entries = store.read_tree(&here.digest.hash)?.ok_or(Error::Missing(here))?;
-        let Some(entry) = entries.get(name.as_encoded_bytes()) else {
+        let Some(entry) = entries.get(name.as_os_str().as_encoded_bytes()) else {
             return ends(format!("Entry {} not found at path '{}'", name.display(), way.display()));
         };
         let digest = Digest { hash: entry.hash, size: 0 };
@@ -93,6 +93,8 @@ mod tests {
         ] {
             assert_eq!(read(&text), Some(full), "{text}");
         }
-        assert_eq!(read("deadbeef"), None);
+        for text in ["deadbeef".to_owned(), hash.to_uppercase(), format!("{hash}]")] {
+            assert_eq!(read(&text), None, "{text}");
+        }
     }
 }

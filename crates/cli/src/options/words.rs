@@ -1,0 +1,155 @@
+//! How the reference's parser reads words where clap reads them otherwise.
+//!
+//! Scripts and wrappers put words together without looking: an option with an empty value, a flag with a value,
+//! a number with blanks around it. What such words mean is part of the command line that taut shares. They are
+//! brought into a form that clap reads in the same way, before clap sees them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use clap::{Arg, ArgAction, Command};
+
+/// The words of a call in a form that means the same to clap: `--flag=true` is `--flag`, `-X=value` has the value
+/// `=value`, and names after `--` are names, but not if there were names before it.
+///
+/// # Errors
+///
+/// What is wrong with a word that clap need not see.
+pub(super) fn as_meant(words: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
+    let mut meant: Vec<OsString> = words.iter().take(2).cloned().collect();
+    let name = words.get(1).and_then(|word| word.to_str());
+    let Some(command) = name.and_then(|name| command.find_subcommand(name)) else {
+        return Ok(words.to_vec());
+    };
+    let mut names = 0;
+    let mut rest = words.get(2..).unwrap_or_default().iter();
+    while let Some(word) = rest.next() {
+        let bytes = word.as_bytes();
+        if bytes == b"--" {
+            if let Some(next) = rest.as_slice().first().filter(|_| names > 0) {
+                return Err(format!("unexpected argument {next:?} found"));
+            }
+            meant.push(word.clone());
+            meant.extend(rest.cloned());
+            break;
+        }
+        match bytes {
+            [b'-', b'-', option @ ..] => {
+                let end = option.iter().position(|byte| *byte == b'=');
+                let arg = find(command, |arg| {
+                    arg.get_long()
+                        .is_some_and(|long| long.as_bytes() == &option[..end.unwrap_or(option.len())])
+                });
+                match (arg, end) {
+                    (Some(arg), Some(end)) if !takes_value(arg) => {
+                        let flag = OsString::from_vec(bytes[..end + 2].to_vec());
+                        if is_set(&option[end + 1..])
+                            .ok_or_else(|| format!("{word:?} is neither true nor false"))?
+                        {
+                            meant.push(flag);
+                        } else {
+                            let short = arg.get_short().map(|letter| OsString::from(format!("-{letter}")));
+                            meant.retain(|word| *word != flag && Some(word) != short.as_ref());
+                        }
+                        continue;
+                    }
+                    _ => meant.push(word.clone()),
+                }
+                if arg.is_some_and(takes_value) && end.is_none() {
+                    meant.extend(rest.next().cloned());
+                }
+            }
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                let value = letters.iter().position(|letter| {
+                    find(command, |arg| arg.get_short() == Some(char::from(*letter))).is_none_or(takes_value)
+                });
+                let is_known = value.is_some_and(|at| {
+                    find(command, |arg| arg.get_short() == Some(char::from(letters[at]))).is_some()
+                });
+                match value.filter(|_| is_known).map(|at| letters.split_at(at + 1)) {
+                    Some((_, [])) => {
+                        meant.push(word.clone());
+                        meant.extend(rest.next().cloned());
+                    }
+                    Some((options, value @ [b'=', ..])) => {
+                        meant.push(OsString::from_vec([b"-", options].concat()));
+                        meant.push(OsStr::from_bytes(value).to_owned());
+                    }
+                    _ => meant.push(word.clone()),
+                }
+            }
+            _ => {
+                names += 1;
+                meant.push(word.clone());
+            }
+        }
+    }
+    Ok(meant)
+}
+
+fn find(command: &Command, is_it: impl Fn(&Arg) -> bool) -> Option<&Arg> {
+    command.get_arguments().find(|arg| !arg.is_positional() && is_it(arg))
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+fn is_set(value: &[u8]) -> Option<bool> {
+    let value = std::str::from_utf8(value).ok()?.to_ascii_lowercase();
+    match &value[..] {
+        "" | "true" | "on" | "yes" | "enable" => Some(true),
+        "false" | "off" | "no" | "disable" => Some(false),
+        number => number.parse::<i64>().ok().map(|number| number > 0),
+    }
+}
+
+/// A number, as C writes them: blanks around it and a sign are allowed, `0x`, `0o`, `0b` and a plain `0` change the
+/// base, `_` and `'` separate digits, and nothing at all is zero.
+pub(super) fn number<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
+    let digits: String =
+        text.trim_matches(|c: char| c.is_ascii_whitespace()).replace(['_', '\''], "").to_ascii_lowercase();
+    let plain = digits.strip_prefix('+').unwrap_or(&digits);
+    let (radix, digits) = match plain.get(..2) {
+        Some("0x") => (16, &plain[2..]),
+        Some("0o") => (8, &plain[2..]),
+        Some("0b") => (2, &plain[2..]),
+        Some(octal) if octal.starts_with('0') => (8, &plain[1..]),
+        _ if plain.is_empty() && text.is_empty() => (10, "0"),
+        _ => (10, plain),
+    };
+    if digits.starts_with('+') {
+        return Err("no number".to_owned());
+    }
+    let number = u64::from_str_radix(digits, radix).map_err(|error| error.to_string())?;
+    N::try_from(number).map_err(|_| "number too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    /// What the reference takes, and what it refuses.
+    #[test]
+    fn numbers_are_read_as_the_reference_reads_them() {
+        for (text, value) in [
+            ("3", 3),
+            ("+3", 3),
+            ("1_0", 10),
+            ("1'0", 10),
+            ("0b11", 3),
+            ("0o7", 7),
+            ("010", 8),
+            ("3 ", 3),
+            (" 3", 3),
+        ]
+        .into_iter()
+        .chain([("", 0), ("0X1F", 31), ("0", 0), ("00", 0)])
+        {
+            assert_eq!(number::<u64>(text), Ok(value), "{text:?}");
+        }
+        for text in ["-1", "-0", "1e1", "0x", "１", "x", "1.5", "++1", "99999999999999999999"] {
+            assert!(number::<u64>(text).is_err(), "{text:?}");
+        }
+    }
+}
