@@ -155,7 +155,10 @@ impl Commit<'_> {
         let mut pen = Pen { commit: self, writer, numbers: Vec::new(), nodes: Vec::with_capacity(tasks) };
         // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
         let is_leaf = |node: &&NodeId| self.core.node(**node).policy.leaf;
-        let (leaves, others): (Vec<&NodeId>, Vec<&NodeId>) = self.dirty.iter().partition(is_leaf);
+        let has_runs = |node: &&NodeId| !lock(&self.core.node(**node).hist).runs.is_empty();
+        let dirty = self.dirty.iter().filter(has_runs);
+        let (leaves, others): (Vec<&NodeId>, Vec<&NodeId>) = dirty.partition(is_leaf);
+        let with_runs = leaves.len() + others.len();
         for node in leaves.iter().chain(&others) {
             pen.task(**node);
         }
@@ -168,7 +171,7 @@ impl Commit<'_> {
         }
         for node in self.wanted {
             // What has no runs needs no keeping.
-            if let Some(number) = pen.known(*node).filter(|number| (*number as usize) < self.dirty.len()) {
+            if let Some(number) = pen.known(*node).filter(|number| (*number as usize) < with_runs) {
                 pen.writer.want(number, self.now);
             }
         }
@@ -334,17 +337,20 @@ struct Pencil<'c> {
 }
 
 impl Pencil<'_> {
+    /// The number of a task in the file, if this process knows it.
+    fn known(&self, node: NodeId) -> Option<u32> {
+        let noted = self.numbers.get(node as usize).and_then(|number| number.checked_sub(1));
+        let place = || lock(&self.commit.core.node(node).hist).place();
+        noted.or_else(|| Some(place().filter(|place| place.generation == self.generation)?.number))
+    }
+
     /// The number of a task in the file.
     fn number(&mut self, node: NodeId) -> Option<u32> {
-        if let Some(number) = self.numbers.get(node as usize).and_then(|number| number.checked_sub(1)) {
-            return Some(number);
-        }
         let core = self.commit.core;
-        let entry = core.node(node);
-        let place = lock(&entry.hist).place().filter(|place| place.generation == self.generation);
-        let number = match place {
-            Some(place) => place.number,
+        let number = match self.known(node) {
+            Some(number) => number,
             None => {
+                let entry = core.node(node);
                 let rule = core.rule(entry);
                 let mut key = Vec::new();
                 rule.encode_into(&entry.key, &mut key);
@@ -382,6 +388,10 @@ impl Pencil<'_> {
     fn keep(&mut self, node: NodeId, told: &mut Vec<Told>) -> Option<()> {
         let entry = self.commit.core.node(node);
         self.commit.told(entry, told);
+        if told.is_empty() && self.known(node).is_none() {
+            // Of what is kept nowhere there is nothing to tell.
+            return Some(());
+        }
         let number = self.number(node)?;
         if let Some(kin) = self.commit.kin(node, told) {
             self.stored.note_kin(self.batch, number, kin)?;
