@@ -75,7 +75,10 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
     };
     match parser.document() {
         Ok(()) => {
-            let Parser { tape, children, unescaped, mut duplicates, .. } = parser;
+            let Parser { mut tape, mut children, unescaped, mut duplicates, .. } = parser;
+            // Documents stay while something is analysed.
+            tape.shrink_to_fit();
+            children.shrink_to_fit();
             duplicates.sort_by_key(|duplicate| duplicate.ignored);
             Ok(Document { label, text: text.clone(), tape, children, unescaped, duplicates })
         }
