@@ -1,13 +1,20 @@
 //! Words to options, and what is said to words that make none.
 
-use std::{any::TypeId, ffi::OsString, path::PathBuf};
+use std::{
+    any::TypeId,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 use clap::{
-    CommandFactory as _, FromArgMatches as _,
+    Args as _, CommandFactory as _, FromArgMatches as _,
     builder::{OsStringValueParser, TypedValueParser as _},
 };
 
-use super::{CommandLine, refused, words::as_meant};
+use super::{
+    AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, WhatIf, refused,
+    words::as_meant,
+};
 
 /// What is wrong with a command line, or the help it asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,38 +33,17 @@ impl CommandLine {
     /// [`NoCommand`], with the text to print.
     pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
-        let mut command = CommandLine::command().name(name).bin_name(name).mut_subcommands(|subcommand| {
-            // What the reference does not have is not offered under its name.
-            let subcommand = match subcommand.get_name() {
-                "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
-                    arg.value_name("TARGET|%ACTION|PATH")
-                        .help("A target, the beginning of an action's id after %, or the path of a source or result")
-                }),
-                "watch" => subcommand.hide(name == "just"),
-                "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
-                    arg.value_name("PATH").required(true).help("Files, there or not, or directories with all that is in them")
-                }),
-                _ => subcommand,
-            };
-            let of = subcommand.get_name().to_owned();
-            subcommand.mut_args(|arg| {
-                let is_own = ["diagnostics", "check_traces", "prune"].iter().any(|own| arg.get_id() == own);
-                let is_refused = refused::is_refused(&of, arg.get_id().as_str());
-                let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
-                let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-                // No configuration file is none; any other path of no letters leads here.
-                let arg = match (is_path, arg.get_id() == "config") {
-                    (true, false) => arg.value_parser(OsStringValueParser::new().map(or_here)),
-                    (true, true) => arg.value_parser(OsStringValueParser::new().map(PathBuf::from)),
-                    _ => arg,
-                };
-                let takes_value = arg.get_action().takes_values() && !arg.is_positional();
-                if takes_value { arg.allow_hyphen_values(true) } else { arg }
-            })
-        });
-        let words = as_meant(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
-        let matches = command.try_get_matches_from_mut(words)?;
-        let line = CommandLine::from_arg_matches(&matches)?;
+        let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
+            let command = as_called(command, name);
+            let words =
+                as_meant(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
+            let matches = command.try_get_matches_from(words)?;
+            Ok((CommandLine::from_arg_matches(&matches)?, matches))
+        };
+        // What is wrong, and help, is told by who knows all subcommands.
+        let all = || read(CommandLine::command());
+        let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
+        let (line, matches) = quick.map_or_else(all, Ok)?;
         let unknown = line.subcommand.own().filter(|_| name == "just");
         let unknown = unknown.map(|word| format!("error: unexpected argument '{word}' found"));
         match unknown.or_else(|| refused::refusal(&matches)) {
@@ -65,6 +51,62 @@ impl CommandLine {
             None => Ok(line),
         }
     }
+}
+
+/// The command line with this subcommand alone: to describe all of them takes longer than many a call.
+fn alone(word: &OsStr) -> Option<clap::Command> {
+    let augment: fn(clap::Command) -> clap::Command = match word.to_str()? {
+        "analyse" => Analyse::augment_args,
+        "build" => Build::augment_args,
+        "describe" => Describe::augment_args,
+        "install" => Install::augment_args,
+        "rebuild" => Rebuild::augment_args,
+        "explain" => Question::augment_args,
+        "what-if" => WhatIf::augment_args,
+        "install-cas" => InstallCas::augment_args,
+        "add-to-cas" => AddToCas::augment_args,
+        _ => return None,
+    };
+    let subcommand = augment(clap::Command::new(word.to_str()?.to_owned()));
+    Some(
+        clap::Command::new("alone").args_override_self(true).subcommand_required(true).subcommand(subcommand),
+    )
+}
+
+/// The command line of the tool of this name.
+fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
+    command.name(name).bin_name(name).mut_subcommands(|subcommand| {
+        // What the reference does not have is not offered under its name.
+        let subcommand = match subcommand.get_name() {
+            "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
+                arg.value_name("TARGET|%ACTION|PATH").help(
+                    "A target, the beginning of an action's id after %, or the path of a source or result",
+                )
+            }),
+            "watch" => subcommand.hide(name == "just"),
+            "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
+                arg.value_name("PATH")
+                    .required(true)
+                    .help("Files, there or not, or directories with all that is in them")
+            }),
+            _ => subcommand,
+        };
+        let of = subcommand.get_name().to_owned();
+        subcommand.mut_args(|arg| {
+            let is_own = ["diagnostics", "check_traces", "prune"].iter().any(|own| arg.get_id() == own);
+            let is_refused = refused::is_refused(&of, arg.get_id().as_str());
+            let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
+            let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+            // No configuration file is none; any other path of no letters leads here.
+            let arg = match (is_path, arg.get_id() == "config") {
+                (true, false) => arg.value_parser(OsStringValueParser::new().map(or_here)),
+                (true, true) => arg.value_parser(OsStringValueParser::new().map(PathBuf::from)),
+                _ => arg,
+            };
+            let takes_value = arg.get_action().takes_values() && !arg.is_positional();
+            if takes_value { arg.allow_hyphen_values(true) } else { arg }
+        })
+    })
 }
 
 fn or_here(path: OsString) -> PathBuf {
@@ -113,6 +155,35 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_subcommand_alone_is_read_as_among_all() {
+        let subcommands = [
+            "analyse",
+            "build",
+            "describe",
+            "install",
+            "rebuild",
+            "explain",
+            "what-if",
+            "install-cas",
+            "add-to-cas",
+        ];
+        for name in subcommands {
+            let described = |command: clap::Command| {
+                let mut command = as_called(command, "taut");
+                command.build();
+                let subcommand = command.find_subcommand(name).expect("a subcommand");
+                subcommand.get_arguments().map(|arg| format!("{arg:?}")).collect::<Vec<_>>()
+            };
+            let alone = alone(name.as_ref()).expect("has arguments");
+            let among_all = CommandLine::command();
+            assert_eq!(alone.is_subcommand_required_set(), among_all.is_subcommand_required_set());
+            assert_eq!(alone.is_args_override_self(), among_all.is_args_override_self());
+            assert_eq!(described(alone), described(among_all), "{name}");
+        }
+        assert!(alone("version".as_ref()).is_none());
     }
 
     #[test]
