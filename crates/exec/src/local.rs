@@ -134,8 +134,11 @@ impl LocalExecutor {
             ran.stdout = self.stream(&stdout, take).map_err(transient)?;
             ran.stderr = self.stream(&stderr, take).map_err(transient)?;
         }
-        if ran.exit_code == 0 || key.action.may_fail.is_some() {
-            self.collect(&key.action, stage.root(), take, &mut ran).map_err(transient)?;
+        self.collect(&key.action, stage.root(), take, &mut ran).map_err(transient)?;
+        if ran.exit_code != 0 && key.action.may_fail.is_none() {
+            // What failed need not have got as far as that.
+            ran.missing.clear();
+            ran.invalid.clear();
         }
         if !exit.strays {
             stage.take_back(lent, store).map_err(transient)?;
@@ -195,6 +198,7 @@ impl LocalExecutor {
         self.setup.store.put_file(path, false, take).map(Some)
     }
 
+    /// Takes the outputs. After the first one that is not as it should be only the paths of others like it matter.
     fn collect(
         &self,
         action: &ActionDescription,
@@ -215,7 +219,9 @@ impl LocalExecutor {
             };
             match found {
                 Found::Object(info) => {
-                    ran.outputs.insert(path.clone(), info);
+                    if ran.is_complete() {
+                        ran.outputs.insert(path.clone(), info);
+                    }
                 }
                 Found::Missing => ran.missing.push(path.clone()),
                 Found::Invalid(why) => ran.invalid.push(why),

@@ -50,7 +50,7 @@ impl Key for RunKey {
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
 pub struct Ran {
-    /// By path, as the definition names them.
+    /// By path, as the definition names them; of a run that failed those before the first that is missing.
     pub outputs: BTreeMap<Str, ObjectInfo>,
     /// As a shell gives it: 128 + n for signal n.
     pub exit_code: i32,

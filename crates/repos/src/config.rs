@@ -152,6 +152,9 @@ impl RepoConfig {
         if let Some(main) = main_entry.filter(|main| main.as_str().is_none()) {
             return Err(ConfigError::at(main, "Repository config: main has to be a string"));
         }
+        if let Some(all) = root.get("repositories").filter(|all| all.kind() != Kind::Object) {
+            return Err(ConfigError::at(all, "Repository config: repositories has to be a map"));
+        }
         let described: BTreeMap<Str, Node<'_>> = root
             .get("repositories")
             .into_iter()
@@ -252,6 +255,11 @@ fn repository(
     };
     let mut bindings = BTreeMap::new();
     if let Some(described) = description.get("bindings") {
+        if described.kind() != Kind::Object {
+            let message =
+                format!("Repository config: bindings of {name:?} have to be a map from names to names");
+            return Err(ConfigError::at(described, message).into());
+        }
         for (local, global) in described.entries() {
             let written = global;
             let global = global.as_str().ok_or_else(|| {
