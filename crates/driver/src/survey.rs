@@ -209,7 +209,9 @@ pub(crate) fn stored(engine: &Engine, census: &Census) -> Stored {
         known(member).or_else(look).unwrap_or(NOWHERE)
     };
     let members = 0..census.members() as u32;
-    Stored { file: now, places: if now.is_some() { members.map(place).collect() } else { Vec::new() } }
+    let places: Vec<u32> = if now.is_some() { members.map(place).collect() } else { Vec::new() };
+    // Places are those of one file.
+    if engine.file() == now { Stored { file: now, places } } else { Stored::default() }
 }
 
 /// What a target defines.

@@ -255,8 +255,14 @@ fn who_remembers_where_the_file_tells_of_tasks_is_told_their_hashes() {
     // Nothing is told of places that there are not, nor by another file.
     assert_eq!(build.hashes_at(id, &[u32::MAX, 1 << 20]), [None, None]);
     assert_eq!(build.hashes_at(taut_engine::FileId([1; 16]), &places), vec![None; 6]);
-    // Another build of the same process finds out anew.
+    // What is added to the file has no place.
+    world.lock().unwrap().push(4);
+    let third = second.begin().scan().commit(Options::default());
+    third.get::<Task>(6).unwrap();
     second.commit().unwrap();
+    assert_eq!((second.file(), second.place_of::<Task>(&6)), (Some(id), None));
+    assert_eq!(second.place_of::<Task>(&4), Some(places[4]));
+    // Another build of the same process finds out anew.
     let again = second.begin().scan().commit(Options::default());
     assert_eq!(again.hashes_at(id, &places), vec![None; 6]);
 }

@@ -3,6 +3,9 @@
 //! To ask for a task by its key takes the key, a look into an index and a node. Who remembers that task 17 of the
 //! file had a certain hash can ask for the hash at 17 instead: a look into a table. It is told only what the build
 //! has found out anyway; nothing is decided for it.
+//!
+//! Only what the file begins with has places: that part never changes, and copies of it are told apart from no
+//! other, while what is added to a file and to a copy of it goes by the same numbers.
 
 use super::Persist;
 use super::walk::Look;
@@ -10,19 +13,21 @@ use crate::node::NodeId;
 use crate::sync::lock;
 use crate::{Build, Engine, Hash, Rule};
 
-/// Names a file of kept runs. Places in one mean nothing in another.
+/// Names what a file of kept runs begins with. Places in one mean nothing in another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FileId(pub [u8; 16]);
 
 impl Engine {
-    /// The file that the engine goes by, as far as it was looked at: after the first question to a build, or a
-    /// commit.
+    /// The file that the engine goes by, if there is one that can be read. Another process or a commit may put
+    /// another one in its place.
     pub fn file(&self) -> Option<FileId> {
-        let state = lock(&self.core().persist.as_ref()?.state);
+        let persist = self.core().persist.as_ref()?;
+        let mut state = lock(&persist.state);
+        state.stored(&persist.path);
         state.file.map(|header| FileId(header.number))
     }
 
-    /// The place of a task in that file, if this process knows the task and the place.
+    /// The place of a task in that file, if it has one that this process knows.
     pub fn place_of<R: Rule>(&self, key: &R::Key) -> Option<u32> {
         let node = self.core().find::<R>(key)?;
         self.core().persist.as_ref()?.place_of(self, node)
@@ -31,10 +36,13 @@ impl Engine {
 
 impl Persist {
     fn place_of(&self, engine: &Engine, node: NodeId) -> Option<u32> {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        let places = state.stored(&self.path).begins_with();
         let noted = state.numbers.get(node as usize).and_then(|number| number.checked_sub(1));
         let place = || lock(&engine.core().node(node).hist).place();
-        noted.or_else(|| Some(place().filter(|place| place.generation == state.generation)?.number))
+        let known =
+            noted.or_else(|| Some(place().filter(|place| place.generation == state.generation)?.number));
+        known.filter(|place| *place < places)
     }
 }
 
@@ -54,7 +62,9 @@ impl Build {
         let Some(stored) = persist.told(generation) else { return nothing() };
         let walk = &mut *lock(&persist.walk);
         let Some(look) = Look::again(self.inner(), &stored, generation, walk) else { return nothing() };
-        let hashes = places.iter().map(|place| look.hash(*place)).collect();
+        let is_place = |place: &u32| *place < stored.begins_with();
+        let hash = |place: &u32| look.hash(Some(*place).filter(is_place)?);
+        let hashes = places.iter().map(hash).collect();
         if stored.is_damaged() {
             persist.condemn(generation);
             return nothing();

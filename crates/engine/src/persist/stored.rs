@@ -78,7 +78,7 @@ impl Stored {
     }
 
     /// How many there are in the snapshot.
-    fn begins_with(&self) -> u32 {
+    pub(super) fn begins_with(&self) -> u32 {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.tasks())
     }
 
