@@ -258,7 +258,7 @@ fn repository(
         if described.kind() != Kind::Object {
             let message =
                 format!("Repository config: bindings of {name:?} have to be a map from names to names");
-            return Err(ConfigError::at(described, message).into());
+            return Err(ConfigError::at(described, message));
         }
         for (local, global) in described.entries() {
             let written = global;
