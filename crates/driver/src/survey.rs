@@ -1,8 +1,8 @@
 //! Analysis of a request as far as a build has to know: what is wanted, how much there is, and a census of who
 //! was reached.
 //!
-//! With the census of an earlier call, the values of those that are as they were counted then are not looked at:
-//! only their hashes are asked for, which the engine has.
+//! With the census of an earlier call, the values of those that are as they were counted then are not looked at. Who
+//! that is, the file of runs tells by number; only those whom the change reached are asked for by key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
