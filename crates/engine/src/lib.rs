@@ -49,6 +49,8 @@ pub use hash::Hash;
 pub use key::{Key, KeyRef};
 pub use log::{Derivation, Differs, Executed, Kept, Ran, Reason, TaskId};
 pub use part::Part;
+#[doc(hidden)]
+pub use persist::reseal;
 pub use persist::{Committed, FileId, FileTrouble};
 pub use policy::{Policy, Rebuild, Store, Trace};
 pub use rule::{Agreement, Curr, Rule};

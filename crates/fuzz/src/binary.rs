@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use taut_analysis::{Config, ConfiguredTarget, TargetRule, Workspace};
 use taut_digest::{HashFunction, ObjectType, TreeEntry, decode_git_tree, encode_git_tree};
-use taut_engine::{Agreement, Cx, DeepTrace, Engine, Fail, Hash, Key, Options, Policy, Rule, Terminal};
+use taut_engine::{DeepTrace, Hash, Key, Rule, Terminal};
 use taut_proto::{Action, ActionResult, Command, Digest, EnvironmentVariable, Message, OutputFile, Property};
 use taut_repos::{Overrides, RepoConfig};
 use taut_value::{
@@ -168,70 +168,4 @@ pub(crate) fn deep_traces() -> Vec<Vec<u8>> {
     };
     let trace = DeepTrace { terminals: vec![terminal(1), terminal(2)], value: b"report".to_vec() };
     vec![trace.encode(|_| Hash([7; 32]))]
-}
-
-/// Each number is one more than its predecessor's.
-struct Successor(Arc<Mutex<u64>>);
-
-impl Rule for Successor {
-    type Key = u64;
-    type Value = u64;
-    const NAME: &'static str = "successor";
-
-    fn policy(&self, key: &u64) -> Policy {
-        if *key == 0 { Policy::leaf() } else { Policy::constructive(2) }
-    }
-
-    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
-        if *key == 0 {
-            let first = *self.0.lock().expect("no panic");
-            cx.witness(first.to_le_bytes());
-            return Ok(first);
-        }
-        Ok(cx.get::<Successor>(*key - 1).await? + 1)
-    }
-
-    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
-        Some(Hash::from(*value))
-    }
-
-    fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
-        Some(value.to_le_bytes().to_vec())
-    }
-
-    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
-    }
-
-    fn agrees(&self, _: &u64, witness: &[u8], _: Hash) -> Agreement {
-        let first = *self.0.lock().expect("no panic");
-        if witness == first.to_le_bytes() { Agreement::Yes } else { Agreement::No }
-    }
-}
-
-fn count(file: &std::path::Path, first: u64) -> u64 {
-    let engine = Engine::builder().rule(Successor(Arc::new(Mutex::new(first)))).open(file);
-    let build = engine.begin().commit(Options { jobs: 1, ..Options::default() });
-    let last = build.get::<Successor>(5).expect("a number");
-    drop(build);
-    engine.commit().expect("a file that can be written");
-    last
-}
-
-/// The engine's file of runs: whatever is in it, answers are right.
-pub(crate) fn runs(bytes: &[u8]) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("runs");
-    std::fs::write(&file, bytes).expect("written");
-    assert_eq!(count(&file, 10), 15);
-    assert_eq!(count(&file, 20), 25);
-}
-
-pub(crate) fn run_files() -> Vec<Vec<u8>> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("runs");
-    count(&file, 10);
-    let one = std::fs::read(&file).expect("a file of runs");
-    count(&file, 11);
-    vec![one, std::fs::read(&file).expect("a file of runs")]
 }

@@ -11,6 +11,7 @@
 
 mod binary;
 mod project;
+mod runs;
 mod text;
 
 /// Something that reads bytes of others.
@@ -52,7 +53,8 @@ pub const TARGETS: &[Target] = &[
     binary("message", binary::message, binary::messages),
     binary("value", binary::value, binary::values),
     binary("deep_trace", binary::deep_trace, binary::deep_traces),
-    Target { name: "runs", run: binary::runs, seeds: binary::run_files, share: 200 },
+    Target { name: "runs", run: runs::runs, seeds: runs::run_files, share: 200 },
+    Target { name: "sealed_runs", run: runs::sealed_runs, seeds: runs::sealed_run_files, share: 300 },
 ];
 
 /// The target of that name.

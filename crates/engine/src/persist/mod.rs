@@ -17,6 +17,7 @@ mod compact;
 mod journal;
 mod pages;
 mod places;
+mod reseal;
 mod snapshot;
 mod stored;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod writer;
 
 pub use commit::Committed;
 pub use places::FileId;
+pub use reseal::reseal;
 pub(crate) use walk::StoredLeaf;
 
 use std::collections::HashSet;

@@ -82,7 +82,7 @@ pub(super) struct Counts {
     pub(super) buckets: u64,
 }
 
-const COUNTS: usize = 12;
+pub(super) const COUNTS: usize = 12;
 
 impl Counts {
     pub(super) fn words(&self) -> [u64; COUNTS] {
@@ -103,7 +103,7 @@ impl Counts {
         [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, kin, looks, buckets]
     }
 
-    fn decode(bytes: &[u8]) -> Option<Counts> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Counts> {
         let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let mut next = || words.next().filter(|count| *count < u64::from(u32::MAX));
         let (tasks, versions, words) = (next()?, next()?, next()?);
@@ -128,7 +128,7 @@ impl Counts {
     }
 
     /// The lengths of the cold sections, in their order.
-    fn cold(&self) -> [u64; 8] {
+    pub(super) fn cold(&self) -> [u64; 8] {
         let entries = self.tasks * ENTRY as u64;
         let directory = (self.buckets + 1) * 4;
         let key_at = (self.tasks + 1) * 4;
@@ -137,7 +137,7 @@ impl Counts {
     }
 
     /// The lengths of the hot sections, in their order, the table and the sum apart.
-    fn hot(&self) -> [u64; 8] {
+    pub(super) fn hot(&self) -> [u64; 8] {
         let sums = self.cold().iter().map(|length| length.div_ceil(BLOCK as u64)).sum::<u64>() * 8;
         let per_task = (self.tasks + 1) * 4;
         let (wanted, unwanted) = (self.wanted * 8, self.unwanted * 8);
@@ -267,11 +267,12 @@ impl Snapshot {
     fn versions_at(&self, task: u32) -> Option<Range<u32>> {
         let column = self.column(7);
         let [first, end] = column.get(task as usize..task as usize + 2)?.first_chunk()?;
-        Some(u32::from_le_bytes(*first)..u32::from_le_bytes(*end))
+        let (first, end) = (u32::from_le_bytes(*first), u32::from_le_bytes(*end));
+        (first <= end && u64::from(end) <= self.counts.versions).then_some(first..end)
     }
 
     pub(crate) fn versions(&self, task: u32) -> u32 {
-        self.versions_at(task).map_or(0, |range| range.end.saturating_sub(range.start))
+        self.versions_at(task).map_or(0, |range| range.end - range.start)
     }
 
     pub(crate) fn hash(&self, task: u32, seq: u32) -> Option<Hash> {

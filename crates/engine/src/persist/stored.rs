@@ -181,6 +181,9 @@ impl Stored {
         };
         let new = self.changes.get(&task).into_iter().flat_map(|change| change.looks.iter().cloned());
         for (seq, looks) in old.into_iter().chain(new) {
+            if seq >= self.versions(task) {
+                return None;
+            }
             if facets.len() <= seq as usize {
                 facets.resize(seq as usize + 1, None);
             }

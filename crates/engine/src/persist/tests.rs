@@ -319,3 +319,44 @@ fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
         }
     }
 }
+
+#[test]
+fn sums_made_anew_are_those_that_were_there_and_hold_whatever_is_under_them() {
+    let sound = bytes(&all_kinds().0);
+    let mut again = sound.clone();
+    super::reseal(&mut again);
+    assert!(again == sound);
+    let header = Header::decode(sound.first_chunk().unwrap()).unwrap();
+    let cold = HEADER + header.hot as usize;
+    for at in [16, cold, cold + 5_000, sound.len() - 1] {
+        let mut other = sound.clone();
+        other[at] ^= 1;
+        super::reseal(&mut other);
+        let stored = open(&other).expect("the sums are right");
+        (0..4).for_each(|task| {
+            drop((stored.runs(task), stored.hashes(task), stored.key(task, &mut Vec::new())))
+        });
+        assert!(!stored.is_damaged(), "byte {at}");
+    }
+    // What there is too little of is none, and nobody minds.
+    (0..sound.len()).step_by(97).for_each(|end| super::reseal(&mut sound[..end].to_vec()));
+}
+
+#[test]
+fn numbers_that_are_too_large_under_right_sums_are_none() {
+    let sound = bytes(&all_kinds().0);
+    let mut told = 0;
+    // The columns of tasks are near the beginning, the facets at the end.
+    for at in (HEADER + 96..HEADER + 500).chain(sound.len() - 40..sound.len() - 4) {
+        let mut other = sound.clone();
+        other[at..at + 4].copy_from_slice(&(1_u32 << 28).to_le_bytes());
+        super::reseal(&mut other);
+        let Some(stored) = open(&other) else { continue };
+        for task in 0..4 {
+            assert!(stored.versions(task) <= 305, "byte {at}");
+            assert!(stored.facets(task).is_none_or(|facets| facets.len() <= 305), "byte {at}");
+            told += stored.hashes(task).map_or(0, |hashes| hashes.len());
+        }
+    }
+    assert!(told > 0);
+}
