@@ -1,6 +1,6 @@
 //! Names as descriptions and command lines write them.
 
-use taut_expr::path::{is_non_upwards, join, normal_path};
+use taut_expr::path::{join, normal_path};
 use taut_repos::RepoConfig;
 use taut_syntax::{Diagnostic, Node};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
@@ -91,16 +91,10 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
         _ => return Err(syntax(String::new())),
     };
     let text = |at: usize| words.get(at).and_then(Value::as_str).map(|word| word.as_str());
-    let inside = |module: &str| {
-        if is_non_upwards(module) {
-            return Ok(());
-        }
-        Err(syntax(format!("Modules have to live inside their repository, but found {module:?}")))
-    };
     if words.len() == 2
         && let (Some(module), Some(name)) = (text(0), text(1))
     {
-        inside(module)?;
+        // There is nothing above a repository's root: "/m" and "../m" are "m".
         return Ok(NamedTarget::new(context.repository.clone(), module, name));
     }
     match (text(0), words.len()) {
@@ -154,7 +148,6 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
                 }
                 return Err(error);
             };
-            inside(module)?;
             Ok(NamedTarget::new(global.clone(), module, name))
         }
         (Some("#"), _) => Err(syntax("Parsing anonymous target is not supported.".into())),
