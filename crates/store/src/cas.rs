@@ -74,7 +74,9 @@ impl Store {
             if take == Take::Copy || content.len() as u64 != size {
                 return self.put_blob(&content, executable);
             }
-            self.hash_function().blob(&content)
+            let hash = self.hash_function().blob(&content);
+            self.small().keep(&hash, &content);
+            hash
         } else {
             self.hash_large(&mut file, path, size)?.ok_or_else(|| changed(path))?
         };
@@ -179,24 +181,31 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(false);
         }
+        if let Some(content) = self.small().get(hash) {
+            fs::write_all(to, path, &content)?;
+            return Ok(true);
+        }
         let kind = Kind::of(object_type, self.hash_function());
         let place = self.layout().object(0, kind, hash);
         let Some(mut source) = fs::if_exists(fs::open(&place))? else { return Ok(false) };
         let size = fs::fstat(&source, &place)?.len();
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
-        let mut rest = size;
+        let (mut rest, mut last) = (size, 0);
         while rest > 0 {
             match fs::read_some(&mut source, &place, &mut buffer)? {
                 0 => break,
                 n => {
                     hasher.update(&buffer[..n]);
                     fs::write_all(to, path, &buffer[..n])?;
-                    rest = rest.saturating_sub(n as u64);
+                    (rest, last) = (rest.saturating_sub(n as u64), n);
                 }
             }
         }
         if hasher.finish() == *hash {
+            if last as u64 == size {
+                self.small().keep(hash, &buffer[..last]);
+            }
             return Ok(true);
         }
         self.remove_damaged(kind, hash)?;

@@ -15,6 +15,7 @@ mod error;
 mod gc;
 mod layout;
 mod own;
+mod small;
 mod splice;
 mod store;
 mod uplink;

@@ -19,6 +19,7 @@ use taut_sys::{Lock, fs};
 use crate::{
     Result,
     layout::{GENERATIONS, KINDS, Kind, Layout},
+    small::Small,
 };
 
 /// A build root with one hash function. Cheap to clone; all clones share one lock on the root, held
@@ -35,6 +36,7 @@ struct Inner {
     nonce: String,
     counter: AtomicU64,
     known: [Known; 16],
+    small: Small,
     /// Whether there is a directory of a kind in a generation, once somebody has looked.
     kinds: [[OnceLock<bool>; KINDS]; GENERATIONS],
     lock: Option<Lock>,
@@ -60,9 +62,9 @@ impl Store {
     fn with_lock(layout: Layout, function: HashFunction, lock: Option<Lock>) -> Result<Store> {
         fs::create_dir_all(&layout.ephemeral())?;
         let (nonce, counter) = (nonce(), AtomicU64::new(0));
-        let (known, kinds) = Default::default();
+        let (known, kinds, small) = Default::default();
         let resting = Mutex::default();
-        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, kinds, lock, resting })))
+        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, small, kinds, lock, resting })))
     }
 
     /// Lets garbage be collected: nothing in the build root is to be touched, nor counted on, before
@@ -133,6 +135,11 @@ impl Store {
         let path = above.join(format!("{}-{number}", self.0.nonce));
         fs::create_dir(&path)?;
         Ok(path)
+    }
+
+    /// Small contents that were read lately.
+    pub(crate) fn small(&self) -> &Small {
+        &self.0.small
     }
 
     /// Whether this process has seen the object in the youngest generation. The lock held keeps it there.
