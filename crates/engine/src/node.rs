@@ -202,14 +202,20 @@ impl Hist {
 
     /// The number of `hash` for this node: the old one if it had this hash before, and not too many since.
     pub(crate) fn seq_of(&mut self, hash: Hash) -> Seq {
-        if let Some(at) = self.hashes.iter().rposition(|known| *known == hash) {
-            return Seq(self.forgotten() + at as u32);
+        if let Some(known) = self.seq_with(hash) {
+            return known;
         }
         if self.hashes.len() == 2 * VERSIONS {
             self.forget_versions();
         }
         self.hashes.push(hash);
         Seq(self.forgotten() + self.hashes.len() as u32 - 1)
+    }
+
+    /// The number of the version with this hash, if it is known.
+    pub(crate) fn seq_with(&self, hash: Hash) -> Option<Seq> {
+        let at = self.hashes.iter().rposition(|known| *known == hash)?;
+        Some(Seq(self.forgotten() + at as u32))
     }
 
     /// Forgets the older half of the versions. What has read one of them agrees with nothing any more.

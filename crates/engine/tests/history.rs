@@ -100,3 +100,30 @@ fn a_later_process_knows_what_kept_runs_read_and_came_to() {
     assert_eq!(told(&later, 3), (vec![], None));
     assert_eq!(later.commit().unwrap().bytes, 0);
 }
+
+#[test]
+fn the_value_of_a_hash_is_known_wherever_it_was_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("runs");
+    let world: World = Arc::new(Mutex::new(vec![1, 2, 3]));
+    let engine = open(&world, &file);
+    let value = |engine: &Engine, sum: u64| engine.value_with::<Sum>(&2, Hash::from(sum));
+    assert_eq!(value(&engine, 3), None, "nobody asked for the task");
+    for second in [2, 5] {
+        world.lock().unwrap()[1] = second;
+        let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
+        build.get::<Sum>(2).unwrap();
+    }
+    engine.commit().unwrap();
+    assert_eq!([3, 6, 4].map(|sum| value(&engine, sum)), [Some(3), Some(6), None]);
+
+    let later = open(&world, &file);
+    assert_eq!(value(&later, 6), None, "nobody asked for the task here");
+    let build = later.begin().scan().commit(Options { jobs: 1, ..Options::default() });
+    build.hash_of::<Sum>(2).unwrap();
+    // By the file alone, and by what is read in for other questions.
+    for _ in 0..2 {
+        assert_eq!([3, 6, 4].map(|sum| value(&later, sum)), [Some(3), Some(6), None]);
+        assert_eq!(later.kept::<Sum>(&2).len(), 2);
+    }
+}

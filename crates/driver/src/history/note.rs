@@ -60,13 +60,13 @@ pub(crate) fn note(
     let (mut done, mut new, mut actions) = (Vec::new(), HashSet::new(), HashMap::new());
     let (mut analysed, mut ran_anew) = (0, 0);
     let definitions = Definitions::of(log.iter().map(|ran| (&ran.key, &ran.reason)), engine);
-    for ran in log {
+    // What an action runs in is told with the action.
+    for ran in log.into_iter().filter(|ran| ran.key.rule() != "run") {
         let subject = Subject::of(&ran.key, repositories);
         let mut end = None;
         match &subject {
             Subject::Target { .. } => analysed += 1,
             Subject::Action(id) => end = ends.of(id),
-            _ if ran.key.rule() == "run" => continue,
             _ => {}
         }
         let why = match ran.reason {
@@ -122,10 +122,8 @@ pub(crate) fn note(
 
 /// The object that an artifact was when it had a hash, if that is known.
 fn object(engine: &Engine, key: &KeyRef, hash: Option<Hash>) -> Option<Str> {
-    let artifact: &ArtifactKey = key.downcast()?;
-    let kept =
-        engine.kept::<ArtifactRule>(artifact).into_iter().find(|kept| kept.hash == hash && hash.is_some());
-    Some(kept?.value?.info.to_string().into())
+    let built = engine.value_with::<ArtifactRule>(key.downcast::<ArtifactKey>()?, hash?)?;
+    Some(built.info.to_string().into())
 }
 
 /// The actions of targets that were analysed again, and what they were before.

@@ -63,6 +63,30 @@ impl Engine {
         });
         runs.collect()
     }
+
+    /// The value that a task had when it had this hash, if it was kept with a run.
+    pub fn value_with<R: Rule>(&self, key: &R::Key, hash: Hash) -> Option<R::Value> {
+        let core = self.core();
+        let id = core.find::<R>(key)?;
+        let node = core.node(id);
+        let rule = core.rule(node);
+        let is_stored = lock(&node.hist).unloaded().is_some();
+        if is_stored {
+            core.know_versions(id)?;
+        }
+        let (known, seq) = {
+            let hist = lock(&node.hist);
+            let seq = hist.seq_with(hash)?;
+            let run = hist.runs.iter().find(|run| run.seq == seq);
+            let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
+            let decode = || rule.decode_value(&node.key, run?.bytes()?);
+            (in_memory.or_else(|| run?.value().cloned()).or_else(decode), seq)
+        };
+        // What only the file tells of need not be bound for that.
+        let stored = || rule.decode_value(&node.key, &core.stored_value(id, seq)?);
+        let value = known.or_else(|| is_stored.then(stored)?)?;
+        value.downcast_ref::<R::Value>().cloned()
+    }
 }
 
 impl Core {
