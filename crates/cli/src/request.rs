@@ -2,6 +2,7 @@
 
 use taut_driver::{Overrides, Request, Words};
 
+use crate::analyse;
 use crate::diagnostics::tell_with;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
@@ -16,6 +17,10 @@ use crate::surroundings::not_supported;
 pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
     let request = quiet_request(common, analysis, log)?;
     log.say(Level::Info, format!("Requested target is {}", request.target_text()));
+    if let Some(path) = &analysis.serve_errors_log {
+        // Nobody is asked to serve a target, so nobody failed.
+        analyse::write(path, "[]\n", log)?;
+    }
     Ok(request)
 }
 

@@ -86,7 +86,7 @@ pub struct Analysis {
     /// Name of expression files; default EXPRESSIONS
     #[arg(long, value_name = "NAME")]
     pub expression_file_name: Option<String>,
-    /// File for the errors of a target-serving service (no effect yet)
+    /// File for the errors of a target-serving service (none are served yet)
     #[arg(long, value_name = "PATH")]
     pub serve_errors_log: Option<PathBuf>,
     /// Believe no earlier call: read, analyse and verify everything anew
