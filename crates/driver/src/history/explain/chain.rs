@@ -1,0 +1,116 @@
+//! From something that was done down to what had changed, a reason a line.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Write as _;
+
+use taut_value::{Map, Value};
+
+use super::Teller;
+use crate::history::{Subject, Why};
+
+/// How many links of a chain are shown at most.
+const LINKS: usize = 24;
+
+impl Teller<'_> {
+    /// From something that was done down to what had changed; each with why it was done, if it was.
+    fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<Why>)> {
+        let (mut links, mut seen) = (Vec::new(), HashSet::new());
+        let mut next = Some(subject.clone());
+        while let Some(subject) = next.take().filter(|subject| seen.insert(subject.clone())) {
+            next = self.next(&subject);
+            let why = self.why(&of_action(&subject));
+            links.push((subject, why));
+        }
+        links
+    }
+
+    /// What came before something in a chain.
+    pub(super) fn next(&self, subject: &Subject) -> Option<Subject> {
+        match *self.done.get(&of_action(subject))? {
+            Why::Read { what, .. } => Some(what.clone()),
+            Why::Redefined { target, .. } => Some(target.clone()),
+            _ => None,
+        }
+    }
+
+    /// Tells why something was done: each line is the reason for the one above.
+    pub(super) fn chain(&mut self, subject: &Subject) {
+        let mut lines: Vec<String> = Vec::new();
+        let mut changed: Option<String> = None;
+        for (subject, why) in self.follow(subject) {
+            if let Some(changed) = changed.take() {
+                lines.push(format!("since {} {changed}", self.words(&subject)));
+            }
+            match why {
+                Some(Why::New) => lines.push(match (&subject, &self.record.before) {
+                    (Subject::Target { .. }, Some(before)) => different(before, &self.record.configuration),
+                    _ => "since nothing like it is known from before".to_owned(),
+                }),
+                Some(Why::Always) => {
+                    lines.push("since it runs each time: it may fail, or is not to be cached".into())
+                }
+                Some(Why::Program) => {
+                    lines.push("since this is another taut, which does it differently".into())
+                }
+                Some(Why::Lost) => {
+                    lines.push("since its result, though known to be the same, is no longer stored".into());
+                }
+                Some(Why::Changed) | None => {}
+                Some(Why::Read { what, was, is }) => {
+                    let verb = match &what {
+                        Subject::Target { .. } => "came out differently",
+                        Subject::Output { .. } | Subject::Tree(_) | Subject::Inputs(_) => "differs",
+                        Subject::Rule(_) | Subject::Expression(_) => "is defined differently",
+                        _ => "changed",
+                    };
+                    changed = Some(match (was, is) {
+                        (Some(was), Some(is)) => format!("{verb}: {was} before, now {is}"),
+                        (None, Some(is)) => format!("{verb}: it is {is} now"),
+                        _ => verb.to_owned(),
+                    });
+                }
+                Some(Why::Redefined { difference, .. }) => {
+                    lines.extend(difference.iter().map(|line| format!("- {line}")));
+                    changed = Some("defines it anew".to_owned());
+                }
+            }
+        }
+        let left_out = lines.len().saturating_sub(LINKS);
+        if left_out > 1 {
+            let half = LINKS / 2;
+            lines.splice(half..half + left_out, [format!("… {left_out} more reasons of that kind …")]);
+        }
+        let mut depth = 0;
+        for line in lines {
+            // What differs belongs to the line above it.
+            let indent = if line.starts_with('-') {
+                depth + 1
+            } else {
+                depth += 1;
+                depth
+            };
+            let indent = "  ".repeat(indent.min(12));
+            self.say(format!("{indent}{}", line.replace('\n', &format!("\n{indent}"))));
+        }
+    }
+}
+
+/// An output is as its action is.
+fn of_action(subject: &Subject) -> Subject {
+    match subject {
+        Subject::Output { action, .. } => Subject::Action(*action),
+        other => other.clone(),
+    }
+}
+
+/// How two configurations differ.
+fn different(was: &Map, is: &Map) -> String {
+    let mut text =
+        String::from("since nothing like it is known in this configuration; the call before had another:");
+    let names: BTreeSet<&str> = was.iter().chain(is.iter()).map(|(name, _)| name.as_str()).collect();
+    let shown = |map: &Map, name: &str| map.get(name).map_or_else(|| "unset".to_owned(), Value::to_json);
+    for name in names.into_iter().filter(|name| was.get(name) != is.get(name)) {
+        let _ = write!(text, "\n  {name} was {}, now it is {}", shown(was, name), shown(is, name));
+    }
+    text
+}

@@ -1,0 +1,162 @@
+//! What lies at a path: a source, and what was done because of it, or what is built under that name.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use taut_value::{Artifact, Id};
+
+use super::words::{capital, many};
+use super::{Defined, SHOWN, Teller};
+use crate::history::{How, Subject, source_file};
+
+impl Teller<'_> {
+    /// Tells of what lies at a path: a source, or what is built under that name.
+    pub(super) fn path(&mut self, said: &str, full: &Path) -> bool {
+        let place: taut_value::Str = full.to_string_lossy().as_ref().into();
+        let sources =
+            [Subject::Source(place.clone()), Subject::File(place.clone()), Subject::Directory(place.clone())];
+        let mut known = false;
+        for source in sources {
+            if self.why(&source).is_some() {
+                known = true;
+                self.because_of(&source);
+            }
+        }
+        if !known && self.is_source(full) {
+            known = true;
+            let shown = self.shown(full.to_string_lossy().as_ref());
+            self.say(format!("{shown} was as it had been: nothing ran because of it."));
+        }
+        let path = said.trim_start_matches("./");
+        let makes =
+            |d: &Defined<'_>| d.action.outs.iter().chain(&d.action.out_dirs).any(|out| out.as_str() == path);
+        let mut named: Vec<Id> =
+            self.defined.iter().filter(|(_, defined)| makes(defined)).map(|(id, _)| *id).collect();
+        named.sort_unstable_by_key(|id| id.0);
+        let staged = self.analysis.and_then(|analysis| {
+            let wanted = analysis.wanted();
+            let mut all = wanted.artifacts.into_iter().chain(wanted.runfiles);
+            all.find(|(at, _)| at.as_str() == path).map(|(_, artifact)| artifact)
+        });
+        let ids = match (&staged, named.is_empty()) {
+            (Some(Artifact::Action { id, .. }), _) => vec![*id],
+            (_, false) => named,
+            (Some(Artifact::Local { path, repository }), _) => {
+                let file = source_file(self.repositories, repository, path);
+                return known || file.is_some_and(|file| self.path("", &file));
+            }
+            (Some(Artifact::Tree(id) | Artifact::TreeOverlay(id)), _) => {
+                let tree = Subject::Tree(*id);
+                if self.why(&tree).is_some() {
+                    self.say(format!("{path} is put together from other artifacts, and was so again:"));
+                    self.chain(&tree);
+                } else {
+                    self.say(format!("{path} is put together from other artifacts, none of which changed."));
+                }
+                return true;
+            }
+            (Some(Artifact::Known(info)), _) => {
+                self.say(format!(
+                    "{path} is {info}, a content that the description holds: nothing has to run."
+                ));
+                return true;
+            }
+            (None, true) => return known,
+        };
+        self.actions(&ids, SHOWN);
+        true
+    }
+
+    /// Whether a file is a source of the present description.
+    fn is_source(&self, full: &Path) -> bool {
+        let reached = self.analysis.iter().flat_map(|analysis| &analysis.reached);
+        let results = reached.flat_map(|reached| reached.analysed.result.artifacts.iter());
+        let mut locals = results.filter_map(|(_, value)| match value.as_artifact()? {
+            Artifact::Local { path, repository } => source_file(self.repositories, repository, path),
+            _ => None,
+        });
+        let mut inputs = self.defined.values().flat_map(|d| d.action.inputs.iter());
+        locals.any(|file| file == full)
+            || inputs.any(|(_, value)| match value.as_artifact() {
+                Some(Artifact::Local { path, repository }) => {
+                    source_file(self.repositories, repository, path).as_deref() == Some(full)
+                }
+                _ => false,
+            })
+            || self.repositories.repositories.values().any(|repository| {
+                let named = |root: &taut_repos::Root, name: &str| {
+                    full.starts_with(root.path.as_str())
+                        && full.file_name().is_some_and(|file| *file == *name)
+                        && full.is_file()
+                };
+                named(&repository.target_root, &repository.target_file_name)
+                    || named(&repository.rule_root, &repository.rule_file_name)
+                    || named(&repository.expression_root, &repository.expression_file_name)
+            })
+    }
+
+    /// What was done because something at the end of chains had changed.
+    fn because_of(&mut self, source: &Subject) {
+        let (mut targets, mut actions, mut others) = (Vec::new(), Vec::new(), 0);
+        // Where chains lead is found once for each link.
+        let mut leads: HashMap<Subject, bool> = HashMap::new();
+        for done in &self.record.done {
+            let mut links = Vec::new();
+            let mut link = Some(done.subject.clone());
+            let found = loop {
+                let Some(at) = link.take() else { break false };
+                if let Some(known) = leads.get(&at) {
+                    break *known;
+                }
+                // Against going round, until the answer is there.
+                leads.insert(at.clone(), false);
+                if touches(&at, source) {
+                    links.push(at);
+                    break true;
+                }
+                link = self.next(&at);
+                links.push(at);
+            };
+            leads.extend(links.into_iter().map(|link| (link, found)));
+            if !found {
+                continue;
+            }
+            match &done.subject {
+                Subject::Target { .. } => targets.push(self.words(&done.subject)),
+                Subject::Action(id) => {
+                    let known = self.record.actions.get(id) == Some(&How::Cached);
+                    let known = if known { ", known to the action cache" } else { "" };
+                    actions.push(format!("{}{known}", self.action_words(id)));
+                }
+                subject if subject == source => {}
+                _ => others += 1,
+            }
+        }
+        let what = capital(&self.words(source));
+        if targets.is_empty() && actions.is_empty() {
+            let read = if others > 0 { ", but what was read of it is as it was" } else { "" };
+            self.say(format!(
+                "{what} had changed{read}: no target was analysed and no action ran because of that."
+            ));
+            return;
+        }
+        self.say(format!("{what} had changed. Because of that"));
+        for (kind, verb, all) in [("target", "analysed again", targets), ("action", "wanted again", actions)]
+        {
+            if all.is_empty() {
+                continue;
+            }
+            let was = if all.len() == 1 { "was" } else { "were" };
+            self.say(format!("  {} {was} {verb}:", many(all.len(), kind)));
+            all.iter().take(SHOWN).for_each(|name| self.text.push_str(&format!("    {name}\n")));
+            if all.len() > SHOWN {
+                self.say(format!("    and {} more", all.len() - SHOWN));
+            }
+        }
+    }
+}
+
+/// Whether a link of a chain is about a source: entries are about their file.
+fn touches(link: &Subject, source: &Subject) -> bool {
+    link == source || matches!((link, source), (Subject::Entry { file, .. }, Subject::File(of)) if file == of)
+}

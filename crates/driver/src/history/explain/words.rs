@@ -1,0 +1,55 @@
+//! Things in words.
+
+use std::path::Path;
+
+use taut_value::Id;
+
+use super::Teller;
+use crate::history::Subject;
+
+impl Teller<'_> {
+    pub(super) fn action_words(&self, id: &Id) -> String {
+        let hex = id.to_hex();
+        let short = &hex[..12];
+        let Some(defined) = self.defined.get(id) else {
+            return format!("action %{short}, which is no longer defined,");
+        };
+        let mut outs = defined.action.outs.iter().chain(&defined.action.out_dirs);
+        let first = outs.next().map(|out| out.to_string()).unwrap_or_default();
+        let more = outs.count();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("action %{short} ({}#{}: {first}{more})", defined.name.to_json(), defined.place)
+    }
+
+    pub(super) fn words(&self, subject: &Subject) -> String {
+        match subject {
+            Subject::Target { name, config } if config.as_str() == "{}" => format!("target {name}"),
+            Subject::Target { name, config } => format!("target [{name},{config}]"),
+            Subject::Action(id) => self.action_words(id),
+            Subject::Output { action, path } => format!("{path}, made by {},", self.action_words(action)),
+            Subject::Source(path) => format!("the source file {}", self.shown(path)),
+            Subject::File(path) => format!("the file {}", self.shown(path)),
+            Subject::Directory(path) => format!("what lies in the directory {}", self.shown(path)),
+            Subject::Entry { file, name } => format!("the entry {name:?} of {}", self.shown(file)),
+            Subject::Rule(name) => format!("rule {name}"),
+            Subject::Expression(name) => format!("expression {name}"),
+            Subject::Tree(id) => format!("tree {}", &id.to_hex()[..12]),
+            Subject::Inputs(_) => "a directory among the inputs".to_owned(),
+            Subject::Other(text) => text.to_string(),
+        }
+    }
+
+    pub(super) fn shown(&self, path: &str) -> String {
+        let below = Path::new(path).strip_prefix(self.cwd).ok().filter(|below| !below.as_os_str().is_empty());
+        below.map_or_else(|| path.to_owned(), |below| below.display().to_string())
+    }
+}
+
+pub(super) fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+pub(super) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
