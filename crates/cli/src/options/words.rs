@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use clap::{Arg, ArgAction, Command};
 
 /// The words of a call in a form that means the same to clap: `--flag=true` is `--flag`, `-X=value` has the value
-/// `=value`, and names after `--` are names, but not if there were names before it.
+/// `=value`, `--option= value` is `--option value`, and names after `--` are names, but not if there were names before it.
 ///
 /// # Errors
 ///
@@ -52,6 +52,11 @@ pub(super) fn as_meant(words: &[OsString], command: &Command) -> Result<Vec<OsSt
                             meant.retain(|word| *word != flag && Some(word) != short.as_ref());
                         }
                         continue;
+                    }
+                    // With nothing after the sign the value is the next word.
+                    (Some(_), Some(end)) if end + 1 == option.len() => {
+                        meant.push(OsString::from_vec(bytes[..end + 2].to_vec()));
+                        meant.extend(rest.next().cloned());
                     }
                     _ => meant.push(word.clone()),
                 }
