@@ -23,7 +23,7 @@ use crate::{
     report,
     reproduce::Reproduction,
     request,
-    results::{self, Destination},
+    results::{self, Destination, Undelivered},
     surroundings::{Name, is_address, open_store},
 };
 
@@ -79,7 +79,7 @@ struct Made {
     session: Session,
 }
 
-/// How often a call begins, when descriptions change between analysis and execution.
+/// How often a call begins, when descriptions change between analysis and execution, or objects of the store are lost.
 const TRIES: usize = 3;
 
 /// Why a call comes to no result.
@@ -88,6 +88,8 @@ enum Stop {
     Failed(Exit),
     /// What was to be built is not what the description says any more.
     Changed,
+    /// Something was not in the store that was taken to be there; it is made again by who begins anew.
+    Lost,
 }
 
 impl From<Exit> for Stop {
@@ -139,6 +141,13 @@ impl Call<'_> {
                     made.printer.begin_anew();
                     log.say(Level::Info, "The description changed while it was being built: beginning anew.");
                 }
+                Err(Stop::Lost) => {
+                    made.printer.begin_anew();
+                    log.say(
+                        Level::Warn,
+                        "Objects in the build root were lost or damaged: they are made again.",
+                    );
+                }
             }
         }
     }
@@ -183,7 +192,7 @@ impl Call<'_> {
         let analysed = analysed.and_then(|(told, wanted, basis)| Some((Told::decode(told)?, wanted, basis)));
         let analysed = match (analysed, report) {
             (Some((told, ..)), Some(report)) => {
-                return Ok(self.tell_again(&told, &report, made, destination)?);
+                return self.tell_again(&told, &report, made, destination, is_last);
             }
             // What was told of analysis cannot be read.
             (None, Some(_)) => None,
@@ -273,6 +282,8 @@ impl Call<'_> {
                         return Err(Stop::Changed);
                     }
                     log.say(Level::Error, "The description keeps changing while it is being built.");
+                } else if failure.is_lost && !is_last {
+                    return Err(Stop::Lost);
                 } else if let Some((traces, key)) = &place {
                     session.keep(traces, *key, &basis, &told.encode(), None);
                 }
@@ -315,7 +326,8 @@ impl Call<'_> {
                 log.say(Level::Info, comparison.summary());
             }
         }
-        let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)?;
+        let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)
+            .map_err(|undelivered| self.stop(undelivered, is_last))?;
         analyse::tell_taint(&told.tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");
@@ -366,6 +378,14 @@ impl Call<'_> {
         recall::place(request, &self.o.analysis, store, self.log, &meaning(options))
     }
 
+    /// What becomes of the call when results are not where they belong.
+    fn stop(&self, undelivered: Undelivered, is_last: bool) -> Stop {
+        match undelivered {
+            Undelivered::Lost(_) if !is_last => Stop::Lost,
+            told => told.tell(self.log).into(),
+        }
+    }
+
     /// Nothing has changed since the call that the report is of.
     fn tell_again(
         &self,
@@ -373,12 +393,14 @@ impl Call<'_> {
         report: &Report,
         Made { request, store, printer, .. }: &Made,
         destination: &Destination<'_>,
-    ) -> Result<Exit, Exit> {
+        is_last: bool,
+    ) -> Result<Exit, Stop> {
         told.said.iter().for_each(|said| self.log.say_again(said));
         report.outputs.iter().for_each(|output| printer.tell(output));
         self.log.say(Level::Info, report::processed(report.actions, report.actions));
         let (results, owner) = (report.results(), owner(request));
-        let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)?;
+        let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)
+            .map_err(|undelivered| self.stop(undelivered, is_last))?;
         analyse::tell_taint(&told.tainted, self.log);
         Ok(exit)
     }

@@ -28,7 +28,7 @@ pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level
         {
             return Some(text.clone());
         }
-        let bytes = fs::read(Path::new(file)).ok()?;
+        let bytes = fs::read_regular(Path::new(file)).ok()??;
         Some(String::from_utf8_lossy(&bytes).into_owned().into())
     };
     let here = std::env::current_dir().unwrap_or_default();

@@ -28,11 +28,58 @@ pub(crate) enum Destination<'o> {
     },
 }
 
+/// Why results are not where they belong.
+pub(crate) enum Undelivered {
+    /// Something was not in the store, or damaged, that was built. It counts as absent now: whoever builds again makes
+    /// it again. In words.
+    Lost(String),
+    /// That has been told.
+    Failed(Exit),
+}
+
+impl From<Exit> for Undelivered {
+    fn from(exit: Exit) -> Undelivered {
+        Undelivered::Failed(exit)
+    }
+}
+
+impl Undelivered {
+    /// For who does not begin anew.
+    pub(crate) fn tell(self, log: &Log) -> Exit {
+        match self {
+            Undelivered::Lost(text) => {
+                log.say(Level::Error, text);
+                Exit::BuildFailure
+            }
+            Undelivered::Failed(exit) => exit,
+        }
+    }
+
+    /// What an error of the store means for results that were to be used.
+    fn of(
+        error: &taut_store::Error,
+        text: String,
+        store: &Store,
+        results: &Results,
+        log: &Log,
+    ) -> Undelivered {
+        if matches!(error, taut_store::Error::Missing(_)) {
+            for (_, built) in results.artifacts.iter().chain(&results.runfiles) {
+                // What cannot be removed stays lost; the first error is the one to report.
+                let _ = store.discard_unsound(&built.info);
+            }
+            return Undelivered::Lost(text);
+        }
+        log.say(Level::Error, text);
+        Undelivered::Failed(Exit::BuildFailure)
+    }
+}
+
 /// Installs and shows what was built for `owner`: what was installed for others stays theirs. Tells whether artifacts come from failed actions.
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// What is wrong.
 pub(crate) fn deliver(
     store: &Store,
     results: &Results,
@@ -40,7 +87,7 @@ pub(crate) fn deliver(
     owner: &str,
     o: &options::Results,
     log: &Log,
-) -> Result<Exit, Exit> {
+) -> Result<Exit, Undelivered> {
     let (heading, built) = match destination {
         Destination::Nowhere => {
             let heading = "Artifacts built, logical paths are:";
@@ -115,7 +162,7 @@ pub(crate) fn put(
     owner: &str,
     prune: bool,
     log: &Log,
-) -> Result<PathBuf, Exit> {
+) -> Result<PathBuf, Undelivered> {
     let failed = |text: String| {
         log.say(Level::Error, format!("Cannot install: {text}"));
         Exit::BuildFailure
@@ -128,8 +175,8 @@ pub(crate) fn put(
     fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
-    let Installed { removed, kept } =
-        install(store, objects, &directory, owner, prune).map_err(|error| failed(error.to_string()))?;
+    let Installed { removed, kept } = install(store, objects, &directory, owner, prune)
+        .map_err(|error| Undelivered::of(&error, format!("Cannot install: {error}"), store, results, log))?;
     if !removed.is_empty() {
         let paths: Vec<String> = removed.iter().map(|path| format!("\n  {path}")).collect();
         log.say(Level::Info, format!("Removed what is no longer part of the result:{}", paths.concat()));
@@ -146,7 +193,12 @@ pub(crate) fn put(
 }
 
 /// `-P` and `-p`.
-fn print_requested(o: &options::Results, store: &Store, results: &Results, log: &Log) -> Result<(), Exit> {
+fn print_requested(
+    o: &options::Results,
+    store: &Store,
+    results: &Results,
+    log: &Log,
+) -> Result<(), Undelivered> {
     let wanted = match (&o.print_to_stdout, o.print_unique_artifact) {
         (Some(path), _) => path.clone(),
         (None, true) => match &results.artifacts[..] {
@@ -181,11 +233,14 @@ fn print_requested(o: &options::Results, store: &Store, results: &Results, log: 
     match content {
         Ok(bytes) => match crate::print(&bytes) {
             Exit::Success => Ok(()),
-            exit => Err(exit),
+            exit => Err(exit.into()),
         },
+        Err(error @ taut_store::Error::Missing(_)) => {
+            Err(Undelivered::of(&error, error.to_string(), store, results, log))
+        }
         Err(error) => {
             log.say(Level::Error, error.to_string());
-            Err(Exit::Environment)
+            Err(Exit::Environment.into())
         }
     }
 }

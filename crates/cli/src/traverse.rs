@@ -103,6 +103,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     let (processed, hits) = session.counts();
     log.say(Level::Info, report::processed(processed, hits));
     let destination = Destination::Directory { path: &o.output_directory, prune: false };
-    results::deliver(&store, &built, &destination, "traverse", &o.results, log)?;
+    results::deliver(&store, &built, &destination, "traverse", &o.results, log)
+        .map_err(|undelivered| undelivered.tell(log))?;
     Ok(Exit::Success)
 }

@@ -423,7 +423,8 @@ impl Watcher<'_> {
     fn tell_results(&self, held: &mut Held, built: Results) -> Result<(), Exit> {
         if let Some(directory) = &self.o.output_dir {
             let owner = owner(&held.request);
-            results::put(&held.store, &built, directory, &owner, self.o.prune, self.log)?;
+            let put = results::put(&held.store, &built, directory, &owner, self.o.prune, self.log);
+            put.map_err(|undelivered| undelivered.tell(self.log))?;
         }
         let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
         let new: Vec<String> = built

@@ -115,6 +115,8 @@ pub struct BuildFailure {
     pub others: BTreeSet<String>,
     /// Whether something was not defined: the description changed after it was analysed.
     pub is_undefined: bool,
+    /// Whether something was not in the store that was taken to be there. It counts as absent now.
+    pub is_lost: bool,
     /// Wanted paths that could not be built.
     pub not_built: Vec<Str>,
 }
@@ -325,6 +327,7 @@ impl Session {
         }
         if !failure.not_built.is_empty() {
             failure.is_undefined = self.execution.halt.is_undefined();
+            failure.is_lost = self.execution.halt.is_lost();
             return Err(failure);
         }
         let runfiles = built.split_off(wanted.artifacts.len());

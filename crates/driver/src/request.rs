@@ -190,7 +190,7 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let name = format!("{directory}/{}", main.target_file_name);
     let file =
         Path::new(main.target_root.path.as_str()).join(module.as_str()).join(main.target_file_name.as_str());
-    let content = taut_sys::fs::if_exists(taut_sys::fs::read(&file))
+    let content = taut_sys::fs::read_regular(&file)
         .map_err(|error| SetupError::new(error.to_string()))?
         .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
     let label: Arc<str> = file.to_string_lossy().into();

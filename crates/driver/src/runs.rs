@@ -150,7 +150,7 @@ const MOST_MARKS: usize = 64;
 
 /// What tells a module from others.
 fn mark(module: &Path) -> Option<Id> {
-    Some(Id::of(fs::read(module).ok()?))
+    Some(Id::of(fs::read_regular(module).ok()??))
 }
 
 fn has_mark(marks: &[u8], mark: &Id) -> bool {

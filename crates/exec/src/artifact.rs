@@ -13,7 +13,7 @@ use taut_sys::{Evidence, FileKind, fs};
 use taut_value::{Artifact, Decoder, Encoder, Id};
 
 use crate::{
-    ActionKey, ActionRule, Execution, inputs, transient,
+    ActionKey, ActionRule, Execution, inputs, lost, transient,
     trees::{self, TreeError},
 };
 
@@ -142,6 +142,10 @@ impl Rule for ArtifactRule {
                 let digest = trees::overlay(&execution.store, &hashes, overlay.disjoint()).map_err(
                     |error| match error {
                         TreeError::Conflict(path) => Fail::transient(OverlayConflict { id: *id, path }),
+                        TreeError::Store(error) => {
+                            let trees = built.iter().map(|built| built.info);
+                            transient(lost(&execution.store, &execution.halt, error, trees))
+                        }
                         other => transient(other),
                     },
                 )?;

@@ -8,6 +8,7 @@ pub struct Halt {
     keep_going: bool,
     halted: AtomicBool,
     undefined: AtomicBool,
+    lost: AtomicBool,
 }
 
 impl Halt {
@@ -34,10 +35,21 @@ impl Halt {
         self.undefined.load(SeqCst)
     }
 
+    /// Something that was taken to be in the store is not there, or damaged, and counts as absent from now on.
+    pub fn note_lost(&self) {
+        self.lost.store(true, SeqCst);
+    }
+
+    /// Whether that was so.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(SeqCst)
+    }
+
     /// Another build begins, in which nothing has failed yet.
     pub fn reset(&self) {
         self.halted.store(false, SeqCst);
         self.undefined.store(false, SeqCst);
+        self.lost.store(false, SeqCst);
     }
 
     /// Nothing new is to begin, whatever was said about failures.

@@ -119,6 +119,22 @@ impl Execution {
     }
 }
 
+/// An error of the store, met when some objects were to be used. Where one of them turns out to be lost, all that is of
+/// no use without it goes, too, so that whoever begins anew makes it again.
+pub(crate) fn lost(
+    store: &Store,
+    halt: &Halt,
+    error: taut_store::Error,
+    objects: impl Iterator<Item = taut_digest::ObjectInfo>,
+) -> taut_store::Error {
+    if matches!(error, taut_store::Error::Missing(_)) {
+        // What cannot be removed stays lost; the first error is the one to report.
+        objects.for_each(|object| drop(store.discard_unsound(&object)));
+        halt.note_lost();
+    }
+    error
+}
+
 /// A failure that says nothing about the next build.
 pub(crate) fn transient(message: impl std::fmt::Display) -> taut_engine::Fail {
     taut_engine::Fail::transient(message.to_string())

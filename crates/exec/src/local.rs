@@ -25,6 +25,7 @@ use taut_value::{ActionDescription, Str};
 use crate::{
     Events, Executor, Halt, Ran, RunKey,
     collect::{self, Found},
+    lost,
     slots::Slots,
     stage::{Stage, Wanted},
     transient,
@@ -114,8 +115,12 @@ impl LocalExecutor {
         let Place { directory, stage } = &mut *place;
         let store = &self.setup.store;
         let inputs = laid_out(&key.inputs).map_err(transient)?;
-        let wanted = self.wanted(key, &inputs).map_err(transient)?;
-        stage.prepare(store, &wanted).map_err(transient)?;
+        let lost = |error| {
+            let objects = key.inputs.iter().map(|(_, object)| *object);
+            transient(lost(store, &self.setup.halt, error, objects))
+        };
+        let wanted = self.wanted(key, &inputs).map_err(lost)?;
+        stage.prepare(store, &wanted).map_err(lost)?;
         self.setup.events.started(&key.id, &key.action);
         let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
         let command = self.command(&key.action, stage.root(), &stdout, &stderr);

@@ -268,7 +268,7 @@ impl Rule for FileRule {
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
         let path = place.full(&self.0);
-        match read(&path, &cx, || fs::if_exists(fs::read(&path))) {
+        match read(&path, &cx, || fs::read_regular(&path)) {
             (Ok(content), true) => Ok(content.map(Arc::from)),
             (Ok(_), false) => {
                 Err(Fail::transient(format!("{} keeps changing while it is read", path.display())))
@@ -287,7 +287,7 @@ impl Rule for FileRule {
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
         let path = place.full(&self.0);
         agrees(&path, witness, || {
-            let content = fs::if_exists(fs::read(&path)).ok()?.map(Arc::from);
+            let content = fs::read_regular(&path).ok()?.map(Arc::from);
             Some(self.content_hash(place, &content) == Some(hash))
         })
     }

@@ -213,7 +213,7 @@ impl Store {
     }
 
     /// In all generations: the names are often links to one file, and none of them may come back.
-    fn remove_damaged(&self, kind: Kind, hash: &Hash) -> Result<()> {
+    pub(crate) fn remove_damaged(&self, kind: Kind, hash: &Hash) -> Result<()> {
         self.forget(kind, hash);
         for generation in 0..GENERATIONS {
             fs::if_exists(fs::remove_file(&self.layout().object(generation, kind, hash)))?;
@@ -315,7 +315,13 @@ impl Store {
         let mut source = fs::open(&path)?;
         let temporary = self.temporary_path();
         let mut target = fs::create_new(&temporary, mode_of(kind))?;
-        fs::copy_contents(&mut source, &mut target, &temporary)?;
+        let size = fs::copy_contents(&mut source, &mut target, &temporary)?;
+        if self.hash_file(&temporary, size)? != Some(*hash) {
+            // A damaged one would be copied again whenever its copy is found to be damaged.
+            fs::remove_file(&temporary)?;
+            self.remove_damaged(other, hash)?;
+            return Ok(false);
+        }
         fs::set_file_mtime_epoch(&target, &temporary)?;
         self.rename_into_place(&temporary, kind, hash)?;
         Ok(true)

@@ -11,6 +11,7 @@ mod action_cache;
 mod cas;
 mod checkout;
 mod chunk;
+mod discard;
 mod error;
 mod gc;
 mod layout;

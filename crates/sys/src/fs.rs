@@ -63,6 +63,29 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     run("read", path, || fs::read(path))
 }
 
+/// The whole content of a regular file, if there is one; follows links. Whatever else is there counts as nothing, and
+/// nobody waits for a fifo to be written to.
+pub fn read_regular(path: &Path) -> Result<Option<Vec<u8>>> {
+    let content = run("read", path, || {
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Ok(None);
+        }
+        let mut content = Vec::with_capacity(metadata.len() as usize + 1);
+        file.read_to_end(&mut content)?;
+        Ok(Some(content))
+    });
+    // So answers what can only be connected to.
+    let is_socket =
+        |error: &Error| error.source.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+    if content.as_ref().is_err_and(is_socket) {
+        return Ok(None);
+    }
+    if_exists(content).map(Option::flatten)
+}
+
 /// Reads up to `buffer.len()` bytes of an open file.
 pub fn read_some(file: &mut File, path: &Path, buffer: &mut [u8]) -> Result<usize> {
     run("read", path, || {
