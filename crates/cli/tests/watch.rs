@@ -212,6 +212,28 @@ fn whole_directories_come_and_go() {
 }
 
 #[test]
+fn a_description_is_watched_where_its_links_lead() {
+    let workspace = project();
+    let elsewhere = workspace.root().join("m/below");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("described"), MODULE).unwrap();
+    std::os::unix::fs::symlink("described", elsewhere.join("second")).unwrap();
+    workspace.remove("m/TARGETS");
+    std::os::unix::fs::symlink("below/second", workspace.root().join("m/TARGETS")).unwrap();
+    let mut watching = Watching::start(&workspace, &[]);
+    watching.until("Interrupt to end.");
+    fs::write(elsewhere.join("described"), MODULE.replace("u.txt > shout", "u.txt | rev > shout")).unwrap();
+    has(&watching.round("described changed."), "3 targets of 5 analysed, 1 action of 3 run");
+    fs::write(elsewhere.join("other"), MODULE).unwrap();
+    fs::remove_file(elsewhere.join("second")).unwrap();
+    std::os::unix::fs::symlink("other", elsewhere.join("second")).unwrap();
+    has(&watching.round("second changed."), "0 targets of 5 analysed, 0 actions of 3 run");
+    fs::write(elsewhere.join("other"), MODULE.replace("u.txt > shout", "u.txt | cat > shout")).unwrap();
+    has(&watching.round("other changed."), "3 targets of 5 analysed, 1 action of 3 run");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+#[test]
 fn what_the_words_mean_may_change() {
     let workspace = project();
     workspace.file("config.json", r#"{"V": "1"}"#);

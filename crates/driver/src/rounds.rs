@@ -62,6 +62,9 @@ impl Signatures {
     }
 }
 
+/// How many links lead to a file at most, as for the system.
+const MOST_LINKS: usize = 40;
+
 /// How far the clock of a file system may be behind.
 const MARGIN: Duration = Duration::from_secs(2);
 
@@ -97,7 +100,8 @@ impl Leaves {
             .map(|root| PathBuf::from(root.path.as_str()))
             .collect();
         for leaf in session.build.leaves() {
-            if !self.known.insert(leaf.clone()) {
+            // Where a file's links lead may have changed since.
+            if !self.known.insert(leaf.clone()) && leaf.rule() != "file" {
                 continue;
             }
             let place = leaf.downcast::<Place>().map(|place| place.full(&repositories.roots));
@@ -107,6 +111,9 @@ impl Leaves {
             };
             let Some(path) = place.or_else(of_artifact) else { continue };
             let is_listing = leaf.rule() == "dir";
+            if leaf.rule() == "file" {
+                self.follow(&path, &leaf);
+            }
             // What lies above is watched as far as the root goes: links and directories there may change, too.
             let inside = |above: &&Path| roots.iter().any(|root| above.starts_with(root));
             let first = usize::from(!is_listing);
@@ -114,7 +121,26 @@ impl Leaves {
             self.directories.extend(above);
             self.directories.extend(path.ancestors().nth(first).map(Path::to_owned));
             let leaves = if is_listing { &mut self.listings } else { &mut self.files };
-            leaves.entry(path).or_default().push(leaf);
+            let leaves = leaves.entry(path).or_default();
+            if !leaves.contains(&leaf) {
+                leaves.push(leaf);
+            }
+        }
+    }
+
+    /// Notes the files that one leads to by links: who reads it reads the last of them, wherever that lies.
+    fn follow(&mut self, path: &Path, leaf: &KeyRef) {
+        let mut path = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            let (Ok(target), Some(above)) = (fs::read_link(&path), path.parent()) else { return };
+            // By the directory as it is, since what `..` means depends on links there.
+            let Ok(above) = fs::canonicalize(above) else { return };
+            path = fs::normal(&above.join(target));
+            self.directories.extend(path.parent().map(Path::to_owned));
+            let leaves = self.files.entry(path.clone()).or_default();
+            if !leaves.contains(leaf) {
+                leaves.push(leaf.clone());
+            }
         }
     }
 
