@@ -231,3 +231,16 @@ fn what_a_rule_says_for_readers_only_disturbs_nobody() {
     build(&workspace, &[]);
     has(&explained(&workspace, &["said"]), "since rule [\"@\",\"\",\"\",\"say\"] is defined differently");
 }
+
+#[test]
+fn a_file_that_is_new_is_not_said_to_be_as_it_was() {
+    let workspace = Workspace::new();
+    let targets = r#"{"t": {"type": "generic", "outs": ["t"], "deps": [["GLOB", null, "*.txt"]], "cmds": ["cat *.txt > t"]}}"#;
+    workspace.file("TARGETS", targets).file("a.txt", "a\n");
+    workspace.run(&taut(), ["build", "t"]).exits(0);
+    workspace.file("b.txt", "b\n");
+    workspace.run(&taut(), ["build", "t"]).exits(0);
+    let told = explained(&workspace, &["b.txt"]);
+    has(&told, "b.txt was as it had been, unless it was new; its directory had changed:");
+    has(&told, "1 action was wanted again:");
+}

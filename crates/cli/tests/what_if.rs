@@ -153,3 +153,22 @@ fn what_other_configurations_came_to_is_not_counted() {
     }
     assert_eq!(asked("1"), asked("3"));
 }
+
+#[test]
+fn a_workspace_by_another_name_is_the_same() {
+    let workspace = project();
+    let (root, other) = (workspace.root(), workspace.beside("other-name"));
+    std::os::unix::fs::symlink(&root, &other).unwrap();
+    let by = |place: &std::path::Path, path: &std::path::Path| {
+        let words = ["what-if", "-w", place.to_str().unwrap(), "--of", "all", path.to_str().unwrap()];
+        counts(&asked(&workspace, &words))
+    };
+    let right = by(&root, &root.join("TARGETS"));
+    assert_ne!(right, (0, 0));
+    for place in [&root, &other] {
+        for path in [&root, &other] {
+            assert_eq!(by(place, &path.join("TARGETS")), right);
+            assert_eq!(by(place, &path.join("nowhere/new")), (0, 0));
+        }
+    }
+}

@@ -18,7 +18,7 @@ use taut_value::{Artifact, EntityName, Id};
 
 use crate::analyse::{Order, analyse_in, begin, workspace};
 use crate::graph::ActionGraph;
-use crate::history::{Subject, source_file};
+use crate::history::{Subject, below_roots, source_file};
 use crate::{Analysis, AnalysisOptions, Request, Runs};
 
 /// What at most would be done.
@@ -93,7 +93,8 @@ pub fn what_if(
     let engine = runs.open(builder);
     let build = begin(engine.begin(), how.jobs);
     let analysis = analyse_in(&build, request)?;
-    let changes: Vec<Change<'_>> = paths.iter().map(|path| Change::of(path)).collect();
+    let named: Vec<PathBuf> = paths.iter().map(|path| below_roots(&request.repositories, path)).collect();
+    let changes: Vec<Change<'_>> = named.iter().map(|path| Change::of(path)).collect();
     let mut read = vec![false; paths.len()];
 
     // Runs may have been taken over from targets that this request does not need.

@@ -18,7 +18,7 @@ use taut_engine::Engine;
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
-use super::{Ended, History, How, Record, Subject, Why};
+use super::{Ended, History, How, Record, Subject, Why, below_roots};
 use crate::analyse::{analyse_in, begin, workspace};
 use crate::{Analysis, AnalysisOptions, Reached, Request, Runs};
 use words::{capital, many};
@@ -174,7 +174,9 @@ impl<'r> Teller<'r> {
             }
             Question::Named { target, path } => {
                 let path = path.as_ref();
-                let known = self.target(target) || path.is_some_and(|(said, full)| self.path(said, full));
+                let known = self.target(target)
+                    || path
+                        .is_some_and(|(said, full)| self.path(said, &below_roots(self.repositories, full)));
                 if !known {
                     let name = EntityName::Named(target.clone()).to_json();
                     let or = path.map(|(said, _)| format!(", and nothing at {said}")).unwrap_or_default();

@@ -13,4 +13,4 @@ pub use explain::{Explanation, Question, explain};
 pub(crate) use note::{Ends, note};
 pub(crate) use record::{Done, How, Record, Why};
 pub use record::{Ended, History};
-pub(crate) use subject::{Fingerprint, Subject, source_file};
+pub(crate) use subject::{Fingerprint, Subject, below_roots, source_file};

@@ -25,7 +25,17 @@ impl Teller<'_> {
         if !known && self.is_source(full) {
             known = true;
             let shown = self.shown(full.to_string_lossy().as_ref());
-            self.say(format!("{shown} was as it had been: nothing ran because of it."));
+            let above = full.parent().unwrap_or(full).to_string_lossy();
+            let above = Subject::Directory(above.as_ref().into());
+            // Of what was read for the first time nothing is recorded: there is much of it in a first build.
+            if self.why(&above).is_some() {
+                self.say(format!(
+                    "{shown} was as it had been, unless it was new; its directory had changed:"
+                ));
+                self.because_of(&above);
+            } else {
+                self.say(format!("{shown} was as it had been: nothing ran because of it."));
+            }
         }
         let path = said.trim_start_matches("./");
         let makes =
