@@ -191,12 +191,18 @@ impl Session {
         match again {
             Again::Everything => next = next.scan(),
             Again::Only(leaves) => {
+                // Whoever only has another time, or was written again, is no change to anybody above.
+                let engine = &self.engine;
                 for leaf in leaves {
                     if let Some(artifact) = leaf.downcast::<ArtifactKey>() {
-                        next = next.changed::<ArtifactRule>(artifact);
+                        if !engine.confirms::<ArtifactRule>(artifact) {
+                            next = next.changed::<ArtifactRule>(artifact);
+                        }
                     } else if let Some(place) = leaf.downcast::<Place>() {
                         next = match leaf.rule() {
+                            "dir" if engine.confirms::<DirRule>(place) => next,
                             "dir" => next.changed::<DirRule>(place),
+                            _ if engine.confirms::<FileRule>(place) => next,
                             _ => next.changed::<FileRule>(place),
                         };
                     }

@@ -6,10 +6,11 @@
 //! bytes it outlives the process; damaged bytes are no trace.
 
 use crate::engine::Core;
+use crate::execute::guarded;
 use crate::node::{Node, Seq};
 use crate::persist::StoredLeaf;
 use crate::sync::lock;
-use crate::{Agreement, Build, Engine, Hash, KeyRef};
+use crate::{Agreement, Build, Engine, Hash, KeyRef, Rule};
 
 /// What a leaf saw, as far as a later process needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,6 +99,24 @@ fn terminal(core: &Core, node: &Node, seq: Seq) -> Option<Terminal> {
 }
 
 impl Engine {
+    /// Whether a leaf's rule confirms, by a look at the world as it is now, what the leaf's latest kept run came to.
+    /// Then nothing has to be declared of it ([`crate::Begin::changed`]), and what is made from it stands.
+    pub fn confirms<R: Rule>(&self, key: &R::Key) -> bool {
+        let core = self.core();
+        let Some(id) = core.find::<R>(key).filter(|id| core.node(*id).policy.leaf) else { return false };
+        core.fetch_history(id);
+        let node = core.node(id);
+        let rule = core.rule(node);
+        let saw = || {
+            let hist = lock(&node.hist);
+            let run = hist.runs.first().filter(|run| run.version == rule.version())?;
+            Some((run.witness()?.clone(), hist.hash_of(run.seq)?))
+        };
+        let Some((witness, hash)) = saw() else { return false };
+        let agreement = guarded(|| Some(rule.agrees(&node.key, &witness, hash)));
+        matches!(agreement, Ok(Some(Agreement::Yes | Agreement::YesBy(_))))
+    }
+
     /// Whether every leaf of the trace would see the same again. Stops at the first that would not.
     pub fn agrees(&self, trace: &mut DeepTrace) -> Verdict {
         let mut refreshed = false;

@@ -109,6 +109,32 @@ fn what_was_written_without_changing_refreshes_the_witness() {
 }
 
 #[test]
+fn a_leaf_confirms_what_it_saw_or_does_not() {
+    let world = World::default();
+    (0..3).for_each(|number: u64| write(&world, &number.to_string(), number));
+    let engine = engine(&world);
+    let confirms = |key: &str| engine.confirms::<Leaf>(&key.to_owned());
+    assert!(!confirms("1"), "nobody asked for it");
+    let build = engine.begin().commit(Options::default());
+    build.get::<Sum>(2).unwrap();
+    let _ = build.get::<Leaf>("unaccountable".to_owned());
+    assert!(confirms("1"));
+    assert!(!confirms("unaccountable"), "it left no witness");
+    assert!(!engine.confirms::<Sum>(&2), "it is no leaf");
+    write(&world, "1", 1);
+    assert!(confirms("1"), "the same was written again");
+    write(&world, "1", 5);
+    assert!(!confirms("1"));
+    // Asking changes nothing: who declares nothing is believed, who declares the change is heard.
+    drop(build);
+    let deaf = engine.begin().commit(Options::default());
+    assert_eq!((deaf.get::<Sum>(2).unwrap(), deaf.ran()), (2, vec![]));
+    let heard = engine.begin().changed::<Leaf>(&"1".to_owned()).commit(Options::default());
+    assert_eq!(heard.get::<Sum>(2).unwrap(), 4);
+    assert!(confirms("1"));
+}
+
+#[test]
 fn the_first_leaf_that_differs_is_named() {
     let world = World::default();
     let mut kept = trace(&world, 3);
