@@ -80,7 +80,10 @@ struct Made {
 }
 
 /// How often a call begins, when descriptions change between analysis and execution, or objects of the store are lost.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
+
+/// What is said when objects of the store are lost.
+pub(crate) const LOST: &str = "Objects in the build root were lost or damaged: they are made again.";
 
 /// Why a call comes to no result.
 enum Stop {
@@ -143,10 +146,7 @@ impl Call<'_> {
                 }
                 Err(Stop::Lost) => {
                     made.printer.begin_anew();
-                    log.say(
-                        Level::Warn,
-                        "Objects in the build root were lost or damaged: they are made again.",
-                    );
+                    log.say(Level::Warn, LOST);
                 }
             }
         }

@@ -26,7 +26,7 @@ use taut_value::{ActionDescription, EntityName, Id, Str};
 
 use crate::{
     analyse,
-    build::{build_options, meaning, owner},
+    build::{LOST, TRIES, build_options, meaning, owner},
     diagnostics,
     exit::Exit,
     interruption::Interruption,
@@ -35,7 +35,8 @@ use crate::{
     printer::Printer,
     recall,
     reproduce::Reproduction,
-    request, results,
+    request,
+    results::{self, Undelivered},
     surroundings::{Name, open_store},
 };
 
@@ -94,6 +95,8 @@ struct Held {
     last: Option<Last>,
     /// Whether the last round built everything.
     is_built: bool,
+    /// Whether it came to wait for changes.
+    is_settled: bool,
     /// The description of which it is known where it looks.
     noted: Option<Arc<Analysis>>,
     /// What the last round that round that succeeded came to.
@@ -133,6 +136,8 @@ enum Over {
     Repositories,
     /// Garbage was collected in the build root, before these paths changed.
     Collected(Vec<PathBuf>),
+    /// Something was not in the store that was taken to be there; who begins anew makes it again. In words.
+    Lost(String),
     Exit(Exit),
 }
 
@@ -147,6 +152,8 @@ impl Watcher<'_> {
         let build = &self.o.build;
         request::check(&build.common, &build.stores, &build.execution, self.log)?;
         let interruption = Interruption::watch(self.log);
+        // How often in a row the first round found something lost.
+        let mut lost = 0;
         loop {
             let request = request::request(&build.common, &build.analysis, self.log)?;
             let mut held = self.hold(request)?;
@@ -154,7 +161,18 @@ impl Watcher<'_> {
             let over = interruption.ends(&held.session).map_err(Over::Exit);
             let over = over.and_then(|()| self.rounds(&mut held, &interruption));
             held.session.close();
+            if held.is_settled || !matches!(over, Err(Over::Lost(_))) {
+                lost = 0;
+            }
             match over {
+                Err(Over::Lost(text)) if lost + 1 == TRIES => {
+                    self.log.say(Level::Error, text);
+                    return Err(Exit::BuildFailure);
+                }
+                Err(Over::Lost(_)) => {
+                    lost += 1;
+                    self.log.say(Level::Warn, LOST);
+                }
                 Err(Over::Exit(exit)) => return Err(exit),
                 Ok(()) | Err(Over::Repositories) => {
                     self.log.say(Level::Info, "The repositories are described differently now.");
@@ -199,6 +217,7 @@ impl Watcher<'_> {
             begin,
             last,
             is_built,
+            is_settled: false,
             noted,
             results,
         })
@@ -207,6 +226,7 @@ impl Watcher<'_> {
     fn rounds(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
         self.round(held, interruption, None)?;
         self.settle(held, interruption)?;
+        held.is_settled = true;
         recall::tell_trouble(held.session.trouble(), self.log);
         let deaf = if held.watch.is_deaf() {
             "; some cannot be, so everything is looked at every two seconds"
@@ -337,7 +357,7 @@ impl Watcher<'_> {
         held: &mut Held,
         interruption: &Interruption,
         changed: Option<Option<&[PathBuf]>>,
-    ) -> Result<(), Exit> {
+    ) -> Result<(), Over> {
         let (log, begin) = (self.log, Instant::now());
         held.begin = SystemTime::now();
         held.is_built = false;
@@ -364,7 +384,7 @@ impl Watcher<'_> {
                     log.say(Level::Info, "Analysis failed; waiting for a change.");
                 }
                 held.told = told;
-                return interruption.check();
+                return Ok(interruption.check()?);
             }
         };
         held.told.clear();
@@ -407,6 +427,10 @@ impl Watcher<'_> {
         }
         match built {
             Ok(built) => self.tell_results(held, built),
+            Err(failure) if failure.is_lost => {
+                let all: Vec<String> = failure.others.into_iter().take(SHOWN).collect();
+                Err(Over::Lost(all.join("\n")))
+            }
             Err(failure) => {
                 let printer = held.present.printer();
                 let by_hand = Reproduction::of_call(std::env::args());
@@ -420,11 +444,14 @@ impl Watcher<'_> {
     }
 
     /// Installs if asked to, and tells what is different from the round before.
-    fn tell_results(&self, held: &mut Held, built: Results) -> Result<(), Exit> {
+    fn tell_results(&self, held: &mut Held, built: Results) -> Result<(), Over> {
         if let Some(directory) = &self.o.output_dir {
             let owner = owner(&held.request);
             let put = results::put(&held.store, &built, directory, &owner, self.o.prune, self.log);
-            put.map_err(|undelivered| undelivered.tell(self.log))?;
+            put.map_err(|undelivered| match undelivered {
+                Undelivered::Lost(text) => Over::Lost(text),
+                Undelivered::Failed(exit) => Over::Exit(exit),
+            })?;
         }
         let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
         let new: Vec<String> = built

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -230,6 +230,31 @@ fn a_description_is_watched_where_its_links_lead() {
     has(&watching.round("second changed."), "0 targets of 5 analysed, 0 actions of 3 run");
     fs::write(elsewhere.join("other"), MODULE.replace("u.txt > shout", "u.txt | cat > shout")).unwrap();
     has(&watching.round("other changed."), "3 targets of 5 analysed, 1 action of 3 run");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+#[test]
+fn what_is_lost_below_a_result_is_made_again() {
+    let workspace = project();
+    let made = r#"{"all": {"type": "install", "files": {"made": "made", "v": "a.txt"}},
+      "made": {"type": "generic", "out_dirs": ["made"], "cmds": ["mkdir -p made/a; yes | head -c 5000 > made/a/b"]}}"#;
+    workspace.file("TARGETS", made);
+    let (out, store) =
+        (workspace.beside("out"), workspace.build_root().join("protocol-dependent/generation-0"));
+    let mut watching = Watching::start(&workspace, &["-o", out.to_str().unwrap()]);
+    watching.until("Interrupt to end.");
+    // Too large to be at hand in the process, and only below a tree.
+    let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let objects = below(&store.join("git-sha1/casf")).flat_map(|shard| below(&shard).collect::<Vec<_>>());
+    let large = |object: &PathBuf| fs::metadata(object).unwrap().len() == 5000;
+    objects.filter(large).for_each(|object| fs::remove_file(object).unwrap());
+    fs::remove_file(out.join("made/a/b")).unwrap();
+    workspace.file("a.txt", "other\n");
+    watching.until("lost or damaged");
+    has(&watching.round(""), "1 action of 1 run");
+    watching.until("Interrupt to end.");
+    becomes(&out.join("made/a/b"), &"y\n".repeat(2500));
+    becomes(&out.join("v"), "other\n");
     assert_eq!(watching.interrupt(), 130);
 }
 
