@@ -262,9 +262,9 @@ impl Columns<'_> {
         let [first, end] = *self.runs_at.get(task as usize..task as usize + 2)?.first_chunk()?;
         let (mut at, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
         let mut next = || {
-            let word = self.word(at).filter(|_| at < end);
+            let word = self.word(at).filter(|_| at < end)?;
             at += 1;
-            word
+            Some(word)
         };
         let head = next()?;
         let (kind, count) = (head & run::KIND, head & run::COUNT);
