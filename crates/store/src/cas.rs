@@ -216,7 +216,7 @@ impl Store {
     pub(crate) fn remove_damaged(&self, kind: Kind, hash: &Hash) -> Result<()> {
         self.forget(kind, hash);
         for generation in 0..GENERATIONS {
-            fs::if_exists(fs::remove_file(&self.layout().object(generation, kind, hash)))?;
+            fs::if_exists(fs::remove_all(&self.layout().object(generation, kind, hash)))?;
         }
         Ok(())
     }
@@ -296,7 +296,7 @@ impl Store {
                 self.set_known(kind, hash);
                 return Ok(true);
             }
-            fs::if_exists(fs::remove_file(&path))?;
+            fs::if_exists(fs::remove_all(&path))?;
         }
         self.uplink(kind, hash, size)
     }

@@ -256,3 +256,53 @@ fn what_is_kept_beside_the_objects_ages_as_they_do() {
     assert!(kept().older().is_none() && !kept().bring("used").unwrap());
     assert_eq!(fs::read_dir(&own).unwrap().count(), 1);
 }
+
+#[test]
+fn a_tree_of_which_something_is_lost_goes_and_what_is_sound_stays() {
+    let root = root();
+    let store = open(&root);
+    let trees: Vec<Digest> = ["lost", "damaged", "sound"].map(|text| tree_of(&store, &[("f", text)])).into();
+    let outer = |below: &Digest| {
+        let entry = TreeEntry { hash: below.hash, object_type: ObjectType::Tree };
+        store.put_tree(&BTreeMap::from([("d", entry)])).unwrap()
+    };
+    let outers: Vec<Digest> = trees.iter().map(outer).collect();
+    let blob = |text: &str| object(&root, 0, "casf", &store.put_blob(text.as_bytes(), false).unwrap());
+    fs::remove_file(blob("lost")).unwrap();
+    let path = blob("damaged");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, "DAMAGED").unwrap();
+    for store in [&store, &open(&root)] {
+        for (at, outer) in outers.iter().enumerate() {
+            let tree = ObjectInfo { digest: *outer, object_type: ObjectType::Tree };
+            assert_eq!(store.discard_unsound(&tree).unwrap(), at == 2);
+            for digest in [outer, &trees[at]] {
+                assert_eq!(store.contains(&digest.hash, ObjectType::Tree).unwrap(), at == 2);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_is_not_copied_for_the_other_executable_bit() {
+    let root = root();
+    let digest = open(&root).put_blob(b"good", false).unwrap();
+    let path = object(&root, 0, "casf", &digest);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"evil").unwrap();
+    assert!(!open(&root).contains(&digest.hash, ObjectType::Executable).unwrap());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_directory_in_the_place_of_an_object_is_no_object() {
+    let root = root();
+    let digest = open(&root).put_blob(b"good", false).unwrap();
+    let path = object(&root, 0, "casf", &digest);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let store = open(&root);
+    assert!(!store.contains(&digest.hash, ObjectType::File).unwrap());
+    store.put_blob(b"good", false).unwrap();
+    assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"good");
+}
