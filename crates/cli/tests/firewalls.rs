@@ -297,7 +297,7 @@ fn another_taut_believes_nothing_of_this_one_but_what_the_action_cache_says() {
     let mut project = Project::new();
     let other = project.workspace.beside("other-taut");
     // By a process of its own: while this one writes a program, a fork of another test keeps it open for a moment.
-    assert!(std::process::Command::new("cp").args([project.taut.path(), &other]).status().unwrap().success());
+    assert!(Command::new("cp").args([project.taut.path(), &other]).status().unwrap().success());
     let this = std::mem::replace(&mut project.taut, Tool::at(other));
     assert_eq!(project.build(), Work(13, 0));
     assert_eq!(project.build(), Nothing);
