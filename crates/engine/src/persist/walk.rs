@@ -10,13 +10,15 @@
 //! Demand is that of a check: a group is looked at only if all groups before agree.
 
 mod below;
+mod runs;
 
 pub(crate) use below::StoredLeaf;
+use runs::{AnyRun, AnyRuns};
 
 use std::collections::HashMap;
 
 use super::Persist;
-use super::snapshot::{BITS, Columns, Edges, Plain, Runs, Snapshot, run};
+use super::snapshot::{BITS, Columns, Plain, run};
 use super::stored::{Stored, StoredEdge, StoredRun};
 use crate::build::Inner;
 use crate::engine::Core;
@@ -160,93 +162,6 @@ impl Walk {
             if let Some(now) = self.now.get_mut(place.number as usize).filter(|now| **now == UNKNOWN) {
                 *now = SPECIAL;
             }
-        }
-    }
-}
-
-/// The runs of a task, wherever they are told.
-enum AnyRuns<'s> {
-    Old(&'s Snapshot, Runs<'s>),
-    New(std::slice::Iter<'s, StoredRun>),
-}
-
-/// A run, as far as it takes to decide.
-struct AnyRun<'s> {
-    seq: u32,
-    traits: u8,
-    version: u32,
-    has_failed: bool,
-    edges: AnyEdges<'s>,
-    witness: Witness<'s>,
-}
-
-enum AnyEdges<'s> {
-    Old(Edges<'s>),
-    New(std::slice::Iter<'s, StoredEdge>),
-}
-
-#[derive(Clone, Copy)]
-enum Witness<'s> {
-    None,
-    Old(&'s Snapshot, u32),
-    New(&'s [u8]),
-}
-
-impl Witness<'_> {
-    fn read(&self) -> Option<Option<Vec<u8>>> {
-        match self {
-            Witness::None => Some(None),
-            Witness::Old(snapshot, at) => snapshot.blob(*at).map(Some),
-            Witness::New(bytes) => Some(Some(bytes.to_vec())),
-        }
-    }
-}
-
-impl<'s> AnyRuns<'s> {
-    fn of(stored: &'s Stored, task: u32) -> AnyRuns<'s> {
-        if let Some(runs) = stored.changed_runs(task) {
-            return AnyRuns::New(runs.iter());
-        }
-        match stored.views(task) {
-            Some((snapshot, runs)) => AnyRuns::Old(snapshot, runs),
-            None => AnyRuns::New([].iter()),
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<AnyRun<'s>>, Damaged> {
-        match self {
-            AnyRuns::Old(snapshot, views) => {
-                let Some(view) = views.next() else {
-                    return if views.is_over() { Ok(None) } else { Err(Damaged) };
-                };
-                let witness = view.blobs[2].map_or(Witness::None, |at| Witness::Old(snapshot, at));
-                Ok(Some(AnyRun {
-                    seq: view.seq,
-                    traits: view.traits,
-                    version: view.version,
-                    has_failed: view.blobs[0].is_some(),
-                    edges: AnyEdges::Old(view.edges()),
-                    witness,
-                }))
-            }
-            AnyRuns::New(runs) => Ok(runs.next().map(|run| AnyRun {
-                seq: run.seq,
-                traits: run.traits,
-                version: run.version,
-                has_failed: run.fail.is_some(),
-                edges: AnyEdges::New(run.edges.iter()),
-                witness: run.witness.as_deref().map_or(Witness::None, Witness::New),
-            })),
-        }
-    }
-}
-
-impl AnyEdges<'_> {
-    #[inline]
-    fn next(&mut self) -> Result<Option<StoredEdge>, Damaged> {
-        match self {
-            AnyEdges::Old(edges) => edges.next().map_or(Ok(None), |edge| edge.map(Some).ok_or(Damaged)),
-            AnyEdges::New(edges) => Ok(edges.next().copied()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The leaves below what was decided by numbers: what a build was made from, told without binding it.
 
-use super::{AnyRuns, OTHER};
+use super::OTHER;
+use super::runs::AnyRuns;
 use crate::Hash;
 use crate::build::Inner;
 use crate::node::{NodeId, Unloaded};

@@ -1,0 +1,92 @@
+//! The runs of a task one by one, whether the file began with them or its journal tells of them.
+
+use super::Damaged;
+use crate::persist::snapshot::{Edges, Runs, Snapshot};
+use crate::persist::stored::{Stored, StoredEdge, StoredRun};
+
+/// The runs of a task, wherever they are told.
+pub(super) enum AnyRuns<'s> {
+    Old(&'s Snapshot, Runs<'s>),
+    New(std::slice::Iter<'s, StoredRun>),
+}
+
+/// A run, as far as it takes to decide.
+pub(super) struct AnyRun<'s> {
+    pub(super) seq: u32,
+    pub(super) traits: u8,
+    pub(super) version: u32,
+    pub(super) has_failed: bool,
+    pub(super) edges: AnyEdges<'s>,
+    pub(super) witness: Witness<'s>,
+}
+
+pub(super) enum AnyEdges<'s> {
+    Old(Edges<'s>),
+    New(std::slice::Iter<'s, StoredEdge>),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Witness<'s> {
+    None,
+    Old(&'s Snapshot, u32),
+    New(&'s [u8]),
+}
+
+impl Witness<'_> {
+    pub(super) fn read(&self) -> Option<Option<Vec<u8>>> {
+        match self {
+            Witness::None => Some(None),
+            Witness::Old(snapshot, at) => snapshot.blob(*at).map(Some),
+            Witness::New(bytes) => Some(Some(bytes.to_vec())),
+        }
+    }
+}
+
+impl<'s> AnyRuns<'s> {
+    pub(super) fn of(stored: &'s Stored, task: u32) -> AnyRuns<'s> {
+        if let Some(runs) = stored.changed_runs(task) {
+            return AnyRuns::New(runs.iter());
+        }
+        match stored.views(task) {
+            Some((snapshot, runs)) => AnyRuns::Old(snapshot, runs),
+            None => AnyRuns::New([].iter()),
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<AnyRun<'s>>, Damaged> {
+        match self {
+            AnyRuns::Old(snapshot, views) => {
+                let Some(view) = views.next() else {
+                    return if views.is_over() { Ok(None) } else { Err(Damaged) };
+                };
+                let witness = view.blobs[2].map_or(Witness::None, |at| Witness::Old(snapshot, at));
+                Ok(Some(AnyRun {
+                    seq: view.seq,
+                    traits: view.traits,
+                    version: view.version,
+                    has_failed: view.blobs[0].is_some(),
+                    edges: AnyEdges::Old(view.edges()),
+                    witness,
+                }))
+            }
+            AnyRuns::New(runs) => Ok(runs.next().map(|run| AnyRun {
+                seq: run.seq,
+                traits: run.traits,
+                version: run.version,
+                has_failed: run.fail.is_some(),
+                edges: AnyEdges::New(run.edges.iter()),
+                witness: run.witness.as_deref().map_or(Witness::None, Witness::New),
+            })),
+        }
+    }
+}
+
+impl AnyEdges<'_> {
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<StoredEdge>, Damaged> {
+        match self {
+            AnyEdges::Old(edges) => edges.next().map_or(Ok(None), |edge| edge.map(Some).ok_or(Damaged)),
+            AnyEdges::New(edges) => Ok(edges.next().copied()),
+        }
+    }
+}
