@@ -9,7 +9,7 @@ use crate::{
     ReferenceType, Str, TargetResult, Tree, TreeOverlay, Value, deep,
 };
 
-/// Reads values; every method gives `None` for bytes that no [`Encoder`] wrote.
+/// Reads values; every method gives `None` for bytes that no [`crate::Encoder`] wrote.
 pub struct Decoder<'b> {
     rest: &'b [u8],
     texts: Vec<Str>,
@@ -83,7 +83,7 @@ impl<'b> Decoder<'b> {
         self.array().map(Id)
     }
 
-    /// What [`Encoder::tagged_id`] wrote after a tag.
+    /// What [`crate::Encoder::tagged_id`] wrote after a tag.
     fn id_by(&mut self, is_known: bool) -> Option<Id> {
         if is_known {
             let number = self.number()?;
