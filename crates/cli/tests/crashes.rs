@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use taut_digest::{Hash, HashFunction};
-use taut_testkit::{Rng, Tool, Workspace};
+use taut_testkit::{Rng, Tool, Workspace, times};
 
 /// Layers of the graph, and targets in each.
 const LAYERS: usize = 6;
@@ -22,11 +22,6 @@ const WIDTH: usize = 4;
 fn taut() -> Tool {
     std::env::var_os("TAUT_UNDER_TEST")
         .map_or_else(|| Tool::at(env!("CARGO_BIN_EXE_taut")), |path| Tool::at(PathBuf::from(path)))
-}
-
-fn times(count: usize) -> usize {
-    let factor = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    count * factor
 }
 
 /// Which targets of the layer below a target uses.

@@ -11,15 +11,10 @@ use std::{
 };
 
 use serde_json::Value;
-use taut_testkit::{Case, Rng, Tool, Workspace, random_case};
+use taut_testkit::{Case, Rng, Tool, Workspace, random_case, times};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
-}
-
-fn times(count: usize) -> usize {
-    let factor = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    count * factor
 }
 
 /// A random project with several modules.

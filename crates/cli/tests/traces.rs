@@ -4,15 +4,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::SystemTime};
 
-use taut_testkit::{Ran, Rng, Tool, Workspace, listing};
+use taut_testkit::{Ran, Rng, Tool, Workspace, listing, times};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
-}
-
-fn times(count: usize) -> usize {
-    let factor = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    count * factor
 }
 
 const TARGETS: &str = r#"{

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use taut_testkit::{Rng, Tool, Workspace, listing};
+use taut_testkit::{Rng, Tool, Workspace, listing, times};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -388,9 +388,8 @@ fn after_any_edits_the_round_is_right() {
     let out = workspace.beside("out");
     let watching = Watching::start(&workspace, &["-o", &out.display().to_string(), "--prune"]);
     becomes(&out.join("tick"), "start\n");
-    let factor = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let mut edits = Vec::new();
-    for round in 0..12 * factor {
+    for round in 0..times(12) {
         for _ in 0..1 + rng.below(3) {
             edits.push(any_edit(&workspace, &mut rng));
         }

@@ -13,6 +13,7 @@ mod random;
 mod rng;
 mod rules;
 mod shrink;
+mod soak;
 mod tool;
 mod workspace;
 
@@ -23,5 +24,6 @@ pub use random::{random_case, random_config};
 pub use rng::Rng;
 pub use rules::expressions_case;
 pub use shrink::shrink;
+pub use soak::times;
 pub use tool::{Ran, Tool};
 pub use workspace::{Workspace, listing};

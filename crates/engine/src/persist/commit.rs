@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
+use super::places::number_of;
 use super::stored::{Stored, StoredEdge, StoredRun};
 use super::walk::Better;
 use super::writer::{Image, Outcome, Writer};
@@ -339,9 +340,7 @@ struct Pencil<'c> {
 impl Pencil<'_> {
     /// The number of a task in the file, if this process knows it.
     fn known(&self, node: NodeId) -> Option<u32> {
-        let noted = self.numbers.get(node as usize).and_then(|number| number.checked_sub(1));
-        let place = || lock(&self.commit.core.node(node).hist).place();
-        noted.or_else(|| Some(place().filter(|place| place.generation == self.generation)?.number))
+        number_of(self.commit.core, self.numbers, self.generation, node)
     }
 
     /// The number of a task in the file.

@@ -9,6 +9,7 @@
 
 use super::Persist;
 use super::walk::Look;
+use crate::engine::Core;
 use crate::node::NodeId;
 use crate::sync::lock;
 use crate::{Build, Engine, Hash, Rule};
@@ -38,12 +39,16 @@ impl Persist {
     fn place_of(&self, engine: &Engine, node: NodeId) -> Option<u32> {
         let mut state = lock(&self.state);
         let places = state.stored(&self.path).begins_with();
-        let noted = state.numbers.get(node as usize).and_then(|number| number.checked_sub(1));
-        let place = || lock(&engine.core().node(node).hist).place();
-        let known =
-            noted.or_else(|| Some(place().filter(|place| place.generation == state.generation)?.number));
+        let known = number_of(engine.core(), &state.numbers, state.generation, node);
         known.filter(|place| *place < places)
     }
+}
+
+/// The number of a task in the file of a generation, by what this process noted in `numbers` or was told of the task.
+pub(super) fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Option<u32> {
+    let noted = numbers.get(node as usize).and_then(|number| number.checked_sub(1));
+    let place = || lock(&core.node(node).hist).place();
+    noted.or_else(|| Some(place().filter(|place| place.generation == generation)?.number))
 }
 
 impl Build {
