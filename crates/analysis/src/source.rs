@@ -52,6 +52,13 @@ fn outside(named: &NamedTarget) -> Diagnostic {
         .help("a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]")
 }
 
+/// Something that belongs to what was asked for cannot be named in the language.
+fn not_utf8(directory: &str, name: &str) -> Diagnostic {
+    let directory = if directory.is_empty() { "." } else { directory };
+    Diagnostic::error(format!("The name of {name:?} in directory {directory:?} is not UTF-8"))
+        .help("rename it, or leave it out of what the target is made from")
+}
+
 fn local(named: &NamedTarget, path: &str) -> Value {
     Value::artifact(Artifact::Local { path: path.into(), repository: named.repository.clone() })
 }
@@ -151,7 +158,7 @@ async fn file(
                 diagnostic.help(format!("it is a directory, which is named like this: {}", name.to_json()));
         }
         (Listing::Entries(entries), _) => {
-            let files = entries.iter().filter(|(_, kind)| *kind != Entry::Directory);
+            let files = entries.iter().filter(|(_, kind)| matches!(kind, Entry::File | Entry::Symlink));
             let names = files.map(|(name, _)| name.as_str()).chain(targets.iter().map(String::as_str));
             diagnostic = diagnostic.suggest(did_you_mean(base, names));
         }
@@ -166,9 +173,15 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     let Listing::Entries(entries) = &**entries.whole() else {
         return Ok(analysed(Map::default(), Vec::new()));
     };
-    let matching = entries.iter().filter(|(name, kind)| {
-        *kind != Entry::Directory && fnmatch::matches(named.name.as_bytes(), name.as_bytes())
-    });
+    let matches = |name: &Str| fnmatch::matches(named.name.as_bytes(), name.as_bytes());
+    if let Some((name, _)) = entries
+        .iter()
+        .find(|(name, kind)| matches!(kind, Entry::NotUtf8 { is_directory: false }) && matches(name))
+    {
+        return Err(fail(not_utf8(&named.module, name)));
+    }
+    let matching =
+        entries.iter().filter(|(name, kind)| matches!(kind, Entry::File | Entry::Symlink) && matches(name));
     let stage =
         matching.map(|(name, _)| (name.clone(), local(named, &normal_path(&join(&named.module, name)))));
     Ok(analysed(stage.collect(), Vec::new()))
@@ -196,6 +209,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                         below.push((name.clone(), directories.len()));
                         directories.push(full);
                     }
+                    Entry::NotUtf8 { .. } => return Err(fail(not_utf8(&path, name))),
                     Entry::File | Entry::Symlink => stage.push((name.clone(), local(named, &full))),
                 }
             }

@@ -9,7 +9,7 @@ use taut_driver::{
     Traces,
 };
 use taut_store::Store;
-use taut_sys::fs;
+use taut_sys::Named;
 
 use crate::build::{build_options, meaning};
 pub(crate) use crate::diagnostics::tell;
@@ -297,7 +297,7 @@ pub(crate) fn dump_text(path: &Path, text: &str, log: &Log) -> Result<(), Exit> 
 ///
 /// The exit code; what is wrong has been told.
 pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
-    let written = fs::create(path).and_then(|mut file| fs::write_all(&mut file, path, text.as_bytes()));
+    let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
     written.map_err(|error| {
         log.say(Level::Error, error.to_string());
         Exit::Environment

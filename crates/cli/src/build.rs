@@ -426,7 +426,7 @@ impl Call<'_> {
 pub(crate) fn owner(request: &Request) -> String {
     let repositories = &request.repositories;
     let main = repositories.repositories.get(&repositories.main);
-    let root = main.map(|main| main.workspace_root.path.to_string()).unwrap_or_default();
+    let root = main.map(|main| main.workspace_root.path.display().to_string()).unwrap_or_default();
     format!("{} in {root}", EntityName::Named(request.target.clone()).to_json())
 }
 

@@ -7,7 +7,7 @@ use taut_driver::cas::{
     AddError, SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive,
 };
 use taut_store::{Error, GcMode, Store};
-use taut_sys::fs;
+use taut_sys::{Named, canonical, if_exists};
 
 use crate::exit::Exit;
 use crate::log::{Level, Log};
@@ -82,23 +82,20 @@ fn put(
     options: &InstallCas,
 ) -> Result<std::path::PathBuf, Error> {
     let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let present = fs::if_exists(fs::stat(&path))?;
-    if present.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+    let present = if_exists(Named::stat(&path))?;
+    if present.is_some_and(|stat| stat.is_dir()) {
         path.push(object.digest.hash.to_hex());
     } else if present.is_some() && object.object_type == ObjectType::Tree && !options.archive {
         let reason = "a directory cannot replace what is there";
         return Err(Error::Refused { path: path.display().to_string(), reason });
     }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
+    let named = Named::made_of_user(&path)?;
     // That a tree is wanted as it is stored concerns standard output alone.
     if options.archive {
         let bytes = content(store, object, options)?;
-        let mut file = fs::create(&path)?;
-        fs::write_all(&mut file, &path, &bytes)?;
+        named.write(false)?.write_all(&bytes)?;
     } else {
-        store.checkout(&object, &path)?;
+        store.installer(named.at().dir()).install(&object, named.at().name())?;
     }
     Ok(path)
 }
@@ -121,7 +118,7 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
     let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
     let followed = if options.follow_symlinks {
-        fs::canonicalize(&location).map_err(|_| AddError::Unsupported(location.clone()))
+        canonical(&location).map_err(|_| AddError::Unsupported(location.clone()))
     } else {
         Ok(location.clone())
     };

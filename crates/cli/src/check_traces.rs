@@ -15,7 +15,7 @@ use std::{
 
 use taut_driver::{History, is_about_traces};
 use taut_sys::{
-    FileKind, fs,
+    Dir, FileKind, Named,
     process::{Command, HelperStart, Processes},
 };
 
@@ -56,7 +56,8 @@ pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &L
 fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Result<Exit, Exit> {
     let store = open_store(name, subject.stores, log).ok_or(Exit::Environment)?;
     let scratch = store.temporary_directory("check").map_err(|error| failed(log, &error))?;
-    let checked = Check { words, subject, scratch: &scratch, log };
+    let path = scratch.path();
+    let checked = Check { words, subject, scratch: &path, log };
     let result = checked.go(|| {
         if subject.is_question {
             return None;
@@ -64,8 +65,7 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Re
         let request = request::quiet_request(subject.common, subject.analysis, log).ok()?;
         History::of(&store, &request.repositories).ok()
     });
-    // What is left is removed with the generation.
-    let _ = fs::remove_all(&scratch);
+    scratch.remove();
     result
 }
 
@@ -170,7 +170,7 @@ impl Check<'_> {
         let processes = Processes::new(HelperStart::this_program());
         let running = processes.spawn(&command).map_err(|error| failed(&error))?;
         let exit = wait(running).map_err(|error| failed(&error))?;
-        let read = |path: &Path| fs::read(path).map_err(|error| failed(&error));
+        let read = |path: &Path| Named::read(path).map_err(|error| failed(&error));
         Ok(Answer {
             code: exit.status.code().unwrap_or(-1),
             stdout: read(&stdout)?,
@@ -223,7 +223,8 @@ fn without_stage(line: &str) -> String {
 fn first_difference(would: &Path, is: &Path) -> Option<PathBuf> {
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
-        let mut entries = fs::list(&would.join(&path)).unwrap_or_default();
+        let below = Dir::of_user(&would.join(&path));
+        let mut entries = below.and_then(|below| below.list()).unwrap_or_default();
         entries.sort_by(|a, b| b.0.cmp(&a.0));
         for (name, kind) in entries {
             let path = path.join(name);
@@ -231,12 +232,16 @@ fn first_difference(would: &Path, is: &Path) -> Option<PathBuf> {
             let same = match kind {
                 FileKind::Directory => {
                     pending.push(path.clone());
-                    fs::lstat(&is).is_ok_and(|found| found.is_dir())
+                    Named::lstat(&is).is_ok_and(|found| found.is_dir())
                 }
-                FileKind::Symlink => fs::read_link(&would).ok() == fs::read_link(&is).ok(),
+                FileKind::Symlink => {
+                    let link =
+                        |path: &Path| Named::of_user(path).and_then(|named| named.at().read_link()).ok();
+                    link(&would) == link(&is)
+                }
                 _ => {
-                    let mode = |path: &Path| fs::lstat(path).ok().map(|found| found.permissions());
-                    mode(&would) == mode(&is) && fs::read(&would).ok() == fs::read(&is).ok()
+                    let mode = |path: &Path| Named::lstat(path).ok().map(|found| found.mode());
+                    mode(&would) == mode(&is) && Named::read(&would).ok() == Named::read(&is).ok()
                 }
             };
             if !same {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use taut_driver::{Diagnostic, Diagnostics, Group, Location, Renderer};
 use taut_syntax::{Place, Severity, Step, diagnostic::Extent};
-use taut_sys::fs;
+use taut_sys::Named;
 use taut_value::JsonWriter;
 
 use crate::log::{Level, Log};
@@ -28,7 +28,7 @@ pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level
         {
             return Some(text.clone());
         }
-        let bytes = fs::read_regular(Path::new(file)).ok()??;
+        let bytes = Named::of_user(Path::new(file)).ok()?.at().read_followed().ok()??;
         Some(String::from_utf8_lossy(&bytes).into_owned().into())
     };
     let here = std::env::current_dir().unwrap_or_default();

@@ -33,7 +33,7 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
         Exit::Environment
     };
     // A question makes no build root.
-    if taut_sys::fs::if_exists(taut_sys::fs::stat(&root)).is_ok_and(|found| found.is_none()) {
+    if taut_sys::if_exists(taut_sys::Named::stat(&root)).is_ok_and(|found| found.is_none()) {
         return Err(unusable(format!("There is no build root {}: nothing was built.", root.display())));
     }
     let store = Store::open(&root, HashFunction::GitSha1)
@@ -62,7 +62,7 @@ fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Qu
         words = vec![String::new()];
     }
     let path = match words.as_slice() {
-        [word] => Some((word.clone(), taut_sys::fs::normal(&cwd.join(word)))),
+        [word] => Some((word.clone(), taut_sys::normal(&cwd.join(word)))),
         _ => None,
     };
     let request = request::quiet_request_for(&o.common, &o.analysis, &words, log)?;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use taut_sys::fs;
+use taut_sys::Named;
 
 use crate::{diagnostics, options};
 
@@ -108,7 +108,8 @@ impl Log {
         let console_limit = options.restrict_stderr_log_limit.map_or(limit, Level::from_number).min(limit);
         let mut files = Vec::new();
         for path in &options.log_file {
-            let file = if options.log_append { fs::append(path) } else { fs::create(path) };
+            let named = Named::of_user(path);
+            let file = named.and_then(|named| Ok(named.write(options.log_append)?.into_std()));
             files.push(file.map_err(|e| format!("Cannot write log file {}: {e}", path.display()))?);
         }
         let terminal = io::stderr().is_terminal();
@@ -222,7 +223,7 @@ impl Log {
         let Some((path, collected)) = &self.collected else { return Ok(()) };
         let collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let text = diagnostics::file_of(&collected);
-        fs::create(path).and_then(|mut file| fs::write_all(&mut file, path, text.as_bytes()))
+        Named::of_user(path)?.write(false)?.write_all(text.as_bytes())
     }
 
     fn tell(&self, level: Level, name: Option<&str>, text: &str) {

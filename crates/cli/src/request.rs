@@ -132,7 +132,7 @@ fn certificates(stores: &Stores) -> Option<String> {
     ];
     for (path, what) in files {
         if let Some(path) = path
-            && taut_sys::fs::read(path).is_err()
+            && taut_sys::Named::read(path).is_err()
         {
             return Some(format!("Could not read '{}' {what}.", path.display()));
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use taut_digest::ObjectType;
 use taut_driver::{BuildFailure, Installed, Located, Results, cas::Found, find, install, normal_path};
 use taut_store::Store;
-use taut_sys::fs;
+use taut_sys::Dir;
 use taut_value::Id;
 
 use crate::{
@@ -172,7 +172,7 @@ pub(crate) fn put(
     let normal = normal.unwrap_or_else(|| directory.to_owned());
     let shown = std::env::current_dir().map_or_else(|_| normal.clone(), |here| here.join(&normal));
     let directory = std::path::absolute(&normal).map_err(|error| failed(error.to_string()))?;
-    fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
+    let directory = Dir::made_of_user(&directory).map_err(|error| failed(error.to_string()))?;
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
     let Installed { removed, kept } = install(store, objects, &directory, owner, prune)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taut_driver::{Events, Overrides, RepoConfig, Session, Wanted, graph::NamedGraph};
 use taut_syntax::json::Document;
-use taut_sys::fs;
+use taut_sys::Named;
 
 use crate::{
     build::build_options,
@@ -48,7 +48,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
     let interruption = Interruption::watch(log);
     let label = o.graph_file.display().to_string();
-    let bytes = fs::read(&o.graph_file)
+    let bytes = Named::read(&o.graph_file)
         .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
     let named = NamedGraph::read(&label, bytes)
         .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;

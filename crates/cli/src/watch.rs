@@ -291,7 +291,7 @@ impl Watcher<'_> {
         let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let build = &self.o.build;
         let named = build.common.repository_config.iter().chain(&build.analysis.config);
-        named.map(|path| taut_sys::fs::normal(&here.join(path))).collect()
+        named.map(|path| taut_sys::normal(&here.join(path))).collect()
     }
 
     /// The words may mean something else by now. If they mean nothing, that has been told, and what they meant

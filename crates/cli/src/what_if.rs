@@ -48,7 +48,7 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
         }
     }
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::fs::normal(&cwd.join(path))).collect();
+    let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let how = analyse::options(&o.common, &o.analysis);
     let reach = what_if(&paths, &request, how, &runs).map_err(|problems| {
         diagnostics::tell(&problems, Level::Error, log);

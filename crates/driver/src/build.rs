@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -20,7 +19,10 @@ use taut_expr::path::{normal_path, relative};
 use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
-use taut_sys::process::{HelperStart, Processes};
+use taut_sys::{
+    Dir,
+    process::{HelperStart, Processes},
+};
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, TargetResult, Tree, TreeOverlay};
 
 use crate::{
@@ -90,6 +92,8 @@ pub struct Session {
     pub(crate) ends: Arc<Ends>,
     pub(crate) runs: Runs,
     talkers: Arc<Talkers>,
+    /// Where files are taken from.
+    pub(crate) roots: Arc<taut_repos::Roots>,
     /// Where definitions are, in sessions that analyse.
     world: Option<Arc<InWorkspace>>,
     /// How many actions there are, if all have a result.
@@ -158,9 +162,11 @@ impl Definitions for ActionGraph {
 struct Roots(RepoConfig);
 
 impl Sources for Roots {
-    fn file(&self, repository: &str, path: &str) -> Option<PathBuf> {
-        let repository = self.0.repositories.get(repository)?;
-        Some(Path::new(repository.workspace_root.path.as_str()).join(path))
+    fn directory(&self, repository: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
+        match self.0.repositories.get(repository) {
+            Some(repository) => self.0.roots.directory(repository.workspace_root.name, path),
+            None => Ok(None),
+        }
     }
 }
 
@@ -177,7 +183,7 @@ impl Session {
         let workspace = workspace(request, how);
         let world = Arc::new(InWorkspace::new(workspace.clone()));
         let builder = taut_analysis::register(Engine::builder(), &workspace);
-        let roots = Arc::new(Roots(request.repositories.clone()));
+        let roots = Roots(request.repositories.clone());
         let mut session = Session::new(builder, how.jobs, world.clone(), roots, store, runs, options, events);
         session.world = Some(world);
         session
@@ -205,7 +211,7 @@ impl Session {
         for blob in &graph.blobs {
             store.put_blob(blob.as_bytes(), false)?;
         }
-        let roots = Arc::new(Roots(repositories));
+        let roots = Roots(repositories);
         let (builder, runs) = (Engine::builder(), Runs::none());
         Ok(Session::new(builder, options.jobs, graph.clone(), roots, store, &runs, options, events))
     }
@@ -215,12 +221,13 @@ impl Session {
         builder: Builder,
         jobs: usize,
         definitions: Arc<dyn Definitions>,
-        sources: Arc<dyn Sources>,
+        roots: Roots,
         store: &Store,
         runs: &Runs,
         options: &BuildOptions,
         events: &Arc<dyn Events>,
     ) -> Session {
+        let open_roots = roots.0.roots.clone();
         let ends: Arc<Ends> = Arc::default();
         let talkers = Arc::new(Talkers::new(runs.file(), runs.trouble()));
         let all: Vec<Arc<dyn Events>> = vec![events.clone(), ends.clone(), talkers.clone()];
@@ -239,7 +246,7 @@ impl Session {
         let execution = Arc::new(Execution {
             store: store.clone(),
             definitions,
-            sources,
+            sources: Arc::new(roots),
             events: events.clone(),
             executor: Arc::new(executor),
             properties: options.properties.clone(),
@@ -261,6 +268,7 @@ impl Session {
             ends,
             runs,
             talkers,
+            roots: open_roots,
             world,
             processed,
             is_collected,

@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_store::Store;
-use taut_sys::{Evidence, FileKind, fs};
+use taut_sys::{At, Dir, Evidence, FileKind, canonical, if_exists};
 use taut_value::{Decoder, Encoder, Id, Str};
 
 /// What installing did beside putting everything in its place.
@@ -44,7 +44,7 @@ type Leaves = BTreeMap<Str, Leaf>;
 pub fn install<'o>(
     store: &Store,
     objects: impl Iterator<Item = (&'o str, ObjectInfo)>,
-    directory: &Path,
+    directory: &Dir,
     owner: &str,
     prune: bool,
 ) -> taut_store::Result<Installed> {
@@ -69,10 +69,11 @@ pub fn install<'o>(
             |path: &Path| above.contains(path) || path.ancestors().skip(1).any(|up| wanted.contains_key(up));
         pruning.prune(&mut after, &mut done, is_in_the_way)?;
     }
+    let installer = store.installer(directory);
     let mut evidence: HashMap<PathBuf, Evidence> = HashMap::new();
     let is_right = |place: &Path, info: &ObjectInfo| {
         let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
-        known.evidence.filter(|then| then.still_holds(&directory.join(place), false))
+        known.evidence.filter(|then| then.still_holds(Some(directory.at(place)), false))
     };
     for ((path, info), leaves) in objects.iter().zip(&leaves_of) {
         let mut right = leaves.is_some();
@@ -85,7 +86,7 @@ pub fn install<'o>(
             }
         }
         if !right {
-            store.install(info, directory, path)?;
+            installer.install(info, path)?;
             leaves.iter().flatten().for_each(|(place, _)| {
                 evidence.remove(place);
             });
@@ -95,7 +96,7 @@ pub fn install<'o>(
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
             Some(known) => Some(*known),
-            None => Evidence::gather(&directory.join(place), false).ok(),
+            None => Evidence::gather(Some(directory.at(place)), false).ok(),
         };
         let leaf = after.entry(name.into()).or_insert_with(|| Leaf {
             info: *info,
@@ -122,7 +123,7 @@ pub fn install<'o>(
 /// What is no longer wanted by whom.
 struct Pruning<'p> {
     store: &'p Store,
-    directory: &'p Path,
+    directory: &'p Dir,
     owner: &'p Str,
     wanted: &'p HashMap<PathBuf, ObjectInfo>,
 }
@@ -185,40 +186,43 @@ fn leaves(
     Ok(Some(leaves))
 }
 
-/// Removes what was installed at a path, if it is still that; then the directories that this leaves empty.
+/// Removes what was installed at a path, if it is still that; then the directories that this leaves empty. No link is
+/// followed on the way: what lies behind one was not installed here.
 fn remove(
     store: &Store,
-    directory: &Path,
+    directory: &Dir,
     path: &str,
     leaf: &Leaf,
     done: &mut Installed,
 ) -> taut_store::Result<()> {
-    let place = directory.join(path);
-    if !leads_below(directory, path) {
-        return Ok(());
-    }
-    let Some(metadata) = fs::if_exists(fs::lstat(&place))? else { return Ok(()) };
-    let is_executable = || {
-        use std::os::unix::fs::PermissionsExt as _;
-        metadata.permissions().mode() & 0o111 != 0
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let opened = match above {
+        "" => directory.try_clone(),
+        above => directory.sub(above, taut_sys::Links::Refused),
     };
+    let opened = match opened {
+        Err(error) if error.is_absent() || error.is_link_in_the_way() => return Ok(()),
+        other => other?,
+    };
+    let place = opened.at(name);
+    let Some(stat) = if_exists(place.lstat())? else { return Ok(()) };
     let hash = &leaf.info.digest.hash;
-    let is_the_same = match (FileKind::from(metadata.file_type()), leaf.info.object_type) {
+    let is_the_same = match (stat.kind, leaf.info.object_type) {
         (FileKind::Symlink, ObjectType::Symlink) => {
-            store.hash_function().blob(fs::read_link(&place)?.as_os_str().as_bytes()) == *hash
+            store.hash_function().blob(place.read_link()?.as_os_str().as_bytes()) == *hash
         }
-        (FileKind::File, ObjectType::File) => !is_executable() && store.has_content(&place, hash)?,
-        (FileKind::File, ObjectType::Executable) => is_executable() && store.has_content(&place, hash)?,
+        (FileKind::File, ObjectType::File) => !stat.is_executable() && store.has_content(place, hash)?,
+        (FileKind::File, ObjectType::Executable) => stat.is_executable() && store.has_content(place, hash)?,
         _ => false,
     };
     if !is_the_same {
         done.kept.push(path.to_owned());
         return Ok(());
     }
-    fs::remove_file(&place)?;
+    place.remove_file()?;
     done.removed.push(path.to_owned());
     for above in Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
-        if fs::remove_dir(&directory.join(above)).is_err() {
+        if directory.at(above).remove_dir().is_err() {
             // Something else is in it.
             break;
         }
@@ -226,30 +230,27 @@ fn remove(
     Ok(())
 }
 
-/// Whether all that leads from a directory to a path below it are directories: no link is followed.
-fn leads_below(directory: &Path, path: &str) -> bool {
-    let mut above: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
-    above.retain(|above| !above.as_os_str().is_empty());
-    above.iter().all(|above| {
-        fs::lstat(&directory.join(above))
-            .is_ok_and(|found| FileKind::from(found.file_type()) == FileKind::Directory)
-    })
-}
-
 /// Where it is recorded what lies in a directory.
-struct Record(PathBuf);
+struct Record {
+    directory: Dir,
+    name: String,
+}
 
 const MAGIC: &[u8; 16] = b"taut installed 1";
 
 impl Record {
-    fn of(store: &Store, directory: &Path) -> Option<Record> {
-        let directory = fs::canonicalize(directory).ok()?;
-        let name = Id::of(directory.as_os_str().as_bytes()).to_hex();
-        Some(Record(store.lasting_directory("installed").ok()?.join(name)))
+    fn of(store: &Store, directory: &Dir) -> Option<Record> {
+        let path = canonical(directory.path()).ok()?;
+        let name = Id::of(path.as_os_str().as_bytes()).to_hex();
+        Some(Record { directory: store.lasting_directory("installed").ok()?, name })
+    }
+
+    fn file(&self) -> At<'_> {
+        self.directory.at(&self.name)
     }
 
     fn read(&self) -> Leaves {
-        let bytes = fs::read(&self.0).unwrap_or_default();
+        let bytes = self.file().read().unwrap_or_default();
         let body = || {
             let (sealed, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
             (Id::of(body).0 == *sealed).then_some(body)
@@ -259,16 +260,8 @@ impl Record {
 
     /// Writes the record, as a whole or not at all: without one, later calls compare more and remove less.
     fn write(&self, leaves: &Leaves) {
-        let temporary = self.0.with_extension(format!("{}", std::process::id()));
         let body = encode(leaves);
-        let bytes = [&MAGIC[..], &Id::of(&body).0, &body].concat();
-        let written = fs::create(&temporary).and_then(|mut file| {
-            fs::write_all(&mut file, &temporary, &bytes)?;
-            fs::rename(&temporary, &self.0)
-        });
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
+        let _ = self.file().replace(&[&MAGIC[..], &Id::of(&body).0, &body].concat());
     }
 }
 

@@ -4,20 +4,20 @@
 //! time, which is set on use, but no more often than every hour: looking is what most calls do, and they write nothing.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
-use taut_sys::fs;
+use taut_sys::{At, Dir};
 
 /// How exactly it is known when something was used.
 const GRAIN: Duration = Duration::from_secs(3600);
 
 /// Notes that something is used. If that cannot be noted, it goes sooner.
-pub(crate) fn touch(path: &Path) {
-    let used = fs::lstat(path).ok().and_then(|metadata| metadata.modified().ok());
+pub(crate) fn touch(at: At<'_>) {
+    let used = at.lstat().ok().map(|stat| stat.modified());
     let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < GRAIN);
     if used.is_some_and(|used| !is_noted(used)) {
-        let _ = fs::set_mtime_now(path);
+        let _ = at.set_mtime_now();
     }
 }
 
@@ -26,20 +26,20 @@ pub(crate) fn touch(path: &Path) {
 struct Group {
     used: Option<SystemTime>,
     bytes: u64,
-    paths: Vec<PathBuf>,
+    names: Vec<OsString>,
 }
 
 /// Leaves the latest few, at most `most`, and no more than have so many bytes together; but at least one.
-pub(crate) fn drop_old(directory: &Path, most: usize, bytes: u64) {
+pub(crate) fn drop_old(directory: &Dir, most: usize, bytes: u64) {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    for (name, _) in fs::list(directory).unwrap_or_default() {
-        let path = directory.join(&name);
-        let Ok(metadata) = fs::lstat(&path) else { continue };
-        let name = name.to_string_lossy();
-        let group = groups.entry(name.split('.').next().unwrap_or_default().to_owned()).or_default();
-        group.used = group.used.max(metadata.modified().ok());
-        group.bytes += if metadata.is_dir() { bytes_below(&path) } else { metadata.len() };
-        group.paths.push(path);
+    for (name, _) in directory.list().unwrap_or_default() {
+        let at = directory.at(&name);
+        let Ok(stat) = at.lstat() else { continue };
+        let text = name.to_string_lossy();
+        let group = groups.entry(text.split('.').next().unwrap_or_default().to_owned()).or_default();
+        group.used = group.used.max(Some(stat.modified()));
+        group.bytes += if stat.is_dir() { bytes_below(at) } else { stat.size() };
+        group.names.push(name);
     }
     let mut groups: Vec<Group> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.used));
@@ -48,15 +48,16 @@ pub(crate) fn drop_old(directory: &Path, most: usize, bytes: u64) {
         sum += group.bytes;
         if at > 0 && (at >= most || sum > bytes) {
             // In the order of their names; what is not there any more is as good as removed.
-            group.paths.iter().for_each(|path| drop(fs::remove_all(path)));
+            group.names.iter().for_each(|name| drop(directory.at(name).remove_all()));
         }
     }
 }
 
 /// The sizes of the files in a directory.
-fn bytes_below(directory: &Path) -> u64 {
-    let names = fs::list(directory).unwrap_or_default().into_iter();
-    names.filter_map(|(name, _)| Some(fs::lstat(&directory.join(name)).ok()?.len())).sum()
+fn bytes_below(at: At<'_>) -> u64 {
+    let Ok(directory) = at.open_dir() else { return 0 };
+    let names = directory.list().unwrap_or_default().into_iter();
+    names.filter_map(|(name, _)| Some(directory.at(&name).lstat().ok()?.size())).sum()
 }
 
 #[cfg(test)]
@@ -64,8 +65,12 @@ fn bytes_below(directory: &Path) -> u64 {
 mod tests {
     use super::*;
 
-    fn names(directory: &Path) -> Vec<String> {
-        let list = fs::list(directory).unwrap().into_iter();
+    fn open(dir: &tempfile::TempDir) -> Dir {
+        Dir::of_user(dir.path()).unwrap()
+    }
+
+    fn names(dir: &tempfile::TempDir) -> Vec<String> {
+        let list = open(dir).list().unwrap().into_iter();
         list.map(|(name, _)| name.into_string().unwrap()).collect()
     }
 
@@ -82,28 +87,27 @@ mod tests {
                 file.set_modified(long_ago - Duration::from_secs(age as u64)).unwrap();
             }
         }
-        touch(&dir.path().join("c"));
-        drop_old(dir.path(), 3, u64::MAX);
-        assert_eq!(names(dir.path()), ["a", "a.more", "b", "b.more", "c", "c.more"]);
-        drop_old(dir.path(), 3, 2500);
-        assert_eq!(names(dir.path()), ["a", "a.more", "c", "c.more"]);
-        drop_old(dir.path(), 3, 0);
-        assert_eq!(names(dir.path()), ["c", "c.more"]);
-        drop_old(&dir.path().join("nowhere"), 0, 0);
+        touch(open(&dir).at("c"));
+        drop_old(&open(&dir), 3, u64::MAX);
+        assert_eq!(names(&dir), ["a", "a.more", "b", "b.more", "c", "c.more"]);
+        drop_old(&open(&dir), 3, 2500);
+        assert_eq!(names(&dir), ["a", "a.more", "c", "c.more"]);
+        drop_old(&open(&dir), 3, 0);
+        assert_eq!(names(&dir), ["c", "c.more"]);
     }
 
     #[test]
     fn that_something_is_used_is_noted_once_in_a_while() {
         let dir = tempfile::tempdir().unwrap();
-        let used = || fs::lstat(dir.path()).unwrap().modified().unwrap();
+        let used = || open(&dir).stat().unwrap().modified();
         let file = std::fs::File::open(dir.path()).unwrap();
         let recently = SystemTime::now() - Duration::from_secs(600);
         file.set_modified(recently).unwrap();
-        touch(dir.path());
+        touch(open(&dir).itself());
         assert_eq!(used(), recently);
         for odd in [recently - Duration::from_secs(86_400), recently + Duration::from_secs(86_400)] {
             file.set_modified(odd).unwrap();
-            touch(dir.path());
+            touch(open(&dir).itself());
             assert!(used().elapsed().unwrap() < GRAIN);
         }
     }

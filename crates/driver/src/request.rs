@@ -118,7 +118,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
     let mut all = Map::default();
     if let Some(file) = &words.config {
         let name = file.display();
-        let content = taut_sys::fs::if_exists(taut_sys::fs::read(&cwd.join(file)));
+        let content = taut_sys::if_exists(taut_sys::Named::read(&cwd.join(file)));
         let content = content
             .map_err(|error| SetupError::new(format!("Reading config file {name} failed: {error}")))?
             .ok_or_else(|| SetupError::new(format!("Config file {name} does not exist.")))?;
@@ -170,14 +170,13 @@ fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
 /// has a target file; the root module if there is none.
 fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
     let main = &repositories.repositories[&repositories.main];
-    let workspace = Path::new(main.workspace_root.path.as_str());
-    let workspace = taut_sys::fs::canonicalize(workspace).unwrap_or_else(|_| workspace.to_owned());
-    let here = taut_sys::fs::canonicalize(cwd).unwrap_or_else(|_| cwd.to_owned());
+    let workspace = &*main.workspace_root.path;
+    let workspace = taut_sys::canonical(workspace).unwrap_or_else(|_| workspace.to_owned());
+    let here = taut_sys::canonical(cwd).unwrap_or_else(|_| cwd.to_owned());
     let Ok(below) = here.strip_prefix(&workspace) else { return Str::default() };
-    let targets = Path::new(main.target_root.path.as_str());
     let has_targets = |module: &Path| {
-        let file = targets.join(module).join(main.target_file_name.as_str());
-        taut_sys::fs::stat(&file).is_ok_and(|meta| meta.is_file())
+        let file = main.target_root.path.join(module).join(main.target_file_name.as_str());
+        taut_sys::Named::stat(&file).is_ok_and(|stat| stat.is_file())
     };
     let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
     module.to_string_lossy().as_ref().into()
@@ -188,9 +187,9 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let main = &repositories.repositories[&repositories.main];
     let directory = if module.is_empty() { "." } else { module.as_str() };
     let name = format!("{directory}/{}", main.target_file_name);
-    let file =
-        Path::new(main.target_root.path.as_str()).join(module.as_str()).join(main.target_file_name.as_str());
-    let content = taut_sys::fs::read_regular(&file)
+    let place = taut_analysis::module_file(&main.target_root, module, &main.target_file_name);
+    let file = place.full(&repositories.roots);
+    let content = (repositories.roots.read_file(&place))
         .map_err(|error| SetupError::new(error.to_string()))?
         .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
     let label: Arc<str> = file.to_string_lossy().into();

@@ -14,7 +14,7 @@ use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
 use taut_repos::{DirRule, FileRule, Place, RepoConfig};
 use taut_syntax::Diagnostics;
-use taut_sys::{StatSignature, fs, watch::Noticed};
+use taut_sys::{Named, StatSignature, canonical, normal, watch::Noticed};
 use taut_value::{Artifact, EntityName, Id};
 
 use crate::analyse::{begin, diagnostics};
@@ -68,8 +68,12 @@ const MOST_LINKS: usize = 40;
 /// How far the clock of a file system may be behind.
 const MARGIN: Duration = Duration::from_secs(2);
 
+fn read_link(path: &Path) -> taut_sys::Result<PathBuf> {
+    Named::of_user(path)?.at().read_link()
+}
+
 fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
-    [fs::lstat(path), fs::stat(path)].map(|found| found.ok().map(|metadata| StatSignature::of(&metadata)))
+    [Named::lstat(path), Named::stat(path)].map(|found| found.ok().map(|stat| stat.signature))
 }
 
 /// What changed, as far as anybody looks at it.
@@ -97,7 +101,7 @@ impl Leaves {
     pub fn note(&mut self, session: &Session, repositories: &RepoConfig) {
         let roots: Vec<PathBuf> = (repositories.repositories.values())
             .flat_map(|r| [&r.workspace_root, &r.target_root, &r.rule_root, &r.expression_root])
-            .map(|root| PathBuf::from(root.path.as_str()))
+            .map(|root| root.path.to_path_buf())
             .collect();
         for leaf in session.build.leaves() {
             // Where a file's links lead may have changed since.
@@ -132,10 +136,10 @@ impl Leaves {
     fn follow(&mut self, path: &Path, leaf: &KeyRef) {
         let mut path = path.to_owned();
         for _ in 0..MOST_LINKS {
-            let (Ok(target), Some(above)) = (fs::read_link(&path), path.parent()) else { return };
+            let (Ok(target), Some(above)) = (read_link(&path), path.parent()) else { return };
             // By the directory as it is, since what `..` means depends on links there.
-            let Ok(above) = fs::canonicalize(above) else { return };
-            path = fs::normal(&above.join(target));
+            let Ok(above) = canonical(above) else { return };
+            path = normal(&above.join(target));
             self.directories.extend(path.parent().map(Path::to_owned));
             let leaves = self.files.entry(path.clone()).or_default();
             if !leaves.contains(leaf) {
@@ -187,6 +191,7 @@ impl Leaves {
 impl Session {
     /// Begins another round; everything but what is named is believed.
     pub fn begin_again(&mut self, again: &Again) {
+        self.roots.forget();
         let mut next = self.engine.begin();
         match again {
             Again::Everything => next = next.scan(),

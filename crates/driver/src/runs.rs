@@ -4,22 +4,48 @@
 //! first: another checkout of the same.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use taut_analysis::module_file;
 use taut_engine::{Builder, Committed, Engine, FileTrouble};
 use taut_store::{OwnDirectory, Store};
-use taut_sys::fs;
+use taut_sys::{At, Dir};
 use taut_value::Id;
 
 use crate::{Request, RequestKey, recent, talkers, trouble::Trouble};
 
+/// A file of runs, in a directory that is open.
+#[derive(Clone, Debug)]
+pub(crate) struct RunsFile {
+    directory: Arc<OwnDirectory>,
+    name: String,
+}
+
+impl RunsFile {
+    pub(crate) fn dir(&self) -> &Dir {
+        self.directory.dir()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn file(&self) -> At<'_> {
+        self.dir().at(&self.name)
+    }
+
+    /// The name of the file beside it that says of which modules there are runs.
+    fn marks(name: &str) -> String {
+        format!("{name}.of")
+    }
+}
+
 /// Where the runs of tasks are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
-    file: Option<PathBuf>,
-    /// The file of targets that the request is about.
-    module: Option<PathBuf>,
+    file: Option<RunsFile>,
+    /// What tells the file of targets that the request is about from others.
+    module: Option<Id>,
     is_collected: bool,
     trouble: Trouble,
 }
@@ -36,40 +62,32 @@ impl Runs {
     /// same content is as it was.
     pub fn of(store: &Store, meaning: &str, request: &Request) -> Runs {
         let repositories = &request.repositories;
-        let module = || {
-            let repository = repositories.repositories.get(&request.target.repository)?;
-            let file = &repository.target_file_name;
-            Some(module_file(&repository.target_root, &request.target.module, file).full(&repositories.roots))
-        };
-        let module = module();
-        let directory = || {
-            let directory = store.own_directory("runs")?;
-            fs::create_dir_all(directory.path())?;
-            Ok(directory)
-        };
         let trouble = Trouble::default();
-        let directory = directory().map_err(|error: taut_store::Error| trouble.unreadable(error));
+        let module = mark(request);
+        let directory = store.own_directory("runs").map_err(|error| trouble.unreadable(error));
         let mut is_collected = false;
         let file = || {
-            let directory = directory.ok()?;
+            let directory = Arc::new(directory.ok()?);
             let shape = RequestKey::new(&format!("{meaning}\n{}", repositories.shape()))?.0.to_hex();
             let here = Id::of(format!("{repositories:?}")).to_hex();
             let name = format!("{}-{}", &shape[..32], &here[..32]);
-            let file = directory.path().join(&name);
-            if fs::lstat(&file).is_err() {
-                is_collected = bring(&directory, &name).unwrap_or_else(|error| {
+            let file = RunsFile { directory: directory.clone(), name };
+            if file.file().lstat().is_err() {
+                is_collected = bring(&directory, &file.name).unwrap_or_else(|error| {
                     trouble.unreadable(error);
                     false
                 });
                 // What is not found there costs time, not more.
-                let known = || take_over(&directory, &shape[..32], module.as_ref()?, &file);
-                // Who only analyses has no runs in which anybody speaks.
-                let fresh =
-                    || talkers::begin(&file, HashSet::new()).map_err(|error| trouble.unkept(error)).ok();
+                let known = || take_over(&directory, &shape[..32], module?, &file);
+                // A call that only analyses has no runs of actions with output.
+                let fresh = || {
+                    let begun = talkers::begin(file.dir(), &file.name, HashSet::new());
+                    begun.map_err(|error| trouble.unkept(error)).ok()
+                };
                 is_collected.then_some(()).or_else(known).or_else(fresh)?;
-                recent::drop_old(directory.path(), MOST, MOST_BYTES);
+                recent::drop_old(file.dir(), MOST, MOST_BYTES);
             } else {
-                recent::touch(&file);
+                recent::touch(file.file());
             }
             Some(file)
         };
@@ -84,16 +102,19 @@ impl Runs {
 
     /// Notes what the module of the request says, so that other checkouts of it find these runs.
     fn mark(&self) {
-        let (Some(file), Some(module)) = (&self.file, &self.module) else { return };
-        let (Some(mark), marks) = (mark(module), file.with_extension(MARKS)) else { return };
-        let known = fs::read(&marks).unwrap_or_default();
-        if has_mark(&known, &mark) {
+        let (Some(file), Some(mark)) = (&self.file, &self.module) else { return };
+        let name = RunsFile::marks(&file.name);
+        let at = file.dir().at(&name);
+        let known = at.read().unwrap_or_default();
+        if has_mark(&known, mark) {
             return;
         }
-        let is_full = known.len() >= 32 * MOST_MARKS;
-        let out = if is_full { fs::create(&marks) } else { fs::append(&marks) };
-        // Who is not found is not of use.
-        let _ = out.and_then(|mut out| fs::write_all(&mut out, &marks, &mark.0));
+        // A checkout that is not found is analysed anew, not more.
+        let _ = if known.len() >= 32 * MOST_MARKS {
+            at.replace(&mark.0)
+        } else {
+            at.append().and_then(|mut out| out.write_all(&mark.0))
+        };
     }
 
     /// What went wrong with all that outlives the call.
@@ -123,14 +144,14 @@ impl Runs {
     }
 
     /// The file, if there is one.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    pub(crate) fn file(&self) -> Option<&RunsFile> {
+        self.file.as_ref()
     }
 
     /// An engine that knows these runs.
     pub(crate) fn open(&self, builder: Builder) -> Engine {
         match &self.file {
-            Some(file) => builder.open(file),
+            Some(file) => builder.open(&file.file().path()),
             None => builder.build(),
         }
     }
@@ -142,15 +163,16 @@ const MOST: usize = 32;
 /// How many bytes they may have together, unless the latest alone has more.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Ends the names of files that say of which modules there are runs.
-const MARKS: &str = "of";
-
 /// How many of these are noted.
 const MOST_MARKS: usize = 64;
 
-/// What tells a module from others.
-fn mark(module: &Path) -> Option<Id> {
-    Some(Id::of(fs::read_regular(module).ok()??))
+/// What tells the module of a request from others: what its file of targets says.
+fn mark(request: &Request) -> Option<Id> {
+    let repositories = &request.repositories;
+    let repository = repositories.repositories.get(&request.target.repository)?;
+    let file = module_file(&repository.target_root, &request.target.module, &repository.target_file_name);
+    let content = repositories.roots.read_file(&file).ok()?;
+    Some(Id::of(content?))
 }
 
 fn has_mark(marks: &[u8], mark: &Id) -> bool {
@@ -159,30 +181,45 @@ fn has_mark(marks: &[u8], mark: &Id) -> bool {
 
 /// Moves a file of runs up, with what lies beside it, if it lies in the older generation.
 fn bring(directory: &OwnDirectory, name: &str) -> taut_store::Result<bool> {
-    // In this order: that somebody speaks is there before the run in which he does.
-    for path in [Path::new(name).with_extension(MARKS), talkers::beside(Path::new(name))] {
-        directory.bring(&path.to_string_lossy())?;
+    // In this order: that an action has output is there before the run in which it has.
+    for name in [RunsFile::marks(name), talkers::beside(name)] {
+        directory.bring(&name)?;
     }
     directory.bring(name)
 }
 
 /// Begins a file of runs as the latest one of the same shape and module is; `None` if there is none.
-fn take_over(directory: &OwnDirectory, shape: &str, module: &Path, file: &Path) -> Option<()> {
-    let mark = mark(module)?;
+fn take_over(directory: &OwnDirectory, shape: &str, mark: Id, file: &RunsFile) -> Option<()> {
     let is_of_shape = |name: &str| name.strip_prefix(shape).is_some_and(|rest| rest.len() == 33);
-    let found = [Some(directory.path()), directory.older()].into_iter().flatten().flat_map(|directory| {
-        let names = fs::list(directory).unwrap_or_default().into_iter();
+    let mut latest = None;
+    for directory in [Some(directory.dir()), directory.older()].into_iter().flatten() {
+        let names = directory.list().unwrap_or_default().into_iter();
         let names = names.filter_map(|(name, _)| name.into_string().ok());
-        names.filter(|name| is_of_shape(name)).map(|name| directory.join(name)).collect::<Vec<_>>()
-    });
-    let found =
-        found.filter(|path| fs::read(&path.with_extension(MARKS)).is_ok_and(|marks| has_mark(&marks, &mark)));
-    let latest = found.filter_map(|path| Some((fs::stat(&path).ok()?.modified().ok()?, path))).max()?.1;
-    let runs = fs::read(&latest).ok()?;
+        for name in names.filter(|name| is_of_shape(name)) {
+            let marks = directory.at(&RunsFile::marks(&name)).read();
+            if marks.is_ok_and(|marks| has_mark(&marks, &mark))
+                && let Ok(stat) = directory.at(&name).lstat()
+            {
+                let (when, found) = (stat.modified(), (directory, name));
+                if latest.as_ref().is_none_or(|(before, _)| *before < when) {
+                    latest = Some((when, found));
+                }
+            }
+        }
+    }
+    let (_, (from, name)) = latest?;
+    let runs = from.at(&name).read().ok()?;
     // In this order, as above.
-    talkers::begin(file, talkers::read(&latest)?).ok()?;
-    let temporary = file.with_extension(format!("{}", std::process::id()));
-    let mut out = fs::create(&temporary).ok()?;
-    fs::write_all(&mut out, &temporary, &runs).ok()?;
-    fs::rename(&temporary, file).ok()
+    talkers::begin(file.dir(), &file.name, talkers::read(from, &name)?).ok()?;
+    file.file().replace(&runs).ok()
+}
+
+#[cfg(test)]
+impl RunsFile {
+    /// A file in a directory of its own.
+    pub(crate) fn at(dir: &tempfile::TempDir, name: &str) -> RunsFile {
+        let store = Store::open(dir.path(), taut_digest::HashFunction::GitSha1).unwrap();
+        let directory = Arc::new(store.own_directory("runs").unwrap());
+        RunsFile { directory, name: name.to_owned() }
+    }
 }

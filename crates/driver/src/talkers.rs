@@ -6,21 +6,20 @@
 //! Where the file is damaged or gone, the runs are worth nothing: they are removed, and all is found out anew.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taut_exec::{ActionOutcome, Events};
-use taut_sys::{Lock, fs};
+use taut_sys::{Dir, Lock, if_exists};
 use taut_value::{ActionDescription, Id};
 
-use crate::trouble::Trouble;
+use crate::{runs::RunsFile, trouble::Trouble};
 
 /// Notes who says something.
 #[derive(Default)]
 pub(crate) struct Talkers {
     /// The file of runs that it is noted beside, if any.
-    runs: Option<PathBuf>,
+    runs: Option<RunsFile>,
     trouble: Trouble,
     new: Mutex<HashSet<Id>>,
     /// Whether what earlier processes noted is lost.
@@ -53,41 +52,41 @@ fn decode(bytes: &[u8]) -> Option<HashSet<Id>> {
     is_sound.then(|| ids.iter().map(|id| Id(*id)).collect())
 }
 
-/// The file that belongs to a file of runs.
-pub(crate) fn beside(runs: &Path) -> PathBuf {
-    runs.with_extension("said")
+/// The name of the file that belongs to a file of runs.
+pub(crate) fn beside(runs: &str) -> String {
+    format!("{runs}.said")
 }
 
 /// What is noted beside a file of runs; nothing if that cannot be told.
-pub(crate) fn read(runs: &Path) -> Option<HashSet<Id>> {
-    decode(&fs::read(&beside(runs)).ok()?)
+pub(crate) fn read(directory: &Dir, runs: &str) -> Option<HashSet<Id>> {
+    decode(&directory.at(&beside(runs)).read().ok()?)
 }
 
 /// Begins the file beside runs that are to come, with what is known of them. What others have noted meanwhile stays.
-pub(crate) fn begin(runs: &Path, known: HashSet<Id>) -> taut_sys::Result<()> {
-    let _lock = lock(runs)?;
-    let before = read(runs);
+pub(crate) fn begin(directory: &Dir, runs: &str, known: HashSet<Id>) -> taut_sys::Result<()> {
+    let _lock = lock(directory, runs)?;
+    let before = read(directory, runs);
     let mut all = known;
     all.extend(before.iter().flatten());
-    if before.is_some_and(|before| before.len() == all.len()) { Ok(()) } else { write(runs, &all) }
+    if before.is_some_and(|before| before.len() == all.len()) {
+        return Ok(());
+    }
+    write(directory, runs, &all)
 }
 
-fn lock(runs: &Path) -> taut_sys::Result<Lock> {
-    Lock::exclusive(&runs.with_extension("said-lock"), || {})
+fn lock(directory: &Dir, runs: &str) -> taut_sys::Result<Lock> {
+    Lock::exclusive(directory.at(&format!("{runs}.said-lock")), || {})
 }
 
-/// As a whole or not at all.
-fn write(runs: &Path, ids: &HashSet<Id>) -> taut_sys::Result<()> {
-    let (file, temporary) = (beside(runs), runs.with_extension(format!("said-{}", std::process::id())));
-    fs::write_all(&mut fs::create(&temporary)?, &temporary, &encode(ids))?;
-    fs::rename(&temporary, &file)
+fn write(directory: &Dir, runs: &str, ids: &HashSet<Id>) -> taut_sys::Result<()> {
+    directory.at(&beside(runs)).replace(&encode(ids))
 }
 
 impl Talkers {
     /// `runs`: the file of the runs, if any.
-    pub(crate) fn new(runs: Option<&Path>, trouble: &Trouble) -> Talkers {
+    pub(crate) fn new(runs: Option<&RunsFile>, trouble: &Trouble) -> Talkers {
         let (new, is_lost) = Default::default();
-        Talkers { runs: runs.map(Path::to_owned), trouble: trouble.clone(), new, is_lost }
+        Talkers { runs: runs.cloned(), trouble: trouble.clone(), new, is_lost }
     }
 
     /// Who said something in earlier processes; `None` if that is not known.
@@ -96,7 +95,8 @@ impl Talkers {
         if self.is_lost.load(SeqCst) {
             return None;
         }
-        let bytes = fs::if_exists(fs::read(&beside(runs))).map_err(|error| self.trouble.unreadable(error));
+        let said = beside(runs.name());
+        let bytes = if_exists(runs.dir().at(&said).read()).map_err(|error| self.trouble.unreadable(error));
         let known = bytes.ok()?.as_deref().and_then(decode);
         if known.is_none() {
             self.lose(runs);
@@ -105,12 +105,12 @@ impl Talkers {
     }
 
     /// What is noted is not what anybody left.
-    fn lose(&self, runs: &Path) {
+    fn lose(&self, runs: &RunsFile) {
         self.is_lost.store(true, SeqCst);
         self.trouble.damaged("runs");
         // What is not there any more is as good as removed. In this order: no runs without who speaks in them.
-        let _ = fs::remove_file(runs);
-        let _ = fs::remove_file(&beside(runs));
+        let _ = runs.dir().at(runs.name()).remove_file();
+        let _ = runs.dir().at(&beside(runs.name())).remove_file();
     }
 
     /// Keeps who said something; `false` if that is not possible.
@@ -121,12 +121,12 @@ impl Talkers {
             return !self.is_lost.load(SeqCst);
         }
         let keep = || {
-            let _lock = lock(runs)?;
+            let _lock = lock(runs.dir(), runs.name())?;
             let Some(mut known) = self.known() else { return Ok(false) };
             let before = known.len();
             known.extend(new.iter());
             if known.len() > before {
-                write(runs, &known)?;
+                write(runs.dir(), runs.name(), &known)?;
             }
             Ok(true)
         };
@@ -157,15 +157,15 @@ mod tests {
     #[test]
     fn who_said_something_is_known_in_the_next_process() {
         let dir = tempfile::tempdir().unwrap();
-        let runs = dir.path().join("runs");
+        let runs = RunsFile::at(&dir, "runs");
         let talkers = || Talkers::new(Some(&runs), &Trouble::default());
-        begin(&runs, ids(&["x"])).unwrap();
+        begin(runs.dir(), "runs", ids(&["x"])).unwrap();
         assert_eq!(talkers().known(), Some(ids(&["x"])));
         assert!(say(&talkers(), &["a", "b"]));
         assert!(say(&talkers(), &["b", "c"]));
-        begin(&runs, ids(&["y"])).unwrap();
+        begin(runs.dir(), "runs", ids(&["y"])).unwrap();
         assert_eq!(talkers().known(), Some(ids(&["x", "y", "a", "b", "c"])));
-        assert_eq!(fs::read(&runs.with_extension("said")).unwrap().len(), 7 * 32);
+        assert_eq!(runs.dir().at("runs.said").read().unwrap().len(), 7 * 32);
     }
 
     #[test]
@@ -179,15 +179,15 @@ mod tests {
         }));
         for bytes in damages {
             let dir = tempfile::tempdir().unwrap();
-            let (runs, file) = (dir.path().join("runs"), dir.path().join("runs.said"));
-            fs::create(&runs).unwrap();
-            fs::write_all(&mut fs::create(&file).unwrap(), &file, &bytes).unwrap();
+            let runs = RunsFile::at(&dir, "runs");
+            runs.dir().at("runs").replace(b"").unwrap();
+            runs.dir().at("runs.said").replace(&bytes).unwrap();
             let trouble = Trouble::default();
             let talkers = Talkers::new(Some(&runs), &trouble);
             assert_eq!(talkers.known(), None);
             assert!(!say(&talkers, &["c"]), "what this process knows is not all");
             assert!(trouble.take().is_some_and(|text| text.contains("was damaged")));
-            assert!(fs::lstat(&runs).is_err() && fs::lstat(&file).is_err());
+            assert!(["runs", "runs.said"].iter().all(|name| !runs.dir().at(*name).exists().unwrap()));
         }
     }
 }

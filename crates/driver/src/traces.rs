@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use taut_engine::{Build, DeepTrace, Engine, Hash, Terminal, Verdict};
 use taut_store::{OwnDirectory, Store};
-use taut_sys::{StatSignature, fs};
+use taut_sys::{At, Named, if_exists};
 use taut_value::Id;
 
 use crate::{census::Census, recent, trouble::Trouble};
@@ -31,7 +31,7 @@ const MOST_BYTES: u64 = 1 << 29;
 /// The place of all traces of a store.
 #[derive(Clone, Debug)]
 pub struct Traces {
-    directory: OwnDirectory,
+    directory: Arc<OwnDirectory>,
     trouble: Trouble,
 }
 
@@ -43,7 +43,7 @@ impl RequestKey {
     /// The key for a meaning in words. This program is part of it: another one may come to other results.
     /// `None` if it cannot tell which program it is.
     pub fn new(meaning: &str) -> Option<RequestKey> {
-        let program = StatSignature::of(&fs::stat(Path::new("/proc/self/exe")).ok()?);
+        let program = Named::stat(Path::new("/proc/self/exe")).ok()?.signature;
         Some(RequestKey(Id::of(format!("{} {program:?}\n{meaning}", env!("CARGO_PKG_VERSION")))))
     }
 }
@@ -56,7 +56,7 @@ impl Traces {
     /// The traces kept in a store; `None` if it can keep none.
     pub fn of(store: &Store) -> Option<Traces> {
         let directory = store.own_directory("requests").ok()?;
-        Some(Traces { directory, trouble: Trouble::default() })
+        Some(Traces { directory: Arc::new(directory), trouble: Trouble::default() })
     }
 
     /// What went wrong with them.
@@ -64,22 +64,26 @@ impl Traces {
         &self.trouble
     }
 
+    /// The directory of a request, below that of all.
     fn of_request(&self, key: RequestKey) -> PathBuf {
-        self.directory.path().join(key.0.to_hex())
+        key.0.to_hex().into()
+    }
+
+    fn at<'p>(&'p self, path: &'p Path) -> At<'p> {
+        self.directory.dir().at(path)
     }
 
     /// Moves up what is kept of a request, if that lies in the older generation.
     fn bring(&self, key: RequestKey) {
         let (name, to) = (key.0.to_hex(), self.of_request(key));
-        recent::touch(&to);
+        recent::touch(self.at(&to));
         let Some(older) = self.directory.older() else { return };
         let bring = || {
-            let from = older.join(&name);
-            if fs::if_exists(fs::lstat(&to))?.is_some() || fs::if_exists(fs::lstat(&from))?.is_none() {
+            if self.at(&to).exists()? || !older.at(&name).exists()? {
                 return Ok(());
             }
             // In this order: whoever finds the one finds the other.
-            fs::create(&from.join(COLLECTED))?;
+            older.at(&name).open_dir()?.at(COLLECTED).append()?;
             self.directory.bring(&name).map(drop)
         };
         if let Err(error) = bring() {
@@ -90,18 +94,19 @@ impl Traces {
 
     /// Whether garbage was collected since all that the build of a request is made from was last looked after.
     fn is_collected(&self, key: RequestKey) -> bool {
-        fs::lstat(&self.of_request(key).join(COLLECTED)).is_ok()
+        self.at(&self.of_request(key).join(COLLECTED)).lstat().is_ok()
     }
 
     /// Notes that all of it is in the youngest generation.
     pub(crate) fn is_refreshed(&self, key: RequestKey) {
-        forget(&self.of_request(key).join(COLLECTED));
+        self.forget(&self.of_request(key).join(COLLECTED));
     }
 
     /// The files of a request whose names are of a kind, latest first.
     fn kept(&self, key: RequestKey, is_of_kind: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let directory = self.of_request(key);
-        let names = fs::if_exists(fs::list(&directory)).unwrap_or_else(|error| {
+        let open = if_exists(self.at(&directory).open_dir());
+        let names = open.and_then(|open| open.map(|open| open.list()).transpose()).unwrap_or_else(|error| {
             self.trouble.unreadable(error);
             None
         });
@@ -109,7 +114,7 @@ impl Traces {
         let mut kept: Vec<(std::time::SystemTime, PathBuf)> = (names.into_iter())
             .filter(|(name, _)| name.to_str().is_some_and(&is_of_kind))
             .map(|(name, _)| directory.join(name))
-            .filter_map(|path| Some((fs::stat(&path).ok()?.modified().ok()?, path)))
+            .filter_map(|path| Some((self.at(&path).lstat().ok()?.modified(), path)))
             .collect();
         kept.sort_by(|a, b| b.cmp(a));
         kept.into_iter().map(|(_, path)| path).collect()
@@ -126,7 +131,7 @@ impl Traces {
             let Some(bytes) = self.read(&path) else { continue };
             let Some(mut trace) = DeepTrace::decode(&bytes, seal) else {
                 self.trouble.damaged("requests");
-                forget(&path);
+                self.forget(&path);
                 continue;
             };
             if let Verdict::Holds { refreshed } = engine.agrees(&mut trace) {
@@ -226,7 +231,9 @@ impl Traces {
                 );
                 self.write(key, &path, &DeepTrace { terminals: of_description, value }.encode(seal));
                 for old in self.drop_old(key, is_of_description) {
-                    self.kept(key, |other| is_of_build(other, &old)).iter().for_each(|path| forget(path));
+                    self.kept(key, |other| is_of_build(other, &old))
+                        .iter()
+                        .for_each(|path| self.forget(path));
                 }
                 name
             }
@@ -240,7 +247,7 @@ impl Traces {
 
     /// What is in a file, if there is one.
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        fs::if_exists(fs::read(path)).unwrap_or_else(|error| {
+        if_exists(self.at(path).read()).unwrap_or_else(|error| {
             self.trouble.unreadable(error);
             None
         })
@@ -250,7 +257,7 @@ impl Traces {
     fn drop_old(&self, key: RequestKey, is_of_kind: impl Fn(&str) -> bool) -> Vec<String> {
         let old = self.kept(key, is_of_kind).into_iter().skip(KEPT);
         old.map(|path| {
-            forget(&path);
+            self.forget(&path);
             path.file_name().unwrap_or_default().to_string_lossy().into_owned()
         })
         .collect()
@@ -258,27 +265,21 @@ impl Traces {
 
     /// Writes a file, as a whole or not at all. One that is not kept costs time, not more.
     fn write(&self, key: RequestKey, path: &Path, bytes: &[u8]) {
-        let (temporary, directory) =
-            (path.with_extension(format!("{}", std::process::id())), self.of_request(key));
-        let is_new = fs::lstat(&directory).is_err();
-        let written = fs::create_dir_all(&directory).and_then(|()| {
-            let mut file = fs::create(&temporary)?;
-            fs::write_all(&mut file, &temporary, bytes)?;
-            fs::rename(&temporary, path)
-        });
-        if let Err(error) = written {
+        let directory = self.of_request(key);
+        let is_new = self.at(&directory).lstat().is_err();
+        let made = self.at(&directory).make_dir_if_absent();
+        if let Err(error) = made.and_then(|_| self.at(path).replace(bytes)) {
             self.trouble.unkept(error);
-            forget(&temporary);
         }
         if is_new {
-            recent::drop_old(self.directory.path(), MOST, MOST_BYTES);
+            recent::drop_old(self.directory.dir(), MOST, MOST_BYTES);
         }
     }
-}
 
-/// What is not there any more is as good as removed.
-fn forget(path: &Path) {
-    let _ = fs::remove_file(path);
+    /// What is not there any more is as good as removed.
+    fn forget(&self, path: &Path) {
+        let _ = self.at(path).remove_file();
+    }
 }
 
 /// What is known of a request before anything is done for it.

@@ -13,7 +13,7 @@ use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, TargetRule, notice
 use taut_engine::{Engine, KeyRef};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
-use taut_sys::fs;
+use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id};
 
 use crate::analyse::{Order, analyse_in, begin, workspace};
@@ -48,10 +48,10 @@ impl<'p> Change<'p> {
     /// A file that is there changes its content. A directory may change in any way. What is not there comes
     /// into being as a file, with the directories that it lies in.
     fn of(path: &'p Path) -> Change<'p> {
-        let is_directory = fs::stat(path).is_ok_and(|metadata| metadata.is_dir());
+        let is_directory = Named::stat(path).is_ok_and(|stat| stat.is_dir());
         let mut listings = Vec::new();
         let mut below = path;
-        while let (Err(_), Some(above)) = (fs::lstat(below), below.parent()) {
+        while let (Err(_), Some(above)) = (Named::lstat(below), below.parent()) {
             let name = below.file_name().unwrap_or_default().to_string_lossy().into_owned();
             listings.push((above.to_owned(), name));
             below = above;

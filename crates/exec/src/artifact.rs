@@ -1,15 +1,11 @@
 //! Artifacts as tasks: the object that a definition stands for.
 
-use std::{
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{os::unix::ffi::OsStrExt, sync::Arc};
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::{Agreement, Cx, Fail, Failure, Hash, Key, Policy, Rule};
 use taut_store::{Store, Take};
-use taut_sys::{Evidence, FileKind, fs};
+use taut_sys::{At, Dir, Evidence, FileKind, Stat, if_exists};
 use taut_value::{Artifact, Decoder, Encoder, Id};
 
 use crate::{
@@ -104,15 +100,18 @@ impl Rule for ArtifactRule {
         let sound = |info| Built { info, failed: false };
         match artifact {
             Artifact::Local { path, repository } => {
-                let file = execution.place(repository, path)?;
-                let reading = Evidence::of_reading(&file, false, || execution.source(&file));
+                let (directory, name) = execution.place(repository, path).map_err(transient)?;
+                let at = directory.as_ref().map(|directory| directory.at(name));
+                let Some(at) = at else { return Err(no_source(repository, path)) };
+                let reading =
+                    Evidence::of_reading(Some(at), false, || execution.source(at, repository, path));
                 if let Some(evidence) = reading.evidence {
                     cx.witness(evidence.encode());
                 }
                 if reading.content.is_ok() && !reading.is_steady {
                     return Err(transient(format_args!(
                         "source {} keeps changing while it is read",
-                        file.display()
+                        at.path().display()
                     )));
                 }
                 reading.content.map(sound)
@@ -169,13 +168,14 @@ impl Rule for ArtifactRule {
 
     fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {
         let Artifact::Local { path, repository } = &key.0 else { return Agreement::No };
-        let Ok(file) = self.0.place(repository, path) else { return Agreement::No };
+        let Ok((directory, name)) = self.0.place(repository, path) else { return Agreement::No };
+        let at = directory.as_ref().map(|directory| directory.at(name));
         let Some(then) = Evidence::decode(witness) else { return Agreement::No };
-        if then.still_holds(&file, false) {
+        if then.still_holds(at, false) {
             return Agreement::Yes;
         }
-        let Ok(now) = Evidence::gather(&file, false) else { return Agreement::No };
-        let built = self.0.source_now(&file).map(|info| Built { info, failed: false });
+        let Ok(now) = Evidence::gather(at, false) else { return Agreement::No };
+        let built = at.and_then(|at| self.0.source_now(at)).map(|info| Built { info, failed: false });
         match built.and_then(|built| self.content_hash(key, &built)) {
             Some(same) if same == hash && then == now => Agreement::Yes,
             Some(same) if same == hash => Agreement::YesBy(now.encode()),
@@ -184,8 +184,12 @@ impl Rule for ArtifactRule {
     }
 }
 
-fn type_of_file(metadata: &std::fs::Metadata) -> ObjectType {
-    if metadata.mode() & 0o111 != 0 { ObjectType::Executable } else { ObjectType::File }
+fn type_of_file(stat: &Stat) -> ObjectType {
+    if stat.is_executable() { ObjectType::Executable } else { ObjectType::File }
+}
+
+fn no_source(repository: &str, path: &str) -> Fail {
+    transient(format_args!("no source file {path:?} in repository {repository:?}"))
 }
 
 impl Execution {
@@ -212,42 +216,44 @@ pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {
 }
 
 impl Execution {
-    fn place(&self, repository: &str, path: &str) -> Result<PathBuf, Fail> {
-        let file = self.sources.file(repository, path);
-        file.ok_or_else(|| transient(format_args!("no source file {path:?} in repository {repository:?}")))
+    /// The directory that a source lies in, if it is there, and the source's name in it.
+    fn place<'p>(&self, repository: &str, path: &'p str) -> taut_sys::Result<(Option<Arc<Dir>>, &'p str)> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.sources.directory(repository, above)?, name))
     }
 
     /// What a source file is now, without adding it to the store.
-    fn source_now(&self, file: &Path) -> Option<ObjectInfo> {
-        let metadata = fs::lstat(file).ok()?;
-        let (digest, object_type) = match FileKind::from(metadata.file_type()) {
+    fn source_now(&self, at: At<'_>) -> Option<ObjectInfo> {
+        let stat = at.lstat().ok()?;
+        let (digest, object_type) = match stat.kind {
             FileKind::Symlink => {
-                let target = fs::read_link(file).ok()?;
+                let target = at.read_link().ok()?;
                 let target = target.as_os_str().as_bytes();
                 let hash = self.store.hash_function().blob(target);
                 (Digest { hash, size: target.len() as u64 }, ObjectType::Symlink)
             }
-            FileKind::File => (self.store.digest_of_file(file).ok()?, type_of_file(&metadata)),
+            FileKind::File => (self.store.digest_of_file(at).ok()?, type_of_file(&stat)),
             _ => return None,
         };
         Some(ObjectInfo { digest, object_type })
     }
 
-    fn source(&self, file: &Path) -> Result<ObjectInfo, Fail> {
-        let metadata = fs::lstat(file).map_err(transient)?;
-        match FileKind::from(metadata.file_type()) {
+    fn source(&self, at: At<'_>, repository: &str, path: &str) -> Result<ObjectInfo, Fail> {
+        let stat = if_exists(at.lstat()).map_err(transient)?.ok_or_else(|| no_source(repository, path))?;
+        match stat.kind {
             FileKind::Symlink => {
-                let target = fs::read_link(file).map_err(transient)?;
+                let target = at.read_link().map_err(transient)?;
                 let digest = self.store.put_blob(target.as_os_str().as_bytes(), false).map_err(transient)?;
                 Ok(ObjectInfo { digest, object_type: ObjectType::Symlink })
             }
             FileKind::File => {
-                let object_type = type_of_file(&metadata);
+                let file = at.open().map_err(transient)?;
+                let object_type = type_of_file(&file.stat().map_err(transient)?);
                 let executable = object_type == ObjectType::Executable;
-                let digest = self.store.put_file(file, executable, Take::Copy).map_err(transient)?;
+                let digest = self.store.put_open_file(file, at, executable, Take::Copy).map_err(transient)?;
                 Ok(ObjectInfo { digest, object_type })
             }
-            _ => Err(transient(format_args!("source {} is no file and no link", file.display()))),
+            _ => Err(transient(format_args!("source {} is no file and no link", at.path().display()))),
         }
     }
 

@@ -1,15 +1,20 @@
 //! Outputs of an action that has ended: from its directory into the store.
+//!
+//! Everything is reached beneath the directory, which is held open. A link on the way to an output is followed as long
+//! as it stays beneath (`lib64 -> lib`); one that leads out is refused. What lacks permissions gets them: it is the
+//! action's, so it is ours.
 
 use std::{
     collections::BTreeMap,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
-use taut_digest::{ObjectInfo, ObjectType, TreeEntry};
+use taut_digest::{Digest, ObjectInfo, ObjectType, TreeEntry};
 use taut_expr::path::is_non_upwards;
-use taut_store::{Store, Take};
-use taut_sys::{FileKind, fs};
+use taut_store::{Result, Store, Take};
+use taut_sys::{At, Dir, FileKind, Links, if_exists};
 
 /// What lies where an output is expected.
 pub(crate) enum Found {
@@ -20,90 +25,205 @@ pub(crate) enum Found {
     Invalid(String),
 }
 
-/// Whether all directories above `name` are directories, not links: an action could lead us astray.
-pub(crate) fn lies_within(root: &Path, name: &str) -> taut_store::Result<bool> {
-    for (end, _) in name.match_indices('/') {
-        let above = root.join(&name[..end]);
-        match fs::if_exists(fs::lstat(&above))? {
-            Some(metadata) if metadata.is_dir() => {}
-            _ => return Ok(false),
+/// The output at a normalised path below the action's directory.
+pub(crate) fn output(store: &Store, root: &Dir, path: &str, is_directory: bool, take: Take) -> Result<Found> {
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let parent = match open_parent(root, above)? {
+        Parent::Dir(dir) => dir,
+        Parent::Absent => return Ok(Found::Missing),
+        Parent::Outside(link, target) => {
+            return Ok(Found::Invalid(format!(
+                "found invalid output at {path}: it lies below the link {link}, which leads outwards, to {target}"
+            )));
         }
+    };
+    let parent = parent.as_ref().unwrap_or(root);
+    if !is_directory {
+        return file(store, parent.at(name), path, take);
     }
-    Ok(true)
+    if matches!(name, "" | ".") {
+        return directory(store, parent.try_clone()?, path, take);
+    }
+    let at = parent.at(name);
+    match if_exists(at.lstat())?.map(|stat| stat.kind) {
+        Some(FileKind::Directory) => directory(store, at.open_dir_of_mount()?, path, take),
+        Some(FileKind::Symlink) => link(store, at, path),
+        _ => Ok(Found::Missing),
+    }
 }
 
-/// The file or link at `path`.
-pub(crate) fn file(store: &Store, path: &Path, name: &str, take: Take) -> taut_store::Result<Found> {
-    let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(Found::Missing) };
-    match FileKind::from(metadata.file_type()) {
-        FileKind::Directory => Ok(Found::Missing),
-        FileKind::Special => Ok(Found::Invalid(format!("found invalid special file at {name}"))),
-        FileKind::Symlink => link(store, path, name),
-        FileKind::File => {
-            let executable = metadata.mode() & 0o111 != 0;
-            let digest = store.put_file(path, executable, take)?;
-            let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
-            Ok(Found::Object(ObjectInfo { digest, object_type }))
+/// The directory that an output lies in.
+enum Parent {
+    /// Open; `None` for the action's directory itself.
+    Dir(Option<Dir>),
+    Absent,
+    /// A link leads out of the action's directory: where it is, and its target.
+    Outside(String, String),
+}
+
+fn open_parent(root: &Dir, path: &str) -> Result<Parent> {
+    if path.is_empty() {
+        return Ok(Parent::Dir(None));
+    }
+    // What an intermediate link leads to is followed, too: hence the dot.
+    let through = format!("{path}/.");
+    let opened = match root.sub(&through, Links::Beneath) {
+        Err(error) if error.is_denied() => {
+            make_searchable(root, path)?;
+            root.sub(&through, Links::Beneath)
         }
+        other => other,
+    };
+    match opened {
+        Ok(dir) => Ok(Parent::Dir(Some(dir))),
+        Err(error) if error.is_absent() => Ok(Parent::Absent),
+        Err(error) if error.is_link_in_the_way() => {
+            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+            for end in ends {
+                let at = root.at(&path[..end]);
+                if let Ok(target) = at.read_link() {
+                    return Ok(Parent::Outside(path[..end].to_owned(), target.display().to_string()));
+                }
+            }
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
-fn link(store: &Store, path: &Path, name: &str) -> taut_store::Result<Found> {
-    let target = fs::read_link(path)?;
+/// Gives the owner all permissions of the directories on the way, as far as they lack them.
+fn make_searchable(root: &Dir, path: &str) -> Result<()> {
+    make_accessible(root)?;
+    let mut here: Option<Dir> = None;
+    for name in path.split('/') {
+        let Ok(dir) = here.as_ref().unwrap_or(root).at(name).open_dir() else { break };
+        make_accessible(&dir)?;
+        here = Some(dir);
+    }
+    Ok(())
+}
+
+fn make_accessible(dir: &Dir) -> Result<()> {
+    let stat = dir.stat()?;
+    if stat.is_own() && stat.mode() & 0o700 != 0o700 {
+        dir.set_mode(stat.mode() | 0o700)?;
+    }
+    Ok(())
+}
+
+/// The file or link at a place.
+fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
+    let opened = match at.open() {
+        Err(error) if error.is_denied() => {
+            make_accessible(at.dir())?;
+            let stat = at.lstat()?;
+            if stat.is_file() && stat.is_own() && stat.mode() & 0o400 == 0 {
+                at.set_mode(stat.mode() | 0o400)?;
+            }
+            at.open()
+        }
+        other => other,
+    };
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(error) if error.is_absent() => return Ok(Found::Missing),
+        Err(error) if error.is_other_kind() => {
+            return match if_exists(at.lstat())?.map(|stat| stat.kind) {
+                Some(FileKind::Symlink) => link(store, at, shown),
+                Some(FileKind::Special) => {
+                    Ok(Found::Invalid(format!("found invalid special file at {shown}")))
+                }
+                _ => Ok(Found::Missing),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let executable = opened.stat()?.is_executable();
+    let digest = match store.put_open_file(opened, at, executable, take) {
+        // To take a file out of a directory is to write to the directory.
+        Err(taut_store::Error::Sys(error)) if error.is_denied() => {
+            make_accessible(at.dir())?;
+            store.put_file(at, executable, take)?
+        }
+        other => other?,
+    };
+    let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
+    Ok(Found::Object(ObjectInfo { digest, object_type }))
+}
+
+fn link(store: &Store, at: At<'_>, shown: &str) -> Result<Found> {
+    let target = at.read_link()?;
     match target.to_str() {
         Some(text) if is_non_upwards(text) => {
             let digest = store.put_blob(text.as_bytes(), false)?;
             Ok(Found::Object(ObjectInfo { digest, object_type: ObjectType::Symlink }))
         }
         _ => Ok(Found::Invalid(format!(
-            "found invalid symlink at {name}: it leads outwards, to {}",
+            "found invalid symlink at {shown}: it leads outwards, to {}",
             target.display()
         ))),
     }
 }
 
-/// What lies in a directory, and which of the directories found are in it, by name.
-type Content = (BTreeMap<Vec<u8>, TreeEntry>, Vec<(Vec<u8>, usize)>);
+/// A directory that is being collected.
+struct Open {
+    /// Under which name the directory above has it, and how messages name it.
+    name: OsString,
+    shown: String,
+    dir: Dir,
+    /// What is yet to be looked at, the next entry last.
+    todo: Vec<(OsString, FileKind)>,
+    done: BTreeMap<Vec<u8>, TreeEntry>,
+}
 
-/// The directory at `path` with all that is below it. Without recursion.
-pub(crate) fn directory(store: &Store, path: &Path, name: &str, take: Take) -> taut_store::Result<Found> {
-    let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(Found::Missing) };
-    match FileKind::from(metadata.file_type()) {
-        FileKind::Directory => {}
-        FileKind::Symlink => return link(store, path, name),
-        _ => return Ok(Found::Missing),
-    }
-    let mut directories = vec![(path.to_owned(), name.to_owned())];
-    let mut contents: Vec<Content> = Vec::new();
-    while contents.len() < directories.len() {
-        let (path, name) = directories[contents.len()].clone();
-        let (mut entries, mut below) = (BTreeMap::new(), Vec::new());
-        for (entry, kind) in fs::list(&path)? {
-            let inner = path.join(&entry);
-            let shown = format!("{name}/{}", entry.display());
-            if kind == FileKind::Directory {
-                below.push((entry.as_bytes().to_vec(), directories.len()));
-                directories.push((inner, shown));
-                continue;
+impl Open {
+    fn new(name: &OsStr, shown: String, dir: Dir) -> Result<Open> {
+        let todo = match dir.list() {
+            Err(error) if error.is_denied() => {
+                make_accessible(&dir)?;
+                dir.list()
             }
-            match file(store, &inner, &shown, take)? {
-                Found::Object(ObjectInfo { digest, object_type }) => {
-                    entries.insert(entry.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
+            other => other,
+        }?;
+        let todo = todo.into_iter().rev().collect();
+        Ok(Open { name: name.to_owned(), shown, dir, todo, done: BTreeMap::new() })
+    }
+}
+
+/// A directory with all that is below it. Without recursion; as many directories are open as lie in each other.
+fn directory(store: &Store, dir: Dir, shown: &str, take: Take) -> Result<Found> {
+    let mut stack = vec![Open::new(OsStr::new(""), shown.to_owned(), dir)?];
+    loop {
+        let here = stack.last_mut().expect("the last one returns");
+        let Some((name, kind)) = here.todo.pop() else {
+            let done = stack.pop().expect("there is one");
+            let digest: Digest = store.put_tree(&done.done)?;
+            let Some(above) = stack.last_mut() else {
+                return Ok(Found::Object(ObjectInfo { digest, object_type: ObjectType::Tree }));
+            };
+            let entry = TreeEntry { hash: digest.hash, object_type: ObjectType::Tree };
+            above.done.insert(done.name.as_bytes().to_vec(), entry);
+            continue;
+        };
+        let inner = format!("{}/{}", here.shown, name.display());
+        if kind == FileKind::Directory {
+            let dir = match here.dir.at(&name).open_dir_of_mount() {
+                Err(error) if error.is_denied() => {
+                    make_accessible(&here.dir)?;
+                    here.dir.at(&name).open_dir_of_mount()
                 }
-                Found::Missing => {}
-                invalid => return Ok(invalid),
+                other => other,
+            }?;
+            let open = Open::new(&name, inner, dir)?;
+            stack.push(open);
+            continue;
+        }
+        match file(store, here.dir.at(Path::new(&name)), &inner, take)? {
+            Found::Object(ObjectInfo { digest, object_type }) => {
+                here.done.insert(name.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
             }
+            Found::Missing => {}
+            invalid => return Ok(invalid),
         }
-        contents.push((entries, below));
     }
-    let mut trees = vec![None; contents.len()];
-    for (at, (mut entries, below)) in contents.into_iter().enumerate().rev() {
-        for (name, child) in below {
-            let digest: taut_digest::Digest = trees[child].expect("children come after their directory");
-            entries.insert(name, TreeEntry { hash: digest.hash, object_type: ObjectType::Tree });
-        }
-        trees[at] = Some(store.put_tree(&entries)?);
-    }
-    let digest = trees[0].expect("at least the directory itself");
-    Ok(Found::Object(ObjectInfo { digest, object_type: ObjectType::Tree }))
 }

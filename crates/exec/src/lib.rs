@@ -24,7 +24,7 @@ mod stage;
 mod stage_key;
 mod trees;
 
-use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use action::{ActionFailure, ActionKey, ActionOutcome, ActionRule};
 pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
@@ -38,6 +38,7 @@ pub use stage_key::StageKey;
 use taut_digest::Hash;
 use taut_engine::Cx;
 use taut_store::Store;
+use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str, Tree, TreeOverlay};
 
 /// Where definitions are looked up by their id.
@@ -65,8 +66,11 @@ pub trait Definitions: Send + Sync {
 
 /// Where source files lie.
 pub trait Sources: Send + Sync {
-    /// The file of a local artifact; `None` for repositories that are no directories.
-    fn file(&self, repository: &str, path: &str) -> Option<PathBuf>;
+    /// The directory at a path in a repository, open; `None` if there is none, or the repository is no directory.
+    ///
+    /// # Errors
+    /// The system does not let it be opened.
+    fn directory(&self, repository: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>>;
 }
 
 /// What the rules of this crate share.

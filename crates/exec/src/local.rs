@@ -15,9 +15,10 @@ use std::{
 
 use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
-use taut_store::{Store, Take};
+use taut_expr::path::normal_path;
+use taut_store::{Store, Take, TemporaryDir};
 use taut_sys::{
-    fs,
+    Dir, is_program,
     process::{Command, Processes, Status},
 };
 use taut_value::{ActionDescription, Str};
@@ -52,7 +53,7 @@ pub struct LocalSetup {
 
 /// A directory for one action at a time.
 struct Place {
-    directory: PathBuf,
+    directory: Dir,
     stage: Stage,
 }
 
@@ -65,19 +66,18 @@ pub struct LocalExecutor {
 
 /// The directories that actions run in; they go with it.
 struct Home {
-    directory: PathBuf,
+    directory: TemporaryDir,
     slots: Slots<Place>,
 }
 
 impl Home {
     fn new(setup: &LocalSetup) -> taut_store::Result<Home> {
         let home = setup.store.temporary_directory("exec_root")?;
-        let fine_times = fs::tells_changes_apart(&home)?;
+        let fine_times = home.tells_changes_apart()?;
         let mut places = Vec::new();
         for job in 0..setup.jobs.max(1) {
-            let directory = home.join(job.to_string());
-            fs::create_dir(&directory)?;
-            let stage = Stage::new(&directory, fine_times)?;
+            let directory = home.at(&job.to_string()).make_dir()?;
+            let stage = Stage::new(directory.try_clone()?, fine_times)?;
             places.push(Place { directory, stage });
         }
         places.reverse();
@@ -85,8 +85,7 @@ impl Home {
     }
 
     fn remove(&self) {
-        // What cannot be removed is left to the next garbage collection.
-        let _ = fs::remove_all(&self.directory);
+        self.directory.remove();
     }
 }
 
@@ -122,8 +121,8 @@ impl LocalExecutor {
         let wanted = self.wanted(key, &inputs).map_err(lost)?;
         stage.prepare(store, &wanted).map_err(lost)?;
         self.setup.events.started(&key.id, &key.action);
-        let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
-        let command = self.command(&key.action, stage.root(), &stdout, &stderr);
+        let (stdout, stderr) = (directory.path().join("stdout"), directory.path().join("stderr"));
+        let command = self.command(&key.action, stage.root().path(), &stdout, &stderr);
         let begin = Instant::now();
         // Should this future be dropped before the process has ended, the stage is nobody's any more.
         let lent = stage.lend();
@@ -136,8 +135,8 @@ impl LocalExecutor {
         };
         let take = if exit.strays { Take::Copy } else { Take::Move };
         if !matches!(exit.status, Status::NotStarted(_)) {
-            ran.stdout = self.stream(&stdout, take).map_err(transient)?;
-            ran.stderr = self.stream(&stderr, take).map_err(transient)?;
+            ran.stdout = self.stream(directory, "stdout", take).map_err(transient)?;
+            ran.stderr = self.stream(directory, "stderr", take).map_err(transient)?;
         }
         self.collect(&key.action, stage.root(), take, &mut ran).map_err(transient)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
@@ -195,33 +194,26 @@ impl LocalExecutor {
         }
     }
 
-    fn stream(&self, path: &Path, take: Take) -> taut_store::Result<Option<Digest>> {
-        let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(None) };
-        if metadata.len() == 0 {
+    fn stream(&self, directory: &Dir, name: &str, take: Take) -> taut_store::Result<Option<Digest>> {
+        let Some(file) = taut_sys::if_exists(directory.at(name).open())? else { return Ok(None) };
+        if file.stat()?.size() == 0 {
             return Ok(None);
         }
-        self.setup.store.put_file(path, false, take).map(Some)
+        self.setup.store.put_open_file(file, directory.at(name), false, take).map(Some)
     }
 
     /// Takes the outputs. After the first one that is not as it should be only the paths of others like it matter.
     fn collect(
         &self,
         action: &ActionDescription,
-        root: &Path,
+        root: &Dir,
         take: Take,
         ran: &mut Ran,
     ) -> taut_store::Result<()> {
         let store = &self.setup.store;
         let files = action.outs.iter().map(|path| (path, false));
         for (path, is_directory) in files.chain(action.out_dirs.iter().map(|path| (path, true))) {
-            let place = root.join(path.as_str());
-            let found = if !collect::lies_within(root, path)? {
-                Found::Missing
-            } else if is_directory {
-                collect::directory(store, &place, path, take)?
-            } else {
-                collect::file(store, &place, path, take)?
-            };
+            let found = collect::output(store, root, &normal_path(path), is_directory, take)?;
             match found {
                 Found::Object(info) => {
                     if ran.is_complete() {
@@ -271,10 +263,4 @@ fn look_up(command: &str, path: &str) -> Option<PathBuf> {
     }
     let directories = path.split(':').filter(|directory| directory.starts_with('/'));
     directories.map(|directory| Path::new(directory).join(command)).find(|program| is_program(program))
-}
-
-fn is_program(path: &Path) -> bool {
-    fs::stat(path).is_ok_and(|metadata| {
-        metadata.is_file() && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o111 != 0
-    })
 }

@@ -4,19 +4,23 @@
 //! wants, too. After an action it is compared with what was put there: size, times, inode and mode of
 //! every file, the entries of every directory. What differs in any way is removed, whoever changed it;
 //! what is unchanged stays, moves to another path, or lends its inode to another content. All files are
-//! private copies: an action that changes one, even as root, changes nothing that anybody else will see.
+//! private copies: an action that changes one, even as root, changes nothing that others will see.
+//!
+//! An action can do with its directory what it wants, also put something else in its place. So the directory is held
+//! open, everything in it is reached through that handle, and its name counts only while it leads to the very
+//! directory that was made here. What an action puts in its place is left alone, and the action fails.
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
-    path::{Path, PathBuf},
+    os::unix::ffi::OsStrExt,
+    path::Path,
 };
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_store::{Result, Store};
-use taut_sys::{FileKind, StatSignature, fs};
+use taut_sys::{Dir, FileKind, Identity, Links, StatSignature, if_exists};
 
 /// What is to lie in a stage: files and links by path, and all directories but the root.
 #[derive(Default, Debug)]
@@ -86,9 +90,15 @@ impl Wanted {
         }
     }
 
-    /// Whether everything above each path is a directory.
-    fn is_consistent(&self) -> bool {
-        !self.directories.iter().any(|path| self.files.contains_key(path))
+    /// A file that something else is to lie below, and that something.
+    fn conflict(&self) -> Option<(String, String)> {
+        let file = self.directories.iter().find(|path| self.files.contains_key(*path))?;
+        let is_below =
+            |path: &&Vec<u8>| path.strip_prefix(&file[..]).is_some_and(|rest| rest.starts_with(b"/"));
+        let all = self.files.keys().chain(&self.directories);
+        let below = all.into_iter().find(is_below).unwrap_or(file);
+        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+        Some((text(below), text(file)))
     }
 }
 
@@ -109,11 +119,27 @@ impl Staged {
 /// That an action has a stage.
 pub(crate) struct Lent;
 
+/// How all directories are made, whatever the umask of the caller.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// The directory that actions run in, as it was made.
+#[derive(Debug)]
+struct Root {
+    name: String,
+    dir: Dir,
+    identity: Identity,
+}
+
 /// A directory, and what is known to be in it.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    root: PathBuf,
-    spare: PathBuf,
+    /// Where the directory lies.
+    place: Dir,
+    root: Option<Root>,
+    /// How many directories were made so far: one that an action may still use, or put something in the place of, is
+    /// left, and another one is made.
+    made: usize,
+    spare: Dir,
     /// Whether the fields below say all there is in `root`; if not, it is made anew.
     is_known: bool,
     files: BTreeMap<Vec<u8>, Staged>,
@@ -121,36 +147,70 @@ pub(crate) struct Stage {
     /// Numbers of the files in `spare`.
     spares: Vec<usize>,
     spares_made: usize,
-    /// Type and permission bits of directories as they are made.
-    directory_mode: u32,
+    /// Whether the umask takes away what [`DIRECTORY_MODE`] wants.
+    sets_modes: bool,
     /// Whether times of this file system tell any two changes apart.
     fine_times: bool,
 }
 
+/// Splits a path below the stage into the directory and the name.
+fn split(path: &[u8]) -> (&[u8], &Path) {
+    let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&b""[..], path),
+    };
+    (above, Path::new(OsStr::from_bytes(name)))
+}
+
+/// The directory that was wanted last, open: what is wanted next mostly lies in the same one.
+struct Cursor<'s> {
+    root: &'s Dir,
+    path: Vec<u8>,
+    dir: Option<Dir>,
+}
+
+impl<'s> Cursor<'s> {
+    fn new(root: &'s Dir) -> Cursor<'s> {
+        Cursor { root, path: Vec::new(), dir: None }
+    }
+
+    /// The directory that a path lies in, and the name in it.
+    fn locate<'c, 'p>(&'c mut self, path: &'p [u8]) -> Result<(&'c Dir, &'p Path)> {
+        let (above, name) = split(path);
+        if self.path != above {
+            self.dir = None;
+            if !above.is_empty() {
+                self.dir = Some(self.root.sub(OsStr::from_bytes(above), Links::Refused)?);
+            }
+            self.path = above.to_vec();
+        }
+        Ok((self.dir.as_ref().unwrap_or(self.root), name))
+    }
+}
+
 impl Stage {
-    /// A stage at `directory/root`; `directory` exists and is for this stage alone.
-    pub(crate) fn new(directory: &Path, fine_times: bool) -> Result<Stage> {
-        let spare = directory.join("spare");
-        fs::create_dir(&spare)?;
+    /// A stage in `place`, which is for this stage alone.
+    pub(crate) fn new(place: Dir, fine_times: bool) -> Result<Stage> {
+        let spare = place.at("spare").make_dir()?;
+        let sets_modes = spare.stat()?.mode() & 0o777 != DIRECTORY_MODE;
         Ok(Stage {
-            root: directory.join("root"),
+            place,
+            root: None,
+            made: 0,
             spare,
             is_known: false,
             files: BTreeMap::new(),
             directories: BTreeSet::new(),
             spares: Vec::new(),
             spares_made: 0,
-            directory_mode: 0,
+            sets_modes,
             fine_times,
         })
     }
 
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    fn at(&self, path: &[u8]) -> PathBuf {
-        self.root.join(OsStr::from_bytes(path))
+    /// The directory, after [`Stage::prepare`].
+    pub(crate) fn root(&self) -> &Dir {
+        &self.root.as_ref().expect("prepared before it is used").dir
     }
 
     /// Lets an action have the stage. Until it is taken back, nothing is known of it: if it never is, the
@@ -160,28 +220,152 @@ impl Stage {
         Lent
     }
 
+    /// An empty directory for the next action.
+    fn make_root(&mut self) -> Result<()> {
+        (self.files, self.directories) = Default::default();
+        self.root = None;
+        self.made += 1;
+        let name = if self.made == 1 { "root".to_owned() } else { format!("root-{}", self.made) };
+        let dir = self.place.at(&name).make_dir()?;
+        if self.sets_modes {
+            dir.set_mode(DIRECTORY_MODE)?;
+        }
+        let identity = dir.identity()?;
+        self.root = Some(Root { name, dir, identity });
+        Ok(())
+    }
+
     /// Makes the stage contain exactly what is wanted.
     pub(crate) fn prepare(&mut self, store: &Store, wanted: &Wanted) -> Result<()> {
         let blocks = |path: &Vec<u8>| wanted.files.contains_key(path);
         let blocked = |path: &Vec<u8>| wanted.directories.contains(path);
         if self.directories.iter().any(blocks) || self.files.keys().any(blocked) {
+            // What is known is removed; what is not may still be in use, and goes with the place.
+            if let (true, Some(root)) = (self.is_known, &self.root) {
+                self.place.at(&root.name).remove_made(root.identity)?;
+            }
             self.is_known = false;
         }
         if !self.is_known {
-            fs::remove_all(&self.root)?;
-            (self.files, self.directories) = Default::default();
-            fs::create_dir(&self.root)?;
-            self.directory_mode = fs::lstat(&self.root)?.mode();
+            self.make_root()?;
         }
         // Until everything is in place, nothing is known.
         self.is_known = false;
-        if !wanted.is_consistent() {
-            let error = std::io::Error::other("an input lies below another input that is a file");
-            return Err(taut_sys::Error::new("stage", &self.root, error).into());
+        if let Some((directory, file)) = wanted.conflict() {
+            return Err(taut_store::Error::InTheWay { file, below: directory });
         }
-        for path in wanted.directories.difference(&self.directories) {
-            fs::create_dir(&self.at(path))?;
+        let mut steps = Steps {
+            store,
+            root: &self.root.as_ref().expect("made above").dir,
+            spare: &self.spare,
+            files: &mut self.files,
+            spares: &mut self.spares,
+            spares_made: &mut self.spares_made,
+            sets_modes: self.sets_modes,
+        };
+        steps.make_directories(wanted.directories.difference(&self.directories))?;
+        let unused = steps.place_files(wanted)?;
+        steps.put_away(unused)?;
+        steps
+            .remove_directories(self.directories.iter().filter(|path| !wanted.directories.contains(*path)))?;
+        self.directories.clone_from(&wanted.directories);
+        self.is_known = true;
+        Ok(())
+    }
+
+    /// Takes the stage back from an action that has ended, when no process can change it any more; removes
+    /// what was not put there.
+    ///
+    /// # Errors
+    /// The action put something else in the place of its directory, or something in it cannot be removed. That is
+    /// left, and the next action gets another directory.
+    pub(crate) fn take_back(&mut self, _: Lent, store: &Store) -> Result<()> {
+        let root = self.root.as_ref().expect("prepared before it was lent");
+        let there = if_exists(self.place.at(&root.name).lstat())?;
+        if there.is_none_or(|there| there.identity() != root.identity) {
+            let what = there.map_or(
+                "removed its own directory",
+                |_| "put something else in the place of its own directory",
+            );
+            let error = std::io::Error::other(format!("the action {what}; what is there is left alone"));
+            return Err(taut_sys::Error::new("take back", root.dir.path(), error).into());
         }
+        let mut found: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let mut pending: Vec<(Vec<u8>, Option<Dir>)> = vec![(Vec::new(), None)];
+        while let Some((path, dir)) = pending.pop() {
+            let dir = dir.as_ref().unwrap_or(&root.dir);
+            if dir.stat()?.mode() != DIRECTORY_MODE {
+                dir.set_mode(DIRECTORY_MODE)?;
+            }
+            for (name, kind) in dir.list()? {
+                let mut inner = path.clone();
+                if !inner.is_empty() {
+                    inner.push(b'/');
+                }
+                inner.extend(name.as_bytes());
+                let at = dir.at(&name);
+                let stays = match kind {
+                    FileKind::Directory => self.directories.contains(&inner),
+                    _ => match self.files.get(&inner) {
+                        Some(staged) => self.is_unchanged(store, at, staged)?,
+                        None => false,
+                    },
+                };
+                if !stays {
+                    at.remove_all()?;
+                    continue;
+                }
+                if kind == FileKind::Directory {
+                    pending.push((inner.clone(), Some(at.open_dir_of_mount()?)));
+                }
+                found.insert(inner);
+            }
+        }
+        self.files.retain(|path, _| found.contains(path));
+        self.directories.retain(|path| found.contains(path));
+        self.is_known = true;
+        Ok(())
+    }
+
+    fn is_unchanged(&self, store: &Store, at: taut_sys::At<'_>, staged: &Staged) -> Result<bool> {
+        if at.lstat()?.signature != staged.signature {
+            return Ok(false);
+        }
+        if self.fine_times || staged.object_type == ObjectType::Symlink {
+            return Ok(true);
+        }
+        // A change in the clock tick of the staging would not be seen in the times.
+        store.has_content(at, &staged.hash)
+    }
+}
+
+/// The steps of preparing a stage; the root is known to contain exactly `files`.
+struct Steps<'s> {
+    store: &'s Store,
+    root: &'s Dir,
+    spare: &'s Dir,
+    files: &'s mut BTreeMap<Vec<u8>, Staged>,
+    spares: &'s mut Vec<usize>,
+    spares_made: &'s mut usize,
+    sets_modes: bool,
+}
+
+impl<'s> Steps<'s> {
+    fn make_directories<'p>(&self, paths: impl Iterator<Item = &'p Vec<u8>>) -> Result<()> {
+        let mut cursor = Cursor::new(self.root);
+        for path in paths {
+            let (dir, name) = cursor.locate(path)?;
+            if self.sets_modes {
+                dir.at(name).make_dir()?.set_mode(DIRECTORY_MODE)?;
+            } else {
+                dir.at(name).make_dir_only()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts all files in their places. Returns those that were there and are not wanted.
+    fn place_files(&mut self, wanted: &Wanted) -> Result<BTreeMap<Vec<u8>, Staged>> {
         let mut unused: BTreeMap<Vec<u8>, Staged> = BTreeMap::new();
         self.files.retain(|path, staged| {
             let stays = wanted.files.get(path) == Some(&(staged.hash, staged.object_type));
@@ -192,12 +376,14 @@ impl Stage {
         });
         let missing: Vec<_> =
             wanted.files.iter().filter(|(path, _)| !self.files.contains_key(*path)).collect();
+        let (mut to, mut from) = (Cursor::new(self.root), Cursor::new(self.root));
         for &(path, &(hash, object_type)) in &missing {
             let Some(here) = unused.remove(path) else { continue };
+            let (dir, name) = to.locate(path)?;
             if object_type == ObjectType::File && here.lends_its_inode() {
-                self.overwrite(store, path, hash)?;
+                self.overwrite(path, dir.at(name), hash)?;
             } else {
-                fs::remove_file(&self.at(path))?;
+                dir.at(name).remove_file()?;
             }
         }
         let mut by_content: BTreeMap<Hash, Vec<Vec<u8>>> = BTreeMap::new();
@@ -208,114 +394,76 @@ impl Stage {
             if self.files.contains_key(path) {
                 continue;
             }
+            let (dir, name) = to.locate(path)?;
+            let at = dir.at(name);
             let same = by_content.get_mut(&hash).and_then(Vec::pop);
-            match same.and_then(|from| unused.remove(&from).map(|staged| (from, staged))) {
-                Some((from, staged)) if staged.object_type == object_type => {
-                    fs::rename(&self.at(&from), &self.at(path))?;
-                    self.note(path, hash, object_type)?;
+            match same.and_then(|source| unused.remove(&source).map(|staged| (source, staged))) {
+                Some((source, staged)) if staged.object_type == object_type => {
+                    let (dir, name) = from.locate(&source)?;
+                    dir.at(name).rename(at)?;
+                    self.note(path, at, hash, object_type)?;
                     continue;
                 }
-                Some((from, staged)) => {
-                    unused.insert(from, staged);
+                Some((source, staged)) => {
+                    unused.insert(source, staged);
                 }
                 None => {}
             }
             if object_type == ObjectType::File {
                 let lender = unused.iter().find(|(_, staged)| staged.lends_its_inode());
-                let lender = lender.map(|(from, _)| from.clone());
-                if let Some(from) = lender {
-                    unused.remove(&from);
-                    fs::rename(&self.at(&from), &self.at(path))?;
-                    self.overwrite(store, path, hash)?;
+                let lender = lender.map(|(source, _)| source.clone());
+                if let Some(source) = lender {
+                    unused.remove(&source);
+                    let (dir, name) = from.locate(&source)?;
+                    dir.at(name).rename(at)?;
+                    self.overwrite(path, at, hash)?;
                     continue;
                 }
                 if let Some(number) = self.spares.pop() {
-                    fs::rename(&self.spare.join(number.to_string()), &self.at(path))?;
-                    self.overwrite(store, path, hash)?;
+                    self.spare.at(&number.to_string()).rename(at)?;
+                    self.overwrite(path, at, hash)?;
                     continue;
                 }
             }
-            store.stage(&hash, object_type, &self.at(path))?;
-            self.note(path, hash, object_type)?;
+            self.store.stage(&hash, object_type, at)?;
+            self.note(path, at, hash, object_type)?;
         }
+        Ok(unused)
+    }
+
+    /// Keeps files for their inodes, or removes them.
+    fn put_away(&mut self, unused: BTreeMap<Vec<u8>, Staged>) -> Result<()> {
+        let mut from = Cursor::new(self.root);
         for (path, staged) in unused {
+            let (dir, name) = from.locate(&path)?;
             if staged.lends_its_inode() && self.spares.len() < SPARES {
-                self.spares_made += 1;
-                fs::rename(&self.at(&path), &self.spare.join(self.spares_made.to_string()))?;
-                self.spares.push(self.spares_made);
+                *self.spares_made += 1;
+                dir.at(name).rename(self.spare.at(&self.spares_made.to_string()))?;
+                self.spares.push(*self.spares_made);
             } else {
-                fs::remove_file(&self.at(&path))?;
+                dir.at(name).remove_file()?;
             }
         }
-        // From the last to the first, what is in a directory comes before it.
-        for path in self.directories.iter().rev().filter(|path| !wanted.directories.contains(*path)) {
-            fs::remove_dir(&self.at(path))?;
-        }
-        self.directories.clone_from(&wanted.directories);
-        self.is_known = true;
         Ok(())
     }
 
-    /// Gives the plain file at `path` another content.
-    fn overwrite(&mut self, store: &Store, path: &[u8], hash: Hash) -> Result<()> {
-        store.restage(&hash, &self.at(path))?;
-        self.note(path, hash, ObjectType::File)
+    /// From the last to the first, what is in a directory comes before it.
+    fn remove_directories<'p>(&self, paths: impl DoubleEndedIterator<Item = &'p Vec<u8>>) -> Result<()> {
+        for path in paths.rev() {
+            self.root.at(OsStr::from_bytes(path)).remove_dir()?;
+        }
+        Ok(())
     }
 
-    fn note(&mut self, path: &[u8], hash: Hash, object_type: ObjectType) -> Result<()> {
-        let signature = StatSignature::of(&fs::lstat(&self.at(path))?);
+    /// Gives the plain file at a place another content.
+    fn overwrite(&mut self, path: &[u8], at: taut_sys::At<'_>, hash: Hash) -> Result<()> {
+        self.store.restage(&hash, at)?;
+        self.note(path, at, hash, ObjectType::File)
+    }
+
+    fn note(&mut self, path: &[u8], at: taut_sys::At<'_>, hash: Hash, object_type: ObjectType) -> Result<()> {
+        let signature = at.lstat()?.signature;
         self.files.insert(path.to_vec(), Staged { hash, object_type, signature });
         Ok(())
-    }
-
-    /// Takes the stage back from an action that has ended, when nobody can change it any more; removes
-    /// what was not put there.
-    pub(crate) fn take_back(&mut self, _: Lent, store: &Store) -> Result<()> {
-        let mut found: BTreeSet<Vec<u8>> = BTreeSet::new();
-        let mut pending = vec![Vec::new()];
-        while let Some(directory) = pending.pop() {
-            let place = self.at(&directory);
-            if fs::lstat(&place)?.mode() != self.directory_mode {
-                fs::set_mode(&place, self.directory_mode & 0o7777)?;
-            }
-            for (name, kind) in fs::list(&place)? {
-                let mut path = directory.clone();
-                if !path.is_empty() {
-                    path.push(b'/');
-                }
-                path.extend(name.as_bytes());
-                let stays = match kind {
-                    FileKind::Directory => self.directories.contains(&path),
-                    _ => match self.files.get(&path) {
-                        Some(staged) => self.is_unchanged(store, &path, staged)?,
-                        None => false,
-                    },
-                };
-                if !stays {
-                    fs::remove_all(&self.at(&path))?;
-                    continue;
-                }
-                if kind == FileKind::Directory {
-                    pending.push(path.clone());
-                }
-                found.insert(path);
-            }
-        }
-        self.files.retain(|path, _| found.contains(path));
-        self.directories.retain(|path| found.contains(path));
-        self.is_known = true;
-        Ok(())
-    }
-
-    fn is_unchanged(&self, store: &Store, path: &[u8], staged: &Staged) -> Result<bool> {
-        let place = self.at(path);
-        if StatSignature::of(&fs::lstat(&place)?) != staged.signature {
-            return Ok(false);
-        }
-        if self.fine_times || staged.object_type == ObjectType::Symlink {
-            return Ok(true);
-        }
-        // A change in the clock tick of the staging would not be seen in the times.
-        store.has_content(&place, &staged.hash)
     }
 }

@@ -10,6 +10,7 @@ use taut_exec::{
     NoEvents, Sources, register,
 };
 use taut_store::Store;
+use taut_sys::Dir;
 use taut_sys::process::{HelperStart, Processes, helper_main_if_requested};
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
@@ -39,8 +40,8 @@ impl Definitions for Defined {
 struct Directory(PathBuf);
 
 impl Sources for Directory {
-    fn file(&self, _: &str, path: &str) -> Option<PathBuf> {
-        Some(self.0.join(path))
+    fn directory(&self, _: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
+        taut_sys::if_exists(Dir::of_user(&self.0.join(path))).map(|dir| dir.map(Arc::new))
     }
 }
 
@@ -215,16 +216,24 @@ fn files_become_directories_and_the_reverse_from_action_to_action() {
     assert_eq!(world.text(output(third)), "12211out\nsecond\ny\n");
 }
 
-fn a_directory_that_became_a_link_gives_no_outputs() {
+fn an_output_below_a_link_that_leads_outside_is_refused_and_the_link_is_named() {
     let mut world = World::new();
-    let victim = world.root.path().join("victim");
-    fs::create_dir(&victim).unwrap();
-    fs::write(victim.join("out"), "precious").unwrap();
-    let script = format!("rm -rf d; ln -s {} d", victim.display());
+    let outside = world.root.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("out"), "precious").unwrap();
+    let script = format!("rm -rf d; ln -s {} d", outside.display());
     let id = world.action(&script, &[], |action| action.outs = vec!["d/out".into()]);
     let failure = world.failure(Artifact::Action { id, path: "d/out".into() });
-    assert_eq!(failure.ran.missing, [Str::from("d/out")]);
-    assert_eq!(fs::read(victim.join("out")).unwrap(), b"precious");
+    let invalid = failure.ran.invalid.join("\n");
+    assert!(invalid.contains("below the link d") && invalid.contains("outside"), "{invalid}");
+    assert_eq!(fs::read(outside.join("out")).unwrap(), b"precious");
+}
+
+fn an_output_below_a_link_that_stays_inside_is_found() {
+    let mut world = World::new();
+    let script = "rmdir lib64; ln -s lib lib64; echo x > lib64/x.so";
+    let id = world.action(script, &[], |action| action.outs = vec!["lib64/x.so".into(), "lib/x.so".into()]);
+    assert_eq!(world.text(Artifact::Action { id, path: "lib64/x.so".into() }), "x\n");
 }
 
 fn after_a_failure_nothing_new_begins_and_what_runs_is_kept() {
@@ -294,7 +303,7 @@ fn executable_bits_and_directories_are_kept() {
     assert_eq!(info.object_type, ObjectType::Tree);
     let out = world.root.path().join("installed");
     fs::create_dir(&out).unwrap();
-    store.install(&info, &out, "d").unwrap();
+    store.installer(&Dir::of_user(&out).unwrap()).install(&info, "d").unwrap();
     assert_eq!(fs::read(out.join("d/l")).unwrap(), b"x\n");
     assert_eq!(fs::metadata(out.join("d/sub/f")).unwrap().permissions().mode() & 0o777, 0o755);
 }
@@ -410,7 +419,14 @@ fn main() {
             "files_become_directories_and_the_reverse_from_action_to_action",
             files_become_directories_and_the_reverse_from_action_to_action,
         ),
-        ("a_directory_that_became_a_link_gives_no_outputs", a_directory_that_became_a_link_gives_no_outputs),
+        (
+            "an_output_below_a_link_that_leads_outside_is_refused_and_the_link_is_named",
+            an_output_below_a_link_that_leads_outside_is_refused_and_the_link_is_named,
+        ),
+        (
+            "an_output_below_a_link_that_stays_inside_is_found",
+            an_output_below_a_link_that_stays_inside_is_found,
+        ),
         (
             "after_a_failure_nothing_new_begins_and_what_runs_is_kept",
             after_a_failure_nothing_new_begins_and_what_runs_is_kept,

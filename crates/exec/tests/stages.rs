@@ -18,6 +18,7 @@ use taut_exec::{
     RunKey, Sources, register,
 };
 use taut_store::Store;
+use taut_sys::Dir;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
 
@@ -45,8 +46,8 @@ impl Definitions for Defined {
 struct Directory(PathBuf);
 
 impl Sources for Directory {
-    fn file(&self, _: &str, path: &str) -> Option<PathBuf> {
-        Some(self.0.join(path))
+    fn directory(&self, _: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
+        taut_sys::if_exists(Dir::of_user(&self.0.join(path))).map(|dir| dir.map(Arc::new))
     }
 }
 

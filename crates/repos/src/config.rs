@@ -11,7 +11,7 @@ use std::{
 };
 
 use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean};
-use taut_sys::fs;
+use taut_sys::Named;
 use taut_value::Str;
 
 use crate::{Root, RootName, Roots};
@@ -110,7 +110,7 @@ impl std::error::Error for ConfigError {}
 /// `WORKSPACE` or `.git`.
 pub fn find_workspace_root(from: &Path) -> Option<PathBuf> {
     let marked = |directory: &&Path| {
-        ["ROOT", "WORKSPACE", ".git"].iter().any(|marker| fs::lstat(&directory.join(marker)).is_ok())
+        ["ROOT", "WORKSPACE", ".git"].iter().any(|marker| Named::lstat(&directory.join(marker)).is_ok())
     };
     from.ancestors().find(marked).map(Path::to_owned)
 }
@@ -125,7 +125,10 @@ impl RepoConfig {
     /// The configuration in words, but for where its roots are.
     pub fn shape(&self) -> String {
         let mut repositories = self.repositories.clone();
-        repositories.values_mut().flat_map(Repository::all_roots).for_each(|root| root.path = Str::default());
+        repositories
+            .values_mut()
+            .flat_map(Repository::all_roots)
+            .for_each(|root| root.path = Path::new("").into());
         format!("{:?} {repositories:?}", self.main)
     }
 
@@ -139,7 +142,7 @@ impl RepoConfig {
             None => Document::parse("", "{}"),
             Some(file) => {
                 let content =
-                    fs::read(&cwd.join(file)).map_err(|error| ConfigError::new(error.to_string()))?;
+                    Named::read(&cwd.join(file)).map_err(|error| ConfigError::new(error.to_string()))?;
                 Document::parse(cwd.join(file).to_string_lossy(), content)
             }
         };
@@ -226,7 +229,7 @@ fn repository(
             None if is_main => {
                 let found = find_workspace_root(cwd);
                 let path = found.ok_or_else(|| ConfigError::new("Could not determine workspace root."))?;
-                Root { path: path.to_string_lossy().as_ref().into(), name: RootName::default() }
+                Root { path: path.into(), name: RootName::default() }
             }
             None => {
                 let message = format!("Unknown root for repository {name:?}: no workspace_root");
@@ -285,10 +288,10 @@ fn repository(
     })
 }
 
-fn absolute(cwd: &Path, path: &Path) -> Str {
+fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
     let joined = cwd.join(path);
     let clean: PathBuf = joined.components().filter(|part| *part != std::path::Component::CurDir).collect();
-    clean.to_string_lossy().as_ref().into()
+    clean.into()
 }
 
 /// How roots can be specified.

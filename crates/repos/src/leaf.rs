@@ -11,14 +11,16 @@ use std::{
 
 use taut_digest::HashFunction;
 use taut_engine::{Agreement, Cx, Facets, Fail, Hash, Key, Policy, Rule};
-use taut_sys::{Evidence, FileKind, Reading, fs};
+use taut_sys::{At, Dir, Evidence, FileKind, Reading, if_exists};
 use taut_value::{Id, Str};
+
+use crate::open_dirs::OpenDirs;
 
 /// A directory that files are taken from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Root {
-    /// Where it is.
-    pub path: Str,
+    /// Where it is: any bytes.
+    pub path: Arc<Path>,
     /// What keys have of it.
     pub name: RootName,
 }
@@ -33,18 +35,50 @@ pub struct RootName {
     pub ignore_special: bool,
 }
 
-/// Where the roots of a configuration are, each path once, in the order in which the repositories name them.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Roots(Vec<Str>);
+/// Where the roots of a configuration are, each path once, in the order in which the repositories name them; and their
+/// directories, as far as they are open.
+#[derive(Default)]
+pub struct Roots(Vec<(Arc<Path>, OpenDirs)>);
+
+impl std::fmt::Debug for Roots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(path, _)| path)).finish()
+    }
+}
 
 impl Roots {
     /// The number of a path, which is added if it is new.
-    pub(crate) fn add(&mut self, path: &Str) -> u16 {
-        let number = self.0.iter().position(|known| known == path).unwrap_or_else(|| {
-            self.0.push(path.clone());
+    pub(crate) fn add(&mut self, path: &Arc<Path>) -> u16 {
+        let number = self.0.iter().position(|(known, _)| known == path).unwrap_or_else(|| {
+            self.0.push((path.clone(), OpenDirs::default()));
             self.0.len() - 1
         });
         u16::try_from(number).expect("a configuration has fewer roots")
+    }
+
+    /// The directory at a path below a root, open; `None` if there is none.
+    ///
+    /// # Errors
+    /// The system does not let it be opened.
+    pub fn directory(&self, root: RootName, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
+        match self.0.get(usize::from(root.number)) {
+            Some((at, open)) => open.get(at, path),
+            None => Ok(None),
+        }
+    }
+
+    /// The content of a regular file, or of what a link there leads to; `None` if there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_file(&self, place: &Place) -> taut_sys::Result<Option<Vec<u8>>> {
+        let (directory, name) = place.locate(self)?;
+        content_at(directory.as_ref().map(|directory| directory.at(name)))
+    }
+
+    /// Another build begins: what was open is looked up again, since names may lead elsewhere.
+    pub fn forget(&self) {
+        self.0.iter().for_each(|(_, open)| open.forget());
     }
 }
 
@@ -60,9 +94,14 @@ pub struct Place {
 impl Place {
     /// The path in the file system.
     pub fn full(&self, roots: &Roots) -> PathBuf {
-        let root = roots.0.get(usize::from(self.root.number)).map_or("", |path| path.as_str());
-        let root = PathBuf::from(root);
-        if self.path.is_empty() { root } else { root.join(self.path.as_str()) }
+        let root = roots.0.get(usize::from(self.root.number)).map_or(Path::new(""), |(path, _)| path);
+        if self.path.is_empty() { root.to_owned() } else { root.join(self.path.as_str()) }
+    }
+
+    /// The directory that it lies in, if it is there, and its name in it; of a root "" in the root itself.
+    fn locate(&self, roots: &Roots) -> taut_sys::Result<(Option<Arc<Dir>>, &str)> {
+        let (above, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        Ok((roots.directory(self.root, above)?, name))
     }
 
     /// The path as messages name it.
@@ -95,6 +134,12 @@ pub enum Entry {
     Symlink,
     /// A directory.
     Directory,
+    /// Something under a name that is not UTF-8; here the name is written with replacement characters. It cannot be
+    /// used, and does not disturb what can.
+    NotUtf8 {
+        /// Whether it is a directory.
+        is_directory: bool,
+    },
 }
 
 /// What a directory holds.
@@ -142,43 +187,53 @@ impl Listing {
     }
 
     fn read(place: &Place, roots: &Roots) -> taut_sys::Result<Listing> {
-        let directory = place.full(roots);
         // A link to a directory is a link; only on the way to a directory are links followed.
-        let is_link = |meta: std::fs::Metadata| meta.file_type().is_symlink();
-        if !place.path.is_empty() && fs::if_exists(fs::lstat(&directory))?.is_some_and(is_link) {
+        let (above, name) = place.locate(roots)?;
+        let Some(above) = above else { return Ok(Listing::Absent) };
+        if !name.is_empty() && if_exists(above.at(name).lstat())?.is_none_or(|stat| !stat.is_dir()) {
             return Ok(Listing::Absent);
         }
-        let Some(found) = fs::if_exists(fs::list(&directory))? else { return Ok(Listing::Absent) };
+        let directory =
+            if name.is_empty() { Some(above) } else { roots.directory(place.root, &place.path)? };
+        let Some(directory) = directory else { return Ok(Listing::Absent) };
+        let Some(found) = if_exists(directory.list())? else { return Ok(Listing::Absent) };
         let mut entries = Vec::with_capacity(found.len());
         for (name, kind) in found {
-            let shown = || directory.join(&name).display().to_string();
+            let at = directory.at(&name);
             let Some(text) = name.to_str() else {
-                if place.root.ignore_special {
-                    continue;
+                if !place.root.ignore_special {
+                    let is_directory = kind == FileKind::Directory;
+                    entries.push((name.to_string_lossy().as_ref().into(), Entry::NotUtf8 { is_directory }));
                 }
-                return Ok(Listing::Unreadable(format!("the name of {} is not UTF-8", shown())));
+                continue;
             };
             let entry = match kind {
                 FileKind::File => Entry::File,
                 FileKind::Directory => Entry::Directory,
                 _ if place.root.ignore_special => continue,
                 FileKind::Symlink => {
-                    let target = fs::read_link(&directory.join(&name))?;
+                    let target = at.read_link()?;
                     if !stays_inside(target.as_os_str().as_bytes()) {
                         return Ok(Listing::Unreadable(format!(
                             "{} is a symbolic link that leads outwards (to {})",
-                            shown(),
+                            at.path().display(),
                             target.display()
                         )));
                     }
                     Entry::Symlink
                 }
                 FileKind::Special => {
-                    return Ok(Listing::Unreadable(format!("{} is no file, link or directory", shown())));
+                    let shown = at.path();
+                    return Ok(Listing::Unreadable(format!(
+                        "{} is no file, link or directory",
+                        shown.display()
+                    )));
                 }
             };
             entries.push((text.into(), entry));
         }
+        // Names with replacement characters may stand elsewhere than the bytes did.
+        entries.sort_by(|(a, _), (b, _): &(Str, Entry)| a.as_str().cmp(b.as_str()));
         Ok(Listing::Entries(entries))
     }
 }
@@ -197,13 +252,15 @@ fn stays_inside(target: &[u8]) -> bool {
         })
 }
 
-/// Whether a leaf that reads a path would come to the same hash again.
-fn agrees(path: &Path, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> Agreement {
+/// Whether a leaf that reads a place would come to the same hash again.
+fn agrees(place: &Place, roots: &Roots, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> Agreement {
     let Some(then) = Evidence::decode(witness) else { return Agreement::No };
-    if then.still_holds(path, true) {
+    let Ok((directory, name)) = place.locate(roots) else { return Agreement::No };
+    let at = directory.as_ref().map(|directory| directory.at(name));
+    if then.still_holds(at, true) {
         return Agreement::Yes;
     }
-    let Ok(now) = Evidence::gather(path, true) else { return Agreement::No };
+    let Ok(now) = Evidence::gather(at, true) else { return Agreement::No };
     match read() {
         Some(true) if then == now => Agreement::Yes,
         Some(true) => Agreement::YesBy(now.encode()),
@@ -211,14 +268,32 @@ fn agrees(path: &Path, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> A
     }
 }
 
-/// Reads a path and leaves the evidence of it. Without any, nobody will believe later that it is unchanged; that is
-/// all. Tells whether the path held still.
-fn read<T>(path: &Path, cx: &Cx, read: impl Fn() -> T) -> (T, bool) {
-    let Reading { content, evidence, is_steady } = Evidence::of_reading(path, true, read);
+/// Reads a place and leaves the evidence of it. Without any, it will be read again in the next build; that is all.
+/// Tells whether the place held still.
+fn read<T>(
+    place: &Place,
+    roots: &Roots,
+    cx: &Cx,
+    read: impl Fn(Option<At<'_>>) -> T,
+) -> taut_sys::Result<(T, bool)> {
+    let (directory, name) = place.locate(roots)?;
+    let at = directory.as_ref().map(|directory| directory.at(name));
+    let Reading { content, evidence, is_steady } = Evidence::of_reading(at, true, || read(at));
     if let Some(evidence) = evidence {
         cx.witness(evidence.encode());
     }
-    (content, is_steady)
+    Ok((content, is_steady))
+}
+
+fn content_at(at: Option<At<'_>>) -> taut_sys::Result<Option<Vec<u8>>> {
+    match at {
+        Some(at) => at.read_followed(),
+        None => Ok(None),
+    }
+}
+
+fn refused(error: taut_sys::Error) -> Fail {
+    Fail::transient(error.to_string())
 }
 
 /// The listing of a directory.
@@ -235,8 +310,8 @@ impl Rule for DirRule {
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Listing>, Fail> {
         // Each name was there or not, even if the directory never held still.
-        let (listing, _) = read(&place.full(&self.0), &cx, || Listing::read(place, &self.0));
-        listing.map(Arc::new).map_err(|error| Fail::transient(error.to_string()))
+        let (listing, _) = read(place, &self.0, &cx, |_| Listing::read(place, &self.0)).map_err(refused)?;
+        listing.map(Arc::new).map_err(refused)
     }
 
     fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
@@ -248,9 +323,9 @@ impl Rule for DirRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        let read =
-            || Some(self.content_hash(place, &Arc::new(Listing::read(place, &self.0).ok()?)) == Some(hash));
-        agrees(&place.full(&self.0), witness, read)
+        agrees(place, &self.0, witness, || {
+            Some(self.content_hash(place, &Arc::new(Listing::read(place, &self.0).ok()?)) == Some(hash))
+        })
     }
 }
 
@@ -267,13 +342,13 @@ impl Rule for FileRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
-        let path = place.full(&self.0);
-        match read(&path, &cx, || fs::read_regular(&path)) {
+        match read(place, &self.0, &cx, content_at).map_err(refused)? {
             (Ok(content), true) => Ok(content.map(Arc::from)),
             (Ok(_), false) => {
+                let path = place.full(&self.0);
                 Err(Fail::transient(format!("{} keeps changing while it is read", path.display())))
             }
-            (Err(error), _) => Err(Fail::transient(error.to_string())),
+            (Err(error), _) => Err(refused(error)),
         }
     }
 
@@ -285,10 +360,10 @@ impl Rule for FileRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        let path = place.full(&self.0);
-        agrees(&path, witness, || {
-            let content = fs::read_regular(&path).ok()?.map(Arc::from);
-            Some(self.content_hash(place, &content) == Some(hash))
+        agrees(place, &self.0, witness, || {
+            let (directory, name) = place.locate(&self.0).ok()?;
+            let content = content_at(directory.as_ref().map(|directory| directory.at(name))).ok()?;
+            Some(self.content_hash(place, &content.map(Arc::from)) == Some(hash))
         })
     }
 }

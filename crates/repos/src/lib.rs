@@ -7,6 +7,7 @@
 
 mod config;
 mod leaf;
+mod open_dirs;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
 pub use leaf::{DirRule, Entry, FileRule, Listing, Place, Root, RootName, Roots};

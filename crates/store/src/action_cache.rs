@@ -4,22 +4,19 @@
 //! `ActionResult`. In native mode the hashes inside carry two digits in front that tell blobs (`62`) from
 //! trees (`74`), as they do on the wire.
 
-use taut_digest::{Digest, Hash, HashFunction, ObjectType};
-use taut_proto::{ActionResult, Message};
-use taut_sys::fs;
-
 use crate::{
     Result, Store,
     layout::{GENERATIONS, Kind},
     splice::{digest_text, parse_digest},
 };
+use taut_digest::{Digest, Hash, HashFunction, ObjectType};
+use taut_proto::{ActionResult, Message};
 
 impl Store {
     /// The result of an action, if it is cached and everything it refers to can be had.
     pub fn cached_action(&self, action: &Hash) -> Result<Option<ActionResult>> {
         for generation in 0..GENERATIONS {
-            let path = self.layout().object(generation, Kind::ActionCache, action);
-            let Some(text) = fs::if_exists(fs::read(&path))? else { continue };
+            let Some(text) = self.read_small(generation, Kind::ActionCache, action)? else { continue };
             let Some(digest) = std::str::from_utf8(&text).ok().and_then(parse_digest) else { continue };
             let Some(encoded) = self.read(&digest.hash, ObjectType::File)? else { continue };
             let Ok(result) = ActionResult::decode(&encoded[..]) else { continue };
@@ -42,7 +39,7 @@ impl Store {
 
     fn put_entry(&self, action: &Hash, digest: &Digest) -> Result<()> {
         let temporary = self.write_temporary(digest_text(digest).as_bytes(), 0o444)?;
-        self.rename_into_place(&temporary, Kind::ActionCache, action)
+        self.keep(temporary, Kind::ActionCache, action)
     }
 
     fn has_all_of(&self, result: &ActionResult) -> Result<bool> {

@@ -3,16 +3,12 @@
 //! Stored files are read-only and carry the epoch as their modification time. Executables lie apart,
 //! with the executable bits set; whoever asks for the other bit gets a copy made.
 
-use std::{
-    collections::BTreeMap,
-    fs::{File, Metadata},
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
 use taut_digest::{
     Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, decode_git_tree, encode_git_tree,
 };
-use taut_sys::fs;
+use taut_sys::{At, Error as SysError, File, Stat, if_exists};
 
 use crate::{
     Error, Result, Store,
@@ -62,23 +58,43 @@ impl Store {
         Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 }
     }
 
-    /// Adds the content of a regular file.
-    pub fn put_file(&self, path: &Path, executable: bool, take: Take) -> Result<Digest> {
-        let mut file = fs::open(path)?;
-        let size = fs::fstat(&file, path)?.len();
+    /// Adds the content of the regular file at a place.
+    ///
+    /// # Errors
+    /// There is no regular file, it cannot be read, or it changes while it is.
+    pub fn put_file(&self, at: At<'_>, executable: bool, take: Take) -> Result<Digest> {
+        self.put_open_file(at.open()?, at, executable, take)
+    }
+
+    /// The same, of a file that is open.
+    ///
+    /// # Errors
+    /// As for [`Store::put_file`].
+    pub fn put_open_file(
+        &self,
+        mut file: File<'_>,
+        at: At<'_>,
+        executable: bool,
+        take: Take,
+    ) -> Result<Digest> {
+        let stat = file.stat()?;
+        // A file with another name, or of another user, is not ours to give away.
+        let take = if stat.links == 1 && stat.is_own() { take } else { Take::Copy };
+        let size = stat.size();
         let kind = kind_of_file(executable);
         let hash = if size <= READ_AT_ONCE {
-            let mut content = Vec::with_capacity(size as usize + 1);
-            std::io::Read::read_to_end(&mut file, &mut content)
-                .map_err(|source| taut_sys::Error::new("read", path, source))?;
+            let content = file.read_up_to(READ_AT_ONCE + 1)?;
             if take == Take::Copy || content.len() as u64 != size {
+                if content.len() as u64 > READ_AT_ONCE {
+                    return Err(changed(at));
+                }
                 return self.put_blob(&content, executable);
             }
             let hash = self.hash_function().blob(&content);
             self.small().keep(&hash, &content);
             hash
         } else {
-            self.hash_large(&mut file, path, size)?.ok_or_else(|| changed(path))?
+            self.hash_open(&mut file)?.ok_or_else(|| changed(at))?
         };
         let digest = Digest { hash, size };
         if self.present(kind, &hash, Some(size))? {
@@ -86,47 +102,49 @@ impl Store {
         }
         match take {
             Take::Move => {
-                fs::set_file_mode(&file, path, mode_of(kind))?;
-                fs::set_file_mtime_epoch(&file, path)?;
-                self.rename_into_place(path, kind, &hash)?;
+                file.set_mode(mode_of(kind))?;
+                file.set_mtime_epoch()?;
+                drop(file);
+                at.rename(self.object_to_make(kind, &hash)?.at())?;
+                self.set_known(kind, &hash);
             }
             Take::Copy => {
-                let mut source = fs::open(path)?;
-                let temporary = self.temporary_path();
-                let mut target = fs::create_new(&temporary, mode_of(kind))?;
-                fs::copy_contents(&mut source, &mut target, &temporary)?;
+                file.rewind()?;
+                let temporary = self.temporary()?;
+                let mut target = temporary.create(mode_of(kind))?;
+                target.copy_from(&mut file)?;
+                target.set_mtime_epoch()?;
                 drop(target);
                 // The file may have changed since it was hashed; what is stored must be what is named.
-                let mut written = fs::open(&temporary)?;
-                if self.hash_large(&mut written, &temporary, size)? != Some(hash) {
-                    fs::remove_file(&temporary)?;
-                    return Err(changed(path));
+                let mut written = temporary.at().open()?;
+                if written.stat()?.size() != size || self.hash_open(&mut written)? != Some(hash) {
+                    return Err(changed(at));
                 }
-                fs::set_file_mtime_epoch(&written, &temporary)?;
-                self.rename_into_place(&temporary, kind, &hash)?;
+                drop(written);
+                self.keep(temporary, kind, &hash)?;
             }
         }
         Ok(digest)
     }
 
     /// The digest that a regular file's content has, without adding it.
-    pub fn digest_of_file(&self, path: &Path) -> Result<Digest> {
-        let size = fs::stat(path)?.len();
-        Ok(Digest { hash: self.hash_file(path, size)?.ok_or_else(|| changed(path))?, size })
+    ///
+    /// # Errors
+    /// As for [`Store::put_file`].
+    pub fn digest_of_file(&self, at: At<'_>) -> Result<Digest> {
+        let mut file = at.open()?;
+        let size = file.stat()?.size();
+        Ok(Digest { hash: self.hash_open(&mut file)?.ok_or_else(|| changed(at))?, size })
     }
 
-    /// As [`Store::hash_large`].
-    pub(crate) fn hash_file(&self, path: &Path, size: u64) -> Result<Option<Hash>> {
-        self.hash_large(&mut fs::open(path)?, path, size)
-    }
-
-    /// The hash of what is left to be read of a file; `None` if that turns out not to be `size` bytes.
-    fn hash_large(&self, file: &mut File, path: &Path, size: u64) -> Result<Option<Hash>> {
+    /// The hash of what is left to be read of a file, as a file of its size; `None` if that turns out to be another one.
+    pub(crate) fn hash_open(&self, file: &mut File<'_>) -> Result<Option<Hash>> {
+        let size = file.stat()?.size();
         let mut hasher = self.hash_function().blob_hasher(size);
-        let mut buffer = vec![0; READ_AT_ONCE as usize];
+        let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
         let mut left = size;
         loop {
-            match fs::read_some(file, path, &mut buffer)? {
+            match file.read_some(&mut buffer)? {
                 0 => return Ok((left == 0).then(|| hasher.finish())),
                 n if n as u64 > left => return Ok(None),
                 n => {
@@ -134,6 +152,25 @@ impl Store {
                     left -= n as u64;
                 }
             }
+        }
+    }
+
+    /// The same, of an object of a kind.
+    pub(crate) fn hash_of(&self, kind: Kind, file: &mut File<'_>) -> Result<Option<Hash>> {
+        if kind == Kind::Tree {
+            return Ok(Some(self.hash_function().tree(&file.read_all()?)));
+        }
+        self.hash_open(file)
+    }
+
+    /// What lies under a name, as it is; `None` if no file does.
+    pub(crate) fn read_small(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<Option<Vec<u8>>> {
+        let Some(object) = self.object(generation, kind, hash)? else { return Ok(None) };
+        match object.at().read() {
+            Ok(content) => Ok(Some(content)),
+            // Something else in the place of an object counts as nothing.
+            Err(error) if error.is_absent() || error.is_other_kind() => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -156,8 +193,7 @@ impl Store {
             return Ok(None);
         }
         let kind = Kind::of(object_type, self.hash_function());
-        let path = self.layout().object(0, kind, hash);
-        let Some(content) = fs::if_exists(fs::read(&path))? else { return Ok(None) };
+        let Some(content) = self.read_small(0, kind, hash)? else { return Ok(None) };
         let actual = match kind {
             Kind::Tree => self.hash_function().tree(&content),
             _ => self.hash_function().blob(&content),
@@ -175,29 +211,28 @@ impl Store {
         &self,
         hash: &Hash,
         object_type: ObjectType,
-        to: &mut File,
-        path: &Path,
+        to: &mut File<'_>,
     ) -> Result<bool> {
         if !self.is_whole(hash, object_type)? {
             return Ok(false);
         }
         if let Some(content) = self.small().get(hash) {
-            fs::write_all(to, path, &content)?;
+            to.write_all(&content)?;
             return Ok(true);
         }
         let kind = Kind::of(object_type, self.hash_function());
-        let place = self.layout().object(0, kind, hash);
-        let Some(mut source) = fs::if_exists(fs::open(&place))? else { return Ok(false) };
-        let size = fs::fstat(&source, &place)?.len();
+        let Some(object) = self.object(0, kind, hash)? else { return Ok(false) };
+        let Some(mut source) = if_exists(object.at().open())? else { return Ok(false) };
+        let size = source.stat()?.size();
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
         let (mut rest, mut last) = (size, 0);
         while rest > 0 {
-            match fs::read_some(&mut source, &place, &mut buffer)? {
+            match source.read_some(&mut buffer)? {
                 0 => break,
                 n => {
                     hasher.update(&buffer[..n]);
-                    fs::write_all(to, path, &buffer[..n])?;
+                    to.write_all(&buffer[..n])?;
                     (rest, last) = (rest.saturating_sub(n as u64), n);
                 }
             }
@@ -216,7 +251,9 @@ impl Store {
     pub(crate) fn remove_damaged(&self, kind: Kind, hash: &Hash) -> Result<()> {
         self.forget(kind, hash);
         for generation in 0..GENERATIONS {
-            fs::if_exists(fs::remove_all(&self.layout().object(generation, kind, hash)))?;
+            if let Some(object) = self.object(generation, kind, hash)? {
+                object.at().remove_all()?;
+            }
         }
         Ok(())
     }
@@ -233,13 +270,6 @@ impl Store {
         entries.map(Some).map_err(|why| Error::Unusable { tree, why })
     }
 
-    /// Where the content of a file lies, to be read or copied, never to be given away.
-    pub fn file_path(&self, hash: &Hash, executable: bool) -> Result<Option<PathBuf>> {
-        let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
-        let kind = kind_of_file(executable);
-        Ok(self.is_whole(hash, object_type)?.then(|| self.layout().object(0, kind, hash)))
-    }
-
     /// The size in bytes of an object that is there.
     pub fn size(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
         if let Some(size) = self.size_in_pieces(hash, object_type)? {
@@ -249,38 +279,15 @@ impl Store {
             return Ok(None);
         }
         let kind = Kind::of(object_type, self.hash_function());
-        Ok(fs::if_exists(fs::lstat(&self.layout().object(0, kind, hash)))?.map(|metadata| metadata.len()))
+        let Some(object) = self.object(0, kind, hash)? else { return Ok(None) };
+        Ok(if_exists(object.at().lstat())?.map(|stat| stat.size()))
     }
 
     pub(crate) fn put(&self, kind: Kind, digest: &Digest, content: &[u8]) -> Result<()> {
         if self.present(kind, &digest.hash, Some(digest.size))? {
             return Ok(());
         }
-        let temporary = self.write_temporary(content, mode_of(kind))?;
-        self.rename_into_place(&temporary, kind, &digest.hash)
-    }
-
-    pub(crate) fn write_temporary(&self, content: &[u8], mode: u32) -> Result<PathBuf> {
-        let temporary = self.temporary_path();
-        let mut file = fs::create_new(&temporary, mode)?;
-        let written = fs::write_all(&mut file, &temporary, content)
-            .and_then(|()| fs::set_file_mtime_epoch(&file, &temporary));
-        if let Err(error) = written {
-            // Leave nothing behind on a full disk; the first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-            return Err(error.into());
-        }
-        Ok(temporary)
-    }
-
-    pub(crate) fn rename_into_place(&self, from: &Path, kind: Kind, hash: &Hash) -> Result<()> {
-        let place = self.layout().object(0, kind, hash);
-        in_directory_of(&place, || fs::rename(from, &place)).inspect_err(|_| {
-            // The first error is the one to report; an incomplete disk keeps at most this file.
-            let _ = fs::remove_file(from);
-        })?;
-        self.set_known(kind, hash);
-        Ok(())
+        self.keep(self.write_temporary(content, mode_of(kind))?, kind, &digest.hash)
     }
 
     /// Whether an object of exactly this kind is in the youngest generation, or could be brought there.
@@ -289,14 +296,15 @@ impl Store {
         if self.is_known(kind, hash) {
             return Ok(true);
         }
-        let right = |metadata: Metadata| metadata.is_file() && size.is_none_or(|size| size == metadata.len());
-        let path = self.layout().object(0, kind, hash);
-        if let Some(metadata) = fs::if_exists(fs::lstat(&path))? {
-            if right(metadata) {
+        let right = |stat: Stat| stat.is_file() && size.is_none_or(|size| size == stat.size());
+        if let Some(object) = self.object(0, kind, hash)?
+            && let Some(stat) = if_exists(object.at().lstat())?
+        {
+            if right(stat) {
                 self.set_known(kind, hash);
                 return Ok(true);
             }
-            fs::if_exists(fs::remove_all(&path))?;
+            object.at().remove_all()?;
         }
         self.uplink(kind, hash, size)
     }
@@ -311,26 +319,25 @@ impl Store {
         if !self.present(other, hash, None)? {
             return Ok(false);
         }
-        let path = self.layout().object(0, other, hash);
-        let mut source = fs::open(&path)?;
-        let temporary = self.temporary_path();
-        let mut target = fs::create_new(&temporary, mode_of(kind))?;
-        let size = fs::copy_contents(&mut source, &mut target, &temporary)?;
-        if self.hash_file(&temporary, size)? != Some(*hash) {
+        let Some(object) = self.object(0, other, hash)? else { return Ok(false) };
+        let temporary = self.temporary()?;
+        let mut target = temporary.create(mode_of(kind))?;
+        target.copy_from(&mut object.at().open()?)?;
+        target.set_mtime_epoch()?;
+        drop(target);
+        if self.hash_open(&mut temporary.at().open()?)? != Some(*hash) {
             // A damaged one would be copied again whenever its copy is found to be damaged.
-            fs::remove_file(&temporary)?;
             self.remove_damaged(other, hash)?;
             return Ok(false);
         }
-        fs::set_file_mtime_epoch(&target, &temporary)?;
-        self.rename_into_place(&temporary, kind, hash)?;
+        self.keep(temporary, kind, hash)?;
         Ok(true)
     }
 }
 
-fn changed(path: &Path) -> Error {
+fn changed(at: At<'_>) -> Error {
     let changed = std::io::Error::other("the file changed while it was being read");
-    taut_sys::Error::new("store", path, changed).into()
+    SysError::new("store", &at.path(), changed).into()
 }
 
 pub(crate) fn kind_of_file(executable: bool) -> Kind {
@@ -339,15 +346,4 @@ pub(crate) fn kind_of_file(executable: bool) -> Kind {
 
 pub(crate) fn mode_of(kind: Kind) -> u32 {
     if kind == Kind::Executable { 0o555 } else { 0o444 }
-}
-
-/// Runs an operation that puts something at `path`; makes the directory if that turns out to be missing.
-pub(crate) fn in_directory_of(path: &Path, operation: impl Fn() -> taut_sys::Result<()>) -> Result<()> {
-    match operation() {
-        Err(error) if error.is_not_found() => {
-            fs::create_dir_all(path.parent().expect("an object lies in a directory"))?;
-            Ok(operation()?)
-        }
-        other => Ok(other?),
-    }
 }

@@ -2,47 +2,162 @@
 //!
 //! What is written is always a copy, never a name of a stored inode: whoever changes a checked-out file
 //! changes nothing but that file. Every content is checked against its name on the way. Below the
-//! directory that the caller names, no symbolic link is followed, and no name leaves it.
+//! directory that the caller holds open, no symbolic link is followed, and no name leaves it.
 
 use std::{
+    cell::OnceCell,
     collections::HashSet,
     ffi::OsStr,
-    fs::File,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
-use taut_sys::{FileKind, fs};
+use taut_sys::{At, Dir, File, if_exists};
 
-use crate::{Error, Result, Store};
+use crate::{
+    Error, Result, Store,
+    pending::{Pending, temporary_name},
+};
 
-impl Store {
-    /// Puts an object at `name` below `directory`, which exists. Directories in between are made;
-    /// what is there is replaced, except for directories, which are merged into.
+/// Puts objects below a directory of the user.
+pub struct Installer<'s> {
+    store: &'s Store,
+    top: &'s Dir,
+    /// What has to be noted before the first temporary name; nothing if that is not possible.
+    pending: OnceCell<Option<Pending>>,
+}
+
+/// Where a leaf goes: the directory that it lies in, which is open, and its name.
+struct Parent {
+    path: PathBuf,
+    /// `None` for the top directory.
+    dir: Option<Dir>,
+}
+
+impl<'s> Installer<'s> {
+    /// Puts an object at `name` below the directory. Directories in between are made; what is there is replaced,
+    /// except for directories, which are merged into; what is right already is left alone. Directories without files
+    /// are left out, as the reference does. Without recursion.
     ///
     /// # Errors
     /// [`Error::Refused`] for names that are absolute, contain `..`, or lead through a symbolic link.
-    pub fn install(&self, object: &ObjectInfo, directory: &Path, name: &str) -> Result<()> {
-        let refused = |reason| Error::Refused { path: name.to_owned(), reason };
-        let mut path = directory.to_owned();
-        let mut parts = Path::new(name).components().filter(|part| *part != Component::CurDir).peekable();
-        if parts.peek().is_none() && object.object_type != ObjectType::Tree {
-            return Err(refused("it names the output directory itself"));
-        }
-        // Names are checked even where there is nothing to put.
-        let has_files = self.has_files(object)?;
-        while let Some(part) = parts.next() {
+    pub fn install(&self, object: &ObjectInfo, name: impl AsRef<Path>) -> Result<()> {
+        let name = name.as_ref();
+        let refused = |reason| Error::Refused { path: name.display().to_string(), reason };
+        let mut path = PathBuf::new();
+        for part in name.components() {
             match part {
+                Component::CurDir => {}
                 Component::Normal(part) => path.push(part),
                 Component::ParentDir => return Err(refused("it leaves the output directory")),
                 _ => return Err(refused("it is absolute")),
             }
-            if has_files && parts.peek().is_some() && !make_directory(&path)? {
-                return Err(refused("it leads through something that is no directory"));
-            }
         }
-        self.checkout(object, &path)
+        if path.as_os_str().is_empty() && object.object_type != ObjectType::Tree {
+            return Err(refused("it names the output directory itself"));
+        }
+        if !self.store.has_files(object)? {
+            return Ok(());
+        }
+        // What leads to the object is the user's; what is in its way further down is replaced.
+        let fixed = path.components().count().saturating_sub(1);
+        let mut parent = Parent { path: PathBuf::new(), dir: None };
+        let mut pending = vec![(object.digest.hash, object.object_type, path)];
+        while let Some((hash, object_type, place)) = pending.pop() {
+            if object_type == ObjectType::Tree {
+                let entries = self.store.read_tree(&hash)?.ok_or_else(|| missing(&hash, object_type))?;
+                for (name, entry) in entries {
+                    pending.push((entry.hash, entry.object_type, place.join(OsStr::from_bytes(&name))));
+                }
+                continue;
+            }
+            let above = place.parent().unwrap_or(Path::new(""));
+            if parent.path != above {
+                let dir = self.directory(above, fixed)?;
+                let dir = dir.ok_or_else(|| refused("it leads through something that is no directory"))?;
+                parent = Parent { path: above.to_owned(), dir: Some(dir) };
+            }
+            let dir = parent.dir.as_ref().unwrap_or(self.top);
+            let name = Path::new(place.file_name().unwrap_or_default());
+            self.leaf(&hash, object_type, dir.at(name))?;
+        }
+        Ok(())
+    }
+
+    /// The directory at a path below the top directory, which is made. `None` if something else is in the way among
+    /// the first `fixed` components.
+    fn directory(&self, path: &Path, fixed: usize) -> Result<Option<Dir>> {
+        match self.top.sub(path, taut_sys::Links::Refused) {
+            Ok(dir) => return Ok(Some(dir)),
+            Err(error) if error.is_absent() || error.is_link_in_the_way() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut here: Option<Dir> = None;
+        for (depth, name) in path.iter().enumerate() {
+            let at = here.as_ref().unwrap_or(self.top).at(name);
+            here = Some(match at.make_dir_if_absent() {
+                Ok(dir) => dir,
+                Err(error) if !error.is_absent() && !error.is_link_in_the_way() => return Err(error.into()),
+                Err(_) if depth < fixed => return Ok(None),
+                Err(_) => {
+                    at.remove_file()?;
+                    at.make_dir()?
+                }
+            });
+        }
+        Ok(here)
+    }
+
+    fn leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
+        if self.store.is_installed(hash, object_type, at)? {
+            return Ok(());
+        }
+        self.pending.get_or_init(|| Pending::begin(self.store, self.top).ok());
+        // A complete file under a name of our own first, so that no reader sees half of one.
+        let name = temporary_name(self.store);
+        match self.leaf_by(hash, object_type, self.top.at(&name), at) {
+            // A directory below lies on another file system.
+            Err(Error::Sys(error)) if error.is_other_file_system() => {
+                self.leaf_by(hash, object_type, at.dir().at(&name), at)
+            }
+            other => other,
+        }
+    }
+
+    fn leaf_by(&self, hash: &Hash, object_type: ObjectType, temporary: At<'_>, at: At<'_>) -> Result<()> {
+        let done = self.write_leaf(hash, object_type, temporary, at);
+        if done.is_err() {
+            // The first error is the one to report; the leftover is ours to remove.
+            let _ = temporary.remove_file();
+        }
+        done
+    }
+
+    fn write_leaf(&self, hash: &Hash, object_type: ObjectType, temporary: At<'_>, at: At<'_>) -> Result<()> {
+        match object_type {
+            ObjectType::Symlink => {
+                self.store.link_new(hash, temporary)?;
+                temporary.set_mtime_epoch()?;
+            }
+            _ => self.store.write_new(hash, object_type, temporary, mode_for_users(object_type))?,
+        }
+        let renamed = temporary.rename(at);
+        if renamed.is_err() && at.lstat().is_ok_and(|there| there.is_dir()) {
+            // A directory with something in it is not ours.
+            return at.remove_dir().and_then(|()| temporary.rename(at)).map_err(|_| {
+                let reason = "there is a directory that is not empty";
+                Error::Refused { path: at.path().display().to_string(), reason }
+            });
+        }
+        Ok(renamed?)
+    }
+}
+
+impl Store {
+    /// Puts objects below a directory, which is open.
+    pub fn installer<'s>(&'s self, top: &'s Dir) -> Installer<'s> {
+        Installer { store: self, top, pending: OnceCell::new() }
     }
 
     /// Whether there is anything but directories.
@@ -61,117 +176,56 @@ impl Store {
         Ok(false)
     }
 
-    /// Puts an object at `path`, the directory of which exists, for users: 0644 or 0755. What is there is
-    /// replaced; what is right already is left alone. Directories without files are left out, as the
-    /// reference does. Without recursion.
-    pub fn checkout(&self, object: &ObjectInfo, path: &Path) -> Result<()> {
-        let mut pending = vec![(object.digest.hash, object.object_type, path.to_owned())];
-        let mut made: HashSet<PathBuf> = HashSet::new();
-        while let Some((hash, object_type, place)) = pending.pop() {
-            if object_type != ObjectType::Tree {
-                // From `path`, if it is not the object itself, down to where the object lies.
-                let above: Vec<&Path> =
-                    place.ancestors().skip(1).take_while(|a| a.starts_with(path)).collect();
-                for directory in above.into_iter().rev() {
-                    if made.insert(directory.to_owned()) && !make_directory(directory)? {
-                        fs::remove_file(directory)?;
-                        fs::create_dir(directory)?;
-                    }
-                }
-                self.checkout_leaf(&hash, object_type, &place)?;
-                continue;
-            }
-            let entries = self.read_tree(&hash)?.ok_or_else(|| missing(&hash, object_type))?;
-            for (name, entry) in entries {
-                pending.push((entry.hash, entry.object_type, place.join(OsStr::from_bytes(&name))));
-            }
-        }
-        Ok(())
-    }
-
-    fn checkout_leaf(&self, hash: &Hash, object_type: ObjectType, path: &Path) -> Result<()> {
-        if self.is_installed(hash, object_type, path)? {
-            return Ok(());
-        }
-        // A complete file under a name of our own first, so that no reader sees half of one.
-        let mut name = std::ffi::OsString::from(".taut-");
-        name.push(self.temporary_path().file_name().expect("temporary paths have names"));
-        let temporary = path.with_file_name(name);
-        match object_type {
-            ObjectType::Symlink => {
-                self.link_new(hash, &temporary)?;
-                fs::set_mtime_epoch(&temporary)?;
-            }
-            _ => self.write_new(hash, object_type, &temporary, mode_for_users(object_type))?,
-        }
-        let mut renamed = fs::rename(&temporary, path);
-        if renamed.is_err() && fs::lstat(path).is_ok_and(|there| there.is_dir()) {
-            // A directory with something in it is somebody's.
-            renamed = fs::remove_dir(path).and_then(|()| fs::rename(&temporary, path));
-            if renamed.is_err() {
-                let _ = fs::remove_file(&temporary);
-                let reason = "there is a directory that is not empty";
-                return Err(Error::Refused { path: path.display().to_string(), reason });
-            }
-        }
-        renamed.inspect_err(|_| {
-            // The rename's error is the one to report; the leftover is ours to remove.
-            let _ = fs::remove_file(&temporary);
-        })?;
-        Ok(())
-    }
-
-    /// Whether `path` is what installing the object there would make of it.
-    fn is_installed(&self, hash: &Hash, object_type: ObjectType, path: &Path) -> Result<bool> {
-        let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(false) };
+    /// Whether what is at a place is what installing the object there would make of it.
+    fn is_installed(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<bool> {
+        let Some(stat) = if_exists(at.lstat())? else { return Ok(false) };
         if object_type == ObjectType::Symlink {
-            return Ok(metadata.is_symlink()
-                && self.hash_function().blob(fs::read_link(path)?.as_os_str().as_bytes()) == *hash);
+            return Ok(stat.is_symlink()
+                && self.hash_function().blob(at.read_link()?.as_os_str().as_bytes()) == *hash);
         }
-        Ok(metadata.is_file()
-            && metadata.modified().is_ok_and(|time| time == std::time::UNIX_EPOCH)
-            && metadata.permissions().mode() & 0o7777 == mode_for_users(object_type)
-            && self.hash_file(path, metadata.len())? == Some(*hash))
+        Ok(stat.is_file()
+            && stat.signature.mtime == 0
+            && stat.mode() == mode_for_users(object_type)
+            && self.has_content(at, hash)?)
     }
 
-    /// Puts a file or link at `path`, where nothing is, for an action: 0444 or 0555.
-    pub fn stage(&self, hash: &Hash, object_type: ObjectType, path: &Path) -> Result<()> {
+    /// Puts a file or link at a place, where nothing is, for an action: 0444 or 0555.
+    pub fn stage(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
         match object_type {
-            ObjectType::Symlink => self.link_new(hash, path),
-            ObjectType::Executable => self.write_new(hash, object_type, path, 0o555),
-            _ => self.write_new(hash, object_type, path, 0o444),
+            ObjectType::Symlink => self.link_new(hash, at),
+            ObjectType::Executable => self.write_new(hash, object_type, at, 0o555),
+            _ => self.write_new(hash, object_type, at, 0o444),
         }
     }
 
-    /// As [`Store::stage`], in place of the content of the plain file that is at `path`.
-    pub fn restage(&self, hash: &Hash, path: &Path) -> Result<()> {
-        match fs::create(path) {
-            Err(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
-                fs::set_mode(path, 0o644)?;
-                self.fill(hash, ObjectType::File, fs::create(path)?, path, Some(0o444))
+    /// As [`Store::stage`], in place of the content of the plain file that is there.
+    pub fn restage(&self, hash: &Hash, at: At<'_>) -> Result<()> {
+        match at.open_emptied() {
+            Err(error) if error.is_denied() => {
+                at.set_mode(0o644)?;
+                self.fill(hash, ObjectType::File, at.open_emptied()?, Some(0o444))
             }
             // Whoever may write in spite of the mode leaves it as it is.
-            file => self.fill(hash, ObjectType::File, file?, path, None),
+            file => self.fill(hash, ObjectType::File, file?, None),
         }
     }
 
-    /// Whether the file at `path` has exactly this content.
-    pub fn has_content(&self, path: &Path, hash: &Hash) -> Result<bool> {
-        let size = fs::stat(path)?.len();
-        Ok(self.hash_file(path, size)? == Some(*hash))
+    /// Whether the regular file at a place has exactly this content.
+    pub fn has_content(&self, at: At<'_>, hash: &Hash) -> Result<bool> {
+        Ok(self.hash_open(&mut at.open()?)? == Some(*hash))
     }
 
-    fn link_new(&self, hash: &Hash, path: &Path) -> Result<()> {
+    fn link_new(&self, hash: &Hash, at: At<'_>) -> Result<()> {
         let target = self.read(hash, ObjectType::Symlink)?;
         let target = target.ok_or_else(|| missing(hash, ObjectType::Symlink))?;
-        Ok(fs::symlink(Path::new(OsStr::from_bytes(&target)), path)?)
+        Ok(at.symlink(Path::new(OsStr::from_bytes(&target)))?)
     }
 
-    fn write_new(&self, hash: &Hash, object_type: ObjectType, path: &Path, mode: u32) -> Result<()> {
-        let file = fs::create_new(path, mode)?;
-        self.fill(hash, object_type, file, path, Some(mode)).inspect_err(|_| {
+    fn write_new(&self, hash: &Hash, object_type: ObjectType, at: At<'_>, mode: u32) -> Result<()> {
+        let file = at.create_new(mode)?;
+        self.fill(hash, object_type, file, Some(mode)).inspect_err(|_| {
             // The first error is the one to report.
-            let _ = fs::remove_file(path);
+            let _ = at.remove_file();
         })
     }
 
@@ -179,17 +233,16 @@ impl Store {
         &self,
         hash: &Hash,
         object_type: ObjectType,
-        mut file: File,
-        path: &Path,
+        mut file: File<'_>,
         mode: Option<u32>,
     ) -> Result<()> {
-        if !self.copy_content(hash, object_type, &mut file, path)? {
+        if !self.copy_content(hash, object_type, &mut file)? {
             return Err(missing(hash, object_type));
         }
         if let Some(mode) = mode {
-            fs::set_file_mode(&file, path, mode)?;
+            file.set_mode(mode)?;
         }
-        Ok(fs::set_file_mtime_epoch(&file, path)?)
+        Ok(file.set_mtime_epoch()?)
     }
 }
 
@@ -199,14 +252,4 @@ fn mode_for_users(object_type: ObjectType) -> u32 {
 
 fn missing(hash: &Hash, object_type: ObjectType) -> Error {
     Error::Missing(ObjectInfo { digest: taut_digest::Digest { hash: *hash, size: 0 }, object_type })
-}
-
-/// Makes a directory unless it is there; `false` if something else is, a link to a directory included.
-fn make_directory(path: &Path) -> Result<bool> {
-    match fs::create_dir(path) {
-        Err(error) if error.is_exists() => {
-            Ok(FileKind::from(fs::lstat(path)?.file_type()) == FileKind::Directory)
-        }
-        other => Ok(other.map(|()| true)?),
-    }
 }

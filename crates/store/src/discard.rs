@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
-use taut_sys::fs;
+use taut_sys::if_exists;
 
 use crate::{Result, Store, layout::Kind};
 
@@ -65,8 +65,9 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(false);
         }
-        let path = self.layout().object(0, Kind::of(object_type, self.hash_function()), hash);
-        let Some(metadata) = fs::if_exists(fs::lstat(&path))? else { return Ok(false) };
-        Ok(self.hash_file(&path, metadata.len())? == Some(*hash))
+        let kind = Kind::of(object_type, self.hash_function());
+        let Some(object) = self.object(0, kind, hash)? else { return Ok(false) };
+        let Some(mut file) = if_exists(object.at().open())? else { return Ok(false) };
+        Ok(self.hash_open(&mut file)? == Some(*hash))
     }
 }

@@ -1,8 +1,11 @@
-//! Where things lie below a build root.
+//! Where things lie below a build root, and the directories of it that are held open.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use taut_digest::{Hash, HashFunction, ObjectType};
+use taut_sys::{At, Dir};
+
+use crate::Result;
 
 /// How many generations there are; the youngest is number 0.
 pub(crate) const GENERATIONS: usize = 2;
@@ -44,58 +47,68 @@ impl Kind {
     }
 }
 
-/// Paths below one build root.
-#[derive(Clone, Debug)]
+/// What lies below one build root, which is open. Everything else is named relative to that.
+#[derive(Debug)]
 pub(crate) struct Layout {
-    protocol: PathBuf,
+    root: Dir,
+    protocol: Dir,
     function: HashFunction,
 }
 
+/// The directory of everything that only taut knows, below the build root.
+const OWN: &str = "taut";
+
+/// The directory of everything that depends on the hash function.
+const PROTOCOL: &str = "protocol-dependent";
+
+/// The directory of a generation, below [`PROTOCOL`].
+pub(crate) fn generation(number: usize) -> String {
+    format!("generation-{number}")
+}
+
+/// The link that names what taut keeps of a generation.
+pub(crate) fn epoch(number: usize) -> String {
+    format!("generation-{number}/taut")
+}
+
+/// Temporary files and directories; on the file system of the stores, so that renames work.
+pub(crate) const EPHEMERAL: &str = "generation-0/ephemeral";
+
 impl Layout {
-    pub(crate) fn new(build_root: &Path, function: HashFunction) -> Layout {
-        Layout { protocol: build_root.join("protocol-dependent"), function }
+    /// Opens a build root, making it if need be.
+    pub(crate) fn open(build_root: &Path, function: HashFunction) -> Result<Layout> {
+        let root = Dir::made_of_user(build_root)?;
+        let protocol = root.make_all(PROTOCOL)?;
+        Ok(Layout { root, protocol, function })
+    }
+
+    /// The same, with another hash function.
+    pub(crate) fn with(&self, function: HashFunction) -> Result<Layout> {
+        Ok(Layout { root: self.root.try_clone()?, protocol: self.protocol.try_clone()?, function })
     }
 
     /// The directory of everything that depends on the hash function.
-    pub(crate) fn protocol(&self) -> &Path {
+    pub(crate) fn protocol(&self) -> &Dir {
         &self.protocol
     }
 
-    pub(crate) fn gc_lock(&self) -> PathBuf {
-        self.protocol.join("gc.lock")
-    }
-
-    pub(crate) fn generation(&self, number: usize) -> PathBuf {
-        self.protocol.join(format!("generation-{number}"))
-    }
-
-    /// What names what taut keeps of a generation.
-    pub(crate) fn epoch(&self, number: usize) -> PathBuf {
-        self.generation(number).join("taut")
+    pub(crate) fn gc_lock(&self) -> At<'_> {
+        self.protocol.at("gc.lock")
     }
 
     /// The directory of everything that only taut knows.
-    pub(crate) fn own(&self) -> PathBuf {
-        self.protocol.with_file_name("taut")
+    pub(crate) fn own(&self) -> At<'_> {
+        self.root.at(OWN)
     }
 
-    /// Temporary directories; on the file system of the stores, so that renames work.
-    pub(crate) fn ephemeral(&self) -> PathBuf {
-        self.generation(0).join("ephemeral")
+    /// The directory of one kind in one generation, below [`Layout::protocol`].
+    pub(crate) fn store(&self, generation: usize, kind: Kind) -> String {
+        format!("generation-{generation}/{}/{}", self.function.layout_name(), kind.directory())
     }
+}
 
-    /// The directory of one kind in one generation.
-    pub(crate) fn store(&self, generation: usize, kind: Kind) -> PathBuf {
-        self.generation(generation).join(self.function.layout_name()).join(kind.directory())
-    }
-
-    /// The file of one object.
-    pub(crate) fn object(&self, generation: usize, kind: Kind, hash: &Hash) -> PathBuf {
-        let hex = hash.to_hex();
-        let (shard, rest) = hex.split_at(2);
-        let mut path = self.store(generation, kind);
-        path.push(shard);
-        path.push(rest);
-        path
-    }
+/// The shard and the name in it of an object.
+pub(crate) fn shard_and_name(hash: &Hash) -> (u8, String) {
+    let mut hex = hash.to_hex();
+    (hash.as_bytes()[0], hex.split_off(2))
 }

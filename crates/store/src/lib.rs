@@ -16,13 +16,18 @@ mod error;
 mod gc;
 mod layout;
 mod own;
+mod pending;
+mod shards;
 mod small;
 mod splice;
 mod store;
+mod temporary;
 mod uplink;
 
 pub use cas::Take;
+pub use checkout::Installer;
 pub use error::{Error, Result};
 pub use gc::{GcMode, gc};
 pub use own::OwnDirectory;
 pub use store::Store;
+pub use temporary::TemporaryDir;

@@ -7,32 +7,32 @@
 
 use std::path::{Path, PathBuf};
 
-use taut_sys::fs;
+use taut_sys::{Dir, if_exists};
 
 use crate::{
     Result, Store,
-    layout::{GENERATIONS, Layout},
+    layout::{GENERATIONS, Layout, epoch},
 };
 
 /// Begins the names of directories that belong to generations. What lasts has another kind of name.
 const EPOCH: &[u8] = b"epoch-";
 
 /// A directory of the youngest generation for one kind of thing, and the one before.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OwnDirectory {
-    path: PathBuf,
-    older: Option<PathBuf>,
+    dir: Dir,
+    older: Option<Dir>,
 }
 
 impl OwnDirectory {
     /// Where everything that is used lies.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn dir(&self) -> &Dir {
+        &self.dir
     }
 
-    /// Where the rest lies, if there can be any.
-    pub fn older(&self) -> Option<&Path> {
-        self.older.as_deref()
+    /// Where the rest lies, if there is any.
+    pub fn older(&self) -> Option<&Dir> {
+        self.older.as_ref()
     }
 
     /// Moves up what only the older generation has under a name. Tells whether it did: then the objects that it is
@@ -42,64 +42,74 @@ impl OwnDirectory {
     /// The build root cannot be written to.
     pub fn bring(&self, name: &str) -> Result<bool> {
         let Some(older) = &self.older else { return Ok(false) };
-        let (from, to) = (older.join(name), self.path.join(name));
-        if fs::if_exists(fs::lstat(&to))?.is_some() || fs::if_exists(fs::lstat(&from))?.is_none() {
+        let (from, to) = (older.at(name), self.dir.at(name));
+        if to.exists()? || !from.exists()? {
             return Ok(false);
         }
-        fs::create_dir_all(&self.path)?;
-        // Somebody else may just have done so.
-        Ok(fs::if_exists(fs::rename(&from, &to))?.is_some())
+        // Another process may just have done so.
+        Ok(if_exists(from.rename(to))?.is_some())
     }
 }
 
 impl Store {
-    /// The directory of one kind of thing that is worth keeping only as long as objects are; it need not be there.
+    /// The directory of one kind of thing that is worth keeping only as long as objects are.
     ///
     /// # Errors
     /// The build root cannot be written to.
     pub fn own_directory(&self, kind: &str) -> Result<OwnDirectory> {
-        let (layout, mark) = (self.layout(), self.layout().epoch(0));
-        let name = match fs::if_exists(fs::read_link(&mark))? {
+        let layout = self.layout();
+        let (own, mark) = (layout.own().make_dir_if_absent()?, epoch(0));
+        let mark = layout.protocol().at(&mark);
+        let name = match if_exists(mark.read_link())? {
             Some(name) => name,
             None => {
-                match fs::symlink(&PathBuf::from(format!("epoch-{}", self.nonce())), &mark) {
+                // It makes the generation, too.
+                self.ephemeral()?;
+                match mark.symlink(&PathBuf::from(format!("epoch-{}", self.nonce()))) {
                     Err(error) if error.is_exists() => {}
                     other => other?,
                 }
-                let name = fs::read_link(&mark)?;
+                let name = mark.read_link()?;
                 // Others than we may have turned the generations.
-                for path in forgotten(layout)? {
-                    fs::remove_all(&path)?;
-                }
+                remove_forgotten(layout)?;
                 name
             }
         };
-        let below = |name: &Path| layout.own().join(name.file_name().unwrap_or_default()).join(kind);
-        let older = fs::if_exists(fs::read_link(&layout.epoch(1)))?.map(|name| below(&name));
-        fs::create_dir_all(&layout.own().join(name.file_name().unwrap_or_default()))?;
-        Ok(OwnDirectory { path: below(&name), older })
+        let below = |name: &Path| Path::new(name.file_name().unwrap_or_default()).join(kind);
+        let older = match if_exists(layout.protocol().at(&epoch(1)).read_link())? {
+            Some(name) => if_exists(own.at(&below(&name)).open_dir())?,
+            None => None,
+        };
+        Ok(OwnDirectory { dir: own.make_all(&below(&name))?, older })
     }
 
     /// A directory for what is to be known whatever becomes of the objects, until all is forgotten.
     ///
     /// # Errors
     /// The build root cannot be written to.
-    pub fn lasting_directory(&self, kind: &str) -> Result<PathBuf> {
-        let directory = self.layout().own().join(kind);
-        fs::create_dir_all(&directory)?;
-        Ok(directory)
+    pub fn lasting_directory(&self, kind: &str) -> Result<Dir> {
+        Ok(self.layout().own().make_dir_if_absent()?.make_all(kind)?)
     }
 }
 
-/// The directories of generations that are gone.
-pub(crate) fn forgotten(layout: &Layout) -> Result<Vec<PathBuf>> {
+/// The names below taut's own directory of generations that are gone.
+pub(crate) fn forgotten(layout: &Layout) -> Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
     for generation in 0..GENERATIONS {
-        names.extend(fs::if_exists(fs::read_link(&layout.epoch(generation)))?);
+        names.extend(if_exists(layout.protocol().at(&epoch(generation)).read_link())?);
     }
-    let found = fs::if_exists(fs::list(&layout.own()))?.unwrap_or_default().into_iter().map(|(name, _)| name);
-    let gone = found.filter(|name| {
+    let own = if_exists(layout.own().open_dir())?;
+    let found = own.map(|own| own.list()).transpose()?.unwrap_or_default();
+    let gone = found.into_iter().map(|(name, _)| name).filter(|name| {
         name.as_encoded_bytes().starts_with(EPOCH) && !names.iter().any(|known| known.as_os_str() == name)
     });
-    Ok(gone.map(|name| layout.own().join(name)).collect())
+    Ok(gone.collect())
+}
+
+fn remove_forgotten(layout: &Layout) -> Result<()> {
+    let own = layout.own().open_dir()?;
+    for name in forgotten(layout)? {
+        own.at(&name).remove_all()?;
+    }
+    Ok(())
 }

@@ -4,10 +4,8 @@
 //! list is `[["<hash>",<size>],…]`, at least two entries; it lies under the object's own hash in a
 //! directory for large files or large trees.
 
-use std::{io::Read, path::Path};
-
 use taut_digest::{Digest, Hash, ObjectType};
-use taut_sys::fs;
+use taut_sys::{At, File, if_exists};
 
 use crate::{
     Result, Store,
@@ -24,26 +22,21 @@ impl Store {
             Kind::Tree => Kind::LargeTree,
             _ => return Ok(false),
         };
-        if !self.can_have(generation, large) {
-            return Ok(false);
-        }
-        let list = self.layout().object(generation, large, hash);
-        let Some(chunks) = self.chunks(&list)? else { return Ok(false) };
-        let temporary = self.temporary_path();
-        let mut target = fs::create_new(&temporary, mode_of(kind))?;
-        let size = chunks.iter().map(|chunk| chunk.size).sum();
+        let Some(list) = self.object(generation, large, hash)? else { return Ok(false) };
+        let Some(chunks) = self.chunks(list.at())? else { return Ok(false) };
+        let temporary = self.temporary()?;
+        let mut target = temporary.create(mode_of(kind))?;
         for chunk in &chunks {
-            let mut source = fs::open(&self.layout().object(0, Kind::File, &chunk.hash))?;
-            fs::copy_contents(&mut source, &mut target, &temporary)?;
+            let Some(source) = self.object(0, Kind::File, &chunk.hash)? else { return Ok(false) };
+            target.copy_from(&mut source.at().open()?)?;
         }
-        fs::set_file_mtime_epoch(&target, &temporary)?;
+        target.set_mtime_epoch()?;
         drop(target);
-        if self.hash_path(&temporary, kind, size)? != Some(*hash) {
-            fs::remove_file(&temporary)?;
-            fs::if_exists(fs::remove_file(&list))?;
+        if self.hash_of(kind, &mut temporary.at().open()?)? != Some(*hash) {
+            if_exists(list.at().remove_file())?;
             return Ok(false);
         }
-        self.rename_into_place(&temporary, kind, hash)?;
+        self.keep(temporary, kind, hash)?;
         self.keep_list(generation, large, hash)?;
         Ok(true)
     }
@@ -52,23 +45,30 @@ impl Store {
     /// there; in the youngest generation, then.
     pub(crate) fn size_in_pieces(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
         let kind = Kind::of(object_type, self.hash_function());
-        let splits = |generation: &usize| self.can_have(*generation, Kind::LargeFile);
-        if !matches!(kind, Kind::File | Kind::Executable) || !(0..GENERATIONS).any(|at| splits(&at)) {
+        if !matches!(kind, Kind::File | Kind::Executable) || self.is_known(kind, hash) {
             return Ok(None);
         }
-        if self.is_known(kind, hash) {
+        let mut splits = Vec::new();
+        for generation in 0..GENERATIONS {
+            if self.can_have(generation, Kind::LargeFile)? {
+                splits.push(generation);
+            }
+        }
+        if splits.is_empty() {
             return Ok(None);
         }
         for generation in 0..GENERATIONS {
             for kind in [Kind::File, Kind::Executable] {
-                if fs::if_exists(fs::lstat(&self.layout().object(generation, kind, hash)))?.is_some() {
+                if let Some(object) = self.object(generation, kind, hash)?
+                    && object.at().exists()?
+                {
                     return Ok(None);
                 }
             }
         }
-        for generation in (0..GENERATIONS).filter(splits) {
-            let list = self.layout().object(generation, Kind::LargeFile, hash);
-            if let Some(chunks) = self.chunks(&list)? {
+        for generation in splits {
+            let Some(list) = self.object(generation, Kind::LargeFile, hash)? else { continue };
+            if let Some(chunks) = self.chunks(list.at())? {
                 self.keep_list(generation, Kind::LargeFile, hash)?;
                 return Ok(Some(chunks.iter().map(|chunk| chunk.size).sum()));
             }
@@ -77,10 +77,14 @@ impl Store {
     }
 
     /// What a list of chunks says, if there is one and the chunks are all there. A damaged list is removed.
-    fn chunks(&self, list: &Path) -> Result<Option<Vec<Digest>>> {
-        let Some(text) = fs::if_exists(fs::read(list))? else { return Ok(None) };
+    fn chunks(&self, list: At<'_>) -> Result<Option<Vec<Digest>>> {
+        let text = match list.read() {
+            Err(error) if error.is_absent() => return Ok(None),
+            Err(error) if error.is_other_kind() => Vec::new(),
+            other => other?,
+        };
         let Some(chunks) = parse(&text) else {
-            fs::if_exists(fs::remove_file(list))?;
+            list.remove_all()?;
             return Ok(None);
         };
         for chunk in &chunks {
@@ -96,27 +100,26 @@ impl Store {
         if generation == 0 {
             return Ok(());
         }
-        let place = self.layout().object(0, large, hash);
-        let list = self.layout().object(generation, large, hash);
-        crate::cas::in_directory_of(&place, || fs::hard_link(&list, &place).or_else(exists_is_fine))
+        let Some(list) = self.object(generation, large, hash)? else { return Ok(()) };
+        let place = self.object_to_make(large, hash)?;
+        Ok(list.at().hard_link(place.at()).or_else(exists_is_fine)?)
     }
 
     /// Splits an object of the youngest generation; it is replaced by its chunks and their list.
     pub(crate) fn split(&self, kind: Kind, hash: &Hash) -> Result<()> {
         let large = if kind == Kind::Tree { Kind::LargeTree } else { Kind::LargeFile };
-        let path = self.layout().object(0, kind, hash);
-        let chunks = self.put_chunks(&path)?;
+        let Some(object) = self.object(0, kind, hash)? else { return Ok(()) };
+        let chunks = self.put_chunks(object.at().open()?)?;
         if chunks.len() < 2 {
             return Ok(());
         }
         let temporary = self.write_temporary(list_text(&chunks).as_bytes(), 0o444)?;
-        self.rename_into_place(&temporary, large, hash)?;
+        self.keep(temporary, large, hash)?;
         self.forget(kind, hash);
-        Ok(fs::remove_file(&path)?)
+        Ok(object.at().remove_file()?)
     }
 
-    fn put_chunks(&self, path: &Path) -> Result<Vec<Digest>> {
-        let mut file = fs::open(path)?;
+    fn put_chunks(&self, mut file: File<'_>) -> Result<Vec<Digest>> {
         let mut chunks = Vec::new();
         let mut buffer = Vec::with_capacity(4 * chunk::MAX);
         let mut ended = false;
@@ -126,9 +129,9 @@ impl Store {
                 buffer.drain(..at);
                 at = 0;
                 let wanted = (4 * chunk::MAX - buffer.len()) as u64;
-                let read = (&mut file).take(wanted).read_to_end(&mut buffer);
-                let read = read.map_err(|source| taut_sys::Error::new("read", path, source))?;
-                ended = (read as u64) < wanted;
+                let read = file.read_up_to(wanted)?;
+                ended = (read.len() as u64) < wanted;
+                buffer.extend(read);
             }
             match chunk::first_chunk(&buffer[at..]) {
                 0 => return Ok(chunks),
@@ -138,13 +141,6 @@ impl Store {
                 }
             }
         }
-    }
-
-    fn hash_path(&self, path: &Path, kind: Kind, size: u64) -> Result<Option<Hash>> {
-        if kind == Kind::Tree {
-            return Ok(Some(self.hash_function().tree(&fs::read(path)?)));
-        }
-        self.hash_file(path, size)
     }
 }
 

@@ -2,23 +2,22 @@
 
 use std::{
     collections::HashSet,
-    fs::{File, Metadata},
     hash::{BuildHasher, BuildHasherDefault},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
 };
 
 use rustc_hash::FxHasher;
 use taut_digest::{Hash, HashFunction};
-use taut_sys::{Lock, fs};
+use taut_sys::{Dir, Lock, if_exists};
 
 use crate::{
     Result,
-    layout::{GENERATIONS, KINDS, Kind, Layout},
+    layout::{EPHEMERAL, Kind, Layout},
+    shards::Shards,
     small::Small,
 };
 
@@ -37,34 +36,33 @@ struct Inner {
     counter: AtomicU64,
     known: [Known; 16],
     small: Small,
-    /// Whether there is a directory of a kind in a generation, once somebody has looked.
-    kinds: [[OnceLock<bool>; KINDS]; GENERATIONS],
+    shards: Shards,
     lock: Option<Lock>,
-    /// The directory of temporary files as it was when the lock was given up. While it is open, no other directory
-    /// can be it.
-    resting: Mutex<Option<File>>,
+    /// The directory of temporary files, once one was made. While it is open, no other directory can be it.
+    ephemeral: OnceLock<Dir>,
+    /// Whether the lock was given up.
+    rests: AtomicBool,
 }
 
 impl Store {
     /// Opens a build root, making it if need be. Waits while garbage is being collected.
     pub fn open(build_root: &Path, function: HashFunction) -> Result<Store> {
-        let layout = Layout::new(build_root, function);
-        fs::create_dir_all(layout.protocol())?;
-        let lock = Lock::shared(&layout.gc_lock())?;
-        Store::with_lock(layout, function, Some(lock))
+        let layout = Layout::open(build_root, function)?;
+        let lock = Lock::shared(layout.gc_lock())?;
+        Store::with_lock(layout, Some(lock), function)
     }
 
     /// For the garbage collector, which holds the lock itself.
-    pub(crate) fn open_unlocked(build_root: &Path, function: HashFunction) -> Result<Store> {
-        Store::with_lock(Layout::new(build_root, function), function, None)
+    pub(crate) fn open_unlocked(layout: &Layout, function: HashFunction) -> Result<Store> {
+        Store::with_lock(layout.with(function)?, None, function)
     }
 
-    fn with_lock(layout: Layout, function: HashFunction, lock: Option<Lock>) -> Result<Store> {
-        fs::create_dir_all(&layout.ephemeral())?;
-        let (nonce, counter) = (nonce(), AtomicU64::new(0));
-        let (known, kinds, small) = Default::default();
-        let resting = Mutex::default();
-        Ok(Store(Arc::new(Inner { layout, function, nonce, counter, known, small, kinds, lock, resting })))
+    fn with_lock(layout: Layout, lock: Option<Lock>, function: HashFunction) -> Result<Store> {
+        let (nonce, counter, rests) = (nonce(), AtomicU64::new(0), AtomicBool::new(false));
+        let ephemeral = OnceLock::new();
+        let (known, shards, small) = Default::default();
+        let inner = Inner { layout, function, nonce, counter, known, small, shards, lock, ephemeral, rests };
+        Ok(Store(Arc::new(inner)))
     }
 
     /// Lets garbage be collected: nothing in the build root is to be touched, nor counted on, before
@@ -73,10 +71,10 @@ impl Store {
     /// # Errors
     /// The build root is no longer there, or cannot be used any more.
     pub fn rest(&self) -> Result<()> {
-        let mut resting = self.0.resting.lock().expect("no panic with the lock held");
-        if let (None, Some(lock)) = (&*resting, &self.0.lock) {
-            *resting = Some(fs::open(&self.layout().ephemeral())?);
+        if let (false, Some(lock)) = (self.0.rests.load(SeqCst), &self.0.lock) {
+            self.ephemeral()?;
             lock.give_up()?;
+            self.0.rests.store(true, SeqCst);
         }
         Ok(())
     }
@@ -87,24 +85,35 @@ impl Store {
     /// # Errors
     /// As for [`Store::rest`].
     pub fn resume(&self) -> Result<bool> {
-        let mut resting = self.0.resting.lock().expect("no panic with the lock held");
-        let (Some(directory), Some(lock)) = (&*resting, &self.0.lock) else { return Ok(true) };
+        let (true, Some(lock)) = (self.0.rests.swap(false, SeqCst), &self.0.lock) else { return Ok(true) };
         lock.share_again()?;
-        let place = self.layout().ephemeral();
-        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
         // Every collection begins by taking temporary files away.
-        let was = identity(fs::fstat(directory, &place)?);
-        let is_the_same = fs::if_exists(fs::lstat(&place))?.is_some_and(|now| identity(now) == was);
-        *resting = None;
-        Ok(is_the_same)
+        let was = self.ephemeral()?.identity()?;
+        Ok(if_exists(self.layout().protocol().at(EPHEMERAL).lstat())?
+            .is_some_and(|now| now.identity() == was))
     }
 
-    /// Whether there can be anything of a kind that only garbage collection makes: in an older generation, or
-    /// split. The lock held keeps that as it is, so one look is enough.
-    pub(crate) fn can_have(&self, generation: usize, kind: Kind) -> bool {
-        self.0.lock.is_none()
-            || *self.0.kinds[generation][kind as usize]
-                .get_or_init(|| fs::lstat(&self.layout().store(generation, kind)).is_ok())
+    /// Whether the lock is held that keeps garbage collection away.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.0.lock.is_some()
+    }
+
+    pub(crate) fn shards(&self) -> &Shards {
+        &self.0.shards
+    }
+
+    /// The directory of temporary files.
+    pub(crate) fn ephemeral(&self) -> Result<&Dir> {
+        if let Some(dir) = self.0.ephemeral.get() {
+            return Ok(dir);
+        }
+        let made = self.layout().protocol().make_all(EPHEMERAL)?;
+        Ok(self.0.ephemeral.get_or_init(|| made))
+    }
+
+    /// A number that no other call of this gives.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.0.counter.fetch_add(1, Relaxed)
     }
 
     /// How contents are named here.
@@ -119,22 +128,6 @@ impl Store {
     /// Tells this process from others, dead ones with its number included.
     pub(crate) fn nonce(&self) -> &str {
         &self.0.nonce
-    }
-
-    /// A path below the root's directory for temporary files that nobody else uses.
-    pub fn temporary_path(&self) -> PathBuf {
-        let number = self.0.counter.fetch_add(1, Relaxed);
-        self.layout().ephemeral().join(format!("tmp-{}-{number}", self.0.nonce))
-    }
-
-    /// A fresh directory of the given kind ("exec_root") for this process.
-    pub fn temporary_directory(&self, kind: &str) -> Result<PathBuf> {
-        let number = self.0.counter.fetch_add(1, Relaxed);
-        let above = self.layout().ephemeral().join(kind);
-        fs::create_dir_all(&above)?;
-        let path = above.join(format!("{}-{number}", self.0.nonce));
-        fs::create_dir(&path)?;
-        Ok(path)
     }
 
     /// Small contents that were read lately.

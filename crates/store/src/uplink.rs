@@ -5,11 +5,10 @@
 //! next garbage collection leaves is always complete.
 
 use taut_digest::{Hash, ObjectType, decode_git_tree};
-use taut_sys::fs;
+use taut_sys::if_exists;
 
 use crate::{
     Result, Store,
-    cas::in_directory_of,
     layout::{GENERATIONS, Kind},
     splice::exists_is_fine,
 };
@@ -32,15 +31,12 @@ impl Store {
             if self.splice(generation, kind, hash)? {
                 return Ok(true);
             }
-            if !self.can_have(generation, kind) {
-                continue;
-            }
-            let old = self.layout().object(generation, kind, hash);
-            if fs::if_exists(fs::lstat(&old))?
-                .is_some_and(|metadata| metadata.is_file() && size.is_none_or(|size| size == metadata.len()))
+            let Some(old) = self.object(generation, kind, hash)? else { continue };
+            if if_exists(old.at().lstat())?
+                .is_some_and(|stat| stat.is_file() && size.is_none_or(|size| size == stat.size()))
             {
-                let new = self.layout().object(0, kind, hash);
-                in_directory_of(&new, || fs::hard_link(&old, &new).or_else(exists_is_fine))?;
+                let new = self.object_to_make(kind, hash)?;
+                old.at().hard_link(new.at()).or_else(exists_is_fine)?;
                 self.set_known(kind, hash);
                 return Ok(true);
             }
@@ -86,14 +82,15 @@ impl Store {
 
     fn read_old_tree(&self, tree: &Hash) -> Result<Option<Vec<u8>>> {
         for generation in 0..GENERATIONS {
-            let path = self.layout().object(generation, Kind::Tree, tree);
-            if let Some(encoded) = fs::if_exists(fs::read(&path))? {
+            if let Some(encoded) = self.read_small(generation, Kind::Tree, tree)? {
                 return Ok((self.hash_function().tree(&encoded) == *tree).then_some(encoded));
             }
-            let large = self.layout().object(generation, Kind::LargeTree, tree);
-            if fs::if_exists(fs::lstat(&large))?.is_some() && self.splice(generation, Kind::Tree, tree)? {
+            let large = self.object(generation, Kind::LargeTree, tree)?;
+            if large.is_some_and(|large| large.at().exists().is_ok_and(|there| there))
+                && self.splice(generation, Kind::Tree, tree)?
+            {
                 // Spliced trees lie in the youngest generation, where their children follow.
-                return Ok(fs::if_exists(fs::read(&self.layout().object(0, Kind::Tree, tree)))?);
+                return self.read_small(0, Kind::Tree, tree);
             }
         }
         Ok(None)

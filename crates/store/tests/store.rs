@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{ActionResult, OutputFile};
 use taut_store::{Error, GcMode, Store, Take, gc};
+use taut_sys::Dir;
 use tempfile::TempDir;
 
 fn root() -> TempDir {
@@ -112,9 +113,10 @@ fn moved_files_become_the_stored_object_and_copied_ones_stay() {
     let root = root();
     let store = open(&root);
     for (take, stays) in [(Take::Copy, true), (Take::Move, false)] {
-        let path = store.temporary_path();
+        let path = root.path().join("outside");
         fs::write(&path, format!("{take:?}")).unwrap();
-        let digest = store.put_file(&path, false, take).unwrap();
+        let dir = Dir::of_user(root.path()).unwrap();
+        let digest = store.put_file(dir.at("outside"), false, take).unwrap();
         assert_eq!(path.exists(), stays);
         assert_eq!(fs::read(object(&root, 0, "casf", &digest)).unwrap(), format!("{take:?}").as_bytes());
     }
@@ -178,6 +180,10 @@ fn large_objects_are_split_by_gc_and_put_together_on_demand() {
     assert_eq!(open(&root).read(&digest.hash, ObjectType::File).unwrap().as_deref(), Some(&content[..]));
 }
 
+fn install(store: &Store, object: &ObjectInfo, out: &Path, name: &str) {
+    store.installer(&Dir::of_user(out).unwrap()).install(object, name).unwrap();
+}
+
 #[test]
 fn installing_never_leaves_the_directory() {
     let root = root();
@@ -188,7 +194,7 @@ fn installing_never_leaves_the_directory() {
     std::os::unix::fs::symlink(outside.path(), out.path().join("link")).unwrap();
     let absolute = outside.path().join("x").display().to_string();
     for name in ["../x", "a/../../x", &absolute, "link/x", "", "."] {
-        let result = store.install(&file(digest), out.path(), name);
+        let result = store.installer(&Dir::of_user(out.path()).unwrap()).install(&file(digest), name);
         assert!(matches!(result, Err(Error::Refused { .. })), "{name:?}");
     }
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
@@ -203,14 +209,14 @@ fn installing_replaces_files_and_links_and_leaves_alone_what_is_right() {
     let victim = out.path().join("victim");
     fs::write(&victim, "old").unwrap();
     std::os::unix::fs::symlink(&victim, out.path().join("d")).unwrap();
-    store.install(&file(digest), out.path(), "d").unwrap();
+    install(&store, &file(digest), out.path(), "d");
     assert_eq!(fs::read(&victim).unwrap(), b"old", "the link is replaced, not followed");
     let installed = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::symlink_metadata(path).unwrap());
     let before = installed(&out.path().join("d"));
-    store.install(&file(digest), out.path(), "d").unwrap();
+    install(&store, &file(digest), out.path(), "d");
     assert_eq!(installed(&out.path().join("d")), before);
     let tree = ObjectInfo { digest: tree_of(&store, &[("a", "1")]), object_type: ObjectType::Tree };
-    store.install(&tree, out.path(), "x/./t").unwrap();
+    install(&store, &tree, out.path(), "x/./t");
     assert_eq!(fs::read(out.path().join("x/t/a")).unwrap(), b"1");
 }
 
@@ -219,8 +225,9 @@ fn a_checked_out_file_is_never_a_name_of_the_stored_one() {
     let root = root();
     let store = open(&root);
     let digest = store.put_blob(b"input", false).unwrap();
-    let staged = store.temporary_path();
-    store.stage(&digest.hash, ObjectType::File, &staged).unwrap();
+    let staged = root.path().join("staged");
+    let dir = Dir::of_user(root.path()).unwrap();
+    store.stage(&digest.hash, ObjectType::File, dir.at("staged")).unwrap();
     fs::set_permissions(&staged, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&staged, b"edited").unwrap();
     assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"input");
@@ -231,18 +238,17 @@ fn what_is_kept_beside_the_objects_ages_as_they_do() {
     let root = root();
     let kept = || open(&root).own_directory("kind").unwrap();
     let leave = |name: &str| {
-        fs::create_dir_all(kept().path()).unwrap();
-        fs::write(kept().path().join(name), name).unwrap();
+        fs::write(kept().dir().path().join(name), name).unwrap();
     };
     leave("used");
     leave("unused");
     assert!(kept().older().is_none() && !kept().bring("used").unwrap());
     for _ in 0..3 {
         gc(root.path(), GcMode::Rotate, || {}).unwrap();
-        assert!(!kept().path().join("used").exists());
+        assert!(!kept().dir().path().join("used").exists());
         assert!(kept().bring("used").unwrap());
         assert!(!kept().bring("used").unwrap() && !kept().bring("never there").unwrap());
-        assert_eq!(fs::read(kept().path().join("used")).unwrap(), b"used");
+        assert_eq!(fs::read(kept().dir().path().join("used")).unwrap(), b"used");
         gc(root.path(), GcMode::NoRotate, || {}).unwrap();
         assert!(!kept().bring("used").unwrap(), "nothing was turned");
     }

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::FileKind;
+
 /// A file-system operation that failed.
 #[derive(Debug)]
 pub struct Error {
@@ -30,6 +32,41 @@ impl Error {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
+    /// Whether nothing is there, since the path, or one above it, does not exist or is no directory.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    }
+
+    /// Whether something is there that is no regular file: a link, a directory, a fifo.
+    pub fn is_other_kind(&self) -> bool {
+        self.source.get_ref().is_some_and(|inner| inner.is::<OtherKind>())
+    }
+
+    /// The system's error number.
+    pub(crate) fn errno(&self) -> Option<rustix::io::Errno> {
+        rustix::io::Errno::from_io_error(&self.source)
+    }
+
+    /// Whether the system's error number is one of these.
+    pub(crate) fn has_errno(&self, numbers: &[rustix::io::Errno]) -> bool {
+        self.errno().is_some_and(|errno| numbers.contains(&errno))
+    }
+
+    /// Whether two places lie on different file systems.
+    pub fn is_other_file_system(&self) -> bool {
+        self.source.kind() == io::ErrorKind::CrossesDevices
+    }
+
+    /// Whether the system does not allow it.
+    pub fn is_denied(&self) -> bool {
+        self.source.kind() == io::ErrorKind::PermissionDenied
+    }
+
+    /// Whether a symbolic link is in the way that is not followed, or leads out of where it may lead.
+    pub fn is_link_in_the_way(&self) -> bool {
+        self.has_errno(&[rustix::io::Errno::LOOP, rustix::io::Errno::XDEV])
+    }
+
     /// Whether something is there already.
     pub fn is_exists(&self) -> bool {
         self.source.kind() == io::ErrorKind::AlreadyExists
@@ -50,5 +87,34 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
+    }
+}
+
+/// That something is no regular file.
+#[derive(Debug)]
+pub(crate) struct OtherKind(pub(crate) FileKind);
+
+impl fmt::Display for OtherKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            FileKind::Directory => "it is a directory, not a file",
+            FileKind::Symlink => "it is a symbolic link, which is not followed",
+            FileKind::Special => "it is a fifo, socket or device, not a file",
+            FileKind::File => "it is a file",
+        })
+    }
+}
+
+impl std::error::Error for OtherKind {}
+
+/// `None` where the result says that nothing is there.
+///
+/// # Errors
+/// All others.
+pub fn if_exists<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(error),
     }
 }

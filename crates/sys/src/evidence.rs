@@ -1,14 +1,14 @@
 //! What was seen of a path, for telling later, without reading it, that it is unchanged; and whether it held still
 //! while it was read.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use rustix::{
-    fs::{StatFs, statfs},
+    fs::StatFs,
     time::{ClockId, clock_getres, clock_gettime},
 };
 
-use crate::{Result, StatSignature, fs};
+use crate::{At, Result, Stat, StatSignature, if_exists, writeback};
 
 /// How much older than the present a change time has to be to be believed: clocks of file systems tick at
 /// up to two seconds, and a change within the tick in which one looked leaves no trace in them.
@@ -17,6 +17,10 @@ const MARGIN: i128 = 2_000_000_000;
 /// As [`MARGIN`], where another machine's clock says when a change was: for clocks as far apart as they may be among
 /// machines that trust each other's tickets.
 const REMOTE_MARGIN: i128 = 300 * 1_000_000_000;
+
+/// How old the last change of a file is at least before it is certain that no page is dirty which a mapping may write to
+/// without dating the file again: the kernel writes pages back after half a minute.
+const DIRTY: i128 = 60 * 1_000_000_000;
 
 /// How often a path is read that changes while it is read.
 const TRIES: usize = 5;
@@ -29,38 +33,41 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Looks at a path; to be called before its content is read, so that a change in between makes the
+    /// Looks at a place, `None` where even the directory that it would lie in is not there; to be called before its content is read, so that a change in between makes the
     /// evidence fail. Follows a link there, if told so.
     ///
     /// # Errors
     /// Whatever keeps one from knowing what is there.
-    pub fn gather(path: &Path, follow: bool) -> Result<Evidence> {
+    pub fn gather(at: Option<At<'_>>, follow: bool) -> Result<Evidence> {
         let now = now();
-        Ok(Self::seen(look(path, follow)?, now, path))
+        Ok(Self::seen(look(at, follow)?, now, at))
     }
 
     /// The evidence that a signature is which was taken after `now`.
-    fn seen(signature: Option<StatSignature>, now: i128, path: &Path) -> Evidence {
+    fn seen(signature: Option<StatSignature>, now: i128, at: Option<At<'_>>) -> Evidence {
         let is_firm = signature.is_none_or(|signature| {
             // Where the file lies need not be asked of files that nobody changed lately.
             !signature.is_racy(now - REMOTE_MARGIN)
-                || (!signature.is_racy(now - MARGIN) && !statfs(path).is_ok_and(|on| is_remote(&on)))
+                || (!signature.is_racy(now - MARGIN) && !at.is_some_and(|at| at.dir().is_remote()))
         });
         Evidence { signature, is_firm }
     }
 
     /// Reads something of a path so that it was there as a whole: once more, and a few times, if the path changed
     /// meanwhile. `read` may read again, too, what is only right if nothing changed.
-    pub fn of_reading<T>(path: &Path, follow: bool, mut read: impl FnMut() -> T) -> Reading<T> {
+    pub fn of_reading<T>(at: Option<At<'_>>, follow: bool, mut read: impl FnMut() -> T) -> Reading<T> {
         for _ in 0..TRIES {
-            let before = settled(path, follow);
+            let before = settled(at, follow);
+            if let (Some(at), Ok(Some((when, Some(signature))))) = (at, &before) {
+                make_mapped_writes_show(at, follow, signature, *when);
+            }
             let content = read();
-            match (before, look(path, follow)) {
+            match (before, look(at, follow)) {
                 (Ok(None), _) => {}
                 (Ok(Some((_, then))), Ok(now)) if then != now => {}
                 (before, after) => {
                     let before = before.ok().flatten().filter(|_| after.is_ok());
-                    let evidence = before.map(|(when, signature)| Self::seen(signature, when, path));
+                    let evidence = before.map(|(when, signature)| Self::seen(signature, when, at));
                     return Reading { content, evidence, is_steady: true };
                 }
             }
@@ -69,8 +76,8 @@ impl Evidence {
     }
 
     /// Whether what is there now must be what was there then.
-    pub fn still_holds(&self, path: &Path, follow: bool) -> bool {
-        self.is_firm && look(path, follow).is_ok_and(|now| self.signature == now)
+    pub fn still_holds(&self, at: Option<At<'_>>, follow: bool) -> bool {
+        self.is_firm && look(at, follow).is_ok_and(|now| self.signature == now)
     }
 
     /// As bytes.
@@ -122,21 +129,32 @@ pub struct Reading<T> {
     pub is_steady: bool,
 }
 
+/// Sees to it that the next write through a mapping dates a file that was changed lately.
+fn make_mapped_writes_show(at: At<'_>, follow: bool, signature: &StatSignature, now: i128) {
+    let is_file = signature.mode & 0o170_000 == 0o100_000;
+    if is_file && signature.size > 0 && now - signature.ctime < DIRTY {
+        let file = if follow { at.open_followed() } else { at.open() };
+        // What cannot be opened cannot be read either.
+        let _ = file.map(writeback::start);
+    }
+}
+
 /// The signature of what is there, if anything is.
-fn look(path: &Path, follow: bool) -> Result<Option<StatSignature>> {
-    let metadata = fs::if_exists(if follow { fs::stat(path) } else { fs::lstat(path) })?;
-    Ok(metadata.map(|metadata| StatSignature::of(&metadata)))
+fn look(at: Option<At<'_>>, follow: bool) -> Result<Option<StatSignature>> {
+    let Some(at) = at else { return Ok(None) };
+    let found = if_exists(if follow { at.stat() } else { at.lstat() })?;
+    Ok(found.map(|Stat { signature, .. }| signature))
 }
 
 /// When one looked, and a signature that every change that begins from now on shows in, as the clock that dates
 /// changes has ticked since the last one; twice, so that this one has ended: it was dated when it began. `None` if
 /// there always is another.
-fn settled(path: &Path, follow: bool) -> Result<Option<(i128, Option<StatSignature>)>> {
+fn settled(at: Option<At<'_>>, follow: bool) -> Result<Option<(i128, Option<StatSignature>)>> {
     let tick = clock_getres(ClockId::RealtimeCoarse);
     let tick = Duration::from_nanos(tick.tv_nsec.clamp(1_000_000, 10_000_000) as u64);
     for _ in 0..TRIES {
         let when = now();
-        let signature = look(path, follow)?;
+        let signature = look(at, follow)?;
         let age = signature.map(|signature| now() - signature.ctime);
         // What is dated far ahead is dated by another clock: waiting does not help.
         if age.is_none_or(|age| age.unsigned_abs() > tick.as_nanos()) {
@@ -182,12 +200,20 @@ pub(crate) fn is_remote(on: &StatFs) -> bool {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::{
+        path::Path,
+        time::{Duration, SystemTime},
+    };
 
     use super::*;
+    use crate::Named;
+
+    fn named(path: &Path) -> Named {
+        Named::of_user(path).unwrap()
+    }
 
     fn gather(path: &Path) -> Evidence {
-        let evidence = Evidence::gather(path, true).unwrap();
+        let evidence = Evidence::gather(Some(named(path).at()), true).unwrap();
         assert_eq!(Evidence::decode(&evidence.encode()), Some(evidence));
         evidence
     }
@@ -197,11 +223,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("f");
         std::fs::write(&file, "1").unwrap();
-        assert!(!gather(&file).still_holds(&file, true));
+        assert!(!gather(&file).still_holds(Some(named(&file).at()), true));
         // No call sets the change time: an old modification time does not help.
         let old = SystemTime::now() - Duration::from_secs(100);
         std::fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
-        assert!(!gather(&file).still_holds(&file, true));
+        assert!(!gather(&file).still_holds(Some(named(&file).at()), true));
     }
 
     #[test]
@@ -209,10 +235,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (absent, old) = (directory.path().join("absent"), std::env::current_exe().unwrap());
         let (nothing, something) = (gather(&absent), gather(&old));
-        assert!(nothing.still_holds(&absent, true));
-        assert!(something.still_holds(&old, true));
-        assert!(!something.still_holds(&absent, true));
-        assert!(!nothing.still_holds(&old, true));
+        assert!(nothing.still_holds(Some(named(&absent).at()), true));
+        assert!(something.still_holds(Some(named(&old).at()), true));
+        assert!(!something.still_holds(Some(named(&absent).at()), true));
+        assert!(!nothing.still_holds(Some(named(&old).at()), true));
     }
 
     #[test]
@@ -222,7 +248,7 @@ mod tests {
         std::fs::write(&file, "0").unwrap();
         let changes = |times: usize| {
             let mut reads = 0;
-            let reading = Evidence::of_reading(&file, true, || {
+            let reading = Evidence::of_reading(Some(named(&file).at()), true, || {
                 let content = std::fs::read_to_string(&file).unwrap();
                 reads += 1;
                 if reads <= times {
@@ -244,7 +270,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("f");
         let mut reads = 0;
-        let reading = Evidence::of_reading(&file, true, || {
+        let reading = Evidence::of_reading(Some(named(&file).at()), true, || {
             reads += 1;
             let found = std::fs::read_to_string(&file).ok();
             if reads == 1 {

@@ -2,7 +2,7 @@
 //!
 //! Off by default, at the price of one relaxed load a call. Switched on either by [`fail_nth`] or, for
 //! whole processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of
-//! [`crate::fs`] (counted from 1) fail with that error number.
+//! [`crate::At`], [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number.
 
 use std::{
     io,

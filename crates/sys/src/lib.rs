@@ -1,17 +1,31 @@
 //! Files, directories, locks, clocks and the process helper: every system call, with faults to inject.
 //!
-//! What this crate does not know: what files mean.
+//! Files are reached beneath directories that are held open ([`Dir`], [`At`]), processes by handles; a path or a number
+//! that others can take over is never looked up again. What this crate does not know: what files mean.
 
+mod at;
+mod beneath;
+mod dir;
 mod error;
 mod evidence;
 pub mod fault;
-pub mod fs;
+mod file;
+mod limits;
 mod lock;
+mod named;
 pub mod process;
+mod removal;
 mod stat;
 pub mod watch;
+mod writeback;
 
-pub use error::{Error, Result};
+pub use at::At;
+pub use beneath::{Links, without_openat2};
+pub use dir::Dir;
+pub use error::{Error, Result, if_exists};
 pub use evidence::{Evidence, Reading};
+pub use file::File;
+pub use limits::Kept;
 pub use lock::Lock;
-pub use stat::{FileKind, StatSignature};
+pub use named::{Named, canonical, is_program, normal};
+pub use stat::{FileKind, Identity, Stat, StatSignature};

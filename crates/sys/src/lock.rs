@@ -1,33 +1,32 @@
 //! Advisory locks on files, released when dropped or when the process ends, however it ends.
 
 use std::{
-    fs::File,
-    os::fd::AsFd,
-    path::{Path, PathBuf},
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
 };
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Error, Result, fs};
+use crate::{At, Error, Result};
 
 /// A held lock.
 #[derive(Debug)]
 pub struct Lock {
-    file: File,
+    file: OwnedFd,
     path: PathBuf,
 }
 
 impl Lock {
     /// Waits for a lock that others may share; creates the file if need be.
-    pub fn shared(path: &Path) -> Result<Lock> {
-        let lock = Lock::unheld(path)?;
+    pub fn shared(place: At<'_>) -> Result<Lock> {
+        let lock = Lock::unheld(place)?;
         lock.operate(FlockOperation::LockShared)?;
         Ok(lock)
     }
 
     /// A lock that nobody shares; creates the file if need be. Calls `busy` before it waits, if it has to.
-    pub fn exclusive(path: &Path, busy: impl FnOnce()) -> Result<Lock> {
-        let lock = Lock::unheld(path)?;
+    pub fn exclusive(place: At<'_>, busy: impl FnOnce()) -> Result<Lock> {
+        let lock = Lock::unheld(place)?;
         match lock.operate(FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(lock),
             Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => busy(),
@@ -35,6 +34,16 @@ impl Lock {
         }
         lock.operate(FlockOperation::LockExclusive)?;
         Ok(lock)
+    }
+
+    /// A lock that nobody shares, if that can be had without waiting; creates the file if need be.
+    pub fn try_exclusive(place: At<'_>) -> Result<Option<Lock>> {
+        let lock = Lock::unheld(place)?;
+        match lock.operate(FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(lock)),
+            Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets others share the lock from now on. Between the two states nobody may hold it at all.
@@ -52,8 +61,13 @@ impl Lock {
         self.operate(FlockOperation::LockShared)
     }
 
-    fn unheld(path: &Path) -> Result<Lock> {
-        Ok(Lock { file: fs::open_lock_file(path)?, path: path.to_owned() })
+    fn unheld(place: At<'_>) -> Result<Lock> {
+        // A user who may only read the build root of another can still share the lock.
+        let file = match place.append() {
+            Err(error) if error.is_denied() => place.open(),
+            other => other,
+        }?;
+        Ok(Lock { file: file.into_std().into(), path: place.path() })
     }
 
     fn operate(&self, operation: FlockOperation) -> Result<()> {

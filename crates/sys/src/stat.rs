@@ -1,6 +1,6 @@
-//! What `lstat` tells of a file, as evidence that it is unchanged.
+//! What the system tells of a file: its kind, what tells it from others, and what shows that it changed.
 
-use std::{fs::Metadata, os::unix::fs::MetadataExt};
+use std::time::{Duration, SystemTime};
 
 /// Kind of a directory entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -15,17 +15,98 @@ pub enum FileKind {
     Special,
 }
 
-impl From<std::fs::FileType> for FileKind {
-    fn from(file_type: std::fs::FileType) -> Self {
-        if file_type.is_file() {
-            FileKind::File
-        } else if file_type.is_dir() {
-            FileKind::Directory
-        } else if file_type.is_symlink() {
-            FileKind::Symlink
-        } else {
-            FileKind::Special
+/// What the system tells of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stat {
+    /// What it is.
+    pub kind: FileKind,
+    /// How many names it has.
+    pub links: u64,
+    /// The number of the user it belongs to.
+    pub owner: u32,
+    /// Everything that shows a change.
+    pub signature: StatSignature,
+}
+
+/// What tells a file or directory from all others of this machine, as long as it exists: device and inode number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Stat {
+    /// What the system call returned.
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between architectures")]
+    pub(crate) fn of(stat: &rustix::fs::Stat) -> Stat {
+        use rustix::fs::FileType;
+        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        Stat {
+            kind: match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => FileKind::File,
+                FileType::Directory => FileKind::Directory,
+                FileType::Symlink => FileKind::Symlink,
+                _ => FileKind::Special,
+            },
+            links: stat.st_nlink as u64,
+            owner: stat.st_uid,
+            signature: StatSignature {
+                size: stat.st_size as u64,
+                mtime: nanos(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+                ctime: nanos(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+                device: stat.st_dev as u64,
+                inode: stat.st_ino as u64,
+                mode: stat.st_mode,
+            },
         }
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.signature.size
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind == FileKind::File
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+
+    /// Whether it is a symbolic link.
+    pub fn is_symlink(&self) -> bool {
+        self.kind == FileKind::Symlink
+    }
+
+    /// Permission bits.
+    pub fn mode(&self) -> u32 {
+        self.signature.mode & 0o7777
+    }
+
+    /// Whether anybody may execute it.
+    pub fn is_executable(&self) -> bool {
+        self.mode() & 0o111 != 0
+    }
+
+    /// Whether it belongs to the user that this process acts for.
+    pub fn is_own(&self) -> bool {
+        static USER: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+        self.owner == *USER.get_or_init(|| rustix::process::geteuid().as_raw())
+    }
+
+    /// When the content changed last.
+    pub fn modified(&self) -> SystemTime {
+        let nanos = self.signature.mtime;
+        let length = Duration::from_nanos(u64::try_from(nanos.unsigned_abs()).unwrap_or(u64::MAX));
+        if nanos < 0 { SystemTime::UNIX_EPOCH - length } else { SystemTime::UNIX_EPOCH + length }
+    }
+
+    /// What tells it from all other files.
+    pub fn identity(&self) -> Identity {
+        Identity { device: self.signature.device, inode: self.signature.inode }
     }
 }
 
@@ -48,19 +129,6 @@ pub struct StatSignature {
 }
 
 impl StatSignature {
-    /// The signature that `metadata` holds.
-    pub fn of(metadata: &Metadata) -> StatSignature {
-        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        StatSignature {
-            size: metadata.size(),
-            mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
-            ctime: nanos(metadata.ctime(), metadata.ctime_nsec()),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            mode: metadata.mode(),
-        }
-    }
-
     /// Whether a change right after the signature was taken could have left it as it is: its change time
     /// is not older than `now`, the file system's own clock (the change time of a file just touched).
     pub fn is_racy(&self, now: i128) -> bool {

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use taut_digest::{Hash, ObjectInfo, ObjectType, TreeEntry};
 use taut_store::{Store, Take};
-use taut_sys::{FileKind, fs};
+use taut_sys::{At, Dir, FileKind, Named, canonical, if_exists};
 
 /// What becomes of directory entries that are neither files nor directories.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,7 +82,7 @@ impl From<taut_sys::Error> for AddError {
 struct Open {
     /// Under which name the parent has it.
     name: Vec<u8>,
-    path: PathBuf,
+    dir: Dir,
     /// Where it really is; only if links are resolved, to notice endless ones.
     real: Option<PathBuf>,
     /// What is yet to be looked at, the next entry last.
@@ -98,18 +97,22 @@ struct Open {
 /// [`AddError`]; objects that were added before the error stay in the store.
 pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
     let unsupported = || AddError::Unsupported(location.to_owned());
-    let meta = fs::if_exists(fs::lstat(location))?.ok_or_else(unsupported)?;
-    match FileKind::from(meta.file_type()) {
-        FileKind::Directory => add_directory(store, location, special),
-        FileKind::Special => Err(unsupported()),
-        FileKind::File => file(store, location),
-        FileKind::Symlink => link(store, fs::read_link(location)?),
+    let kind = if_exists(Named::lstat(location))?.ok_or_else(unsupported)?.kind;
+    if kind == FileKind::Directory {
+        return add_directory(store, location, special);
+    }
+    let named = Named::of_user(location)?;
+    match kind {
+        FileKind::File => file(store, named.at()),
+        FileKind::Symlink => link(store, named.at().read_link()?),
+        _ => Err(unsupported()),
     }
 }
 
-fn file(store: &Store, path: &Path) -> Result<ObjectInfo, AddError> {
-    let executable = fs::stat(path)?.permissions().mode() & 0o111 != 0;
-    let digest = store.put_file(path, executable, Take::Copy)?;
+fn file(store: &Store, at: At<'_>) -> Result<ObjectInfo, AddError> {
+    let file = at.open()?;
+    let executable = file.stat()?.is_executable();
+    let digest = store.put_open_file(file, at, executable, Take::Copy)?;
     let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
     Ok(ObjectInfo { digest, object_type })
 }
@@ -121,8 +124,8 @@ fn link(store: &Store, target: PathBuf) -> Result<ObjectInfo, AddError> {
 
 fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
     let resolves = !matches!(special, SpecialEntries::KeepNonUpwards | SpecialEntries::Ignore);
-    let real_root = if resolves { Some(fs::canonicalize(root)?) } else { None };
-    let mut stack = vec![open(Vec::new(), root.to_owned(), real_root.clone())?];
+    let real_root = if resolves { Some(canonical(root)?) } else { None };
+    let mut stack = vec![open(Vec::new(), Dir::of_user(root)?, real_root.clone())?];
     loop {
         let last = stack.len() - 1;
         let Some((name, kind)) = stack[last].todo.pop() else {
@@ -136,39 +139,41 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                 }
             }
         };
-        let path = stack[last].path.join(&name);
-        let name = name.as_bytes().to_vec();
+        let here = stack[last].dir.at(&name);
+        let path = here.path();
+        let entry_name = name.as_bytes().to_vec();
         let object = match kind {
-            FileKind::File => file(store, &path)?,
+            FileKind::File => file(store, here)?,
             FileKind::Directory => {
-                let real =
-                    stack[last].real.as_ref().map(|real| real.join(std::ffi::OsStr::from_bytes(&name)));
-                stack.push(open(name, path, real)?);
+                let real = stack[last].real.as_ref().map(|real| real.join(&name));
+                let open = open(entry_name, here.open_dir()?, real)?;
+                stack.push(open);
                 continue;
             }
             _ if special == SpecialEntries::Ignore => continue,
             FileKind::Special => return Err(AddError::Unsupported(path)),
             FileKind::Symlink => {
-                let target = fs::read_link(&path)?;
+                let target = here.read_link()?;
                 let harmless = non_upwards(&target);
                 match special {
                     SpecialEntries::KeepNonUpwards if !harmless => return Err(AddError::Upwards(path)),
                     SpecialEntries::KeepNonUpwards => link(store, target)?,
                     SpecialEntries::ResolveUpwards if harmless => link(store, target)?,
                     _ => {
-                        let real = fs::if_exists(fs::canonicalize(&path))?;
+                        let real = if_exists(canonical(&path))?;
                         let real = real.ok_or_else(|| AddError::Unsupported(path.clone()))?;
                         let inside = real_root.as_ref().is_some_and(|root| real.starts_with(root));
                         if special != SpecialEntries::ResolveAll && !inside {
                             return Err(AddError::Outside(path));
                         }
-                        match FileKind::from(fs::stat(&real)?.file_type()) {
-                            FileKind::File => file(store, &real)?,
+                        match Named::lstat(&real)?.kind {
+                            FileKind::File => file(store, Named::of_user(&real)?.at())?,
                             FileKind::Directory => {
                                 if stack.iter().any(|open| open.real.as_ref() == Some(&real)) {
                                     return Err(AddError::Endless(path));
                                 }
-                                stack.push(open(name, real.clone(), Some(real))?);
+                                let open = open(entry_name, Dir::of_user(&real)?, Some(real))?;
+                                stack.push(open);
                                 continue;
                             }
                             _ => return Err(AddError::Unsupported(path)),
@@ -177,14 +182,14 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                 }
             }
         };
-        stack[last].done.insert(name, entry(object.digest.hash, object.object_type));
+        stack[last].done.insert(entry_name, entry(object.digest.hash, object.object_type));
     }
 }
 
-fn open(name: Vec<u8>, path: PathBuf, real: Option<PathBuf>) -> Result<Open, AddError> {
-    let mut todo = fs::list(&path)?;
+fn open(name: Vec<u8>, dir: Dir, real: Option<PathBuf>) -> Result<Open, AddError> {
+    let mut todo = dir.list()?;
     todo.reverse();
-    Ok(Open { name, path, real, todo, done: BTreeMap::new() })
+    Ok(Open { name, dir, real, todo, done: BTreeMap::new() })
 }
 
 fn entry(hash: Hash, object_type: ObjectType) -> TreeEntry {
@@ -212,7 +217,7 @@ fn non_upwards(target: &Path) -> bool {
 #[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use taut_digest::HashFunction;
 
     fn hash_of(build: impl FnOnce(&Path), special: SpecialEntries) -> Result<String, String> {

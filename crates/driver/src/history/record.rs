@@ -5,11 +5,11 @@
 //! which there is a lot in a first build and nothing to tell, it holds fingerprints only.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use taut_repos::RepoConfig;
-use taut_store::Store;
-use taut_sys::fs;
+use taut_store::{OwnDirectory, Store};
+use taut_sys::At;
 use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, Str};
 
 use super::{Fingerprint, Subject};
@@ -98,7 +98,8 @@ impl Record {
 /// The place of the record of some repositories.
 #[derive(Clone, Debug)]
 pub struct History {
-    file: PathBuf,
+    directory: Arc<OwnDirectory>,
+    name: String,
 }
 
 /// How many records are kept, one for each set of repositories.
@@ -118,12 +119,16 @@ impl History {
         let name = Id::of(format!("{repositories:?}")).to_hex();
         let directory = store.own_directory("history")?;
         directory.bring(&name)?;
-        Ok(History { file: directory.path().join(name) })
+        Ok(History { directory: Arc::new(directory), name })
+    }
+
+    fn file(&self) -> At<'_> {
+        self.directory.dir().at(&self.name)
     }
 
     /// Whether there is a record, be it one that can be read or not.
     pub(crate) fn is_there(&self) -> bool {
-        !matches!(fs::if_exists(fs::lstat(&self.file)), Ok(None))
+        !matches!(self.file().exists(), Ok(false))
     }
 
     /// What the last build that executed something was for: the target, and its configuration.
@@ -133,8 +138,8 @@ impl History {
 
     /// Takes the record away, to be put back with [`History::put_back`].
     pub fn take(&self) -> Option<Vec<u8>> {
-        let bytes = fs::read(&self.file).ok()?;
-        fs::remove_file(&self.file).ok()?;
+        let bytes = self.file().read().ok()?;
+        self.file().remove_file().ok()?;
         Some(bytes)
     }
 
@@ -142,10 +147,8 @@ impl History {
     pub fn put_back(&self, bytes: Option<Vec<u8>>) {
         // One that is not kept costs explanations, not more.
         let _ = match bytes {
-            Some(bytes) => {
-                fs::create(&self.file).and_then(|mut file| fs::write_all(&mut file, &self.file, &bytes))
-            }
-            None => fs::remove_file(&self.file),
+            Some(bytes) => self.file().replace(&bytes),
+            None => self.file().remove_file(),
         };
     }
 
@@ -177,7 +180,7 @@ impl History {
 
     /// The record, if there is one that can be read.
     pub(crate) fn read(&self) -> Option<Record> {
-        let bytes = fs::read(&self.file).ok()?;
+        let bytes = self.file().read().ok()?;
         let (sealed, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
         if Id::of(body).0 != *sealed {
             return None;
@@ -187,21 +190,12 @@ impl History {
 
     /// Writes the record, as a whole or not at all. One that is not kept costs explanations, not more.
     pub(crate) fn write(&self, record: &Record) {
-        let directory = self.file.parent().unwrap_or(Path::new("/"));
-        let temporary = self.file.with_extension(format!("{}", std::process::id()));
         let body = encode(record);
         let bytes = [&MAGIC[..], &Id::of(&body).0, &body].concat();
-        let is_new = fs::lstat(&self.file).is_err();
-        let written = fs::create_dir_all(directory).and_then(|()| {
-            let mut file = fs::create(&temporary)?;
-            fs::write_all(&mut file, &temporary, &bytes)?;
-            fs::rename(&temporary, &self.file)
-        });
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
+        let is_new = self.file().lstat().is_err();
+        let _ = self.file().replace(&bytes);
         if is_new {
-            recent::drop_old(directory, MOST, MOST_BYTES);
+            recent::drop_old(self.directory.dir(), MOST, MOST_BYTES);
         }
     }
 }

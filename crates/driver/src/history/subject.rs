@@ -11,7 +11,7 @@ use taut_analysis::{ConfiguredTarget, EntryPart};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{Place, RepoConfig};
-use taut_sys::fs;
+use taut_sys::canonical;
 use taut_value::{Artifact, Decoder, Encoder, EntityName, Id, Str};
 
 /// Enough to recognise a subject among those of one build.
@@ -49,7 +49,7 @@ pub(crate) enum Subject {
 /// Where a source file lies.
 pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &str) -> Option<PathBuf> {
     let repository = repositories.repositories.get(repository)?;
-    Some(Path::new(repository.workspace_root.path.as_str()).join(path))
+    Some(repository.workspace_root.path.join(path))
 }
 
 /// An absolute path as a root names it, if it leads below one by another name: roots are where the user said, be that
@@ -57,18 +57,18 @@ pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &st
 pub(crate) fn below_roots(repositories: &RepoConfig, path: &Path) -> PathBuf {
     let all = repositories.repositories.values();
     let all = all.flat_map(|r| [&r.workspace_root, &r.target_root, &r.rule_root, &r.expression_root]);
-    let roots: BTreeSet<&Path> = all.map(|root| Path::new(root.path.as_str())).collect();
+    let roots: BTreeSet<&Path> = all.map(|root| &*root.path).collect();
     if roots.iter().any(|root| path.starts_with(root)) {
         return path.to_owned();
     }
     // Not the path itself: that may be a link which is meant.
     let real = path.ancestors().skip(1).find_map(|above| {
         let rest = path.strip_prefix(above).ok()?;
-        Some(fs::canonicalize(above).ok()?.join(rest))
+        Some(canonical(above).ok()?.join(rest))
     });
     let real = real.unwrap_or_else(|| path.to_owned());
     let named = roots.iter().find_map(|root| {
-        let rest = real.strip_prefix(fs::canonicalize(root).ok()?).ok()?;
+        let rest = real.strip_prefix(canonical(root).ok()?).ok()?;
         Some(root.join(rest))
     });
     named.unwrap_or_else(|| path.to_owned())

@@ -95,7 +95,7 @@ impl Teller<'_> {
             })
             || self.repositories.repositories.values().any(|repository| {
                 let named = |root: &taut_repos::Root, name: &str| {
-                    full.starts_with(root.path.as_str())
+                    full.starts_with(&root.path)
                         && full.file_name().is_some_and(|file| *file == *name)
                         && full.is_file()
                 };

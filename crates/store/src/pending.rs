@@ -1,0 +1,91 @@
+//! What an installation that was killed left in the user's directory, and its removal.
+//!
+//! A file is installed by a rename of a complete one, which needs a name in the output directory for a moment. Before
+//! the first such name a note is written below the build root, locked as long as the process lives. A note whose lock is
+//! free belongs to a process that died: the names that it tells of are removed by the next installation, or the next
+//! garbage collection.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use taut_sys::{Dir, FileKind, Lock};
+
+use crate::{Result, Store};
+
+/// The directory of notes.
+const NOTES: &str = "installing";
+
+/// Begins all temporary names in directories of the user.
+const TEMPORARY: &str = ".taut-tmp-";
+
+/// A note; it goes when this is dropped.
+pub(crate) struct Pending {
+    notes: Dir,
+    name: String,
+    _lock: Lock,
+}
+
+impl Pending {
+    /// Notes that temporary names of this store's process will be in a directory.
+    pub(crate) fn begin(store: &Store, top: &Dir) -> Result<Pending> {
+        let notes = store.lasting_directory(NOTES)?;
+        remove_left_behind(&notes)?;
+        let name = format!("{}-{}", store.nonce(), store.next_number());
+        let at = notes.at(&name);
+        let lock = Lock::exclusive(at, || {})?;
+        let path = std::path::absolute(top.path()).unwrap_or_else(|_| top.path().to_owned());
+        let text = [path.as_os_str().as_bytes(), b"\0", prefix(store).as_bytes()].concat();
+        at.append()?.write_all(&text)?;
+        Ok(Pending { notes, name, _lock: lock })
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // A note that stays is removed by the next process that looks.
+        let _ = self.notes.at(&self.name).remove_file();
+    }
+}
+
+fn prefix(store: &Store) -> String {
+    format!("{TEMPORARY}{}-", store.nonce())
+}
+
+/// A temporary name in a directory of the user.
+pub(crate) fn temporary_name(store: &Store) -> PathBuf {
+    format!("{}{}", prefix(store), store.next_number()).into()
+}
+
+/// Removes what processes that died left in directories of the user.
+pub(crate) fn remove_left_behind(notes: &Dir) -> Result<()> {
+    for (name, _) in notes.list()? {
+        let note = notes.at(&name);
+        let Ok(Some(_lock)) = Lock::try_exclusive(note) else { continue };
+        let text = note.read().unwrap_or_default();
+        if let Some((path, prefix)) = parse(&text)
+            && let Ok(top) = Dir::of_user(path)
+        {
+            for (left, kind) in top.list().unwrap_or_default() {
+                let is_ours = left.as_bytes().starts_with(prefix) && kind != FileKind::Directory;
+                if is_ours {
+                    // What is gone or cannot be removed is left.
+                    let _ = top.at(&left).remove_file();
+                }
+            }
+        }
+        let _ = note.remove_file();
+    }
+    Ok(())
+}
+
+/// The directory and the beginning of the names. Only names that an installation makes count.
+fn parse(text: &[u8]) -> Option<(&Path, &[u8])> {
+    let end = text.iter().rposition(|byte| *byte == 0)?;
+    let (path, prefix) = (&text[..end], &text[end + 1..]);
+    let is_sound =
+        path.starts_with(b"/") && prefix.starts_with(TEMPORARY.as_bytes()) && prefix.len() > TEMPORARY.len();
+    is_sound.then(|| (Path::new(OsStr::from_bytes(path)), prefix))
+}

@@ -1,0 +1,153 @@
+//! The directories that objects lie in, held open.
+//!
+//! An object lies in a directory of its kind and generation, in one of 256 shards. Each shard is opened once, beneath
+//! the directory above it and through no link; from then on an object is one component of a path away, whatever others
+//! do with the names above. What is there may change only by garbage collection, which the lock keeps away.
+
+use std::{ops::Deref, sync::OnceLock};
+
+use taut_digest::Hash;
+use taut_sys::{At, Dir, FileKind, Kept, Links, if_exists};
+
+use crate::{
+    Result, Store,
+    layout::{GENERATIONS, KINDS, Kind, shard_and_name},
+};
+
+/// All that were opened so far.
+#[derive(Default)]
+pub(crate) struct Shards([[OfKind; KINDS]; GENERATIONS]);
+
+#[derive(Default)]
+struct OfKind {
+    dir: OnceLock<Dir>,
+    shards: OnceLock<Box<[OnceLock<Kept>; 256]>>,
+    /// Whether there can be any, where only garbage collection makes them.
+    there: OnceLock<bool>,
+}
+
+/// An open shard.
+enum Shard<'s> {
+    Kept(&'s Dir),
+    /// There are too many open to keep this one.
+    Own(Dir),
+}
+
+impl Deref for Shard<'_> {
+    type Target = Dir;
+
+    fn deref(&self) -> &Dir {
+        match self {
+            Shard::Kept(dir) => dir,
+            Shard::Own(dir) => dir,
+        }
+    }
+}
+
+/// The place of an object.
+pub(crate) struct Object<'s> {
+    shard: Shard<'s>,
+    name: String,
+}
+
+impl Object<'_> {
+    pub(crate) fn at(&self) -> At<'_> {
+        self.shard.at(&self.name)
+    }
+}
+
+impl Store {
+    /// Where an object lies, if its shard is there.
+    pub(crate) fn object(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<Option<Object<'_>>> {
+        let (number, name) = shard_and_name(hash);
+        let Some(dir) = self.directory(generation, kind)? else { return Ok(None) };
+        Ok(self.shard(generation, kind, dir, number, false)?.map(|shard| Object { shard, name }))
+    }
+
+    /// Where an object of the youngest generation is to lie; the directories are made.
+    pub(crate) fn object_to_make(&self, kind: Kind, hash: &Hash) -> Result<Object<'_>> {
+        let (number, name) = shard_and_name(hash);
+        let of_kind = &self.shards().0[0][kind as usize];
+        let dir = match of_kind.dir.get() {
+            Some(dir) => dir,
+            None => {
+                let made = self.layout().protocol().make_all(&self.layout().store(0, kind))?;
+                of_kind.dir.get_or_init(|| made)
+            }
+        };
+        let shard = self.shard(0, kind, dir, number, true)?.expect("made if it was not there");
+        Ok(Object { shard, name })
+    }
+
+    /// The directory of a kind in a generation, if it is there.
+    pub(crate) fn directory(&self, generation: usize, kind: Kind) -> Result<Option<&Dir>> {
+        let of_kind = &self.shards().0[generation][kind as usize];
+        if let Some(dir) = of_kind.dir.get() {
+            return Ok(Some(dir));
+        }
+        if self.is_locked() && of_kind.there.get() == Some(&false) {
+            return Ok(None);
+        }
+        let path = self.layout().store(generation, kind);
+        let opened = if_exists(self.layout().protocol().sub(&path, Links::Refused))?;
+        if opened.is_none() && is_made_by_gc_only(generation, kind) {
+            let _ = of_kind.there.set(false);
+        }
+        Ok(opened.map(|dir| of_kind.dir.get_or_init(|| dir)))
+    }
+
+    /// Whether there can be anything of a kind that only garbage collection makes: in an older generation, or split.
+    /// The lock held keeps that as it is, so one look is enough.
+    pub(crate) fn can_have(&self, generation: usize, kind: Kind) -> Result<bool> {
+        Ok(!self.is_locked() || self.directory(generation, kind)?.is_some())
+    }
+
+    fn shard<'s>(
+        &'s self,
+        generation: usize,
+        kind: Kind,
+        dir: &'s Dir,
+        number: u8,
+        make: bool,
+    ) -> Result<Option<Shard<'s>>> {
+        let of_kind = &self.shards().0[generation][kind as usize];
+        let shards = of_kind.shards.get_or_init(|| Box::new([const { OnceLock::new() }; 256]));
+        let place = &shards[usize::from(number)];
+        if let Some(kept) = place.get() {
+            return Ok(Some(Shard::Kept(kept)));
+        }
+        let name = format!("{number:02x}");
+        let at = dir.at(&name);
+        let opened = if make { Some(at.make_dir_if_absent()?) } else { if_exists(at.open_dir())? };
+        Ok(opened.map(|opened| match Kept::new(opened) {
+            Ok(kept) => Shard::Kept(place.get_or_init(|| kept)),
+            Err(opened) => Shard::Own(opened),
+        }))
+    }
+
+    /// Calls `visit` with the hash and size of each object of a kind in a generation.
+    pub(crate) fn each_object(
+        &self,
+        generation: usize,
+        kind: Kind,
+        mut visit: impl FnMut(Hash, u64),
+    ) -> Result<()> {
+        let Some(dir) = self.directory(generation, kind)? else { return Ok(()) };
+        for (shard, _) in dir.list()? {
+            let Some(open) = if_exists(dir.at(&shard).open_dir())? else { continue };
+            for (rest, entry) in open.list()? {
+                let name = shard.to_str().zip(rest.to_str()).map(|(shard, rest)| format!("{shard}{rest}"));
+                let hash = name.and_then(|name| Hash::from_hex(&name).ok());
+                if let (Some(hash), FileKind::File) = (hash, entry) {
+                    visit(hash, open.at(&rest).lstat()?.size());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a directory comes into being by garbage collection only.
+fn is_made_by_gc_only(generation: usize, kind: Kind) -> bool {
+    generation > 0 || matches!(kind, Kind::LargeFile | Kind::LargeTree)
+}

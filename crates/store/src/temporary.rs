@@ -1,0 +1,105 @@
+//! Temporary files of the store: complete before they get their name, gone if they never do.
+
+use std::path::{Path, PathBuf};
+
+use taut_sys::{At, Dir, File};
+
+use crate::{Result, Store, layout::Kind, shards::Object};
+
+/// The name of a temporary file below the build root; what is there goes when this is dropped.
+pub(crate) struct Temporary<'s> {
+    dir: &'s Dir,
+    name: String,
+    is_moved: bool,
+}
+
+impl Temporary<'_> {
+    pub(crate) fn at(&self) -> At<'_> {
+        self.dir.at(&self.name)
+    }
+
+    pub(crate) fn create(&self, mode: u32) -> Result<File<'_>> {
+        Ok(self.at().create_new(mode)?)
+    }
+
+    /// Gives the file its final name.
+    pub(crate) fn rename(mut self, to: &Object<'_>) -> Result<()> {
+        self.at().rename(to.at())?;
+        self.is_moved = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.is_moved {
+            // Nothing is left behind on a full disk; the first error is the one to report.
+            let _ = self.at().remove_file();
+        }
+    }
+}
+
+/// A directory for temporary things of one process.
+#[derive(Debug)]
+pub struct TemporaryDir {
+    above: Dir,
+    name: String,
+    dir: Dir,
+}
+
+impl TemporaryDir {
+    /// Removes the directory with everything in it; what cannot be removed is left to the next garbage collection.
+    pub fn remove(&self) {
+        if let Ok(made) = self.dir.identity() {
+            let _ = self.above.at(&self.name).remove_made(made);
+        }
+    }
+
+    /// Its path, for programs that want one.
+    pub fn path(&self) -> PathBuf {
+        self.above.path().join(Path::new(&self.name))
+    }
+}
+
+impl std::ops::Deref for TemporaryDir {
+    type Target = Dir;
+
+    fn deref(&self) -> &Dir {
+        &self.dir
+    }
+}
+
+impl Store {
+    /// A temporary name that no other process uses.
+    pub(crate) fn temporary(&self) -> Result<Temporary<'_>> {
+        let name = format!("tmp-{}-{}", self.nonce(), self.next_number());
+        Ok(Temporary { dir: self.ephemeral()?, name, is_moved: false })
+    }
+
+    pub(crate) fn write_temporary(&self, content: &[u8], mode: u32) -> Result<Temporary<'_>> {
+        let temporary = self.temporary()?;
+        let mut file = temporary.create(mode)?;
+        file.write_all(content)?;
+        file.set_mtime_epoch()?;
+        drop(file);
+        Ok(temporary)
+    }
+
+    /// Moves a complete file to where an object belongs.
+    pub(crate) fn keep(&self, temporary: Temporary<'_>, kind: Kind, hash: &taut_digest::Hash) -> Result<()> {
+        temporary.rename(&self.object_to_make(kind, hash)?)?;
+        self.set_known(kind, hash);
+        Ok(())
+    }
+
+    /// A fresh directory of the given kind ("exec_root") for this process.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn temporary_directory(&self, kind: &str) -> Result<TemporaryDir> {
+        let above = self.ephemeral()?.make_all(kind)?;
+        let name = format!("{}-{}", self.nonce(), self.next_number());
+        let dir = above.at(&name).make_dir()?;
+        Ok(TemporaryDir { above, name, dir })
+    }
+}

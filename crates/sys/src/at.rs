@@ -1,0 +1,391 @@
+//! A name in an open directory, and what can be done there.
+//!
+//! A name may be a relative path; then the directories on the way are opened first, beneath the directory and through
+//! no link. The last component is never followed, unless an operation says so.
+
+use std::{
+    ffi::OsStr,
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{
+        AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, linkat, openat, readlinkat,
+        renameat, statat, symlinkat, unlinkat, utimensat,
+    },
+    io::Errno,
+};
+
+use crate::{Dir, Error, File, FileKind, Links, Result, Stat, dir::call, if_exists};
+
+/// A name in an open directory. Cheap to copy.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'d> {
+    dir: &'d Dir,
+    name: &'d Path,
+}
+
+/// What a name has to be for something to be made, moved or removed there.
+fn checked(name: &OsStr) -> rustix::io::Result<&OsStr> {
+    match name.as_bytes() {
+        b"" | b"." | b".." => Err(Errno::INVAL),
+        _ => Ok(name),
+    }
+}
+
+impl<'d> At<'d> {
+    pub(crate) fn new(dir: &'d Dir, name: &'d Path) -> At<'d> {
+        At { dir, name }
+    }
+
+    /// The directory.
+    pub fn dir(self) -> &'d Dir {
+        self.dir
+    }
+
+    /// The name.
+    pub fn name(self) -> &'d Path {
+        self.name
+    }
+
+    /// The path by which people know the place.
+    pub fn path(self) -> PathBuf {
+        if self.name.as_os_str().is_empty() {
+            self.dir.path().to_owned()
+        } else {
+            self.dir.path().join(self.name)
+        }
+    }
+
+    /// Calls the system with the directory that the last component lies in, and that component.
+    fn last<T>(
+        self,
+        op: &'static str,
+        act: impl FnOnce(BorrowedFd<'_>, &OsStr) -> rustix::io::Result<T>,
+    ) -> Result<T> {
+        let bytes = self.name.as_os_str().as_bytes();
+        match bytes.iter().rposition(|byte| *byte == b'/') {
+            None => call(op, || self.path(), || act(self.dir.as_fd(), self.name.as_os_str())),
+            Some(slash) => {
+                let above = Path::new(OsStr::from_bytes(&bytes[..slash]));
+                if above.as_os_str().is_empty() {
+                    return Err(Error::new(op, &self.path(), Errno::XDEV));
+                }
+                let above = self.dir.sub(above, Links::Refused)?;
+                let name = OsStr::from_bytes(&bytes[slash + 1..]);
+                call(op, || self.path(), || act(above.as_fd(), name))
+            }
+        }
+    }
+
+    fn stat_with(self, flags: AtFlags) -> Result<Stat> {
+        let flags = if self.name.as_os_str().is_empty() { flags | AtFlags::EMPTY_PATH } else { flags };
+        let stat = self.last("stat", |dir, name| statat(dir, name, flags))?;
+        Ok(Stat::of(&stat))
+    }
+
+    /// What is there; a link is a link.
+    ///
+    /// # Errors
+    /// Nothing is there, or the system does not tell.
+    pub fn lstat(self) -> Result<Stat> {
+        self.stat_with(AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// What is there, or where a link there leads, wherever that is.
+    ///
+    /// # Errors
+    /// As for [`At::lstat`].
+    pub fn stat(self) -> Result<Stat> {
+        self.stat_with(AtFlags::empty())
+    }
+
+    /// Whether anything is there.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn exists(self) -> Result<bool> {
+        Ok(if_exists(self.lstat())?.is_some())
+    }
+
+    /// Opens a regular file for reading. Nothing else is opened: neither does a link lead away, nor a fifo hold us up.
+    ///
+    /// # Errors
+    /// There is none ([`Error::is_not_found`]), or something else is there ([`Error::is_other_kind`]).
+    pub fn open(self) -> Result<File<'d>> {
+        self.open_with(OFlags::RDONLY, OFlags::NOFOLLOW)
+    }
+
+    /// The same, where a link there leads to, wherever that is.
+    ///
+    /// # Errors
+    /// As for [`At::open`].
+    pub fn open_followed(self) -> Result<File<'d>> {
+        self.open_with(OFlags::RDONLY, OFlags::empty())
+    }
+
+    /// Opens a regular file for writing, and empties it.
+    ///
+    /// # Errors
+    /// As for [`At::open`].
+    pub fn open_emptied(self) -> Result<File<'d>> {
+        self.open_with(OFlags::WRONLY | OFlags::TRUNC, OFlags::NOFOLLOW)
+    }
+
+    fn open_with(self, flags: OFlags, links: OFlags) -> Result<File<'d>> {
+        // Without waiting for the other end, should it be a fifo.
+        let flags = flags | links | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let file =
+            self.last("open", |dir, name| openat(dir, name, flags, Mode::empty())).map_err(|error| {
+                // So the system answers where a link or a socket is.
+                let is_other = error.has_errno(&[Errno::LOOP, Errno::NXIO, Errno::OPNOTSUPP]);
+                if is_other && links.contains(OFlags::NOFOLLOW) {
+                    self.other_kind(FileKind::Symlink)
+                } else {
+                    error
+                }
+            })?;
+        File::regular(file.into(), self)
+    }
+
+    pub(crate) fn other_kind(self, kind: FileKind) -> Error {
+        Error { op: "open", path: self.path(), source: io::Error::other(crate::error::OtherKind(kind)) }
+    }
+
+    /// The whole content of a regular file.
+    ///
+    /// # Errors
+    /// As for [`At::open`].
+    pub fn read(self) -> Result<Vec<u8>> {
+        self.open()?.read_all()
+    }
+
+    /// The same, where a link there leads to; `None` if there is no regular file.
+    ///
+    /// # Errors
+    /// A file is there and cannot be read.
+    pub fn read_followed(self) -> Result<Option<Vec<u8>>> {
+        match self.open_followed() {
+            Ok(mut file) => Ok(Some(file.read_all()?)),
+            Err(error) if error.is_absent() || error.is_other_kind() => Ok(None),
+            Err(error) if error.has_errno(&[Errno::NXIO, Errno::ISDIR]) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a file that must not exist, with the given permission bits (less the umask's).
+    ///
+    /// # Errors
+    /// Something is there ([`Error::is_exists`]), or it cannot be made.
+    pub fn create_new(self, mode: u32) -> Result<File<'d>> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let create =
+            |dir: BorrowedFd<'_>, name: &OsStr| openat(dir, checked(name)?, flags, Mode::from_raw_mode(mode));
+        Ok(File::new(self.last("create", create)?.into(), self))
+    }
+
+    /// Writes a file as a whole or not at all: readers see the old content or the new one. What was there is replaced.
+    /// The temporary name is the file's own with the number of this process.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn replace(self, content: &[u8]) -> Result<()> {
+        let mut name = self.name.as_os_str().to_owned();
+        name.push(format!(".tmp-{}", std::process::id()));
+        let temporary = At { dir: self.dir, name: Path::new(&name) };
+        // A process of our number may have left one before.
+        if_exists(temporary.remove_file())?;
+        let written = temporary.create_new(0o644).and_then(|mut file| {
+            file.write_all(content)?;
+            temporary.rename(self)
+        });
+        written.inspect_err(|_| {
+            // The first error is the one to report.
+            let _ = temporary.remove_file();
+        })
+    }
+
+    /// Opens a file to append to, which is made if it is not there. Nothing but a regular file is opened.
+    ///
+    /// # Errors
+    /// Something else is there, or it cannot be written.
+    pub fn append(self) -> Result<File<'d>> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = |dir: BorrowedFd<'_>, name: &OsStr| {
+            openat(dir, checked(name)?, flags, Mode::from_raw_mode(0o644))
+        };
+        File::regular(self.last("open", open)?.into(), self)
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// There is no link.
+    pub fn read_link(self) -> Result<PathBuf> {
+        let target = self.last("read link", |dir, name| readlinkat(dir, name, Vec::new()))?;
+        Ok(PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(
+            target.into_bytes(),
+        )))
+    }
+
+    /// Makes a symbolic link that must not exist.
+    ///
+    /// # Errors
+    /// Something is there, or it cannot be made.
+    pub fn symlink(self, target: &Path) -> Result<()> {
+        self.last("create link", |dir, name| symlinkat(target, dir, checked(name)?))
+    }
+
+    /// Gives the file here (not what it may link to) a second name.
+    ///
+    /// # Errors
+    /// Something is at `to`, or it cannot be made.
+    pub fn hard_link(self, to: At<'_>) -> Result<()> {
+        self.both("link", to, |from_dir, from, to_dir, to| {
+            linkat(from_dir, from, to_dir, to, AtFlags::empty())
+        })
+    }
+
+    /// Renames what is here; replaces what is at `to`.
+    ///
+    /// # Errors
+    /// Nothing is here, or it cannot be moved there.
+    pub fn rename(self, to: At<'_>) -> Result<()> {
+        self.both("rename", to, |from_dir, from, to_dir, to| renameat(from_dir, from, to_dir, to))
+    }
+
+    fn both(
+        self,
+        op: &'static str,
+        to: At<'_>,
+        act: impl FnOnce(BorrowedFd<'_>, &OsStr, BorrowedFd<'_>, &OsStr) -> rustix::io::Result<()>,
+    ) -> Result<()> {
+        let mut failed: Option<Error> = None;
+        let done = to.last(op, |to_dir, to_name| {
+            let moved = self.last(op, |from_dir, from_name| {
+                act(from_dir, checked(from_name)?, to_dir, checked(to_name)?)
+            });
+            moved.map_err(|error| {
+                let errno = error.errno().unwrap_or(Errno::IO);
+                failed = Some(error);
+                errno
+            })
+        });
+        // What names the place that was to be reached is the better message, unless the way to the source failed.
+        done.map_err(|error| match failed {
+            Some(first) if first.op != op => first,
+            _ => error,
+        })
+    }
+
+    /// The directory here, on whatever file system.
+    ///
+    /// # Errors
+    /// There is none; a link to one is none.
+    pub fn open_dir(self) -> Result<Dir> {
+        self.dir.sub(self.name, Links::Refused)
+    }
+
+    /// The same, on the file system of the directory: a mount point is refused.
+    ///
+    /// # Errors
+    /// There is none, or something is mounted there.
+    pub fn open_dir_of_mount(self) -> Result<Dir> {
+        self.dir.open_sub(self.name, Links::Refused, false)
+    }
+
+    /// Makes a directory that must not exist.
+    ///
+    /// # Errors
+    /// Something is there, or it cannot be made.
+    pub fn make_dir(self) -> Result<Dir> {
+        self.make_dir_only()?;
+        self.open_dir()
+    }
+
+    /// The same, without opening it.
+    ///
+    /// # Errors
+    /// As for [`At::make_dir`].
+    pub fn make_dir_only(self) -> Result<()> {
+        self.last("create directory", |dir, name| {
+            rustix::fs::mkdirat(dir, checked(name)?, Mode::from_raw_mode(0o777))
+        })
+    }
+
+    /// The directory here, which is made if nothing is.
+    ///
+    /// # Errors
+    /// Something else is there, or it cannot be made.
+    pub fn make_dir_if_absent(self) -> Result<Dir> {
+        match self.open_dir() {
+            Err(error) if error.is_not_found() => {}
+            other => return other,
+        }
+        match self.make_dir() {
+            Err(error) if error.is_exists() => self.open_dir(),
+            other => other,
+        }
+    }
+
+    /// Removes a file or link.
+    ///
+    /// # Errors
+    /// Nothing is there, or a directory.
+    pub fn remove_file(self) -> Result<()> {
+        self.last("remove", |dir, name| unlinkat(dir, checked(name)?, AtFlags::empty()))
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// It is not empty, or no directory.
+    pub fn remove_dir(self) -> Result<()> {
+        self.last("remove", |dir, name| unlinkat(dir, checked(name)?, AtFlags::REMOVEDIR))
+    }
+
+    fn set_times(self, last_modification: Timespec) -> Result<()> {
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps { last_access, last_modification };
+        self.last("set time of", |dir, name| utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW))
+    }
+
+    /// Sets the modification time to the epoch, so that contents do not carry the time at which they were made.
+    ///
+    /// # Errors
+    /// Nothing is there, or it belongs to another user.
+    pub fn set_mtime_epoch(self) -> Result<()> {
+        self.set_times(Timespec { tv_sec: 0, tv_nsec: 0 })
+    }
+
+    /// Sets the modification time to the present.
+    ///
+    /// # Errors
+    /// As for [`At::set_mtime_epoch`].
+    pub fn set_mtime_now(self) -> Result<()> {
+        self.set_times(Timespec { tv_sec: 0, tv_nsec: UTIME_NOW })
+    }
+
+    /// Sets the permission bits of the regular file here, if it is the very one with this identity.
+    ///
+    /// # Errors
+    /// It is another one, or belongs to another user.
+    pub fn set_mode(self, mode: u32) -> Result<()> {
+        use std::os::fd::AsRawFd;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = self.last("open", |dir, name| openat(dir, name, flags, Mode::empty()))?;
+        let stat = call("stat", || self.path(), || rustix::fs::fstat(&file))?;
+        if Stat::of(&stat).kind == FileKind::Symlink {
+            return Err(self.other_kind(FileKind::Symlink));
+        }
+        // The entry below /proc leads to the very file that is open.
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        call("set mode of", || self.path(), || rustix::fs::chmod(&*own, Mode::from_raw_mode(mode)))
+    }
+}

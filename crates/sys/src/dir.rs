@@ -1,0 +1,279 @@
+//! Directories held open, and what they are asked.
+//!
+//! A directory that is open stays the same one whatever becomes of its name. All file access of taut goes through one:
+//! [`Dir`] is the directory, [`At`] a name in it. The only way to one from a path is [`Dir::of_user`] (and
+//! [`crate::Named`]): a path that the user wrote is followed as the user's shell would follow it.
+
+use std::{
+    ffi::{OsStr, OsString},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, RawDir, openat},
+    io::Errno,
+};
+
+use crate::{At, Error, FileKind, Links, Result, Stat, beneath, fault, stat::Identity};
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    /// What it was called when it was opened: for messages only.
+    path: PathBuf,
+}
+
+/// How directories are opened: as a place to begin lookups at, which needs no permission to read them.
+const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Calls the system, unless a fault is injected here.
+pub(crate) fn call<T>(
+    op: &'static str,
+    path: impl FnOnce() -> PathBuf,
+    call: impl FnOnce() -> rustix::io::Result<T>,
+) -> Result<T> {
+    fault::check().and_then(|()| Ok(call()?)).map_err(|source| Error { op, path: path(), source })
+}
+
+impl Dir {
+    /// The directory at a path that the user named; links are followed.
+    ///
+    /// # Errors
+    /// There is no directory, or it may not be searched.
+    pub fn of_user(path: &Path) -> Result<Dir> {
+        let fd = call("open", || path.to_owned(), || openat(CWD, path, PLACE, Mode::empty()))?;
+        Ok(Dir { fd, path: path.to_owned() })
+    }
+
+    /// The same; the directory and those above it are made as far as they do not exist.
+    ///
+    /// # Errors
+    /// It cannot be made, or something else is there.
+    pub fn made_of_user(path: &Path) -> Result<Dir> {
+        let mut missing: Vec<&Path> = Vec::new();
+        for above in path.ancestors() {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            match Dir::of_user(above) {
+                Ok(mut dir) => {
+                    for path in missing.into_iter().rev() {
+                        let name = Path::new(path.file_name().unwrap_or_default());
+                        let made = match path.components().next_back() {
+                            Some(std::path::Component::Normal(_)) => dir.at(name).make_dir_if_absent(),
+                            // `a/..` with `a` just made, and the like.
+                            _ => Dir::of_user(path),
+                        };
+                        dir = Dir { path: path.to_owned(), ..made? };
+                    }
+                    return Ok(dir);
+                }
+                Err(error) if error.is_not_found() => missing.push(above),
+                Err(error) => return Err(error),
+            }
+        }
+        Dir::of_user(path)
+    }
+
+    /// What it was called when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A name in the directory, or a relative path below it.
+    pub fn at<'d, N: AsRef<Path> + ?Sized>(&'d self, name: &'d N) -> At<'d> {
+        At::new(self, name.as_ref())
+    }
+
+    /// The directory itself, to be looked at.
+    pub fn itself(&self) -> At<'_> {
+        At::new(self, Path::new(""))
+    }
+
+    /// The directory at a relative path beneath this one, on whatever file system.
+    ///
+    /// # Errors
+    /// There is none, or a link is in the way that is not to be followed.
+    pub fn sub(&self, path: &(impl AsRef<Path> + ?Sized), links: Links) -> Result<Dir> {
+        self.open_sub(path.as_ref(), links, true)
+    }
+
+    /// The same, reading nothing of where it is called; for removal, which does not cross mount points.
+    pub(crate) fn open_sub(&self, path: &Path, links: Links, mounts: bool) -> Result<Dir> {
+        let shown = || self.path.join(path);
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let open = || beneath::open(self.as_fd(), path, PLACE, Mode::empty(), links, mounts);
+        Ok(Dir { fd: call("open", shown, open)?, path: self.path.join(path) })
+    }
+
+    /// The directory that a link in this one leads to, wherever that is: for sources, which are read as the reference
+    /// reads them.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn sub_anywhere(&self, path: &Path) -> Result<Dir> {
+        let open = || openat(self.as_fd(), path, PLACE, Mode::empty());
+        Ok(Dir { fd: call("open", || self.path.join(path), open)?, path: self.path.join(path) })
+    }
+
+    /// Another handle of the same directory.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn try_clone(&self) -> Result<Dir> {
+        let fd = call("open", || self.path.clone(), || rustix::io::fcntl_dupfd_cloexec(&self.fd, 3))?;
+        Ok(Dir { fd, path: self.path.clone() })
+    }
+
+    /// Makes the directories of a relative path as far as they do not exist. No link is followed.
+    ///
+    /// # Errors
+    /// They cannot be made, or something else is in the way.
+    pub fn make_all(&self, path: &(impl AsRef<Path> + ?Sized)) -> Result<Dir> {
+        let path = path.as_ref();
+        match self.sub(path, Links::Refused) {
+            Err(error) if error.is_not_found() => {}
+            other => return other,
+        }
+        let mut here: Option<Dir> = None;
+        for name in path.components() {
+            let name = Path::new(name.as_os_str());
+            here = Some(here.as_ref().unwrap_or(self).at(name).make_dir_if_absent()?);
+        }
+        here.map_or_else(|| self.try_clone(), Ok)
+    }
+
+    /// What the directory is.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn stat(&self) -> Result<Stat> {
+        let stat = call("stat", || self.path.clone(), || rustix::fs::fstat(&self.fd))?;
+        Ok(Stat::of(&stat))
+    }
+
+    /// What tells this directory from all others.
+    ///
+    /// # Errors
+    /// As for [`Dir::stat`].
+    pub fn identity(&self) -> Result<Identity> {
+        Ok(self.stat()?.identity())
+    }
+
+    /// Entries with their kinds, sorted by the bytes of their names.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn list(&self) -> Result<Vec<(OsString, FileKind)>> {
+        let shown = || self.path.clone();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = call("list", shown, || openat(&self.fd, ".", flags, Mode::empty()))?;
+        let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+        let mut raw = RawDir::new(&fd, &mut buffer);
+        let mut entries = Vec::new();
+        while let Some(entry) = raw.next() {
+            let entry = match entry {
+                Err(Errno::INTR) => continue,
+                other => other.map_err(|errno| Error::new("list", &self.path, errno))?,
+            };
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let name = OsStr::from_bytes(name);
+            let kind = match entry.file_type() {
+                FileType::RegularFile => FileKind::File,
+                FileType::Directory => FileKind::Directory,
+                FileType::Symlink => FileKind::Symlink,
+                // Some file systems do not tell.
+                FileType::Unknown => match crate::if_exists(self.at(name).lstat())? {
+                    Some(stat) => stat.kind,
+                    None => continue,
+                },
+                _ => FileKind::Special,
+            };
+            entries.push((name.to_owned(), kind));
+        }
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(entries)
+    }
+
+    /// Sets the permission bits of the directory, whatever its name is by now.
+    ///
+    /// # Errors
+    /// It belongs to another user.
+    pub fn set_mode(&self, mode: u32) -> Result<()> {
+        use std::os::fd::AsRawFd;
+        // Descriptors that are places only know no fchmod; their entry below /proc leads to the very same directory.
+        let own = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let change = || rustix::fs::chmod(&*own, Mode::from_raw_mode(mode));
+        call("set mode of", || self.path.clone(), change)
+    }
+
+    /// Whether the change times of the file system tell any two changes apart once the first has been looked at,
+    /// however close they are (Linux 6.13 or newer, multigrain timestamps).
+    ///
+    /// # Errors
+    /// No file can be made here.
+    pub fn tells_changes_apart(&self) -> Result<bool> {
+        let mut file = self.at("clock").create_new(0o600)?;
+        let mut apart = true;
+        let mut last = None;
+        // A coarse clock may tick once meanwhile, but not every time.
+        for mode in [0o400, 0o600, 0o400, 0o600, 0o400] {
+            file.set_mode(mode)?;
+            let now = Some(file.look()?.signature.ctime);
+            apart &= last != now;
+            last = now;
+        }
+        self.at("clock").remove_file()?;
+        Ok(apart)
+    }
+
+    /// Whether writing through a mapping dates a file here: file systems in memory do not notice it.
+    pub fn dates_mapped_writes(&self) -> bool {
+        const TMPFS: u32 = 0x0102_1994;
+        const RAMFS: u32 = 0x8584_58f6;
+        const OVERLAYFS: u32 = 0x794c_7630;
+        let on = rustix::fs::fstatfs(&self.fd);
+        on.is_ok_and(|on| ![TMPFS, RAMFS, OVERLAYFS].contains(&(on.f_type as u32)))
+    }
+
+    /// Whether another machine may change files here.
+    pub(crate) fn is_remote(&self) -> bool {
+        rustix::fs::fstatfs(&self.fd).is_ok_and(|on| crate::evidence::is_remote(&on))
+    }
+
+    /// A file without a name, to be written and read by this process and those that are handed its descriptor.
+    ///
+    /// # Errors
+    /// No file can be made here.
+    pub fn unnamed_file(&self) -> Result<std::fs::File> {
+        let shown = || self.path.clone();
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        match call("create a file in", shown, || openat(&self.fd, ".", flags, mode)) {
+            Ok(file) => Ok(file.into()),
+            // File systems without such files: one that has a name only until it is open.
+            Err(error) if !error.is_full() => {
+                let name = format!("unnamed-{}", std::process::id());
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+                let file =
+                    call("create", || self.path.join(&name), || openat(&self.fd, &*name, flags, mode))?;
+                self.at(&name).remove_file()?;
+                Ok(file.into())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

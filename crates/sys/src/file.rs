@@ -1,0 +1,154 @@
+//! Open files, and what can be done with them: everything names its place when it fails.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::PermissionsExt,
+    },
+};
+
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+
+use crate::{At, Error, FileKind, Result, Stat, fault};
+
+/// A file that is open, and where.
+#[derive(Debug)]
+pub struct File<'d> {
+    file: fs::File,
+    at: At<'d>,
+    /// What it was when it was opened, if that was asked.
+    opened: Option<Stat>,
+}
+
+const EPOCH: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    last_modification: Timespec { tv_sec: 0, tv_nsec: 0 },
+};
+
+impl<'d> File<'d> {
+    /// A file that is open already; `at` is where, for messages.
+    pub fn new(file: fs::File, at: At<'d>) -> File<'d> {
+        File { file, at, opened: None }
+    }
+
+    /// The same, unless it is no regular file.
+    pub(crate) fn regular(file: fs::File, at: At<'d>) -> Result<File<'d>> {
+        let file = File { file, at, opened: None };
+        let stat = file.look()?;
+        match stat.kind {
+            FileKind::File => Ok(File { opened: Some(stat), ..file }),
+            other => Err(at.other_kind(other)),
+        }
+    }
+
+    /// What the file was when it was opened.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn stat(&self) -> Result<Stat> {
+        self.opened.map_or_else(|| self.look(), Ok)
+    }
+
+    fn run<T>(&self, op: &'static str, call: impl FnOnce(&fs::File) -> io::Result<T>) -> Result<T> {
+        let done = fault::check().and_then(|()| call(&self.file));
+        done.map_err(|source| Error { op, path: self.at.path(), source })
+    }
+
+    /// What the file is now.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn look(&self) -> Result<Stat> {
+        self.run("stat", |file| Ok(Stat::of(&rustix::fs::fstat(file)?)))
+    }
+
+    /// Everything from where reading is to the end.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_all(&mut self) -> Result<Vec<u8>> {
+        self.read_up_to(u64::MAX)
+    }
+
+    /// The same, but no more than `limit` bytes.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_up_to(&mut self, limit: u64) -> Result<Vec<u8>> {
+        let size = self.stat()?.signature.size;
+        self.run("read", |file| {
+            let mut content = Vec::with_capacity(size.min(limit).min(1 << 30) as usize + 1);
+            file.take(limit).read_to_end(&mut content)?;
+            Ok(content)
+        })
+    }
+
+    /// Reads up to `buffer.len()` bytes; 0 at the end.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.run("read", |mut file| {
+            loop {
+                match file.read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => return other,
+                }
+            }
+        })
+    }
+
+    /// Goes on reading at the beginning.
+    ///
+    /// # Errors
+    /// It is no file that can be read twice.
+    pub fn rewind(&mut self) -> Result<()> {
+        self.run("read", |mut file| io::Seek::rewind(&mut file))
+    }
+
+    /// Writes all bytes.
+    ///
+    /// # Errors
+    /// They cannot be written; some may have been.
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
+        self.run("write", |mut file| file.write_all(bytes))
+    }
+
+    /// Appends the rest of another open file, inside the kernel or by sharing extents where possible. Returns how many
+    /// bytes that were.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn copy_from(&mut self, from: &mut File<'_>) -> Result<u64> {
+        self.run("write", |mut file| io::copy(&mut from.file, &mut file))
+    }
+
+    /// Sets permission bits.
+    ///
+    /// # Errors
+    /// It belongs to another user.
+    pub fn set_mode(&mut self, mode: u32) -> Result<()> {
+        self.run("set mode of", |file| file.set_permissions(fs::Permissions::from_mode(mode)))
+    }
+
+    /// Sets the modification time to the epoch.
+    ///
+    /// # Errors
+    /// It belongs to another user.
+    pub fn set_mtime_epoch(&mut self) -> Result<()> {
+        self.run("set time of", |file| Ok(rustix::fs::futimens(file, &EPOCH)?))
+    }
+
+    /// The file for whoever has no use for its place.
+    pub fn into_std(self) -> fs::File {
+        self.file
+    }
+}
+
+impl AsFd for File<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}

@@ -1,0 +1,122 @@
+//! Paths that the user wrote, and that lead where the user's shell would be led by them.
+//!
+//! This is the only way from a path to a file: the directory is opened by its path, everything after that goes through
+//! it ([`crate::At`]). Nothing below a build root, a workspace root, an action's directory or an output directory is
+//! ever reached so.
+#![allow(clippy::disallowed_methods, reason = "this is where paths of the user are resolved")]
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Mode, OFlags, openat};
+
+use crate::{At, Dir, Error, File, Result, Stat, dir::call, fault};
+
+/// A file that the user named.
+#[derive(Debug)]
+pub struct Named {
+    dir: Dir,
+    name: OsString,
+}
+
+impl Named {
+    /// Opens the directory that the path leads to.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of_user(path: &Path) -> Result<Named> {
+        let name = path.file_name();
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        match (above, name) {
+            (above, Some(name)) => {
+                Ok(Named { dir: Dir::of_user(above.unwrap_or(Path::new(".")))?, name: name.to_owned() })
+            }
+            // It ends in `..` or is the root.
+            (_, None) => Ok(Named { dir: Dir::of_user(path)?, name: ".".into() }),
+        }
+    }
+
+    /// The same; directories that do not exist are made.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn made_of_user(path: &Path) -> Result<Named> {
+        if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+            Dir::made_of_user(above)?;
+        }
+        Named::of_user(path)
+    }
+
+    /// The file as a name in the directory.
+    pub fn at(&self) -> At<'_> {
+        self.dir.at(&self.name)
+    }
+
+    /// What is there; links are followed.
+    ///
+    /// # Errors
+    /// Nothing is there.
+    pub fn stat(path: &Path) -> Result<Stat> {
+        Ok(Stat::of(&call("stat", || path.to_owned(), || rustix::fs::stat(path))?))
+    }
+
+    /// What is there; a link is a link.
+    ///
+    /// # Errors
+    /// Nothing is there.
+    pub fn lstat(path: &Path) -> Result<Stat> {
+        Ok(Stat::of(&call("stat", || path.to_owned(), || rustix::fs::lstat(path))?))
+    }
+
+    /// The whole content of what the path leads to, be it a file, a pipe or a device: `<(…)` is a path of a user, too.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(path: &Path) -> Result<Vec<u8>> {
+        let read = || fault::check().and_then(|()| fs::read(path));
+        read().map_err(|source| Error { op: "read", path: path.to_owned(), source })
+    }
+
+    /// Writes what the path leads to, be it a file, a pipe or a device; a file is emptied first, unless `append`.
+    ///
+    /// # Errors
+    /// It cannot be opened for writing.
+    pub fn write(&self, append: bool) -> Result<File<'_>> {
+        let how = if append { OFlags::APPEND } else { OFlags::TRUNC };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
+        let open = || openat(&self.dir, &self.name, flags, Mode::from_raw_mode(0o666));
+        Ok(File::new(call("create", || self.at().path(), open)?.into(), self.at()))
+    }
+}
+
+/// The absolute path without links; all of it must exist.
+///
+/// # Errors
+/// Something on the way does not exist.
+pub fn canonical(path: &Path) -> Result<PathBuf> {
+    let resolve = || fault::check().and_then(|()| fs::canonicalize(path));
+    resolve().map_err(|source| Error { op: "resolve", path: path.to_owned(), source })
+}
+
+/// An absolute path without `.` and `..`, by its text alone: what it names need not exist.
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal
+}
+
+/// Whether a path leads to a program, as a search path is searched.
+pub fn is_program(path: &Path) -> bool {
+    Named::stat(path).is_ok_and(|stat| stat.is_file() && stat.mode() & 0o111 != 0)
+}
