@@ -87,7 +87,7 @@ pub(crate) fn place(
         log.color(),
         here.display()
     );
-    Some((Traces::of(store)?, RequestKey::new(&meaning)?))
+    Some((Traces::of(store), RequestKey::new(&meaning)?))
 }
 
 /// Tells what went wrong with what outlives calls, in one line.

@@ -352,12 +352,15 @@ fn what_shall_not_be_cached_runs_each_time_and_what_may_fail_is_not_believed_to(
 fn opened(workspace: &Workspace, words: &[&str]) -> Option<Vec<String>> {
     let log = workspace.beside("strace");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-e", "trace=openat", "-o"]).arg(&log).arg(taut().path()).args(words);
+    // Descriptors with their paths: files are opened beneath directories.
+    strace.args(["-f", "-y", "-e", "trace=openat,openat2", "-o"]).arg(&log).arg(taut().path()).args(words);
     strace.current_dir(workspace.root()).arg("--local-build-root").arg(workspace.build_root());
     strace.output().ok().filter(|output| output.status.success())?;
     let root = workspace.root().display().to_string();
     let text = fs::read_to_string(&log).unwrap();
-    let opened = text.lines().filter(|line| line.contains(&root) && !line.contains(" = -1"));
+    // A directory that is only a place to look from is not looked into.
+    let is_read = |line: &&str| !line.contains(" = -1") && !line.contains("O_PATH");
+    let opened = text.lines().filter(|line| line.contains(&root)).filter(is_read);
     Some(opened.map(str::to_owned).collect())
 }
 

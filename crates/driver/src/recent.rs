@@ -99,15 +99,15 @@ mod tests {
     #[test]
     fn that_something_is_used_is_noted_once_in_a_while() {
         let dir = tempfile::tempdir().unwrap();
-        let used = || open(&dir).stat().unwrap().modified();
-        let file = std::fs::File::open(dir.path()).unwrap();
+        let used = || open(&dir).at("f").lstat().unwrap().modified();
+        let file = std::fs::File::create(dir.path().join("f")).unwrap();
         let recently = SystemTime::now() - Duration::from_secs(600);
         file.set_modified(recently).unwrap();
-        touch(open(&dir).itself());
+        touch(open(&dir).at("f"));
         assert_eq!(used(), recently);
         for odd in [recently - Duration::from_secs(86_400), recently + Duration::from_secs(86_400)] {
             file.set_modified(odd).unwrap();
-            touch(open(&dir).itself());
+            touch(open(&dir).at("f"));
             assert!(used().elapsed().unwrap() < GRAIN);
         }
     }

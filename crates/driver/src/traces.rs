@@ -31,7 +31,8 @@ const MOST_BYTES: u64 = 1 << 29;
 /// The place of all traces of a store.
 #[derive(Clone, Debug)]
 pub struct Traces {
-    directory: Arc<OwnDirectory>,
+    /// `None` if the build root has no room for it.
+    directory: Option<Arc<OwnDirectory>>,
     trouble: Trouble,
 }
 
@@ -53,10 +54,11 @@ fn seal(bytes: &[u8]) -> Hash {
 }
 
 impl Traces {
-    /// The traces kept in a store; `None` if it can keep none.
-    pub fn of(store: &Store) -> Option<Traces> {
-        let directory = store.own_directory("requests").ok()?;
-        Some(Traces { directory: Arc::new(directory), trouble: Trouble::default() })
+    /// The traces kept in a store. If it can keep none, that is told.
+    pub fn of(store: &Store) -> Traces {
+        let trouble = Trouble::default();
+        let directory = store.own_directory("requests").map_err(|error| trouble.unreadable(error));
+        Traces { directory: directory.ok().map(Arc::new), trouble }
     }
 
     /// What went wrong with them.
@@ -69,22 +71,23 @@ impl Traces {
         key.0.to_hex().into()
     }
 
-    fn at<'p>(&'p self, path: &'p Path) -> At<'p> {
-        self.directory.dir().at(path)
+    fn at<'p>(&'p self, path: &'p Path) -> Option<At<'p>> {
+        Some(self.directory.as_ref()?.dir().at(path))
     }
 
     /// Moves up what is kept of a request, if that lies in the older generation.
     fn bring(&self, key: RequestKey) {
         let (name, to) = (key.0.to_hex(), self.of_request(key));
-        recent::touch(self.at(&to));
-        let Some(older) = self.directory.older() else { return };
+        let (Some(directory), Some(place)) = (&self.directory, self.at(&to)) else { return };
+        recent::touch(place);
+        let Some(older) = directory.older() else { return };
         let bring = || {
-            if self.at(&to).exists()? || !older.at(&name).exists()? {
+            if place.exists()? || !older.at(&name).exists()? {
                 return Ok(());
             }
             // In this order: whoever finds the one finds the other.
             older.at(&name).open_dir()?.at(COLLECTED).append()?;
-            self.directory.bring(&name).map(drop)
+            directory.bring(&name).map(drop)
         };
         if let Err(error) = bring() {
             let error: taut_store::Error = error;
@@ -94,7 +97,7 @@ impl Traces {
 
     /// Whether garbage was collected since all that the build of a request is made from was last looked after.
     fn is_collected(&self, key: RequestKey) -> bool {
-        self.at(&self.of_request(key).join(COLLECTED)).lstat().is_ok()
+        self.at(&self.of_request(key).join(COLLECTED)).is_some_and(|at| at.lstat().is_ok())
     }
 
     /// Notes that all of it is in the youngest generation.
@@ -105,7 +108,8 @@ impl Traces {
     /// The files of a request whose names are of a kind, latest first.
     fn kept(&self, key: RequestKey, is_of_kind: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         let directory = self.of_request(key);
-        let open = if_exists(self.at(&directory).open_dir());
+        let Some(at) = self.at(&directory) else { return Vec::new() };
+        let open = if_exists(at.open_dir());
         let names = open.and_then(|open| open.map(|open| open.list()).transpose()).unwrap_or_else(|error| {
             self.trouble.unreadable(error);
             None
@@ -114,7 +118,7 @@ impl Traces {
         let mut kept: Vec<(std::time::SystemTime, PathBuf)> = (names.into_iter())
             .filter(|(name, _)| name.to_str().is_some_and(&is_of_kind))
             .map(|(name, _)| directory.join(name))
-            .filter_map(|path| Some((self.at(&path).lstat().ok()?.modified(), path)))
+            .filter_map(|path| Some((self.at(&path)?.lstat().ok()?.modified(), path)))
             .collect();
         kept.sort_by(|a, b| b.cmp(a));
         kept.into_iter().map(|(_, path)| path).collect()
@@ -247,7 +251,7 @@ impl Traces {
 
     /// What is in a file, if there is one.
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        if_exists(self.at(path).read()).unwrap_or_else(|error| {
+        if_exists(self.at(path)?.read()).unwrap_or_else(|error| {
             self.trouble.unreadable(error);
             None
         })
@@ -265,20 +269,23 @@ impl Traces {
 
     /// Writes a file, as a whole or not at all. One that is not kept costs time, not more.
     fn write(&self, key: RequestKey, path: &Path, bytes: &[u8]) {
-        let directory = self.of_request(key);
-        let is_new = self.at(&directory).lstat().is_err();
-        let made = self.at(&directory).make_dir_if_absent();
-        if let Err(error) = made.and_then(|_| self.at(path).replace(bytes)) {
+        let of_request = self.of_request(key);
+        let (Some(all), Some(directory), Some(file)) = (&self.directory, self.at(&of_request), self.at(path))
+        else {
+            return;
+        };
+        let is_new = directory.lstat().is_err();
+        if let Err(error) = directory.make_dir_if_absent().and_then(|_| file.replace(bytes)) {
             self.trouble.unkept(error);
         }
         if is_new {
-            recent::drop_old(self.directory.dir(), MOST, MOST_BYTES);
+            recent::drop_old(all.dir(), MOST, MOST_BYTES);
         }
     }
 
     /// What is not there any more is as good as removed.
     fn forget(&self, path: &Path) {
-        let _ = self.at(path).remove_file();
+        let _ = self.at(path).map(|at| at.remove_file());
     }
 }
 

@@ -5,7 +5,7 @@
 //! action's, so it is ours.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt,
     path::Path,
@@ -25,10 +25,63 @@ pub(crate) enum Found {
     Invalid(String),
 }
 
-/// The output at a normalised path below the action's directory.
-pub(crate) fn output(store: &Store, root: &Dir, path: &str, is_directory: bool, take: Take) -> Result<Found> {
-    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let parent = match open_parent(root, above)? {
+/// Splits a path into the directory and the name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// Finds the outputs of one action.
+pub(crate) struct Collector<'c> {
+    store: &'c Store,
+    root: &'c Dir,
+    take: Take,
+    /// The directories that outputs lie in, by path.
+    parents: HashMap<&'c str, Parent>,
+}
+
+impl<'c> Collector<'c> {
+    /// `paths` are the normalised paths of all outputs below the action's directory.
+    pub(crate) fn new(
+        store: &'c Store,
+        root: &'c Dir,
+        take: Take,
+        paths: impl Iterator<Item = &'c str>,
+    ) -> Result<Collector<'c>> {
+        let mut collector = Collector { store, root, take, parents: HashMap::new() };
+        for (above, _) in paths.map(split) {
+            if collector.parents.contains_key(above) {
+                continue;
+            }
+            let (parent, is_linked) = open_parent(root, above)?;
+            if is_linked {
+                // Behind a link the same file may be another output, too: none can be moved.
+                collector.take = Take::Copy;
+            }
+            collector.parents.insert(above, parent);
+        }
+        Ok(collector)
+    }
+
+    /// The output at one of the paths.
+    pub(crate) fn output(&self, path: &str, is_directory: bool) -> Result<Found> {
+        let (above, _) = split(path);
+        match self.parents.get(above) {
+            Some(parent) => output(self.store, self.root, parent, path, is_directory, self.take),
+            None => Ok(Found::Missing),
+        }
+    }
+}
+
+fn output(
+    store: &Store,
+    root: &Dir,
+    parent: &Parent,
+    path: &str,
+    is_directory: bool,
+    take: Take,
+) -> Result<Found> {
+    let (_, name) = split(path);
+    let parent = match parent {
         Parent::Dir(dir) => dir,
         Parent::Absent => return Ok(Found::Missing),
         Parent::Outside(link, target) => {
@@ -61,28 +114,32 @@ enum Parent {
     Outside(String, String),
 }
 
-fn open_parent(root: &Dir, path: &str) -> Result<Parent> {
+/// Opens the directory that an output lies in. Tells whether a link leads there.
+fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
     if path.is_empty() {
-        return Ok(Parent::Dir(None));
+        return Ok((Parent::Dir(None), false));
     }
-    // What an intermediate link leads to is followed, too: hence the dot.
-    let through = format!("{path}/.");
-    let opened = match root.sub(&through, Links::Beneath) {
+    let opened = match root.sub(path, Links::Refused) {
         Err(error) if error.is_denied() => {
             make_searchable(root, path)?;
-            root.sub(&through, Links::Beneath)
+            root.sub(path, Links::Refused)
         }
         other => other,
     };
     match opened {
-        Ok(dir) => Ok(Parent::Dir(Some(dir))),
-        Err(error) if error.is_absent() => Ok(Parent::Absent),
+        Ok(dir) => return Ok((Parent::Dir(Some(dir)), false)),
+        Err(error) if error.is_absent() || error.is_link_in_the_way() => {}
+        Err(error) => return Err(error.into()),
+    }
+    // The dot makes the last component one to be followed, too.
+    match root.sub(&format!("{path}/."), Links::Beneath) {
+        Ok(dir) => Ok((Parent::Dir(Some(dir)), true)),
+        Err(error) if error.is_absent() => Ok((Parent::Absent, false)),
         Err(error) if error.is_link_in_the_way() => {
             let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
             for end in ends {
-                let at = root.at(&path[..end]);
-                if let Ok(target) = at.read_link() {
-                    return Ok(Parent::Outside(path[..end].to_owned(), target.display().to_string()));
+                if let Ok(target) = root.at(&path[..end]).read_link() {
+                    return Ok((Parent::Outside(path[..end].to_owned(), target.display().to_string()), true));
                 }
             }
             Err(error.into())

@@ -25,7 +25,7 @@ use taut_value::{ActionDescription, Str};
 
 use crate::{
     Events, Executor, Halt, Ran, RunKey,
-    collect::{self, Found},
+    collect::{Collector, Found},
     lost,
     slots::Slots,
     stage::{Stage, Wanted},
@@ -210,17 +210,20 @@ impl LocalExecutor {
         take: Take,
         ran: &mut Ran,
     ) -> taut_store::Result<()> {
-        let store = &self.setup.store;
-        let files = action.outs.iter().map(|path| (path, false));
-        for (path, is_directory) in files.chain(action.out_dirs.iter().map(|path| (path, true))) {
-            let found = collect::output(store, root, &normal_path(path), is_directory, take)?;
+        let files = action.outs.iter().map(|path| (path, normal_path(path), false));
+        let directories = action.out_dirs.iter().map(|path| (path, normal_path(path), true));
+        let all: Vec<(&Str, String, bool)> = files.chain(directories).collect();
+        let paths = all.iter().map(|(_, normal, _)| normal.as_str());
+        let collector = Collector::new(&self.setup.store, root, take, paths)?;
+        for (path, normal, is_directory) in &all {
+            let found = collector.output(normal, *is_directory)?;
             match found {
                 Found::Object(info) => {
                     if ran.is_complete() {
-                        ran.outputs.insert(path.clone(), info);
+                        ran.outputs.insert((*path).clone(), info);
                     }
                 }
-                Found::Missing => ran.missing.push(path.clone()),
+                Found::Missing => ran.missing.push((*path).clone()),
                 Found::Invalid(why) => ran.invalid.push(why),
             }
         }
