@@ -359,8 +359,11 @@ fn opened(workspace: &Workspace, words: &[&str]) -> Option<Vec<String>> {
     let root = workspace.root().display().to_string();
     let text = fs::read_to_string(&log).unwrap();
     // A directory that is only a place to look from is not looked into.
-    let is_read = |line: &&str| !line.contains(" = -1") && !line.contains("O_PATH");
-    let opened = text.lines().filter(|line| line.contains(&root)).filter(is_read);
+    let is_read = |line: &&str| {
+        let result = line.rsplit_once(" = ").map(|(_, result)| result).unwrap_or_default();
+        result.contains(&root) && !line.contains("O_PATH")
+    };
+    let opened = text.lines().filter(is_read);
     Some(opened.map(str::to_owned).collect())
 }
 

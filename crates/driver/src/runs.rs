@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use taut_analysis::module_file;
 use taut_engine::{Builder, Committed, Engine, FileTrouble};
+use taut_repos::{Place, Roots};
 use taut_store::{OwnDirectory, Store};
 use taut_sys::{At, Dir};
 use taut_value::Id;
@@ -40,12 +41,34 @@ impl RunsFile {
     }
 }
 
+/// A file of targets.
+#[derive(Clone, Debug)]
+struct Module {
+    roots: Arc<Roots>,
+    place: Place,
+}
+
+impl Module {
+    fn of(request: &Request) -> Option<Module> {
+        let repositories = &request.repositories;
+        let repository = repositories.repositories.get(&request.target.repository)?;
+        let name = &repository.target_file_name;
+        let place = module_file(&repository.target_root, &request.target.module, name);
+        Some(Module { roots: repositories.roots.clone(), place })
+    }
+
+    /// What tells it from others: what it says.
+    fn mark(&self) -> Option<Id> {
+        Some(Id::of(self.roots.read_file(&self.place).ok()??))
+    }
+}
+
 /// Where the runs of tasks are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     file: Option<RunsFile>,
-    /// What tells the file of targets that the request is about from others.
-    module: Option<Id>,
+    /// The file of targets that the request is about.
+    module: Option<Module>,
     is_collected: bool,
     trouble: Trouble,
 }
@@ -63,7 +86,7 @@ impl Runs {
     pub fn of(store: &Store, meaning: &str, request: &Request) -> Runs {
         let repositories = &request.repositories;
         let trouble = Trouble::default();
-        let module = mark(request);
+        let module = Module::of(request);
         let directory = store.own_directory("runs").map_err(|error| trouble.unreadable(error));
         let mut is_collected = false;
         let file = || {
@@ -78,7 +101,7 @@ impl Runs {
                     false
                 });
                 // What is not found there costs time, not more.
-                let known = || take_over(&directory, &shape[..32], module?, &file);
+                let known = || take_over(&directory, &shape[..32], module.as_ref()?.mark()?, &file);
                 // A call that only analyses has no runs of actions with output.
                 let fresh = || {
                     let begun = talkers::begin(file.dir(), &file.name, HashSet::new());
@@ -102,11 +125,13 @@ impl Runs {
 
     /// Notes what the module of the request says, so that other checkouts of it find these runs.
     fn mark(&self) {
-        let (Some(file), Some(mark)) = (&self.file, &self.module) else { return };
+        let (Some(file), Some(mark)) = (&self.file, self.module.as_ref().and_then(Module::mark)) else {
+            return;
+        };
         let name = RunsFile::marks(&file.name);
         let at = file.dir().at(&name);
         let known = at.read().unwrap_or_default();
-        if has_mark(&known, mark) {
+        if has_mark(&known, &mark) {
             return;
         }
         // A checkout that is not found is analysed anew, not more.
@@ -165,15 +190,6 @@ const MOST_BYTES: u64 = 1 << 30;
 
 /// How many of these are noted.
 const MOST_MARKS: usize = 64;
-
-/// What tells the module of a request from others: what its file of targets says.
-fn mark(request: &Request) -> Option<Id> {
-    let repositories = &request.repositories;
-    let repository = repositories.repositories.get(&request.target.repository)?;
-    let file = module_file(&repository.target_root, &request.target.module, &repository.target_file_name);
-    let content = repositories.roots.read_file(&file).ok()?;
-    Some(Id::of(content?))
-}
 
 fn has_mark(marks: &[u8], mark: &Id) -> bool {
     marks.as_chunks::<32>().0.contains(&mark.0)
