@@ -175,7 +175,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
             make_accessible(at.dir())?;
             let stat = at.lstat()?;
             if stat.is_file() && stat.is_own() && stat.mode() & 0o400 == 0 {
-                at.set_mode(stat.mode() | 0o400)?;
+                at.set_mode_of(stat.identity(), stat.mode() | 0o400)?;
             }
             at.open()
         }

@@ -20,7 +20,7 @@ use std::{
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_store::{Result, Store};
-use taut_sys::{Dir, FileKind, Identity, Links, StatSignature, if_exists};
+use taut_sys::{At, Dir, FileKind, Identity, Links, Stat, StatSignature, if_exists};
 
 /// What is to lie in a stage: files and links by path, and all directories but the root.
 #[derive(Default, Debug)]
@@ -108,6 +108,7 @@ struct Staged {
     hash: Hash,
     object_type: ObjectType,
     signature: StatSignature,
+    identity: Identity,
 }
 
 impl Staged {
@@ -144,8 +145,8 @@ pub(crate) struct Stage {
     is_known: bool,
     files: BTreeMap<Vec<u8>, Staged>,
     directories: BTreeSet<Vec<u8>>,
-    /// Numbers of the files in `spare`.
-    spares: Vec<usize>,
+    /// Numbers of the files in `spare`, and what tells them from others.
+    spares: Vec<(usize, Identity)>,
     spares_made: usize,
     /// Whether the umask takes away what [`DIRECTORY_MODE`] wants.
     sets_modes: bool,
@@ -327,7 +328,7 @@ impl Stage {
         Ok(())
     }
 
-    fn is_unchanged(&self, store: &Store, at: taut_sys::At<'_>, staged: &Staged) -> Result<bool> {
+    fn is_unchanged(&self, store: &Store, at: At<'_>, staged: &Staged) -> Result<bool> {
         if at.lstat()?.signature != staged.signature {
             return Ok(false);
         }
@@ -345,7 +346,7 @@ struct Steps<'s> {
     root: &'s Dir,
     spare: &'s Dir,
     files: &'s mut BTreeMap<Vec<u8>, Staged>,
-    spares: &'s mut Vec<usize>,
+    spares: &'s mut Vec<(usize, Identity)>,
     spares_made: &'s mut usize,
     sets_modes: bool,
 }
@@ -381,7 +382,7 @@ impl<'s> Steps<'s> {
             let Some(here) = unused.remove(path) else { continue };
             let (dir, name) = to.locate(path)?;
             if object_type == ObjectType::File && here.lends_its_inode() {
-                self.overwrite(path, dir.at(name), hash)?;
+                self.overwrite(path, dir.at(name), hash, here.identity)?;
             } else {
                 dir.at(name).remove_file()?;
             }
@@ -401,7 +402,7 @@ impl<'s> Steps<'s> {
                 Some((source, staged)) if staged.object_type == object_type => {
                     let (dir, name) = from.locate(&source)?;
                     dir.at(name).rename(at)?;
-                    self.note(path, at, hash, object_type)?;
+                    self.note(path, at.lstat()?, hash, object_type);
                     continue;
                 }
                 Some((source, staged)) => {
@@ -411,22 +412,22 @@ impl<'s> Steps<'s> {
             }
             if object_type == ObjectType::File {
                 let lender = unused.iter().find(|(_, staged)| staged.lends_its_inode());
-                let lender = lender.map(|(source, _)| source.clone());
-                if let Some(source) = lender {
+                let lender = lender.map(|(source, staged)| (source.clone(), staged.identity));
+                if let Some((source, identity)) = lender {
                     unused.remove(&source);
                     let (dir, name) = from.locate(&source)?;
                     dir.at(name).rename(at)?;
-                    self.overwrite(path, at, hash)?;
+                    self.overwrite(path, at, hash, identity)?;
                     continue;
                 }
-                if let Some(number) = self.spares.pop() {
+                if let Some((number, identity)) = self.spares.pop() {
                     self.spare.at(&number.to_string()).rename(at)?;
-                    self.overwrite(path, at, hash)?;
+                    self.overwrite(path, at, hash, identity)?;
                     continue;
                 }
             }
-            self.store.stage(&hash, object_type, at)?;
-            self.note(path, at, hash, object_type)?;
+            let stat = self.store.stage(&hash, object_type, at)?;
+            self.note(path, stat, hash, object_type);
         }
         Ok(unused)
     }
@@ -439,7 +440,7 @@ impl<'s> Steps<'s> {
             if staged.lends_its_inode() && self.spares.len() < SPARES {
                 *self.spares_made += 1;
                 dir.at(name).rename(self.spare.at(&self.spares_made.to_string()))?;
-                self.spares.push(*self.spares_made);
+                self.spares.push((*self.spares_made, staged.identity));
             } else {
                 dir.at(name).remove_file()?;
             }
@@ -456,14 +457,14 @@ impl<'s> Steps<'s> {
     }
 
     /// Gives the plain file at a place another content.
-    fn overwrite(&mut self, path: &[u8], at: taut_sys::At<'_>, hash: Hash) -> Result<()> {
-        self.store.restage(&hash, at)?;
-        self.note(path, at, hash, ObjectType::File)
+    fn overwrite(&mut self, path: &[u8], at: At<'_>, hash: Hash, made: Identity) -> Result<()> {
+        let stat = self.store.restage(&hash, at, made)?;
+        self.note(path, stat, hash, ObjectType::File);
+        Ok(())
     }
 
-    fn note(&mut self, path: &[u8], at: taut_sys::At<'_>, hash: Hash, object_type: ObjectType) -> Result<()> {
-        let signature = at.lstat()?.signature;
-        self.files.insert(path.to_vec(), Staged { hash, object_type, signature });
-        Ok(())
+    fn note(&mut self, path: &[u8], stat: Stat, hash: Hash, object_type: ObjectType) {
+        let (signature, identity) = (stat.signature, stat.identity());
+        self.files.insert(path.to_vec(), Staged { hash, object_type, signature, identity });
     }
 }

@@ -205,24 +205,24 @@ impl Store {
         Ok(None)
     }
 
-    /// Copies the content of a file to the end of an open one, checked against its name; `false` if there
-    /// is none, or only a damaged one, which is removed.
+    /// Copies the content of a file to the end of an open one, checked against its name, and tells how many
+    /// bytes that are; `None` if there is none, or only a damaged one, which is removed.
     pub(crate) fn copy_content(
         &self,
         hash: &Hash,
         object_type: ObjectType,
         to: &mut File<'_>,
-    ) -> Result<bool> {
+    ) -> Result<Option<u64>> {
         if !self.is_whole(hash, object_type)? {
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(content) = self.small().get(hash) {
             to.write_all(&content)?;
-            return Ok(true);
+            return Ok(Some(content.len() as u64));
         }
         let kind = Kind::of(object_type, self.hash_function());
-        let Some(object) = self.object(0, kind, hash)? else { return Ok(false) };
-        let Some(mut source) = if_exists(object.at().open())? else { return Ok(false) };
+        let Some(object) = self.object(0, kind, hash)? else { return Ok(None) };
+        let Some(mut source) = if_exists(object.at().open())? else { return Ok(None) };
         let size = source.stat()?.size();
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
@@ -241,10 +241,10 @@ impl Store {
             if last as u64 == size {
                 self.small().keep(hash, &buffer[..last]);
             }
-            return Ok(true);
+            return Ok(Some(size));
         }
         self.remove_damaged(kind, hash)?;
-        Ok(false)
+        Ok(None)
     }
 
     /// In all generations: the names are often links to one file, and none of them may come back.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
-use taut_sys::{At, Dir, File, if_exists};
+use taut_sys::{At, Dir, File, Identity, Stat, if_exists};
 
 use crate::{
     Error, Result, Store,
@@ -140,7 +140,7 @@ impl<'s> Installer<'s> {
                 self.store.link_new(hash, temporary)?;
                 temporary.set_mtime_epoch()?;
             }
-            _ => self.store.write_new(hash, object_type, temporary, mode_for_users(object_type))?,
+            _ => drop(self.store.write_new(hash, object_type, temporary, mode_for_users(object_type))?),
         }
         let renamed = temporary.rename(at);
         if renamed.is_err() && at.lstat().is_ok_and(|there| there.is_dir()) {
@@ -190,22 +190,26 @@ impl Store {
     }
 
     /// Puts a file or link at a place, where nothing is, for an action: 0444 or 0555.
-    pub fn stage(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
+    /// Returns what it is then.
+    pub fn stage(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<Stat> {
         match object_type {
-            ObjectType::Symlink => self.link_new(hash, at),
+            ObjectType::Symlink => {
+                self.link_new(hash, at)?;
+                Ok(at.lstat()?)
+            }
             ObjectType::Executable => self.write_new(hash, object_type, at, 0o555),
             _ => self.write_new(hash, object_type, at, 0o444),
         }
     }
 
-    /// As [`Store::stage`], in place of the content of the plain file that is there.
-    pub fn restage(&self, hash: &Hash, at: At<'_>) -> Result<()> {
-        match at.open_emptied() {
+    /// As [`Store::stage`], in place of the content of the plain file that was made there. Returns what it is then.
+    pub fn restage(&self, hash: &Hash, at: At<'_>, made: Identity) -> Result<Stat> {
+        match at.open_made(made) {
             Err(error) if error.is_denied() => {
-                at.set_mode(0o644)?;
-                self.fill(hash, ObjectType::File, at.open_emptied()?, Some(0o444))
+                at.set_mode_of(made, 0o644)?;
+                self.fill(hash, ObjectType::File, at.open_made(made)?, Some(0o444))
             }
-            // Whoever may write in spite of the mode leaves it as it is.
+            // A user who may write in spite of the mode leaves it as it is.
             file => self.fill(hash, ObjectType::File, file?, None),
         }
     }
@@ -221,7 +225,7 @@ impl Store {
         Ok(at.symlink(Path::new(OsStr::from_bytes(&target)))?)
     }
 
-    fn write_new(&self, hash: &Hash, object_type: ObjectType, at: At<'_>, mode: u32) -> Result<()> {
+    fn write_new(&self, hash: &Hash, object_type: ObjectType, at: At<'_>, mode: u32) -> Result<Stat> {
         let file = at.create_new(mode)?;
         self.fill(hash, object_type, file, Some(mode)).inspect_err(|_| {
             // The first error is the one to report.
@@ -235,14 +239,19 @@ impl Store {
         object_type: ObjectType,
         mut file: File<'_>,
         mode: Option<u32>,
-    ) -> Result<()> {
-        if !self.copy_content(hash, object_type, &mut file)? {
+    ) -> Result<Stat> {
+        let before = file.size_at_open();
+        let Some(size) = self.copy_content(hash, object_type, &mut file)? else {
             return Err(missing(hash, object_type));
+        };
+        if before > size {
+            file.truncate(size)?;
         }
         if let Some(mode) = mode {
             file.set_mode(mode)?;
         }
-        Ok(file.set_mtime_epoch()?)
+        file.set_mtime_epoch()?;
+        Ok(file.look()?)
     }
 }
 

@@ -21,7 +21,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{Dir, Error, File, FileKind, Links, Result, Stat, dir::call, if_exists};
+use crate::{Dir, Error, File, FileKind, Identity, Links, Result, Stat, dir::call, if_exists};
 
 /// A name in an open directory. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
@@ -129,12 +129,23 @@ impl<'d> At<'d> {
         self.open_with(OFlags::RDONLY, OFlags::empty())
     }
 
-    /// Opens a regular file for writing, and empties it.
+    /// Opens a regular file for writing, if it is the very one with this identity and has no other name: nothing else is
+    /// touched.
     ///
     /// # Errors
-    /// As for [`At::open`].
-    pub fn open_emptied(self) -> Result<File<'d>> {
-        self.open_with(OFlags::WRONLY | OFlags::TRUNC, OFlags::NOFOLLOW)
+    /// As for [`At::open`]; or it is another one.
+    pub fn open_made(self, made: Identity) -> Result<File<'d>> {
+        let file = self.open_with(OFlags::WRONLY, OFlags::NOFOLLOW)?;
+        self.check_made(&file.stat()?, made)?;
+        Ok(file)
+    }
+
+    fn check_made(self, stat: &Stat, made: Identity) -> Result<()> {
+        if stat.identity() == made && stat.links == 1 {
+            return Ok(());
+        }
+        let source = io::Error::other("it is not the file that was made here, or has another name, too");
+        Err(Error { op: "write", path: self.path(), source })
     }
 
     fn open_with(self, flags: OFlags, links: OFlags) -> Result<File<'d>> {
@@ -372,18 +383,17 @@ impl<'d> At<'d> {
         self.set_times(Timespec { tv_sec: 0, tv_nsec: UTIME_NOW })
     }
 
-    /// Sets the permission bits of the regular file here, if it is the very one with this identity.
+    /// Sets the permission bits of the regular file here, if it is the very one with this identity and has no other
+    /// name.
     ///
     /// # Errors
     /// It is another one, or belongs to another user.
-    pub fn set_mode(self, mode: u32) -> Result<()> {
+    pub fn set_mode_of(self, made: Identity, mode: u32) -> Result<()> {
         use std::os::fd::AsRawFd;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.last("open", |dir, name| openat(dir, name, flags, Mode::empty()))?;
         let stat = call("stat", || self.path(), || rustix::fs::fstat(&file))?;
-        if Stat::of(&stat).kind == FileKind::Symlink {
-            return Err(self.other_kind(FileKind::Symlink));
-        }
+        self.check_made(&Stat::of(&stat), made)?;
         // The entry below /proc leads to the very file that is open.
         let own = format!("/proc/self/fd/{}", file.as_raw_fd());
         call("set mode of", || self.path(), || rustix::fs::chmod(&*own, Mode::from_raw_mode(mode)))

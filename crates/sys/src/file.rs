@@ -64,6 +64,11 @@ impl<'d> File<'d> {
         self.run("stat", |file| Ok(Stat::of(&rustix::fs::fstat(file)?)))
     }
 
+    /// The size that it had when it was opened; 0 if that was not asked, as for a new file.
+    pub fn size_at_open(&self) -> u64 {
+        self.opened.map_or(0, |stat| stat.size())
+    }
+
     /// Everything from where reading is to the end.
     ///
     /// # Errors
@@ -123,6 +128,14 @@ impl<'d> File<'d> {
     /// It cannot be read or written.
     pub fn copy_from(&mut self, from: &mut File<'_>) -> Result<u64> {
         self.run("write", |mut file| io::copy(&mut from.file, &mut file))
+    }
+
+    /// Cuts the file off after so many bytes.
+    ///
+    /// # Errors
+    /// It is not open for writing.
+    pub fn truncate(&mut self, size: u64) -> Result<()> {
+        self.run("write", |file| file.set_len(size))
     }
 
     /// Sets permission bits.
