@@ -119,10 +119,10 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
     if path.is_empty() {
         return Ok((Parent::Dir(None), false));
     }
-    let opened = match root.sub(path, Links::Refused) {
+    let opened = match root.sub_of_mount(path, Links::Refused) {
         Err(error) if error.is_denied() => {
             make_searchable(root, path)?;
-            root.sub(path, Links::Refused)
+            root.sub_of_mount(path, Links::Refused)
         }
         other => other,
     };
@@ -132,7 +132,7 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
         Err(error) => return Err(error.into()),
     }
     // The dot makes the last component one to be followed, too.
-    match root.sub(&format!("{path}/."), Links::Beneath) {
+    match root.sub_of_mount(&format!("{path}/."), Links::Beneath) {
         Ok(dir) => Ok((Parent::Dir(Some(dir)), true)),
         Err(error) if error.is_absent() => Ok((Parent::Absent, false)),
         Err(error) if error.is_link_in_the_way() => {
@@ -142,10 +142,16 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
                     return Ok((Parent::Outside(path[..end].to_owned(), target.display().to_string()), true));
                 }
             }
-            Err(error.into())
+            Err(mounted(error))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Without a link in the way, what is not entered is a mount point.
+fn mounted(error: taut_sys::Error) -> taut_store::Error {
+    let source = std::io::Error::other("something is mounted there, which is left alone");
+    taut_sys::Error { op: "take outputs from", source, ..error }.into()
 }
 
 /// Gives the owner all permissions of the directories on the way, as far as they lack them.
@@ -170,14 +176,14 @@ fn make_accessible(dir: &Dir) -> Result<()> {
 
 /// The file or link at a place.
 fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
-    let opened = match at.open() {
+    let opened = match at.open_of_mount() {
         Err(error) if error.is_denied() => {
             make_accessible(at.dir())?;
             let stat = at.lstat()?;
             if stat.is_file() && stat.is_own() && stat.mode() & 0o400 == 0 {
                 at.set_mode_of(stat.identity(), stat.mode() | 0o400)?;
             }
-            at.open()
+            at.open_of_mount()
         }
         other => other,
     };
@@ -193,6 +199,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
                 _ => Ok(Found::Missing),
             };
         }
+        Err(error) if error.is_other_file_system() => return Err(mounted(error)),
         Err(error) => return Err(error.into()),
     };
     let executable = opened.stat()?.is_executable();

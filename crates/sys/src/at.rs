@@ -121,6 +121,23 @@ impl<'d> At<'d> {
         self.open_with(OFlags::RDONLY, OFlags::NOFOLLOW)
     }
 
+    /// The same, on the file system of the directory: what is mounted there is refused.
+    ///
+    /// # Errors
+    /// As for [`At::open`].
+    pub fn open_of_mount(self) -> Result<File<'d>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let open = || {
+            let dir = self.dir.as_fd();
+            crate::beneath::open(dir, self.name, flags, Mode::empty(), Links::Refused, false)
+        };
+        let file = call("open", || self.path(), open).map_err(|error| {
+            let is_other = error.has_errno(&[Errno::LOOP, Errno::NXIO, Errno::OPNOTSUPP]);
+            if is_other { self.other_kind(FileKind::Symlink) } else { error }
+        })?;
+        File::regular(file.into(), self)
+    }
+
     /// The same, where a link there leads to, wherever that is.
     ///
     /// # Errors

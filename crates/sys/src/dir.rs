@@ -102,7 +102,14 @@ impl Dir {
         self.open_sub(path.as_ref(), links, true)
     }
 
-    /// The same, reading nothing of where it is called; for removal, which does not cross mount points.
+    /// The same, on the file system of this one: what is mounted on the way or there is refused.
+    ///
+    /// # Errors
+    /// As for [`Dir::sub`].
+    pub fn sub_of_mount(&self, path: &(impl AsRef<Path> + ?Sized), links: Links) -> Result<Dir> {
+        self.open_sub(path.as_ref(), links, false)
+    }
+
     pub(crate) fn open_sub(&self, path: &Path, links: Links, mounts: bool) -> Result<Dir> {
         let shown = || self.path.join(path);
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };

@@ -6,6 +6,7 @@
 //! and the tool it is compatible with, and what keeps it usable by the tests of every crate.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod attacks;
 mod case;
 mod expression;
 mod mutate;
@@ -17,6 +18,7 @@ mod soak;
 mod tool;
 mod workspace;
 
+pub use attacks::{ATTACKS, Attack, Decoy, Exchange, can_mount, is_root};
 pub use case::Case;
 pub use expression::{Place, random_expression};
 pub use mutate::mutated;
