@@ -173,6 +173,9 @@ impl Inner {
                     differs = differs.or(Some((*edge, now)));
                 }
             }
+            if !missing && differs.is_none() && self.is_from_given(task.id, &check.run.edges) {
+                differs = group.first().map(|edge| (*edge, Seq::NONE));
+            }
             if missing && !tried {
                 tried = true;
                 let unknown = group.iter().filter(|edge| self.seq(edge.dep).is_none());

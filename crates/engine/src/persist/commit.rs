@@ -45,11 +45,13 @@ impl Engine {
         dirty.sort_unstable();
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
-        if dirty.is_empty() && wanted.is_empty() && !persist.knows_better() {
+        let void = std::mem::take(&mut *lock(&persist.void));
+        if dirty.is_empty() && wanted.is_empty() && void.is_empty() && !persist.knows_better() {
             return Ok(Committed::default());
         }
-        let written = write(core, persist, &dirty, &wanted);
+        let written = write(core, persist, &dirty, &wanted, &void);
         if written.is_err() {
+            lock(&persist.void).extend(void);
             lock(&persist.dirty).extend(dirty);
             lock(&persist.wanted).extend(wanted);
         }
@@ -66,11 +68,17 @@ fn now() -> u32 {
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn write(core: &Core, persist: &Persist, dirty: &[NodeId], wanted: &[NodeId]) -> io::Result<Committed> {
+fn write(
+    core: &Core,
+    persist: &Persist,
+    dirty: &[NodeId],
+    wanted: &[NodeId],
+    void: &[u16],
+) -> io::Result<Committed> {
     let _one_at_a_time = persist.lock_file()?;
     let state = &mut *lock(&persist.state);
     state.catch_up(&persist.path)?;
-    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, now: now() };
+    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, void, now: now() };
     let better = persist.take_better(state.generation);
     let bytes = if state.read_to > 0 { commit.add(state, persist, better)? } else { None };
     let bytes = match bytes {
@@ -88,6 +96,8 @@ struct Commit<'c> {
     stamps: Arc<[u64]>,
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
+    /// Rules of which all tasks were declared changed since the last commit.
+    void: &'c [u16],
     /// Seconds since 1970.
     now: u32,
 }
@@ -233,6 +243,9 @@ impl Commit<'_> {
             let mut runs = pencil.stored.runs(number)?;
             better.apply(&mut runs);
             pencil.replace(number, runs)?;
+        }
+        for rule in self.void {
+            pencil.void(self.core.rule_at(*rule).name())?;
         }
         let mut told = Vec::new();
         for node in self.dirty {
@@ -414,6 +427,14 @@ impl Pencil<'_> {
             kept.push(StoredRun { version, seq, traits, edges, fail, value, witness });
         }
         self.replace(number, kept)
+    }
+
+    /// Drops the runs of all tasks of a rule: those that were made since are among what is to be written.
+    fn void(&mut self, rule: &str) -> Option<()> {
+        let Some(rule) = self.stored.rule_named(rule) else { return Some(()) };
+        let is_of_rule = |task: &u32| self.stored.rule(*task) == Some(rule) && self.stored.has_runs(*task);
+        let tasks: Vec<u32> = (0..self.stored.tasks()).filter(is_of_rule).collect();
+        tasks.into_iter().try_for_each(|task| self.replace(task, Vec::new()))
     }
 
     /// Sets the runs of a task.

@@ -51,6 +51,8 @@ pub(crate) struct Persist {
     bound: Mutex<Vec<(Unloaded, NodeId)>>,
     /// Tasks whose runs are not as the file says.
     dirty: Mutex<Vec<NodeId>>,
+    /// Rules of which all tasks were declared changed: what the file says of their runs is void.
+    void: Mutex<Vec<u16>>,
     /// Tasks that were asked for from outside.
     wanted: Mutex<HashSet<NodeId>>,
     /// For how many days what nobody asks for is kept.
@@ -172,8 +174,8 @@ impl Persist {
     /// For the file at `path`, which is read when somebody asks for what is in it.
     pub(crate) fn new(path: &Path, days: u32) -> Persist {
         let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (walk, bound) = (Mutex::default(), Mutex::default());
-        Persist { path: path.to_owned(), state, walk, bound, dirty, wanted, days }
+        let (walk, bound, void) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Persist { path: path.to_owned(), state, walk, bound, dirty, void, wanted, days }
     }
 
     /// Notes that a task was asked for from outside.
@@ -189,6 +191,11 @@ impl Persist {
     /// Notes that a task's runs are not as the file says.
     pub(crate) fn touch(&self, node: NodeId) {
         lock(&self.dirty).push(node);
+    }
+
+    /// Notes that all tasks of these rules were declared changed.
+    pub(crate) fn void_rules(&self, rules: &[u16]) {
+        lock(&self.void).extend(rules);
     }
 
     /// Where the file tells of a task.
