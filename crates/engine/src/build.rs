@@ -233,7 +233,7 @@ impl Build {
         let node = self.request::<R>(key);
         let answer = self.answers(vec![node], Asked::Hash).pop().expect("one answer for one question");
         answer.result?;
-        Ok(lock(&self.inner.engine.node(node).hist).hash_of(answer.seq))
+        Ok(self.inner.engine.hash_of(node, answer.seq))
     }
 
     /// The hashes of several tasks, wanted together; answers in the order of the keys.
@@ -246,7 +246,7 @@ impl Build {
         let answers = self.answers(nodes.clone(), Asked::Hash);
         let hash_of = |(node, answer): (NodeId, Answer)| {
             answer.result?;
-            Ok(lock(&core.node(node).hist).hash_of(answer.seq))
+            Ok(core.hash_of(node, answer.seq))
         };
         nodes.into_iter().zip(answers).map(hash_of).collect()
     }

@@ -131,7 +131,7 @@ impl Cx {
         async move {
             let answer = request.await;
             answer.result?;
-            Ok(lock(&engine.node(node).hist).hash_of(answer.seq))
+            Ok(engine.hash_of(node, answer.seq))
         }
     }
 

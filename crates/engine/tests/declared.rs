@@ -422,3 +422,21 @@ fn the_leaves_of_a_build_are_not_those_of_a_later_epoch() {
     assert_eq!(leaves(&fourth), names(&["input(1)"]));
     assert_eq!(leaves(&second), names(&["input(0)", "input(1)"]));
 }
+
+/// What is clean because a task that read it is clean has a hash, though only its number was looked at.
+#[test]
+fn the_hash_of_what_is_known_to_be_clean_by_a_reader_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("traces");
+    let world = world(&[5]);
+    let first = engine(&world, Some(&file));
+    first.begin().commit(one()).get::<Reads>(0).unwrap();
+    first.commit().unwrap();
+    let second = engine(&world, Some(&file));
+    let build = second.begin().commit(one());
+    build.hash_of::<Reads>(0).unwrap();
+    assert_eq!(second.reads_of(second.task::<Reads>(0)), Some(vec![second.task::<Shared>(0)]));
+    assert_eq!(build.hash_of::<Shared>(0).unwrap(), Some(Hash::from(5)));
+    let hashes: Vec<_> = build.hashes_of::<Shared>([0]).into_iter().map(Result::unwrap).collect();
+    assert_eq!(hashes, [Some(Hash::from(5))]);
+}

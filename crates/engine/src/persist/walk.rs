@@ -566,6 +566,17 @@ impl Core {
         Some(())
     }
 
+    /// The hash of a version of a task, fetched if only the file tells of it: a task that is clean because one that read
+    /// it is, by the numbers of the file, has not been looked at.
+    pub(crate) fn hash_of(&self, node: NodeId, seq: Seq) -> Option<Hash> {
+        let hist = &self.node(node).hist;
+        let known = lock(hist).hash_of(seq);
+        known.or_else(|| {
+            self.know_versions(node)?;
+            lock(hist).hash_of(seq)
+        })
+    }
+
     /// The value of a version as bytes, of a task of which only the versions are here.
     pub(crate) fn stored_value(&self, node: NodeId, seq: Seq) -> Option<Vec<u8>> {
         let (place, is_stored) = {
