@@ -20,7 +20,7 @@ use crate::sync::{
     lock,
 };
 use crate::table::Table;
-use crate::{Key, KeyRef, Part, Policy, Rule, Store};
+use crate::{Key, KeyRef, Part, PathFile, Policy, Rule, Store, TraceFile};
 
 /// A number that no other process has, nor any that counts up from another process's.
 pub(crate) fn nonce() -> u64 {
@@ -111,10 +111,15 @@ impl Builder {
         self.with(None)
     }
 
-    /// An engine with these rules that knows the runs in a file, and adds to them ([`Engine::commit`]). The
+    /// An engine with these rules that knows the runs in the file at a path, and adds to them ([`Engine::commit`]). The
     /// directory exists. A file that is damaged, foreign or of another format is as good as none.
     pub fn open(self, file: &Path) -> Engine {
-        let persist = Persist::new(file, self.days);
+        self.open_with(PathFile::new(file))
+    }
+
+    /// The same for a file that is reached otherwise than by its path.
+    pub fn open_with(self, file: impl TraceFile + 'static) -> Engine {
+        let persist = Persist::new(Box::new(file), self.days);
         self.with(Some(persist))
     }
 

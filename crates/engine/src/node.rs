@@ -355,25 +355,31 @@ impl Hist {
     /// Keeps `run` as the latest, in place of a kept one that read the same. `is_alone`: no build but the one that made
     /// the run can be asked what it was made from.
     pub(crate) fn record(&mut self, run: Run, policy: Policy, is_alone: bool) {
+        let others = if is_alone { Vec::new() } else { self.all_reads() };
         self.runs.retain(|kept| {
             !(kept.version == run.version && kept.stamp == run.stamp && same_reads(&kept.edges, &run.edges))
         });
         if policy.runs == 0 {
             return;
         }
-        if !is_alone {
-            let gone = self.runs.iter().skip(policy.runs as usize - 1);
-            let gone: Vec<_> = gone.map(|run| (run.seq, run.edges.clone())).collect();
-            if !gone.is_empty() {
-                let replaced = &mut self.rare().replaced;
-                replaced.extend(gone);
-                replaced.drain(..replaced.len().saturating_sub(VERSIONS));
-            }
-        } else if let Some(rare) = &mut self.rare {
-            rare.replaced.clear();
-        }
         self.runs.truncate(policy.runs as usize - 1);
         self.runs.push_front(run);
+        let is_gone = |(seq, edges): &(Seq, Arc<[Edge]>)| {
+            !self.runs.iter().any(|kept| kept.seq == *seq && Arc::ptr_eq(&kept.edges, edges))
+        };
+        let gone: Vec<_> = others.into_iter().filter(is_gone).collect();
+        if !gone.is_empty() {
+            let replaced = &mut self.rare().replaced;
+            replaced.extend(gone);
+            replaced.drain(..replaced.len().saturating_sub(VERSIONS));
+        } else if let Some(rare) = self.rare.as_mut().filter(|_| is_alone) {
+            rare.replaced.clear();
+        }
+    }
+
+    /// The version and the reads of each kept run.
+    fn all_reads(&self) -> Vec<(Seq, Arc<[Edge]>)> {
+        self.runs.iter().map(|run| (run.seq, run.edges.clone())).collect()
     }
 
     /// What the run read that came to a version: that of the latest such run; if not `is_alone`, those of all there
