@@ -297,15 +297,16 @@ impl Build {
 
     /// The tasks that what this build was asked for was made from, and the version each has: those that it
     /// settled, and those below them that were clean, along the reads of the runs that they were settled by. `binds`:
-    /// what only a file tells of is fetched on the way; else it is named, and nothing below it.
-    pub(crate) fn settled(&self, binds: bool) -> Vec<(NodeId, Seq)> {
+    /// what only a file tells of is fetched on the way; else it is named, and nothing below it. `false`: of some it is
+    /// not known any more what they were made from.
+    pub(crate) fn settled(&self, binds: bool) -> (Vec<(NodeId, Seq)>, bool) {
         let inner = &self.inner;
         let of_slot =
             |(node, slot): (NodeId, &Slot)| lock(&slot.state).hash.done().map(|outcome| (node, outcome.seq));
         let mut settled: Vec<(NodeId, Seq)> = inner.slots.seen().filter_map(of_slot).collect();
         if inner.is_what_if() {
             // What is below a task that is assumed to be as it was is of no interest to the question.
-            return settled;
+            return (settled, true);
         }
         // A later epoch may have settled it otherwise: in this build it was what was read.
         let of_build = |(node, read): (NodeId, Seq)| {
@@ -313,42 +314,50 @@ impl Build {
             Some((node, seq))
         };
         let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
+        let is_alone = inner.engine.is_only_build();
+        let of_slots = settled.len();
+        let (mut at, mut is_complete) = (0, true);
         let more = lock(&inner.asked).iter().copied().filter_map(of_build).collect::<Vec<_>>();
         settled.extend(more.into_iter().filter(|(node, _)| seen.insert(*node)));
-        let is_alone = inner.engine.is_only_build();
-        let mut at = 0;
         while let Some((node, seq)) = settled.get(at).copied() {
-            at += 1;
             if binds {
                 inner.engine.fetch_history(node);
             }
-            let runs = lock(&inner.engine.node(node).hist).reads_of(seq, is_alone);
+            let (runs, place, is_stored) = {
+                let hist = lock(&inner.engine.node(node).hist);
+                (hist.reads_of(seq, is_alone), hist.place(), hist.unloaded().is_some())
+            };
+            // Of what was made in this build and is not kept, the reads are among what was asked for. What was found
+            // good, by the numbers of a file that is no more, was not made.
+            let is_made = || at < of_slots && (place.is_none() || inner.log.executed(node).is_some());
+            is_complete &= !runs.is_empty() || is_stored || !seq.is_known() || is_made();
+            at += 1;
             let below = runs.iter().flat_map(|edges| edges.iter());
             let below = below.filter_map(|edge| of_build((edge.dep, edge.seq)));
             settled.extend(below.filter(|(node, _)| seen.insert(*node)));
         }
-        settled
+        (settled, is_complete)
     }
 
-    /// The same, and the leaves below that only a file tells of; `None`: it does not any more.
+    /// The same, and the leaves below that only a file tells of; `None`: it does not any more, or of some it is not known
+    /// what they were made from.
     #[allow(clippy::type_complexity, reason = "two lists")]
     pub(crate) fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
         let core = self.core();
-        let mut settled = self.settled(false);
+        let (mut settled, is_complete) = self.settled(false);
         let by_numbers = |(node, _): &mut (NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_some();
         let known: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
         let above: Vec<NodeId> = settled.extract_if(.., by_numbers).map(|(node, _)| node).collect();
         if above.is_empty() {
-            return Some((settled, Vec::new()));
+            return is_complete.then_some((settled, Vec::new()));
         }
         let is_elsewhere = |node| known.contains(&node) && lock(&core.node(node).hist).unloaded().is_none();
         let below = self.inner.leaves_below(&above, is_elsewhere);
         if let Some(leaves) = below.and_then(|leaves| leaves.told().collect()) {
-            return Some((settled, leaves));
+            return is_complete.then_some((settled, leaves));
         }
-        let settled = self.settled(true);
-        let is_bound = |(node, _): &(NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_none();
-        settled.iter().all(is_bound).then_some((settled, Vec::new()))
+        let (settled, is_complete) = self.settled(true);
+        is_complete.then_some((settled, Vec::new()))
     }
 
     /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.

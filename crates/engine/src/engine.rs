@@ -54,7 +54,8 @@ pub(crate) struct Core {
     has_unstored: AtomicBool,
     /// Whether any task was ever given its value: most engines need not look for each.
     has_given: AtomicBool,
-    /// By rule, the latest epoch in which all its tasks were declared changed; before any task is marked for it.
+    /// By rule, the latest epoch in which all its tasks were declared changed, for those that become nodes while the
+    /// others are marked.
     changed_rules: Box<[AtomicU64]>,
     /// Whether any task stands from a build before.
     pub(crate) stands: AtomicBool,
@@ -265,6 +266,9 @@ impl Begin<'_> {
         }
         let mut is_known = true;
         if !self.rules.is_empty() {
+            // What stands may have been made from tasks that only the file tells of: they become nodes here, before the
+            // declaration, which marks them and what was made from them.
+            is_known = self.core.note_dependents_of_standing();
             let mut stamps = inputs.rules.to_vec();
             for rule in &self.rules {
                 stamps[*rule as usize] = epoch;
@@ -273,8 +277,6 @@ impl Begin<'_> {
             if let Some(persist) = &self.core.persist {
                 persist.void_rules(&self.rules);
             }
-            // What stands may have been made from tasks that only the file tells of: they become nodes here.
-            is_known = self.core.note_dependents_of_standing();
             let of_rules = |(node, entry): (NodeId, &Node)| self.rules.contains(&entry.rule).then_some(node);
             changed.extend(self.core.all_nodes().filter_map(of_rules));
             inputs.rules = stamps.into();

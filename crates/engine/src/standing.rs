@@ -121,8 +121,8 @@ impl Core {
     /// A task was bound that was settled by the numbers of a file: what it read was settled with it, and what that
     /// read, as far as it was bound before (by a question about the past, which settles nothing).
     pub(crate) fn hand_down(&self, node: NodeId) {
-        let mut pending = vec![node];
-        while let Some(node) = pending.pop() {
+        let (mut next, mut pending) = (Some(node), Vec::new());
+        while let Some(node) = next {
             let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
             let edges = self.handed_down(node);
             for Edge { dep, seq, .. } in edges.iter().flat_map(|edges| edges.iter()) {
@@ -133,6 +133,7 @@ impl Core {
                     pending.push(*dep);
                 }
             }
+            next = pending.pop();
         }
     }
 

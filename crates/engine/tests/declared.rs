@@ -297,10 +297,10 @@ fn all_tasks_of_a_rule_are_changed_also_those_known_from_the_file_only() {
     // Everything is known to be clean by the numbers in the file: no task of the rule is a node.
     let second = engine(&world, Some(&file));
     let build = second.begin().commit(one());
-    assert!(build.hash_of::<Reads>(0).is_ok() && build.ran().is_empty());
+    assert!(build.hash_of::<Reads>(0).is_ok() && build.get::<Shared>(0).is_ok() && build.ran().is_empty());
     world.lock().unwrap()[0] = 6;
     let build = second.begin().changed_all::<Input>().commit(one());
-    assert_eq!(build.get::<Reads>(0).unwrap(), 6);
+    assert_eq!((build.get::<Shared>(0).unwrap(), build.get::<Reads>(0).unwrap()), (6, 6));
 }
 
 /// The declaration outlives the process, whatever that process has built, and what another one adds.
