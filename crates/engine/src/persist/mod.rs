@@ -8,7 +8,6 @@
 //! What is found to be damaged only when it is looked at makes the whole file worthless from then on: no answer
 //! is built on it any more, and the next commit writes another file. Answers given before stand on what was
 //! found sound.
-#![allow(clippy::disallowed_methods, reason = "this crate stands alone")]
 
 mod bind;
 mod bytes;

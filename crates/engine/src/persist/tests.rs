@@ -1,4 +1,5 @@
 //! What a file says after it was written and read again, in small.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use super::journal::{Batch, Kept};
 use super::snapshot::{HEADER, Header, Snapshot};
