@@ -108,9 +108,12 @@ pub(crate) struct Inner {
     pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) inputs: Inputs,
-    /// The tasks that were asked for from outside, or by one of which no run is kept.
-    asked: Mutex<Vec<NodeId>>,
+    /// The tasks that were asked for from outside, or by one of which no run is kept, and what was answered, if that was
+    /// known at once.
+    asked: Mutex<Vec<(NodeId, Seq)>>,
     pub(crate) slots: Table<Slot>,
+    /// Whether this build has decided tasks by the numbers of a file.
+    pub(crate) has_walked: AtomicBool,
     pub(crate) queue: Queue,
     pub(crate) log: Log,
     keep_going: bool,
@@ -157,7 +160,7 @@ impl Inner {
     }
 
     /// Notes that what this build is made from includes these, as no kept run says.
-    pub(crate) fn asked_for(&self, nodes: impl Iterator<Item = NodeId>) {
+    pub(crate) fn asked_for(&self, nodes: impl Iterator<Item = (NodeId, Seq)>) {
         lock(&self.asked).extend(nodes);
     }
 }
@@ -191,6 +194,7 @@ impl Build {
             inputs,
             asked: Mutex::default(),
             slots: Table::new(),
+            has_walked: AtomicBool::new(false),
             queue: Queue::new(jobs),
             log: Log::default(),
             keep_going,
@@ -212,7 +216,7 @@ impl Build {
 
     /// The values of several tasks, wanted together; answers in the order of the keys.
     pub fn all<R: Rule>(&self, keys: impl IntoIterator<Item = R::Key>) -> Vec<Result<R::Value, Fail>> {
-        let nodes = keys.into_iter().map(|key| self.inner.engine.request::<R>(key)).collect();
+        let nodes = keys.into_iter().map(|key| self.request::<R>(key)).collect();
         (self.answers(nodes, Asked::Value).into_iter())
             .map(|answer| answer.result.map(|value| downcast::<R>(value)))
             .collect()
@@ -226,10 +230,10 @@ impl Build {
     /// The hash of a task, without making its value if the hash can be had otherwise.
     /// `None` for tasks stored nowhere, whose hash equals no other.
     pub fn hash_of<R: Rule>(&self, key: R::Key) -> Result<Option<Hash>, Fail> {
-        let node = self.inner.engine.request::<R>(key);
+        let node = self.request::<R>(key);
         let answer = self.answers(vec![node], Asked::Hash).pop().expect("one answer for one question");
         answer.result?;
-        Ok(lock(&self.inner.engine.node(node).hist).hash_of(answer.seq))
+        Ok(self.inner.engine.hash_of(node, answer.seq))
     }
 
     /// The hashes of several tasks, wanted together; answers in the order of the keys.
@@ -238,13 +242,17 @@ impl Build {
         keys: impl IntoIterator<Item = R::Key>,
     ) -> Vec<Result<Option<Hash>, Fail>> {
         let core = &self.inner.engine;
-        let nodes: Vec<NodeId> = keys.into_iter().map(|key| core.request::<R>(key)).collect();
+        let nodes: Vec<NodeId> = keys.into_iter().map(|key| self.request::<R>(key)).collect();
         let answers = self.answers(nodes.clone(), Asked::Hash);
         let hash_of = |(node, answer): (NodeId, Answer)| {
             answer.result?;
-            Ok(lock(&core.node(node).hist).hash_of(answer.seq))
+            Ok(core.hash_of(node, answer.seq))
         };
         nodes.into_iter().zip(answers).map(hash_of).collect()
+    }
+
+    fn request<R: Rule>(&self, key: R::Key) -> NodeId {
+        self.inner.engine.request::<R>(key, self.inner.epoch)
     }
 
     fn answers(&self, nodes: Vec<NodeId>, part: Asked) -> Vec<Answer> {
@@ -262,7 +270,8 @@ impl Build {
             known.push(answer);
             jobs.extend(job);
         }
-        lock(&inner.asked).extend(&nodes);
+        let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::LATER, |answer| answer.seq);
+        lock(&inner.asked).extend(nodes.iter().copied().zip(known.iter().map(seq)));
         // Who asks for what is known disturbs no other thread.
         if known.iter().all(Option::is_some) {
             return known.into_iter().flatten().collect();
@@ -287,72 +296,68 @@ impl Build {
     }
 
     /// The tasks that what this build was asked for was made from, and the version each has: those that it
-    /// settled, and those that stood below them.
-    pub(crate) fn settled(&self) -> Vec<(NodeId, Seq)> {
+    /// settled, and those below them that were clean, along the reads of the runs that they were settled by. `binds`:
+    /// what only a file tells of is fetched on the way; else it is named, and nothing below it. `false`: of some it is
+    /// not known any more what they were made from.
+    pub(crate) fn settled(&self, binds: bool) -> (Vec<(NodeId, Seq)>, bool) {
         let inner = &self.inner;
         let of_slot =
             |(node, slot): (NodeId, &Slot)| lock(&slot.state).hash.done().map(|outcome| (node, outcome.seq));
         let mut settled: Vec<(NodeId, Seq)> = inner.slots.seen().filter_map(of_slot).collect();
-        let stands = |node: NodeId| Some((node, inner.standing(node)?));
+        if inner.is_what_if() {
+            // What is below a task that is assumed to be as it was is of no interest to the question.
+            return (settled, true);
+        }
+        // A later epoch may have settled it otherwise: in this build it was what was read.
+        let of_build = |(node, read): (NodeId, Seq)| {
+            let seq = inner.standing(node).or_else(|| read.is_known().then_some(read))?;
+            Some((node, seq))
+        };
         let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
-        let more = lock(&inner.asked).iter().filter_map(|node| stands(*node)).collect::<Vec<_>>();
+        let is_alone = inner.engine.is_only_build();
+        let of_slots = settled.len();
+        let (mut at, mut is_complete) = (0, true);
+        let more = lock(&inner.asked).iter().copied().filter_map(of_build).collect::<Vec<_>>();
         settled.extend(more.into_iter().filter(|(node, _)| seen.insert(*node)));
-        let mut at = 0;
         while let Some((node, seq)) = settled.get(at).copied() {
-            at += 1;
-            let hist = lock(&inner.engine.node(node).hist);
-            let Some(edges) = hist.runs.iter().find(|run| run.seq == seq).map(|run| run.edges.clone()) else {
-                continue;
+            if binds {
+                inner.engine.fetch_history(node);
+            }
+            let (runs, place, is_stored) = {
+                let hist = lock(&inner.engine.node(node).hist);
+                (hist.reads_of(seq, is_alone), hist.place(), hist.unloaded().is_some())
             };
-            drop(hist);
-            let below = edges.iter().filter_map(|edge| stands(edge.dep));
+            // Of what was made in this build and is not kept, the reads are among what was asked for. What was found
+            // good, by the numbers of a file that is no more, was not made.
+            let is_made = || at < of_slots && (place.is_none() || inner.log.executed(node).is_some());
+            is_complete &= !runs.is_empty() || is_stored || !seq.is_known() || is_made();
+            at += 1;
+            let below = runs.iter().flat_map(|edges| edges.iter());
+            let below = below.filter_map(|edge| of_build((edge.dep, edge.seq)));
             settled.extend(below.filter(|(node, _)| seen.insert(*node)));
         }
-        settled
+        (settled, is_complete)
     }
 
-    /// What these tasks read and nobody else has settled: that was done by the numbers of a file.
-    fn read_by_numbers(&self, settled: &[(NodeId, Seq)], known: &HashSet<NodeId>) -> HashSet<NodeId> {
-        let core = self.core();
-        let mut found = HashSet::new();
-        if core.persist.is_none() || self.inner.is_what_if() {
-            return found;
-        }
-        for (node, seq) in settled {
-            let hist = lock(&core.node(*node).hist);
-            let edges = hist.runs.iter().find(|run| run.seq == *seq).map(|run| run.edges.clone());
-            drop(hist);
-            let more = edges.iter().flat_map(|edges| edges.iter()).map(|edge| edge.dep);
-            found.extend(
-                more.filter(|dep| !known.contains(dep) && lock(&core.node(*dep).hist).unloaded().is_some()),
-            );
-        }
-        found
-    }
-
-    /// The same, and the leaves below that only a file tells of; `None`: it does not any more.
+    /// The same, and the leaves below that only a file tells of; `None`: it does not any more, or of some it is not known
+    /// what they were made from.
     #[allow(clippy::type_complexity, reason = "two lists")]
     pub(crate) fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
         let core = self.core();
-        for is_bound in [false, true] {
-            let mut settled = self.settled();
-            let by_numbers =
-                |(node, _): &mut (NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_some();
-            let known: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
-            let mut above: Vec<NodeId> = settled.extract_if(.., by_numbers).map(|(node, _)| node).collect();
-            above.extend(self.read_by_numbers(&settled, &known));
-            if above.is_empty() {
-                return Some((settled, Vec::new()));
-            }
-            let below = self.inner.leaves_below(&above, |node| known.contains(&node));
-            if let Some(leaves) = below.and_then(|leaves| leaves.told().collect()) {
-                return Some((settled, leaves));
-            }
-            if !is_bound && !core.bind_standing() {
-                break;
-            }
+        let (mut settled, is_complete) = self.settled(false);
+        let by_numbers = |(node, _): &mut (NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_some();
+        let known: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
+        let above: Vec<NodeId> = settled.extract_if(.., by_numbers).map(|(node, _)| node).collect();
+        if above.is_empty() {
+            return is_complete.then_some((settled, Vec::new()));
         }
-        None
+        let is_elsewhere = |node| known.contains(&node) && lock(&core.node(node).hist).unloaded().is_none();
+        let below = self.inner.leaves_below(&above, is_elsewhere);
+        if let Some(leaves) = below.and_then(|leaves| leaves.told().collect()) {
+            return is_complete.then_some((settled, leaves));
+        }
+        let (settled, is_complete) = self.settled(true);
+        is_complete.then_some((settled, Vec::new()))
     }
 
     /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.

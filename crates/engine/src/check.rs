@@ -173,6 +173,9 @@ impl Inner {
                     differs = differs.or(Some((*edge, now)));
                 }
             }
+            if !missing && differs.is_none() && self.is_from_given(task.id, &check.run.edges) {
+                differs = group.first().map(|edge| (*edge, Seq::NONE));
+            }
             if missing && !tried {
                 tried = true;
                 let unknown = group.iter().filter(|edge| self.seq(edge.dep).is_none());
@@ -219,8 +222,12 @@ impl Inner {
         if now == edge.seq {
             return true;
         }
-        edge.facets != Facets::WHOLE
-            && lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+        if edge.facets == Facets::WHOLE {
+            return false;
+        }
+        // Unless they are known: it may be clean without anything but its number having been looked at.
+        let _ = self.engine.know_versions(edge.dep);
+        lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
     }
 
     /// Asks for all of the group; gives the check back if the answers are in already.

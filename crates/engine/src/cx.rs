@@ -37,13 +37,13 @@ impl Cx {
     }
 
     fn request<R: Rule>(&self, key: R::Key) -> NodeId {
-        self.frame.build.engine.request::<R>(key)
+        self.frame.build.engine.request::<R>(key, self.frame.build.epoch)
     }
 
-    /// Records reads requested together; returns the index of the first. Whoever is dropped before it has all the
-    /// answers has read none of them.
-    fn reads(&self, questions: &[Question], mode: Mode, later: bool) -> usize {
-        let all = questions.iter().all(|question| question.answer.is_some());
+    /// Records reads requested together; returns the index of the first. A request that is dropped before it has all
+    /// its answers, or before it is awaited, has read none of them.
+    fn reads(&self, questions: &[Question], mode: Mode, later: bool, is_awaited: bool) -> usize {
+        let all = is_awaited && questions.iter().all(|question| question.answer.is_some());
         let reads = &mut lock(&self.frame.seen).reads;
         let first = reads.len();
         let last = questions.len().wrapping_sub(1);
@@ -131,14 +131,14 @@ impl Cx {
         async move {
             let answer = request.await;
             answer.result?;
-            Ok(lock(&engine.node(node).hist).hash_of(answer.seq))
+            Ok(engine.hash_of(node, answer.seq))
         }
     }
 
     /// Says that the result depends on the hash of a task, without waiting for it now: it is awaited when
     /// this task is done. If it fails, so does this task.
     pub fn depend<R: Rule>(&self, key: R::Key) {
-        self.reads(&[Question::new(self.request::<R>(key))], Mode::Hash, true);
+        self.reads(&[Question::new(self.request::<R>(key))], Mode::Hash, true, true);
     }
 
     /// Waits until a task is done, without depending on it: the trace does not mention it. A failure is news,
@@ -151,7 +151,7 @@ impl Cx {
             let answer = request.await;
             if let Err(fail) = &answer.result {
                 let fail = fail.clone();
-                cx.reads(&[Question { node, answer: Some(answer) }], Mode::Value, false);
+                cx.reads(&[Question { node, answer: Some(answer) }], Mode::Value, false, true);
                 return Err(fail);
             }
             Ok(())
@@ -292,6 +292,8 @@ struct Request<Q: AsRef<[Question]>> {
     /// How the reads are recorded; `None`: they are not.
     mode: Option<Mode>,
     begun: bool,
+    /// The reads are recorded, the answers are not: it was only started.
+    is_unread: bool,
     /// The wait, if some answers were not there.
     wait: Option<Arc<Wait>>,
     /// The index of the first read.
@@ -300,7 +302,7 @@ struct Request<Q: AsRef<[Question]>> {
 
 impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
     fn new(frame: Arc<Frame>, questions: Q, part: Asked, mode: Option<Mode>) -> Request<Q> {
-        Request { frame, questions, part, mode, begun: false, wait: None, first: 0 }
+        Request { frame, questions, part, mode, begun: false, is_unread: false, wait: None, first: 0 }
     }
 
     /// Takes the answers that are there; whether that is all.
@@ -320,8 +322,9 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         self.questions.as_ref().iter().filter(|question| question.answer.is_none()).map(|one| one.node)
     }
 
-    /// Asks all questions. If `in_place`, tasks that have to run do so on this stack.
-    fn begin(&mut self, waker: &Waker, in_place: bool) {
+    /// Asks all questions. `is_awaited`: tasks that have to run may do so on this stack, and what is answered is read;
+    /// else only once the request is awaited.
+    fn begin(&mut self, waker: &Waker, is_awaited: bool) {
         self.begun = true;
         let build = self.frame.build.clone();
         if let (None, Asked::Value, Some(persist)) = (self.mode, self.part, &build.engine.persist) {
@@ -329,12 +332,14 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
             self.questions.as_ref().iter().for_each(|question| persist.want(question.node));
         }
         let mut all = self.look();
-        if !all && in_place && Queue::may_nest(&build) {
+        if !all && is_awaited && Queue::may_nest(&build) {
             build.run_group(self.missing(), self.part);
             all = self.look();
         }
         if let Some(mode) = self.mode {
-            self.first = Cx::new(self.frame.clone()).reads(self.questions.as_ref(), mode, false);
+            let cx = Cx::new(self.frame.clone());
+            self.first = cx.reads(self.questions.as_ref(), mode, false, is_awaited);
+            self.is_unread = !is_awaited || !all;
         }
         if all {
             return;
@@ -369,12 +374,12 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]> + Default + Unpin> Future for Requ
             }
             self.wait = None;
             self.look();
-            if self.mode.is_some() {
-                let this = &*self;
-                let reads = &mut lock(&this.frame.seen).reads;
-                for (read, question) in reads[this.first..].iter_mut().zip(this.questions.as_ref()) {
-                    read.seq = question.answer.as_ref().map_or(Seq::LOST, |answer| answer.seq);
-                }
+        }
+        if self.is_unread {
+            let this = &*self;
+            let reads = &mut lock(&this.frame.seen).reads;
+            for (read, question) in reads[this.first..].iter_mut().zip(this.questions.as_ref()) {
+                read.seq = question.answer.as_ref().map_or(Seq::LOST, |answer| answer.seq);
             }
         }
         Poll::Ready(std::mem::take(&mut self.questions))

@@ -53,7 +53,7 @@ impl Build {
     /// The tasks that look at the outside world, as far as what this build was asked for needs them.
     pub fn leaves(&self) -> Vec<KeyRef> {
         let core = self.core();
-        let (settled, below) = self.settled_and_below().unwrap_or_else(|| (self.settled(), Vec::new()));
+        let (settled, below) = self.settled_and_below().unwrap_or_else(|| (self.settled(true).0, Vec::new()));
         let leaves = settled.into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
         let leaves = leaves.map(|(node, _)| core.key_ref(node));
         let below = below.into_iter().filter_map(|leaf| {
@@ -103,7 +103,9 @@ impl Engine {
     /// Then nothing has to be declared of it ([`crate::Begin::changed`]), and what is made from it stands.
     pub fn confirms<R: Rule>(&self, key: &R::Key) -> bool {
         let core = self.core();
-        let Some(id) = core.find::<R>(key).filter(|id| core.node(*id).policy.leaf) else { return false };
+        let Some(id) = core.find_known::<R>(key).filter(|id| core.node(*id).policy.leaf) else {
+            return false;
+        };
         core.fetch_history(id);
         let node = core.node(id);
         let rule = core.rule(node);

@@ -20,7 +20,7 @@ use crate::sync::{
     lock,
 };
 use crate::table::Table;
-use crate::{KeyRef, Part, Policy, Rule, Store};
+use crate::{Key, KeyRef, Part, PathFile, Policy, Rule, Store, TraceFile};
 
 /// A number that no other process has, nor any that counts up from another process's.
 pub(crate) fn nonce() -> u64 {
@@ -52,12 +52,19 @@ pub(crate) struct Core {
     pub(crate) kinships: Kinships,
     /// Whether there are tasks that are stored nowhere.
     has_unstored: AtomicBool,
+    /// Whether any task was ever given its value: most engines need not look for each.
+    has_given: AtomicBool,
+    /// By rule, the latest epoch in which all its tasks were declared changed, for those that become nodes while the
+    /// others are marked.
+    changed_rules: Box<[AtomicU64]>,
     /// Whether any task stands from a build before.
     pub(crate) stands: AtomicBool,
     /// Whether it is noted who reads whom.
     pub(crate) notes_dependents: AtomicBool,
     /// The epochs of the builds there are, and how many of each.
     live: Mutex<BTreeMap<u64, usize>>,
+    /// How many they are.
+    live_builds: AtomicU64,
     /// What outlives the process.
     pub(crate) persist: Option<Persist>,
 }
@@ -105,10 +112,15 @@ impl Builder {
         self.with(None)
     }
 
-    /// An engine with these rules that knows the runs in a file, and adds to them ([`Engine::commit`]). The
+    /// An engine with these rules that knows the runs in the file at a path, and adds to them ([`Engine::commit`]). The
     /// directory exists. A file that is damaged, foreign or of another format is as good as none.
     pub fn open(self, file: &Path) -> Engine {
-        let persist = Persist::new(file, self.days);
+        self.open_with(PathFile::new(file))
+    }
+
+    /// The same for a file that is reached otherwise than by its path.
+    pub fn open_with(self, file: impl TraceFile + 'static) -> Engine {
+        let persist = Persist::new(Box::new(file), self.days);
         self.with(Some(persist))
     }
 
@@ -120,7 +132,8 @@ impl Builder {
     }
 
     fn with(self, persist: Option<Persist>) -> Engine {
-        let rules = vec![0; self.rules.len()].into();
+        let rules: Arc<[u64]> = vec![0; self.rules.len()].into();
+        let changed_rules = rules.iter().map(|_| AtomicU64::new(0)).collect();
         let core = Core {
             rules: self.rules,
             by_type: self.by_type,
@@ -132,9 +145,12 @@ impl Builder {
             inputs: Mutex::new(Inputs { epoch: 1, scanned: u64::from(persist.is_some()), floor: 0, rules }),
             kinships: Kinships::default(),
             has_unstored: AtomicBool::new(false),
+            has_given: AtomicBool::new(false),
+            changed_rules,
             stands: AtomicBool::new(false),
             notes_dependents: AtomicBool::new(false),
             live: Mutex::default(),
+            live_builds: AtomicU64::new(0),
             persist,
         };
         Engine { core: Arc::new(core) }
@@ -239,15 +255,28 @@ impl Begin<'_> {
             self.core.touch(node);
             changed.push(node);
         }
+        if !self.values.is_empty() {
+            self.core.has_given.store(true, Ordering::Release);
+        }
         for (node, value) in self.values {
             let mut hist = lock(&self.core.node(node).hist);
             hist.inject(epoch, value);
             hist.forget_before(oldest);
             changed.push(node);
         }
+        let mut is_known = true;
         if !self.rules.is_empty() {
+            // What stands may have been made from tasks that only the file tells of: they become nodes here, before the
+            // declaration, which marks them and what was made from them.
+            is_known = self.core.note_dependents_of_standing();
             let mut stamps = inputs.rules.to_vec();
-            self.rules.iter().for_each(|rule| stamps[*rule as usize] = epoch);
+            for rule in &self.rules {
+                stamps[*rule as usize] = epoch;
+                self.core.changed_rules[*rule as usize].store(epoch, Ordering::SeqCst);
+            }
+            if let Some(persist) = &self.core.persist {
+                persist.void_rules(&self.rules);
+            }
             let of_rules = |(node, entry): (NodeId, &Node)| self.rules.contains(&entry.rule).then_some(node);
             changed.extend(self.core.all_nodes().filter_map(of_rules));
             inputs.rules = stamps.into();
@@ -255,10 +284,11 @@ impl Begin<'_> {
         if self.scan {
             (inputs.scanned, inputs.floor) = (epoch, epoch);
         }
-        if !self.core.reach(changed, epoch) {
+        if !(self.core.reach(changed, epoch) && is_known) {
             inputs.floor = epoch;
         }
         *lock(&self.core.live).entry(epoch).or_default() += 1;
+        self.core.live_builds.fetch_add(1, Ordering::AcqRel);
         let seen = inputs.clone();
         drop(inputs);
         let number = self.core.builds.fetch_add(1, Ordering::Relaxed) + 1;
@@ -283,20 +313,40 @@ impl Core {
         self.interner::<R>(self.rule_id::<R>()).find(key)
     }
 
+    /// The node of a task of which something is known, if only from the file.
+    pub(crate) fn find_known<R: Rule>(&self, key: &R::Key) -> Option<NodeId> {
+        self.find::<R>(key).or_else(|| {
+            let encoded = || {
+                let mut bytes = Vec::new();
+                Key::encode(key, &mut bytes);
+                bytes
+            };
+            self.persist.as_ref()?.find(R::NAME, encoded)?;
+            Some(self.intern::<R>(key.clone()))
+        })
+    }
+
     /// The node of the task.
     pub(crate) fn intern<R: Rule>(&self, key: R::Key) -> NodeId {
         let rule = self.rule_id::<R>();
         self.interner::<R>(rule).intern(key, |key| self.add(rule, key))
     }
 
-    /// The node of a request for the task: one of its own for each if it is stored nowhere.
-    pub(crate) fn request<R: Rule>(&self, key: R::Key) -> NodeId {
+    /// The node of a request for the task in an epoch: one of its own for each if the task is stored nowhere, since
+    /// each then executes it; unless its value was given ([`Begin::set`]), since then none does.
+    pub(crate) fn request<R: Rule>(&self, key: R::Key, epoch: u64) -> NodeId {
         let id = self.intern::<R>(key);
         if !self.has_unstored.load(Ordering::Relaxed) {
             return id;
         }
         let node = self.node(id);
-        if node.policy.store == Store::None { self.add(node.rule, node.key.clone()) } else { id }
+        let is_executed = node.policy.store == Store::None && !self.is_given(id, epoch);
+        if is_executed { self.add(node.rule, node.key.clone()) } else { id }
+    }
+
+    /// Whether the task has a value given from outside in an epoch.
+    pub(crate) fn is_given(&self, id: NodeId, epoch: u64) -> bool {
+        self.has_given.load(Ordering::Acquire) && lock(&self.node(id).hist).injected(epoch).is_some()
     }
 
     fn add(&self, rule: u16, key: AnyKey) -> NodeId {
@@ -324,6 +374,8 @@ impl Core {
             Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), standing: Standing::default() };
         let fresh = self.nodes.at(id).set(node).is_ok();
         assert!(fresh, "each node is made once");
+        // Either the declaration that all tasks of the rule changed sees this one, or this one sees it.
+        self.node(id).standing.is_reached(self.changed_rules[rule as usize].load(Ordering::SeqCst));
         if let (Some(persist), Some(place)) = (&self.persist, unloaded) {
             persist.note(place, id);
         }
@@ -343,8 +395,14 @@ impl Core {
         lock(&self.live).first_key_value().map_or(epoch, |(oldest, _)| *oldest)
     }
 
+    /// Whether there is no second build that could be asked about what it did.
+    pub(crate) fn is_only_build(&self) -> bool {
+        self.live_builds.load(Ordering::Acquire) <= 1
+    }
+
     /// A build of `epoch` is no more.
     pub(crate) fn build_ended(&self, epoch: u64) {
+        self.live_builds.fetch_sub(1, Ordering::AcqRel);
         let mut live = lock(&self.live);
         if let Some(count) = live.get_mut(&epoch) {
             *count -= 1;

@@ -319,7 +319,7 @@ impl Inner {
         let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
         if !is_kept || seen.reads.iter().any(|read| !read.seq.is_known()) {
             // No run will tell that it was made from these.
-            self.asked_for(seen.reads.iter().map(|read| read.dep));
+            self.asked_for(seen.reads.iter().map(|read| (read.dep, read.seq)));
         }
         let (hash, fail) = match hash {
             Ok(hash) => (hash, None),
@@ -361,7 +361,8 @@ impl Inner {
                 bytes: None,
             };
             let stamp = self.stamp(entry, &hist);
-            hist.record(Run::new(rule.version(), stamp, edges.clone(), seq, rest), entry.policy);
+            let run = Run::new(rule.version(), stamp, edges.clone(), seq, rest);
+            hist.record(run, entry.policy, self.engine.is_only_build());
             match &fail {
                 Some(_) => {}
                 None if stands => self.note_stands(task, &mut hist, seq),

@@ -122,7 +122,8 @@ impl Core {
 impl Inner {
     /// No kept run of the task's own will do: it takes over the result of a kin, or executes.
     pub(crate) fn seek(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
-        let Some(of) = self.find_kin(task.id) else { return self.execute(task, cause) };
+        let of = if self.engine.is_given(task.id, self.epoch) { None } else { self.find_kin(task.id) };
+        let Some(of) = of else { return self.execute(task, cause) };
         let work = Work::Kin(Kin { of, cause });
         if let Some(Work::Kin(kin)) = self.wait_for(task, vec![of], Part::Value, work) {
             self.take_over(task, kin);
@@ -136,9 +137,18 @@ impl Inner {
         let is_being_made =
             |other: &NodeId| matches!(lock(&self.slots.at(*other).state).hash, Progress::Busy);
         self.engine.all_kin(node).into_iter().find(|other| {
+            // A value from outside is that of one task only.
             !is_being_made(other)
+                && !self.engine.is_given(*other, self.epoch)
                 && self.engine.latest(*other).is_some_and(|value| self.engine.serves(node, *other, &value))
         })
+    }
+
+    /// Whether a run took over the result of a task that now has its value from outside: what held of the value that
+    /// its rule makes holds of that one no longer, even if they are equal.
+    pub(crate) fn is_from_given(&self, node: NodeId, edges: &[Edge]) -> bool {
+        matches!(edges, [edge] if self.engine.is_given(edge.dep, self.epoch))
+            && self.engine.is_by_kin(node, edges)
     }
 
     /// The kin is settled.

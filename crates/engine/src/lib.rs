@@ -51,7 +51,7 @@ pub use log::{Derivation, Differs, Executed, Kept, Ran, Reason, TaskId};
 pub use part::Part;
 #[doc(hidden)]
 pub use persist::reseal;
-pub use persist::{Committed, FileId, FileTrouble};
+pub use persist::{Committed, FileId, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
 pub use policy::{Policy, Rebuild, Store, Trace};
 pub use rule::{Agreement, Curr, Rule};
 

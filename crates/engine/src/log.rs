@@ -183,10 +183,11 @@ impl Core {
             Cause::Changed => Reason::Changed,
             Cause::ValueLost => Reason::ValueLost,
             Cause::Newer { dep } => Reason::Newer { dep: self.key_ref(dep) },
-            Cause::Read { dep, was, is } => {
-                let hist = lock(&self.node(dep).hist);
-                Reason::Read { dep: self.key_ref(dep), was: hist.hash_of(was), is: hist.hash_of(is) }
-            }
+            Cause::Read { dep, was, is } => Reason::Read {
+                dep: self.key_ref(dep),
+                was: self.hash_of(dep, was),
+                is: self.hash_of(dep, is),
+            },
         }
     }
 }

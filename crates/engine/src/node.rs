@@ -165,6 +165,9 @@ struct Rare {
     forgotten: u32,
     /// Epochs in which the task was declared changed, ascending.
     changed: Vec<u64>,
+    /// The versions and reads of runs that were replaced while an earlier build than the one that replaced them was
+    /// still there to be asked, latest last.
+    replaced: Vec<(Seq, Arc<[Edge]>)>,
     /// Values given from outside, with the epoch from which they hold, ascending.
     injected: Vec<(u64, AnyValue)>,
 }
@@ -349,8 +352,10 @@ impl Hist {
         }
     }
 
-    /// Keeps `run` as the latest, in place of a kept one that read the same.
-    pub(crate) fn record(&mut self, run: Run, policy: Policy) {
+    /// Keeps `run` as the latest, in place of a kept one that read the same. `is_alone`: no build but the one that made
+    /// the run can be asked what it was made from.
+    pub(crate) fn record(&mut self, run: Run, policy: Policy, is_alone: bool) {
+        let others = if is_alone { Vec::new() } else { self.all_reads() };
         self.runs.retain(|kept| {
             !(kept.version == run.version && kept.stamp == run.stamp && same_reads(&kept.edges, &run.edges))
         });
@@ -359,6 +364,33 @@ impl Hist {
         }
         self.runs.truncate(policy.runs as usize - 1);
         self.runs.push_front(run);
+        let is_gone = |(seq, edges): &(Seq, Arc<[Edge]>)| {
+            !self.runs.iter().any(|kept| kept.seq == *seq && Arc::ptr_eq(&kept.edges, edges))
+        };
+        let gone: Vec<_> = others.into_iter().filter(is_gone).collect();
+        if !gone.is_empty() {
+            let replaced = &mut self.rare().replaced;
+            replaced.extend(gone);
+            replaced.drain(..replaced.len().saturating_sub(VERSIONS));
+        } else if let Some(rare) = self.rare.as_mut().filter(|_| is_alone) {
+            rare.replaced.clear();
+        }
+    }
+
+    /// The version and the reads of each kept run.
+    fn all_reads(&self) -> Vec<(Seq, Arc<[Edge]>)> {
+        self.runs.iter().map(|run| (run.seq, run.edges.clone())).collect()
+    }
+
+    /// What the run read that came to a version: that of the latest such run; if not `is_alone`, those of all there
+    /// were, since another build may have used one after this one did.
+    pub(crate) fn reads_of(&self, seq: Seq, is_alone: bool) -> Vec<Arc<[Edge]>> {
+        let kept = self.runs.iter().filter(|run| run.seq == seq).map(|run| run.edges.clone());
+        if is_alone {
+            return kept.take(1).collect();
+        }
+        let replaced = self.rare.iter().flat_map(|rare| rare.replaced.iter());
+        kept.chain(replaced.filter(|(of, _)| *of == seq).map(|(_, edges)| edges.clone())).collect()
     }
 
     /// Notes that the kept run that came to `seq` by these reads was found good: the one to be dropped is the one

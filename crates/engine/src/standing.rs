@@ -44,6 +44,13 @@ impl Standing {
         let good = since >= floor && since <= epoch && since >= self.reached.load(Ordering::SeqCst).into();
         (good && settled != 0).then_some(Seq::new(settled as u32))
     }
+
+    /// Notes that a change in `epoch` invalidates the task, which no other has read yet.
+    pub(crate) fn is_reached(&self, epoch: u64) {
+        if epoch > 0 {
+            self.reached.fetch_max(epoch as u32, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Core {
@@ -80,6 +87,13 @@ impl Core {
         is_known
     }
 
+    /// Binds what stands by the numbers of a file, so that every task that something standing was made from has a node.
+    /// `false`: of some it is not known what they were made from.
+    #[must_use]
+    pub(crate) fn note_dependents_of_standing(&self) -> bool {
+        !self.stands.load(Ordering::SeqCst) || self.note_dependents()
+    }
+
     /// From now on, all who read are noted; and now those who did. `false`: of some nobody knows.
     fn note_dependents(&self) -> bool {
         if self.notes_dependents.swap(true, Ordering::SeqCst) {
@@ -104,15 +118,22 @@ impl Core {
         run.map(|run| run.edges.clone())
     }
 
-    /// A task was bound that was settled by the numbers of a file: what it read was settled with it.
+    /// A task was bound that was settled by the numbers of a file: what it read was settled with it, and what that
+    /// read, as far as it was bound before (by a question about the past, which settles nothing).
     pub(crate) fn hand_down(&self, node: NodeId) {
-        let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
-        let edges = self.handed_down(node);
-        for Edge { dep, seq, .. } in edges.iter().flat_map(|edges| edges.iter()) {
-            let standing = &self.node(*dep).standing.settled;
-            let since = settled >> 32 << 32 | u64::from(seq.number());
-            // Whoever settled it otherwise was there before.
-            let _ = standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
+        let (mut next, mut pending) = (Some(node), Vec::new());
+        while let Some(node) = next {
+            let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
+            let edges = self.handed_down(node);
+            for Edge { dep, seq, .. } in edges.iter().flat_map(|edges| edges.iter()) {
+                let standing = &self.node(*dep).standing.settled;
+                let since = settled >> 32 << 32 | u64::from(seq.number());
+                // What was settled otherwise was so before.
+                if standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                    pending.push(*dep);
+                }
+            }
+            next = pending.pop();
         }
     }
 

@@ -47,6 +47,8 @@ struct Program {
 struct Edit {
     /// Leaves declared changed, with their new values (perhaps the old ones).
     leaves: Vec<(usize, u64)>,
+    /// All leaves are declared changed.
+    all: bool,
     scan: bool,
     evict: bool,
     /// The process ends and another one begins, with the file of traces; perhaps a damaged one.
@@ -431,6 +433,10 @@ fn check(mut program: Program, edits: Vec<Edit>) {
             begin = begin.changed::<Leaf>(&(*leaf as u64));
             model.declared.insert(*leaf, epoch);
         }
+        if edit.all {
+            begin = begin.changed_all::<Leaf>();
+            model.declared.extend((0..program.leaves.len()).map(|leaf| (leaf, epoch)));
+        }
         if edit.scan {
             begin = begin.scan();
             model.scanned = epoch;
@@ -513,14 +519,16 @@ fn cases() -> impl Strategy<Value = (Program, Vec<Edit>)> {
         ];
         let edit = (
             prop::collection::vec((0..leaves, 0..4u64), 0..3),
+            prop::bool::weighted(0.1),
             prop::bool::weighted(0.2),
             prop::bool::weighted(0.2),
             restart,
             0..leaves + inner,
             1..4usize,
         )
-            .prop_map(|(leaves, scan, evict, restart, root, jobs)| Edit {
+            .prop_map(|(leaves, all, scan, evict, restart, root, jobs)| Edit {
                 leaves,
+                all,
                 scan,
                 evict,
                 restart,

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::build::Build;
 use crate::log::Cause;
 use crate::node::Seq;
-use crate::sync::lock;
+use crate::sync::{atomic::Ordering, lock};
 use crate::{KeyRef, Ran, Reason, Rule};
 
 /// What made a task's hash good in a build.
@@ -45,17 +45,23 @@ impl fmt::Display for Derivation {
 }
 
 impl Build {
-    /// What made the hash of a task good in this build; `None` if nobody asked for it, or it has none.
+    /// What made the hash of a task good in this build; `None` if it was not asked for, or has none. Tasks that were
+    /// found good by the numbers of a file are no exception: what they read is fetched for the answer.
     pub fn derivation<R: Rule>(&self, key: &R::Key) -> Option<Derivation> {
         let inner = self.inner();
         let core = self.core();
-        let node = core.find::<R>(key)?;
+        let node = core.find_known::<R>(key)?;
         if let Some(cause) = inner.log.cause(node) {
             return Some(Derivation::Executed(core.reason(cause)));
         }
         let settled = lock(&inner.slots.at(node).state).hash.done().cloned();
+        let by_numbers = if settled.is_none() { inner.walked(node) } else { None };
         let seq: Seq = match settled {
-            None => return inner.standing(node).map(|_| Derivation::Stood),
+            None => match by_numbers {
+                Some(seq) if inner.has_walked.load(Ordering::Relaxed) => seq,
+                Some(_) => return Some(Derivation::Stood),
+                None => return inner.standing(node).map(|_| Derivation::Stood),
+            },
             Some(outcome) if outcome.seq.is_known() => outcome.seq,
             Some(_) => return None,
         };

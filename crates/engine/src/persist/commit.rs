@@ -1,8 +1,6 @@
 //! What a process adds to the file: of each task whose kept runs are not as the file says, what they are.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io;
 use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
@@ -10,7 +8,7 @@ use super::places::number_of;
 use super::stored::{Stored, StoredEdge, StoredRun};
 use super::walk::Better;
 use super::writer::{Image, Outcome, Writer};
-use super::{Persist, State};
+use super::{Persist, State, TraceWrite};
 use crate::engine::Core;
 use crate::facet::Looks;
 use crate::node::{Edge, Mode, Node, NodeId, Run, Seq};
@@ -45,11 +43,13 @@ impl Engine {
         dirty.sort_unstable();
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
-        if dirty.is_empty() && wanted.is_empty() && !persist.knows_better() {
+        let void = std::mem::take(&mut *lock(&persist.void));
+        if dirty.is_empty() && wanted.is_empty() && void.is_empty() && !persist.knows_better() {
             return Ok(Committed::default());
         }
-        let written = write(core, persist, &dirty, &wanted);
+        let written = write(core, persist, &dirty, &wanted, &void);
         if written.is_err() {
+            lock(&persist.void).extend(void);
             lock(&persist.dirty).extend(dirty);
             lock(&persist.wanted).extend(wanted);
         }
@@ -66,17 +66,23 @@ fn now() -> u32 {
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn write(core: &Core, persist: &Persist, dirty: &[NodeId], wanted: &[NodeId]) -> io::Result<Committed> {
-    let _one_at_a_time = persist.lock_file()?;
+fn write(
+    core: &Core,
+    persist: &Persist,
+    dirty: &[NodeId],
+    wanted: &[NodeId],
+    void: &[u16],
+) -> io::Result<Committed> {
+    let file = &mut *persist.file.lock()?;
     let state = &mut *lock(&persist.state);
-    state.catch_up(&persist.path)?;
-    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, now: now() };
+    state.catch_up(&*persist.file)?;
+    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, void, now: now() };
     let better = persist.take_better(state.generation);
-    let bytes = if state.read_to > 0 { commit.add(state, persist, better)? } else { None };
+    let bytes = if state.read_to > 0 { commit.add(state, persist, file, better)? } else { None };
     let bytes = match bytes {
         Some(bytes) => bytes,
         // There is no file, or none that can be believed.
-        None => commit.first(state, &persist.path)?,
+        None => commit.first(state, file)?,
     };
     Ok(Committed { tasks: dirty.len(), bytes })
 }
@@ -88,6 +94,8 @@ struct Commit<'c> {
     stamps: Arc<[u64]>,
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
+    /// Rules of which all tasks were declared changed since the last commit.
+    void: &'c [u16],
     /// Seconds since 1970.
     now: u32,
 }
@@ -147,7 +155,7 @@ impl Commit<'_> {
     }
 
     /// Writes a file of what this process knows.
-    fn first(&self, state: &mut State, path: &Path) -> io::Result<u64> {
+    fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.dirty.len();
         let reads = self.dirty.get(tasks / 2).map_or(0, |node| {
             lock(&self.core.node(*node).hist).runs.first().map_or(0, |run| run.edges.len())
@@ -181,7 +189,7 @@ impl Commit<'_> {
             let node = self.core.node(*nodes.get(number as usize)?);
             lock(&node.hist).hash_of(Seq::new(seq))
         })?;
-        let bytes = begin(state, path, &image)?;
+        let bytes = begin(state, file, &image)?;
         state.numbers = numbers;
         Ok(bytes)
     }
@@ -191,6 +199,7 @@ impl Commit<'_> {
         &self,
         state: &mut State,
         persist: &Persist,
+        file: &mut dyn TraceWrite,
         better: Vec<(u32, Better)>,
     ) -> io::Result<Option<u64>> {
         let mut batch = Batch::default();
@@ -211,15 +220,15 @@ impl Commit<'_> {
                     state.condemn();
                     return Ok(None);
                 }
-                image => image.and_then(|image| begin(state, &persist.path, &image)),
+                image => image.and_then(|image| begin(state, file, &image)),
             }
         } else {
-            append(state, &persist.path, &bytes)
+            append(state, file, &bytes)
         };
         if written.is_err() {
             // What was added to `stored` is not in the file: it has to be read again.
             state.forget();
-            state.catch_up(&persist.path)?;
+            state.catch_up(&*persist.file)?;
         }
         written.map(Some)
     }
@@ -233,6 +242,9 @@ impl Commit<'_> {
             let mut runs = pencil.stored.runs(number)?;
             better.apply(&mut runs);
             pencil.replace(number, runs)?;
+        }
+        for rule in self.void {
+            pencil.void(self.core.rule_at(*rule).name())?;
         }
         let mut told = Vec::new();
         for node in self.dirty {
@@ -416,6 +428,14 @@ impl Pencil<'_> {
         self.replace(number, kept)
     }
 
+    /// Drops the runs of all tasks of a rule: those that were made since are among what is to be written.
+    fn void(&mut self, rule: &str) -> Option<()> {
+        let Some(rule) = self.stored.rule_named(rule) else { return Some(()) };
+        let is_of_rule = |task: &u32| self.stored.rule(*task) == Some(rule) && self.stored.has_runs(*task);
+        let tasks: Vec<u32> = (0..self.stored.tasks()).filter(is_of_rule).collect();
+        tasks.into_iter().try_for_each(|task| self.replace(task, Vec::new()))
+    }
+
     /// Sets the runs of a task.
     fn replace(&mut self, number: u32, kept: Vec<StoredRun>) -> Option<()> {
         let old = self.stored.runs(number)?;
@@ -432,29 +452,22 @@ impl Pencil<'_> {
     }
 }
 
-fn append(state: &mut State, path: &Path, bytes: &[u8]) -> io::Result<u64> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
+fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Result<u64> {
     // What follows is not sound, else it would have been read.
-    file.set_len(state.read_to)?;
-    file.seek(SeekFrom::End(0))?;
-    file.write_all(bytes)?;
+    file.append(state.read_to, bytes)?;
     state.read_to += bytes.len() as u64;
     Ok(bytes.len() as u64)
 }
 
-/// Writes a file of what is in `image`, which is all that is known, next to the one there is, and puts it in its
-/// place. What a process called its tasks has nothing to do with their new numbers.
-fn begin(state: &mut State, path: &Path, image: &Image) -> io::Result<u64> {
+/// Puts a file of what is in `image`, which is all that is known, in the place of the one there is. What a process called its tasks has nothing to do with their new numbers.
+fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
     let number = [crate::engine::nonce(), state.generation ^ crate::engine::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = path.with_file_name(name);
-    let mut file = File::create(&temporary)?;
-    let length = image.write(number, &mut file)?;
-    // Else the name could outlive the content.
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let mut length = 0;
+    file.replace(&mut |to| {
+        length = image.write(number, to)?;
+        Ok(())
+    })?;
     state.forget();
     // It is read when somebody asks.
     (state.stored, state.file, state.read_to) = (None, Some(image.header(number)), length);

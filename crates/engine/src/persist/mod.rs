@@ -8,14 +8,15 @@
 //! What is found to be damaged only when it is looked at makes the whole file worthless from then on: no answer
 //! is built on it any more, and the next commit writes another file. Answers given before stand on what was
 //! found sound.
-#![allow(clippy::disallowed_methods, reason = "this crate stands alone")]
 
 mod bind;
 mod bytes;
 mod commit;
 mod compact;
+mod file;
 mod journal;
 mod pages;
+mod path;
 mod places;
 mod reseal;
 mod snapshot;
@@ -26,14 +27,14 @@ mod walk;
 mod writer;
 
 pub use commit::Committed;
+pub use file::{TraceFile, TraceRead, TraceWrite};
+pub use path::PathFile;
 pub use places::FileId;
 pub use reseal::reseal;
 pub(crate) use walk::StoredLeaf;
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io;
 
 use crate::Engine;
 use crate::node::{NodeId, Unloaded};
@@ -44,13 +45,15 @@ use walk::Walk;
 
 /// The traces that an engine was opened with, and what is new.
 pub(crate) struct Persist {
-    path: PathBuf,
+    file: Box<dyn TraceFile>,
     state: Mutex<State>,
     walk: Mutex<Walk>,
     /// Tasks that the file tells of and this process has come to know since somebody looked.
     bound: Mutex<Vec<(Unloaded, NodeId)>>,
     /// Tasks whose runs are not as the file says.
     dirty: Mutex<Vec<NodeId>>,
+    /// Rules of which all tasks were declared changed: what the file says of their runs is void.
+    void: Mutex<Vec<u16>>,
     /// Tasks that were asked for from outside.
     wanted: Mutex<HashSet<NodeId>>,
     /// For how many days what nobody asks for is kept.
@@ -111,43 +114,57 @@ impl State {
     }
 
     /// Reads what the file has that was not read yet; everything, if it is another file.
-    fn catch_up(&mut self, path: &Path) -> io::Result<()> {
-        let mut file = match File::open(path) {
+    fn catch_up(&mut self, place: &dyn TraceFile) -> io::Result<()> {
+        let mut file = match place.open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget();
+                return Ok(());
+            }
+            // Something else is in its place.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.trouble.get_or_insert(FileTrouble::Damaged);
                 self.forget();
                 return Ok(());
             }
             other => other?,
         };
-        let length = file.metadata()?.len();
-        let mut bytes = [0; HEADER];
-        let header = file.read_exact(&mut bytes).ok().and_then(|()| Header::decode(&bytes));
+        let length = file.length()?;
+        let mut head = Vec::new();
+        file.read_at(0, HEADER, &mut head)?;
+        let header = head.first_chunk().and_then(Header::decode);
         let header = header.filter(|header| self.condemned != Some(header.number));
-        if self.file.is_none() || self.file != header || length < self.read_to || self.stored.is_none() {
-            if self.file.is_none() || self.file != header || length < self.read_to {
-                self.forget();
-            }
-            self.file = header;
-            let Some(header) = header else {
+        let is_other = self.file.is_none() || self.file != header || length < self.read_to;
+        if is_other {
+            self.forget();
+        }
+        let is_read = !is_other && self.stored.is_some();
+        let begins = match header.map(|header| header.end().filter(|end| *end <= length)) {
+            _ if is_read => Some(self.read_to),
+            Some(begins) => begins,
+            None => {
+                self.file = None;
                 self.trouble.get_or_insert(FileTrouble::Damaged);
                 return Ok(());
-            };
-            match header.end().filter(|end| *end <= length).and_then(|_| Snapshot::open(file, header)) {
-                Some(snapshot) => self.stored = Some(Arc::new(Stored::new(snapshot))),
-                None => {
-                    self.condemn();
-                    return Ok(());
-                }
             }
-            self.read_to = header.end().expect("just looked at");
-            file = File::open(path)?;
+        };
+        // What was added since, from the same file, whatever is put in its place meanwhile.
+        let mut added = Vec::new();
+        if let Some(begins) = begins.filter(|begins| *begins > 0 && length > *begins) {
+            file.read_at(begins, usize::try_from(length - begins).unwrap_or(usize::MAX), &mut added)?;
         }
-        if self.read_to > 0 && length > self.read_to {
-            file.seek(SeekFrom::Start(self.read_to))?;
-            let mut bytes = Vec::with_capacity((length - self.read_to) as usize);
-            file.take(length - self.read_to).read_to_end(&mut bytes)?;
+        if !is_read {
+            self.file = header;
+            let snapshot = begins.zip(header).and_then(|(_, header)| Snapshot::open(file, header));
+            let (Some(snapshot), Some(begins)) = (snapshot, begins) else {
+                self.condemn();
+                return Ok(());
+            };
+            self.stored = Some(Arc::new(Stored::new(snapshot)));
+            self.read_to = begins;
+        }
+        if !added.is_empty() {
             let stored = Arc::make_mut(self.stored.as_mut().expect("just read"));
-            match stored.read(&bytes) {
+            match stored.read(&added) {
                 Some(sound) if !stored.is_damaged() => self.read_to += sound as u64,
                 _ => self.condemn(),
             }
@@ -156,9 +173,9 @@ impl State {
     }
 
     /// What the file says.
-    fn stored(&mut self, path: &Path) -> &Arc<Stored> {
+    fn stored(&mut self, place: &dyn TraceFile) -> &Arc<Stored> {
         if self.stored.is_none()
-            && let Err(error) = self.catch_up(path)
+            && let Err(error) = self.catch_up(place)
         {
             // Whatever is wrong with the file costs what it would have saved.
             self.trouble.get_or_insert(FileTrouble::Unreadable(error.to_string()));
@@ -169,11 +186,11 @@ impl State {
 }
 
 impl Persist {
-    /// For the file at `path`, which is read when somebody asks for what is in it.
-    pub(crate) fn new(path: &Path, days: u32) -> Persist {
+    /// For a file, which is read when something in it is asked for.
+    pub(crate) fn new(file: Box<dyn TraceFile>, days: u32) -> Persist {
         let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (walk, bound) = (Mutex::default(), Mutex::default());
-        Persist { path: path.to_owned(), state, walk, bound, dirty, wanted, days }
+        let (walk, bound, void) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Persist { file, state, walk, bound, dirty, void, wanted, days }
     }
 
     /// Notes that a task was asked for from outside.
@@ -191,10 +208,15 @@ impl Persist {
         lock(&self.dirty).push(node);
     }
 
+    /// Notes that all tasks of these rules were declared changed.
+    pub(crate) fn void_rules(&self, rules: &[u16]) {
+        lock(&self.void).extend(rules);
+    }
+
     /// Where the file tells of a task.
     pub(crate) fn find(&self, rule: &str, key: impl FnOnce() -> Vec<u8>) -> Option<Unloaded> {
         let mut state = lock(&self.state);
-        let stored = state.stored(&self.path);
+        let stored = state.stored(&*self.file);
         if stored.tasks() == 0 {
             return None;
         }
@@ -211,7 +233,7 @@ impl Persist {
     pub(crate) fn kin(&self, rule: &str, kin: u64) -> Vec<(Arc<[u8]>, Unloaded)> {
         let mut state = lock(&self.state);
         let generation = state.generation;
-        let stored = state.stored(&self.path);
+        let stored = state.stored(&*self.file);
         let place = |number: u32| {
             let mut key = Vec::new();
             stored.key(number, &mut key)?;
@@ -230,7 +252,7 @@ impl Persist {
     fn told(&self, generation: u64) -> Option<Arc<Stored>> {
         let mut state = lock(&self.state);
         if state.generation == generation {
-            return Some(state.stored(&self.path).clone()).filter(|_| state.generation == generation);
+            return Some(state.stored(&*self.file).clone()).filter(|_| state.generation == generation);
         }
         state.older.iter().find(|(number, _)| *number == generation).map(|(_, stored)| stored.clone())
     }
@@ -243,17 +265,5 @@ impl Persist {
         } else {
             state.older.retain(|(number, _)| *number != generation);
         }
-    }
-
-    fn lock_file(&self) -> io::Result<File> {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.path.with_file_name(name))?;
-        file.lock()?;
-        Ok(file)
     }
 }

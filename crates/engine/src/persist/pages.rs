@@ -4,9 +4,7 @@
 //! A process that finds everything as it was reads one key of a million. The sums themselves lie in the part of
 //! the file that is always read, so a block is believed or it is not there.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-
+use super::TraceRead;
 use super::bytes::checksum;
 use crate::sync::{
     Arc, Mutex,
@@ -22,25 +20,21 @@ const AHEAD: usize = 64;
 
 /// Where the bytes come from.
 pub(super) struct Source {
-    file: Mutex<File>,
+    file: Mutex<Box<dyn TraceRead>>,
     /// Something in it was not what it should be.
     pub(super) damaged: AtomicBool,
 }
 
 impl Source {
-    pub(super) fn new(file: File) -> Arc<Source> {
+    pub(super) fn new(file: Box<dyn TraceRead>) -> Arc<Source> {
         Arc::new(Source { file: Mutex::new(file), damaged: AtomicBool::new(false) })
     }
 
     /// `length` bytes from `at` on.
     pub(super) fn read(&self, at: u64, length: usize) -> Option<Vec<u8>> {
-        let mut file = lock(&self.file);
-        let mut bytes = Vec::with_capacity(length);
-        let read = file.seek(SeekFrom::Start(at)).and_then(|_| {
-            // Into memory that nobody had to clear first.
-            (&mut *file).take(length as u64).read_to_end(&mut bytes)
-        });
-        (read.ok()? == length).then_some(bytes)
+        let mut bytes = Vec::new();
+        lock(&self.file).read_at(at, length, &mut bytes).ok()?;
+        (bytes.len() == length).then_some(bytes)
     }
 }
 
@@ -145,6 +139,7 @@ pub(super) fn sums(bytes: &[u8]) -> impl Iterator<Item = u64> {
 #[allow(clippy::disallowed_methods, reason = "this crate stands alone")]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     #[test]
     fn a_damaged_block_is_not_there_and_the_others_are() {
@@ -154,7 +149,7 @@ mod tests {
         let sums: Vec<u64> = sums(&bytes).collect();
         bytes[BLOCK + 5] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        let source = Source::new(File::open(&path).unwrap());
+        let source = Source::new(Box::new(File::open(&path).unwrap()));
         let pages = Pages::new(&source, 0, bytes.len() as u64, sums);
         let mut out = Vec::new();
         assert_eq!(pages.read(BLOCK as u64 - 10, 10, &mut out), Some(()));

@@ -24,7 +24,7 @@ impl Engine {
     pub fn file(&self) -> Option<FileId> {
         let persist = self.core().persist.as_ref()?;
         let mut state = lock(&persist.state);
-        state.stored(&persist.path);
+        state.stored(&*persist.file);
         state.file.map(|header| FileId(header.number))
     }
 
@@ -38,7 +38,7 @@ impl Engine {
 impl Persist {
     fn place_of(&self, engine: &Engine, node: NodeId) -> Option<u32> {
         let mut state = lock(&self.state);
-        let places = state.stored(&self.path).begins_with();
+        let places = state.stored(&*self.file).begins_with();
         let known = number_of(engine.core(), &state.numbers, state.generation, node);
         known.filter(|place| *place < places)
     }

@@ -12,10 +12,10 @@ mod runs;
 
 pub(crate) use runs::{BITS, Columns, Edges, Plain, RunView, Runs, run};
 
-use std::fs::File;
 use std::hash::Hasher;
 use std::ops::Range;
 
+use super::TraceRead;
 use super::bytes::{Reader, checksum};
 use super::pages::{BLOCK, Pages, Source};
 use super::stored::{StoredEdge, StoredRun};
@@ -187,7 +187,7 @@ pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
 
 impl Snapshot {
     /// What `file` begins with; `None` if that cannot be.
-    pub(super) fn open(file: File, header: Header) -> Option<Snapshot> {
+    pub(super) fn open(file: Box<dyn TraceRead>, header: Header) -> Option<Snapshot> {
         let source = Source::new(file);
         let hot = source.read(HEADER as u64, usize::try_from(header.hot).ok()?)?;
         let (body, sum) = hot.split_last_chunk::<8>()?;

@@ -1,4 +1,5 @@
 //! What a file says after it was written and read again, in small.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use super::journal::{Batch, Kept};
 use super::snapshot::{HEADER, Header, Snapshot};
@@ -22,7 +23,7 @@ fn open(bytes: &[u8]) -> Option<Stored> {
     std::fs::write(&path, bytes).unwrap();
     let header = Header::decode(bytes.first_chunk()?)?;
     header.end().filter(|end| *end <= bytes.len() as u64)?;
-    Some(Stored::new(Snapshot::open(File::open(path).unwrap(), header)?))
+    Some(Stored::new(Snapshot::open(Box::new(File::open(path).unwrap()), header)?))
 }
 
 fn edge(dep: u32, seq: u32, bits: u8) -> StoredEdge {

@@ -317,6 +317,10 @@ impl<'l> Look<'l> {
     fn special(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         let entry = self.inner.engine.node(node);
+        if self.inner.engine.is_given(node, self.inner.epoch) {
+            // What took over its result is not as it was, whatever the version ([`crate::kin`]).
+            return Some(UNDECIDED);
+        }
         // What is settled and does not stand holds for one build only, and so does what is made from it.
         if let Some(seq) = self.inner.standing(node) {
             let is_stored = lock(&entry.hist).is_seq_of(self.walk.generation, task, seq);
@@ -505,6 +509,9 @@ impl Inner {
             (decided, look.walk.good - before)
         };
         self.log.replayed_so_many(good);
+        if good > 0 {
+            self.has_walked.store(true, Ordering::Relaxed);
+        }
         let seq = Seq::new(match decided {
             Ok(seq) if !stored.is_damaged() => seq?,
             _ => {
@@ -515,6 +522,32 @@ impl Inner {
         core.know_versions(node)?;
         self.stand_as_stored(node, seq);
         Some(seq)
+    }
+}
+
+impl Inner {
+    /// The version of a task that a walk in the epoch of this build found good, whether or not the task was bound then.
+    pub(crate) fn walked(&self, node: NodeId) -> Option<Seq> {
+        let core = &*self.engine;
+        let persist = core.persist.as_ref()?;
+        let place = lock(&core.node(node).hist).place()?;
+        let stored = persist.told(place.generation)?;
+        let (seq, hash) = {
+            let walk = &mut *lock(&persist.walk);
+            let look = Look::again(self, &stored, place.generation, walk)?;
+            let seq = *look.walk.now.get(place.number as usize).filter(|now| **now < OTHER)?;
+            (seq, stored.hash(place.number, seq))
+        };
+        if stored.is_damaged() {
+            persist.condemn(place.generation);
+            return None;
+        }
+        core.fetch_history(node);
+        let hist = lock(&core.node(node).hist);
+        if hist.is_seq_of(place.generation, place.number, Seq::new(seq)) {
+            return Some(Seq::new(seq));
+        }
+        hist.seq_with(hash?)
     }
 }
 
@@ -531,6 +564,17 @@ impl Core {
         }
         lock(hist).know_versions(Some(known?));
         Some(())
+    }
+
+    /// The hash of a version of a task, fetched if only the file tells of it: a task that is clean because one that read
+    /// it is, by the numbers of the file, has not been looked at.
+    pub(crate) fn hash_of(&self, node: NodeId, seq: Seq) -> Option<Hash> {
+        let hist = &self.node(node).hist;
+        let known = lock(hist).hash_of(seq);
+        known.or_else(|| {
+            self.know_versions(node)?;
+            lock(hist).hash_of(seq)
+        })
     }
 
     /// The value of a version as bytes, of a task of which only the versions are here.

@@ -73,7 +73,7 @@ impl Image {
         Header { number, hot: self.hot.len() as u64, cold }
     }
 
-    pub(super) fn write(&self, number: [u8; 16], to: &mut impl Write) -> io::Result<u64> {
+    pub(super) fn write(&self, number: [u8; 16], to: &mut dyn Write) -> io::Result<u64> {
         let header = self.header(number);
         to.write_all(&header.encode())?;
         to.write_all(&self.hot)?;

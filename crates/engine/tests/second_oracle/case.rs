@@ -20,6 +20,8 @@ pub(crate) enum What {
     Hash,
     /// Starts all, then awaits the values, the last first.
     Start,
+    /// Starts each, does not await it, and waits without depending: the same as `Order`.
+    Begun,
     /// Waits, but does not depend.
     Order,
     /// Depends on hashes, without looking.
@@ -58,7 +60,26 @@ pub(crate) struct Task {
     pub(crate) fails: bool,
     /// What it asks for is promised to follow from its key: no step is conditional.
     pub(crate) fixed: bool,
+    /// It does what this lower task does, and says that they share their values.
+    pub(crate) twin: Option<usize>,
     pub(crate) steps: Vec<Step>,
+}
+
+impl Task {
+    /// A task with this one's policy, as far as it may have one, that does what another one does.
+    fn twin_of(self, other: &Task, number: usize) -> Task {
+        let twin = Some(other.twin.unwrap_or(number));
+        // Who tells of shared values leaves the hash to the value.
+        let kind = if other.kind == Kind::Unhashed { Kind::Unhashed } else { Kind::Content };
+        Task {
+            kind,
+            runs: self.runs,
+            constructive: self.constructive,
+            place: self.place,
+            twin,
+            ..other.clone()
+        }
+    }
 }
 
 /// What happens before a build.
@@ -68,10 +89,14 @@ pub(crate) enum Event {
     Change(usize, u64),
     /// The leaf fails for now, and that it changed is declared.
     Flaky(usize),
-    /// From now on the leaf is told, not asked.
+    /// From now on the task is told its value, not asked.
     Set(usize, u64),
+    /// The leaf is something else, which its evidence does not tell; all leaves are declared changed.
+    ChangeAll(usize, u64),
     /// Any task is declared changed.
     Touch(usize),
+    /// All tasks but the leaves are declared changed.
+    TouchAll,
     Scan,
     /// All values in memory go.
     Evict,
@@ -125,13 +150,22 @@ impl Case {
         let dice = &mut Dice(seed.wrapping_mul(0xd134_2543_de82_ef95));
         let leaves: Vec<u64> = (0..1 + dice.roll(3)).map(|_| dice.roll(4) as u64).collect();
         let count = 1 + dice.roll(8);
-        let tasks: Vec<Task> = (0..count).map(|at| Case::task(dice, leaves.len() + at)).collect();
+        let mut tasks: Vec<Task> = Vec::new();
+        let has_twins = dice.one_in(4);
+        for at in 0..count {
+            let task = Case::task(dice, leaves.len(), leaves.len() + at);
+            let of = dice.roll(at.max(1));
+            let twin = has_twins && at > 0 && dice.one_in(2);
+            tasks.push(if twin { task.twin_of(&tasks[of], leaves.len() + of) } else { task });
+        }
         let all = leaves.len() + tasks.len();
         let builds = (0..1 + dice.roll(9)).map(|_| Case::build(dice, leaves.len(), all)).collect();
-        Case { leaves, tasks, builds }
+        let mut case = Case { leaves, tasks, builds };
+        case.match_twins();
+        case
     }
 
-    fn task(dice: &mut Dice, below: usize) -> Task {
+    fn task(dice: &mut Dice, leaves: usize, below: usize) -> Task {
         let fixed = dice.one_in(4);
         let steps = (0..dice.roll(4)).map(|_| {
             let what = dice.pick(&[
@@ -140,10 +174,13 @@ impl Case {
                 What::Value,
                 What::Hash,
                 What::Start,
+                What::Begun,
                 What::Order,
                 What::Depend,
             ]);
-            let deps = (0..1 + dice.roll(3)).map(|_| dice.roll(below)).collect();
+            let mut deps: Vec<usize> = (0..1 + dice.roll(3)).map(|_| dice.roll(below)).collect();
+            // Leaves are of another rule, and asked for first.
+            deps.sort_by_key(|dep| *dep >= leaves);
             Step { what, deps, conditional: dice.one_in(2) && !fixed }
         });
         Task {
@@ -170,19 +207,49 @@ impl Case {
             modulus: dice.pick(&[2, 3, 5, 1000]),
             fails: dice.one_in(4),
             fixed,
+            twin: None,
+        }
+    }
+
+    /// Whether tasks share their values: which of them then run depends on the order in which they are asked for.
+    pub(crate) fn has_twins(&self) -> bool {
+        self.tasks.iter().any(|task| task.twin.is_some())
+    }
+
+    /// What tells the tasks apart that share their values.
+    pub(crate) fn kin(&self, task: usize) -> Option<usize> {
+        let twin = self.tasks[task.checked_sub(self.leaves.len())?].twin;
+        let has_twin = self.tasks.iter().any(|other| other.twin == Some(task));
+        twin.or_else(|| has_twin.then_some(task))
+    }
+
+    /// Makes tasks do again what those do that they share their values with.
+    fn match_twins(&mut self) {
+        let shared: Vec<usize> = self.tasks.iter().filter_map(|task| task.twin).collect();
+        for of in shared {
+            let task = &mut self.tasks[of - self.leaves.len()];
+            *task = Task { twin: None, ..task.clone().twin_of(&task.clone(), of) };
+        }
+        for at in 0..self.tasks.len() {
+            if let Some(of) = self.tasks[at].twin {
+                self.tasks[at] = self.tasks[at].clone().twin_of(&self.tasks[of - self.leaves.len()], of);
+            }
         }
     }
 
     fn build(dice: &mut Dice, leaves: usize, all: usize) -> Build {
         let events = (0..dice.roll(4)).map(|_| {
             let (leaf, value) = (dice.roll(leaves), dice.roll(4) as u64);
-            match dice.roll(16) {
+            match dice.roll(20) {
                 0..8 => Event::Change(leaf, value),
                 8 => Event::Flaky(leaf),
                 9 => Event::Set(leaf, value),
                 10 => Event::Touch(dice.roll(all)),
                 11 => Event::Scan,
                 12..14 => Event::Evict,
+                14 => Event::Set(dice.roll(all), value),
+                15..17 => Event::ChangeAll(leaf, value),
+                17 => Event::TouchAll,
                 _ => Event::Tamper(dice.roll(all), value),
             }
         });
@@ -202,12 +269,13 @@ impl Case {
         let mut numbers: Vec<&mut usize> = Vec::new();
         for task in &mut self.tasks {
             numbers.extend(task.steps.iter_mut().flat_map(|step| &mut step.deps));
+            numbers.extend(&mut task.twin);
         }
         for build in &mut self.builds {
             numbers.push(&mut build.root);
             numbers.extend(build.what_if.iter_mut().flatten());
             numbers.extend(build.events.iter_mut().filter_map(|event| match event {
-                Event::Touch(task) | Event::Tamper(task, _) => Some(task),
+                Event::Touch(task) | Event::Tamper(task, _) | Event::Set(task, _) => Some(task),
                 _ => None,
             }));
         }
@@ -224,6 +292,10 @@ impl Case {
         let mut with = |change: &dyn Fn(&mut Case)| {
             let mut case = self.clone();
             change(&mut case);
+            case.match_twins();
+            let leaves = case.leaves.len();
+            let steps = case.tasks.iter_mut().flat_map(|task| &mut task.steps);
+            steps.for_each(|step| step.deps.sort_by_key(|dep| *dep >= leaves));
             if case != *self {
                 all.push(case);
             }
@@ -267,6 +339,7 @@ impl Case {
                     with(&|case| case.tasks[at].steps[step].deps[dep] = 0);
                 }
             }
+            with(&|case| case.tasks[at].twin = None);
             with(&|case| case.tasks[at].fails = false);
             with(&|case| case.tasks[at].fixed = false);
             with(&|case| case.tasks[at].kind = Kind::Content);
@@ -288,11 +361,14 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "leaves{}", words(&self.leaves.iter().map(|leaf| *leaf as usize).collect::<Vec<_>>()))?;
         for (at, task) in self.tasks.iter().enumerate() {
-            let Task { kind, place, runs, constructive, modulus, fails, fixed, steps } = task;
+            let Task { kind, place, runs, constructive, modulus, fails, fixed, twin, steps } = task;
             let trace = if *constructive { "constructive" } else { "verifying" };
             write!(f, "task {} {kind:?} {place:?} {trace} {runs} modulo {modulus}", self.leaves.len() + at)?;
             f.write_str(if *fails { " fails" } else { "" })?;
             f.write_str(if *fixed { " fixed" } else { "" })?;
+            if let Some(of) = twin {
+                write!(f, " twin {of}")?;
+            }
             for step in steps {
                 let condition = if step.conditional { " if-even" } else { "" };
                 write!(f, " ;{condition} {:?}{}", step.what, words(&step.deps))?;
@@ -310,7 +386,9 @@ impl fmt::Display for Case {
                     Event::Change(leaf, value) => write!(f, " ; change {leaf} {value}")?,
                     Event::Flaky(leaf) => write!(f, " ; flaky {leaf}")?,
                     Event::Set(leaf, value) => write!(f, " ; set {leaf} {value}")?,
+                    Event::ChangeAll(leaf, value) => write!(f, " ; change-all {leaf} {value}")?,
                     Event::Touch(task) => write!(f, " ; touch {task}")?,
+                    Event::TouchAll => write!(f, " ; touch-all")?,
                     Event::Scan => write!(f, " ; scan")?,
                     Event::Evict => write!(f, " ; evict")?,
                     Event::Tamper(task, value) => write!(f, " ; tamper {task} {value}")?,
@@ -347,6 +425,7 @@ impl Case {
                         modulus: number(&after("modulo").expect("a modulus")[0]) as u64,
                         fails: head.contains(&"fails"),
                         fixed: head.contains(&"fixed"),
+                        twin: after("twin").map(|of| number(&of[0])),
                         steps: parts.map(|part| step(&part)).collect(),
                     });
                 }
@@ -372,6 +451,7 @@ fn step(words: &[&str]) -> Step {
         "Value" => What::Value,
         "Hash" => What::Hash,
         "Start" => What::Start,
+        "Begun" => What::Begun,
         "Order" => What::Order,
         "Depend" => What::Depend,
         other => panic!("no step is called {other}"),
@@ -385,7 +465,9 @@ fn event(words: &[&str]) -> Event {
         "change" => Event::Change(number(1), number(2) as u64),
         "flaky" => Event::Flaky(number(1)),
         "set" => Event::Set(number(1), number(2) as u64),
+        "change-all" => Event::ChangeAll(number(1), number(2) as u64),
         "touch" => Event::Touch(number(1)),
+        "touch-all" => Event::TouchAll,
         "scan" => Event::Scan,
         "evict" => Event::Evict,
         "tamper" => Event::Tamper(number(1), number(2) as u64),

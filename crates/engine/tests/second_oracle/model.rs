@@ -6,7 +6,7 @@
 //! for.
 
 use super::case::{Build, Case, Event, Kind, Place, Task, What};
-use super::rules::{FAILED, OPAQUE, mix, tells};
+use super::rules::{FAILED, OPAQUE, has_witness, mix, tells};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a task comes to.
@@ -64,6 +64,8 @@ struct Run {
     value: Option<u64>,
     /// The value, if it was read with the run from the file.
     bytes: Option<u64>,
+    /// The evidence of a leaf.
+    witness: Option<u64>,
 }
 
 /// What is remembered from build to build.
@@ -73,10 +75,12 @@ pub(crate) struct Model {
     /// The latest value of a task, and the version it is the value of.
     memory: HashMap<usize, (Version, u64)>,
     pub(crate) files: HashMap<usize, u64>,
+    /// What leaves are that are asked.
     pub(crate) leaves: Vec<Option<u64>>,
-    /// What leaves are that are asked, not told.
-    asked: Vec<Option<u64>>,
-    told: BTreeSet<usize>,
+    /// How often a leaf changed in a way that its evidence tells.
+    times: Vec<u64>,
+    /// The values of tasks that are told, not asked.
+    pub(crate) told: BTreeMap<usize, u64>,
     /// Tasks of which the file says something else than this process.
     touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
@@ -88,6 +92,8 @@ pub(crate) struct Model {
 /// Something that a script asked for.
 struct Ask {
     dep: usize,
+    /// A dependency, whatever comes of it.
+    is_read: bool,
     recorded: bool,
     group: usize,
 }
@@ -125,11 +131,14 @@ fn play(
         if (step.conditional && sum % 2 == 1) || (step.what == What::Depend && how == How::Again) {
             continue;
         }
+        let mut is_leaf = true;
         for dep in &step.deps {
+            group += usize::from(is_leaf && *dep >= case.leaves.len());
+            is_leaf &= *dep < case.leaves.len();
             let by_hash = match step.what {
                 What::Value | What::Start => how == How::Apart && tells(case, *dep),
                 What::Hash | What::Depend => true,
-                What::Order => false,
+                What::Order | What::Begun => false,
             };
             // What is asked for one after the other is a group each.
             group += usize::from(step.what != What::Value || how == How::Apart);
@@ -142,10 +151,11 @@ fn play(
             };
             match step.what {
                 What::Depend => mentioned = mentioned.or(Some(result).filter(|_| failed)),
-                What::Order => {}
+                What::Order | What::Begun => {}
                 _ => sum = mix(sum, seen),
             }
-            asks.push(Ask { dep: *dep, recorded: step.what != What::Order || failed, group });
+            let is_read = !matches!(step.what, What::Order | What::Begun);
+            asks.push(Ask { dep: *dep, is_read, recorded: is_read || failed, group });
         }
         group += 1;
     }
@@ -157,15 +167,35 @@ fn play(
     Played { returned, outcome: mentioned.unwrap_or(returned), asks }
 }
 
-/// Everything made anew: what each task comes to in this world.
-pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>]) -> Vec<Outcome> {
-    let mut all: Vec<Outcome> =
-        leaves.iter().map(|leaf| leaf.map_or(Outcome::Flaky, Outcome::Value)).collect();
-    for (at, task) in case.tasks.iter().enumerate() {
-        let outcome = play(case, leaves.len() + at, task, How::Value, &mut |dep, _| all[dep]).outcome;
-        all.push(outcome);
+/// Everything made anew: what each task comes to in this world, some of them told.
+pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], told: &BTreeMap<usize, u64>) -> Vec<Outcome> {
+    let mut all: Vec<Outcome> = Vec::new();
+    for key in 0..leaves.len() + case.tasks.len() {
+        let told = told.get(&key).copied().map(Outcome::Value);
+        all.push(told.unwrap_or_else(|| match key.checked_sub(leaves.len()) {
+            None => leaves[key].map_or(Outcome::Flaky, Outcome::Value),
+            Some(at) => play(case, key, &case.tasks[at], How::Value, &mut |dep, _| all[dep]).outcome,
+        }));
     }
     all
+}
+
+/// What is looked at to make a task: what is read, and all that is asked for.
+pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let all = wanted(case, &model.leaves, &model.told);
+    let (mut read, mut asked) = (BTreeSet::from([root]), BTreeSet::from([root]));
+    for key in (case.leaves.len()..=root).rev().filter(|key| !model.told.contains_key(key)) {
+        let task = &case.tasks[key - case.leaves.len()];
+        let asks = play(case, key, task, How::Value, &mut |dep, _| all[dep]).asks;
+        if read.contains(&key) {
+            // A failure that is only waited for is read by the run that saw it, not by one that saw none.
+            read.extend(asks.iter().filter(|ask| ask.is_read).map(|ask| ask.dep));
+        }
+        if asked.contains(&key) {
+            asked.extend(asks.iter().map(|ask| ask.dep));
+        }
+    }
+    (read, asked)
 }
 
 /// One build, as it goes.
@@ -191,14 +221,28 @@ pub(crate) struct Expected {
 impl Model {
     pub(crate) fn new(case: &Case) -> Model {
         let leaves: Vec<_> = case.leaves.iter().copied().map(Some).collect();
-        Model { asked: leaves.clone(), leaves, epoch: 1, ..Model::default() }
+        Model { times: vec![0; leaves.len()], leaves, epoch: 1, ..Model::default() }
+    }
+
+    /// Of an epoch with these leaves, and these tasks told.
+    pub(crate) fn of(leaves: Vec<Option<u64>>, told: BTreeMap<usize, u64>) -> Model {
+        Model { leaves, told, ..Model::default() }
+    }
+
+    /// What the latest kept runs of these tasks read.
+    pub(crate) fn latest_reads(&self, of: &BTreeMap<usize, Version>) -> Vec<(usize, Vec<usize>)> {
+        let latest = |task: &usize| {
+            let run = self.runs.get(task)?.first()?;
+            Some((*task, run.reads.iter().map(|read| read.dep).collect()))
+        };
+        of.keys().filter_map(latest).collect()
     }
 
     /// Another process has what the file says, and nobody watched the world meanwhile.
     pub(crate) fn restart(&mut self) {
         // What was told is nothing that another process could find again.
         let (told, touched) = (&self.told, std::mem::take(&mut self.touched));
-        self.runs.retain(|task, _| !told.contains(task) || !touched.contains(task));
+        self.runs.retain(|task, _| !told.contains_key(task) || !touched.contains(task));
         for (task, runs) in &mut self.runs {
             let declared = self.declared.get(task).copied().unwrap_or(0);
             // What was made before a change that was declared is forgotten, if it is written again.
@@ -210,36 +254,36 @@ impl Model {
         }
         self.memory.clear();
         self.told.clear();
-        self.leaves.clone_from(&self.asked);
         self.declared.clear();
         self.scanned = self.epoch;
     }
 
-    fn happen(&mut self, event: &Event) {
+    fn happen(&mut self, case: &Case, event: &Event) {
+        let (leaves, all) = (case.leaves.len(), case.leaves.len() + case.tasks.len());
         let mut declare = |task: usize| {
             self.declared.insert(task, self.epoch);
         };
         match event {
             Event::Change(leaf, value) => {
                 declare(*leaf);
-                self.asked[*leaf] = Some(*value);
-                if !self.told.contains(leaf) {
-                    self.leaves[*leaf] = Some(*value);
-                }
+                self.leaves[*leaf] = Some(*value);
+                self.times[*leaf] += 1;
+            }
+            Event::ChangeAll(leaf, value) => {
+                (0..leaves).for_each(declare);
+                self.leaves[*leaf] = Some(*value);
             }
             Event::Flaky(leaf) => {
                 declare(*leaf);
-                self.asked[*leaf] = None;
-                if !self.told.contains(leaf) {
-                    self.leaves[*leaf] = None;
-                }
+                self.leaves[*leaf] = None;
+                self.times[*leaf] += 1;
             }
-            Event::Set(leaf, value) => {
-                declare(*leaf);
-                self.told.insert(*leaf);
-                self.leaves[*leaf] = Some(*value);
+            Event::Set(task, value) => {
+                declare(*task);
+                self.told.insert(*task, *value);
             }
             Event::Touch(task) => declare(*task),
+            Event::TouchAll => (leaves..all).for_each(declare),
             Event::Scan => self.scanned = self.epoch,
             Event::Evict => {
                 self.memory.clear();
@@ -258,9 +302,15 @@ impl Model {
         }
         self.epoch += 1;
         for event in &build.events {
-            self.happen(event);
-            if let Event::Change(task, _) | Event::Flaky(task) | Event::Touch(task) = event {
-                self.touched.insert(*task);
+            self.happen(case, event);
+            let leaves = case.leaves.len();
+            match event {
+                Event::Change(task, _) | Event::Flaky(task) | Event::Touch(task) => {
+                    self.touched.insert(*task);
+                }
+                Event::ChangeAll(..) => self.touched.extend(0..leaves),
+                Event::TouchAll => self.touched.extend(leaves..leaves + case.tasks.len()),
+                _ => {}
             }
         }
         self.builds += 1;
@@ -300,7 +350,7 @@ impl Going<'_> {
 
     fn log(&mut self, task: usize, hash: bool, why: Why) {
         // Whoever is told is not asked.
-        if !self.model.told.contains(&task) {
+        if !self.model.told.contains_key(&task) {
             self.ran.push(Ran { task, hash, why });
         }
     }
@@ -342,8 +392,8 @@ impl Going<'_> {
         {
             return (latest.version, latest.outcome);
         }
-        let declared = self.model.declared.get(&key).copied().unwrap_or(0);
-        let stamp = if self.task(key).is_none() { declared.max(self.model.scanned) } else { declared };
+        let stamp = self.stamp(key);
+        let runs = self.model.runs.get(&key).cloned().unwrap_or(runs);
         let mut why = None;
         for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
             match self.first_difference(run, self.task(key).is_some_and(|task| task.fixed)) {
@@ -370,8 +420,29 @@ impl Going<'_> {
             Outcome::Failed(task) => Version::Failed(task),
             Outcome::Flaky => Version::Never,
         };
-        self.remember(key, Run { stamp, reads, version, outcome, value, bytes: None });
+        let is_evident = self.task(key).is_none() && has_witness(key) && !self.model.told.contains_key(&key);
+        let witness = is_evident.then(|| self.model.times[key]);
+        self.remember(key, Run { stamp, reads, version, outcome, value, bytes: None, witness });
         (version, outcome)
+    }
+
+    /// The change of the world that a task's run must have seen. A leaf that is merely doubtful, and left evidence that
+    /// still holds, is believed.
+    fn stamp(&mut self, key: usize) -> u64 {
+        let declared = self.model.declared.get(&key).copied().unwrap_or(0);
+        if self.task(key).is_some() {
+            return declared;
+        }
+        let stamp = declared.max(self.model.scanned);
+        let time = self.model.times[key];
+        let runs = self.model.runs.entry(key).or_default();
+        if self.suspects.is_none() && runs.iter().all(|run| run.stamp != stamp) {
+            let holds = |run: &&mut Run| (declared..stamp).contains(&run.stamp) && run.witness == Some(time);
+            if let Some(run) = runs.iter_mut().find(holds) {
+                run.stamp = stamp;
+            }
+        }
+        stamp
     }
 
     /// The first read of a run that is different now, looking no further than its group.
@@ -403,6 +474,12 @@ impl Going<'_> {
 
     /// Runs what gives the task its hash: the reads, what it comes to, and the value if that was made.
     fn execute(&mut self, key: usize, why: &Why) -> (Vec<Read>, Outcome, Option<u64>) {
+        if let Some(value) = self.model.told.get(&key).copied() {
+            if !self.is_nowhere(key) {
+                self.values.insert(key, Outcome::Value(value));
+            }
+            return (Vec::new(), Outcome::Value(value), Some(value));
+        }
         let Some(task) = self.task(key).cloned() else {
             self.log(key, false, why.clone());
             let outcome = self.model.leaves[key].map_or(Outcome::Flaky, Outcome::Value);
@@ -437,7 +514,7 @@ impl Going<'_> {
             self.model.files.insert(key, value);
         }
         let mut reads: Vec<Read> = Vec::new();
-        for Ask { dep, recorded, group } in &played.asks {
+        for Ask { dep, recorded, group, .. } in &played.asks {
             if *recorded && !reads.iter().any(|read| read.dep == *dep) {
                 let version = self.settled.get(dep).map_or(Version::Never, |settled| settled.0);
                 reads.push(Read { dep: *dep, version, group: *group });
@@ -506,7 +583,9 @@ impl Going<'_> {
             return Outcome::Value(value);
         }
         self.log(key, false, Why::Lost);
+        let told = self.model.told.get(&key).copied();
         let made = match self.task(key).cloned() {
+            _ if told.is_some() => Outcome::Value(told.unwrap_or_default()),
             None => self.model.leaves[key].map_or(Outcome::Flaky, Outcome::Value),
             Some(task) => self.run_script(key, &task, How::Again).1.returned,
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use taut_engine::{Cancel, Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule, Store};
+use taut_engine::{Agreement, Cancel, Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule, Store};
 
 /// What a failure that was read counts as.
 pub(crate) const FAILED: u64 = 77;
@@ -41,17 +41,89 @@ pub(crate) fn mix(sum: u64, read: u64) -> u64 {
 pub(crate) struct World {
     /// `None`: fails for now.
     pub(crate) leaves: Vec<Option<u64>>,
+    /// How often a leaf changed in a way that its evidence tells.
+    pub(crate) times: Vec<u64>,
     /// What lies in the files of tasks.
     pub(crate) files: HashMap<usize, u64>,
     /// Cancels when so many more values were asked for.
     pub(crate) cancel: Option<(usize, Cancel)>,
 }
 
-/// All tasks, the leaves among them.
+impl World {
+    pub(crate) fn new(leaves: &[u64]) -> World {
+        let times = vec![0; leaves.len()];
+        World { leaves: leaves.iter().copied().map(Some).collect(), times, ..World::default() }
+    }
+
+    /// Cancels, if it is time.
+    fn is_asked(world: &Mutex<World>) {
+        let cancel = match &mut world.lock().unwrap().cancel {
+            Some((0, cancel)) => Some(cancel.clone()),
+            Some((more, _)) => {
+                *more -= 1;
+                None
+            }
+            None => None,
+        };
+        cancel.iter().for_each(Cancel::cancel);
+    }
+}
+
+/// Whether a leaf leaves evidence of what it saw.
+pub(crate) fn has_witness(leaf: usize) -> bool {
+    leaf.is_multiple_of(2)
+}
+
+/// The leaves.
+pub(crate) struct Leaves(pub(crate) Arc<Mutex<World>>);
+
+impl Rule for Leaves {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "L";
+
+    fn policy(&self, _: &u64) -> Policy {
+        Policy::leaf()
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        let leaf = *key as usize;
+        World::is_asked(&self.0);
+        let (value, time) = {
+            let world = self.0.lock().unwrap();
+            (world.leaves[leaf], world.times[leaf])
+        };
+        if has_witness(leaf) {
+            cx.witness(time.to_le_bytes());
+        }
+        value.ok_or_else(|| Fail::transient("not now".to_owned()))
+    }
+
+    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
+        Some(Hash::from(*value))
+    }
+
+    fn agrees(&self, key: &u64, witness: &[u8], _: Hash) -> Agreement {
+        let time = self.0.lock().unwrap().times[*key as usize];
+        if witness == time.to_le_bytes() { Agreement::Yes } else { Agreement::No }
+    }
+
+    fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
+        Some(value.to_le_bytes().to_vec())
+    }
+
+    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
+        bytes.try_into().ok().map(u64::from_le_bytes)
+    }
+}
+
+/// All tasks but the leaves.
 pub(crate) struct Tasks {
     pub(crate) case: Arc<Case>,
     pub(crate) world: Arc<Mutex<World>>,
 }
+
+type Asked<T> = Pin<Box<dyn Future<Output = Result<T, Fail>> + Send>>;
 
 /// Whether the hash of a task tells its value.
 pub(crate) fn tells(case: &Case, task: usize) -> bool {
@@ -67,13 +139,42 @@ fn number(hash: Option<Hash>) -> u64 {
 }
 
 impl Tasks {
-    fn task(&self, key: usize) -> Option<&Task> {
-        key.checked_sub(self.case.leaves.len()).map(|at| &self.case.tasks[at])
+    fn task(&self, key: usize) -> &Task {
+        &self.case.tasks[key - self.case.leaves.len()]
+    }
+
+    fn is_leaf(&self, key: usize) -> bool {
+        key < self.case.leaves.len()
+    }
+
+    fn get(&self, cx: &Cx, dep: usize) -> Asked<u64> {
+        match self.is_leaf(dep) {
+            true => Box::pin(cx.get::<Leaves>(dep as u64)),
+            false => Box::pin(cx.get::<Tasks>(dep as u64)),
+        }
+    }
+
+    fn start(&self, cx: &Cx, dep: usize) -> Asked<u64> {
+        match self.is_leaf(dep) {
+            true => Box::pin(cx.start::<Leaves>(dep as u64)),
+            false => Box::pin(cx.start::<Tasks>(dep as u64)),
+        }
+    }
+
+    fn order(&self, cx: &Cx, dep: usize) -> Asked<()> {
+        match self.is_leaf(dep) {
+            true => Box::pin(cx.order::<Leaves>(dep as u64)),
+            false => Box::pin(cx.order::<Tasks>(dep as u64)),
+        }
     }
 
     /// The hash of another task, as a number.
     async fn look(&self, cx: &Cx, dep: usize) -> u64 {
-        match cx.hash_of::<Tasks>(dep as u64).await {
+        let asked: Asked<Option<Hash>> = match self.is_leaf(dep) {
+            true => Box::pin(cx.hash_of::<Leaves>(dep as u64)),
+            false => Box::pin(cx.hash_of::<Tasks>(dep as u64)),
+        };
+        match asked.await {
             Err(_) => FAILED,
             Ok(hash) if tells(&self.case, dep) => number(hash),
             Ok(_) => OPAQUE,
@@ -82,13 +183,13 @@ impl Tasks {
 
     /// Runs a task's script. `apart`: by hashes wherever they tell enough.
     async fn script(&self, key: usize, cx: &Cx, apart: bool) -> Result<u64, Fail> {
-        let task = self.task(key).expect("leaves have no script");
+        let task = self.task(key);
         let mut sum = 0;
         for step in &task.steps {
             if step.conditional && sum % 2 == 1 {
                 continue;
             }
-            let keys = || step.deps.iter().map(|dep| *dep as u64);
+            let deps = || step.deps.iter().copied();
             match step.what {
                 What::Value | What::Start if apart => {
                     for dep in &step.deps {
@@ -96,18 +197,22 @@ impl Tasks {
                             sum,
                             match tells(&self.case, *dep) {
                                 true => self.look(cx, *dep).await,
-                                false => cx.get::<Tasks>(*dep as u64).await.unwrap_or(FAILED),
+                                false => self.get(cx, *dep).await.unwrap_or(FAILED),
                             },
                         );
                     }
                 }
                 What::Value => {
-                    for read in cx.all::<Tasks>(keys().collect()).await {
+                    let (leaves, tasks): (Vec<usize>, Vec<usize>) =
+                        deps().partition(|dep| self.is_leaf(*dep));
+                    let keys = |deps: Vec<usize>| deps.into_iter().map(|dep| dep as u64).collect();
+                    let leaves = cx.all::<Leaves>(keys(leaves)).await;
+                    for read in leaves.into_iter().chain(cx.all::<Tasks>(keys(tasks)).await) {
                         sum = mix(sum, read.unwrap_or(FAILED));
                     }
                 }
                 What::Start => {
-                    let mut started: Vec<_> = keys().map(|key| cx.start::<Tasks>(key)).collect();
+                    let mut started: Vec<_> = deps().map(|dep| self.start(cx, dep)).collect();
                     let mut reads = Vec::new();
                     while let Some(last) = started.pop() {
                         reads.push(last.await.unwrap_or(FAILED));
@@ -119,13 +224,27 @@ impl Tasks {
                         sum = mix(sum, self.look(cx, *dep).await);
                     }
                 }
-                What::Order => {
-                    for key in keys() {
-                        // What came of it must not matter: a run that does not mention it is replayed.
-                        let _ = cx.order::<Tasks>(key).await;
+                What::Begun => {
+                    for dep in deps() {
+                        // What is stored nowhere is executed for each request, and it is not known when.
+                        let is_nowhere = !self.is_leaf(dep) && self.task(dep).place == Place::Nowhere;
+                        let started = (!is_nowhere).then(|| self.start(cx, dep));
+                        // Sometimes it is given up first.
+                        let started = started.filter(|_| dep.is_multiple_of(2));
+                        let _ = self.order(cx, dep).await;
+                        drop(started);
                     }
                 }
-                What::Depend => keys().for_each(|key| cx.depend::<Tasks>(key)),
+                What::Order => {
+                    for dep in deps() {
+                        // What came of it must not matter: a run that does not mention it is replayed.
+                        let _ = self.order(cx, dep).await;
+                    }
+                }
+                What::Depend => deps().for_each(|dep| match self.is_leaf(dep) {
+                    true => cx.depend::<Leaves>(dep as u64),
+                    false => cx.depend::<Tasks>(dep as u64),
+                }),
             }
         }
         let result = sum % task.modulus;
@@ -139,7 +258,7 @@ impl Rule for Tasks {
     const NAME: &'static str = "T";
 
     fn policy(&self, key: &u64) -> Policy {
-        let Some(task) = self.task(*key as usize) else { return Policy::leaf() };
+        let task = self.task(*key as usize);
         let policy = match task.constructive {
             true => Policy::constructive(task.runs),
             false => Policy::verifying(task.runs),
@@ -154,42 +273,36 @@ impl Rule for Tasks {
 
     async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
         let key = *key as usize;
-        let cancel = match &mut self.world.lock().unwrap().cancel {
-            Some((0, cancel)) => Some(cancel.clone()),
-            Some((more, _)) => {
-                *more -= 1;
-                None
-            }
-            None => None,
-        };
-        cancel.iter().for_each(Cancel::cancel);
-        let Some(task) = self.task(key) else {
-            let leaf = self.world.lock().unwrap().leaves[key];
-            return leaf.ok_or_else(|| Fail::transient("not now".to_owned()));
-        };
+        World::is_asked(&self.world);
         let value = self.script(key, &cx, false).await?;
-        if task.place == Place::File {
+        if self.task(key).place == Place::File {
             self.world.lock().unwrap().files.insert(key, value);
         }
         Ok(value)
     }
 
     fn content_hash(&self, key: &u64, value: &u64) -> Option<Hash> {
-        let unhashed = self.task(*key as usize).is_some_and(|task| task.kind == Kind::Unhashed);
+        let unhashed = self.task(*key as usize).kind == Kind::Unhashed;
         (!unhashed).then(|| Hash::from(*value))
     }
 
     fn hash(&self, key: &u64, cx: HashCx<Self>) -> impl Future<Output = Result<Hash, Fail>> + Send {
         let key = *key as usize;
-        let own: Pin<Box<dyn Future<Output = Result<Hash, Fail>> + Send + '_>> = match self
-            .task(key)
-            .map(|task| task.kind)
-        {
-            Some(Kind::Apart) => Box::pin(async move { self.script(key, &cx, true).await.map(Hash::from) }),
-            Some(Kind::FromValue) => Box::pin(async move { cx.value().await.map(Hash::from) }),
+        let own: Pin<Box<dyn Future<Output = Result<Hash, Fail>> + Send + '_>> = match self.task(key).kind {
+            Kind::Apart => Box::pin(async move { self.script(key, &cx, true).await.map(Hash::from) }),
+            Kind::FromValue => Box::pin(async move { cx.value().await.map(Hash::from) }),
             _ => Box::pin(cx.by_store()),
         };
         own
+    }
+
+    fn kin(&self, key: &u64) -> Option<u64> {
+        self.case.kin(*key as usize).map(|kin| kin as u64)
+    }
+
+    fn serves(&self, _: &u64, _: &u64, _: &u64) -> bool {
+        // They do the same.
+        true
     }
 
     fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {

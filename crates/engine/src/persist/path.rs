@@ -1,0 +1,173 @@
+//! A file of kept runs by its path, for users of the library whose directories are their own.
+//!
+//! What lies at the path is not believed to be a file: a link is not followed, nor is a fifo waited for or a device
+//! opened. The directories above it are: a tool that cannot trust those gives the engine its own [`TraceFile`].
+#![allow(clippy::disallowed_methods, reason = "this crate stands alone; nothing else in it opens a file")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::file::{TraceFile, TraceRead, TraceWrite};
+
+/// A file of kept runs at a path. Beside it lies a file of the same name with `.lock`, which is never removed, and for
+/// moments one with `.new`. The directory exists.
+#[derive(Clone, Debug)]
+pub struct PathFile {
+    path: PathBuf,
+}
+
+impl PathFile {
+    /// At this path.
+    pub fn new(path: &Path) -> PathFile {
+        PathFile { path: path.to_owned() }
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(ending);
+        self.path.with_file_name(name)
+    }
+}
+
+/// Opens a regular file, and nothing else.
+fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let other = || {
+        let text = format!("{} is not a regular file", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    };
+    // To open a device can be an act; so it is looked at before,
+    match fs::symlink_metadata(path) {
+        Ok(known) if !known.is_file() => return Err(other()),
+        _ => {}
+    }
+    // and for what comes in between it is opened without following or waiting, and looked at again.
+    let file = unfollowed(options).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
+}
+
+/// `O_NOFOLLOW` and `O_NONBLOCK`, which the standard library does not name.
+#[cfg(target_os = "linux")]
+const FLAGS: i32 = {
+    let is_other = cfg!(any(
+        target_arch = "arm",
+        target_arch = "aarch64",
+        target_arch = "powerpc",
+        target_arch = "powerpc64",
+        target_arch = "m68k"
+    ));
+    let nofollow = if is_other { 0o100_000 } else { 0o400_000 };
+    let nonblock = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 0o200 } else { 0o4_000 };
+    nofollow | nonblock
+};
+#[cfg(target_vendor = "apple")]
+const FLAGS: i32 = 0x100 | 0x4;
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn unfollowed(options: &mut OpenOptions) -> &mut OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, FLAGS)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn unfollowed(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+/// Whether another name leads to the same file.
+#[cfg(unix)]
+fn has_other_names(file: &File) -> io::Result<bool> {
+    Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) > 1)
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Whether the path leads to the open file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (is, lies) = (file.metadata()?, fs::symlink_metadata(path)?);
+    Ok((is.dev(), is.ino()) == (lies.dev(), lies.ino()))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+impl TraceFile for PathFile {
+    fn open(&self) -> io::Result<Box<dyn TraceRead>> {
+        Ok(Box::new(open_regular(&self.path, OpenOptions::new().read(true))?))
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
+        let mut options = OpenOptions::new();
+        let lock = open_regular(&self.beside(".lock"), options.create(true).truncate(false).write(true))?;
+        lock.lock()?;
+        Ok(Box::new(Locked { file: self, _lock: lock }))
+    }
+}
+
+/// The lock on a file at a path.
+struct Locked<'f> {
+    file: &'f PathFile,
+    /// Others wait until it is closed.
+    _lock: File,
+}
+
+impl Locked<'_> {
+    /// A new file under a name of its own. What a killed process left there goes; what cannot go keeps its name.
+    fn create(&self) -> io::Result<(PathBuf, File)> {
+        const NAMES: [&str; 4] = [".new", ".new1", ".new2", ".new3"];
+        let mut failed = None;
+        for name in NAMES {
+            let path = self.file.beside(name);
+            // A link goes itself, not what it leads to.
+            let _ = fs::remove_file(&path);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
+    }
+}
+
+impl TraceWrite for Locked<'_> {
+    fn append(&mut self, end: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = open_regular(&self.file.path, OpenOptions::new().read(true).write(true))?;
+        if has_other_names(&file)? {
+            // What has another name is another's, too: it stays as it is there.
+            return self.replace(&mut |new| {
+                file.seek(SeekFrom::Start(0))?;
+                io::copy(&mut (&mut file).take(end), new)?;
+                new.write_all(bytes)
+            });
+        }
+        file.set_len(end)?;
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(bytes)
+    }
+
+    fn replace(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let (temporary, mut file) = self.create()?;
+        let path = &self.file.path;
+        let mut put = |file: &mut File| {
+            write(file)?;
+            // Else the name could outlive the content.
+            file.sync_all()?;
+            fs::rename(&temporary, path)
+        };
+        if let Err(error) = put(&mut file) {
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        if is_at(&file, path)? {
+            return Ok(());
+        }
+        let text = format!("{} was exchanged while it was written", path.display());
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
+    }
+}
