@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsString,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -16,7 +17,7 @@ use std::{
 use taut_driver::{History, is_about_traces};
 use taut_sys::{
     FileKind, fs,
-    process::{Command, HelperStart, Processes},
+    process::{Command, HelperStart, Processes, Streams},
 };
 
 use crate::{
@@ -159,16 +160,13 @@ impl Check<'_> {
         let (stdout, stderr) =
             (self.scratch.join(format!("{name}.out")), self.scratch.join(format!("{name}.err")));
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let command = Command {
-            args,
-            env: std::env::vars_os().collect(),
-            cwd: std::env::current_dir().map_err(|error| failed(&error))?,
-            stdout: stdout.clone(),
-            stderr: stderr.clone(),
-            ..Command::new(program)
-        };
-        let processes = Processes::new(HelperStart::this_program());
-        let running = processes.spawn(&command).map_err(|error| failed(&error))?;
+        let command = Command { args, env: std::env::vars_os().collect(), ..Command::new(program) };
+        let cwd = fs::open(Path::new(".")).map_err(|error| failed(&error))?;
+        let create = |path: &Path| fs::create_new(path, 0o600).map_err(|error| failed(&error));
+        let (out, err) = (create(&stdout)?, create(&stderr)?);
+        let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
+        let processes = Processes::new(HelperStart::this_program().keep_umask());
+        let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
         let exit = wait(running).map_err(|error| failed(&error))?;
         let read = |path: &Path| fs::read(path).map_err(|error| failed(&error));
         Ok(Answer {

@@ -9,6 +9,7 @@ pub mod fs;
 mod lock;
 pub mod process;
 mod stat;
+pub mod streams;
 pub mod watch;
 
 pub use error::{Error, Result};
