@@ -231,7 +231,7 @@ fn nothing_outlives_a_call_that_is_killed() {
 #[test]
 fn a_file_that_the_system_cannot_execute_is_a_script_for_the_shell() {
     let workspace =
-        workspace(r#"{"t": {"type": "generic", "outs": ["o"], "sh": ["@/script"], "cmds": ["made"]}}"#);
+        workspace(r#"{"t": {"type": "generic", "outs": ["o"], "sh -c": ["@/script"], "cmds": ["made"]}}"#);
     let script = workspace.beside("beside/script");
     fs::write(&script, "printf %s $1 > o\n").unwrap();
     fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
