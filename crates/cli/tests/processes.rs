@@ -1,4 +1,4 @@
-//! What becomes of actions and of what they start, whoever calls taut and however a build ends.
+//! What becomes of actions and of what they start, for any caller of taut and any end of a build.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -226,6 +226,15 @@ fn nothing_outlives_a_call_that_is_killed() {
     for pid in pids {
         eventually("what was started ends", || !alive(&pid));
     }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_that_is_told() {
+    let workspace = workspace(r#"{"t": {"type": "generic", "outs": ["o"], "cmds": ["echo > o"]}}"#);
+    let output = run(&workspace, "ulimit -f 0; exec \"$@\"", &["build", "t"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code().is_some_and(|code| code < 128), "{:?} {told}", output.status);
+    assert!(told.contains("File too large"), "{told}");
 }
 
 #[test]
