@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use taut_driver::{
-    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, History, Request, RequestKey, Runs,
-    Session, Traces, graph::ActionGraph,
+    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, GRACE, History, Request, RequestKey,
+    Runs, Session, Traces, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{EntityName, Str};
@@ -457,6 +457,7 @@ pub(crate) fn build_options(
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| analyse::jobs(common)),
         launcher,
         timeout: execution.action_timeout.map(Duration::from_secs),
+        grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
         properties: execution.remote_execution_property.iter().filter_map(split).collect(),
         keep_going: results.keep_going,
         compare,

@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsString,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -16,7 +17,7 @@ use std::{
 use taut_driver::{History, is_about_traces};
 use taut_sys::{
     Dir, FileKind, Named,
-    process::{Command, HelperStart, Processes},
+    process::{Command, HelperStart, Processes, Streams},
 };
 
 use crate::{
@@ -159,16 +160,16 @@ impl Check<'_> {
         let (stdout, stderr) =
             (self.scratch.join(format!("{name}.out")), self.scratch.join(format!("{name}.err")));
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        let command = Command {
-            args,
-            env: std::env::vars_os().collect(),
-            cwd: std::env::current_dir().map_err(|error| failed(&error))?,
-            stdout: stdout.clone(),
-            stderr: stderr.clone(),
-            ..Command::new(program)
-        };
-        let processes = Processes::new(HelperStart::this_program());
-        let running = processes.spawn(&command).map_err(|error| failed(&error))?;
+        let command = Command { args, env: std::env::vars_os().collect(), ..Command::new(program) };
+        let cwd = Dir::of_user(Path::new(".")).map_err(|error| failed(&error))?;
+        let named = |path: &Path| Named::of_user(path).map_err(|error| failed(&error));
+        let (out, err) = (named(&stdout)?, named(&stderr)?);
+        let create =
+            |named: &Named| Ok(named.at().create_new(0o600).map_err(|error| failed(&error))?.into_std());
+        let (out, err) = (create(&out)?, create(&err)?);
+        let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
+        let processes = Processes::new(HelperStart::this_program().keep_umask());
+        let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
         let exit = wait(running).map_err(|error| failed(&error))?;
         let read = |path: &Path| Named::read(path).map_err(|error| failed(&error));
         Ok(Answer {

@@ -16,6 +16,9 @@ use crate::{
     log::{Level, Log},
 };
 
+/// How long after the time that actions have to end the call is over, whatever happens.
+const WRAP_UP: Duration = Duration::from_secs(1);
+
 /// Whether the call is to end, and what has to end before.
 #[derive(Clone)]
 pub(crate) struct Interruption(Arc<State>);
@@ -35,25 +38,30 @@ impl Interruption {
             waiting: Mutex::default(),
         }));
         let noticed = state.clone();
-        let handle = move |signal| {
-            noticed.0.signal.store(signal, SeqCst);
-            loop {
-                if let Some(waiting) = &*noticed.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
-                    waiting.wake();
-                }
-                let running = noticed.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                match running {
-                    // The build ends with its actions; whoever does not want to wait can kill us.
-                    Some(running) => running.interrupt(),
-                    None => std::process::exit(128 + signal),
-                }
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        };
+        let handle = move |signal| noticed.end(signal);
         if let Err(error) = on_termination(handle) {
             log.say(Level::Warn, format!("Cannot handle signals: {error}"));
         }
         state
+    }
+
+    /// Has everything end, by itself if it does so in time.
+    fn end(&self, signal: i32) {
+        self.0.signal.store(signal, SeqCst);
+        if let Some(waiting) = &*self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
+            waiting.wake();
+        }
+        // What begins to run from now on finds that a signal has arrived.
+        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(running) = running {
+            running.interrupt();
+            // The main thread ends the call when the build has ended with its actions. If it does not, something
+            // hangs: the helper is stopped, or a disk does not answer.
+            std::thread::sleep(running.grace().saturating_add(WRAP_UP / 2));
+            running.kill(WRAP_UP / 4);
+            std::thread::sleep(WRAP_UP / 4);
+        }
+        std::process::exit(128 + signal);
     }
 
     /// From now on, a signal ends this session's build, and not the call.

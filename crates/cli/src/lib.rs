@@ -37,7 +37,7 @@ use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
 use surroundings::Name;
-pub use taut_driver::helper_main_if_requested;
+pub use taut_driver::{helper_main_if_requested, raise_open_file_limit};
 
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {

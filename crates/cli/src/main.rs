@@ -2,6 +2,7 @@
 
 fn main() {
     taut::helper_main_if_requested();
+    taut::raise_open_file_limit();
     // `exit` rather than returning: big structures are left to the kernel instead of being dropped.
     std::process::exit(taut::run(std::env::args_os().collect()))
 }

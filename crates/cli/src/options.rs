@@ -92,8 +92,25 @@ impl Command {
 }
 
 impl Command {
+    /// The options about running actions, of the subcommands that have them.
+    fn execution(&self) -> Option<&Execution> {
+        Some(match self {
+            Command::Build(o) => &o.execution,
+            Command::Install(o) => &o.build.execution,
+            Command::Rebuild(o) => &o.build.execution,
+            Command::Watch(o) => &o.build.execution,
+            Command::Traverse(o) => &o.execution,
+            _ => return None,
+        })
+    }
+}
+
+impl Command {
     /// A word of this call that the tool whose name may be used does not know, if there is one.
     fn own(&self) -> Option<&'static str> {
+        if self.execution().is_some_and(|execution| execution.termination_grace.is_some()) {
+            return Some("--termination-grace");
+        }
         let analysis = match self {
             Command::Explain(_) => return Some("explain"),
             Command::WhatIf(_) => return Some("what-if"),

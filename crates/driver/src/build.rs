@@ -46,6 +46,8 @@ pub struct BuildOptions {
     pub launcher: Vec<String>,
     /// The time limit of actions; none is enforced unless one is given.
     pub timeout: Option<Duration>,
+    /// How long an action that is to end may take before it is killed.
+    pub grace: Duration,
     /// Properties that all actions ask of the executing platform.
     pub properties: Vec<(String, String)>,
     /// Whether to go on after a failure with all that does not depend on it.
@@ -89,6 +91,7 @@ pub struct Session {
     pub(crate) jobs: usize,
     pub(crate) execution: Arc<Execution>,
     processes: Processes,
+    grace: Duration,
     pub(crate) ends: Arc<Ends>,
     pub(crate) runs: Runs,
     talkers: Arc<Talkers>,
@@ -130,13 +133,26 @@ pub struct BuildFailure {
 pub struct Interrupter {
     halt: Arc<Halt>,
     processes: Processes,
+    grace: Duration,
 }
 
 impl Interrupter {
-    /// Begins nothing new, and ends the actions that run.
+    /// Begins nothing new, and asks the actions that run to end. Those that have not ended within
+    /// [`Interrupter::grace`] are killed.
     pub fn interrupt(&self) {
         self.halt.stop();
-        self.processes.kill_all();
+        self.processes.end_all();
+    }
+
+    /// How long actions may take to end.
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Kills everything that was started, whatever state it is in; waits for that at most the given time.
+    pub fn kill(&self, within: Duration) {
+        self.halt.stop();
+        self.processes.kill_now(within);
     }
 }
 
@@ -240,6 +256,7 @@ impl Session {
             events: events.clone(),
             launcher: options.launcher.clone(),
             timeout: options.timeout,
+            grace: options.grace,
             jobs: options.jobs,
             halt: halt.clone(),
         });
@@ -265,6 +282,7 @@ impl Session {
             engine,
             execution,
             processes,
+            grace: options.grace,
             ends,
             runs,
             talkers,
@@ -277,7 +295,8 @@ impl Session {
 
     /// What ends the build from another thread.
     pub fn interrupter(&self) -> Interrupter {
-        Interrupter { halt: self.execution.halt.clone(), processes: self.processes.clone() }
+        let halt = self.execution.halt.clone();
+        Interrupter { halt, processes: self.processes.clone(), grace: self.grace }
     }
 
     /// Builds what is wanted.

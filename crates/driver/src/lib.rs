@@ -43,7 +43,7 @@ pub use taut_syntax::{
     Diagnostic, Diagnostics, Location,
     diagnostic::{Group, Renderer},
 };
-pub use taut_sys::process::{helper_main_if_requested, on_termination};
+pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
 pub use traces::{RequestKey, Traces};
 pub use trouble::is_about_traces;
 pub use what_if::{Reach, what_if};

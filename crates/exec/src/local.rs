@@ -7,6 +7,7 @@ use std::{
     borrow::Cow,
     ffi::OsString,
     future::Future,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -18,8 +19,8 @@ use taut_engine::Fail;
 use taut_expr::path::normal_path;
 use taut_store::{Store, Take, TemporaryDir};
 use taut_sys::{
-    Dir, is_program,
-    process::{Command, Processes, Status},
+    Dir, Output, is_program,
+    process::{Command, Processes, Status, Streams},
 };
 use taut_value::{ActionDescription, Str};
 
@@ -45,6 +46,8 @@ pub struct LocalSetup {
     pub launcher: Vec<String>,
     /// The time limit that is enforced, before scaling.
     pub timeout: Option<Duration>,
+    /// How long an action that is to end may take before it is killed.
+    pub grace: Duration,
     /// How many actions run at once.
     pub jobs: usize,
     /// Whether anything new may begin.
@@ -53,8 +56,9 @@ pub struct LocalSetup {
 
 /// A directory for one action at a time.
 struct Place {
-    directory: Dir,
     stage: Stage,
+    stdout: Output,
+    stderr: Output,
 }
 
 /// Runs actions on this machine.
@@ -77,8 +81,9 @@ impl Home {
         let mut places = Vec::new();
         for job in 0..setup.jobs.max(1) {
             let directory = home.at(&job.to_string()).make_dir()?;
-            let stage = Stage::new(directory.try_clone()?, fine_times)?;
-            places.push(Place { directory, stage });
+            let output = || Ok::<_, taut_sys::Error>(Output::new(directory.try_clone()?));
+            let (stdout, stderr) = (output()?, output()?);
+            places.push(Place { stage: Stage::new(directory, fine_times)?, stdout, stderr });
         }
         places.reverse();
         Ok(Home { slots: Slots::new(places), directory: home })
@@ -111,7 +116,7 @@ impl LocalExecutor {
         if self.setup.halt.is_halted() {
             return Err(Fail::Cancelled);
         }
-        let Place { directory, stage } = &mut *place;
+        let Place { stage, stdout, stderr } = &mut *place;
         let store = &self.setup.store;
         let inputs = laid_out(&key.inputs).map_err(transient)?;
         let lost = |error| {
@@ -121,32 +126,44 @@ impl LocalExecutor {
         let wanted = self.wanted(key, &inputs).map_err(lost)?;
         stage.prepare(store, &wanted).map_err(lost)?;
         self.setup.events.started(&key.id, &key.action);
-        let (stdout, stderr) = (directory.path().join("stdout"), directory.path().join("stderr"));
-        let command = self.command(&key.action, stage.root().path(), &stdout, &stderr);
+        let command = self.command(&key.action);
+        let cwd = match normal_path(&key.action.cwd).as_str() {
+            "." => stage.root().try_clone(),
+            cwd => stage.root().sub(cwd, taut_sys::Links::Refused),
+        };
+        let cwd = cwd.map_err(transient)?;
+        let (out, err) = (stdout.writer().map_err(transient)?, stderr.writer().map_err(transient)?);
         let begin = Instant::now();
-        // Should this future be dropped before the process has ended, the stage is nobody's any more.
+        // Should this future be dropped before the process has ended, the stage has no owner any more.
         let lent = stage.lend();
-        let exit = self.setup.processes.spawn(&command).map_err(transient)?.await.map_err(transient)?;
+        let open = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
+        let failed = |error: &dyn std::fmt::Display| {
+            self.setup.halt.note_failure();
+            transient(error)
+        };
+        let running = self.setup.processes.spawn(&command, open).map_err(|error| failed(&error))?;
+        drop((cwd, out, err));
+        let exit = running.await.map_err(|error| failed(&error))?;
+        if exit.left_behind {
+            return Err(failed(&"it left processes behind that could not be ended"));
+        }
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),
             timed_out: exit.timed_out,
             duration: begin.elapsed(),
             ..Ran::default()
         };
-        let take = if exit.strays { Take::Copy } else { Take::Move };
         if !matches!(exit.status, Status::NotStarted(_)) {
-            ran.stdout = self.stream(directory, "stdout", take).map_err(transient)?;
-            ran.stderr = self.stream(directory, "stderr", take).map_err(transient)?;
+            ran.stdout = self.stream(stdout).map_err(transient)?;
+            ran.stderr = self.stream(stderr).map_err(transient)?;
         }
-        self.collect(&key.action, stage.root(), take, &mut ran).map_err(transient)?;
+        self.collect(&key.action, stage.root(), Take::Move, &mut ran).map_err(transient)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // What failed need not have got as far as that.
             ran.missing.clear();
             ran.invalid.clear();
         }
-        if !exit.strays {
-            stage.take_back(lent, store).map_err(transient)?;
-        }
+        stage.take_back(lent, store).map_err(transient)?;
         Ok(ran)
     }
 
@@ -159,9 +176,8 @@ impl LocalExecutor {
         Ok(wanted)
     }
 
-    fn command(&self, action: &ActionDescription, root: &Path, stdout: &Path, stderr: &Path) -> Command {
+    fn command(&self, action: &ActionDescription) -> Command {
         let words = action.command.iter().map(|word| OsString::from(word.as_str()));
-        let cwd = if action.cwd.is_empty() { root.to_owned() } else { root.join(action.cwd.as_str()) };
         // `env -- command` only looks the command up: doing that here saves starting a program.
         let plain = self.setup.launcher.iter().map(String::as_str).eq(["env", "--"]);
         let direct = if plain { look_up_for(action) } else { None };
@@ -182,24 +198,14 @@ impl LocalExecutor {
             )
         });
         let timeout = self.setup.timeout.map(|limit| limit.mul_f64(action.timeout_scale.clamp(0.0, 1e9)));
-        Command {
-            program,
-            args,
-            env: env.collect(),
-            cwd,
-            stdin: "/dev/null".into(),
-            stdout: stdout.to_owned(),
-            stderr: stderr.to_owned(),
-            timeout,
-        }
+        Command { program, args, env: env.collect(), timeout, grace: self.setup.grace }
     }
 
-    fn stream(&self, directory: &Dir, name: &str, take: Take) -> taut_store::Result<Option<Digest>> {
-        let Some(file) = taut_sys::if_exists(directory.at(name).open())? else { return Ok(None) };
-        if file.stat()?.size() == 0 {
-            return Ok(None);
-        }
-        self.setup.store.put_open_file(file, directory.at(name), false, take).map(Some)
+    fn stream(&self, output: &mut Output) -> taut_store::Result<Option<Digest>> {
+        output.take(|file| {
+            let at = file.at();
+            self.setup.store.put_open_file(file, at, false, Take::Copy)
+        })
     }
 
     /// Takes the outputs. After the first one that is not as it should be only the paths of others like it matter.

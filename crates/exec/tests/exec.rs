@@ -11,7 +11,7 @@ use taut_exec::{
 };
 use taut_store::Store;
 use taut_sys::Dir;
-use taut_sys::process::{HelperStart, Processes, helper_main_if_requested};
+use taut_sys::process::{GRACE, HelperStart, Processes, helper_main_if_requested};
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
 
@@ -101,6 +101,7 @@ impl World {
             events: Arc::new(NoEvents),
             launcher: vec!["env".into(), "--".into()],
             timeout: self.timeout,
+            grace: GRACE,
             jobs: self.jobs,
             halt: halt.clone(),
         });

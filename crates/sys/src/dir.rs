@@ -254,29 +254,6 @@ impl Dir {
     pub(crate) fn is_remote(&self) -> bool {
         rustix::fs::fstatfs(&self.fd).is_ok_and(|on| crate::evidence::is_remote(&on))
     }
-
-    /// A file without a name, to be written and read by this process and those that are handed its descriptor.
-    ///
-    /// # Errors
-    /// No file can be made here.
-    pub fn unnamed_file(&self) -> Result<std::fs::File> {
-        let shown = || self.path.clone();
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        match call("create a file in", shown, || openat(&self.fd, ".", flags, mode)) {
-            Ok(file) => Ok(file.into()),
-            // File systems without such files: one that has a name only until it is open.
-            Err(error) if !error.is_full() => {
-                let name = format!("unnamed-{}", std::process::id());
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-                let file =
-                    call("create", || self.path.join(&name), || openat(&self.fd, &*name, flags, mode))?;
-                self.at(&name).remove_file()?;
-                Ok(file.into())
-            }
-            Err(error) => Err(error),
-        }
-    }
 }
 
 impl AsFd for Dir {

@@ -43,6 +43,11 @@ impl<'d> File<'d> {
         }
     }
 
+    /// Where it is.
+    pub fn at(&self) -> At<'d> {
+        self.at
+    }
+
     /// What the file was when it was opened.
     ///
     /// # Errors

@@ -176,6 +176,9 @@ pub struct Execution {
     /// How long an action may run (default: no limit)
     #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
     pub action_timeout: Option<u64>,
+    /// How long actions may take to end when they are to (Ctrl-C, --action-timeout) before they are killed; default 1
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
+    pub termination_grace: Option<u64>,
     /// Command that starts local actions, a JSON list; default ["env","--"]
     #[arg(short = 'L', long, value_name = "JSON")]
     pub local_launcher: Option<String>,

@@ -93,7 +93,9 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
         };
         let of = subcommand.get_name().to_owned();
         subcommand.mut_args(|arg| {
-            let is_own = ["diagnostics", "check_traces", "prune"].iter().any(|own| arg.get_id() == own);
+            let is_own = ["diagnostics", "check_traces", "prune", "termination_grace"]
+                .iter()
+                .any(|own| arg.get_id() == own);
             let is_refused = refused::is_refused(&of, arg.get_id().as_str());
             let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
@@ -266,6 +268,8 @@ mod tests {
             &["just", "watch"],
             &["just", "install", "-o", "d", "--prune"],
             &["just", "build", "--check-traces"],
+            &["just", "build", "--termination-grace", "3"],
+            &["just", "traverse", "-g", "g", "-o", "d", "--termination-grace", "3"],
             &["just", "build", "--diagnostics", "f"],
         ] {
             let parse = |name| {

@@ -1,13 +1,13 @@
-//! The system calls of the helper that have no safe wrapper elsewhere.
+//! The system calls for starting and ending processes that have no safe wrapper elsewhere.
 //!
-//! `posix_spawn` and not fork and exec of our own: it shares the memory until the exec without the
+//! Programs are started by `posix_spawn` and not by fork and exec of our own: it shares the memory until the exec without the
 //! danger of running our code there, and it reports a failed exec to the caller.
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
@@ -29,14 +29,73 @@ fn signal_set(signals: &[i32]) -> libc::sigset_t {
     }
 }
 
-/// Blocks the signals in the calling thread (and in threads it starts from now on).
-pub(super) fn block_signals(signals: &[i32]) -> io::Result<()> {
+/// Changes which signals are blocked in the calling thread (and in threads it starts from now on).
+fn change_mask(how: libc::c_int, signals: &[i32]) -> io::Result<()> {
     let set = signal_set(signals);
     // SAFETY: `set` is initialised; the old mask is not asked for.
-    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) } {
+    match unsafe { libc::pthread_sigmask(how, &set, ptr::null_mut()) } {
         0 => Ok(()),
         errno => Err(io::Error::from_raw_os_error(errno)),
     }
+}
+
+/// Blocks these signals, too.
+pub(super) fn block_signals(signals: &[i32]) -> io::Result<()> {
+    change_mask(libc::SIG_BLOCK, signals)
+}
+
+/// Blocks these signals no longer.
+pub(super) fn unblock_signals(signals: &[i32]) -> io::Result<()> {
+    change_mask(libc::SIG_UNBLOCK, signals)
+}
+
+/// Blocks these signals and no others.
+pub(super) fn block_only(signals: &[i32]) -> io::Result<()> {
+    change_mask(libc::SIG_SETMASK, signals)
+}
+
+/// What a signal does to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// What the system does by default.
+    Default,
+    /// Nothing.
+    Ignored,
+}
+
+/// Decides what a signal does.
+pub(super) fn set_disposition(signal: i32, disposition: Disposition) {
+    let handler = match disposition {
+        Disposition::Default => libc::SIG_DFL,
+        Disposition::Ignored => libc::SIG_IGN,
+    };
+    // SAFETY: neither of the two is a function of this program. It cannot fail for signals that exist.
+    unsafe { libc::signal(signal, handler) };
+}
+
+/// Whether a signal is ignored.
+pub(super) fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action, only `action` is written to; a zeroed one is valid.
+    let action = unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// A second process that goes on from here, and what differs: the child's number in the one, `None` in the other.
+///
+/// Only for a process with one thread: nothing else is running whose locks the copy could find taken.
+pub(super) fn fork() -> io::Result<Option<i32>> {
+    // SAFETY: by the contract above there is one thread.
+    Ok(Some(check(unsafe { libc::fork() })?).filter(|&pid| pid != 0))
+}
+
+/// Ends a process that [`fork`] made, without what the original has to do at its end.
+pub(super) fn exit_copy(code: i32) -> ! {
+    // SAFETY: no memory is involved.
+    unsafe { libc::_exit(code) }
 }
 
 /// Waits until one of the signals, which must be blocked in all threads, arrives.
@@ -53,11 +112,21 @@ pub(super) fn wait_for_signal(signals: &[i32]) -> io::Result<i32> {
 /// A descriptor that becomes readable when one of the signals, which must be blocked, arrives.
 pub(super) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     let set = signal_set(signals);
-    // SAFETY: `set` is initialised; the new descriptor belongs to nobody else.
+    // SAFETY: `set` is initialised; the new descriptor has no other owner.
     unsafe {
         let fd = check(libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
         Ok(OwnedFd::from_raw_fd(fd))
     }
+}
+
+/// Takes what has arrived at a descriptor of [`signal_fd`]. Returns the signals' numbers.
+pub(super) fn drain_signals(signals: impl AsFd) -> Vec<i32> {
+    const SIZE: usize = size_of::<libc::signalfd_siginfo>();
+    // None of the signals asked for is queued twice, so there are never more than these.
+    let mut infos = [0u8; 8 * SIZE];
+    let n = rustix::io::read(signals, &mut infos).unwrap_or(0);
+    let number = |info: &[u8]| i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
+    infos[..n].chunks_exact(SIZE).map(number).collect()
 }
 
 /// Closes every descriptor but the standard streams: what leaked into the helper would leak into
@@ -65,7 +134,7 @@ pub(super) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
 ///
 /// Only for the start of the helper, when no object that owns a descriptor exists.
 pub(super) fn close_all_but_standard_streams() {
-    // SAFETY: by the contract above nobody owns one of these descriptors. A kernel without the call
+    // SAFETY: by the contract above no object owns one of these descriptors. A kernel without the call
     // leaves them open, which is no worse than not trying.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint);
@@ -87,31 +156,62 @@ pub(super) fn ended_child() -> Option<(i32, Status)> {
     (pid != 0).then_some((pid, status))
 }
 
+/// Whether this child has stopped since the last question.
+pub(super) fn has_stopped(pid: i32) -> bool {
+    // SAFETY: a zeroed siginfo_t is valid and is what the system call leaves if nothing happened.
+    let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    let Ok(id) = libc::id_t::try_from(pid) else { return false };
+    // SAFETY: `info` is a live object of the right type; the field is valid for the events asked for.
+    unsafe {
+        libc::waitid(libc::P_PID, id, &mut info, libc::WSTOPPED | libc::WNOHANG) == 0 && info.si_pid() != 0
+    }
+}
+
+/// What [`next_change`] says of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It has ended, and its number is free again.
+    Ended,
+    /// It was stopped by a signal.
+    Stopped,
+}
+
+/// Takes note of a child that has ended or stopped.
+pub(super) fn next_change() -> Option<(i32, Change)> {
+    let mut status = 0;
+    // SAFETY: `status` is a live object of the right type.
+    let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED) };
+    let change = if libc::WIFSTOPPED(status) { Change::Stopped } else { Change::Ended };
+    (pid > 0).then_some((pid, change))
+}
+
 /// Removes the zombie.
 pub(super) fn reap(pid: i32) {
     // SAFETY: a null status pointer is allowed.
     unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WNOHANG) };
 }
 
-/// Signals the process, or the whole group for a negative number. Processes that are gone are no error.
-pub(super) fn kill(pid: i32, signal: i32) {
-    // SAFETY: no memory is involved. 0, 1 and -1 would mean something else entirely.
-    if pid.abs() > 1 {
-        unsafe { libc::kill(pid, signal) };
+/// Signals the group that this child leads, of whose end no note was taken yet: until then the number is its own.
+pub(super) fn signal_group_of(child: i32, signal: i32) {
+    // SAFETY: no memory is involved. 0 and 1 would mean something else entirely.
+    if child > 1 {
+        unsafe { libc::kill(-child, signal) };
     }
 }
 
-/// The session of a process; `None` if it is gone.
-pub(super) fn session_of(pid: i32) -> Option<i32> {
-    // SAFETY: no memory is involved.
-    check(unsafe { libc::getsid(pid) }).ok()
+/// Kills this child, of whose end no note was taken yet: until then the number is its own.
+pub(super) fn kill_child(child: i32) {
+    // SAFETY: no memory is involved. 0, 1 and negative numbers would mean something else entirely.
+    if child > 1 {
+        unsafe { libc::kill(child, libc::SIGKILL) };
+    }
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// The attributes and file actions of one start, freed when it is over.
+/// The attributes and file actions of starts, freed when there will be no more.
 struct Plan {
     actions: libc::posix_spawn_file_actions_t,
     attributes: libc::posix_spawnattr_t,
@@ -119,7 +219,7 @@ struct Plan {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        // SAFETY: both were initialised by `spawn` before a `Plan` was made of them.
+        // SAFETY: both were initialised before a `Plan` was made of them.
         unsafe {
             libc::posix_spawn_file_actions_destroy(&mut self.actions);
             libc::posix_spawnattr_destroy(&mut self.attributes);
@@ -127,60 +227,132 @@ impl Drop for Plan {
     }
 }
 
-/// Starts the command as leader of a session, with default signal handling and nothing blocked.
-pub(super) fn spawn(command: &Command) -> io::Result<i32> {
-    let program = c_string(command.program.as_os_str())?;
-    let cwd = c_string(command.cwd.as_os_str())?;
-    let stdin = c_string(command.stdin.as_os_str())?;
-    let stdout = c_string(command.stdout.as_os_str())?;
-    let stderr = c_string(command.stderr.as_os_str())?;
-    let args = command.args.iter().map(|arg| c_string(arg)).collect::<io::Result<Vec<_>>>()?;
-    let env = (command.env.iter())
-        .map(|(name, value)| {
+/// Every signal there is, also those that `sigfillset` leaves out since the C library uses them itself: it
+/// would have them ignored in what is started.
+fn all_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the type is an array of integers, of which any bits are valid; each signal is a bit.
+    unsafe {
+        ptr::write_bytes(set.as_mut_ptr(), 0xff, 1);
+        set.assume_init()
+    }
+}
+
+/// What is open in a process that is started.
+pub(super) struct Open<'f> {
+    pub(super) cwd: BorrowedFd<'f>,
+    pub(super) stdout: BorrowedFd<'f>,
+    pub(super) stderr: BorrowedFd<'f>,
+}
+
+/// The command as C has it.
+struct Words {
+    program: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Words {
+    fn of(command: &Command) -> io::Result<Words> {
+        let entry = |(name, value): &(OsString, OsString)| {
             let mut entry = name.clone();
             entry.push("=");
             entry.push(value);
             c_string(&entry)
+        };
+        Ok(Words {
+            program: c_string(command.program.as_os_str())?,
+            args: command.args.iter().map(|arg| c_string(arg)).collect::<io::Result<_>>()?,
+            env: command.env.iter().map(entry).collect::<io::Result<_>>()?,
         })
-        .collect::<io::Result<Vec<_>>>()?;
-    let pointers = |strings: &[CString]| -> Vec<*mut libc::c_char> {
-        strings.iter().map(|s| s.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
-    };
-    let (args_pointers, env_pointers) = (pointers(&args), pointers(&env));
-    let ok = |errno| if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) };
+    }
 
-    // SAFETY: the two objects are initialised first thing and destroyed by `Plan`; all strings and
-    // pointer arrays (null-terminated) live until the end of this function, and posix_spawn returns
-    // only when the child no longer uses them. The arguments are not written to.
-    unsafe {
-        let mut actions = MaybeUninit::uninit();
-        let mut attributes = MaybeUninit::uninit();
-        ok(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
-        ok(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
-        let mut plan = Plan { actions: actions.assume_init(), attributes: attributes.assume_init() };
+    /// The command that has the shell read the program.
+    fn by_shell(mut self) -> Words {
+        let shell = CString::from(c"/bin/sh");
+        let rest = self.args.drain(..).skip(1);
+        self.args = [shell.clone(), self.program].into_iter().chain(rest).collect();
+        self.program = shell;
+        self
+    }
+}
 
-        let write = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-        for (fd, path, flags) in [(0, &stdin, libc::O_RDONLY), (1, &stdout, write), (2, &stderr, write)] {
-            ok(libc::posix_spawn_file_actions_addopen(&mut plan.actions, fd, path.as_ptr(), flags, 0o600))?;
+/// Starts commands as leaders of sessions, with standard input as here, default signal handling and nothing
+/// blocked.
+#[derive(Default)]
+pub(super) struct Starter {
+    /// What was planned for the last one, and for which descriptors: they usually have the same numbers again.
+    plan: Option<([RawFd; 3], Plan)>,
+}
+
+impl Starter {
+    /// Starts a command.
+    ///
+    /// A file that may be executed, but is in no format that the system knows, is a script for the shell:
+    /// so `execvp` has it, which `env` uses.
+    pub(super) fn spawn(&mut self, command: &Command, open: &Open<'_>) -> io::Result<i32> {
+        let words = Words::of(command)?;
+        let numbers = [open.cwd.as_raw_fd(), open.stdout.as_raw_fd(), open.stderr.as_raw_fd()];
+        let plan = match self.plan.take() {
+            Some((planned, plan)) if planned == numbers => plan,
+            _ => Plan::new(numbers)?,
+        };
+        let started = match plan.spawn(&words) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => plan.spawn(&words.by_shell()),
+            result => result,
+        };
+        self.plan = Some((numbers, plan));
+        started
+    }
+}
+
+fn ok(errno: libc::c_int) -> io::Result<()> {
+    if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }
+}
+
+impl Plan {
+    /// These descriptors become working directory, standard output and standard error.
+    fn new([cwd, stdout, stderr]: [RawFd; 3]) -> io::Result<Plan> {
+        // SAFETY: the two objects are initialised first thing, and destroyed by `Plan`.
+        unsafe {
+            let mut actions = MaybeUninit::uninit();
+            let mut attributes = MaybeUninit::uninit();
+            ok(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
+            ok(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
+            let mut plan = Plan { actions: actions.assume_init(), attributes: attributes.assume_init() };
+
+            ok(libc::posix_spawn_file_actions_adddup2(&mut plan.actions, stdout, 1))?;
+            ok(libc::posix_spawn_file_actions_adddup2(&mut plan.actions, stderr, 2))?;
+            ok(libc::posix_spawn_file_actions_addfchdir_np(&mut plan.actions, cwd))?;
+
+            let flags = libc::POSIX_SPAWN_SETSID as libc::c_int
+                | libc::POSIX_SPAWN_SETSIGMASK as libc::c_int
+                | libc::POSIX_SPAWN_SETSIGDEF as libc::c_int;
+            ok(libc::posix_spawnattr_setflags(&mut plan.attributes, flags as libc::c_short))?;
+            ok(libc::posix_spawnattr_setsigmask(&mut plan.attributes, &signal_set(&[])))?;
+            ok(libc::posix_spawnattr_setsigdefault(&mut plan.attributes, &all_signals()))?;
+            Ok(plan)
         }
-        ok(libc::posix_spawn_file_actions_addchdir_np(&mut plan.actions, cwd.as_ptr()))?;
+    }
 
-        let flags = libc::POSIX_SPAWN_SETSID as libc::c_int
-            | libc::POSIX_SPAWN_SETSIGMASK as libc::c_int
-            | libc::POSIX_SPAWN_SETSIGDEF as libc::c_int;
-        ok(libc::posix_spawnattr_setflags(&mut plan.attributes, flags as libc::c_short))?;
-        ok(libc::posix_spawnattr_setsigmask(&mut plan.attributes, &signal_set(&[])))?;
-        ok(libc::posix_spawnattr_setsigdefault(&mut plan.attributes, &signal_set(&[libc::SIGPIPE])))?;
-
+    fn spawn(&self, words: &Words) -> io::Result<i32> {
+        let pointers = |strings: &[CString]| -> Vec<*mut libc::c_char> {
+            strings.iter().map(|s| s.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+        };
+        let (args, env) = (pointers(&words.args), pointers(&words.env));
         let mut pid = 0;
-        ok(libc::posix_spawn(
-            &mut pid,
-            program.as_ptr(),
-            &plan.actions,
-            &plan.attributes,
-            args_pointers.as_ptr(),
-            env_pointers.as_ptr(),
-        ))?;
+        // SAFETY: all strings and pointer arrays (null-terminated) live until the end of this function, and
+        // posix_spawn returns only when the child no longer uses them. The arguments are not written to.
+        ok(unsafe {
+            libc::posix_spawn(
+                &mut pid,
+                words.program.as_ptr(),
+                &self.actions,
+                &self.attributes,
+                args.as_ptr(),
+                env.as_ptr(),
+            )
+        })?;
         Ok(pid)
     }
 }

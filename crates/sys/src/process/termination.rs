@@ -4,22 +4,24 @@ use std::io;
 
 use super::raw;
 
-const SIGNALS: [i32; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
-
 /// Calls `handle` with the signal's number, on a thread of its own, when the first of SIGINT, SIGTERM,
 /// SIGHUP arrives; when a second one arrives meanwhile, the program exits at once with code 128 + n
-/// (the process helper then kills what still runs).
+/// (the process helper then kills what still runs). A hang-up that is ignored stays ignored.
 ///
-/// A handler typically ends all processes ([`super::Processes::kill_all`]), waits for the build to
+/// A handler typically ends all processes ([`super::Processes::end_all`]), waits for the build to
 /// notice, and exits with 128 + n. To be called early: threads started before do not block the
 /// signals, and might get them.
 pub fn on_termination(handle: impl FnOnce(i32) + Send + 'static) -> io::Result<()> {
-    raw::block_signals(&SIGNALS)?;
+    let mut signals = vec![libc::SIGINT, libc::SIGTERM];
+    if !raw::is_ignored(libc::SIGHUP) {
+        signals.push(libc::SIGHUP);
+    }
+    raw::block_signals(&signals)?;
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     thread("signals").spawn(move || {
-        let Ok(first) = raw::wait_for_signal(&SIGNALS) else { return };
+        let Ok(first) = raw::wait_for_signal(&signals) else { return };
         let _ = thread("termination").spawn(move || handle(first));
-        if let Ok(second) = raw::wait_for_signal(&SIGNALS) {
+        if let Ok(second) = raw::wait_for_signal(&signals) {
             std::process::exit(128 + second);
         }
     })?;

@@ -1,4 +1,4 @@
-//! What goes over the socket between a build and its helper: frames of a length and that many bytes.
+//! What goes over the socket between a build and a runner: frames of a length and that many bytes.
 //!
 //! Both ends are the same binary, so there is no version and no checking beyond "complete or not".
 
@@ -9,18 +9,17 @@ use std::time::Duration;
 
 use super::{Command, Exit, Status};
 
-/// From the build to the helper.
+/// From the build to a runner.
 #[derive(Debug, PartialEq)]
 pub(super) enum Request {
-    /// Start this, report its end under this number.
-    Spawn(u64, Command),
-    /// End the process of this number.
-    Kill(u64),
-    /// End all.
-    KillAll,
+    /// Start this, report its end under this number. Working directory, standard output and standard error come as
+    /// descriptors with the first byte.
+    Start(u64, Command),
+    /// End the process of this number, if it runs.
+    End(u64),
 }
 
-/// From the helper to the build: the process of this number has ended.
+/// From a runner to the build: the process of this number has ended.
 #[derive(Debug, PartialEq)]
 pub(super) struct Report(pub(super) u64, pub(super) Exit);
 
@@ -82,14 +81,15 @@ impl Reader<'_> {
 /// No timeout, as a number of milliseconds.
 const NEVER: u64 = u64::MAX;
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(NEVER)
+}
+
 impl Request {
-    pub(super) fn spawn(id: u64, command: &Command) -> Vec<u8> {
+    pub(super) fn start(id: u64, command: &Command) -> Vec<u8> {
         let mut w = Writer::new(0);
-        let timeout = command.timeout.map_or(NEVER, |t| u64::try_from(t.as_millis()).unwrap_or(NEVER));
-        w.number(id).number(timeout);
-        w.path(&command.program).path(&command.cwd);
-        w.path(&command.stdin).path(&command.stdout).path(&command.stderr);
-        w.number(command.args.len() as u64);
+        w.number(id).number(command.timeout.map_or(NEVER, milliseconds)).number(milliseconds(command.grace));
+        w.path(&command.program).number(command.args.len() as u64);
         for arg in &command.args {
             w.bytes(arg.as_bytes());
         }
@@ -100,14 +100,10 @@ impl Request {
         w.frame()
     }
 
-    pub(super) fn kill(id: u64) -> Vec<u8> {
+    pub(super) fn end(id: u64) -> Vec<u8> {
         let mut w = Writer::new(1);
         w.number(id);
         w.frame()
-    }
-
-    pub(super) fn kill_all() -> Vec<u8> {
-        Writer::new(2).frame()
     }
 
     pub(super) fn decode(payload: &[u8]) -> Option<Request> {
@@ -116,21 +112,23 @@ impl Request {
             0 => {
                 let id = r.number()?;
                 let timeout = Some(r.number()?).filter(|&ms| ms != NEVER).map(Duration::from_millis);
-                let (program, cwd) = (r.path()?, r.path()?);
-                let (stdin, stdout, stderr) = (r.path()?, r.path()?, r.path()?);
+                let grace = Duration::from_millis(r.number()?);
+                let program = r.path()?;
                 let args = (0..r.number()?).map(|_| r.string()).collect::<Option<_>>()?;
                 let env =
                     (0..r.number()?).map(|_| Some((r.string()?, r.string()?))).collect::<Option<_>>()?;
-                Request::Spawn(id, Command { program, args, env, cwd, stdin, stdout, stderr, timeout })
+                Request::Start(id, Command { program, args, env, timeout, grace })
             }
-            1 => Request::Kill(r.number()?),
-            2 => Request::KillAll,
+            1 => Request::End(r.number()?),
             _ => return None,
         })
     }
 }
 
 impl Report {
+    /// For the process that was requested last, where its number is not known.
+    pub(super) const WHATEVER_RUNS: u64 = 0;
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let Report(id, exit) = self;
         let (kind, number) = match exit.status {
@@ -140,7 +138,7 @@ impl Report {
         };
         let mut w = Writer::new(kind);
         w.number(*id).number(number as u32 as u64);
-        w.number(u64::from(exit.timed_out) | u64::from(exit.strays) << 1);
+        w.number(u64::from(exit.timed_out) | u64::from(exit.left_behind) << 1);
         w.frame()
     }
 
@@ -156,7 +154,7 @@ impl Report {
             _ => return None,
         };
         let flags = r.number()?;
-        Some(Report(id, Exit { status, timed_out: flags & 1 != 0, strays: flags & 2 != 0 }))
+        Some(Report(id, Exit { status, timed_out: flags & 1 != 0, left_behind: flags & 2 != 0 }))
     }
 }
 
@@ -193,9 +191,10 @@ mod tests {
         let command = Command {
             env: vec![("A".into(), "".into()), (OsString::from_vec(vec![0xff]), "x".into())],
             timeout: Some(Duration::from_millis(7)),
+            grace: Duration::ZERO,
             ..Command::new("/bin/sh").args(["-c", ""])
         };
-        let stream = [Request::spawn(3, &command), Request::kill(9), Request::kill_all()].concat();
+        let stream = [Request::start(3, &command), Request::end(9)].concat();
         for size in 1..stream.len() {
             let (mut incoming, mut seen) = (Incoming::default(), Vec::new());
             for piece in stream.chunks(size) {
@@ -204,10 +203,10 @@ mod tests {
                     seen.push(Request::decode(frame).unwrap());
                 }
             }
-            assert_eq!(seen, [Request::Spawn(3, command.clone()), Request::Kill(9), Request::KillAll]);
+            assert_eq!(seen, [Request::Start(3, command.clone()), Request::End(9)]);
         }
         for status in [Status::Code(-1), Status::Signal(9), Status::NotStarted(2)] {
-            let exit = Exit { status, timed_out: true, strays: false };
+            let exit = Exit { status, timed_out: true, left_behind: false };
             let frame = Report(1, exit).encode();
             assert_eq!(Report::decode(&frame[4..]), Some(Report(1, exit)));
         }

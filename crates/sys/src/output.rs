@@ -1,0 +1,140 @@
+//! Files for what processes print.
+//!
+//! They have no name and never get one, so there is nothing that a process could replace by a link before it is read
+//! back. Making such a file costs more than all the rest of starting a process, so it serves many, each of which gets a
+//! description of its own.
+
+use std::{
+    fs,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::PathBuf,
+};
+
+use rustix::{
+    fs::{Mode, OFlags, openat},
+    io::Errno,
+};
+
+use crate::{Dir, File, Result, dir::call};
+
+/// What processes print, one after the other.
+#[derive(Debug)]
+pub struct Output {
+    directory: Dir,
+    /// Empty, unless a process has it.
+    file: Option<fs::File>,
+}
+
+const MODE: u32 = 0o600;
+
+impl Output {
+    /// Files will be on the file system of this directory.
+    pub fn new(directory: Dir) -> Output {
+        Output { directory, file: None }
+    }
+
+    fn shown(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+
+    /// An empty file, open for writing.
+    ///
+    /// # Errors
+    /// There is no room for one.
+    pub fn writer(&mut self) -> Result<OwnedFd> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => call("create a file in", || self.shown(), || nameless_file(&self.directory))?.into(),
+        };
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let open = || rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        let writer = call("open a file in", || self.shown(), open)?;
+        self.file = Some(file);
+        Ok(writer)
+    }
+
+    /// Reads what was written to it by processes that have ended; `None` if that is nothing. Then it is empty again.
+    ///
+    /// # Errors
+    /// Those of `read`, or it cannot be looked at.
+    pub fn take<T, E: From<crate::Error>>(
+        &mut self,
+        read: impl FnOnce(File<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<Option<T>, E> {
+        let Some(file) = self.file.take() else { return Ok(None) };
+        let error = |source| crate::Error { op: "read output in", path: self.shown(), source };
+        let metadata = file.metadata().map_err(error)?;
+        let mut content = None;
+        if metadata.len() > 0 {
+            let mut readable = File::new(file.try_clone().map_err(error)?, self.directory.itself());
+            readable.rewind()?;
+            content = Some(read(readable)?);
+            file.set_len(0).map_err(error)?;
+        }
+        // The next process is to find what this one found.
+        if metadata.mode() & 0o7777 == MODE {
+            self.file = Some(file);
+        }
+        Ok(content)
+    }
+}
+
+/// An empty file that cannot be given a name.
+fn nameless_file(directory: &Dir) -> rustix::io::Result<OwnedFd> {
+    let mode = Mode::from_bits_truncate(MODE);
+    let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
+    match openat(directory.as_fd(), ".", flags | OFlags::TMPFILE, mode) {
+        // The file system has no such files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
+        other => return other,
+    }
+    let name = format!(".nameless-{}-{:?}", std::process::id(), std::thread::current().id());
+    let file = openat(directory.as_fd(), &name, flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;
+    rustix::fs::unlinkat(directory.as_fd(), &name, rustix::fs::AtFlags::empty())?;
+    Ok(file)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn taken(output: &mut Output) -> Option<Vec<u8>> {
+        output.take(|mut file| file.read_all()).unwrap()
+    }
+
+    #[test]
+    fn each_process_finds_an_empty_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut output = Output::new(Dir::of_user(directory.path()).unwrap());
+        assert_eq!(taken(&mut output), None);
+        for text in ["a", "", "longer than before", "b"] {
+            let mut writer = fs::File::from(output.writer().unwrap());
+            assert_eq!(writer.metadata().unwrap().len(), 0);
+            assert_eq!(writer.metadata().unwrap().mode() & 0o7777, MODE);
+            writer.write_all(text.as_bytes()).unwrap();
+            if text.is_empty() {
+                let changed = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+                writer.set_permissions(changed).unwrap();
+            }
+            assert_eq!(taken(&mut output).unwrap_or_default(), text.as_bytes());
+        }
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_process_prints_to_cannot_be_given_a_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut output = Output::new(Dir::of_user(directory.path()).unwrap());
+        let writer = output.writer().unwrap();
+        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        let (here, name) = (rustix::fs::CWD, directory.path().join("name"));
+        let linked = rustix::fs::linkat(here, path, here, name, rustix::fs::AtFlags::SYMLINK_FOLLOW);
+        assert_eq!(linked, Err(Errno::NOENT));
+    }
+}

@@ -1,0 +1,257 @@
+//! A runner: a process with one thread that runs one action at a time.
+//!
+//! It is the sub-reaper of what it starts. So whatever an action leaves behind, in whatever session, becomes
+//! a child of the runner, and belongs to that action, since there is no other. The end of an action is
+//! reported when the runner has no children any more, which the system knows exactly.
+//!
+//! An action may end or stop its runner (`kill -9 $PPID`); what is left is then the helper's to end.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::channel::{self, MAX_DESCRIPTORS};
+use super::leftovers::{self, Left, PATIENCE};
+use super::wire::{Incoming, Report, Request};
+use super::{Command, Exit, Status, raw};
+
+/// What processes have from the caller, or instead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inherited {
+    /// The soft limit of open files.
+    pub(super) open_files: Option<u64>,
+    /// The bits that new files shall not have; `None` for those of the caller.
+    pub(super) umask: Option<u32>,
+}
+
+/// Serves until the other end of the socket is closed.
+///
+/// To be called in a process just forked, with one thread.
+pub(super) fn serve(socket: OwnedFd, inherited: Inherited) -> ! {
+    let done = Runner::start(socket, inherited).is_some_and(|mut runner| {
+        while let Some(()) = runner.serve_one() {}
+        true
+    });
+    raw::exit_copy(i32::from(!done))
+}
+
+struct Runner {
+    socket: OwnedFd,
+    signals: OwnedFd,
+    incoming: Incoming,
+    /// Came with the request that is being received.
+    descriptors: Vec<OwnedFd>,
+    buffer: Vec<u8>,
+    starter: raw::Starter,
+}
+
+/// What to do to an action when its time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Ask it to end: it has exceeded its time.
+    TimeOut,
+    /// Kill it.
+    Kill,
+    /// Wait for it no longer.
+    GiveUp,
+}
+
+/// What was started and is not reported yet.
+struct Action {
+    id: u64,
+    pid: i32,
+    grace: Duration,
+    timed_out: bool,
+    /// Whether it was asked to end.
+    is_ending: bool,
+    /// What to do next, and when.
+    next: Option<(Instant, Step)>,
+    /// How it ended. Then no note of its number is left, and only what it left behind is waited for.
+    ended: Option<Status>,
+}
+
+/// The moment after that time; `None` if there will be no such moment.
+fn after(time: Duration, step: Step) -> Option<(Instant, Step)> {
+    Some((Instant::now().checked_add(time)?, step))
+}
+
+impl Action {
+    /// Asks it to end; later requests change nothing.
+    fn terminate(&mut self) {
+        if !self.is_ending && self.ended.is_none() {
+            self.is_ending = true;
+            raw::signal_group_of(self.pid, libc::SIGTERM);
+            self.next = after(self.grace, Step::Kill);
+        }
+    }
+
+    /// Does what has to be done by now. Returns whether to wait any longer.
+    fn take_step(&mut self) -> bool {
+        let Some((at, step)) = self.next else { return true };
+        if at > Instant::now() {
+            return true;
+        }
+        match step {
+            Step::TimeOut => {
+                self.timed_out = true;
+                self.terminate();
+            }
+            Step::Kill => {
+                raw::signal_group_of(self.pid, libc::SIGKILL);
+                self.next = after(PATIENCE, Step::GiveUp);
+            }
+            Step::GiveUp => return false,
+        }
+        true
+    }
+
+    /// Takes note of ended children. The leader's group is killed while the leader is there.
+    fn take_note_of_ended(&mut self) {
+        while self.ended.is_none()
+            && let Some((pid, status)) = raw::ended_child()
+        {
+            if pid == self.pid {
+                raw::signal_group_of(pid, libc::SIGKILL);
+                self.ended = Some(status);
+                self.next = after(PATIENCE, Step::GiveUp);
+            }
+            raw::reap(pid);
+        }
+    }
+
+    fn until_next(&self) -> Option<Timespec> {
+        // One millisecond more, so that waking up a little early does not become a busy loop.
+        let left =
+            |(at, _): (Instant, _)| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        let wait = self.next.map(left);
+        let wait = match self.ended {
+            // What has ended tells of itself, but what was left to us by something else does not.
+            Some(_) => Some(wait.unwrap_or(PATIENCE).min(Duration::from_millis(100))),
+            None => wait,
+        };
+        Timespec::try_from(wait?).ok()
+    }
+}
+
+impl Runner {
+    fn start(socket: OwnedFd, inherited: Inherited) -> Option<Runner> {
+        // A group of its own: what an action does to its runner's group is done to one runner.
+        let _ = rustix::process::setsid();
+        leftovers::become_sub_reaper().ok()?;
+        if let Some(bits) = inherited.umask {
+            rustix::process::umask(Mode::from_bits_truncate(bits));
+        }
+        if let Some(current) = inherited.open_files {
+            let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
+            let _ = setrlimit(Resource::Nofile, limit);
+        }
+        raw::block_only(&[libc::SIGCHLD]).ok()?;
+        let signals = raw::signal_fd(&[libc::SIGCHLD]).ok()?;
+        let (incoming, descriptors, buffer) = (Incoming::default(), Vec::new(), vec![0; 64 * 1024]);
+        let starter = raw::Starter::default();
+        Some(Runner { socket, signals, incoming, descriptors, buffer, starter })
+    }
+
+    /// Runs the next action. `None` if there will be none: then nothing that was started is left, as far as that can
+    /// be had.
+    fn serve_one(&mut self) -> Option<()> {
+        let (id, command) = loop {
+            match self.request()? {
+                Some(Request::Start(id, command)) => break (id, command),
+                Some(Request::End(_)) => {} // it has ended, and its report was on the way
+                None => self.receive()?,
+            }
+        };
+        let mut action = match self.start_action(&command) {
+            Ok(pid) => Action {
+                id,
+                pid,
+                grace: command.grace,
+                timed_out: false,
+                is_ending: false,
+                next: command.timeout.and_then(|limit| after(limit, Step::TimeOut)),
+                ended: None,
+            },
+            Err(error) => {
+                let status = Status::NotStarted(error.raw_os_error().unwrap_or(libc::EINVAL));
+                return self.report(id, Exit { status, timed_out: false, left_behind: false });
+            }
+        };
+        if let Some(left) = self.see_to_its_end(&mut action) {
+            let Action { id, timed_out, ended, .. } = action;
+            let status = ended.unwrap_or(Status::Signal(libc::SIGKILL));
+            return self.report(id, Exit { status, timed_out, left_behind: left == Left::Something });
+        }
+        leftovers::end_all(&self.signals, PATIENCE);
+        None
+    }
+
+    fn start_action(&mut self, command: &Command) -> std::io::Result<i32> {
+        // Descriptors get lost if no more may be open.
+        let descriptors = std::mem::take(&mut self.descriptors);
+        let [cwd, stdout, stderr] = &descriptors[..] else {
+            return Err(std::io::Error::from_raw_os_error(libc::EMFILE));
+        };
+        let open = raw::Open { cwd: cwd.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() };
+        self.starter.spawn(command, &open)
+    }
+
+    /// Waits until nothing is left of the action, or until it took too long. `None` if the build is gone.
+    fn see_to_its_end(&mut self, action: &mut Action) -> Option<Left> {
+        loop {
+            let timeout = action.until_next();
+            let mut ready =
+                [PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.socket, PollFlags::IN)];
+            match poll(&mut ready, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return None,
+            }
+            let (signalled, requested) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
+            if signalled {
+                raw::drain_signals(&self.signals);
+                action.take_note_of_ended();
+            }
+            if requested {
+                self.receive()?;
+                while let Some(request) = self.request()? {
+                    if matches!(request, Request::End(id) if id == action.id) {
+                        action.terminate();
+                    }
+                }
+            }
+            if action.ended.is_some() {
+                if leftovers::reap_all() == Left::Nothing {
+                    return Some(Left::Nothing);
+                }
+                leftovers::kill_children(|_| false);
+            }
+            if !action.take_step() {
+                return Some(Left::Something);
+            }
+        }
+    }
+
+    /// Waits for bytes. `None` if there will be none.
+    fn receive(&mut self) -> Option<()> {
+        let n = channel::receive(&self.socket, &mut self.buffer, &mut self.descriptors).ok()?;
+        self.incoming.push(&self.buffer[..n]);
+        // More than come with one request are not ours.
+        self.descriptors.truncate(MAX_DESCRIPTORS);
+        (n > 0).then_some(())
+    }
+
+    /// The next complete request, if there is one. `None` if it is not understood.
+    fn request(&mut self) -> Option<Option<Request>> {
+        match self.incoming.next_frame() {
+            None => Some(None),
+            Some(frame) => Request::decode(frame).map(Some),
+        }
+    }
+
+    fn report(&self, id: u64, exit: Exit) -> Option<()> {
+        channel::send(&self.socket, &Report(id, exit).encode(), &[]).ok()
+    }
+}

@@ -1,0 +1,156 @@
+//! The helper as its parent sees it: how it is started, noticed to be stopped, and ended.
+//!
+//! If a helper is killed, everything below it loses its parent. So this process is a sub-reaper, too, provided that
+//! it has no child when it starts its first helper: whatever becomes its child later is then a helper or was left
+//! behind by one. Where it was started with children (`daemon & exec taut`), or is the first process of a container,
+//! what becomes its child may be a stranger; there it adopts nothing, and relies on runners, which end what they
+//! started when their sockets are closed. What a process leaves behind that ends its runner and the helper at once
+//! is not found there.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, recv};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::runner::Inherited;
+use super::{channel, helper, leftovers, prepare, raw};
+
+/// How the helper is started.
+#[derive(Clone, Debug)]
+pub struct HelperStart {
+    umask: Option<u32>,
+}
+
+impl HelperStart {
+    /// This program, whose `main` begins with [`super::helper_main_if_requested`]. What is started has the umask 022.
+    pub fn this_program() -> HelperStart {
+        HelperStart { umask: Some(0o022) }
+    }
+
+    /// What is started has the umask of this process.
+    pub fn keep_umask(self) -> HelperStart {
+        HelperStart { umask: None }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half-changed by a panic: each critical section is one insertion or removal.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A helper whose end no note was taken of.
+pub(super) struct StartedHelper {
+    child: Mutex<Child>,
+    pid: i32,
+    /// Readable when it has ended; `None` if the system has no such thing.
+    handle: Option<OwnedFd>,
+    socket: UnixStream,
+}
+
+/// The helpers of this process. Also serves to have one thread at a time wait for children.
+static HELPERS: Mutex<Vec<Arc<StartedHelper>>> = Mutex::new(Vec::new());
+
+/// Whether everything that becomes a child of this process was left behind by one of its helpers.
+fn adopts() -> bool {
+    static ADOPTS: OnceLock<bool> = OnceLock::new();
+    *ADOPTS.get_or_init(|| {
+        !rustix::process::getpid().is_init()
+            && leftovers::has_no_children()
+            && leftovers::become_sub_reaper().is_ok()
+    })
+}
+
+impl StartedHelper {
+    #[allow(clippy::disallowed_methods)] // the one process that is not started by a runner
+    pub(super) fn start(start: &HelperStart) -> io::Result<Arc<StartedHelper>> {
+        let mut helpers = lock(&HELPERS);
+        adopts();
+        let (ours, theirs) = UnixStream::pair()?;
+        let inherited = Inherited { open_files: prepare::callers_open_files(), umask: start.umask };
+        let child = std::process::Command::new("/proc/self/exe")
+            .arg(helper::ARGUMENT)
+            .args(inherited.to_words())
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()?;
+        let pid = child.id() as i32;
+        let handle = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let helper = Arc::new(StartedHelper { child: Mutex::new(child), pid, handle, socket: ours });
+        helpers.push(helper.clone());
+        Ok(helper)
+    }
+
+    /// Readable when the helper has ended.
+    pub(super) fn socket(&self) -> &UnixStream {
+        &self.socket
+    }
+
+    /// Has a runner started that serves this end of a socket.
+    pub(super) fn start_runner(&self, end: OwnedFd) -> io::Result<()> {
+        channel::send(&self.socket, &[0], &[end.as_fd()])
+    }
+
+    pub(super) fn kill(&self) {
+        let _ = lock(&self.child).kill(); // does nothing if note was taken of its end
+    }
+
+    fn ends_within(&self, time: Duration) -> bool {
+        let Some(handle) = &self.handle else { return true };
+        let timeout = Timespec::try_from(time).ok();
+        matches!(poll(&mut [PollFd::new(handle, PollFlags::IN)], timeout.as_ref()), Ok(1..))
+    }
+
+    /// Whether its socket is closed. It is opened before those of runners that the helper keeps, so the system closes
+    /// it before those, too.
+    pub(super) fn is_gone(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        !matches!(
+            recv(&self.socket, &mut [0; 1], flags),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR)
+        )
+    }
+
+    /// Of a helper whose socket is closed: whether it ended by itself, when it had ended everything.
+    pub(super) fn has_ended_well(&self) -> bool {
+        // The socket of a process that ends is closed a moment before its end can be noted.
+        self.ends_within(Duration::from_secs(1))
+            && matches!(lock(&self.child).try_wait(), Ok(Some(status)) if status.success())
+    }
+
+    /// Takes note of its end; kills it if that does not come in time.
+    pub(super) fn wait(&self, patience: Duration) {
+        if !self.ends_within(patience) {
+            self.kill();
+            self.ends_within(patience);
+        }
+        let mut helpers = lock(&HELPERS);
+        let _ = lock(&self.child).try_wait();
+        helpers.retain(|helper| helper.pid != self.pid);
+    }
+}
+
+/// A stopped helper ends nothing. It is killed: that is noticed.
+pub(super) fn kill_stopped() {
+    for helper in &*lock(&HELPERS) {
+        let mut child = lock(&helper.child);
+        if matches!(child.try_wait(), Ok(None)) && raw::has_stopped(helper.pid) {
+            let _ = child.kill();
+        }
+    }
+}
+
+/// Kills what was left behind by helpers that were killed. Returns how much of it there still is.
+pub(super) fn kill_adopted() -> usize {
+    if !adopts() {
+        return 0;
+    }
+    let helpers = lock(&HELPERS);
+    leftovers::kill_children(|pid| helpers.iter().any(|helper| helper.pid == pid))
+}

@@ -1,0 +1,44 @@
+//! What starting processes promises, as sentences; each test runs real processes.
+//!
+//! A harness of our own: this binary is also the process helper, which has to be alone in its process, and
+//! plays builds that are killed or are called in unusual ways.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+mod callers;
+mod ends;
+mod killed;
+mod place;
+mod starts;
+
+use taut_sys::process::helper_main_if_requested;
+
+fn main() {
+    helper_main_if_requested();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let [role, directory] = words[..]
+        && let Some((_, play)) = killed::ROLES.iter().chain(callers::ROLES).find(|(name, _)| *name == role)
+    {
+        return play(directory.as_ref());
+    }
+    let tests = starts::TESTS.iter().chain(ends::TESTS).chain(killed::TESTS).chain(callers::TESTS);
+    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let mut failed = 0;
+    for (name, test) in tests {
+        if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
+            let ok = std::panic::catch_unwind(test).is_ok();
+            println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
+            failed += i32::from(!ok);
+        }
+    }
+    std::process::exit(i32::from(failed > 0));
+}
+
+/// Functions with their names.
+type Named<F> = &'static [(&'static str, F)];
+
+/// A list of functions with their names.
+#[macro_export]
+macro_rules! named {
+    ($($function:ident),* $(,)?) => { &[$((stringify!($function), $function)),*] };
+}
