@@ -1,6 +1,8 @@
 //! From the options of a subcommand to a request: what it is about, and what cannot be served.
 
-use taut_driver::{Overrides, Request, Words};
+use std::path::Path;
+
+use taut_driver::{Overrides, Request, SetupError, Words};
 
 use crate::analyse;
 use crate::diagnostics::tell_with;
@@ -44,6 +46,22 @@ pub(crate) fn quiet_request_for(
     target: &[String],
     log: &Log,
 ) -> Result<Request, Exit> {
+    // A deleted working directory matters only if something is relative to it.
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    request_in(&cwd, common, analysis, target).map_err(|error| tell(&error, log))
+}
+
+/// The same, with the words as said in a given working directory.
+///
+/// # Errors
+///
+/// What is wrong, for [`tell`].
+pub(crate) fn request_in(
+    cwd: &Path,
+    common: &Common,
+    analysis: &Analysis,
+    target: &[String],
+) -> Result<Request, SetupError> {
     let words = Words {
         repository_config: common.repository_config.clone(),
         overrides: Overrides {
@@ -60,15 +78,13 @@ pub(crate) fn quiet_request_for(
         defines: analysis.defines.clone(),
         target: target.to_vec(),
     };
-    // A deleted working directory matters only if something is relative to it.
-    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    match Request::new(&words, &cwd) {
-        Ok(request) => Ok(request),
-        Err(error) => {
-            tell_with(&(*error.problem).into(), &error.inline, Level::Error, log);
-            Err(if error.unsupported { Exit::Environment } else { Exit::BuildFailure })
-        }
-    }
+    Request::new(&words, cwd)
+}
+
+/// Tells why there is no request.
+pub(crate) fn tell(error: &SetupError, log: &Log) -> Exit {
+    tell_with(&(*error.problem).clone().into(), &error.inline, Level::Error, log);
+    if error.unsupported { Exit::Environment } else { Exit::BuildFailure }
 }
 
 /// Whether the options about services and execution can be served; tells what cannot.

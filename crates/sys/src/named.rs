@@ -71,6 +71,14 @@ impl Named {
         Ok(Stat::of(&call("stat", || path.to_owned(), || rustix::fs::lstat(path))?))
     }
 
+    /// The target of the symbolic link that the path leads to.
+    ///
+    /// # Errors
+    /// There is no link.
+    pub fn read_link(path: &Path) -> Result<PathBuf> {
+        Named::of_user(path)?.at().read_link()
+    }
+
     /// The whole content of what the path leads to, be it a file, a pipe or a device: `<(…)` is a path of a user, too.
     ///
     /// # Errors

@@ -129,6 +129,11 @@ pub struct StatSignature {
 }
 
 impl StatSignature {
+    /// Whether it is one of a directory.
+    pub fn is_directory(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
     /// Whether a change right after the signature was taken could have left it as it is: its change time
     /// is not older than `now`, the file system's own clock (the change time of a file just touched).
     pub fn is_racy(&self, now: i128) -> bool {

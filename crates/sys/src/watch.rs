@@ -1,11 +1,14 @@
 //! Being told of changes below directories, instead of looking for them.
 //!
 //! What is told is a hint at where to look, never what is there. Hints can get lost: the queue overflows, a
-//! directory goes away with its watch, another machine changes a network file system. All of that is told, too
-//! ([`Noticed::lost`], [`Heard::Deaf`]), and is answered by looking everywhere.
+//! file system is mounted over a directory, another machine changes a network file system. All of that is told, too
+//! ([`Noticed::lost`], [`Coverage::Polled`]), and is answered by looking everywhere.
+//!
+//! A watch belongs to an inode, a hint is wanted for a path. So each path is remembered with the inode that it
+//! led to, and asked for again when that may have changed ([`Watch::refresh`]).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ffi::OsStr,
     mem::MaybeUninit,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
@@ -16,11 +19,17 @@ use std::{
 
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
-    fs::{inotify, statfs},
+    fs::{FileType, Mode, OFlags, Stat, inotify, lstat, open, stat, statfs},
     io::{Errno, read, write},
 };
 
 use crate::{Error, Result, evidence::is_remote};
+
+#[cfg(test)]
+mod tests;
+mod way;
+
+pub use way::{Missing, Way};
 
 /// For how long nothing must happen before changes count as complete: tools that save a file, or switch a
 /// branch, do several things in a row.
@@ -29,25 +38,80 @@ const QUIET: Duration = Duration::from_millis(30);
 /// Changes are told after this time even if more keep coming.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Watches directories.
+/// How often a path is watched again that leads elsewhere before the watch is there.
+const TRIES: usize = 5;
+
+/// How many files have a watch of their own at most.
+const MAX_FILES: usize = 1 << 14;
+
+/// Which part of the watches that a user may have are taken for files: others want some, too.
+const SHARE_OF_FILES: usize = 8;
+
+/// Watches directories and files.
 pub struct Watch {
-    inotify: OwnedFd,
+    inotify: Option<OwnedFd>,
+    /// Why there is no inotify instance.
+    refused: Option<Unwatched>,
+    /// Tells that something was mounted or unmounted, which changes directories without a sign in them.
+    mounts: Option<OwnedFd>,
     wake: Arc<OwnedFd>,
+    /// The paths that a watch was asked for by.
     paths: HashMap<i32, Vec<PathBuf>>,
-    watched: HashMap<PathBuf, Heard>,
-    /// Whether not to ask the system at all.
-    is_deaf: bool,
+    watched: HashMap<PathBuf, Watched>,
+    /// How many files may be watched.
+    max_files: usize,
+    files: usize,
+    /// The files whose watch is gone and may be asked for again.
+    dropped: BTreeSet<PathBuf>,
 }
 
-/// Whether changes in a directory will be told.
+/// What is wanted to be told of a path; what comes later includes what comes before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Interest {
+    /// Changes of this very file, through whatever name.
+    File,
+    /// Entries of the directory that come, go, or get other permissions.
+    Entries,
+    /// These, and changes of what is in its files.
+    Content,
+}
+
+struct Watched {
+    coverage: Coverage,
+    interest: Interest,
+    number: Option<i32>,
+    /// Device and inode.
+    identity: Option<(u64, u64)>,
+}
+
+/// Whether changes of a path will be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Heard {
+pub enum Coverage {
     /// They will.
-    Yes,
-    /// There is no such directory; that it comes into being is told by the one above.
+    Watched,
+    /// There is no such directory or file; that it comes into being is told by the directory above.
     Absent,
     /// They may not: one has to look from time to time.
-    Deaf,
+    Polled(Unwatched),
+}
+
+/// Why changes may not be told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Unwatched {
+    /// Nothing is to be watched.
+    ByRequest,
+    /// The user has no inotify instances left.
+    Instances,
+    /// The user has no inotify watches left.
+    Watches,
+    /// More files with several names than may have a watch of their own.
+    Files,
+    /// Another machine may change the file system.
+    Remote,
+    /// The directory may not be read.
+    Permission,
+    /// The system does not say why.
+    Refused,
 }
 
 /// How a path changed, as far as one can tell.
@@ -55,8 +119,12 @@ pub enum Heard {
 pub struct How {
     /// It came, went, or was replaced: the listing of its directory shows that.
     pub entry: bool,
+    /// It came: it was made or moved here.
+    pub came: bool,
     /// It is a directory.
     pub is_directory: bool,
+    /// Its permissions or times were set.
+    pub attributes: bool,
 }
 
 /// Changes.
@@ -66,6 +134,24 @@ pub struct Noticed {
     pub paths: BTreeMap<PathBuf, How>,
     /// There may be more of them.
     pub lost: bool,
+}
+
+impl Noticed {
+    fn at(&mut self, path: PathBuf) -> &mut How {
+        self.paths.entry(path).or_default()
+    }
+
+    /// Adds other changes to these.
+    pub fn merge(&mut self, other: Noticed) {
+        self.lost |= other.lost;
+        for (path, how) in other.paths {
+            let all = self.at(path);
+            all.entry |= how.entry;
+            all.came |= how.came;
+            all.is_directory |= how.is_directory;
+            all.attributes |= how.attributes;
+        }
+    }
 }
 
 /// What ended a wait.
@@ -95,31 +181,66 @@ fn error(op: &'static str, path: &Path) -> impl Fn(Errno) -> Error {
     move |errno| Error::new(op, path, errno)
 }
 
+fn instance() -> std::result::Result<OwnedFd, Unwatched> {
+    let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
+    inotify::init(flags).map_err(|errno| match errno {
+        Errno::MFILE => Unwatched::Instances,
+        _ => Unwatched::Refused,
+    })
+}
+
+/// The value of a limit of inotify, if the system tells it.
+pub fn limit(name: &str) -> Option<usize> {
+    let text = crate::Named::read(&Path::new("/proc/sys/fs/inotify").join(name)).ok()?;
+    std::str::from_utf8(&text).ok()?.trim().parse().ok()
+}
+
 impl Watch {
-    /// Watches nothing yet.
+    /// Watches nothing yet. Where the system has no inotify instances left, nothing ever is.
     ///
     /// # Errors
-    /// The system has no watches left.
+    /// The process has no descriptors left.
     pub fn new() -> Result<Watch> {
-        let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
-        let inotify = inotify::init(flags).map_err(error("watch", Path::new("anything")))?;
-        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
-        let wake = eventfd(0, flags).map_err(error("watch", Path::new("anything")))?;
-        Ok(Watch {
-            inotify,
-            wake: Arc::new(wake),
-            paths: HashMap::new(),
-            watched: HashMap::new(),
-            is_deaf: false,
-        })
+        let mut watch = Watch::polling()?;
+        watch.refused = Some(Unwatched::Instances);
+        watch.retry();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        watch.mounts = open("/proc/self/mountinfo", flags, Mode::empty()).ok();
+        let most = limit("max_user_watches").unwrap_or(8192);
+        watch.max_files = (most / SHARE_OF_FILES).min(MAX_FILES);
+        Ok(watch)
     }
 
-    /// Watches nothing ever: for directories whose changes the system does not tell although it should.
+    /// Watches nothing ever, and asks the system for nothing: for directories whose changes it does not tell although
+    /// it should.
     ///
     /// # Errors
     /// As for [`Watch::new`].
-    pub fn deaf() -> Result<Watch> {
-        Ok(Watch { is_deaf: true, ..Watch::new()? })
+    pub fn polling() -> Result<Watch> {
+        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
+        let wake = eventfd(0, flags).map_err(error("watch", Path::new("anything")))?;
+        Ok(Watch {
+            inotify: None,
+            refused: Some(Unwatched::ByRequest),
+            mounts: None,
+            wake: Arc::new(wake),
+            paths: HashMap::new(),
+            watched: HashMap::new(),
+            max_files: 0,
+            files: 0,
+            dropped: BTreeSet::new(),
+        })
+    }
+
+    /// Asks for an inotify instance again if there was none left. Paths have to be added again.
+    pub fn retry(&mut self) {
+        if matches!(self.refused, None | Some(Unwatched::ByRequest)) {
+            return;
+        }
+        match instance() {
+            Ok(inotify) => (self.inotify, self.refused) = (Some(inotify), None),
+            Err(why) => self.refused = Some(why),
+        }
     }
 
     /// What ends waits.
@@ -127,9 +248,12 @@ impl Watch {
         Waker(self.wake.clone())
     }
 
-    /// How many directories are watched.
+    /// How many directories are watched with their content.
     pub fn len(&self) -> usize {
-        self.watched.values().filter(|heard| **heard == Heard::Yes).count()
+        let counts = |watched: &&Watched| {
+            watched.coverage == Coverage::Watched && watched.interest == Interest::Content
+        };
+        self.watched.values().filter(counts).count()
     }
 
     /// Whether none is.
@@ -137,36 +261,151 @@ impl Watch {
         self.len() == 0
     }
 
-    /// Whether some change may go unnoticed.
-    pub fn is_deaf(&self) -> bool {
-        self.watched.values().any(|heard| *heard == Heard::Deaf)
+    /// Why some change may go unnoticed.
+    pub fn unwatched(&self) -> BTreeSet<Unwatched> {
+        let why = |watched: &Watched| match watched.coverage {
+            Coverage::Polled(why) => Some(why),
+            Coverage::Watched | Coverage::Absent => None,
+        };
+        self.watched.values().filter_map(why).chain(self.refused).collect()
     }
 
-    /// Watches a directory, by this name; `None` if it was watched before.
-    pub fn add(&mut self, directory: &Path) -> Option<Heard> {
-        if self.watched.get(directory).is_some_and(|heard| *heard != Heard::Absent) {
+    /// Watches a directory, or a file, by this name; `None` if nothing new came of it.
+    pub fn add(&mut self, path: &Path, interest: Interest) -> Option<Coverage> {
+        let known = self.watched.get(path);
+        if known.is_some_and(|known| known.number.is_some() && known.interest >= interest) {
             return None;
         }
-        use inotify::WatchFlags as F;
-        let content = F::MODIFY | F::CLOSE_WRITE | F::ATTRIB;
-        let entries = F::CREATE | F::DELETE | F::MOVED_FROM | F::MOVED_TO;
-        let flags = content | entries | F::DELETE_SELF | F::MOVE_SELF | F::ONLYDIR;
-        let added = if self.is_deaf {
-            Err(Errno::OPNOTSUPP)
-        } else {
-            inotify::add_watch(&self.inotify, directory, flags)
+        let interest = known.map_or(interest, |known| known.interest.max(interest));
+        let watched = self.cover(path, interest);
+        if watched.number.is_none() && known.is_some_and(|known| known.number.is_some()) {
+            // A file, where a directory was once.
+            return None;
+        }
+        let coverage = watched.coverage;
+        let is_new = known.is_none_or(|known| known.coverage != coverage || known.interest < interest);
+        self.insert(path, watched);
+        is_new.then_some(coverage)
+    }
+
+    /// Watches a file itself, so that changes through its other names, those that it may get included, are told.
+    /// The number of such watches is bounded: half of it is kept for files that have other names. Tells whether
+    /// this is one and its watch is new.
+    pub fn add_file(&mut self, path: &Path) -> bool {
+        let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        let Some(found) = lstat(path).ok().filter(is_file) else { return false };
+        let has_names = found.st_nlink > 1;
+        let is_known = self.watched.get(path).is_some_and(|known| known.number.is_some());
+        if is_known || (!has_names && (self.inotify.is_none() || self.files >= self.max_files / 2)) {
+            return false;
+        }
+        let watched = match self.files < self.max_files || self.inotify.is_none() {
+            true => self.cover(path, Interest::File),
+            false => Watched {
+                coverage: Coverage::Polled(Unwatched::Files),
+                interest: Interest::File,
+                number: None,
+                identity: None,
+            },
         };
-        let heard = match added {
-            Ok(number) => {
-                self.paths.entry(number).or_default().push(directory.to_owned());
-                let is_remote = statfs(directory).is_ok_and(|on| is_remote(&on));
-                if is_remote { Heard::Deaf } else { Heard::Yes }
+        if !has_names && watched.number.is_none() {
+            return false;
+        }
+        let is_new = watched.number.is_some();
+        self.insert(path, watched);
+        is_new && has_names
+    }
+
+    /// The files that lost their watches since they were asked for the last time.
+    pub fn dropped(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    fn insert(&mut self, path: &Path, watched: Watched) {
+        if let Some(number) = watched.number {
+            let paths = self.paths.entry(number).or_default();
+            if !paths.iter().any(|known| known == path) {
+                paths.push(path.to_owned());
             }
-            Err(Errno::NOENT | Errno::NOTDIR) => Heard::Absent,
-            Err(_) => Heard::Deaf,
+        }
+        let is_file = |watched: &Watched| watched.interest == Interest::File && watched.number.is_some();
+        self.files += usize::from(is_file(&watched));
+        let before = self.watched.insert(path.to_owned(), watched);
+        self.files -= usize::from(before.is_some_and(|before| is_file(&before)));
+    }
+
+    fn cover(&self, path: &Path, interest: Interest) -> Watched {
+        let without = |coverage| Watched { coverage, interest, number: None, identity: None };
+        let Some(inotify) = &self.inotify else {
+            return without(Coverage::Polled(self.refused.unwrap_or(Unwatched::Refused)));
         };
-        let before = self.watched.insert(directory.to_owned(), heard);
-        (before != Some(heard)).then_some(heard)
+        use inotify::WatchFlags as F;
+        let entries = F::CREATE | F::DELETE | F::MOVED_FROM | F::MOVED_TO | F::ATTRIB | F::ONLYDIR;
+        let content = F::MODIFY | F::CLOSE_WRITE | F::ATTRIB;
+        // What one path wants must not end what another one of the same directory does.
+        let flags = F::DELETE_SELF | F::MOVE_SELF | F::MASK_ADD;
+        let flags = match interest {
+            Interest::File => flags | content | F::DONT_FOLLOW,
+            Interest::Entries => flags | entries,
+            Interest::Content => flags | entries | content,
+        };
+        for _ in 0..TRIES {
+            let before = identity(path, interest);
+            let number = match inotify::add_watch(inotify, path, flags) {
+                Ok(number) => number,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return without(Coverage::Absent),
+                Err(Errno::NOSPC) => return without(Coverage::Polled(Unwatched::Watches)),
+                Err(Errno::ACCESS) => return without(Coverage::Polled(Unwatched::Permission)),
+                Err(_) => return without(Coverage::Polled(Unwatched::Refused)),
+            };
+            // The path may lead elsewhere than a moment ago.
+            if before.is_some() && before == identity(path, interest) {
+                let is_remote = statfs(path).is_ok_and(|on| is_remote(&on));
+                let coverage =
+                    if is_remote { Coverage::Polled(Unwatched::Remote) } else { Coverage::Watched };
+                return Watched { coverage, interest, number: Some(number), identity: before };
+            }
+            if !self.paths.contains_key(&number) {
+                let _ = inotify::remove_watch(inotify, number);
+            }
+        }
+        without(Coverage::Polled(Unwatched::Refused))
+    }
+
+    /// Gives up the watches of paths that lead elsewhere by now: because a directory or link on the way to them is
+    /// another one. They have to be added again.
+    pub fn refresh(&mut self) {
+        self.refresh_and_tell(&mut Noticed::default());
+    }
+
+    fn refresh_and_tell(&mut self, noticed: &mut Noticed) {
+        let leads_elsewhere = |(path, watched): &(&PathBuf, &Watched)| {
+            watched.number.is_some() && identity(path, watched.interest) != watched.identity
+        };
+        let others: Vec<PathBuf> =
+            self.watched.iter().filter(leads_elsewhere).map(|(path, _)| path.clone()).collect();
+        for path in others {
+            self.forget(&path);
+            noticed.at(path).entry = true;
+        }
+    }
+
+    fn forget(&mut self, path: &Path) {
+        let Some(watched) = self.watched.remove(path) else { return };
+        let Some(number) = watched.number else { return };
+        if watched.interest == Interest::File {
+            self.files -= 1;
+            self.dropped.insert(path.to_owned());
+        }
+        let Some(paths) = self.paths.get_mut(&number) else { return };
+        paths.retain(|known| known != path);
+        if paths.is_empty() {
+            self.paths.remove(&number);
+            if let Some(inotify) = &self.inotify {
+                // The system may have given it up already.
+                let _ = inotify::remove_watch(inotify, number);
+            }
+        }
     }
 
     /// Waits for changes, for a waker, or for a time. Changes that come in quick succession are told together.
@@ -174,18 +413,34 @@ impl Watch {
     /// # Errors
     /// The system refuses to tell.
     pub fn wait(&mut self, limit: Option<Duration>) -> Result<Woken> {
-        match self.poll(limit)? {
-            Ready { waker: true, .. } => return Ok(Woken::ByWaker),
-            Ready { events: false, .. } => return Ok(Woken::Nothing),
-            Ready { .. } => {}
+        let end = limit.map(|limit| Instant::now() + limit);
+        let mut noticed = Noticed::default();
+        loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let ready = self.poll(left)?;
+            if ready.waker {
+                return Ok(Woken::ByWaker);
+            }
+            if ready.mounts {
+                self.refresh_and_tell(&mut noticed);
+            }
+            if ready.events || !noticed.paths.is_empty() {
+                break;
+            }
+            // A signal, or a mount elsewhere, ends no wait.
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Ok(Woken::Nothing);
+            }
         }
         let begin = Instant::now();
-        let mut noticed = Noticed::default();
         loop {
             self.read(&mut noticed)?;
             let ready = self.poll(Some(QUIET))?;
             if ready.waker {
                 return Ok(Woken::ByWaker);
+            }
+            if ready.mounts {
+                self.refresh_and_tell(&mut noticed);
             }
             if !ready.events || begin.elapsed() > PATIENCE {
                 return Ok(Woken::Changed(noticed));
@@ -193,133 +448,127 @@ impl Watch {
         }
     }
 
+    /// Waits for a waker or for a time, whatever changes meanwhile; that is told by the next [`Watch::wait`]. Tells
+    /// whether it was a waker.
+    ///
+    /// # Errors
+    /// The system refuses to wait.
+    pub fn pause(&self, time: Duration) -> Result<bool> {
+        let end = Instant::now() + time;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let ready = self.poll_some(Some(left), false)?;
+            if ready.waker || left.is_zero() {
+                return Ok(ready.waker);
+            }
+        }
+    }
+
     fn poll(&self, limit: Option<Duration>) -> Result<Ready> {
+        self.poll_some(limit, true)
+    }
+
+    /// Waits for the waker, and for everything else if `all` is to be told.
+    fn poll_some(&self, limit: Option<Duration>, all: bool) -> Result<Ready> {
         let limit = limit.map(|limit| Timespec {
             tv_sec: limit.as_secs() as i64,
             tv_nsec: i64::from(limit.subsec_nanos()) as _,
         });
-        let mut fds = [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(&*self.wake, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&*self.wake, PollFlags::IN)];
+        let (inotify, mounts) = (self.inotify.as_ref().filter(|_| all), self.mounts.as_ref().filter(|_| all));
+        fds.extend(inotify.map(|inotify| PollFd::new(inotify, PollFlags::IN)));
+        fds.extend(mounts.map(|mounts| PollFd::new(mounts, PollFlags::PRI)));
         match poll(&mut fds, limit.as_ref()) {
-            Err(Errno::INTR) => return Ok(Ready { events: false, waker: false }),
+            Err(Errno::INTR) => return Ok(Ready::default()),
             other => other.map_err(error("wait for changes of", Path::new("directories")))?,
         };
-        let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
-        let (events, waker) = (ready(&fds[0]), ready(&fds[1]));
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let waker = ready.next().unwrap_or_default();
+        let events = inotify.is_some() && ready.next().unwrap_or_default();
+        let mounts = mounts.is_some() && ready.next().unwrap_or_default();
         if waker {
             // It is awake now.
             let _ = read(&*self.wake, &mut [0; 8]);
         }
-        Ok(Ready { events, waker })
+        Ok(Ready { events, waker, mounts })
     }
 
     /// Takes what there is to be read.
     fn read(&mut self, noticed: &mut Noticed) -> Result<()> {
         use inotify::ReadFlags as F;
+        let Some(inotify) = &self.inotify else { return Ok(()) };
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
-        let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+        let mut reader = inotify::Reader::new(inotify, &mut buffer);
+        // Paths that may lead elsewhere than to what is watched by their names.
+        let (mut moved, mut ended): (BTreeSet<PathBuf>, Vec<PathBuf>) = Default::default();
         loop {
             let event = match reader.next() {
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => continue,
                 other => other.map_err(error("read changes of", Path::new("directories")))?,
             };
             let flags = event.events();
-            if flags.intersects(F::QUEUE_OVERFLOW | F::UNMOUNT | F::DELETE_SELF | F::MOVE_SELF) {
-                noticed.lost = true;
-            }
-            if flags.intersects(F::IGNORED | F::MOVE_SELF) {
-                // The names it had may be others' from now on.
-                for path in self.paths.remove(&event.wd()).unwrap_or_default() {
-                    self.watched.remove(&path);
-                }
-                if flags.contains(F::MOVE_SELF) {
-                    let _ = inotify::remove_watch(&self.inotify, event.wd());
-                }
+            noticed.lost |= flags.intersects(F::QUEUE_OVERFLOW | F::UNMOUNT);
+            let paths = self.paths.get(&event.wd()).into_iter().flatten();
+            if flags.contains(F::IGNORED) {
+                ended.extend(paths.cloned());
+                self.paths.remove(&event.wd());
                 continue;
             }
-            let Some(name) = event.file_name() else { continue };
-            let name = OsStr::from_bytes(name.to_bytes());
-            for path in self.paths.get(&event.wd()).into_iter().flatten() {
-                let how = noticed.paths.entry(path.join(name)).or_default();
-                how.entry |= flags.intersects(F::CREATE | F::DELETE | F::MOVED_FROM | F::MOVED_TO);
+            let has_gone = flags.intersects(F::DELETE_SELF | F::MOVE_SELF);
+            let is_entry = flags.intersects(F::CREATE | F::DELETE | F::MOVED_FROM | F::MOVED_TO);
+            for path in paths {
+                let path = match event.file_name() {
+                    Some(name) => path.join(OsStr::from_bytes(name.to_bytes())),
+                    None => path.clone(),
+                };
+                if (has_gone || is_entry) && self.watched.contains_key(&path) {
+                    moved.insert(path.clone());
+                }
+                let how = noticed.at(path);
+                how.entry |= is_entry || has_gone;
+                how.came |= flags.intersects(F::CREATE | F::MOVED_TO);
                 how.is_directory |= flags.contains(F::ISDIR);
+                how.attributes |= flags.contains(F::ATTRIB);
             }
         }
+        for path in ended {
+            // Its number is gone with the watch, and may be another's from now on.
+            if let Some(watched) = self.watched.get_mut(&path) {
+                if watched.number.take().is_some() && watched.interest == Interest::File {
+                    self.files -= 1;
+                }
+                self.watched.remove(&path);
+                self.dropped.insert(path.clone());
+            }
+            noticed.at(path).entry = true;
+        }
+        let is_file =
+            |path: &PathBuf| self.watched.get(path).is_some_and(|watched| watched.interest == Interest::File);
+        let (files, directories): (Vec<PathBuf>, Vec<PathBuf>) = moved.into_iter().partition(is_file);
+        for path in files {
+            let known = self.watched.get(&path).and_then(|watched| watched.identity);
+            if identity(&path, Interest::File) != known {
+                self.forget(&path);
+            }
+        }
+        if noticed.lost || !directories.is_empty() {
+            // What was below a directory that moved has other names, too.
+            self.refresh_and_tell(noticed);
+        }
+        Ok(())
     }
 }
 
+/// Device and inode of what a path leads to.
+fn identity(path: &Path, interest: Interest) -> Option<(u64, u64)> {
+    let found = if interest == Interest::File { lstat(path) } else { stat(path) }.ok()?;
+    Some((found.st_dev, found.st_ino))
+}
+
+#[derive(Default)]
 struct Ready {
     events: bool,
     waker: bool,
-}
-
-#[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
-mod tests {
-    use super::*;
-
-    fn changed(watch: &mut Watch) -> Noticed {
-        match watch.wait(Some(Duration::from_secs(20))).unwrap() {
-            Woken::Changed(noticed) => noticed,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn changes_are_named_and_told_apart() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = |name: &str| directory.path().join(name);
-        std::fs::write(path("there"), "1").unwrap();
-        let mut watch = Watch::new().unwrap();
-        assert_eq!(watch.add(directory.path()), Some(Heard::Yes));
-        assert_eq!(watch.add(directory.path()), None);
-        assert_eq!(watch.add(&path("absent")), Some(Heard::Absent));
-        assert_eq!((watch.len(), watch.is_deaf()), (1, false));
-        std::fs::write(path("there"), "2").unwrap();
-        std::fs::write(path("new"), "").unwrap();
-        std::fs::create_dir(path("sub")).unwrap();
-        let noticed = changed(&mut watch);
-        let how = |entry, is_directory| How { entry, is_directory };
-        let expected = [
-            (path("new"), how(true, false)),
-            (path("sub"), how(true, true)),
-            (path("there"), How::default()),
-        ];
-        assert_eq!(noticed, Noticed { paths: expected.into(), lost: false });
-        assert_eq!(watch.wait(Some(Duration::ZERO)).unwrap(), Woken::Nothing);
-    }
-
-    #[test]
-    fn what_goes_away_with_its_watch_is_lost_and_can_be_watched_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let sub = directory.path().join("sub");
-        for move_away in [false, true] {
-            std::fs::create_dir(&sub).unwrap();
-            let mut watch = Watch::new().unwrap();
-            assert_eq!(watch.add(&sub), Some(Heard::Yes));
-            if move_away {
-                std::fs::rename(&sub, directory.path().join("moved")).unwrap();
-            } else {
-                std::fs::remove_dir(&sub).unwrap();
-            }
-            assert!(changed(&mut watch).lost);
-            std::fs::create_dir_all(&sub).unwrap();
-            assert_eq!(watch.add(&sub), Some(Heard::Yes));
-            std::fs::write(sub.join("f"), "").unwrap();
-            assert!(changed(&mut watch).paths.contains_key(&sub.join("f")));
-            std::fs::remove_dir_all(&sub).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_waker_ends_the_wait() {
-        let mut watch = Watch::new().unwrap();
-        let waker = watch.waker();
-        waker.wake();
-        assert_eq!(watch.wait(None).unwrap(), Woken::ByWaker);
-        let thread = std::thread::spawn(move || waker.wake());
-        assert_eq!(watch.wait(None).unwrap(), Woken::ByWaker);
-        thread.join().unwrap();
-        assert_eq!(watch.wait(Some(Duration::ZERO)).unwrap(), Woken::Nothing);
-    }
+    mounts: bool,
 }

@@ -10,6 +10,11 @@ use std::{fs, thread};
 
 use taut_testkit::{Rng, Tool, Workspace, listing, times};
 
+mod feedback;
+mod names;
+mod roots;
+mod unwatched;
+
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
 }
@@ -45,7 +50,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Watching {
     fn start(workspace: &Workspace, more: &[&str]) -> Watching {
-        let mut child = workspace.start(&taut(), [&["watch", "all", "--plain-log"], more].concat());
+        Watching::of(workspace.start(&taut(), [&["watch", "all", "--plain-log"], more].concat()))
+    }
+
+    /// The same in another directory, or of another root.
+    fn elsewhere(workspace: &Workspace, here: &Path, words: &[&str]) -> Watching {
+        let mut command = taut().command(here);
+        command.args(["watch", "--plain-log", "--local-build-root"]).arg(workspace.build_root()).args(words);
+        Watching::of(command.spawn().unwrap())
+    }
+
+    fn of(mut child: Child) -> Watching {
         let said = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let (stderr, lines) = (child.stderr.take().unwrap(), said.clone());
         thread::spawn(move || {
@@ -84,6 +99,11 @@ impl Watching {
         line.lines().last().unwrap().to_owned()
     }
 
+    /// All that was said so far.
+    fn all(&self) -> String {
+        self.said.0.lock().unwrap().clone()
+    }
+
     fn interrupt(mut self) -> i32 {
         let killed = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(killed.unwrap().success());
@@ -93,7 +113,7 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        // Whoever failed leaves nothing running; else it has ended.
+        // A test that failed leaves nothing running; else it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

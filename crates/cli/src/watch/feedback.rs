@@ -1,0 +1,302 @@
+//! An installation into what the target is made from: the result is a source of itself.
+//!
+//! A change that taut itself made is followed as any other, since the result may become stable: a generated file that
+//! another part of the target reads. If a round installs again what a round before it installed, and no other change
+//! came in between, it does not. Then the changes that taut made wait for another one.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use taut_digest::ObjectInfo;
+use taut_driver::{Analysis, Leaves, Request, normal_path, roots};
+use taut_sys::{
+    Dir, Named, StatSignature, canonical, normal,
+    watch::{How, Noticed},
+};
+use taut_value::{EntityName, ReferenceType, Str};
+
+use super::round::shown;
+
+/// How many readers are named.
+const SHOWN: usize = 3;
+
+/// What is known of installations beside or above sources; without such, nothing.
+#[derive(Default)]
+pub(super) struct Feedback {
+    /// The output directory, without links on the way to it.
+    output: PathBuf,
+    /// The roots that lie below it, or above it; as they are written, and without links.
+    roots: Vec<(PathBuf, PathBuf)>,
+    /// What installations left: files, and the directories that lead to them; what they removed, too.
+    own: HashMap<PathBuf, Option<StatSignature>>,
+    /// What the last installation changed, directories in which something else changed meanwhile aside.
+    changed: HashSet<PathBuf>,
+    /// What the directories above installed paths held before the last installation.
+    names: HashMap<PathBuf, HashSet<OsString>>,
+    /// What the last round installed.
+    installed: HashMap<Str, ObjectInfo>,
+    /// What rounds installed anew since something else changed.
+    chain: HashSet<Str>,
+    /// What was installed more often than once in that time, and not yet told of.
+    repeated: Vec<Str>,
+    /// What is known not to become stable.
+    unstable: HashSet<Str>,
+    /// Whether changes that taut made start no round.
+    is_stopped: bool,
+    /// These changes.
+    held_back: Noticed,
+}
+
+enum Made {
+    Left,
+    Passing,
+}
+
+impl Feedback {
+    /// What there is to know about a request that is installed into a directory.
+    pub(super) fn new(request: &Request, output: &Path) -> Feedback {
+        let output = real(output);
+        let overlapping =
+            |(_, real): &(PathBuf, PathBuf)| output.starts_with(real) || real.starts_with(&output);
+        let roots = roots(&request.repositories);
+        let roots = roots.into_iter().map(|root| (root.clone(), real(&root))).filter(overlapping).collect();
+        Feedback { output, roots, ..Feedback::default() }
+    }
+
+    fn is_possible(&self) -> bool {
+        !self.roots.is_empty()
+    }
+
+    /// Remembers what the directories look like that an installation may change.
+    pub(super) fn before_install(&mut self) {
+        for (path, seen) in &mut self.own {
+            if seen.is_some_and(|seen| seen.is_directory()) {
+                *seen = signature(path);
+            }
+        }
+        let above = std::mem::take(&mut self.names).into_keys();
+        self.names = above.map(|path| (path.clone(), names(&path))).collect();
+    }
+
+    /// Remembers what an installation of these objects left.
+    pub(super) fn after_install(&mut self, objects: HashMap<Str, ObjectInfo>) {
+        if !self.is_possible() {
+            return;
+        }
+        let before = std::mem::take(&mut self.own);
+        let mut pending: Vec<PathBuf> = Vec::new();
+        for path in objects.keys() {
+            let place = self.output.join(normal_path(path));
+            let above = place.ancestors().skip(1);
+            pending.extend(above.take_while(|above| self.is_below_root(above)).map(Path::to_owned));
+            self.note_below(place);
+        }
+        let above: HashSet<PathBuf> = pending.into_iter().collect();
+        for path in &above {
+            self.own.insert(path.clone(), signature(path));
+        }
+        // What it removed.
+        for path in before.keys() {
+            if !self.own.contains_key(path) && signature(path).is_none() {
+                self.own.insert(path.clone(), None);
+            }
+        }
+        let is_changed = |(path, seen): &(&PathBuf, &Option<StatSignature>)| {
+            before.get(*path) != Some(*seen) && !self.has_others(path)
+        };
+        self.changed = self.own.iter().filter(is_changed).map(|(path, _)| path.clone()).collect();
+        above.into_iter().for_each(|path| {
+            self.names.entry(path).or_default();
+        });
+        let installed = std::mem::take(&mut self.installed);
+        for path in
+            objects.iter().filter(|(path, info)| installed.get(*path) != Some(info)).map(|(path, _)| path)
+        {
+            if !self.chain.insert(path.clone()) || self.unstable.contains(path) {
+                self.repeated.push(path.clone());
+            }
+        }
+        self.installed = objects;
+    }
+
+    /// Whether anything but what is installed came to a directory, or went, since the installation began.
+    fn has_others(&self, directory: &Path) -> bool {
+        let Some(before) = self.names.get(directory) else { return false };
+        let now = names(directory);
+        before.symmetric_difference(&now).any(|name| !self.own.contains_key(&directory.join(name)))
+    }
+
+    fn note_below(&mut self, place: PathBuf) {
+        let mut pending = vec![place];
+        while let Some(path) = pending.pop() {
+            let seen = signature(&path);
+            if seen.is_some_and(|seen| seen.is_directory()) {
+                pending.extend(list(&path).into_iter().map(|(name, _)| path.join(name)));
+            }
+            self.own.insert(path, seen);
+        }
+    }
+
+    fn is_below_root(&self, path: &Path) -> bool {
+        self.roots.iter().any(|(_, real)| path.starts_with(real))
+    }
+
+    /// Without links on the way.
+    fn place(&self, path: &Path) -> PathBuf {
+        let below = |(root, real): &(PathBuf, PathBuf)| Some(real.join(path.strip_prefix(root).ok()?));
+        self.roots.iter().find_map(below).unwrap_or_else(|| path.to_owned())
+    }
+
+    /// What became of something that was noticed, if an installation did it: it left it so, or used the name only for
+    /// the time of writing.
+    fn made(&self, path: &Path, how: &How) -> Option<Made> {
+        let place = self.place(path);
+        let now = signature(&place);
+        let (is_made, made) = match self.own.get(&place) {
+            // What is in a directory is told of by the names there.
+            Some(Some(then)) if then.is_directory() => {
+                let is_same = |now: StatSignature| (now.device, now.inode) == (then.device, then.inode);
+                (now.is_some_and(is_same), Made::Left)
+            }
+            Some(then) => (now == *then, Made::Left),
+            None => (how.came && now.is_none() && place.starts_with(&self.output), Made::Passing),
+        };
+        is_made.then_some(made)
+    }
+
+    /// Whether what is seen of a path is exactly what an installation left there.
+    pub(super) fn left(&self, path: &Path) -> bool {
+        let place = self.place(path);
+        self.is_possible()
+            && self.own.get(&place).is_some_and(|then| {
+                *then == signature(&place)
+                    && (self.changed.contains(&place) || then.is_none_or(|then| !then.is_directory()))
+            })
+    }
+
+    /// Whether the changes that installations made start no round.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Takes the changes that installations made out of others.
+    pub(super) fn split(&self, noticed: Noticed) -> (Noticed, Noticed) {
+        if !self.is_possible() {
+            return (Noticed::default(), noticed);
+        }
+        let (mut made, mut others) =
+            (Noticed::default(), Noticed { lost: noticed.lost, ..Noticed::default() });
+        for (path, how) in noticed.paths {
+            match self.made(&path, &how) {
+                Some(Made::Left) => made.paths.insert(path, how),
+                Some(Made::Passing) => None,
+                None => others.paths.insert(path, how),
+            };
+        }
+        (made, others)
+    }
+
+    /// Keeps changes that installations made until there are others.
+    pub(super) fn hold_back(&mut self, made: Noticed) {
+        self.held_back.merge(made);
+    }
+
+    /// Something else changed. What was held back comes along.
+    pub(super) fn begin_anew(&mut self) -> Noticed {
+        self.chain.clear();
+        self.repeated.clear();
+        self.is_stopped = false;
+        std::mem::take(&mut self.held_back)
+    }
+
+    /// The description is another one; what did not become stable may do so now.
+    pub(super) fn forget_unstable(&mut self) {
+        self.unstable.clear();
+    }
+
+    /// Whether the last round shows that its result does not become stable: then in words, unless that was told.
+    pub(super) fn check(
+        &mut self,
+        leaves: &Leaves,
+        analysis: Option<&Analysis>,
+        request: &Request,
+        here: &Path,
+    ) -> Option<String> {
+        let mut read = Vec::new();
+        for artifact in std::mem::take(&mut self.repeated) {
+            let place = self.output.join(normal_path(&artifact));
+            let as_read = |(root, real): &(PathBuf, PathBuf)| Some(root.join(place.strip_prefix(real).ok()?));
+            let paths: Vec<PathBuf> = self.roots.iter().filter_map(as_read).collect();
+            let found = paths.into_iter().find(|path| leaves.is_file(path) || leaves.any_below(path));
+            read.extend(found.map(|path| (artifact, path)));
+        }
+        let (first, path) = read.first()?.clone();
+        self.is_stopped = true;
+        let mut is_new = false;
+        for (artifact, _) in read {
+            is_new |= self.unstable.insert(artifact);
+        }
+        let readers = analysis.map(|analysis| readers(analysis, request, &path)).unwrap_or_default();
+        let readers = match readers.len() {
+            0 => String::new(),
+            _ => format!(" (by {})", readers.join(", ")),
+        };
+        is_new.then(|| {
+            format!(
+                "The output directory {output} is part of what the target is made from: {path} is installed by each \
+                 round and read by the next{readers}, so that the result {first} does not become stable. Changes \
+                 that only taut made there start no further round.\n\
+                 Choose an output directory outside of the sources, or leave it out of what the target reads.",
+                output = shown(here, &self.output),
+                path = shown(here, &path),
+            )
+        })
+    }
+}
+
+/// The source targets that a path is part of.
+fn readers(analysis: &Analysis, request: &Request, path: &Path) -> Vec<String> {
+    let mut readers = Vec::new();
+    for reached in &analysis.reached {
+        let EntityName::Named(named) = &reached.target.name else { continue };
+        let Some(repository) = request.repositories.repositories.get(&named.repository) else { continue };
+        let name = &repository.workspace_root.path;
+        let name = normal(&name.join(named.module.as_str()).join(named.name.as_str()));
+        let reads = match named.reference {
+            ReferenceType::Tree => path.starts_with(&name),
+            ReferenceType::Glob => path.parent() == name.parent(),
+            _ => !reached.analysed.is_defined && path == name,
+        };
+        if reads && readers.len() < SHOWN {
+            readers.push(reached.target.name.to_json());
+        }
+    }
+    readers
+}
+
+/// Without links on the way, as far as it leads to something.
+fn real(path: &Path) -> PathBuf {
+    let path = normal(path);
+    for above in path.ancestors() {
+        if let (Ok(real), Ok(below)) = (canonical(above), path.strip_prefix(above)) {
+            return if below.as_os_str().is_empty() { real } else { real.join(below) };
+        }
+    }
+    path
+}
+
+/// What is in a directory; nothing if it cannot be read.
+fn list(directory: &Path) -> Vec<(OsString, taut_sys::FileKind)> {
+    Dir::of_user(directory).and_then(|directory| directory.list()).unwrap_or_default()
+}
+
+fn names(directory: &Path) -> HashSet<OsString> {
+    list(directory).into_iter().map(|(name, _)| name).collect()
+}
+
+fn signature(path: &Path) -> Option<StatSignature> {
+    Named::lstat(path).ok().map(|stat| stat.signature)
+}

@@ -1,0 +1,162 @@
+//! A round of `watch`: builds, installs, and tells what was done and what came out differently.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use taut_driver::{Built, Ended, Results};
+use taut_value::{EntityName, Str};
+
+use super::{Held, Last, Over, SHOWN, Watcher};
+use crate::{
+    build::owner,
+    diagnostics,
+    interruption::Interruption,
+    log::Level,
+    printer::Printer,
+    reproduce::Reproduction,
+    results::{self, Undelivered},
+};
+
+impl Watcher<'_> {
+    /// Builds, and tells what was done. `changed`: nothing for the first round, then the paths that changed, if
+    /// that is why there is a round; other rounds are silent if there was nothing to do.
+    pub(super) fn round(
+        &self,
+        held: &mut Held,
+        interruption: &Interruption,
+        changed: Option<Option<&[PathBuf]>>,
+    ) -> Result<(), Over> {
+        let (log, begin) = (self.log, Instant::now());
+        held.begin = SystemTime::now();
+        held.is_built = false;
+        let is_silent = changed == Some(None);
+        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) = Printer::new(log, &held.store);
+        if let Some(Some(paths)) = changed {
+            log.say(Level::Info, what_changed(&self.here, paths));
+        }
+        let note = |held: &Held, ended| {
+            if let Some(history) = held.history.as_ref().filter(|_| !self.o.build.analysis.no_trace) {
+                held.session.note(history, &held.request, "watch", ended);
+            }
+        };
+        let analysis = match held
+            .session
+            .analyse_again(&held.request, held.last.as_ref().map(|last| last.analysis.clone()))
+        {
+            Ok(analysis) => analysis,
+            Err(problems) => {
+                note(held, Ended::InAnalysis);
+                let told = format!("{problems:?}");
+                if !is_silent || told != held.told {
+                    diagnostics::tell(&problems, Level::Error, log);
+                    log.say(Level::Info, "Analysis failed; waiting for a change.");
+                }
+                held.told = told;
+                return Ok(interruption.check()?);
+            }
+        };
+        held.told.clear();
+        let last = match held.last.take().filter(|last| Arc::ptr_eq(&last.analysis, &analysis)) {
+            Some(last) => last,
+            None => {
+                diagnostics::tell(&analysis.warnings(), Level::Warn, log);
+                Last::of(analysis)
+            }
+        };
+        let built = held.session.build_again(&last.analysis.wanted());
+        held.is_built = built.is_ok();
+        held.last = Some(last.clone());
+        note(held, if built.is_ok() { Ended::Well } else { Ended::InExecution });
+        interruption.check()?;
+        let done = held.session.done();
+        let analysed = last.count(&done);
+        let (defined, graph) = (last.defined, &last.graph);
+        if changed.is_none()
+            || changed.is_some_and(|paths| paths.is_some())
+            || !done.ran.is_empty()
+            || analysed > 0
+        {
+            let mut text = format!(
+                "{}: {} of {defined} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
+                EntityName::Named(held.request.target.clone()).to_json(),
+                many(analysed, "target"),
+                many(done.ran.len(), "action"),
+                graph.actions.len(),
+                done.cached,
+                begin.elapsed().as_secs_f64(),
+            );
+            for id in done.ran.iter().take(SHOWN) {
+                text.push_str(&format!("\n  ran {}", graph.first_origin(id)));
+            }
+            if done.ran.len() > SHOWN {
+                text.push_str(&format!("\n  and {} more", done.ran.len() - SHOWN));
+            }
+            log.say(Level::Info, text);
+        }
+        match built {
+            Ok(built) => self.tell_results(held, built),
+            Err(failure) if failure.is_lost => {
+                let all: Vec<String> = failure.others.into_iter().take(SHOWN).collect();
+                Err(Over::Lost(all.join("\n")))
+            }
+            Err(failure) => {
+                let printer = held.present.printer();
+                let by_hand = Reproduction::of_call(std::env::args());
+                printer.tell_failures(|id| graph.origins(id), &by_hand);
+                let origins = |id: &_| last.analysis.origins_of_overlay(id);
+                let (failed, keep_going) = (printer.count_of_failures(), self.o.build.results.keep_going);
+                results::tell_failure(&failure, origins, failed, keep_going, log);
+                Ok(())
+            }
+        }
+    }
+
+    /// Installs if asked to, and tells what is different from the round before.
+    fn tell_results(&self, held: &mut Held, built: Results) -> Result<(), Over> {
+        let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
+        let new: Vec<&(Str, Built)> = built.artifacts.iter().filter(is_new).collect();
+        if let Some(directory) = &self.output {
+            let owner = owner(&held.request);
+            held.feedback.before_install();
+            let put = results::put(&held.store, &built, directory, &owner, self.o.prune, self.log);
+            put.map_err(|undelivered| match undelivered {
+                Undelivered::Lost(text) => Over::Lost(text),
+                Undelivered::Failed(exit) => Over::Exit(exit),
+            })?;
+            let all = built.runfiles.iter().chain(&built.artifacts);
+            held.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
+        }
+        let shown: String =
+            new.iter().take(SHOWN).map(|(path, built)| format!("\n  {path} {}", built.info)).collect();
+        if !new.is_empty() {
+            let more = new.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+            self.log.say(Level::Info, format!("New results:{shown}{more}"));
+        }
+        held.results = built.artifacts.into_iter().map(|(path, built)| (path, built.info)).collect();
+        Ok(())
+    }
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// In words; paths below `here` are shown from there.
+pub(super) fn what_changed(here: &Path, paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().take(SHOWN).map(|path| shown(here, path)).collect();
+    match paths.len() {
+        0 => "Something changed: everything is looked at.".to_owned(),
+        n if n > SHOWN => format!("{} and {} more changed.", names.join(", "), n - SHOWN),
+        _ => format!("{} changed.", names.join(", ")),
+    }
+}
+
+/// A path as seen from a directory.
+pub(super) fn shown(here: &Path, path: &Path) -> String {
+    match path.strip_prefix(here) {
+        Ok(below) if !below.as_os_str().is_empty() && here != Path::new("/") => below.display().to_string(),
+        _ => path.display().to_string(),
+    }
+}

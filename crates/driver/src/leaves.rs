@@ -1,0 +1,219 @@
+//! Which leaves of a build look at a path, and which directories and files have to be watched so that no change of
+//! what they see goes unnoticed. Both follow from what the rounds so far looked at.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use taut_engine::KeyRef;
+use taut_exec::ArtifactKey;
+use taut_repos::{Place, RepoConfig};
+use taut_sys::{Named, StatSignature, canonical, normal, watch::Noticed};
+use taut_value::Artifact;
+
+use crate::history::source_file;
+use crate::{Again, Session};
+
+/// What looks at the world, by where it looks.
+#[derive(Debug, Default)]
+pub struct Leaves {
+    known: HashSet<KeyRef>,
+    files: BTreeMap<PathBuf, Vec<KeyRef>>,
+    listings: BTreeMap<PathBuf, Vec<KeyRef>>,
+    /// All directories that lead to those, and theirs.
+    directories: BTreeSet<PathBuf>,
+    /// The roots that any of these lie below.
+    roots: BTreeSet<PathBuf>,
+    /// The files that are links.
+    links: BTreeSet<PathBuf>,
+    /// The files that were not told of yet.
+    new_files: BTreeSet<PathBuf>,
+}
+
+/// What can be seen of paths, themselves and where they lead.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Signatures(HashMap<PathBuf, [Option<StatSignature>; 2]>);
+
+impl Signatures {
+    /// Takes over what is known of paths that were not looked at before.
+    pub fn learn(&mut self, now: Signatures) {
+        now.0.into_iter().for_each(|(path, seen)| {
+            self.0.entry(path).or_insert(seen);
+        });
+    }
+
+    /// The paths that look different in `now`, in order.
+    pub fn differing(&self, now: &Signatures) -> Vec<PathBuf> {
+        let differs =
+            |(path, seen): &(&PathBuf, &[Option<StatSignature>; 2])| self.0.get(*path) != Some(*seen);
+        let mut paths: Vec<PathBuf> = now.0.iter().filter(differs).map(|(path, _)| path.clone()).collect();
+        paths.sort();
+        paths
+    }
+}
+
+/// How many links lead to a file at most, as for the system.
+const MOST_LINKS: usize = 40;
+
+/// How far the clock of a file system may be behind.
+const MARGIN: Duration = Duration::from_secs(2);
+
+fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
+    [Named::lstat(path), Named::stat(path)].map(|found| found.ok().map(|stat| stat.signature))
+}
+
+/// What changed, as far as it is looked at.
+#[derive(Debug)]
+pub struct Touched {
+    /// What to look at again.
+    pub again: Again,
+    /// Which paths changed, in order.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Leaves {
+    /// Notes what a session looked at so far.
+    pub fn note(&mut self, session: &Session, repositories: &RepoConfig) {
+        let roots = roots(repositories);
+        for leaf in session.build.leaves() {
+            // Where a file's links lead may have changed since.
+            if !self.known.insert(leaf.clone()) && leaf.rule() != "file" {
+                continue;
+            }
+            let place = leaf.downcast::<Place>().map(|place| place.full(&repositories.roots));
+            let of_artifact = || match &leaf.downcast::<ArtifactKey>()?.0 {
+                Artifact::Local { path, repository } => source_file(repositories, repository, path),
+                _ => None,
+            };
+            let Some(path) = place.or_else(of_artifact) else { continue };
+            let is_listing = leaf.rule() == "dir";
+            if leaf.rule() == "file" {
+                self.follow(&path, &leaf);
+            }
+            // What lies above is watched as far as the root goes: links and directories there may change, too.
+            let inside = |above: &&Path| roots.iter().any(|root| above.starts_with(root));
+            let first = usize::from(!is_listing);
+            if let Some(last) = path.ancestors().take_while(inside).last()
+                && !self.roots.contains(last)
+            {
+                self.roots.insert(last.to_owned());
+            }
+            let above = path.ancestors().skip(first).take_while(inside).map(Path::to_owned);
+            self.directories.extend(above);
+            self.directories.extend(path.ancestors().nth(first).map(Path::to_owned));
+            if !is_listing && !self.files.contains_key(&path) {
+                self.new_files.insert(path.clone());
+            }
+            let leaves = if is_listing { &mut self.listings } else { &mut self.files };
+            let leaves = leaves.entry(path).or_default();
+            if !leaves.contains(&leaf) {
+                leaves.push(leaf);
+            }
+        }
+    }
+
+    /// Notes the files that one leads to by links: what reads it reads the last of them, wherever that lies.
+    fn follow(&mut self, path: &Path, leaf: &KeyRef) {
+        let mut path = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            let (Ok(target), Some(above)) = (Named::read_link(&path), path.parent()) else { return };
+            self.links.insert(path.clone());
+            // By the directory as it is, since what `..` means depends on links there.
+            let Ok(above) = canonical(above) else { return };
+            path = normal(&above.join(target));
+            self.directories.extend(path.parent().map(Path::to_owned));
+            if !self.files.contains_key(&path) {
+                self.new_files.insert(path.clone());
+            }
+            let leaves = self.files.entry(path.clone()).or_default();
+            if !leaves.contains(leaf) {
+                leaves.push(leaf.clone());
+            }
+        }
+    }
+
+    /// The directories in which a change may matter.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.directories.iter().map(PathBuf::as_path)
+    }
+
+    /// What can be seen of everything that was looked at, without looking into it.
+    pub fn signatures(&self) -> Signatures {
+        let paths = self.files.keys().chain(self.listings.keys());
+        Signatures(paths.map(|path| (path.clone(), signatures(path))).collect())
+    }
+
+    /// The roots that anything was looked at below.
+    pub fn roots(&self) -> impl Iterator<Item = &Path> {
+        self.roots.iter().map(PathBuf::as_path)
+    }
+
+    /// The files that were looked at since this was asked for the last time.
+    pub fn new_files(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.new_files)
+    }
+
+    /// The files that are links, whose way matters as that of a root does.
+    pub fn links(&self) -> impl Iterator<Item = &Path> {
+        self.links.iter().map(PathBuf::as_path)
+    }
+
+    /// Whether a file is looked into.
+    pub fn is_file(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// Whether anything below a directory is looked at.
+    pub fn any_below(&self, directory: &Path) -> bool {
+        let from = (Bound::Included(directory), Bound::Unbounded);
+        let below = |path: Option<&PathBuf>| path.is_some_and(|path| path.starts_with(directory));
+        below(self.files.range::<Path, _>(from).next().map(|(path, _)| path))
+            || below(self.listings.range::<Path, _>(from).next().map(|(path, _)| path))
+    }
+
+    /// Whether anything in some directories, or these, may have changed since a time; paths that are `known` to be
+    /// as they should aside.
+    pub fn changed_since(
+        &self,
+        directories: &HashSet<PathBuf>,
+        since: SystemTime,
+        known: impl Fn(&Path) -> bool,
+    ) -> bool {
+        let since = since.checked_sub(MARGIN).unwrap_or(since);
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
+        let inside = |path: &&PathBuf| path.parent().is_some_and(|above| directories.contains(above));
+        let files = self.files.keys().filter(inside).chain(self.listings.keys().filter(inside));
+        files
+            .chain(directories)
+            .any(|path| signatures(path).iter().flatten().any(|s| s.ctime >= since) && !known(path))
+    }
+
+    /// What is to be looked at again after some changes; `None` if they matter to nothing.
+    pub fn touched(&self, noticed: &Noticed) -> Option<Touched> {
+        let (mut leaves, mut paths, mut everything) = (Vec::new(), Vec::new(), noticed.lost);
+        for (path, how) in &noticed.paths {
+            let of_file = self.files.get(path);
+            let of_listing = path.parent().filter(|_| how.entry).and_then(|above| self.listings.get(above));
+            // What lies below it looks different now, or can or cannot be looked at.
+            let is_above = (how.entry || how.attributes) && self.directories.contains(path);
+            everything |= is_above;
+            if of_file.is_some() || of_listing.is_some() || is_above {
+                paths.push(path.clone());
+            }
+            leaves.extend(of_file.into_iter().chain(of_listing).flatten().cloned());
+        }
+        if everything {
+            return Some(Touched { again: Again::Everything, paths });
+        }
+        (!leaves.is_empty()).then_some(Touched { again: Again::Only(leaves), paths })
+    }
+}
+
+/// The roots of all repositories, each once.
+pub fn roots(repositories: &RepoConfig) -> Vec<PathBuf> {
+    let all = (repositories.repositories.values())
+        .flat_map(|r| [&r.workspace_root, &r.target_root, &r.rule_root, &r.expression_root]);
+    let each: BTreeSet<&Path> = all.map(|root| &*root.path).collect();
+    each.into_iter().map(PathBuf::from).collect()
+}
