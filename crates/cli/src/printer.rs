@@ -1,23 +1,31 @@
 //! What actions say, and how they fail.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use taut_digest::{Digest, ObjectType};
 use taut_driver::{ActionFailure, ActionOutcome, Events, Ran};
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
 use crate::{
     log::{Level, Log},
+    options::Stores,
+    output::Stream,
     recall::Output,
     report,
-    reproduce::Reproduction,
+    reproduce::{Reproduction, quoted},
+    surroundings::Name,
 };
 
 /// Tells of actions as they end; failures are kept, to be told last.
 pub(crate) struct Printer {
     log: Arc<Log>,
     store: Store,
+    /// The command that shows all of an output, up to the object's name; none where all is always shown and every text
+    /// is as the reference has it.
+    to_see_all: Option<String>,
     failures: Mutex<Vec<ActionFailure>>,
     outputs: Mutex<Vec<Output>>,
     /// What actions said before the call began anew.
@@ -25,10 +33,14 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    pub(crate) fn new(log: &Arc<Log>, store: &Store) -> Arc<Printer> {
+    pub(crate) fn new(name: Name, stores: &Stores, log: &Arc<Log>, store: &Store) -> Arc<Printer> {
+        let root = stores.local_build_root.as_ref();
+        let root = root.map(|root| format!(" --local-build-root {}", quoted(&root.to_string_lossy())));
+        let to_see_all = format!("taut install-cas{}", root.unwrap_or_default());
         Arc::new(Printer {
             log: log.clone(),
             store: store.clone(),
+            to_see_all: (name == Name::Taut).then_some(to_see_all),
             failures: Mutex::default(),
             outputs: Mutex::default(),
             told: Mutex::default(),
@@ -42,10 +54,9 @@ impl Printer {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
     }
 
-    fn text(&self, digest: &Option<Digest>) -> String {
-        let content =
-            digest.and_then(|digest| self.store.read(&digest.hash, ObjectType::File).ok().flatten());
-        content.map(|content| String::from_utf8_lossy(&content).into_owned()).unwrap_or_default()
+    /// A command as it is shown.
+    fn shown<'c>(&self, command: &'c str) -> Cow<'c, str> {
+        if self.to_see_all.is_some() { report::shortened(command) } else { command.into() }
     }
 
     /// What an action said.
@@ -53,10 +64,21 @@ impl Printer {
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
             return;
         }
-        let (stdout, stderr) = (self.text(&output.stdout), self.text(&output.stderr));
-        if let Some(text) = report::output_of_command(&output.command, &stdout, &stderr) {
-            self.log.say_about(Level::Info, &output.name, text);
+        let stream = |digest| Stream::open(&self.store, digest);
+        let (stdout, stderr) = (stream(&output.stdout), stream(&output.stderr));
+        if stdout.is_none() && stderr.is_none() {
+            return;
         }
+        let command = self.shown(&output.command);
+        let heads = report::heads_of_output(&command, stdout.is_some(), stderr.is_some());
+        self.log.say_in_pieces(Level::Info, &output.name, |give| {
+            for (head, stream) in [(&heads.0, stdout), (&heads.1, stderr)] {
+                if let Some(stream) = stream {
+                    give(head);
+                    stream.show(self.to_see_all.as_deref(), give);
+                }
+            }
+        });
     }
 
     fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
@@ -93,21 +115,24 @@ impl Printer {
             let action = &failure.action;
             let message = match &action.may_fail {
                 Some(message) if failure.ran.exit_code != 0 => {
+                    let missing = failure.ran.missing.iter();
                     let missing: Vec<String> =
-                        failure.ran.missing.iter().map(|path| format!("\n - {path}")).collect();
+                        missing.map(|output| format!("\n - {}", output.path)).collect();
                     format!(
                         "{message} (exit code {})\nMoreover action executed with missing outputs.{}",
                         failure.ran.exit_code,
                         missing.concat()
                     )
                 }
-                _ => failure.to_string(),
+                _ if self.to_see_all.is_some() => failure.to_string(),
+                _ => failure.as_reference(),
             };
             self.log.say_about(Level::Error, &name, message);
-            let failed = report::failed_command(&action.command, &action.env, &origins(&failure.id));
+            let command = report::in_environment(&action.command, &action.env);
+            let failed = report::failed_command(&self.shown(&command), &origins(&failure.id));
             self.log.say_about(Level::Error, &name, failed);
-            if let Some(text) = again.text(failure) {
-                self.log.say_about(Level::Info, &name, text);
+            if let Some((text, commands)) = again.text(failure) {
+                self.log.say_with_block(Level::Info, &name, &text, &commands);
             }
         }
     }

@@ -189,7 +189,8 @@ impl Watcher<'_> {
     fn hold(&self, request: Request) -> Result<Held, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
-        let present = Arc::new(Present(Mutex::new(Printer::new(self.log, &store))));
+        let present =
+            Arc::new(Present(Mutex::new(Printer::new(Name::Taut, &self.o.build.stores, self.log, &store))));
         let events: Arc<dyn Events> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
         let runs = recall::runs(&request, &build.analysis, &store, &meaning(&options));
@@ -362,7 +363,8 @@ impl Watcher<'_> {
         held.begin = SystemTime::now();
         held.is_built = false;
         let is_silent = changed == Some(None);
-        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) = Printer::new(log, &held.store);
+        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Printer::new(Name::Taut, &self.o.build.stores, log, &held.store);
         if let Some(Some(paths)) = changed {
             log.say(Level::Info, what_changed(paths));
         }

@@ -11,11 +11,13 @@ use taut_expr::path::is_non_upwards;
 use taut_store::{Store, Take};
 use taut_sys::{FileKind, fs};
 
+use crate::{Instead, missing};
+
 /// What lies where an output is expected.
 pub(crate) enum Found {
     Object(ObjectInfo),
     /// Nothing, or something of another kind.
-    Missing,
+    Missing(Instead),
     /// Something that cannot be an output; why.
     Invalid(String),
 }
@@ -34,9 +36,9 @@ pub(crate) fn lies_within(root: &Path, name: &str) -> taut_store::Result<bool> {
 
 /// The file or link at `path`.
 pub(crate) fn file(store: &Store, path: &Path, name: &str, take: Take) -> taut_store::Result<Found> {
-    let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(Found::Missing) };
+    let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(nothing(path, name)) };
     match FileKind::from(metadata.file_type()) {
-        FileKind::Directory => Ok(Found::Missing),
+        FileKind::Directory => Ok(Found::Missing(Instead::Directory)),
         FileKind::Special => Ok(Found::Invalid(format!("found invalid special file at {name}"))),
         FileKind::Symlink => link(store, path, name),
         FileKind::File => {
@@ -46,6 +48,16 @@ pub(crate) fn file(store: &Store, path: &Path, name: &str, take: Take) -> taut_s
             Ok(Found::Object(ObjectInfo { digest, object_type }))
         }
     }
+}
+
+/// Nothing at the path of an output; what else is in that directory may have been meant.
+fn nothing(path: &Path, name: &str) -> Found {
+    let above = path.parent().and_then(|above| fs::list(above).ok()).unwrap_or_default();
+    let (directory, name) = name.rsplit_once('/').map_or(("", name), |(above, name)| (above, name));
+    let there = above.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
+    let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
+    let similar = missing::similar(name, there).into_iter().map(|name| format!("{prefix}{name}")).collect();
+    Found::Missing(Instead::Nothing { similar })
 }
 
 fn link(store: &Store, path: &Path, name: &str) -> taut_store::Result<Found> {
@@ -67,11 +79,12 @@ type Content = (BTreeMap<Vec<u8>, TreeEntry>, Vec<(Vec<u8>, usize)>);
 
 /// The directory at `path` with all that is below it. Without recursion.
 pub(crate) fn directory(store: &Store, path: &Path, name: &str, take: Take) -> taut_store::Result<Found> {
-    let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(Found::Missing) };
+    let Some(metadata) = fs::if_exists(fs::lstat(path))? else { return Ok(nothing(path, name)) };
     match FileKind::from(metadata.file_type()) {
         FileKind::Directory => {}
         FileKind::Symlink => return link(store, path, name),
-        _ => return Ok(Found::Missing),
+        FileKind::File => return Ok(Found::Missing(Instead::File)),
+        FileKind::Special => return Ok(Found::Invalid(format!("found invalid special file at {name}"))),
     }
     let mut directories = vec![(path.to_owned(), name.to_owned())];
     let mut contents: Vec<Content> = Vec::new();
@@ -90,7 +103,7 @@ pub(crate) fn directory(store: &Store, path: &Path, name: &str, take: Take) -> t
                 Found::Object(ObjectInfo { digest, object_type }) => {
                     entries.insert(entry.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
                 }
-                Found::Missing => {}
+                Found::Missing(_) => {}
                 invalid => return Ok(invalid),
             }
         }

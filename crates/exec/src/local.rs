@@ -15,17 +15,18 @@ use std::{
 
 use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
+use taut_expr::path::normal_path;
 use taut_store::{Store, Take};
 use taut_sys::{
     fs,
-    process::{Command, Processes, Status},
+    process::{Command, Exit, Processes, Status},
 };
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    Events, Executor, Halt, Ran, RunKey,
+    Events, Executor, Halt, Instead, MissingOutput, Phase, Ran, RunKey, blocked,
     collect::{self, Found},
-    lost,
+    lost, not_started,
     slots::Slots,
     stage::{Stage, Wanted},
     transient,
@@ -114,39 +115,55 @@ impl LocalExecutor {
         }
         let Place { directory, stage } = &mut *place;
         let store = &self.setup.store;
-        let inputs = laid_out(&key.inputs).map_err(transient)?;
+        let inputs = laid_out(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
         let lost = |error| {
             let objects = key.inputs.iter().map(|(_, object)| *object);
-            transient(lost(store, &self.setup.halt, error, objects))
+            Phase::Staging.failed_in_store(lost(store, &self.setup.halt, error, objects))
         };
         let wanted = self.wanted(key, &inputs).map_err(lost)?;
+        if let Some(why) = blocked::reason(&wanted, &key.action, &inputs) {
+            return Err(Phase::Inputs.failed(why));
+        }
         stage.prepare(store, &wanted).map_err(lost)?;
         self.setup.events.started(&key.id, &key.action);
         let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
-        let command = self.command(&key.action, stage.root(), &stdout, &stderr);
+        let mut command = self.command(&key.action, stage.root(), &stdout, &stderr);
         let begin = Instant::now();
         // Should this future be dropped before the process has ended, the stage is nobody's any more.
         let lent = stage.lend();
-        let exit = self.setup.processes.spawn(&command).map_err(transient)?.await.map_err(transient)?;
+        let mut exit = self.run_process(&command).await?;
+        let mut not_started = None;
+        if let Status::NotStarted(errno) = exit.status {
+            not_started = Some(not_started::reason(&command, errno));
+            // `env` tries more than the system does: a file that is no program may be a script for the shell.
+            if self.is_plain() && command.args.len() == key.action.command.len() {
+                command = self.through_launcher(command);
+                exit = self.run_process(&command).await?;
+                let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
+                not_started = not_started.filter(|_| is_refused);
+            }
+        }
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),
+            not_started,
             timed_out: exit.timed_out,
             duration: begin.elapsed(),
             ..Ran::default()
         };
+        let collecting = |error| Phase::Collecting.failed_in_store(error);
         let take = if exit.strays { Take::Copy } else { Take::Move };
         if !matches!(exit.status, Status::NotStarted(_)) {
-            ran.stdout = self.stream(&stdout, take).map_err(transient)?;
-            ran.stderr = self.stream(&stderr, take).map_err(transient)?;
+            ran.stdout = self.stream(&stdout, take).map_err(collecting)?;
+            ran.stderr = self.stream(&stderr, take).map_err(collecting)?;
         }
-        self.collect(&key.action, stage.root(), take, &mut ran).map_err(transient)?;
+        self.collect(&key.action, stage.root(), take, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // What failed need not have got as far as that.
             ran.missing.clear();
             ran.invalid.clear();
         }
         if !exit.strays {
-            stage.take_back(lent, store).map_err(transient)?;
+            stage.take_back(lent, store).map_err(collecting)?;
         }
         Ok(ran)
     }
@@ -156,26 +173,32 @@ impl LocalExecutor {
         let action = &*key.action;
         action.outs.iter().for_each(|path| wanted.add_parents(path.as_bytes()));
         action.out_dirs.iter().for_each(|path| wanted.add_directory(path));
-        wanted.add_directory(&action.cwd);
+        wanted.add_directory(&normal_path(&action.cwd));
         Ok(wanted)
     }
 
+    async fn run_process(&self, command: &Command) -> Result<Exit, Fail> {
+        let refused = |error| Phase::Running.failed(error);
+        self.setup.processes.spawn(command).map_err(refused)?.await.map_err(refused)
+    }
+
+    /// Whether the launcher only looks the command up: doing that here saves starting a program.
+    fn is_plain(&self) -> bool {
+        self.setup.launcher.iter().map(String::as_str).eq(["env", "--"])
+    }
+
+    /// The same with the launcher's words in front.
+    fn through_launcher(&self, command: Command) -> Command {
+        let launcher = self.setup.launcher.iter().map(OsString::from);
+        let args: Vec<OsString> = launcher.chain(command.args).collect();
+        let own_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+        let first = args.first().and_then(|word| word.to_str()).unwrap_or_default();
+        Command { program: look_up(first, &own_path).unwrap_or_else(|| first.into()), args, ..command }
+    }
+
     fn command(&self, action: &ActionDescription, root: &Path, stdout: &Path, stderr: &Path) -> Command {
-        let words = action.command.iter().map(|word| OsString::from(word.as_str()));
-        let cwd = if action.cwd.is_empty() { root.to_owned() } else { root.join(action.cwd.as_str()) };
-        // `env -- command` only looks the command up: doing that here saves starting a program.
-        let plain = self.setup.launcher.iter().map(String::as_str).eq(["env", "--"]);
-        let direct = if plain { look_up_for(action) } else { None };
-        let (program, args) = match direct {
-            Some(program) => (program, words.collect()),
-            None => {
-                let launcher = self.setup.launcher.iter().map(OsString::from);
-                let args: Vec<OsString> = launcher.chain(words).collect();
-                let own_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
-                let first = args.first().and_then(|word| word.to_str()).unwrap_or_default();
-                (look_up(first, &own_path).unwrap_or_else(|| first.into()), args)
-            }
-        };
+        let cwd = if action.cwd.is_empty() { root.to_owned() } else { root.join(normal_path(&action.cwd)) };
+        let direct = if self.is_plain() { look_up_for(action) } else { None };
         let env = action.env.iter().map(|(name, value)| {
             (
                 OsString::from(name.as_str()),
@@ -183,16 +206,17 @@ impl LocalExecutor {
             )
         });
         let timeout = self.setup.timeout.map(|limit| limit.mul_f64(action.timeout_scale.clamp(0.0, 1e9)));
-        Command {
-            program,
-            args,
+        let command = Command {
+            program: direct.clone().unwrap_or_default(),
+            args: action.command.iter().map(|word| OsString::from(word.as_str())).collect(),
             env: env.collect(),
             cwd,
             stdin: "/dev/null".into(),
             stdout: stdout.to_owned(),
             stderr: stderr.to_owned(),
             timeout,
-        }
+        };
+        if direct.is_some() { command } else { self.through_launcher(command) }
     }
 
     fn stream(&self, path: &Path, take: Take) -> taut_store::Result<Option<Digest>> {
@@ -216,7 +240,7 @@ impl LocalExecutor {
         for (path, is_directory) in files.chain(action.out_dirs.iter().map(|path| (path, true))) {
             let place = root.join(path.as_str());
             let found = if !collect::lies_within(root, path)? {
-                Found::Missing
+                Found::Missing(Instead::Nothing { similar: Vec::new() })
             } else if is_directory {
                 collect::directory(store, &place, path, take)?
             } else {
@@ -228,7 +252,7 @@ impl LocalExecutor {
                         ran.outputs.insert(path.clone(), info);
                     }
                 }
-                Found::Missing => ran.missing.push(path.clone()),
+                Found::Missing(found) => ran.missing.push(MissingOutput { path: path.clone(), found }),
                 Found::Invalid(why) => ran.invalid.push(why),
             }
         }

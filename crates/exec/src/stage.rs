@@ -86,9 +86,9 @@ impl Wanted {
         }
     }
 
-    /// Whether everything above each path is a directory.
-    fn is_consistent(&self) -> bool {
-        !self.directories.iter().any(|path| self.files.contains_key(path))
+    /// A path at which both a file and a directory are wanted.
+    pub(crate) fn blocked(&self) -> Option<&[u8]> {
+        self.directories.iter().find(|path| self.files.contains_key(*path)).map(Vec::as_slice)
     }
 }
 
@@ -175,7 +175,7 @@ impl Stage {
         }
         // Until everything is in place, nothing is known.
         self.is_known = false;
-        if !wanted.is_consistent() {
+        if wanted.blocked().is_some() {
             let error = std::io::Error::other("an input lies below another input that is a file");
             return Err(taut_sys::Error::new("stage", &self.root, error).into());
         }
