@@ -23,7 +23,7 @@ pub struct Built {
 pub fn configured(name: &EntityName, configuration: &Map, limit: usize) -> String {
     let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
     let set = Value::Map(set.map(|(variable, value)| (variable.clone(), value.clone())).collect());
-    let mut shown = set.to_json();
+    let mut shown = set.to_json_beyond(limit);
     if shown.len() > limit {
         // Each level adds bytes, so this ends, and does not go deeper than the limit.
         let mut levels = 1;
@@ -55,7 +55,8 @@ fn upper_levels(value: &Value, levels: usize) -> String {
         Value::List(list) => {
             format!("[{}]", joined(list.iter().map(|item| upper_levels(item, levels - 1)).collect()))
         }
-        other => other.to_json(),
+        // No value that a configuration can hold is longer, but by having been built to be.
+        other => other.to_json_beyond(1 << 16),
     }
 }
 
