@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,7 +17,7 @@ use crate::{
     recall::Output,
     report,
     reproduce::{Reproduction, quoted},
-    surroundings::Name,
+    surroundings::{Name, build_root, with_hint},
 };
 
 /// Tells of actions as they end; failures are kept, to be told last.
@@ -26,6 +27,7 @@ pub(crate) struct Printer {
     /// The command that shows all of an output, up to the object's name; none where all is always shown and every text
     /// is as the reference has it.
     to_see_all: Option<String>,
+    build_root: PathBuf,
     failures: Mutex<Vec<ActionFailure>>,
     outputs: Mutex<Vec<Output>>,
     /// What actions said before the call began anew.
@@ -41,6 +43,7 @@ impl Printer {
             log: log.clone(),
             store: store.clone(),
             to_see_all: (name == Name::Taut).then_some(to_see_all),
+            build_root: build_root(name, stores).unwrap_or_default(),
             failures: Mutex::default(),
             outputs: Mutex::default(),
             told: Mutex::default(),
@@ -124,7 +127,7 @@ impl Printer {
                         missing.concat()
                     )
                 }
-                _ if self.to_see_all.is_some() => failure.to_string(),
+                _ if self.to_see_all.is_some() => with_hint(failure.to_string(), &self.build_root),
                 _ => failure.as_reference(),
             };
             self.log.say_about(Level::Error, &name, message);

@@ -8,10 +8,12 @@ pub mod fault;
 pub mod fs;
 mod lock;
 pub mod process;
+mod refused;
 mod stat;
 pub mod watch;
 
 pub use error::{Error, Result};
 pub use evidence::{Evidence, Reading};
 pub use lock::Lock;
+pub use refused::BELONGS;
 pub use stat::{FileKind, StatSignature};
