@@ -37,10 +37,10 @@ impl Stream {
         (size > 0).then_some(Stream { file, path, size, digest })
     }
 
-    /// Gives out the text in pieces, each line indented, without line feeds at the end. `to_see_all`: whether to leave
+    /// Gives out the text in pieces, each line indented, without the line feed at the end. `to_see_all`: whether to leave
     /// out the middle of a large output, and the words of the command, up to the object's name, that shows all of it.
     pub(crate) fn show(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
-        let mut text = Indented { give, pending: String::new(), is_begun: false };
+        let mut text = Indented { give, is_pending: false, is_begun: false };
         match to_see_all.filter(|_| self.size > 2 * SHOWN_AT_EACH_END) {
             None => self.copy(self.size, &mut text),
             Some(command) => {
@@ -90,26 +90,25 @@ fn complete_characters(bytes: &[u8]) -> usize {
     }
 }
 
-/// Indents each line by two columns and drops line feeds at the end.
+/// Indents each line by two columns and drops the line feed at the end.
 struct Indented<'g> {
     give: &'g mut dyn FnMut(&str),
-    /// Line feeds that count only if something follows.
-    pending: String,
+    /// Whether the text so far ends with a line feed, which counts only if something follows.
+    is_pending: bool,
     is_begun: bool,
 }
 
 impl Indented<'_> {
     fn add(&mut self, text: &str) {
-        let body = text.trim_end_matches('\n');
-        let feeds = text.len() - body.len();
-        if !body.is_empty() {
-            let begin = if self.is_begun { "" } else { "  " };
-            let lines = format!("{begin}{}{body}", self.pending).replace('\n', "\n  ");
-            (self.give)(&lines);
-            self.is_begun = true;
-            self.pending.clear();
+        if text.is_empty() {
+            return;
         }
-        self.pending.extend(std::iter::repeat_n('\n', feeds));
+        let begin = if self.is_begun { "" } else { "  " };
+        let feed = if self.is_pending { "\n" } else { "" };
+        let body = text.strip_suffix('\n');
+        self.is_pending = body.is_some();
+        (self.give)(&format!("{begin}{feed}{}", body.unwrap_or(text)).replace('\n', "\n  "));
+        self.is_begun = true;
     }
 }
 
@@ -128,8 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_indented_and_the_last_line_feeds_dropped() {
-        assert_eq!(shown(b"a\n\nb\n\n", None), "  a\n  \n  b");
+    fn lines_are_indented_and_the_last_line_feed_dropped() {
+        assert_eq!(shown(b"a\n\nb\n", None), "  a\n  \n  b");
+        assert_eq!(shown(b"\n\n", None), "  \n  ");
         assert_eq!(shown("ä\u{ff}".as_bytes(), None), "  ä\u{ff}");
         assert_eq!(shown(b"\xe4x\xc3", None), "  \u{fffd}x\u{fffd}");
     }
