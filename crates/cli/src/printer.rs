@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use taut_driver::{ActionFailure, ActionOutcome, Events, Ran};
+use taut_driver::{ActionFailure, ActionOutcome, Events, MissingOutput, Ran};
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
@@ -84,6 +84,12 @@ impl Printer {
         });
     }
 
+    /// Why the command of an action that may fail was not started, if that is so; the exit code is made up then.
+    fn why_not_started(&self, ran: &Ran) -> String {
+        let why = ran.not_started.as_ref().filter(|_| self.to_see_all.is_some());
+        why.map(|why| format!("\naction could not be started: {why}")).unwrap_or_default()
+    }
+
     fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
         if ran.stdout.is_none() && ran.stderr.is_none() {
             return;
@@ -118,13 +124,15 @@ impl Printer {
             let action = &failure.action;
             let message = match &action.may_fail {
                 Some(message) if failure.ran.exit_code != 0 => {
-                    let missing = failure.ran.missing.iter();
-                    let missing: Vec<String> =
-                        missing.map(|output| format!("\n - {}", output.path)).collect();
+                    let Ran { exit_code, missing, .. } = &*failure.ran;
+                    let shown = |output: &MissingOutput| match self.to_see_all {
+                        Some(_) => format!("\n - {output}"),
+                        None => format!("\n - {}", output.path),
+                    };
+                    let missing: String = missing.iter().map(shown).collect();
+                    let why = self.why_not_started(&failure.ran);
                     format!(
-                        "{message} (exit code {})\nMoreover action executed with missing outputs.{}",
-                        failure.ran.exit_code,
-                        missing.concat()
+                        "{message} (exit code {exit_code}){why}\nMoreover action executed with missing outputs.{missing}"
                     )
                 }
                 _ if self.to_see_all.is_some() => with_hint(failure.to_string(), &self.build_root),
@@ -147,7 +155,8 @@ impl Events for Printer {
         if outcome.ran.exit_code != 0
             && let Some(message) = &action.may_fail
         {
-            let mut text = format!("{message} (exit code {}); outputs:", outcome.ran.exit_code);
+            let why = self.why_not_started(&outcome.ran);
+            let mut text = format!("{message} (exit code {}){why}; outputs:", outcome.ran.exit_code);
             for (path, info) in &outcome.ran.outputs {
                 let mut quoted = JsonWriter::compact();
                 quoted.string(path);

@@ -157,3 +157,20 @@ fn of_a_large_output_both_ends_are_shown_and_the_command_shows_the_rest() {
         assert!(all.stdout.ends_with("\n99999\n100000\n") && all.stdout.lines().count() == 100_000);
     }
 }
+
+#[test]
+fn of_an_action_that_may_fail_it_is_told_too_that_it_was_not_started() {
+    let workspace = Workspace::new();
+    let long = "z".repeat(200_000);
+    workspace.file(
+        "RULES",
+        format!(
+            r#"{{"r": {{"tainted": ["test"], "expression": {{"type": "RESULT", "artifacts": {{"type": "ACTION", "outs": ["o"],
+                "inputs": {{"type": "empty_map"}}, "cmd": ["sh", "-c", ": {long}"], "may_fail": ["test"],
+                "fail_message": "may fail"}}}}}}}}"#
+        ),
+    );
+    workspace.file("TARGETS", r#"{"t": {"type": "r", "tainted": ["test"]}}"#);
+    let started = "may fail (exit code 1)\n     action could not be started: Argument list too long";
+    fails(&workspace, &["t"], &[started, "Moreover action executed with missing outputs.\n      - o\n"]);
+}
