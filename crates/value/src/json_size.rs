@@ -121,4 +121,17 @@ mod tests {
             "{label}"
         );
     }
+
+    #[test]
+    fn results_without_end_as_text_have_an_id() {
+        let result = |last: &str| {
+            let mut value = Value::string(last);
+            for _ in 0..100 {
+                value = Value::list([value.clone(), value]);
+            }
+            TargetResult::new(Map::default(), Map::default(), [("p", value)].into_iter().collect())
+        };
+        assert_eq!(result("x").id(), result("x").id());
+        assert_ne!(result("x").id(), result("y").id());
+    }
 }
