@@ -62,15 +62,15 @@ impl Config {
         Config(set.map(|(variable, value)| (variable.clone(), value.clone())).collect())
     }
 
-    /// Minimal JSON text.
-    pub fn to_json(&self) -> String {
-        Value::Map(self.0.clone()).to_json()
+    /// Minimal JSON text, shortened if it is very long (see [`Map::to_label`]).
+    pub fn to_label(&self) -> String {
+        self.0.to_label()
     }
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_json())
+        f.write_str(&self.to_label())
     }
 }
 
@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn pruning_keeps_what_is_named_and_makes_the_rest_null() {
         let pruned = config(&[("A", 1.0), ("B", 2.0)]).prune(&["Z", "A"].into_iter().collect());
-        assert_eq!(pruned.to_json(), r#"{"A":1.0,"Z":null}"#);
-        assert_eq!(pruned.without_nulls().to_json(), r#"{"A":1.0}"#);
+        assert_eq!(pruned.to_label(), r#"{"A":1.0,"Z":null}"#);
+        assert_eq!(pruned.without_nulls().to_label(), r#"{"A":1.0}"#);
         assert_eq!(pruned.prune(&StrSet::empty()), Config::empty());
     }
 
@@ -191,7 +191,7 @@ mod tests {
     fn updating_overlays_and_a_variable_set_to_null_is_still_fixed() {
         let change: Map = [("A", Value::Null)].into_iter().collect();
         let updated = config(&[("A", 1.0), ("B", 2.0)]).update(&change);
-        assert_eq!(updated.to_json(), r#"{"A":null,"B":2.0}"#);
+        assert_eq!(updated.to_label(), r#"{"A":null,"B":2.0}"#);
         assert!(updated.mentions("A"));
         let vars: StrSet = ["A", "B"].into_iter().collect();
         assert_eq!(vars.without(&change), ["B"].into_iter().collect());

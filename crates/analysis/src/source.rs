@@ -5,8 +5,8 @@ use std::sync::Arc;
 use taut_engine::{Cx, Faceted, Fail};
 use taut_expr::path::{is_non_upwards, join, normal_path};
 use taut_repos::{DirRule, Entry, Listing, Place};
-use taut_syntax::{Diagnostic, did_you_mean};
-use taut_value::{Artifact, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
+use taut_syntax::{Diagnostic, Diagnostics, did_you_mean};
+use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
 use crate::{AnalysedTarget, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, problem::fail};
 
@@ -162,10 +162,32 @@ async fn file(
             let names = files.map(|(name, _)| name.as_str()).chain(targets.iter().map(String::as_str));
             diagnostic = diagnostic.suggest(did_you_mean(base, names));
         }
-        (Listing::Absent, _) => diagnostic = diagnostic.note("that directory does not exist"),
+        (Listing::Absent, _) => {
+            let why = absent(workspace, cx, named, directory).await;
+            diagnostic = diagnostic.note(why.unwrap_or_else(|| "that directory does not exist".to_owned()));
+        }
         _ => {}
     }
     Err(fail(diagnostic))
+}
+
+/// Why there is no directory at a path, if one of its components is there and something else.
+async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Option<String> {
+    let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+    for end in ends {
+        let (above, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
+        let entries = listing(workspace, cx, named, above).await.ok()?;
+        let there = &path[..end];
+        match entries.at(Listing::facet_of(name)).get(name) {
+            Some(Entry::Directory) => {}
+            Some(Entry::Symlink) => {
+                return Some(format!("{there} is a symbolic link, which is not followed to a directory"));
+            }
+            Some(Entry::File) => return Some(format!("{there} is a file, not a directory")),
+            None | Some(Entry::NotUtf8 { .. }) => return Some(format!("there is no directory {there}")),
+        }
+    }
+    None
 }
 
 async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
@@ -194,7 +216,8 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     }
     let top = normal_path(&join(&named.module, &named.name));
     // All directories, each after the one it lies in; then trees from the last to the first.
-    let mut directories = vec![top];
+    let mut directories = vec![top.clone()];
+    let mut warnings = Diagnostics::default();
     let mut contents = Vec::new();
     while contents.len() < directories.len() {
         let path = directories[contents.len()].clone();
@@ -213,6 +236,13 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                     Entry::File | Entry::Symlink => stage.push((name.clone(), local(named, &full))),
                 }
             }
+        } else if contents.is_empty() {
+            // Below it, a directory may have gone since the one above was read.
+            let why = absent(workspace, cx, named, &top).await;
+            let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
+            let message =
+                format!("The source tree {} is empty: {why}", EntityName::Named(named.clone()).to_json());
+            warnings = Diagnostic::warning(message).into();
         }
         contents.push((stage, below));
     }
@@ -229,5 +259,5 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     let trees: Vec<Tree> = trees.into_iter().flatten().rev().collect();
     let top = trees.last().expect("at least the top").artifact();
     let stage = [(named.name.clone(), Value::artifact(top))].into_iter().collect();
-    Ok(analysed(stage, trees))
+    Ok(AnalysedTarget { warnings, ..analysed(stage, trees) })
 }

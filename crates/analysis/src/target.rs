@@ -60,7 +60,7 @@ pub struct ConfiguredTarget {
 
 impl fmt::Display for ConfiguredTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{},{}]", self.name.to_json(), self.config.to_json())
+        write!(f, "[{},{}]", self.name.to_json(), self.config.to_label())
     }
 }
 

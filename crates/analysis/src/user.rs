@@ -284,12 +284,14 @@ impl<'e> Evaluation<'e> {
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in involved {
-            let text = value.to_json();
+            // What is longer is not looked for: it would be read in every dependency.
+            const MAX_LOOKED_FOR: usize = 1 << 20;
+            let Some(text) = value.to_json_within(MAX_LOOKED_FOR) else { continue };
             let offers = |reached: &&Reached| {
                 let result = reached.dep.result();
                 [&result.artifacts, &result.runfiles, &result.provides]
                     .into_iter()
-                    .any(|map| Value::Map(map.clone()).to_json().contains(&text))
+                    .any(|map| Value::Map(map.clone()).to_json_beyond(MAX_LOOKED_FOR << 4).contains(&text))
             };
             for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
                 let config = self.target.config.update(transition).prune(dep.vars()).without_nulls();

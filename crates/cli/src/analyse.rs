@@ -64,11 +64,17 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     }
     let target = &target;
     let result = &analysis.analysed.result;
-    log.say(
-        Level::Info,
-        report::result_of_target(target, &result.artifacts, &result.provides, &result.runfiles),
-    );
+    match analysis.too_long_as_text() {
+        Some(why) => log.say(Level::Warn, format!("{why}; it is not shown.")),
+        None => log.say(
+            Level::Info,
+            report::result_of_target(target, &result.artifacts, &result.provides, &result.runfiles),
+        ),
+    }
     let d = &o.dumps;
+    if d.any_of_values() {
+        check_size(&analysis, log)?;
+    }
     let quoted = |what: String| move |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
     dump(
         &d.dump_result,
@@ -234,12 +240,26 @@ pub(crate) fn taint(analysed: &AnalysedTarget) -> Vec<String> {
     analysed.tainted.iter().map(|taint| taint.to_string()).collect()
 }
 
+/// Refuses to dump what has no end as text.
+fn check_size(analysis: &Analysis, log: &Log) -> Result<(), Exit> {
+    match analysis.too_long_to_dump() {
+        Some(why) => {
+            log.say(Level::Error, format!("Cannot write dumps: {why}."));
+            Err(Exit::Environment)
+        }
+        None => Ok(()),
+    }
+}
+
 /// Writes the graph dumps.
 ///
 /// # Errors
 ///
 /// The exit code; what is wrong has been told.
 pub(crate) fn dump_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) -> Result<(), Exit> {
+    if !o.dump_graph.is_empty() {
+        check_size(analysis, log)?;
+    }
     // As in the reference, `-` is a file like any other here.
     for (paths, with_origins) in [(&o.dump_graph, true), (&o.dump_plain_graph, false)] {
         for path in paths {

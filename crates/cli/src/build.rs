@@ -126,7 +126,7 @@ impl Call<'_> {
                 Some(opened) => opened,
                 None => {
                     let opened = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
-                    let printer = Printer::new(log, &opened);
+                    let printer = Printer::new(name, &o.stores, log, &opened);
                     store.insert((opened, printer))
                 }
             };

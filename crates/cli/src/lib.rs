@@ -15,6 +15,7 @@ mod explain;
 mod interruption;
 pub mod log;
 pub mod options;
+mod output;
 mod printer;
 mod profile;
 mod progress;

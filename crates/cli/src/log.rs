@@ -4,6 +4,8 @@
 //! output holds nothing but requested data. Colour is a property of standard error alone. Failing to
 //! write a message is never a reason to fail a build.
 
+mod pieces;
+
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -242,8 +244,8 @@ impl Log {
         if level <= self.limit {
             let mut files = self.lock();
             if !files.is_empty() {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let lines = file_lines(level, name, text, now.as_secs(), now.subsec_nanos());
+                let (seconds, nanos) = now();
+                let lines = file_lines(level, name, text, seconds, nanos);
                 for file in files.iter_mut() {
                     // A full disk is reported by what writes results; a log is not worth a failure.
                     let _ = file.write_all(lines.as_bytes());
@@ -277,19 +279,9 @@ fn wants_color(environment: impl Fn(&str) -> Option<String>, terminal: bool) -> 
 /// `LEVEL: text`, further lines indented so that they stand below the text; with a name and several
 /// lines, the text begins on a line of its own.
 fn console_lines(level: Level, name: Option<&str>, text: &str, color: bool) -> String {
-    let mut prefix = level.word().to_owned();
-    if let Some(name) = name {
-        prefix.push_str(&format!(" ({name})"));
-    }
-    prefix.push(':');
     let own_line = name.is_some() && text.contains('\n');
-    let indent = if own_line { 5 } else { prefix.len() + 1 };
-    let mut lines = String::new();
-    if color {
-        lines.push_str(&format!("{}{prefix}\x1b[0m", level.color()));
-    } else {
-        lines.push_str(&prefix);
-    }
+    let indent = if own_line { 5 } else { console_prefix(level, name, false).len() + 1 };
+    let mut lines = console_prefix(level, name, color);
     if own_line {
         lines.push('\n');
     }
@@ -300,6 +292,19 @@ fn console_lines(level: Level, name: Option<&str>, text: &str, color: bool) -> S
         lines.push('\n');
     }
     lines
+}
+
+/// What stands before the text, up to the colon.
+fn console_prefix(level: Level, name: Option<&str>, color: bool) -> String {
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    let (begin, end) = if color { (level.color(), "\x1b[0m") } else { ("", "") };
+    format!("{begin}{}{name}:{end}", level.word())
+}
+
+/// Seconds and nanoseconds since the epoch.
+fn now() -> (u64, u32) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now.as_secs(), now.subsec_nanos())
 }
 
 /// The format of log files: thread, time, level, name; further lines indented.

@@ -1,23 +1,33 @@
 //! What actions say, and how they fail.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    borrow::Cow,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use taut_digest::{Digest, ObjectType};
-use taut_driver::{ActionFailure, ActionOutcome, Events, Ran};
+use taut_driver::{ActionFailure, ActionOutcome, Events, MissingOutput, Ran};
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
 use crate::{
     log::{Level, Log},
+    options::Stores,
+    output::Stream,
     recall::Output,
     report,
-    reproduce::Reproduction,
+    reproduce::{Reproduction, quoted},
+    surroundings::{Name, build_root, with_hint},
 };
 
 /// Tells of actions as they end; failures are kept, to be told last.
 pub(crate) struct Printer {
     log: Arc<Log>,
     store: Store,
+    /// The command that shows all of an output, up to the object's name; none where all is always shown and every text
+    /// is as the reference has it.
+    to_see_all: Option<String>,
+    build_root: PathBuf,
     failures: Mutex<Vec<ActionFailure>>,
     outputs: Mutex<Vec<Output>>,
     /// What actions said before the call began anew.
@@ -25,10 +35,15 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    pub(crate) fn new(log: &Arc<Log>, store: &Store) -> Arc<Printer> {
+    pub(crate) fn new(name: Name, stores: &Stores, log: &Arc<Log>, store: &Store) -> Arc<Printer> {
+        let root = stores.local_build_root.as_ref();
+        let root = root.map(|root| format!(" --local-build-root {}", quoted(&root.to_string_lossy())));
+        let to_see_all = format!("taut install-cas{}", root.unwrap_or_default());
         Arc::new(Printer {
             log: log.clone(),
             store: store.clone(),
+            to_see_all: (name == Name::Taut).then_some(to_see_all),
+            build_root: build_root(name, stores).unwrap_or_default(),
             failures: Mutex::default(),
             outputs: Mutex::default(),
             told: Mutex::default(),
@@ -42,10 +57,9 @@ impl Printer {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
     }
 
-    fn text(&self, digest: &Option<Digest>) -> String {
-        let content =
-            digest.and_then(|digest| self.store.read(&digest.hash, ObjectType::File).ok().flatten());
-        content.map(|content| String::from_utf8_lossy(&content).into_owned()).unwrap_or_default()
+    /// A command as it is shown.
+    fn shown<'c>(&self, command: &'c str) -> Cow<'c, str> {
+        if self.to_see_all.is_some() { report::shortened(command) } else { command.into() }
     }
 
     /// What an action said.
@@ -53,10 +67,27 @@ impl Printer {
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
             return;
         }
-        let (stdout, stderr) = (self.text(&output.stdout), self.text(&output.stderr));
-        if let Some(text) = report::output_of_command(&output.command, &stdout, &stderr) {
-            self.log.say_about(Level::Info, &output.name, text);
+        let stream = |digest| Stream::open(&self.store, digest);
+        let (stdout, stderr) = (stream(&output.stdout), stream(&output.stderr));
+        if stdout.is_none() && stderr.is_none() {
+            return;
         }
+        let command = self.shown(&output.command);
+        let heads = report::heads_of_output(&command, stdout.is_some(), stderr.is_some());
+        self.log.say_in_pieces(Level::Info, &output.name, |give| {
+            for (head, stream) in [(&heads.0, stdout), (&heads.1, stderr)] {
+                if let Some(stream) = stream {
+                    give(head);
+                    stream.show(self.to_see_all.as_deref(), give);
+                }
+            }
+        });
+    }
+
+    /// Why the command of an action that may fail was not started, if that is so; the exit code is made up then.
+    fn why_not_started(&self, ran: &Ran) -> String {
+        let why = ran.not_started.as_ref().filter(|_| self.to_see_all.is_some());
+        why.map(|why| format!("\naction could not be started: {why}")).unwrap_or_default()
     }
 
     fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
@@ -93,21 +124,26 @@ impl Printer {
             let action = &failure.action;
             let message = match &action.may_fail {
                 Some(message) if failure.ran.exit_code != 0 => {
-                    let missing: Vec<String> =
-                        failure.ran.missing.iter().map(|path| format!("\n - {path}")).collect();
+                    let Ran { exit_code, missing, .. } = &*failure.ran;
+                    let shown = |output: &MissingOutput| match self.to_see_all {
+                        Some(_) => format!("\n - {output}"),
+                        None => format!("\n - {}", output.path),
+                    };
+                    let missing: String = missing.iter().map(shown).collect();
+                    let why = self.why_not_started(&failure.ran);
                     format!(
-                        "{message} (exit code {})\nMoreover action executed with missing outputs.{}",
-                        failure.ran.exit_code,
-                        missing.concat()
+                        "{message} (exit code {exit_code}){why}\nMoreover action executed with missing outputs.{missing}"
                     )
                 }
-                _ => failure.to_string(),
+                _ if self.to_see_all.is_some() => with_hint(failure.to_string(), &self.build_root),
+                _ => failure.as_reference(),
             };
             self.log.say_about(Level::Error, &name, message);
-            let failed = report::failed_command(&action.command, &action.env, &origins(&failure.id));
+            let command = report::in_environment(&action.command, &action.env);
+            let failed = report::failed_command(&self.shown(&command), &origins(&failure.id));
             self.log.say_about(Level::Error, &name, failed);
-            if let Some(text) = again.text(failure) {
-                self.log.say_about(Level::Info, &name, text);
+            if let Some((text, commands)) = again.text(failure) {
+                self.log.say_with_block(Level::Info, &name, &text, &commands);
             }
         }
     }
@@ -119,7 +155,8 @@ impl Events for Printer {
         if outcome.ran.exit_code != 0
             && let Some(message) = &action.may_fail
         {
-            let mut text = format!("{message} (exit code {}); outputs:", outcome.ran.exit_code);
+            let why = self.why_not_started(&outcome.ran);
+            let mut text = format!("{message} (exit code {}){why}; outputs:", outcome.ran.exit_code);
             for (path, info) in &outcome.ran.outputs {
                 let mut quoted = JsonWriter::compact();
                 quoted.string(path);

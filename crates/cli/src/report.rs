@@ -2,7 +2,7 @@
 //!
 //! Functions from data to text; who says them, and at which level, is decided elsewhere.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use taut_digest::ObjectInfo;
 use taut_value::{ActionDescription, EntityName, JsonMode, JsonWriter, Map, Str, Value};
@@ -23,7 +23,7 @@ pub struct Built {
 pub fn configured(name: &EntityName, configuration: &Map, limit: usize) -> String {
     let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
     let set = Value::Map(set.map(|(variable, value)| (variable.clone(), value.clone())).collect());
-    let mut shown = set.to_json();
+    let mut shown = set.to_json_beyond(limit);
     if shown.len() > limit {
         // Each level adds bytes, so this ends, and does not go deeper than the limit.
         let mut levels = 1;
@@ -55,7 +55,8 @@ fn upper_levels(value: &Value, levels: usize) -> String {
         Value::List(list) => {
             format!("[{}]", joined(list.iter().map(|item| upper_levels(item, levels - 1)).collect()))
         }
-        other => other.to_json(),
+        // No value that a configuration can hold is longer, but by having been built to be.
+        other => other.to_json_beyond(1 << 16),
     }
 }
 
@@ -192,31 +193,37 @@ pub fn object(w: &mut JsonWriter, object: &ObjectInfo) {
     });
 }
 
-/// What an action said, in the form in which it is shown below its id; `command` is as
-/// [`in_environment`] has it.
-pub fn output_of_command(command: &str, stdout: &str, stderr: &str) -> Option<String> {
-    let head = |what: &str| format!("{what} of command {command}");
-    match (stdout.is_empty(), stderr.is_empty()) {
-        (true, true) => None,
-        (false, true) => Some(format!("{}\n{}", head("Stdout"), indented(stdout, 2))),
-        (true, false) => Some(format!("{}\n{}", head("Stderr"), indented(stderr, 2))),
-        (false, false) => Some(format!(
-            "{}\nStdout:\n{}\nStderr:\n{}",
-            head("Output"),
-            indented(stdout, 2),
-            indented(stderr, 2)
-        )),
+/// The lines between which the outputs of an action are shown, below its id: one before standard output, one before
+/// standard error. `command` is as [`in_environment`] has it.
+pub fn heads_of_output(command: &str, stdout: bool, stderr: bool) -> (String, String) {
+    match (stdout, stderr) {
+        (false, false) => Default::default(),
+        (true, false) => (format!("Stdout of command {command}\n"), String::new()),
+        (false, true) => (String::new(), format!("Stderr of command {command}\n")),
+        (true, true) => (format!("Output of command {command}\nStdout:\n"), "\nStderr:\n".to_owned()),
     }
 }
 
-/// That an action failed, and who asked for it.
-pub fn failed_command(command: &[impl AsRef<str>], environment: &Map, origins: &[String]) -> String {
-    let mut text =
-        format!("Failed to execute command {}\nrequested by", in_environment(command, environment));
+/// That an action failed, and who asked for it; `command` is as [`in_environment`] has it.
+pub fn failed_command(command: &str, origins: &[String]) -> String {
+    let mut text = format!("Failed to execute command {command}\nrequested by");
     for origin in origins {
         text.push_str(&format!("\n - {origin}"));
     }
     text
+}
+
+/// How long a command may be to be shown as a whole, in bytes.
+const MAX_COMMAND: usize = 8 << 10;
+
+/// A command as [`in_environment`] has it, without its middle if it is long.
+pub fn shortened(command: &str) -> Cow<'_, str> {
+    if command.len() <= MAX_COMMAND {
+        return Cow::Borrowed(command);
+    }
+    let begin = command.floor_char_boundary(MAX_COMMAND / 4 * 3);
+    let end = command.ceil_char_boundary(command.len() - MAX_COMMAND / 8);
+    format!("{}[… {} bytes left out …]{}", &command[..begin], end - begin, &command[end..]).into()
 }
 
 /// A command and its environment.
@@ -224,12 +231,6 @@ pub fn in_environment(command: &[impl AsRef<str>], environment: &Map) -> String 
     let mut words = JsonWriter::compact();
     words.strings(command);
     format!("{} in environment {}", words.finish(), Value::Map(environment.clone()).to_json())
-}
-
-fn indented(text: &str, width: usize) -> String {
-    let lines: Vec<String> =
-        text.trim_end_matches('\n').split('\n').map(|line| format!("{:width$}{line}", "")).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -299,16 +300,27 @@ mod tests {
         let none = Map::default();
         let in_none = in_environment(&command, &none);
         let shown = "command [\"sh\",\"-c\",\"echo a; echo b >&2; touch z\\n\"] in environment {}";
-        assert_eq!(output_of_command(&in_none, "", ""), None);
+        assert_eq!(in_none, shown["command ".len()..]);
+        let heads = |stdout, stderr| heads_of_output(&in_none, stdout, stderr);
+        assert_eq!(heads(true, true), (format!("Output of {shown}\nStdout:\n"), "\nStderr:\n".to_owned()));
+        assert_eq!(heads(true, false), (format!("Stdout of {shown}\n"), String::new()));
+        assert_eq!(heads(false, true), (String::new(), format!("Stderr of {shown}\n")));
         assert_eq!(
-            output_of_command(&in_none, "a\n", "b\n"),
-            Some(format!("Output of {shown}\nStdout:\n  a\nStderr:\n  b"))
-        );
-        assert_eq!(output_of_command(&in_none, "", "b\n"), Some(format!("Stderr of {shown}\n  b")));
-        assert_eq!(
-            failed_command(&command, &none, &["[[\"@\",\"\",\"\",\"x\"],{}]#0".into()]),
+            failed_command(&in_none, &["[[\"@\",\"\",\"\",\"x\"],{}]#0".into()]),
             format!("Failed to execute {shown}\nrequested by\n - [[\"@\",\"\",\"\",\"x\"],{{}}]#0")
         );
+    }
+
+    #[test]
+    fn a_long_command_is_shown_by_its_ends() {
+        assert_eq!(shortened("[\"sh\"]"), "[\"sh\"]");
+        let long = format!("[\"a\",\"{}\",\"z\"]", "ö".repeat(1 << 20));
+        let short = shortened(&long);
+        assert!(
+            short.len() < MAX_COMMAND && short.starts_with("[\"a\",\"ö") && short.ends_with("ö\",\"z\"]"),
+            "{short}"
+        );
+        assert!(short.contains(" bytes left out …]"));
     }
 
     #[test]

@@ -27,34 +27,46 @@ impl Reproduction {
         Reproduction { call: None }
     }
 
-    /// The commands: one that installs the inputs, one that runs the action there.
-    pub(crate) fn text(&self, failure: &ActionFailure) -> Option<String> {
+    /// A line that introduces the commands, and these: they make a directory that is the user's alone, install the
+    /// inputs there and run the action.
+    pub(crate) fn text(&self, failure: &ActionFailure) -> Option<(String, String)> {
         let (call, rest) = self.call.as_ref()?;
-        let directory = format!("/tmp/action-{}", &failure.id.to_string()[..12]);
-        let id = format!("%{}", failure.id);
-        let options = ["--request-action-input", &id, "-o", &directory];
-        let words = call.iter().map(String::as_str).chain(options).chain(rest.iter().map(String::as_str));
-        let install = words.map(quoted).collect::<Vec<_>>().join(" ");
-        Some(format!("To run it by hand:\n  {install}\n  {}", in_directory(&failure.action, &directory)))
+        let words = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let id = &failure.id;
+        let mut commands =
+            format!("dir=$(mktemp -d) && {} --request-action-input %{id} -o \"$dir\"", words(call));
+        if !rest.is_empty() {
+            commands += &format!(" {}", words(rest));
+        }
+        let run = in_directory(&failure.action);
+        if run.len() > MAX_COMMAND {
+            let more = "it is too long to be shown here; --dump-graph FILE writes it";
+            return Some((format!("To see its inputs; {more}:"), commands));
+        }
+        Some(("To run it by hand:".to_owned(), format!("{commands} &&\n({run})")))
     }
 }
 
+/// How long a command may be to be shown, in bytes.
+const MAX_COMMAND: usize = 64 << 10;
+
 /// Runs the action's command where its inputs are.
-fn in_directory(action: &ActionDescription, directory: &str) -> String {
-    let mut text = format!("cd {}", quoted(directory));
+fn in_directory(action: &ActionDescription) -> String {
+    let mut text = "cd \"$dir\"".to_owned();
     let above = |path: &taut_value::Str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
     let directories = action.out_dirs.iter().map(|path| path.to_string());
     let mut directories: Vec<String> = directories.chain(action.outs.iter().filter_map(above)).collect();
-    directories.push(action.cwd.to_string());
-    directories.retain(|path| !path.is_empty());
+    let cwd = taut_driver::normal_path(&action.cwd);
+    directories.push(cwd.clone());
+    directories.retain(|path| path != ".");
     directories.sort();
     directories.dedup();
     if !directories.is_empty() {
         let quoted: Vec<String> = directories.iter().map(|path| quoted(path)).collect();
         text.push_str(&format!(" && mkdir -p {}", quoted.join(" ")));
     }
-    if !action.cwd.is_empty() {
-        text.push_str(&format!(" && cd {}", quoted(&action.cwd)));
+    if cwd != "." {
+        text.push_str(&format!(" && cd {}", quoted(&cwd)));
     }
     text.push_str(" && env -i");
     for (name, value) in action.env.iter() {
@@ -68,7 +80,7 @@ fn in_directory(action: &ActionDescription, directory: &str) -> String {
 }
 
 /// A word as a shell has to read it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%^".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -103,8 +115,8 @@ mod tests {
         action.outs = vec!["w/out/x".into()];
         action.cwd = "w".into();
         assert_eq!(
-            in_directory(&action, "/tmp/d"),
-            "cd /tmp/d && mkdir -p w w/out && cd w && env -i 'A=b c' sh -c 'echo $A > out/x'"
+            in_directory(&action),
+            "cd \"$dir\" && mkdir -p w w/out && cd w && env -i 'A=b c' sh -c 'echo $A > out/x'"
         );
     }
 }

@@ -17,6 +17,10 @@ use crate::surroundings::not_supported;
 ///
 /// The exit code; what is wrong has been told.
 pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
+    // It may have been removed, or be out of reach for this user; with absolute paths all goes well without.
+    if let Err(error) = std::env::current_dir() {
+        log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
+    }
     let request = quiet_request(common, analysis, log)?;
     log.say(Level::Info, format!("Requested target is {}", request.target_text()));
     if let Some(path) = &analysis.serve_errors_log {

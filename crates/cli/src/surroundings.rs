@@ -54,9 +54,20 @@ pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Stor
     }
     let opened = build_root(name, options).and_then(|root| {
         Store::open(&root, HashFunction::GitSha1)
-            .map_err(|error| format!("Cannot use build root {}: {error}", root.display()))
+            .map_err(|error| with_hint(format!("Cannot use build root {}: {error}", root.display()), &root))
     });
     opened.map_err(|text| log.say(Level::Error, text)).ok()
+}
+
+/// An error, and what helps if it is about a part of the build root that belongs to another user, as after a call by
+/// sudo.
+pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
+    let root = build_root.display().to_string();
+    let is_foreign = |line: &str| line.contains(&root) && line.contains(taut_sys::BELONGS);
+    if !error.lines().any(is_foreign) {
+        return error;
+    }
+    format!("{error}\nit helps to give all of {root} to one user, or to use another one (--local-build-root)")
 }
 
 /// Why the options ask for something taut cannot do yet, if they do.

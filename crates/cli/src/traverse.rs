@@ -75,7 +75,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     };
 
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
-    let printer = Printer::new(log, &store);
+    let printer = Printer::new(name, &o.stores, log, &store);
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
     let defined = graph.clone();

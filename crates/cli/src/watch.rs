@@ -232,7 +232,8 @@ impl Watcher<'_> {
     fn hold(&self, request: Request) -> Result<Held, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
-        let present = Arc::new(Present(Mutex::new(Printer::new(self.log, &store))));
+        let present =
+            Arc::new(Present(Mutex::new(Printer::new(Name::Taut, &self.o.build.stores, self.log, &store))));
         let events: Arc<dyn Events> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
         let runs = recall::runs(&request, &build.analysis, &store, &meaning(&options));

@@ -2,7 +2,7 @@
 //! sees.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, thread, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 use taut_testkit::{Ran, Tool, Workspace};
@@ -45,19 +45,23 @@ fn the_commands_shown_for_a_failed_action_fail_in_the_same_way() {
     let workspace = workspace(
         r#"{"in": {"type": "generic", "outs": ["made"], "cmds": ["echo 'made of' > made"]},
             "t": {"type": "generic", "outs": ["d/out"], "deps": ["in", "it's"], "env": {"type": "'", "$1": {"A": "b c"}},
-                  "cmds": ["cat made it\\'s; echo $A; touch d/out; exit 5"]}}"#,
+                  "cmds": ["cat made it\\'s; echo $A; touch d/out", "cat << EOF", "here", "EOF", "exit 5"]}}"#,
     );
     workspace.file("it's", "a source\n");
     let ran = run(&workspace, &["build", "t", "-D", r#"{"V": "x y"}"#]).exits(1);
     let (_, shown) = ran.stderr.split_once("To run it by hand:\n").expect("commands are shown");
-    // A command's last line ends with the line feed that `cmds` are joined with, within its quotes.
-    let lines: Vec<&str> = shown.lines().take_while(|line| line.starts_with("     ")).collect();
-    let script: String = lines.iter().map(|line| format!("{}\n", line.trim_start())).collect();
-    let directory = script.split_once("-o ").unwrap().1.split_whitespace().next().unwrap().to_owned();
-    let by_hand = Command::new("sh").arg("-c").arg(&script).current_dir(workspace.root()).output().unwrap();
-    let _ = fs::remove_dir_all(directory);
+    let (script, _) = shown.split_once("\nERROR: ").unwrap();
+    let temporary = workspace.beside("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let mut by_hand = Command::new("sh");
+    by_hand.arg("-c").arg(script).current_dir(workspace.root()).env("TMPDIR", &temporary);
+    let by_hand = by_hand.output().unwrap();
+    let made: Vec<_> =
+        fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().metadata().unwrap()).collect();
+    assert_eq!(made.len(), 1, "all is done in one new directory");
+    assert_eq!(made[0].permissions().mode() & 0o777, 0o700, "which is the user's alone");
     assert_eq!(by_hand.status.code(), Some(5), "{script}\n{}", String::from_utf8_lossy(&by_hand.stderr));
-    assert_eq!(String::from_utf8_lossy(&by_hand.stdout), "made of\na source\nb c\n");
+    assert_eq!(String::from_utf8_lossy(&by_hand.stdout), "made of\na source\nb c\nhere\n");
 }
 
 #[test]

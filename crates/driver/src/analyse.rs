@@ -1,5 +1,6 @@
 //! Analysis of a request: the target's result, and everything reached on the way.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use taut_digest::HashFunction;
 use taut_engine::{Begin, Build, Engine, Fail, Options};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{ActionDescription, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value};
+use taut_value::{ActionDescription, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value, json_order};
 
 use crate::graph::{ActionGraph, GraphAction, Origin};
 use crate::{Request, RequestKey, Runs, Traces, Wanted};
@@ -47,15 +48,26 @@ pub struct Reached {
 }
 
 /// By what targets are ordered, effective configurations included.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Order(String, String, Id);
+#[derive(PartialEq)]
+pub(crate) struct Order(String, Value);
 
 impl Order {
     pub(crate) fn of(target: &ConfiguredTarget) -> Order {
-        // Values that share their parts have no end as text.
-        const SEEN: usize = 1 << 12;
-        let text = taut_expr::abbreviate(&Value::Map(target.config.map().clone()), SEEN);
-        Order(target.name.to_json(), text, target.config.map().id())
+        Order(target.name.to_json(), Value::Map(target.config.map().clone()))
+    }
+}
+
+impl Eq for Order {}
+
+impl PartialOrd for Order {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Order {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0).then_with(|| json_order(&self.1, &other.1))
     }
 }
 

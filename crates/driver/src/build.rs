@@ -69,13 +69,16 @@ impl Wanted {
     /// What a target offers.
     pub(crate) fn of(result: &TargetResult) -> Wanted {
         let stage = |stage: &Map| -> Vec<(Str, Artifact)> {
-            stage
-                .iter()
-                .filter_map(|(path, value)| Some((path.clone(), value.as_artifact()?.clone())))
-                .collect()
+            // Stages can be large, and a vector that grows would be twice as large.
+            let mut wanted = Vec::with_capacity(stage.len());
+            wanted.extend(
+                stage.iter().filter_map(|(path, value)| Some((path.clone(), value.as_artifact()?.clone()))),
+            );
+            wanted
         };
         let mut runfiles = stage(&result.runfiles);
         runfiles.retain(|(path, _)| !result.artifacts.contains_key(path));
+        runfiles.shrink_to_fit();
         Wanted { artifacts: stage(&result.artifacts), runfiles }
     }
 

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use taut_value::{
-    AnonymousTarget, Artifact, EntityName, Id, JsonMode, JsonWriter, Map, Node, Str, Tree, Value, escape_into,
+    AnonymousTarget, Artifact, EntityName, Id, JsonMode, JsonSize, JsonWriter, Map, Node, Str, Tree, Value,
+    escape_into,
 };
 
 use crate::analyse::{Analysis, Reached};
@@ -17,7 +18,47 @@ fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
     writer.finish() + "\n"
 }
 
+/// The longest text that a dump may have, in bytes.
+const MAX_DUMP: u64 = 1 << 30;
+
+const UNFOLDS: &str = "is longer than 1 GiB as text: parts that it shares would be written again and again";
+
+/// A target as dumps name it.
+fn in_full(target: &taut_analysis::ConfiguredTarget) -> String {
+    format!("[{},{}]", target.name.to_json(), Value::Map(target.config.map().clone()).to_json())
+}
+
 impl Analysis {
+    /// Why the result cannot be written as text, if it cannot: values share their parts, and a text does not.
+    pub fn too_long_as_text(&self) -> Option<String> {
+        let mut sizes = JsonSize::default();
+        let result = &self.analysed.result;
+        let provides = sizes.of_map(&result.provides);
+        if provides.saturating_add(sizes.result(result)) > MAX_DUMP {
+            return Some(format!("The result of target {} {UNFOLDS}", self.target));
+        }
+        None
+    }
+
+    /// Why dumps cannot be written, if they cannot.
+    pub fn too_long_to_dump(&self) -> Option<String> {
+        let mut sizes = JsonSize::default();
+        let mut all = self.reached.iter();
+        let is_too_long = |reached: &&Reached| {
+            let definition = match &reached.target.name {
+                EntityName::Anonymous(target) => sizes.of_map(&target.rule_map).max(sizes.node(&target.node)),
+                EntityName::Named(_) => 0,
+            };
+            sizes.of_map(reached.target.config.map()).max(definition) > MAX_DUMP
+        };
+        match all.find(is_too_long) {
+            Some(Reached { target, .. }) => {
+                Some(format!("The configuration or definition of target {target} {UNFOLDS}"))
+            }
+            None => self.too_long_as_text(),
+        }
+    }
+
     /// `--dump-result`
     pub fn dump_result(&self) -> String {
         let mut writer = JsonWriter::compact();
@@ -100,7 +141,7 @@ impl Analysis {
             if !analysed.is_defined || (exports && !analysed.is_export) {
                 continue;
             }
-            let config = target.config.to_json();
+            let config = Value::Map(target.config.map().clone()).to_json();
             let configs = match &target.name {
                 EntityName::Named(name) => {
                     let modules = named.entry(name.repository.to_string()).or_default();
@@ -180,7 +221,7 @@ impl Analysis {
     pub fn dump_targets_graph(&self) -> String {
         let graph: BTreeMap<String, &Reached> = (self.reached.iter())
             .filter(|reached| reached.analysed.is_defined)
-            .map(|reached| (reached.target.to_string(), reached))
+            .map(|reached| (in_full(&reached.target), reached))
             .collect();
         let mut by_name: HashMap<String, Vec<&Reached>> = HashMap::new();
         for reached in graph.values() {
@@ -197,7 +238,7 @@ impl Analysis {
                             let mut found = found.filter(|reached| {
                                 target.config.prune(&reached.analysed.vars) == reached.target.config
                             });
-                            Some(found.next()?.target.to_string())
+                            Some(in_full(&found.next()?.target))
                         });
                         known.collect::<Vec<_>>()
                     };

@@ -53,7 +53,7 @@ impl Origin {
     fn shown(&self) -> String {
         let set = self.config.iter().filter(|(_, value)| !matches!(value, Value::Null));
         let config: Map = set.map(|(name, value)| (name.clone(), value.clone())).collect();
-        format!("[{},{}]#{}", self.target_text(), Value::Map(config).to_json(), self.subtask)
+        format!("[{},{}]#{}", self.target_text(), config.to_label(), self.subtask)
     }
 
     /// What origins of one action are ordered by: the name by its parts, the configuration by its hash, as in

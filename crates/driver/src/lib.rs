@@ -39,7 +39,7 @@ pub use runs::Runs;
 pub use survey::Survey;
 pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};
 pub use taut_engine::KeyRef;
-pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, Ran};
+pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, MissingOutput, Ran};
 pub use taut_expr::{json_to_value, path::normal_path};
 pub use taut_repos::{Overrides, RepoConfig};
 pub use taut_syntax::{

@@ -87,7 +87,7 @@ impl Session {
         let analysed = analysed.map_err(|fail| diagnostics(fail, &self.build, &request.repositories))?;
         let is_of_this = |before: &Arc<Analysis>| {
             before.target.name == asked.name
-                && before.target.config.to_json() == asked.config.without_nulls().to_json()
+                && before.target.config == asked.config.without_nulls()
                 && Arc::ptr_eq(&before.analysed, &analysed)
         };
         match before.filter(is_of_this) {

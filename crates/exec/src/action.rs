@@ -1,17 +1,17 @@
 //! Actions as tasks, by their definition.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use taut_digest::{Hash as ObjectHash, ObjectInfo, ObjectType};
-use taut_engine::{Cx, Fail, Failure, Hash, Key, Policy, Rule};
+use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
-    Execution, Ran,
+    ActionFailure, Execution, Phase, Ran,
     inputs::{self, Inputs},
     message::action_digest,
     run::{RunKey, RunRule},
-    transient, trees,
+    trees::{self, TreeError},
 };
 
 /// Names an action by its definition.
@@ -39,40 +39,6 @@ pub struct ActionOutcome {
     pub failed: bool,
 }
 
-/// An action that failed the build.
-#[derive(Clone, Debug)]
-pub struct ActionFailure {
-    /// The action's id.
-    pub id: Id,
-    /// Its definition.
-    pub action: Arc<ActionDescription>,
-    /// What it found, by path; all of it is in the store.
-    pub inputs: Arc<[(Str, ObjectInfo)]>,
-    /// How it ran.
-    pub ran: Arc<Ran>,
-}
-
-impl fmt::Display for ActionFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ran { exit_code, timed_out, missing, invalid, .. } = &*self.ran;
-        if *timed_out {
-            f.write_str("action exceeded its time limit")?;
-        } else if *exit_code != 0 {
-            write!(f, "action returned non-zero exit code {exit_code}")?;
-        }
-        if !missing.is_empty() {
-            let also = if *exit_code != 0 { "\nMoreover " } else { "" };
-            write!(f, "{also}action executed with missing outputs.")?;
-            for path in missing {
-                write!(f, "\n - {path}")?;
-            }
-        }
-        invalid.iter().try_for_each(|what| write!(f, "\n{what}"))
-    }
-}
-
-impl Failure for ActionFailure {}
-
 /// An action, its inputs, and what names it with their contents.
 pub(crate) async fn digest_of(
     execution: &Execution,
@@ -82,14 +48,45 @@ pub(crate) async fn digest_of(
     let action = execution.defined(cx, &id.0, |definitions| definitions.action(id)).await;
     let action = action.ok_or_else(|| execution.undefined(format_args!("action {id} is not defined")))?;
     let inputs = inputs::build(cx, &action.inputs).await?;
-    let tree = trees::digest_of_stage(&execution.store, &inputs.objects)
-        .map_err(|error| transient(format_args!("inputs of action {id}: {error}")))?;
+    let tree = trees::digest_of_stage(&execution.store, &inputs.objects).map_err(|error| match error {
+        TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
+        other => Phase::Inputs.failed(other),
+    })?;
     let digest = action_digest(execution, &action, &tree);
     Ok((action, inputs, digest))
 }
 
 /// Executes actions.
 pub struct ActionRule(pub Arc<Execution>);
+
+impl ActionRule {
+    async fn outcome(&self, id: &Id, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
+        let execution = &*self.0;
+        let (action, inputs, digest) = digest_of(execution, id, &cx).await?;
+        let Inputs { objects, failed: tainted_inputs } = inputs;
+        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
+        let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
+        execution.events.begun(id, &action);
+        let ran = cx.call::<RunRule>(key).await?;
+        execution.counters.processed_one(id);
+        if execution.compare {
+            let cached =
+                execution.cached(&action, &digest).map_err(|error| Phase::Lookup.failed_in_store(error))?;
+            execution.events.compared(id, &action, &ran, cached.as_ref());
+        }
+        if !ran.is_complete() || (ran.exit_code != 0 && action.may_fail.is_none()) {
+            // Should these be lost meanwhile, the failure is to be told all the same.
+            let inputs =
+                inputs::one_by_one(&execution.store, &action.inputs, &objects).map_or(objects, Arc::from);
+            return Err(execution.fail(ActionFailure { id: *id, action, inputs, ran, error: None }));
+        }
+        let cached = ran.run_as != Some(*id);
+        let failed = tainted_inputs || ran.exit_code != 0;
+        let outcome = ActionOutcome { ran, cached, failed };
+        execution.events.finished(id, &action, &outcome);
+        Ok(Arc::new(outcome))
+    }
+}
 
 impl Rule for ActionRule {
     type Key = ActionKey;
@@ -102,30 +99,7 @@ impl Rule for ActionRule {
     }
 
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
-        let execution = &*self.0;
-        let (action, inputs, digest) = digest_of(execution, id, &cx).await?;
-        let Inputs { objects, failed: tainted_inputs } = inputs;
-        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
-        let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
-        execution.events.begun(id, &action);
-        let ran = cx.call::<RunRule>(key).await?;
-        execution.counters.processed_one(id);
-        if execution.compare {
-            let cached = execution.cached(&action, &digest).map_err(transient)?;
-            execution.events.compared(id, &action, &ran, cached.as_ref());
-        }
-        if !ran.is_complete() || (ran.exit_code != 0 && action.may_fail.is_none()) {
-            let inputs = inputs::one_by_one(&execution.store, &action.inputs, &objects).map_err(transient)?;
-            let failure = ActionFailure { id: *id, action, inputs: inputs.into(), ran };
-            execution.halt.note_failure();
-            execution.events.failed(&failure);
-            return Err(Fail::transient(failure));
-        }
-        let cached = ran.run_as != Some(*id);
-        let failed = tainted_inputs || ran.exit_code != 0;
-        let outcome = ActionOutcome { ran, cached, failed };
-        execution.events.finished(id, &action, &outcome);
-        Ok(Arc::new(outcome))
+        self.outcome(id, cx).await.map_err(|fail| self.0.of_action(id, fail))
     }
 
     fn content_hash(&self, _: &ActionKey, outcome: &Arc<ActionOutcome>) -> Option<Hash> {

@@ -16,11 +16,13 @@ use taut_expr::path::is_non_upwards;
 use taut_store::{Result, Store, Take};
 use taut_sys::{At, Dir, FileKind, Links, if_exists};
 
+use crate::{Instead, missing};
+
 /// What lies where an output is expected.
 pub(crate) enum Found {
     Object(ObjectInfo),
     /// Nothing, or something of another kind.
-    Missing,
+    Missing(Instead),
     /// Something that cannot be an output; why.
     Invalid(String),
 }
@@ -67,7 +69,7 @@ impl<'c> Collector<'c> {
         let (above, _) = split(path);
         match self.parents.get(above) {
             Some(parent) => output(self.store, self.root, parent, path, is_directory, self.take),
-            None => Ok(Found::Missing),
+            None => Ok(nothing(None, path)),
         }
     }
 }
@@ -83,7 +85,7 @@ fn output(
     let (_, name) = split(path);
     let parent = match parent {
         Parent::Dir(dir) => dir,
-        Parent::Absent => return Ok(Found::Missing),
+        Parent::Absent => return Ok(nothing(None, path)),
         Parent::Outside(link, target) => {
             return Ok(Found::Invalid(format!(
                 "found invalid output at {path}: it lies below the link {link}, which leads outwards, to {target}"
@@ -101,8 +103,20 @@ fn output(
     match if_exists(at.lstat())?.map(|stat| stat.kind) {
         Some(FileKind::Directory) => directory(store, at.open_dir_of_mount()?, path, take),
         Some(FileKind::Symlink) => link(store, at, path),
-        _ => Ok(Found::Missing),
+        Some(FileKind::File) => Ok(Found::Missing(Instead::File)),
+        Some(FileKind::Special) => Ok(Found::Invalid(format!("found invalid special file at {path}"))),
+        None => Ok(nothing(Some(parent), path)),
     }
+}
+
+/// Nothing at the path of an output; what else is in that directory may have been meant.
+fn nothing(parent: Option<&Dir>, path: &str) -> Found {
+    let there = parent.and_then(|parent| parent.list().ok()).unwrap_or_default();
+    let there = there.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
+    let (above, name) = split(path);
+    let prefix = if above.is_empty() { String::new() } else { format!("{above}/") };
+    let similar = missing::similar(name, there).into_iter().map(|name| format!("{prefix}{name}")).collect();
+    Found::Missing(Instead::Nothing { similar })
 }
 
 /// The directory that an output lies in.
@@ -189,14 +203,15 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
     };
     let opened = match opened {
         Ok(opened) => opened,
-        Err(error) if error.is_absent() => return Ok(Found::Missing),
+        Err(error) if error.is_absent() => return Ok(nothing(Some(at.dir()), shown)),
         Err(error) if error.is_other_kind() => {
             return match if_exists(at.lstat())?.map(|stat| stat.kind) {
                 Some(FileKind::Symlink) => link(store, at, shown),
                 Some(FileKind::Special) => {
                     Ok(Found::Invalid(format!("found invalid special file at {shown}")))
                 }
-                _ => Ok(Found::Missing),
+                Some(FileKind::Directory) => Ok(Found::Missing(Instead::Directory)),
+                _ => Ok(nothing(Some(at.dir()), shown)),
             };
         }
         Err(error) if error.is_other_file_system() => return Err(mounted(error)),
@@ -286,7 +301,7 @@ fn directory(store: &Store, dir: Dir, shown: &str, take: Take) -> Result<Found> 
             Found::Object(ObjectInfo { digest, object_type }) => {
                 here.done.insert(name.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
             }
-            Found::Missing => {}
+            Found::Missing(_) => {}
             invalid => return Ok(invalid),
         }
     }

@@ -10,13 +10,17 @@
 
 mod action;
 mod artifact;
+mod blocked;
 mod collect;
 mod events;
+mod failure;
 mod halt;
 mod inputs;
 mod keep;
 mod local;
 mod message;
+mod missing;
+mod not_started;
 mod run;
 mod slots;
 mod split;
@@ -26,13 +30,15 @@ mod trees;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-pub use action::{ActionFailure, ActionKey, ActionOutcome, ActionRule};
+pub use action::{ActionKey, ActionOutcome, ActionRule};
 pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
 pub use events::{Counters, Events, NoEvents};
+pub use failure::{ActionError, ActionFailure, Phase};
 pub use halt::Halt;
 pub use inputs::StageRule;
 pub use keep::{KeepKey, KeepRule};
 pub use local::{LocalExecutor, LocalSetup};
+pub use missing::{Instead, MissingOutput};
 pub use run::{Executor, Ran, RunKey, RunRule};
 pub use stage_key::StageKey;
 use taut_digest::Hash;

@@ -20,14 +20,14 @@ use taut_expr::path::normal_path;
 use taut_store::{Store, Take, TemporaryDir};
 use taut_sys::{
     Dir, Output, is_program,
-    process::{Command, Processes, Status, Streams},
+    process::{Command, Exit, Processes, Status, Streams},
 };
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    Events, Executor, Halt, Ran, RunKey,
+    Events, Executor, Halt, MissingOutput, Phase, Ran, RunKey, blocked,
     collect::{Collector, Found},
-    lost,
+    lost, not_started,
     slots::Slots,
     stage::{Stage, Wanted},
     transient,
@@ -118,52 +118,60 @@ impl LocalExecutor {
         }
         let Place { stage, stdout, stderr } = &mut *place;
         let store = &self.setup.store;
-        let inputs = laid_out(&key.inputs).map_err(transient)?;
+        let inputs = laid_out(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
         let lost = |error| {
             let objects = key.inputs.iter().map(|(_, object)| *object);
-            transient(lost(store, &self.setup.halt, error, objects))
+            Phase::Staging.failed_in_store(lost(store, &self.setup.halt, error, objects))
         };
         let wanted = self.wanted(key, &inputs).map_err(lost)?;
+        if let Some(why) = blocked::reason(&wanted, &key.action, &inputs) {
+            return Err(Phase::Inputs.failed(why));
+        }
         stage.prepare(store, &wanted).map_err(lost)?;
         self.setup.events.started(&key.id, &key.action);
-        let command = self.command(&key.action);
+        let running = |error: taut_sys::Error| Phase::Running.failed(error);
         let cwd = match normal_path(&key.action.cwd).as_str() {
             "." => stage.root().try_clone(),
             cwd => stage.root().sub(cwd, taut_sys::Links::Refused),
         };
-        let cwd = cwd.map_err(transient)?;
-        let (out, err) = (stdout.writer().map_err(transient)?, stderr.writer().map_err(transient)?);
+        let cwd = cwd.map_err(running)?;
+        let (out, err) = (stdout.writer().map_err(running)?, stderr.writer().map_err(running)?);
+        let open = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
         let begin = Instant::now();
         // Should this future be dropped before the process has ended, the stage has no owner any more.
         let lent = stage.lend();
-        let open = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
-        let failed = |error: &dyn std::fmt::Display| {
-            self.setup.halt.note_failure();
-            transient(error)
-        };
-        let running = self.setup.processes.spawn(&command, open).map_err(|error| failed(&error))?;
-        drop((cwd, out, err));
-        let exit = running.await.map_err(|error| failed(&error))?;
-        if exit.left_behind {
-            return Err(failed(&"it left processes behind that could not be ended"));
+        let command = self.command(&key.action);
+        let mut exit = self.run_process(&command, open).await?;
+        let mut not_started = None;
+        if let Status::NotStarted(errno) = exit.status {
+            not_started = Some(not_started::reason(&command, &cwd, errno));
+            // What the launcher says of it, and its exit code, are the reference's.
+            if self.is_plain() && command.args.len() == key.action.command.len() {
+                exit = self.run_process(&self.through_launcher(command), open).await?;
+                let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
+                not_started = not_started.filter(|_| is_refused);
+            }
         }
+        drop((cwd, out, err));
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),
+            not_started,
             timed_out: exit.timed_out,
             duration: begin.elapsed(),
             ..Ran::default()
         };
+        let collecting = |error| Phase::Collecting.failed_in_store(error);
         if !matches!(exit.status, Status::NotStarted(_)) {
-            ran.stdout = self.stream(stdout).map_err(transient)?;
-            ran.stderr = self.stream(stderr).map_err(transient)?;
+            ran.stdout = self.stream(stdout).map_err(collecting)?;
+            ran.stderr = self.stream(stderr).map_err(collecting)?;
         }
-        self.collect(&key.action, stage.root(), Take::Move, &mut ran).map_err(transient)?;
+        self.collect(&key.action, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // What failed need not have got as far as that.
             ran.missing.clear();
             ran.invalid.clear();
         }
-        stage.take_back(lent, store).map_err(transient)?;
+        stage.take_back(lent, store).map_err(collecting)?;
         Ok(ran)
     }
 
@@ -172,25 +180,39 @@ impl LocalExecutor {
         let action = &*key.action;
         action.outs.iter().for_each(|path| wanted.add_parents(path.as_bytes()));
         action.out_dirs.iter().for_each(|path| wanted.add_directory(path));
-        wanted.add_directory(&action.cwd);
+        wanted.add_directory(&normal_path(&action.cwd));
         Ok(wanted)
     }
 
-    fn command(&self, action: &ActionDescription) -> Command {
-        let words = action.command.iter().map(|word| OsString::from(word.as_str()));
-        // `env -- command` only looks the command up: doing that here saves starting a program.
-        let plain = self.setup.launcher.iter().map(String::as_str).eq(["env", "--"]);
-        let direct = if plain { look_up_for(action) } else { None };
-        let (program, args) = match direct {
-            Some(program) => (program, words.collect()),
-            None => {
-                let launcher = self.setup.launcher.iter().map(OsString::from);
-                let args: Vec<OsString> = launcher.chain(words).collect();
-                let own_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
-                let first = args.first().and_then(|word| word.to_str()).unwrap_or_default();
-                (look_up(first, &own_path).unwrap_or_else(|| first.into()), args)
-            }
+    async fn run_process(&self, command: &Command, open: Streams<'_>) -> Result<Exit, Fail> {
+        let refused = |error| {
+            self.setup.halt.note_failure();
+            Phase::Running.failed(error)
         };
+        let running = self.setup.processes.spawn(command, open).map_err(refused)?;
+        let exit = running.await.map_err(refused)?;
+        if exit.left_behind {
+            return Err(Phase::Running.failed("it left processes behind that could not be ended"));
+        }
+        Ok(exit)
+    }
+
+    /// Whether the launcher only looks the command up: doing that here saves starting a program.
+    fn is_plain(&self) -> bool {
+        self.setup.launcher.iter().map(String::as_str).eq(["env", "--"])
+    }
+
+    /// The same with the launcher's words in front.
+    fn through_launcher(&self, command: Command) -> Command {
+        let launcher = self.setup.launcher.iter().map(OsString::from);
+        let args: Vec<OsString> = launcher.chain(command.args).collect();
+        let own_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+        let first = args.first().and_then(|word| word.to_str()).unwrap_or_default();
+        Command { program: look_up(first, &own_path).unwrap_or_else(|| first.into()), args, ..command }
+    }
+
+    fn command(&self, action: &ActionDescription) -> Command {
+        let direct = if self.is_plain() { look_up_for(action) } else { None };
         let env = action.env.iter().map(|(name, value)| {
             (
                 OsString::from(name.as_str()),
@@ -198,7 +220,14 @@ impl LocalExecutor {
             )
         });
         let timeout = self.setup.timeout.map(|limit| limit.mul_f64(action.timeout_scale.clamp(0.0, 1e9)));
-        Command { program, args, env: env.collect(), timeout, grace: self.setup.grace }
+        let command = Command {
+            program: direct.clone().unwrap_or_default(),
+            args: action.command.iter().map(|word| OsString::from(word.as_str())).collect(),
+            env: env.collect(),
+            timeout,
+            grace: self.setup.grace,
+        };
+        if direct.is_some() { command } else { self.through_launcher(command) }
     }
 
     fn stream(&self, output: &mut Output) -> taut_store::Result<Option<Digest>> {
@@ -229,7 +258,9 @@ impl LocalExecutor {
                         ran.outputs.insert((*path).clone(), info);
                     }
                 }
-                Found::Missing => ran.missing.push((*path).clone()),
+                Found::Missing(found) => {
+                    ran.missing.push(MissingOutput { path: (*path).clone(), found });
+                }
                 Found::Invalid(why) => ran.invalid.push(why),
             }
         }

@@ -7,7 +7,7 @@ use taut_engine::{Cx, Fail, Key, Policy, Rule};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
 use taut_value::{ActionDescription, Id, Str};
 
-use crate::{Execution, message::rebased, transient};
+use crate::{Execution, MissingOutput, Phase, message::rebased};
 
 /// Names a run by the digest of its `Action` message. What else is in here is one of the definitions that
 /// come down to it.
@@ -58,10 +58,12 @@ pub struct Ran {
     pub stdout: Option<Digest>,
     /// Standard error, unless empty.
     pub stderr: Option<Digest>,
-    /// Declared outputs that were not produced.
-    pub missing: Vec<Str>,
+    /// Declared outputs that were not produced, and what is there instead.
+    pub missing: Vec<MissingOutput>,
     /// What is wrong with outputs that were.
     pub invalid: Vec<String>,
+    /// Why the command was not started, if it was not; there is a made-up exit code then.
+    pub not_started: Option<String>,
     /// Whether the process was killed since its time was over.
     pub timed_out: bool,
     /// The id of the definition by which it was run; `None` if nothing had to run.
@@ -88,7 +90,7 @@ pub trait Executor: Send + Sync {
     /// thread meanwhile. Dropping it ends the action.
     ///
     /// # Errors
-    /// The action could not be run at all, and why.
+    /// What the system refused, as [`Phase::failed`] makes it; other failures are not the action's.
     fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>>;
 
     /// Removes what was made for running actions; none is run afterwards.
@@ -113,7 +115,11 @@ impl Rule for RunRule {
             return Err(Fail::Cancelled);
         }
         let cacheable = !key.action.no_cache && !execution.compare;
-        if cacheable && let Some(ran) = execution.cached(&key.action, &key.digest).map_err(transient)? {
+        if cacheable
+            && let Some(ran) = execution
+                .cached(&key.action, &key.digest)
+                .map_err(|error| Phase::Lookup.failed_in_store(error))?
+        {
             return Ok(Arc::new(ran));
         }
         let ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
@@ -122,7 +128,7 @@ impl Rule for RunRule {
             execution
                 .store
                 .cache_action(&key.digest, &execution.as_message(&key.action, &ran))
-                .map_err(transient)?;
+                .map_err(|error| Phase::Recording.failed_in_store(error))?;
         }
         Ok(Arc::new(ran))
     }

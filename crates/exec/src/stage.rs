@@ -90,15 +90,9 @@ impl Wanted {
         }
     }
 
-    /// A file that something else is to lie below, and that something.
-    fn conflict(&self) -> Option<(String, String)> {
-        let file = self.directories.iter().find(|path| self.files.contains_key(*path))?;
-        let is_below =
-            |path: &&Vec<u8>| path.strip_prefix(&file[..]).is_some_and(|rest| rest.starts_with(b"/"));
-        let all = self.files.keys().chain(&self.directories);
-        let below = all.into_iter().find(is_below).unwrap_or(file);
-        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
-        Some((text(below), text(file)))
+    /// A path at which both a file and a directory are wanted.
+    pub(crate) fn blocked(&self) -> Option<&[u8]> {
+        self.directories.iter().find(|path| self.files.contains_key(*path)).map(Vec::as_slice)
     }
 }
 
@@ -252,8 +246,9 @@ impl Stage {
         }
         // Until everything is in place, nothing is known.
         self.is_known = false;
-        if let Some((directory, file)) = wanted.conflict() {
-            return Err(taut_store::Error::InTheWay { file, below: directory });
+        if let Some(path) = wanted.blocked() {
+            // Told with all that it is about before anything is staged.
+            return Err(taut_store::Error::InTheWay(String::from_utf8_lossy(path).into_owned()));
         }
         let mut steps = Steps {
             store,

@@ -279,7 +279,7 @@ fn outputs_that_are_not_produced_fail_the_action() {
     let mut world = World::new();
     let id = world.sh("mkdir out", &[]);
     let failure = world.failure(output(id));
-    assert_eq!(failure.ran.missing, [Str::from("out")]);
+    assert_eq!(failure.ran.missing.iter().map(|output| output.path.as_str()).collect::<Vec<_>>(), ["out"]);
     assert!(failure.to_string().contains("action executed with missing outputs."));
 }
 

@@ -77,7 +77,7 @@ fn append(value: &Value, limit: usize, as_json: bool, out: &mut String) {
         Value::Number(number) if !as_json && number.fract() == 0.0 && number.abs() < 1e15 => {
             out.push_str(&format!("{number:.0}"));
         }
-        other => out.push_str(&other.to_json()),
+        other => out.push_str(&other.to_json_beyond(limit)),
     }
 }
 

@@ -108,11 +108,23 @@ impl std::error::Error for ConfigError {}
 
 /// The nearest directory at or above `from` that is marked as a workspace root by an entry named `ROOT`,
 /// `WORKSPACE` or `.git`.
-pub fn find_workspace_root(from: &Path) -> Option<PathBuf> {
-    let marked = |directory: &&Path| {
-        ["ROOT", "WORKSPACE", ".git"].iter().any(|marker| Named::lstat(&directory.join(marker)).is_ok())
+///
+/// # Errors
+/// There is none, and what the system refused while it was looked for, if anything.
+pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Error>> {
+    let mut refused = None;
+    let mut is_there = |path: PathBuf| match taut_sys::if_exists(Named::lstat(&path)) {
+        Ok(found) => found.is_some(),
+        Err(error) => {
+            refused.get_or_insert(error);
+            false
+        }
     };
-    from.ancestors().find(marked).map(Path::to_owned)
+    let mut marked = |directory: &&Path| {
+        ["ROOT", "WORKSPACE", ".git"].iter().any(|marker| is_there(directory.join(marker)))
+    };
+    let found = from.ancestors().find(|directory| marked(directory)).map(Path::to_owned);
+    found.ok_or(refused)
 }
 
 impl Repository {
@@ -227,8 +239,13 @@ fn repository(
         None => match configured("workspace_root")? {
             Some(root) => root,
             None if is_main => {
-                let found = find_workspace_root(cwd);
-                let path = found.ok_or_else(|| ConfigError::new("Could not determine workspace root."))?;
+                let path = find_workspace_root(cwd).map_err(|refused| {
+                    let problem = Diagnostic::error("Could not determine workspace root.");
+                    match refused {
+                        Some(error) => problem.note(error.to_string()),
+                        None => problem,
+                    }
+                })?;
                 Root { path: path.into(), name: RootName::default() }
             }
             None => {

@@ -205,6 +205,26 @@ impl Store {
         Ok(None)
     }
 
+    /// Opens the content of a plain file, checked against its name, and tells its size; `None` if there is none, or only
+    /// a damaged one, which is removed.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open_file(&self, hash: &Hash) -> Result<Option<(std::fs::File, u64)>> {
+        if !self.is_whole(hash, ObjectType::File)? {
+            return Ok(None);
+        }
+        let Some(object) = self.object(0, Kind::File, hash)? else { return Ok(None) };
+        let Some(mut file) = if_exists(object.at().open())? else { return Ok(None) };
+        if self.hash_open(&mut file)? != Some(*hash) {
+            self.remove_damaged(Kind::File, hash)?;
+            return Ok(None);
+        }
+        file.rewind()?;
+        let size = file.stat()?.size();
+        Ok(Some((file.into_std(), size)))
+    }
+
     /// Copies the content of a file to the end of an open one, checked against its name, and tells how many
     /// bytes that are; `None` if there is none, or only a damaged one, which is removed.
     pub(crate) fn copy_content(

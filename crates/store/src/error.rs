@@ -21,12 +21,7 @@ pub enum Error {
         why: TreeError,
     },
     /// A file is where a directory has to be for something else to lie below it.
-    InTheWay {
-        /// The path of the file.
-        file: String,
-        /// The path of what is to lie below it.
-        below: String,
-    },
+    InTheWay(String),
     /// A path that nothing may be written at.
     Refused {
         /// The path as it was asked for.
@@ -52,12 +47,7 @@ impl fmt::Display for Error {
             Error::Missing(object) => write!(f, "object {object} is not in the store"),
             Error::Damaged(object) => write!(f, "stored object {object} was damaged and has been removed"),
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
-            Error::InTheWay { file, below } if file == below => {
-                write!(f, "{file:?} is an input that is a file, and is to be a directory")
-            }
-            Error::InTheWay { file, below } => {
-                write!(f, "{below:?} is to lie below the input {file:?}, which is a file")
-            }
+            Error::InTheWay(path) => write!(f, "{path:?} is a file, and a directory is wanted there"),
             Error::Refused { path, reason } => write!(f, "refusing to write at {path:?}: {reason}"),
         }
     }

@@ -275,6 +275,79 @@ fn syntax_errors_show_the_place() {
     );
 }
 
+/// The message and the advice for a text that is no JSON.
+fn told(text: &str) -> String {
+    let error = Document::parse("f", text).expect_err("no JSON");
+    format!("{}:{}: {}; {}", error.line, error.column, error.message, error.help.unwrap_or_default())
+}
+
+#[test]
+fn characters_that_are_not_seen_or_look_like_others_are_named() {
+    for (text, expected) in [
+        (
+            "{\u{a0}\"a\": 1}",
+            "1:2: expected a key or }, found a no-break space (U+00A0); it looks like an ordinary space; replace it by one",
+        ),
+        (
+            "{\u{200b}\"a\": 1}",
+            "1:2: expected a key or }, found a zero-width space (U+200B); nothing is seen of it; remove it",
+        ),
+        (
+            "\u{feff}\u{feff}{}",
+            "1:1: expected a value, found a byte order mark (U+FEFF); it can only stand at the beginning of the file; remove it",
+        ),
+        (
+            "[1,\u{2028}2]",
+            "1:4: expected a value, found a special line break (U+2028); replace it by an ordinary line break",
+        ),
+        (
+            "[\u{7f}1]",
+            "1:2: expected a value, found a control character (U+007F); nothing is seen of it; remove it",
+        ),
+        (
+            "{“a”: 1}",
+            "1:2: expected a key or }, found the typographic quotation mark “ (U+201C); strings are written in straight double quotes: \"",
+        ),
+        (
+            "{\"a\": ‘b’}",
+            "1:7: expected a value, found the typographic quotation mark ‘ (U+2018); strings are written in straight double quotes: \"",
+        ),
+        (
+            "{\"a\"： 1}",
+            "1:5: expected : after the key, found the colon of another script ： (U+FF1A); write it as :",
+        ),
+        (
+            "[1， 2]",
+            "1:3: expected a comma or ], found the comma of another script ， (U+FF0C); write it as ,",
+        ),
+        ("[−1]", "1:2: expected a value, found the dash − (U+2212); a minus sign is written as -"),
+        (
+            "[\"\\\u{200b}\"]",
+            "1:3: unknown escape \\ and a zero-width space (U+200B); a backslash itself is written as \\\\",
+        ),
+    ] {
+        assert_eq!(told(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn marks_of_a_merge_that_was_not_finished_are_named() {
+    let help = "a merge left its conflicts here: choose between the sides and remove the marks";
+    for (text, expected) in [
+        ("{\n<<<<<<< HEAD\n}", "2:1: expected a key or }, found the conflict mark <<<<<<<"),
+        ("{\"a\": 1\n=======\n}", "2:1: expected a comma or }, found the conflict mark ======="),
+        ("{\"a\":\n||||||| base\n1}", "2:1: expected a value, found the conflict mark |||||||"),
+        (
+            "{\"a\": 1}\n>>>>>>> theirs\n",
+            "2:1: expected the end of the file, found the conflict mark >>>>>>>",
+        ),
+    ] {
+        assert_eq!(told(text), format!("{expected}; {help}"), "{text:?}");
+    }
+    assert_eq!(told("{\n <<<<<<< HEAD\n}"), "2:2: expected a key or }, found <; ");
+    assert_eq!(told("{\n<<<<<<<<\n}"), "2:1: expected a key or }, found <; ");
+}
+
 #[test]
 fn long_lines_are_cut_around_the_place() {
     let text: std::sync::Arc<str> = format!("[{}\"here\",{}1]", "0,".repeat(500), "0,".repeat(500)).into();

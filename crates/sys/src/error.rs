@@ -80,7 +80,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} {}: {}", self.op, self.path.display(), self.source)
+        write!(f, "cannot {} {}: {}", self.op, self.path.display(), self.source)?;
+        match crate::refused::reason(self.op, &self.path, &self.source) {
+            Some(reason) => write!(f, "\n{reason}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct JsonWriter {
     filled: bool,
     /// Whether a key was just written, so that the next piece is its value.
     after_key: bool,
+    /// After how many bytes values are not written any more.
+    limit: usize,
 }
 
 impl JsonWriter {
@@ -40,12 +42,23 @@ impl JsonWriter {
     /// Minimal text after what is there already.
     pub(crate) fn continuing(mut out: String) -> Self {
         out.reserve(192);
-        JsonWriter { out, indent: None, level: 0, filled: false, after_key: false }
+        JsonWriter { out, indent: None, level: 0, filled: false, after_key: false, limit: usize::MAX }
     }
 
     /// One entry a line, `indent` blanks a level.
     pub fn pretty(indent: usize) -> Self {
         JsonWriter { indent: Some(indent), ..JsonWriter::compact() }
+    }
+
+    /// Minimal text, of which soon after `limit` bytes nothing of values is written any more: the text is of use only
+    /// if it is no longer than that.
+    pub(crate) fn limited(limit: usize) -> Self {
+        JsonWriter { limit, ..JsonWriter::compact() }
+    }
+
+    /// Whether the limit was reached.
+    pub(crate) fn is_full(&self) -> bool {
+        self.out.len() > self.limit
     }
 
     /// The text written so far.
@@ -178,6 +191,7 @@ impl JsonWriter {
             Value::Null => self.null(),
             Value::Bool(b) => self.bool(*b),
             Value::Number(n) => self.number(*n),
+            Value::String(s) if s.len() > self.limit => self.string(&s[..s.ceil_char_boundary(self.limit)]),
             Value::String(s) => self.string(s),
             _ if mode == JsonMode::PlainOnly && !matches!(value, Value::List(_) | Value::Map(_)) => {
                 self.null()
@@ -192,6 +206,9 @@ impl JsonWriter {
             Value::List(list) => deep(|| {
                 self.list(|w| {
                     for item in list.iter() {
+                        if w.is_full() {
+                            break;
+                        }
                         w.value(item, mode);
                     }
                 })
@@ -199,6 +216,9 @@ impl JsonWriter {
             Value::Map(map) => deep(|| {
                 self.object(|w| {
                     for (key, value) in map.iter() {
+                        if w.is_full() {
+                            break;
+                        }
                         w.key(key).value(value, mode);
                     }
                 })
@@ -233,6 +253,9 @@ impl JsonWriter {
     fn map(&mut self, map: &crate::Map) -> &mut Self {
         self.object(|w| {
             for (key, value) in map.iter() {
+                if w.is_full() {
+                    break;
+                }
                 w.key(key).value(value, JsonMode::AllButNodes);
             }
         })

@@ -166,6 +166,19 @@ impl Map {
         Ok(Map::from_sorted(entries))
     }
 
+    /// Minimal JSON text; of one that is longer than 64 KiB the beginning and the id, which together still tell it
+    /// from others. For messages and records: values that share their parts may have no end as text.
+    pub fn to_label(&self) -> String {
+        const MAX_LABEL: usize = 64 << 10;
+        const SHOWN: usize = 4 << 10;
+        let mut text = Value::Map(self.clone()).to_json_beyond(MAX_LABEL);
+        if text.len() > MAX_LABEL {
+            text.truncate(text.floor_char_boundary(SHOWN));
+            text.push_str(&format!("… (the whole of it is {})", self.id()));
+        }
+        text
+    }
+
     /// SHA-256 of `{` and, by key, SHA-256 of the key and the value's id.
     pub fn id(&self) -> Id {
         static EMPTY: LazyLock<Id> = LazyLock::new(|| Id::of("{"));
@@ -206,7 +219,7 @@ impl std::hash::Hash for Map {
 
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Value::Map(self.clone()).to_json())
+        f.write_str(&self.to_label())
     }
 }
 

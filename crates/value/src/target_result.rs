@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{Id, JsonWriter, Map, deep};
+use crate::{Id, JsonSize, JsonWriter, Map, deep};
 
 /// Artifacts, runfiles and provided data of a target. Shared; the parts are read-only.
 #[derive(Clone)]
@@ -33,9 +33,25 @@ impl TargetResult {
         [&self.artifacts, &self.runfiles, &self.provides].into_iter().all(Map::is_name_free)
     }
 
-    /// SHA-256 of `=` and the JSON text, in which nodes stand by their id.
+    /// SHA-256 of `=` and the JSON text, in which nodes stand by their id. Of a result whose text would be longer than
+    /// 1 GiB, which no other tool names either, that of `==` and the ids of its parts.
     pub fn id(&self) -> Id {
-        *self.0.id.get_or_init(|| deep(|| Id::of(format!("={}", self.to_json()))))
+        const SHORT: usize = 1 << 22;
+        const MAX_TEXT: u64 = 1 << 30;
+        *self.0.id.get_or_init(|| {
+            deep(|| {
+                let mut writer = JsonWriter::limited(SHORT);
+                writer.result(self);
+                if !writer.is_full() {
+                    return Id::of(format!("={}", writer.finish()));
+                }
+                if JsonSize::default().result(self) <= MAX_TEXT {
+                    return Id::of(format!("={}", self.to_json()));
+                }
+                let parts = [&self.artifacts, &self.provides, &self.runfiles];
+                Id::of(["==".as_bytes(), parts.map(|part| part.id().0).as_flattened()].concat())
+            })
+        })
     }
 
     /// Minimal JSON text: `artifact_stage`, `provides`, `runfiles`.
@@ -63,6 +79,8 @@ impl Eq for TargetResult {}
 
 impl fmt::Debug for TargetResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_json())
+        let mut writer = JsonWriter::limited(1 << 16);
+        writer.result(self);
+        f.write_str(&writer.finish())
     }
 }

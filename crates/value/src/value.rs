@@ -116,6 +116,25 @@ impl Value {
         writer.finish()
     }
 
+    /// Minimal JSON text, if it is no longer than `limit` bytes; costs no more than that many.
+    pub fn to_json_within(&self, limit: usize) -> Option<String> {
+        self.to_json_mode_within(JsonMode::All, limit)
+    }
+
+    /// The same in another mode.
+    pub fn to_json_mode_within(&self, mode: JsonMode, limit: usize) -> Option<String> {
+        let mut writer = JsonWriter::limited(limit);
+        writer.value(self, mode);
+        if writer.is_full() { None } else { Some(writer.finish()) }
+    }
+
+    /// Minimal JSON text, or so much of it that it is longer than `limit` bytes.
+    pub fn to_json_beyond(&self, limit: usize) -> String {
+        let mut writer = JsonWriter::limited(limit);
+        writer.value(self, JsonMode::All);
+        writer.finish()
+    }
+
     /// JSON text over several lines, `indent` blanks a level.
     pub fn to_json_pretty(&self, indent: usize) -> String {
         let mut writer = JsonWriter::pretty(indent);

@@ -104,6 +104,9 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
 }
 
+/// The longest script, in bytes, as any string of an expression.
+const MAX_SCRIPT: u64 = 256 << 20;
+
 fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     let cmds = scope.strings("cmds", Some(deps))?;
     let mut shell = match scope.field_with("sh -c", || Value::Null, deps)? {
@@ -115,6 +118,12 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     };
     if shell.is_empty() {
         shell = vec!["sh".into(), "-c".into()];
+    }
+    let length = cmds.iter().fold(0_u64, |sum, cmd| sum.saturating_add(cmd.len() as u64 + 1));
+    if length > MAX_SCRIPT {
+        let message =
+            format!("\"cmds\" together would have {length} bytes; at most {MAX_SCRIPT} are possible");
+        return Err(fail(scope.problem("cmds", message)));
     }
     let mut script = String::new();
     for cmd in &cmds {

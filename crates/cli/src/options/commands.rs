@@ -86,6 +86,20 @@ pub struct Dumps {
 }
 
 impl Dumps {
+    /// Whether configurations, results or nodes are to be written, which may have no end as text.
+    pub fn any_of_values(&self) -> bool {
+        let of_values = [
+            &self.dump_provides,
+            &self.dump_result,
+            &self.dump_targets,
+            &self.dump_export_targets,
+            &self.dump_targets_graph,
+            &self.dump_anonymous,
+            &self.dump_nodes,
+        ];
+        of_values.iter().any(|path| path.is_some())
+    }
+
     /// Whether anything is to be written.
     pub fn any(&self) -> bool {
         self.dump_actions.is_some()

@@ -16,6 +16,7 @@ use crate::{
     printer::Printer,
     reproduce::Reproduction,
     results::{self, Undelivered},
+    surroundings::Name,
 };
 
 impl Watcher<'_> {
@@ -31,7 +32,8 @@ impl Watcher<'_> {
         held.begin = SystemTime::now();
         held.is_built = false;
         let is_silent = changed == Some(None);
-        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) = Printer::new(log, &held.store);
+        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Printer::new(Name::Taut, &self.o.build.stores, log, &held.store);
         if let Some(Some(paths)) = changed {
             log.say(Level::Info, what_changed(&self.here, paths));
         }

@@ -269,7 +269,7 @@ impl<'r> Teller<'r> {
     fn record_config(&self) -> taut_value::Str {
         let set = self.record.configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
         let set: Map = set.map(|(name, value)| (name.clone(), value.clone())).collect();
-        Value::Map(set).to_json().into()
+        set.to_label().into()
     }
 
     fn actions(&mut self, ids: &[Id], most: usize) {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use taut_analysis::{ConfiguredTarget, TargetRule};
 use taut_engine::{Build, Engine, Hash, KeyRef, Reason};
 use taut_exec::{ActionFailure, ActionOutcome, ArtifactKey, ArtifactRule, Events, KeepKey};
-use taut_value::{ActionDescription, Id, JsonWriter, Map, Str, Value};
+use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{Done, Ended, History, How, Record, Subject, Why};
 use crate::Request;
@@ -184,7 +184,7 @@ fn difference(was: &ActionDescription, is: &ActionDescription) -> Vec<Str> {
         }
     };
     compare("command", texts(&was.command), texts(&is.command));
-    compare("environment", Value::Map(was.env.clone()).to_json(), Value::Map(is.env.clone()).to_json());
+    compare("environment", was.env.to_label(), is.env.to_label());
     compare("working directory", was.cwd.to_string(), is.cwd.to_string());
     compare("outputs", texts(&was.outs), texts(&is.outs));
     compare("output directories", texts(&was.out_dirs), texts(&is.out_dirs));

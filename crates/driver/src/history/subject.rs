@@ -121,7 +121,7 @@ impl Subject {
 
     /// A configured target.
     pub(crate) fn target(target: &ConfiguredTarget) -> Subject {
-        let config = target.config.without_nulls().to_json();
+        let config = target.config.without_nulls().to_label();
         Subject::Target { name: target.name.to_json().into(), config: config.into() }
     }
 

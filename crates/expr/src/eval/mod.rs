@@ -4,6 +4,7 @@
 //! closures: what a construct binds ends with it. Arguments are evaluated in the reference's order, and
 //! checked where it checks them, so that of several errors the same one is reported.
 
+mod bounds;
 mod pure;
 mod rule;
 mod strings;

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 use taut_syntax::Step;
 use taut_value::{JsonMode, List, Map, Str, Value};
 
-use super::{Evaluated, Evaluator, Frame, empty_list, ids, plain, strings, wrong::Argument};
+use super::{Evaluated, Evaluator, Frame, bounds, empty_list, ids, plain, strings, wrong::Argument};
 use crate::{
     abbreviate,
     abbreviate::abbreviate_json,
@@ -104,22 +104,37 @@ impl Evaluator<'_> {
                 let name = self.or(f, args[0], default_text(""))?;
                 let ending = self.or(f, args[1], default_text(""))?;
                 let name = self.string(f, argument(0), &name)?;
-                Value::string(path::change_ending(name, self.string(f, argument(1), &ending)?))
+                let ending = self.string(f, argument(1), &ending)?;
+                bounds::string(THE_STRING, [name.len(), ending.len()])?;
+                Value::string(path::change_ending(name, ending))
             }
             C::Join => {
                 let list = self.or(f, args[0], empty_list)?;
                 let separator = self.or(f, args[1], default_text(""))?;
                 let separator = self.string(f, argument(1), &separator)?;
                 let words = self.list_of(f, argument(0), "a list of strings", &list, Value::as_str)?;
+                bounds::string(THE_STRING, words.iter().map(|word| word.len() + separator.len()))?;
                 Value::string(strings::join(words.iter().copied(), separator))
             }
             C::JoinCmd => {
                 let list = self.or(f, args[0], empty_list)?;
                 let words = self.strings(f, argument(0), &list)?;
+                bounds::string(THE_STRING, words.iter().map(|word| word.len() + 3))?;
+                // A quotation mark becomes four characters.
+                let quoted = |word: &Str| word.len() + 3 * word.matches('\'').count() + 3;
+                bounds::string(THE_STRING, words.iter().map(quoted))?;
                 Value::string(strings::join_quoted(&words))
             }
             C::JsonEncode => {
-                Value::string(self.or(f, args[0], empty_list)?.to_json_mode(JsonMode::PlainOnly))
+                let value = self.or(f, args[0], empty_list)?;
+                const SHORT: usize = 1 << 16;
+                match value.to_json_mode_within(JsonMode::PlainOnly, SHORT) {
+                    Some(text) => Value::string(text),
+                    None => {
+                        bounds::json(THE_STRING, &value)?;
+                        Value::string(value.to_json_mode(JsonMode::PlainOnly))
+                    }
+                }
             }
             C::EscapeChars => {
                 let text = self.or(f, args[0], default_text(""))?;
@@ -134,7 +149,10 @@ impl Evaluator<'_> {
                 match text.chars().any(|c| chars.contains(c)) {
                     false => Value::String(text.clone()),
                     true => {
-                        Value::string(strings::escape(text, chars, self.string(f, argument(2), &prefix)?))
+                        let prefix = self.string(f, argument(2), &prefix)?;
+                        let escaped = text.chars().filter(|c| chars.contains(*c)).map(|_| prefix.len());
+                        bounds::string(THE_STRING, escaped.chain([text.len()]))?;
+                        Value::string(strings::escape(text, chars, prefix))
                     }
                 }
             }
@@ -143,9 +161,15 @@ impl Evaluator<'_> {
                 let append = self.or(f, args[1], default_text(""))?;
                 let append = match &append {
                     Value::String(text) => text.to_string(),
-                    Value::List(_) => strings::join(&self.strings(f, argument(1), &append)?, ""),
+                    Value::List(_) => {
+                        let words = self.strings(f, argument(1), &append)?;
+                        bounds::string(THE_STRING, words.iter().map(|word| word.len()))?;
+                        strings::join(&words, "")
+                    }
                     other => return Err(self.no(f, argument(1), "a list of strings or a single one", other)),
                 };
+                let last = name.as_str().or(name.as_list().and_then(|words| words.last()?.as_str()));
+                bounds::string(THE_STRING, [append.len(), last.map_or(0, |word| word.len())])?;
                 strings::concat_target_name(&name, &append).ok_or_else(|| {
                     self.no(f, argument(0), "a target name: a string or a list of strings", &name)
                 })?
@@ -207,6 +231,7 @@ impl Evaluator<'_> {
             C::Not => Value::Bool(!argument.is_true()),
             C::Flatten => {
                 let lists = self.list_of(f, at, "a list of lists", &argument, Value::as_list)?;
+                bounds::items("the list", lists.iter().map(|list| list.len()))?;
                 Value::List(lists.into_iter().flat_map(|list| list.iter().cloned()).collect())
             }
             C::Add | C::Multiply => {
@@ -329,6 +354,7 @@ impl Evaluator<'_> {
         let argument = |position| Argument::of(Construct::ToSubdir, args, position);
         let subdir = self.string(f, argument(1), &subdir)?;
         let map = self.map(f, argument(0), &stage)?;
+        bounds::string("all paths together", map.keys().map(|path| path.len() + subdir.len() + 1))?;
         if !flat && let Some(result) = below(map, subdir) {
             return Ok(Value::Map(result));
         }
@@ -373,6 +399,9 @@ impl Evaluator<'_> {
         Err(error)
     }
 }
+
+/// What is too long, in messages.
+const THE_STRING: &str = "the string";
 
 /// Why names cannot be compared.
 const NAMES: &str = "a target's name means nothing without its configuration, so names are never equal";
@@ -444,6 +473,7 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
             if right.is_empty() {
                 return Ok(left);
             }
+            bounds::items("the map", [left.len(), right.len()])?;
             if !disjoint {
                 return Ok(left.union(&right));
             }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use taut_syntax::{Step, did_you_mean};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value};
 
-use super::{Evaluated, Evaluator, Frame, empty_list, plain, wrong::Argument};
+use super::{Evaluated, Evaluator, Frame, bounds, empty_list, plain, wrong::Argument};
 use crate::{Offer, construct::Construct, error::EvalError, path, program::Op, stage};
 
 fn empty_map() -> Value {
@@ -125,7 +125,7 @@ impl Evaluator<'_> {
                 Value::artifact(artifact)
             }
             C::ValueNode => match self.or(f, args[0], || Value::Null)? {
-                Value::Result(result) => Value::Node(Node::Value(result)),
+                Value::Result(result) => Value::Node(bounds::node(Node::Value(result))?),
                 other => return Err(self.no(f, argument(0), "a result", &other)),
             },
             C::AbstractNode => self.abstract_node(f, args)?,
@@ -250,7 +250,8 @@ impl Evaluator<'_> {
         let of_strings = "a map of lists of strings";
         check(1, strings, of_strings, |v| v.as_str().is_some(), Some(targets))?;
         check(2, targets, "a map of lists of nodes", |v| v.as_node().is_some(), None)?;
-        Ok(Value::Node(Node::new_abstract(node_type.clone(), strings.clone(), targets.clone())))
+        let node = Node::new_abstract(node_type.clone(), strings.clone(), targets.clone());
+        Ok(Value::Node(bounds::node(node)?))
     }
 
     pub(super) fn action(
@@ -307,6 +308,7 @@ impl Evaluator<'_> {
         let env = self.or(f, env, empty_map)?;
         let is_string = |value: &Value| value.as_str().is_some();
         let env = self.map_of(f, argument(5), "a map of strings", &env, is_string)?.clone();
+        bounds::command(&command, &env)?;
         let may_fail = if self.tainted(f, node, "may_fail", may_fail)? {
             let message = self.or(f, fail_message, || Value::string("action failed"))?;
             Some(self.string(f, argument(6), &message)?.clone())

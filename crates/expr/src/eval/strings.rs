@@ -2,7 +2,7 @@
 
 use taut_value::{List, Str, Value};
 
-use super::{Evaluated, plain};
+use super::{Evaluated, bounds::MAX_ITEMS, plain};
 
 /// The integer that a text starts with, as C's `atol` reads it: after white space, with a sign; 0 if
 /// there is none, the nearest one that fits if it is too large.
@@ -20,16 +20,13 @@ pub(super) fn leading_integer(text: &str) -> i64 {
     if negative { -value } else { value }
 }
 
-/// The most items that `range` makes.
-const LONGEST_RANGE: i64 = 100_000_000;
-
 pub(super) fn range(argument: &Value) -> Evaluated {
     let length = match argument {
         Value::Number(number) if *number > 0.0 => number.round() as i64,
         Value::String(text) => leading_integer(text),
         _ => 0,
     };
-    if !(0..=LONGEST_RANGE).contains(&length) {
+    if !(0..=MAX_ITEMS as i64).contains(&length) {
         return plain(format!("range cannot have {length} entries"));
     }
     Ok((0..length).map(|i| Value::string(i.to_string())).collect::<List>().into())

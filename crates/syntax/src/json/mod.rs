@@ -8,6 +8,7 @@
 //! Rejected: a tree of enums (recursion, one allocation a value, no spans) and lazily parsed text
 //! (errors would surface at a time that depends on what is read).
 
+mod found;
 mod hash;
 mod parse;
 mod path;

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Document, Duplicate, Kind, Slot, Span};
+use super::{
+    Document, Duplicate, Kind, Slot, Span,
+    found::{conflict_mark, odd},
+};
 
 /// Why a file is no JSON.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -411,7 +414,10 @@ impl Parser<'_> {
             }
             _ => {
                 let end = self.text.ceil_char_boundary((at + 2).min(self.text.len()));
-                let wrong = Wrong::new(format!("unknown escape {}", &self.text[at..end]), span(at, end));
+                let odd = self.text[at + 1..end].chars().next().and_then(odd);
+                let shown =
+                    odd.map_or_else(|| self.text[at..end].to_owned(), |(shown, _)| format!("\\ and {shown}"));
+                let wrong = Wrong::new(format!("unknown escape {shown}"), span(at, end));
                 return Err(wrong.help("a backslash itself is written as \\\\"));
             }
         };
@@ -447,6 +453,16 @@ impl Parser<'_> {
                 },
             });
         };
+        let is_at_line_start = self.at == 0 || self.text[..self.at].ends_with('\n');
+        if let Some(mark) = conflict_mark(rest).filter(|_| is_at_line_start) {
+            let here = span(self.at, self.at + mark.len());
+            return Err(Wrong::new(format!("expected {expected}, found the conflict mark {mark}"), here)
+                .help("a merge left its conflicts here: choose between the sides and remove the marks"));
+        }
+        if let Some((shown, help)) = odd(first) {
+            let here = span(self.at, self.at + first.len_utf8());
+            return Err(Wrong::new(format!("expected {expected}, found {shown}"), here).help(help));
+        }
         let word = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '.' | '+' | '-' | '$');
         let length = match first {
             '"' => 1 + rest[1..].find(['"', '\n']).map_or(rest.len() - 1, |n| n + 1),

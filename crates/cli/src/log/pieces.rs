@@ -1,0 +1,65 @@
+//! Messages that need not fit into memory, and messages with lines to be copied.
+
+use std::io::Write as _;
+
+use super::{Level, Log, Said, console_prefix, erasure, file_lines, now};
+
+/// By how much the lines of a message with a name are indented.
+const INDENT: &str = "\n     ";
+
+impl Log {
+    /// Tells a message of several lines about something, which is produced piece by piece, without a line feed at the
+    /// end. Nothing is produced if it would not be seen.
+    pub(crate) fn say_in_pieces(&self, level: Level, name: &str, produce: impl FnOnce(&mut dyn FnMut(&str))) {
+        let mut record = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if record.is_none() && !self.wants(level) {
+            return;
+        }
+        let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (is_seen, is_filed) = (level <= self.console_limit, level <= self.limit);
+        let mut files = self.lock();
+        // Nowhere to complain if standard error is gone or a disk is full, as for other messages.
+        let mut write = |console: &str, file: &str| {
+            if is_seen {
+                let _ = std::io::stderr().lock().write_all(console.as_bytes());
+            }
+            for to in files.iter_mut().filter(|_| is_filed) {
+                let _ = to.write_all(file.as_bytes());
+            }
+        };
+        let (seconds, nanos) = now();
+        let head = file_lines(level, Some(name), "", seconds, nanos);
+        write(
+            &format!("{}{}{INDENT}", erasure(&shown), console_prefix(level, Some(name), self.color)),
+            head.trim_end_matches('\n'),
+        );
+        let mut text = String::new();
+        produce(&mut |piece| {
+            if record.is_some() {
+                text.push_str(piece);
+            }
+            write(&piece.replace('\n', INDENT), &piece.replace('\n', "\n   "));
+        });
+        let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
+        write(&format!("\n{below}"), "\n");
+        if let Some(record) = &mut *record {
+            record.push(Said { level, name: Some(name.to_owned()), text });
+        }
+    }
+
+    /// Tells a message about something, and below it lines that are not indented, so that they can be copied.
+    pub(crate) fn say_with_block(&self, level: Level, name: &str, text: &str, block: &str) {
+        self.say_about(level, name, text);
+        if level <= self.console_limit {
+            let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
+            let lines = format!("{}{block}\n{below}", erasure(&shown));
+            let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+        }
+        if level <= self.limit {
+            for file in self.lock().iter_mut() {
+                let _ = file.write_all(format!("{block}\n").as_bytes());
+            }
+        }
+    }
+}

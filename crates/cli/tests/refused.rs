@@ -1,0 +1,94 @@
+//! What the system refuses is told with its reason: which directory, whose it is.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{
+    fs,
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::Path,
+    process::Command,
+};
+
+use taut_testkit::{Tool, Workspace};
+
+/// A user that owns nothing.
+const OTHER: u32 = 65_534;
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", r#"{"o": {"type": "generic", "outs": ["o"], "cmds": ["echo made > o"]}}"#);
+    workspace
+}
+
+/// Runs taut as an ordinary user: as this one, unless that is root. The binary is copied to where that user can run it.
+fn as_user(workspace: &Workspace, words: &[&str]) -> String {
+    let root = workspace.root();
+    let above = root.parent().unwrap();
+    let tool = above.join("taut");
+    fs::copy(env!("CARGO_BIN_EXE_taut"), &tool).unwrap();
+    fs::set_permissions(above, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(&tool);
+    command.args(words).arg("--local-build-root").arg(workspace.build_root()).current_dir(&root);
+    if rustix::process::geteuid().is_root() {
+        command.uid(OTHER).gid(OTHER);
+    }
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn give_away(directory: &Path) {
+    if rustix::process::geteuid().is_root() {
+        chown(directory, Some(OTHER), Some(OTHER)).unwrap();
+    }
+}
+
+#[test]
+fn a_directory_that_does_not_allow_it_is_told_with_its_mode() {
+    let workspace = workspace();
+    fs::create_dir(workspace.build_root()).unwrap();
+    give_away(&workspace.build_root());
+    fs::set_permissions(workspace.build_root(), fs::Permissions::from_mode(0o555)).unwrap();
+    let told = as_user(&workspace, &["build", "o"]);
+    let root = workspace.build_root();
+    let expected = format!("the directory {} has mode 0555, which does not allow it", root.display());
+    assert!(told.contains("Permission denied") && told.contains(&expected), "{told}");
+}
+
+#[test]
+fn a_build_root_of_another_user_is_told_with_its_owner_and_what_helps() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give directories to others.
+        return;
+    }
+    let workspace = workspace();
+    workspace.run(&taut(), ["build", "o"]).exits(0);
+    let root = workspace.build_root();
+    let told = as_user(&workspace, &["build", "o"]);
+    for expected in [
+        format!(
+            "the directory {}/protocol-dependent belongs to user root (mode 0755), and this is user ",
+            root.display()
+        ),
+        format!("it helps to give all of {} to one user", root.display()),
+    ] {
+        assert!(told.contains(&expected), "{expected} is not in:\n{told}");
+    }
+}
+
+#[test]
+fn what_was_refused_while_the_workspace_was_looked_for_is_told() {
+    let workspace = workspace();
+    let mut command = taut().command(&workspace.root());
+    let output = command.args(["build", "o"]).env("TAUT_TEST_FAULT", "1:5").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let root = workspace.root().display().to_string();
+    assert!(told.contains("Could not determine workspace root."), "{told}");
+    assert!(told.contains(&format!("cannot stat {root}/ROOT: Input/output error")), "{told}");
+}

@@ -1,0 +1,187 @@
+//! Why an action has no result: how its command ended, or what the system refused before or after that.
+//!
+//! Both are one type, since both are told alike: with the target, the command and how to run it by hand. What the
+//! system refuses is an [`ActionError`] where it happens, which does not know the action; [`crate::ActionRule`] adds that.
+
+use std::{fmt, sync::Arc};
+
+use taut_digest::ObjectInfo;
+use taut_engine::{Fail, Failure};
+use taut_value::{ActionDescription, Id, Str};
+
+use crate::{Execution, Ran, transient};
+
+/// What was done for an action when the system refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Its inputs were arranged as a directory.
+    Inputs,
+    /// An earlier result was looked for.
+    Lookup,
+    /// Its directory was filled.
+    Staging,
+    /// Its process was started or waited for.
+    Running,
+    /// What it left was taken into the store.
+    Collecting,
+    /// Its result was written to the action cache.
+    Recording,
+}
+
+impl Phase {
+    /// The failure of an action in this phase; it may not happen again.
+    pub fn failed(self, why: impl fmt::Display) -> Fail {
+        Fail::transient(ActionError { phase: self, why: why.to_string() })
+    }
+
+    /// The same for an error of the store. A lost object is no failure of the action: it is made again.
+    pub(crate) fn failed_in_store(self, error: taut_store::Error) -> Fail {
+        match error {
+            lost @ taut_store::Error::Missing(_) => transient(lost),
+            error => self.failed(error),
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Inputs => "action was not run: its inputs do not fit into one directory",
+            Phase::Lookup => "action was not run: the action cache cannot be read",
+            Phase::Staging => "action was not run: its directory cannot be prepared",
+            Phase::Running => "action was not run: its process cannot be started or watched",
+            Phase::Collecting => "action was run, but what it left cannot be collected",
+            Phase::Recording => "action was run, but its result cannot be recorded",
+        })
+    }
+}
+
+/// What the system refused for an action.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActionError {
+    /// What was being done.
+    pub phase: Phase,
+    /// The reason, as the system or the description gives it.
+    pub why: String,
+}
+
+impl fmt::Display for ActionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.phase, self.why)
+    }
+}
+
+impl Failure for ActionError {}
+
+/// An action that failed the build.
+#[derive(Clone, Debug)]
+pub struct ActionFailure {
+    /// The action's id.
+    pub id: Id,
+    /// Its definition.
+    pub action: Arc<ActionDescription>,
+    /// What it found, by path; all of it is in the store. Empty if `error` says that it was not run.
+    pub inputs: Arc<[(Str, ObjectInfo)]>,
+    /// How it ran; of no meaning if there is an `error`.
+    pub ran: Arc<Ran>,
+    /// What the system refused, if the failure is not the command's.
+    pub error: Option<ActionError>,
+}
+
+impl ActionFailure {
+    /// How the action failed, in the lines that the reference prints.
+    pub fn as_reference(&self) -> String {
+        self.text(false)
+    }
+
+    fn text(&self, in_detail: bool) -> String {
+        if let Some(error) = &self.error {
+            return error.to_string();
+        }
+        let Ran { exit_code, timed_out, missing, invalid, not_started, .. } = &*self.ran;
+        let mut text = match not_started {
+            Some(why) if in_detail => format!("action could not be started: {why}"),
+            _ if *timed_out => "action exceeded its time limit".to_owned(),
+            _ if *exit_code != 0 => format!("action returned non-zero exit code {exit_code}"),
+            _ => String::new(),
+        };
+        if !missing.is_empty() {
+            let also = if *exit_code != 0 { "\nMoreover " } else { "" };
+            text += &format!("{also}action executed with missing outputs.");
+            for output in missing {
+                let shown = if in_detail { output.to_string() } else { output.path.to_string() };
+                text += &format!("\n - {shown}");
+            }
+        }
+        invalid.iter().for_each(|what| text += &format!("\n{what}"));
+        text
+    }
+}
+
+impl fmt::Display for ActionFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(true))
+    }
+}
+
+impl Failure for ActionFailure {}
+
+impl Execution {
+    /// A failure met on the way to an action's result: what the system refused becomes a failure of that action.
+    pub(crate) fn of_action(&self, id: &Id, fail: Fail) -> Fail {
+        let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };
+        let Some(action) = self.definitions.action(id) else { return fail };
+        let (ran, error) = (Arc::default(), Some(error.clone()));
+        self.fail(ActionFailure { id: *id, action, inputs: Arc::new([]), ran, error })
+    }
+
+    /// Tells of a failure; nothing new begins, unless the user wants to go on.
+    pub(crate) fn fail(&self, failure: ActionFailure) -> Fail {
+        self.halt.note_failure();
+        self.events.failed(&failure);
+        Fail::transient(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Instead, MissingOutput};
+
+    fn failure(ran: Ran, error: Option<ActionError>) -> ActionFailure {
+        let action = Arc::new(ActionDescription::default());
+        ActionFailure { id: Id::of("a"), action, inputs: Arc::new([]), ran: Arc::new(ran), error }
+    }
+
+    #[test]
+    fn what_was_there_instead_is_told_beside_what_is_missing() {
+        let missing = |path: &str, found| MissingOutput { path: path.into(), found };
+        let left = Instead::Nothing { similar: vec!["out.txt".into()] };
+        let link = Instead::LinkOutside { link: "l".into(), target: "/etc".into() };
+        let missing = vec![
+            missing("o", Instead::Directory),
+            missing("d", Instead::File),
+            missing("Out.txt", left),
+            missing("l/x", link),
+            missing("n", Instead::Nothing { similar: vec![] }),
+        ];
+        let failure = failure(Ran { missing, ..Ran::default() }, None);
+        assert_eq!(
+            failure.to_string(),
+            "action executed with missing outputs.\n - o is a directory (out_dirs is for those)\n \
+             - d is a file (outs is for those)\n - Out.txt; there is out.txt\n \
+             - l/x; l is a link that leads out of the action's directory, to /etc\n - n"
+        );
+        let reference = "action executed with missing outputs.\n - o\n - d\n - Out.txt\n - l/x\n - n";
+        assert_eq!(failure.as_reference(), reference);
+    }
+
+    #[test]
+    fn a_command_that_was_not_started_has_no_exit_code_of_its_own() {
+        let why = Some("Argument list too long (os error 7)".to_owned());
+        let failure = failure(Ran { exit_code: 1, not_started: why, ..Ran::default() }, None);
+        let text = "action could not be started: Argument list too long (os error 7)";
+        assert_eq!(failure.to_string(), text);
+        assert_eq!(failure.as_reference(), "action returned non-zero exit code 1");
+    }
+}
