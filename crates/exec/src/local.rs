@@ -136,11 +136,15 @@ impl LocalExecutor {
         // Should this future be dropped before the process has ended, the stage has no owner any more.
         let lent = stage.lend();
         let open = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
-        let running = self.setup.processes.spawn(&command, open).map_err(transient)?;
+        let failed = |error: &dyn std::fmt::Display| {
+            self.setup.halt.note_failure();
+            transient(error)
+        };
+        let running = self.setup.processes.spawn(&command, open).map_err(|error| failed(&error))?;
         drop((cwd, out, err));
-        let exit = running.await.map_err(transient)?;
+        let exit = running.await.map_err(|error| failed(&error))?;
         if exit.left_behind {
-            return Err(transient("it left processes behind that could not be ended"));
+            return Err(failed(&"it left processes behind that could not be ended"));
         }
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::leftovers::PATIENCE;
 use super::pool::Pool;
 use super::started_helper::{HelperStart, StartedHelper};
 use super::wire::Request;
@@ -102,8 +101,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.pool.hang_up();
-        self.pool.helper().wait(PATIENCE);
+        self.pool.close();
         // The last one to let go may be a future that the reader itself has just woken.
         if let Some(reader) = self.reader.take()
             && reader.thread().id() != std::thread::current().id()

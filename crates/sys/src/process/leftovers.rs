@@ -46,30 +46,60 @@ pub(super) fn reap_all() -> Left {
 /// Kills all children but the excepted, and takes note of those among them that have ended. Returns how
 /// many have not.
 pub(super) fn kill_children(is_excepted: impl Fn(i32) -> bool) -> usize {
-    listed().into_iter().filter(|&pid| !is_excepted(pid)).filter(|&pid| still_to_end(pid)).count()
+    let mut seen_none = 0;
+    loop {
+        let found = listed().into_iter().filter(|&pid| !is_excepted(pid)).map(end_one);
+        let (mut ended, mut left) = (0, 0);
+        for child in found {
+            ended += usize::from(child == One::Ended);
+            left += usize::from(child == One::Left);
+        }
+        if left > 0 {
+            return left;
+        }
+        // What ended after it was listed may have left children to us, and a list that is read while a
+        // child ends may lack others.
+        seen_none = if ended > 0 { 0 } else { seen_none + 1 };
+        if seen_none == 2 {
+            return 0;
+        }
+    }
 }
 
-/// Kills a child, if it is one. Whether it has not ended yet.
-fn still_to_end(pid: i32) -> bool {
-    let Some(pid) = Pid::from_raw(pid) else { return false };
+/// What a number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum One {
+    /// A child that has ended; it is not any more.
+    Ended,
+    /// A child that has not.
+    Left,
+    /// Nothing of ours.
+    Stranger,
+}
+
+/// Kills a child, if it is one.
+fn end_one(pid: i32) -> One {
+    let Some(pid) = Pid::from_raw(pid) else { return One::Stranger };
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(handle) => match waitid(WaitId::PidFd(handle.as_fd()), options) {
             Ok(None) => {
                 let _ = pidfd_send_signal(&handle, Signal::KILL); // it may be another user's
-                true
+                One::Left
             }
-            Ok(Some(_)) | Err(_) => false, // ended, or no child of ours
+            Ok(Some(_)) => One::Ended,
+            Err(_) => One::Stranger,
         },
-        Err(rustix::io::Errno::SRCH) => false,
-        // No more descriptors. A child keeps its number until we take note of its end, which this
-        // thread alone does.
+        Err(rustix::io::Errno::SRCH) => One::Stranger,
+        // No more descriptors. A child keeps its number until note is taken of its end, which only one
+        // thread does at a time.
         Err(_) => match waitid(WaitId::Pid(pid), options) {
             Ok(None) => {
                 let _ = kill_process(pid, Signal::KILL);
-                true
+                One::Left
             }
-            Ok(Some(_)) | Err(_) => false,
+            Ok(Some(_)) => One::Ended,
+            Err(_) => One::Stranger,
         },
     }
 }

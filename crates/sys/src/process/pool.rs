@@ -61,6 +61,8 @@ struct State {
     /// The last number given to a runner or process.
     last: u64,
     is_helper_gone: bool,
+    /// Something could not be ended.
+    has_left_behind: bool,
     /// Nothing will be reported any more.
     is_over: bool,
 }
@@ -183,7 +185,7 @@ impl Pool {
     }
 
     /// Closes all sockets: runners and the helper end everything, and themselves.
-    pub(super) fn hang_up(&self) {
+    fn hang_up(&self) {
         let state = lock(&self.state);
         for slot in state.runners.values() {
             let _ = slot.runner.socket.shutdown(Shutdown::Write);
@@ -262,7 +264,8 @@ impl Pool {
         match end {
             Ok(exit) if !exit.left_behind => state.idle.push(key),
             // What is left behind would be taken for the next action's.
-            _ => {
+            end => {
+                state.has_left_behind |= end.is_ok();
                 let _ = epoll::delete(&self.epoll, &runner.socket);
                 state.runners.remove(&key);
                 state.idle.retain(|&idle| idle != key);
@@ -294,7 +297,11 @@ impl Pool {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn helper(&self) -> &StartedHelper {
-        &self.helper
+    /// Closes all, and waits until the helper has ended, and with it all there was.
+    pub(super) fn close(&self) {
+        self.hang_up();
+        // What could not be ended so far is not waited for a second time.
+        let has_left_behind = lock(&self.state).has_left_behind;
+        self.helper.wait(if has_left_behind { Duration::from_secs(1) } else { PATIENCE });
     }
 }

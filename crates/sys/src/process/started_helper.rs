@@ -4,7 +4,8 @@
 //! it has no child when it starts its first helper: whatever becomes its child later is then a helper or was left
 //! behind by one. Where it was started with children (`daemon & exec taut`), or is the first process of a container,
 //! what becomes its child may be a stranger; there it adopts nothing, and relies on runners, which end what they
-//! started when their sockets are closed.
+//! started when their sockets are closed. What a process leaves behind that ends its runner and the helper at once
+//! is not found there.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -11,7 +11,7 @@ pub(crate) const TESTS: crate::Named<fn()> = crate::named![
     what_a_process_leaves_behind_is_gone_when_its_end_is_reported,
     what_one_process_leaves_behind_is_ended_while_another_runs_on,
     what_is_left_behind_by_what_was_left_behind_is_ended_too,
-    a_process_that_nobody_waits_for_is_ended,
+    a_process_is_ended_when_its_future_is_dropped,
     all_can_be_ended_at_once_and_then_nothing_is_started,
     a_process_that_is_to_end_has_time_to_clean_up_however_often_it_is_asked,
     a_process_that_does_not_end_when_asked_is_killed,
@@ -77,7 +77,7 @@ fn what_is_left_behind_by_what_was_left_behind_is_ended_too() {
     assert_eq!(all.lines().filter(|pid| alive(pid)).count(), 0);
 }
 
-fn a_process_that_nobody_waits_for_is_ended() {
+fn a_process_is_ended_when_its_future_is_dropped() {
     let (processes, place) = (processes(), Place::new());
     let running = place.start(&processes, &sh("echo $$ > pid; exec sleep 1000")).unwrap();
     let number = place.written("pid");

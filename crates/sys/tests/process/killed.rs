@@ -145,13 +145,13 @@ fn to_be_killed_busy(directory: &Path) {
     }
 }
 
-/// Has its helper killed, with a stopped runner, then ends.
+/// Has its helper killed, then ends.
 fn with_a_child(directory: &Path) {
     let processes: Processes = processes();
     let place = Place::new();
-    let script = format!("{HELPER} kill -STOP $PPID; kill -9 $helper; exec sleep 1000");
+    let script = format!("{HELPER} {LEAVES_DAEMON} kill -9 $helper; exec sleep 1000");
     assert!(wait(place.start(&processes, &sh(&script)).unwrap()).is_err());
-    drop(processes);
+    assert!(!alive(&place.written("daemon")));
     std::fs::write(directory.join("over"), "over\n").unwrap();
 }
 
