@@ -118,22 +118,15 @@ impl Core {
         run.map(|run| run.edges.clone())
     }
 
-    /// A task was bound that was settled by the numbers of a file: what it read was settled with it, and what that
-    /// read, as far as it was bound before (by a question about the past, which settles nothing).
+    /// A task was bound that was settled by the numbers of a file: what it read was settled with it.
     pub(crate) fn hand_down(&self, node: NodeId) {
-        let (mut next, mut pending) = (Some(node), Vec::new());
-        while let Some(node) = next {
-            let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
-            let edges = self.handed_down(node);
-            for Edge { dep, seq, .. } in edges.iter().flat_map(|edges| edges.iter()) {
-                let standing = &self.node(*dep).standing.settled;
-                let since = settled >> 32 << 32 | u64::from(seq.number());
-                // What was settled otherwise was so before.
-                if standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                    pending.push(*dep);
-                }
-            }
-            next = pending.pop();
+        let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
+        let edges = self.handed_down(node);
+        for Edge { dep, seq, .. } in edges.iter().flat_map(|edges| edges.iter()) {
+            let standing = &self.node(*dep).standing.settled;
+            let since = settled >> 32 << 32 | u64::from(seq.number());
+            // Whoever settled it otherwise was there before.
+            let _ = standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
         }
     }
 

@@ -1,5 +1,5 @@
-//! The file of kept runs: what is done with it when something else lies in its place, and what the engine asks of who
-//! gives it one that has no path.
+//! The file of kept runs: what is done with it when something else lies in its place, and which operations
+//! the engine uses on one that has no path.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::fs;

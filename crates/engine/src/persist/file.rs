@@ -1,7 +1,7 @@
-//! The engine's window on the file that it keeps its runs in: what it asks of whoever gives it one.
+//! The engine's window on the file that it keeps its runs in: the operations that a caller supplies.
 //!
 //! The engine knows no paths. Where a path can be trusted, [`PathFile`](super::PathFile) does what is said here; a tool
-//! that must not follow what others put in its way gives its own, beneath a directory that it holds open.
+//! that must not follow links that others plant supplies its own, beneath a directory that it holds open.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

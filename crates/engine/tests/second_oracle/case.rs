@@ -69,7 +69,7 @@ impl Task {
     /// A task with this one's policy, as far as it may have one, that does what another one does.
     fn twin_of(self, other: &Task, number: usize) -> Task {
         let twin = Some(other.twin.unwrap_or(number));
-        // Who tells of shared values leaves the hash to the value.
+        // A rule with shared values leaves the hash to the value.
         let kind = if other.kind == Kind::Unhashed { Kind::Unhashed } else { Kind::Content };
         Task {
             kind,
