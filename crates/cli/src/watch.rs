@@ -288,6 +288,7 @@ impl Watcher<'_> {
         recall::tell_trouble(held.session.trouble(), self.log);
         self.tell_watched(held);
         loop {
+            held.session.close_directories();
             held.store.rest().map_err(|error| self.lost(&error))?;
             let mut change = self.change(held, interruption)?;
             if change.is_of_ways {

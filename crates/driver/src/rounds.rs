@@ -38,6 +38,12 @@ pub struct Done {
 }
 
 impl Session {
+    /// Closes the directories of roots until the next round: while they are open, they can neither be unmounted nor
+    /// does their space come back when they are removed.
+    pub fn close_directories(&self) {
+        self.roots.forget();
+    }
+
     /// Begins another round; everything but what is named is believed.
     pub fn begin_again(&mut self, again: &Again) {
         self.roots.forget();

@@ -30,7 +30,6 @@ use crate::{
     lost, not_started,
     slots::Slots,
     stage::{Stage, Wanted},
-    transient,
     trees::laid_out,
 };
 
@@ -108,7 +107,7 @@ impl LocalExecutor {
 
     fn slots(&self) -> Result<&Slots<Place>, Fail> {
         let home = self.home.get_or_init(|| Home::new(&self.setup).map_err(|error| error.to_string()));
-        home.as_ref().map(|home| &home.slots).map_err(transient)
+        home.as_ref().map(|home| &home.slots).map_err(|error| Phase::Staging.failed(error))
     }
 
     async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {

@@ -64,7 +64,7 @@ impl Lock {
     fn unheld(place: At<'_>) -> Result<Lock> {
         // A user who may only read the build root of another can still share the lock.
         let file = match place.append() {
-            Err(error) if error.is_denied() => place.open(),
+            Err(error) if error.is_denied() => place.open().map_err(|_| error),
             other => other,
         }?;
         Ok(Lock { file: file.into_std().into(), path: place.path() })
