@@ -12,7 +12,7 @@ use crate::{
     profile::{Profile, with_profile},
     recall::{self, Told},
     request,
-    surroundings::{Name, build_root},
+    surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `describe`.
@@ -25,7 +25,7 @@ fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &Execution::default(), log)?;
     let request = request::quiet_request(&o.common, &o.analysis, log)?;
     // A question makes no build root.
-    let root = build_root(name, &o.stores).ok().filter(|root| root.is_dir());
+    let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     // Nothing is evaluated: there are no runs to be believed, but what was read may be as it was.
     let analyser = Analyser::new(&request, analyse::options(&o.common, &o.analysis), &Runs::none());

@@ -46,6 +46,11 @@ pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String
     }
 }
 
+/// Whether there is a build root; a question makes none.
+pub(crate) fn is_there(build_root: &Path) -> bool {
+    taut_sys::Dir::of_user(build_root).is_ok()
+}
+
 /// Opens the store that the options mean, or tells why not.
 pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Store> {
     if let Some(text) = not_supported(options) {

@@ -14,7 +14,7 @@ use crate::{
     log::{Level, Log},
     options::{self, WhatIf},
     recall, request,
-    surroundings::{Name, build_root},
+    surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `what-if`.
@@ -32,7 +32,7 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
         request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
             .or_else(|exit| about_anything(o, of.is_some(), exit, log))?;
     // A question makes no build root.
-    let root = build_root(name, &o.stores).ok().filter(|root| root.is_dir());
+    let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
     let mut runs = Runs::none();

@@ -19,6 +19,7 @@ mod recent;
 mod request;
 mod rounds;
 mod runs;
+mod runs_file;
 mod survey;
 mod talkers;
 mod traces;

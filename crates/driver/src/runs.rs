@@ -10,35 +10,13 @@ use taut_analysis::module_file;
 use taut_engine::{Builder, Committed, Engine, FileTrouble};
 use taut_repos::{Place, Roots};
 use taut_store::{OwnDirectory, Store};
-use taut_sys::{At, Dir};
 use taut_value::Id;
 
-use crate::{Request, RequestKey, recent, talkers, trouble::Trouble};
+use crate::{Request, RequestKey, recent, runs_file::RunsFile, talkers, trouble::Trouble};
 
-/// A file of runs, in a directory that is open.
-#[derive(Clone, Debug)]
-pub(crate) struct RunsFile {
-    directory: Arc<OwnDirectory>,
-    name: String,
-}
-
-impl RunsFile {
-    pub(crate) fn dir(&self) -> &Dir {
-        self.directory.dir()
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn file(&self) -> At<'_> {
-        self.dir().at(&self.name)
-    }
-
-    /// The name of the file beside it that says of which modules there are runs.
-    fn marks(name: &str) -> String {
-        format!("{name}.of")
-    }
+/// The name of the file beside a file of runs that says of which modules there are runs.
+fn marks_of(name: &str) -> String {
+    format!("{name}.of")
 }
 
 /// A file of targets.
@@ -94,9 +72,9 @@ impl Runs {
             let shape = RequestKey::new(&format!("{meaning}\n{}", repositories.shape()))?.0.to_hex();
             let here = Id::of(format!("{repositories:?}")).to_hex();
             let name = format!("{}-{}", &shape[..32], &here[..32]);
-            let file = RunsFile { directory: directory.clone(), name };
+            let file = RunsFile::new(directory.clone(), name);
             if file.file().lstat().is_err() {
-                is_collected = bring(&directory, &file.name).unwrap_or_else(|error| {
+                is_collected = bring(&directory, file.name()).unwrap_or_else(|error| {
                     trouble.unreadable(error);
                     false
                 });
@@ -104,7 +82,7 @@ impl Runs {
                 let known = || take_over(&directory, &shape[..32], module.as_ref()?.mark()?, &file);
                 // A call that only analyses has no runs of actions with output.
                 let fresh = || {
-                    let begun = talkers::begin(file.dir(), &file.name, HashSet::new());
+                    let begun = talkers::begin(file.dir(), file.name(), HashSet::new());
                     begun.map_err(|error| trouble.unkept(error)).ok()
                 };
                 is_collected.then_some(()).or_else(known).or_else(fresh)?;
@@ -128,7 +106,7 @@ impl Runs {
         let (Some(file), Some(mark)) = (&self.file, self.module.as_ref().and_then(Module::mark)) else {
             return;
         };
-        let name = RunsFile::marks(&file.name);
+        let name = marks_of(file.name());
         let at = file.dir().at(&name);
         let known = at.read().unwrap_or_default();
         if has_mark(&known, &mark) {
@@ -176,7 +154,7 @@ impl Runs {
     /// An engine that knows these runs.
     pub(crate) fn open(&self, builder: Builder) -> Engine {
         match &self.file {
-            Some(file) => builder.open(&file.file().path()),
+            Some(file) => builder.open_with(file.clone()),
             None => builder.build(),
         }
     }
@@ -198,7 +176,7 @@ fn has_mark(marks: &[u8], mark: &Id) -> bool {
 /// Moves a file of runs up, with what lies beside it, if it lies in the older generation.
 fn bring(directory: &OwnDirectory, name: &str) -> taut_store::Result<bool> {
     // In this order: that an action has output is there before the run in which it has.
-    for name in [RunsFile::marks(name), talkers::beside(name)] {
+    for name in [marks_of(name), talkers::beside(name)] {
         directory.bring(&name)?;
     }
     directory.bring(name)
@@ -212,7 +190,7 @@ fn take_over(directory: &OwnDirectory, shape: &str, mark: Id, file: &RunsFile) -
         let names = directory.list().unwrap_or_default().into_iter();
         let names = names.filter_map(|(name, _)| name.into_string().ok());
         for name in names.filter(|name| is_of_shape(name)) {
-            let marks = directory.at(&RunsFile::marks(&name)).read();
+            let marks = directory.at(&marks_of(&name)).read();
             if marks.is_ok_and(|marks| has_mark(&marks, &mark))
                 && let Ok(stat) = directory.at(&name).lstat()
             {
@@ -226,16 +204,6 @@ fn take_over(directory: &OwnDirectory, shape: &str, mark: Id, file: &RunsFile) -
     let (_, (from, name)) = latest?;
     let runs = from.at(&name).read().ok()?;
     // In this order, as above.
-    talkers::begin(file.dir(), &file.name, talkers::read(from, &name)?).ok()?;
+    talkers::begin(file.dir(), file.name(), talkers::read(from, &name)?).ok()?;
     file.file().replace(&runs).ok()
-}
-
-#[cfg(test)]
-impl RunsFile {
-    /// A file in a directory of its own.
-    pub(crate) fn at(dir: &tempfile::TempDir, name: &str) -> RunsFile {
-        let store = Store::open(dir.path(), taut_digest::HashFunction::GitSha1).unwrap();
-        let directory = Arc::new(store.own_directory("runs").unwrap());
-        RunsFile { directory, name: name.to_owned() }
-    }
 }

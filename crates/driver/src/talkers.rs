@@ -13,7 +13,7 @@ use taut_exec::{ActionOutcome, Events};
 use taut_sys::{Dir, Lock, if_exists};
 use taut_value::{ActionDescription, Id};
 
-use crate::{runs::RunsFile, trouble::Trouble};
+use crate::{runs_file::RunsFile, trouble::Trouble};
 
 /// Notes who says something.
 #[derive(Default)]

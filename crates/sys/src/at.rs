@@ -21,7 +21,11 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{Dir, Error, File, FileKind, Identity, Links, Result, Stat, dir::call, if_exists};
+use crate::{
+    Dir, Error, File, FileKind, Identity, Links, Result, Stat,
+    dir::{call, set_mode_of_place},
+    if_exists,
+};
 
 /// A name in an open directory. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +148,14 @@ impl<'d> At<'d> {
     /// As for [`At::open`].
     pub fn open_followed(self) -> Result<File<'d>> {
         self.open_with(OFlags::RDONLY, OFlags::empty())
+    }
+
+    /// Opens a regular file for reading and writing; it stays as it is.
+    ///
+    /// # Errors
+    /// As for [`At::open`].
+    pub fn open_for_update(self) -> Result<File<'d>> {
+        self.open_with(OFlags::RDWR, OFlags::NOFOLLOW)
     }
 
     /// Opens a regular file for writing, if it is the very one with this identity and has no other name: nothing else is
@@ -406,13 +418,10 @@ impl<'d> At<'d> {
     /// # Errors
     /// It is another one, or belongs to another user.
     pub fn set_mode_of(self, made: Identity, mode: u32) -> Result<()> {
-        use std::os::fd::AsRawFd;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.last("open", |dir, name| openat(dir, name, flags, Mode::empty()))?;
         let stat = call("stat", || self.path(), || rustix::fs::fstat(&file))?;
         self.check_made(&Stat::of(&stat), made)?;
-        // The entry below /proc leads to the very file that is open.
-        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-        call("set mode of", || self.path(), || rustix::fs::chmod(&*own, Mode::from_raw_mode(mode)))
+        call("set mode of", || self.path(), || set_mode_of_place(file.as_fd(), mode))
     }
 }

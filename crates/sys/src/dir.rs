@@ -8,7 +8,7 @@ use std::{
     ffi::{OsStr, OsString},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
@@ -39,6 +39,14 @@ pub(crate) fn call<T>(
     call: impl FnOnce() -> rustix::io::Result<T>,
 ) -> Result<T> {
     fault::check().and_then(|()| Ok(call()?)).map_err(|source| Error { op, path: path(), source })
+}
+
+/// Sets the permission bits of what a descriptor that is a place only stands for.
+#[allow(clippy::disallowed_methods, reason = "the entry below /proc leads to the very thing that is open")]
+pub(crate) fn set_mode_of_place(place: BorrowedFd<'_>, mode: u32) -> rustix::io::Result<()> {
+    // Such descriptors know no fchmod.
+    let own = format!("/proc/self/fd/{}", place.as_raw_fd());
+    rustix::fs::chmod(&*own, Mode::from_raw_mode(mode))
 }
 
 impl Dir {
@@ -214,11 +222,7 @@ impl Dir {
     /// # Errors
     /// It belongs to another user.
     pub fn set_mode(&self, mode: u32) -> Result<()> {
-        use std::os::fd::AsRawFd;
-        // Descriptors that are places only know no fchmod; their entry below /proc leads to the very same directory.
-        let own = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-        let change = || rustix::fs::chmod(&*own, Mode::from_raw_mode(mode));
-        call("set mode of", || self.path.clone(), change)
+        call("set mode of", || self.path.clone(), || set_mode_of_place(self.as_fd(), mode))
     }
 
     /// Whether the change times of the file system tell any two changes apart once the first has been looked at,

@@ -65,6 +65,7 @@ struct Helper {
 const HANDLED: [i32; 4] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
 impl Helper {
+    #[allow(clippy::disallowed_methods, reason = "/dev/null is the system's")]
     fn start(inherited: Inherited) -> io::Result<Helper> {
         raw::set_disposition(libc::SIGCHLD, raw::Disposition::Default);
         raw::close_all_but_standard_streams();

@@ -97,7 +97,7 @@ impl Teller<'_> {
                 let named = |root: &taut_repos::Root, name: &str| {
                     full.starts_with(&root.path)
                         && full.file_name().is_some_and(|file| *file == *name)
-                        && full.is_file()
+                        && taut_sys::Named::stat(full).is_ok_and(|stat| stat.is_file())
                 };
                 named(&repository.target_root, &repository.target_file_name)
                     || named(&repository.rule_root, &repository.rule_file_name)

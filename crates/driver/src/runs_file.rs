@@ -1,0 +1,107 @@
+//! The file of runs as the engine sees it: beneath the directory that is held open for it.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use taut_engine::{TraceFile, TraceRead, TraceWrite};
+use taut_store::OwnDirectory;
+use taut_sys::{At, Dir, Lock};
+
+/// A file of runs, in a directory that is open.
+#[derive(Clone, Debug)]
+pub(crate) struct RunsFile {
+    directory: Arc<OwnDirectory>,
+    name: String,
+}
+
+impl RunsFile {
+    pub(crate) fn new(directory: Arc<OwnDirectory>, name: String) -> RunsFile {
+        RunsFile { directory, name }
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        self.directory.dir()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn file(&self) -> At<'_> {
+        self.dir().at(&self.name)
+    }
+}
+
+/// The kinds of errors that the engine tells apart.
+fn told(error: taut_sys::Error) -> io::Error {
+    let kind = match () {
+        () if error.is_absent() => io::ErrorKind::NotFound,
+        () if error.is_other_kind() => io::ErrorKind::InvalidData,
+        () => error.source.kind(),
+    };
+    io::Error::new(kind, error.to_string())
+}
+
+impl TraceFile for RunsFile {
+    fn open(&self) -> io::Result<Box<dyn TraceRead>> {
+        Ok(Box::new(self.file().open().map_err(told)?.into_std()))
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
+        let name = format!("{}.lock", self.name);
+        let lock = Lock::exclusive(self.dir().at(&name), || {}).map_err(told)?;
+        Ok(Box::new(Locked { file: self, _lock: lock }))
+    }
+}
+
+struct Locked<'f> {
+    file: &'f RunsFile,
+    _lock: Lock,
+}
+
+impl TraceWrite for Locked<'_> {
+    fn append(&mut self, end: u64, bytes: &[u8]) -> io::Result<()> {
+        let opened = self.file.file().open_for_update().map_err(told)?;
+        let has_other_names = opened.stat().map_err(told)?.links > 1;
+        let mut file = opened.into_std();
+        if has_other_names {
+            // What has another name belongs to others, too: it stays as it is there.
+            return self.replace(&mut |new| {
+                file.rewind()?;
+                io::copy(&mut (&mut file).take(end), new)?;
+                new.write_all(bytes)
+            });
+        }
+        file.set_len(end)?;
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(bytes)
+    }
+
+    fn replace(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let name = format!("{}.new", self.file.name);
+        let temporary = self.file.dir().at(&name);
+        // A process that was killed may have left one.
+        temporary.remove_all().map_err(told)?;
+        let mut file: File = temporary.create_new(0o644).map_err(told)?.into_std();
+        let mut put = || {
+            write(&mut file)?;
+            // Else the name could outlive the content.
+            file.sync_all()?;
+            temporary.rename(self.file.file()).map_err(told)
+        };
+        put().inspect_err(|_| {
+            // The first error is the one to report.
+            let _ = temporary.remove_file();
+        })
+    }
+}
+
+#[cfg(test)]
+impl RunsFile {
+    /// A file in a directory of its own.
+    pub(crate) fn at(dir: &tempfile::TempDir, name: &str) -> RunsFile {
+        let store = taut_store::Store::open(dir.path(), taut_digest::HashFunction::GitSha1).unwrap();
+        RunsFile { directory: Arc::new(store.own_directory("runs").unwrap()), name: name.to_owned() }
+    }
+}
