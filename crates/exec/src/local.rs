@@ -76,7 +76,7 @@ struct Home {
 impl Home {
     fn new(setup: &LocalSetup) -> taut_store::Result<Home> {
         let home = setup.store.temporary_directory("exec_root")?;
-        let fine_times = home.tells_changes_apart()?;
+        let fine_times = home.tells_changes_apart()? && home.dates_all_writes();
         let mut places = Vec::new();
         for job in 0..setup.jobs.max(1) {
             let directory = home.at(&job.to_string()).make_dir()?;

@@ -245,11 +245,15 @@ impl Dir {
         Ok(apart)
     }
 
-    /// Whether writing through a mapping dates a file here: file systems in memory do not notice it.
-    pub fn dates_mapped_writes(&self) -> bool {
+    /// Whether whatever an action of this user writes to a read-only file here dates the file. File systems in memory do
+    /// not notice writes through a mapping; only root can map such a file for writing without changing its mode first.
+    pub fn dates_all_writes(&self) -> bool {
         const TMPFS: u32 = 0x0102_1994;
         const RAMFS: u32 = 0x8584_58f6;
         const OVERLAYFS: u32 = 0x794c_7630;
+        if !rustix::process::geteuid().is_root() {
+            return true;
+        }
         let on = rustix::fs::fstatfs(&self.fd);
         on.is_ok_and(|on| ![TMPFS, RAMFS, OVERLAYFS].contains(&(on.f_type as u32)))
     }
