@@ -62,11 +62,17 @@ fn call<S: AsRef<OsStr>>(workspace: &Workspace, user: User, mounts: bool, words:
     line.extend(words.iter().map(|word| word.as_ref().to_owned()));
     let at = line.iter().position(|word| word.as_os_str() == words[0].as_ref()).expect("the subcommand");
     line.splice(at + 1..at + 1, ["--local-build-root".into(), workspace.build_root().into_os_string()]);
+    if workspace.beside(OLD_KERNEL).exists() {
+        line.insert(0, "TAUT_TEST_WITHOUT_OPENAT2=1".into());
+    }
     let ran = Tool::at("/usr/bin/env").run(&workspace.root(), &line);
     // The signal of timeout comes as its own code where it is not the one that was asked for.
     let code = if ran.code == 137 { 124 } else { ran.code };
     Call { code, text: format!("{}{}", ran.stdout, ran.stderr) }
 }
+
+/// Beside a workspace: calls are made as on a kernel that has no `openat2`.
+const OLD_KERNEL: &str = "old-kernel";
 
 /// Makes everything beside the workspace belong to the user who makes the calls.
 fn hand_over(workspace: &Workspace, user: User) {
@@ -103,12 +109,15 @@ fn planting(attack: &Attack, place: &str, decoy: &Decoy) -> String {
 const PLACES: &[&str] =
     &["", "in", "in/a", "d", "d/out", "out", "../root", "../stdout", "../stderr", "../spare", "..", "../.."];
 
-fn hostile(user: User, mounts: bool) {
+fn hostile(user: User, mounts: bool, is_old_kernel: bool) {
     let decoy = Decoy::new();
     let rows = ATTACKS.iter().filter(|attack| attack.needs_mount == mounts);
     for attack in rows {
         let workspace = Workspace::new();
         workspace.file("in/a", "input a\n").file("b", "input b\n");
+        if is_old_kernel {
+            fs::write(workspace.beside(OLD_KERNEL), "").unwrap();
+        }
         let mut targets = serde_json::Map::new();
         for (number, place) in PLACES.iter().enumerate() {
             let target = serde_json::json!({
@@ -146,20 +155,28 @@ fn hostile(user: User, mounts: bool) {
 
 #[test]
 fn an_action_touches_nothing_outside_through_taut() {
-    hostile(User::Same, false);
+    hostile(User::Same, false, false);
 }
 
 #[test]
 fn an_action_of_an_ordinary_user_touches_nothing_outside_through_taut() {
     if is_root() {
-        hostile(User::Ordinary, false);
+        hostile(User::Ordinary, false, false);
     }
 }
 
 #[test]
 fn what_an_action_mounts_is_not_entered() {
     if can_mount() {
-        hostile(User::Same, true);
+        hostile(User::Same, true, false);
+    }
+}
+
+#[test]
+fn all_of_that_holds_on_kernels_that_cannot_resolve_beneath() {
+    hostile(User::Same, false, true);
+    if can_mount() {
+        hostile(User::Same, true, true);
     }
 }
 
@@ -262,14 +279,24 @@ fn the_build_root_is_used_and_cleaned_up_beneath_itself() {
         "protocol-dependent/gc.lock",
         "taut",
         "taut/installed",
+        // Every file of the kind.
+        "protocol-dependent/generation-0/git-sha1/casf/*",
+        "protocol-dependent/generation-0/git-sha1/*/*/*",
+        "protocol-dependent/generation-0/taut",
+        "taut/installed/*",
+        "taut/*/*",
+        "taut/*/*/*",
+        "taut/*/*/*/*",
     ];
     for attack in ATTACKS.iter().filter(|attack| !attack.needs_mount) {
         for place in places {
             let workspace = Workspace::new();
             workspace.file("TARGETS", RESULT);
             let what = format!("{} at {place:?}", attack.name);
-            call(&workspace, User::Same, false, &["build", "t"]).succeeds(&what);
-            attack.plant(&workspace.build_root().join(place), &decoy);
+            call(&workspace, User::Same, false, &["install", "t", "-o", "../before"]).succeeds(&what);
+            for path in found(&workspace.build_root(), place) {
+                attack.plant(&path, &decoy);
+            }
             let out = workspace.beside("out").into_os_string();
             let install = [OsString::from("install"), "t".into(), "-o".into(), out];
             call(&workspace, User::Same, false, &install).ends(&what);

@@ -312,3 +312,38 @@ fn a_directory_in_the_place_of_an_object_is_no_object() {
     store.put_blob(b"good", false).unwrap();
     assert_eq!(store.read(&digest.hash, ObjectType::File).unwrap().unwrap(), b"good");
 }
+
+#[test]
+fn what_an_installation_that_was_killed_left_is_removed_by_the_next_one_and_by_gc() {
+    let root = root();
+    let store = open(&root);
+    let digest = store.put_blob(b"new", false).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let notes = root.path().join("taut/installing");
+    fs::create_dir_all(&notes).unwrap();
+    let note = |name: &str, prefix: &str| {
+        fs::write(notes.join(name), format!("{}\0{prefix}", out.path().display())).unwrap();
+    };
+    let leave = |names: &[&str]| names.iter().for_each(|name| fs::write(out.path().join(name), "half").unwrap());
+    let names = || -> Vec<String> {
+        let entries = fs::read_dir(out.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    // One process is dead, one lives, and two notes are nonsense.
+    note("dead", ".taut-tmp-dead-");
+    note("alive", ".taut-tmp-alive-");
+    note("nonsense", "");
+    fs::write(notes.join("empty"), "").unwrap();
+    let alive = Dir::of_user(&notes).unwrap();
+    let lock = taut_sys::Lock::exclusive(alive.at("alive"), || {}).unwrap();
+    leave(&[".taut-tmp-dead-1", ".taut-tmp-alive-1", ".taut-tmp-other-1", "mine"]);
+    install(&store, &file(digest), out.path(), "installed");
+    assert_eq!(names(), [".taut-tmp-alive-1", ".taut-tmp-other-1", "installed", "mine"]);
+    drop((lock, store));
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
+    assert_eq!(names(), [".taut-tmp-other-1", "installed", "mine"]);
+    assert_eq!(fs::read_dir(&notes).unwrap().count(), 0);
+}

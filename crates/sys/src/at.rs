@@ -250,11 +250,19 @@ impl<'d> At<'d> {
         })
     }
 
-    /// Opens a file to append to, which is made if it is not there. Nothing but a regular file is opened.
+    /// Opens a file to append to, which is made if it is not there. Nothing but a regular file without other names is
+    /// opened: what has another name belongs to others, too.
     ///
     /// # Errors
     /// Something else is there, or it cannot be written.
     pub fn append(self) -> Result<File<'d>> {
+        let file = self.open_or_create()?;
+        self.check_made(&file.stat()?, file.stat()?.identity())?;
+        Ok(file)
+    }
+
+    /// The same, whatever names it has: for locks, to which nothing is written.
+    pub(crate) fn open_or_create(self) -> Result<File<'d>> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = |dir: BorrowedFd<'_>, name: &OsStr| {
@@ -404,11 +412,15 @@ impl<'d> At<'d> {
         self.set_times(Timespec { tv_sec: 0, tv_nsec: 0 })
     }
 
-    /// Sets the modification time to the present.
+    /// Sets the modification time to the present, of a directory or of a file that has no other name.
     ///
     /// # Errors
-    /// As for [`At::set_mtime_epoch`].
+    /// As for [`At::set_mtime_epoch`], or the file has another name.
     pub fn set_mtime_now(self) -> Result<()> {
+        let stat = self.lstat()?;
+        if stat.kind != FileKind::Directory {
+            self.check_made(&stat, stat.identity())?;
+        }
         self.set_times(Timespec { tv_sec: 0, tv_nsec: UTIME_NOW })
     }
 

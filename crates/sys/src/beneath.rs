@@ -9,7 +9,7 @@
 use std::{
     ffi::{OsStr, OsString},
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::{Component, Path},
@@ -66,6 +66,9 @@ pub(crate) fn open(
 /// Not asked yet, no, yes.
 static OPENAT2: AtomicU8 = AtomicU8::new(0);
 
+/// For tests: whatever the kernel has, what is done without the call is done.
+const WITHOUT_OPENAT2: &str = "TAUT_TEST_WITHOUT_OPENAT2";
+
 fn has_openat2() -> bool {
     match OPENAT2.load(Relaxed) {
         0 => {
@@ -73,6 +76,7 @@ fn has_openat2() -> bool {
             // Filters of system calls answer EPERM where old kernels answer ENOSYS.
             let there = openat2(CWD, ".", flags, Mode::empty(), ResolveFlags::empty());
             let there = !matches!(there, Err(Errno::NOSYS | Errno::PERM));
+            let there = there && std::env::var_os(WITHOUT_OPENAT2).is_none();
             OPENAT2.store(1 + u8::from(there), Relaxed);
             there
         }
@@ -80,14 +84,8 @@ fn has_openat2() -> bool {
     }
 }
 
-/// As if the kernel had no `openat2`, from now on: for tests of what is done then.
-#[doc(hidden)]
-pub fn without_openat2() {
-    OPENAT2.store(1, Relaxed);
-}
-
 /// The same without `openat2`.
-fn step_by_step(
+pub(crate) fn step_by_step(
     top: BorrowedFd<'_>,
     path: &Path,
     flags: OFlags,
@@ -99,9 +97,12 @@ fn step_by_step(
     let mut way: Vec<OwnedFd> = Vec::new();
     let mut todo: Vec<OsString> = components(path)?;
     let mut followed = 0;
-    let device = if mounts { None } else { Some(rustix::fs::fstat(top)?.st_dev) };
+    let mount = if mounts { None } else { Some(mount_of(top)?) };
     while let Some(name) = todo.pop() {
         let here = way.last().map_or(top, AsFd::as_fd);
+        if name == "." {
+            continue;
+        }
         if name == ".." {
             // Above `top` nothing is to be found.
             way.pop().ok_or(Errno::XDEV)?;
@@ -110,9 +111,7 @@ fn step_by_step(
         let is_last = todo.is_empty();
         let asked = if is_last { flags } else { OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC };
         let found = openat(here, &name, asked, mode)?;
-        if let Some(device) = device
-            && rustix::fs::fstat(&found)?.st_dev != device
-        {
+        if mount.is_some_and(|mount| mount_of(found.as_fd()) != Ok(mount)) {
             return Err(Errno::XDEV);
         }
         if is_last {
@@ -136,9 +135,19 @@ fn step_by_step(
     openat(here, ".", flags, mode)
 }
 
-/// The components of a relative path, the last one first.
+/// The number of the mount that something open lies on; a device number would not tell bind mounts apart.
+#[allow(clippy::disallowed_methods, reason = "the system tells it there only, on kernels that lack openat2")]
+fn mount_of(open: BorrowedFd<'_>) -> Result<u64> {
+    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", open.as_raw_fd()));
+    let told = told.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let number = told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+    number.ok_or(Errno::IO)
+}
+
+/// The components of a relative path, the last one first. A dot at the end is one: what is before it is followed then.
 fn components(path: &Path) -> Result<Vec<OsString>> {
     let mut names = Vec::new();
+    let ends_in_dot = matches!(path.as_os_str().as_bytes(), [.., b'/', b'.'] | [.., b'/']);
     for part in path.components() {
         match part {
             Component::Normal(name) => names.push(name.to_owned()),
@@ -147,6 +156,75 @@ fn components(path: &Path) -> Result<Vec<OsString>> {
             Component::RootDir | Component::Prefix(_) => return Err(Errno::XDEV),
         }
     }
+    if ends_in_dot {
+        names.push(".".into());
+    }
     names.reverse();
     Ok(names)
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::{Dir, Identity, Stat};
+
+    const FLAGS: OFlags = OFlags::PATH;
+
+    fn identity(open: Result<OwnedFd>) -> std::result::Result<Identity, Errno> {
+        Ok(Stat::of(&rustix::fs::fstat(open?)?).identity())
+    }
+
+    /// With and without the call of the kernel, the same is found and the same refused.
+    #[test]
+    fn what_lies_beneath_is_found_and_nothing_else() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("f"), "").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir_all(at("d/e")).unwrap();
+        std::fs::write(at("d/f"), "").unwrap();
+        symlink("d", at("in")).unwrap();
+        symlink("../d/f", at("d/up")).unwrap();
+        symlink("e/../../d", at("d/back")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        symlink(outside.path(), at("out")).unwrap();
+        symlink("../..", at("d/above")).unwrap();
+        symlink("/proc/self/root", at("magic")).unwrap();
+        let top = Dir::of_user(directory.path()).unwrap();
+        let (refused, beneath) = (Links::Refused, Links::Beneath);
+        for (path, links, found) in [
+            ("d/f", refused, Ok("d/f")),
+            ("d/e/../f", refused, Ok("d/f")),
+            ("./d//f", refused, Ok("d/f")),
+            (".", refused, Ok(".")),
+            ("d/..", refused, Ok(".")),
+            ("in/f", refused, Err(Errno::LOOP)),
+            ("in/f", beneath, Ok("d/f")),
+            ("in/.", beneath, Ok("d")),
+            ("d/back/f", beneath, Ok("d/f")),
+            ("loop/f", beneath, Err(Errno::LOOP)),
+            ("out/f", beneath, Err(Errno::XDEV)),
+            ("out/f", refused, Err(Errno::LOOP)),
+            ("d/above/f", beneath, Err(Errno::XDEV)),
+            ("magic/etc", beneath, Err(Errno::XDEV)),
+            ("..", beneath, Err(Errno::XDEV)),
+            ("d/../..", beneath, Err(Errno::XDEV)),
+            ("/", beneath, Err(Errno::XDEV)),
+            ("d/f/x", beneath, Err(Errno::NOTDIR)),
+            ("nothing", beneath, Err(Errno::NOENT)),
+        ] {
+            let path = Path::new(path);
+            let expected = found.map(|name: &str| crate::Named::stat(&at(name)).unwrap().identity());
+            for mounts in [true, false] {
+                let by_kernel = open(top.as_fd(), path, FLAGS, Mode::empty(), links, mounts);
+                assert_eq!(identity(by_kernel), expected, "{path:?} {links:?}");
+                let flags = FLAGS | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let by_steps = step_by_step(top.as_fd(), path, flags, Mode::empty(), links, mounts);
+                assert_eq!(identity(by_steps), expected, "{path:?} {links:?} step by step");
+            }
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub mod watch;
 mod writeback;
 
 pub use at::At;
-pub use beneath::{Links, without_openat2};
+pub use beneath::Links;
 pub use dir::Dir;
 pub use error::{Error, Result, if_exists};
 pub use evidence::{Evidence, Reading};

@@ -63,7 +63,7 @@ impl Lock {
 
     fn unheld(place: At<'_>) -> Result<Lock> {
         // A user who may only read the build root of another can still share the lock.
-        let file = match place.append() {
+        let file = match place.open_or_create() {
             Err(error) if error.is_denied() => place.open().map_err(|_| error),
             other => other,
         }?;
