@@ -176,18 +176,21 @@ const LIST: &str = "find . ! -name out -type f -printf '%p %m %s %T@\\n' | sort 
     find . ! -name out ! -type f -printf '%p %y %m %l\\n' | sort >> out; find . -type f ! -name out | sort | xargs -r cat >> out";
 
 fn an_action_finds_the_same_whatever_was_done_in_its_stage_before() {
+    let decoy = tempfile::tempdir().unwrap();
+    fs::write(decoy.path().join("a"), "precious").unwrap();
+    let outside = decoy.path().display();
     for before in [
         "true",
         "chmod u+w in/a; echo changed > in/a",
         "chmod u+w in/a; printf 1 > in/a; touch -d @0 in/a; chmod 444 in/a",
         "rm -f in/a; printf 1 > in/a; chmod 444 in/a; touch -d @0 in/a",
-        "rm -rf in; ln -s /etc in",
+        &format!("rm -rf in; ln -s {outside} in"),
         "rm -rf in; mkdir in; mkdir -p in/a/b/c",
         "rm -f in/a; ln -s b in/a",
         "touch in/x y; mkdir -p in/sub/sub z; chmod 0 in/sub z",
         "chmod 500 in; chmod 0 in/a; chmod 700 .",
         "mv in/a in/c; mv in/b in/a; mv in/c in/b",
-        "ln in/a in/c; ln in/b /tmp/taut-exec-test-$$; rm /tmp/taut-exec-test-$$",
+        &format!("ln in/a in/c; ln in/b {outside}/b; rm {outside}/b"),
         "mkfifo in/f; rm -r in/link; mkdir in/link",
     ] {
         let mut seen = Vec::new();
@@ -203,6 +206,7 @@ fn an_action_finds_the_same_whatever_was_done_in_its_stage_before() {
             seen.push(world.text(output(second)));
         }
         assert_eq!(seen[0], seen[1], "{before}");
+        assert_eq!(fs::read(decoy.path().join("a")).unwrap(), b"precious");
         assert!(seen[0].contains("./in/a 444 1 0.0000000000"), "{}", seen[0]);
     }
 }
@@ -287,7 +291,8 @@ fn links_that_lead_outwards_are_no_outputs() {
     let mut world = World::new();
     let inner = world.sh("ln -s there out", &[]);
     assert_eq!(world.text(output(inner)), "there");
-    for script in ["ln -s ../x out", "ln -s /etc/passwd out"] {
+    let decoy = tempfile::tempdir().unwrap();
+    for script in ["ln -s ../x out", &format!("ln -s {}/file out", decoy.path().display())] {
         let id = world.sh(script, &[]);
         assert!(world.failure(output(id)).to_string().contains("found invalid symlink at out"), "{script}");
     }

@@ -324,7 +324,8 @@ fn what_an_installation_that_was_killed_left_is_removed_by_the_next_one_and_by_g
     let note = |name: &str, prefix: &str| {
         fs::write(notes.join(name), format!("{}\0{prefix}", out.path().display())).unwrap();
     };
-    let leave = |names: &[&str]| names.iter().for_each(|name| fs::write(out.path().join(name), "half").unwrap());
+    let leave =
+        |names: &[&str]| names.iter().for_each(|name| fs::write(out.path().join(name), "half").unwrap());
     let names = || -> Vec<String> {
         let entries = fs::read_dir(out.path()).unwrap();
         let mut names: Vec<String> =

@@ -159,7 +159,7 @@ impl<'d> File<'d> {
         self.run("set time of", |file| Ok(rustix::fs::futimens(file, &EPOCH)?))
     }
 
-    /// The file for whoever has no use for its place.
+    /// The file without its place.
     pub fn into_std(self) -> fs::File {
         self.file
     }

@@ -36,7 +36,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// A lock that nobody shares, if that can be had without waiting; creates the file if need be.
+    /// An exclusive lock, if that can be had without waiting; creates the file if need be.
     pub fn try_exclusive(place: At<'_>) -> Result<Option<Lock>> {
         let lock = Lock::unheld(place)?;
         match lock.operate(FlockOperation::NonBlockingLockExclusive) {

@@ -86,7 +86,7 @@ impl Stat {
         self.signature.mode & 0o7777
     }
 
-    /// Whether anybody may execute it.
+    /// Whether any user may execute it.
     pub fn is_executable(&self) -> bool {
         self.mode() & 0o111 != 0
     }

@@ -28,13 +28,14 @@ fn what_cannot_be_started_ends_with_the_error_number() {
     let (processes, place) = (processes(), Place::new());
     std::fs::write(place.path("script"), "#!/no/such/interpreter\n").unwrap();
     std::fs::set_permissions(place.path("script"), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(place.path("plain"), "no program").unwrap();
     let long = "x".repeat(140_000);
     for (command, errno) in [
         (Command::new("/no/such/program"), 2),
-        (Command::new("/etc/passwd"), 13),
+        (Command::new(place.path("plain")), 13),
         (Command::new(place.path("script")), 2),
         (Command::new("./script"), 2),
-        (Command::new("/etc/passwd/x"), 20),
+        (Command::new(place.path("plain/x")), 20),
         (sh("").args([&long]), 7),
         (Command { env: vec![("A".into(), long.into())], ..sh("") }, 7),
         (sh("").args(["a\0b"]), 22),
