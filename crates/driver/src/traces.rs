@@ -131,19 +131,38 @@ impl Traces {
         key: RequestKey,
         is_of_kind: impl Fn(&str) -> bool,
     ) -> Option<(String, Vec<u8>)> {
+        // Leaves that see something else now than in an earlier trace: the others likely differ there, too. To look at
+        // one leaf first spares a look at all that come before it.
+        let mut differing: Vec<((String, u32), Vec<u8>)> = Vec::new();
         for (age, path) in self.kept(key, is_of_kind).into_iter().enumerate() {
             let Some(bytes) = self.read(&path) else { continue };
+            let differs = |(rule, key): &((String, u32), Vec<u8>)| {
+                let terminal = DeepTrace::terminal_of(&bytes, rule, key);
+                terminal.is_some_and(|terminal| {
+                    let mut one = DeepTrace { terminals: vec![terminal], value: Vec::new() };
+                    matches!(engine.agrees(&mut one), Verdict::Differs { .. })
+                })
+            };
+            if differing.iter().any(differs) {
+                continue;
+            }
             let Some(mut trace) = DeepTrace::decode(&bytes, seal) else {
                 self.trouble.damaged("requests");
                 self.forget(&path);
                 continue;
             };
-            if let Verdict::Holds { refreshed } = engine.agrees(&mut trace) {
-                if refreshed || age > 0 {
-                    self.write(key, &path, &trace.encode(seal));
+            match engine.agrees(&mut trace) {
+                Verdict::Holds { refreshed } => {
+                    if refreshed || age > 0 {
+                        self.write(key, &path, &trace.encode(seal));
+                    }
+                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    return Some((name, trace.value));
                 }
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                return Some((name, trace.value));
+                Verdict::Differs { terminal } => {
+                    let terminal = trace.terminals.swap_remove(terminal);
+                    differing.push((terminal.rule, terminal.key));
+                }
             }
         }
         None

@@ -179,22 +179,50 @@ impl DeepTrace {
         }
         let mut rest = body;
         let mut trace = DeepTrace { terminals: Vec::new(), value: take(&mut rest)?.to_vec() };
-        let mut rule = (String::new(), 0);
-        while let Some((kind, after)) = rest.split_first() {
-            rest = after;
-            if *kind == 1 {
-                let name = String::from_utf8(take(&mut rest)?.to_vec()).ok()?;
-                let (version, after) = rest.split_first_chunk::<4>()?;
-                rest = after;
-                rule = (name, u32::from_le_bytes(*version));
-            }
-            let (key, witness) = (take(&mut rest)?.to_vec(), take(&mut rest)?.to_vec());
-            let (hash, after) = rest.split_first_chunk::<32>()?;
-            rest = after;
-            trace.terminals.push(Terminal { rule: rule.clone(), key, witness, hash: Hash(*hash) });
+        let mut rule = (&b""[..], 0);
+        while !rest.is_empty() {
+            let (key, witness, hash) = take_terminal(&mut rest, &mut rule)?;
+            let rule = (std::str::from_utf8(rule.0).ok()?.to_owned(), rule.1);
+            trace.terminals.push(Terminal { rule, key: key.to_vec(), witness: witness.to_vec(), hash });
         }
         Some(trace)
     }
+
+    /// What an encoded trace says of one leaf, without a look at its seal or at the rest: a hint whether the trace is
+    /// worth decoding.
+    pub fn terminal_of(bytes: &[u8], rule: &(String, u32), key: &[u8]) -> Option<Terminal> {
+        let (_, mut rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+        take(&mut rest)?;
+        let mut here = (&b""[..], 0);
+        while !rest.is_empty() {
+            let (its_key, witness, hash) = take_terminal(&mut rest, &mut here)?;
+            if its_key == key && here == (rule.0.as_bytes(), rule.1) {
+                return Some(Terminal {
+                    rule: rule.clone(),
+                    key: key.to_vec(),
+                    witness: witness.to_vec(),
+                    hash,
+                });
+            }
+        }
+        None
+    }
+}
+
+/// Key, witness and hash of the next terminal; its rule is the one before unless it names another.
+fn take_terminal<'b>(rest: &mut &'b [u8], rule: &mut (&'b [u8], u32)) -> Option<(&'b [u8], &'b [u8], Hash)> {
+    let (kind, after) = rest.split_first()?;
+    *rest = after;
+    if *kind == 1 {
+        let name = take(rest)?;
+        let (version, after) = rest.split_first_chunk::<4>()?;
+        *rest = after;
+        *rule = (name, u32::from_le_bytes(*version));
+    }
+    let (key, witness) = (take(rest)?, take(rest)?);
+    let (hash, after) = rest.split_first_chunk::<32>()?;
+    *rest = after;
+    Some((key, witness, Hash(*hash)))
 }
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
