@@ -86,7 +86,7 @@ fn put(
     if present.is_some_and(|stat| stat.is_dir()) {
         path.push(object.digest.hash.to_hex());
     } else if present.is_some() && object.object_type == ObjectType::Tree && !options.archive {
-        let reason = "a directory cannot replace what is there";
+        let reason = "a directory cannot replace what is there".to_owned();
         return Err(Error::Refused { path: path.display().to_string(), reason });
     }
     let named = Named::made_of_user(&path)?;

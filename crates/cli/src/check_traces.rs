@@ -16,7 +16,7 @@ use std::{
 
 use taut_driver::{History, is_about_traces};
 use taut_sys::{
-    Dir, FileKind, Named,
+    At, Dir, FileKind,
     process::{Command, HelperStart, Processes, Streams},
 };
 
@@ -57,8 +57,7 @@ pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &L
 fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Result<Exit, Exit> {
     let store = open_store(name, subject.stores, log).ok_or(Exit::Environment)?;
     let scratch = store.temporary_directory("check").map_err(|error| failed(log, &error))?;
-    let path = scratch.path();
-    let checked = Check { words, subject, scratch: &path, log };
+    let checked = Check { words, subject, scratch: &scratch, log };
     let result = checked.go(|| {
         if subject.is_question {
             return None;
@@ -78,7 +77,7 @@ fn failed(log: &Log, error: &dyn std::fmt::Display) -> Exit {
 struct Check<'o> {
     words: &'o [OsString],
     subject: &'o Subject<'o>,
-    scratch: &'o Path,
+    scratch: &'o Dir,
     log: &'o Log,
 }
 
@@ -88,7 +87,7 @@ impl Check<'_> {
         // What was asked for is to be seen, whatever is found.
         crate::eprint_text(&believing.stderr);
         crate::print(&believing.stdout);
-        let elsewhere = self.scratch.join("installed");
+        let elsewhere = self.scratch.path().join("installed");
         let mut more: Vec<OsString> = vec!["--no-trace".into()];
         if self.subject.output_dir.is_some() {
             more.extend(["--output-dir".into(), elsewhere.clone().into_os_string()]);
@@ -99,7 +98,8 @@ impl Check<'_> {
             let (new, old) = (elsewhere.display().to_string(), directory.display().to_string());
             anew.stderr = anew.stderr.replace(&new, &old);
             anew.stdout = String::from_utf8_lossy(&anew.stdout).replace(&new, &old).into_bytes();
-            if let Some(path) = first_difference(&elsewhere, &directory) {
+            let open = |path: &Path| Dir::of_user(path).map_err(|error| failed(self.log, &error));
+            if let Some(path) = first_difference(self.scratch.at("installed"), &open(&directory)?) {
                 return self
                     .wrong(format!("what is installed at {} is not what it would be", path.display()));
             }
@@ -157,25 +157,22 @@ impl Check<'_> {
             self.words[..end].iter().filter(|word| *word != WORD).cloned().collect();
         args.extend_from_slice(more);
         args.extend_from_slice(&self.words[end..]);
-        let (stdout, stderr) =
-            (self.scratch.join(format!("{name}.out")), self.scratch.join(format!("{name}.err")));
+        let (stdout, stderr) = (format!("{name}.out"), format!("{name}.err"));
+        let (stdout, stderr) = (self.scratch.at(&stdout), self.scratch.at(&stderr));
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let command = Command { args, env: std::env::vars_os().collect(), ..Command::new(program) };
         let cwd = Dir::of_user(Path::new(".")).map_err(|error| failed(&error))?;
-        let named = |path: &Path| Named::of_user(path).map_err(|error| failed(&error));
-        let (out, err) = (named(&stdout)?, named(&stderr)?);
-        let create =
-            |named: &Named| Ok(named.at().create_new(0o600).map_err(|error| failed(&error))?.into_std());
-        let (out, err) = (create(&out)?, create(&err)?);
+        let create = |at: At<'_>| Ok(at.create_new(0o600).map_err(|error| failed(&error))?.into_std());
+        let (out, err) = (create(stdout)?, create(stderr)?);
         let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
         let processes = Processes::new(HelperStart::this_program().keep_umask());
         let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
         let exit = wait(running).map_err(|error| failed(&error))?;
-        let read = |path: &Path| Named::read(path).map_err(|error| failed(&error));
+        let read = |at: At<'_>| at.read().map_err(|error| failed(&error));
         Ok(Answer {
             code: exit.status.code().unwrap_or(-1),
-            stdout: read(&stdout)?,
-            stderr: String::from_utf8_lossy(&read(&stderr)?).into_owned(),
+            stdout: read(stdout)?,
+            stderr: String::from_utf8_lossy(&read(stderr)?).into_owned(),
         })
     }
 }
@@ -220,33 +217,31 @@ fn without_stage(line: &str) -> String {
     format!("{before}/exec_root/…/{after}")
 }
 
-/// The first path below `would` that is not the same below `is`, in the order of names.
-fn first_difference(would: &Path, is: &Path) -> Option<PathBuf> {
+/// The first path below the directory `would` that is not the same below `is`, in the order of names.
+fn first_difference(would: At<'_>, is: &Dir) -> Option<PathBuf> {
+    // Where nothing would be, nothing differs.
+    let would = would.open_dir().ok()?;
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
-        let below = Dir::of_user(&would.join(&path));
+        let below = if path.as_os_str().is_empty() { would.try_clone() } else { would.at(&path).open_dir() };
         let mut entries = below.and_then(|below| below.list()).unwrap_or_default();
         entries.sort_by(|a, b| b.0.cmp(&a.0));
         for (name, kind) in entries {
             let path = path.join(name);
-            let (would, is) = (would.join(&path), is.join(&path));
+            let (would, is) = (would.at(&path), is.at(&path));
             let same = match kind {
                 FileKind::Directory => {
                     pending.push(path.clone());
-                    Named::lstat(&is).is_ok_and(|found| found.is_dir())
+                    is.lstat().is_ok_and(|found| found.is_dir())
                 }
-                FileKind::Symlink => {
-                    let link =
-                        |path: &Path| Named::of_user(path).and_then(|named| named.at().read_link()).ok();
-                    link(&would) == link(&is)
-                }
+                FileKind::Symlink => would.read_link().ok() == is.read_link().ok(),
                 _ => {
-                    let mode = |path: &Path| Named::lstat(path).ok().map(|found| found.mode());
-                    mode(&would) == mode(&is) && Named::read(&would).ok() == Named::read(&is).ok()
+                    let mode = |at: At<'_>| at.lstat().ok().map(|found| found.mode());
+                    mode(would) == mode(is) && would.read().ok() == is.read().ok()
                 }
             };
             if !same {
-                return Some(is);
+                return Some(is.path());
             }
         }
     }

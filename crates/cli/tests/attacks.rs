@@ -180,6 +180,61 @@ fn all_of_that_holds_on_kernels_that_cannot_resolve_beneath() {
     }
 }
 
+/// What an action does beside its directory is no reason for others to fail.
+#[test]
+fn later_actions_are_not_disturbed_by_what_one_left_beside_its_directory() {
+    let decoy = Decoy::new();
+    let outside = decoy.path().display();
+    for (number, script) in [
+        "for i in $(seq 1 30); do mkdir ../root-$i; done; D=$PWD; cd /; rm -rf \"$D\"".to_owned(),
+        format!("for f in ../spare/*; do rm -f $f; ln -s {outside}/file $f; done"),
+        format!("for f in ../spare/*; do rm -f $f; ln {outside}/file $f; done"),
+        "mkdir ../other; for f in ../spare/*; do ln $f ../other/; done".to_owned(),
+        "rm -rf ../spare".to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let workspace = Workspace::new();
+        let mut targets = serde_json::Map::new();
+        let action = |name: &str, deps: &[&str], script: &str| serde_json::json!({"type": "generic", "deps": deps, "outs": [name], "cmds": [script]});
+        // Inputs that only some actions have make spare files, which others take.
+        let before = ["a", "b", "c"];
+        for name in before {
+            workspace.file(name, name);
+        }
+        targets.insert("1".into(), action("1", &before, "cat a b c > 1"));
+        targets.insert("2".into(), action("2", &["1"], &format!("cat 1 > 2; {script}")));
+        for name in 3..7 {
+            workspace.file(&format!("x{name}"), format!("x{name}"));
+            let source = format!("x{name}");
+            targets.insert(
+                name.to_string(),
+                action(&name.to_string(), &[&source, "a"], &format!("cat {source} a > {name}")),
+            );
+        }
+        let files: serde_json::Map<String, serde_json::Value> =
+            (3..7).map(|name| (name.to_string(), name.to_string().into())).collect();
+        targets.insert("late".into(), serde_json::json!({"type": "install", "files": files}));
+        targets.insert(
+            "all".into(),
+            serde_json::json!({"type": "install", "dirs": [["1", "."], ["2", "."], ["late", "."]]}),
+        );
+        workspace.file("TARGETS", serde_json::Value::Object(targets).to_string());
+        let what = format!("script {number}: {script}");
+        let out = workspace.beside("out");
+        let words = ["install", "all", "-J", "1", "--keep-going", "-o"].map(OsString::from);
+        let words = [&words[..], &[out.clone().into_os_string()]].concat();
+        call(&workspace, User::Same, false, &words).ends(&what);
+        decoy.assert_untouched(&what);
+        let words = ["install", "late", "-o"].map(OsString::from);
+        let words = [&words[..], &[out.clone().into_os_string()]].concat();
+        let again = call(&workspace, User::Same, false, &words).succeeds(&what);
+        assert!(again.text.contains("Processed 4 actions, 4 cache hits"), "{what}: {}", again.text);
+        assert_eq!(fs::read_to_string(out.join("5")).unwrap(), "x5a", "{what}");
+    }
+}
+
 /// A target with a tree and a file in a directory.
 const RESULT: &str = r#"{"t": {"type": "install", "files": {"sub/file": "f", "sub/deep/file": "f", "top": "f"}, "dirs": [["tree", "tree"]]},
  "tree": {"type": "tree", "deps": ["f", "g"]},

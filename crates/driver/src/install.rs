@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_store::Store;
-use taut_sys::{At, Dir, Evidence, FileKind, canonical, if_exists};
+use taut_sys::{At, Dir, Evidence, FileKind, if_exists};
 use taut_value::{Decoder, Encoder, Id, Str};
 
 /// What installing did beside putting everything in its place.
@@ -240,7 +240,7 @@ const MAGIC: &[u8; 16] = b"taut installed 1";
 
 impl Record {
     fn of(store: &Store, directory: &Dir) -> Option<Record> {
-        let path = canonical(directory.path()).ok()?;
+        let path = directory.real_path().ok()?;
         let name = Id::of(path.as_os_str().as_bytes()).to_hex();
         Some(Record { directory: store.lasting_directory("installed").ok()?, name })
     }

@@ -101,7 +101,9 @@ fn output(
     }
     let at = parent.at(name);
     match if_exists(at.lstat())?.map(|stat| stat.kind) {
-        Some(FileKind::Directory) => directory(store, at.open_dir_of_mount()?, path, take),
+        Some(FileKind::Directory) => {
+            directory(store, at.open_dir_of_mount().map_err(left_alone)?, path, take)
+        }
         Some(FileKind::Symlink) => link(store, at, path),
         Some(FileKind::File) => Ok(Found::Missing(Instead::File)),
         Some(FileKind::Special) => Ok(Found::Invalid(format!("found invalid special file at {path}"))),
@@ -162,6 +164,11 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
     }
 }
 
+/// What an error of entering a directory means.
+fn left_alone(error: taut_sys::Error) -> taut_store::Error {
+    if error.is_link_in_the_way() { mounted(error) } else { error.into() }
+}
+
 /// Without a link in the way, what is not entered is a mount point.
 fn mounted(error: taut_sys::Error) -> taut_store::Error {
     let source = std::io::Error::other("something is mounted there, which is left alone");
@@ -173,7 +180,7 @@ fn make_searchable(root: &Dir, path: &str) -> Result<()> {
     make_accessible(root)?;
     let mut here: Option<Dir> = None;
     for name in path.split('/') {
-        let Ok(dir) = here.as_ref().unwrap_or(root).at(name).open_dir() else { break };
+        let Ok(dir) = here.as_ref().unwrap_or(root).at(name).open_dir_of_mount() else { break };
         make_accessible(&dir)?;
         here = Some(dir);
     }
@@ -292,8 +299,8 @@ fn directory(store: &Store, dir: Dir, shown: &str, take: Take) -> Result<Found> 
                     here.dir.at(&name).open_dir_of_mount()
                 }
                 other => other,
-            }?;
-            let open = Open::new(&name, inner, dir)?;
+            };
+            let open = Open::new(&name, inner, dir.map_err(left_alone)?)?;
             stack.push(open);
             continue;
         }

@@ -49,7 +49,9 @@ impl fmt::Display for Phase {
             Phase::Inputs => "action was not run: its inputs do not fit into one directory",
             Phase::Lookup => "action was not run: the action cache cannot be read",
             Phase::Staging => "action was not run: its directory cannot be prepared",
-            Phase::Running => "action was not run: its process cannot be started or watched",
+            Phase::Running => {
+                "action has no result: its process could not be started, or its end is not known"
+            }
             Phase::Collecting => "action was run, but what it left cannot be collected",
             Phase::Recording => "action was run, but its result cannot be recorded",
         })

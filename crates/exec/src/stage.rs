@@ -114,6 +114,9 @@ impl Staged {
 /// That an action has a stage.
 pub(crate) struct Lent;
 
+/// How many names for its directory a stage tries.
+const MAX_ROOTS: usize = 100_000;
+
 /// How all directories are made, whatever the umask of the caller.
 const DIRECTORY_MODE: u32 = 0o755;
 
@@ -219,9 +222,15 @@ impl Stage {
     fn make_root(&mut self) -> Result<()> {
         (self.files, self.directories) = Default::default();
         self.root = None;
-        self.made += 1;
-        let name = if self.made == 1 { "root".to_owned() } else { format!("root-{}", self.made) };
-        let dir = self.place.at(&name).make_dir()?;
+        // An action may have taken names that come next.
+        let (name, dir) = loop {
+            self.made += 1;
+            let name = if self.made == 1 { "root".to_owned() } else { format!("root-{}", self.made) };
+            match self.place.at(&name).make_dir() {
+                Err(error) if error.is_exists() && self.made < MAX_ROOTS => {}
+                made => break (name, made?),
+            }
+        };
         if self.sets_modes {
             dir.set_mode(DIRECTORY_MODE)?;
         }
@@ -415,9 +424,7 @@ impl<'s> Steps<'s> {
                     self.overwrite(path, at, hash, identity)?;
                     continue;
                 }
-                if let Some((number, identity)) = self.spares.pop() {
-                    self.spare.at(&number.to_string()).rename(at)?;
-                    self.overwrite(path, at, hash, identity)?;
+                if self.take_spare(path, at, hash)? {
                     continue;
                 }
             }
@@ -449,6 +456,22 @@ impl<'s> Steps<'s> {
             self.root.at(OsStr::from_bytes(path)).remove_dir()?;
         }
         Ok(())
+    }
+
+    /// Gives a spare file its place and content. Tells whether there was one: an action can reach where they lie, so one
+    /// that is not the file that was put there is left out.
+    fn take_spare(&mut self, path: &[u8], at: At<'_>, hash: Hash) -> Result<bool> {
+        while let Some((number, identity)) = self.spares.pop() {
+            let name = number.to_string();
+            let spare = self.spare.at(&name);
+            let is_ours = |stat: Stat| stat.identity() == identity && stat.links == 1 && stat.is_file();
+            if if_exists(spare.lstat())?.is_some_and(is_ours) {
+                spare.rename(at)?;
+                self.overwrite(path, at, hash, identity)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Gives the plain file at a place another content.

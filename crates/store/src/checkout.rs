@@ -44,7 +44,8 @@ impl<'s> Installer<'s> {
     /// [`Error::Refused`] for names that are absolute, contain `..`, or lead through a symbolic link.
     pub fn install(&self, object: &ObjectInfo, name: impl AsRef<Path>) -> Result<()> {
         let name = name.as_ref();
-        let refused = |reason| Error::Refused { path: name.display().to_string(), reason };
+        let refused =
+            |reason: &str| Error::Refused { path: name.display().to_string(), reason: reason.to_owned() };
         let mut path = PathBuf::new();
         for part in name.components() {
             match part {
@@ -74,8 +75,10 @@ impl<'s> Installer<'s> {
             }
             let above = place.parent().unwrap_or(Path::new(""));
             if parent.path != above {
-                let dir = self.directory(above, fixed)?;
-                let dir = dir.ok_or_else(|| refused("it leads through something that is no directory"))?;
+                let dir = match self.directory(above, fixed)? {
+                    Ok(dir) => dir,
+                    Err(in_the_way) => return Err(refused(&format!("it leads through {in_the_way}"))),
+                };
                 parent = Parent { path: above.to_owned(), dir: Some(dir) };
             }
             let dir = parent.dir.as_ref().unwrap_or(self.top);
@@ -85,11 +88,11 @@ impl<'s> Installer<'s> {
         Ok(())
     }
 
-    /// The directory at a path below the top directory, which is made. `None` if something else is in the way among
-    /// the first `fixed` components.
-    fn directory(&self, path: &Path, fixed: usize) -> Result<Option<Dir>> {
+    /// The directory at a path below the top directory, which is made. If something else is in the way among the first
+    /// `fixed` components: what.
+    fn directory(&self, path: &Path, fixed: usize) -> Result<std::result::Result<Dir, String>> {
         match self.top.sub(path, taut_sys::Links::Refused) {
-            Ok(dir) => return Ok(Some(dir)),
+            Ok(dir) => return Ok(Ok(dir)),
             Err(error) if error.is_absent() || error.is_link_in_the_way() => {}
             Err(error) => return Err(error.into()),
         }
@@ -99,14 +102,20 @@ impl<'s> Installer<'s> {
             here = Some(match at.make_dir_if_absent() {
                 Ok(dir) => dir,
                 Err(error) if !error.is_absent() && !error.is_link_in_the_way() => return Err(error.into()),
-                Err(_) if depth < fixed => return Ok(None),
+                Err(_) if depth < fixed => {
+                    let shown = at.path().display().to_string();
+                    return Ok(Err(match at.read_link() {
+                        Ok(target) => format!("{shown}, a symbolic link to {}", target.display()),
+                        Err(_) => format!("{shown}, which is no directory"),
+                    }));
+                }
                 Err(_) => {
                     at.remove_file()?;
                     at.make_dir()?
                 }
             });
         }
-        Ok(here)
+        here.map_or_else(|| Ok(Ok(self.top.try_clone()?)), |dir| Ok(Ok(dir)))
     }
 
     fn leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
@@ -146,7 +155,7 @@ impl<'s> Installer<'s> {
         if renamed.is_err() && at.lstat().is_ok_and(|there| there.is_dir()) {
             // A directory with something in it is not ours.
             return at.remove_dir().and_then(|()| temporary.rename(at)).map_err(|_| {
-                let reason = "there is a directory that is not empty";
+                let reason = "there is a directory that is not empty".to_owned();
                 Error::Refused { path: at.path().display().to_string(), reason }
             });
         }

@@ -27,7 +27,7 @@ pub enum Error {
         /// The path as it was asked for.
         path: String,
         /// Why.
-        reason: &'static str,
+        reason: String,
     },
 }
 

@@ -83,10 +83,13 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
         }
     }
     lock.downgrade()?;
-    if let Some(notes) = if_exists(layout.own().dir().sub("taut/installing", taut_sys::Links::Refused))? {
-        remove_left_behind(&notes)?;
-    }
-    doomed.iter().try_for_each(|name| Ok(layout.protocol().at(name).remove_all()?))
+    // What keeps one thing from being removed keeps nothing else from it.
+    let notes = layout.own().dir().sub("taut/installing", taut_sys::Links::Refused);
+    let notes = notes.map_err(crate::Error::from).and_then(|notes| remove_left_behind(&notes));
+    drop(notes);
+    let removals = doomed.iter().map(|name| layout.protocol().at(name).remove_all());
+    let failed: Vec<_> = removals.filter_map(|removed| removed.err()).collect();
+    failed.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
 }
 
 /// Begins the names of what is to be removed.

@@ -24,7 +24,15 @@ impl Temporary<'_> {
 
     /// Gives the file its final name.
     pub(crate) fn rename(mut self, to: &Object<'_>) -> Result<()> {
-        self.at().rename(to.at())?;
+        let renamed = match self.at().rename(to.at()) {
+            // A directory in the place of an object is no object.
+            Err(_) if to.at().lstat().is_ok_and(|there| there.is_dir()) => {
+                to.at().remove_all()?;
+                self.at().rename(to.at())
+            }
+            other => other,
+        };
+        renamed?;
         self.is_moved = true;
         Ok(())
     }

@@ -73,6 +73,10 @@ impl<'d> At<'d> {
         act: impl FnOnce(BorrowedFd<'_>, &OsStr) -> rustix::io::Result<T>,
     ) -> Result<T> {
         let bytes = self.name.as_os_str().as_bytes();
+        if bytes == b".." || bytes.ends_with(b"/..") {
+            // What is above is not reached by a name.
+            return Err(Error::new(op, &self.path(), Errno::XDEV));
+        }
         match bytes.iter().rposition(|byte| *byte == b'/') {
             None => call(op, || self.path(), || act(self.dir.as_fd(), self.name.as_os_str())),
             Some(slash) => {

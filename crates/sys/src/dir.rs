@@ -92,6 +92,20 @@ impl Dir {
         &self.path
     }
 
+    /// Where the directory is now, without links.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the entry below /proc is of the very directory that is open"
+    )]
+    pub fn real_path(&self) -> Result<PathBuf> {
+        let own = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let target = call("resolve", || self.path.clone(), || rustix::fs::readlink(own, Vec::new()))?;
+        Ok(PathBuf::from(OsStr::from_bytes(target.as_bytes())))
+    }
+
     /// A name in the directory, or a relative path below it.
     pub fn at<'d, N: AsRef<Path> + ?Sized>(&'d self, name: &'d N) -> At<'d> {
         At::new(self, name.as_ref())
@@ -122,7 +136,26 @@ impl Dir {
         let shown = || self.path.join(path);
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let open = || beneath::open(self.as_fd(), path, PLACE, Mode::empty(), links, mounts);
-        Ok(Dir { fd: call("open", shown, open)?, path: self.path.join(path) })
+        let fd = call("open", shown, open).map_err(|error| self.with_what_is_in_the_way(error, path))?;
+        Ok(Dir { fd, path: self.path.join(path) })
+    }
+
+    /// The error of opening a directory, with what lies where one of the directories on the way should.
+    fn with_what_is_in_the_way(&self, error: Error, path: &Path) -> Error {
+        if !error.has_errno(&[Errno::LOOP, Errno::NOTDIR, Errno::XDEV]) {
+            return error;
+        }
+        let ends = path.ancestors().filter(|above| !above.as_os_str().is_empty() && !above.ends_with("."));
+        let mut ends: Vec<&Path> = ends.collect();
+        ends.reverse();
+        for above in ends {
+            match self.at(above).lstat() {
+                Ok(stat) if stat.is_dir() => {}
+                Ok(stat) => return error.found(self.path.join(above), stat.kind),
+                Err(_) => break,
+            }
+        }
+        error
     }
 
     /// The directory that a link in this one leads to, wherever that is: for sources, which are read as the reference

@@ -44,7 +44,15 @@ impl Error {
 
     /// The system's error number.
     pub(crate) fn errno(&self) -> Option<rustix::io::Errno> {
-        rustix::io::Errno::from_io_error(&self.source)
+        let inner = self.source.get_ref().and_then(|inner| inner.downcast_ref::<InTheWay>());
+        inner.map(|found| found.errno).or_else(|| rustix::io::Errno::from_io_error(&self.source))
+    }
+
+    /// The same error, with what was found in the place of a directory on the way.
+    pub(crate) fn found(self, path: PathBuf, kind: FileKind) -> Error {
+        let Some(errno) = self.errno() else { return self };
+        let inner = InTheWay { errno, path, kind };
+        Error { source: io::Error::new(self.source.kind(), inner), ..self }
     }
 
     /// Whether the system's error number is one of these.
@@ -93,6 +101,28 @@ impl std::error::Error for Error {
         Some(&self.source)
     }
 }
+
+/// What lies where a directory should, and how the system answered.
+#[derive(Debug)]
+struct InTheWay {
+    errno: rustix::io::Errno,
+    path: PathBuf,
+    kind: FileKind,
+}
+
+impl fmt::Display for InTheWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            FileKind::Symlink => "a symbolic link, which is not followed",
+            FileKind::Directory => "a directory on another file system",
+            FileKind::Special => "a fifo, socket or device, not a directory",
+            FileKind::File => "a file, not a directory",
+        };
+        write!(f, "{} is {what}", self.path.display())
+    }
+}
+
+impl std::error::Error for InTheWay {}
 
 /// That something is no regular file.
 #[derive(Debug)]

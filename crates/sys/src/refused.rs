@@ -30,6 +30,11 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
     let kind = if stat.is_dir() { "directory" } else { "file" };
     let mode = stat.mode();
     let refusing = shown(&refusing);
+    if rustix::io::Errno::from_io_error(answer) == Some(rustix::io::Errno::PERM) && stat.mode() & 0o200 != 0 {
+        return Some(format!(
+            "the {kind} {refusing} cannot be changed; it may be immutable (lsattr shows that)"
+        ));
+    }
     if stat.is_own() {
         return Some(format!(
             "the {kind} {refusing} has mode {mode:04o}, which does not allow it; chmod changes that"

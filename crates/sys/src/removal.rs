@@ -1,9 +1,9 @@
 //! Removing a directory with everything below it, and nothing else.
 //!
-//! No link is followed and no mount point crossed. The directory is the very one that the caller made ([`Identity`]),
-//! or it is left. However deep the tree is, two directories are open at a time: what lies deeper is first renamed into
-//! the top directory, which is emptied in rounds. A process that keeps exchanging or making names ends that after a
-//! bounded number of rounds, with an error.
+//! No link is followed and no mount point crossed: it stays, where it is. The directory is the very one that the caller
+//! made ([`Identity`]), or it is left. The directories on the way down are open; what lies very deep is first renamed into
+//! the top directory, so that depth is bounded by nothing. A process that keeps exchanging or making names ends that after
+//! a bounded number of rounds, with an error.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -84,6 +84,17 @@ fn restless(at: At<'_>) -> Error {
     Error { op: "remove", path: at.path(), source }
 }
 
+/// How many directories on the way down are open at most.
+const MAX_DEPTH: usize = 64;
+
+/// A directory on the way down.
+struct Level {
+    /// Its name in the directory above.
+    name: OsString,
+    dir: Dir,
+    todo: Vec<(OsString, FileKind)>,
+}
+
 /// Removes everything in an open directory.
 fn empty(top: &Dir) -> Result<()> {
     let (mut moved_up, mut disturbances) = (0_u64, 0);
@@ -94,11 +105,8 @@ fn empty(top: &Dir) -> Result<()> {
             return Ok(());
         }
         let is_ours = |name: &OsStr| name.as_encoded_bytes().starts_with(MOVED_UP.as_bytes());
-        let mut is_disturbed = !is_first && entries.iter().any(|(name, _)| !is_ours(name));
-        for (name, kind) in entries {
-            is_disturbed |= !remove_entry(top, &name, kind, &mut moved_up)?;
-        }
-        disturbances += usize::from(is_disturbed);
+        disturbances += usize::from(!is_first && entries.iter().any(|(name, _)| !is_ours(name)));
+        disturbances += remove_entries(top, entries, &mut moved_up)?;
         if disturbances > MAX_DISTURBANCES || moved_up > MAX_MOVED_UP {
             return Err(restless(top.itself()));
         }
@@ -106,36 +114,54 @@ fn empty(top: &Dir) -> Result<()> {
     }
 }
 
-/// Removes an entry of the top directory. Directories in it move up into the top directory. Tells whether the entry is
-/// gone: if not, another process interferes.
-fn remove_entry(top: &Dir, name: &OsStr, kind: FileKind, moved_up: &mut u64) -> Result<bool> {
-    let at = top.at(name);
-    if kind != FileKind::Directory {
-        return match if_exists(at.remove_file()) {
-            // It is a directory by now: the next round removes it.
-            Err(error) if error.has_errno(&[Errno::ISDIR]) => Ok(false),
-            other => other.map(|_| true),
+/// Removes entries of the top directory with all that is below them; what is too deep moves up into the top directory.
+/// Returns how often something was not what it was just before: then other processes interfere, and what is left comes
+/// with the next round.
+fn remove_entries(top: &Dir, entries: Vec<(OsString, FileKind)>, moved_up: &mut u64) -> Result<usize> {
+    let mut disturbances = 0;
+    let mut levels: Vec<Level> = Vec::new();
+    let mut todo = entries;
+    loop {
+        let here = levels.last().map_or(top, |level| &level.dir);
+        let Some((name, kind)) = todo.pop() else {
+            let Some(done) = levels.pop() else { return Ok(disturbances) };
+            let above = levels.last().map_or(top, |level| &level.dir);
+            match if_exists(above.at(&done.name).remove_dir()) {
+                Err(error) if error.has_errno(&[Errno::NOTEMPTY, Errno::EXIST, Errno::NOTDIR]) => {
+                    disturbances += 1;
+                }
+                other => drop(other?),
+            }
+            todo = done.todo;
+            continue;
         };
-    }
-    let dir = match if_exists(enter(at)) {
-        Ok(Some(dir)) => dir,
-        Ok(None) => return Ok(true),
-        // Something else by now.
-        Err(error) if error.has_errno(&[Errno::LOOP, Errno::NOTDIR]) => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    for (inner, kind) in dir.list()? {
-        let inner = dir.at(&inner);
-        let removed =
-            if kind == FileKind::Directory { move_up(inner, top, moved_up) } else { inner.remove_file() };
-        match if_exists(removed) {
-            Err(error) if error.has_errno(&[Errno::ISDIR, Errno::NOTDIR]) => {}
-            other => drop(other?),
+        let at = here.at(&name);
+        if kind != FileKind::Directory {
+            match if_exists(at.remove_file()) {
+                // It is a directory by now.
+                Err(error) if error.has_errno(&[Errno::ISDIR]) => disturbances += 1,
+                other => drop(other?),
+            }
+            continue;
         }
-    }
-    match if_exists(at.remove_dir()) {
-        Err(error) if error.has_errno(&[Errno::NOTEMPTY, Errno::EXIST, Errno::NOTDIR]) => Ok(false),
-        other => other.map(|_| true),
+        if levels.len() == MAX_DEPTH {
+            match if_exists(move_up(at, top, moved_up)) {
+                Err(error) if error.has_errno(&[Errno::NOTDIR]) => disturbances += 1,
+                other => drop(other?),
+            }
+            continue;
+        }
+        match if_exists(enter(at)) {
+            Ok(Some(dir)) => {
+                let inner = dir.list()?;
+                // The rest of this directory waits.
+                levels.push(Level { name, dir, todo: std::mem::replace(&mut todo, inner) });
+            }
+            Ok(None) => {}
+            // Something else by now.
+            Err(error) if error.has_errno(&[Errno::LOOP, Errno::NOTDIR]) => disturbances += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -165,5 +191,39 @@ fn move_up(inner: At<'_>, top: &Dir, moved_up: &mut u64) -> Result<()> {
             }
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deep_trees_go_and_what_links_lead_to_stays() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("f"), "precious").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let top = Dir::of_user(directory.path()).unwrap();
+        let mut here = top.at("tree").make_dir().unwrap();
+        for depth in 0..500 {
+            here.at("file").create_new(0o644).unwrap();
+            here.at("link").symlink(outside.path()).unwrap();
+            here.at("empty").make_dir().unwrap();
+            if depth % 100 == 0 {
+                here.at("closed").make_dir().unwrap().set_mode(0).unwrap();
+            }
+            here = here.at("d").make_dir().unwrap();
+        }
+        drop(here);
+        let made = top.at("tree").open_dir().unwrap().identity().unwrap();
+        assert!(top.at("tree").remove_made(made).unwrap());
+        assert_eq!(top.list().unwrap(), []);
+        assert_eq!(std::fs::read(outside.path().join("f")).unwrap(), b"precious");
+        // Another directory under the name is left.
+        top.at("tree").make_dir().unwrap();
+        std::fs::write(directory.path().join("tree/f"), "").unwrap();
+        assert!(!top.at("tree").remove_made(top.identity().unwrap()).unwrap());
+        assert!(directory.path().join("tree/f").exists());
     }
 }

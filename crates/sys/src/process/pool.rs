@@ -29,7 +29,7 @@ impl From<Lost> for io::Error {
     fn from(lost: Lost) -> io::Error {
         io::Error::other(match lost {
             Lost::Runner => "the process that ran it was killed or stopped",
-            Lost::Helper => "the process helper was killed or stopped; what it had started was ended",
+            Lost::Helper => "the process helper was killed or stopped",
         })
     }
 }

@@ -134,11 +134,24 @@ pub(super) fn drain_signals(signals: impl AsFd) -> Vec<i32> {
 ///
 /// Only for the start of the helper, when no object that owns a descriptor exists.
 pub(super) fn close_all_but_standard_streams() {
-    // SAFETY: by the contract above no object owns one of these descriptors. A kernel without the call
-    // leaves them open, which is no worse than not trying.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint);
+    // SAFETY: by the contract above no object owns one of these descriptors.
+    let closed = unsafe {
+        libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint)
+    };
+    if closed == 0 {
+        return;
     }
+    // Kernels before 5.9, and sandboxes that filter the call.
+    for number in open_descriptors().into_iter().filter(|number| *number > 2) {
+        // SAFETY: as above. The one by which the list was read is closed already, which does no harm.
+        unsafe { libc::close(number) };
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "reads only /proc")]
+fn open_descriptors() -> Vec<libc::c_int> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// A child that has ended and is still a zombie: its number and how it ended.
