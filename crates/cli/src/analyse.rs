@@ -1,6 +1,6 @@
 //! `analyse`: what a target is, and the dumps.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use taut_digest::HashFunction;
@@ -9,10 +9,10 @@ use taut_driver::{
     Traces,
 };
 use taut_store::Store;
-use taut_sys::Named;
 
 use crate::build::{build_options, meaning};
 pub(crate) use crate::diagnostics::tell;
+use crate::dump;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{self, Analyse};
@@ -76,70 +76,70 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
         check_size(&analysis, log)?;
     }
     let quoted = |what: String| move |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
-    dump(
+    dump::announced(
         &d.dump_result,
         log,
         quoted(format!("result of target {target}")),
         format!("Result of target {target}:"),
         || analysis.dump_result(),
     )?;
-    dump(
+    dump::announced(
         &d.dump_actions,
         log,
         quoted(format!("actions for target {target}")),
         format!("Actions for target {target}:"),
         || report::actions(&analysis.analysed.actions),
     )?;
-    dump(
+    dump::announced(
         &d.dump_blobs,
         log,
         quoted(format!("blobs for target {target}")),
         format!("Blobs for target {target}:"),
         || analysis.dump_blobs(),
     )?;
-    dump(
+    dump::announced(
         &d.dump_trees,
         log,
         quoted(format!("trees for target {target}")),
         format!("Trees for target {target}:"),
         || analysis.dump_trees(),
     )?;
-    dump(
+    dump::announced(
         &d.dump_provides,
         log,
         quoted(format!("provides map for target {target}")),
         format!("Provides map for target {target}:"),
         || analysis.dump_provides(),
     )?;
-    dump(
+    dump::announced(
         &d.dump_vars,
         log,
         quoted(format!("variables for target {target}")),
         format!("Variables for target {target}:"),
         || analysis.dump_vars(),
     )?;
-    dump(
+    dump::announced(
         &d.dump_targets,
         log,
         quoted("list of analysed targets".into()),
         "List of analysed targets:".into(),
         || analysis.dump_targets(false),
     )?;
-    dump(
+    dump::announced(
         &d.dump_export_targets,
         log,
         quoted("list of analysed export targets".into()),
         "List of analysed export targets:".into(),
         || analysis.dump_targets(true),
     )?;
-    dump(
+    dump::announced(
         &d.dump_anonymous,
         log,
         quoted("list of anonymous target data".into()),
         "List of anonymous target data:".into(),
         || analysis.dump_anonymous(),
     )?;
-    dump(
+    dump::announced(
         &d.dump_nodes,
         log,
         quoted(format!("target nodes of target {target}")),
@@ -148,7 +148,7 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     )?;
     if let Some(path) = &d.dump_targets_graph {
         log.say(Level::Info, format!("Dumping graph of configured-targets to file {}.", path.display()));
-        write(path, &analysis.dump_targets_graph(), log)?;
+        dump::to_file(path, &analysis.dump_targets_graph(), log)?;
     }
     dump_graphs(&analysis, &o.graph, log)?;
     tell_taint(&taint(&analysis.analysed), log);
@@ -264,62 +264,11 @@ pub(crate) fn dump_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) ->
     for (paths, with_origins) in [(&o.dump_graph, true), (&o.dump_plain_graph, false)] {
         for path in paths {
             log.say(Level::Info, format!("Dumping action graph to file {}.", path.display()));
-            write(path, &analysis.graph().to_json(with_origins), log)?;
+            dump::to_file(path, &analysis.graph().to_json(with_origins), log)?;
         }
     }
     for path in &o.dump_artifacts_to_build {
-        write(path, &analysis.dump_artifacts_to_build(), log)?;
+        dump::to_file(path, &analysis.dump_artifacts_to_build(), log)?;
     }
     Ok(())
-}
-
-/// Writes a dump, if it is asked for; `-` is standard output.
-fn dump(
-    path: &Option<PathBuf>,
-    log: &Log,
-    to_file: impl Fn(&Path) -> String,
-    to_stdout: String,
-    text: impl Fn() -> String,
-) -> Result<(), Exit> {
-    if let Some(path) = path {
-        if path.as_os_str() == "-" {
-            log.say(Level::Info, &to_stdout);
-            match crate::print(text().as_bytes()) {
-                Exit::Success => {}
-                exit => return Err(exit),
-            }
-        } else {
-            log.say(Level::Info, to_file(path));
-            write(path, &text(), log)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes a text to a file, or to standard output for `-`.
-///
-/// # Errors
-///
-/// The exit code; what is wrong has been told.
-pub(crate) fn dump_text(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
-    if path.as_os_str() != "-" {
-        return write(path, text, log);
-    }
-    match crate::print(text.as_bytes()) {
-        Exit::Success => Ok(()),
-        exit => Err(exit),
-    }
-}
-
-/// Writes a text to a file.
-///
-/// # Errors
-///
-/// The exit code; what is wrong has been told.
-pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
-    let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
-    written.map_err(|error| {
-        log.say(Level::Error, error.to_string());
-        Exit::Environment
-    })
 }

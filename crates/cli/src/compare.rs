@@ -11,7 +11,7 @@ use taut_driver::{Events, Ran};
 use taut_value::{ActionDescription, Id, JsonWriter, Str};
 
 use crate::{
-    analyse::write,
+    dump,
     exit::Exit,
     log::{Level, Log},
     report::object,
@@ -79,7 +79,7 @@ impl Comparison {
                 }
             });
         });
-        write(path, &writer.finish(), log)
+        dump::to_file(path, &writer.finish(), log)
     }
 }
 

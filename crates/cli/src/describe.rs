@@ -12,6 +12,7 @@ use crate::{
     profile::{Profile, with_profile},
     recall::{self, Told},
     request,
+    standard_streams::print,
     surroundings::{Name, build_root, is_there},
 };
 
@@ -36,14 +37,14 @@ fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
     recall::tell_trouble(analyser.trouble(), log);
     if let Some(told) = known.and_then(Told::decode) {
         told.said.iter().for_each(|said| log.say_again(said));
-        return Ok(crate::print(told.text.as_bytes()));
+        return Ok(print(told.text.as_bytes()));
     }
     log.record();
     let (description, told) = analyser.describe(&request, options);
     for warning in &description.warnings {
         log.say(Level::Warn, warning);
     }
-    let printed = crate::print(description.text.as_bytes());
+    let printed = print(description.text.as_bytes());
     if let Err(problems) = told {
         diagnostics::tell(&problems, Level::Error, log);
         return Err(Exit::AnalysisFailure);

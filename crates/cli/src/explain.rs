@@ -12,6 +12,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options, recall, request,
+    standard_streams::print,
     surroundings::{Name, build_root},
 };
 
@@ -44,7 +45,7 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
     let runs = recall::runs(&request, &o.analysis, &store, &meaning(&options));
     let how = analyse::options(&o.common, &o.analysis);
     let explanation = explain(&question, &history, &request.repositories, how, &runs, &cwd);
-    match crate::print(explanation.text.as_bytes()) {
+    match print(explanation.text.as_bytes()) {
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),
     }

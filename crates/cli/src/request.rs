@@ -4,8 +4,8 @@ use std::path::Path;
 
 use taut_driver::{Overrides, Request, SetupError, Words};
 
-use crate::analyse;
 use crate::diagnostics::tell_with;
+use crate::dump;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
@@ -25,7 +25,7 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
     log.say(Level::Info, format!("Requested target is {}", request.target_text()));
     if let Some(path) = &analysis.serve_errors_log {
         // Nobody is asked to serve a target, so nobody failed.
-        analyse::write(path, "[]\n", log)?;
+        dump::to_file(path, "[]\n", log)?;
     }
     Ok(request)
 }

@@ -9,11 +9,12 @@ use taut_sys::Dir;
 use taut_value::Id;
 
 use crate::{
-    analyse,
+    dump,
     exit::Exit,
     log::{Level, Log},
     options,
     report::{self, Built},
+    standard_streams::print,
 };
 
 /// Where artifacts go.
@@ -106,7 +107,7 @@ pub(crate) fn deliver(
         log.say(Level::Info, report::artifacts("Failed artifacts:", &failed, 0));
     }
     for path in &o.dump_artifacts {
-        analyse::dump_text(path, &report::dump_artifacts(&built), log)?;
+        dump::to_file_or_stdout(path, &report::dump_artifacts(&built), log)?;
     }
     print_requested(o, store, results, log)?;
     let any_failed = results.artifacts.iter().chain(&results.runfiles).any(|(_, built)| built.failed);
@@ -231,7 +232,7 @@ fn print_requested(
             .and_then(|content| content.ok_or(taut_store::Error::Missing(object))),
     };
     match content {
-        Ok(bytes) => match crate::print(&bytes) {
+        Ok(bytes) => match print(&bytes) {
             Exit::Success => Ok(()),
             exit => Err(exit.into()),
         },

@@ -26,6 +26,7 @@ use taut_value::{ActionDescription, Id, Str};
 use crate::{
     analyse,
     build::{LOST, TRIES, build_options, meaning},
+    dump,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -186,7 +187,7 @@ impl Watcher<'_> {
         let mut request = self.request().map_err(|error| request::tell(&error, self.log))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
-            analyse::write(path, "[]\n", self.log)?;
+            dump::to_file(path, "[]\n", self.log)?;
         }
         loop {
             self.log.say(Level::Info, format!("Requested target is {}", request.target_text()));

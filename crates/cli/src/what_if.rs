@@ -14,6 +14,7 @@ use crate::{
     log::{Level, Log},
     options::{self, WhatIf},
     recall, request,
+    standard_streams::print,
     surroundings::{Name, build_root, is_there},
 };
 
@@ -54,7 +55,7 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
         diagnostics::tell(&problems, Level::Error, log);
         Exit::AnalysisFailure
     })?;
-    Ok(crate::print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
+    Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 
 /// Without a target of its own a module may still have files that others read.

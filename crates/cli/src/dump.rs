@@ -1,0 +1,57 @@
+//! Dumps: texts that go to a file which the command line names, or to standard output.
+
+use std::path::{Path, PathBuf};
+
+use taut_sys::Named;
+
+use crate::{
+    exit::Exit,
+    log::{Level, Log},
+    standard_streams::print,
+};
+
+/// Writes a text to a file.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn to_file(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+    let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        log.say(Level::Error, error.to_string());
+        Exit::Environment
+    })
+}
+
+/// Writes a text to a file, or to standard output for `-`.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn to_file_or_stdout(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+    if path.as_os_str() != "-" {
+        return to_file(path, text, log);
+    }
+    match print(text.as_bytes()) {
+        Exit::Success => Ok(()),
+        exit => Err(exit),
+    }
+}
+
+/// Writes a dump, if it is asked for, and says so; `-` is standard output.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn announced(
+    path: &Option<PathBuf>,
+    log: &Log,
+    before_file: impl Fn(&Path) -> String,
+    before_stdout: String,
+    text: impl Fn() -> String,
+) -> Result<(), Exit> {
+    let Some(path) = path else { return Ok(()) };
+    let announcement = if path.as_os_str() == "-" { before_stdout } else { before_file(path) };
+    log.say(Level::Info, announcement);
+    to_file_or_stdout(path, &text(), log)
+}
