@@ -1,16 +1,14 @@
 //! `analyse`: what a target is, and the dumps.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    AnalysedTarget, Analyser, Analysis, AnalysisOptions, ConfiguredTarget, Request, RequestKey, Runs, Survey,
-    Traces,
+    AnalysedTarget, Analyser, Analysis, ConfiguredTarget, Request, RequestKey, Runs, Survey, Traces,
 };
 use taut_store::Store;
 
-use crate::build::{build_options, meaning};
 pub(crate) use crate::diagnostics::tell;
 use crate::dump;
 use crate::exit::Exit;
@@ -18,6 +16,7 @@ use crate::log::{Level, Log};
 use crate::options::{self, Analyse};
 use crate::profile::{Profile, with_profile};
 use crate::recall::{self, Told};
+use crate::settings::{analysis_options, build_options, log_limit, meaning};
 use crate::surroundings::{Name, build_root};
 use crate::{report, request};
 
@@ -39,7 +38,8 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     // What builds found out serves analysis, and the reverse.
     let how = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
     let runs = store.as_ref().map(|store| recall::runs(&request, &o.analysis, store, &meaning(&how)));
-    let analyser = Analyser::new(&request, options(&o.common, &o.analysis), &runs.unwrap_or_else(Runs::none));
+    let analyser =
+        Analyser::new(&request, analysis_options(&o.common, &o.analysis), &runs.unwrap_or_else(Runs::none));
     let place = store.and_then(|store| place(o, &request, &store, log));
     let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
     if let Some(told) = known.and_then(Told::decode) {
@@ -167,24 +167,6 @@ fn place(o: &Analyse, request: &Request, store: &Store, log: &Log) -> Option<(Tr
         return None;
     }
     recall::place(request, &o.analysis, store, log, "analyse")
-}
-
-/// How many jobs to run.
-pub(crate) fn jobs(common: &options::Common) -> usize {
-    // The system is asked once: it answers by reading a dozen files.
-    static CORES: OnceLock<usize> = OnceLock::new();
-    let cores = || *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
-    common.jobs.unwrap_or_else(cores)
-}
-
-/// How much of a value messages show, in bytes.
-pub(crate) fn log_limit(words: &options::Analysis) -> usize {
-    words.expression_log_limit.unwrap_or(320)
-}
-
-/// How to analyse.
-pub(crate) fn options(common: &options::Common, words: &options::Analysis) -> AnalysisOptions {
-    AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function: HashFunction::GitSha1 }
 }
 
 /// Tells what analysis found, and turns to the input of an action if that was asked for; then gives the

@@ -25,6 +25,8 @@ pub mod report;
 mod reproduce;
 mod request;
 mod results;
+mod retry;
+mod settings;
 mod standard_streams;
 mod surroundings;
 mod traverse;
