@@ -10,10 +10,10 @@ use taut_store::Store;
 use taut_value::Str;
 
 use crate::{
-    analyse::{self, dump_graphs},
     compare::Comparison,
-    diagnostics,
+    diagnostics, dumps,
     exit::Exit,
+    findings,
     interruption::Interruption,
     log::{Level, Log},
     options::{Build, Install, Rebuild},
@@ -217,9 +217,9 @@ impl Call<'_> {
                 log.record();
                 let survey = session.survey(request, &known).map_err(wrong)?;
                 interruption.ends(session)?;
-                analyse::tell_survey(&survey, &o.analysis, log);
-                let tainted = analyse::taint(&survey.analysed);
-                analyse::tell_taint(&tainted, log);
+                findings::tell_survey(&survey, &o.analysis, log);
+                let tainted = findings::taint(&survey.analysed);
+                findings::tell_taint(&tainted, log);
                 let Counts { actions, overlays, trees, blobs, run_each_time, .. } = survey.counts;
                 log.say(Level::Info, report::discovered(actions, overlays, trees, blobs));
                 log.say(Level::Info, self.announcement(request, None));
@@ -236,14 +236,14 @@ impl Call<'_> {
             None => {
                 let mut analysis = session.analyse(request).map_err(wrong)?;
                 interruption.ends(session)?;
-                let action = analyse::tell_analysed(&mut analysis, &o.analysis, log)?;
-                let tainted = analyse::taint(&analysis.analysed);
-                analyse::tell_taint(&tainted, log);
+                let action = findings::tell_analysed(&mut analysis, &o.analysis, log)?;
+                let tainted = findings::taint(&analysis.analysed);
+                findings::tell_taint(&tainted, log);
                 let graph = analysis.graph();
                 let (actions, overlays, trees) =
                     (graph.actions.len(), graph.overlays.len(), graph.trees.len());
                 log.say(Level::Info, report::discovered(actions, overlays, trees, graph.blobs.len()));
-                dump_graphs(&analysis, &o.graph, log)?;
+                dumps::of_graphs(&analysis, &o.graph, log)?;
                 log.say(Level::Info, self.announcement(request, action));
                 let told =
                     Told { tainted, actions, runs_each_time: graph.runs_each_time(), ..Told::default() };
@@ -325,7 +325,7 @@ impl Call<'_> {
         }
         let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
-        analyse::tell_taint(&told.tainted, log);
+        findings::tell_taint(&told.tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");
         }
@@ -398,7 +398,7 @@ impl Call<'_> {
         let (results, owner) = (report.results(), owner(request));
         let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
-        analyse::tell_taint(&told.tainted, self.log);
+        findings::tell_taint(&told.tainted, self.log);
         Ok(exit)
     }
 

@@ -11,12 +11,12 @@ use taut_sys::Dir;
 use taut_value::{EntityName, Id};
 
 use crate::{
-    dump,
     exit::Exit,
     log::{Level, Log},
     options,
     report::{self, Built},
     standard_streams::print,
+    text_file,
 };
 
 /// Where artifacts go.
@@ -109,7 +109,7 @@ pub(crate) fn deliver(
         log.say(Level::Info, report::artifacts("Failed artifacts:", &failed, 0));
     }
     for path in &o.dump_artifacts {
-        dump::to_file_or_stdout(path, &report::dump_artifacts(&built), log)?;
+        text_file::write_or_print(path, &report::dump_artifacts(&built), log)?;
     }
     print_requested(o, store, results, log)?;
     let any_failed = results.artifacts.iter().chain(&results.runfiles).any(|(_, built)| built.failed);

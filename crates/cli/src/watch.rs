@@ -24,7 +24,6 @@ use taut_sys::watch::Watch;
 use taut_value::{ActionDescription, Id, Str};
 
 use crate::{
-    dump,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -34,6 +33,7 @@ use crate::{
     retry::{LOST_OBJECTS, MAX_TRIES},
     settings::{analysis_options, build_options, meaning},
     surroundings::{Name, open_store},
+    text_file,
 };
 
 mod feedback;
@@ -187,7 +187,7 @@ impl Watcher<'_> {
         let mut request = self.request().map_err(|error| request::tell(&error, self.log))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
-            dump::to_file(path, "[]\n", self.log)?;
+            text_file::write(path, "[]\n", self.log)?;
         }
         loop {
             self.log.say(Level::Info, format!("Requested target is {}", request.target_text()));

@@ -1,4 +1,4 @@
-//! Dumps: texts that go to a file which the command line names, or to standard output.
+//! Texts for a file that the command line names, where `-` may be standard output.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 ///
 /// The exit code; what is wrong has been told.
-pub(crate) fn to_file(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
     let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
     written.map_err(|error| {
         log.say(Level::Error, error.to_string());
@@ -28,9 +28,9 @@ pub(crate) fn to_file(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
 /// # Errors
 ///
 /// The exit code; what is wrong has been told.
-pub(crate) fn to_file_or_stdout(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+pub(crate) fn write_or_print(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
     if path.as_os_str() != "-" {
-        return to_file(path, text, log);
+        return write(path, text, log);
     }
     match print(text.as_bytes()) {
         Exit::Success => Ok(()),
@@ -38,12 +38,12 @@ pub(crate) fn to_file_or_stdout(path: &Path, text: &str, log: &Log) -> Result<()
     }
 }
 
-/// Writes a dump, if it is asked for, and says so; `-` is standard output.
+/// Announces and writes a text, if a file is named for it; `-` is standard output.
 ///
 /// # Errors
 ///
 /// The exit code; what is wrong has been told.
-pub(crate) fn announced(
+pub(crate) fn announce_and_write(
     path: &Option<PathBuf>,
     log: &Log,
     before_file: impl Fn(&Path) -> String,
@@ -53,5 +53,5 @@ pub(crate) fn announced(
     let Some(path) = path else { return Ok(()) };
     let announcement = if path.as_os_str() == "-" { before_stdout } else { before_file(path) };
     log.say(Level::Info, announcement);
-    to_file_or_stdout(path, &text(), log)
+    write_or_print(path, &text(), log)
 }
