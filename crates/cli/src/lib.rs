@@ -10,6 +10,7 @@ mod check_traces;
 mod compare;
 mod describe;
 mod diagnostics;
+mod diagnostics_file;
 mod dumps;
 pub mod exit;
 mod explain;
