@@ -13,8 +13,10 @@ use taut_value::{
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    facets,
+    facets, misspelt,
     problem::{all, fail, settle},
+    strings::strings,
+    vocabulary::COMMON,
 };
 
 /// A dependency, analysed.
@@ -119,9 +121,6 @@ pub(crate) struct Scope<'s> {
     /// Warnings about other variables that they use.
     misspelt: Mutex<Vec<Diagnostic>>,
 }
-
-/// Fields that any target can have, export apart.
-pub(crate) const COMMON: [&str; 3] = ["type", "arguments_config", "tainted"];
 
 impl<'s> Scope<'s> {
     /// Begins with what all targets have in common; warns about fields that are not in `known`.
@@ -259,7 +258,7 @@ impl<'s> Scope<'s> {
         }
         let expr = Expr::compile_at(json, self.entry.path().key(field));
         if !expr.is_constant() {
-            let found = crate::rules::misspelt(&expr, &self.declared);
+            let found = misspelt::warnings(&expr, &self.declared);
             self.misspelt.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         }
         taut_expr::evaluate(&expr, &self.env, &Imports::new(), host)
@@ -376,11 +375,6 @@ impl<'s> Scope<'s> {
 pub(crate) fn environment<'v>(config: &Config, vars: impl Iterator<Item = &'v Str>) -> Map {
     let get = |var: &Str| (var.clone(), config.map().get(var).cloned().unwrap_or_default());
     vars.map(get).collect()
-}
-
-/// The strings of a list, if it holds nothing else.
-pub(crate) fn strings(list: &[Value]) -> Option<Vec<Str>> {
-    list.iter().map(|item| item.as_str().cloned()).collect()
 }
 
 /// Dependencies in the configuration of the target itself.

@@ -16,6 +16,7 @@ use crate::{
     module::KEPT,
     problem::{fail, settle},
     source, user,
+    vocabulary::Builtin,
 };
 
 /// What the rules of analysis share: the world as far as descriptions can see it.
@@ -258,7 +259,7 @@ async fn defined(
     };
     let kind = entry.json().get("type").ok_or_else(missing)?;
     if let Some(kind) = kind.as_str()
-        && let Some(rule) = builtin::Builtin::from_name(kind)
+        && let Some(rule) = Builtin::from_name(kind)
     {
         return builtin::evaluate(workspace, cx, target, named, &entry, rule).await;
     }

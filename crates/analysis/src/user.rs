@@ -16,7 +16,8 @@ use crate::{
     hosts::{RuleHost, TransitionHost},
     problem::{Problem, all, beside, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
-    scope::{COMMON, Defined, Dep, Scope, environment},
+    scope::{Defined, Dep, Scope, environment},
+    vocabulary::{Builtin, COMMON},
 };
 
 /// Targets by field, as they are written.
@@ -44,7 +45,7 @@ pub(crate) async fn evaluate(
                 let diagnostic = diagnostic.at(entry.location(Some("type")));
                 let word = entry.json().get("type").and_then(|kind| kind.as_str());
                 let Some(word) = word.filter(|_| diagnostic.suggestion.is_none()) else { return diagnostic };
-                let builtin = crate::builtin::Builtin::NAMES.iter().map(|(name, _)| *name);
+                let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
                 return diagnostic
                     .suggest(did_you_mean(word, builtin))
                     .note(format!("{word:?} is none of the built-in rules"));
@@ -84,7 +85,7 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
         let default = || Value::List(List::default());
         let declared = evaluation.transitioned();
         let value = scope.field_asking(field, default, &declared)?;
-        let words = value.as_list().and_then(|list| crate::scope::strings(list));
+        let words = value.as_list().and_then(|list| crate::strings::strings(list));
         let words = words.ok_or_else(|| scope.no_strings(field, &value))?;
         evaluation.strings.insert(field.clone(), strings_value(words));
     }

@@ -112,7 +112,7 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     let mut shell = match scope.field_with("sh -c", || Value::Null, deps)? {
         Value::Null => Vec::new(),
         Value::List(list) => {
-            crate::scope::strings(&list).ok_or_else(|| scope.no_strings("sh -c", &Value::List(list)))?
+            crate::strings::strings(&list).ok_or_else(|| scope.no_strings("sh -c", &Value::List(list)))?
         }
         other => return Err(scope.no_strings("sh -c", &other)),
     };
