@@ -9,6 +9,8 @@ mod analysed;
 mod builtin;
 mod config;
 mod cycle;
+mod definitions;
+mod evaluate;
 mod facets;
 mod fnmatch;
 mod hosts;
@@ -23,16 +25,19 @@ mod strings;
 mod target;
 mod user;
 pub mod vocabulary;
+mod workspace;
 mod wrong;
 
-pub use analysed::{AnalysedTarget, Definitions, Dependencies};
+pub use analysed::{AnalysedTarget, Dependencies};
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
+pub use definitions::Definitions;
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
 pub use source::notices_entry;
-pub use target::{ConfiguredTarget, TargetRule, Workspace, module_file};
+pub use target::{ConfiguredTarget, TargetRule};
+pub use workspace::{Workspace, module_file};
 
 /// Adds the rules of this crate to an engine.
 pub fn register(

@@ -15,8 +15,8 @@ use crate::{
     module::KEPT,
     problem::{all, fail, settle},
     strings::strings,
-    target::module_file,
     vocabulary::{Builtin, COMMON, RULE},
+    workspace::module_file,
 };
 
 /// The name of a rule or an expression.
