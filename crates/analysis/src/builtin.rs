@@ -7,13 +7,10 @@ mod install;
 mod trees;
 
 use taut_engine::{Cx, Fail};
-use taut_expr::Offer;
-use taut_value::{Map, NamedTarget, TargetResult};
+use taut_value::NamedTarget;
 
 use crate::{
-    AnalysedTarget, ConfiguredTarget, ModuleEntry, Workspace,
-    problem::beside,
-    scope::{Dep, Scope},
+    AnalysedTarget, ConfiguredTarget, ModuleEntry, Workspace, problem::beside, scope::Scope,
     vocabulary::Builtin,
 };
 
@@ -46,14 +43,4 @@ async fn by_rule(mut scope: Scope<'_>, rule: Builtin) -> Result<AnalysedTarget, 
         Builtin::DisjointTreeOverlay => trees::overlay(scope, true).await,
         Builtin::Configure => export::configure(scope).await,
     }
-}
-
-/// A result whose artifacts are its runfiles, too.
-fn both(stage: Map) -> TargetResult {
-    TargetResult::new(stage.clone(), stage, Map::default())
-}
-
-/// The artifacts of a dependency over its runfiles.
-fn artifacts_over_runfiles(dep: &Dep) -> Map {
-    dep.runfiles().union(dep.artifacts())
 }

@@ -9,7 +9,9 @@ mod analysed;
 mod builtin;
 mod config;
 mod cycle;
+mod defined;
 mod definitions;
+mod dependency;
 mod evaluate;
 mod facets;
 mod fnmatch;
@@ -26,7 +28,7 @@ mod target;
 mod user;
 pub mod vocabulary;
 mod workspace;
-mod wrong;
+mod written;
 
 pub use analysed::{AnalysedTarget, Dependencies};
 pub use config::{Config, StrSet};

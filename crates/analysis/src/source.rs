@@ -12,7 +12,7 @@ use crate::{AnalysedTarget, Dependencies, ModuleKey, ModuleRule, StrSet, Workspa
 
 fn analysed(stage: Map, trees: Vec<Tree>) -> AnalysedTarget {
     AnalysedTarget {
-        result: TargetResult::new(stage.clone(), stage, Map::default()),
+        result: TargetResult::of_artifacts(stage),
         actions: Vec::new(),
         blobs: Vec::new(),
         trees,
