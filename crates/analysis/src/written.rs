@@ -224,7 +224,7 @@ impl<'s> Written<'s> {
     pub(crate) fn subtree_conflict(&self, message: String, path: &str, deps: &[Dep]) -> Diagnostic {
         const SHOWN: usize = 4;
         let below = format!("{path}/");
-        let inside = taut_expr::path::is_non_upwards(path);
+        let inside = taut_value::path::is_non_upwards(path);
         let mut problem = self.problem("deps", message).help(if inside {
             format!("{path:?} would be an artifact and a directory with other artifacts at once")
         } else {
@@ -233,7 +233,7 @@ impl<'s> Written<'s> {
         for dep in deps {
             let result = dep.result();
             let paths = result.artifacts.keys().chain(result.runfiles.keys());
-            let mut normal = paths.map(|path| taut_expr::path::normal_path(path));
+            let mut normal = paths.map(|path| taut_value::path::normal_path(path));
             if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))
                 && problem.notes.len() < SHOWN
             {

@@ -2,7 +2,7 @@
 
 use taut_digest::ObjectType;
 use taut_engine::Fail;
-use taut_expr::path::is_non_upwards;
+use taut_value::path::is_non_upwards;
 use taut_value::{Str, TargetResult, Value};
 
 use crate::{AnalysedTarget, dependency::Dep, scope::Scope};

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use taut_engine::Fail;
 use taut_expr::{
     Offer,
-    path::{is_non_upwards, normal_path},
     stage::{needs_directory, tree_conflict},
 };
-use taut_value::{ActionDescription, Artifact, Map, Str, TargetResult, Tree, Value};
+use taut_value::{
+    ActionDescription, Artifact, Map, Str, TargetResult, Tree, Value,
+    path::{is_non_upwards, normal_path},
+};
 
 use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
 

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use taut_engine::Fail;
-use taut_expr::{
-    Offer,
-    path::{join, normal_path},
-    stage::tree_conflict,
-};
+use taut_expr::{Offer, stage::tree_conflict};
 use taut_syntax::{Diagnostic, Kind, Location};
-use taut_value::{EntityName, Map, NamedTarget, Str, TargetResult, Value};
+use taut_value::{
+    EntityName, Map, NamedTarget, Str, TargetResult, Value,
+    path::{join, normal_path},
+};
 
 use crate::{
     AnalysedTarget,
