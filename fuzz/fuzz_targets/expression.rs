@@ -1,4 +1,4 @@
 //! See `expression` in `crates/fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_fuzz::target("expression").run)(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_parser_checks::target("expression").run)(bytes));

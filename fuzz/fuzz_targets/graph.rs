@@ -1,4 +1,4 @@
 //! See `graph` in `crates/fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_fuzz::target("graph").run)(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_parser_checks::target("graph").run)(bytes));

@@ -1,4 +1,4 @@
 //! See `object_id` in `crates/fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_fuzz::target("object_id").run)(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_parser_checks::target("object_id").run)(bytes));

@@ -1,4 +1,4 @@
 //! See `repositories` in `crates/fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_fuzz::target("repositories").run)(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_parser_checks::target("repositories").run)(bytes));

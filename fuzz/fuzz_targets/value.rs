@@ -1,4 +1,4 @@
 //! See `value` in `crates/fuzz`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_fuzz::target("value").run)(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_parser_checks::target("value").run)(bytes));

@@ -31,7 +31,7 @@ cargo xtask COMMAND
   diff [--cases N | --expressions N] [--seed S] [--only analyse] [--shrink N] [--out DIR]
                        random projects or expressions, taut and the reference side by side
   fuzz TARGET [SECONDS]
-                       a coverage-guided fuzzer on one of the targets of crates/fuzz; wants a nightly compiler
+                       a coverage-guided fuzzer on one of the targets of fuzz/; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
   proto                examples/proto built with the real protoc; its programs run
   realworld            a C library from the registry built with taut; its tests run

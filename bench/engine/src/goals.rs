@@ -3,7 +3,7 @@
 //! A goal is a ratio to a peer, or a limit; both are written here once, as *bar* (has to hold on a quiet machine)
 //! and *stretch*.
 
-use crate::plan::{Results, Sizes};
+use crate::results::{Results, Sizes};
 use serde_json::{Value, json};
 use std::path::Path;
 

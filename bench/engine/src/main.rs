@@ -12,6 +12,7 @@ mod graph;
 mod incremental;
 mod lmdb;
 mod plan;
+mod results;
 mod rules;
 mod salsa_peer;
 mod special;

@@ -12,8 +12,8 @@ use taut_syntax::{Diagnostic, JsonPath, Kind, Location, Node, Note};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
-    ConfiguredTarget, Module, NameContext, builtin::Builtin, parse_json_name, rules::DefinitionName,
-    target::module_file,
+    ConfiguredTarget, Module, NameContext, parse_json_name, rules::DefinitionName, vocabulary::Builtin,
+    workspace::module_file,
 };
 
 /// How many steps are shown with what is written.

@@ -7,7 +7,10 @@ use taut_digest::ObjectType;
 use taut_expr::{Context, Host, Offer};
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
-use crate::{Workspace, scope::Defined, user::Fields};
+use crate::{Workspace, defined::Defined};
+
+/// Targets by field, as they are written.
+pub(crate) type FieldTargets = BTreeMap<Str, Vec<EntityName>>;
 
 /// What transitions can ask for.
 pub(crate) struct TransitionHost<'h> {
@@ -37,7 +40,7 @@ impl Host for TransitionHost<'_> {
 pub(crate) struct RuleHost<'h> {
     pub(crate) workspace: &'h Workspace,
     pub(crate) strings: &'h BTreeMap<Str, Value>,
-    pub(crate) targets: &'h Fields,
+    pub(crate) targets: &'h FieldTargets,
     pub(crate) results: FxHashMap<(EntityName, Map), Rc<dyn Offer>>,
     pub(crate) tainted: &'h [Str],
     pub(crate) defined: Defined,

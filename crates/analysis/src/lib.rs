@@ -9,41 +9,37 @@ mod analysed;
 mod builtin;
 mod config;
 mod cycle;
+mod defined;
+mod definitions;
+mod dependency;
+mod evaluate;
 mod facets;
 mod fnmatch;
 mod hosts;
+mod misspelt;
 mod module;
 mod name;
 mod problem;
 pub mod rules;
 mod scope;
 mod source;
+mod strings;
 mod target;
 mod user;
-mod wrong;
+pub mod vocabulary;
+mod workspace;
+mod written;
 
-pub use analysed::{AnalysedTarget, Definitions, Dependencies};
+pub use analysed::{AnalysedTarget, Dependencies};
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
+pub use definitions::Definitions;
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
 pub use source::notices_entry;
-pub use target::{ConfiguredTarget, TargetRule, Workspace, module_file};
-
-/// The words of description files that mean something, for tests of what else names them.
-pub mod vocabulary {
-    /// The built-in rules, each with all fields that its targets can have, `type` apart.
-    pub fn builtin_rules() -> Vec<(&'static str, Vec<&'static str>)> {
-        crate::builtin::vocabulary()
-    }
-
-    /// The keys of rules.
-    pub const RULE: &[&str] = &crate::rules::KEYS;
-
-    /// The keys of functions in expressions files.
-    pub const FUNCTION: &[&str] = &["doc", "expression", "imports", "vars", "vars_doc"];
-}
+pub use target::{ConfiguredTarget, TargetRule};
+pub use workspace::{Workspace, module_file};
 
 /// Adds the rules of this crate to an engine.
 pub fn register(

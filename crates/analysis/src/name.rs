@@ -1,8 +1,8 @@
 //! Names as descriptions and command lines write them.
 
-use taut_expr::path::{join, normal_path};
 use taut_repos::RepoConfig;
 use taut_syntax::{Diagnostic, Node};
+use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
 /// Where a name is written, which relative names are relative to.

@@ -6,16 +6,17 @@ use std::{
 };
 
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
-use taut_expr::{Expr, Function, Imports, MisspeltVariable};
+use taut_expr::{Expr, Function, Imports};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean};
 use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
-    EntryPart, ModuleEntry, NameError, Workspace,
+    EntryPart, ModuleEntry, NameError, Workspace, misspelt,
     module::KEPT,
     problem::{all, fail, settle},
-    scope::strings,
-    target::module_file,
+    strings::strings,
+    vocabulary::{Builtin, COMMON, RULE},
+    workspace::module_file,
 };
 
 /// The name of a rule or an expression.
@@ -34,11 +35,6 @@ impl Key for DefinitionName {
         let name = decoder.named()?;
         decoder.is_done().then_some(DefinitionName(name))
     }
-}
-
-/// Whether a word names a rule that is built in.
-pub fn is_builtin(word: &str) -> bool {
-    crate::builtin::Builtin::from_name(word).is_some()
 }
 
 /// A field whose targets are made from nodes.
@@ -100,7 +96,7 @@ async fn entry(
         return Ok(entry);
     }
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
-    let builtin = crate::builtin::Builtin::NAMES.iter().map(|(name, _)| *name);
+    let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
     let builtin = builtin.filter(|_| is_rule && name.module.is_empty());
     let meant = did_you_mean(&name.name, others.names().chain(builtin)).map(str::to_owned);
     let message = format!("Cannot find {kind} {:?} in {}", name.name.as_str(), module.path.as_str());
@@ -321,7 +317,7 @@ impl Rule for RuleRule {
     /// What a rule says of itself for readers only is no part of it; what is warned about is.
     fn content_hash(&self, DefinitionName(name): &DefinitionName, rule: &Arc<UserRule>) -> Option<Hash> {
         let said: Vec<&str> =
-            KEYS.into_iter().filter(|key| *key != "imports" && !is_documentation(key)).collect();
+            RULE.iter().copied().filter(|key| *key != "imports" && !is_documentation(key)).collect();
         let closure = closure(&rule.entry, &said, &rule.imports);
         let name = taut_value::EntityName::Named(name.clone()).id();
         let warnings = match rule.warnings.is_empty() {
@@ -378,33 +374,15 @@ fn anonymous_field(
     })
 }
 
-/// What targets and programs find in the definition of a rule.
-pub(crate) const KEYS: [&str; 16] = [
-    "anonymous",
-    "artifacts_doc",
-    "config_doc",
-    "config_fields",
-    "config_transitions",
-    "config_vars",
-    "doc",
-    "expression",
-    "field_doc",
-    "implicit",
-    "imports",
-    "provides_doc",
-    "runfiles_doc",
-    "string_fields",
-    "tainted",
-    "target_fields",
-];
-
 /// Keys and variables that are probably misspelt. Others that are not known are left alone: people put
 /// into their files what they like.
 fn warnings(rule: &UserRule) -> Diagnostics {
     let entry = &rule.entry;
     let mut found: Vec<Diagnostic> = entry.warnings().iter().cloned().collect();
-    for (key, _) in entry.json().entries().filter(|(key, _)| !KEYS.contains(key)) {
-        if let Some(meant) = did_you_mean(key, KEYS).filter(|meant| entry.json().get(meant).is_none()) {
+    for (key, _) in entry.json().entries().filter(|(key, _)| !RULE.contains(key)) {
+        if let Some(meant) =
+            did_you_mean(key, RULE.iter().copied()).filter(|meant| entry.json().get(meant).is_none())
+        {
             let name = taut_value::EntityName::Named(rule.name.clone());
             let place = Location::key(entry.label().clone(), entry.path().key(key));
             let message = format!("rule {name} has an entry {key:?}, which means nothing");
@@ -413,28 +391,18 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     }
     found.extend(without_nodes(rule));
     let expressions = rule.transitions.values().chain([&rule.expression]);
-    found.extend(expressions.flat_map(|expr| misspelt(expr, &rule.config_vars)));
+    found.extend(expressions.flat_map(|expr| misspelt::warnings(expr, &rule.config_vars)));
     // Each function once, however many ways lead to it.
     let mut seen: Vec<*const Function> = Vec::new();
     let mut pending: Vec<&Arc<Function>> = rule.imports.values().collect();
     while let Some(function) = pending.pop() {
         if !seen.contains(&Arc::as_ptr(function)) {
             seen.push(Arc::as_ptr(function));
-            found.extend(misspelt(&function.body, &function.vars));
+            found.extend(misspelt::warnings(&function.body, &function.vars));
             pending.extend(function.imports.values());
         }
     }
     found.into_iter().collect()
-}
-
-/// Warnings about variables of an expression that have no value and a name like one that has.
-pub(crate) fn misspelt(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
-    let found = expr.misspelt_variables(declared).into_iter();
-    let warning = |MisspeltVariable { name, location, meant }: MisspeltVariable| {
-        let message = format!("no variable {:?} is declared here, so it is always null", name.as_str());
-        Diagnostic::warning(message).at(location).suggest(Some(meant.as_str()))
-    };
-    found.map(warning).collect()
 }
 
 /// Each field has one kind, and none takes a reserved name.
@@ -456,7 +424,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
         problem.notes.extend(places.map(|(list, place)| Note::at(format!("also in {list:?}"), place)));
         return Err(fail(problem));
     }
-    if let Some(reserved) = count.keys().find(|field| crate::scope::COMMON.contains(&field.as_str())) {
+    if let Some(reserved) = count.keys().find(|field| COMMON.contains(&field.as_str())) {
         let message = format!("{reserved:?} is a reserved name and cannot be a field");
         let mut problem = Diagnostic::error(message);
         problem.location = declared(rule, reserved).into_iter().next().map(|(_, place)| place);

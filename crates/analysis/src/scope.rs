@@ -1,112 +1,30 @@
 //! Evaluation of the fields of one target: environment, dependencies, definitions, warnings.
 
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use taut_engine::{Cx, Faceted, Fail};
+use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Node, Note, diagnostic::Place, did_you_mean};
-use taut_value::{
-    ActionDescription, Artifact, EntityName, Id, List, Map, NamedTarget, Str, TargetResult, Tree,
-    TreeOverlay, Value,
-};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean};
+use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    facets,
+    defined::Defined,
+    dependency::Dep,
+    misspelt,
     problem::{all, fail, settle},
+    strings::strings,
+    vocabulary::COMMON,
+    written::Written,
 };
-
-/// A dependency, analysed.
-#[derive(Clone)]
-pub(crate) struct Dep {
-    pub(crate) name: EntityName,
-    pub(crate) target: Faceted<Arc<AnalysedTarget>>,
-}
-
-impl Dep {
-    /// The variables it depends on.
-    pub(crate) fn vars(&self) -> &StrSet {
-        &self.target.at(facets::CONFIGURATION).vars
-    }
-
-    /// What it is tainted with.
-    pub(crate) fn tainted(&self) -> &StrSet {
-        &self.target.at(facets::CONFIGURATION).tainted
-    }
-
-    /// All that it offers.
-    pub(crate) fn result(&self) -> &TargetResult {
-        &self.target.at(facets::RESULT).result
-    }
-}
-
-impl Offer for Dep {
-    fn artifacts(&self) -> &Map {
-        &self.target.at(facets::ARTIFACTS).result.artifacts
-    }
-
-    fn runfiles(&self) -> &Map {
-        &self.target.at(facets::RUNFILES).result.runfiles
-    }
-
-    fn provided(&self, provider: &str) -> Option<&Value> {
-        self.target.at(facets::of_provider(provider)).result.provides.get(provider)
-    }
-}
-
-/// What a target defines, in the order of evaluation.
-#[derive(Default)]
-pub(crate) struct Defined {
-    pub(crate) actions: Vec<Arc<ActionDescription>>,
-    pub(crate) blobs: Vec<Str>,
-    pub(crate) trees: Vec<Tree>,
-    pub(crate) overlays: Vec<TreeOverlay>,
-}
-
-impl Defined {
-    pub(crate) fn action(&mut self, workspace: &Workspace, action: ActionDescription) -> Id {
-        let action = workspace.definitions.add_action(action);
-        let id = action.id();
-        self.actions.push(action);
-        id
-    }
-
-    pub(crate) fn blob(
-        &mut self,
-        workspace: &Workspace,
-        content: &Str,
-        object_type: taut_digest::ObjectType,
-    ) -> Artifact {
-        let hash = workspace.hash_function.blob(content.as_bytes());
-        workspace.definitions.add_blob(hash, content);
-        self.blobs.push(content.clone());
-        let digest = taut_digest::Digest { hash, size: content.len() as u64 };
-        Artifact::known(digest, object_type)
-    }
-
-    pub(crate) fn tree(&mut self, workspace: &Workspace, tree: Tree) -> Artifact {
-        workspace.definitions.add_tree(&tree);
-        let artifact = tree.artifact();
-        self.trees.push(tree);
-        artifact
-    }
-
-    pub(crate) fn overlay(&mut self, workspace: &Workspace, overlay: TreeOverlay) -> Artifact {
-        workspace.definitions.add_overlay(&overlay);
-        let artifact = overlay.artifact();
-        self.overlays.push(overlay);
-        artifact
-    }
-}
 
 /// One target being evaluated.
 pub(crate) struct Scope<'s> {
     pub(crate) workspace: &'s Workspace,
     pub(crate) cx: &'s Cx,
     pub(crate) target: &'s ConfiguredTarget,
-    pub(crate) named: &'s NamedTarget,
-    pub(crate) entry: &'s ModuleEntry,
+    /// Its definition.
+    pub(crate) written: Written<'s>,
     /// The variables that the target's own fields see.
     pub(crate) env: Map,
     pub(crate) own_vars: StrSet,
@@ -116,12 +34,7 @@ pub(crate) struct Scope<'s> {
     pub(crate) warnings: Vec<Diagnostic>,
     /// The variables that the target's own fields may use.
     declared: Vec<Str>,
-    /// Warnings about other variables that they use.
-    misspelt: Mutex<Vec<Diagnostic>>,
 }
-
-/// Fields that any target can have, export apart.
-pub(crate) const COMMON: [&str; 3] = ["type", "arguments_config", "tainted"];
 
 impl<'s> Scope<'s> {
     /// Begins with what all targets have in common; warns about fields that are not in `known`.
@@ -137,8 +50,7 @@ impl<'s> Scope<'s> {
             workspace,
             cx,
             target,
-            named,
-            entry,
+            written: Written::new(workspace, named, entry),
             env: Map::default(),
             own_vars: StrSet::empty(),
             tainted: StrSet::empty(),
@@ -146,7 +58,6 @@ impl<'s> Scope<'s> {
             dependencies: Dependencies::default(),
             warnings: entry.warnings().iter().cloned().collect(),
             declared: Vec::new(),
-            misspelt: Mutex::default(),
         };
         scope.warn_unknown(known);
         Ok(scope)
@@ -154,24 +65,12 @@ impl<'s> Scope<'s> {
 
     /// What is probably not meant, as far as the fields have been evaluated.
     pub(crate) fn all_warnings(&self) -> Diagnostics {
-        let misspelt = self.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
-        self.warnings.iter().chain(misspelt.iter()).cloned().collect()
-    }
-
-    /// What is probably misspelt in a field, as far as it has been evaluated.
-    pub(crate) fn misspelt_in(&self, field: &str) -> Vec<Diagnostic> {
-        let inside = self.entry.path().key(field);
-        let is_inside =
-            |warning: &&Diagnostic| match warning.location.as_ref().map(|location| &location.place) {
-                Some(Place::Value(path) | Place::Key(path)) => path.steps().starts_with(inside.steps()),
-                _ => false,
-            };
-        let misspelt = self.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
-        misspelt.iter().filter(is_inside).cloned().collect()
+        self.warnings.iter().cloned().chain(self.written.misspelt()).collect()
     }
 
     fn warn_unknown<'k>(&mut self, known: impl Iterator<Item = &'k str> + Clone) {
         let unknown: Vec<&str> = self
+            .written
             .entry
             .json()
             .entries()
@@ -182,7 +81,9 @@ impl<'s> Scope<'s> {
         let list = Value::list(unknown.iter().map(|field| Value::string(*field))).to_json();
         let message = format!("target {} has unexpected parameters {list}", self.target.name.to_json());
         let meant = |field| did_you_mean(field, known.clone());
-        let key = |field: &str| Location::key(self.entry.label().clone(), self.entry.path().key(field));
+        let key = |field: &str| {
+            Location::key(self.written.entry.label().clone(), self.written.entry.path().key(field))
+        };
         let mut warning = Diagnostic::warning(message).at(key(first)).suggest(meant(first));
         if meant(first).is_none() {
             let fields: Vec<&str> = known.clone().filter(|field| !COMMON.contains(field)).collect();
@@ -206,19 +107,16 @@ impl<'s> Scope<'s> {
         self.declared = vars;
         let tainted = self.field("tainted", || Value::List(List::default()))?;
         let words = tainted.as_list().and_then(|list| strings(list));
-        self.tainted = words.ok_or_else(|| self.no_strings("tainted", &tainted))?.into_iter().collect();
+        self.tainted =
+            words.ok_or_else(|| self.written.no_strings("tainted", &tainted))?.into_iter().collect();
         Ok(())
-    }
-
-    pub(crate) fn json(&self, field: &str) -> Option<Node<'_>> {
-        self.entry.json().get(field)
     }
 
     /// A field that is taken literally as a list of strings.
     pub(crate) fn literal_strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
-        let Some(json) = self.json(field) else { return Ok(Vec::new()) };
+        let Some(json) = self.written.json(field) else { return Ok(Vec::new()) };
         let value = taut_expr::json_to_value(json);
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.no_strings(field, &value))
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.no_strings(field, &value))
     }
 
     /// The value of a field, evaluated with the pure constructs only.
@@ -253,14 +151,13 @@ impl<'s> Scope<'s> {
         default: impl FnOnce() -> Value,
         host: &mut dyn Host,
     ) -> Result<Value, Fail> {
-        let Some(json) = self.json(field) else { return Ok(default()) };
+        let Some(json) = self.written.json(field) else { return Ok(default()) };
         if let Some(value) = taut_expr::literal_value(json) {
             return Ok(value);
         }
-        let expr = Expr::compile_at(json, self.entry.path().key(field));
+        let expr = Expr::compile_at(json, self.written.entry.path().key(field));
         if !expr.is_constant() {
-            let found = crate::rules::misspelt(&expr, &self.declared);
-            self.misspelt.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+            self.written.add_misspelt(misspelt::warnings(&expr, &self.declared));
         }
         taut_expr::evaluate(&expr, &self.env, &Imports::new(), host)
             .map_err(|error| fail(error.into_diagnostic().within(Frame::new(format!("in field {field:?}")))))
@@ -271,35 +168,31 @@ impl<'s> Scope<'s> {
         let deps = deps.map(untransitioned);
         let host = &mut FieldHost { scope: self, deps: deps.as_deref() };
         let value = self.field_in(field, || Value::List(List::default()), host)?;
-        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.no_strings(field, &value))
+        value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.no_strings(field, &value))
     }
 
     /// A string.
     pub(crate) fn string(&self, field: &str, value: Value) -> Result<Str, Fail> {
         match value {
             Value::String(text) => Ok(text),
-            other => Err(self.wrong_type(field, "a string", &other)),
+            other => Err(self.written.wrong_type(field, "a string", &other)),
         }
-    }
-
-    pub(crate) fn shown(&self, value: &Value) -> String {
-        taut_expr::abbreviate(value, self.workspace.log_limit)
     }
 
     /// The names in a field that is a list of target names.
     pub(crate) fn names(&self, field: &str) -> Result<Vec<NamedTarget>, Fail> {
         let value = self.field(field, || Value::List(List::default()))?;
         let Some(list) = value.as_list() else {
-            return Err(self.no_list(field, &value, "target names", |_| false));
+            return Err(self.written.no_list(field, &value, "target names", |_| false));
         };
         all(list.iter().map(|name| self.name(field, name)))
     }
 
     /// A name in a field.
     pub(crate) fn name(&self, field: &str, name: &Value) -> Result<NamedTarget, Fail> {
-        crate::parse_name(name, self.workspace.names(self.named)).map_err(|why| {
+        crate::parse_name(name, self.workspace.names(self.written.named)).map_err(|why| {
             let mut diagnostic = why.into_diagnostic();
-            diagnostic.location = Some(self.written(field, name));
+            diagnostic.location = Some(self.written.location_of(field, name));
             fail(diagnostic)
         })
     }
@@ -321,7 +214,8 @@ impl<'s> Scope<'s> {
         let results = self.cx.facets::<TargetRule>(keys).await;
         let results = results.into_iter().zip(&names).map(|(result, name)| {
             // A source file that is not there is an error of the one who asked for it.
-            result.map_err(|failure| settle(failure, |diagnostic| self.wanted(diagnostic, field, name)))
+            result
+                .map_err(|failure| settle(failure, |diagnostic| self.written.wanted(diagnostic, field, name)))
         });
         let results = all(results)?;
         Ok(results.into_iter().zip(names).map(|(target, name)| Dep { name, target }).collect())
@@ -342,8 +236,8 @@ impl<'s> Scope<'s> {
     ) -> Result<AnalysedTarget, Fail> {
         for dep in deps {
             if !dep.tainted().is_subset_of(&self.tainted) {
-                return Err(fail(crate::wrong::not_tainted(
-                    self.entry,
+                return Err(fail(crate::written::not_tainted(
+                    self.written.entry,
                     &self.tainted,
                     &dep.name,
                     dep.tainted(),
@@ -378,11 +272,6 @@ pub(crate) fn environment<'v>(config: &Config, vars: impl Iterator<Item = &'v St
     vars.map(get).collect()
 }
 
-/// The strings of a list, if it holds nothing else.
-pub(crate) fn strings(list: &[Value]) -> Option<Vec<Str>> {
-    list.iter().map(|item| item.as_str().cloned()).collect()
-}
-
 /// Dependencies in the configuration of the target itself.
 fn untransitioned(deps: &[Dep]) -> Vec<(Map, Dep)> {
     deps.iter().map(|dep| (Map::default(), dep.clone())).collect()
@@ -405,7 +294,7 @@ impl Host for FieldHost<'_, '_> {
     }
 
     fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
-        let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.named))
+        let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.written.named))
             .map_err(|error| error.to_string())?;
         let mut deps = self.deps.unwrap_or_default().iter();
         let found = deps.find(|(in_it, dep)| in_it == transition && dep.name.as_named() == Some(&name));

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
-use taut_expr::path::{is_non_upwards, join, normal_path};
 use taut_repos::{DirRule, Entry, Listing, Place};
 use taut_syntax::{Diagnostic, Diagnostics, did_you_mean};
+use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
 use crate::{AnalysedTarget, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, problem::fail};
 
 fn analysed(stage: Map, trees: Vec<Tree>) -> AnalysedTarget {
     AnalysedTarget {
-        result: TargetResult::new(stage.clone(), stage, Map::default()),
+        result: TargetResult::of_artifacts(stage),
         actions: Vec::new(),
         blobs: Vec::new(),
         trees,

@@ -1,53 +1,14 @@
-//! Configured targets as tasks.
+//! Configured targets as names of tasks.
 //!
 //! Locational equality: a named target *is* its place and its configuration, known before anything about
 //! it is, so that all who ask for it share one task. An anonymous target is its rule map and its node.
 
 use std::{fmt, sync::Arc};
 
-use taut_digest::HashFunction;
-use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
-use taut_repos::{Place, RepoConfig, Repository, Root};
-use taut_syntax::{Diagnostic, Frame, Kind};
-use taut_value::{Decoder, Encoder, EntityName, NamedTarget, ReferenceType, Value};
+use taut_engine::Key;
+use taut_value::{Decoder, Encoder, EntityName, NamedTarget, ReferenceType};
 
-use crate::{
-    AnalysedTarget, Config, Definitions, EntryPart, ModuleEntry, NameContext, builtin, facets,
-    module::KEPT,
-    problem::{fail, settle},
-    source, user,
-};
-
-/// What the rules of analysis share: the world as far as descriptions can see it.
-pub struct Workspace {
-    /// All repositories.
-    pub repositories: RepoConfig,
-    /// How contents are named.
-    pub hash_function: HashFunction,
-    /// Where definitions go.
-    pub definitions: Definitions,
-    /// How long a value may be in messages.
-    pub log_limit: usize,
-}
-
-impl Workspace {
-    pub(crate) fn repository(&self, name: &str) -> Result<&Repository, Fail> {
-        self.repositories
-            .repositories
-            .get(name)
-            .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {name:?}"))))
-    }
-
-    pub(crate) fn names<'c>(&'c self, at: &'c NamedTarget) -> NameContext<'c> {
-        NameContext { repositories: &self.repositories, repository: &at.repository, module: &at.module }
-    }
-}
-
-/// The file of a module below one of a repository's roots.
-pub fn module_file(root: &Root, module: &str, file: &str) -> Place {
-    let path = if module.is_empty() { file.into() } else { format!("{module}/{file}").into() };
-    Place { root: root.name, path }
-}
+use crate::{Config, Workspace};
 
 /// A target in a configuration.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -160,126 +121,13 @@ impl Key for ConfiguredTarget {
     }
 }
 
-/// Analyses configured targets.
+/// Analyses configured targets, as `evaluate` says.
 pub struct TargetRule(pub Arc<Workspace>);
-
-impl Rule for TargetRule {
-    type Key = ConfiguredTarget;
-    type Value = Arc<AnalysedTarget>;
-    const NAME: &'static str = "target";
-
-    fn policy(&self, _: &ConfiguredTarget) -> Policy {
-        KEPT
-    }
-
-    async fn value(&self, target: &ConfiguredTarget, cx: Cx) -> Result<Arc<AnalysedTarget>, Fail> {
-        let workspace = &*self.0;
-        match &target.name {
-            EntityName::Anonymous(anonymous) => user::anonymous(workspace, &cx, target, anonymous).await,
-            EntityName::Named(named) => match named.reference {
-                ReferenceType::Target => self.named(named, target, &cx).await,
-                _ => source::explicit(workspace, &cx, named).await,
-            },
-        }
-        .map(Arc::new)
-    }
-
-    fn content_hash(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Hash> {
-        Some(Hash(target.id().0))
-    }
-
-    /// All configurations of a target.
-    fn kin(&self, target: &ConfiguredTarget) -> Option<u64> {
-        target.name.id().0.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
-    }
-
-    /// A target is the same in all configurations that agree on the variables it depends on.
-    fn serves(
-        &self,
-        target: &ConfiguredTarget,
-        other: &ConfiguredTarget,
-        analysed: &Arc<AnalysedTarget>,
-    ) -> bool {
-        target.name == other.name && target.config.agrees_with(&other.config, &analysed.vars)
-    }
-
-    fn facets(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Vec<Hash> {
-        facets::of(target)
-    }
-
-    fn encode_value(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Vec<u8>> {
-        target.encode()
-    }
-
-    fn decode_value(&self, _: &ConfiguredTarget, bytes: &[u8]) -> Option<Arc<AnalysedTarget>> {
-        AnalysedTarget::decode(bytes, &self.0).map(Arc::new)
-    }
-}
-
-impl TargetRule {
-    async fn named(
-        &self,
-        named: &NamedTarget,
-        target: &ConfiguredTarget,
-        cx: &Cx,
-    ) -> Result<AnalysedTarget, Fail> {
-        let workspace = &*self.0;
-        let repository = workspace.repository(&named.repository)?;
-        let module = module_file(&repository.target_root, &named.module, &repository.target_file_name);
-        match cx.part(module.clone(), EntryPart(named.name.clone())).await? {
-            None => source::implicit(workspace, cx, named, &module).await,
-            Some(entry) => {
-                let location = entry.location(None);
-                defined(workspace, cx, target, named, entry).await.map_err(|failure| {
-                    let frame = Frame::of_target(target.to_string()).at(location);
-                    settle(failure, |diagnostic| diagnostic.within(frame.clone()))
-                })
-            }
-        }
-    }
-}
-
-async fn defined(
-    workspace: &Workspace,
-    cx: &Cx,
-    target: &ConfiguredTarget,
-    named: &NamedTarget,
-    entry: ModuleEntry,
-) -> Result<AnalysedTarget, Fail> {
-    let name = target.name.to_json();
-    let missing = || {
-        let message = format!("No type specified in the definition of target {name}");
-        let problem = Diagnostic::error(message).at(entry.location(None));
-        fail(match entry.json().kind() {
-            Kind::Object => problem
-                .help("\"type\" names the rule: a built-in one like \"install\", or one of a rules file"),
-            _ => problem.help("a target is an object: {\"type\": …}"),
-        })
-    };
-    let kind = entry.json().get("type").ok_or_else(missing)?;
-    if let Some(kind) = kind.as_str()
-        && let Some(rule) = builtin::Builtin::from_name(kind)
-    {
-        return builtin::evaluate(workspace, cx, target, named, &entry, rule).await;
-    }
-    let kind: Value = taut_expr::json_to_value(kind);
-    let rule = crate::parse_name(&kind, workspace.names(named)).map_err(|why| {
-        let mut diagnostic = why.into_diagnostic().at(entry.location(Some("type")));
-        diagnostic.help.truncate(usize::from(diagnostic.suggestion.is_none()));
-        let form = "the type of a target is the name of a rule";
-        fail(diagnostic.note(form))
-    })?;
-    if rule.reference != ReferenceType::Target {
-        let message = format!("{} is no name of a rule", kind.to_json());
-        return Err(fail(Diagnostic::error(message).at(entry.location(Some("type")))));
-    }
-    user::evaluate(workspace, cx, target, named, &entry, &rule).await
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taut_value::{AnonymousTarget, Map, Node};
+    use taut_value::{AnonymousTarget, Map, Node, Value};
 
     fn round_trip(name: impl Into<EntityName>, config: Map) -> (ConfiguredTarget, Option<ConfiguredTarget>) {
         let target = ConfiguredTarget { name: name.into(), config: Config::new(config) };

@@ -13,14 +13,14 @@ use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Refe
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    hosts::{RuleHost, TransitionHost},
+    defined::Defined,
+    dependency::Dep,
+    hosts::{FieldTargets, RuleHost, TransitionHost},
     problem::{Problem, all, beside, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
-    scope::{COMMON, Defined, Dep, Scope, environment},
+    scope::{Scope, environment},
+    vocabulary::{Builtin, COMMON},
 };
-
-/// Targets by field, as they are written.
-pub(crate) type Fields = BTreeMap<Str, Vec<EntityName>>;
 
 /// A dependency in one transition.
 struct Reached {
@@ -44,7 +44,7 @@ pub(crate) async fn evaluate(
                 let diagnostic = diagnostic.at(entry.location(Some("type")));
                 let word = entry.json().get("type").and_then(|kind| kind.as_str());
                 let Some(word) = word.filter(|_| diagnostic.suggestion.is_none()) else { return diagnostic };
-                let builtin = crate::builtin::Builtin::NAMES.iter().map(|(name, _)| *name);
+                let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
                 return diagnostic
                     .suggest(did_you_mean(word, builtin))
                     .note(format!("{word:?} is none of the built-in rules"));
@@ -69,12 +69,13 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
     for field in &rule.config_fields {
         strings.insert(field.clone(), strings_value(scope.strings(field, None)?));
     }
-    let mut targets = Fields::new();
+    let mut targets = FieldTargets::new();
     for field in &rule.target_fields {
         let names = scope.names(field)?.into_iter().map(EntityName::Named).collect();
         targets.insert(field.clone(), names);
     }
-    let Scope { workspace, cx, target, entry, .. } = scope;
+    let Scope { workspace, cx, target, .. } = scope;
+    let entry = scope.written.entry;
     let mut evaluation = Evaluation::new(workspace, cx, target, rule, strings, targets);
     evaluation.scope = Some(&scope);
     evaluation.reach_declared().await?;
@@ -84,8 +85,8 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
         let default = || Value::List(List::default());
         let declared = evaluation.transitioned();
         let value = scope.field_asking(field, default, &declared)?;
-        let words = value.as_list().and_then(|list| crate::scope::strings(list));
-        let words = words.ok_or_else(|| scope.no_strings(field, &value))?;
+        let words = value.as_list().and_then(|list| crate::strings::strings(list));
+        let words = words.ok_or_else(|| scope.written.no_strings(field, &value))?;
         evaluation.strings.insert(field.clone(), strings_value(words));
     }
     let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());
@@ -161,7 +162,7 @@ pub(crate) async fn anonymous(
         let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));
         strings.insert(field.clone(), value);
     }
-    let mut targets = Fields::new();
+    let mut targets = FieldTargets::new();
     for field in &rule.target_fields {
         let nodes = node.target_fields.get(field).and_then(Value::as_list).cloned().unwrap_or_default();
         let below = nodes.iter().filter_map(Value::as_node).map(|node| {
@@ -199,7 +200,7 @@ struct Evaluation<'e> {
     /// Config and string fields.
     strings: BTreeMap<Str, Value>,
     /// Target, implicit and anonymous fields.
-    targets: Fields,
+    targets: FieldTargets,
     reached: Vec<Reached>,
     deps: Dependencies,
 }
@@ -211,7 +212,7 @@ impl<'e> Evaluation<'e> {
         target: &'e ConfiguredTarget,
         rule: &'e Arc<UserRule>,
         strings: BTreeMap<Str, Value>,
-        targets: Fields,
+        targets: FieldTargets,
     ) -> Evaluation<'e> {
         let (reached, deps) = (Vec::new(), Dependencies::default());
         Evaluation { workspace, cx, target, rule, scope: None, strings, targets, reached, deps }
@@ -253,7 +254,7 @@ impl<'e> Evaluation<'e> {
             let mut diagnostic = error.into_diagnostic();
             if for_users && let Some(scope) = self.scope {
                 // The rule's author speaks to the target's author, who wants to see the target.
-                let raised = diagnostic.location.replace(scope.entry.location(None));
+                let raised = diagnostic.location.replace(scope.written.entry.location(None));
                 diagnostic.notes.extend(raised.map(|raised| Note::at("the rule says so here", raised)));
             }
             diagnostic = what().into_iter().map(Frame::new).fold(diagnostic, Diagnostic::within);
@@ -342,7 +343,7 @@ impl<'e> Evaluation<'e> {
         if let Some(scope) =
             self.scope.filter(|_| self.rule.target_fields.iter().any(|known| **known == *field))
         {
-            return scope.wanted(diagnostic, field, name);
+            return scope.written.wanted(diagnostic, field, name);
         }
         let path = self.rule.entry.path();
         let anonymous = self.rule.anonymous.contains_key(field);
@@ -442,7 +443,7 @@ impl<'e> Evaluation<'e> {
             return Ok(());
         };
         let (own, dep) = (entry.unwrap_or(&self.rule.entry), &reached.dep);
-        let diagnostic = crate::wrong::not_tainted(own, tainted, &dep.name, dep.tainted());
+        let diagnostic = crate::written::not_tainted(own, tainted, &dep.name, dep.tainted());
         Err(fail(if entry.is_some() { diagnostic } else { self.attributed(diagnostic) }))
     }
 

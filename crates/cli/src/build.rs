@@ -1,21 +1,22 @@
 //! `build`, `install` and `rebuild`: from a request to artifacts.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, GRACE, History, Request, RequestKey,
-    Runs, Session, Traces, graph::ActionGraph,
+    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, History, Request, RequestKey, Runs,
+    Session, Traces, graph::ActionGraph,
 };
 use taut_store::Store;
-use taut_value::{EntityName, Str};
+use taut_value::Str;
 
 use crate::{
-    analyse::{self, dump_graphs},
     compare::Comparison,
+    diagnostics, dumps,
     exit::Exit,
+    findings,
     interruption::Interruption,
     log::{Level, Log},
-    options::{self, Build, Install, Rebuild},
+    options::{Build, Install, Rebuild},
     printer::Printer,
     profile::{Profile, with_profile},
     progress::{Display, Progress},
@@ -23,7 +24,9 @@ use crate::{
     report,
     reproduce::Reproduction,
     request,
-    results::{self, Destination, Undelivered},
+    results::{self, Destination, Undelivered, owner},
+    retry::{LOST_OBJECTS, MAX_TRIES},
+    settings::{analysis_options, build_options, log_limit, meaning},
     surroundings::{Name, is_address, open_store},
 };
 
@@ -79,12 +82,6 @@ struct Made {
     session: Session,
 }
 
-/// How often a call begins, when descriptions change between analysis and execution, or objects of the store are lost.
-pub(crate) const TRIES: usize = 3;
-
-/// What is said when objects of the store are lost.
-pub(crate) const LOST: &str = "Objects in the build root were lost or damaged: they are made again.";
-
 /// Why a call comes to no result.
 enum Stop {
     /// It failed; that has been told.
@@ -131,7 +128,7 @@ impl Call<'_> {
                 }
             };
             let made = self.make(request, store.clone(), printer.clone(), interruption.clone())?;
-            let done = self.go(&made, destination, tries == TRIES);
+            let done = self.go(&made, destination, tries == MAX_TRIES);
             recall::tell_trouble(made.session.trouble(), log);
             made.session.close();
             match done {
@@ -146,7 +143,7 @@ impl Call<'_> {
                 }
                 Err(Stop::Lost) => {
                     made.printer.begin_anew();
-                    log.say(Level::Warn, LOST);
+                    log.say(Level::Warn, LOST_OBJECTS);
                 }
             }
         }
@@ -166,7 +163,7 @@ impl Call<'_> {
         all.extend(self.again.as_ref().map(|again| again.comparison.clone() as Arc<dyn Events>));
         let events: Arc<dyn Events> = Arc::new(all);
 
-        let how = analyse::options(&o.common, &o.analysis);
+        let how = analysis_options(&o.common, &o.analysis);
         let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
         let runs = match &self.again {
             None => recall::runs(&request, &o.analysis, &store, &meaning(&options)),
@@ -220,9 +217,9 @@ impl Call<'_> {
                 log.record();
                 let survey = session.survey(request, &known).map_err(wrong)?;
                 interruption.ends(session)?;
-                analyse::tell_survey(&survey, &o.analysis, log);
-                let tainted = analyse::taint(&survey.analysed);
-                analyse::tell_taint(&tainted, log);
+                findings::tell_survey(&survey, &o.analysis, log);
+                let tainted = findings::taint(&survey.analysed);
+                findings::tell_taint(&tainted, log);
                 let Counts { actions, overlays, trees, blobs, run_each_time, .. } = survey.counts;
                 log.say(Level::Info, report::discovered(actions, overlays, trees, blobs));
                 log.say(Level::Info, self.announcement(request, None));
@@ -239,14 +236,14 @@ impl Call<'_> {
             None => {
                 let mut analysis = session.analyse(request).map_err(wrong)?;
                 interruption.ends(session)?;
-                let action = analyse::tell_analysed(&mut analysis, &o.analysis, log)?;
-                let tainted = analyse::taint(&analysis.analysed);
-                analyse::tell_taint(&tainted, log);
+                let action = findings::tell_analysed(&mut analysis, &o.analysis, log)?;
+                let tainted = findings::taint(&analysis.analysed);
+                findings::tell_taint(&tainted, log);
                 let graph = analysis.graph();
                 let (actions, overlays, trees) =
                     (graph.actions.len(), graph.overlays.len(), graph.trees.len());
                 log.say(Level::Info, report::discovered(actions, overlays, trees, graph.blobs.len()));
-                dump_graphs(&analysis, &o.graph, log)?;
+                dumps::of_graphs(&analysis, &o.graph, log)?;
                 log.say(Level::Info, self.announcement(request, action));
                 let told =
                     Told { tainted, actions, runs_each_time: graph.runs_each_time(), ..Told::default() };
@@ -328,7 +325,7 @@ impl Call<'_> {
         }
         let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
-        analyse::tell_taint(&told.tainted, log);
+        findings::tell_taint(&told.tainted, log);
         if exit == Exit::FailedArtifacts {
             log.say(Level::Warn, "Build result contains failed artifacts.");
         }
@@ -401,7 +398,7 @@ impl Call<'_> {
         let (results, owner) = (report.results(), owner(request));
         let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
-        analyse::tell_taint(&told.tainted, self.log);
+        findings::tell_taint(&told.tainted, self.log);
         Ok(exit)
     }
 
@@ -409,57 +406,15 @@ impl Call<'_> {
         let word = if self.again.is_some() { "Rebuilding" } else { "Building" };
         let input = action.map(|action| format!(" input of action {action} of")).unwrap_or_default();
         let (target, configuration) = (request.target.clone().into(), &request.configuration);
-        let limit = analyse::log_limit(&self.o.analysis);
+        let limit = log_limit(&self.o.analysis);
         format!("{word}{input} {}.", report::configured(&target, configuration, limit))
     }
 
     fn analysis_failed(&self, problems: &Diagnostics) -> Exit {
-        let errors = analyse::tell(problems, Level::Error, self.log);
+        let errors = diagnostics::tell(problems, Level::Error, self.log);
         if let Some(profile) = self.profile {
             profile.analysis_failed(errors);
         }
         Exit::AnalysisFailure
     }
-}
-
-/// For whom results are installed: the target, in whatever configuration.
-pub(crate) fn owner(request: &Request) -> String {
-    let repositories = &request.repositories;
-    let main = repositories.repositories.get(&repositories.main);
-    let root = main.map(|main| main.workspace_root.path.display().to_string()).unwrap_or_default();
-    format!("{} in {root}", EntityName::Named(request.target.clone()).to_json())
-}
-
-/// What the results of actions depend on, besides their definitions.
-pub(crate) fn meaning(options: &BuildOptions) -> String {
-    let BuildOptions { launcher, timeout, properties, .. } = options;
-    format!("build {launcher:?} {timeout:?} {properties:?}")
-}
-
-/// How to build.
-pub(crate) fn build_options(
-    common: &options::Common,
-    execution: &options::Execution,
-    results: &options::Results,
-    compare: bool,
-    log: &Log,
-) -> Result<BuildOptions, Exit> {
-    let launcher = match &execution.local_launcher {
-        None => vec!["env".to_owned(), "--".to_owned()],
-        Some(text) => request::launcher(text).map_err(|why| {
-            log.say(Level::Error, why);
-            Exit::Syntax
-        })?,
-    };
-    let split =
-        |property: &String| property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Ok(BuildOptions {
-        jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| analyse::jobs(common)),
-        launcher,
-        timeout: execution.action_timeout.map(Duration::from_secs),
-        grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
-        properties: execution.remote_execution_property.iter().filter_map(split).collect(),
-        keep_going: results.keep_going,
-        compare,
-    })
 }

@@ -12,6 +12,7 @@ use taut_sys::{Named, canonical, if_exists};
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{AddToCas, Gc, InstallCas};
+use crate::standard_streams::print;
 use crate::surroundings::{Name, build_root, open_store};
 
 /// `install-cas`: takes an object out of the store.
@@ -46,7 +47,7 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
     }
     match &options.output_path {
         None => match content(&store, object, options) {
-            Ok(bytes) => crate::print(&bytes),
+            Ok(bytes) => print(&bytes),
             Err(error) => fail(error, "failed to dump artifact."),
         },
         Some(path) => match put(&store, object, path, options) {
@@ -123,7 +124,7 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
         Ok(location.clone())
     };
     match followed.and_then(|location| add_object(&store, &location, special)) {
-        Ok(object) => crate::print(format!("{}\n", object.digest.hash).as_bytes()),
+        Ok(object) => print(format!("{}\n", object.digest.hash).as_bytes()),
         Err(error) => {
             log.say(Level::Error, error.to_string());
             log.say(Level::Error, format!("Failed to store {} in local CAS", location.display()));

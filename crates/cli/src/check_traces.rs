@@ -24,6 +24,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options, request,
+    standard_streams::{eprint_text, print},
     surroundings::{Name, open_store},
 };
 
@@ -85,8 +86,8 @@ impl Check<'_> {
     fn go(&self, history: impl Fn() -> Option<History>) -> Result<Exit, Exit> {
         let believing = self.call("believing", &[])?;
         // What was asked for is to be seen, whatever is found.
-        crate::eprint_text(&believing.stderr);
-        crate::print(&believing.stdout);
+        eprint_text(&believing.stderr);
+        print(&believing.stdout);
         let elsewhere = self.scratch.path().join("installed");
         let mut more: Vec<OsString> = vec!["--no-trace".into()];
         if self.subject.output_dir.is_some() {

@@ -11,10 +11,10 @@ use taut_driver::{Events, Ran};
 use taut_value::{ActionDescription, Id, JsonWriter, Str};
 
 use crate::{
-    analyse::write,
     exit::Exit,
     log::{Level, Log},
     report::object,
+    text_file,
 };
 
 /// Collects what comparisons find.
@@ -79,7 +79,7 @@ impl Comparison {
                 }
             });
         });
-        write(path, &writer.finish(), log)
+        text_file::write(path, &writer.finish(), log)
     }
 }
 

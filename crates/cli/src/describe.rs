@@ -5,13 +5,15 @@ use taut_driver::{Analyser, DescribeOptions, Runs};
 use taut_store::Store;
 
 use crate::{
-    analyse, diagnostics,
+    diagnostics,
     exit::Exit,
     log::{Level, Log},
     options::{Describe, Execution},
     profile::{Profile, with_profile},
     recall::{self, Told},
     request,
+    settings::analysis_options,
+    standard_streams::print,
     surroundings::{Name, build_root, is_there},
 };
 
@@ -28,7 +30,7 @@ fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
     let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     // Nothing is evaluated: there are no runs to be believed, but what was read may be as it was.
-    let analyser = Analyser::new(&request, analyse::options(&o.common, &o.analysis), &Runs::none());
+    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &Runs::none());
     let options = DescribeOptions { rule: o.rule, json: o.json };
     let meaning = format!("describe {options:?}");
     let place = store.and_then(|store| recall::place(&request, &o.analysis, &store, log, &meaning));
@@ -36,14 +38,14 @@ fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
     recall::tell_trouble(analyser.trouble(), log);
     if let Some(told) = known.and_then(Told::decode) {
         told.said.iter().for_each(|said| log.say_again(said));
-        return Ok(crate::print(told.text.as_bytes()));
+        return Ok(print(told.text.as_bytes()));
     }
     log.record();
     let (description, told) = analyser.describe(&request, options);
     for warning in &description.warnings {
         log.say(Level::Warn, warning);
     }
-    let printed = crate::print(description.text.as_bytes());
+    let printed = print(description.text.as_bytes());
     if let Err(problems) = told {
         diagnostics::tell(&problems, Level::Error, log);
         return Err(Exit::AnalysisFailure);

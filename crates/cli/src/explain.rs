@@ -7,11 +7,11 @@ use taut_driver::{History, Question, Request, explain};
 use taut_store::Store;
 
 use crate::{
-    analyse,
-    build::{build_options, meaning},
     exit::Exit,
     log::{Level, Log},
     options, recall, request,
+    settings::{analysis_options, build_options, meaning},
+    standard_streams::print,
     surroundings::{Name, build_root},
 };
 
@@ -42,9 +42,9 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
     let runs = recall::runs(&request, &o.analysis, &store, &meaning(&options));
-    let how = analyse::options(&o.common, &o.analysis);
+    let how = analysis_options(&o.common, &o.analysis);
     let explanation = explain(&question, &history, &request.repositories, how, &runs, &cwd);
-    match crate::print(explanation.text.as_bytes()) {
+    match print(explanation.text.as_bytes()) {
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),
     }

@@ -10,8 +10,11 @@ mod check_traces;
 mod compare;
 mod describe;
 mod diagnostics;
+mod diagnostics_file;
+mod dumps;
 pub mod exit;
 mod explain;
+mod findings;
 mod interruption;
 pub mod log;
 pub mod options;
@@ -24,19 +27,23 @@ pub mod report;
 mod reproduce;
 mod request;
 mod results;
+mod retry;
+mod settings;
+mod standard_streams;
 mod surroundings;
+mod text_file;
 mod traverse;
 mod version;
 mod watch;
 mod what_if;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
+use standard_streams::{eprint_text, print};
 use surroundings::Name;
 pub use taut_driver::{helper_main_if_requested, raise_open_file_limit};
 
@@ -124,22 +131,4 @@ fn with_log(options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit 
 fn not_supported(what: &str) -> Exit {
     eprint_text(&format!("ERROR: {what} is not supported yet.\n"));
     Exit::Environment
-}
-
-/// Writes requested data to standard output. Whoever closed it wants no more: that is no failure. Any
-/// other error is one, since the data is what the call was for.
-fn print(bytes: &[u8]) -> Exit {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprint_text(&format!("ERROR: cannot write to standard output: {error}\n"));
-            Exit::Environment
-        }
-        _ => Exit::Success,
-    }
-}
-
-fn eprint_text(text: &str) {
-    // Nowhere to complain if standard error is gone.
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

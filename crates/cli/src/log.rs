@@ -12,9 +12,10 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use taut_syntax::Severity;
 use taut_sys::Named;
 
-use crate::{diagnostics, options};
+use crate::{diagnostics_file, options};
 
 /// How important a message is; the number is what `--log-limit` compares with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -200,7 +201,8 @@ impl Log {
 
     fn note(&self, level: Level, name: Option<&str>, text: &str) {
         if level <= Level::Warn && self.is_collecting() {
-            self.collect(diagnostics::message_as_json(level, name, text.trim_end_matches('\n')));
+            let severity = if level == Level::Error { Severity::Error } else { Severity::Warning };
+            self.collect(diagnostics_file::message_as_json(severity, name, text.trim_end_matches('\n')));
         }
     }
 
@@ -224,7 +226,7 @@ impl Log {
     pub(crate) fn write_collected(&self) -> taut_sys::Result<()> {
         let Some((path, collected)) = &self.collected else { return Ok(()) };
         let collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let text = diagnostics::file_of(&collected);
+        let text = diagnostics_file::file_of(&collected);
         Named::of_user(path)?.write(false)?.write_all(text.as_bytes())
     }
 

@@ -11,10 +11,10 @@ use taut_driver::{ActionFailure, ActionOutcome, Events, Ran, Request};
 use taut_value::{ActionDescription, EntityName, Id, JsonMode, JsonWriter, Value};
 
 use crate::{
-    analyse::write,
     exit::Exit,
     log::Log,
     options::{Analysis, Execution},
+    text_file,
 };
 
 /// Collects what a call does.
@@ -90,7 +90,7 @@ impl Profile {
 
     /// Writes the profile of a call that ends like this.
     pub(crate) fn write(&self, exit: Exit, log: &Log) -> Result<(), Exit> {
-        write(&self.path, &(self.to_json(exit) + "\n"), log)
+        text_file::write(&self.path, &(self.to_json(exit) + "\n"), log)
     }
 
     fn to_json(&self, exit: Exit) -> String {

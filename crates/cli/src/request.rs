@@ -4,12 +4,12 @@ use std::path::Path;
 
 use taut_driver::{Overrides, Request, SetupError, Words};
 
-use crate::analyse;
 use crate::diagnostics::tell_with;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::surroundings::not_supported;
+use crate::text_file;
 
 /// Makes the request, or tells why there is none.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
     log.say(Level::Info, format!("Requested target is {}", request.target_text()));
     if let Some(path) = &analysis.serve_errors_log {
         // Nobody is asked to serve a target, so nobody failed.
-        analyse::write(path, "[]\n", log)?;
+        text_file::write(path, "[]\n", log)?;
     }
     Ok(request)
 }

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use taut_digest::ObjectType;
-use taut_driver::{BuildFailure, Installed, Located, Results, cas::Found, find, install, normal_path};
+use taut_driver::{
+    BuildFailure, Installed, Located, Request, Results, cas::Found, find, install, normal_path,
+};
 use taut_store::Store;
 use taut_sys::Dir;
-use taut_value::Id;
+use taut_value::{EntityName, Id};
 
 use crate::{
-    analyse,
     exit::Exit,
     log::{Level, Log},
     options,
     report::{self, Built},
+    standard_streams::print,
+    text_file,
 };
 
 /// Where artifacts go.
@@ -106,11 +109,19 @@ pub(crate) fn deliver(
         log.say(Level::Info, report::artifacts("Failed artifacts:", &failed, 0));
     }
     for path in &o.dump_artifacts {
-        analyse::dump_text(path, &report::dump_artifacts(&built), log)?;
+        text_file::write_or_print(path, &report::dump_artifacts(&built), log)?;
     }
     print_requested(o, store, results, log)?;
     let any_failed = results.artifacts.iter().chain(&results.runfiles).any(|(_, built)| built.failed);
     Ok(if any_failed { Exit::FailedArtifacts } else { Exit::Success })
+}
+
+/// The owner of what is installed: the target, in whatever configuration.
+pub(crate) fn owner(request: &Request) -> String {
+    let repositories = &request.repositories;
+    let main = repositories.repositories.get(&repositories.main);
+    let root = main.map(|main| main.workspace_root.path.display().to_string()).unwrap_or_default();
+    format!("{} in {root}", EntityName::Named(request.target.clone()).to_json())
 }
 
 /// Tells why there are no results, after the failures of actions were told.
@@ -231,7 +242,7 @@ fn print_requested(
             .and_then(|content| content.ok_or(taut_store::Error::Missing(object))),
     };
     match content {
-        Ok(bytes) => match crate::print(&bytes) {
+        Ok(bytes) => match print(&bytes) {
             Exit::Success => Ok(()),
             exit => Err(exit.into()),
         },

@@ -7,7 +7,6 @@ use taut_syntax::json::Document;
 use taut_sys::Named;
 
 use crate::{
-    build::build_options,
     diagnostics::tell,
     exit::Exit,
     interruption::Interruption,
@@ -19,6 +18,7 @@ use crate::{
     reproduce::Reproduction,
     request,
     results::{self, Destination},
+    settings::build_options,
     surroundings::{Name, open_store},
 };
 

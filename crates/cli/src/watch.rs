@@ -24,15 +24,16 @@ use taut_sys::watch::Watch;
 use taut_value::{ActionDescription, Id, Str};
 
 use crate::{
-    analyse,
-    build::{LOST, TRIES, build_options, meaning},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
     options,
     printer::Printer,
     recall, request,
+    retry::{LOST_OBJECTS, MAX_TRIES},
+    settings::{analysis_options, build_options, meaning},
     surroundings::{Name, open_store},
+    text_file,
 };
 
 mod feedback;
@@ -186,7 +187,7 @@ impl Watcher<'_> {
         let mut request = self.request().map_err(|error| request::tell(&error, self.log))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
-            analyse::write(path, "[]\n", self.log)?;
+            text_file::write(path, "[]\n", self.log)?;
         }
         loop {
             self.log.say(Level::Info, format!("Requested target is {}", request.target_text()));
@@ -199,13 +200,13 @@ impl Watcher<'_> {
                 lost = 0;
             }
             match over {
-                Err(Over::Lost(text)) if lost + 1 == TRIES => {
+                Err(Over::Lost(text)) if lost + 1 == MAX_TRIES => {
                     self.log.say(Level::Error, text);
                     return Err(Exit::BuildFailure);
                 }
                 Err(Over::Lost(_)) => {
                     lost += 1;
-                    self.log.say(Level::Warn, LOST);
+                    self.log.say(Level::Warn, LOST_OBJECTS);
                 }
                 Err(Over::Exit(exit)) => return Err(exit),
                 Err(Over::Repositories(new)) => {
@@ -237,7 +238,7 @@ impl Watcher<'_> {
         let events: Arc<dyn Events> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
         let runs = recall::runs(&request, &build.analysis, &store, &meaning(&options));
-        let how = analyse::options(&build.common, &build.analysis);
+        let how = analysis_options(&build.common, &build.analysis);
         let session = Session::of_request(&request, how, &store, &runs, &options, &events);
         let watch = if self.o.look { Watch::polling() } else { Watch::new() };
         let watch = watch.map_err(|error| {

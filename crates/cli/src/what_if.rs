@@ -7,13 +7,13 @@ use taut_driver::{History, Reach, Request, Runs, what_if};
 use taut_store::Store;
 
 use crate::{
-    analyse,
-    build::{build_options, meaning},
     diagnostics,
     exit::Exit,
     log::{Level, Log},
     options::{self, WhatIf},
     recall, request,
+    settings::{analysis_options, build_options, meaning},
+    standard_streams::print,
     surroundings::{Name, build_root, is_there},
 };
 
@@ -49,12 +49,12 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
     }
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
-    let how = analyse::options(&o.common, &o.analysis);
+    let how = analysis_options(&o.common, &o.analysis);
     let reach = what_if(&paths, &request, how, &runs).map_err(|problems| {
         diagnostics::tell(&problems, Level::Error, log);
         Exit::AnalysisFailure
     })?;
-    Ok(crate::print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
+    Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 
 /// Without a target of its own a module may still have files that others read.

@@ -15,7 +15,6 @@ use taut_exec::{
     ActionFailure, ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution,
     Halt, KeepKey, KeepRule, LocalExecutor, LocalSetup, OverlayConflict, Sources,
 };
-use taut_expr::path::{normal_path, relative};
 use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
@@ -23,6 +22,7 @@ use taut_sys::{
     Dir,
     process::{HelperStart, Processes},
 };
+use taut_value::path::{normal_path, relative};
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, TargetResult, Tree, TreeOverlay};
 
 use crate::{

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use taut_analysis::rules::is_builtin;
+use taut_analysis::vocabulary::is_builtin;
 use taut_analysis::{
     EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Workspace, module_file, parse_json_name,
 };

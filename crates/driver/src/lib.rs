@@ -41,13 +41,14 @@ pub use survey::Survey;
 pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};
 pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, MissingOutput, Ran};
-pub use taut_expr::{json_to_value, path::normal_path};
+pub use taut_expr::json_to_value;
 pub use taut_repos::{Overrides, RepoConfig};
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Location,
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
+pub use taut_value::path::normal_path;
 pub use traces::{RequestKey, Traces};
 pub use trouble::is_about_traces;
 pub use what_if::{Reach, what_if};

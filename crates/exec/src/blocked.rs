@@ -15,7 +15,7 @@ pub(crate) fn reason(
 ) -> Option<String> {
     let file = String::from_utf8_lossy(wanted.blocked()?).into_owned();
     let lies_there = |path: &str| path == file || is_below(path, &file);
-    let normal = |path: &Str| taut_expr::path::normal_path(path);
+    let normal = |path: &Str| taut_value::path::normal_path(path);
     let (outs, out_dirs) = (action.outs.iter(), action.out_dirs.iter());
     let (what, path) = if let Some(path) = outs.map(normal).find(|path| is_below(path, &file)) {
         ("output", path)

@@ -12,9 +12,9 @@ use std::{
 };
 
 use taut_digest::{Digest, ObjectInfo, ObjectType, TreeEntry};
-use taut_expr::path::is_non_upwards;
 use taut_store::{Result, Store, Take};
 use taut_sys::{At, Dir, FileKind, Links, if_exists};
+use taut_value::path::is_non_upwards;
 
 use crate::{Instead, missing};
 

@@ -20,7 +20,7 @@ use taut_value::{Map, Str};
 
 use crate::{
     ArtifactKey, ArtifactRule, Built, Execution,
-    artifact::{self, all},
+    built::{self, all},
     split,
     stage_key::{Parts, StageKey},
     transient, trees,
@@ -51,7 +51,7 @@ impl Rule for StageRule {
     }
 
     fn decode_value(&self, _: &StageKey, bytes: &[u8]) -> Option<Built> {
-        artifact::decode(&self.0.store, bytes)
+        built::decode(&self.0.store, bytes)
     }
 }
 

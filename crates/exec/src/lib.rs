@@ -11,6 +11,7 @@
 mod action;
 mod artifact;
 mod blocked;
+mod built;
 mod collect;
 mod events;
 mod failure;
@@ -31,7 +32,8 @@ mod trees;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use action::{ActionKey, ActionOutcome, ActionRule};
-pub use artifact::{ArtifactKey, ArtifactRule, Built, OverlayConflict};
+pub use artifact::OverlayConflict;
+pub use built::{ArtifactKey, ArtifactRule, Built};
 pub use events::{Counters, Events, NoEvents};
 pub use failure::{ActionError, ActionFailure, Phase};
 pub use halt::Halt;

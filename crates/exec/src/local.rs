@@ -16,12 +16,12 @@ use std::{
 
 use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
-use taut_expr::path::normal_path;
 use taut_store::{Store, Take, TemporaryDir};
 use taut_sys::{
     Dir, Output, is_program,
     process::{Command, Exit, Processes, Status, Streams},
 };
+use taut_value::path::normal_path;
 use taut_value::{ActionDescription, Str};
 
 use crate::{

@@ -4,8 +4,8 @@
 //! limit is part of the identity even where nothing enforces it, and the platform is always there.
 
 use taut_digest::{Digest, Hash};
-use taut_expr::path::relative;
 use taut_proto::{Action, Command, Duration, EnvironmentVariable, Message, Platform, Property};
+use taut_value::path::relative;
 use taut_value::{ActionDescription, Str, Value};
 
 use crate::Execution;

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use taut_expr::path::is_normal;
+use taut_value::path::is_normal;
 use taut_value::{Map, SharedArtifact, Str, Value, deep};
 
 use crate::stage_key::{Look, NESTED, Parts, StageKey};

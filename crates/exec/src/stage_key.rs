@@ -16,7 +16,7 @@ use std::{
 
 use rustc_hash::FxHasher;
 use taut_engine::Key;
-use taut_expr::path::is_normal;
+use taut_value::path::is_normal;
 use taut_value::{Decoder, Encoder, Id, SharedArtifact, Str};
 
 /// How many keys lie in each other at most.

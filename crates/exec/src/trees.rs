@@ -3,8 +3,8 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, TreeEntry};
-use taut_expr::path::{is_normal, normal_path};
 use taut_store::Store;
+use taut_value::path::{is_normal, normal_path};
 use taut_value::{Str, deep};
 
 /// Why trees cannot be put together.

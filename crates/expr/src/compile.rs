@@ -14,7 +14,19 @@ use crate::{
     program::{Expr, Literal, NONE, Node, Op, Program, Variable, json_to_value},
 };
 
-pub(crate) fn compile(json: Json<'_>, base: JsonPath) -> Expr {
+impl Expr {
+    /// Compiles an expression. Never fails: what is wrong is reported when, and if, it is evaluated.
+    pub fn compile(json: Json<'_>) -> Expr {
+        Expr::compile_at(json, json.path())
+    }
+
+    /// The same where the caller knows the path of `json` in its document, which is dear to find out.
+    pub fn compile_at(json: Json<'_>, path: JsonPath) -> Expr {
+        compile(json, path)
+    }
+}
+
+fn compile(json: Json<'_>, base: JsonPath) -> Expr {
     let offset = json.span().start;
     let mut compiler = Compiler { nodes: Vec::new(), scope: Vec::new(), offset };
     let root = compiler.node(json, NONE, (None, [NONE; 2]));

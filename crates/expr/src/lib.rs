@@ -14,7 +14,6 @@ mod construct;
 mod error;
 mod eval;
 mod host;
-pub mod path;
 mod program;
 pub mod stage;
 

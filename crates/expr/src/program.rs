@@ -140,16 +140,6 @@ pub struct MisspeltVariable {
 }
 
 impl Expr {
-    /// Compiles an expression. Never fails: what is wrong is reported when, and if, it is evaluated.
-    pub fn compile(json: Json<'_>) -> Expr {
-        Expr::compile_at(json, json.path())
-    }
-
-    /// The same where the caller knows the path of `json` in its document, which is dear to find out.
-    pub fn compile_at(json: Json<'_>, path: JsonPath) -> Expr {
-        crate::compile::compile(json, path)
-    }
-
     /// Whether it evaluates to the same whatever is around it, as literals do.
     pub fn is_constant(&self) -> bool {
         matches!(self.program.nodes[self.root as usize].op, Op::Constant(_))

@@ -1,9 +1,10 @@
 //! Stages: maps from path to artifact, and when two entries of one get into each other's way.
 
 use rustc_hash::FxHashMap;
-use taut_value::{Map, Str, Value};
-
-use crate::path::{is_normal, normal_path};
+use taut_value::{
+    Map, Str, Value,
+    path::{is_normal, normal_path},
+};
 
 /// The stage with all paths normalised.
 ///

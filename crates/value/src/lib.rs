@@ -6,6 +6,8 @@
 //!
 //! What this crate does not know: how values come about (`expr`), files, stores, and what runs.
 //!
+//! Logical paths are text with rules of its own ([`path`]), shared by all that stages artifacts.
+//!
 //! Depth is data: lists, maps, nodes and results can be nested as deeply as a description likes, so
 //! hashing, printing and dropping grow the stack on the heap instead of overflowing it.
 
@@ -23,6 +25,7 @@ mod map;
 mod name;
 mod node;
 mod number;
+pub mod path;
 mod string;
 mod target_result;
 mod tree;

@@ -28,6 +28,11 @@ impl TargetResult {
         TargetResult(Arc::new(ResultData { artifacts, runfiles, provides, id: OnceLock::new() }))
     }
 
+    /// A result whose runfiles are its artifacts, and that provides nothing.
+    pub fn of_artifacts(artifacts: Map) -> Self {
+        TargetResult::new(artifacts.clone(), artifacts, Map::default())
+    }
+
     /// Whether no name occurs in any part.
     pub fn is_name_free(&self) -> bool {
         [&self.artifacts, &self.runfiles, &self.provides].into_iter().all(Map::is_name_free)

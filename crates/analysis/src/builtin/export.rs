@@ -8,27 +8,27 @@ use crate::{AnalysedTarget, Config, ConfiguredTarget, StrSet, TargetRule, proble
 
 fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
     let help = "it names the target that is meant: \"target\": \"name\"";
-    fail(scope.problem("target", format!("{rule:?} needs the field \"target\"")).help(help))
+    fail(scope.written.problem("target", format!("{rule:?} needs the field \"target\"")).help(help))
 }
 
 /// The target in the configuration that is left of the variables declared flexible; shared by all
 /// configurations that agree on them.
 pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
-    let target = scope.json("target").map(taut_expr::json_to_value);
+    let target = scope.written.json("target").map(taut_expr::json_to_value);
     let target = target.ok_or_else(|| missing(&scope, "export"))?;
     let exported = scope.name("target", &target)?;
     let flexible = scope.literal_strings("flexible_config")?;
     let vars: StrSet = flexible.iter().cloned().collect();
-    let fixed = match scope.json("fixed_config").map(taut_expr::json_to_value) {
+    let fixed = match scope.written.json("fixed_config").map(taut_expr::json_to_value) {
         None => Map::default(),
         Some(Value::Map(fixed)) => fixed,
         Some(other) => {
-            return Err(scope.wrong_type("fixed_config", "a map", &other));
+            return Err(scope.written.wrong_type("fixed_config", "a map", &other));
         }
     };
     if let Some(var) = flexible.iter().find(|var| fixed.contains_key(var)) {
         let message = format!("Variable {} is both fixed and flexible.", var.as_str());
-        return Err(scope.wrong("fixed_config", message));
+        return Err(scope.written.wrong("fixed_config", message));
     }
     let pruned = scope.target.config.prune(&vars);
     if pruned != scope.target.config {
@@ -42,11 +42,13 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     if !dep.tainted().is_empty() {
         let tainted = Value::list(dep.tainted().iter().cloned().map(Value::String)).to_json();
         let note = format!("{} is tainted with {tainted}", dep.name);
-        return Err(fail(scope.problem("target", "Only untainted targets can be exported.").note(note)));
+        return Err(fail(
+            scope.written.problem("target", "Only untainted targets can be exported.").note(note),
+        ));
     }
     let result = dep.result().clone();
     if !Value::Map(result.provides.clone()).is_name_free() {
-        return Err(scope.wrong("target", "Only targets that provide no names can be exported."));
+        return Err(scope.written.wrong("target", "Only targets that provide no names can be exported."));
     }
     let mut analysed = scope.finish_unchecked(result, vars);
     analysed.is_export = true;
@@ -55,21 +57,21 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
 
 /// A target in this target's configuration with some variables set anew.
 pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
-    if scope.json("target").is_none() {
+    if scope.written.json("target").is_none() {
         return Err(missing(&scope, "configure"));
     }
     let name = scope.field("target", || Value::Null)?;
     let configured = scope.name("target", &name)?;
-    let changes = match scope.json("config") {
+    let changes = match scope.written.json("config") {
         None => Map::default(),
         Some(json) if json.kind() != Kind::Object => {
             let found = taut_expr::json_to_value(json);
-            return Err(scope.wrong_type("config", "an expression for a map", &found));
+            return Err(scope.written.wrong_type("config", "an expression for a map", &found));
         }
         Some(_) => match scope.field("config", || Value::Null)? {
             Value::Map(changes) => changes,
             other => {
-                return Err(scope.wrong_type("config", "a map", &other));
+                return Err(scope.written.wrong_type("config", "a map", &other));
             }
         },
     };

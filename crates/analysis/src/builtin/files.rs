@@ -2,14 +2,10 @@
 
 use taut_digest::ObjectType;
 use taut_engine::Fail;
-use taut_expr::path::is_non_upwards;
-use taut_value::{Str, Value};
+use taut_value::path::is_non_upwards;
+use taut_value::{Str, TargetResult, Value};
 
-use super::both;
-use crate::{
-    AnalysedTarget,
-    scope::{Dep, Scope},
-};
+use crate::{AnalysedTarget, dependency::Dep, scope::Scope};
 
 async fn name_and_data(scope: &mut Scope<'_>) -> Result<(Str, Str, Vec<Dep>), Fail> {
     let names = scope.names("deps")?;
@@ -24,18 +20,18 @@ pub(super) async fn file_gen(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fai
     let (name, data, deps) = name_and_data(&mut scope).await?;
     let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::File);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
-    scope.finish(both(stage), &deps)
+    scope.finish(TargetResult::of_artifacts(stage), &deps)
 }
 
 pub(super) async fn symlink(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let (name, data, deps) = name_and_data(&mut scope).await?;
     if !is_non_upwards(&data) {
         let found = Value::String(data).to_json();
-        return Err(
-            scope.wrong("data", format!("symlink data has to be non-upwards relative, but is {found}"))
-        );
+        return Err(scope
+            .written
+            .wrong("data", format!("symlink data has to be non-upwards relative, but is {found}")));
     }
     let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::Symlink);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
-    scope.finish(both(stage), &deps)
+    scope.finish(TargetResult::of_artifacts(stage), &deps)
 }

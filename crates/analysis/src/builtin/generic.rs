@@ -5,16 +5,14 @@ use std::collections::BTreeSet;
 use taut_engine::Fail;
 use taut_expr::{
     Offer,
-    path::{is_non_upwards, normal_path},
     stage::{needs_directory, tree_conflict},
 };
-use taut_value::{ActionDescription, Artifact, Map, Str, TargetResult, Tree, Value};
-
-use crate::{
-    AnalysedTarget,
-    problem::fail,
-    scope::{Dep, Scope},
+use taut_value::{
+    ActionDescription, Artifact, Map, Str, TargetResult, Tree, Value,
+    path::{is_non_upwards, normal_path},
 };
+
+use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
@@ -23,16 +21,16 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let out_dirs = outputs(&scope, "out_dirs", &deps)?;
     if outs.is_empty() && out_dirs.is_empty() {
         let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
-        return Err(fail(scope.problem("outs", message).help("they say what the commands make")));
+        return Err(fail(scope.written.problem("outs", message).help("they say what the commands make")));
     }
     if let Some(both) = outs.intersection(&out_dirs).next() {
         let message = format!("outs and out_dirs must be disjoint, but both contain {both:?}");
-        return Err(fail(scope.problem_with("outs", &Value::String(both.clone()), message)));
+        return Err(fail(scope.written.problem_with("outs", &Value::String(both.clone()), message)));
     }
     let all: Map = outs.iter().chain(&out_dirs).map(|path| (path.clone(), Value::Null)).collect();
     if let Some(path) = tree_conflict(&all) {
         let message = format!("outputs have a staging conflict on {path:?}");
-        let problem = scope.problem_with("outs", &Value::string(path.to_string()), message);
+        let problem = scope.written.problem_with("outs", &Value::string(path.to_string()), message);
         return Err(fail(problem.help(format!("{path:?} would be a file and a directory at once"))));
     }
     let command = command(&scope, &deps)?;
@@ -40,14 +38,14 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let cwd = scope.string("cwd", cwd)?;
     if !is_non_upwards(&cwd) {
         let message = format!("\"cwd\" has to be a non-upwards relative path, but is {cwd:?}");
-        return Err(fail(scope.problem("cwd", message).help(OUTSIDE)));
+        return Err(fail(scope.written.problem("cwd", message).help(OUTSIDE)));
     }
     let env = string_map(&scope, "env", &deps)?;
     let timeout_scale = match scope.field_with("timeout scaling", || Value::Null, &deps)? {
         Value::Null => 1.0,
         Value::Number(scale) => scale,
         other => {
-            return Err(scope.wrong_type("timeout scaling", "a number", &other));
+            return Err(scope.written.wrong_type("timeout scaling", "a number", &other));
         }
     };
     let execution_properties = string_map(&scope, "execution properties", &deps)?;
@@ -57,7 +55,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let mut inputs = union(runfiles.chain(artifacts));
     if let Some(path) = tree_conflict(&inputs) {
         let message = format!("Input artifacts have staging conflict on {path:?}");
-        return Err(fail(scope.subtree_conflict(message, &path, &deps)));
+        return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
     if needs_directory(&inputs, &cwd) {
         let empty = scope.defined.tree(scope.workspace, Tree::new(Map::default()));
@@ -99,7 +97,7 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
             return Ok(normal_path(&path).into());
         }
         let message = format!("{field:?} have to be non-upwards relative paths, but contain {path:?}");
-        Err(fail(scope.problem_with(field, &Value::String(path), message).help(OUTSIDE)))
+        Err(fail(scope.written.problem_with(field, &Value::String(path), message).help(OUTSIDE)))
     };
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
 }
@@ -111,10 +109,9 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     let cmds = scope.strings("cmds", Some(deps))?;
     let mut shell = match scope.field_with("sh -c", || Value::Null, deps)? {
         Value::Null => Vec::new(),
-        Value::List(list) => {
-            crate::scope::strings(&list).ok_or_else(|| scope.no_strings("sh -c", &Value::List(list)))?
-        }
-        other => return Err(scope.no_strings("sh -c", &other)),
+        Value::List(list) => crate::strings::strings(&list)
+            .ok_or_else(|| scope.written.no_strings("sh -c", &Value::List(list)))?,
+        other => return Err(scope.written.no_strings("sh -c", &other)),
     };
     if shell.is_empty() {
         shell = vec!["sh".into(), "-c".into()];
@@ -123,7 +120,7 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     if length > MAX_SCRIPT {
         let message =
             format!("\"cmds\" together would have {length} bytes; at most {MAX_SCRIPT} are possible");
-        return Err(fail(scope.problem("cmds", message)));
+        return Err(fail(scope.written.problem("cmds", message)));
     }
     let mut script = String::new();
     for cmd in &cmds {
@@ -141,11 +138,11 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
         Value::Map(map) => {
             let (key, bad) =
                 map.iter().find(|(_, value)| value.as_str().is_none()).expect("one of them is no string");
-            let (kind, shown) = (taut_expr::kind_of(bad), scope.shown(bad));
+            let (kind, shown) = (taut_expr::kind_of(bad), scope.written.shown(bad));
             let message =
                 format!("{field:?} has to be a map of strings, but contains {kind} at {key:?}: {shown}");
-            Err(fail(scope.problem_with(field, bad, message)))
+            Err(fail(scope.written.problem_with(field, bad, message)))
         }
-        other => Err(scope.wrong_type(field, "a map of strings", &other)),
+        other => Err(scope.written.wrong_type(field, "a map of strings", &other)),
     }
 }

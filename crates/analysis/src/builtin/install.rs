@@ -3,19 +3,18 @@
 use std::collections::HashMap;
 
 use taut_engine::Fail;
-use taut_expr::{
-    Offer,
-    path::{join, normal_path},
-    stage::tree_conflict,
-};
+use taut_expr::{Offer, stage::tree_conflict};
 use taut_syntax::{Diagnostic, Kind, Location};
-use taut_value::{EntityName, Map, NamedTarget, Str, Value};
+use taut_value::{
+    EntityName, Map, NamedTarget, Str, TargetResult, Value,
+    path::{join, normal_path},
+};
 
-use super::{artifacts_over_runfiles, both};
 use crate::{
     AnalysedTarget,
+    dependency::Dep,
     problem::{all, fail, settle},
-    scope::{Dep, Scope},
+    scope::Scope,
 };
 
 /// Path to artifact, and which dependency it comes from.
@@ -34,7 +33,7 @@ impl Stage {
         match self.0.get(&path) {
             Some((known, other)) if known != artifact => {
                 let message = format!("Staging conflict on path {path:?} between {other} and {}", from.name);
-                Err(fail(scope.conflict(field, message, other, &from.name)))
+                Err(fail(scope.written.conflict(field, message, other, &from.name)))
             }
             Some(_) => Ok(()),
             None => {
@@ -78,18 +77,21 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     for ((path, name), artifact) in files.iter().zip(artifacts) {
         if let Some((_, other)) = stage.0.get(path) {
             let message = format!("Staging conflict for path {path:?}");
-            let at = Location::key(scope.entry.label().clone(), scope.entry.path().key("files").key(path));
+            let at = Location::key(
+                scope.written.entry.label().clone(),
+                scope.written.entry.path().key("files").key(path),
+            );
             let note = format!("the runfiles of {other} have something there, too");
             return Err(fail(Diagnostic::error(message).at(at).note(note)));
         }
         stage.add(&scope, "files", path.clone(), &artifact, dep(name))?;
     }
     for (name, directory) in &dirs {
-        for (path, artifact) in artifacts_over_runfiles(dep(name)).iter() {
+        for (path, artifact) in dep(name).artifacts_over_runfiles().iter() {
             let path = Str::from(normal_path(&join(directory, path)));
             stage.add(&scope, "dirs", path.clone(), artifact, dep(name)).map_err(|failure| {
                 let has = |(name, directory): &&(NamedTarget, Str)| {
-                    let staged = artifacts_over_runfiles(dep(name));
+                    let staged = dep(name).artifacts_over_runfiles();
                     staged.keys().any(|inner| normal_path(&join(directory, inner)) == *path)
                 };
                 let all: Vec<String> =
@@ -103,17 +105,21 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
     if let Some(path) = tree_conflict(&stage) {
-        return Err(fail(scope.subtree_conflict(format!("TREE conflict on subtree {path:?}"), &path, &deps)));
+        return Err(fail(scope.written.subtree_conflict(
+            format!("TREE conflict on subtree {path:?}"),
+            &path,
+            &deps,
+        )));
     }
-    scope.finish(both(stage), &deps)
+    scope.finish(TargetResult::of_artifacts(stage), &deps)
 }
 
 fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
     let from = if dep.artifacts().is_empty() { dep.runfiles() } else { dep.artifacts() };
     let name = dep.name.to_json();
     let wrong = |message: String| {
-        let path = scope.entry.path().key("files").key(path);
-        let at = taut_syntax::Location::value(scope.entry.label().clone(), path);
+        let path = scope.written.entry.path().key("files").key(path);
+        let at = taut_syntax::Location::value(scope.written.entry.label().clone(), path);
         let help = "\"files\" takes single artifacts; \"deps\" and \"dirs\" take all of a target";
         fail(Diagnostic::error(message).at(at).help(help))
     };
@@ -133,13 +139,13 @@ fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail
 
 /// `files`: literally a map from path to an expression for a name.
 fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
-    let Some(json) = scope.json("files") else { return Ok(Vec::new()) };
+    let Some(json) = scope.written.json("files") else { return Ok(Vec::new()) };
     if json.kind() != Kind::Object {
         let found = taut_expr::json_to_value(json);
-        return Err(scope.wrong_type("files", "a map from paths to target names", &found));
+        return Err(scope.written.wrong_type("files", "a map from paths to target names", &found));
     }
     let entry = |(path, json): (&str, _)| {
-        let at = scope.entry.path().key("files").key(path);
+        let at = scope.written.entry.path().key("files").key(path);
         let expr = taut_expr::Expr::compile_at(json, at);
         let value = taut_expr::evaluate(&expr, &scope.env, &Default::default(), &mut taut_expr::Pure);
         let value = value.map_err(|error| fail(error.into_diagnostic()))?;
@@ -153,10 +159,10 @@ fn dirs(scope: &Scope<'_>) -> Result<Vec<(NamedTarget, Str)>, Fail> {
     let value = scope.field("dirs", || Value::list([]))?;
     const PAIRS: &str = "a list of pairs of a target name and a directory";
     let wrong = |found: &Value| {
-        let message = format!("\"dirs\" has to be {PAIRS}, but contains {}", scope.shown(found));
-        fail(scope.problem_with("dirs", found, message))
+        let message = format!("\"dirs\" has to be {PAIRS}, but contains {}", scope.written.shown(found));
+        fail(scope.written.problem_with("dirs", found, message))
     };
-    let list = value.as_list().ok_or_else(|| scope.wrong_type("dirs", PAIRS, &value))?;
+    let list = value.as_list().ok_or_else(|| scope.written.wrong_type("dirs", PAIRS, &value))?;
     all(list.iter().map(|pair| match pair.as_list().map(|pair| pair.as_slice()) {
         Some([name, Value::String(directory)]) => Ok((scope.name("dirs", name)?, directory.clone())),
         _ => Err(wrong(pair)),

@@ -5,9 +5,8 @@ use taut_expr::{
     Offer,
     stage::{normalise_first, tree_conflict},
 };
-use taut_value::{Map, Tree, TreeOverlay, Value};
+use taut_value::{Map, TargetResult, Tree, TreeOverlay, Value};
 
-use super::{artifacts_over_runfiles, both};
 use crate::{AnalysedTarget, problem::fail, scope::Scope};
 
 pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
@@ -17,24 +16,28 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let deps = scope.deps("deps", names).await?;
     let mut stage = Map::default();
     for dep in &deps {
-        let more = artifacts_over_runfiles(dep);
+        let more = dep.artifacts_over_runfiles();
         if let Some((path, _)) =
             more.iter().find(|(path, value)| stage.get(path).is_some_and(|other| other != *value))
         {
-            let first = deps.iter().find(|dep| artifacts_over_runfiles(dep).contains_key(path));
+            let first = deps.iter().find(|dep| dep.artifacts_over_runfiles().contains_key(path));
             let first = first.map_or(&dep.name, |first| &first.name);
             let message = format!("Staging conflict on path {path:?} between {first} and {}", dep.name);
-            return Err(fail(scope.conflict("deps", message, first, &dep.name)));
+            return Err(fail(scope.written.conflict("deps", message, first, &dep.name)));
         }
         stage = stage.union(&more);
     }
     if let Some(path) = tree_conflict(&stage) {
-        return Err(fail(scope.subtree_conflict(format!("TREE conflict on subtree {path:?}"), &path, &deps)));
+        return Err(fail(scope.written.subtree_conflict(
+            format!("TREE conflict on subtree {path:?}"),
+            &path,
+            &deps,
+        )));
     }
     let tree = Tree::new(normalise_first(&stage));
     let artifact = scope.defined.tree(scope.workspace, tree);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
-    scope.finish(both(stage), &deps)
+    scope.finish(TargetResult::of_artifacts(stage), &deps)
 }
 
 pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<AnalysedTarget, Fail> {
@@ -50,5 +53,5 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
     }
     let artifact = scope.defined.overlay(scope.workspace, TreeOverlay::new(trees, disjoint));
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
-    scope.finish(both(stage), &deps)
+    scope.finish(TargetResult::of_artifacts(stage), &deps)
 }

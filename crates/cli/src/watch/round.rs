@@ -9,13 +9,12 @@ use taut_value::{EntityName, Str};
 
 use super::{Held, Last, Over, SHOWN, Watcher};
 use crate::{
-    build::owner,
     diagnostics,
     interruption::Interruption,
     log::Level,
     printer::Printer,
     reproduce::Reproduction,
-    results::{self, Undelivered},
+    results::{self, Undelivered, owner},
     surroundings::Name,
 };
 

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
-use taut_expr::path::normal_path;
 use taut_store::{Error, Store};
 use taut_value::JsonWriter;
+use taut_value::path::normal_path;
 
 /// Reads an object identifier as people type it: brackets, size and type may be missing, only the
 /// first letter of the type counts, and without a known one it is a file. None if the hash is no hash.

@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
-use taut_expr::path::is_non_upwards;
 use taut_syntax::json::{Document, Kind as JsonKind, Node};
+use taut_value::path::is_non_upwards;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 
 use super::{ActionGraph, GraphAction, Origin};

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 use taut_syntax::Step;
-use taut_value::{JsonMode, List, Map, Str, Value};
+use taut_value::{JsonMode, List, Map, Str, Value, path};
 
 use super::{Evaluated, Evaluator, Frame, bounds, empty_list, ids, plain, strings, wrong::Argument};
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
     abbreviate::abbreviate_json,
     construct::Construct,
     error::{ErrorKind, EvalError},
-    path,
     program::NONE,
 };
 

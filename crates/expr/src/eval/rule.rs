@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use taut_syntax::{Step, did_you_mean};
-use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value};
+use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
 use super::{Evaluated, Evaluator, Frame, bounds, empty_list, plain, wrong::Argument};
-use crate::{Offer, construct::Construct, error::EvalError, path, program::Op, stage};
+use crate::{Offer, construct::Construct, error::EvalError, program::Op, stage};
 
 fn empty_map() -> Value {
     Value::Map(Map::default())

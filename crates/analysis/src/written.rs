@@ -1,18 +1,68 @@
-//! What is wrong with a target, at the place in its definition where it is written.
+//! The definition of a target as it is written, and what is wrong with it, at the place where that stands.
 
-use std::collections::BTreeSet;
-
-use taut_engine::Fail;
-use taut_syntax::{Diagnostic, Frame, Kind, Location, Note};
-use taut_value::{EntityName, Value};
-
-use crate::{
-    ModuleEntry, StrSet,
-    problem::{as_note, fail},
-    scope::{Dep, Scope},
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
 };
 
-impl Scope<'_> {
+use taut_engine::Fail;
+use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, Note, diagnostic::Place};
+use taut_value::{EntityName, NamedTarget, Value};
+
+use crate::{
+    ModuleEntry, StrSet, Workspace,
+    dependency::Dep,
+    problem::{as_note, fail},
+};
+
+/// The definition of a target in its module.
+pub(crate) struct Written<'s> {
+    pub(crate) workspace: &'s Workspace,
+    pub(crate) named: &'s NamedTarget,
+    pub(crate) entry: &'s ModuleEntry,
+    /// Warnings about variables in its fields that are not declared, as far as these have been evaluated.
+    misspelt: Mutex<Vec<Diagnostic>>,
+}
+
+impl<'s> Written<'s> {
+    pub(crate) fn new(
+        workspace: &'s Workspace,
+        named: &'s NamedTarget,
+        entry: &'s ModuleEntry,
+    ) -> Written<'s> {
+        Written { workspace, named, entry, misspelt: Mutex::default() }
+    }
+
+    /// Adds warnings about variables that are probably misspelt.
+    pub(crate) fn add_misspelt(&self, warnings: Vec<Diagnostic>) {
+        self.misspelt.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
+    }
+
+    /// What is probably misspelt, as far as fields have been evaluated.
+    pub(crate) fn misspelt(&self) -> Vec<Diagnostic> {
+        self.misspelt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn json(&self, field: &str) -> Option<Node<'_>> {
+        self.entry.json().get(field)
+    }
+
+    pub(crate) fn shown(&self, value: &Value) -> String {
+        taut_expr::abbreviate(value, self.workspace.log_limit)
+    }
+
+    /// What is probably misspelt in a field, as far as it has been evaluated.
+    fn misspelt_in(&self, field: &str) -> Vec<Diagnostic> {
+        let inside = self.entry.path().key(field);
+        let is_inside =
+            |warning: &&Diagnostic| match warning.location.as_ref().map(|location| &location.place) {
+                Some(Place::Value(path) | Place::Key(path)) => path.steps().starts_with(inside.steps()),
+                _ => false,
+            };
+        let misspelt = self.misspelt();
+        misspelt.iter().filter(is_inside).cloned().collect()
+    }
+
     /// A failure in a field.
     pub(crate) fn wrong(&self, field: &str, message: impl Into<String>) -> Fail {
         fail(self.problem(field, message))
@@ -27,19 +77,19 @@ impl Scope<'_> {
 
     /// What is wrong with something that a field evaluates to.
     pub(crate) fn problem_with(&self, field: &str, value: &Value, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(message).at(self.written(field, value))
+        Diagnostic::error(message).at(self.location_of(field, value))
     }
 
     /// Where in a field a text or a list is written that the field's value contains; the field, if it
     /// is put together from pieces.
-    pub(crate) fn written(&self, field: &str, value: &Value) -> Location {
+    pub(crate) fn location_of(&self, field: &str, value: &Value) -> Location {
         let whole = || self.entry.location(self.json(field).is_some().then_some(field));
         self.find(field, value).unwrap_or_else(whole)
     }
 
     fn find(&self, field: &str, value: &Value) -> Option<Location> {
         const ENOUGH: usize = 10_000;
-        // Nobody writes names deeper than that, and each step costs its depth.
+        // Names stand at no such depth, and each step costs its depth.
         const DEEP: usize = 64;
         let mut pending = vec![(self.entry.path().key(field), self.json(field)?)];
         for _ in 0..ENOUGH {
@@ -174,7 +224,7 @@ impl Scope<'_> {
     pub(crate) fn subtree_conflict(&self, message: String, path: &str, deps: &[Dep]) -> Diagnostic {
         const SHOWN: usize = 4;
         let below = format!("{path}/");
-        let inside = taut_expr::path::is_non_upwards(path);
+        let inside = taut_value::path::is_non_upwards(path);
         let mut problem = self.problem("deps", message).help(if inside {
             format!("{path:?} would be an artifact and a directory with other artifacts at once")
         } else {
@@ -183,7 +233,7 @@ impl Scope<'_> {
         for dep in deps {
             let result = dep.result();
             let paths = result.artifacts.keys().chain(result.runfiles.keys());
-            let mut normal = paths.map(|path| taut_expr::path::normal_path(path));
+            let mut normal = paths.map(|path| taut_value::path::normal_path(path));
             if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))
                 && problem.notes.len() < SHOWN
             {

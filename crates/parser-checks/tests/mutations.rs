@@ -7,7 +7,7 @@
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use taut_fuzz::{TARGETS, Target};
+use taut_parser_checks::{TARGETS, Target};
 use taut_testkit::Rng;
 
 fn corpus(target: &Target) -> Vec<Vec<u8>> {
@@ -84,7 +84,7 @@ fn mutated(rng: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn check(name: &str) {
-    let target = taut_fuzz::target(name);
+    let target = taut_parser_checks::target(name);
     let corpus = corpus(&target);
     assert!(!corpus.is_empty(), "{name} has a corpus");
     let fails = |bytes: &[u8]| {

@@ -3,7 +3,7 @@
 //! A path is a sequence of elements between slashes; repeated slashes count as one, and a slash at the
 //! end adds an empty last element. Nothing here looks at a file system.
 
-use taut_value::Str;
+use crate::Str;
 
 /// The elements of a path: a leading slash is an element of its own, a trailing one ends in "".
 fn elements(path: &str) -> impl Iterator<Item = &str> + Clone {
@@ -40,7 +40,7 @@ pub fn normal_path(path: &str) -> String {
 }
 
 /// The path in normal form; the same text if it is.
-pub(crate) fn normal(path: &Str) -> Str {
+pub fn normal(path: &Str) -> Str {
     if is_normal(path) { path.clone() } else { normal_path(path).into() }
 }
 

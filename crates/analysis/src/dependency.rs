@@ -1,0 +1,52 @@
+//! Dependencies as the evaluation of a target sees them: whatever is read of one is a facet that it is checked by.
+
+use std::sync::Arc;
+
+use taut_engine::Faceted;
+use taut_expr::Offer;
+use taut_value::{EntityName, Map, TargetResult, Value};
+
+use crate::{AnalysedTarget, StrSet, facets};
+
+/// A dependency, analysed.
+#[derive(Clone)]
+pub(crate) struct Dep {
+    pub(crate) name: EntityName,
+    pub(crate) target: Faceted<Arc<AnalysedTarget>>,
+}
+
+impl Dep {
+    /// The variables it depends on.
+    pub(crate) fn vars(&self) -> &StrSet {
+        &self.target.at(facets::CONFIGURATION).vars
+    }
+
+    /// What it is tainted with.
+    pub(crate) fn tainted(&self) -> &StrSet {
+        &self.target.at(facets::CONFIGURATION).tainted
+    }
+
+    /// Its artifacts over its runfiles.
+    pub(crate) fn artifacts_over_runfiles(&self) -> Map {
+        self.runfiles().union(self.artifacts())
+    }
+
+    /// All that it offers.
+    pub(crate) fn result(&self) -> &TargetResult {
+        &self.target.at(facets::RESULT).result
+    }
+}
+
+impl Offer for Dep {
+    fn artifacts(&self) -> &Map {
+        &self.target.at(facets::ARTIFACTS).result.artifacts
+    }
+
+    fn runfiles(&self) -> &Map {
+        &self.target.at(facets::RUNFILES).result.runfiles
+    }
+
+    fn provided(&self, provider: &str) -> Option<&Value> {
+        self.target.at(facets::of_provider(provider)).result.provides.get(provider)
+    }
+}

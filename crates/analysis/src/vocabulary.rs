@@ -1,0 +1,105 @@
+//! The words of description files that mean something: built-in rules with their fields, keys of rules and functions.
+//!
+//! What they mean is in `builtin` and `rules`; that these words can be asked for without their evaluation is why they
+//! are here.
+
+/// A rule that needs no rules file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Builtin {
+    Export,
+    Install,
+    Generic,
+    FileGen,
+    Symlink,
+    Tree,
+    TreeOverlay,
+    DisjointTreeOverlay,
+    Configure,
+}
+
+impl Builtin {
+    pub(crate) const NAMES: [(&str, Builtin); 9] = [
+        ("export", Builtin::Export),
+        ("install", Builtin::Install),
+        ("generic", Builtin::Generic),
+        ("file_gen", Builtin::FileGen),
+        ("symlink", Builtin::Symlink),
+        ("tree", Builtin::Tree),
+        ("tree_overlay", Builtin::TreeOverlay),
+        ("disjoint_tree_overlay", Builtin::DisjointTreeOverlay),
+        ("configure", Builtin::Configure),
+    ];
+
+    pub(crate) fn from_name(name: &str) -> Option<Builtin> {
+        Builtin::NAMES.iter().find(|(known, _)| *known == name).map(|(_, rule)| *rule)
+    }
+
+    /// The fields that most targets have.
+    fn common(self) -> &'static [&'static str] {
+        if self == Builtin::Export { &COMMON[..1] } else { &COMMON }
+    }
+
+    /// All fields that its targets can have.
+    pub(crate) fn all_fields(self) -> impl Iterator<Item = &'static str> + Clone {
+        self.common().iter().chain(self.fields()).copied()
+    }
+
+    /// The fields beside those that all targets have.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Builtin::Export => &["target", "flexible_config", "fixed_config", "doc", "config_doc"],
+            Builtin::Install => &["deps", "files", "dirs"],
+            Builtin::Generic => &[
+                "cmds",
+                "outs",
+                "out_dirs",
+                "cwd",
+                "env",
+                "sh -c",
+                "deps",
+                "timeout scaling",
+                "execution properties",
+            ],
+            Builtin::FileGen | Builtin::Symlink => &["name", "data", "deps"],
+            Builtin::Tree | Builtin::TreeOverlay | Builtin::DisjointTreeOverlay => &["deps", "name"],
+            Builtin::Configure => &["target", "config", "doc"],
+        }
+    }
+}
+
+/// Fields that any target can have, export apart.
+pub(crate) const COMMON: [&str; 3] = ["type", "arguments_config", "tainted"];
+
+/// Whether a word names a rule that is built in.
+pub fn is_builtin(word: &str) -> bool {
+    Builtin::from_name(word).is_some()
+}
+
+/// The built-in rules, each with all fields that its targets can have, `type` apart.
+pub fn builtin_rules() -> Vec<(&'static str, Vec<&'static str>)> {
+    let fields = |rule: Builtin| rule.all_fields().filter(|field| *field != "type").collect();
+    Builtin::NAMES.iter().map(|(name, rule)| (*name, fields(*rule))).collect()
+}
+
+/// The keys of rules: what targets and programs find in the definition of one.
+pub const RULE: &[&str] = &[
+    "anonymous",
+    "artifacts_doc",
+    "config_doc",
+    "config_fields",
+    "config_transitions",
+    "config_vars",
+    "doc",
+    "expression",
+    "field_doc",
+    "implicit",
+    "imports",
+    "provides_doc",
+    "runfiles_doc",
+    "string_fields",
+    "tainted",
+    "target_fields",
+];
+
+/// The keys of functions in expressions files.
+pub const FUNCTION: &[&str] = &["doc", "expression", "imports", "vars", "vars_doc"];

@@ -1,0 +1,40 @@
+//! What the rules of analysis share: the world as far as descriptions can see it.
+
+use taut_digest::HashFunction;
+use taut_engine::Fail;
+use taut_repos::{Place, RepoConfig, Repository, Root};
+use taut_syntax::Diagnostic;
+use taut_value::NamedTarget;
+
+use crate::{Definitions, NameContext, problem::fail};
+
+/// The repositories, and what stands for their contents.
+pub struct Workspace {
+    /// All repositories.
+    pub repositories: RepoConfig,
+    /// How contents are named.
+    pub hash_function: HashFunction,
+    /// Where definitions go.
+    pub definitions: Definitions,
+    /// How long a value may be in messages.
+    pub log_limit: usize,
+}
+
+impl Workspace {
+    pub(crate) fn repository(&self, name: &str) -> Result<&Repository, Fail> {
+        self.repositories
+            .repositories
+            .get(name)
+            .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {name:?}"))))
+    }
+
+    pub(crate) fn names<'c>(&'c self, at: &'c NamedTarget) -> NameContext<'c> {
+        NameContext { repositories: &self.repositories, repository: &at.repository, module: &at.module }
+    }
+}
+
+/// The file of a module below one of a repository's roots.
+pub fn module_file(root: &Root, module: &str, file: &str) -> Place {
+    let path = if module.is_empty() { file.into() } else { format!("{module}/{file}").into() };
+    Place { root: root.name, path }
+}

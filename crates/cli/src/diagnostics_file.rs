@@ -1,0 +1,103 @@
+//! The form of `--diagnostics FILE`: what is wrong, as JSON for programs.
+//!
+//! docs/diagnostics.md specifies it; a test holds this file to it.
+
+use taut_driver::{Diagnostic, Location, Renderer};
+use taut_syntax::{Place, Severity, Step, diagnostic::Extent};
+use taut_value::JsonWriter;
+
+/// A message that is about no file, as a diagnostic for programs.
+pub(crate) fn message_as_json(severity: Severity, about: Option<&str>, text: &str) -> String {
+    let mut writer = JsonWriter::compact();
+    writer.object(|w| {
+        w.key("severity").string(word(severity));
+        w.key("message").string(text);
+        if let Some(about) = about {
+            w.key("about").string(about);
+        }
+        w.key("rendered").string(text);
+    });
+    writer.finish()
+}
+
+/// A whole file of diagnostics.
+pub(crate) fn file_of(diagnostics: &[String]) -> String {
+    let mut text = "{\"version\":1,\"diagnostics\":[".to_owned();
+    for (number, diagnostic) in diagnostics.iter().enumerate() {
+        text.push_str(if number == 0 { "\n" } else { ",\n" });
+        text.push_str(diagnostic);
+    }
+    text + "\n]}\n"
+}
+
+/// A diagnostic, with the text that people are shown.
+pub(crate) fn diagnostic_as_json(diagnostic: &Diagnostic, renderer: &mut Renderer<'_>) -> String {
+    let rendered = renderer.render(diagnostic);
+    let mut writer = JsonWriter::compact();
+    let Diagnostic { severity, message, location: place, suggestion, help, notes, chain } = diagnostic;
+    writer.object(|w| {
+        w.key("severity").string(word(*severity));
+        w.key("message").string(message);
+        location(w, place.as_ref(), renderer);
+        if let Some(suggestion) = suggestion {
+            w.key("suggestion").string(suggestion);
+        }
+        w.key("help").strings(help);
+        w.key("notes").list(|w| {
+            for note in notes {
+                w.object(|w| {
+                    w.key("message").string(&note.message);
+                    location(w, note.location.as_ref(), renderer);
+                });
+            }
+        });
+        w.key("chain").list(|w| {
+            for frame in chain {
+                w.object(|w| {
+                    w.key("message").string(&frame.message);
+                    location(w, frame.location.as_ref(), renderer);
+                    if let Some(target) = &frame.target {
+                        w.key("target").string(target);
+                    }
+                });
+            }
+        });
+        w.key("rendered").string(rendered);
+    });
+    writer.finish()
+}
+
+fn word(severity: Severity) -> &'static str {
+    if severity == Severity::Error { "error" } else { "warning" }
+}
+
+fn location(w: &mut JsonWriter, location: Option<&Location>, renderer: &mut Renderer<'_>) {
+    let Some(at) = location else { return };
+    w.key("location").object(|w| {
+        w.key("file").string(&*at.file);
+        let path = match &at.place {
+            Place::Value(path) => Some(("value", path)),
+            Place::Key(path) => Some(("key", path)),
+            Place::File | Place::Text(_) => None,
+        };
+        if let Some((part, path)) = path {
+            w.key("part").string(part);
+            w.key("path").list(|w| {
+                for step in path.steps() {
+                    match step {
+                        Step::Key(key) => w.string(&**key),
+                        Step::Index(index) => w.integer(*index),
+                    };
+                }
+            });
+        }
+        if let Some(Extent { start, end }) = renderer.extent(at) {
+            for (key, (line, column)) in [("start", start), ("end", end)] {
+                w.key(key).object(|w| {
+                    w.key("line").integer(line);
+                    w.key("column").integer(column);
+                });
+            }
+        }
+    });
+}

@@ -1,0 +1,68 @@
+//! What the options of a subcommand mean for `driver`: how to analyse, and how to build.
+
+use std::{sync::OnceLock, time::Duration};
+
+use taut_digest::HashFunction;
+use taut_driver::{AnalysisOptions, BuildOptions, GRACE};
+
+use crate::{
+    exit::Exit,
+    log::{Level, Log},
+    options, request,
+};
+
+/// How many jobs to run.
+fn jobs(common: &options::Common) -> usize {
+    // The system is asked once: it answers by reading a dozen files.
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let cores = || *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
+    common.jobs.unwrap_or_else(cores)
+}
+
+/// How much of a value messages show, in bytes.
+pub(crate) fn log_limit(words: &options::Analysis) -> usize {
+    words.expression_log_limit.unwrap_or(320)
+}
+
+/// How to analyse.
+pub(crate) fn analysis_options(common: &options::Common, words: &options::Analysis) -> AnalysisOptions {
+    AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function: HashFunction::GitSha1 }
+}
+
+/// How to build.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn build_options(
+    common: &options::Common,
+    execution: &options::Execution,
+    results: &options::Results,
+    compare: bool,
+    log: &Log,
+) -> Result<BuildOptions, Exit> {
+    let launcher = match &execution.local_launcher {
+        None => vec!["env".to_owned(), "--".to_owned()],
+        Some(text) => request::launcher(text).map_err(|why| {
+            log.say(Level::Error, why);
+            Exit::Syntax
+        })?,
+    };
+    let split =
+        |property: &String| property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(BuildOptions {
+        jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
+        launcher,
+        timeout: execution.action_timeout.map(Duration::from_secs),
+        grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
+        properties: execution.remote_execution_property.iter().filter_map(split).collect(),
+        keep_going: results.keep_going,
+        compare,
+    })
+}
+
+/// What the results of actions depend on, besides their definitions.
+pub(crate) fn meaning(options: &BuildOptions) -> String {
+    let BuildOptions { launcher, timeout, properties, .. } = options;
+    format!("build {launcher:?} {timeout:?} {properties:?}")
+}

@@ -1,0 +1,57 @@
+//! Texts for a file that the command line names, where `-` may be standard output.
+
+use std::path::{Path, PathBuf};
+
+use taut_sys::Named;
+
+use crate::{
+    exit::Exit,
+    log::{Level, Log},
+    standard_streams::print,
+};
+
+/// Writes a text to a file.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+    let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        log.say(Level::Error, error.to_string());
+        Exit::Environment
+    })
+}
+
+/// Writes a text to a file, or to standard output for `-`.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn write_or_print(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+    if path.as_os_str() != "-" {
+        return write(path, text, log);
+    }
+    match print(text.as_bytes()) {
+        Exit::Success => Ok(()),
+        exit => Err(exit),
+    }
+}
+
+/// Announces and writes a text, if a file is named for it; `-` is standard output.
+///
+/// # Errors
+///
+/// The exit code; what is wrong has been told.
+pub(crate) fn announce_and_write(
+    path: &Option<PathBuf>,
+    log: &Log,
+    before_file: impl Fn(&Path) -> String,
+    before_stdout: String,
+    text: impl Fn() -> String,
+) -> Result<(), Exit> {
+    let Some(path) = path else { return Ok(()) };
+    let announcement = if path.as_os_str() == "-" { before_stdout } else { before_file(path) };
+    log.say(Level::Info, announcement);
+    write_or_print(path, &text(), log)
+}

@@ -1,0 +1,74 @@
+//! Artifacts as names of tasks, and what these tasks come to; how they are built, `artifact` says.
+
+use std::sync::Arc;
+
+use taut_digest::ObjectInfo;
+use taut_engine::{Fail, Hash, Key};
+use taut_store::Store;
+use taut_value::{Artifact, Decoder, Encoder, Id};
+
+use crate::Execution;
+
+/// Names an artifact by its definition.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ArtifactKey(pub Artifact);
+
+impl Key for ArtifactKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut encoder = Encoder::new();
+        encoder.artifact(&self.0);
+        out.extend(encoder.finish());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<ArtifactKey> {
+        let mut decoder = Decoder::new(bytes);
+        let artifact = decoder.artifact()?;
+        decoder.is_done().then_some(ArtifactKey(artifact))
+    }
+}
+
+/// A built artifact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Built {
+    /// The object; it is in the store.
+    pub info: ObjectInfo,
+    /// Whether an action that may fail did so on the way.
+    pub failed: bool,
+}
+
+impl Built {
+    pub(crate) fn hash(&self) -> Hash {
+        Hash(Id::of(format!("{}{}", self.info, self.failed)).0)
+    }
+
+    /// As bytes, unless it is not to be believed later.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        let mut encoder = Encoder::new();
+        encoder.artifact(&Artifact::Known(self.info));
+        (!self.failed).then(|| encoder.finish())
+    }
+}
+
+/// What [`Built::encode`] wrote. An object counts only while it is in the store.
+pub(crate) fn decode(store: &Store, bytes: &[u8]) -> Option<Built> {
+    let Artifact::Known(info) = Decoder::new(bytes).artifact()? else { return None };
+    let is_there = store.contains(&info.digest.hash, info.object_type).ok()?;
+    is_there.then_some(Built { info, failed: false })
+}
+
+/// Builds artifacts.
+pub struct ArtifactRule(pub Arc<Execution>);
+
+/// All values, or the failure that says most: a cancelled task is not the reason for anything.
+pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {
+    let mut values = Vec::with_capacity(results.len());
+    let mut worst: Option<Fail> = None;
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(fail) if matches!(worst, None | Some(Fail::Cancelled)) => worst = Some(fail),
+            Err(_) => {}
+        }
+    }
+    worst.map_or(Ok(values), Err)
+}
