@@ -14,16 +14,31 @@ pub(super) const STATX: &str = "statx";
 
 /// All builds of one graph, by phase and tool.
 #[derive(Default)]
-pub(super) struct Rows(BTreeMap<(Phase, &'static str), Vec<Measured>>);
+pub(super) struct Rows {
+    builds: BTreeMap<(Phase, &'static str), Vec<Measured>>,
+    /// The processor time of each edit in a row, by tool and number of the edit.
+    edits: BTreeMap<(&'static str, usize), Vec<f64>>,
+}
 
 impl Rows {
     pub(super) fn add(&mut self, phase: Phase, tool: &'static str, build: Measured) {
-        self.0.entry((phase, tool)).or_default().push(build);
+        self.builds.entry((phase, tool)).or_default().push(build);
+    }
+
+    /// One of several edits in a row.
+    pub(super) fn add_edit(&mut self, tool: &'static str, number: usize, cost: &Cost) {
+        self.edits.entry((tool, number)).or_default().push(cost.cpu);
+    }
+
+    /// The medians of the edits of a tool, in their order: whether each is dearer than the one before.
+    fn edits_of(&self, tool: &str) -> Vec<f64> {
+        let edits = self.edits.iter().filter(|((of, _), _)| *of == tool);
+        edits.map(|(_, each)| median(each.clone())).collect()
     }
 
     /// The medians of a row, and the most actions that one of its builds ran.
     pub(super) fn row(&self, phase: Phase, tool: &str) -> Option<Measured> {
-        let ((_, _), builds) = self.0.iter().find(|((p, t), _)| *p == phase && *t == tool)?;
+        let ((_, _), builds) = self.builds.iter().find(|((p, t), _)| *p == phase && *t == tool)?;
         let of = |f: fn(&Cost) -> f64| median(builds.iter().map(|(cost, _)| f(cost)).collect());
         let cost = Cost {
             cpu: of(|c| c.cpu),
@@ -52,7 +67,7 @@ impl Rows {
     /// The tools that a phase was measured with, taut first.
     fn tools(&self, phase: Phase) -> Vec<&'static str> {
         let mut tools: Vec<&str> =
-            self.0.keys().filter(|(p, _)| *p == phase).map(|(_, tool)| *tool).collect();
+            self.builds.keys().filter(|(p, _)| *p == phase).map(|(_, tool)| *tool).collect();
         tools.sort_by_key(|tool| *tool != "taut");
         tools
     }
@@ -77,7 +92,7 @@ impl Rows {
                 line += &format!("  {ran} run");
             }
             // Whatever no parent waited for would be missed by a simpler way of measuring.
-            if cost.unwaited > cost.cpu / 50.0 {
+            if cost.unwaited > (cost.cpu / 50.0).max(2.0) {
                 line += &format!("  ({:.1} ms not waited for)", cost.unwaited);
             }
             if tool == "taut" {
@@ -86,6 +101,12 @@ impl Rows {
                 }
             }
             lines.push(line);
+        }
+        if phase == Phase::Tenth {
+            for tool in self.tools(phase) {
+                let edits: Vec<String> = self.edits_of(tool).iter().map(|cpu| format!("{cpu:.1}")).collect();
+                lines.push(format!("           each edit, {tool}: {} ms", edits.join(" ")));
+            }
         }
         lines
     }
@@ -111,7 +132,7 @@ impl Rows {
 
     /// All rows, for programs: medians, ratios, and the processor time of each build in order.
     pub(super) fn report(&self, shape: &str, size: usize) -> Vec<Value> {
-        let rows = self.0.iter().filter_map(|((phase, tool), builds)| {
+        let rows = self.builds.iter().filter_map(|((phase, tool), builds)| {
             let (cost, ran) = self.row(*phase, tool)?;
             let each: Vec<f64> = builds.iter().map(|(cost, _)| cost.cpu).collect();
             let mut row = json!({
@@ -120,6 +141,9 @@ impl Rows {
                 "unwaited_ms": cost.unwaited, "wall_ms": cost.wall, "late_ms": cost.late,
                 "peak_kib": cost.peak, "each_cpu_ms": each,
             });
+            if *phase == Phase::Tenth {
+                row["edits_cpu_ms"] = json!(self.edits_of(tool));
+            }
             if *tool == "taut" {
                 let key = if *phase == Phase::First { "wall_per" } else { "cpu_per" };
                 for (name, ratio) in self.ratios(*phase) {
@@ -163,8 +187,12 @@ pub(super) mod tests {
         let mut rows = Rows::default();
         rows.add(Phase::Source, "taut", build(50.0, 0.0));
         rows.add(Phase::Tenth, "taut", build(60.0, 0.0));
-        let [line] = rows.lines(Phase::Tenth).try_into().unwrap();
+        for (number, cpu) in [(1, 50.0), (2, 55.0), (10, 60.0)] {
+            rows.add_edit("taut", number, &build(cpu, 0.0).0);
+        }
+        let [line, edits] = rows.lines(Phase::Tenth).try_into().unwrap();
         assert!(line.ends_with("1.200 x the first"), "{line}");
+        assert_eq!(edits.trim(), "each edit, taut: 50.0 55.0 60.0 ms");
     }
 
     #[test]

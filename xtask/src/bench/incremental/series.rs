@@ -43,6 +43,7 @@ impl Bench<'_> {
                 let dir = self.dir(rival);
                 self.graph.edit(&rival.source(&dir), self.changes)?;
                 let built = self.build(rival, &dir, &[])?;
+                rows.add_edit(rival.name(), edit, &built.0);
                 match edit {
                     1 => rows.add(Phase::Source, rival.name(), built),
                     EDITS => rows.add(Phase::Tenth, rival.name(), built),
