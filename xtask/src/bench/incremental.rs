@@ -165,6 +165,8 @@ impl<'o> Bench<'o> {
         let is_in_memory = || rustix::fs::statfs(self.scratch.path()).is_ok_and(|fs| fs.f_type == TMPFS);
         match phase {
             Phase::Uncached if is_in_memory() => Some("not measured in a directory that lies in memory"),
+            // It waits for the disk.
+            Phase::Uncached if self.options.quick => Some("not measured with --quick"),
             Phase::Rule if self.graph.shape != Shape::Layered => Some("measured on the layered graph"),
             _ => None,
         }
@@ -196,9 +198,7 @@ impl<'o> Bench<'o> {
                 self.one(phase, rival)?;
             }
         }
-        // One round is what `--quick` asks for.
-        let is_quick = self.options.rounds == 1 && self.graph.size < LARGE;
-        let rounds = if phase.is_short() && !is_quick { self.rounds.max(5) } else { self.rounds };
+        let rounds = if phase.is_short() && !self.options.quick { self.rounds.max(5) } else { self.rounds };
         for round in 0..rounds {
             self.changes += 1;
             match phase {

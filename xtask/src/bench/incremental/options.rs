@@ -12,6 +12,8 @@ pub(super) struct Options {
     pub(super) sizes: Vec<usize>,
     pub(super) shapes: Vec<Shape>,
     pub(super) rounds: usize,
+    /// Whether this only shows that everything works.
+    pub(super) quick: bool,
     pub(super) jobs: usize,
     /// Only these phases; none: all.
     pub(super) only: Option<Vec<String>>,
@@ -43,6 +45,7 @@ impl Options {
             sizes: SIZES.to_vec(),
             shapes: SHAPES.to_vec(),
             rounds: 3,
+            quick: false,
             jobs: 2,
             only: None,
             without: Vec::new(),
@@ -55,7 +58,7 @@ impl Options {
             let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
             match option.as_str() {
                 "--quick" => {
-                    (options.sizes, options.rounds) = (vec![QUICK], 1);
+                    (options.sizes, options.rounds, options.quick) = (vec![QUICK], 1, true);
                     // It takes longer than all others together.
                     options.without.push("just".to_owned());
                 }
@@ -103,7 +106,9 @@ mod tests {
     fn options_with_and_without_values_are_told_apart() {
         let options = parse("--quick --only null,source --syscalls --without just --jobs 4").unwrap();
         assert_eq!((options.sizes.as_slice(), options.rounds, options.jobs), ([QUICK].as_slice(), 1, 4));
-        assert!(options.syscalls && options.wants(Phase::Null) && !options.wants(Phase::Cold));
+        assert!(
+            options.quick && options.syscalls && options.wants(Phase::Null) && !options.wants(Phase::Cold)
+        );
         assert_eq!(options.without, ["just"]);
         assert_eq!(parse("").unwrap().sizes, SIZES);
     }
