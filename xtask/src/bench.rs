@@ -1,9 +1,9 @@
 //! `cargo xtask bench build`: what builds cost beside `just` and `ninja`.
 //!
 //! Runs are interleaved (every tool once, then all again), so that a machine that gets slower
-//! or faster in between does so for all; medians are compared. It prints figures and ratios,
-//! never a verdict: what is good enough is said elsewhere. Only processor time is steady
-//! enough on shared machines to be compared across days.
+//! or faster in between does so for all; medians are compared. It prints figures and ratios; the
+//! bars are with `bench incremental` and `bench analysis`. Only processor time is steady enough
+//! on shared machines to be compared at all, and only within one run.
 
 mod analysis;
 mod descriptions;
@@ -75,32 +75,35 @@ fn options(args: &[String]) -> Result<Options> {
         rounds: None,
         jobs: 2,
     };
-    let Some((what, mut rest)) = args.split_first() else {
+    let Some((what, rest)) = args.split_first() else {
         bail!("bench build|analysis|engine|incremental [OPTIONS]")
     };
     if what != "build" {
         bail!("there is no benchmark {what}; there are: build, analysis, engine, incremental");
     }
-    while let [option, value, tail @ ..] = rest {
-        rest = tail;
+    let mut words = rest.iter();
+    while let Some(option) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{option} needs a value"));
         match option.as_str() {
-            "--json" => options.json = Some(std::path::absolute(value)?),
-            "--size" => options.sizes = vec![value.parse()?],
-            "--rounds" => options.rounds = Some(value.parse()?),
-            "--jobs" => options.jobs = value.parse()?,
+            "--quick" => (options.sizes, options.rounds) = (vec![50], Some(1)),
+            "--json" => options.json = Some(std::path::absolute(value()?)?),
+            "--size" => options.sizes = vec![value()?.parse().context("--size")?],
+            "--rounds" => options.rounds = Some(value()?.parse().context("--rounds")?),
+            "--jobs" => options.jobs = value()?.parse().context("--jobs")?,
             "--shape" => {
-                options.shapes = vec![
-                    Shape::named(value).with_context(|| format!("no shape {value}: {}", Shape::names()))?,
-                ];
+                let name = value()?;
+                let shape = Shape::named(name);
+                options.shapes = vec![shape.with_context(|| format!("no shape {name}: {}", Shape::names()))?];
             }
-            other => bail!("unknown option {other}"),
+            other => bail!(
+                "unknown option {other}: options are --json FILE, --quick, --size N, --shape S, --rounds N, --jobs N"
+            ),
         }
     }
-    match rest {
-        [] if options.rounds != Some(0) => Ok(options),
-        [] => bail!("--rounds must be at least 1"),
-        other => bail!("{other:?}: options are --json FILE, --size N, --shape S, --rounds N, --jobs N"),
+    if options.rounds == Some(0) {
+        bail!("--rounds must be at least 1");
     }
+    Ok(options)
 }
 
 /// Measures one graph with all tools; returns the rows of the report.
@@ -123,7 +126,7 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
                 costs.entry((phase, number)).or_default().push(cost);
             }
             // Nothing is removed before the end: some file systems (ext4) make the next inodes dear
-            // for minutes after others were freed, and whoever comes next would pay for it.
+            // for minutes after others were freed, and the next tool would pay for it.
         }
     }
     let mut rows = Vec::new();
@@ -134,13 +137,14 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
             let cpu = median_of(number, |c| c.cpu);
             let wall = median_of(number, |c| c.wall);
             let peak = median_of(number, |c| c.peak);
+            let (user, system) = (median_of(number, |c| c.user), median_of(number, |c| c.system));
             let mut row = json!({
                 "graph": graph.shape.name(), "size": graph.size, "actions": graph.actions(),
                 "phase": name, "tool": rival.name(),
-                "cpu_ms": cpu, "wall_ms": wall, "peak_kib": peak,
+                "cpu_ms": cpu, "user_ms": user, "system_ms": system, "wall_ms": wall, "peak_kib": peak,
             });
             let mut line = format!(
-                "  {name:5} {:6} cpu {cpu:9.1} ms  wall {wall:9.1} ms  peak {:7.1} MiB",
+                "  {name:5} {:6} cpu {cpu:9.1} ms (user {user:8.1}, system {system:8.1})  wall {wall:9.1} ms  peak {:7.1} MiB",
                 rival.name(),
                 peak / 1024.0
             );
@@ -166,7 +170,23 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{median, options};
+
+    #[test]
+    fn options_are_read_and_wrong_ones_named() {
+        let parse = |words: &str| options(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let quick = parse("build --quick --jobs 3").unwrap();
+        assert_eq!((quick.sizes.as_slice(), quick.rounds, quick.jobs), ([50].as_slice(), Some(1), 3));
+        for (words, complaint) in [
+            ("built", "there is no benchmark built"),
+            ("build --rounds 0", "at least 1"),
+            ("build --size", "--size needs a value"),
+            ("build --slow", "unknown option --slow"),
+        ] {
+            let error = parse(words).err().unwrap();
+            assert!(format!("{error:#}").contains(complaint), "{error:#}");
+        }
+    }
 
     #[test]
     fn a_median_is_the_middle_or_between_the_two_middle_ones() {

@@ -38,14 +38,16 @@ cargo xtask COMMAND
   rulesets [--rules DIR] [--if-available]
                        small projects with justbuild's own rule sets, unchanged
   soak                 the long versions of the tests: hundreds of kills, many random cases
-  bench build [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N]
+  bench build [--json FILE] [--quick] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
-  bench analysis [--json FILE] [--workload W] [--rounds N] [--write DIR]
+  bench analysis [--json FILE] [--quick] [--workload W] [--rounds N] [--write DIR]
                        cost of analysing descriptions beside just; or only the projects
   bench engine [--json FILE] [--quick] [--rounds N] [--only WORD]
                        the engine beside salsa, Incremental, LMDB and bare loops, by its goals
-  bench incremental [--json FILE] [--size N] [--shape S] [--rounds N] [--jobs N] [--only PHASE]
-                       cost of building again, by what changed, beside just, ninja and n2
+  bench incremental [--json FILE] [--quick] [--size N] [--shape S] [--rounds N] [--jobs N]
+                    [--only PHASE,…] [--without TOOL,…] [--edits N] [--syscalls]
+                       cost of cold builds and of building again, by what changed, beside just, ninja, n2
+                       and a statx loop; the bars, and whether they are reached
   tidy                 only the house rules: crate directions, file headers, licences
 ";
 
@@ -58,9 +60,9 @@ fn main() -> Result<()> {
         "demo" => demo::run(),
         "ci" => ci::run(),
         "bench" => bench::run(rest),
-        // Started by `bench` itself, between it and what it measures.
+        // Both are started by `bench` itself: one between it and what it measures, one to be compared with.
         "measure" => measure::run(rest),
-        "look" => bench::incremental::look(rest),
+        "look" => measure::look::run(rest),
         "proto" => proto::run(),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),

@@ -37,6 +37,6 @@ pub fn measure(graph: &'static Graph, figures: &mut Figures) {
         state.stabilise();
         root.value()
     });
-    // Nobody measures how it is taken apart.
+    // How it is taken apart is not measured.
     std::mem::forget((state, leaves, root));
 }

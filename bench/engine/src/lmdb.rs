@@ -8,7 +8,7 @@ use heed::{CommitOrAbort, Database, Env, EnvOpenOptions};
 use std::path::Path;
 
 fn open(dir: &Path) -> Env {
-    // SAFETY: nobody else has or changes these files meanwhile.
+    // SAFETY: no other process has or changes these files meanwhile.
     unsafe { EnvOpenOptions::new().map_size(4 << 30).open(dir) }.expect("opens")
 }
 

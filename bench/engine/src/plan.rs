@@ -58,7 +58,7 @@ pub fn run(words: &[&str]) {
         for shape in ["stencil", "random"] {
             one("taut", shape, small);
             for size in [middle, big] {
-                // Nobody learns more from the large ones by repeating them often.
+                // Repeating the large ones often tells nothing more.
                 if size == big && round >= 3 {
                     continue;
                 }
@@ -103,7 +103,7 @@ fn measure(results: &mut Results, what: &str, shape: &str, size: usize, dir: &Pa
     let own = std::env::current_exe().expect("this program lies somewhere");
     let graph = format!("{shape} {size}");
     let begin = std::time::Instant::now();
-    // What is written and what begins with it share a directory that nobody else has.
+    // What is written and what begins with it share a directory of their own.
     let dir = dir.join(&graph);
     std::fs::create_dir_all(&dir).expect("a directory");
     let output = Command::new(own)

@@ -54,7 +54,7 @@ pub fn measure(graph: &'static Graph, figures: &mut Figures, dir: Option<&Path>)
     let mut db = DatabaseImpl::new();
     let nodes = (0..graph.tasks()).map(|task| Node::new(&db, leaf_value(task, 0))).collect();
     let names = install(nodes);
-    // Some input that nobody reads: writing it begins a revision.
+    // Some input that no task reads: writing it begins a revision.
     let unrelated = Node::new(&db, 0);
     let tables = (names.nodes.capacity() + names.numbers.capacity()) * 4;
     let root = names.nodes[graph.root];

@@ -15,7 +15,7 @@ pub fn edits(
     let leaf = graph.leaves / 2;
     let mut state = 0;
     if graph.shape != Shape::Chain {
-        // Only the lower half, which nobody sees.
+        // Only the lower half of the value, which the first inner layer drops.
         let cut = often(|| {
             state += 1;
             let value = leaf_value(leaf, 0) ^ (state & 0xffff_ffff);

@@ -35,7 +35,7 @@ pub fn measure(graph: &'static Graph, figures: &mut Figures) {
     }
 }
 
-/// What the engine holds: with values, without, and after many changes that nobody remembers.
+/// What the engine holds: with values, without, and after many changes that are not kept.
 pub fn memory(graph: &'static Graph, figures: &mut Figures) {
     let world = world(graph);
     let before = in_use();
@@ -126,7 +126,7 @@ pub fn cold(graph: &'static Graph, figures: &mut Figures, dir: &Path) {
         let engine = builder(graph, &world, 3).open(&file);
         let build = engine.begin().commit(one_thread());
         let out = (root(graph, &build), build.log().len());
-        // The process ends: nobody takes it apart.
+        // The process ends: it need not be taken apart.
         std::mem::forget((build, engine));
         out
     });

@@ -4,7 +4,7 @@
 //! Every run has a local build root of its own, so that neither finds anything of an earlier one; writing
 //! what later runs will find is part of the price, and a run without it tells how much. Runs are
 //! interleaved and medians compared, as for builds. Bars are what the project wants to reach: they are
-//! printed beside the figures, and no verdict is drawn.
+//! printed beside the figures, with whether they are reached.
 
 use super::descriptions::Workload;
 use super::median;
@@ -22,6 +22,8 @@ use taut_testkit::Tool;
 const CPU_BAR: f64 = 0.2;
 /// Peak memory, as part of what `just` needs.
 const PEAK_BAR: f64 = 0.25;
+/// Wall time, as part of what `just` needs.
+const WALL_BAR: f64 = 1.0;
 
 struct Options {
     json: Option<PathBuf>,
@@ -67,7 +69,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         report.extend(one(*workload, &ways, &options)?);
     }
     if let Some(path) = &options.json {
-        let bars = json!({"cpu_per_just": CPU_BAR, "peak_per_just": PEAK_BAR, "wall_per_just": 1.0});
+        let bars = json!({"cpu_per_just": CPU_BAR, "peak_per_just": PEAK_BAR, "wall_per_just": WALL_BAR});
         let text = serde_json::to_string_pretty(&json!({"bars": bars, "rows": report}))?;
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
@@ -76,26 +78,29 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 fn options(args: &[String]) -> Result<Options> {
     let mut options = Options { json: None, workloads: Workload::ALL.to_vec(), rounds: None, write: None };
-    let mut rest = args;
-    while let [option, value, tail @ ..] = rest {
-        rest = tail;
+    let mut words = args.iter();
+    while let Some(option) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{option} needs a value"));
         match option.as_str() {
-            "--json" => options.json = Some(std::path::absolute(value)?),
-            "--write" => options.write = Some(std::path::absolute(value)?),
-            "--rounds" => options.rounds = Some(value.parse()?),
+            "--quick" => (options.workloads, options.rounds) = (vec![Workload::Layered(1_000)], Some(1)),
+            "--json" => options.json = Some(std::path::absolute(value()?)?),
+            "--write" => options.write = Some(std::path::absolute(value()?)?),
+            "--rounds" => options.rounds = Some(value()?.parse().context("--rounds")?),
             "--workload" => {
-                let found = Workload::ALL.into_iter().find(|workload| workload.name() == value);
+                let name = value()?;
+                let found = Workload::ALL.into_iter().find(|workload| workload.name() == name);
                 let names = Workload::ALL.map(Workload::name).join(", ");
-                options.workloads = vec![found.with_context(|| format!("no workload {value}: {names}"))?];
+                options.workloads = vec![found.with_context(|| format!("no workload {name}: {names}"))?];
             }
-            other => bail!("unknown option {other}"),
+            other => bail!(
+                "unknown option {other}: options are --json FILE, --quick, --workload W, --rounds N, --write DIR"
+            ),
         }
     }
-    match rest {
-        [] if options.rounds != Some(0) => Ok(options),
-        [] => bail!("--rounds must be at least 1"),
-        other => bail!("{other:?}: options are --json FILE, --workload W, --rounds N, --write DIR"),
+    if options.rounds == Some(0) {
+        bail!("--rounds must be at least 1");
     }
+    Ok(options)
 }
 
 /// Measures one project in all ways; returns the rows of the report.
@@ -121,11 +126,16 @@ fn one(workload: Workload, ways: &[Way], options: &Options) -> Result<Vec<Value>
     let mut rows = Vec::new();
     for (number, way) in ways.iter().enumerate() {
         let (cpu, wall, peak) = (of(number, |c| c.cpu), of(number, |c| c.wall), of(number, |c| c.peak));
+        let (user, system) = (of(number, |c| c.user), of(number, |c| c.system));
         let mut row = json!({
-            "workload": workload.name(), "way": way.name, "cpu_ms": cpu, "wall_ms": wall, "peak_kib": peak,
+            "workload": workload.name(), "way": way.name, "cpu_ms": cpu, "user_ms": user, "system_ms": system,
+            "wall_ms": wall, "peak_kib": peak,
         });
-        let mut line =
-            format!("  {:19} cpu {cpu:8.1} ms  wall {wall:8.1} ms  peak {:7.1} MiB", way.name, peak / 1024.0);
+        let mut line = format!(
+            "  {:19} cpu {cpu:8.1} ms (user {user:8.1}, system {system:8.1})  wall {wall:8.1} ms  peak {:7.1} MiB",
+            way.name,
+            peak / 1024.0
+        );
         // taut's ways are compared with `just` on as many threads.
         let threads = way.arguments[1];
         let rival = ways
@@ -135,12 +145,14 @@ fn one(workload: Workload, ways: &[Way], options: &Options) -> Result<Vec<Value>
         if let Some(rival) = rival {
             let (cpu, wall) = (cpu / of(rival, |c| c.cpu), wall / of(rival, |c| c.wall));
             let peak = peak / of(rival, |c| c.peak);
-            for (key, ratio) in [("cpu_per_just", cpu), ("wall_per_just", wall), ("peak_per_just", peak)] {
-                row[key] = json!(ratio);
+            line += "  per just:";
+            let ratios = [("cpu", cpu, CPU_BAR), ("wall", wall, WALL_BAR), ("peak", peak, PEAK_BAR)];
+            for (name, ratio, bar) in ratios {
+                row[format!("{name}_per_just")] = json!(ratio);
+                row[format!("{name}_reached")] = json!(ratio <= bar);
+                let verdict = if ratio <= bar { "reached" } else { "NOT reached" };
+                line += &format!(" {name} {ratio:.3} (bar {bar}, {verdict})");
             }
-            line += &format!(
-                "  per just: cpu {cpu:.3} (bar {CPU_BAR}), wall {wall:.3} (bar 1), peak {peak:.3} (bar {PEAK_BAR})"
-            );
         }
         println!("{line}");
         rows.push(row);

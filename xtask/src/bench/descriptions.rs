@@ -15,7 +15,8 @@ const MODULE: usize = 50;
 /// A project to be analysed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Workload {
-    /// Ten layers; each target has an action over the artifacts of three to five of the layer below.
+    /// Ten layers; each target has an action over its source and the artifacts of three to five of the layer
+    /// below.
     Layered(usize),
     /// Libraries as a C++ rule describes them: compile actions over all headers below, flags and link
     /// lines collected upwards, command lines joined from them.
@@ -33,7 +34,8 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Layered(1_000),
         Self::Layered(10_000),
         Self::Layered(100_000),
         Self::Libraries,
@@ -46,6 +48,7 @@ impl Workload {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Layered(1_000) => "layered-1k",
             Self::Layered(10_000) => "layered-10k",
             Self::Layered(_) => "layered-100k",
             Self::Libraries => "libraries",
@@ -105,7 +108,12 @@ impl Project<'_> {
             for _ in 0..if number < width { 0 } else { 3 + rng.below(3) } {
                 deps.insert((number / width - 1) * width + rng.below(width));
             }
-            let deps: Vec<Value> = deps.into_iter().map(reference).collect();
+            // Every target has a source of its own.
+            let source = format!("s{number}");
+            let deps: Vec<Value> = deps.into_iter().map(reference).chain([json!(source)]).collect();
+            let dir = self.root.join(format!("m{}", number / MODULE));
+            fs::create_dir_all(&dir)?;
+            fs::write(dir.join(source), format!("{number}\n"))?;
             let name = format!("t{number}");
             self.push(number, json!({"type": ["", rule], "name": [name], "deps": deps}));
         }

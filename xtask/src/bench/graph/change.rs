@@ -1,7 +1,8 @@
 //! Changes of a graph: of its sources, of its commands, of what belongs to it.
 
-use super::{Graph, Shape, module, put};
+use super::{Graph, Shape, put};
 use anyhow::{Context as _, Result};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -18,43 +19,74 @@ impl Graph {
         self.ruled = Some(self.ruled.map_or(0, |edits| edits + 1));
     }
 
-    /// The source in the middle; a header only where these are what matters: what the others define would be
-    /// defined twice.
-    pub(super) fn middle(&self) -> Result<&(String, String)> {
-        let is_of_kind = |path: &str| path.ends_with(".h") == (self.shape == Shape::Headers);
-        let sources = || self.sources.iter().filter(|(path, _)| is_of_kind(path));
-        let middle = sources().count() / 2;
-        sources().nth(middle).context("a graph without sources")
+    /// The source that is edited, and its content.
+    fn edited(&self) -> &(String, String) {
+        &self.sources[self.edited]
     }
 
-    /// Gives the source in the middle a new modification time, and nothing else.
+    /// Changes one source so that outputs change; `round` tells one change from another.
+    pub(crate) fn edit(&self, root: &Path, round: usize) -> Result<()> {
+        let (path, content) = self.edited();
+        let changed = match self.shape {
+            Shape::C if path.ends_with(".h") => content.replace(" = ", &format!(" = {round} + ")),
+            Shape::C => format!("{content}\nint edited_{round};\n"),
+            Shape::Headers => content.replace("return x +", &format!("return {round} + x +")),
+            _ => format!("{}\n", 1_000_000 + round),
+        };
+        fs::write(root.join(path), changed)?;
+        Ok(())
+    }
+
+    /// Gives one source a new modification time, and nothing else.
     pub(crate) fn touch(&self, root: &Path) -> Result<()> {
-        let path = root.join(&self.middle()?.0);
+        let path = root.join(&self.edited().0);
         fs::File::options().append(true).open(path)?.set_modified(SystemTime::now())?;
         Ok(())
     }
 
-    /// Gives the source in the middle the content that it had at first.
+    /// Gives the edited source the content that it had at first.
     pub(crate) fn restore(&self, root: &Path) -> Result<()> {
-        let (path, content) = self.middle()?;
+        let (path, content) = self.edited();
         put(&root.join(path), content)
     }
 
-    /// Changes a tenth of the sources, as another revision does; back at first with `None`.
-    pub(crate) fn revise(&self, root: &Path, round: Option<usize>) -> Result<()> {
-        for (number, (path, content)) in self.sources.iter().enumerate().filter(|(at, _)| at % 10 == 3) {
-            let changed = match (round, self.shape) {
-                (None, _) => content.clone(),
-                (Some(round), Shape::C | Shape::Headers) => {
-                    format!("{content}\nint revised_{number}_{round};\n")
-                }
-                (Some(round), _) => format!("{}\n", 2_000_000 + round * 7 + number),
+    /// Changes a tenth of the sources.
+    pub(crate) fn revise(&self, root: &Path, round: usize) -> Result<()> {
+        self.change(root, Some(round), &self.revised())
+    }
+
+    /// Changes the sources in which a branch differs; `None`: as they were at first.
+    pub(crate) fn switch(&self, root: &Path, round: Option<usize>) -> Result<()> {
+        self.change(root, round, &self.of_branch())
+    }
+
+    fn change(&self, root: &Path, round: Option<usize>, which: &[usize]) -> Result<()> {
+        for &number in which {
+            let (path, content) = &self.sources[number];
+            let changed = match round {
+                None => content.clone(),
+                Some(round) if self.is_c() => format!("{content}\nint revised_{number}_{round};\n"),
+                Some(round) => format!("{}\n", 2_000_000 + round * 7 + number),
             };
-            if !path.ends_with(".h") {
-                put(&root.join(path), &changed)?;
-            }
+            put(&root.join(path), &changed)?;
         }
         Ok(())
+    }
+
+    /// The sources, by number, that are no headers: what is added to these would be defined twice.
+    fn without_headers(&self) -> Vec<usize> {
+        (0..self.sources.len()).filter(|at| !self.sources[*at].0.ends_with(".h")).collect()
+    }
+
+    /// A tenth of the sources.
+    fn revised(&self) -> Vec<usize> {
+        self.without_headers().into_iter().skip(3).step_by(10).collect()
+    }
+
+    /// Some of the last quarter: what a branch changes does not lie at the bottom of everything.
+    fn of_branch(&self) -> Vec<usize> {
+        let all = self.without_headers();
+        all[all.len() / 4 * 3..].iter().copied().step_by(12).collect()
     }
 
     /// The number of the step in the middle.
@@ -80,10 +112,10 @@ impl Graph {
         }
     }
 
-    /// The steps above the source in the middle.
-    pub(crate) fn cone_of_source(&self) -> Result<usize> {
-        let middle = &self.middle()?.0;
-        Ok(self.cone(|path| path == middle, |_| false))
+    /// The steps that the edited source reaches.
+    pub(crate) fn cone_of_source(&self) -> usize {
+        let edited = &self.edited().0;
+        self.cone(|path| path == edited, |_| false)
     }
 
     /// The command in the middle and the steps above.
@@ -92,20 +124,26 @@ impl Graph {
         self.cone(|_| false, |number| number == middle)
     }
 
-    /// The steps above a tenth of the sources.
+    /// The steps that a tenth of the sources reach.
     pub(crate) fn cone_of_revision(&self) -> usize {
-        let revised: std::collections::HashSet<&str> = (self.sources.iter().enumerate())
-            .filter(|(at, (path, _))| at % 10 == 3 && !path.ends_with(".h"))
-            .map(|(_, (path, _))| path.as_str())
-            .collect();
-        self.cone(|path| revised.contains(path), |_| false)
+        self.cone_of_sources(&self.revised())
     }
 
-    /// Appends something to the command that reads the source in the middle.
+    /// The steps that the sources reach in which a branch differs.
+    pub(crate) fn cone_of_branch(&self) -> usize {
+        self.cone_of_sources(&self.of_branch())
+    }
+
+    fn cone_of_sources(&self, which: &[usize]) -> usize {
+        let changed: HashSet<&str> = which.iter().map(|&at| self.sources[at].0.as_str()).collect();
+        self.cone(|path| changed.contains(path), |_| false)
+    }
+
+    /// Appends something to the command that reads the edited source.
     pub(crate) fn note_reader(&mut self, note: &str) -> Result<()> {
-        let middle = self.middle()?.0.clone();
-        let reader = self.steps.iter_mut().find(|step| step.sources.contains(&middle));
-        note.clone_into(&mut reader.context("a source that nobody reads")?.note);
+        let edited = self.edited().0.clone();
+        let reader = self.steps.iter_mut().find(|step| step.sources.contains(&edited));
+        note.clone_into(&mut reader.context("no step reads the edited source")?.note);
         Ok(())
     }
 
@@ -115,22 +153,28 @@ impl Graph {
         note.clone_into(&mut self.steps[middle].note);
     }
 
-    /// Adds a step with a source of its own, needed by the last step.
+    /// Adds a step with a source of its own to the module in the middle; what is asked for needs it.
     pub(crate) fn add(&mut self) {
-        let number = self.steps.len();
-        let path = format!("{}/added{number}", module(number));
-        let is_c = matches!(self.shape, Shape::C | Shape::Headers);
-        let content = if is_c { format!("int added{number};\n") } else { format!("{number}\n") };
-        let path = if is_c { format!("{path}.c") } else { path };
+        let (number, middle) = (self.steps.len(), self.middle_step());
+        let module = self.steps[middle].module;
+        let (suffix, content) =
+            if self.is_c() { (".c", format!("int added{number};\n")) } else { ("", format!("{number}\n")) };
+        let path = format!("m{module}/added{number}{suffix}");
         self.sources.push((path.clone(), content));
-        self.push(Vec::new(), vec![path]);
-        let top = self.top;
-        self.steps[top].steps.push(number);
+        let steps = if self.is_c() { Vec::new() } else { self.steps[middle].steps.clone() };
+        self.push(steps, vec![path]);
+        self.steps[number].module = module;
+        // Where everything is collected by one step, that one needs it.
+        match self.tops[..] {
+            [top] => self.steps[top].steps.push(number),
+            _ => self.tops.push(number),
+        }
     }
 
     /// Writes what says how to build, and sources that are not there; sources that are there stay.
     pub(crate) fn describe(&self, root: &Path, ninja: bool) -> Result<()> {
-        for (path, content) in self.sources.iter().filter(|(path, _)| !root.join(path).exists()) {
+        // Only what was added can be missing; to look for all others would take longer than the build.
+        for (path, content) in self.sources.iter().rev().take_while(|(path, _)| !root.join(path).exists()) {
             let path = root.join(path);
             fs::create_dir_all(path.parent().unwrap_or(root))?;
             put(&path, content)?;
@@ -138,8 +182,13 @@ impl Graph {
         if ninja { self.write_ninja_file(root) } else { self.write_target_files(root) }
     }
 
-    /// The source files, by path.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &str> {
-        self.sources.iter().map(|(path, _)| path.as_str())
+    /// The files that say what is built from what, and all sources: what a null build looks at.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let modules: BTreeSet<usize> = self.steps.iter().map(|step| step.module).collect();
+        let described = modules.into_iter().map(|module| format!("m{module}/TARGETS"));
+        described
+            .chain(["TARGETS".to_owned()])
+            .chain(self.sources.iter().map(|(path, _)| path.clone()))
+            .collect()
     }
 }

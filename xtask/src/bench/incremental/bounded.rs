@@ -26,7 +26,7 @@ pub(super) fn bounded(taut: &Rival, options: &Options, report: &mut Vec<Value>) 
             0 => bench.graph.touch(&source)?,
             1 => bench.graph.restore(&source)?,
             2 => bench.graph.edit(&source, edit)?,
-            3 => bench.graph.revise(&source, Some(edit))?,
+            3 => bench.graph.revise(&source, edit)?,
             _ => {
                 bench.graph.note(&format!(": {}", rng.below(20)));
                 bench.graph.describe(&source, false)?;

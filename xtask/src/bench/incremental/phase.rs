@@ -1,17 +1,19 @@
-//! What happens before a build is measured, and what it may cost.
+//! What happens before a build is measured.
 
-use super::LARGE;
-
-/// What happens before a build is measured.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What happens before a build is measured; in the order in which it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
+    Cold,
+    Analysis,
+    Source,
+    Tenth,
     Null,
     Touched,
-    Source,
     Command,
     Added,
     Back,
     Configuration,
+    Branch,
     Revision,
     Mended,
     Rule,
@@ -20,18 +22,19 @@ pub(super) enum Phase {
     Checkout,
 }
 
-/// A bar: the most that taut may cost, as part of what the other costs.
-pub(super) type Bar = (&'static str, f64);
-
 impl Phase {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 17] = [
+        Self::Cold,
+        Self::Analysis,
+        Self::Source,
+        Self::Tenth,
         Self::Null,
         Self::Touched,
-        Self::Source,
         Self::Command,
         Self::Added,
         Self::Back,
         Self::Configuration,
+        Self::Branch,
         Self::Revision,
         Self::Mended,
         Self::Rule,
@@ -42,13 +45,17 @@ impl Phase {
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Cold => "cold",
+            Self::Analysis => "analysis",
+            Self::Source => "source",
+            Self::Tenth => "tenth",
             Self::Null => "null",
             Self::Touched => "touched",
-            Self::Source => "source",
             Self::Command => "command",
             Self::Added => "added",
             Self::Back => "back",
             Self::Configuration => "config",
+            Self::Branch => "branch",
             Self::Revision => "revision",
             Self::Mended => "mended",
             Self::Rule => "rule",
@@ -60,13 +67,17 @@ impl Phase {
 
     pub(super) fn meaning(self) -> &'static str {
         match self {
+            Self::Cold => "everything, from the beginning",
+            Self::Analysis => "analysis alone, from the beginning",
+            Self::Source => "one source changed, for the first time since the cold build",
+            Self::Tenth => "the same source changed for the tenth time, with a build after each change",
             Self::Null => "nothing changed",
             Self::Touched => "a source has a new time and nothing else",
-            Self::Source => "a source changed, and with it everything above it",
             Self::Command => "a command in the middle changed and comes to the same",
-            Self::Added => "a target was added, and the last one needs it",
+            Self::Added => "a target was added to a module, and what is asked for needs it",
             Self::Back => "a source and a command are again what they were before the last build",
             Self::Configuration => "the configuration is again what it was before the last build",
+            Self::Branch => "some sources are again what they were before the last build",
             Self::Revision => "a tenth of the sources changed",
             Self::Mended => "a command that failed the last build was mended; actions that either build ran",
             Self::Rule => "the rule of all targets says the same in other words; a comment for ninja",
@@ -76,20 +87,17 @@ impl Phase {
         }
     }
 
-    /// The bars at this many targets.
-    pub(super) fn bars(self, size: usize) -> &'static [Bar] {
-        match self {
-            Self::Null if size >= LARGE => &[("ninja", 0.2), ("statx", 1.5)],
-            Self::Null => &[("ninja", 0.5), ("n2", 0.5), ("just", 0.02)],
-            Self::Touched => &[("null", 1.1)],
-            Self::Source | Self::Command | Self::Added => &[("ninja", 1.0)],
-            Self::Back | Self::Configuration => &[("null", 3.0)],
-            Self::Checkout => &[("just", 0.2)],
-            Self::Revision | Self::Mended | Self::Rule | Self::First | Self::Uncached => &[],
-        }
+    /// Whether it is measured on new copies, in the series that every round begins with.
+    pub(super) fn is_of_series(self) -> bool {
+        matches!(self, Self::Cold | Self::Analysis | Self::Source | Self::Tenth)
     }
 
-    /// Whether tools that know no configuration, or no store, have something to measure.
+    /// Whether a build takes so little that more rounds cost nothing.
+    pub(super) fn is_short(self) -> bool {
+        matches!(self, Self::Null | Self::Touched)
+    }
+
+    /// Whether tools that know no configuration, or no store, have nothing to measure.
     pub(super) fn needs_store(self) -> bool {
         matches!(self, Self::Configuration | Self::Checkout)
     }

@@ -1,0 +1,180 @@
+//! Writing a graph down: target files for taut and the reference, a ninja file for the others.
+
+use super::{Graph, Shape, Step, put};
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+impl Graph {
+    /// The shell command of a step, with the outputs of steps and with sources where the functions say they are.
+    fn command(
+        &self,
+        step: &Step,
+        place: &dyn Fn(&Step) -> String,
+        source_place: &dyn Fn(&Step, &str) -> String,
+    ) -> String {
+        let out = place(step);
+        let steps: Vec<String> = step.steps.iter().map(|&n| place(&self.steps[n])).collect();
+        let command = match (self.shape, step.sources.first()) {
+            (Shape::C, Some(source)) => format!("cc -O1 -I. -c {source} -o {out}"),
+            (Shape::C, None) => format!("cc {} -o {out}", steps.join(" ")),
+            (Shape::Headers, Some(source)) => format!("cc -O0 -I. -c {source} -o {out}"),
+            (Shape::Headers, None) => format!("cat {} > {out}", steps.join(" ")),
+            _ => {
+                let sources = step.sources.iter().map(|path| source_place(step, path));
+                let inputs: Vec<String> = steps.into_iter().chain(sources).collect();
+                format!(
+                    "s=1; for i in {}; do read x < $i; s=$(((s+x)%1000003)); done; echo $s > {out}",
+                    inputs.join(" ")
+                )
+            }
+        };
+        if step.note.is_empty() { command } else { format!("{command}; {}", step.note) }
+    }
+
+    /// What a target file calls a source: by its name where it belongs to the module. Sources of C are seen by
+    /// their paths, which `#include` names.
+    fn name_of_source<'s>(&self, step: &Step, path: &'s str) -> Option<&'s str> {
+        let own = format!("m{}/", step.module);
+        path.strip_prefix(&own).filter(|_| !self.is_c())
+    }
+
+    /// Whether compilers are run.
+    pub(super) fn is_c(&self) -> bool {
+        matches!(self.shape, Shape::C | Shape::Headers)
+    }
+
+    pub(super) fn write_sources(&self, root: &Path) -> Result<()> {
+        for (path, content) in &self.sources {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(root))?;
+            put(&path, content)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the graph as target files; the default target is everything that is asked for.
+    pub(crate) fn write_targets(&self, root: &Path) -> Result<()> {
+        fs::create_dir_all(root)?;
+        put(&root.join("ROOT"), "")?;
+        self.write_sources(root)?;
+        self.write_target_files(root)
+    }
+
+    /// The target files alone; those that are right stay untouched.
+    pub(super) fn write_target_files(&self, root: &Path) -> Result<()> {
+        let mut files: Vec<Map<String, Value>> = Vec::new();
+        for (number, step) in self.steps.iter().enumerate() {
+            files.resize_with(files.len().max(step.module + 1), Map::new);
+            let of_source = |path: &String| match self.name_of_source(step, path) {
+                Some(name) => json!(name),
+                None => json!(["", path]),
+            };
+            let deps: Vec<Value> = step
+                .steps
+                .iter()
+                .map(|&n| self.reference(n))
+                .chain(step.sources.iter().map(of_source))
+                .collect();
+            let source_place =
+                |step: &Step, path: &str| self.name_of_source(step, path).unwrap_or(path).to_owned();
+            let command = self.command(step, &|step| step.name.clone(), &source_place);
+            let mut target = json!({
+                "type": "generic",
+                "deps": deps,
+                "outs": [step.name],
+                "cmds": [command],
+            });
+            if self.is_c() {
+                target["env"] = json!({"type": "'", "$1": {"PATH": "/usr/bin:/bin"}});
+            }
+            if self.configured && number.is_multiple_of(10) {
+                let command = target["cmds"][0].clone();
+                let other = json!({"type": "join", "$1": [command, "; : ", {"type": "var", "name": "V"}]});
+                let variable = json!({"type": "var", "name": "V"});
+                let command = target["cmds"][0].clone();
+                target["cmds"] = json!([{"type": "if", "cond": variable, "then": other, "else": command}]);
+                target["arguments_config"] = json!(["V"]);
+            }
+            if self.ruled.is_some() {
+                target["type"] = json!(["", "step"]);
+            }
+            files[step.module].insert(step.name.clone(), target);
+        }
+        for (number, targets) in files.into_iter().enumerate() {
+            let dir = root.join(format!("m{number}"));
+            fs::create_dir_all(&dir)?;
+            put(&dir.join("TARGETS"), &Value::Object(targets).to_string())?;
+        }
+        let results: Map<String, Value> =
+            self.tops.iter().map(|&top| (self.steps[top].name.clone(), self.reference(top))).collect();
+        let all = json!({"": {"type": "install", "files": results}});
+        put(&root.join("TARGETS"), &all.to_string())?;
+        if let Some(edits) = self.ruled {
+            put(&root.join("RULES"), &json!({"step": rule(edits)}).to_string())?;
+        }
+        Ok(())
+    }
+
+    /// What target files of other modules call a step.
+    fn reference(&self, number: usize) -> Value {
+        let step = &self.steps[number];
+        json!([format!("m{}", step.module), step.name])
+    }
+
+    /// Writes the graph as a ninja file.
+    pub(crate) fn write_ninja(&self, root: &Path) -> Result<()> {
+        fs::create_dir_all(root)?;
+        self.write_sources(root)?;
+        self.write_ninja_file(root)
+    }
+
+    /// The ninja file alone.
+    pub(super) fn write_ninja_file(&self, root: &Path) -> Result<()> {
+        let mut text = String::from("rule run\n  command = $cmd\n");
+        if let Some(edits) = self.ruled {
+            let _ = writeln!(text, "# edit {edits}");
+        }
+        let out = |step: &Step| format!("out/{}", step.name);
+        for step in &self.steps {
+            let inputs: Vec<String> =
+                step.steps.iter().map(|&n| out(&self.steps[n])).chain(step.sources.iter().cloned()).collect();
+            let command = self.command(step, &out, &|_, path| path.to_owned());
+            let _ = writeln!(
+                text,
+                "build out/{}: run {}\n  cmd = {}",
+                step.name,
+                inputs.join(" "),
+                command.replace('$', "$$")
+            );
+        }
+        // The same is asked for as of the others.
+        let tops: Vec<String> = self.tops.iter().map(|&top| out(&self.steps[top])).collect();
+        let _ = writeln!(text, "build all: phony {}\ndefault all", tops.join(" "));
+        put(&root.join("build.ninja"), &text)
+    }
+}
+
+/// A rule like `generic`; each edit says the same in other words.
+fn rule(edits: usize) -> Value {
+    let field = |name: &str| json!({"type": "FIELD", "name": name});
+    let artifacts = json!({"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "dep"}});
+    let inputs = json!({
+        "type": "map_union",
+        "$1": {"type": "foreach", "var": "dep", "range": field("deps"), "body": artifacts},
+    });
+    let command = json!(["sh", "-c", {"type": "join", "separator": "\n", "$1": field("cmds")}]);
+    let action = json!({"type": "ACTION", "inputs": inputs, "outs": field("outs"), "cmd": command});
+    let edit = json!([["edit", edits.to_string()], ["made", action]]);
+    json!({
+        "target_fields": ["deps"],
+        "string_fields": ["outs", "cmds"],
+        "expression": {
+            "type": "let*",
+            "bindings": edit,
+            "body": {"type": "RESULT", "artifacts": {"type": "var", "name": "made"}},
+        },
+    })
+}
