@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    AnalysedTarget, Analyser, Analysis, AnalysisOptions, ConfiguredTarget, Request, RequestKey, Runs, Survey,
-    Traces,
+    AnalysedTarget, Analyser, Analysis, AnalysisOptions, ConfiguredTarget, Meaning, Request, RequestKey,
+    Runs, Survey, Traces,
 };
 use taut_store::Store;
 use taut_sys::Named;
@@ -166,7 +166,7 @@ fn place(o: &Analyse, request: &Request, store: &Store, log: &Log) -> Option<(Tr
     if o.dumps.any() || o.graph.any() {
         return None;
     }
-    recall::place(request, &o.analysis, store, log, "analyse")
+    recall::place(request, &o.analysis, store, log, &Meaning::of_analysis())
 }
 
 /// How many jobs to run.

@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use taut_driver::{
-    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, GRACE, History, Request, RequestKey,
-    Runs, Session, Traces, graph::ActionGraph,
+    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, GRACE, History, Meaning, Request,
+    RequestKey, Runs, Session, Traces, graph::ActionGraph,
 };
 use taut_store::Store;
-use taut_value::{EntityName, Str};
+use taut_value::Str;
 
 use crate::{
     analyse::{self, dump_graphs},
@@ -326,7 +326,7 @@ impl Call<'_> {
                 log.say(Level::Info, comparison.summary());
             }
         }
-        let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)
+        let exit = results::deliver(store, &built, destination, &request.owner(), &o.results, log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
         analyse::tell_taint(&told.tainted, log);
         if exit == Exit::FailedArtifacts {
@@ -398,7 +398,7 @@ impl Call<'_> {
         told.said.iter().for_each(|said| self.log.say_again(said));
         report.outputs.iter().for_each(|output| printer.tell(output));
         self.log.say(Level::Info, report::processed(report.actions, report.actions));
-        let (results, owner) = (report.results(), owner(request));
+        let (results, owner) = (report.results(), request.owner());
         let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
         analyse::tell_taint(&told.tainted, self.log);
@@ -422,18 +422,9 @@ impl Call<'_> {
     }
 }
 
-/// For whom results are installed: the target, in whatever configuration.
-pub(crate) fn owner(request: &Request) -> String {
-    let repositories = &request.repositories;
-    let main = repositories.repositories.get(&repositories.main);
-    let root = main.map(|main| main.workspace_root.path.display().to_string()).unwrap_or_default();
-    format!("{} in {root}", EntityName::Named(request.target.clone()).to_json())
-}
-
 /// What the results of actions depend on, besides their definitions.
-pub(crate) fn meaning(options: &BuildOptions) -> String {
-    let BuildOptions { launcher, timeout, properties, .. } = options;
-    format!("build {launcher:?} {timeout:?} {properties:?}")
+pub(crate) fn meaning(options: &BuildOptions) -> Meaning {
+    Meaning::of_build(options)
 }
 
 /// How to build.

@@ -348,7 +348,7 @@ impl Watcher<'_> {
             }
         };
         held.told_of_request.clear();
-        if format!("{:?}", request.repositories) != format!("{:?}", held.request.repositories) {
+        if request.repositories.identity() != held.request.repositories.identity() {
             return Err(Over::Repositories(Box::new(request)));
         }
         let is_other = request.target_text() != held.request.target_text();

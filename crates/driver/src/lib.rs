@@ -15,6 +15,7 @@ pub mod graph;
 mod history;
 mod install;
 mod leaves;
+mod meaning;
 mod recent;
 mod request;
 mod rounds;
@@ -34,6 +35,7 @@ pub use describe::{DescribeOptions, Description};
 pub use history::{Ended, Explanation, History, Question, explain};
 pub use install::{Installed, install};
 pub use leaves::{Leaves, Signatures, Touched, roots};
+pub use meaning::{Meaning, RequestKey, Shown};
 pub use request::{Request, SetupError, Words};
 pub use rounds::{Again, Done};
 pub use runs::Runs;
@@ -48,6 +50,6 @@ pub use taut_syntax::{
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
-pub use traces::{RequestKey, Traces};
+pub use traces::Traces;
 pub use trouble::is_about_traces;
 pub use what_if::{Reach, what_if};

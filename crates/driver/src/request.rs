@@ -4,6 +4,7 @@
 //! the description's; the reference ends with exit code 1 for them, so they have a type of their own.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind};
 use taut_syntax::{Diagnostic, JsonPath, Location};
-use taut_value::{JsonWriter, Map, NamedTarget, Str, Value};
+use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
 /// The words that say what a call is about.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +98,19 @@ impl Request {
             words => named(&repositories, &module, words)?,
         };
         Ok(Request { repositories, target, configuration })
+    }
+
+    /// For what results are installed: the targets, in whatever configuration, of the main repository where it lies.
+    /// The hexadecimal hash of the number of targets, each of them, and the bytes of the path of the main
+    /// repository's root of sources, as [`Encoder`] writes them.
+    pub fn owner(&self) -> String {
+        let repositories = &self.repositories;
+        let main = repositories.repositories.get(&repositories.main);
+        let mut e = Encoder::new();
+        e.number(1);
+        e.named(&self.target);
+        e.bytes(main.map_or(&[], |main| main.workspace_root.path.as_os_str().as_bytes()));
+        Id::of(e.finish()).to_hex()
     }
 
     /// Target and configuration as messages show them: `[name,configuration]`.

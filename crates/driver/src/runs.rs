@@ -12,7 +12,7 @@ use taut_repos::{Place, Roots};
 use taut_store::{OwnDirectory, Store};
 use taut_value::Id;
 
-use crate::{Request, RequestKey, recent, runs_file::RunsFile, talkers, trouble::Trouble};
+use crate::{Meaning, Request, RequestKey, recent, runs_file::RunsFile, talkers, trouble::Trouble};
 
 /// The name of the file beside a file of runs that says of which modules there are runs.
 fn marks_of(name: &str) -> String {
@@ -61,16 +61,15 @@ impl Runs {
     /// kept of these, but of others of the same shape that lie elsewhere and had the same targets in the module of
     /// the request, that is what is known at first: as with any change, every file is looked at, and what has the
     /// same content is as it was.
-    pub fn of(store: &Store, meaning: &str, request: &Request) -> Runs {
-        let repositories = &request.repositories;
+    pub fn of(store: &Store, meaning: &Meaning, request: &Request) -> Runs {
         let trouble = Trouble::default();
         let module = Module::of(request);
         let directory = store.own_directory("runs").map_err(|error| trouble.unreadable(error));
         let mut is_collected = false;
         let file = || {
             let directory = Arc::new(directory.ok()?);
-            let shape = RequestKey::new(&format!("{meaning}\n{}", repositories.shape()))?.0.to_hex();
-            let here = Id::of(format!("{repositories:?}")).to_hex();
+            let shape = RequestKey::of_shape(meaning, request)?.0.to_hex();
+            let here = Id::of(request.repositories.identity()).to_hex();
             let name = format!("{}-{}", &shape[..32], &here[..32]);
             let file = RunsFile::new(directory.clone(), name);
             if file.file().lstat().is_err() {

@@ -12,7 +12,7 @@ use std::{
 use taut_digest::HashFunction;
 use taut_engine::{Agreement, Cx, Facets, Fail, Hash, Key, Policy, Rule};
 use taut_sys::{At, Dir, Evidence, FileKind, Reading, if_exists};
-use taut_value::{Id, Str};
+use taut_value::{Encoder, Id, Str};
 
 use crate::open_dirs::OpenDirs;
 
@@ -54,6 +54,12 @@ impl Roots {
             self.0.len() - 1
         });
         u16::try_from(number).expect("a configuration has fewer roots")
+    }
+
+    /// Appends the number of roots and of each the bytes of its path.
+    pub(crate) fn encode(&self, e: &mut Encoder) {
+        e.number(self.0.len() as u64);
+        self.0.iter().for_each(|(path, _)| e.bytes(path.as_os_str().as_bytes()));
     }
 
     /// The directory at a path below a root, open; `None` if there is none.
@@ -170,20 +176,50 @@ impl Listing {
         Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
     }
 
+    /// The bytes that stand for it where it is hashed: 0 if there is none; 1 and why it cannot be used; 2, the number of
+    /// entries and these. A text is the number of its bytes and these, an entry its name and what it is (0 file,
+    /// 1 link, 2 directory, 3 and 4 something that is no UTF-8: no directory, a directory); numbers as [`Encoder`]
+    /// writes them.
+    fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new();
+        match self {
+            Listing::Absent => e.number(0),
+            Listing::Unreadable(why) => {
+                e.number(1);
+                e.bytes(why.as_bytes());
+            }
+            Listing::Entries(entries) => {
+                e.number(2);
+                e.number(entries.len() as u64);
+                entries.iter().for_each(|(name, entry)| encode_entry(&mut e, name, *entry));
+            }
+        }
+        e.finish()
+    }
+
+    fn hash(&self) -> Hash {
+        Hash(Id::of(self.encode()).0)
+    }
+
+    /// Of whether it can be read: as [`Listing::encode`] writes it, without entries. Of some entries: these. 0 of
+    /// nothing.
     fn facets(&self) -> Vec<Hash> {
-        let mut facets = vec![String::new(); Facets::MOST];
+        let mut facets: Vec<Encoder> = (0..Facets::MOST).map(|_| Encoder::limited(0, 0)).collect();
         match self {
             Listing::Absent => {}
-            Listing::Unreadable(why) => facets[0] = format!("unreadable: {why}"),
+            Listing::Unreadable(why) => {
+                facets[0].number(1);
+                facets[0].bytes(why.as_bytes());
+            }
             Listing::Entries(entries) => {
-                facets[0] = "readable".to_owned();
+                facets[0].number(2);
                 for (name, entry) in entries {
-                    facets[Facets::shared(1, name)].push_str(&format!("{name:?} {entry:?},"));
+                    encode_entry(&mut facets[Facets::shared(1, name)], name, *entry);
                 }
             }
         }
-        let hash = |facet: &String| if facet.is_empty() { Hash::from(0) } else { Hash(Id::of(facet).0) };
-        facets.iter().map(hash).collect()
+        let bytes = facets.into_iter().map(Encoder::finish);
+        bytes.map(|facet| if facet.is_empty() { Hash::from(0) } else { Hash(Id::of(facet).0) }).collect()
     }
 
     fn read(place: &Place, roots: &Roots) -> taut_sys::Result<Listing> {
@@ -236,6 +272,16 @@ impl Listing {
         entries.sort_by(|(a, _), (b, _): &(Str, Entry)| a.as_str().cmp(b.as_str()));
         Ok(Listing::Entries(entries))
     }
+}
+
+fn encode_entry(e: &mut Encoder, name: &str, entry: Entry) {
+    e.bytes(name.as_bytes());
+    e.number(match entry {
+        Entry::File => 0,
+        Entry::Symlink => 1,
+        Entry::Directory => 2,
+        Entry::NotUtf8 { is_directory } => 3 + u64::from(is_directory),
+    });
 }
 
 /// Whether a link's target is relative and never leads above the directory of the link.
@@ -315,7 +361,7 @@ impl Rule for DirRule {
     }
 
     fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
-        Some(Hash(Id::of(format!("{listing:?}")).0))
+        Some(listing.hash())
     }
 
     fn facets(&self, _: &Place, listing: &Arc<Listing>) -> Vec<Hash> {
@@ -365,5 +411,46 @@ impl Rule for FileRule {
             let content = content_at(directory.as_ref().map(|directory| directory.at(name))).ok()?;
             Some(self.content_hash(place, &content.map(Arc::from)) == Some(hash))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_of_listings_stay_what_they_are() {
+        let hex = |hash: Hash| Id(hash.0).to_hex();
+        let entries = vec![
+            ("a".into(), Entry::File),
+            ("b".into(), Entry::Symlink),
+            ("c".into(), Entry::Directory),
+            ("d\u{fffd}".into(), Entry::NotUtf8 { is_directory: false }),
+            ("e\u{fffd}".into(), Entry::NotUtf8 { is_directory: true }),
+        ];
+        let all = [Listing::Absent, Listing::Unreadable("why".to_owned()), Listing::Entries(entries)];
+        let hashes: Vec<String> = all.iter().map(|listing| hex(listing.hash())).collect();
+        assert_eq!(
+            hashes,
+            [
+                "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+                "02cdaaace2cc6002248178384398f860500234356bf5eb58356f8010e1f8017a",
+                "5adb2a7d4465afea491dfc8c8abe8c9724832e6175ab86d077abdcf521006fb6"
+            ]
+        );
+        // All facets of the last one.
+        let facets: Vec<u8> = all[2].facets().iter().flat_map(|facet| facet.0).collect();
+        assert_eq!(
+            Id::of(facets).to_hex(),
+            "a2c35ea9bc0e93f77bf72edb5d2b989901420b33a06a385931173c2326358722"
+        );
+    }
+
+    #[test]
+    fn keys_of_places_stay_what_they_are() {
+        let root = RootName { number: 258, ignore_special: true };
+        let mut key = Vec::new();
+        Place { root, path: "a/b".into() }.encode(&mut key);
+        assert_eq!(key, b"\x01\x01\x02a/b");
     }
 }

@@ -9,7 +9,6 @@ use taut_value::{EntityName, Str};
 
 use super::{Held, Last, Over, SHOWN, Watcher};
 use crate::{
-    build::owner,
     diagnostics,
     interruption::Interruption,
     log::Level,
@@ -119,7 +118,7 @@ impl Watcher<'_> {
         let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
         let new: Vec<&(Str, Built)> = built.artifacts.iter().filter(is_new).collect();
         if let Some(directory) = &self.output {
-            let owner = owner(&held.request);
+            let owner = held.request.owner();
             held.feedback.before_install();
             let put = results::put(&held.store, &built, directory, &owner, self.o.prune, self.log);
             put.map_err(|undelivered| match undelivered {

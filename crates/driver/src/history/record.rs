@@ -116,7 +116,7 @@ impl History {
     /// # Errors
     /// Nothing can be kept there.
     pub fn of(store: &Store, repositories: &RepoConfig) -> taut_store::Result<History> {
-        let name = Id::of(format!("{repositories:?}")).to_hex();
+        let name = Id::of(repositories.identity()).to_hex();
         let directory = store.own_directory("history")?;
         directory.bring(&name)?;
         Ok(History { directory: Arc::new(directory), name })

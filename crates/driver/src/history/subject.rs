@@ -116,7 +116,8 @@ impl Subject {
             let name = EntityName::Named(name.clone()).to_json().into();
             return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
         }
-        Subject::Other(key.to_string().into())
+        // Its key in full may be large, and nothing asks for it.
+        Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..12]).into())
     }
 
     /// A configured target.
