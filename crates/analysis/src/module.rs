@@ -91,11 +91,11 @@ async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     let parent_place = Place { root: place.root, path: parent.into() };
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
-    if entries.iter().any(|(entry, _)| entry.as_str() == name) {
+    if entries.iter().any(|listed| listed.name.as_str() == name) {
         return None;
     }
-    let directories = entries.iter().filter(|(_, kind)| *kind == Entry::Directory);
-    let meant = did_you_mean(name, directories.map(|(name, _)| name.as_str()))?;
+    let directories = entries.iter().filter(|listed| listed.entry == Entry::Directory);
+    let meant = did_you_mean(name, directories.map(|listed| listed.name.as_str()))?;
     Some(if parent.is_empty() { meant.to_owned() } else { format!("{parent}/{meant}") })
 }
 

@@ -4,7 +4,6 @@
 //! the description's; the reference ends with exit code 1 for them, so they have a type of their own.
 
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,15 +100,15 @@ impl Request {
     }
 
     /// For what results are installed: the targets, in whatever configuration, of the main repository where it lies.
-    /// The hexadecimal hash of the number of targets, each of them, and the bytes of the path of the main
-    /// repository's root of sources, as [`Encoder`] writes them.
+    /// The hexadecimal hash of the number of targets, each of them, and the identity of the main repository's root of
+    /// sources, as [`Encoder`] writes them.
     pub fn owner(&self) -> String {
         let repositories = &self.repositories;
         let main = repositories.repositories.get(&repositories.main);
         let mut e = Encoder::new();
         e.number(1);
         e.named(&self.target);
-        e.bytes(main.map_or(&[], |main| main.workspace_root.path.as_os_str().as_bytes()));
+        e.bytes(&main.map(|main| main.workspace_root.source.identity()).unwrap_or_default());
         Id::of(e.finish()).to_hex()
     }
 
@@ -184,14 +183,12 @@ fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
 /// has a target file; the root module if there is none.
 fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
     let main = &repositories.repositories[&repositories.main];
-    let workspace = &*main.workspace_root.path;
+    let Some(workspace) = main.workspace_root.directory() else { return Str::default() };
     let workspace = taut_sys::canonical(workspace).unwrap_or_else(|_| workspace.to_owned());
     let here = taut_sys::canonical(cwd).unwrap_or_else(|_| cwd.to_owned());
     let Ok(below) = here.strip_prefix(&workspace) else { return Str::default() };
-    let has_targets = |module: &Path| {
-        let file = main.target_root.path.join(module).join(main.target_file_name.as_str());
-        taut_sys::Named::stat(&file).is_ok_and(|stat| stat.is_file())
-    };
+    let has_targets =
+        |module: &Path| main.target_root.source.is_file(&module.join(main.target_file_name.as_str()));
     let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
     module.to_string_lossy().as_ref().into()
 }
@@ -203,7 +200,7 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let name = format!("{directory}/{}", main.target_file_name);
     let place = taut_analysis::module_file(&main.target_root, module, &main.target_file_name);
     let file = place.full(&repositories.roots);
-    let content = (repositories.roots.read_file(&place))
+    let content = (place.read(&repositories.roots))
         .map_err(|error| SetupError::new(error.to_string()))?
         .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
     let label: Arc<str> = file.to_string_lossy().into();

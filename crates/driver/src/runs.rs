@@ -37,7 +37,7 @@ impl Module {
 
     /// What tells it from others: what it says.
     fn mark(&self) -> Option<Id> {
-        Some(Id::of(self.roots.read_file(&self.place).ok()??))
+        Some(Id::of(self.place.read(&self.roots).ok()??))
     }
 }
 

@@ -14,7 +14,7 @@ use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
-use crate::{Root, RootName, Roots};
+use crate::{DirectoryRoot, Root, RootName, Roots};
 
 /// One repository.
 #[derive(Clone, Debug)]
@@ -147,8 +147,8 @@ impl RepoConfig {
         self.encode().finish()
     }
 
-    /// The bytes that stand for all of the configuration: its shape, then the number of roots and of each the bytes of
-    /// its path.
+    /// The bytes that stand for all of the configuration: its shape, then the number of roots and of each the bytes
+    /// of its identity.
     pub fn identity(&self) -> Vec<u8> {
         let mut e = self.encode();
         self.roots.encode(&mut e);
@@ -225,7 +225,7 @@ impl RepoConfig {
         }
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
-            repository.all_roots().into_iter().for_each(|root| root.name.number = roots.add(&root.path));
+            repository.all_roots().into_iter().for_each(|root| roots.add(root));
         }
         let config = RepoConfig { main, repositories, roots: Arc::new(roots) };
         config.check_bindings(&described)?;
@@ -262,9 +262,7 @@ fn repository(
         let message = format!("Repository config: description of {name:?} is not an object");
         return Err(ConfigError::at(description, message));
     }
-    let from_line = |path: &Option<PathBuf>| {
-        path.as_ref().map(|path| Root { path: absolute(cwd, path), name: RootName::default() })
-    };
+    let from_line = |path: &Option<PathBuf>| path.as_ref().map(|path| directory(absolute(cwd, path), false));
     let configured =
         |key: &str| description.get(key).map(|root| parse_root(name, key, root, cwd)).transpose();
     let workspace_root = match from_line(&overrides.workspace_root) {
@@ -279,7 +277,7 @@ fn repository(
                         None => problem,
                     }
                 })?;
-                Root { path: path.into(), name: RootName::default() }
+                directory(path.into(), false)
             }
             None => {
                 let message = format!("Unknown root for repository {name:?}: no workspace_root");
@@ -338,6 +336,11 @@ fn repository(
     })
 }
 
+fn directory(path: Arc<Path>, ignore_special: bool) -> Root {
+    let name = RootName { ignore_special, ..RootName::default() };
+    Root { source: Arc::new(DirectoryRoot::new(path)), name }
+}
+
 fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
     let joined = cwd.join(path);
     let clean: PathBuf = joined.components().filter(|part| *part != std::path::Component::CurDir).collect();
@@ -353,8 +356,7 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result
         root.as_list().map(|items| items.map(|item| item.as_str()).collect()).unwrap_or_default();
     match words[..] {
         [Some(scheme @ ("file" | "file ignore-special")), Some(path)] => {
-            let name = RootName { ignore_special: scheme != "file", ..RootName::default() };
-            Ok(Root { path: absolute(cwd, Path::new(path)), name })
+            Ok(directory(absolute(cwd, Path::new(path)), scheme != "file"))
         }
         [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
             let message = format!(
@@ -410,7 +412,7 @@ mod tests {
         );
         assert_eq!(
             Id::of(config.identity()).to_hex(),
-            "9b8e5c424501e4f7595c7cb32328b9bd6b2cba6fcb0733d81fec0cef0b26731e"
+            "a5f9e45765765873f9894f520c2d5211d5d56ee47368964d92e59c458ab8c811"
         );
     }
 
