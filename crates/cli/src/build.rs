@@ -4,10 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use taut_driver::{
     Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, GRACE, History, Meaning, Request,
-    RequestKey, Runs, Session, Traces, graph::ActionGraph,
+    RequestKey, Runs, Session, Traces, graph::ActionGraph, joined,
 };
 use taut_store::Store;
-use taut_value::Str;
+use taut_value::{NamedTarget, Str};
 
 use crate::{
     analyse::{self, dump_graphs},
@@ -408,9 +408,10 @@ impl Call<'_> {
     fn announcement(&self, request: &Request, action: Option<String>) -> String {
         let word = if self.again.is_some() { "Rebuilding" } else { "Building" };
         let input = action.map(|action| format!(" input of action {action} of")).unwrap_or_default();
-        let (target, configuration) = (request.target.clone().into(), &request.configuration);
         let limit = analyse::log_limit(&self.o.analysis);
-        format!("{word}{input} {}.", report::configured(&target, configuration, limit))
+        let shown =
+            |target: &NamedTarget| report::configured(&target.clone().into(), &request.configuration, limit);
+        format!("{word}{input} {}.", joined(request.targets.iter().map(shown)))
     }
 
     fn analysis_failed(&self, problems: &Diagnostics) -> Exit {

@@ -68,7 +68,7 @@ fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Qu
     let request = request::quiet_request_for(&o.common, &o.analysis, &words, log)?;
     let question = match action {
         Some(prefix) => Question::Action(prefix),
-        None => Question::Named { target: request.target.clone(), path },
+        None => Question::Named { target: request.targets.first().clone(), path },
     };
     Ok((request, question))
 }

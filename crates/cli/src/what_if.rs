@@ -40,8 +40,8 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
         runs = recall::runs(&request, &o.analysis, store, &meaning(&options));
         let history = History::of(store, &request.repositories).ok();
         let latest = history.and_then(|history| history.latest());
-        if let Some((target, configuration)) = latest.filter(|_| words.is_none()) {
-            request.target = target;
+        if let Some((targets, configuration)) = latest.filter(|_| words.is_none()) {
+            request.targets = targets;
             if o.analysis.config.is_none() && o.analysis.defines.is_empty() {
                 request.configuration = configuration;
             }

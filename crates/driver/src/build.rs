@@ -202,7 +202,7 @@ impl Session {
         session
     }
 
-    /// Analyses the target of the request.
+    /// Analyses the targets of the request.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.

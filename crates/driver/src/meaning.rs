@@ -139,7 +139,11 @@ mod tests {
 
     fn request() -> Request {
         let configuration: Map = [("V", Value::Bool(true))].into_iter().collect();
-        Request { repositories: RepoConfig::default(), target: NamedTarget::new("", "m", "t"), configuration }
+        Request {
+            repositories: RepoConfig::default(),
+            targets: NamedTarget::new("", "m", "t").into(),
+            configuration,
+        }
     }
 
     fn hex(bytes: Vec<u8>) -> String {
@@ -162,6 +166,11 @@ mod tests {
             hex(report(&build, &request(), shown)),
             "66ba6c49828a2bdf4f0f994b93c2ba3cce092eff3f449a2ecd9b09dcef13dff6"
         );
+    }
+
+    #[test]
+    fn owners_of_installed_files_stay_what_they_are() {
+        assert_eq!(request().owner(), "ea886a6e7a8549b6a9e41f251f8601a87a52a24e7ec9d721f6b1af38d5b769b1");
     }
 
     #[test]

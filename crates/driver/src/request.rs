@@ -13,6 +13,8 @@ use taut_syntax::json::{Document, Kind};
 use taut_syntax::{Diagnostic, JsonPath, Location};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
+use crate::{Targets, joined};
+
 /// The words that say what a call is about.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
@@ -33,9 +35,9 @@ pub struct Words {
 pub struct Request {
     /// The repositories.
     pub repositories: RepoConfig,
-    /// The target.
-    pub target: NamedTarget,
-    /// The configuration that it is asked for in.
+    /// The targets.
+    pub targets: Targets,
+    /// The configuration that they are asked for in.
     pub configuration: Map,
 }
 
@@ -96,7 +98,7 @@ impl Request {
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             words => named(&repositories, &module, words)?,
         };
-        Ok(Request { repositories, target, configuration })
+        Ok(Request { repositories, targets: target.into(), configuration })
     }
 
     /// For what results are installed: the targets, in whatever configuration, of the main repository where it lies.
@@ -106,19 +108,19 @@ impl Request {
         let repositories = &self.repositories;
         let main = repositories.repositories.get(&repositories.main);
         let mut e = Encoder::new();
-        e.number(1);
-        e.named(&self.target);
+        self.targets.encode(&mut e);
         e.bytes(&main.map(|main| main.workspace_root.source.identity()).unwrap_or_default());
         Id::of(e.finish()).to_hex()
     }
 
-    /// Target and configuration as messages show them: `[name,configuration]`.
+    /// Targets and configuration as messages show them: `[name,configuration]` for each.
     pub fn target_text(&self) -> String {
-        configured_text(&self.target, &self.configuration)
+        joined(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
     }
 }
 
-fn configured_text(target: &NamedTarget, configuration: &Map) -> String {
+/// A target and its configuration as messages show them.
+pub(crate) fn configured_text(target: &NamedTarget, configuration: &Map) -> String {
     let mut writer = JsonWriter::compact();
     writer.list(|w| {
         taut_value::EntityName::Named(target.clone()).write_json(w);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use taut_analysis::module_file;
 use taut_engine::{Builder, Committed, Engine, FileTrouble};
-use taut_repos::{Place, Roots};
+use taut_repos::{Place, RepoConfig, Roots};
 use taut_store::{OwnDirectory, Store};
-use taut_value::Id;
+use taut_value::{Id, NamedTarget};
 
 use crate::{Meaning, Request, RequestKey, recent, runs_file::RunsFile, talkers, trouble::Trouble};
 
@@ -27,11 +27,10 @@ struct Module {
 }
 
 impl Module {
-    fn of(request: &Request) -> Option<Module> {
-        let repositories = &request.repositories;
-        let repository = repositories.repositories.get(&request.target.repository)?;
+    fn of(repositories: &RepoConfig, target: &NamedTarget) -> Option<Module> {
+        let repository = repositories.repositories.get(&target.repository)?;
         let name = &repository.target_file_name;
-        let place = module_file(&repository.target_root, &request.target.module, name);
+        let place = module_file(&repository.target_root, &target.module, name);
         Some(Module { roots: repositories.roots.clone(), place })
     }
 
@@ -41,12 +40,26 @@ impl Module {
     }
 }
 
+/// What tells several from others: of one, its own mark; else the hash of all marks, in order. `None` if there is none,
+/// or one cannot be read.
+fn mark_of(modules: &[Module]) -> Option<Id> {
+    match modules {
+        [] => None,
+        [one] => one.mark(),
+        several => {
+            let marks: Vec<[u8; 32]> =
+                several.iter().map(|module| Some(module.mark()?.0)).collect::<Option<_>>()?;
+            Some(Id::of(marks.as_flattened()))
+        }
+    }
+}
+
 /// Where the runs of tasks are kept, if anywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     file: Option<RunsFile>,
-    /// The file of targets that the request is about.
-    module: Option<Module>,
+    /// The files of targets that the request is about.
+    modules: Vec<Module>,
     is_collected: bool,
     trouble: Trouble,
 }
@@ -63,7 +76,8 @@ impl Runs {
     /// same content is as it was.
     pub fn of(store: &Store, meaning: &Meaning, request: &Request) -> Runs {
         let trouble = Trouble::default();
-        let module = Module::of(request);
+        let modules = request.targets.iter().map(|target| Module::of(&request.repositories, target));
+        let modules: Vec<Module> = modules.collect::<Option<_>>().unwrap_or_default();
         let directory = store.own_directory("runs").map_err(|error| trouble.unreadable(error));
         let mut is_collected = false;
         let file = || {
@@ -78,7 +92,7 @@ impl Runs {
                     false
                 });
                 // What is not found there costs time, not more.
-                let known = || take_over(&directory, &shape[..32], module.as_ref()?.mark()?, &file);
+                let known = || take_over(&directory, &shape[..32], mark_of(&modules)?, &file);
                 // A call that only analyses has no runs of actions with output.
                 let fresh = || {
                     let begun = talkers::begin(file.dir(), file.name(), HashSet::new());
@@ -92,7 +106,7 @@ impl Runs {
             Some(file)
         };
         let file = file();
-        Runs { file, module, is_collected, trouble }
+        Runs { file, modules, is_collected, trouble }
     }
 
     /// Whether garbage was collected since they were last used.
@@ -102,7 +116,7 @@ impl Runs {
 
     /// Notes what the module of the request says, so that other checkouts of it find these runs.
     fn mark(&self) {
-        let (Some(file), Some(mark)) = (&self.file, self.module.as_ref().and_then(Module::mark)) else {
+        let (Some(file), Some(mark)) = (&self.file, mark_of(&self.modules)) else {
             return;
         };
         let name = marks_of(file.name());

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use taut_driver::{Built, Ended, Results};
-use taut_value::{EntityName, Str};
+use taut_value::Str;
 
 use super::{Held, Last, Over, SHOWN, Watcher};
 use crate::{
@@ -80,7 +80,7 @@ impl Watcher<'_> {
         {
             let mut text = format!(
                 "{}: {} of {defined} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
-                EntityName::Named(held.request.target.clone()).to_json(),
+                held.request.targets.names(),
                 many(analysed, "target"),
                 many(done.ran.len(), "action"),
                 graph.actions.len(),
