@@ -61,8 +61,12 @@ impl Pieces {
     }
 
     fn text(&mut self, text: &str) {
-        self.0.extend((text.len() as u64).to_le_bytes());
-        self.0.extend(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend((bytes.len() as u64).to_le_bytes());
+        self.0.extend(bytes);
     }
 
     fn list<T>(
@@ -114,7 +118,7 @@ impl AnalysedTarget {
             });
         }
         if !self.warnings.is_empty() {
-            pieces.text(&format!("{:?}", self.warnings));
+            pieces.bytes(&self.warnings.encode());
         }
         pieces.0.extend([u8::from(self.is_defined), u8::from(self.is_export)]);
         Id::of(pieces.0)
@@ -194,5 +198,43 @@ impl AnalysedTarget {
             is_defined,
             is_export,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_syntax::Diagnostic;
+    use taut_value::{Map, NamedTarget, ReferenceType, Value};
+
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_target_stays_what_it_is() {
+        let artifacts: Map = [("a", Value::string("x"))].into_iter().collect();
+        let named = NamedTarget::new("r", "m", "n").with_reference(ReferenceType::Glob);
+        let config = Config::new([("V", Value::Bool(true))].into_iter().collect());
+        let below = ConfiguredTarget { name: EntityName::Named(named), config };
+        let target = |warnings: Diagnostics| AnalysedTarget {
+            result: TargetResult::new(artifacts.clone(), Map::default(), Map::default()),
+            actions: vec![Arc::new(ActionDescription::default())],
+            blobs: vec!["blob".into()],
+            trees: vec![Tree::new(Map::default())],
+            overlays: Vec::new(),
+            vars: [Str::from("V")].into_iter().collect(),
+            tainted: [Str::from("test")].into_iter().collect(),
+            dependencies: Dependencies { declared: vec![below.clone()], ..Default::default() },
+            warnings,
+            is_defined: true,
+            is_export: false,
+        };
+        let hex = |warnings| target(warnings).id().to_hex();
+        assert_eq!(
+            hex(Diagnostics::none()),
+            "a9ec585698e1e1fb13cd01e30eaaf004e6b55f54f9a988fe77dc9aa87f46f5f4"
+        );
+        assert_eq!(
+            hex(Diagnostic::warning("careful").into()),
+            "89c7e75b278cdf4f9aaeea1e058cb1869ad514638310e71e309dd6ebb9403af5"
+        );
     }
 }

@@ -91,11 +91,11 @@ async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     let parent_place = Place { root: place.root, path: parent.into() };
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
-    if entries.iter().any(|(entry, _)| entry.as_str() == name) {
+    if entries.iter().any(|listed| listed.name.as_str() == name) {
         return None;
     }
-    let directories = entries.iter().filter(|(_, kind)| *kind == Entry::Directory);
-    let meant = did_you_mean(name, directories.map(|(name, _)| name.as_str()))?;
+    let directories = entries.iter().filter(|listed| listed.entry == Entry::Directory);
+    let meant = did_you_mean(name, directories.map(|listed| listed.name.as_str()))?;
     Some(if parent.is_empty() { meant.to_owned() } else { format!("{parent}/{meant}") })
 }
 
@@ -153,9 +153,19 @@ impl Part for EntryPart {
         let Some(entry) = entry else { return Hash::from(0) };
         let canonical = defining_hash(entry.json());
         // What is warned about has to be seen again when it changes, though it defines nothing.
-        let warnings: Vec<String> = entry.warnings().iter().map(|warning| warning.message.clone()).collect();
-        Hash(if warnings.is_empty() { canonical } else { Id::of(format!("{canonical:?}{warnings:?}")).0 })
+        hash_with_messages(canonical, entry.warnings().iter().map(|warning| warning.message.as_str()))
     }
+}
+
+/// The hash of a definition with the messages of its warnings, each as the number of its bytes (eight, little-endian)
+/// and these; without warnings, that of the definition. Not where they are: re-formatting changes no hash.
+fn hash_with_messages<'m>(canonical: [u8; 32], messages: impl Iterator<Item = &'m str>) -> Hash {
+    let mut pieces = canonical.to_vec();
+    for message in messages {
+        pieces.extend((message.len() as u64).to_le_bytes());
+        pieces.extend(message.as_bytes());
+    }
+    Hash(if pieces.len() == canonical.len() { canonical } else { Id::of(pieces).0 })
 }
 
 /// What definitions of these types say to their readers only (R7, B1, B8). Rules and expressions do so, too; what
@@ -182,3 +192,19 @@ fn defining_hash(entry: Node<'_>) -> [u8; 32] {
 
 /// The policy of tasks whose value is dear to make and cheap to keep.
 pub(crate) const KEPT: Policy = Policy { trace: Trace::Constructive, ..Policy::verifying(4) };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_an_entry_with_warnings_stays_what_it_is() {
+        let hash = |messages: &[&str]| Id(hash_with_messages([7; 32], messages.iter().copied()).0).to_hex();
+        assert_eq!(hash(&[]), "07".repeat(32));
+        assert_eq!(
+            hash(&["key \"a\" occurs twice"]),
+            "d5c039b15840307711d34a6cdbb9de9efcc33df80a40d8ebf96f51f4354a107b"
+        );
+        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
+    }
+}

@@ -320,11 +320,8 @@ impl Rule for RuleRule {
             RULE.iter().copied().filter(|key| *key != "imports" && !is_documentation(key)).collect();
         let closure = closure(&rule.entry, &said, &rule.imports);
         let name = taut_value::EntityName::Named(name.clone()).id();
-        let warnings = match rule.warnings.is_empty() {
-            true => String::new(),
-            false => format!("{:?}", rule.warnings),
-        };
-        Some(Hash(Id::of([&closure.0[..], &name.0, warnings.as_bytes()].concat()).0))
+        let warnings = if rule.warnings.is_empty() { Vec::new() } else { rule.warnings.encode() };
+        Some(Hash(Id::of([&closure.0[..], &name.0, &warnings].concat()).0))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
-use taut_repos::{DirRule, Entry, Listing, Place};
+use taut_repos::{DirRule, Entry, Listed, Listing, Place};
 use taut_syntax::{Diagnostic, Diagnostics, did_you_mean};
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
@@ -57,6 +57,10 @@ fn not_utf8(directory: &str, name: &str) -> Diagnostic {
     let directory = if directory.is_empty() { "." } else { directory };
     Diagnostic::error(format!("The name of {name:?} in directory {directory:?} is not UTF-8"))
         .help("rename it, or leave it out of what the target is made from")
+}
+
+fn is_source(listed: &Listed) -> bool {
+    matches!(listed.entry, Entry::File | Entry::Symlink)
 }
 
 fn local(named: &NamedTarget, path: &str) -> Value {
@@ -158,8 +162,8 @@ async fn file(
                 diagnostic.help(format!("it is a directory, which is named like this: {}", name.to_json()));
         }
         (Listing::Entries(entries), _) => {
-            let files = entries.iter().filter(|(_, kind)| matches!(kind, Entry::File | Entry::Symlink));
-            let names = files.map(|(name, _)| name.as_str()).chain(targets.iter().map(String::as_str));
+            let files = entries.iter().filter(|listed| is_source(listed));
+            let names = files.map(|listed| listed.name.as_str()).chain(targets.iter().map(String::as_str));
             diagnostic = diagnostic.suggest(did_you_mean(base, names));
         }
         (Listing::Absent, _) => {
@@ -196,16 +200,14 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         return Ok(analysed(Map::default(), Vec::new()));
     };
     let matches = |name: &Str| fnmatch::matches(named.name.as_bytes(), name.as_bytes());
-    if let Some((name, _)) = entries
-        .iter()
-        .find(|(name, kind)| matches!(kind, Entry::NotUtf8 { is_directory: false }) && matches(name))
-    {
+    if let Some(Listed { name, .. }) = entries.iter().find(|Listed { name, entry, .. }| {
+        matches!(entry, Entry::NotUtf8 { is_directory: false }) && matches(name)
+    }) {
         return Err(fail(not_utf8(&named.module, name)));
     }
-    let matching =
-        entries.iter().filter(|(name, kind)| matches!(kind, Entry::File | Entry::Symlink) && matches(name));
-    let stage =
-        matching.map(|(name, _)| (name.clone(), local(named, &normal_path(&join(&named.module, name)))));
+    let matching = entries.iter().filter(|listed| is_source(listed) && matches(&listed.name));
+    let stage = matching
+        .map(|Listed { name, .. }| (name.clone(), local(named, &normal_path(&join(&named.module, name)))));
     Ok(analysed(stage.collect(), Vec::new()))
 }
 
@@ -225,7 +227,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         let mut stage: Vec<(Str, Value)> = Vec::new();
         let mut below: Vec<(Str, usize)> = Vec::new();
         if let Listing::Entries(entries) = &**entries.whole() {
-            for (name, kind) in entries {
+            for Listed { name, entry: kind, .. } in entries {
                 let full = if path == "." { name.to_string() } else { format!("{path}/{name}") };
                 match kind {
                     Entry::Directory => {

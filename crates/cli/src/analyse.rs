@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, Request, RequestKey, Runs, Traces};
+use taut_driver::{Analyser, Meaning, Request, RequestKey, Runs, Traces};
 use taut_store::Store;
 
 use crate::diagnostics::tell;
@@ -12,7 +12,7 @@ use crate::log::{Level, Log};
 use crate::options::{self, Analyse};
 use crate::profile::{Profile, with_profile};
 use crate::recall::{self, Told};
-use crate::settings::{analysis_options, build_options, meaning};
+use crate::settings::{analysis_options, build_options};
 use crate::surroundings::{Name, build_root};
 use crate::{dumps, findings, report, request};
 
@@ -33,7 +33,8 @@ fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Res
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     // What builds found out serves analysis, and the reverse.
     let how = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
-    let runs = store.as_ref().map(|store| recall::runs(&request, &o.analysis, store, &meaning(&how)));
+    let runs =
+        store.as_ref().map(|store| recall::runs(&request, &o.analysis, store, &Meaning::of_build(&how)));
     let analyser =
         Analyser::new(&request, analysis_options(&o.common, &o.analysis), &runs.unwrap_or_else(Runs::none));
     let place = store.and_then(|store| place(o, &request, &store, log));
@@ -84,5 +85,5 @@ fn place(o: &Analyse, request: &Request, store: &Store, log: &Log) -> Option<(Tr
     if o.dumps.any() || o.graph.any() {
         return None;
     }
-    recall::place(request, &o.analysis, store, log, "analyse")
+    recall::place(request, &o.analysis, store, log, &Meaning::of_analysis())
 }

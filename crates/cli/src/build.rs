@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, History, Request, RequestKey, Runs,
-    Session, Traces, graph::ActionGraph,
+    Basis, BuildOptions, Built, Counts, Diagnostics, Ended, Events, History, Meaning, Request, RequestKey,
+    Runs, Session, Traces, graph::ActionGraph, joined,
 };
 use taut_store::Store;
-use taut_value::Str;
+use taut_value::{NamedTarget, Str};
 
 use crate::{
     compare::Comparison,
@@ -24,9 +24,9 @@ use crate::{
     report,
     reproduce::Reproduction,
     request,
-    results::{self, Destination, Undelivered, owner},
+    results::{self, Destination, Undelivered},
     retry::{LOST_OBJECTS, MAX_TRIES},
-    settings::{analysis_options, build_options, log_limit, meaning},
+    settings::{analysis_options, build_options, log_limit},
     surroundings::{Name, is_address, open_store},
 };
 
@@ -166,7 +166,7 @@ impl Call<'_> {
         let how = analysis_options(&o.common, &o.analysis);
         let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
         let runs = match &self.again {
-            None => recall::runs(&request, &o.analysis, &store, &meaning(&options)),
+            None => recall::runs(&request, &o.analysis, &store, &Meaning::of_build(&options)),
             Some(_) => Runs::none(),
         };
         let session = Session::of_request(&request, how, &store, &runs, &options, &events);
@@ -323,7 +323,7 @@ impl Call<'_> {
                 log.say(Level::Info, comparison.summary());
             }
         }
-        let exit = results::deliver(store, &built, destination, &owner(request), &o.results, log)
+        let exit = results::deliver(store, &built, destination, &request.owner(), &o.results, log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
         findings::tell_taint(&told.tainted, log);
         if exit == Exit::FailedArtifacts {
@@ -372,7 +372,7 @@ impl Call<'_> {
         if self.again.is_some() || self.o.graph.any() {
             return None;
         }
-        recall::place(request, &self.o.analysis, store, self.log, &meaning(options))
+        recall::place(request, &self.o.analysis, store, self.log, &Meaning::of_build(options))
     }
 
     /// What becomes of the call when results are not where they belong.
@@ -395,7 +395,7 @@ impl Call<'_> {
         told.said.iter().for_each(|said| self.log.say_again(said));
         report.outputs.iter().for_each(|output| printer.tell(output));
         self.log.say(Level::Info, report::processed(report.actions, report.actions));
-        let (results, owner) = (report.results(), owner(request));
+        let (results, owner) = (report.results(), request.owner());
         let exit = results::deliver(store, &results, destination, &owner, &self.o.results, self.log)
             .map_err(|undelivered| self.stop(undelivered, is_last))?;
         findings::tell_taint(&told.tainted, self.log);
@@ -405,9 +405,10 @@ impl Call<'_> {
     fn announcement(&self, request: &Request, action: Option<String>) -> String {
         let word = if self.again.is_some() { "Rebuilding" } else { "Building" };
         let input = action.map(|action| format!(" input of action {action} of")).unwrap_or_default();
-        let (target, configuration) = (request.target.clone().into(), &request.configuration);
         let limit = log_limit(&self.o.analysis);
-        format!("{word}{input} {}.", report::configured(&target, configuration, limit))
+        let shown =
+            |target: &NamedTarget| report::configured(&target.clone().into(), &request.configuration, limit);
+        format!("{word}{input} {}.", joined(request.targets.iter().map(shown)))
     }
 
     fn analysis_failed(&self, problems: &Diagnostics) -> Exit {

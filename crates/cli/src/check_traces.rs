@@ -16,7 +16,7 @@ use std::{
 
 use taut_driver::{History, is_about_traces};
 use taut_sys::{
-    At, Dir, FileKind,
+    At, Dir, FileKind, if_exists,
     process::{Command, HelperStart, Processes, Streams},
 };
 
@@ -99,8 +99,16 @@ impl Check<'_> {
             let (new, old) = (elsewhere.display().to_string(), directory.display().to_string());
             anew.stderr = anew.stderr.replace(&new, &old);
             anew.stdout = String::from_utf8_lossy(&anew.stdout).replace(&new, &old).into_bytes();
-            let open = |path: &Path| Dir::of_user(path).map_err(|error| failed(self.log, &error));
-            if let Some(path) = first_difference(self.scratch.at("installed"), &open(&directory)?) {
+            // Where a call installs nothing, it makes no directory.
+            let open = |dir| if_exists(dir).map_err(|error| failed(self.log, &error));
+            let would = open(self.scratch.at("installed").open_dir())?;
+            let is = open(Dir::of_user(&directory))?;
+            let differs = match (would, is) {
+                (None, _) => None,
+                (Some(_), None) => Some(directory),
+                (Some(would), Some(is)) => first_difference(&would, &is),
+            };
+            if let Some(path) = differs {
                 return self
                     .wrong(format!("what is installed at {} is not what it would be", path.display()));
             }
@@ -219,9 +227,7 @@ fn without_stage(line: &str) -> String {
 }
 
 /// The first path below the directory `would` that is not the same below `is`, in the order of names.
-fn first_difference(would: At<'_>, is: &Dir) -> Option<PathBuf> {
-    // Where nothing would be, nothing differs.
-    let would = would.open_dir().ok()?;
+fn first_difference(would: &Dir, is: &Dir) -> Option<PathBuf> {
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
         let below = if path.as_os_str().is_empty() { would.try_clone() } else { would.at(&path).open_dir() };

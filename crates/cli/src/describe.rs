@@ -1,7 +1,7 @@
 //! `describe`: what a target or rule is for.
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, DescribeOptions, Runs};
+use taut_driver::{Analyser, DescribeOptions, Meaning, Runs};
 use taut_store::Store;
 
 use crate::{
@@ -32,7 +32,7 @@ fn go(name: Name, o: &Describe, log: &Log) -> Result<Exit, Exit> {
     // Nothing is evaluated: there are no runs to be believed, but what was read may be as it was.
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &Runs::none());
     let options = DescribeOptions { rule: o.rule, json: o.json };
-    let meaning = format!("describe {options:?}");
+    let meaning = Meaning::of_description(options);
     let place = store.and_then(|store| recall::place(&request, &o.analysis, &store, log, &meaning));
     let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
     recall::tell_trouble(analyser.trouble(), log);

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{History, Question, Request, explain};
+use taut_driver::{History, Meaning, Question, Request, explain};
 use taut_store::Store;
 
 use crate::{
     exit::Exit,
     log::{Level, Log},
     options, recall, request,
-    settings::{analysis_options, build_options, meaning},
+    settings::{analysis_options, build_options},
     standard_streams::print,
     surroundings::{Name, build_root},
 };
@@ -41,7 +41,7 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
     let history = History::of(&store, &request.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
-    let runs = recall::runs(&request, &o.analysis, &store, &meaning(&options));
+    let runs = recall::runs(&request, &o.analysis, &store, &Meaning::of_build(&options));
     let how = analysis_options(&o.common, &o.analysis);
     let explanation = explain(&question, &history, &request.repositories, how, &runs, &cwd);
     match print(explanation.text.as_bytes()) {
@@ -68,7 +68,7 @@ fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Qu
     let request = request::quiet_request_for(&o.common, &o.analysis, &words, log)?;
     let question = match action {
         Some(prefix) => Question::Action(prefix),
-        None => Question::Named { target: request.target.clone(), path },
+        None => Question::Named { target: request.targets.first().clone(), path },
     };
     Ok((request, question))
 }

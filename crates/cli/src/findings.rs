@@ -31,14 +31,21 @@ pub(crate) fn tell_analysed(
         log.say(Level::Info, format!("Request is input of action {name}"));
         action = Some(name);
     }
-    tell_target(&analysis.target, analysis.export_targets(), words, log);
+    tell_targets(analysis.asked.iter().map(|of| &of.target), analysis.export_targets(), words, log);
     Ok(action)
 }
 
-/// Tells which target was analysed.
-fn tell_target(target: &ConfiguredTarget, exports: usize, words: &options::Analysis, log: &Log) {
-    let shown = report::configured(&target.name, target.config.map(), log_limit(words));
-    log.say(Level::Info, format!("Analysed target {shown}"));
+/// Tells which targets were analysed.
+fn tell_targets<'t>(
+    targets: impl IntoIterator<Item = &'t ConfiguredTarget>,
+    exports: usize,
+    words: &options::Analysis,
+    log: &Log,
+) {
+    for target in targets {
+        let shown = report::configured(&target.name, target.config.map(), log_limit(words));
+        log.say(Level::Info, format!("Analysed target {shown}"));
+    }
     if let Some(text) = report::export_targets(0, None, 0, exports) {
         log.say(Level::Info, text);
     }
@@ -47,7 +54,7 @@ fn tell_target(target: &ConfiguredTarget, exports: usize, words: &options::Analy
 /// Tells what a survey found.
 pub(crate) fn tell_survey(survey: &Survey, words: &options::Analysis, log: &Log) {
     tell(&survey.warnings, Level::Warn, log);
-    tell_target(&survey.target, survey.counts.exports, words, log);
+    tell_targets(&survey.targets, survey.counts.exports, words, log);
 }
 
 /// Tells what the target is tainted with, if anything.

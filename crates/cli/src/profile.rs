@@ -72,7 +72,7 @@ impl Profile {
     }
 
     pub(crate) fn requested(&self, request: &Request) {
-        let target = EntityName::Named(request.target.clone());
+        let target = EntityName::Named(request.targets.first().clone());
         self.seen().target = Some((target, request.configuration.clone()));
     }
 

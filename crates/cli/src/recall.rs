@@ -5,7 +5,7 @@
 //! objects it promises are there.
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
-use taut_driver::{Built, Request, RequestKey, Results, Runs, Traces};
+use taut_driver::{Built, Meaning, Request, RequestKey, Results, Runs, Shown, Traces};
 use taut_store::Store;
 use taut_syntax::json::{Document, Node};
 use taut_value::{JsonWriter, Str};
@@ -53,12 +53,17 @@ pub(crate) struct Report {
 }
 
 /// Where runs of tasks are kept. `meaning`: what tasks take for granted, besides the repositories.
-pub(crate) fn runs(request: &Request, analysis: &options::Analysis, store: &Store, meaning: &str) -> Runs {
+pub(crate) fn runs(
+    request: &Request,
+    analysis: &options::Analysis,
+    store: &Store,
+    meaning: &Meaning,
+) -> Runs {
     if analysis.no_trace {
         return Runs::none();
     }
     let limit = analysis.expression_log_limit;
-    Runs::of(store, &format!("{meaning}\n{limit:?}"), request)
+    Runs::of(store, &meaning.clone().with_log_limit(limit), request)
 }
 
 /// Where the reports of a request are, and under which name. `meaning`: what the report depends on, besides
@@ -68,7 +73,7 @@ pub(crate) fn place(
     analysis: &options::Analysis,
     store: &Store,
     log: &Log,
-    meaning: &str,
+    meaning: &Meaning,
 ) -> Option<(Traces, RequestKey)> {
     if analysis.no_trace
         || analysis.request_action_input.is_some()
@@ -80,14 +85,9 @@ pub(crate) fn place(
     let limit = analysis.expression_log_limit;
     // Warnings name files relative to the working directory.
     let here = std::env::current_dir().unwrap_or_default();
-    let meaning = format!(
-        "{meaning}\n{:?}\n{}\n{limit:?} {}\n{}",
-        request.repositories,
-        request.target_text(),
-        log.color(),
-        here.display()
-    );
-    Some((Traces::of(store), RequestKey::new(&meaning)?))
+    let meaning = meaning.clone().with_log_limit(limit);
+    let key = RequestKey::new(&meaning, request, Shown { color: log.color(), here: &here })?;
+    Some((Traces::of(store), key))
 }
 
 /// Tells what went wrong with what outlives calls, in one line.

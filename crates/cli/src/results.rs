@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use taut_digest::ObjectType;
-use taut_driver::{
-    BuildFailure, Installed, Located, Request, Results, cas::Found, find, install, normal_path,
-};
+use taut_driver::{BuildFailure, Installed, Located, Results, cas::Found, find, install, normal_path};
 use taut_store::Store;
 use taut_sys::Dir;
-use taut_value::{EntityName, Id};
+use taut_value::Id;
 
 use crate::{
     exit::Exit,
@@ -114,14 +112,6 @@ pub(crate) fn deliver(
     print_requested(o, store, results, log)?;
     let any_failed = results.artifacts.iter().chain(&results.runfiles).any(|(_, built)| built.failed);
     Ok(if any_failed { Exit::FailedArtifacts } else { Exit::Success })
-}
-
-/// The owner of what is installed: the target, in whatever configuration.
-pub(crate) fn owner(request: &Request) -> String {
-    let repositories = &request.repositories;
-    let main = repositories.repositories.get(&repositories.main);
-    let root = main.map(|main| main.workspace_root.path.display().to_string()).unwrap_or_default();
-    format!("{} in {root}", EntityName::Named(request.target.clone()).to_json())
 }
 
 /// Tells why there are no results, after the failures of actions were told.

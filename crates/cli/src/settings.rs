@@ -60,9 +60,3 @@ pub(crate) fn build_options(
         compare,
     })
 }
-
-/// What the results of actions depend on, besides their definitions.
-pub(crate) fn meaning(options: &BuildOptions) -> String {
-    let BuildOptions { launcher, timeout, properties, .. } = options;
-    format!("build {launcher:?} {timeout:?} {properties:?}")
-}

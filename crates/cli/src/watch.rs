@@ -16,8 +16,8 @@ use std::{
 use taut_digest::ObjectInfo;
 use taut_driver::graph::ActionGraph;
 use taut_driver::{
-    ActionFailure, ActionOutcome, Again, Analysis, Done, Events, History, KeyRef, Leaves, Request, Session,
-    SetupError, Signatures,
+    ActionFailure, ActionOutcome, Again, Analysis, Done, Events, History, KeyRef, Leaves, Meaning, Request,
+    Session, SetupError, Signatures,
 };
 use taut_store::Store;
 use taut_sys::watch::Watch;
@@ -31,7 +31,7 @@ use crate::{
     printer::Printer,
     recall, request,
     retry::{LOST_OBJECTS, MAX_TRIES},
-    settings::{analysis_options, build_options, meaning},
+    settings::{analysis_options, build_options},
     surroundings::{Name, open_store},
     text_file,
 };
@@ -237,7 +237,7 @@ impl Watcher<'_> {
             Arc::new(Present(Mutex::new(Printer::new(Name::Taut, &self.o.build.stores, self.log, &store))));
         let events: Arc<dyn Events> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
-        let runs = recall::runs(&request, &build.analysis, &store, &meaning(&options));
+        let runs = recall::runs(&request, &build.analysis, &store, &Meaning::of_build(&options));
         let how = analysis_options(&build.common, &build.analysis);
         let session = Session::of_request(&request, how, &store, &runs, &options, &events);
         let watch = if self.o.look { Watch::polling() } else { Watch::new() };
@@ -349,7 +349,7 @@ impl Watcher<'_> {
             }
         };
         held.told_of_request.clear();
-        if format!("{:?}", request.repositories) != format!("{:?}", held.request.repositories) {
+        if request.repositories.identity() != held.request.repositories.identity() {
             return Err(Over::Repositories(Box::new(request)));
         }
         let is_other = request.target_text() != held.request.target_text();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use taut_digest::HashFunction;
-use taut_driver::{History, Reach, Request, Runs, what_if};
+use taut_driver::{History, Meaning, Reach, Request, Runs, what_if};
 use taut_store::Store;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     log::{Level, Log},
     options::{self, WhatIf},
     recall, request,
-    settings::{analysis_options, build_options, meaning},
+    settings::{analysis_options, build_options},
     standard_streams::print,
     surroundings::{Name, build_root, is_there},
 };
@@ -37,11 +37,11 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
     let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
     let mut runs = Runs::none();
     if let Some(store) = &store {
-        runs = recall::runs(&request, &o.analysis, store, &meaning(&options));
+        runs = recall::runs(&request, &o.analysis, store, &Meaning::of_build(&options));
         let history = History::of(store, &request.repositories).ok();
         let latest = history.and_then(|history| history.latest());
-        if let Some((target, configuration)) = latest.filter(|_| words.is_none()) {
-            request.target = target;
+        if let Some((targets, configuration)) = latest.filter(|_| words.is_none()) {
+            request.targets = targets;
             if o.analysis.config.is_none() && o.analysis.defines.is_empty() {
                 request.configuration = configuration;
             }

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use taut_analysis::{
-    AnalysedTarget, Config, ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace,
+    AnalysedTarget, ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace,
 };
 use taut_digest::HashFunction;
 use taut_engine::{Begin, Build, Engine, Fail, Options};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{ActionDescription, EntityName, Id, Map, MapBuilder, Str, TargetResult, Value, json_order};
+use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Value, json_order};
 
 use crate::graph::{ActionGraph, GraphAction, Origin};
+use crate::targets::together;
 use crate::{Request, RequestKey, Runs, Traces, Wanted};
 
 /// How to analyse.
@@ -29,9 +30,9 @@ pub struct AnalysisOptions {
 
 /// What analysis of a request yields.
 pub struct Analysis {
-    /// The target, in the configuration without variables that are null.
-    pub target: ConfiguredTarget,
-    /// What it is.
+    /// The targets that were asked for, in the configuration without variables that are null.
+    pub asked: Vec<Reached>,
+    /// What they are together.
     pub analysed: Arc<AnalysedTarget>,
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
     /// of the configuration that they depend on.
@@ -45,6 +46,14 @@ pub struct Reached {
     pub target: ConfiguredTarget,
     /// What it is.
     pub analysed: Arc<AnalysedTarget>,
+}
+
+impl Reached {
+    /// The same, in the configuration without variables that are null.
+    pub(crate) fn without_nulls(self) -> Reached {
+        let ConfiguredTarget { name, config } = self.target;
+        Reached { target: ConfiguredTarget { name, config: config.without_nulls() }, ..self }
+    }
 }
 
 /// By what targets are ordered, effective configurations included.
@@ -100,7 +109,7 @@ impl Analyser {
         self.runs.troubled(&self.engine)
     }
 
-    /// Analyses the target of the request.
+    /// Analyses the targets of the request.
     ///
     /// # Errors
     ///
@@ -140,18 +149,15 @@ pub(crate) fn begin(begin: Begin<'_>, jobs: usize) -> Build {
 }
 
 pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
-    let asked = ConfiguredTarget {
-        name: EntityName::Named(request.target.clone()),
-        config: Config::new(request.configuration.clone()),
-    };
     let told = |fail| diagnostics(fail, build, &request.repositories);
-    let analysed = build.get::<TargetRule>(asked.clone()).map_err(told)?;
+    let asked = asked(build, request)?;
+    let analysed = together(&asked)?;
 
     let mut reached = BTreeMap::new();
     // What changes inside a key are hashes that were not computed yet.
     #[allow(clippy::mutable_key_type)]
-    let mut seen = HashSet::from([asked.clone()]);
-    let mut pending = vec![asked.clone()];
+    let mut seen: HashSet<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
+    let mut pending: Vec<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
     // All known by now; a whole layer at once, since each question takes a way through the engine.
     while !pending.is_empty() {
         let layer = std::mem::take(&mut pending);
@@ -163,8 +169,25 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
             reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
         }
     }
-    let target = ConfiguredTarget { config: asked.config.without_nulls(), name: asked.name };
-    Ok(Analysis { target, analysed, reached: reached.into_values().collect() })
+    let asked = asked.into_iter().map(Reached::without_nulls).collect();
+    Ok(Analysis { asked, analysed, reached: reached.into_values().collect() })
+}
+
+/// The targets of a request, in its configuration, and what they are.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub(crate) fn asked(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
+    let targets = request.targets.in_configuration(&request.configuration);
+    let answers = build.all::<TargetRule>(targets.iter().cloned());
+    let (mut asked, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
+    for (target, answer) in targets.into_iter().zip(answers) {
+        match answer {
+            Ok(analysed) => asked.push(Reached { target, analysed }),
+            Err(fail) => wrong.push(diagnostics(fail, build, &request.repositories)),
+        }
+    }
+    if wrong.is_empty() { Ok(asked) } else { Err(Diagnostics::merge(&wrong)) }
 }
 
 /// What is wrong, in a build of a request.

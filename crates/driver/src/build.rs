@@ -15,13 +15,10 @@ use taut_exec::{
     ActionFailure, ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Definitions, Events, Execution,
     Halt, KeepKey, KeepRule, LocalExecutor, LocalSetup, OverlayConflict, Sources,
 };
-use taut_repos::RepoConfig;
+use taut_repos::{RepoConfig, SourceRoot};
 use taut_store::Store;
 use taut_syntax::Diagnostics;
-use taut_sys::{
-    Dir,
-    process::{HelperStart, Processes},
-};
+use taut_sys::process::{HelperStart, Processes};
 use taut_value::path::{normal_path, relative};
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, TargetResult, Tree, TreeOverlay};
 
@@ -181,11 +178,8 @@ impl Definitions for ActionGraph {
 struct Roots(RepoConfig);
 
 impl Sources for Roots {
-    fn directory(&self, repository: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
-        match self.0.repositories.get(repository) {
-            Some(repository) => self.0.roots.directory(repository.workspace_root.name, path),
-            None => Ok(None),
-        }
+    fn root(&self, repository: &str) -> Option<&dyn SourceRoot> {
+        self.0.repositories.get(repository).map(|repository| &*repository.workspace_root.source)
     }
 }
 
@@ -208,7 +202,7 @@ impl Session {
         session
     }
 
-    /// Analyses the target of the request.
+    /// Analyses the targets of the request.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.

@@ -16,7 +16,7 @@ use taut_syntax::{Diagnostic, Diagnostics, Kind, Node};
 use taut_value::{EntityName, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value};
 
 use crate::analyse::diagnostics;
-use crate::{Analyser, Request};
+use crate::{Analyser, Request, request::configured_text};
 
 /// What is described, and how.
 #[derive(Clone, Copy, Debug)]
@@ -49,12 +49,21 @@ impl Analyser {
     ) -> (Description, Result<(), Diagnostics>) {
         let describer = Describer { build: &self.build, workspace: &self.workspace, json: options.json };
         let mut description = Description::default();
-        let told = if options.rule && request.target.reference == ReferenceType::Target {
-            describer.rule(&request.target, &mut description)
-        } else {
-            describer.target(request, &mut description)
-        };
-        (description, told)
+        for target in request.targets.iter() {
+            let mut one = Description::default();
+            let told = if options.rule && target.reference == ReferenceType::Target {
+                describer.rule(target, &mut one)
+            } else {
+                describer.target(target, &request.configuration, &mut one)
+            };
+            description.text.push_str(&one.text);
+            description.warnings.append(&mut one.warnings);
+            description.is_reference |= one.is_reference;
+            if told.is_err() {
+                return (description, told);
+            }
+        }
+        (description, Ok(()))
     }
 }
 
@@ -82,9 +91,13 @@ impl Describer<'_> {
             .map_err(|fail| diagnostics(fail, self.build, &self.workspace.repositories))
     }
 
-    fn target(&self, request: &Request, out: &mut Description) -> Result<(), Diagnostics> {
-        let target = &request.target;
-        let shown = request.target_text();
+    fn target(
+        &self,
+        target: &NamedTarget,
+        configuration: &Map,
+        out: &mut Description,
+    ) -> Result<(), Diagnostics> {
+        let shown = configured_text(target, configuration);
         let kind = match target.reference {
             ReferenceType::Target => None,
             ReferenceType::File => Some("source file"),

@@ -11,6 +11,7 @@ use taut_value::{
 };
 
 use crate::analyse::{Analysis, Reached};
+use crate::joined;
 
 fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
     let mut writer = JsonWriter::pretty(2);
@@ -35,7 +36,10 @@ impl Analysis {
         let result = &self.analysed.result;
         let provides = sizes.of_map(&result.provides);
         if provides.saturating_add(sizes.result(result)) > MAX_DUMP {
-            return Some(format!("The result of target {} {UNFOLDS}", self.target));
+            return Some(format!(
+                "The result of target {} {UNFOLDS}",
+                joined(self.asked.iter().map(|of| of.target.to_string()))
+            ));
         }
         None
     }

@@ -236,7 +236,7 @@ struct Record {
     name: String,
 }
 
-const MAGIC: &[u8; 16] = b"taut installed 1";
+const MAGIC: &[u8; 16] = b"taut installed 2";
 
 impl Record {
     fn of(store: &Store, directory: &Dir) -> Option<Record> {

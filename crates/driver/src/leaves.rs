@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use taut_engine::KeyRef;
 use taut_exec::ArtifactKey;
-use taut_repos::{Place, RepoConfig};
+use taut_repos::{Place, RepoConfig, Repository, Root};
 use taut_sys::{Named, StatSignature, canonical, normal, watch::Noticed};
 use taut_value::Artifact;
 
@@ -81,7 +81,7 @@ impl Leaves {
             if !self.known.insert(leaf.clone()) && leaf.rule() != "file" {
                 continue;
             }
-            let place = leaf.downcast::<Place>().map(|place| place.full(&repositories.roots));
+            let place = leaf.downcast::<Place>().and_then(|place| place.on_disk(&repositories.roots));
             let of_artifact = || match &leaf.downcast::<ArtifactKey>()?.0 {
                 Artifact::Local { path, repository } => source_file(repositories, repository, path),
                 _ => None,
@@ -210,10 +210,9 @@ impl Leaves {
     }
 }
 
-/// The roots of all repositories, each once.
+/// The roots of all repositories that are directories, each once.
 pub fn roots(repositories: &RepoConfig) -> Vec<PathBuf> {
-    let all = (repositories.repositories.values())
-        .flat_map(|r| [&r.workspace_root, &r.target_root, &r.rule_root, &r.expression_root]);
-    let each: BTreeSet<&Path> = all.map(|root| &*root.path).collect();
+    let all = repositories.repositories.values().flat_map(Repository::roots);
+    let each: BTreeSet<&Path> = all.filter_map(Root::directory).collect();
     each.into_iter().map(PathBuf::from).collect()
 }

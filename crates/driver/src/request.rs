@@ -11,7 +11,9 @@ use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind};
 use taut_syntax::{Diagnostic, JsonPath, Location};
-use taut_value::{JsonWriter, Map, NamedTarget, Str, Value};
+use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
+
+use crate::{Targets, joined};
 
 /// The words that say what a call is about.
 #[derive(Clone, Debug, Default)]
@@ -33,9 +35,9 @@ pub struct Words {
 pub struct Request {
     /// The repositories.
     pub repositories: RepoConfig,
-    /// The target.
-    pub target: NamedTarget,
-    /// The configuration that it is asked for in.
+    /// The targets.
+    pub targets: Targets,
+    /// The configuration that they are asked for in.
     pub configuration: Map,
 }
 
@@ -96,16 +98,29 @@ impl Request {
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             words => named(&repositories, &module, words)?,
         };
-        Ok(Request { repositories, target, configuration })
+        Ok(Request { repositories, targets: target.into(), configuration })
     }
 
-    /// Target and configuration as messages show them: `[name,configuration]`.
+    /// For what results are installed: the targets, in whatever configuration, of the main repository where it lies.
+    /// The hexadecimal hash of the number of targets, each of them, and the identity of the main repository's root of
+    /// sources, as [`Encoder`] writes them.
+    pub fn owner(&self) -> String {
+        let repositories = &self.repositories;
+        let main = repositories.repositories.get(&repositories.main);
+        let mut e = Encoder::new();
+        self.targets.encode(&mut e);
+        e.bytes(&main.map(|main| main.workspace_root.source.identity()).unwrap_or_default());
+        Id::of(e.finish()).to_hex()
+    }
+
+    /// Targets and configuration as messages show them: `[name,configuration]` for each.
     pub fn target_text(&self) -> String {
-        configured_text(&self.target, &self.configuration)
+        joined(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
     }
 }
 
-fn configured_text(target: &NamedTarget, configuration: &Map) -> String {
+/// A target and its configuration as messages show them.
+pub(crate) fn configured_text(target: &NamedTarget, configuration: &Map) -> String {
     let mut writer = JsonWriter::compact();
     writer.list(|w| {
         taut_value::EntityName::Named(target.clone()).write_json(w);
@@ -170,14 +185,12 @@ fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
 /// has a target file; the root module if there is none.
 fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
     let main = &repositories.repositories[&repositories.main];
-    let workspace = &*main.workspace_root.path;
+    let Some(workspace) = main.workspace_root.directory() else { return Str::default() };
     let workspace = taut_sys::canonical(workspace).unwrap_or_else(|_| workspace.to_owned());
     let here = taut_sys::canonical(cwd).unwrap_or_else(|_| cwd.to_owned());
     let Ok(below) = here.strip_prefix(&workspace) else { return Str::default() };
-    let has_targets = |module: &Path| {
-        let file = main.target_root.path.join(module).join(main.target_file_name.as_str());
-        taut_sys::Named::stat(&file).is_ok_and(|stat| stat.is_file())
-    };
+    let has_targets =
+        |module: &Path| main.target_root.source.is_file(&module.join(main.target_file_name.as_str()));
     let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
     module.to_string_lossy().as_ref().into()
 }
@@ -189,7 +202,7 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let name = format!("{directory}/{}", main.target_file_name);
     let place = taut_analysis::module_file(&main.target_root, module, &main.target_file_name);
     let file = place.full(&repositories.roots);
-    let content = (repositories.roots.read_file(&place))
+    let content = (place.read(&repositories.roots))
         .map_err(|error| SetupError::new(error.to_string()))?
         .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
     let label: Arc<str> = file.to_string_lossy().into();

@@ -6,16 +6,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use taut_analysis::{Config, ConfiguredTarget, TargetRule};
+use taut_analysis::ConfiguredTarget;
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
 use taut_repos::{DirRule, FileRule, Place};
 use taut_syntax::Diagnostics;
-use taut_value::{EntityName, Id};
+use taut_value::Id;
 
-use crate::analyse::{begin, diagnostics};
+use crate::analyse::{asked, begin};
 use crate::history::{How, Subject};
-use crate::{Analysis, BuildFailure, Request, Results, Session, Wanted};
+use crate::{Analysis, BuildFailure, Reached, Request, Results, Session, Wanted};
 
 /// What to look at again.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Session {
         self.ends.reset();
     }
 
-    /// Analyses the target of the request. What an earlier round came to is taken over if no target had to be
+    /// Analyses the targets of the request. What an earlier round came to is taken over if no target had to be
     /// analysed again, so that a round costs what the change demands, however large the request is.
     ///
     /// # Errors
@@ -85,16 +85,13 @@ impl Session {
         request: &Request,
         before: Option<Arc<Analysis>>,
     ) -> Result<Arc<Analysis>, Diagnostics> {
-        let asked = ConfiguredTarget {
-            name: EntityName::Named(request.target.clone()),
-            config: Config::new(request.configuration.clone()),
+        let asked: Vec<Reached> =
+            asked(&self.build, request)?.into_iter().map(Reached::without_nulls).collect();
+        let is_same = |(before, now): (&Reached, &Reached)| {
+            before.target == now.target && Arc::ptr_eq(&before.analysed, &now.analysed)
         };
-        let analysed = self.build.get::<TargetRule>(asked.clone());
-        let analysed = analysed.map_err(|fail| diagnostics(fail, &self.build, &request.repositories))?;
         let is_of_this = |before: &Arc<Analysis>| {
-            before.target.name == asked.name
-                && before.target.config == asked.config.without_nulls()
-                && Arc::ptr_eq(&before.analysed, &analysed)
+            before.asked.len() == asked.len() && before.asked.iter().zip(&asked).all(is_same)
         };
         match before.filter(is_of_this) {
             Some(before) if self.done().analysed.is_empty() => Ok(before),

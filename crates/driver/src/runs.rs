@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use taut_analysis::module_file;
 use taut_engine::{Builder, Committed, Engine, FileTrouble};
-use taut_repos::{Place, Roots};
+use taut_repos::{Place, RepoConfig, Roots};
 use taut_store::{OwnDirectory, Store};
-use taut_value::Id;
+use taut_value::{Id, NamedTarget};
 
-use crate::{Request, RequestKey, recent, runs_file::RunsFile, talkers, trouble::Trouble};
+use crate::{Meaning, Request, RequestKey, recent, runs_file::RunsFile, talkers, trouble::Trouble};
 
 /// The name of the file beside a file of runs that says of which modules there are runs.
 fn marks_of(name: &str) -> String {
@@ -27,17 +27,30 @@ struct Module {
 }
 
 impl Module {
-    fn of(request: &Request) -> Option<Module> {
-        let repositories = &request.repositories;
-        let repository = repositories.repositories.get(&request.target.repository)?;
+    fn of(repositories: &RepoConfig, target: &NamedTarget) -> Option<Module> {
+        let repository = repositories.repositories.get(&target.repository)?;
         let name = &repository.target_file_name;
-        let place = module_file(&repository.target_root, &request.target.module, name);
+        let place = module_file(&repository.target_root, &target.module, name);
         Some(Module { roots: repositories.roots.clone(), place })
     }
 
     /// What tells it from others: what it says.
     fn mark(&self) -> Option<Id> {
-        Some(Id::of(self.roots.read_file(&self.place).ok()??))
+        Some(Id::of(self.place.read(&self.roots).ok()??))
+    }
+}
+
+/// What tells several from others: of one, its own mark; else the hash of all marks, in order. `None` if there is none,
+/// or one cannot be read.
+fn mark_of(modules: &[Module]) -> Option<Id> {
+    match modules {
+        [] => None,
+        [one] => one.mark(),
+        several => {
+            let marks: Vec<[u8; 32]> =
+                several.iter().map(|module| Some(module.mark()?.0)).collect::<Option<_>>()?;
+            Some(Id::of(marks.as_flattened()))
+        }
     }
 }
 
@@ -45,8 +58,8 @@ impl Module {
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
     file: Option<RunsFile>,
-    /// The file of targets that the request is about.
-    module: Option<Module>,
+    /// The files of targets that the request is about.
+    modules: Vec<Module>,
     is_collected: bool,
     trouble: Trouble,
 }
@@ -61,16 +74,16 @@ impl Runs {
     /// kept of these, but of others of the same shape that lie elsewhere and had the same targets in the module of
     /// the request, that is what is known at first: as with any change, every file is looked at, and what has the
     /// same content is as it was.
-    pub fn of(store: &Store, meaning: &str, request: &Request) -> Runs {
-        let repositories = &request.repositories;
+    pub fn of(store: &Store, meaning: &Meaning, request: &Request) -> Runs {
         let trouble = Trouble::default();
-        let module = Module::of(request);
+        let modules = request.targets.iter().map(|target| Module::of(&request.repositories, target));
+        let modules: Vec<Module> = modules.collect::<Option<_>>().unwrap_or_default();
         let directory = store.own_directory("runs").map_err(|error| trouble.unreadable(error));
         let mut is_collected = false;
         let file = || {
             let directory = Arc::new(directory.ok()?);
-            let shape = RequestKey::new(&format!("{meaning}\n{}", repositories.shape()))?.0.to_hex();
-            let here = Id::of(format!("{repositories:?}")).to_hex();
+            let shape = RequestKey::of_shape(meaning, request)?.0.to_hex();
+            let here = Id::of(request.repositories.identity()).to_hex();
             let name = format!("{}-{}", &shape[..32], &here[..32]);
             let file = RunsFile::new(directory.clone(), name);
             if file.file().lstat().is_err() {
@@ -79,7 +92,7 @@ impl Runs {
                     false
                 });
                 // What is not found there costs time, not more.
-                let known = || take_over(&directory, &shape[..32], module.as_ref()?.mark()?, &file);
+                let known = || take_over(&directory, &shape[..32], mark_of(&modules)?, &file);
                 // A call that only analyses has no runs of actions with output.
                 let fresh = || {
                     let begun = talkers::begin(file.dir(), file.name(), HashSet::new());
@@ -93,7 +106,7 @@ impl Runs {
             Some(file)
         };
         let file = file();
-        Runs { file, module, is_collected, trouble }
+        Runs { file, modules, is_collected, trouble }
     }
 
     /// Whether garbage was collected since they were last used.
@@ -103,7 +116,7 @@ impl Runs {
 
     /// Notes what the module of the request says, so that other checkouts of it find these runs.
     fn mark(&self) {
-        let (Some(file), Some(mark)) = (&self.file, self.module.as_ref().and_then(Module::mark)) else {
+        let (Some(file), Some(mark)) = (&self.file, mark_of(&self.modules)) else {
             return;
         };
         let name = marks_of(file.name());

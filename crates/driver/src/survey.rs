@@ -8,21 +8,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, TargetRule};
+use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule};
 use taut_digest::HashFunction;
 use taut_engine::{Build, Engine, Hash, Key};
 use taut_syntax::Diagnostics;
-use taut_value::{Artifact, EntityName, Id, Map};
+use taut_value::{Artifact, Id, Map};
 
-use crate::analyse::{Order, diagnostics};
+use crate::analyse::{Order, asked, diagnostics};
 use crate::census::{Census, Counted, Counts, Definition, Draft, Kind, NOWHERE, Stored, short};
-use crate::{Request, Wanted};
+use crate::targets::together;
+use crate::{Reached, Request, Wanted};
 
 /// What a build has to know of a description.
 pub struct Survey {
-    /// The target, in the configuration without variables that are null.
-    pub target: ConfiguredTarget,
-    /// What it is.
+    /// The targets, in the configuration without variables that are null.
+    pub targets: Vec<ConfiguredTarget>,
+    /// What they are together.
     pub analysed: Arc<AnalysedTarget>,
     /// All warnings, each once.
     pub warnings: Diagnostics,
@@ -120,25 +121,24 @@ fn is_as_counted(census: &Census, member: u32, hash: &Hash) -> bool {
     counted.hash == short(&hash.0) && !counted.warns
 }
 
-/// Analyses the target of a request, and counts who was reached. `old`: the census of an earlier call.
+/// Analyses the targets of a request, and counts who was reached. `old`: the census of an earlier call.
 pub(crate) fn survey(
     build: &Build,
     request: &Request,
     hash_function: HashFunction,
     old: Option<&Census>,
 ) -> Result<Survey, Diagnostics> {
-    let asked = ConfiguredTarget {
-        name: EntityName::Named(request.target.clone()),
-        config: Config::new(request.configuration.clone()),
-    };
     let told = |fail| diagnostics(fail, build, &request.repositories);
-    let analysed = build.get::<TargetRule>(asked.clone()).map_err(told)?;
+    let requested = asked(build, request)?;
+    let analysed = together(&requested)?;
     let (nobody, by_key, fresh, pending) = Default::default();
     let old = old.unwrap_or(&nobody);
     let mut as_counted = as_counted(build, old);
     let numbers = vec![None; old.members()];
     let mut walk = Walk { old, numbers, by_key, fresh, pending, count: 0 };
-    walk.target(&asked);
+    for of in &requested {
+        walk.target(&of.target);
+    }
     let mut draft = Draft::new(old);
     // Whether every target can be found by its key.
     let mut is_whole = true;
@@ -190,11 +190,11 @@ pub(crate) fn survey(
     }
     let (census, has_all_parts) = draft.finish();
     let counts = census.counts();
-    let target = ConfiguredTarget { config: asked.config.without_nulls(), name: asked.name };
+    let targets = requested.into_iter().map(Reached::without_nulls).map(|of| of.target).collect();
     let warnings = Diagnostics::merge(warnings.values());
     let wanted = Wanted::of(&analysed.result);
     let census = (is_whole && has_all_parts).then(|| Arc::new(census));
-    Ok(Survey { target, analysed, warnings, counts, wanted, census })
+    Ok(Survey { targets, analysed, warnings, counts, wanted, census })
 }
 
 /// Where the engine's file tells of the targets of a census, by what the census or this process knows.

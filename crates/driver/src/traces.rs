@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use taut_engine::{Build, DeepTrace, Engine, Hash, Terminal, Verdict};
 use taut_store::{OwnDirectory, Store};
-use taut_sys::{At, Named, if_exists};
+use taut_sys::{At, if_exists};
 use taut_value::Id;
 
-use crate::{census::Census, recent, trouble::Trouble};
+use crate::{RequestKey, census::Census, recent, trouble::Trouble};
 
 /// How many results are kept of one request: switching back to an earlier state finds its report.
 const KEPT: usize = 4;
@@ -34,19 +34,6 @@ pub struct Traces {
     /// `None` if the build root has no room for it.
     directory: Option<Arc<OwnDirectory>>,
     trouble: Trouble,
-}
-
-/// Names a request by everything that its report depends on, but for what leaves see.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RequestKey(pub(crate) Id);
-
-impl RequestKey {
-    /// The key for a meaning in words. This program is part of it: another one may come to other results.
-    /// `None` if it cannot tell which program it is.
-    pub fn new(meaning: &str) -> Option<RequestKey> {
-        let program = Named::stat(Path::new("/proc/self/exe")).ok()?.signature;
-        Some(RequestKey(Id::of(format!("{} {program:?}\n{meaning}", env!("CARGO_PKG_VERSION")))))
-    }
 }
 
 fn seal(bytes: &[u8]) -> Hash {

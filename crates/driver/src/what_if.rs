@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, TargetRule, notices_entry};
+use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule, notices_entry};
 use taut_engine::{Engine, KeyRef};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
@@ -145,12 +145,10 @@ fn readers(
     changes: &[Change<'_>],
     read: &mut [bool],
 ) -> Vec<ConfiguredTarget> {
-    let root = engine.task::<TargetRule>(ConfiguredTarget {
-        name: EntityName::Named(request.target.clone()),
-        config: Config::new(request.configuration.clone()),
-    });
-    let mut readers: HashMap<_, Vec<_>> = HashMap::from([(root, Vec::new())]);
-    let (mut pending, mut leaves) = (vec![root], Vec::new());
+    let asked = request.targets.in_configuration(&request.configuration);
+    let roots: Vec<_> = asked.into_iter().map(|target| engine.task::<TargetRule>(target)).collect();
+    let mut readers: HashMap<_, Vec<_>> = roots.iter().map(|root| (*root, Vec::new())).collect();
+    let (mut pending, mut leaves) = (roots, Vec::new());
     while let Some(task) = pending.pop() {
         for dep in engine.reads_of(task).unwrap_or_default() {
             let known = readers.entry(dep).or_insert_with(|| {

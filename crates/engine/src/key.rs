@@ -154,6 +154,11 @@ impl KeyRef {
         self.rule
     }
 
+    /// The key as [`Key::encode`] writes it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The key itself, if it is a `K`. Parts have the key `(key of the whole, part)`.
     pub fn downcast<K: Key>(&self) -> Option<&K> {
         (*self.key).downcast_ref()

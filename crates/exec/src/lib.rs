@@ -24,6 +24,7 @@ mod missing;
 mod not_started;
 mod run;
 mod slots;
+mod source;
 mod split;
 mod stage;
 mod stage_key;
@@ -45,8 +46,8 @@ pub use run::{Executor, Ran, RunKey, RunRule};
 pub use stage_key::StageKey;
 use taut_digest::Hash;
 use taut_engine::Cx;
+use taut_repos::SourceRoot;
 use taut_store::Store;
-use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str, Tree, TreeOverlay};
 
 /// Where definitions are looked up by their id.
@@ -74,11 +75,8 @@ pub trait Definitions: Send + Sync {
 
 /// Where source files lie.
 pub trait Sources: Send + Sync {
-    /// The directory at a path in a repository, open; `None` if there is none, or the repository is no directory.
-    ///
-    /// # Errors
-    /// The system does not let it be opened.
-    fn directory(&self, repository: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>>;
+    /// The root that the sources of a repository lie in; `None` if there is no such repository.
+    fn root(&self, repository: &str) -> Option<&dyn SourceRoot>;
 }
 
 /// What the rules of this crate share.

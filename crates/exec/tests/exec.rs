@@ -1,7 +1,7 @@
 //! What execution promises, as sentences; each test runs real processes.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use taut_digest::{Hash, HashFunction, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
@@ -9,6 +9,7 @@ use taut_exec::{
     ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Execution, Halt, LocalExecutor, LocalSetup,
     NoEvents, Sources, register,
 };
+use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
 use taut_sys::Dir;
 use taut_sys::process::{GRACE, HelperStart, Processes, helper_main_if_requested};
@@ -37,11 +38,11 @@ impl Definitions for Defined {
     }
 }
 
-struct Directory(PathBuf);
+struct Directory(DirectoryRoot);
 
 impl Sources for Directory {
-    fn directory(&self, _: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
-        taut_sys::if_exists(Dir::of_user(&self.0.join(path))).map(|dir| dir.map(Arc::new))
+    fn root(&self, _: &str) -> Option<&dyn SourceRoot> {
+        Some(&self.0)
     }
 }
 
@@ -108,7 +109,7 @@ impl World {
         let execution = Arc::new(Execution {
             store: store.clone(),
             definitions: Arc::new(std::mem::take(&mut self.defined)),
-            sources: Arc::new(Directory(self.root.path().join("src"))),
+            sources: Arc::new(Directory(DirectoryRoot::new(self.root.path().join("src")))),
             events: Arc::new(NoEvents),
             executor: Arc::new(executor),
             properties: Vec::new(),

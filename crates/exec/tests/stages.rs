@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     future::Future,
-    path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
@@ -17,8 +16,8 @@ use taut_exec::{
     ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Execution, Executor, Halt, NoEvents, Ran,
     RunKey, Sources, register,
 };
+use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
-use taut_sys::Dir;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
 
@@ -43,11 +42,11 @@ impl Definitions for Defined {
     }
 }
 
-struct Directory(PathBuf);
+struct Directory(DirectoryRoot);
 
 impl Sources for Directory {
-    fn directory(&self, _: &str, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
-        taut_sys::if_exists(Dir::of_user(&self.0.join(path))).map(|dir| dir.map(Arc::new))
+    fn root(&self, _: &str) -> Option<&dyn SourceRoot> {
+        Some(&self.0)
     }
 }
 
@@ -161,7 +160,7 @@ impl World {
         let execution = Arc::new(Execution {
             store: store.clone(),
             definitions: Arc::new(self.defined.clone()),
-            sources: Arc::new(Directory(self.root.path().join("src"))),
+            sources: Arc::new(Directory(DirectoryRoot::new(self.root.path().join("src")))),
             events: Arc::new(NoEvents),
             executor: Arc::new(Fake { store: store.clone(), ran: Arc::clone(&ran) }),
             properties: Vec::new(),

@@ -12,9 +12,9 @@ use std::{
 
 use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean};
 use taut_sys::Named;
-use taut_value::Str;
+use taut_value::{Encoder, Str};
 
-use crate::{Root, RootName, Roots};
+use crate::{DirectoryRoot, Root, RootName, Roots};
 
 /// One repository.
 #[derive(Clone, Debug)]
@@ -128,20 +128,53 @@ pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Erro
 }
 
 impl Repository {
+    /// Its roots: of the workspace, of targets, rules and expressions.
+    pub fn roots(&self) -> [&Root; 4] {
+        [&self.workspace_root, &self.target_root, &self.rule_root, &self.expression_root]
+    }
+
     fn all_roots(&mut self) -> [&mut Root; 4] {
         [&mut self.workspace_root, &mut self.target_root, &mut self.rule_root, &mut self.expression_root]
     }
 }
 
 impl RepoConfig {
-    /// The configuration in words, but for where its roots are.
-    pub fn shape(&self) -> String {
-        let mut repositories = self.repositories.clone();
-        repositories
-            .values_mut()
-            .flat_map(Repository::all_roots)
-            .for_each(|root| root.path = Path::new("").into());
-        format!("{:?} {repositories:?}", self.main)
+    /// The bytes that stand for the configuration but for where its roots are, as [`Encoder`] writes them: the name of
+    /// the main repository; the number of repositories, and of each its name, four roots (of the workspace, of targets,
+    /// rules, expressions), three file names (of targets, rules, expressions), the number of bindings and of each the
+    /// local and the global name. A root is its number among all and whether special entries are ignored.
+    pub fn shape(&self) -> Vec<u8> {
+        self.encode().finish()
+    }
+
+    /// The bytes that stand for all of the configuration: its shape, then the number of roots and of each the bytes
+    /// of its identity.
+    pub fn identity(&self) -> Vec<u8> {
+        let mut e = self.encode();
+        self.roots.encode(&mut e);
+        e.finish()
+    }
+
+    fn encode(&self) -> Encoder {
+        let mut e = Encoder::new();
+        e.text(&self.main);
+        e.number(self.repositories.len() as u64);
+        for (name, repository) in &self.repositories {
+            e.text(name);
+            for root in repository.roots() {
+                e.number(root.name.number.into());
+                e.bool(root.name.ignore_special);
+            }
+            let Repository { target_file_name, rule_file_name, expression_file_name, bindings, .. } =
+                repository;
+            [target_file_name, rule_file_name, expression_file_name].iter().for_each(|name| e.text(name));
+            e.number(bindings.len() as u64);
+            for (local, global) in bindings {
+                e.text(local);
+                e.text(global);
+            }
+        }
+        e
     }
 
     /// Reads a configuration (`None`: a single repository named "") and applies what the command line says.
@@ -192,7 +225,7 @@ impl RepoConfig {
         }
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
-            repository.all_roots().into_iter().for_each(|root| root.name.number = roots.add(&root.path));
+            repository.all_roots().into_iter().for_each(|root| roots.add(root));
         }
         let config = RepoConfig { main, repositories, roots: Arc::new(roots) };
         config.check_bindings(&described)?;
@@ -229,9 +262,7 @@ fn repository(
         let message = format!("Repository config: description of {name:?} is not an object");
         return Err(ConfigError::at(description, message));
     }
-    let from_line = |path: &Option<PathBuf>| {
-        path.as_ref().map(|path| Root { path: absolute(cwd, path), name: RootName::default() })
-    };
+    let from_line = |path: &Option<PathBuf>| path.as_ref().map(|path| directory(absolute(cwd, path), false));
     let configured =
         |key: &str| description.get(key).map(|root| parse_root(name, key, root, cwd)).transpose();
     let workspace_root = match from_line(&overrides.workspace_root) {
@@ -246,7 +277,7 @@ fn repository(
                         None => problem,
                     }
                 })?;
-                Root { path: path.into(), name: RootName::default() }
+                directory(path.into(), false)
             }
             None => {
                 let message = format!("Unknown root for repository {name:?}: no workspace_root");
@@ -305,6 +336,11 @@ fn repository(
     })
 }
 
+fn directory(path: Arc<Path>, ignore_special: bool) -> Root {
+    let name = RootName { ignore_special, ..RootName::default() };
+    Root { source: Arc::new(DirectoryRoot::new(path)), name }
+}
+
 fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
     let joined = cwd.join(path);
     let clean: PathBuf = joined.components().filter(|part| *part != std::path::Component::CurDir).collect();
@@ -320,8 +356,7 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result
         root.as_list().map(|items| items.map(|item| item.as_str()).collect()).unwrap_or_default();
     match words[..] {
         [Some(scheme @ ("file" | "file ignore-special")), Some(path)] => {
-            let name = RootName { ignore_special: scheme != "file", ..RootName::default() };
-            Ok(Root { path: absolute(cwd, Path::new(path)), name })
+            Ok(directory(absolute(cwd, Path::new(path)), scheme != "file"))
         }
         [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
             let message = format!(
@@ -343,5 +378,49 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result
             }
             .into())
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
+
+    use taut_value::Id;
+
+    use super::*;
+
+    /// A configuration with two repositories, one of which lies in a directory whose name is not UTF-8.
+    fn config(top: &Path, main_root: &[u8]) -> RepoConfig {
+        let file = top.join("repos.json");
+        let text = r#"{"main": "m", "repositories": {
+            "m": {"workspace_root": ["file", "w"], "bindings": {"o": "other"}, "rule_file_name": "R"},
+            "other": {"workspace_root": ["file ignore-special", "/o"]}}}"#;
+        fs::write(&file, text).unwrap();
+        let workspace_root = Some(PathBuf::from(OsStr::from_bytes(main_root)));
+        let overrides = Overrides { workspace_root, ..Overrides::default() };
+        RepoConfig::read(Some(&file), &overrides, Path::new("/work")).unwrap()
+    }
+
+    #[test]
+    fn what_stands_for_a_configuration_stays_what_it_is() {
+        let top = tempfile::tempdir().unwrap();
+        let config = config(top.path(), b"/a\xff");
+        assert_eq!(
+            Id::of(config.shape()).to_hex(),
+            "d5d2487666bf6d0f7b6396826879b62e9ff44a235bc7d9851f598aeb4dbd472d"
+        );
+        assert_eq!(
+            Id::of(config.identity()).to_hex(),
+            "a5f9e45765765873f9894f520c2d5211d5d56ee47368964d92e59c458ab8c811"
+        );
+    }
+
+    #[test]
+    fn paths_are_told_apart_by_their_bytes_and_are_no_part_of_the_shape() {
+        let top = tempfile::tempdir().unwrap();
+        let [one, other] = [&b"/a\xfe"[..], b"/a\xff"].map(|root| config(top.path(), root));
+        assert_eq!(one.shape(), other.shape());
+        assert_ne!(one.identity(), other.identity());
     }
 }

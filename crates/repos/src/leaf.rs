@@ -3,84 +3,13 @@
 //! Keys name the root by its place among all roots, not by the repository that uses it, so that repositories that
 //! share a root share its tasks; and not by where it lies, so that checkouts share what is known of their contents.
 
-use std::{
-    os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use taut_digest::HashFunction;
-use taut_engine::{Agreement, Cx, Facets, Fail, Hash, Key, Policy, Rule};
-use taut_sys::{At, Dir, Evidence, FileKind, Reading, if_exists};
-use taut_value::{Id, Str};
+use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
+use taut_value::Str;
 
-use crate::open_dirs::OpenDirs;
-
-/// A directory that files are taken from.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Root {
-    /// Where it is: any bytes.
-    pub path: Arc<Path>,
-    /// What keys have of it.
-    pub name: RootName,
-}
-
-/// A root among those of a configuration. What it stands for is the same wherever the roots lie, so that what is
-/// recorded of one checkout serves another.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct RootName {
-    /// Its place in [`Roots`].
-    pub number: u16,
-    /// Whether special entries (links, fifos, …) count as not there.
-    pub ignore_special: bool,
-}
-
-/// Where the roots of a configuration are, each path once, in the order in which the repositories name them; and their
-/// directories, as far as they are open.
-#[derive(Default)]
-pub struct Roots(Vec<(Arc<Path>, OpenDirs)>);
-
-impl std::fmt::Debug for Roots {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(path, _)| path)).finish()
-    }
-}
-
-impl Roots {
-    /// The number of a path, which is added if it is new.
-    pub(crate) fn add(&mut self, path: &Arc<Path>) -> u16 {
-        let number = self.0.iter().position(|(known, _)| known == path).unwrap_or_else(|| {
-            self.0.push((path.clone(), OpenDirs::default()));
-            self.0.len() - 1
-        });
-        u16::try_from(number).expect("a configuration has fewer roots")
-    }
-
-    /// The directory at a path below a root, open; `None` if there is none.
-    ///
-    /// # Errors
-    /// The system does not let it be opened.
-    pub fn directory(&self, root: RootName, path: &str) -> taut_sys::Result<Option<Arc<Dir>>> {
-        match self.0.get(usize::from(root.number)) {
-            Some((at, open)) => open.get(at, path),
-            None => Ok(None),
-        }
-    }
-
-    /// The content of a regular file, or of what a link there leads to; `None` if there is none.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn read_file(&self, place: &Place) -> taut_sys::Result<Option<Vec<u8>>> {
-        let (directory, name) = place.locate(self)?;
-        content_at(directory.as_ref().map(|directory| directory.at(name)))
-    }
-
-    /// Another build begins: what was open is looked up again, since names may lead elsewhere.
-    pub fn forget(&self) {
-        self.0.iter().for_each(|(_, open)| open.forget());
-    }
-}
+use crate::{Listing, Look, Result, RootError, RootName, Roots, SourceRoot, agreement, observed};
 
 /// Something below a root.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -92,21 +21,47 @@ pub struct Place {
 }
 
 impl Place {
-    /// The path in the file system.
-    pub fn full(&self, roots: &Roots) -> PathBuf {
-        let root = roots.0.get(usize::from(self.root.number)).map_or(Path::new(""), |(path, _)| path);
-        if self.path.is_empty() { root.to_owned() } else { root.join(self.path.as_str()) }
-    }
-
-    /// The directory that it lies in, if it is there, and its name in it; of a root "" in the root itself.
-    fn locate(&self, roots: &Roots) -> taut_sys::Result<(Option<Arc<Dir>>, &str)> {
-        let (above, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
-        Ok((roots.directory(self.root, above)?, name))
-    }
-
     /// The path as messages name it.
+    pub fn full(&self, roots: &Roots) -> PathBuf {
+        roots.get(self.root).map_or_else(|| self.path.as_str().into(), |root| root.shown(&self.path))
+    }
+
+    /// The path in the file system, if the root is a directory.
+    pub fn on_disk(&self, roots: &Roots) -> Option<PathBuf> {
+        let root = roots.get(self.root)?;
+        root.directory().map(|_| root.shown(&self.path))
+    }
+
+    /// The path as messages name it, as text.
     pub fn label(&self, roots: &Roots) -> Arc<str> {
         self.full(roots).to_string_lossy().into()
+    }
+
+    /// The content of a regular file, or of what a link there leads to; `None` if there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&self, roots: &Roots) -> Result<Option<Vec<u8>>> {
+        roots.get(self.root).map_or(Ok(None), |root| root.read(&self.path))
+    }
+
+    fn list(&self, roots: &Roots) -> Result<Listing> {
+        let list = |root: &dyn SourceRoot| root.list(&self.path, self.root.ignore_special);
+        roots.get(self.root).map_or(Ok(Listing::Absent), list)
+    }
+
+    /// Whether a task that left this evidence would come to the same again.
+    fn agrees(&self, roots: &Roots, witness: &[u8], is_same: impl FnOnce() -> bool) -> Agreement {
+        let root = roots.get(self.root);
+        root.map_or(Agreement::No, |root| agreement(root, &self.path, Look::Followed, witness, is_same))
+    }
+
+    /// Reads it, and leaves the evidence. Tells whether it held still.
+    fn observed<T>(&self, roots: &Roots, cx: &Cx, mut read: impl FnMut() -> T) -> Result<(T, bool)> {
+        match roots.get(self.root) {
+            Some(root) => observed(root, &self.path, Look::Followed, cx, read),
+            None => Ok((read(), true)),
+        }
     }
 }
 
@@ -125,174 +80,7 @@ impl Key for Place {
     }
 }
 
-/// What a directory entry is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Entry {
-    /// A regular file.
-    File,
-    /// A link that stays inside (non-upwards).
-    Symlink,
-    /// A directory.
-    Directory,
-    /// Something under a name that is not UTF-8; here the name is written with replacement characters. It cannot be
-    /// used, and does not disturb what can.
-    NotUtf8 {
-        /// Whether it is a directory.
-        is_directory: bool,
-    },
-}
-
-/// What a directory holds.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Listing {
-    /// There is no such directory.
-    Absent,
-    /// It cannot be used as a source of files; why.
-    Unreadable(String),
-    /// Its entries, sorted by name.
-    Entries(Vec<(Str, Entry)>),
-}
-
-impl Listing {
-    /// What the entry of a name is.
-    pub fn get(&self, name: &str) -> Option<Entry> {
-        let Listing::Entries(entries) = self else { return None };
-        let at = entries.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
-        Some(entries[at].1)
-    }
-
-    /// Whether there is a listing at all, and if not, why.
-    pub const READABLE: Facets = Facets::of(0);
-
-    /// What the entry of a name is. Other names share the facet: who looks at one entry of a large directory is
-    /// seldom disturbed by changes of others.
-    pub fn facet_of(name: &str) -> Facets {
-        Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
-    }
-
-    fn facets(&self) -> Vec<Hash> {
-        let mut facets = vec![String::new(); Facets::MOST];
-        match self {
-            Listing::Absent => {}
-            Listing::Unreadable(why) => facets[0] = format!("unreadable: {why}"),
-            Listing::Entries(entries) => {
-                facets[0] = "readable".to_owned();
-                for (name, entry) in entries {
-                    facets[Facets::shared(1, name)].push_str(&format!("{name:?} {entry:?},"));
-                }
-            }
-        }
-        let hash = |facet: &String| if facet.is_empty() { Hash::from(0) } else { Hash(Id::of(facet).0) };
-        facets.iter().map(hash).collect()
-    }
-
-    fn read(place: &Place, roots: &Roots) -> taut_sys::Result<Listing> {
-        // A link to a directory is a link; only on the way to a directory are links followed.
-        let (above, name) = place.locate(roots)?;
-        let Some(above) = above else { return Ok(Listing::Absent) };
-        if !name.is_empty() && if_exists(above.at(name).lstat())?.is_none_or(|stat| !stat.is_dir()) {
-            return Ok(Listing::Absent);
-        }
-        let directory =
-            if name.is_empty() { Some(above) } else { roots.directory(place.root, &place.path)? };
-        let Some(directory) = directory else { return Ok(Listing::Absent) };
-        let Some(found) = if_exists(directory.list())? else { return Ok(Listing::Absent) };
-        let mut entries = Vec::with_capacity(found.len());
-        for (name, kind) in found {
-            let at = directory.at(&name);
-            let Some(text) = name.to_str() else {
-                if !place.root.ignore_special {
-                    let is_directory = kind == FileKind::Directory;
-                    entries.push((name.to_string_lossy().as_ref().into(), Entry::NotUtf8 { is_directory }));
-                }
-                continue;
-            };
-            let entry = match kind {
-                FileKind::File => Entry::File,
-                FileKind::Directory => Entry::Directory,
-                _ if place.root.ignore_special => continue,
-                FileKind::Symlink => {
-                    let target = at.read_link()?;
-                    if !stays_inside(target.as_os_str().as_bytes()) {
-                        return Ok(Listing::Unreadable(format!(
-                            "{} is a symbolic link that leads outwards (to {})",
-                            at.path().display(),
-                            target.display()
-                        )));
-                    }
-                    Entry::Symlink
-                }
-                FileKind::Special => {
-                    let shown = at.path();
-                    return Ok(Listing::Unreadable(format!(
-                        "{} is no file, link or directory",
-                        shown.display()
-                    )));
-                }
-            };
-            entries.push((text.into(), entry));
-        }
-        // Names with replacement characters may stand elsewhere than the bytes did.
-        entries.sort_by(|(a, _), (b, _): &(Str, Entry)| a.as_str().cmp(b.as_str()));
-        Ok(Listing::Entries(entries))
-    }
-}
-
-/// Whether a link's target is relative and never leads above the directory of the link.
-fn stays_inside(target: &[u8]) -> bool {
-    let mut depth = 0i64;
-    !target.starts_with(b"/")
-        && target.split(|byte| *byte == b'/').all(|part| {
-            match part {
-                b"" | b"." => {}
-                b".." => depth -= 1,
-                _ => depth += 1,
-            }
-            depth >= 0
-        })
-}
-
-/// Whether a leaf that reads a place would come to the same hash again.
-fn agrees(place: &Place, roots: &Roots, witness: &[u8], read: impl FnOnce() -> Option<bool>) -> Agreement {
-    let Some(then) = Evidence::decode(witness) else { return Agreement::No };
-    let Ok((directory, name)) = place.locate(roots) else { return Agreement::No };
-    let at = directory.as_ref().map(|directory| directory.at(name));
-    if then.still_holds(at, true) {
-        return Agreement::Yes;
-    }
-    let Ok(now) = Evidence::gather(at, true) else { return Agreement::No };
-    match read() {
-        Some(true) if then == now => Agreement::Yes,
-        Some(true) => Agreement::YesBy(now.encode()),
-        _ => Agreement::No,
-    }
-}
-
-/// Reads a place and leaves the evidence of it. Without any, it will be read again in the next build; that is all.
-/// Tells whether the place held still.
-fn read<T>(
-    place: &Place,
-    roots: &Roots,
-    cx: &Cx,
-    read: impl Fn(Option<At<'_>>) -> T,
-) -> taut_sys::Result<(T, bool)> {
-    let (directory, name) = place.locate(roots)?;
-    let at = directory.as_ref().map(|directory| directory.at(name));
-    let Reading { content, evidence, is_steady } = Evidence::of_reading(at, true, || read(at));
-    if let Some(evidence) = evidence {
-        cx.witness(evidence.encode());
-    }
-    Ok((content, is_steady))
-}
-
-fn content_at(at: Option<At<'_>>) -> taut_sys::Result<Option<Vec<u8>>> {
-    match at {
-        Some(at) => at.read_followed(),
-        None => Ok(None),
-    }
-}
-
-fn refused(error: taut_sys::Error) -> Fail {
+fn refused(error: RootError) -> Fail {
     Fail::transient(error.to_string())
 }
 
@@ -308,14 +96,14 @@ impl Rule for DirRule {
         Policy::leaf()
     }
 
-    async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Listing>, Fail> {
+    async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Arc<Listing>, Fail> {
         // Each name was there or not, even if the directory never held still.
-        let (listing, _) = read(place, &self.0, &cx, |_| Listing::read(place, &self.0)).map_err(refused)?;
+        let (listing, _) = place.observed(&self.0, &cx, || place.list(&self.0)).map_err(refused)?;
         listing.map(Arc::new).map_err(refused)
     }
 
     fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
-        Some(Hash(Id::of(format!("{listing:?}")).0))
+        Some(listing.hash())
     }
 
     fn facets(&self, _: &Place, listing: &Arc<Listing>) -> Vec<Hash> {
@@ -323,14 +111,19 @@ impl Rule for DirRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        agrees(place, &self.0, witness, || {
-            Some(self.content_hash(place, &Arc::new(Listing::read(place, &self.0).ok()?)) == Some(hash))
-        })
+        place.agrees(&self.0, witness, || place.list(&self.0).is_ok_and(|listing| listing.hash() == hash))
     }
 }
 
 /// The content of a file; `None` if there is none.
 pub struct FileRule(pub Arc<Roots>);
+
+fn content_hash(content: Option<&[u8]>) -> Option<Hash> {
+    match content {
+        None => Some(Hash::from(0)),
+        Some(content) => Hash::from_slice(HashFunction::Sha256.blob(content).as_bytes()),
+    }
+}
 
 impl Rule for FileRule {
     type Key = Place;
@@ -341,8 +134,8 @@ impl Rule for FileRule {
         Policy::leaf()
     }
 
-    async fn value(&self, place: &Place, cx: Cx) -> Result<Option<Arc<[u8]>>, Fail> {
-        match read(place, &self.0, &cx, content_at).map_err(refused)? {
+    async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Option<Arc<[u8]>>, Fail> {
+        match place.observed(&self.0, &cx, || place.read(&self.0)).map_err(refused)? {
             (Ok(content), true) => Ok(content.map(Arc::from)),
             (Ok(_), false) => {
                 let path = place.full(&self.0);
@@ -353,17 +146,24 @@ impl Rule for FileRule {
     }
 
     fn content_hash(&self, _: &Place, content: &Option<Arc<[u8]>>) -> Option<Hash> {
-        match content {
-            None => Some(Hash::from(0)),
-            Some(content) => Hash::from_slice(HashFunction::Sha256.blob(content).as_bytes()),
-        }
+        content_hash(content.as_deref())
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        agrees(place, &self.0, witness, || {
-            let (directory, name) = place.locate(&self.0).ok()?;
-            let content = content_at(directory.as_ref().map(|directory| directory.at(name))).ok()?;
-            Some(self.content_hash(place, &content.map(Arc::from)) == Some(hash))
-        })
+        let is_same = |content: Option<Vec<u8>>| content_hash(content.as_deref()) == Some(hash);
+        place.agrees(&self.0, witness, || place.read(&self.0).is_ok_and(is_same))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_places_stay_what_they_are() {
+        let root = RootName { number: 258, ignore_special: true };
+        let mut key = Vec::new();
+        Place { root, path: "a/b".into() }.encode(&mut key);
+        assert_eq!(key, b"\x01\x01\x02a/b");
     }
 }

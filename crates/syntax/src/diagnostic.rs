@@ -5,6 +5,7 @@
 //! lines, columns and excerpts are looked up when it is rendered (see [`Renderer`]). The one exception
 //! are syntax errors, since a file that is no JSON has no paths.
 
+mod encode;
 mod group;
 mod render;
 mod set;

@@ -80,16 +80,11 @@ impl Evidence {
         self.is_firm && look(at, follow).is_ok_and(|now| self.signature == now)
     }
 
-    /// As bytes.
+    /// As bytes: whether it is firm (0 or 1), and, if anything was there, its signature.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![u8::from(self.is_firm)];
         if let Some(s) = &self.signature {
-            bytes.extend(s.size.to_le_bytes());
-            bytes.extend(s.mtime.to_le_bytes());
-            bytes.extend(s.ctime.to_le_bytes());
-            bytes.extend(s.device.to_le_bytes());
-            bytes.extend(s.inode.to_le_bytes());
-            bytes.extend(s.mode.to_le_bytes());
+            s.encode(&mut bytes);
         }
         bytes
     }
@@ -280,6 +275,20 @@ mod tests {
             found
         });
         assert_eq!((reads, reading.content.as_deref(), reading.is_steady), (2, Some("new"), true));
+    }
+
+    #[test]
+    fn the_bytes_are_as_specified() {
+        let (size, mtime, ctime, device, inode, mode) = (1, 2, -3, 4, 5, 6);
+        let signature = StatSignature { size, mtime, ctime, device, inode, mode };
+        let there = Evidence { signature: Some(signature), is_firm: true }.encode();
+        let mut wanted = vec![1];
+        wanted.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+        wanted.extend([2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        wanted.extend([0xfd].into_iter().chain([0xff; 15]));
+        wanted.extend([4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0]);
+        assert_eq!(there, wanted);
+        assert_eq!(Evidence { signature: None, is_firm: false }.encode(), [0]);
     }
 
     #[test]

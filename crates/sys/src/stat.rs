@@ -129,6 +129,16 @@ pub struct StatSignature {
 }
 
 impl StatSignature {
+    /// Appends its fields in the order of their declaration, little-endian, 60 bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.size.to_le_bytes());
+        out.extend(self.mtime.to_le_bytes());
+        out.extend(self.ctime.to_le_bytes());
+        out.extend(self.device.to_le_bytes());
+        out.extend(self.inode.to_le_bytes());
+        out.extend(self.mode.to_le_bytes());
+    }
+
     /// Whether it is one of a directory.
     pub fn is_directory(&self) -> bool {
         self.mode & 0o170_000 == 0o040_000

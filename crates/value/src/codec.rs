@@ -74,6 +74,18 @@ mod tests {
     }
 
     #[test]
+    fn the_form_stays_what_it_is() {
+        let mut encoder = Encoder::new();
+        assert!(encoder.value(&sample()));
+        encoder.bytes(b"\xff/p");
+        encoder.object(&"[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap());
+        assert_eq!(
+            Id::of(encoder.finish()).to_hex(),
+            "77d8bfcaef4c619d3c6ab6b500d18c7ccd8d1ed50df403481e99ff0f0b9befbc"
+        );
+    }
+
+    #[test]
     fn sharing_survives() {
         let mut value = Value::string("leaf");
         let mut node = Node::new_abstract("n".into(), Map::default(), Map::default());

@@ -263,8 +263,8 @@ fn readers(analysis: &Analysis, request: &Request, path: &Path) -> Vec<String> {
     for reached in &analysis.reached {
         let EntityName::Named(named) = &reached.target.name else { continue };
         let Some(repository) = request.repositories.repositories.get(&named.repository) else { continue };
-        let name = &repository.workspace_root.path;
-        let name = normal(&name.join(named.module.as_str()).join(named.name.as_str()));
+        let Some(root) = repository.workspace_root.directory() else { continue };
+        let name = normal(&root.join(named.module.as_str()).join(named.name.as_str()));
         let reads = match named.reference {
             ReferenceType::Tree => path.starts_with(&name),
             ReferenceType::Glob => path.parent() == name.parent(),

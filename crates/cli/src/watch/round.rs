@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use taut_driver::{Built, Ended, Results};
-use taut_value::{EntityName, Str};
+use taut_value::Str;
 
 use super::{Held, Last, Over, SHOWN, Watcher};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     log::Level,
     printer::Printer,
     reproduce::Reproduction,
-    results::{self, Undelivered, owner},
+    results::{self, Undelivered},
     surroundings::Name,
 };
 
@@ -80,7 +80,7 @@ impl Watcher<'_> {
         {
             let mut text = format!(
                 "{}: {} of {defined} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
-                EntityName::Named(held.request.target.clone()).to_json(),
+                held.request.targets.names(),
                 many(analysed, "target"),
                 many(done.ran.len(), "action"),
                 graph.actions.len(),
@@ -118,7 +118,7 @@ impl Watcher<'_> {
         let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
         let new: Vec<&(Str, Built)> = built.artifacts.iter().filter(is_new).collect();
         if let Some(directory) = &self.output {
-            let owner = owner(&held.request);
+            let owner = held.request.owner();
             held.feedback.before_install();
             let put = results::put(&held.store, &built, directory, &owner, self.o.prune, self.log);
             put.map_err(|undelivered| match undelivered {

@@ -70,7 +70,7 @@ pub fn explain(
     };
     let request = Request {
         repositories: repositories.clone(),
-        target: record.target.clone(),
+        targets: record.targets.clone(),
         configuration: record.configuration.clone(),
     };
     let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace(&request, how)));

@@ -108,7 +108,7 @@ pub(crate) fn note(
     history.write(&Record {
         when: since.as_secs(),
         command: command.into(),
-        target: request.target.clone(),
+        targets: request.targets.clone(),
         configuration: request.configuration.clone(),
         before: before.filter(|before| *before != request.configuration),
         ended,

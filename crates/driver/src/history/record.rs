@@ -10,10 +10,10 @@ use std::sync::Arc;
 use taut_repos::RepoConfig;
 use taut_store::{OwnDirectory, Store};
 use taut_sys::At;
-use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, Str};
+use taut_value::{Decoder, Encoder, Id, Map, Str};
 
 use super::{Fingerprint, Subject};
-use crate::recent;
+use crate::{Targets, recent};
 
 /// Why something was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,7 +70,7 @@ pub(crate) struct Record {
     pub(crate) when: u64,
     /// The subcommand.
     pub(crate) command: Str,
-    pub(crate) target: NamedTarget,
+    pub(crate) targets: Targets,
     pub(crate) configuration: Map,
     /// The configuration of the build before, if that was another one.
     pub(crate) before: Option<Map>,
@@ -108,7 +108,7 @@ const MOST: usize = 64;
 /// How many bytes they may have together, unless the latest alone has more.
 const MOST_BYTES: u64 = 1 << 28;
 
-const MAGIC: &[u8; 16] = b"taut history  02";
+const MAGIC: &[u8; 16] = b"taut history  03";
 
 impl History {
     /// The place in a store.
@@ -116,7 +116,7 @@ impl History {
     /// # Errors
     /// Nothing can be kept there.
     pub fn of(store: &Store, repositories: &RepoConfig) -> taut_store::Result<History> {
-        let name = Id::of(format!("{repositories:?}")).to_hex();
+        let name = Id::of(repositories.identity()).to_hex();
         let directory = store.own_directory("history")?;
         directory.bring(&name)?;
         Ok(History { directory: Arc::new(directory), name })
@@ -131,9 +131,9 @@ impl History {
         !matches!(self.file().exists(), Ok(false))
     }
 
-    /// What the last build that executed something was for: the target, and its configuration.
-    pub fn latest(&self) -> Option<(NamedTarget, Map)> {
-        self.read().map(|record| (record.target, record.configuration))
+    /// What the last build that executed something was for: the targets, and their configuration.
+    pub fn latest(&self) -> Option<(Targets, Map)> {
+        self.read().map(|record| (record.targets, record.configuration))
     }
 
     /// Takes the record away, to be put back with [`History::put_back`].
@@ -204,7 +204,7 @@ fn encode(record: &Record) -> Vec<u8> {
     let mut e = Encoder::new();
     e.number(record.when);
     e.text(&record.command);
-    e.named(&record.target);
+    record.targets.encode(&mut e);
     e.map(&record.configuration);
     e.bool(record.before.is_some());
     if let Some(before) = &record.before {
@@ -270,7 +270,7 @@ fn encode(record: &Record) -> Vec<u8> {
 fn decode(body: &[u8]) -> Option<Record> {
     let d = &mut Decoder::new(body);
     let (when, command) = (d.number()?, d.text()?);
-    let (target, configuration) = (d.named()?, d.map()?);
+    let (targets, configuration) = (Targets::decode(d)?, d.map()?);
     let before = if d.bool()? { Some(d.map()?) } else { None };
     let ended = match d.number()? {
         0 => Ended::Well,
@@ -325,7 +325,7 @@ fn decode(body: &[u8]) -> Option<Record> {
     d.is_done().then_some(Record {
         when,
         command,
-        target,
+        targets,
         configuration,
         before,
         ended,
@@ -381,7 +381,7 @@ mod tests {
         let record = Record {
             when: 7,
             command: "build".into(),
-            target: NamedTarget::new("", "", "t"),
+            targets: taut_value::NamedTarget::new("", "", "t").into(),
             configuration: Map::default(),
             before: Some(Map::default()),
             ended: Ended::InExecution,

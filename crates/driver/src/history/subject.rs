@@ -10,7 +10,7 @@ use taut_analysis::rules::DefinitionName;
 use taut_analysis::{ConfiguredTarget, EntryPart};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
-use taut_repos::{Place, RepoConfig};
+use taut_repos::{Place, RepoConfig, Repository, Root};
 use taut_sys::canonical;
 use taut_value::{Artifact, Decoder, Encoder, EntityName, Id, Str};
 
@@ -46,18 +46,17 @@ pub(crate) enum Subject {
     Other(Str),
 }
 
-/// Where a source file lies.
+/// Where a source file lies, if its root is a directory.
 pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &str) -> Option<PathBuf> {
     let repository = repositories.repositories.get(repository)?;
-    Some(repository.workspace_root.path.join(path))
+    Some(repository.workspace_root.directory()?.join(path))
 }
 
 /// An absolute path as a root names it, if it leads below one by another name: roots are where the user said, be that
 /// by links, and so is the path.
 pub(crate) fn below_roots(repositories: &RepoConfig, path: &Path) -> PathBuf {
     let all = repositories.repositories.values();
-    let all = all.flat_map(|r| [&r.workspace_root, &r.target_root, &r.rule_root, &r.expression_root]);
-    let roots: BTreeSet<&Path> = all.map(|root| &*root.path).collect();
+    let roots: BTreeSet<&Path> = all.flat_map(Repository::roots).filter_map(Root::directory).collect();
     if roots.iter().any(|root| path.starts_with(root)) {
         return path.to_owned();
     }
@@ -116,7 +115,8 @@ impl Subject {
             let name = EntityName::Named(name.clone()).to_json().into();
             return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
         }
-        Subject::Other(key.to_string().into())
+        // Its key in full may be large, and nothing asks for it.
+        Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..12]).into())
     }
 
     /// A configured target.

@@ -33,19 +33,6 @@ enum Content {
     Many(Vec<Diagnostics>),
 }
 
-/// What the derived hashes of diagnostics are fed to.
-struct Feed(Sha256);
-
-impl std::hash::Hasher for Feed {
-    fn finish(&self) -> u64 {
-        unreachable!("the whole hash is taken")
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-}
-
 impl Diagnostics {
     /// No problem.
     pub fn none() -> Diagnostics {
@@ -188,10 +175,10 @@ impl fmt::Debug for Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Diagnostics {
-        let mut feed = Feed(Sha256::new());
-        diagnostic.hash(&mut feed);
+        let mut bytes = Vec::new();
+        diagnostic.encode(&mut bytes);
         Diagnostics(Some(Arc::new(Node {
-            id: feed.0.finalize().into(),
+            id: Sha256::digest(bytes).into(),
             has_errors: diagnostic.severity == Severity::Error,
             unsettled: !diagnostic.is_settled(),
             placeless: diagnostic.location.is_none(),

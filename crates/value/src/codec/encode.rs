@@ -116,6 +116,12 @@ impl Encoder {
         self.texts.insert(text.clone(), self.texts.len() as u64 + 1);
     }
 
+    /// Bytes that are no text, a path for example: how many, and these.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.out.extend(bytes);
+    }
+
     /// Several texts.
     pub fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t Str, IntoIter: ExactSizeIterator>) {
         let texts = texts.into_iter();

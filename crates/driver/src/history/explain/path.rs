@@ -95,7 +95,7 @@ impl Teller<'_> {
             })
             || self.repositories.repositories.values().any(|repository| {
                 let named = |root: &taut_repos::Root, name: &str| {
-                    full.starts_with(&root.path)
+                    root.directory().is_some_and(|root| full.starts_with(root))
                         && full.file_name().is_some_and(|file| *file == *name)
                         && taut_sys::Named::stat(full).is_ok_and(|stat| stat.is_file())
                 };

@@ -1,0 +1,137 @@
+//! The targets of a request: at least one, and what several are together.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Dependencies, StrSet};
+use taut_expr::stage::tree_conflict;
+use taut_syntax::{Diagnostic, Diagnostics};
+use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value};
+
+use crate::Reached;
+
+/// What is asked for: at least one target, each once, in the order in which they were named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Targets(Vec<NamedTarget>);
+
+impl From<NamedTarget> for Targets {
+    fn from(target: NamedTarget) -> Targets {
+        Targets(vec![target])
+    }
+}
+
+impl Targets {
+    /// Some targets; `None` if there is none.
+    pub fn new(named: impl IntoIterator<Item = NamedTarget>) -> Option<Targets> {
+        let mut targets: Vec<NamedTarget> = Vec::new();
+        for target in named {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        (!targets.is_empty()).then_some(Targets(targets))
+    }
+
+    /// The one that was named first: where only one can be meant.
+    pub fn first(&self) -> &NamedTarget {
+        &self.0[0]
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &NamedTarget> {
+        self.0.iter()
+    }
+
+    /// All of them in a configuration.
+    pub fn in_configuration(&self, configuration: &Map) -> Vec<ConfiguredTarget> {
+        let configured = |target: &NamedTarget| ConfiguredTarget {
+            name: EntityName::Named(target.clone()),
+            config: Config::new(configuration.clone()),
+        };
+        self.iter().map(configured).collect()
+    }
+
+    /// Their names as messages show them.
+    pub fn names(&self) -> String {
+        joined(self.iter().map(|target| EntityName::Named(target.clone()).to_json()))
+    }
+
+    /// Their number, and each of them.
+    pub(crate) fn encode(&self, e: &mut Encoder) {
+        e.number(self.0.len() as u64);
+        self.iter().for_each(|target| e.named(target));
+    }
+
+    /// What [`Targets::encode`] wrote.
+    pub(crate) fn decode(d: &mut taut_value::Decoder<'_>) -> Option<Targets> {
+        let named: Option<Vec<NamedTarget>> = (0..d.number()?).map(|_| d.named()).collect();
+        Targets::new(named?)
+    }
+}
+
+/// Texts about several targets as one.
+pub fn joined(texts: impl IntoIterator<Item = String>) -> String {
+    texts.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What targets are together: one is what it is; several offer what each of them offers, but for what they provide to
+/// rules.
+///
+/// # Errors
+/// Two of them have different things at one path, or one has something below what another has.
+pub(crate) fn together(asked: &[Reached]) -> Result<Arc<AnalysedTarget>, Diagnostics> {
+    if let [one] = asked {
+        return Ok(one.analysed.clone());
+    }
+    let of = |stage: fn(&TargetResult) -> &Map| merged(asked, stage);
+    let artifacts = of(|result| &result.artifacts)?;
+    let runfiles = of(|result| &result.runfiles)?;
+    let each = || asked.iter().map(|reached| &*reached.analysed);
+    let words = |set: fn(&AnalysedTarget) -> &StrSet| -> StrSet { each().flat_map(set).cloned().collect() };
+    let targets = |list: fn(&Dependencies) -> &Vec<ConfiguredTarget>| {
+        each().flat_map(|analysed| list(&analysed.dependencies)).cloned().collect()
+    };
+    Ok(Arc::new(AnalysedTarget {
+        result: TargetResult::new(artifacts, runfiles, Map::default()),
+        actions: each().flat_map(|analysed| &analysed.actions).cloned().collect(),
+        blobs: each().flat_map(|analysed| &analysed.blobs).cloned().collect(),
+        trees: each().flat_map(|analysed| &analysed.trees).cloned().collect(),
+        overlays: each().flat_map(|analysed| &analysed.overlays).cloned().collect(),
+        vars: words(|analysed| &analysed.vars),
+        tainted: words(|analysed| &analysed.tainted),
+        dependencies: Dependencies {
+            declared: targets(|all| &all.declared),
+            implicit: targets(|all| &all.implicit),
+            anonymous: targets(|all| &all.anonymous),
+        },
+        warnings: Diagnostics::merge(each().map(|analysed| &analysed.warnings)),
+        is_defined: each().any(|analysed| analysed.is_defined),
+        is_export: each().all(|analysed| analysed.is_export),
+    }))
+}
+
+/// What all targets have, by path.
+fn merged(asked: &[Reached], stage: fn(&TargetResult) -> &Map) -> Result<Map, Diagnostics> {
+    let mut all: BTreeMap<&Str, (&Value, &Reached)> = BTreeMap::new();
+    for reached in asked {
+        for (path, value) in stage(&reached.analysed.result).iter() {
+            let (known, other) = all.entry(path).or_insert((value, reached));
+            if *known != value {
+                let message = format!(
+                    "Targets {} and {} have different artifacts at {:?}, so they cannot be asked for together",
+                    other.target,
+                    reached.target,
+                    path.as_str()
+                );
+                return Err(Diagnostic::error(message).into());
+            }
+        }
+    }
+    let merged: Map = all.into_iter().map(|(path, (value, _))| (path.clone(), value.clone())).collect();
+    match tree_conflict(&merged) {
+        None => Ok(merged),
+        Some(path) => {
+            let message = format!("{path:?} would be an artifact of one target and a directory of another");
+            Err(Diagnostic::error(message).into())
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A request for several targets: what it comes to, and what it is known by.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use taut_digest::HashFunction;
+use taut_driver::{
+    Analyser, AnalysisOptions, BuildOptions, Built, Ended, Events, History, Meaning, Request, RequestKey,
+    Runs, Session, Shown, Targets, Words,
+};
+use taut_exec::NoEvents;
+use taut_store::Store;
+use taut_value::NamedTarget;
+use tempfile::TempDir;
+
+const HOW: AnalysisOptions =
+    AnalysisOptions { jobs: 2, log_limit: 320, hash_function: HashFunction::GitSha1 };
+
+struct World(TempDir);
+
+impl World {
+    fn new() -> World {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir_all(top.path().join("m")).unwrap();
+        fs::write(top.path().join("ROOT"), "").unwrap();
+        fs::write(top.path().join("source"), "s").unwrap();
+        let targets = r#"{
+            "a": {"type": "file_gen", "name": "out/a", "data": "A"},
+            "b": {"type": "install", "files": {"b": "source"}, "deps": ["a"]},
+            "other a": {"type": "file_gen", "name": "out/a", "data": "another A"},
+            "above a": {"type": "file_gen", "name": "out", "data": "no directory"},
+            "tainted": {"type": "file_gen", "name": "t", "data": "T", "tainted": ["test"]},
+            "wrong": {"type": "none such"},
+            "wrong, too": {"type": "none such either"}}"#;
+        fs::write(top.path().join("TARGETS"), targets).unwrap();
+        fs::write(top.path().join("m/TARGETS"), r#"{"c": {"type": "file_gen", "name": "c", "data": "C"}}"#)
+            .unwrap();
+        World(top)
+    }
+
+    fn request(&self, names: &[(&str, &str)]) -> Request {
+        let words = Words { target: vec!["a".to_owned()], ..Words::default() };
+        let request = Request::new(&words, self.0.path()).unwrap();
+        let named = names.iter().map(|(module, name)| NamedTarget::new("", *module, *name));
+        Request { targets: Targets::new(named).unwrap(), ..request }
+    }
+
+    fn analyse(&self, names: &[(&str, &str)]) -> Result<taut_driver::Analysis, Vec<String>> {
+        let request = self.request(names);
+        let analysis = Analyser::new(&request, HOW, &Runs::none()).analyse(&request);
+        analysis.map_err(|wrong| wrong.iter().map(|diagnostic| diagnostic.message.clone()).collect())
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.0.path().join("build"), HashFunction::GitSha1).unwrap()
+    }
+}
+
+fn options() -> BuildOptions {
+    BuildOptions {
+        jobs: 1,
+        launcher: Vec::new(),
+        timeout: None,
+        grace: Duration::ZERO,
+        properties: Vec::new(),
+        keep_going: false,
+        compare: false,
+    }
+}
+
+fn paths<'a, T>(all: impl IntoIterator<Item = &'a (taut_value::Str, T)>) -> Vec<&'a str>
+where
+    T: 'a,
+{
+    all.into_iter().map(|(path, _)| path.as_str()).collect()
+}
+
+#[test]
+fn a_request_has_at_least_one_target_and_each_once() {
+    assert_eq!(Targets::new([]), None);
+    let named = ["a", "b", "a"].map(|name| NamedTarget::new("", "", name));
+    let targets = Targets::new(named).unwrap();
+    assert_eq!(targets.names(), r#"["@","","","a"], ["@","","","b"]"#);
+    assert_eq!(targets.first().name.as_str(), "a");
+}
+
+#[test]
+fn several_targets_offer_what_each_offers() {
+    let world = World::new();
+    let analysis = world.analyse(&[("", "b"), ("m", "c"), ("", "a"), ("", "tainted")]).unwrap();
+    let wanted = analysis.wanted();
+    assert_eq!(paths(&wanted.artifacts), ["b", "c", "out/a", "t"]);
+    let names: Vec<String> = analysis.asked.iter().map(|of| of.target.name.to_json()).collect();
+    let expected =
+        [r#"["@","","","b"]"#, r#"["@","","m","c"]"#, r#"["@","","","a"]"#, r#"["@","","","tainted"]"#];
+    assert_eq!(names, expected);
+    // "a" is asked for, and a dependency; it is reached once, as is the source.
+    assert_eq!(analysis.reached.len(), 5);
+    let tainted: Vec<&str> = analysis.analysed.tainted.iter().map(|word| word.as_str()).collect();
+    assert_eq!(tainted, ["test"]);
+}
+
+#[test]
+fn one_target_is_what_it_is() {
+    let analysis = World::new().analyse(&[("", "b")]).unwrap();
+    assert!(Arc::ptr_eq(&analysis.analysed, &analysis.asked[0].analysed));
+}
+
+#[test]
+fn targets_that_disagree_are_not_asked_for_together() {
+    let world = World::new();
+    let wrong = |names: &[(&str, &str)]| match world.analyse(names) {
+        Ok(_) => panic!("{names:?} go together"),
+        Err(wrong) => wrong,
+    };
+    let both = wrong(&[("", "a"), ("", "other a")]);
+    assert!(
+        both[0].contains(r#"["@","","","a"]"#) && both[0].contains(r#"["@","","","other a"]"#),
+        "{both:?}"
+    );
+    assert!(both[0].contains("different artifacts at \"out/a\""), "{both:?}");
+    let above = wrong(&[("", "a"), ("", "above a")]);
+    assert!(above[0].starts_with("\"out\" would be an artifact of one target and a directory"), "{above:?}");
+    // All that is wrong is told, whichever target it belongs to.
+    assert_eq!(wrong(&[("", "wrong"), ("", "a"), ("", "wrong, too")]).len(), 2);
+}
+
+#[test]
+fn all_targets_are_built_and_recorded() {
+    let world = World::new();
+    let (store, request) = (world.store(), world.request(&[("", "b"), ("m", "c")]));
+    let meaning = Meaning::of_build(&options()).with_log_limit(None);
+    let runs = Runs::of(&store, &meaning, &request);
+    let events: Arc<dyn Events> = Arc::new(NoEvents);
+    let session = Session::of_request(&request, HOW, &store, &runs, &options(), &events);
+    let analysis = session.analyse(&request).unwrap();
+    let results = session.build(&analysis.wanted()).unwrap_or_else(|failure| panic!("{:?}", failure.others));
+    let built: Vec<(&str, Built)> =
+        results.artifacts.iter().map(|(path, built)| (path.as_str(), *built)).collect();
+    assert_eq!(built.iter().map(|(path, _)| *path).collect::<Vec<_>>(), ["b", "c", "out/a"]);
+    let history = History::of(&store, &request.repositories).unwrap();
+    session.note(&history, &request, "build", Ended::Well);
+    let (targets, configuration) = history.latest().unwrap();
+    assert_eq!((targets, configuration), (request.targets.clone(), request.configuration.clone()));
+}
+
+#[test]
+fn a_request_is_known_by_all_its_targets_in_order() {
+    let world = World::new();
+    let meaning = Meaning::of_build(&options());
+    let shown = Shown { color: false, here: Path::new("/") };
+    let key = |names: &[(&str, &str)]| {
+        let request = world.request(names);
+        let key = RequestKey::new(&meaning, &request, shown).unwrap();
+        (format!("{key:?}"), request.owner(), request.target_text())
+    };
+    let all = [&[("", "a")][..], &[("", "b")], &[("", "a"), ("", "b")], &[("", "b"), ("", "a")]].map(key);
+    for (at, one) in all.iter().enumerate() {
+        for other in &all[..at] {
+            assert!(one.0 != other.0 && one.1 != other.1 && one.2 != other.2, "{one:?} {other:?}");
+        }
+    }
+    assert_eq!(all[2].2, r#"[["@","","","a"],{}], [["@","","","b"],{}]"#);
+}

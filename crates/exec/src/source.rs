@@ -1,0 +1,137 @@
+//! Sources as objects: what lies at a path of a root, in the store.
+//!
+//! A root that knows its objects is believed: the object is the artifact, and its content is brought into the store only
+//! if it is not there. Of a root that does not, files are read, and what was seen of them is left as evidence.
+
+use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, decode_git_tree};
+use taut_engine::{Agreement, Cx, Fail};
+use taut_repos::{Look, Source, SourceFile, SourceRoot, agreement, observed};
+use taut_store::Take;
+
+use crate::{Built, Execution, transient};
+
+fn no_source(repository: &str, path: &str) -> Fail {
+    transient(format_args!("no source file {path:?} in repository {repository:?}"))
+}
+
+fn sound(info: ObjectInfo) -> Built {
+    Built { info, failed: false }
+}
+
+impl Execution {
+    /// The source at a path, in the store.
+    pub(crate) fn source(&self, cx: &Cx, repository: &str, path: &str) -> Result<Built, Fail> {
+        let root = self.sources.root(repository).ok_or_else(|| no_source(repository, path))?;
+        let take = || self.take(root, repository, path);
+        let (taken, is_steady) = observed(root, path, Look::Itself, cx, take).map_err(transient)?;
+        if taken.is_ok() && !is_steady {
+            let shown = root.shown(path);
+            return Err(transient(format_args!(
+                "source {} keeps changing while it is read",
+                shown.display()
+            )));
+        }
+        taken.map(sound)
+    }
+
+    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now.
+    pub(crate) fn source_agrees(
+        &self,
+        repository: &str,
+        path: &str,
+        witness: &[u8],
+        is_same: impl FnOnce(&Built) -> bool,
+    ) -> Agreement {
+        let Some(root) = self.sources.root(repository) else { return Agreement::No };
+        let now = || self.source_now(root, path).is_some_and(|info| is_same(&sound(info)));
+        agreement(root, path, Look::Itself, witness, now)
+    }
+
+    /// What a source is now, without adding it to the store.
+    fn source_now(&self, root: &dyn SourceRoot, path: &str) -> Option<ObjectInfo> {
+        match root.source(path).ok()? {
+            Source::Known(info) => Some(info),
+            Source::Link(target) => {
+                let hash = self.store.hash_function().blob(&target);
+                let digest = Digest { hash, size: target.len() as u64 };
+                Some(ObjectInfo { digest, object_type: ObjectType::Symlink })
+            }
+            Source::File(file) => {
+                let digest = self.store.digest_of_file(file.at()).ok()?;
+                Some(ObjectInfo { digest, object_type: type_of_file(file.is_executable) })
+            }
+            Source::Absent | Source::Other => None,
+        }
+    }
+
+    fn take(&self, root: &dyn SourceRoot, repository: &str, path: &str) -> Result<ObjectInfo, Fail> {
+        match root.source(path).map_err(transient)? {
+            Source::Absent => Err(no_source(repository, path)),
+            Source::Known(info) => {
+                self.bring(root, &info)?;
+                Ok(info)
+            }
+            Source::Link(target) => {
+                let digest = self.store.put_blob(&target, false).map_err(transient)?;
+                Ok(ObjectInfo { digest, object_type: ObjectType::Symlink })
+            }
+            Source::File(file) => self.take_file(&file),
+            Source::Other => {
+                let shown = root.shown(path);
+                Err(transient(format_args!("source {} is no file and no link", shown.display())))
+            }
+        }
+    }
+
+    fn take_file(&self, source: &SourceFile<'_>) -> Result<ObjectInfo, Fail> {
+        let at = source.at();
+        let file = at.open().map_err(transient)?;
+        let is_executable = file.stat().map_err(transient)?.is_executable();
+        let digest = self.store.put_open_file(file, at, is_executable, Take::Copy).map_err(transient)?;
+        Ok(ObjectInfo { digest, object_type: type_of_file(is_executable) })
+    }
+
+    /// Sees to it that an object that a root knows is in the store, with all that is below it. Of a tree that is there,
+    /// nothing is read.
+    fn bring(&self, root: &dyn SourceRoot, object: &ObjectInfo) -> Result<(), Fail> {
+        let has = |hash: &Hash, kind| self.store.contains(hash, kind).map_err(transient);
+        // A tree is looked at again once what is below it is there.
+        let mut pending = vec![(object.digest.hash, object.object_type)];
+        while let Some((hash, kind)) = pending.pop() {
+            if has(&hash, kind)? {
+                continue;
+            }
+            let wrong = |why: &dyn std::fmt::Display| {
+                let root = root.shown("");
+                transient(format_args!("object {hash} of the root {}: {why}", root.display()))
+            };
+            let content = root.object(&hash, kind).map_err(|error| wrong(&error))?;
+            let content = content.ok_or_else(|| wrong(&"it is not there"))?;
+            let stored = if kind == ObjectType::Tree {
+                let entries = decode_git_tree(&content, hash.as_bytes().len()).map_err(|why| wrong(&why))?;
+                let mut below = Vec::new();
+                for entry in entries.values() {
+                    if !has(&entry.hash, entry.object_type)? {
+                        below.push((entry.hash, entry.object_type));
+                    }
+                }
+                if !below.is_empty() {
+                    pending.push((hash, kind));
+                    pending.append(&mut below);
+                    continue;
+                }
+                self.store.put_tree(&entries)
+            } else {
+                self.store.put_blob(&content, kind == ObjectType::Executable)
+            };
+            if stored.map_err(transient)?.hash != hash {
+                return Err(wrong(&"its content has another name"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn type_of_file(is_executable: bool) -> ObjectType {
+    if is_executable { ObjectType::Executable } else { ObjectType::File }
+}

@@ -1,0 +1,167 @@
+//! A directory as a root: what is there is looked up each time, and the evidence of it is what `stat` tells.
+
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use taut_sys::{At, Dir, Evidence, FileKind, Named, Reading, if_exists};
+
+use crate::{
+    Entry, Listed, Listing, Look, Observed, Result, Source, SourceFile, SourceRoot, open_dirs::OpenDirs,
+};
+
+/// A directory that files are taken from.
+pub struct DirectoryRoot {
+    /// Where it is: any bytes.
+    path: Arc<Path>,
+    open: OpenDirs,
+}
+
+impl DirectoryRoot {
+    /// The directory at an absolute path, which need not be there.
+    pub fn new(path: impl Into<Arc<Path>>) -> DirectoryRoot {
+        DirectoryRoot { path: path.into(), open: OpenDirs::default() }
+    }
+
+    /// The directory that something lies in, open, if it is there, and its name in it; of the root "" in the root itself.
+    fn locate<'p>(&self, path: &'p str) -> taut_sys::Result<(Option<Arc<Dir>>, &'p str)> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.open.get(&self.path, above)?, name))
+    }
+
+    fn listing(&self, path: &str, ignore_special: bool) -> taut_sys::Result<Listing> {
+        // A link to a directory is a link; only on the way to a directory are links followed.
+        let (above, name) = self.locate(path)?;
+        let Some(above) = above else { return Ok(Listing::Absent) };
+        if !name.is_empty() && if_exists(above.at(name).lstat())?.is_none_or(|stat| !stat.is_dir()) {
+            return Ok(Listing::Absent);
+        }
+        let directory = if name.is_empty() { Some(above) } else { self.open.get(&self.path, path)? };
+        let Some(directory) = directory else { return Ok(Listing::Absent) };
+        let Some(found) = if_exists(directory.list())? else { return Ok(Listing::Absent) };
+        let mut entries = Vec::with_capacity(found.len());
+        for (name, kind) in found {
+            let at = directory.at(&name);
+            let Some(text) = name.to_str() else {
+                if !ignore_special {
+                    let is_directory = kind == FileKind::Directory;
+                    entries
+                        .push(Listed::new(name.to_string_lossy().as_ref(), Entry::NotUtf8 { is_directory }));
+                }
+                continue;
+            };
+            let entry = match kind {
+                FileKind::File => Entry::File,
+                FileKind::Directory => Entry::Directory,
+                _ if ignore_special => continue,
+                FileKind::Symlink => {
+                    let target = at.read_link()?;
+                    if !stays_inside(target.as_os_str().as_bytes()) {
+                        return Ok(Listing::Unreadable(format!(
+                            "{} is a symbolic link that leads outwards (to {})",
+                            at.path().display(),
+                            target.display()
+                        )));
+                    }
+                    Entry::Symlink
+                }
+                FileKind::Special => {
+                    let shown = at.path();
+                    return Ok(Listing::Unreadable(format!(
+                        "{} is no file, link or directory",
+                        shown.display()
+                    )));
+                }
+            };
+            entries.push(Listed::new(text, entry));
+        }
+        // Names with replacement characters may stand elsewhere than the bytes did.
+        entries.sort_by(|a: &Listed, b| a.name.as_str().cmp(b.name.as_str()));
+        Ok(Listing::Entries(entries))
+    }
+}
+
+impl SourceRoot for DirectoryRoot {
+    /// 0 and the bytes of the path.
+    fn identity(&self) -> Vec<u8> {
+        [&[0], self.path.as_os_str().as_bytes()].concat()
+    }
+
+    fn shown(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.path.to_path_buf() } else { self.path.join(path) }
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn list(&self, path: &str, ignore_special: bool) -> Result<Listing> {
+        Ok(self.listing(path, ignore_special)?)
+    }
+
+    fn is_file(&self, path: &Path) -> bool {
+        Named::stat(&self.path.join(path)).is_ok_and(|stat| stat.is_file())
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let (directory, name) = self.locate(path)?;
+        match directory {
+            Some(directory) => Ok(directory.at(name).read_followed()?),
+            None => Ok(None),
+        }
+    }
+
+    fn source<'p>(&self, path: &'p str) -> Result<Source<'p>> {
+        let (Some(above), name) = self.locate(path)? else { return Ok(Source::Absent) };
+        let at = above.at(name);
+        let Some(stat) = if_exists(at.lstat())? else { return Ok(Source::Absent) };
+        Ok(match stat.kind {
+            FileKind::Symlink => Source::Link(at.read_link()?.as_os_str().as_bytes().to_vec()),
+            FileKind::File => {
+                let is_executable = stat.is_executable();
+                Source::File(SourceFile { above, name, is_executable })
+            }
+            _ => Source::Other,
+        })
+    }
+
+    fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> Result<Observed> {
+        let (directory, name) = self.locate(path)?;
+        let at = directory.as_ref().map(|directory| directory.at(name));
+        let Reading { evidence, is_steady, .. } = Evidence::of_reading(at, look == Look::Followed, read);
+        Ok(Observed { witness: evidence.map(|evidence| evidence.encode()), is_steady })
+    }
+
+    fn witness(&self, path: &str, look: Look) -> Result<Vec<u8>> {
+        let (directory, name) = self.locate(path)?;
+        let at = directory.as_ref().map(|directory| directory.at(name));
+        Ok(Evidence::gather(at, look == Look::Followed)?.encode())
+    }
+
+    fn holds(&self, path: &str, look: Look, witness: &[u8]) -> bool {
+        let Some(then) = Evidence::decode(witness) else { return false };
+        let Ok((directory, name)) = self.locate(path) else { return false };
+        let at: Option<At<'_>> = directory.as_ref().map(|directory| directory.at(name));
+        then.still_holds(at, look == Look::Followed)
+    }
+
+    fn forget(&self) {
+        self.open.forget();
+    }
+}
+
+/// Whether a link's target is relative and never leads above the directory of the link.
+fn stays_inside(target: &[u8]) -> bool {
+    let mut depth = 0i64;
+    !target.starts_with(b"/")
+        && target.split(|byte| *byte == b'/').all(|part| {
+            match part {
+                b"" | b"." => {}
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+            depth >= 0
+        })
+}

@@ -1,0 +1,187 @@
+//! What lies in a directory of a root, and the hashes that stand for it.
+
+use taut_digest::ObjectInfo;
+use taut_engine::{Facets, Hash};
+use taut_value::{Encoder, Id, Str};
+
+/// What a directory entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// A regular file.
+    File,
+    /// A link that stays inside (non-upwards).
+    Symlink,
+    /// A directory.
+    Directory,
+    /// Something under a name that is not UTF-8; here the name is written with replacement characters. It cannot be
+    /// used, and does not disturb what can.
+    NotUtf8 {
+        /// Whether it is a directory.
+        is_directory: bool,
+    },
+}
+
+/// An entry of a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Its name.
+    pub name: Str,
+    /// What it is.
+    pub entry: Entry,
+    /// The object that it is, where the root knows that without reading it.
+    pub known: Option<Box<ObjectInfo>>,
+}
+
+impl Listed {
+    /// An entry of a root that knows no objects.
+    pub fn new(name: impl Into<Str>, entry: Entry) -> Listed {
+        Listed { name: name.into(), entry, known: None }
+    }
+}
+
+/// What a directory holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Listing {
+    /// There is no such directory.
+    Absent,
+    /// It cannot be used as a source of files; why.
+    Unreadable(String),
+    /// Its entries, sorted by name.
+    Entries(Vec<Listed>),
+}
+
+impl Listing {
+    /// What the entry of a name is.
+    pub fn get(&self, name: &str) -> Option<Entry> {
+        let Listing::Entries(entries) = self else { return None };
+        let at = entries.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok()?;
+        Some(entries[at].entry)
+    }
+
+    /// Whether there is a listing at all, and if not, why.
+    pub const READABLE: Facets = Facets::of(0);
+
+    /// What the entry of a name is. Other names share the facet: who looks at one entry of a large directory is
+    /// seldom disturbed by changes of others.
+    pub fn facet_of(name: &str) -> Facets {
+        Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
+    }
+
+    /// The bytes that stand for it where it is hashed: 0 if there is none; 1 and why it cannot be used; 2, the number of
+    /// entries and these. A text is the number of its bytes and these, an entry its name and what it is (0 file,
+    /// 1 link, 2 directory, 3 and 4 something that is no UTF-8: no directory, a directory; and 8 more if the object is
+    /// known, which then follows). Numbers and objects are as [`Encoder`] writes them.
+    fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new();
+        match self {
+            Listing::Absent => e.number(0),
+            Listing::Unreadable(why) => {
+                e.number(1);
+                e.bytes(why.as_bytes());
+            }
+            Listing::Entries(entries) => {
+                e.number(2);
+                e.number(entries.len() as u64);
+                entries.iter().for_each(|listed| listed.encode(&mut e));
+            }
+        }
+        e.finish()
+    }
+
+    pub(crate) fn hash(&self) -> Hash {
+        Hash(Id::of(self.encode()).0)
+    }
+
+    /// Of whether it can be read: as [`Listing::encode`] writes it, without entries. Of some entries: these. 0 of
+    /// nothing.
+    pub(crate) fn facets(&self) -> Vec<Hash> {
+        let mut facets: Vec<Encoder> = (0..Facets::MOST).map(|_| Encoder::limited(0, 0)).collect();
+        match self {
+            Listing::Absent => {}
+            Listing::Unreadable(why) => {
+                facets[0].number(1);
+                facets[0].bytes(why.as_bytes());
+            }
+            Listing::Entries(entries) => {
+                facets[0].number(2);
+                for listed in entries {
+                    listed.encode(&mut facets[Facets::shared(1, &listed.name)]);
+                }
+            }
+        }
+        let bytes = facets.into_iter().map(Encoder::finish);
+        bytes.map(|facet| if facet.is_empty() { Hash::from(0) } else { Hash(Id::of(facet).0) }).collect()
+    }
+}
+
+impl Listed {
+    fn encode(&self, e: &mut Encoder) {
+        let Listed { name, entry, known } = self;
+        e.bytes(name.as_bytes());
+        let kind = match entry {
+            Entry::File => 0,
+            Entry::Symlink => 1,
+            Entry::Directory => 2,
+            Entry::NotUtf8 { is_directory } => 3 + u64::from(*is_directory),
+        };
+        match known {
+            None => e.number(kind),
+            Some(known) => {
+                e.number(kind + 8);
+                e.object(known);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_of_listings_stay_what_they_are() {
+        let hex = |hash: Hash| Id(hash.0).to_hex();
+        let entries = vec![
+            Listed::new("a", Entry::File),
+            Listed::new("b", Entry::Symlink),
+            Listed::new("c", Entry::Directory),
+            Listed::new("d\u{fffd}", Entry::NotUtf8 { is_directory: false }),
+            Listed::new("e\u{fffd}", Entry::NotUtf8 { is_directory: true }),
+        ];
+        let all = [Listing::Absent, Listing::Unreadable("why".to_owned()), Listing::Entries(entries)];
+        let hashes: Vec<String> = all.iter().map(|listing| hex(listing.hash())).collect();
+        assert_eq!(
+            hashes,
+            [
+                "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+                "02cdaaace2cc6002248178384398f860500234356bf5eb58356f8010e1f8017a",
+                "5adb2a7d4465afea491dfc8c8abe8c9724832e6175ab86d077abdcf521006fb6"
+            ]
+        );
+        // All facets of the last one.
+        let facets: Vec<u8> = all[2].facets().iter().flat_map(|facet| facet.0).collect();
+        assert_eq!(
+            Id::of(facets).to_hex(),
+            "a2c35ea9bc0e93f77bf72edb5d2b989901420b33a06a385931173c2326358722"
+        );
+    }
+
+    #[test]
+    fn what_is_known_of_an_entry_is_part_of_its_hash() {
+        let listing = |known: Option<&str>| {
+            let known = known.map(|text| Box::new(text.parse().unwrap()));
+            Listing::Entries(vec![Listed { known, ..Listed::new("a", Entry::File) }])
+        };
+        let one = listing(Some("[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:f]"));
+        let other = listing(Some("[4e3dffe834ac70600a7cb71fbc1f6a694c9d0420:12:f]"));
+        assert_eq!(
+            Id(one.hash().0).to_hex(),
+            "f3b0d8b44c164a6abc9336ee7aaf393f7c28aeff7c06c714d4b3f3b709f52e87"
+        );
+        let facet = Facets::shared(1, "a");
+        for (a, b) in [(&one, &other), (&one, &listing(None))] {
+            assert_ne!(a.hash(), b.hash());
+            assert_ne!(a.facets()[facet], b.facets()[facet]);
+        }
+    }
+}
