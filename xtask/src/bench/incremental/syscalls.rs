@@ -1,6 +1,7 @@
-//! How many system calls a null build makes, counted by `strace`; that slows down what it counts, so that
-//! nothing else is measured meanwhile.
+//! How many system calls a null build and edits in a row make, counted by `strace`; that slows down what it
+//! counts, so that nothing else is measured meanwhile.
 
+use super::super::rival::Rival;
 use super::Bench;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -10,43 +11,64 @@ use std::process::{Command, Stdio};
 /// How often system calls were made, by name.
 type Counts = Vec<(String, u64)>;
 
+/// How many edits in a row are looked at: what tools keep of earlier states must not be looked at again.
+const EDITS: usize = 5;
+
 impl Bench<'_> {
-    /// Counts those of a null build of each tool.
-    pub(super) fn syscalls(&self, report: &mut Vec<Value>) -> Result<()> {
+    /// Counts those of a null build, and of edits in a row, of each tool.
+    pub(super) fn syscalls(&mut self, report: &mut Vec<Value>) -> Result<()> {
         let answers = Command::new("strace").arg("--version").output();
         if !answers.is_ok_and(|output| output.status.success()) {
             println!("  -- system calls: strace is not installed here");
             return Ok(());
         }
-        println!("  -- system calls of a null build");
+        println!(
+            "  -- system calls of a null build, and of {EDITS} edits in a row, with those of their actions"
+        );
+        // On new copies: how many states of earlier builds tools keep is what makes edits differ.
+        let before = std::mem::replace(&mut self.copy, self.rounds);
         for rival in self.rivals {
-            let dir = self.dir(rival);
-            // The first one after a change settles what it left.
-            self.build(rival, &dir, &[])?;
-            let list = self.scratch.path().join("syscalls");
-            let command = self.command(rival, &dir, &[])?;
-            let mut traced = Command::new("strace");
-            traced.args(["-f", "-c", "-o"]).arg(&list).arg(command.get_program()).args(command.get_args());
-            if let Some(dir) = command.get_current_dir() {
-                traced.current_dir(dir);
+            rival.write(&self.graph, &self.dir(rival))?;
+            self.build(rival, &self.dir(rival), &[])?;
+            // The first call after a cold build settles what that left.
+            self.build(rival, &self.dir(rival), &[])?;
+            for edit in 0..=EDITS {
+                if edit > 0 {
+                    self.changes += 1;
+                    self.graph.edit(&rival.source(&self.dir(rival)), self.changes)?;
+                }
+                let counts = self.traced(rival)?;
+                let all: u64 = counts.iter().map(|(_, count)| count).sum();
+                let most: Vec<String> =
+                    counts.iter().take(6).map(|(name, count)| format!("{name} {count}")).collect();
+                let what = if edit == 0 { "null".to_owned() } else { format!("edit {edit}") };
+                println!("  syscalls {:6} {what:6} {all:9}: {}", rival.name(), most.join(", "));
+                let by_name: serde_json::Map<String, Value> =
+                    counts.into_iter().map(|(name, count)| (name, json!(count))).collect();
+                report.push(json!({
+                    "graph": self.graph.shape.name(), "size": self.graph.size, "phase": "syscalls",
+                    "tool": rival.name(), "edit": edit, "all": all, "by_name": by_name,
+                }));
             }
-            let status = traced.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-            if !status.success() {
-                bail!("{command:?} fails under strace");
-            }
-            let counts = counts(&fs::read_to_string(&list)?);
-            let all: u64 = counts.iter().map(|(_, count)| count).sum();
-            let most: Vec<String> =
-                counts.iter().take(6).map(|(name, count)| format!("{name} {count}")).collect();
-            println!("  syscalls {:6} {all:9}: {}", rival.name(), most.join(", "));
-            let by_name: serde_json::Map<String, Value> =
-                counts.into_iter().map(|(name, count)| (name, json!(count))).collect();
-            report.push(json!({
-                "graph": self.graph.shape.name(), "size": self.graph.size, "phase": "syscalls",
-                "tool": rival.name(), "all": all, "by_name": by_name,
-            }));
         }
+        self.copy = before;
         Ok(())
+    }
+
+    /// One build under `strace`.
+    fn traced(&self, rival: &Rival) -> Result<Counts> {
+        let list = self.scratch.path().join("syscalls");
+        let command = self.command(rival, &self.dir(rival), &[])?;
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-c", "-o"]).arg(&list).arg(command.get_program()).args(command.get_args());
+        if let Some(dir) = command.get_current_dir() {
+            traced.current_dir(dir);
+        }
+        let output = traced.stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            bail!("{command:?} fails under strace\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(counts(&fs::read_to_string(&list)?))
     }
 }
 
