@@ -24,6 +24,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options, request,
+    retry::LOST_OBJECTS,
     standard_streams::{eprint_text, print},
     surroundings::{Name, open_store},
 };
@@ -205,17 +206,20 @@ fn wait<F: Future>(future: F) -> F::Output {
 }
 
 /// The lines that must be the same, whatever was known from before: not how much that was, nor how far a build
-/// was, nor how to repeat the call itself; nor which directory an action happened to get.
+/// was, nor which objects were lost since, nor how to repeat the call itself; nor which directory an action happened to get.
 fn told(stderr: &str) -> Vec<String> {
     let differs = |line: &&str| {
         line.contains("INFO: Processed ")
             || line.contains("PROG:")
             || line.contains("--request-action-input")
+            || line.contains(LOST_OBJECTS)
             || is_about_traces(line)
     };
     let lines = stderr.lines().filter(|line| !differs(line));
     let mut lines: Vec<String> = lines.map(without_stage).collect();
     lines.sort_unstable();
+    // A call that has to begin again says again what it did before.
+    lines.dedup();
     lines
 }
 
