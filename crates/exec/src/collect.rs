@@ -251,19 +251,24 @@ fn link(store: &Store, at: At<'_>, shown: &str) -> Result<Found> {
     }
 }
 
+/// How many bytes a path below an output directory may have: with more, nothing could open what it names (Linux,
+/// `limits.h`). So no action makes us hold any number of directories open.
+const PATH_MAX: usize = 4096;
+
 /// A directory that is being collected.
 struct Open {
-    /// Under which name the directory above has it, and how messages name it.
+    /// Under which name the directory above has it.
     name: OsString,
-    shown: String,
     dir: Dir,
+    /// How long the path is, as messages show it.
+    shown: usize,
     /// What is yet to be looked at, the next entry last.
     todo: Vec<(OsString, FileKind)>,
     done: BTreeMap<Vec<u8>, TreeEntry>,
 }
 
 impl Open {
-    fn new(name: &OsStr, shown: String, dir: Dir) -> Result<Open> {
+    fn new(name: &OsStr, shown: &str, dir: Dir) -> Result<Open> {
         let todo = match dir.list() {
             Err(error) if error.is_denied() => {
                 make_accessible(&dir)?;
@@ -272,15 +277,17 @@ impl Open {
             other => other,
         }?;
         let todo = todo.into_iter().rev().collect();
-        Ok(Open { name: name.to_owned(), shown, dir, todo, done: BTreeMap::new() })
+        Ok(Open { name: name.to_owned(), dir, shown: shown.len(), todo, done: BTreeMap::new() })
     }
 }
 
 /// A directory with all that is below it. Without recursion; as many directories are open as lie in each other.
-fn directory(store: &Store, dir: Dir, shown: &str, take: Take) -> Result<Found> {
-    let mut stack = vec![Open::new(OsStr::new(""), shown.to_owned(), dir)?];
+fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found> {
+    let mut shown = output.to_owned();
+    let mut stack = vec![Open::new(OsStr::new(""), &shown, dir)?];
     loop {
         let here = stack.last_mut().expect("the last one returns");
+        shown.truncate(here.shown);
         let Some((name, kind)) = here.todo.pop() else {
             let done = stack.pop().expect("there is one");
             let digest: Digest = store.put_tree(&done.done)?;
@@ -291,7 +298,12 @@ fn directory(store: &Store, dir: Dir, shown: &str, take: Take) -> Result<Found> 
             above.done.insert(done.name.as_bytes().to_vec(), entry);
             continue;
         };
-        let inner = format!("{}/{}", here.shown, name.display());
+        shown.push('/');
+        shown.push_str(&name.to_string_lossy());
+        if shown.len() - output.len() >= PATH_MAX {
+            let why = format!("a path below it has more than {PATH_MAX} bytes");
+            return Ok(Found::Invalid(format!("found invalid output directory at {output}: {why}")));
+        }
         if kind == FileKind::Directory {
             let dir = match here.dir.at(&name).open_dir_of_mount() {
                 Err(error) if error.is_denied() => {
@@ -300,11 +312,11 @@ fn directory(store: &Store, dir: Dir, shown: &str, take: Take) -> Result<Found> 
                 }
                 other => other,
             };
-            let open = Open::new(&name, inner, dir.map_err(left_alone)?)?;
+            let open = Open::new(&name, &shown, dir.map_err(left_alone)?)?;
             stack.push(open);
             continue;
         }
-        match file(store, here.dir.at(Path::new(&name)), &inner, take)? {
+        match file(store, here.dir.at(Path::new(&name)), &shown, take)? {
             Found::Object(ObjectInfo { digest, object_type }) => {
                 here.done.insert(name.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
             }

@@ -299,6 +299,20 @@ fn links_that_lead_outwards_are_no_outputs() {
     }
 }
 
+fn directories_that_no_path_can_name_are_no_outputs() {
+    let mut world = World::new();
+    let half = "d/".repeat(1_500);
+    let id = world.action(&format!("mkdir -p out/{half} b/{half} && mv b out/{half}"), &[], |action| {
+        action.out_dirs = vec!["out".into()];
+    });
+    let told = world.failure(Artifact::Action { id, path: "out".into() }).to_string();
+    assert!(told.contains("found invalid output directory at out: a path below it"), "{told}");
+    let id =
+        world.action(&format!("mkdir -p out/{half}"), &[], |action| action.out_dirs = vec!["out".into()]);
+    let built = world.build(Artifact::Action { id, path: "out".into() }).1;
+    assert_eq!(built.unwrap().info.object_type, ObjectType::Tree);
+}
+
 fn executable_bits_and_directories_are_kept() {
     let mut world = World::new();
     let id =
@@ -441,6 +455,10 @@ fn main() {
         ("a_failing_action_is_reported_and_not_cached", a_failing_action_is_reported_and_not_cached),
         ("a_signal_counts_as_128_and_its_number", a_signal_counts_as_128_and_its_number),
         ("outputs_that_are_not_produced_fail_the_action", outputs_that_are_not_produced_fail_the_action),
+        (
+            "directories_that_no_path_can_name_are_no_outputs",
+            directories_that_no_path_can_name_are_no_outputs,
+        ),
         ("links_that_lead_outwards_are_no_outputs", links_that_lead_outwards_are_no_outputs),
         ("executable_bits_and_directories_are_kept", executable_bits_and_directories_are_kept),
         (
