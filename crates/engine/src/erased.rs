@@ -72,6 +72,8 @@ pub(crate) trait ErasedRule: Send + Sync {
     /// Made by the engine for a [`crate::Part`]; not mentioned in logs.
     fn is_part(&self) -> bool;
     fn policy(&self, key: &AnyKey) -> Policy;
+    /// The same, of a key that is no task's yet.
+    fn policy_of(&self, key: &dyn Any) -> Policy;
     /// A computation of values, not begun.
     fn value(&self) -> Computation;
     /// A computation of hashes, not begun. `None`: for this key the rule leaves the hash to the store policy, that
@@ -139,6 +141,10 @@ impl<R: Rule> ErasedRule for Typed<R> {
 
     fn policy(&self, key: &AnyKey) -> Policy {
         self.rule.policy(Self::key(key))
+    }
+
+    fn policy_of(&self, key: &dyn Any) -> Policy {
+        self.rule.policy(key.downcast_ref().expect("a key of this rule"))
     }
 
     fn value(&self) -> Computation {

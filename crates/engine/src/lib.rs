@@ -9,6 +9,7 @@
 //! An [`Engine`] remembers runs from [`Build`] to build, and beyond the process if it has a file for them
 //! ([`Builder::open`]). What this crate does not know: processes, descriptions, and what any of its tasks is for.
 
+mod agree;
 mod build;
 mod check;
 mod cx;
@@ -27,6 +28,7 @@ mod hash;
 mod intern;
 mod key;
 mod kin;
+mod leaves;
 mod log;
 mod node;
 mod part;

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::TraceRead;
 use super::bytes::{Reader, checksum};
+use super::leaves::LeafSet;
 use super::pages::{BLOCK, Pages, Source};
 use super::stored::{StoredEdge, StoredRun};
 use crate::Hash;
@@ -26,7 +27,15 @@ use crate::sync::{Arc, atomic::Ordering};
 use runs::Words;
 
 /// Marks the file, and its format.
-pub(super) const MAGIC: &[u8; 16] = b"taut traces 0003";
+pub(super) const MAGIC: &[u8; 16] = b"taut traces 0004";
+
+/// Whether a file that begins with this was written by a program that knew this file in another format.
+pub(super) fn is_of_another_format(head: &[u8]) -> bool {
+    let (name, format) = MAGIC.split_at(MAGIC.len() - 4);
+    head.strip_prefix(name)
+        .and_then(|rest| rest.first_chunk::<4>())
+        .is_some_and(|told| told.iter().all(u8::is_ascii_digit) && told[..] != *format)
+}
 
 /// [`MAGIC`], the file's number, the lengths of the hot and the cold part, and the sum of all this.
 pub(super) const HEADER: usize = 56;
@@ -356,17 +365,28 @@ impl Snapshot {
         Some(bytes)
     }
 
+    /// The leaves below a run that were told there.
+    pub(crate) fn leaves(&self, at: u32) -> Option<LeafSet> {
+        LeafSet::decode(&self.blob(at)?, self.rules.len(), self.tasks())
+    }
+
     /// A run with all that belongs to it.
     pub(crate) fn whole(&self, view: &RunView<'_>) -> Option<StoredRun> {
         let blob = |at: Option<u32>| match at {
             None => Some(None),
             Some(at) => self.blob(at).map(|bytes| Some(Arc::from(bytes))),
         };
-        let [fail, value, witness] = view.blobs.map(blob);
+        let [fail, value, witness, told] = view.blobs;
+        let (fail, value, witness) = (blob(fail), blob(value), blob(witness));
+        let leaves = match told {
+            Some(at) => Some(Arc::new(self.leaves(at)?)),
+            None => None,
+        };
         let edges: Option<Vec<StoredEdge>> = view.edges().collect();
         let RunView { version, seq, traits, .. } = *view;
         let edges = edges?.into();
-        Some(StoredRun { version, seq, traits, edges, fail: fail?, value: value?, witness: witness? })
+        let (fail, value, witness) = (fail?, value?, witness?);
+        Some(StoredRun { version, seq, traits, edges, fail, value, witness, leaves })
     }
 
     /// How the facets of the task's versions look, by version.

@@ -218,7 +218,7 @@ fn check(case: &Case) {
             answers_about(case, &model, build, &running);
         }
         if build.what_if.is_none() && curiosity > 1 {
-            reasons_are_told(case, &model, build, &running, &ran);
+            reasons_are_told(case, &model, build, &running, (&ran, &settled));
         }
         // Whatever was inferred, of anything, is so; and asking again makes nothing.
         for (task, version) in settled.clone().into_iter().filter(|_| curiosity > 1) {
@@ -267,13 +267,22 @@ fn answers_about(case: &Case, model: &Model, build: &Build, running: &taut_engin
 }
 
 /// What a build says of every task that it was made from: why it ran or not.
-fn reasons_are_told(case: &Case, model: &Model, build: &Build, running: &taut_engine::Build, ran: &[Ran]) {
+fn reasons_are_told(
+    case: &Case,
+    model: &Model,
+    build: &Build,
+    running: &taut_engine::Build,
+    (ran, settled): (&[Ran], &BTreeMap<usize, Version>),
+) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
     let (read, _) = model::closures(case, model, build.root);
     let anew = model::wanted(case, &model.leaves, &model.told);
     for task in read {
         let is_nowhere = !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
-        if is_nowhere || anew[task] == Outcome::Flaky || case.has_twins() && task != build.root {
+        // What lies below a task that is good by its leaves is not looked at.
+        let is_settled = settled.contains_key(&task) || case.has_twins();
+        if is_nowhere || !is_settled || anew[task] == Outcome::Flaky || case.has_twins() && task != build.root
+        {
             continue;
         }
         let why = match is_leaf(&task) {

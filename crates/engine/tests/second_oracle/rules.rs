@@ -264,6 +264,7 @@ impl Rule for Tasks {
             false => Policy::verifying(task.runs),
         };
         let policy = if task.fixed { policy.with_fixed_reads() } else { policy };
+        let policy = Policy { deep: task.deep, ..policy };
         policy.stored(match task.place {
             Place::Memory => Store::Memory,
             Place::File => Store::File,
