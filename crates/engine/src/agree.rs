@@ -35,6 +35,8 @@ pub(crate) enum Agree {
 
 impl Inner {
     /// Settles a task of which a run may be good by its leaves.
+    // Apart from the path that most tasks take, which runs on its own stack again and again.
+    #[inline(never)]
     pub(crate) fn begin_by_leaves(self: &Arc<Inner>, task: Task<'_>, unloaded: Option<Unloaded>) {
         if let Some(place) = unloaded {
             return self.agree(task, Agree::Stored { place, at: Position::default() });
@@ -64,6 +66,7 @@ impl Inner {
     }
 
     /// Goes on until it is decided or has to wait.
+    #[inline(never)]
     pub(crate) fn agree(self: &Arc<Inner>, task: Task<'_>, mut agree: Agree) {
         loop {
             // The leaf that has to be settled before anything else.
@@ -130,6 +133,7 @@ impl Inner {
     }
 
     /// A run was found good by what it read: from now on it is by these leaves, too.
+    #[inline(never)]
     pub(crate) fn note_leaves(&self, task: Task<'_>, run: &Candidate) {
         if self.engine.is_given(task.id, self.epoch) {
             return;

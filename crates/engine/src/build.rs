@@ -112,6 +112,8 @@ pub(crate) struct Inner {
     /// The tasks that were asked for from outside, or by one of which no run is kept, and what was answered, if that was
     /// known at once.
     asked: Mutex<Vec<(NodeId, Seq)>>,
+    /// What those read that executed and of which no run is kept.
+    pub(crate) unkept: Mutex<HashMap<NodeId, Vec<(NodeId, Seq)>>>,
     pub(crate) slots: Table<Slot>,
     /// Whether this build has decided tasks by the numbers of a file.
     pub(crate) has_walked: AtomicBool,
@@ -163,8 +165,9 @@ impl Inner {
     }
 
     /// Notes that what this build is made from includes these, as no kept run says.
-    pub(crate) fn asked_for(&self, nodes: impl Iterator<Item = (NodeId, Seq)>) {
-        lock(&self.asked).extend(nodes);
+    pub(crate) fn asked_for(&self, by: NodeId, nodes: Vec<(NodeId, Seq)>) {
+        lock(&self.asked).extend(&nodes);
+        lock(&self.unkept).insert(by, nodes);
     }
 }
 
@@ -196,6 +199,7 @@ impl Build {
             epoch: inputs.epoch,
             inputs,
             asked: Mutex::default(),
+            unkept: Mutex::default(),
             slots: Table::new(),
             has_walked: AtomicBool::new(false),
             by_leaves: Mutex::default(),

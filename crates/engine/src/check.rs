@@ -94,6 +94,7 @@ impl Inner {
     }
 
     /// The same for a task of which the runs are here, by what they read.
+    #[inline]
     pub(crate) fn begin_by_reads(self: &Arc<Inner>, task: Task<'_>) {
         let Task { id, node, .. } = task;
         let rule = self.engine.rule(node);

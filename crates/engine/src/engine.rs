@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use crate::build::{Build, Options};
-use crate::erased::{AnyKey, ErasedRule, Typed};
+use crate::erased::{AnyKey, ErasedRule, RuleKind, Typed};
 use crate::intern::{BuildMix, Interner};
 use crate::kin::Kinships;
 use crate::node::{AnyValue, Hist, Node, NodeId, Unloaded};
@@ -20,7 +20,7 @@ use crate::sync::{
     lock,
 };
 use crate::table::Table;
-use crate::{Key, KeyRef, Part, PathFile, Policy, Rule, Store, TraceFile};
+use crate::{Content, Interned, Key, KeyRef, Part, PathFile, Policy, Rule, Store, TraceFile};
 
 /// A number that no other process has, nor any that counts up from another process's.
 pub(crate) fn nonce() -> u64 {
@@ -94,19 +94,24 @@ pub struct Builder {
 impl Builder {
     /// Adds a rule. Panics if one of that type, or of that name, is there already.
     pub fn rule<R: Rule>(self, rule: R) -> Builder {
-        self.add::<R>(rule, false)
+        self.add::<R>(rule, RuleKind::Plain)
     }
 
     /// Adds a kind of parts. Panics like [`Builder::rule`].
     pub fn part<P: Part>(self) -> Builder {
-        self.add(PartRule::<P>(PhantomData), true)
+        self.add(PartRule::<P>(PhantomData), RuleKind::Part)
     }
 
-    fn add<R: Rule>(mut self, rule: R, is_part: bool) -> Builder {
+    /// Adds a kind of content that tasks mention. Panics like [`Builder::rule`].
+    pub fn interned<I: Interned>(self) -> Builder {
+        self.add(Content::<I>(PhantomData), RuleKind::Interned)
+    }
+
+    fn add<R: Rule>(mut self, rule: R, kind: RuleKind) -> Builder {
         let id = u16::try_from(self.rules.len()).expect("fewer than 65,536 rules");
         assert!(self.rules.iter().all(|known| known.name() != R::NAME), "two rules named {:?}", R::NAME);
         assert!(self.by_type.insert(TypeId::of::<R>(), id).is_none(), "rule {:?} is there twice", R::NAME);
-        self.rules.push(Box::new(Typed { rule: Arc::new(rule), interner: Interner::new(), is_part }));
+        self.rules.push(Box::new(Typed { rule: Arc::new(rule), interner: Interner::new(), kind }));
         self
     }
 
@@ -181,7 +186,9 @@ impl Engine {
 
     /// Drops the values held in memory, and nothing else: what is wanted again is found or made again.
     pub fn evict_values(&self) {
-        for (_, node) in self.core.all_nodes() {
+        // A content has no other place before it is in the file.
+        let is_made = |node: &Node| !self.core.rule(node).is_interned();
+        for (_, node) in self.core.all_nodes().filter(|(_, node)| is_made(node)) {
             let mut hist = lock(&node.hist);
             hist.memory = None;
             for run in hist.runs.iter_mut() {
@@ -223,6 +230,9 @@ impl Begin<'_> {
     /// What this task saw of the outside world may have changed: no run of it made before is believed.
     pub fn changed<R: Rule>(mut self, key: &R::Key) -> Self {
         let rule = self.core.rule_id::<R>();
+        if self.core.rule_at(rule).is_interned() {
+            return self;
+        }
         if !self.core.rule_at(rule).policy_of(key).leaf {
             self.between.push(rule);
         }
@@ -238,6 +248,9 @@ impl Begin<'_> {
     /// The same for all tasks of a rule.
     pub fn changed_all<R: Rule>(mut self) -> Self {
         let rule = self.core.rule_id::<R>();
+        if self.core.rule_at(rule).is_interned() {
+            return self;
+        }
         self.rules.push(rule);
         self.between.push(rule);
         self
@@ -245,6 +258,9 @@ impl Begin<'_> {
 
     /// Gives a task its value from outside: from this epoch on the rule is not asked for it.
     pub fn set<R: Rule>(mut self, key: R::Key, value: R::Value) -> Self {
+        if self.core.rule_at(self.core.rule_id::<R>()).is_interned() {
+            return self;
+        }
         let node = self.core.intern::<R>(key);
         let entry = self.core.node(node);
         if !entry.policy.leaf {

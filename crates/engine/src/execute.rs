@@ -319,7 +319,7 @@ impl Inner {
         let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
         if !is_kept || seen.reads.iter().any(|read| !read.seq.is_known()) {
             // No run will tell that it was made from these.
-            self.asked_for(seen.reads.iter().map(|read| (read.dep, read.seq)));
+            self.asked_for(task.id, seen.reads.iter().map(|read| (read.dep, read.seq)).collect());
         }
         let (hash, fail) = match hash {
             Ok(hash) => (hash, None),

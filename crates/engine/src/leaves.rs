@@ -173,7 +173,14 @@ impl Gather<'_> {
         }
         let unloaded = lock(&entry.hist).unloaded();
         let settled = self.inner.seq(node);
-        if let (Some(place), false) = (unloaded, is_given) {
+        let generation = self.numbers.as_ref().map(Numbers::generation);
+        let place = lock(&entry.hist).place().filter(|place| Some(place.generation) == generation);
+        // Its history may have been asked for after it was decided.
+        let decided = place.filter(|place| {
+            settled.is_none()
+                && self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
+        });
+        if let (Some(place), false) = (unloaded.or(decided), is_given) {
             let numbers = self.numbers.as_ref().filter(|numbers| numbers.generation() == place.generation)?;
             // Where it is settled, it is so by these numbers.
             numbers.now(place.number)?;
@@ -188,9 +195,7 @@ impl Gather<'_> {
         if !self.seen.insert(node) {
             return Some(());
         }
-        let place = lock(&entry.hist).place();
-        let generation = self.numbers.as_ref().map(Numbers::generation);
-        if let Some(place) = place.filter(|place| Some(place.generation) == generation) {
+        if let Some(place) = place {
             self.is_new(place.number);
         }
         let version = core.rule(entry).version();
@@ -229,7 +234,7 @@ impl Gather<'_> {
         if let Some(leaves) = found.leaves {
             return self.splice(&leaves);
         }
-        self.next.extend(found.reads.into_iter().rev().map(Next::Number));
+        self.next.extend(found.reads.into_iter().rev().map(|(dep, ..)| Next::Number(dep)));
         Some(())
     }
 }

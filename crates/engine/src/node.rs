@@ -52,6 +52,8 @@ pub(crate) enum Mode {
     Value,
     /// Its hash only.
     Hash,
+    /// Nothing: it was mentioned, and is kept for that ([`crate::Interned`]).
+    Mention,
 }
 
 /// One read of a recorded run.
@@ -173,6 +175,8 @@ struct Rare {
     forgotten: u32,
     /// The latest epoch in which a leaf was looked at by numbers and none of its runs was good.
     refused: u64,
+    /// Its only run is a content that nothing but a question has mentioned yet.
+    unsaved: bool,
     /// Epochs in which the task was declared changed, ascending.
     changed: Vec<u64>,
     /// The versions and reads of runs that were replaced while an earlier build than the one that replaced them was
@@ -344,6 +348,18 @@ impl Hist {
             rare.has_runs = true;
             self.runs = runs.into();
         }
+    }
+
+    /// Notes that a content was mentioned: by a question only, or else. Tells whether the file is to have it now.
+    pub(crate) fn is_mentioned(&mut self, is_new: bool, by_question: bool) -> bool {
+        if by_question {
+            if is_new {
+                self.rare().unsaved = true;
+            }
+            return false;
+        }
+        let was_unsaved = self.rare.as_mut().is_some_and(|rare| std::mem::take(&mut rare.unsaved));
+        is_new || was_unsaved
     }
 
     /// Notes that none of the runs of a leaf holds in an epoch.

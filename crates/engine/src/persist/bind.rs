@@ -67,7 +67,11 @@ impl Core {
         let rule = self.rule(entry);
         let mut edges = Vec::with_capacity(run.edges.len());
         for edge in &*run.edges {
-            let mode = if edge.bits & 1 == 0 { Mode::Value } else { Mode::Hash };
+            let mode = match edge.bits & (1 | 8) {
+                0 => Mode::Value,
+                1 => Mode::Hash,
+                _ => Mode::Mention,
+            };
             let (dep, of_dep) = self.bind_task(page, edge.dep)?;
             let seq = self.seq_here(page, dep, of_dep, edge.seq)?;
             edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.bits & 2 != 0 });

@@ -1,6 +1,5 @@
 //! What a process adds to the file: of each task whose kept runs are not as the file says, what they are.
 
-use std::collections::HashSet;
 use std::io;
 use std::time::SystemTime;
 
@@ -157,10 +156,11 @@ impl Commit<'_> {
         });
     }
 
-    fn traits(entry: &Node) -> u8 {
+    fn traits(&self, entry: &Node) -> u8 {
+        let interned = if self.core.rule(entry).is_interned() { StoredRun::INTERNED } else { 0 };
         let leaf = if entry.policy.leaf { StoredRun::LEAF } else { 0 };
         let deep = if entry.policy.deep { StoredRun::DEEP } else { 0 };
-        leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
+        interned | leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
     }
 
     /// The kinship of a task that was made by itself.
@@ -281,7 +281,8 @@ impl Commit<'_> {
 
 fn bits(edge: &Edge) -> u8 {
     let partial = edge.facets != Facets::WHOLE;
-    u8::from(edge.mode == Mode::Hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2
+    let (hash, mention) = (edge.mode == Mode::Hash, edge.mode == Mode::Mention);
+    u8::from(hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2 | u8::from(mention) << 3
 }
 
 /// Writes a file of what a process knows.
@@ -329,7 +330,7 @@ impl Pen<'_> {
             let rule = self.writer.rule(core.rule(entry).name());
             self.writer.kin(kin, rule, number);
         }
-        let traits = Commit::traits(entry);
+        let traits = self.commit.traits(entry);
         for Told { run, hash, looks, fail, value, leaves } in told {
             edges.clear();
             for edge in &*run.edges {
@@ -441,7 +442,7 @@ impl Pencil<'_> {
         if let Some(kin) = self.commit.kin(node, told) {
             self.stored.note_kin(self.batch, number, kin)?;
         }
-        let traits = Commit::traits(entry);
+        let traits = self.commit.traits(entry);
         let mut kept = Vec::new();
         for told in told.drain(..) {
             let run = told.run;
@@ -476,18 +477,27 @@ impl Pencil<'_> {
         }
         set.rules.sort_unstable();
         // What this process knows by its key may be what it knows by its number.
-        let mut seen = HashSet::new();
+        let mut seen = Vec::new();
+        let mut is_new = |leaf: u32| {
+            let (word, bit) = (leaf as usize / 64, 1_u64 << (leaf % 64));
+            if seen.len() <= word {
+                seen.resize(word + 1, 0);
+            }
+            let is_new = seen[word] & bit == 0;
+            seen[word] |= bit;
+            is_new
+        };
         for part in &leaves.parts {
             match *part {
                 Part::Bound(leaf, seq) => {
                     let (leaf, seq) = self.version(leaf, seq, false)?;
-                    if seen.insert(leaf) {
+                    if is_new(leaf) {
                         set.push(leaf, seq);
                     }
                 }
                 Part::Stored(_) if leaves.generation != self.generation => return Some(None),
                 Part::Stored(Range { first, count, seq }) => {
-                    for leaf in (first..first + count).filter(|leaf| seen.insert(*leaf)) {
+                    for leaf in (first..first + count).filter(|leaf| is_new(*leaf)) {
                         set.push(leaf, seq);
                     }
                 }

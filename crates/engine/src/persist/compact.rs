@@ -118,11 +118,25 @@ impl Stored {
                 *room -= usize::from(fits);
                 fits
             };
-            self.has_runs(*task) && (is_wanted[*task as usize] || is_left(&mut room))
+            self.has_runs(*task)
+                && !self.is_interned(*task)
+                && (is_wanted[*task as usize] || is_left(&mut room))
         };
         // The latest ones first, for which there may be room.
         let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
         kept.reverse();
+        // What they mention, and no other content, whoever asked for that.
+        let mut is_mentioned = vec![false; self.tasks() as usize];
+        for task in &kept {
+            let read = self.reads(*task, |dep| {
+                if let Some(mentioned) = is_mentioned.get_mut(dep as usize) {
+                    *mentioned = true;
+                }
+            });
+            read.ok_or_else(damaged)?;
+        }
+        let is_content = |task: &u32| is_mentioned[*task as usize] && self.is_interned(*task);
+        kept.extend((0..self.tasks()).filter(is_content));
         // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();

@@ -354,14 +354,19 @@ impl Snapshot {
 
     /// What was written there: a failure, a value, a witness.
     pub(crate) fn blob(&self, at: u32) -> Option<Vec<u8>> {
-        let mut head = Vec::new();
+        /// Most witnesses are no longer, so one look is enough.
+        const SHORT: u64 = 64;
         let rest = self.counts.blobs.checked_sub(u64::from(at))?;
-        self.blobs.read(u64::from(at), rest.min(5) as usize, &mut head)?;
-        let mut reader = Reader(&head);
+        let mut bytes = Vec::with_capacity(SHORT as usize);
+        self.blobs.read(u64::from(at), rest.min(SHORT) as usize, &mut bytes)?;
+        let mut reader = Reader(&bytes);
         let length = reader.number()? as usize;
-        let begin = u64::from(at) + (head.len() - reader.0.len()) as u64;
-        let mut bytes = Vec::new();
-        self.blobs.read(begin, length, &mut bytes)?;
+        let head = bytes.len() - reader.0.len();
+        if let Some(more) = (head + length).checked_sub(bytes.len()).filter(|more| *more > 0) {
+            self.blobs.read(u64::from(at) + bytes.len() as u64, more, &mut bytes)?;
+        }
+        bytes.drain(..head);
+        bytes.truncate(length);
         Some(bytes)
     }
 

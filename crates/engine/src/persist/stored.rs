@@ -42,6 +42,8 @@ impl StoredRun {
     pub(crate) const TIMES: u8 = 2;
     /// It goes by the leaves below.
     pub(crate) const DEEP: u8 = 4;
+    /// It is a content, and kept for those who mention it.
+    pub(crate) const INTERNED: u8 = 8;
 }
 
 /// What the journal says of a task.
@@ -247,6 +249,11 @@ impl Stored {
     /// Whether the task goes by the leaves below it, by its latest run.
     pub(super) fn is_deep(&self, task: u32) -> bool {
         self.has_trait(task, StoredRun::DEEP)
+    }
+
+    /// Whether the task is a content.
+    pub(super) fn is_interned(&self, task: u32) -> bool {
+        self.has_trait(task, StoredRun::INTERNED)
     }
 
     fn has_trait(&self, task: u32, bit: u8) -> bool {

@@ -246,11 +246,13 @@ pub(super) struct Look<'l> {
     walk: &'l mut Walk,
     /// How many leaves are being looked at, each for a task that is read by the one before.
     depth: usize,
+    /// Room for a key.
+    key: Vec<u8>,
 }
 
 impl<'l> Look<'l> {
     fn new(inner: &'l Inner, stored: &'l Stored, walk: &'l mut Walk) -> Look<'l> {
-        Look { inner, stored, columns: stored.columns(), walk, depth: 0 }
+        Look { inner, stored, columns: stored.columns(), walk, depth: 0, key: Vec::new() }
     }
 
     /// At what a build has found out by now; `None` if that is about something else.
@@ -261,7 +263,7 @@ impl<'l> Look<'l> {
         walk: &'l mut Walk,
     ) -> Option<Look<'l>> {
         let is_of_build = walk.generation == generation && walk.epoch == inner.epoch && !inner.is_what_if();
-        is_of_build.then_some(Look { inner, stored, columns: None, walk, depth: 0 })
+        is_of_build.then_some(Look { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
     /// The hash of a task that was found good.
@@ -397,6 +399,11 @@ impl<'l> Look<'l> {
             Some(here) => self.first_run(task, here)?,
             None => None,
         };
+        // Most leaves read nothing, and that is all there is to them.
+        if let Some(leaf) = open.as_ref().filter(|open| open.is_leaf && open.run.edges.is_empty()) {
+            self.walk.close(leaf, if leaf.run.has_failed { &Step::Failed } else { &Step::Good });
+            return Ok(());
+        }
         self.walk.now[task as usize] = if open.is_some() { OPEN } else { UNDECIDED };
         stack.extend(open.map(|open| Frame::Open(Box::new(open))));
         Ok(())
@@ -431,11 +438,12 @@ impl<'l> Look<'l> {
     /// Whether a leaf's rule says that it would come to the result of this run.
     fn agrees(&mut self, task: u32, here: Here, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
         let Some(witness) = run.witness.read().ok_or(Damaged)? else { return Ok(false) };
-        let mut key = Vec::new();
-        self.stored.key(task, &mut key).ok_or(Damaged)?;
+        self.key.clear();
+        self.stored.key(task, &mut self.key).ok_or(Damaged)?;
+        let key = &self.key;
         let hash = self.stored.hash(task, run.seq).ok_or(Damaged)?;
         let rule = self.inner.engine.rule_at(here.rule);
-        let agreement = guarded(|| Some(rule.agrees(&rule.decode(&key)?, &witness, hash)));
+        let agreement = guarded(|| Some(rule.agrees(&rule.decode(key)?, &witness, hash)));
         match agreement {
             Ok(Some(Agreement::Yes)) => Ok(true),
             Ok(Some(Agreement::YesBy(witness))) => {

@@ -26,6 +26,8 @@ pub(crate) enum What {
     Order,
     /// Depends on hashes, without looking.
     Depend,
+    /// Mentions contents: one for each task named and the sum so far.
+    Mention,
 }
 
 /// How a task gets its hash.
@@ -180,6 +182,7 @@ impl Case {
                 What::Begun,
                 What::Order,
                 What::Depend,
+                What::Mention,
             ]);
             let mut deps: Vec<usize> = (0..1 + dice.roll(3)).map(|_| dice.roll(below)).collect();
             // Leaves are of another rule, and asked for first.
@@ -461,6 +464,7 @@ fn step(words: &[&str]) -> Step {
         "Begun" => What::Begun,
         "Order" => What::Order,
         "Depend" => What::Depend,
+        "Mention" => What::Mention,
         other => panic!("no step is called {other}"),
     };
     Step { what, conditional, deps: words[1..].iter().map(|word| word.parse().expect("a task")).collect() }

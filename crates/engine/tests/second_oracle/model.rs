@@ -6,7 +6,7 @@
 //! for.
 
 use super::case::{Build, Case, Event, Kind, Place, Task, What};
-use super::rules::{FAILED, OPAQUE, has_witness, mix, tells};
+use super::rules::{FAILED, OPAQUE, has_witness, mix, note, tells};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a task comes to.
@@ -130,6 +130,8 @@ struct Played {
     /// What the task comes to, with what it only mentioned.
     outcome: Outcome,
     asks: Vec<Ask>,
+    /// The contents that were mentioned.
+    notes: Vec<u64>,
 }
 
 /// Runs a script; `ask` is told of each request whether it is for a value, and gives the answer.
@@ -140,9 +142,13 @@ fn play(
     how: How,
     ask: &mut dyn FnMut(usize, bool) -> Outcome,
 ) -> Played {
-    let (mut sum, mut asks, mut group, mut mentioned) = (0, Vec::new(), 0, None);
+    let (mut sum, mut asks, mut group, mut mentioned, mut notes) = (0, Vec::new(), 0, None, Vec::new());
     for step in &task.steps {
         if (step.conditional && sum % 2 == 1) || (step.what == What::Depend && how == How::Again) {
+            continue;
+        }
+        if step.what == What::Mention {
+            notes.extend(step.deps.iter().map(|dep| note(*dep, sum)));
             continue;
         }
         let mut is_leaf = true;
@@ -153,6 +159,7 @@ fn play(
                 What::Value | What::Start => how == How::Apart && tells(case, *dep),
                 What::Hash | What::Depend => true,
                 What::Order | What::Begun => false,
+                What::Mention => unreachable!("it asks for nothing"),
             };
             // What is asked for one after the other is a group each.
             group += usize::from(step.what != What::Value || how == How::Apart);
@@ -175,10 +182,10 @@ fn play(
     }
     let result = sum % task.modulus;
     if task.fails && result == 0 {
-        return Played { returned: Outcome::Failed(key), outcome: Outcome::Failed(key), asks };
+        return Played { returned: Outcome::Failed(key), outcome: Outcome::Failed(key), asks, notes };
     }
     let returned = Outcome::Value(result);
-    Played { returned, outcome: mentioned.unwrap_or(returned), asks }
+    Played { returned, outcome: mentioned.unwrap_or(returned), asks, notes }
 }
 
 /// Everything made anew: what each task comes to in this world, some of them told.
@@ -210,6 +217,19 @@ pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usi
         }
     }
     (read, asked)
+}
+
+/// The contents that are mentioned by what a task is made from.
+pub(crate) fn notes(case: &Case, model: &Model, root: usize) -> BTreeSet<u64> {
+    let all = wanted(case, &model.leaves, &model.told);
+    let (read, _) = closures(case, model, root);
+    let is_played = |key: &usize| *key >= case.leaves.len() && !model.told.contains_key(key);
+    let played = read.into_iter().filter(is_played).map(|key| {
+        let task = &case.tasks[key - case.leaves.len()];
+        let how = if task.kind == Kind::Apart { How::Apart } else { How::Value };
+        play(case, key, task, how, &mut |dep, _| all[dep]).notes
+    });
+    played.flatten().collect()
 }
 
 /// One build, as it goes.

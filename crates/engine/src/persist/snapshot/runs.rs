@@ -2,7 +2,7 @@
 //! tasks, so they are told and read as one.
 
 use crate::Facets;
-use crate::persist::stored::StoredEdge;
+use crate::persist::stored::{StoredEdge, StoredRun};
 
 /// How a run is told: the first word of it.
 pub(crate) mod run {
@@ -27,7 +27,7 @@ pub(crate) mod run {
     pub(crate) const FAIL: u32 = 1 << 21;
     pub(crate) const VALUE: u32 = 1 << 22;
     pub(crate) const WITNESS: u32 = 1 << 23;
-    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::DEEP`; one bit is free.
+    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::DEEP`, `StoredRun::INTERNED`.
     pub(crate) const TRAITS_AT: u32 = 24;
     pub(crate) const TRAITS: u32 = 0xf;
     /// [`SAME`], with a word for each version.
@@ -184,6 +184,11 @@ impl<'s> RunView<'s> {
 }
 
 impl Edges<'_> {
+    /// Whether none is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.count
+    }
+
     fn edge(&mut self, bare: u8) -> Option<StoredEdge> {
         let dep = word(&mut self.words)?;
         let whole = Facets::WHOLE;
@@ -271,7 +276,8 @@ impl Columns<'_> {
         let head = next()?;
         let (kind, count) = (head & run::KIND, head & run::COUNT);
         let code = (head >> run::CODE_AT) & run::CODE;
-        let special = run::FAIL | run::TRAITS << run::TRAITS_AT;
+        let traits = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
+        let special = run::FAIL | u32::from(traits) << run::TRAITS_AT;
         if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
             return None;
         }

@@ -107,6 +107,13 @@ impl<'s> AnyRuns<'s> {
 }
 
 impl AnyEdges<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            AnyEdges::Old(edges) => edges.is_empty(),
+            AnyEdges::New(edges) => edges.len() == 0,
+        }
+    }
+
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<StoredEdge>, Damaged> {
         match self {
