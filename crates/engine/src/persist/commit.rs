@@ -1,5 +1,6 @@
 //! What a process adds to the file: of each task whose kept runs are not as the file says, what they are.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::SystemTime;
 
@@ -12,6 +13,7 @@ use super::writer::{Image, Outcome, Writer};
 use super::{Persist, State, TraceWrite};
 use crate::engine::Core;
 use crate::facet::Looks;
+use crate::intern::BuildMix;
 use crate::leaves::{Leaves, Part};
 use crate::node::{Edge, Mode, Node, NodeId, Run, Seq};
 use crate::sync::{Arc, lock};
@@ -182,6 +184,7 @@ impl Commit<'_> {
         let has_runs = |node: &&NodeId| !lock(&self.core.node(**node).hist).runs.is_empty();
         let dirty = self.what.dirty.iter().filter(has_runs);
         let (leaves, others): (Vec<&NodeId>, Vec<&NodeId>) = dirty.partition(is_leaf);
+        let leaves = self.in_order(leaves, &others);
         let with_runs = leaves.len() + others.len();
         for node in leaves.iter().chain(&others) {
             pen.task(**node);
@@ -207,6 +210,24 @@ impl Commit<'_> {
         let bytes = begin(state, file, &image)?;
         state.numbers = numbers;
         Ok(bytes)
+    }
+
+    /// The leaves in the order in which the tasks that go by them have them, whatever the order was in which threads
+    /// came to them: so those below a task are few ranges.
+    fn in_order<'n>(&self, leaves: Vec<&'n NodeId>, others: &[&NodeId]) -> Vec<&'n NodeId> {
+        let mut places = HashMap::<NodeId, usize, BuildMix>::default();
+        for node in others.iter().map(|node| self.core.node(**node)).filter(|node| node.policy.deep) {
+            let below = lock(&node.hist).runs.first().and_then(Run::leaves).cloned();
+            for part in below.iter().flat_map(|below| &below.parts) {
+                if let Part::Bound(leaf, _) = part {
+                    let next = places.len();
+                    places.entry(*leaf).or_insert(next);
+                }
+            }
+        }
+        let mut leaves = leaves;
+        leaves.sort_by_key(|leaf| places.get(*leaf).copied().unwrap_or(usize::MAX));
+        leaves
     }
 
     /// Adds to the file what is new. `None`: it is damaged.
