@@ -368,7 +368,8 @@ impl Model {
                 executes.insert(*key);
             }
             wanted.extend(all[*key].reads.iter().filter(|(_, value)| *value).map(|(dep, _)| *dep));
-            for (dep, _) in &all[*key].reads {
+            // A value that is made again does not wait for what it only depends on.
+            for (dep, _) in all[*key].reads.iter().filter(|(_, value)| *value) {
                 self.settle(program, all, &mut going, *dep);
             }
         }
