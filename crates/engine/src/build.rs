@@ -1,14 +1,15 @@
 //! One build: a demand for some tasks at one epoch.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::task::{Wake, Waker};
 
 use crate::cx::downcast;
 use crate::engine::{Core, Inputs};
 use crate::executor::Queue;
+use crate::leaves::Leaves;
 use crate::log::Log;
-use crate::node::{Hist, Node, NodeId, Seq};
+use crate::node::{Edge, Hist, Node, NodeId, Seq};
 use crate::part::PartRule;
 use crate::persist::StoredLeaf;
 use crate::slot::{Answer, Outcome, Part as Asked, Slot, Task, Wait, Who};
@@ -18,7 +19,7 @@ use crate::sync::{
     lock,
 };
 use crate::table::Table;
-use crate::{Differs, Fail, Hash, Part, Ran, Reason, Rule};
+use crate::{Differs, Facets, Fail, Hash, Part, Ran, Reason, Rule};
 
 /// How a build is to be run.
 #[derive(Clone, Debug)]
@@ -111,9 +112,13 @@ pub(crate) struct Inner {
     /// The tasks that were asked for from outside, or by one of which no run is kept, and what was answered, if that was
     /// known at once.
     asked: Mutex<Vec<(NodeId, Seq)>>,
+    /// What those read that executed and of which no run is kept.
+    pub(crate) unkept: Mutex<HashMap<NodeId, Vec<(NodeId, Seq)>>>,
     pub(crate) slots: Table<Slot>,
     /// Whether this build has decided tasks by the numbers of a file.
     pub(crate) has_walked: AtomicBool,
+    /// The tasks that were found good by the leaves below them, and these.
+    pub(crate) by_leaves: Mutex<HashMap<NodeId, Arc<Leaves>>>,
     pub(crate) queue: Queue,
     pub(crate) log: Log,
     keep_going: bool,
@@ -160,8 +165,9 @@ impl Inner {
     }
 
     /// Notes that what this build is made from includes these, as no kept run says.
-    pub(crate) fn asked_for(&self, nodes: impl Iterator<Item = (NodeId, Seq)>) {
-        lock(&self.asked).extend(nodes);
+    pub(crate) fn asked_for(&self, by: NodeId, nodes: Vec<(NodeId, Seq)>) {
+        lock(&self.asked).extend(&nodes);
+        lock(&self.unkept).insert(by, nodes);
     }
 }
 
@@ -193,8 +199,10 @@ impl Build {
             epoch: inputs.epoch,
             inputs,
             asked: Mutex::default(),
+            unkept: Mutex::default(),
             slots: Table::new(),
             has_walked: AtomicBool::new(false),
+            by_leaves: Mutex::default(),
             queue: Queue::new(jobs),
             log: Log::default(),
             keep_going,
@@ -320,13 +328,34 @@ impl Build {
         let more = lock(&inner.asked).iter().copied().filter_map(of_build).collect::<Vec<_>>();
         settled.extend(more.into_iter().filter(|(node, _)| seen.insert(*node)));
         while let Some((node, seq)) = settled.get(at).copied() {
+            let leaves = lock(&inner.by_leaves).get(&node).cloned();
+            if let Some(leaves) = leaves {
+                // Nothing below it was looked at but these.
+                let is_stored = lock(&inner.engine.node(node).hist).unloaded().is_some();
+                if binds || !is_stored {
+                    match inner.engine.bound_parts(&leaves) {
+                        Some(below) => {
+                            settled.extend(below.into_iter().filter(|(node, _)| seen.insert(*node)))
+                        }
+                        None => is_complete = false,
+                    }
+                }
+                at += 1;
+                continue;
+            }
             if binds {
                 inner.engine.fetch_history(node);
             }
-            let (runs, place, is_stored) = {
+            let (mut runs, place, is_stored) = {
                 let hist = lock(&inner.engine.node(node).hist);
                 (hist.reads_of(seq, is_alone), hist.place(), hist.unloaded().is_some())
             };
+            // One that came to the same from other reads is not what was made in this build.
+            let is_as_read = |edge: &Edge| {
+                let now = inner.seq(edge.dep);
+                now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
+            };
+            runs.retain(|edges| edges.iter().all(is_as_read));
             // Of what was made in this build and is not kept, the reads are among what was asked for. What was found
             // good, by the numbers of a file that is no more, was not made.
             let is_made = || at < of_slots && (place.is_none() || inner.log.executed(node).is_some());
@@ -353,7 +382,10 @@ impl Build {
         }
         let is_elsewhere = |node| known.contains(&node) && lock(&core.node(node).hist).unloaded().is_none();
         let below = self.inner.leaves_below(&above, is_elsewhere);
-        if let Some(leaves) = below.and_then(|leaves| leaves.told().collect()) {
+        if let Some((leaves, bound)) =
+            below.and_then(|below| Some((below.told().collect::<Option<Vec<_>>>()?, below.bound)))
+        {
+            settled.extend(bound.into_iter().filter(|(node, _)| !known.contains(node)));
             return is_complete.then_some((settled, leaves));
         }
         let (settled, is_complete) = self.settled(true);

@@ -21,8 +21,20 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    fn new(run: &Run) -> Candidate {
+    pub(crate) fn new(run: &Run) -> Candidate {
         Candidate { edges: run.edges.clone(), seq: run.seq, fail: run.fail().cloned() }
+    }
+
+    pub(crate) fn edges(&self) -> &Arc<[Edge]> {
+        &self.edges
+    }
+
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.fail.is_some()
     }
 }
 
@@ -68,14 +80,24 @@ impl Inner {
     /// Settles the hash of a task: by a kept run that agrees with the present, else by executing.
     pub(crate) fn begin(self: &Arc<Inner>, task: Task<'_>) {
         let Task { id, node, .. } = task;
-        let rule = self.engine.rule(node);
         let unloaded = lock(&node.hist).unloaded();
+        if node.policy.deep && !self.is_what_if() {
+            return self.begin_by_leaves(task, unloaded);
+        }
         if let Some(unloaded) = unloaded {
             if let Some(seq) = self.walk(id, unloaded) {
                 return self.settle(task, Outcome { seq, fail: None });
             }
             self.engine.load(id, unloaded);
         }
+        self.begin_by_reads(task);
+    }
+
+    /// The same for a task of which the runs are here, by what they read.
+    #[inline]
+    pub(crate) fn begin_by_reads(self: &Arc<Inner>, task: Task<'_>) {
+        let Task { id, node, .. } = task;
+        let rule = self.engine.rule(node);
         if node.policy.leaf && !self.is_what_if() {
             self.confirm(task);
         }
@@ -124,7 +146,7 @@ impl Inner {
                     && (declared..stamp).contains(&run.stamp)
                     && run.witness().is_some()
             };
-            if hist.runs.iter().any(|run| run.stamp == stamp) {
+            if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_refused(self.epoch) {
                 return;
             }
             let doubtful: Vec<(Run, Option<Hash>)> = hist
@@ -156,6 +178,9 @@ impl Inner {
         let mut tried = alone || !nests;
         loop {
             if check.at == check.run.edges.len() {
+                if task.node.policy.deep && !self.is_what_if() {
+                    self.note_leaves(task, &check.run);
+                }
                 return self.replay(task, check.run, check.stands);
             }
             let (mut missing, mut differs, mut stand) = (false, None, check.stands);
@@ -274,7 +299,7 @@ impl Inner {
     }
 
     /// `run` agrees with the present: its outcome is good. `stands`: so is, as far as anybody knows, all that it read.
-    fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, stands: bool) {
+    pub(crate) fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, stands: bool) {
         if !self.is_what_if() {
             let mut hist = lock(&task.node.hist);
             let reordered = hist.used(&run.edges, run.seq);

@@ -18,7 +18,7 @@ use crate::node::{AnyValue, Mode, NodeId, Seq};
 use crate::part::PartRule;
 use crate::slot::{Answer, Part as Asked, Wait, Who};
 use crate::sync::lock;
-use crate::{Faceted, Facets, Fail, Hash, Part, Rule};
+use crate::{Content, Faceted, Facets, Fail, Hash, Interned, Part, Rule};
 
 /// A running task's window on the others. Cheap to clone; clones record into the same trace.
 #[derive(Clone)]
@@ -177,6 +177,22 @@ impl Cx {
     /// in between must make the evidence fail.
     pub fn witness(&self, evidence: impl Into<Vec<u8>>) {
         lock(&self.frame.seen).witness = Some(evidence.into().into());
+    }
+
+    /// Names a content by its hash and keeps it for as long as a run of this task is kept: other tasks, and later
+    /// processes, find it under that name ([`crate::Content`]) without running anything. What was mentioned is never a
+    /// reason to run again.
+    pub fn mention<I: Interned>(&self, content: I) -> Hash {
+        let (build, hash) = (&self.frame.build, content.hash());
+        let node = build.engine.intern::<Content<I>>(hash);
+        let is_kept = !build.is_what_if();
+        let seq = build.engine.put_content(node, hash, Arc::new(Arc::new(content)), is_kept);
+        let task = build.task(node);
+        build.note_stands(task, &mut lock(&task.node.hist), seq);
+        let (mode, facets) = (Mode::Mention, Facets::WHOLE);
+        let read = Read { dep: node, seq, mode, facets, ends_group: true, later: false, stands: true };
+        lock(&self.frame.seen).reads.push(read);
+        hash
     }
 
     fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> One {

@@ -76,7 +76,7 @@ impl Inner {
         let cause = match work {
             Work::Kin(kin) => kin.cause,
             Work::Check(check) => check.into_cause(),
-            Work::Finish(_) => unreachable!("not taken"),
+            Work::Finish(_) | Work::Agree(_) => unreachable!("not taken"),
         };
         self.execute(self.task(node), cause);
         true

@@ -139,6 +139,7 @@ impl Inner {
                     Some(Work::Check(check)) => self.check(task, check),
                     Some(Work::Finish(finish)) => self.finish(task, finish),
                     Some(Work::Kin(kin)) => self.take_over(task, kin),
+                    Some(Work::Agree(agree)) => self.agree(task, *agree),
                     None => {}
                 }
             }

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use crate::build::{Build, Options};
-use crate::erased::{AnyKey, ErasedRule, Typed};
+use crate::erased::{AnyKey, ErasedRule, RuleKind, Typed};
 use crate::intern::{BuildMix, Interner};
 use crate::kin::Kinships;
 use crate::node::{AnyValue, Hist, Node, NodeId, Unloaded};
@@ -20,7 +20,7 @@ use crate::sync::{
     lock,
 };
 use crate::table::Table;
-use crate::{Key, KeyRef, Part, PathFile, Policy, Rule, Store, TraceFile};
+use crate::{Content, Interned, Key, KeyRef, Part, PathFile, Policy, Rule, Store, TraceFile};
 
 /// A number that no other process has, nor any that counts up from another process's.
 pub(crate) fn nonce() -> u64 {
@@ -79,6 +79,9 @@ pub(crate) struct Inputs {
     pub(crate) floor: u64,
     /// The last epoch in which all tasks of a rule were declared changed.
     pub(crate) rules: Arc<[u64]>,
+    /// The last epoch in which something was declared of a task of a rule that is no leaf, by rule: a run above such a
+    /// task does not follow from the leaves it had before.
+    pub(crate) between: Arc<[u64]>,
 }
 
 /// Collects the rules of an engine.
@@ -91,19 +94,24 @@ pub struct Builder {
 impl Builder {
     /// Adds a rule. Panics if one of that type, or of that name, is there already.
     pub fn rule<R: Rule>(self, rule: R) -> Builder {
-        self.add::<R>(rule, false)
+        self.add::<R>(rule, RuleKind::Plain)
     }
 
     /// Adds a kind of parts. Panics like [`Builder::rule`].
     pub fn part<P: Part>(self) -> Builder {
-        self.add(PartRule::<P>(PhantomData), true)
+        self.add(PartRule::<P>(PhantomData), RuleKind::Part)
     }
 
-    fn add<R: Rule>(mut self, rule: R, is_part: bool) -> Builder {
+    /// Adds a kind of content that tasks mention. Panics like [`Builder::rule`].
+    pub fn interned<I: Interned>(self) -> Builder {
+        self.add(Content::<I>(PhantomData), RuleKind::Interned)
+    }
+
+    fn add<R: Rule>(mut self, rule: R, kind: RuleKind) -> Builder {
         let id = u16::try_from(self.rules.len()).expect("fewer than 65,536 rules");
         assert!(self.rules.iter().all(|known| known.name() != R::NAME), "two rules named {:?}", R::NAME);
         assert!(self.by_type.insert(TypeId::of::<R>(), id).is_none(), "rule {:?} is there twice", R::NAME);
-        self.rules.push(Box::new(Typed { rule: Arc::new(rule), interner: Interner::new(), is_part }));
+        self.rules.push(Box::new(Typed { rule: Arc::new(rule), interner: Interner::new(), kind }));
         self
     }
 
@@ -142,7 +150,13 @@ impl Builder {
             // Numbers of builds stand for results without a hash: those of no other process.
             builds: AtomicU64::new(if persist.is_some() { nonce() } else { 0 }),
             // What happened while no process ran is not known: leaves have to be looked at.
-            inputs: Mutex::new(Inputs { epoch: 1, scanned: u64::from(persist.is_some()), floor: 0, rules }),
+            inputs: Mutex::new(Inputs {
+                epoch: 1,
+                scanned: u64::from(persist.is_some()),
+                floor: 0,
+                between: rules.clone(),
+                rules,
+            }),
             kinships: Kinships::default(),
             has_unstored: AtomicBool::new(false),
             has_given: AtomicBool::new(false),
@@ -166,12 +180,15 @@ impl Engine {
     /// Begins an epoch: first say what changed in the world, then [`Begin::commit`].
     pub fn begin(&self) -> Begin<'_> {
         let core = &self.core;
-        Begin { core, keys: Vec::new(), values: Vec::new(), rules: Vec::new(), scan: false }
+        let (keys, values, rules, between) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Begin { core, keys, values, rules, between, scan: false }
     }
 
     /// Drops the values held in memory, and nothing else: what is wanted again is found or made again.
     pub fn evict_values(&self) {
-        for (_, node) in self.core.all_nodes() {
+        // A content has no other place before it is in the file.
+        let is_made = |node: &Node| !self.core.rule(node).is_interned();
+        for (_, node) in self.core.all_nodes().filter(|(_, node)| is_made(node)) {
             let mut hist = lock(&node.hist);
             hist.memory = None;
             for run in hist.runs.iter_mut() {
@@ -204,12 +221,21 @@ pub struct Begin<'a> {
     keys: Vec<NodeId>,
     values: Vec<(NodeId, AnyValue)>,
     rules: Vec<u16>,
+    /// Rules of which something is declared of a task that is no leaf.
+    between: Vec<u16>,
     scan: bool,
 }
 
 impl Begin<'_> {
     /// What this task saw of the outside world may have changed: no run of it made before is believed.
     pub fn changed<R: Rule>(mut self, key: &R::Key) -> Self {
+        let rule = self.core.rule_id::<R>();
+        if self.core.rule_at(rule).is_interned() {
+            return self;
+        }
+        if !self.core.rule_at(rule).policy_of(key).leaf {
+            self.between.push(rule);
+        }
         // A task that was never asked for has no runs, unless a file knows it.
         if self.core.persist.is_some() {
             self.keys.push(self.core.intern::<R>(key.clone()));
@@ -221,13 +247,26 @@ impl Begin<'_> {
 
     /// The same for all tasks of a rule.
     pub fn changed_all<R: Rule>(mut self) -> Self {
-        self.rules.push(self.core.rule_id::<R>());
+        let rule = self.core.rule_id::<R>();
+        if self.core.rule_at(rule).is_interned() {
+            return self;
+        }
+        self.rules.push(rule);
+        self.between.push(rule);
         self
     }
 
     /// Gives a task its value from outside: from this epoch on the rule is not asked for it.
     pub fn set<R: Rule>(mut self, key: R::Key, value: R::Value) -> Self {
-        self.values.push((self.core.intern::<R>(key), Arc::new(value)));
+        if self.core.rule_at(self.core.rule_id::<R>()).is_interned() {
+            return self;
+        }
+        let node = self.core.intern::<R>(key);
+        let entry = self.core.node(node);
+        if !entry.policy.leaf {
+            self.between.push(entry.rule);
+        }
+        self.values.push((node, Arc::new(value)));
         self
     }
 
@@ -241,12 +280,14 @@ impl Begin<'_> {
     /// declared later; builds of several epochs may run at once.
     pub fn commit(self, options: Options) -> Build {
         let mut inputs = lock(&self.core.inputs);
-        if self.scan || !(self.keys.is_empty() && self.values.is_empty() && self.rules.is_empty()) {
+        let is_declared = !(self.keys.is_empty() && self.values.is_empty() && self.rules.is_empty());
+        if self.scan || is_declared || !self.between.is_empty() {
             inputs.epoch += 1;
         }
         let epoch = inputs.epoch;
         let oldest = self.core.oldest_live(epoch);
         let mut changed = Vec::with_capacity(self.keys.len() + self.values.len());
+        self.core.disturb(&mut inputs, self.between);
         for node in self.keys {
             let mut hist = lock(&self.core.node(node).hist);
             hist.declare_changed(epoch);
@@ -297,6 +338,21 @@ impl Begin<'_> {
 }
 
 impl Core {
+    /// Notes of which rules something is declared in an epoch that leaves do not tell.
+    fn disturb(&self, inputs: &mut Inputs, mut rules: Vec<u16>) {
+        if rules.is_empty() {
+            return;
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        let mut between = inputs.between.to_vec();
+        rules.iter().for_each(|rule| between[*rule as usize] = inputs.epoch);
+        inputs.between = between.into();
+        if let Some(persist) = &self.persist {
+            persist.disturb(rules);
+        }
+    }
+
     pub(crate) fn rule_id<R: Rule>(&self) -> u16 {
         match self.by_type.get(&TypeId::of::<R>()) {
             Some(id) => *id,
@@ -442,6 +498,11 @@ impl Core {
     /// By rule, the last change that was declared of all its tasks.
     pub(crate) fn declared_of_rules(&self) -> Arc<[u64]> {
         lock(&self.inputs).rules.clone()
+    }
+
+    /// By rule, the last time that something was declared of a task that is no leaf.
+    pub(crate) fn disturbed_rules(&self) -> Arc<[u64]> {
+        lock(&self.inputs).between.clone()
     }
 
     pub(crate) fn rule_number(&self, name: &str) -> Option<u16> {

@@ -71,7 +71,11 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn version(&self) -> u32;
     /// Made by the engine for a [`crate::Part`]; not mentioned in logs.
     fn is_part(&self) -> bool;
+    /// Its tasks are contents ([`crate::Interned`]).
+    fn is_interned(&self) -> bool;
     fn policy(&self, key: &AnyKey) -> Policy;
+    /// The same, of a key that is no task's yet.
+    fn policy_of(&self, key: &dyn Any) -> Policy;
     /// A computation of values, not begun.
     fn value(&self) -> Computation;
     /// A computation of hashes, not begun. `None`: for this key the rule leaves the hash to the store policy, that
@@ -111,7 +115,18 @@ pub(crate) fn leave_to_store() {
 pub(crate) struct Typed<R: Rule> {
     pub(crate) rule: Arc<R>,
     pub(crate) interner: Interner<R::Key>,
-    pub(crate) is_part: bool,
+    pub(crate) kind: RuleKind,
+}
+
+/// Where a rule comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RuleKind {
+    /// From the user.
+    Plain,
+    /// From a [`crate::Part`].
+    Part,
+    /// From an [`crate::Interned`].
+    Interned,
 }
 
 impl<R: Rule> Typed<R> {
@@ -134,11 +149,19 @@ impl<R: Rule> ErasedRule for Typed<R> {
     }
 
     fn is_part(&self) -> bool {
-        self.is_part
+        self.kind == RuleKind::Part
+    }
+
+    fn is_interned(&self) -> bool {
+        self.kind == RuleKind::Interned
     }
 
     fn policy(&self, key: &AnyKey) -> Policy {
         self.rule.policy(Self::key(key))
+    }
+
+    fn policy_of(&self, key: &dyn Any) -> Policy {
+        self.rule.policy(key.downcast_ref().expect("a key of this rule"))
     }
 
     fn value(&self) -> Computation {

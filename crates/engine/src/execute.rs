@@ -319,7 +319,7 @@ impl Inner {
         let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
         if !is_kept || seen.reads.iter().any(|read| !read.seq.is_known()) {
             // No run will tell that it was made from these.
-            self.asked_for(seen.reads.iter().map(|read| (read.dep, read.seq)));
+            self.asked_for(task.id, seen.reads.iter().map(|read| (read.dep, read.seq)).collect());
         }
         let (hash, fail) = match hash {
             Ok(hash) => (hash, None),
@@ -335,6 +335,13 @@ impl Inner {
         if entry.policy.store == Store::None {
             return outcome(Seq::NONE);
         }
+        let is_known = seen.reads.iter().all(|read| read.seq.is_known());
+        let is_given = || self.engine.is_given(task.id, self.epoch);
+        let leaves = if entry.policy.deep && is_kept && is_known && !self.is_what_if() && !is_given() {
+            self.leaves_of(&edges(&seen.reads)).map(Arc::new)
+        } else {
+            None
+        };
         let facets = value.filter(|_| fail.is_none());
         let facets = facets.and_then(|value| guarded(|| rule.facets(&entry.key, value)).ok());
         let mut hist = lock(&entry.hist);
@@ -348,7 +355,7 @@ impl Inner {
         if let Some(value) = value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory) {
             hist.memory = Some((seq, value.clone()));
         }
-        if seen.reads.iter().all(|read| read.seq.is_known()) {
+        if is_known {
             let (edges, stands) = (edges(&seen.reads), seen.reads.iter().all(|read| read.stands));
             keep_reads(seen.reads);
             let keeps_value = fail.is_none()
@@ -359,6 +366,7 @@ impl Inner {
                 witness: seen.witness,
                 value: value.filter(|_| keeps_value).cloned(),
                 bytes: None,
+                leaves,
             };
             let stamp = self.stamp(entry, &hist);
             let run = Run::new(rule.version(), stamp, edges.clone(), seq, rest);

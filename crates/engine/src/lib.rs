@@ -9,8 +9,10 @@
 //! An [`Engine`] remembers runs from [`Build`] to build, and beyond the process if it has a file for them
 //! ([`Builder::open`]). What this crate does not know: processes, descriptions, and what any of its tasks is for.
 
+mod agree;
 mod build;
 mod check;
+mod collect;
 mod cx;
 mod cycle;
 mod deep;
@@ -25,8 +27,10 @@ mod few;
 mod frame;
 mod hash;
 mod intern;
+mod interned;
 mod key;
 mod kin;
+mod leaves;
 mod log;
 mod node;
 mod part;
@@ -46,6 +50,7 @@ pub use engine::{Begin, Builder, Engine};
 pub use facet::{Faceted, Facets};
 pub use fail::{Fail, Failure, Panicked};
 pub use hash::Hash;
+pub use interned::{Content, Interned};
 pub use key::{Key, KeyRef};
 pub use log::{Derivation, Differs, Executed, Kept, Ran, Reason, TaskId};
 pub use part::Part;

@@ -8,6 +8,7 @@ use std::any::Any;
 
 use crate::facet::Looks;
 use crate::few::Few;
+use crate::leaves::Leaves;
 use crate::standing::Standing;
 use crate::sync::{Arc, Mutex};
 use crate::{Facets, Fail, Hash, Policy};
@@ -51,6 +52,8 @@ pub(crate) enum Mode {
     Value,
     /// Its hash only.
     Hash,
+    /// Nothing: it was mentioned, and is kept for that ([`crate::Interned`]).
+    Mention,
 }
 
 /// One read of a recorded run.
@@ -89,12 +92,15 @@ pub(crate) struct Rest {
     pub(crate) value: Option<AnyValue>,
     /// The value as bytes, if it was read with the trace.
     pub(crate) bytes: Option<Arc<[u8]>>,
+    /// The leaves below, for tasks that go by them.
+    pub(crate) leaves: Option<Arc<Leaves>>,
 }
 
 impl Run {
     pub(crate) fn new(version: u32, stamp: u64, edges: Arc<[Edge]>, seq: Seq, rest: Rest) -> Run {
-        let Rest { witness, fail, value, bytes } = &rest;
-        let is_plain = witness.is_none() && fail.is_none() && value.is_none() && bytes.is_none();
+        let Rest { witness, fail, value, bytes, leaves } = &rest;
+        let is_plain =
+            witness.is_none() && fail.is_none() && value.is_none() && bytes.is_none() && leaves.is_none();
         Run { version, stamp, edges, seq, rest: (!is_plain).then(|| Box::new(rest)) }
     }
 
@@ -112,6 +118,10 @@ impl Run {
 
     pub(crate) fn bytes(&self) -> Option<&Arc<[u8]>> {
         self.rest.as_ref()?.bytes.as_ref()
+    }
+
+    pub(crate) fn leaves(&self) -> Option<&Arc<Leaves>> {
+        self.rest.as_ref()?.leaves.as_ref()
     }
 
     /// Drops the value, not the bytes of it.
@@ -163,6 +173,10 @@ struct Rare {
     facets: Vec<Option<Looks>>,
     /// How many versions were forgotten, from the first on.
     forgotten: u32,
+    /// The latest epoch in which a leaf was looked at by numbers and none of its runs was good.
+    refused: u64,
+    /// Its only run is a content that nothing but a question has mentioned yet.
+    unsaved: bool,
     /// Epochs in which the task was declared changed, ascending.
     changed: Vec<u64>,
     /// The versions and reads of runs that were replaced while an earlier build than the one that replaced them was
@@ -333,6 +347,52 @@ impl Hist {
         if rare.place.is_some() && !rare.has_runs {
             rare.has_runs = true;
             self.runs = runs.into();
+        }
+    }
+
+    /// Notes that a content was mentioned: by a question only, or else. Tells whether the file is to have it now.
+    pub(crate) fn is_mentioned(&mut self, is_new: bool, by_question: bool) -> bool {
+        if by_question {
+            if is_new {
+                self.rare().unsaved = true;
+            }
+            return false;
+        }
+        let was_unsaved = self.rare.as_mut().is_some_and(|rare| std::mem::take(&mut rare.unsaved));
+        is_new || was_unsaved
+    }
+
+    /// Notes that none of the runs of a leaf holds in an epoch.
+    pub(crate) fn refuse(&mut self, epoch: u64) {
+        self.rare().refused = epoch;
+    }
+
+    /// Whether it is known that none of the runs of a leaf holds in an epoch.
+    pub(crate) fn is_refused(&self, epoch: u64) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.refused == epoch)
+    }
+
+    /// Notes the leaves below the kept run that read this and came to `seq`. Tells whether they are others than those
+    /// before, or those do not hold any more, so that the file may not have them.
+    pub(crate) fn set_leaves(
+        &mut self,
+        edges: &Arc<[Edge]>,
+        seq: Seq,
+        leaves: Leaves,
+        holds: impl Fn(&Leaves) -> bool,
+    ) -> bool {
+        let same = |run: &&Run| run.seq == seq && Arc::ptr_eq(&run.edges, edges);
+        let Some(run) = self.runs.iter().find(same) else { return false };
+        let is_new = run.leaves().is_none_or(|known| !known.is_like(&leaves) || !holds(known));
+        self.put_leaves(edges, seq, Arc::new(leaves));
+        is_new
+    }
+
+    /// The same, told otherwise.
+    pub(crate) fn put_leaves(&mut self, edges: &Arc<[Edge]>, seq: Seq, leaves: Arc<Leaves>) {
+        let mut runs = self.runs.iter_mut();
+        if let Some(run) = runs.find(|run| run.seq == seq && Arc::ptr_eq(&run.edges, edges)) {
+            run.rest.get_or_insert_default().leaves = Some(leaves);
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Policy {
     /// What the task asks for follows from its key, not from answers: all that a kept run read is settled at once,
     /// not group by group.
     pub fixed_reads: bool,
+    /// A kept run is good if the leaves below it are what they were, whatever lies in between ([`Policy::deep`]).
+    pub deep: bool,
 }
 
 /// How a kept run is found to agree with the present.
@@ -62,6 +64,7 @@ impl Policy {
             leaf: false,
             rebuild: Rebuild::Hashes,
             fixed_reads: false,
+            deep: false,
         }
     }
 
@@ -84,6 +87,19 @@ impl Policy {
     /// Executes if something it read last time is newer than what lies in its place, or nothing lies there.
     pub const fn timestamps() -> Policy {
         Policy { store: Store::File, rebuild: Rebuild::Times, ..Policy::verifying(1) }
+    }
+
+    /// Keeps the hashes and the values of the last `runs` runs, and of each the leaves below it (*deep*): a run is good
+    /// if each of them is what it was, and then nothing in between is looked at. Where no run agrees so, what the runs
+    /// read decides, as ever.
+    ///
+    /// For few tasks, near the top, that are asked for again and again: each keeps a list of all its leaves. It
+    /// promises that what lies in between follows from the leaves. Of a task above one that always executes, that
+    /// goes by times, or that was given its value, no leaves are kept, and it goes by what it read. Something declared
+    /// of a task that is no leaf, or another version of its rule, has the tasks above that rule's go by what they
+    /// read, once. Questions (what-if) do not go by leaves.
+    pub const fn deep(runs: u8) -> Policy {
+        Policy { deep: true, ..Policy::constructive(runs) }
     }
 
     /// The same for tasks of which what they ask for follows from their key.

@@ -7,6 +7,7 @@
 use std::task::Waker;
 
 use crate::Fail;
+use crate::agree::Agree;
 use crate::check::Check;
 use crate::execute::Finish;
 use crate::frame::{Frame, Seen};
@@ -102,6 +103,7 @@ pub(crate) enum Work {
     Check(Check),
     Finish(Finish),
     Kin(Kin),
+    Agree(Box<Agree>),
 }
 
 /// Somebody to be told.

@@ -122,7 +122,10 @@ impl Core {
     pub(crate) fn hand_down(&self, node: NodeId) {
         let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
         let edges = self.handed_down(node);
-        for Edge { dep, seq, .. } in edges.iter().flat_map(|edges| edges.iter()) {
+        // Below what was found good by leaves nothing was looked at.
+        let below =
+            edges.iter().flat_map(|edges| edges.iter()).filter(|edge| !self.node(edge.dep).policy.deep);
+        for Edge { dep, seq, .. } in below {
             let standing = &self.node(*dep).standing.settled;
             let since = settled >> 32 << 32 | u64::from(seq.number());
             // Whoever settled it otherwise was there before.
@@ -151,6 +154,8 @@ impl Core {
             }
             self.hand_down(node);
             match self.handed_down(node) {
+                // Changes do not reach what is above it: none was noted to read what lies below.
+                Some(edges) if edges.iter().any(|edge| self.node(edge.dep).policy.deep) => return false,
                 Some(edges) => pending.extend(edges.iter().filter_map(|edge| of_file(edge.dep))),
                 None if unloaded.is_some() => return false,
                 None => {}

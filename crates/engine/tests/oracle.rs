@@ -34,6 +34,8 @@ struct Script {
     content_hash: bool,
     runs: u8,
     constructive: bool,
+    /// Goes by the leaves below.
+    deep: bool,
 }
 
 /// Tasks below `leaves.len()` are leaves; the others read only tasks with smaller numbers.
@@ -144,8 +146,9 @@ impl Rule for Task {
     const NAME: &'static str = "Task";
 
     fn policy(&self, key: &u64) -> Policy {
-        let Script { runs, constructive, .. } = *self.script(*key);
-        if constructive { Policy::constructive(runs) } else { Policy::verifying(runs) }
+        let Script { runs, constructive, deep, .. } = *self.script(*key);
+        let policy = if constructive { Policy::constructive(runs) } else { Policy::verifying(runs) };
+        Policy { deep, ..policy }
     }
 
     async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
@@ -273,6 +276,17 @@ struct Kept {
     value: bool,
     /// With the run, as bytes from the file.
     bytes: bool,
+    /// Of a task that goes by leaves: what they were, in order, each once.
+    leaves: Option<Vec<(usize, Version)>>,
+}
+
+/// One build, as it goes.
+#[derive(Default)]
+struct Going {
+    versions: BTreeMap<usize, Version>,
+    executes: BTreeSet<usize>,
+    /// The leaves of what was found good by them.
+    leaves: BTreeMap<usize, Vec<(usize, Version)>>,
 }
 
 #[derive(Clone, Default)]
@@ -327,50 +341,17 @@ impl Model {
     /// Which values are made, and the change of what is remembered.
     fn predict(&mut self, program: &Program, all: &[Reference], root: usize) -> BTreeSet<usize> {
         self.build += 1;
-        let leaves = program.leaves.len();
+        let mut going = Going::default();
+        self.settle(program, all, &mut going, root);
         let closure = closure(all, root);
-        let mut versions = BTreeMap::<usize, Version>::new();
-        let mut executes = BTreeSet::new();
-        for key in &closure {
-            let stamp = self.stamp(program, *key);
-            let kept = self.runs.entry(*key).or_default();
-            let matching = kept.iter().position(|Kept { run, .. }| {
-                run.stamp == stamp && run.reads.iter().all(|(dep, was)| versions.get(dep) == Some(was))
-            });
-            if let Some(at) = matching {
-                versions.insert(*key, kept[at].run.version.clone());
-                kept[..=at].rotate_right(1);
-                continue;
-            }
-            executes.insert(*key);
-            let (content, runs, constructive) = match key.checked_sub(leaves) {
-                None => (true, 1, false),
-                Some(at) => {
-                    let script = &program.scripts[at];
-                    (script.content_hash, script.runs, script.constructive)
-                }
-            };
-            let version = match &all[*key].outcome {
-                Err(zero) => Version::Failed(zero.0),
-                Ok(value) if content => Version::Value(*value),
-                Ok(_) => Version::Build(self.build),
-            };
-            let reads = all[*key].reads.iter().map(|(dep, _)| (*dep, versions[dep].clone())).collect();
-            let run = Run { stamp, reads, version: version.clone() };
-            if runs > 0 {
-                kept.retain(|Kept { run: old, .. }| (old.stamp, &old.reads) != (run.stamp, &run.reads));
-                kept.truncate(runs as usize - 1);
-                let value = constructive && all[*key].outcome.is_ok();
-                kept.insert(0, Kept { run, value, bytes: false });
-            }
-            if all[*key].outcome.is_ok() {
-                self.memory.insert(*key, version.clone());
-            }
-            versions.insert(*key, version);
-        }
         let mut wanted = BTreeSet::from([root]);
         for key in closure.iter().rev() {
-            let version = &versions[key];
+            // What lies below a task that is good by its leaves was not looked at, and is if its value is wanted.
+            if wanted.contains(key) && !going.versions.contains_key(key) {
+                self.settle(program, all, &mut going, *key);
+            }
+            let Some(version) = going.versions.get(key) else { continue };
+            let executes = &mut going.executes;
             if !executes.contains(key) {
                 if !wanted.contains(key) || all[*key].outcome.is_err() {
                     continue;
@@ -387,8 +368,102 @@ impl Model {
                 executes.insert(*key);
             }
             wanted.extend(all[*key].reads.iter().filter(|(_, value)| *value).map(|(dep, _)| *dep));
+            // A value that is made again does not wait for what it only depends on.
+            for (dep, _) in all[*key].reads.iter().filter(|(_, value)| *value) {
+                self.settle(program, all, &mut going, *dep);
+            }
         }
-        executes
+        going.executes
+    }
+
+    /// Finds out which version a task has, from the top: by the leaves of a run, by what it read, or by running it.
+    fn settle(&mut self, program: &Program, all: &[Reference], going: &mut Going, key: usize) {
+        if going.versions.contains_key(&key) {
+            return;
+        }
+        let script = key.checked_sub(program.leaves.len()).map(|at| &program.scripts[at]);
+        let stamp = self.stamp(program, key);
+        let is_deep = script.is_some_and(|script| script.deep);
+        if is_deep {
+            for at in 0..self.runs.entry(key).or_default().len() {
+                let kept = self.runs[&key][at].clone();
+                let Some(leaves) = kept.leaves.filter(|_| kept.run.stamp == stamp) else { continue };
+                let agrees = |(leaf, was): &(usize, Version)| {
+                    self.settle(program, all, going, *leaf);
+                    going.versions[leaf] == *was
+                };
+                if leaves.iter().all(agrees) {
+                    self.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
+                    going.versions.insert(key, kept.run.version);
+                    going.leaves.insert(key, leaves);
+                    return;
+                }
+            }
+        }
+        for (dep, _) in &all[key].reads {
+            self.settle(program, all, going, *dep);
+        }
+        let leaves = is_deep.then(|| self.leaves_of(program, all, going, key)).flatten();
+        let kept = self.runs.entry(key).or_default();
+        let matching = kept.iter().position(|Kept { run, .. }| {
+            run.stamp == stamp && run.reads.iter().all(|(dep, was)| going.versions.get(dep) == Some(was))
+        });
+        if let Some(at) = matching {
+            going.versions.insert(key, kept[at].run.version.clone());
+            kept[..=at].rotate_right(1);
+            kept[0].leaves = leaves.or(kept[0].leaves.take());
+            return;
+        }
+        going.executes.insert(key);
+        let (content, runs, constructive) = match script {
+            None => (true, 1, false),
+            Some(script) => (script.content_hash, script.runs, script.constructive),
+        };
+        let version = match &all[key].outcome {
+            Err(zero) => Version::Failed(zero.0),
+            Ok(value) if content => Version::Value(*value),
+            Ok(_) => Version::Build(self.build),
+        };
+        let reads = all[key].reads.iter().map(|(dep, _)| (*dep, going.versions[dep].clone())).collect();
+        let run = Run { stamp, reads, version: version.clone() };
+        if runs > 0 {
+            kept.retain(|Kept { run: old, .. }| (old.stamp, &old.reads) != (run.stamp, &run.reads));
+            kept.truncate(runs as usize - 1);
+            let value = constructive && all[key].outcome.is_ok();
+            kept.insert(0, Kept { run, value, bytes: false, leaves });
+        }
+        if all[key].outcome.is_ok() {
+            self.memory.insert(key, version.clone());
+        }
+        going.versions.insert(key, version);
+    }
+
+    /// The leaves below a task, in the order in which a run without memory asks for them; `None` if something in
+    /// between is made in every build.
+    fn leaves_of(
+        &self,
+        program: &Program,
+        all: &[Reference],
+        going: &Going,
+        key: usize,
+    ) -> Option<Vec<(usize, Version)>> {
+        let mut leaves: Vec<(usize, Version)> = Vec::new();
+        for (dep, _) in &all[key].reads {
+            let below = match dep.checked_sub(program.leaves.len()) {
+                None => vec![(*dep, going.versions[dep].clone())],
+                Some(at) if program.scripts[at].runs == 0 => return None,
+                Some(_) => match going.leaves.get(dep) {
+                    Some(leaves) => leaves.clone(),
+                    None => self.leaves_of(program, all, going, *dep)?,
+                },
+            };
+            for leaf in below {
+                if !leaves.contains(&leaf) {
+                    leaves.push(leaf);
+                }
+            }
+        }
+        Some(leaves)
     }
 }
 
@@ -496,14 +571,16 @@ fn script(below: usize) -> impl Strategy<Value = Script> {
         prop::bool::weighted(0.7),
         0..4u8,
         any::<bool>(),
+        prop::bool::weighted(0.3),
     )
-        .prop_map(|(steps, modulus, fails, content_hash, runs, constructive)| Script {
+        .prop_map(|(steps, modulus, fails, content_hash, runs, constructive, deep)| Script {
             steps,
             modulus,
             fails,
             content_hash,
             runs,
             constructive,
+            deep,
         })
 }
 

@@ -20,6 +20,11 @@ pub enum Derivation {
         /// What the run had read.
         reads: Vec<KeyRef>,
     },
+    /// All leaves below a kept run are what they were ([`crate::Policy::deep`]).
+    Agreed {
+        /// How many.
+        leaves: usize,
+    },
     /// Another task of its rule has the same value ([`Rule::serves`]).
     TakenOver {
         /// The other task.
@@ -37,6 +42,7 @@ impl fmt::Display for Derivation {
             Derivation::Executed(reason) => write!(f, "it executed: {reason}"),
             Derivation::Stood => f.write_str("nothing that it was made from was declared changed"),
             Derivation::Replayed { reads } => write!(f, "all {} that it had read are the same", reads.len()),
+            Derivation::Agreed { leaves } => write!(f, "all {leaves} leaves below it are the same"),
             Derivation::TakenOver { of } => write!(f, "it is the same as {of}"),
             Derivation::Given => f.write_str("it was given"),
             Derivation::Assumed => f.write_str("it is assumed to be as it was"),
@@ -67,6 +73,10 @@ impl Build {
         };
         if inner.assumes(node) {
             return Some(Derivation::Assumed);
+        }
+        let by_leaves = lock(&inner.by_leaves).get(&node).map(|leaves| leaves.count());
+        if let Some(leaves) = by_leaves {
+            return Some(Derivation::Agreed { leaves });
         }
         core.fetch_history(node);
         let hist = lock(&core.node(node).hist);

@@ -12,6 +12,12 @@ use crate::{Engine, Hash, KeyRef, Rule};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct TaskId(NodeId);
 
+impl TaskId {
+    pub(crate) fn node(self) -> NodeId {
+        self.0
+    }
+}
+
 /// What a kept run came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Kept<V> {

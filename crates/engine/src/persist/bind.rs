@@ -1,8 +1,11 @@
 //! From what a file says of a task to what this process knows of it.
 
+use super::leaves::{LeafSet, Range};
 use super::stored::{Stored, StoredRun};
 use crate::Fail;
+use crate::check::Candidate;
 use crate::engine::Core;
+use crate::leaves::{Leaves, Part};
 use crate::node::{Edge, Mode, NodeId, Rest, Run, Seq, Unloaded};
 use crate::sync::{Arc, lock};
 
@@ -37,12 +40,18 @@ impl Core {
         let versions = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
         let mut stored = page.stored.runs(place.number)?;
         // What was found out about them by numbers alone.
-        let (better, stamp) = self.persist.as_ref()?.found_out(place);
+        let (better, stamp, refused) = self.persist.as_ref()?.found_out(place);
         if let Some(better) = better {
             better.apply(&mut stored);
         }
         let good = stamp.and_then(|stamp| Some((stamp, stored.first()?.seq)));
-        lock(&self.node(node).hist).know_versions(Some(versions));
+        {
+            let mut hist = lock(&self.node(node).hist);
+            hist.know_versions(Some(versions));
+            if let Some(epoch) = refused {
+                hist.refuse(epoch);
+            }
+        }
         // A sound run whose parts mean nothing any more is none.
         let mut runs: Vec<Run> =
             stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
@@ -58,7 +67,11 @@ impl Core {
         let rule = self.rule(entry);
         let mut edges = Vec::with_capacity(run.edges.len());
         for edge in &*run.edges {
-            let mode = if edge.bits & 1 == 0 { Mode::Value } else { Mode::Hash };
+            let mode = match edge.bits & (1 | 8) {
+                0 => Mode::Value,
+                1 => Mode::Hash,
+                _ => Mode::Mention,
+            };
             let (dep, of_dep) = self.bind_task(page, edge.dep)?;
             let seq = self.seq_here(page, dep, of_dep, edge.seq)?;
             edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.bits & 2 != 0 });
@@ -68,7 +81,8 @@ impl Core {
             Some(bytes) => Some(Fail::Task(rule.decode_failure(bytes)?)),
         };
         let seq = self.seq_here(page, node, place, run.seq)?;
-        let rest = Rest { witness: run.witness, fail, value: None, bytes: run.value };
+        let leaves = run.leaves.and_then(|leaves| leaves_here(page, &leaves)).map(Arc::new);
+        let rest = Rest { witness: run.witness, fail, value: None, bytes: run.value, leaves };
         Some(Run::new(run.version, 0, edges.into(), seq, rest))
     }
 
@@ -96,6 +110,68 @@ impl Core {
         }
         Some(lock(hist).seq_of(hash))
     }
+}
+
+impl Core {
+    /// The node of a task of a file.
+    pub(crate) fn bind_number(&self, stored: &Stored, generation: u64, number: u32) -> Option<NodeId> {
+        let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
+        self.bind_task(&Page { stored, generation, rules }, number).map(|(node, _)| node)
+    }
+
+    /// The leaves of a kept run, each as this process knows it; the run has them so from now on. `None`: the file that
+    /// told of some is no more.
+    pub(crate) fn bound_leaves(
+        &self,
+        node: NodeId,
+        run: &Candidate,
+        leaves: &Arc<Leaves>,
+    ) -> Option<Arc<Leaves>> {
+        if leaves.parts.iter().all(|part| matches!(part, Part::Bound(..))) {
+            return Some(leaves.clone());
+        }
+        let parts = self.bound_parts(leaves)?.into_iter().map(|(leaf, seq)| Part::Bound(leaf, seq)).collect();
+        let bound = Arc::new(Leaves { parts, ..(**leaves).clone() });
+        lock(&self.node(node).hist).put_leaves(run.edges(), run.seq(), bound.clone());
+        Some(bound)
+    }
+
+    /// The leaves, each as this process knows it, and the version it had.
+    pub(crate) fn bound_parts(&self, leaves: &Leaves) -> Option<Vec<(NodeId, Seq)>> {
+        let bound = |part: &Part| match *part {
+            Part::Bound(leaf, seq) => Some((leaf, seq)),
+            Part::Stored(_) => None,
+        };
+        if let Some(all) = leaves.parts.iter().map(bound).collect() {
+            return Some(all);
+        }
+        let generation = leaves.generation;
+        let stored = self.persist.as_ref()?.told(generation)?;
+        let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
+        let page = Page { stored: &stored, generation, rules };
+        let mut parts = Vec::with_capacity(leaves.parts.len());
+        for part in &leaves.parts {
+            match *part {
+                Part::Bound(leaf, seq) => parts.push((leaf, seq)),
+                Part::Stored(Range { first, count, seq }) => {
+                    for leaf in first..first + count {
+                        let (leaf, place) = self.bind_task(&page, leaf)?;
+                        parts.push((leaf, self.seq_here(&page, leaf, place, seq)?));
+                    }
+                }
+            }
+        }
+        Some(parts)
+    }
+}
+
+/// The leaves below a stored run. `None`: a rule in between means nothing any more, and neither do they.
+fn leaves_here(page: &Page<'_>, leaves: &LeafSet) -> Option<Leaves> {
+    let rule = |(rule, version): &(u16, u32)| Some(((*page.rules.get(usize::from(*rule))?)?, *version));
+    let mut rules = leaves.rules.iter().map(rule).collect::<Option<Vec<_>>>()?;
+    rules.sort_unstable();
+    let parts = leaves.ranges.iter().copied().map(Part::Stored).collect();
+    Some(Leaves { made: 0, rules: rules.into(), generation: page.generation, parts })
 }
 
 /// So that a thread may read while another one writes.

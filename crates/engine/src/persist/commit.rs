@@ -1,9 +1,11 @@
 //! What a process adds to the file: of each task whose kept runs are not as the file says, what they are.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
+use super::leaves::{LeafSet, Range};
 use super::places::number_of;
 use super::stored::{Stored, StoredEdge, StoredRun};
 use super::walk::Better;
@@ -11,6 +13,8 @@ use super::writer::{Image, Outcome, Writer};
 use super::{Persist, State, TraceWrite};
 use crate::engine::Core;
 use crate::facet::Looks;
+use crate::intern::BuildMix;
+use crate::leaves::{Leaves, Part};
 use crate::node::{Edge, Mode, Node, NodeId, Run, Seq};
 use crate::sync::{Arc, lock};
 use crate::{Engine, Facets, Fail, Hash, Rebuild, Trace};
@@ -44,11 +48,15 @@ impl Engine {
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
         let void = std::mem::take(&mut *lock(&persist.void));
-        if dirty.is_empty() && wanted.is_empty() && void.is_empty() && !persist.knows_better() {
+        let disturbed = std::mem::take(&mut *lock(&persist.disturbed));
+        let is_quiet = dirty.is_empty() && wanted.is_empty() && void.is_empty() && disturbed.is_empty();
+        if is_quiet && !persist.knows_better() {
             return Ok(Committed::default());
         }
-        let written = write(core, persist, &dirty, &wanted, &void);
+        let what = What { dirty: &dirty, wanted: &wanted, void: &void, disturbed: &disturbed };
+        let written = write(core, persist, what);
         if written.is_err() {
+            lock(&persist.disturbed).extend(disturbed);
             lock(&persist.void).extend(void);
             lock(&persist.dirty).extend(dirty);
             lock(&persist.wanted).extend(wanted);
@@ -66,17 +74,23 @@ fn now() -> u32 {
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn write(
-    core: &Core,
-    persist: &Persist,
-    dirty: &[NodeId],
-    wanted: &[NodeId],
-    void: &[u16],
-) -> io::Result<Committed> {
+/// What is to be written.
+#[derive(Clone, Copy)]
+struct What<'c> {
+    dirty: &'c [NodeId],
+    wanted: &'c [NodeId],
+    /// Rules of which all tasks were declared changed since the last commit.
+    void: &'c [u16],
+    /// Rules of which something was declared since of a task that is no leaf.
+    disturbed: &'c [u16],
+}
+
+fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed> {
     let file = &mut *persist.file.lock()?;
     let state = &mut *lock(&persist.state);
     state.catch_up(&*persist.file)?;
-    let commit = Commit { core, stamps: core.declared_of_rules(), dirty, wanted, void, now: now() };
+    let (stamps, between) = (core.declared_of_rules(), core.disturbed_rules());
+    let commit = Commit { core, stamps, between, what, now: now() };
     let better = persist.take_better(state.generation);
     let bytes = if state.read_to > 0 { commit.add(state, persist, file, better)? } else { None };
     let bytes = match bytes {
@@ -84,18 +98,17 @@ fn write(
         // There is no file, or none that can be believed.
         None => commit.first(state, file)?,
     };
-    Ok(Committed { tasks: dirty.len(), bytes })
+    Ok(Committed { tasks: what.dirty.len(), bytes })
 }
 
-/// What is to be written.
+/// A commit.
 struct Commit<'c> {
     core: &'c Core,
     /// The last changes that were declared of all tasks of a rule.
     stamps: Arc<[u64]>,
-    dirty: &'c [NodeId],
-    wanted: &'c [NodeId],
-    /// Rules of which all tasks were declared changed since the last commit.
-    void: &'c [u16],
+    /// The same of any task of a rule that is no leaf.
+    between: Arc<[u64]>,
+    what: What<'c>,
     /// Seconds since 1970.
     now: u32,
 }
@@ -107,6 +120,7 @@ struct Told {
     looks: Option<Looks>,
     fail: Option<Vec<u8>>,
     value: Option<Arc<[u8]>>,
+    leaves: Option<Arc<Leaves>>,
 }
 
 impl Commit<'_> {
@@ -122,7 +136,8 @@ impl Commit<'_> {
         for run in hist.runs.iter().filter(|run| run.stamp >= stamp) {
             let Some(hash) = hist.hash_of(run.seq) else { continue };
             let (run, looks) = (run.clone(), hist.facets_of(run.seq).cloned());
-            told.push(Told { run, hash, looks, fail: None, value: None });
+            let leaves = run.leaves().filter(|leaves| leaves.is_undisturbed(&self.between)).cloned();
+            told.push(Told { run, hash, looks, fail: None, value: None, leaves });
         }
         drop(hist);
         let rule = self.core.rule(entry);
@@ -143,9 +158,11 @@ impl Commit<'_> {
         });
     }
 
-    fn traits(entry: &Node) -> u8 {
+    fn traits(&self, entry: &Node) -> u8 {
+        let interned = if self.core.rule(entry).is_interned() { StoredRun::INTERNED } else { 0 };
         let leaf = if entry.policy.leaf { StoredRun::LEAF } else { 0 };
-        leaf | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
+        let deep = if entry.policy.deep { StoredRun::DEEP } else { 0 };
+        interned | leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
     }
 
     /// The kinship of a task that was made by itself.
@@ -156,8 +173,8 @@ impl Commit<'_> {
 
     /// Writes a file of what this process knows.
     fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
-        let tasks = self.dirty.len();
-        let reads = self.dirty.get(tasks / 2).map_or(0, |node| {
+        let tasks = self.what.dirty.len();
+        let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
             lock(&self.core.node(*node).hist).runs.first().map_or(0, |run| run.edges.len())
         });
         let writer = Writer::with_capacity(tasks, reads.min(16));
@@ -165,8 +182,9 @@ impl Commit<'_> {
         // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
         let is_leaf = |node: &&NodeId| self.core.node(**node).policy.leaf;
         let has_runs = |node: &&NodeId| !lock(&self.core.node(**node).hist).runs.is_empty();
-        let dirty = self.dirty.iter().filter(has_runs);
+        let dirty = self.what.dirty.iter().filter(has_runs);
         let (leaves, others): (Vec<&NodeId>, Vec<&NodeId>) = dirty.partition(is_leaf);
+        let leaves = self.in_order(leaves, &others);
         let with_runs = leaves.len() + others.len();
         for node in leaves.iter().chain(&others) {
             pen.task(**node);
@@ -178,7 +196,7 @@ impl Commit<'_> {
         if pen.nodes.is_empty() {
             return Ok(0);
         }
-        for node in self.wanted {
+        for node in self.what.wanted {
             // What has no runs needs no keeping.
             if let Some(number) = pen.known(*node).filter(|number| (*number as usize) < with_runs) {
                 pen.writer.want(number, self.now);
@@ -192,6 +210,24 @@ impl Commit<'_> {
         let bytes = begin(state, file, &image)?;
         state.numbers = numbers;
         Ok(bytes)
+    }
+
+    /// The leaves in the order in which the tasks that go by them have them, whatever the order was in which threads
+    /// came to them: so those below a task are few ranges.
+    fn in_order<'n>(&self, leaves: Vec<&'n NodeId>, others: &[&NodeId]) -> Vec<&'n NodeId> {
+        let mut places = HashMap::<NodeId, usize, BuildMix>::default();
+        for node in others.iter().map(|node| self.core.node(**node)).filter(|node| node.policy.deep) {
+            let below = lock(&node.hist).runs.first().and_then(Run::leaves).cloned();
+            for part in below.iter().flat_map(|below| &below.parts) {
+                if let Part::Bound(leaf, _) = part {
+                    let next = places.len();
+                    places.entry(*leaf).or_insert(next);
+                }
+            }
+        }
+        let mut leaves = leaves;
+        leaves.sort_by_key(|leaf| places.get(*leaf).copied().unwrap_or(usize::MAX));
+        leaves
     }
 
     /// Adds to the file what is new. `None`: it is damaged.
@@ -243,17 +279,18 @@ impl Commit<'_> {
             better.apply(&mut runs);
             pencil.replace(number, runs)?;
         }
-        for rule in self.void {
+        for rule in self.what.void {
             pencil.void(self.core.rule_at(*rule).name())?;
         }
+        pencil.disturb(self.what.disturbed)?;
         let mut told = Vec::new();
-        for node in self.dirty {
+        for node in self.what.dirty {
             pencil.keep(*node, &mut told)?;
         }
         // What is asked for every minute is not worth writing a file for; once a day is enough.
         let is_late = |at: Option<u32>| at.is_none_or(|at| self.now.saturating_sub(at) >= DAY);
         let writes = !pencil.batch.is_empty();
-        for node in self.wanted {
+        for node in self.what.wanted {
             let number = pencil.number(*node)?;
             if pencil.stored.has_runs(number) && (writes || is_late(pencil.stored.wanted_at(number))) {
                 pencil.stored.want(pencil.batch, number, self.now);
@@ -265,7 +302,8 @@ impl Commit<'_> {
 
 fn bits(edge: &Edge) -> u8 {
     let partial = edge.facets != Facets::WHOLE;
-    u8::from(edge.mode == Mode::Hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2
+    let (hash, mention) = (edge.mode == Mode::Hash, edge.mode == Mode::Mention);
+    u8::from(hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2 | u8::from(mention) << 3
 }
 
 /// Writes a file of what a process knows.
@@ -313,8 +351,8 @@ impl Pen<'_> {
             let rule = self.writer.rule(core.rule(entry).name());
             self.writer.kin(kin, rule, number);
         }
-        let traits = Commit::traits(entry);
-        for Told { run, hash, looks, fail, value } in told {
+        let traits = self.commit.traits(entry);
+        for Told { run, hash, looks, fail, value, leaves } in told {
             edges.clear();
             for edge in &*run.edges {
                 let dep = self.task(edge.dep);
@@ -335,8 +373,26 @@ impl Pen<'_> {
             }
             let (version, witness) = (run.version, run.witness().map(|witness| &**witness));
             let (fail, value) = (fail.as_deref(), value.as_deref());
-            self.writer.run(&Outcome { version, seq, traits, fail, value, witness }, edges);
+            let leaves = leaves.as_ref().and_then(|leaves| self.leaves(leaves));
+            let leaves = leaves.as_ref();
+            self.writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, edges);
         }
+    }
+
+    /// The leaves below a run, by their numbers. `None`: some had their numbers in another file.
+    fn leaves(&mut self, leaves: &Leaves) -> Option<LeafSet> {
+        let core = self.commit.core;
+        let mut set = LeafSet::default();
+        for (rule, version) in &*leaves.rules {
+            set.rules.push((self.writer.rule(core.rule_at(*rule).name()), *version));
+        }
+        set.rules.sort_unstable();
+        for part in &leaves.parts {
+            let Part::Bound(leaf, seq) = *part else { return None };
+            let leaf = self.task(leaf);
+            set.push(leaf, self.writer.version(leaf, seq.number()));
+        }
+        Some(set)
     }
 }
 
@@ -407,7 +463,7 @@ impl Pencil<'_> {
         if let Some(kin) = self.commit.kin(node, told) {
             self.stored.note_kin(self.batch, number, kin)?;
         }
-        let traits = Commit::traits(entry);
+        let traits = self.commit.traits(entry);
         let mut kept = Vec::new();
         for told in told.drain(..) {
             let run = told.run;
@@ -422,10 +478,74 @@ impl Pencil<'_> {
                 self.stored.note_looks(self.batch, number, seq, looks)?;
             }
             let (fail, value) = (told.fail.map(Arc::from), told.value);
+            let leaves = match &told.leaves {
+                Some(leaves) => self.leaves(leaves)?.map(Arc::new),
+                None => None,
+            };
             let (version, witness, edges) = (run.version, run.witness().cloned(), edges.into());
-            kept.push(StoredRun { version, seq, traits, edges, fail, value, witness });
+            kept.push(StoredRun { version, seq, traits, edges, fail, value, witness, leaves });
         }
         self.replace(number, kept)
+    }
+
+    /// The leaves below a run, by their numbers. `Some(None)`: some had theirs in another file.
+    fn leaves(&mut self, leaves: &Leaves) -> Option<Option<LeafSet>> {
+        let core = self.commit.core;
+        let mut set = LeafSet::default();
+        for (rule, version) in &*leaves.rules {
+            let rule = self.stored.rule_place(self.batch, core.rule_at(*rule).name());
+            set.rules.push((rule, *version));
+        }
+        set.rules.sort_unstable();
+        // What this process knows by its key may be what it knows by its number.
+        let mut seen = Vec::new();
+        let mut is_new = |leaf: u32| {
+            let (word, bit) = (leaf as usize / 64, 1_u64 << (leaf % 64));
+            if seen.len() <= word {
+                seen.resize(word + 1, 0);
+            }
+            let is_new = seen[word] & bit == 0;
+            seen[word] |= bit;
+            is_new
+        };
+        for part in &leaves.parts {
+            match *part {
+                Part::Bound(leaf, seq) => {
+                    let (leaf, seq) = self.version(leaf, seq, false)?;
+                    if is_new(leaf) {
+                        set.push(leaf, seq);
+                    }
+                }
+                Part::Stored(_) if leaves.generation != self.generation => return Some(None),
+                Part::Stored(Range { first, count, seq }) => {
+                    for leaf in (first..first + count).filter(|leaf| is_new(*leaf)) {
+                        set.push(leaf, seq);
+                    }
+                }
+            }
+        }
+        Some(Some(set))
+    }
+
+    /// Drops the leaves of all runs above tasks of these rules.
+    fn disturb(&mut self, rules: &[u16]) -> Option<()> {
+        let core = self.commit.core;
+        let names = rules.iter().map(|rule| core.rule_at(*rule).name());
+        let places: Vec<u16> = names.filter_map(|name| self.stored.rule_named(name)).collect();
+        if places.is_empty() {
+            return Some(());
+        }
+        for task in 0..self.stored.tasks() {
+            if !self.stored.is_deep(task) {
+                continue;
+            }
+            let mut runs = self.stored.runs(task)?;
+            for run in &mut runs {
+                run.leaves.take_if(|leaves| leaves.rules.iter().any(|(rule, _)| places.contains(rule)));
+            }
+            self.replace(task, runs)?;
+        }
+        Some(())
     }
 
     /// Drops the runs of all tasks of a rule: those that were made since are among what is to be written.

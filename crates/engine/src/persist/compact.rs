@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use super::leaves::LeafSet;
 use super::stored::{Stored, StoredEdge, StoredRun};
 use super::writer::{Image, Outcome, Writer};
 use crate::intern::BuildMix;
@@ -28,16 +29,22 @@ fn damaged() -> io::Error {
 }
 
 impl Stored {
-    /// The tasks that a task's kept runs read.
+    /// The tasks that a task's kept runs read, and the leaves by which they are found good.
     fn reads(&self, task: u32, mut each: impl FnMut(u32)) -> Option<()> {
         if let Some(runs) = self.changed_runs(task) {
-            runs.iter().flat_map(|run| run.edges.iter()).for_each(|edge| each(edge.dep));
+            for run in runs {
+                run.edges.iter().for_each(|edge| each(edge.dep));
+                run.leaves.iter().for_each(|leaves| leaves.each(|leaf, _| each(leaf)));
+            }
             return Some(());
         }
-        let Some((_, mut views)) = self.views(task) else { return Some(()) };
+        let Some((old, mut views)) = self.views(task) else { return Some(()) };
         for view in views.by_ref() {
             for edge in view.edges() {
                 each(edge?.dep);
+            }
+            if let Some(at) = view.blobs[3] {
+                old.leaves(at)?.each(|leaf, _| each(leaf));
             }
         }
         views.is_over().then_some(())
@@ -111,11 +118,25 @@ impl Stored {
                 *room -= usize::from(fits);
                 fits
             };
-            self.has_runs(*task) && (is_wanted[*task as usize] || is_left(&mut room))
+            self.has_runs(*task)
+                && !self.is_interned(*task)
+                && (is_wanted[*task as usize] || is_left(&mut room))
         };
         // The latest ones first, for which there may be room.
         let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
         kept.reverse();
+        // What they mention, and no other content, whoever asked for that.
+        let mut is_mentioned = vec![false; self.tasks() as usize];
+        for task in &kept {
+            let read = self.reads(*task, |dep| {
+                if let Some(mentioned) = is_mentioned.get_mut(dep as usize) {
+                    *mentioned = true;
+                }
+            });
+            read.ok_or_else(damaged)?;
+        }
+        let is_content = |task: &u32| is_mentioned[*task as usize] && self.is_interned(*task);
+        kept.extend((0..self.tasks()).filter(is_content));
         // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();
@@ -197,11 +218,36 @@ impl Pen<'_> {
             if let Some(Some(looks)) = facets.get(run.seq as usize) {
                 self.writer.looks(number, seq, looks);
             }
+            let leaves = match &run.leaves {
+                Some(leaves) => Some(self.leaves(leaves)?),
+                None => None,
+            };
             let StoredRun { version, traits, fail, value, witness, .. } = &run;
             let (version, traits) = (*version, *traits);
             let (fail, value, witness) = (fail.as_deref(), value.as_deref(), witness.as_deref());
-            self.writer.run(&Outcome { version, seq, traits, fail, value, witness }, &edges);
+            let leaves = leaves.as_ref();
+            self.writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, &edges);
         }
         Some(())
+    }
+
+    /// The same leaves, by their new numbers.
+    fn leaves(&mut self, old: &LeafSet) -> Option<LeafSet> {
+        let mut new = LeafSet::default();
+        for (rule, version) in &old.rules {
+            let name = self.stored.rules.get(usize::from(*rule))?;
+            new.rules.push((self.writer.rule(name), *version));
+        }
+        new.rules.sort_unstable();
+        let mut told = Some(());
+        old.each(|leaf, seq| {
+            told = told.and_then(|()| {
+                let leaf = self.task(leaf)?;
+                let seq = self.writer.version(leaf, seq);
+                new.push(leaf, seq);
+                Some(())
+            });
+        });
+        told.map(|()| new)
     }
 }

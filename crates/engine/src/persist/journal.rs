@@ -4,6 +4,7 @@
 //! batch that is not sound is as if it were not there. New tasks and versions get the next numbers.
 
 use super::bytes::{Reader, bytes, checksum, number};
+use super::leaves::LeafSet;
 use super::stored::{Change, Stored, StoredEdge, StoredRun};
 use crate::facet::Looks;
 use crate::sync::Arc;
@@ -32,6 +33,7 @@ const SAME: u8 = 2;
 const FAIL: u8 = 1 << 4;
 const VALUE: u8 = 1 << 5;
 const WITNESS: u8 = 1 << 6;
+const LEAVES: u8 = 1 << 7;
 const TRAITS: u8 = 0xf;
 
 /// A batch being written; what it adds holds in [`Stored`] at once.
@@ -83,17 +85,19 @@ pub(super) fn looks(reader: &mut Reader<'_>) -> Option<Looks> {
 }
 
 impl Stored {
+    /// The place of a rule, which is added if it is new.
+    pub(super) fn rule_place(&mut self, batch: &mut Batch, rule: &str) -> u16 {
+        self.rule_named(rule).unwrap_or_else(|| {
+            batch.0.push(RULE);
+            bytes(&mut batch.0, rule.as_bytes());
+            self.rules.push(rule.into());
+            (self.rules.len() - 1) as u16
+        })
+    }
+
     /// The number of a task, which is added if it is new. `None`: nobody can tell.
     pub(super) fn node(&mut self, batch: &mut Batch, rule: &str, key: &[u8]) -> Option<u32> {
-        let rule = match self.rule_named(rule) {
-            Some(rule) => rule,
-            None => {
-                batch.0.push(RULE);
-                bytes(&mut batch.0, rule.as_bytes());
-                self.rules.push(rule.into());
-                (self.rules.len() - 1) as u16
-            }
-        };
+        let rule = self.rule_place(batch, rule);
         if let Some(node) = self.find_of(rule, key) {
             return Some(node);
         }
@@ -292,8 +296,12 @@ impl Stored {
                 _ => reader.bytes().map(|bytes| Some(Arc::from(bytes))),
             };
             let (fail, value, witness) = (blob(FAIL)?, blob(VALUE)?, blob(WITNESS)?);
-            let traits = flags & TRAITS;
-            runs.push(StoredRun { version, seq, traits, edges: edges.into(), fail, value, witness });
+            let leaves = match flags & LEAVES {
+                0 => None,
+                _ => Some(LeafSet::decode(reader.bytes()?, self.rules.len(), self.tasks())?.into()),
+            };
+            let (traits, edges) = (flags & TRAITS, edges.into());
+            runs.push(StoredRun { version, seq, traits, edges, fail, value, witness, leaves });
         }
         self.change(node).runs = Some(runs);
         Some(())
@@ -311,6 +319,7 @@ fn put_run(out: &mut Vec<u8>, run: &StoredRun, old: &[StoredRun]) {
     for (bit, blob) in [(FAIL, &run.fail), (VALUE, &run.value), (WITNESS, &run.witness)] {
         flags |= if blob.is_some() { bit } else { 0 };
     }
+    flags |= if run.leaves.is_some() { LEAVES } else { 0 };
     out.push(flags);
     number(out, run.version);
     number(out, run.seq);
@@ -330,5 +339,8 @@ fn put_run(out: &mut Vec<u8>, run: &StoredRun, old: &[StoredRun]) {
     }
     for blob in [&run.fail, &run.value, &run.witness].into_iter().flatten() {
         bytes(out, blob);
+    }
+    if let Some(leaves) = &run.leaves {
+        bytes(out, &leaves.encode());
     }
 }

@@ -15,6 +15,7 @@ mod commit;
 mod compact;
 mod file;
 mod journal;
+pub(crate) mod leaves;
 mod pages;
 mod path;
 mod places;
@@ -31,7 +32,7 @@ pub use file::{TraceFile, TraceRead, TraceWrite};
 pub use path::PathFile;
 pub use places::FileId;
 pub use reseal::reseal;
-pub(crate) use walk::StoredLeaf;
+pub(crate) use walk::{ByLeaves, Numbers, Position, StoredLeaf};
 
 use std::collections::HashSet;
 use std::io;
@@ -54,6 +55,8 @@ pub(crate) struct Persist {
     dirty: Mutex<Vec<NodeId>>,
     /// Rules of which all tasks were declared changed: what the file says of their runs is void.
     void: Mutex<Vec<u16>>,
+    /// Rules of which something was declared of a task that is no leaf: by leaves alone, no run above them is good.
+    disturbed: Mutex<Vec<u16>>,
     /// Tasks that were asked for from outside.
     wanted: Mutex<HashSet<NodeId>>,
     /// For how many days what nobody asks for is kept.
@@ -141,6 +144,11 @@ impl State {
         let begins = match header.map(|header| header.end().filter(|end| *end <= length)) {
             _ if is_read => Some(self.read_to),
             Some(begins) => begins,
+            // One of an earlier format is as good as none, and nothing is wrong with it.
+            None if snapshot::is_of_another_format(&head) => {
+                self.file = None;
+                return Ok(());
+            }
             None => {
                 self.file = None;
                 self.trouble.get_or_insert(FileTrouble::Damaged);
@@ -190,7 +198,7 @@ impl Persist {
     pub(crate) fn new(file: Box<dyn TraceFile>, days: u32) -> Persist {
         let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (walk, bound, void) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Persist { file, state, walk, bound, dirty, void, wanted, days }
+        Persist { file, state, walk, bound, dirty, void, disturbed: Mutex::default(), wanted, days }
     }
 
     /// Notes that a task was asked for from outside.
@@ -211,6 +219,11 @@ impl Persist {
     /// Notes that all tasks of these rules were declared changed.
     pub(crate) fn void_rules(&self, rules: &[u16]) {
         lock(&self.void).extend(rules);
+    }
+
+    /// Notes that something was declared of tasks of these rules that are no leaves.
+    pub(crate) fn disturb(&self, rules: impl IntoIterator<Item = u16>) {
+        lock(&self.disturbed).extend(rules);
     }
 
     /// Where the file tells of a task.

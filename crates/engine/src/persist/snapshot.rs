@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use super::TraceRead;
 use super::bytes::{Reader, checksum};
+use super::leaves::LeafSet;
 use super::pages::{BLOCK, Pages, Source};
 use super::stored::{StoredEdge, StoredRun};
 use crate::Hash;
@@ -26,7 +27,15 @@ use crate::sync::{Arc, atomic::Ordering};
 use runs::Words;
 
 /// Marks the file, and its format.
-pub(super) const MAGIC: &[u8; 16] = b"taut traces 0003";
+pub(super) const MAGIC: &[u8; 16] = b"taut traces 0004";
+
+/// Whether a file that begins with this was written by a program that knew this file in another format.
+pub(super) fn is_of_another_format(head: &[u8]) -> bool {
+    let (name, format) = MAGIC.split_at(MAGIC.len() - 4);
+    head.strip_prefix(name)
+        .and_then(|rest| rest.first_chunk::<4>())
+        .is_some_and(|told| told.iter().all(u8::is_ascii_digit) && told[..] != *format)
+}
 
 /// [`MAGIC`], the file's number, the lengths of the hot and the cold part, and the sum of all this.
 pub(super) const HEADER: usize = 56;
@@ -345,15 +354,25 @@ impl Snapshot {
 
     /// What was written there: a failure, a value, a witness.
     pub(crate) fn blob(&self, at: u32) -> Option<Vec<u8>> {
-        let mut head = Vec::new();
+        /// Most witnesses are no longer, so one look is enough.
+        const SHORT: u64 = 64;
         let rest = self.counts.blobs.checked_sub(u64::from(at))?;
-        self.blobs.read(u64::from(at), rest.min(5) as usize, &mut head)?;
-        let mut reader = Reader(&head);
+        let mut bytes = Vec::with_capacity(SHORT as usize);
+        self.blobs.read(u64::from(at), rest.min(SHORT) as usize, &mut bytes)?;
+        let mut reader = Reader(&bytes);
         let length = reader.number()? as usize;
-        let begin = u64::from(at) + (head.len() - reader.0.len()) as u64;
-        let mut bytes = Vec::new();
-        self.blobs.read(begin, length, &mut bytes)?;
+        let head = bytes.len() - reader.0.len();
+        if let Some(more) = (head + length).checked_sub(bytes.len()).filter(|more| *more > 0) {
+            self.blobs.read(u64::from(at) + bytes.len() as u64, more, &mut bytes)?;
+        }
+        bytes.drain(..head);
+        bytes.truncate(length);
         Some(bytes)
+    }
+
+    /// The leaves below a run that were told there.
+    pub(crate) fn leaves(&self, at: u32) -> Option<LeafSet> {
+        LeafSet::decode(&self.blob(at)?, self.rules.len(), self.tasks())
     }
 
     /// A run with all that belongs to it.
@@ -362,11 +381,17 @@ impl Snapshot {
             None => Some(None),
             Some(at) => self.blob(at).map(|bytes| Some(Arc::from(bytes))),
         };
-        let [fail, value, witness] = view.blobs.map(blob);
+        let [fail, value, witness, told] = view.blobs;
+        let (fail, value, witness) = (blob(fail), blob(value), blob(witness));
+        let leaves = match told {
+            Some(at) => Some(Arc::new(self.leaves(at)?)),
+            None => None,
+        };
         let edges: Option<Vec<StoredEdge>> = view.edges().collect();
         let RunView { version, seq, traits, .. } = *view;
         let edges = edges?.into();
-        Some(StoredRun { version, seq, traits, edges, fail: fail?, value: value?, witness: witness? })
+        let (fail, value, witness) = (fail?, value?, witness?);
+        Some(StoredRun { version, seq, traits, edges, fail, value, witness, leaves })
     }
 
     /// How the facets of the task's versions look, by version.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::leaves::LeafSet;
 use super::snapshot::{Columns, Runs, Snapshot};
 use crate::facet::Looks;
 use crate::intern::BuildMix;
@@ -13,7 +14,8 @@ use crate::{Facets, Hash};
 pub(crate) struct StoredEdge {
     pub(crate) dep: u32,
     pub(crate) seq: u32,
-    /// Bit 0: the hash only. Bit 1: the group ends. Bit 2: [`StoredEdge::facets`] are not the whole.
+    /// Bit 0: the hash only. Bit 1: the group ends. Bit 2: [`StoredEdge::facets`] are not the whole. Bit 3: it was only
+    /// mentioned.
     pub(crate) bits: u8,
     pub(crate) facets: Facets,
 }
@@ -29,6 +31,8 @@ pub(crate) struct StoredRun {
     pub(crate) fail: Option<Arc<[u8]>>,
     pub(crate) value: Option<Arc<[u8]>>,
     pub(crate) witness: Option<Arc<[u8]>>,
+    /// The leaves below, by which the run is found good.
+    pub(crate) leaves: Option<Arc<LeafSet>>,
 }
 
 impl StoredRun {
@@ -36,6 +40,10 @@ impl StoredRun {
     pub(crate) const LEAF: u8 = 1;
     /// It goes by times.
     pub(crate) const TIMES: u8 = 2;
+    /// It goes by the leaves below.
+    pub(crate) const DEEP: u8 = 4;
+    /// It is a content, and kept for those who mention it.
+    pub(crate) const INTERNED: u8 = 8;
 }
 
 /// What the journal says of a task.
@@ -235,11 +243,25 @@ impl Stored {
 
     /// Whether the task looks at the outside world, by its latest run.
     pub(super) fn is_leaf(&self, task: u32) -> bool {
+        self.has_trait(task, StoredRun::LEAF)
+    }
+
+    /// Whether the task goes by the leaves below it, by its latest run.
+    pub(super) fn is_deep(&self, task: u32) -> bool {
+        self.has_trait(task, StoredRun::DEEP)
+    }
+
+    /// Whether the task is a content.
+    pub(super) fn is_interned(&self, task: u32) -> bool {
+        self.has_trait(task, StoredRun::INTERNED)
+    }
+
+    fn has_trait(&self, task: u32, bit: u8) -> bool {
         let traits = match self.changed_runs(task) {
             Some(runs) => runs.first().map(|run| run.traits),
             None => self.views(task).and_then(|(_, mut runs)| runs.next()).map(|run| run.traits),
         };
-        traits.is_some_and(|traits| traits & StoredRun::LEAF != 0)
+        traits.is_some_and(|traits| traits & bit != 0)
     }
 
     /// Whether the task has runs.

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use super::journal::{Batch, Kept};
+use super::leaves::{LeafSet, Range};
 use super::snapshot::{HEADER, Header, Snapshot};
 use super::stored::{Stored, StoredEdge, StoredRun};
 use super::writer::{Image, Outcome, Writer};
@@ -31,14 +32,15 @@ fn edge(dep: u32, seq: u32, bits: u8) -> StoredEdge {
 }
 
 fn run(seq: u32, edges: Vec<StoredEdge>) -> StoredRun {
-    let (fail, value, witness) = (None, None, None);
-    StoredRun { version: 3, seq, traits: 0, edges: edges.into(), fail, value, witness }
+    let (fail, value, witness, leaves) = (None, None, None, None);
+    StoredRun { version: 3, seq, traits: 0, edges: edges.into(), fail, value, witness, leaves }
 }
 
 fn write(writer: &mut Writer, run: &StoredRun) {
     let (fail, value, witness) = (run.fail.as_deref(), run.value.as_deref(), run.witness.as_deref());
     let StoredRun { version, seq, traits, .. } = *run;
-    writer.run(&Outcome { version, seq, traits, fail, value, witness }, &run.edges);
+    let leaves = run.leaves.as_deref();
+    writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, &run.edges);
 }
 
 /// A leaf with evidence, a sum of it with two runs and a value, a failure that looked at a facet of the sum, and
@@ -57,6 +59,8 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
     let blob = |text: &str| Some(Arc::from(text.as_bytes()));
     let seen = StoredRun { traits: StoredRun::LEAF, witness: blob("evidence"), ..run(0, vec![]) };
     let partial = StoredEdge { facets: Facets(5), ..edge(sum, 1, 4) };
+    let ranges = vec![Range { first: leaf, count: 1, seq: 1 }, Range { first: read, count: 1, seq: 299 }];
+    let below = LeafSet { rules: vec![(1, 3)], ranges };
     let mut runs = vec![
         (leaf, vec![seen]),
         (
@@ -65,7 +69,11 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
                 StoredRun { value: blob("value"), ..run(0, vec![edge(leaf, 0, 0), edge(read, 0, 2)]) },
                 run(1, vec![edge(leaf, 1, 0), edge(read, 2, 2)]),
                 run(1, vec![edge(leaf, 1, 0), edge(read, 299, 2)]),
-                run(0, vec![edge(leaf, 0, 2), edge(read, 0, 2)]),
+                StoredRun {
+                    traits: StoredRun::DEEP,
+                    leaves: Some(Arc::new(below)),
+                    ..run(0, vec![edge(leaf, 0, 2), edge(read, 0, 2)])
+                },
             ],
         ),
         (fails, vec![StoredRun { fail: blob("sorry"), ..run(0, vec![partial, edge(leaf, 1, 3)]) }]),
@@ -167,7 +175,7 @@ fn the_smallest_file() {
     };
     assert_eq!(
         &bytes[..32],
-        b"taut traces 0003\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
+        b"taut traces 0004\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
     );
     // The lengths of both parts, and the sum of the header.
     let (hot, cold) = (96 + 2 + 4 + 5 * 8 + 4 + 12 + 12 + 12 + 8, 64 + 12 + 2 + 8 + 12);

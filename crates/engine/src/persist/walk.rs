@@ -10,12 +10,16 @@
 //! Demand is that of a check: a group is looked at only if all groups before agree.
 
 mod below;
+mod leaves;
+mod numbers;
 mod runs;
 
 pub(crate) use below::StoredLeaf;
+pub(crate) use leaves::{ByLeaves, Position};
+pub(crate) use numbers::Numbers;
 use runs::{AnyRun, AnyRuns};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Persist;
 use super::snapshot::{BITS, Columns, Plain, run};
@@ -50,6 +54,10 @@ pub(super) struct Walk {
     now: Vec<u32>,
     /// By task, a bit: a leaf that was looked at and is good.
     looked_at: Vec<u64>,
+    /// Leaves that were looked at in this epoch, of which no run is good any more.
+    refused: HashSet<u32, BuildMix>,
+    /// Tasks that were found good by the leaves below them.
+    by_leaves: HashSet<u32, BuildMix>,
     /// The tasks that this process knows.
     bound: HashMap<u32, NodeId, BuildMix>,
     /// What is not as in the file.
@@ -91,8 +99,9 @@ struct Here {
 struct Damaged;
 
 impl Walk {
-    /// Makes it about this file and epoch; `false` if it is about a later one.
-    fn turn_to(&mut self, stored: &Stored, generation: u64, inner: &Inner) -> bool {
+    /// Makes it about this file and epoch; `false` if it is about a later one. What this process has come to know of
+    /// the file is noted first: of what was declared changed, nothing that was found out before holds.
+    fn turn_to(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
         let epoch = inner.epoch;
         if generation < self.generation || (generation == self.generation && epoch < self.epoch) {
             return false;
@@ -100,22 +109,39 @@ impl Walk {
         let tasks = stored.tasks() as usize;
         let same = generation == self.generation && self.now.len() == tasks;
         if same && epoch == self.epoch && self.rules.len() == stored.rules().len() {
+            self.bind(std::mem::take(&mut *lock(&persist.bound)));
             return true;
         }
         if generation != self.generation {
             // Nothing of the other one has to be told any more, or it was.
-            *self = Walk { good: self.good, ..Walk::default() };
+            *self = Walk { good: self.good, generation, ..Walk::default() };
         }
-        let looked_at = if same && self.scanned == inner.inputs.scanned {
+        self.bind(std::mem::take(&mut *lock(&persist.bound)));
+        let here = |name: &Arc<str>| {
+            let rule = inner.engine.rule_number(name)?;
+            let version = inner.engine.rule_at(rule).version();
+            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
+        };
+        self.rules = stored.rules().iter().map(here).collect();
+        let mut looked_at = if same && self.scanned == inner.inputs.scanned {
             std::mem::take(&mut self.looked_at)
         } else {
             vec![0; tasks.div_ceil(64)]
         };
         let before = std::mem::take(&mut self.now);
         self.now = vec![UNKNOWN; tasks];
-        for (at, word) in looked_at.iter().enumerate().filter(|(_, word)| **word != 0) {
-            for task in (at * 64..tasks.min(at * 64 + 64)).filter(|task| word & 1 << (task % 64) != 0) {
-                self.now[task] = before[task];
+        let rules = &self.rules;
+        let is_void =
+            |task: usize| stored.rule(task as u32).and_then(|rule| *rules.get(usize::from(rule))?).is_none();
+        for (at, word) in looked_at.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
+            let bits = *word;
+            for task in (at * 64..tasks.min(at * 64 + 64)).filter(|task| bits & 1 << (task % 64) != 0) {
+                if is_void(task) {
+                    // All of its rule were declared changed.
+                    *word &= !(1 << (task % 64));
+                } else {
+                    self.now[task] = before[task];
+                }
             }
         }
         for task in stored.changed() {
@@ -126,27 +152,28 @@ impl Walk {
                 *now = SPECIAL;
             }
         }
-        let here = |name: &Arc<str>| {
-            let rule = inner.engine.rule_number(name)?;
-            let version = inner.engine.rule_at(rule).version();
-            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
-        };
-        self.rules = stored.rules().iter().map(here).collect();
         (self.generation, self.epoch, self.scanned) = (generation, epoch, inner.inputs.scanned);
         self.looked_at = looked_at;
+        self.refused.clear();
+        self.by_leaves.clear();
         true
     }
 
     /// A task is decided.
-    fn close(&mut self, open: &Open<'_>, is_good: bool) {
+    fn close(&mut self, open: &Open<'_>, step: &Step) {
         let task = open.task;
-        if !is_good {
+        if matches!(step, Step::Undecided) {
             self.now[task as usize] = UNDECIDED;
             self.better.remove(&task);
             return;
         }
-        self.now[task as usize] = open.run.seq;
-        self.good += 1;
+        if matches!(step, Step::Failed) {
+            // How it failed is for others to tell, but it need not be looked at again.
+            self.now[task as usize] = UNDECIDED;
+        } else {
+            self.now[task as usize] = open.run.seq;
+            self.good += 1;
+        }
         if open.is_leaf {
             self.looked_at[task as usize / 64] |= 1 << (task % 64);
         }
@@ -204,6 +231,8 @@ enum Group {
 /// What became of a task.
 enum Step {
     Good,
+    /// It holds, and is a failure.
+    Failed,
     Undecided,
     /// Another one has to be looked at first.
     Below(u32),
@@ -215,9 +244,17 @@ pub(super) struct Look<'l> {
     stored: &'l Stored,
     columns: Option<Columns<'l>>,
     walk: &'l mut Walk,
+    /// How many leaves are being looked at, each for a task that is read by the one before.
+    depth: usize,
+    /// Room for a key.
+    key: Vec<u8>,
 }
 
 impl<'l> Look<'l> {
+    fn new(inner: &'l Inner, stored: &'l Stored, walk: &'l mut Walk) -> Look<'l> {
+        Look { inner, stored, columns: stored.columns(), walk, depth: 0, key: Vec::new() }
+    }
+
     /// At what a build has found out by now; `None` if that is about something else.
     pub(super) fn again(
         inner: &'l Inner,
@@ -226,7 +263,7 @@ impl<'l> Look<'l> {
         walk: &'l mut Walk,
     ) -> Option<Look<'l>> {
         let is_of_build = walk.generation == generation && walk.epoch == inner.epoch && !inner.is_what_if();
-        is_of_build.then_some(Look { inner, stored, columns: None, walk })
+        is_of_build.then_some(Look { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
     /// The hash of a task that was found good.
@@ -259,7 +296,7 @@ impl<'l> Look<'l> {
                 Frame::Open(open) => match self.step(open)? {
                     Step::Below(dep) => self.enter(dep, &mut stack)?,
                     step => {
-                        self.walk.close(open, matches!(step, Step::Good));
+                        self.walk.close(open, &step);
                         stack.pop();
                     }
                 },
@@ -352,10 +389,21 @@ impl<'l> Look<'l> {
     /// Begins to look at a task run by run.
     fn open(&mut self, task: u32, stack: &mut Vec<Frame<'l>>) -> Result<(), Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
+        if let Some(here) = self.walk.rules.get(rule as usize).copied().flatten()
+            && self.is_deep(task)?
+        {
+            self.walk.now[task as usize] = OPEN;
+            return self.meet(task, here);
+        }
         let open = match self.walk.rules.get(rule as usize).copied().flatten() {
             Some(here) => self.first_run(task, here)?,
             None => None,
         };
+        // Most leaves read nothing, and that is all there is to them.
+        if let Some(leaf) = open.as_ref().filter(|open| open.is_leaf && open.run.edges.is_empty()) {
+            self.walk.close(leaf, if leaf.run.has_failed { &Step::Failed } else { &Step::Good });
+            return Ok(());
+        }
         self.walk.now[task as usize] = if open.is_some() { OPEN } else { UNDECIDED };
         stack.extend(open.map(|open| Frame::Open(Box::new(open))));
         Ok(())
@@ -364,13 +412,14 @@ impl<'l> Look<'l> {
     /// The first run that fits, of a leaf also its evidence; `None` if there is none, or none that is plain.
     fn first_run(&mut self, task: u32, here: Here) -> Result<Option<Open<'l>>, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
-        let mut at = 0;
+        let (mut at, mut was_asked) = (0, false);
         while let Some(run) = runs.next()? {
             if run.version == here.version {
                 if run.traits & StoredRun::TIMES != 0 {
                     return Ok(None);
                 }
                 let is_leaf = run.traits & StoredRun::LEAF != 0;
+                was_asked |= is_leaf;
                 if !is_leaf || self.agrees(task, here, at, &run)? {
                     // Another run of a leaf has no evidence that holds.
                     let runs = if is_leaf { AnyRuns::New([].iter()) } else { runs };
@@ -380,17 +429,21 @@ impl<'l> Look<'l> {
             }
             at += 1;
         }
+        if was_asked {
+            self.walk.refused.insert(task);
+        }
         Ok(None)
     }
 
     /// Whether a leaf's rule says that it would come to the result of this run.
     fn agrees(&mut self, task: u32, here: Here, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
         let Some(witness) = run.witness.read().ok_or(Damaged)? else { return Ok(false) };
-        let mut key = Vec::new();
-        self.stored.key(task, &mut key).ok_or(Damaged)?;
+        self.key.clear();
+        self.stored.key(task, &mut self.key).ok_or(Damaged)?;
+        let key = &self.key;
         let hash = self.stored.hash(task, run.seq).ok_or(Damaged)?;
         let rule = self.inner.engine.rule_at(here.rule);
-        let agreement = guarded(|| Some(rule.agrees(&rule.decode(&key)?, &witness, hash)));
+        let agreement = guarded(|| Some(rule.agrees(&rule.decode(key)?, &witness, hash)));
         match agreement {
             Ok(Some(Agreement::Yes)) => Ok(true),
             Ok(Some(Agreement::YesBy(witness))) => {
@@ -413,6 +466,7 @@ impl<'l> Look<'l> {
                     Group::Again => continue,
                     // Who asks for what failed is told how, which takes more than a number.
                     Group::Agrees if !open.run.has_failed => return Ok(Step::Good),
+                    Group::Agrees => return Ok(Step::Failed),
                     _ => return Ok(Step::Undecided),
                 }
             };
@@ -470,15 +524,17 @@ impl Persist {
         better
     }
 
-    /// What was found out about the runs of a task, and of a leaf that was looked at, when.
-    pub(super) fn found_out(&self, place: Unloaded) -> (Option<Better>, Option<u64>) {
+    /// What was found out about the runs of a task; of a leaf that was looked at and is good, when; and the epoch in
+    /// which it was and is not.
+    pub(super) fn found_out(&self, place: Unloaded) -> (Option<Better>, Option<u64>, Option<u64>) {
         let walk = lock(&self.walk);
         if walk.generation != place.generation {
-            return (None, None);
+            return (None, None, None);
         }
         let word = walk.looked_at.get(place.number as usize / 64).copied().unwrap_or(0);
         let looked_at = word & 1 << (place.number % 64) != 0;
-        (walk.better.get(&place.number).cloned(), looked_at.then_some(walk.scanned))
+        let refused = walk.refused.contains(&place.number).then_some(walk.epoch);
+        (walk.better.get(&place.number).cloned(), looked_at.then_some(walk.scanned), refused)
     }
 }
 
@@ -498,13 +554,11 @@ impl Inner {
         let stored = persist.told(place.generation)?;
         let (decided, good) = {
             let walk = &mut *lock(&persist.walk);
-            if !walk.turn_to(&stored, place.generation, self) {
+            if !walk.turn_to(&stored, place.generation, self, persist) {
                 return None;
             }
-            walk.bind(std::mem::take(&mut *lock(&persist.bound)));
             let before = walk.good;
-            let columns = stored.columns();
-            let mut look = Look { inner: self, stored: &stored, columns, walk };
+            let mut look = Look::new(self, &stored, walk);
             let decided = look.decide(place.number);
             (decided, look.walk.good - before)
         };

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 
 use super::bytes::{bytes, checksum};
 use super::journal::put_looks;
+use super::leaves::LeafSet;
 use super::pages::sums;
 use super::snapshot::{BITS, Counts, HEADER, Header, bucket, key_hash, run};
 use super::stored::StoredEdge;
@@ -25,6 +26,7 @@ pub(super) struct Outcome<'r> {
     pub(super) fail: Option<&'r [u8]>,
     pub(super) value: Option<&'r [u8]>,
     pub(super) witness: Option<&'r [u8]>,
+    pub(super) leaves: Option<&'r LeafSet>,
 }
 
 /// No version yet.
@@ -200,7 +202,13 @@ impl Writer {
         let count = (edges.len() as u32).min(run::COUNT);
         let kind = self.kind(edges);
         let wide = kind == run::SAME && edges.iter().any(|edge| edge.seq > 0xff);
-        let blobs = [(run::FAIL, outcome.fail), (run::VALUE, outcome.value), (run::WITNESS, outcome.witness)];
+        let leaves = outcome.leaves.map(LeafSet::encode);
+        let blobs = [
+            (run::FAIL, outcome.fail),
+            (run::VALUE, outcome.value),
+            (run::WITNESS, outcome.witness),
+            (run::LEAVES, leaves.as_deref()),
+        ];
         let mut head = count | code << run::CODE_AT | kind | u32::from(outcome.traits) << run::TRAITS_AT;
         head |= if wide { run::WIDE } else { 0 };
         head |= if outcome.seq == 0 { 0 } else { run::SEQ };

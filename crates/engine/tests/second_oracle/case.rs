@@ -26,6 +26,8 @@ pub(crate) enum What {
     Order,
     /// Depends on hashes, without looking.
     Depend,
+    /// Mentions contents: one for each task named and the sum so far.
+    Mention,
 }
 
 /// How a task gets its hash.
@@ -60,6 +62,8 @@ pub(crate) struct Task {
     pub(crate) fails: bool,
     /// What it asks for is promised to follow from its key: no step is conditional.
     pub(crate) fixed: bool,
+    /// It goes by the leaves below it.
+    pub(crate) deep: bool,
     /// It does what this lower task does, and says that they share their values.
     pub(crate) twin: Option<usize>,
     pub(crate) steps: Vec<Step>,
@@ -76,6 +80,7 @@ impl Task {
             runs: self.runs,
             constructive: self.constructive,
             place: self.place,
+            deep: self.deep,
             twin,
             ..other.clone()
         }
@@ -177,6 +182,7 @@ impl Case {
                 What::Begun,
                 What::Order,
                 What::Depend,
+                What::Mention,
             ]);
             let mut deps: Vec<usize> = (0..1 + dice.roll(3)).map(|_| dice.roll(below)).collect();
             // Leaves are of another rule, and asked for first.
@@ -207,6 +213,7 @@ impl Case {
             modulus: dice.pick(&[2, 3, 5, 1000]),
             fails: dice.one_in(4),
             fixed,
+            deep: dice.one_in(3),
             twin: None,
         }
     }
@@ -342,6 +349,7 @@ impl Case {
             with(&|case| case.tasks[at].twin = None);
             with(&|case| case.tasks[at].fails = false);
             with(&|case| case.tasks[at].fixed = false);
+            with(&|case| case.tasks[at].deep = false);
             with(&|case| case.tasks[at].kind = Kind::Content);
             with(&|case| case.tasks[at].place = Place::Memory);
             with(&|case| case.tasks[at].runs = 1);
@@ -361,11 +369,12 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "leaves{}", words(&self.leaves.iter().map(|leaf| *leaf as usize).collect::<Vec<_>>()))?;
         for (at, task) in self.tasks.iter().enumerate() {
-            let Task { kind, place, runs, constructive, modulus, fails, fixed, twin, steps } = task;
+            let Task { kind, place, runs, constructive, modulus, fails, fixed, deep, twin, steps } = task;
             let trace = if *constructive { "constructive" } else { "verifying" };
             write!(f, "task {} {kind:?} {place:?} {trace} {runs} modulo {modulus}", self.leaves.len() + at)?;
             f.write_str(if *fails { " fails" } else { "" })?;
             f.write_str(if *fixed { " fixed" } else { "" })?;
+            f.write_str(if *deep { " deep" } else { "" })?;
             if let Some(of) = twin {
                 write!(f, " twin {of}")?;
             }
@@ -425,6 +434,7 @@ impl Case {
                         modulus: number(&after("modulo").expect("a modulus")[0]) as u64,
                         fails: head.contains(&"fails"),
                         fixed: head.contains(&"fixed"),
+                        deep: head.contains(&"deep"),
                         twin: after("twin").map(|of| number(&of[0])),
                         steps: parts.map(|part| step(&part)).collect(),
                     });
@@ -454,6 +464,7 @@ fn step(words: &[&str]) -> Step {
         "Begun" => What::Begun,
         "Order" => What::Order,
         "Depend" => What::Depend,
+        "Mention" => What::Mention,
         other => panic!("no step is called {other}"),
     };
     Step { what, conditional, deps: words[1..].iter().map(|word| word.parse().expect("a task")).collect() }

@@ -17,13 +17,13 @@ mod rules;
 
 use case::{Build, Case, Event, Kind, Place, Task};
 use model::{Expected, Model, Outcome, Ran, Version, Why};
-use rules::{Leaves, Tasks, World, Zero, tells};
+use rules::{Leaves, Note, Tasks, World, Zero, tells};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, Once};
 use taut_engine::{
-    Begin, Builder, Cancel, Derivation, Engine, Executed, Fail, Hash, Options, Reason, WhatIf,
+    Begin, Builder, Cancel, Content, Derivation, Engine, Executed, Fail, Hash, Options, Reason, WhatIf,
 };
 
 /// Declares that a task changed.
@@ -109,7 +109,7 @@ fn rules(case: &Case) -> (impl Fn() -> Builder, Arc<Mutex<World>>) {
     let world = Arc::new(Mutex::new(World::new(&case.leaves)));
     let (case, theirs) = (Arc::new(case.clone()), world.clone());
     let tasks = move || Tasks { case: case.clone(), world: theirs.clone() };
-    (move || Engine::builder().rule(Leaves(tasks().world)).rule(tasks()), world)
+    (move || Engine::builder().rule(Leaves(tasks().world)).rule(tasks()).interned::<Note>(), world)
 }
 
 /// The case as an engine of one process, and its world.
@@ -218,7 +218,10 @@ fn check(case: &Case) {
             answers_about(case, &model, build, &running);
         }
         if build.what_if.is_none() && curiosity > 1 {
-            reasons_are_told(case, &model, build, &running, &ran);
+            reasons_are_told(case, &model, build, &running, (&ran, &settled));
+        }
+        if build.what_if.is_none() && !case.has_twins() {
+            what_lies_below(&engine, case, &model, build, (&running, &settled));
         }
         // Whatever was inferred, of anything, is so; and asking again makes nothing.
         for (task, version) in settled.clone().into_iter().filter(|_| curiosity > 1) {
@@ -246,7 +249,8 @@ fn check(case: &Case) {
                 };
                 let read = engine
                     .reads_of(id)
-                    .map(|read| read.iter().map(|id| number(&engine.key_of(*id))).collect());
+                    .map(|read| read.iter().map(|id| engine.key_of(*id)).collect::<Vec<_>>())
+                    .map(|read| read.iter().filter(|key| key.rule() != "N").map(number).collect());
                 assert_eq!(read, Some(reads), "what task {task} read, after build {at}");
             }
         }
@@ -266,14 +270,66 @@ fn answers_about(case: &Case, model: &Model, build: &Build, running: &taut_engin
     }
 }
 
+/// What a build collects: the tasks and the contents that its root was made from.
+fn what_lies_below(
+    engine: &Engine,
+    case: &Case,
+    model: &Model,
+    build: &Build,
+    (running, settled): (&taut_engine::Build, &BTreeMap<usize, Version>),
+) {
+    let is_leaf = |task: &usize| *task < case.leaves.len();
+    let id = match is_leaf(&build.root) {
+        true => engine.task::<Leaves>(build.root as u64),
+        false => engine.task::<Tasks>(build.root as u64),
+    };
+    let (read, asked) = model::closures(case, model, build.root);
+    let nowhere =
+        |task: usize| !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
+    let anew = model::wanted(case, &model.leaves, &model.told);
+    let is_plain = !asked.iter().any(|task| nowhere(*task) || anew[*task] == Outcome::Flaky);
+    let below = running.collect::<Tasks>([id]);
+    let is_settled = read.iter().all(|task| settled.contains_key(task));
+    assert!(below.is_some() || !is_plain || !is_settled, "all was looked at");
+    let Some(tasks) = below.filter(|_| is_plain) else { return };
+    let tasks: Vec<usize> = tasks.into_iter().map(|task| task as usize).collect();
+    let unique: BTreeSet<usize> = tasks.iter().copied().collect();
+    assert_eq!(unique.len(), tasks.len(), "each once");
+    let needed: BTreeSet<usize> = read.iter().copied().filter(|task| !is_leaf(task)).collect();
+    assert!(unique.is_superset(&needed), "collected {unique:?}, and must {needed:?} at least");
+    assert!(unique.is_subset(&asked), "collected {unique:?}, and can {asked:?} at most");
+    if unique != needed {
+        return;
+    }
+    let notes = running.collect::<Content<Note>>([id]).expect("the same runs");
+    let hashes: BTreeSet<Hash> = notes.iter().copied().collect();
+    let must = model::notes(case, model, build.root);
+    assert_eq!(hashes, must.iter().map(|note| Hash::from(*note)).collect(), "what was mentioned");
+    assert_eq!(hashes.len(), notes.len(), "each once");
+    let before = running.log().len();
+    for note in must {
+        assert_eq!(running.get::<Content<Note>>(Hash::from(note)).expect("it is kept").0, note);
+    }
+    assert_eq!(running.log().len(), before, "nothing runs for a content");
+}
+
 /// What a build says of every task that it was made from: why it ran or not.
-fn reasons_are_told(case: &Case, model: &Model, build: &Build, running: &taut_engine::Build, ran: &[Ran]) {
+fn reasons_are_told(
+    case: &Case,
+    model: &Model,
+    build: &Build,
+    running: &taut_engine::Build,
+    (ran, settled): (&[Ran], &BTreeMap<usize, Version>),
+) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
     let (read, _) = model::closures(case, model, build.root);
     let anew = model::wanted(case, &model.leaves, &model.told);
     for task in read {
         let is_nowhere = !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
-        if is_nowhere || anew[task] == Outcome::Flaky || case.has_twins() && task != build.root {
+        // What lies below a task that is good by its leaves is not looked at.
+        let is_settled = settled.contains_key(&task) || case.has_twins();
+        if is_nowhere || !is_settled || anew[task] == Outcome::Flaky || case.has_twins() && task != build.root
+        {
             continue;
         }
         let why = match is_leaf(&task) {

@@ -6,7 +6,7 @@
 //! for.
 
 use super::case::{Build, Case, Event, Kind, Place, Task, What};
-use super::rules::{FAILED, OPAQUE, has_witness, mix, tells};
+use super::rules::{FAILED, OPAQUE, has_witness, mix, note, tells};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a task comes to.
@@ -66,6 +66,18 @@ struct Run {
     bytes: Option<u64>,
     /// The evidence of a leaf.
     witness: Option<u64>,
+    /// What it is good by, if its task goes by leaves.
+    leaves: Option<Leaves>,
+}
+
+/// The leaves below a run, in the order in which they are asked for.
+#[derive(Clone, PartialEq, Debug)]
+struct Leaves {
+    /// The epoch in which that was found out.
+    made: u64,
+    /// Whether other tasks lie in between.
+    between: bool,
+    all: Vec<(usize, Version)>,
 }
 
 /// What is remembered from build to build.
@@ -84,6 +96,8 @@ pub(crate) struct Model {
     /// Tasks of which the file says something else than this process.
     touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
+    /// When something was declared last of a task that is no leaf.
+    disturbed: u64,
     scanned: u64,
     epoch: u64,
     builds: u64,
@@ -116,6 +130,8 @@ struct Played {
     /// What the task comes to, with what it only mentioned.
     outcome: Outcome,
     asks: Vec<Ask>,
+    /// The contents that were mentioned.
+    notes: Vec<u64>,
 }
 
 /// Runs a script; `ask` is told of each request whether it is for a value, and gives the answer.
@@ -126,9 +142,13 @@ fn play(
     how: How,
     ask: &mut dyn FnMut(usize, bool) -> Outcome,
 ) -> Played {
-    let (mut sum, mut asks, mut group, mut mentioned) = (0, Vec::new(), 0, None);
+    let (mut sum, mut asks, mut group, mut mentioned, mut notes) = (0, Vec::new(), 0, None, Vec::new());
     for step in &task.steps {
         if (step.conditional && sum % 2 == 1) || (step.what == What::Depend && how == How::Again) {
+            continue;
+        }
+        if step.what == What::Mention {
+            notes.extend(step.deps.iter().map(|dep| note(*dep, sum)));
             continue;
         }
         let mut is_leaf = true;
@@ -139,6 +159,7 @@ fn play(
                 What::Value | What::Start => how == How::Apart && tells(case, *dep),
                 What::Hash | What::Depend => true,
                 What::Order | What::Begun => false,
+                What::Mention => unreachable!("it asks for nothing"),
             };
             // What is asked for one after the other is a group each.
             group += usize::from(step.what != What::Value || how == How::Apart);
@@ -161,10 +182,10 @@ fn play(
     }
     let result = sum % task.modulus;
     if task.fails && result == 0 {
-        return Played { returned: Outcome::Failed(key), outcome: Outcome::Failed(key), asks };
+        return Played { returned: Outcome::Failed(key), outcome: Outcome::Failed(key), asks, notes };
     }
     let returned = Outcome::Value(result);
-    Played { returned, outcome: mentioned.unwrap_or(returned), asks }
+    Played { returned, outcome: mentioned.unwrap_or(returned), asks, notes }
 }
 
 /// Everything made anew: what each task comes to in this world, some of them told.
@@ -198,6 +219,19 @@ pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usi
     (read, asked)
 }
 
+/// The contents that are mentioned by what a task is made from.
+pub(crate) fn notes(case: &Case, model: &Model, root: usize) -> BTreeSet<u64> {
+    let all = wanted(case, &model.leaves, &model.told);
+    let (read, _) = closures(case, model, root);
+    let is_played = |key: &usize| *key >= case.leaves.len() && !model.told.contains_key(key);
+    let played = read.into_iter().filter(is_played).map(|key| {
+        let task = &case.tasks[key - case.leaves.len()];
+        let how = if task.kind == Kind::Apart { How::Apart } else { How::Value };
+        play(case, key, task, how, &mut |dep, _| all[dep]).notes
+    });
+    played.flatten().collect()
+}
+
 /// One build, as it goes.
 struct Going<'a> {
     case: &'a Case,
@@ -207,6 +241,8 @@ struct Going<'a> {
     settled: BTreeMap<usize, (Version, Outcome)>,
     /// Tasks whose value is at hand in this build.
     values: BTreeMap<usize, Outcome>,
+    /// Tasks that were found good by their leaves.
+    by_leaves: BTreeMap<usize, Leaves>,
     ran: Vec<Ran>,
 }
 
@@ -250,11 +286,15 @@ impl Model {
             for run in runs {
                 run.stamp = 0;
                 run.bytes = run.bytes.or(run.value.take());
+                let disturbed = self.disturbed;
+                run.leaves.take_if(|leaves| leaves.between && leaves.made < disturbed);
+                run.leaves.iter_mut().for_each(|leaves| leaves.made = 0);
             }
         }
         self.memory.clear();
         self.told.clear();
         self.declared.clear();
+        self.disturbed = 0;
         self.scanned = self.epoch;
     }
 
@@ -304,6 +344,14 @@ impl Model {
         for event in &build.events {
             self.happen(case, event);
             let leaves = case.leaves.len();
+            let is_between = match event {
+                Event::Touch(task) | Event::Set(task, _) => *task >= leaves,
+                Event::TouchAll => true,
+                _ => false,
+            };
+            if is_between {
+                self.disturbed = self.epoch;
+            }
             match event {
                 Event::Change(task, _) | Event::Flaky(task) | Event::Touch(task) => {
                     self.touched.insert(*task);
@@ -320,6 +368,7 @@ impl Model {
             suspects: build.what_if.as_deref(),
             settled: BTreeMap::new(),
             values: BTreeMap::new(),
+            by_leaves: BTreeMap::new(),
             ran: Vec::new(),
         };
         let outcome = going.ask(build.root, !build.by_hash);
@@ -394,10 +443,20 @@ impl Going<'_> {
         }
         let stamp = self.stamp(key);
         let runs = self.model.runs.get(&key).cloned().unwrap_or(runs);
+        let is_deep = self.task(key).is_some_and(|task| task.deep) && self.suspects.is_none();
+        if is_deep && let Some(settled) = self.by_leaves(key, &runs, stamp) {
+            return settled;
+        }
         let mut why = None;
         for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
             match self.first_difference(run, self.task(key).is_some_and(|task| task.fixed)) {
                 None => {
+                    if is_deep
+                        && !self.model.told.contains_key(&key)
+                        && let Some(leaves) = self.leaves_of(&run.reads)
+                    {
+                        self.model.runs.get_mut(&key).expect("it has runs")[at].leaves = Some(leaves);
+                    }
                     if self.suspects.is_none() {
                         self.model.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
                     }
@@ -422,8 +481,59 @@ impl Going<'_> {
         };
         let is_evident = self.task(key).is_none() && has_witness(key) && !self.model.told.contains_key(&key);
         let witness = is_evident.then(|| self.model.times[key]);
-        self.remember(key, Run { stamp, reads, version, outcome, value, bytes: None, witness });
+        let is_known = !self.model.told.contains_key(&key);
+        let leaves = if is_deep && is_known { self.leaves_of(&reads) } else { None };
+        self.remember(key, Run { stamp, reads, version, outcome, value, bytes: None, witness, leaves });
         (version, outcome)
+    }
+
+    /// Settles a task by the first run of which all leaves are as they were; looks at them one by one, no further than
+    /// the first that is not.
+    fn by_leaves(&mut self, key: usize, runs: &[Run], stamp: u64) -> Option<(Version, Outcome)> {
+        let disturbed = self.model.disturbed;
+        for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
+            let Some(leaves) = &run.leaves else { continue };
+            if leaves.between && leaves.made < disturbed {
+                continue;
+            }
+            if leaves.all.iter().all(|(leaf, version)| self.settle(*leaf) == *version) {
+                self.by_leaves.insert(key, leaves.clone());
+                self.model.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
+                return Some((run.version, run.outcome));
+            }
+        }
+        None
+    }
+
+    /// The leaves below a run that read this; `None` if it does not follow from them.
+    fn leaves_of(&self, reads: &[Read]) -> Option<Leaves> {
+        let mut leaves = Leaves { made: self.model.epoch, between: false, all: Vec::new() };
+        let (mut seen, mut next) = (BTreeSet::new(), Vec::new());
+        next.extend(reads.iter().rev().map(|read| (read.dep, read.version)));
+        while let Some((key, was)) = next.pop() {
+            let is_leaf = self.task(key).is_none();
+            let version = self.settled.get(&key)?.0;
+            if self.kept(key) == 0 || version == Version::Never || version != was {
+                return None;
+            }
+            if self.model.told.contains_key(&key) && !is_leaf {
+                return None;
+            }
+            if !seen.insert(key) {
+                continue;
+            }
+            leaves.between |= !is_leaf;
+            if is_leaf {
+                leaves.all.push((key, version));
+            } else if let Some(below) = self.by_leaves.get(&key) {
+                leaves.between |= below.between;
+                leaves.all.extend(below.all.iter().filter(|(leaf, _)| seen.insert(*leaf)));
+            } else {
+                let run = self.model.runs.get(&key)?.iter().find(|run| run.version == version)?;
+                next.extend(run.reads.iter().rev().map(|read| (read.dep, read.version)));
+            }
+        }
+        Some(leaves)
     }
 
     /// The change of the world that a task's run must have seen. A leaf that is merely doubtful, and left evidence that

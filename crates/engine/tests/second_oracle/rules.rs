@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use taut_engine::{Agreement, Cancel, Curr, Cx, Fail, Failure, Hash, HashCx, Policy, Rule, Store};
+use taut_engine::{Agreement, Cancel, Curr, Cx, Fail, Failure, Hash, HashCx, Interned, Policy, Rule, Store};
 
 /// What a failure that was read counts as.
 pub(crate) const FAILED: u64 = 77;
@@ -114,6 +114,31 @@ impl Rule for Leaves {
 
     fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
         bytes.try_into().ok().map(u64::from_le_bytes)
+    }
+}
+
+/// What a task mentions.
+#[derive(Debug)]
+pub(crate) struct Note(pub(crate) u64);
+
+/// The content for a task named and a sum.
+pub(crate) fn note(dep: usize, sum: u64) -> u64 {
+    dep as u64 * 1_000 + sum % 3
+}
+
+impl Interned for Note {
+    const NAME: &'static str = "N";
+
+    fn hash(&self) -> Hash {
+        Hash::from(self.0)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.0.to_le_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Note> {
+        bytes.try_into().ok().map(|bytes| Note(u64::from_le_bytes(bytes)))
     }
 }
 
@@ -241,6 +266,9 @@ impl Tasks {
                         let _ = self.order(cx, dep).await;
                     }
                 }
+                What::Mention => deps().for_each(|dep| {
+                    cx.mention(Note(note(dep, sum)));
+                }),
                 What::Depend => deps().for_each(|dep| match self.is_leaf(dep) {
                     true => cx.depend::<Leaves>(dep as u64),
                     false => cx.depend::<Tasks>(dep as u64),
@@ -264,6 +292,7 @@ impl Rule for Tasks {
             false => Policy::verifying(task.runs),
         };
         let policy = if task.fixed { policy.with_fixed_reads() } else { policy };
+        let policy = Policy { deep: task.deep, ..policy };
         policy.stored(match task.place {
             Place::Memory => Store::Memory,
             Place::File => Store::File,

@@ -2,7 +2,7 @@
 //! tasks, so they are told and read as one.
 
 use crate::Facets;
-use crate::persist::stored::StoredEdge;
+use crate::persist::stored::{StoredEdge, StoredRun};
 
 /// How a run is told: the first word of it.
 pub(crate) mod run {
@@ -27,15 +27,17 @@ pub(crate) mod run {
     pub(crate) const FAIL: u32 = 1 << 21;
     pub(crate) const VALUE: u32 = 1 << 22;
     pub(crate) const WITNESS: u32 = 1 << 23;
-    /// `StoredRun::LEAF` and `StoredRun::TIMES`.
+    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::DEEP`, `StoredRun::INTERNED`.
     pub(crate) const TRAITS_AT: u32 = 24;
-    pub(crate) const TRAITS: u32 = 3;
+    pub(crate) const TRAITS: u32 = 0xf;
     /// [`SAME`], with a word for each version.
-    pub(crate) const WIDE: u32 = 1 << 26;
+    pub(crate) const WIDE: u32 = 1 << 28;
+    /// A word says where the leaves below are told, after those of [`FAIL`], [`VALUE`] and [`WITNESS`].
+    pub(crate) const LEAVES: u32 = 1 << 29;
 }
 
 /// The bits of [`StoredEdge::bits`] in a word with the version.
-pub(crate) const BITS: u32 = 3;
+pub(crate) const BITS: u32 = 4;
 
 pub(super) type Words<'s> = &'s [[u8; 4]];
 
@@ -52,10 +54,10 @@ enum Base<'s> {
 pub(crate) struct RunView<'s> {
     pub(crate) version: u32,
     pub(crate) seq: u32,
-    /// `StoredRun::LEAF`, `StoredRun::TIMES`.
+    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::DEEP`.
     pub(crate) traits: u8,
-    /// Where failure, value and witness are told.
-    pub(crate) blobs: [Option<u32>; 3],
+    /// Where failure, value, witness and leaves are told.
+    pub(crate) blobs: [Option<u32>; 4],
     count: usize,
     base: Base<'s>,
     seqs: Option<(Words<'s>, bool)>,
@@ -105,8 +107,8 @@ impl<'s> Runs<'s> {
             code => *self.codes.get(code as usize)?,
         };
         let seq = if head & run::SEQ == 0 { 0 } else { word(words)? };
-        let mut blobs = [None; 3];
-        for (blob, bit) in blobs.iter_mut().zip([run::FAIL, run::VALUE, run::WITNESS]) {
+        let mut blobs = [None; 4];
+        for (blob, bit) in blobs.iter_mut().zip([run::FAIL, run::VALUE, run::WITNESS, run::LEAVES]) {
             if head & bit != 0 {
                 *blob = Some(word(words)?);
             }
@@ -182,6 +184,11 @@ impl<'s> RunView<'s> {
 }
 
 impl Edges<'_> {
+    /// Whether none is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.count
+    }
+
     fn edge(&mut self, bare: u8) -> Option<StoredEdge> {
         let dep = word(&mut self.words)?;
         let whole = Facets::WHOLE;
@@ -269,7 +276,8 @@ impl Columns<'_> {
         let head = next()?;
         let (kind, count) = (head & run::KIND, head & run::COUNT);
         let code = (head >> run::CODE_AT) & run::CODE;
-        let special = run::FAIL | run::TRAITS << run::TRAITS_AT;
+        let traits = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
+        let special = run::FAIL | u32::from(traits) << run::TRAITS_AT;
         if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
             return None;
         }
@@ -277,7 +285,7 @@ impl Columns<'_> {
             return None;
         }
         let seq = if head & run::SEQ == 0 { 0 } else { next()? };
-        for bit in [run::VALUE, run::WITNESS] {
+        for bit in [run::VALUE, run::WITNESS, run::LEAVES] {
             if head & bit != 0 {
                 next()?;
             }

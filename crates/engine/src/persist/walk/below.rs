@@ -1,10 +1,10 @@
 //! The leaves below what was decided by numbers: what a build was made from, told without binding it.
 
-use super::OTHER;
 use super::runs::AnyRuns;
+use super::{OTHER, Walk};
 use crate::Hash;
 use crate::build::Inner;
-use crate::node::{NodeId, Unloaded};
+use crate::node::{NodeId, Seq, Unloaded};
 use crate::persist::stored::{Stored, StoredRun};
 use crate::sync::{Arc, lock};
 
@@ -13,6 +13,8 @@ pub(crate) struct Leaves {
     stored: Arc<Stored>,
     /// Task, version, better evidence.
     leaves: Vec<(u32, u32, Option<Evidence>)>,
+    /// Those that this process knows by their nodes, below what is good by its leaves.
+    pub(crate) bound: Vec<(NodeId, Seq)>,
 }
 
 type Evidence = Arc<[u8]>;
@@ -69,9 +71,13 @@ impl Inner {
         }
         walk.bind(std::mem::take(&mut *lock(&persist.bound)));
         let mut seen = vec![false; walk.now.len()];
-        let mut leaves = Vec::new();
+        let (mut leaves, mut bound) = (Vec::new(), Vec::new());
         while let Some(task) = pending.pop() {
             if std::mem::replace(seen.get_mut(task as usize)?, true) {
+                continue;
+            }
+            if let Some(node) = self.loaded(walk, task) {
+                bound.push((node, self.seq(node)?));
                 continue;
             }
             let now = *walk.now.get(task as usize).filter(|now| **now < OTHER)?;
@@ -84,6 +90,13 @@ impl Inner {
             if run.traits & StoredRun::LEAF != 0 {
                 leaves.push((task, now, better.and_then(|better| better.witness.clone())));
             }
+            if walk.by_leaves.contains(&task) {
+                run.leaves.read().ok()??.each(|leaf, _| {
+                    let is_elsewhere = walk.bound.get(&leaf).is_some_and(|node| is_known(*node));
+                    pending.extend((!is_elsewhere).then_some(leaf));
+                });
+                continue;
+            }
             while let Some(edge) = run.edges.next().ok()? {
                 let is_elsewhere = walk.bound.get(&edge.dep).is_some_and(|node| is_known(*node));
                 if !is_elsewhere {
@@ -91,6 +104,13 @@ impl Inner {
                 }
             }
         }
-        Some(Leaves { stored, leaves })
+        Some(Leaves { stored, leaves, bound })
+    }
+
+    /// The node of a leaf that was settled otherwise than by numbers.
+    fn loaded(&self, walk: &Walk, task: u32) -> Option<NodeId> {
+        let node = *walk.bound.get(&task)?;
+        let entry = self.engine.node(node);
+        (entry.policy.leaf && lock(&entry.hist).unloaded().is_none()).then_some(node)
     }
 }

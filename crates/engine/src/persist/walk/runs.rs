@@ -1,8 +1,10 @@
 //! The runs of a task one by one, whether the file began with them or its journal tells of them.
 
 use super::Damaged;
+use crate::persist::leaves::LeafSet;
 use crate::persist::snapshot::{Edges, Runs, Snapshot};
 use crate::persist::stored::{Stored, StoredEdge, StoredRun};
+use crate::sync::Arc;
 
 /// The runs of a task, wherever they are told.
 pub(super) enum AnyRuns<'s> {
@@ -18,6 +20,7 @@ pub(super) struct AnyRun<'s> {
     pub(super) has_failed: bool,
     pub(super) edges: AnyEdges<'s>,
     pub(super) witness: Witness<'s>,
+    pub(super) leaves: LeavesAt<'s>,
 }
 
 pub(super) enum AnyEdges<'s> {
@@ -30,6 +33,26 @@ pub(super) enum Witness<'s> {
     None,
     Old(&'s Snapshot, u32),
     New(&'s [u8]),
+}
+
+/// Where the leaves below a run are told.
+#[derive(Clone, Copy)]
+pub(super) enum LeavesAt<'s> {
+    None,
+    Old(&'s Snapshot, u32),
+    New(&'s Arc<LeafSet>),
+}
+
+impl LeavesAt<'_> {
+    pub(super) fn read(&self) -> Result<Option<Arc<LeafSet>>, Damaged> {
+        match self {
+            LeavesAt::None => Ok(None),
+            LeavesAt::Old(snapshot, at) => {
+                snapshot.leaves(*at).map(|leaves| Some(Arc::new(leaves))).ok_or(Damaged)
+            }
+            LeavesAt::New(leaves) => Ok(Some((*leaves).clone())),
+        }
+    }
 }
 
 impl Witness<'_> {
@@ -67,6 +90,7 @@ impl<'s> AnyRuns<'s> {
                     has_failed: view.blobs[0].is_some(),
                     edges: AnyEdges::Old(view.edges()),
                     witness,
+                    leaves: view.blobs[3].map_or(LeavesAt::None, |at| LeavesAt::Old(snapshot, at)),
                 }))
             }
             AnyRuns::New(runs) => Ok(runs.next().map(|run| AnyRun {
@@ -76,12 +100,20 @@ impl<'s> AnyRuns<'s> {
                 has_failed: run.fail.is_some(),
                 edges: AnyEdges::New(run.edges.iter()),
                 witness: run.witness.as_deref().map_or(Witness::None, Witness::New),
+                leaves: run.leaves.as_ref().map_or(LeavesAt::None, LeavesAt::New),
             })),
         }
     }
 }
 
 impl AnyEdges<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            AnyEdges::Old(edges) => edges.is_empty(),
+            AnyEdges::New(edges) => edges.len() == 0,
+        }
+    }
+
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<StoredEdge>, Damaged> {
         match self {

@@ -1,0 +1,104 @@
+//! What the leaves below a task were, told by their numbers in a file.
+//!
+//! A file has its leaves side by side, in about the order in which builds ask for them; so those below a task are a
+//! few ranges, however many they are. A set says nothing of how a leaf is looked at: key, witness and hash are the
+//! leaf's own, told once, whatever number of sets mention it.
+//!
+//! As bytes, every number with seven bits a byte (see [`super::bytes`]): how many rules; of each its place among the
+//! file's rules and its version; how many ranges; of each its first task, how many tasks, and the version that
+//! all of them had.
+
+use super::bytes::{Reader, number};
+
+/// Leaves that follow one another, all of them at one version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Range {
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    pub(crate) seq: u32,
+}
+
+/// The leaves below a run, in the order in which a run without any memory would ask for them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct LeafSet {
+    /// The rules of the tasks between the run and the leaves, by their place in the file, with the versions they had.
+    /// Ascending.
+    pub(crate) rules: Vec<(u16, u32)>,
+    pub(crate) ranges: Vec<Range>,
+}
+
+impl LeafSet {
+    /// Adds a leaf behind the others.
+    pub(crate) fn push(&mut self, leaf: u32, seq: u32) {
+        push(&mut self.ranges, Range { first: leaf, count: 1, seq });
+    }
+
+    /// Tells of each leaf and its version.
+    pub(crate) fn each(&self, mut told: impl FnMut(u32, u32)) {
+        for Range { first, count, seq } in &self.ranges {
+            (*first..first + count).for_each(|leaf| told(leaf, *seq));
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(8 + self.ranges.len() * 8);
+        number(&mut out, self.rules.len() as u32);
+        for (rule, version) in &self.rules {
+            number(&mut out, u32::from(*rule));
+            number(&mut out, *version);
+        }
+        number(&mut out, self.ranges.len() as u32);
+        for Range { first, count, seq } in &self.ranges {
+            [first, count, seq].into_iter().for_each(|told| number(&mut out, *told));
+        }
+        out
+    }
+
+    /// What was encoded, in a file of so many rules and tasks; `None` if it cannot be that.
+    pub(super) fn decode(bytes: &[u8], rules: usize, tasks: u32) -> Option<LeafSet> {
+        let mut reader = Reader(bytes);
+        let mut set = LeafSet::default();
+        for _ in 0..reader.number()? {
+            let rule = u16::try_from(reader.number()?).ok().filter(|rule| usize::from(*rule) < rules)?;
+            set.rules.push((rule, reader.number()?));
+        }
+        let mut leaves = 0_u32;
+        for _ in 0..reader.number()? {
+            let range = Range { first: reader.number()?, count: reader.number()?, seq: reader.number()? };
+            range.first.checked_add(range.count).filter(|end| *end <= tasks && range.count > 0)?;
+            // Each is told once.
+            leaves = leaves.checked_add(range.count).filter(|leaves| *leaves <= tasks)?;
+            set.ranges.push(range);
+        }
+        reader.0.is_empty().then_some(set)
+    }
+}
+
+/// Adds a range behind others, as part of the last one if it goes on where that ends.
+pub(crate) fn push(ranges: &mut Vec<Range>, range: Range) {
+    match ranges.last_mut() {
+        Some(last) if last.first + last.count == range.first && last.seq == range.seq => {
+            last.count += range.count;
+        }
+        _ => ranges.push(range),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_side_by_side_are_one_range_and_come_back() {
+        let mut set = LeafSet { rules: vec![(0, 3), (2, 0)], ..LeafSet::default() };
+        (10..100_000).for_each(|leaf| set.push(leaf, u32::from(leaf == 500)));
+        set.push(3, 7);
+        assert_eq!(set.ranges.len(), 4);
+        let bytes = set.encode();
+        assert_eq!(bytes.len(), 23);
+        assert_eq!(LeafSet::decode(&bytes, 3, 100_000), Some(set));
+        assert_eq!(LeafSet::decode(&bytes, 2, 100_000), None, "there is no such rule");
+        assert_eq!(LeafSet::decode(&bytes, 3, 99_999), None, "there is no such task");
+        assert!((0..bytes.len()).all(|end| LeafSet::decode(&bytes[..end], 3, 100_000).is_none()));
+    }
+}

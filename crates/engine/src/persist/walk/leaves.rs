@@ -1,0 +1,243 @@
+//! Runs that are good by the leaves below them, decided by numbers: no run in between is looked at.
+
+use super::runs::{AnyRun, AnyRuns};
+use super::{Damaged, Here, Look, OTHER, UNDECIDED};
+use crate::build::Inner;
+use crate::leaves::{Leaves, Part};
+use crate::node::{NodeId, Unloaded};
+use crate::persist::leaves::LeafSet;
+use crate::persist::stored::StoredRun;
+use crate::sync::{Arc, atomic::Ordering, lock};
+
+/// A leaf may read other tasks, which may go by leaves: so deep may that be before it is left to others.
+const DEPTH: usize = 32;
+
+/// How far a comparison with the runs of a task is.
+#[derive(Default)]
+pub(crate) struct Position {
+    run: usize,
+    range: usize,
+    leaf: u32,
+    /// The leaves of the run, once they were read.
+    leaves: Option<Arc<LeafSet>>,
+}
+
+impl Position {
+    fn next_run(&mut self) {
+        *self = Position { run: self.run + 1, ..Position::default() };
+    }
+}
+
+/// What comes of it.
+pub(crate) enum ByLeaves {
+    /// A run is good.
+    Good { seq: u32, leaves: Arc<Leaves>, has_failed: bool },
+    /// Nothing can be said before this leaf is settled.
+    Wait(NodeId),
+    /// No run is, by its leaves.
+    None,
+}
+
+/// The same by numbers only.
+pub(super) enum Found {
+    Good {
+        run: usize,
+        seq: u32,
+        has_failed: bool,
+        leaves: Arc<LeafSet>,
+    },
+    /// The leaf and the version that it had.
+    Undecided(u32, u32),
+    None,
+}
+
+impl Look<'_> {
+    /// Whether the task goes by leaves.
+    pub(super) fn is_deep(&self, task: u32) -> Result<bool, Damaged> {
+        let first = AnyRuns::of(self.stored, task).next()?;
+        Ok(first.is_some_and(|run| run.traits & StoredRun::DEEP != 0))
+    }
+
+    /// The first run of a task, from a position on, that is good by its leaves.
+    pub(super) fn by_leaves(&mut self, task: u32, here: Here, at: &mut Position) -> Result<Found, Damaged> {
+        let mut runs = AnyRuns::of(self.stored, task);
+        let mut number = 0;
+        while let Some(run) = runs.next()? {
+            if number > at.run {
+                at.next_run();
+            }
+            if number == at.run
+                && run.version == here.version
+                && let Some(leaves) = self.leaves_of(&run, at)?
+                && self.holds(&leaves)
+            {
+                match self.compare(&leaves, at)? {
+                    None => {
+                        let (seq, has_failed) = (run.seq, run.has_failed);
+                        return Ok(Found::Good { run: number, seq, has_failed, leaves });
+                    }
+                    Some((leaf, seq, false)) => return Ok(Found::Undecided(leaf, seq)),
+                    Some((_, _, true)) => {}
+                }
+            }
+            number += 1;
+        }
+        Ok(Found::None)
+    }
+
+    fn leaves_of(&self, run: &AnyRun<'_>, at: &mut Position) -> Result<Option<Arc<LeafSet>>, Damaged> {
+        if at.leaves.is_none() {
+            at.leaves = run.leaves.read()?;
+        }
+        Ok(at.leaves.clone())
+    }
+
+    /// Whether the rules in between are as they were, and nothing was declared of them.
+    fn holds(&self, leaves: &LeafSet) -> bool {
+        leaves.rules.iter().all(|(rule, version)| {
+            let here = self.walk.rules.get(usize::from(*rule)).copied().flatten();
+            here.is_some_and(|here| {
+                here.version == *version && self.inner.inputs.between[here.rule as usize] == 0
+            })
+        })
+    }
+
+    /// The first leaf that does not have the version it had, which that is, and whether it is known to have another.
+    fn compare(&mut self, leaves: &LeafSet, at: &mut Position) -> Result<Option<(u32, u32, bool)>, Damaged> {
+        while let Some(range) = leaves.ranges.get(at.range) {
+            while at.leaf < range.count {
+                let leaf = range.first + at.leaf;
+                let now = match self.known(leaf) {
+                    Some(now) => now,
+                    None => self.look_at(leaf)?,
+                };
+                if now != range.seq {
+                    return Ok(Some((leaf, range.seq, now < OTHER)));
+                }
+                at.leaf += 1;
+            }
+            (at.range, at.leaf) = (at.range + 1, 0);
+        }
+        Ok(None)
+    }
+
+    fn look_at(&mut self, leaf: u32) -> Result<u32, Damaged> {
+        if self.depth == DEPTH {
+            return Ok(UNDECIDED);
+        }
+        self.depth += 1;
+        let now = self.decide(leaf);
+        self.depth -= 1;
+        Ok(now?.unwrap_or(UNDECIDED))
+    }
+
+    /// Notes that a task is good by the leaves of one of its runs.
+    pub(super) fn close_by_leaves(&mut self, task: u32, run: usize, seq: u32) {
+        self.walk.now[task as usize] = seq;
+        self.walk.by_leaves.insert(task);
+        self.note_better(task, run);
+    }
+
+    /// Notes which of its runs a task is good by.
+    pub(super) fn note_better(&mut self, task: u32, run: usize) {
+        self.walk.good += 1;
+        if run > 0 {
+            self.walk.better.entry(task).or_default().run = run;
+        }
+    }
+
+    /// The leaves as this process has it. `None`: a rule in between is not known here.
+    pub(super) fn leaves_here(&self, leaves: &LeafSet) -> Option<Leaves> {
+        let here = |(rule, version): &(u16, u32)| {
+            let here = self.walk.rules.get(usize::from(*rule)).copied().flatten()?;
+            Some((here.rule, *version))
+        };
+        let mut rules = leaves.rules.iter().map(here).collect::<Option<Vec<_>>>()?;
+        rules.sort_unstable();
+        let parts = leaves.ranges.iter().copied().map(Part::Stored).collect();
+        Some(Leaves { made: 0, rules: rules.into(), generation: self.walk.generation, parts })
+    }
+}
+
+impl Inner {
+    /// Looks for a run of a task, of which only the file tells, that is good by its leaves.
+    pub(crate) fn by_stored_leaves(&self, node: NodeId, place: Unloaded, at: &mut Position) -> ByLeaves {
+        let core = &*self.engine;
+        let Some(persist) = &core.persist else { return ByLeaves::None };
+        let entry = core.node(node);
+        let is_declared = self.stamp(entry, &lock(&entry.hist)) != 0;
+        if is_declared || core.is_given(node, self.epoch) {
+            return ByLeaves::None;
+        }
+        let Some(stored) = persist.told(place.generation) else { return ByLeaves::None };
+        loop {
+            let found = {
+                let walk = &mut *lock(&persist.walk);
+                if !walk.turn_to(&stored, place.generation, self, persist) {
+                    return ByLeaves::None;
+                }
+                let before = walk.good;
+                let mut look = Look::new(self, &stored, walk);
+                let found = look.of_task(place.number, at);
+                let leaves = match &found {
+                    Ok(Found::Good { run, seq, has_failed: false, leaves }) => {
+                        look.close_by_leaves(place.number, *run, *seq);
+                        look.leaves_here(leaves)
+                    }
+                    Ok(Found::Good { run, leaves, .. }) => {
+                        look.note_better(place.number, *run);
+                        look.leaves_here(leaves)
+                    }
+                    _ => None,
+                };
+                let good = look.walk.good - before;
+                self.log.replayed_so_many(good);
+                if good > 0 {
+                    self.has_walked.store(true, Ordering::Relaxed);
+                }
+                found.map(|found| (found, leaves))
+            };
+            let (leaf, seq) = match found {
+                Ok((Found::Good { seq, has_failed, .. }, Some(leaves))) if !stored.is_damaged() => {
+                    return ByLeaves::Good { seq, leaves: Arc::new(leaves), has_failed };
+                }
+                Ok((Found::Undecided(leaf, seq), _)) if !stored.is_damaged() => (leaf, seq),
+                Ok((Found::None, _)) if !stored.is_damaged() => return ByLeaves::None,
+                _ => {
+                    persist.condemn(place.generation);
+                    return ByLeaves::None;
+                }
+            };
+            let bound = core.bind_number(&stored, place.generation, leaf);
+            let Some((leaf, hash)) = bound.zip(stored.hash(leaf, seq)) else {
+                at.next_run();
+                continue;
+            };
+            match self.seq(leaf) {
+                Some(now) if self.has_hash(leaf, now, hash) => at.leaf += 1,
+                Some(_) => at.next_run(),
+                None => return ByLeaves::Wait(leaf),
+            }
+        }
+    }
+}
+
+impl Look<'_> {
+    fn of_task(&mut self, task: u32, at: &mut Position) -> Result<Found, Damaged> {
+        let rule = self.stored.rule(task).ok_or(Damaged)?;
+        match self.walk.rules.get(rule as usize).copied().flatten() {
+            Some(here) => self.by_leaves(task, here, at),
+            None => Ok(Found::None),
+        }
+    }
+
+    /// What is found out about a task that is met on the way, if its runs go by leaves.
+    pub(super) fn meet(&mut self, task: u32, here: Here) -> Result<(), Damaged> {
+        let found = self.by_leaves(task, here, &mut Position::default())?;
+        match found {
+            Found::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),
+            _ => self.walk.now[task as usize] = UNDECIDED,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! What a walk has found out, for who follows the good runs down, partly by numbers.
+
+use super::runs::AnyRuns;
+use super::{Look, OTHER, Walk};
+use crate::Facets;
+use crate::build::Inner;
+use crate::leaves::Leaves;
+use crate::node::{NodeId, Seq};
+use crate::persist::Persist;
+use crate::persist::stored::{Stored, StoredRun};
+use crate::sync::{Arc, MutexGuard, lock};
+
+/// The file that the latest walk was about.
+pub(crate) struct Source<'p> {
+    persist: &'p Persist,
+    generation: u64,
+    stored: Arc<Stored>,
+}
+
+/// The same, while nobody else walks.
+pub(crate) struct Numbers<'s> {
+    inner: &'s Inner,
+    stored: &'s Stored,
+    walk: MutexGuard<'s, Walk>,
+}
+
+/// What a task was found good by.
+pub(crate) struct Good {
+    pub(crate) is_leaf: bool,
+    pub(crate) goes_by_times: bool,
+    pub(crate) seq: u32,
+    /// The rule and its version.
+    pub(crate) rule: (u16, u32),
+    /// The leaves, if it is good by them.
+    pub(crate) leaves: Option<Leaves>,
+    /// What the run read, in order: the task, its version, and what of it was looked at.
+    pub(crate) reads: Vec<(u32, u32, Facets)>,
+}
+
+impl Persist {
+    /// The file that the latest walk was about, if it is still there.
+    pub(crate) fn numbers(&self) -> Option<Source<'_>> {
+        let generation = lock(&self.walk).generation;
+        let stored = self.told(generation)?;
+        Some(Source { persist: self, generation, stored })
+    }
+}
+
+impl Persist {
+    /// The file as it is known now.
+    pub(crate) fn current(&self) -> Option<Source<'_>> {
+        let generation = {
+            let mut state = lock(&self.state);
+            state.stored(&*self.file);
+            state.generation
+        };
+        let stored = self.told(generation)?;
+        Some(Source { persist: self, generation, stored })
+    }
+}
+
+impl Source<'_> {
+    /// What was found out, and is from here on, in the epoch of a build; `None` if a later walk was about another.
+    pub(crate) fn turned<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
+        let mut walk = lock(&self.persist.walk);
+        let is_of_build = walk.turn_to(&self.stored, self.generation, inner, self.persist);
+        is_of_build.then_some(Numbers { inner, stored: &self.stored, walk })
+    }
+
+    /// What was found out in the epoch of a build; `None` if the latest walk was about another.
+    pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
+        let mut walk = lock(&self.persist.walk);
+        let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
+        if !is_of_build || walk.now.len() != self.stored.tasks() as usize {
+            return None;
+        }
+        walk.bind(std::mem::take(&mut *lock(&self.persist.bound)));
+        Some(Numbers { inner, stored: &self.stored, walk })
+    }
+}
+
+impl Numbers<'_> {
+    pub(crate) fn generation(&self) -> u64 {
+        self.walk.generation
+    }
+
+    /// How many tasks the file tells of.
+    pub(crate) fn tasks(&self) -> usize {
+        self.walk.now.len()
+    }
+
+    /// The good version of a task, if it was found.
+    pub(crate) fn now(&self, task: u32) -> Option<u32> {
+        self.walk.now.get(task as usize).copied().filter(|now| *now < OTHER)
+    }
+
+    /// The node of a task of which this process knows more than the file. What was found good by its number stays so in
+    /// the epoch, whoever has asked for its history since.
+    pub(crate) fn known_better(&self, inner: &Inner, task: u32) -> Option<NodeId> {
+        if self.now(task).is_some() {
+            return None;
+        }
+        let node = *self.walk.bound.get(&task)?;
+        let is_loaded = lock(&inner.engine.node(node).hist).unloaded().is_none();
+        (is_loaded || inner.engine.is_given(node, inner.epoch)).then_some(node)
+    }
+
+    /// What a version of a task is to this process, which knows it.
+    pub(crate) fn seq_here(&self, node: NodeId, task: u32, seq: u32) -> Option<Seq> {
+        let hist = lock(&self.inner.engine.node(node).hist);
+        if hist.is_seq_of(self.walk.generation, task, Seq::new(seq)) {
+            return Some(Seq::new(seq));
+        }
+        hist.seq_with(self.stored.hash(task, seq)?)
+    }
+
+    /// The key of a task.
+    pub(crate) fn key(&self, task: u32) -> Option<Vec<u8>> {
+        let mut key = Vec::new();
+        self.stored.key(task, &mut key).map(|()| key)
+    }
+
+    /// What a task is good by, of itself or since what is above it is good by its leaves. Nothing is executed, and the
+    /// leaves are as they were found. `read`: the version that was read of it.
+    pub(crate) fn follow(&mut self, task: u32, read: Option<u32>) -> Option<Good> {
+        if self.now(task).is_none() {
+            let decided = Look::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;
+            if decided.is_none() {
+                return self.failed(task, read?);
+            }
+        }
+        self.found(task)
+    }
+
+    /// The run by which a task failed, as far as what it read is decided: no walk does more with one that failed. Who
+    /// follows it down finds out about the rest.
+    fn failed(&self, task: u32, read: u32) -> Option<Good> {
+        let here = (*self.walk.rules.get(self.stored.rule(task)? as usize)?)?;
+        let looked_at = self.walk.looked_at.get(task as usize / 64)? & 1 << (task % 64) != 0;
+        let mut runs = AnyRuns::of(self.stored, task);
+        while let Some(mut run) = runs.next().ok()? {
+            let is_leaf = run.traits & StoredRun::LEAF != 0;
+            if run.seq != read || !run.has_failed || run.version != here.version || is_leaf && !looked_at {
+                continue;
+            }
+            let (mut reads, mut agrees) = (Vec::new(), true);
+            while let Some(edge) = run.edges.next().ok()? {
+                let now = self.now(edge.dep);
+                agrees &= now.is_none_or(|now| now == edge.seq || edge.bits & 4 != 0);
+                reads.push((edge.dep, edge.seq, edge.facets));
+            }
+            if agrees {
+                let (rule, goes_by_times) = ((here.rule, here.version), false);
+                return Some(Good { is_leaf, goes_by_times, seq: read, rule, leaves: None, reads });
+            }
+        }
+        None
+    }
+
+    /// What a task was found good by; `None` if it was not, or goes by times.
+    pub(crate) fn look(&mut self, task: u32) -> Option<Good> {
+        self.found(task).filter(|found| !found.goes_by_times)
+    }
+
+    fn found(&mut self, task: u32) -> Option<Good> {
+        let now = self.now(task)?;
+        let at = self.walk.better.get(&task).map_or(0, |better| better.run);
+        let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
+        for _ in 0..=at {
+            run = runs.next().ok()?;
+        }
+        let mut run = run.filter(|run| run.seq == now)?;
+        let goes_by_times = run.traits & StoredRun::TIMES != 0;
+        let here = (*self.walk.rules.get(self.stored.rule(task)? as usize)?)?;
+        let mut reads = Vec::new();
+        let mut leaves = None;
+        if self.walk.by_leaves.contains(&task) {
+            let set = run.leaves.read().ok()??;
+            leaves = Some(Look::new(self.inner, self.stored, &mut self.walk).leaves_here(&set)?);
+        }
+        while let Some(edge) = run.edges.next().ok()? {
+            reads.push((edge.dep, edge.seq, edge.facets));
+        }
+        let is_leaf = run.traits & StoredRun::LEAF != 0;
+        Some(Good { is_leaf, goes_by_times, seq: now, rule: (here.rule, here.version), leaves, reads })
+    }
+}
