@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use taut_testkit::{Tool, Workspace};
 
 const TAUT: &str = env!("CARGO_BIN_EXE_taut");
@@ -84,6 +85,55 @@ fn a_caller_that_ignores_or_blocks_signals_gets_the_same_builds() {
         assert_eq!(bad.status.code(), Some(1), "{caller}");
         assert!(String::from_utf8_lossy(&bad.stderr).contains("exit code 3"), "{caller}");
     }
+}
+
+/// Whether each namespace has a largest process number of its own (Linux 6.14). Before, to set it is to set that of the
+/// machine.
+fn has_numbers_of_its_own() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut parts = release.split('.').map_while(|part| part.parse::<u32>().ok());
+    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    let unshared = || Command::new("unshare").args([&UNSHARE[..], &["true"]].concat()).output();
+    version >= (6, 14) && unshared().is_ok_and(|tried| tried.status.success())
+}
+
+const UNSHARE: [&str; 4] = ["--fork", "--kill-child", "--pid", "--mount-proc"];
+
+#[test]
+fn builds_side_by_side_whose_process_numbers_come_round_are_right_and_signal_no_stranger() {
+    if !has_numbers_of_its_own() {
+        eprintln!("skipped: needs root and a largest process number for each namespace (Linux 6.14)");
+        return;
+    }
+    const ACTIONS: usize = 300;
+    let action = |number| {
+        let command = format!("sleep 0.01 & echo {number} > o{number}");
+        (format!("t{number}"), json!({"type": "generic", "outs": [format!("o{number}")], "cmds": [command]}))
+    };
+    let mut targets: serde_json::Map<_, _> = (0..ACTIONS).map(action).collect();
+    let all: serde_json::Map<_, _> = targets.keys().map(|name| (name.clone(), json!(name))).collect();
+    targets.insert("all".to_owned(), json!({"type": "install", "files": all}));
+    let workspace = workspace(&serde_json::Value::Object(targets).to_string());
+    // Each round of a build takes more numbers than there are; the strangers are started among them.
+    let script = r#"
+        echo 500 > /proc/sys/kernel/pid_max || exit 9
+        ends=; strangers=
+        for build in 1 2 3; do
+            trap '' CHLD
+            "$1" build all -J 4 --local-build-root "$2/$build" > "$2.$build" 2>&1 & ends="$ends $!"
+            trap - CHLD
+        done
+        for stranger in 1 2 3 4 5; do sleep 0.2; setsid sleep 1000 & strangers="$strangers $!"; done
+        for end in $ends; do wait $end || echo "a build ended with $?"; done
+        for stranger in $strangers; do kill -0 $stranger || echo "a stranger was signalled"; done
+        cat "$2".? | grep Processed
+    "#;
+    let mut builds = Command::new("unshare");
+    builds.args(UNSHARE).args(["sh", "-c", script, "sh", TAUT]).arg(workspace.build_root());
+    let ended = builds.current_dir(workspace.root()).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    let each = format!("INFO: Processed {ACTIONS} actions, 0 cache hits.\n");
+    assert_eq!(told, each.repeat(3), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 #[test]

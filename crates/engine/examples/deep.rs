@@ -164,7 +164,7 @@ fn main() -> std::io::Result<()> {
         begin(&engine).get::<Report<false>>(()).expect("no failure");
         engine.commit().map(|_| sum)
     })?;
-    // The same evidence, as whoever writes such a loop would keep it.
+    // The same evidence, kept as such a loop would keep it.
     let rule = Leaf(world.clone());
     let evidence: Vec<(u64, [u8; 8], Hash)> =
         (0..LEAVES).map(|leaf| (leaf, 0_u64.to_le_bytes(), Hash::from(leaf))).collect();

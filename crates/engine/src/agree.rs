@@ -4,7 +4,7 @@
 //! Of a task that only the file tells of, the leaves are compared by their numbers there; one that cannot be
 //! decided by numbers alone (its evidence does not hold, or this process knows better) is bound and settled the
 //! ordinary way. Of a task that was made in this process they are compared one by one. Either way a leaf is settled
-//! once in a build, whoever asks: another run, another task, the walk over the file, or the code that runs.
+//! once in a build, be it for another run, another task, the walk over the file, or the code that runs.
 //!
 //! Where no run agrees, the ordinary check of what was read decides ([`crate::check`]): a leaf may be different and
 //! what was read be the same all the same.

@@ -97,7 +97,7 @@ impl<K: Key> Collect<'_, K> {
         }
         match self.seen.insert(node, Some(now)) {
             None => {}
-            // The same task at two versions: nobody knows which is the good one.
+            // The same task at two versions: which is the good one is not known.
             Some(other) => return (other == Some(now)).then_some(()),
         }
         if let Some(place) = place

@@ -28,8 +28,8 @@ pub trait Interned: Send + Sync + Sized + 'static {
 }
 
 /// The rule whose tasks are the contents of a kind, each under its hash. What is declared of them
-/// ([`crate::Begin::changed`], [`crate::Begin::changed_all`], [`crate::Begin::set`]) is ignored. Who asks for content
-/// that nobody mentioned, or that is kept no more, gets a failure that is not recorded.
+/// ([`crate::Begin::changed`], [`crate::Begin::changed_all`], [`crate::Begin::set`]) is ignored. To ask for content that
+/// was not mentioned, or that is kept no more, gives a failure that is not recorded.
 pub struct Content<I>(pub(crate) PhantomData<fn() -> I>);
 
 impl Key for Hash {

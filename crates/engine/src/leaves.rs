@@ -2,8 +2,8 @@
 //! ([`crate::Policy::deep`]): how it is put together.
 //!
 //! The leaves stand in the order in which a run without any memory, one task after the other, would ask for them.
-//! So whoever compares them with the present one by one, and stops at the first that is different, asks for no leaf
-//! that such a run would not ask for.
+//! So a comparison with the present one by one, which stops at the first that is different, asks for no leaf that
+//! such a run would not ask for.
 //!
 //! A set is only made where it says all: not above a task of which no run is kept, which always executes; nor above
 //! one that goes by times, or has its value from outside, neither of which follows from leaves.

@@ -193,7 +193,7 @@ fn names(of: &[&str]) -> BTreeSet<String> {
     of.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// What is started is read when it is awaited, also if its value is there before anybody could wait.
+/// What is started is read when it is awaited, also if its value is there before that.
 #[test]
 fn what_is_started_and_not_awaited_is_not_read() {
     let world = world(&[1, 2]);

@@ -106,7 +106,7 @@ fn what_was_mentioned_is_found_by_its_hash_in_another_process_and_nothing_runs()
     let ask = engine.begin().commit(Options::default());
     assert_eq!(*ask.get::<Content<Text>>(sum("three")).unwrap(), Text("three".into()));
     assert!(ask.ran().is_empty());
-    assert!(ask.get::<Content<Text>>(sum("four")).is_err(), "nobody mentioned it");
+    assert!(ask.get::<Content<Text>>(sum("four")).is_err(), "it was not mentioned");
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Stored {
         // The latest ones first, for which there may be room.
         let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
         kept.reverse();
-        // What they mention, and no other content, whoever asked for that.
+        // What they mention, and no other content.
         let mut is_mentioned = vec![false; self.tasks() as usize];
         for task in &kept {
             let read = self.reads(*task, |dep| {

@@ -17,7 +17,7 @@ pub(crate) struct Source<'p> {
     stored: Arc<Stored>,
 }
 
-/// The same, while nobody else walks.
+/// The same, while no other thread walks.
 pub(crate) struct Numbers<'s> {
     inner: &'s Inner,
     stored: &'s Stored,
@@ -95,7 +95,7 @@ impl Numbers<'_> {
     }
 
     /// The node of a task of which this process knows more than the file. What was found good by its number stays so in
-    /// the epoch, whoever has asked for its history since.
+    /// the epoch, even if its history was asked for since.
     pub(crate) fn known_better(&self, inner: &Inner, task: u32) -> Option<NodeId> {
         if self.now(task).is_some() {
             return None;
