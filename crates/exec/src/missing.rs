@@ -26,13 +26,6 @@ pub enum Instead {
     Directory,
     /// A file where a directory was expected.
     File,
-    /// On the way there is a link that leads out of the action's directory.
-    LinkOutside {
-        /// The path of the link.
-        link: String,
-        /// Where it leads.
-        target: String,
-    },
 }
 
 impl fmt::Display for MissingOutput {
@@ -43,9 +36,6 @@ impl fmt::Display for MissingOutput {
             Instead::Nothing { similar } => write!(f, "{path}; there is {}", similar.join(", ")),
             Instead::Directory => write!(f, "{path} is a directory (out_dirs is for those)"),
             Instead::File => write!(f, "{path} is a file (outs is for those)"),
-            Instead::LinkOutside { link, target } => {
-                write!(f, "{path}; {link} is a link that leads out of the action's directory, to {target}")
-            }
         }
     }
 }

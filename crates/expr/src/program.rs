@@ -172,14 +172,6 @@ impl Expr {
         }
         found
     }
-
-    /// The expression that evaluates to a given value.
-    pub fn constant(value: Value) -> Expr {
-        let node = Node { op: Op::Constant(value), start: 0, end: 0, parent: NONE, at: (None, [NONE; 2]) };
-        let (file, text) = (Arc::from(""), "".into());
-        let program = Program { file, base: JsonPath::root(), text, nodes: vec![node] };
-        Expr { program: Arc::new(program), root: 0 }
-    }
 }
 
 impl Program {

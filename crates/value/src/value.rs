@@ -197,14 +197,6 @@ impl Value {
             _ => None,
         }
     }
-
-    /// The result, if this is one.
-    pub fn as_result(&self) -> Option<&TargetResult> {
-        match self {
-            Value::Result(result) => Some(result),
-            _ => None,
-        }
-    }
 }
 
 impl PartialEq for Value {
