@@ -7,7 +7,7 @@
 //! once in a build, be it for another run, another task, the walk over the file, or the code that runs.
 //!
 //! Where no run agrees, the ordinary check of what was read decides ([`crate::check`]): a leaf may be different and
-//! what was read be the same all the same.
+//! what was read be the same all the same. A task that goes by leaves only executes then.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::build::Inner;
 use crate::check::Candidate;
 use crate::executor::Queue;
 use crate::leaves::{Leaves, Part as LeafPart};
+use crate::log::Cause;
 use crate::node::{NodeId, Run, Seq, Unloaded};
 use crate::persist::{ByLeaves, Position};
 use crate::slot::{Outcome, Part, Task, Work};
@@ -30,6 +31,8 @@ pub(crate) enum Agree {
         run: Candidate,
         leaves: Arc<Leaves>,
         at: usize,
+        /// The first leaf that was found to be different.
+        cause: Option<Cause>,
     },
 }
 
@@ -52,17 +55,30 @@ impl Inner {
             };
             hist.runs.iter().filter(fits).filter_map(of_run).collect()
         };
-        self.next_run(task, candidates.into_iter());
+        self.next_run(task, candidates.into_iter(), None);
     }
 
     /// Goes on with the next run, or without leaves.
-    fn next_run(self: &Arc<Inner>, task: Task<'_>, mut runs: std::vec::IntoIter<(Candidate, Arc<Leaves>)>) {
+    fn next_run(
+        self: &Arc<Inner>,
+        task: Task<'_>,
+        mut runs: std::vec::IntoIter<(Candidate, Arc<Leaves>)>,
+        cause: Option<Cause>,
+    ) {
         while let Some((run, leaves)) = runs.next() {
             if let Some(leaves) = self.engine.bound_leaves(task.id, &run, &leaves) {
-                return self.agree(task, Agree::Bound { runs, run, leaves, at: 0 });
+                return self.agree(task, Agree::Bound { runs, run, leaves, at: 0, cause });
             }
         }
-        self.begin_by_reads(task);
+        self.without_leaves(task, cause);
+    }
+
+    /// No leaves tell that a run is good: what it read does, or nothing.
+    fn without_leaves(self: &Arc<Inner>, task: Task<'_>, cause: Option<Cause>) {
+        match cause.filter(|_| task.node.policy.is_only_by_leaves()) {
+            Some(cause) => self.seek(task, cause),
+            None => self.begin_by_reads(task),
+        }
     }
 
     /// Goes on until it is decided or has to wait.
@@ -87,13 +103,16 @@ impl Inner {
                                 Some(run) => self.replay(task, run, false),
                                 None => {
                                     lock(&self.by_leaves).remove(&task.id);
-                                    self.begin_by_reads(task)
+                                    self.without_leaves(task, None)
                                 }
                             };
                         }
                         ByLeaves::None => {
+                            let differs = at.differs.filter(|_| task.node.policy.is_only_by_leaves());
                             self.engine.load(task.id, place);
-                            return self.begin_by_reads(task);
+                            let differs = differs
+                                .and_then(|(leaf, was)| self.leaf_differs(place.generation, leaf, was));
+                            return self.without_leaves(task, differs);
                         }
                     }
                 }
@@ -105,9 +124,10 @@ impl Inner {
                             *at += 1;
                             continue;
                         }
-                        Some(_) => {
-                            let Agree::Bound { runs, .. } = agree else { unreachable!("just seen") };
-                            return self.next_run(task, runs);
+                        Some(is) => {
+                            let Agree::Bound { runs, cause, .. } = agree else { unreachable!("just seen") };
+                            let cause = cause.or(Some(Cause::Read { dep: leaf, was: seq, is }));
+                            return self.next_run(task, runs, cause);
                         }
                         None => leaf,
                     }

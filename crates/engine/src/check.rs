@@ -81,7 +81,7 @@ impl Inner {
     pub(crate) fn begin(self: &Arc<Inner>, task: Task<'_>) {
         let Task { id, node, .. } = task;
         let unloaded = lock(&node.hist).unloaded();
-        if node.policy.deep && !self.is_what_if() {
+        if node.policy.is_deep() && !self.is_what_if() {
             return self.begin_by_leaves(task, unloaded);
         }
         if let Some(unloaded) = unloaded {
@@ -111,7 +111,9 @@ impl Inner {
                 // Nobody found out that it agrees.
                 return self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
             }
-            let fits = |run: &&Run| run.version == rule.version() && run.stamp == stamp;
+            // What it read does not tell of one that goes by leaves only.
+            let by_reads = !node.policy.is_only_by_leaves();
+            let fits = |run: &&Run| by_reads && run.version == rule.version() && run.stamp == stamp;
             let mut runs = hist.runs.iter().filter(fits).map(Candidate::new);
             match (hist.runs.first(), runs.next()) {
                 _ if node.policy.runs == 0 => Cause::Always,
@@ -178,7 +180,7 @@ impl Inner {
         let mut tried = alone || !nests;
         loop {
             if check.at == check.run.edges.len() {
-                if task.node.policy.deep && !self.is_what_if() {
+                if task.node.policy.is_deep() && !self.is_what_if() {
                     self.note_leaves(task, &check.run);
                 }
                 return self.replay(task, check.run, check.stands);

@@ -1,160 +1,149 @@
-//! Collecting: which tasks of a rule lie below some tasks, by the runs that are good in a build.
-//!
-//! What was decided by the numbers of a file is followed there, and nothing that lies between is bound: only the keys
-//! of what is collected are decoded. What is good by its leaves was not looked at below; it is now, by its kept runs and
-//! the leaves as they were found. Nothing is executed for that.
+//! Collecting: which tasks of a rule lie below some tasks, by the runs that are good in a build ([`crate::below`]).
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::future::Future;
 
+use crate::below::{Ends, Met, Visit};
 use crate::build::{Build, Inner};
-use crate::intern::BuildMix;
 use crate::log::TaskId;
-use crate::node::{Edge, NodeId, Seq, Unloaded};
-use crate::persist::Numbers;
-use crate::sync::{Arc, lock};
-use crate::{Facets, Key, Rule};
+use crate::node::NodeId;
+use crate::{Cx, Key, Rule};
 
-enum Next {
-    /// A task, and the version that was read, if one was, with what of it was looked at.
-    Task(NodeId, Option<(Seq, Facets)>),
-    /// One that only the file tells of, by its number there.
-    Number(u32, Option<(u32, Facets)>),
-}
-
-struct Collect<'c, K> {
-    inner: &'c Inner,
-    numbers: Option<Numbers<'c>>,
+/// The keys of the tasks of a rule.
+struct Keys<K> {
     rule: u16,
     keys: Vec<K>,
-    seen: HashMap<NodeId, Option<Seq>, BuildMix>,
-    seen_numbers: Vec<bool>,
-    next: Vec<Next>,
+}
+
+impl<K: Key> Keys<K> {
+    fn of<R: Rule<Key = K>>(inner: &Inner) -> Keys<K> {
+        Keys { rule: inner.engine.rule_id::<R>(), keys: Vec::new() }
+    }
+}
+
+impl<K: Key> Visit for Keys<K> {
+    fn wants(&self, rule: u16) -> bool {
+        rule == self.rule
+    }
+
+    fn met(&mut self, met: &Met<'_>) -> Option<()> {
+        self.keys.push(met.key()?);
+        Some(())
+    }
+}
+
+/// Those of two rules.
+impl<A: Key, B: Key> Visit for (Keys<A>, Keys<B>) {
+    fn wants(&self, rule: u16) -> bool {
+        self.0.wants(rule) || self.1.wants(rule)
+    }
+
+    fn met(&mut self, met: &Met<'_>) -> Option<()> {
+        if self.0.wants(met.rule) {
+            self.0.met(met)?;
+        }
+        if self.1.wants(met.rule) { self.1.met(met) } else { Some(()) }
+    }
 }
 
 impl Build {
     /// The tasks of a rule that these tasks were made from, themselves included, by the runs that are good in this
     /// build, which settled them; contents that were mentioned, too ([`crate::Content`]). Each once, in the order in which
     /// a run without any memory, one task after the other, would come to them first; so the order does not depend on
-    /// threads, nor on what was known before.
+    /// threads, nor on what was known before. Nothing is executed for it.
     ///
     /// `None`: of some task it is not known (any more) what it was made from. That is so of roots that this build was not
     /// asked for, of questions (what-if), and may be so below a task that is good by its leaves
     /// ([`crate::Policy::deep`]), if something in between keeps no run of that state.
     pub fn collect<R: Rule>(&self, roots: impl IntoIterator<Item = TaskId>) -> Option<Vec<R::Key>> {
-        let (inner, core) = (self.inner(), self.core());
-        if inner.is_what_if() {
-            return None;
-        }
-        let rule = core.rule_id::<R>();
-        let source = core.persist.as_ref().and_then(|persist| persist.current());
-        let numbers = source.as_ref().and_then(|source| source.turned(inner));
-        let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
-        let mut collect = Collect::<R::Key> {
-            inner,
-            numbers,
-            rule,
-            keys: Vec::new(),
-            seen: HashMap::default(),
-            seen_numbers: vec![false; tasks],
-            next: roots.into_iter().map(|root| Next::Task(root.node(), None)).collect(),
-        };
-        collect.next.reverse();
-        while let Some(next) = collect.next.pop() {
-            match next {
-                Next::Task(node, read) => collect.task(node, read)?,
-                Next::Number(number, read) => collect.number(number, read)?,
-            }
-        }
-        Some(collect.keys)
+        let keys = self.below(roots, Keys::of::<R>(self.inner()))?;
+        Some(keys.keys)
+    }
+
+    /// The same for two rules, in one pass.
+    #[allow(clippy::type_complexity, reason = "two lists")]
+    pub fn collect_two<A: Rule, B: Rule>(
+        &self,
+        roots: impl IntoIterator<Item = TaskId>,
+    ) -> Option<(Vec<A::Key>, Vec<B::Key>)> {
+        let inner = self.inner();
+        let (a, b) = self.below(roots, (Keys::of::<A>(inner), Keys::of::<B>(inner)))?;
+        Some((a.keys, b.keys))
+    }
+
+    pub(crate) fn below<V: Visit>(&self, roots: impl IntoIterator<Item = TaskId>, mut visit: V) -> Option<V> {
+        let roots: Vec<NodeId> = roots.into_iter().map(TaskId::node).collect();
+        self.inner().visit_below(&roots, false, &mut visit).is_ok().then_some(visit)
     }
 }
 
-impl<K: Key> Collect<'_, K> {
-    fn task(&mut self, node: NodeId, read: Option<(Seq, Facets)>) -> Option<()> {
-        let core = &self.inner.engine;
-        let entry = core.node(node);
-        let settled = self.inner.seq(node);
-        let unloaded = lock(&entry.hist).unloaded();
-        let generation = self.numbers.as_ref().map(Numbers::generation);
-        let place = lock(&entry.hist).place().filter(|place| Some(place.generation) == generation);
-        let is_decided = |place: &Unloaded| {
-            self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
-        };
-        let by_number = place.filter(|place| unloaded.is_some() || settled.is_none() && is_decided(place));
-        if let Some(place) = by_number {
-            let is_stored =
-                |(seq, _): &(Seq, Facets)| lock(&entry.hist).is_seq_of(place.generation, place.number, *seq);
-            let read = read.filter(is_stored).map(|(seq, facets)| (seq.number(), facets));
-            self.next.push(Next::Number(place.number, read));
-            return Some(());
+impl Cx {
+    /// The tasks of a rule that these tasks were made from, themselves included, as [`Build::collect`] has them: each
+    /// once, in the order in which a run without any memory would come to them first. The roots are tasks of which this
+    /// task has asked for the value, the hash or facets before, and has the answer ([`Cx::task`] names them); what only
+    /// waited, was called, or was asked for by [`Cx::depend`] does not count. A root that failed counts.
+    ///
+    /// What lies below the roots is settled for it: below a root that is good by its leaves ([`crate::Policy::deep`]), a
+    /// task of which no kept run is good executes. That is not recorded, since it follows from what was read, and from
+    /// the leaves below that.
+    ///
+    /// Sound only in tasks that go by leaves only ([`crate::Policy::only_by_leaves`]), so there is no answer in any other:
+    /// what it would tell is not told by the hashes that the task read. `None` also: a root was not asked for; the build
+    /// is a question (what-if); or of something it is not known what it was made from (a build that is given up, or
+    /// others that replace its runs meanwhile; something that is not deterministic). No run is kept of a task that was told
+    /// the last of these, nor of one below whose roots something that had to be settled failed for now.
+    pub fn collect<R: Rule>(
+        &self,
+        roots: Vec<TaskId>,
+    ) -> impl Future<Output = Option<Vec<R::Key>>> + Send + use<R> {
+        let (cx, roots) = (self.clone(), self.roots(roots));
+        async move {
+            let keys = cx.below(roots?, |inner| Keys::of::<R>(inner)).await?;
+            Some(keys.keys)
         }
-        let now = settled.or(read.map(|(seq, _)| seq))?;
-        if let Some((was, facets)) = read
-            && now != was
-            && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(was, now, facets))
-        {
-            return None;
-        }
-        match self.seen.insert(node, Some(now)) {
-            None => {}
-            // The same task at two versions: which is the good one is not known.
-            Some(other) => return (other == Some(now)).then_some(()),
-        }
-        if let Some(place) = place
-            && std::mem::replace(self.seen_numbers.get_mut(place.number as usize)?, true)
-        {
-            return Some(());
-        }
-        if entry.rule == self.rule {
-            self.keys.push((*entry.key).downcast_ref::<K>()?.clone());
-        }
-        if settled.is_none() && entry.policy.leaf {
-            // It was not looked at, so nothing that read it is known to be good.
-            return None;
-        }
-        let unkept = lock(&self.inner.unkept).get(&node).cloned();
-        if let Some(reads) = unkept {
-            let reads = reads
-                .iter()
-                .rev()
-                .map(|(dep, seq)| Next::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE))));
-            self.next.extend(reads);
-            return Some(());
-        }
-        let is_as_read = |edge: &Edge| {
-            let now = self.inner.seq(edge.dep);
-            now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
-        };
-        let version = core.rule(entry).version();
-        let edges: Arc<[Edge]> = {
-            let hist = lock(&entry.hist);
-            let runs = hist.runs.iter().filter(|run| run.seq == now && run.version == version);
-            runs.map(|run| run.edges.clone()).find(|edges| edges.iter().all(is_as_read))?
-        };
-        let below = |edge: &Edge| Next::Task(edge.dep, Some((edge.seq, edge.facets)));
-        self.next.extend(edges.iter().rev().map(below));
-        Some(())
     }
 
-    fn number(&mut self, number: u32, read: Option<(u32, Facets)>) -> Option<()> {
-        let numbers = self.numbers.as_mut()?;
-        if let Some(node) = numbers.known_better(self.inner, number) {
-            let read = match read {
-                Some((seq, facets)) => Some((numbers.seq_here(node, number, seq)?, facets)),
-                None => None,
+    /// The same for two rules, in one pass.
+    #[allow(clippy::type_complexity, reason = "two lists")]
+    pub fn collect_two<A: Rule, B: Rule>(
+        &self,
+        roots: Vec<TaskId>,
+    ) -> impl Future<Output = Option<(Vec<A::Key>, Vec<B::Key>)>> + Send + use<A, B> {
+        let (cx, roots) = (self.clone(), self.roots(roots));
+        async move {
+            let both = |inner: &Inner| (Keys::of::<A>(inner), Keys::of::<B>(inner));
+            let (a, b) = cx.below(roots?, both).await?;
+            Some((a.keys, b.keys))
+        }
+    }
+
+    /// The roots, if this task may collect what lies below them once it is polled.
+    fn roots(&self, roots: Vec<TaskId>) -> Option<Vec<NodeId>> {
+        let roots: Vec<NodeId> = roots.into_iter().map(TaskId::node).collect();
+        self.may_collect().then_some(roots)
+    }
+
+    async fn below<V: Visit>(&self, roots: Vec<NodeId>, visit: impl Fn(&Inner) -> V) -> Option<V> {
+        if !self.has_read(&roots) {
+            return None;
+        }
+        let mut settled: HashSet<NodeId> = HashSet::new();
+        loop {
+            // Apart, so that no guard is held while it waits.
+            let unsettled = {
+                let mut visit = visit(self.build());
+                match self.build().visit_below(&roots, true, &mut visit) {
+                    Ok(()) => return Some(visit),
+                    Err(Ends::Unknown) => Vec::new(),
+                    Err(Ends::Unsettled(nodes)) => nodes,
+                }
             };
-            return self.task(node, read);
+            let unsettled: Vec<NodeId> = unsettled.into_iter().filter(|node| settled.insert(*node)).collect();
+            if unsettled.is_empty() {
+                self.has_missed(roots.first().copied());
+                return None;
+            }
+            self.settle(unsettled).await;
         }
-        if std::mem::replace(self.seen_numbers.get_mut(number as usize)?, true) {
-            return Some(());
-        }
-        let found = numbers.follow(number, read.map(|(seq, _)| seq))?;
-        if found.rule.0 == self.rule {
-            self.keys.push(K::decode(&numbers.key(number)?)?);
-        }
-        self.next.extend(
-            found.reads.into_iter().rev().map(|(dep, seq, facets)| Next::Number(dep, Some((seq, facets)))),
-        );
-        Some(())
     }
 }

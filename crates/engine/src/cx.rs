@@ -3,6 +3,7 @@
 //! Nothing is looked up when a request is made, only when it is first polled (or started); requests that are
 //! dropped before their answer leave no trace, since the task learned nothing from them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -11,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::build::Inner;
 use crate::erased::leave_to_store;
 use crate::executor::Queue;
 use crate::frame::{Frame, Read};
@@ -18,7 +20,7 @@ use crate::node::{AnyValue, Mode, NodeId, Seq};
 use crate::part::PartRule;
 use crate::slot::{Answer, Part as Asked, Wait, Who};
 use crate::sync::lock;
-use crate::{Content, Faceted, Facets, Fail, Hash, Interned, Part, Rule};
+use crate::{Content, Faceted, Facets, Fail, Hash, Interned, Part, Rule, TaskId};
 
 /// A running task's window on the others. Cheap to clone; clones record into the same trace.
 #[derive(Clone)]
@@ -193,6 +195,54 @@ impl Cx {
         let read = Read { dep: node, seq, mode, facets, ends_group: true, later: false, stands: true };
         lock(&self.frame.seen).reads.push(read);
         hash
+    }
+
+    /// The task with this key, to be named as a root of [`Cx::collect`].
+    pub fn task<R: Rule>(&self, key: R::Key) -> TaskId {
+        TaskId::of(self.frame.build.engine.intern::<R>(key))
+    }
+
+    pub(crate) fn build(&self) -> &Inner {
+        &self.frame.build
+    }
+
+    /// Whether the task's result may depend on everything below what it read.
+    pub(crate) fn may_collect(&self) -> bool {
+        let build = &self.frame.build;
+        build.engine.node(self.frame.node).policy.is_only_by_leaves() && !build.is_what_if()
+    }
+
+    /// Whether all of these were asked for, and answered.
+    pub(crate) fn has_read(&self, nodes: &[NodeId]) -> bool {
+        /// Up to here a scan is faster than a set.
+        const SCANNED: usize = 8;
+        let seen = lock(&self.frame.seen);
+        let answered = || seen.reads.iter().filter(|read| read.seq != Seq::LATER).map(|read| read.dep);
+        if nodes.len() <= SCANNED {
+            return nodes.iter().all(|node| answered().any(|dep| dep == *node));
+        }
+        let answered: HashSet<NodeId> = answered().collect();
+        nodes.iter().all(|node| answered.contains(node))
+    }
+
+    /// Settles the hashes of these tasks, which the trace does not mention. A failure that may go away is news, and counts
+    /// as read.
+    pub(crate) async fn settle(&self, nodes: Vec<NodeId>) {
+        let questions: Vec<Question> = nodes.into_iter().map(Question::new).collect();
+        let answers = Request::new(self.frame.clone(), questions, Asked::Hash, None).await;
+        let is_lost = |one: &Question| !one.answer.as_ref().is_some_and(|answer| answer.seq.is_known());
+        for one in answers.into_iter().filter(is_lost) {
+            self.has_missed(Some(one.node));
+        }
+    }
+
+    /// Notes that this task did not learn what it asked for about another, so that no run of it is kept.
+    pub(crate) fn has_missed(&self, node: Option<NodeId>) {
+        let reads = &mut lock(&self.frame.seen).reads;
+        let Some(dep) = node.or_else(|| reads.first().map(|read| read.dep)) else { return };
+        let (mode, facets) = (Mode::Hash, Facets::WHOLE);
+        let (ends_group, later, stands) = (true, false, false);
+        reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, stands });
     }
 
     fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> One {

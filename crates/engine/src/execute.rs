@@ -11,6 +11,7 @@ use crate::executor::{keep_reads, spare_computation};
 use crate::facet;
 use crate::frame::{Frame, Read, Seen};
 use crate::intern::BuildMix;
+use crate::leaves::Leaves;
 use crate::log::{Cause, Executed};
 use crate::node::{AnyValue, Edge, Mode, NodeId, Rest, Run, Seq};
 use crate::slot::{Outcome, Part, Progress, Task, Work};
@@ -317,7 +318,8 @@ impl Inner {
         let entry = task.node;
         let rule = self.engine.rule(entry);
         let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
-        if !is_kept || seen.reads.iter().any(|read| !read.seq.is_known()) {
+        let is_lost = matches!(hash, Err(Fail::Transient(_)));
+        if !is_kept || is_lost || seen.reads.iter().any(|read| !read.seq.is_known()) {
             // No run will tell that it was made from these.
             self.asked_for(task.id, seen.reads.iter().map(|read| (read.dep, read.seq)).collect());
         }
@@ -337,7 +339,7 @@ impl Inner {
         }
         let is_known = seen.reads.iter().all(|read| read.seq.is_known());
         let is_given = || self.engine.is_given(task.id, self.epoch);
-        let leaves = if entry.policy.deep && is_kept && is_known && !self.is_what_if() && !is_given() {
+        let leaves = if entry.policy.is_deep() && is_kept && is_known && !self.is_what_if() && !is_given() {
             self.leaves_of(&edges(&seen.reads)).map(Arc::new)
         } else {
             None
@@ -370,7 +372,8 @@ impl Inner {
             };
             let stamp = self.stamp(entry, &hist);
             let run = Run::new(rule.version(), stamp, edges.clone(), seq, rest);
-            hist.record(run, entry.policy, self.engine.is_only_build());
+            let holds = |leaves: &Leaves| leaves.is_undisturbed(&self.inputs.between);
+            hist.record(run, entry.policy, self.engine.is_only_build(), holds);
             match &fail {
                 Some(_) => {}
                 None if stands => self.note_stands(task, &mut hist, seq),

@@ -82,7 +82,7 @@ impl Core {
         let is_new = !hist.runs.iter().any(has_it);
         if is_new {
             let run = Run::new(self.rule(entry).version(), 0, Arc::from([]), seq, rest);
-            hist.record(run, entry.policy, self.is_only_build());
+            hist.record(run, entry.policy, self.is_only_build(), |_| true);
         }
         let is_written = hist.is_mentioned(is_new, !is_kept);
         drop(hist);

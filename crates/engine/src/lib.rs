@@ -10,6 +10,7 @@
 //! ([`Builder::open`]). What this crate does not know: processes, descriptions, and what any of its tasks is for.
 
 mod agree;
+mod below;
 mod build;
 mod check;
 mod collect;
@@ -57,7 +58,7 @@ pub use part::Part;
 #[doc(hidden)]
 pub use persist::reseal;
 pub use persist::{Committed, FileId, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
-pub use policy::{Policy, Rebuild, Store, Trace};
+pub use policy::{Deep, Policy, Rebuild, Store, Trace};
 pub use rule::{Agreement, Curr, Rule};
 
 /// The guide's examples, compiled and run.

@@ -35,12 +35,13 @@ pub enum Reason {
     Always,
     /// `Rule::VERSION` is not that of the known runs.
     RuleChanged,
-    /// It was declared changed, or is a leaf and was to be looked at again.
+    /// It was declared changed, or is a leaf and was to be looked at again, or goes by leaves only
+    /// ([`crate::Policy::only_by_leaves`]) and there are none by which a kept run could be good.
     Changed,
     /// It had read something that is different now. The first in the order of reading; everything
-    /// read before it is the same.
+    /// read before it is the same. For a task that goes by leaves only: the first leaf below it that is different.
     Read {
-        /// What it had read.
+        /// What it had read, or the leaf.
         dep: KeyRef,
         /// The hash that it had then.
         was: Option<Hash>,

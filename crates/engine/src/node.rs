@@ -412,13 +412,27 @@ impl Hist {
         }
     }
 
-    /// Keeps `run` as the latest, in place of a kept one that read the same. `is_alone`: no build but the one that made
-    /// the run can be asked what it was made from.
-    pub(crate) fn record(&mut self, run: Run, policy: Policy, is_alone: bool) {
+    /// Keeps `run` as the latest, in place of a kept one that read the same; of a task that goes by leaves only, in place
+    /// of those of which `leaves_hold` says that no leaves tell any more that they are good. `is_alone`: no build but the
+    /// one that made the run can be asked what it was made from.
+    pub(crate) fn record(
+        &mut self,
+        run: Run,
+        policy: Policy,
+        is_alone: bool,
+        leaves_hold: impl Fn(&Leaves) -> bool,
+    ) {
         let others = if is_alone { Vec::new() } else { self.all_reads() };
-        self.runs.retain(|kept| {
-            !(kept.version == run.version && kept.stamp == run.stamp && same_reads(&kept.edges, &run.edges))
-        });
+        let is_replaced = |kept: &Run| {
+            if policy.is_only_by_leaves() {
+                // Its result may be another one, whatever it read.
+                !kept.leaves().is_some_and(|leaves| leaves_hold(leaves))
+            } else {
+                same_reads(&kept.edges, &run.edges)
+            }
+        };
+        self.runs
+            .retain(|kept| !(kept.version == run.version && kept.stamp == run.stamp && is_replaced(kept)));
         if policy.runs == 0 {
             return;
         }

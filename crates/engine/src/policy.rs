@@ -16,8 +16,20 @@ pub struct Policy {
     /// What the task asks for follows from its key, not from answers: all that a kept run read is settled at once,
     /// not group by group.
     pub fixed_reads: bool,
-    /// A kept run is good if the leaves below it are what they were, whatever lies in between ([`Policy::deep`]).
-    pub deep: bool,
+    /// Whether the leaves below a kept run tell that it is good ([`Policy::deep`]).
+    pub deep: Deep,
+}
+
+/// Whether a kept run is found good by the leaves below it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Deep {
+    /// No: what it read decides.
+    #[default]
+    No,
+    /// If they are what they were; where no run agrees so, what the runs read decides ([`Policy::deep`]).
+    First,
+    /// Only if they are what they were; where no run agrees so, the task executes ([`Policy::only_by_leaves`]).
+    Only,
 }
 
 /// How a kept run is found to agree with the present.
@@ -64,7 +76,7 @@ impl Policy {
             leaf: false,
             rebuild: Rebuild::Hashes,
             fixed_reads: false,
-            deep: false,
+            deep: Deep::No,
         }
     }
 
@@ -99,7 +111,29 @@ impl Policy {
     /// of a task that is no leaf, or another version of its rule, has the tasks above that rule's go by what they
     /// read, once. Questions (what-if) do not go by leaves.
     pub const fn deep(runs: u8) -> Policy {
-        Policy { deep: true, ..Policy::constructive(runs) }
+        Policy { deep: Deep::First, ..Policy::constructive(runs) }
+    }
+
+    /// The same for tasks whose value may depend on everything below them, not only on what they read: a kept run is good
+    /// only if the leaves below it are what they were. Where no run agrees so, or none has leaves that could be kept
+    /// (something below always executes, failed for now, or was declared; a rule in between has another version), the
+    /// task executes: early cutoff by what it read does not apply to it. Where it then comes to the same hash, early
+    /// cutoff applies to its dependents as usual. It is not clean from build to build either: each build that wants it
+    /// compares the leaves. In a question (what-if) it is as in its latest run, or executes.
+    ///
+    /// Such a task, and no other, may collect what lies below what it read ([`crate::Cx::collect`]).
+    pub const fn only_by_leaves(self) -> Policy {
+        Policy { deep: Deep::Only, ..self }
+    }
+
+    /// Whether kept runs are found good by the leaves below them.
+    pub(crate) fn is_deep(self) -> bool {
+        self.deep != Deep::No
+    }
+
+    /// Whether kept runs are found good in no other way.
+    pub(crate) fn is_only_by_leaves(self) -> bool {
+        self.deep == Deep::Only
     }
 
     /// The same for tasks of which what they ask for follows from their key.

@@ -124,7 +124,7 @@ impl Core {
         let edges = self.handed_down(node);
         // Below what was found good by leaves nothing was looked at.
         let below =
-            edges.iter().flat_map(|edges| edges.iter()).filter(|edge| !self.node(edge.dep).policy.deep);
+            edges.iter().flat_map(|edges| edges.iter()).filter(|edge| !self.node(edge.dep).policy.is_deep());
         for Edge { dep, seq, .. } in below {
             let standing = &self.node(*dep).standing.settled;
             let since = settled >> 32 << 32 | u64::from(seq.number());
@@ -155,7 +155,7 @@ impl Core {
             self.hand_down(node);
             match self.handed_down(node) {
                 // Changes do not reach what is above it: none was noted to read what lies below.
-                Some(edges) if edges.iter().any(|edge| self.node(edge.dep).policy.deep) => return false,
+                Some(edges) if edges.iter().any(|edge| self.node(edge.dep).policy.is_deep()) => return false,
                 Some(edges) => pending.extend(edges.iter().filter_map(|edge| of_file(edge.dep))),
                 None if unloaded.is_some() => return false,
                 None => {}
@@ -250,7 +250,8 @@ impl Inner {
     /// The same where that was so when it was read.
     pub(crate) fn note_stands(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) {
         let policy = task.node.policy;
-        if !seq.is_known() || self.is_what_if() || policy.runs == 0 || policy.store == Store::None {
+        let is_kept = policy.runs > 0 && policy.store != Store::None && !policy.is_only_by_leaves();
+        if !seq.is_known() || self.is_what_if() || !is_kept {
             return;
         }
         let core = &self.engine;

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use taut_engine::{Agreement, Cx, Engine, Fail, Failure, Hash, Options, Policy, Rule};
+use taut_engine::{Agreement, Cx, Deep, Engine, Fail, Failure, Hash, Options, Policy, Rule};
 
 /// Reads of one group: all at once.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ impl Rule for Task {
     fn policy(&self, key: &u64) -> Policy {
         let Script { runs, constructive, deep, .. } = *self.script(*key);
         let policy = if constructive { Policy::constructive(runs) } else { Policy::verifying(runs) };
-        Policy { deep, ..policy }
+        Policy { deep: if deep { Deep::First } else { Deep::No }, ..policy }
     }
 
     async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {

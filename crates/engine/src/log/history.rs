@@ -13,6 +13,10 @@ use crate::{Engine, Hash, KeyRef, Rule};
 pub struct TaskId(NodeId);
 
 impl TaskId {
+    pub(crate) fn of(node: NodeId) -> TaskId {
+        TaskId(node)
+    }
+
     pub(crate) fn node(self) -> NodeId {
         self.0
     }

@@ -161,7 +161,7 @@ impl Commit<'_> {
     fn traits(&self, entry: &Node) -> u8 {
         let interned = if self.core.rule(entry).is_interned() { StoredRun::INTERNED } else { 0 };
         let leaf = if entry.policy.leaf { StoredRun::LEAF } else { 0 };
-        let deep = if entry.policy.deep { StoredRun::DEEP } else { 0 };
+        let deep = if entry.policy.is_deep() { StoredRun::DEEP } else { 0 };
         interned | leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
     }
 
@@ -216,7 +216,7 @@ impl Commit<'_> {
     /// came to them: so those below a task are few ranges.
     fn in_order<'n>(&self, leaves: Vec<&'n NodeId>, others: &[&NodeId]) -> Vec<&'n NodeId> {
         let mut places = HashMap::<NodeId, usize, BuildMix>::default();
-        for node in others.iter().map(|node| self.core.node(**node)).filter(|node| node.policy.deep) {
+        for node in others.iter().map(|node| self.core.node(**node)).filter(|node| node.policy.is_deep()) {
             let below = lock(&node.hist).runs.first().and_then(Run::leaves).cloned();
             for part in below.iter().flat_map(|below| &below.parts) {
                 if let Part::Bound(leaf, _) = part {

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use taut_engine::{Agreement, Cancel, Curr, Cx, Fail, Failure, Hash, HashCx, Interned, Policy, Rule, Store};
+use taut_engine::{
+    Agreement, Cancel, Curr, Cx, Deep, Fail, Failure, Hash, HashCx, Interned, Policy, Rule, Store,
+};
 
 /// What a failure that was read counts as.
 pub(crate) const FAILED: u64 = 77;
@@ -292,7 +294,7 @@ impl Rule for Tasks {
             false => Policy::verifying(task.runs),
         };
         let policy = if task.fixed { policy.with_fixed_reads() } else { policy };
-        let policy = Policy { deep: task.deep, ..policy };
+        let policy = Policy { deep: if task.deep { Deep::First } else { Deep::No }, ..policy };
         policy.stored(match task.place {
             Place::Memory => Store::Memory,
             Place::File => Store::File,

@@ -4,6 +4,7 @@ use super::runs::{AnyRun, AnyRuns};
 use super::{Damaged, Here, Look, OTHER, UNDECIDED};
 use crate::build::Inner;
 use crate::leaves::{Leaves, Part};
+use crate::log::Cause;
 use crate::node::{NodeId, Unloaded};
 use crate::persist::leaves::LeafSet;
 use crate::persist::stored::StoredRun;
@@ -20,11 +21,13 @@ pub(crate) struct Position {
     leaf: u32,
     /// The leaves of the run, once they were read.
     leaves: Option<Arc<LeafSet>>,
+    /// The first leaf that was found to be different, and the version that it had.
+    pub(crate) differs: Option<(u32, u32)>,
 }
 
 impl Position {
     fn next_run(&mut self) {
-        *self = Position { run: self.run + 1, ..Position::default() };
+        *self = Position { run: self.run + 1, differs: self.differs, ..Position::default() };
     }
 }
 
@@ -77,7 +80,9 @@ impl Look<'_> {
                         return Ok(Found::Good { run: number, seq, has_failed, leaves });
                     }
                     Some((leaf, seq, false)) => return Ok(Found::Undecided(leaf, seq)),
-                    Some((_, _, true)) => {}
+                    Some((leaf, seq, true)) => {
+                        at.differs.get_or_insert((leaf, seq));
+                    }
                 }
             }
             number += 1;
@@ -209,16 +214,33 @@ impl Inner {
                 }
             };
             let bound = core.bind_number(&stored, place.generation, leaf);
-            let Some((leaf, hash)) = bound.zip(stored.hash(leaf, seq)) else {
+            let Some((node, hash)) = bound.zip(stored.hash(leaf, seq)) else {
                 at.next_run();
                 continue;
             };
-            match self.seq(leaf) {
-                Some(now) if self.has_hash(leaf, now, hash) => at.leaf += 1,
-                Some(_) => at.next_run(),
-                None => return ByLeaves::Wait(leaf),
+            match self.seq(node) {
+                Some(now) if self.has_hash(node, now, hash) => at.leaf += 1,
+                Some(_) => {
+                    at.differs.get_or_insert((leaf, seq));
+                    at.next_run();
+                }
+                None => return ByLeaves::Wait(node),
             }
         }
+    }
+}
+
+impl Inner {
+    /// That a leaf of a file does not have the version that it had, as the cause of an execution.
+    pub(crate) fn leaf_differs(&self, generation: u64, leaf: u32, was: u32) -> Option<Cause> {
+        let core = &*self.engine;
+        let stored = core.persist.as_ref()?.told(generation)?;
+        let dep = core.bind_number(&stored, generation, leaf)?;
+        let hash = stored.hash(leaf, was)?;
+        let is = self.seq(dep).or_else(|| self.walked(dep))?;
+        core.fetch_history(dep);
+        let was = lock(&core.node(dep).hist).seq_with(hash)?;
+        Some(Cause::Read { dep, was, is })
     }
 }
 

@@ -114,6 +114,11 @@ impl Numbers<'_> {
         hist.seq_with(self.stored.hash(task, seq)?)
     }
 
+    /// The node of a task.
+    pub(crate) fn bound(&self, task: u32) -> Option<NodeId> {
+        self.inner.engine.bind_number(self.stored, self.walk.generation, task)
+    }
+
     /// The key of a task.
     pub(crate) fn key(&self, task: u32) -> Option<Vec<u8>> {
         let mut key = Vec::new();
@@ -126,6 +131,7 @@ impl Numbers<'_> {
         if self.now(task).is_none() {
             let decided = Look::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;
             if decided.is_none() {
+                // `None`: who asks wants it to be settled.
                 return self.failed(task, read?);
             }
         }

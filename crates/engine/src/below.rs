@@ -1,0 +1,288 @@
+//! The way down from some tasks, along the runs that are good in a build.
+//!
+//! What was decided by the numbers of a file is followed there, and nothing that lies between is bound. What is good by
+//! its leaves was not looked at below. Either that is followed by its kept runs and the leaves as they were found, and
+//! nothing is executed for it; or the tasks that are not settled are listed, and the way is taken again once they are.
+
+use std::collections::HashMap;
+
+use crate::Facets;
+use crate::Key;
+use crate::build::Inner;
+use crate::intern::BuildMix;
+use crate::leaves::Leaves;
+use crate::node::{Edge, Hist, Node, NodeId, Seq, Unloaded};
+use crate::persist::Numbers;
+use crate::sync::{Arc, MutexGuard, lock};
+
+/// What is gathered on the way.
+pub(crate) trait Visit {
+    /// Whether tasks of a rule are of interest.
+    fn wants(&self, rule: u16) -> bool;
+
+    /// A task of such a rule, met for the first time. `None`: its key means nothing.
+    fn met(&mut self, met: &Met<'_>) -> Option<()>;
+
+    /// Something that it read, or mentioned; in order, right after it was met.
+    fn read(&mut self, _read: Place) {}
+}
+
+/// A task on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Node(NodeId),
+    /// Of which the file tells under this number.
+    Number(u32),
+}
+
+/// The same, to be asked for its key.
+pub(crate) struct Met<'m> {
+    pub(crate) rule: u16,
+    pub(crate) place: Place,
+    source: Source<'m>,
+}
+
+enum Source<'m> {
+    Node(&'m Node),
+    Numbers(&'m Numbers<'m>),
+}
+
+impl Met<'_> {
+    pub(crate) fn key<K: Key>(&self) -> Option<K> {
+        match (&self.source, self.place) {
+            (Source::Node(node), _) => (*node.key).downcast_ref::<K>().cloned(),
+            (Source::Numbers(numbers), Place::Number(number)) => K::decode(&numbers.key(number)?),
+            _ => None,
+        }
+    }
+}
+
+/// Why the way ends before all was met.
+pub(crate) enum Ends {
+    /// Of some task it is not known what it was made from.
+    Unknown,
+    /// These have to be settled first.
+    Unsettled(Vec<NodeId>),
+}
+
+enum Next {
+    /// A task, and the version that was read, if one was, with what of it was looked at.
+    Task(NodeId, Option<(Seq, Facets)>),
+    /// One that only the file tells of, by its number there.
+    Number(u32, Option<(u32, Facets)>),
+}
+
+struct Below<'b, V> {
+    inner: &'b Inner,
+    numbers: Option<Numbers<'b>>,
+    /// What is not settled is listed, not followed.
+    settles: bool,
+    unsettled: Vec<NodeId>,
+    unkept: MutexGuard<'b, HashMap<NodeId, Vec<(NodeId, Seq)>>>,
+    by_leaves: MutexGuard<'b, HashMap<NodeId, Arc<Leaves>>>,
+    seen: HashMap<NodeId, Option<Seq>, BuildMix>,
+    seen_numbers: Bits,
+    next: Vec<Next>,
+    visit: &'b mut V,
+}
+
+/// A set of small numbers.
+pub(crate) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub(crate) fn new(length: usize) -> Bits {
+        Bits(vec![0; length.div_ceil(64)])
+    }
+
+    /// Whether it is new; `None`: it is not below the length.
+    #[inline]
+    pub(crate) fn insert(&mut self, number: u32) -> Option<bool> {
+        let word = self.0.get_mut(number as usize / 64)?;
+        let bit = 1 << (number % 64);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        Some(is_new)
+    }
+}
+
+impl Inner {
+    /// Visits the tasks that the roots were made from, themselves included, each once, in the order in which a run
+    /// without any memory, one task after the other, would come to them first. `settles`: what is not settled in this
+    /// build ends the way; else it is followed as far as kept runs and settled leaves tell.
+    pub(crate) fn visit_below(
+        &self,
+        roots: &[NodeId],
+        settles: bool,
+        visit: &mut impl Visit,
+    ) -> Result<(), Ends> {
+        if self.is_what_if() {
+            return Err(Ends::Unknown);
+        }
+        let source = self.engine.persist.as_ref().and_then(|persist| persist.current());
+        let numbers = source.as_ref().and_then(|source| source.turned(self));
+        let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
+        let mut below = Below {
+            inner: self,
+            numbers,
+            settles,
+            unsettled: Vec::new(),
+            unkept: lock(&self.unkept),
+            by_leaves: lock(&self.by_leaves),
+            seen: HashMap::default(),
+            seen_numbers: Bits::new(tasks),
+            next: roots.iter().rev().map(|root| Next::Task(*root, None)).collect(),
+            visit,
+        };
+        while let Some(next) = below.next.pop() {
+            let way = match next {
+                Next::Task(node, read) => below.task(node, read),
+                Next::Number(number, read) => below.number(number, read),
+            };
+            way.ok_or(Ends::Unknown)?;
+        }
+        if below.unsettled.is_empty() { Ok(()) } else { Err(Ends::Unsettled(below.unsettled)) }
+    }
+
+    /// Whether a read may have come to what there is now.
+    fn is_as_read(&self, edge: &Edge) -> bool {
+        let now = self.seq(edge.dep);
+        now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
+    }
+}
+
+impl<V: Visit> Below<'_, V> {
+    fn task(&mut self, node: NodeId, read: Option<(Seq, Facets)>) -> Option<()> {
+        let core = &self.inner.engine;
+        let entry = core.node(node);
+        let settled = self.inner.seq(node);
+        let (unloaded, place) = {
+            let hist = lock(&entry.hist);
+            (hist.unloaded(), hist.place())
+        };
+        let generation = self.numbers.as_ref().map(Numbers::generation);
+        let place = place.filter(|place| Some(place.generation) == generation);
+        let is_decided = |place: &Unloaded| {
+            self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
+        };
+        let by_number = place.filter(|place| unloaded.is_some() || settled.is_none() && is_decided(place));
+        if let Some(place) = by_number {
+            let is_stored =
+                |(seq, _): &(Seq, Facets)| lock(&entry.hist).is_seq_of(place.generation, place.number, *seq);
+            let read = read.filter(is_stored).map(|(seq, facets)| (seq.number(), facets));
+            self.next.push(Next::Number(place.number, read));
+            return Some(());
+        }
+        if self.settles && settled.is_none() {
+            self.unsettled.push(node);
+            return Some(());
+        }
+        let now = settled.or(read.map(|(seq, _)| seq))?;
+        if let Some((was, facets)) = read.filter(|_| !self.settles)
+            && now != was
+            && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(was, now, facets))
+        {
+            return None;
+        }
+        match self.seen.insert(node, Some(now)) {
+            None => {}
+            // The same task at two versions: which is the good one is not known.
+            Some(other) => return (other == Some(now)).then_some(()),
+        }
+        if let Some(place) = place
+            && !self.seen_numbers.insert(place.number)?
+        {
+            return Some(());
+        }
+        let is_wanted = self.visit.wants(entry.rule);
+        if is_wanted {
+            let at = place.map_or(Place::Node(node), |place| Place::Number(place.number));
+            self.visit.met(&Met { rule: entry.rule, place: at, source: Source::Node(entry) })?;
+        }
+        if settled.is_none() && entry.policy.leaf {
+            // It was not looked at, so nothing that read it is known to be good.
+            return None;
+        }
+        let first = self.next.len();
+        if let Some(reads) = self.unkept.get(&node) {
+            let read = |(dep, seq): &(NodeId, Seq)| {
+                Next::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE)))
+            };
+            self.next.extend(reads.iter().rev().map(read));
+        } else {
+            let edges = self.good_run(node, entry, now)?;
+            let below = |edge: &Edge| Next::Task(edge.dep, Some((edge.seq, edge.facets)));
+            self.next.extend(edges.iter().rev().map(below));
+        }
+        if is_wanted {
+            for next in self.next[first..].iter().rev() {
+                let place = match *next {
+                    Next::Task(dep, _) => {
+                        let place = lock(&core.node(dep).hist).place();
+                        let place = place.filter(|place| Some(place.generation) == generation);
+                        place.map_or(Place::Node(dep), |place| Place::Number(place.number))
+                    }
+                    Next::Number(dep, _) => Place::Number(dep),
+                };
+                self.visit.read(place);
+            }
+        }
+        Some(())
+    }
+
+    /// What the run read that a task is good by at a version.
+    fn good_run(&self, node: NodeId, entry: &Node, now: Seq) -> Option<Arc<[Edge]>> {
+        let core = &self.inner.engine;
+        let version = core.rule(entry).version();
+        let hist = lock(&entry.hist);
+        let mut runs = hist.runs.iter().filter(|run| run.seq == now && run.version == version);
+        if let Some(leaves) = self.by_leaves.get(&node).filter(|_| self.settles) {
+            let is_by = |run: &&crate::node::Run| run.leaves().is_some_and(|by| Arc::ptr_eq(by, leaves));
+            let run = runs.clone().find(is_by).or_else(|| runs.next());
+            return run.map(|run| run.edges.clone());
+        }
+        let as_read = runs.map(|run| &run.edges).find(|edges| self.are_as_read(edges));
+        if let Some(edges) = as_read {
+            return Some(edges.clone());
+        }
+        let replaced = self.settles && !core.is_only_build();
+        let reads = if replaced { Hist::reads_of(&hist, now, false) } else { Vec::new() };
+        drop(hist);
+        reads.into_iter().find(|edges| self.are_as_read(edges))
+    }
+
+    fn are_as_read(&self, edges: &[Edge]) -> bool {
+        edges.iter().all(|edge| self.inner.is_as_read(edge))
+    }
+
+    fn number(&mut self, number: u32, read: Option<(u32, Facets)>) -> Option<()> {
+        let numbers = self.numbers.as_mut()?;
+        if let Some(node) = numbers.known_better(self.inner, number) {
+            let read = match read {
+                Some((seq, facets)) => Some((numbers.seq_here(node, number, seq)?, facets)),
+                None => None,
+            };
+            return self.task(node, read);
+        }
+        if !self.seen_numbers.insert(number)? {
+            return Some(());
+        }
+        let seq = read.map(|(seq, _)| seq).filter(|_| !self.settles);
+        let Some(found) = numbers.follow(number, seq) else {
+            if !self.settles {
+                return None;
+            }
+            self.unsettled.push(numbers.bound(number)?);
+            return Some(());
+        };
+        let is_wanted = self.visit.wants(found.rule.0);
+        if is_wanted {
+            let (place, source) = (Place::Number(number), Source::Numbers(numbers));
+            self.visit.met(&Met { rule: found.rule.0, place, source })?;
+            found.reads.iter().for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
+        }
+        self.next.extend(
+            found.reads.into_iter().rev().map(|(dep, seq, facets)| Next::Number(dep, Some((seq, facets)))),
+        );
+        Some(())
+    }
+}
