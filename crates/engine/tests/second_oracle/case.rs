@@ -28,6 +28,8 @@ pub(crate) enum What {
     Depend,
     /// Mentions contents: one for each task named and the sum so far.
     Mention,
+    /// Reads hashes, one after the other, and collects what lies below; sees nothing else of them.
+    Collect,
 }
 
 /// How a task gets its hash.
@@ -64,6 +66,8 @@ pub(crate) struct Task {
     pub(crate) fixed: bool,
     /// It goes by the leaves below it.
     pub(crate) deep: bool,
+    /// And by nothing else.
+    pub(crate) only: bool,
     /// It does what this lower task does, and says that they share their values.
     pub(crate) twin: Option<usize>,
     pub(crate) steps: Vec<Step>,
@@ -81,6 +85,7 @@ impl Task {
             constructive: self.constructive,
             place: self.place,
             deep: self.deep,
+            only: false,
             twin,
             ..other.clone()
         }
@@ -167,11 +172,14 @@ impl Case {
         let builds = (0..1 + dice.roll(9)).map(|_| Case::build(dice, leaves.len(), all)).collect();
         let mut case = Case { leaves, tasks, builds };
         case.match_twins();
+        case.mend();
         case
     }
 
     fn task(dice: &mut Dice, leaves: usize, below: usize) -> Task {
         let fixed = dice.one_in(4);
+        let only = dice.one_in(4);
+        let collects = if only { What::Collect } else { What::Value };
         let steps = (0..dice.roll(4)).map(|_| {
             let what = dice.pick(&[
                 What::Value,
@@ -183,6 +191,8 @@ impl Case {
                 What::Order,
                 What::Depend,
                 What::Mention,
+                collects,
+                collects,
             ]);
             let mut deps: Vec<usize> = (0..1 + dice.roll(3)).map(|_| dice.roll(below)).collect();
             // Leaves are of another rule, and asked for first.
@@ -213,7 +223,8 @@ impl Case {
             modulus: dice.pick(&[2, 3, 5, 1000]),
             fails: dice.one_in(4),
             fixed,
-            deep: dice.one_in(3),
+            deep: only || dice.one_in(4),
+            only,
             twin: None,
         }
     }
@@ -242,6 +253,27 @@ impl Case {
                 self.tasks[at] = self.tasks[at].clone().twin_of(&self.tasks[of - self.leaves.len()], of);
             }
         }
+    }
+
+    /// Takes out what does not go together: what is collected depends on which of those ran that share their values, and
+    /// on what was only waited for and failed, which is read by the run that saw it.
+    fn mend(&mut self) {
+        let has_twins = self.has_twins();
+        for task in &mut self.tasks {
+            task.only &= !has_twins;
+            let steps = task.steps.iter_mut().filter(|step| step.what == What::Collect && !task.only);
+            steps.for_each(|step| step.what = What::Value);
+        }
+        if self.collects() {
+            let steps = self.tasks.iter_mut().flat_map(|task| &mut task.steps);
+            let waits = steps.filter(|step| matches!(step.what, What::Order | What::Begun));
+            waits.for_each(|step| step.what = What::Value);
+        }
+    }
+
+    /// Whether any task collects.
+    pub(crate) fn collects(&self) -> bool {
+        self.tasks.iter().flat_map(|task| &task.steps).any(|step| step.what == What::Collect)
     }
 
     fn build(dice: &mut Dice, leaves: usize, all: usize) -> Build {
@@ -300,6 +332,7 @@ impl Case {
             let mut case = self.clone();
             change(&mut case);
             case.match_twins();
+            case.mend();
             let leaves = case.leaves.len();
             let steps = case.tasks.iter_mut().flat_map(|task| &mut task.steps);
             steps.for_each(|step| step.deps.sort_by_key(|dep| *dep >= leaves));
@@ -349,7 +382,8 @@ impl Case {
             with(&|case| case.tasks[at].twin = None);
             with(&|case| case.tasks[at].fails = false);
             with(&|case| case.tasks[at].fixed = false);
-            with(&|case| case.tasks[at].deep = false);
+            with(&|case| case.tasks[at].only = false);
+            with(&|case| case.tasks[at].deep = case.tasks[at].only);
             with(&|case| case.tasks[at].kind = Kind::Content);
             with(&|case| case.tasks[at].place = Place::Memory);
             with(&|case| case.tasks[at].runs = 1);
@@ -369,12 +403,14 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "leaves{}", words(&self.leaves.iter().map(|leaf| *leaf as usize).collect::<Vec<_>>()))?;
         for (at, task) in self.tasks.iter().enumerate() {
-            let Task { kind, place, runs, constructive, modulus, fails, fixed, deep, twin, steps } = task;
+            let Task { kind, place, runs, constructive, modulus, fails, fixed, deep, only, twin, steps } =
+                task;
             let trace = if *constructive { "constructive" } else { "verifying" };
             write!(f, "task {} {kind:?} {place:?} {trace} {runs} modulo {modulus}", self.leaves.len() + at)?;
             f.write_str(if *fails { " fails" } else { "" })?;
             f.write_str(if *fixed { " fixed" } else { "" })?;
             f.write_str(if *deep { " deep" } else { "" })?;
+            f.write_str(if *only { " only" } else { "" })?;
             if let Some(of) = twin {
                 write!(f, " twin {of}")?;
             }
@@ -435,6 +471,7 @@ impl Case {
                         fails: head.contains(&"fails"),
                         fixed: head.contains(&"fixed"),
                         deep: head.contains(&"deep"),
+                        only: head.contains(&"only"),
                         twin: after("twin").map(|of| number(&of[0])),
                         steps: parts.map(|part| step(&part)).collect(),
                     });
@@ -465,6 +502,7 @@ fn step(words: &[&str]) -> Step {
         "Order" => What::Order,
         "Depend" => What::Depend,
         "Mention" => What::Mention,
+        "Collect" => What::Collect,
         other => panic!("no step is called {other}"),
     };
     Step { what, conditional, deps: words[1..].iter().map(|word| word.parse().expect("a task")).collect() }

@@ -423,9 +423,16 @@ fn asked_again_nothing_runs() {
             let is_verified = task.place == Place::File && task.kind != Kind::Unhashed;
             task.runs > 0 && (task.place == Place::Memory || is_verified)
         };
+        // What lies above a task that is told its value does not follow from leaves.
+        let tells_between = |build: &Build| {
+            let is_between =
+                |event: &Event| matches!(event, Event::Set(task, _) if *task >= case.leaves.len());
+            build.events.iter().any(is_between)
+        };
         let told_to_fail = |event: &Event| matches!(event, Event::Flaky(_));
         if !again.tasks.iter().all(is_kept)
             || again.builds.iter().flat_map(|build| &build.events).any(told_to_fail)
+            || again.tasks.iter().any(|task| task.only) && again.builds.iter().any(tells_between)
         {
             return;
         }

@@ -6,7 +6,7 @@
 //! for.
 
 use super::case::{Build, Case, Event, Kind, Place, Task, What};
-use super::rules::{FAILED, OPAQUE, has_witness, mix, note, tells};
+use super::rules::{FAILED, OPAQUE, has_witness, is_nowhere, mix, note, summed, tells};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a task comes to.
@@ -134,13 +134,21 @@ struct Played {
     notes: Vec<u64>,
 }
 
-/// Runs a script; `ask` is told of each request whether it is for a value, and gives the answer.
+/// What a script asks.
+enum Request<'r> {
+    /// For a task's value (`true`), or its hash.
+    Task(usize, bool),
+    /// What lies below these tasks.
+    Below(&'r [usize]),
+}
+
+/// Runs a script; `ask` gives the answers.
 fn play(
     case: &Case,
     key: usize,
     task: &Task,
     how: How,
-    ask: &mut dyn FnMut(usize, bool) -> Outcome,
+    ask: &mut dyn FnMut(Request<'_>) -> Outcome,
 ) -> Played {
     let (mut sum, mut asks, mut group, mut mentioned, mut notes) = (0, Vec::new(), 0, None, Vec::new());
     for step in &task.steps {
@@ -157,13 +165,13 @@ fn play(
             is_leaf &= *dep < case.leaves.len();
             let by_hash = match step.what {
                 What::Value | What::Start => how == How::Apart && tells(case, *dep),
-                What::Hash | What::Depend => true,
+                What::Hash | What::Depend | What::Collect => true,
                 What::Order | What::Begun => false,
                 What::Mention => unreachable!("it asks for nothing"),
             };
             // What is asked for one after the other is a group each.
             group += usize::from(step.what != What::Value || how == How::Apart);
-            let result = ask(*dep, !by_hash);
+            let result = ask(Request::Task(*dep, !by_hash));
             let failed = !matches!(result, Outcome::Value(_));
             let seen = match result {
                 Outcome::Value(_) if step.what == What::Hash && !tells(case, *dep) => OPAQUE,
@@ -172,13 +180,19 @@ fn play(
             };
             match step.what {
                 What::Depend => mentioned = mentioned.or(Some(result).filter(|_| failed)),
-                What::Order | What::Begun => {}
+                What::Order | What::Begun | What::Collect => {}
                 _ => sum = mix(sum, seen),
             }
             let is_read = !matches!(step.what, What::Order | What::Begun);
             asks.push(Ask { dep: *dep, is_read, recorded: is_read || failed, group });
         }
         group += 1;
+        if step.what == What::Collect {
+            match ask(Request::Below(&step.deps)) {
+                Outcome::Value(below) => sum = mix(sum, below),
+                failed => return Played { returned: failed, outcome: failed, asks, notes },
+            }
+        }
     }
     let result = sum % task.modulus;
     if task.fails && result == 0 {
@@ -188,26 +202,80 @@ fn play(
     Played { returned, outcome: mentioned.unwrap_or(returned), asks, notes }
 }
 
+/// Everything made anew in this world, some tasks told.
+#[derive(Default)]
+struct Anew {
+    all: Vec<Outcome>,
+    /// What each reads, in order.
+    reads: Vec<Vec<usize>>,
+    /// What each mentions.
+    notes: Vec<Vec<u64>>,
+}
+
+impl Anew {
+    fn of(case: &Case, leaves: &[Option<u64>], told: &BTreeMap<usize, u64>) -> Anew {
+        let mut anew = Anew::default();
+        for key in 0..leaves.len() + case.tasks.len() {
+            let (mut reads, mut notes) = (Vec::new(), Vec::new());
+            let told = told.get(&key).copied().map(Outcome::Value);
+            let outcome = told.unwrap_or_else(|| match key.checked_sub(leaves.len()) {
+                None => leaves[key].map_or(Outcome::Flaky, Outcome::Value),
+                Some(at) => {
+                    let task = &case.tasks[at];
+                    let played =
+                        play(case, key, task, How::Value, &mut |request| anew.answer(case, task, &request));
+                    reads = played.asks.iter().filter(|ask| ask.recorded).map(|ask| ask.dep).collect();
+                    notes = played.notes;
+                    played.outcome
+                }
+            });
+            anew.all.push(outcome);
+            anew.reads.push(reads);
+            anew.notes.push(notes);
+        }
+        anew
+    }
+
+    fn answer(&self, case: &Case, task: &Task, request: &Request<'_>) -> Outcome {
+        match request {
+            Request::Task(dep, _) => self.all[*dep],
+            Request::Below(_) if !task.only => Outcome::Flaky,
+            Request::Below(roots) => self.below(case, roots, &mut |_| ()),
+        }
+    }
+
+    /// What lies below some tasks, as a number; `meet` is told of each task.
+    fn below(&self, case: &Case, roots: &[usize], meet: &mut dyn FnMut(usize)) -> Outcome {
+        let (mut tasks, mut notes, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let mut next: Vec<usize> =
+            roots.iter().rev().copied().filter(|root| !is_nowhere(case, *root)).collect();
+        while let Some(key) = next.pop() {
+            if !seen.insert(key) {
+                continue;
+            }
+            meet(key);
+            if key >= case.leaves.len() {
+                tasks.push(key);
+            }
+            notes.extend(&self.notes[key]);
+            next.extend(self.reads[key].iter().rev());
+        }
+        Outcome::Value(summed(tasks.into_iter(), &notes))
+    }
+}
+
 /// Everything made anew: what each task comes to in this world, some of them told.
 pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], told: &BTreeMap<usize, u64>) -> Vec<Outcome> {
-    let mut all: Vec<Outcome> = Vec::new();
-    for key in 0..leaves.len() + case.tasks.len() {
-        let told = told.get(&key).copied().map(Outcome::Value);
-        all.push(told.unwrap_or_else(|| match key.checked_sub(leaves.len()) {
-            None => leaves[key].map_or(Outcome::Flaky, Outcome::Value),
-            Some(at) => play(case, key, &case.tasks[at], How::Value, &mut |dep, _| all[dep]).outcome,
-        }));
-    }
-    all
+    Anew::of(case, leaves, told).all
 }
 
 /// What is looked at to make a task: what is read, and all that is asked for.
 pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
-    let all = wanted(case, &model.leaves, &model.told);
+    let anew = Anew::of(case, &model.leaves, &model.told);
     let (mut read, mut asked) = (BTreeSet::from([root]), BTreeSet::from([root]));
     for key in (case.leaves.len()..=root).rev().filter(|key| !model.told.contains_key(key)) {
         let task = &case.tasks[key - case.leaves.len()];
-        let asks = play(case, key, task, How::Value, &mut |dep, _| all[dep]).asks;
+        let asks = play(case, key, task, How::Value, &mut |request| anew.answer(case, task, &request)).asks;
         if read.contains(&key) {
             // A failure that is only waited for is read by the run that saw it, not by one that saw none.
             read.extend(asks.iter().filter(|ask| ask.is_read).map(|ask| ask.dep));
@@ -221,13 +289,13 @@ pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usi
 
 /// The contents that are mentioned by what a task is made from.
 pub(crate) fn notes(case: &Case, model: &Model, root: usize) -> BTreeSet<u64> {
-    let all = wanted(case, &model.leaves, &model.told);
+    let anew = Anew::of(case, &model.leaves, &model.told);
     let (read, _) = closures(case, model, root);
     let is_played = |key: &usize| *key >= case.leaves.len() && !model.told.contains_key(key);
     let played = read.into_iter().filter(is_played).map(|key| {
         let task = &case.tasks[key - case.leaves.len()];
         let how = if task.kind == Kind::Apart { How::Apart } else { How::Value };
-        play(case, key, task, how, &mut |dep, _| all[dep]).notes
+        play(case, key, task, how, &mut |request| anew.answer(case, task, &request)).notes
     });
     played.flatten().collect()
 }
@@ -244,6 +312,8 @@ struct Going<'a> {
     /// Tasks that were found good by their leaves.
     by_leaves: BTreeMap<usize, Leaves>,
     ran: Vec<Ran>,
+    /// For each script that is being played, a task that it collected and that failed for now.
+    missed: Vec<Option<usize>>,
 }
 
 /// What a build must do.
@@ -370,6 +440,7 @@ impl Model {
             values: BTreeMap::new(),
             by_leaves: BTreeMap::new(),
             ran: Vec::new(),
+            missed: Vec::new(),
         };
         let outcome = going.ask(build.root, !build.by_hash);
         let settled = going.settled.iter().map(|(task, (version, _))| (*task, *version)).collect();
@@ -444,11 +515,16 @@ impl Going<'_> {
         let stamp = self.stamp(key);
         let runs = self.model.runs.get(&key).cloned().unwrap_or(runs);
         let is_deep = self.task(key).is_some_and(|task| task.deep) && self.suspects.is_none();
-        if is_deep && let Some(settled) = self.by_leaves(key, &runs, stamp) {
-            return settled;
-        }
+        let is_only = self.task(key).is_some_and(|task| task.only);
         let mut why = None;
-        for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
+        if is_deep {
+            match self.by_leaves(key, &runs, stamp) {
+                Ok(settled) => return settled,
+                Err(leaf) if is_only => why = leaf.map(Why::Read),
+                Err(_) => {}
+            }
+        }
+        for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp && !is_only) {
             match self.first_difference(run, self.task(key).is_some_and(|task| task.fixed)) {
                 None => {
                     if is_deep
@@ -488,21 +564,46 @@ impl Going<'_> {
     }
 
     /// Settles a task by the first run of which all leaves are as they were; looks at them one by one, no further than
-    /// the first that is not.
-    fn by_leaves(&mut self, key: usize, runs: &[Run], stamp: u64) -> Option<(Version, Outcome)> {
+    /// the first that is not. `Err`: none is, and the first leaf that was found to be different.
+    fn by_leaves(
+        &mut self,
+        key: usize,
+        runs: &[Run],
+        stamp: u64,
+    ) -> Result<(Version, Outcome), Option<usize>> {
         let disturbed = self.model.disturbed;
+        let mut differs = None;
         for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
             let Some(leaves) = &run.leaves else { continue };
             if leaves.between && leaves.made < disturbed {
                 continue;
             }
-            if leaves.all.iter().all(|(leaf, version)| self.settle(*leaf) == *version) {
-                self.by_leaves.insert(key, leaves.clone());
-                self.model.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
-                return Some((run.version, run.outcome));
+            match leaves.all.iter().find(|(leaf, version)| self.settle(*leaf) != *version) {
+                Some((leaf, _)) => differs = differs.or(Some(*leaf)),
+                None => {
+                    self.by_leaves.insert(key, leaves.clone());
+                    self.model.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
+                    return Ok((run.version, run.outcome));
+                }
             }
         }
-        None
+        Err(differs)
+    }
+
+    /// What lies below some tasks, as a number, after all of it was settled.
+    fn below(&mut self, of: &Task, roots: &[usize]) -> Outcome {
+        if !of.only || self.suspects.is_some() {
+            return Outcome::Flaky;
+        }
+        let anew = Anew::of(self.case, &self.model.leaves, &self.model.told);
+        let mut met = Vec::new();
+        let below = anew.below(self.case, roots, &mut |task| met.push(task));
+        for task in met.into_iter().filter(|task| !is_nowhere(self.case, *task)) {
+            if !self.settled.contains_key(&task) && self.settle(task) == Version::Never {
+                *self.missed.last_mut().expect("a script is played") = Some(task);
+            }
+        }
+        below
     }
 
     /// The leaves below a run that read this; `None` if it does not follow from them.
@@ -617,7 +718,12 @@ impl Going<'_> {
     /// Plays the script against the present; asks for what it asks for.
     fn run_script(&mut self, key: usize, task: &Task, how: How) -> (Vec<Read>, Played) {
         let case = self.case;
-        let played = play(case, key, task, how, &mut |dep, value| self.ask(dep, value));
+        self.missed.push(None);
+        let played = play(case, key, task, how, &mut |request| match request {
+            Request::Task(dep, value) => self.ask(dep, value),
+            Request::Below(roots) => self.below(task, roots),
+        });
+        let missed = self.missed.pop().flatten();
         if let (Place::File, How::Value | How::Again, Outcome::Value(value)) =
             (task.place, how, played.returned)
         {
@@ -630,6 +736,7 @@ impl Going<'_> {
                 reads.push(Read { dep: *dep, version, group: *group });
             }
         }
+        reads.extend(missed.map(|dep| Read { dep, version: Version::Never, group: usize::MAX }));
         (reads, played)
     }
 
@@ -648,7 +755,12 @@ impl Going<'_> {
         }
         self.model.touched.insert(key);
         let most = self.kept(key) as usize;
+        let (only, disturbed) = (self.task(key).is_some_and(|task| task.only), self.model.disturbed);
+        let holds = |leaves: &Leaves| !leaves.between || leaves.made >= disturbed;
         let same = |old: &Run| {
+            if only {
+                return old.stamp == run.stamp && !old.leaves.as_ref().is_some_and(holds);
+            }
             old.stamp == run.stamp
                 && old.reads.len() == run.reads.len()
                 && old.reads.iter().zip(&run.reads).all(|(a, b)| (a.dep, a.version) == (b.dep, b.version))

@@ -1,12 +1,12 @@
 //! The case as a rule of the engine: only what anybody could write.
 
 use super::case::{Case, Kind, Place, Task, What};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use taut_engine::{
-    Agreement, Cancel, Curr, Cx, Deep, Fail, Failure, Hash, HashCx, Interned, Policy, Rule, Store,
+    Agreement, Cancel, Content, Curr, Cx, Deep, Fail, Failure, Hash, HashCx, Interned, Policy, Rule, Store,
 };
 
 /// What a failure that was read counts as.
@@ -150,6 +150,18 @@ pub(crate) struct Tasks {
     pub(crate) world: Arc<Mutex<World>>,
 }
 
+/// What was collected, as a number: tasks in order, each once, and contents.
+pub(crate) fn summed(tasks: impl Iterator<Item = usize>, notes: &BTreeSet<u64>) -> u64 {
+    let mut seen = BTreeSet::new();
+    let tasks = tasks.filter(|task| seen.insert(*task)).fold(1, |sum, task| mix(sum, task as u64));
+    notes.iter().fold(tasks, |sum, note| mix(sum, *note)) % 10_007
+}
+
+/// Whether a task is stored nowhere.
+pub(crate) fn is_nowhere(case: &Case, task: usize) -> bool {
+    task.checked_sub(case.leaves.len()).is_some_and(|at| case.tasks[at].place == Place::Nowhere)
+}
+
 type Asked<T> = Pin<Box<dyn Future<Output = Result<T, Fail>> + Send>>;
 
 /// Whether the hash of a task tells its value.
@@ -208,6 +220,22 @@ impl Tasks {
         }
     }
 
+    /// What lies below some tasks, as a number.
+    async fn collect(&self, cx: &Cx, deps: &[usize]) -> Result<u64, Fail> {
+        for dep in deps {
+            self.look(cx, *dep).await;
+        }
+        let roots =
+            deps.iter().filter(|dep| !is_nowhere(&self.case, **dep)).map(|dep| match self.is_leaf(*dep) {
+                true => cx.task::<Leaves>(*dep as u64),
+                false => cx.task::<Tasks>(*dep as u64),
+            });
+        let below = cx.collect_two::<Tasks, Content<Note>>(roots.collect()).await;
+        let (tasks, notes) = below.ok_or_else(|| Fail::transient("it is not known".to_owned()))?;
+        let notes = notes.into_iter().map(|note| number(Some(note))).collect();
+        Ok(summed(tasks.into_iter().map(|task| task as usize), &notes))
+    }
+
     /// Runs a task's script. `apart`: by hashes wherever they tell enough.
     async fn script(&self, key: usize, cx: &Cx, apart: bool) -> Result<u64, Fail> {
         let task = self.task(key);
@@ -246,6 +274,7 @@ impl Tasks {
                     }
                     sum = reads.into_iter().rev().fold(sum, mix);
                 }
+                What::Collect => sum = mix(sum, self.collect(cx, &step.deps).await?),
                 What::Hash => {
                     for dep in &step.deps {
                         sum = mix(sum, self.look(cx, *dep).await);
@@ -294,7 +323,14 @@ impl Rule for Tasks {
             false => Policy::verifying(task.runs),
         };
         let policy = if task.fixed { policy.with_fixed_reads() } else { policy };
-        let policy = Policy { deep: if task.deep { Deep::First } else { Deep::No }, ..policy };
+        let policy = Policy {
+            deep: match (task.only, task.deep) {
+                (true, _) => Deep::Only,
+                (_, true) => Deep::First,
+                _ => Deep::No,
+            },
+            ..policy
+        };
         policy.stored(match task.place {
             Place::Memory => Store::Memory,
             Place::File => Store::File,
