@@ -23,7 +23,12 @@ pub(crate) trait Visit {
     /// A task of such a rule, met for the first time. `None`: its key means nothing.
     fn met(&mut self, met: &Met<'_>) -> Option<()>;
 
-    /// Something that it read, or mentioned; in order, right after it was met.
+    /// Whether what such tasks read is of interest, too.
+    fn reads(&self) -> bool {
+        false
+    }
+
+    /// Something that a task read, or mentioned; in order, right after it was met.
     fn read(&mut self, _read: Place) {}
 }
 
@@ -67,9 +72,18 @@ pub(crate) enum Ends {
 
 enum Next {
     /// A task, and the version that was read, if one was, with what of it was looked at.
-    Task(NodeId, Option<(Seq, Facets)>),
+    Task(NodeId, Option<(Seq, Facets)>, By),
     /// One that only the file tells of, by its number there.
-    Number(u32, Option<(u32, Facets)>),
+    Number(u32, Option<(u32, Facets)>, By),
+}
+
+/// What the run that read something is good by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// What it read is as it was.
+    Reads,
+    /// The leaves below: what it read and has no hash of its content may be another version now.
+    Leaves,
 }
 
 struct Below<'b, V> {
@@ -80,8 +94,12 @@ struct Below<'b, V> {
     unsettled: Vec<NodeId>,
     unkept: MutexGuard<'b, HashMap<NodeId, Vec<(NodeId, Seq)>>>,
     by_leaves: MutexGuard<'b, HashMap<NodeId, Arc<Leaves>>>,
-    seen: HashMap<NodeId, Option<Seq>, BuildMix>,
+    seen: Bits,
+    /// Of those that are not settled, the version by which they were followed.
+    versions: HashMap<NodeId, Seq, BuildMix>,
     seen_numbers: Bits,
+    /// By number, whether there is more to what it is good by than the file tells at once.
+    special: Bits,
     next: Vec<Next>,
     visit: &'b mut V,
 }
@@ -94,14 +112,22 @@ impl Bits {
         Bits(vec![0; length.div_ceil(64)])
     }
 
-    /// Whether it is new; `None`: it is not below the length.
     #[inline]
-    pub(crate) fn insert(&mut self, number: u32) -> Option<bool> {
-        let word = self.0.get_mut(number as usize / 64)?;
+    pub(crate) fn has(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 != 0)
+    }
+
+    /// Whether it is new.
+    #[inline]
+    pub(crate) fn insert(&mut self, number: u32) -> bool {
+        let at = number as usize / 64;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, 0);
+        }
         let bit = 1 << (number % 64);
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        Some(is_new)
+        let is_new = self.0[at] & bit == 0;
+        self.0[at] |= bit;
+        is_new
     }
 }
 
@@ -121,6 +147,7 @@ impl Inner {
         let source = self.engine.persist.as_ref().and_then(|persist| persist.current());
         let numbers = source.as_ref().and_then(|source| source.turned(self));
         let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
+        let special = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::special);
         let mut below = Below {
             inner: self,
             numbers,
@@ -128,15 +155,17 @@ impl Inner {
             unsettled: Vec::new(),
             unkept: lock(&self.unkept),
             by_leaves: lock(&self.by_leaves),
-            seen: HashMap::default(),
+            seen: Bits::new(self.engine.count()),
+            versions: HashMap::default(),
             seen_numbers: Bits::new(tasks),
-            next: roots.iter().rev().map(|root| Next::Task(*root, None)).collect(),
+            special,
+            next: roots.iter().rev().map(|root| Next::Task(*root, None, By::Reads)).collect(),
             visit,
         };
         while let Some(next) = below.next.pop() {
             let way = match next {
-                Next::Task(node, read) => below.task(node, read),
-                Next::Number(number, read) => below.number(number, read),
+                Next::Task(node, read, by) => below.task(node, read, by),
+                Next::Number(number, read, by) => below.number(number, read, by),
             };
             way.ok_or(Ends::Unknown)?;
         }
@@ -151,7 +180,7 @@ impl Inner {
 }
 
 impl<V: Visit> Below<'_, V> {
-    fn task(&mut self, node: NodeId, read: Option<(Seq, Facets)>) -> Option<()> {
+    fn task(&mut self, node: NodeId, read: Option<(Seq, Facets)>, by: By) -> Option<()> {
         let core = &self.inner.engine;
         let entry = core.node(node);
         let settled = self.inner.seq(node);
@@ -164,12 +193,15 @@ impl<V: Visit> Below<'_, V> {
         let is_decided = |place: &Unloaded| {
             self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
         };
-        let by_number = place.filter(|place| unloaded.is_some() || settled.is_none() && is_decided(place));
+        // What was given its value does not go by what the file says.
+        let is_given = core.is_given(node, self.inner.epoch);
+        let by_number =
+            place.filter(|place| !is_given && (unloaded.is_some() || settled.is_none() && is_decided(place)));
         if let Some(place) = by_number {
             let is_stored =
                 |(seq, _): &(Seq, Facets)| lock(&entry.hist).is_seq_of(place.generation, place.number, *seq);
             let read = read.filter(is_stored).map(|(seq, facets)| (seq.number(), facets));
-            self.next.push(Next::Number(place.number, read));
+            self.next.push(Next::Number(place.number, read, by));
             return Some(());
         }
         if self.settles && settled.is_none() {
@@ -177,19 +209,21 @@ impl<V: Visit> Below<'_, V> {
             return Some(());
         }
         let now = settled.or(read.map(|(seq, _)| seq))?;
-        if let Some((was, facets)) = read.filter(|_| !self.settles)
+        if let Some((was, facets)) = read.filter(|_| !self.settles && (by == By::Reads || settled.is_none()))
             && now != was
             && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(was, now, facets))
         {
             return None;
         }
-        match self.seen.insert(node, Some(now)) {
-            None => {}
+        if settled.is_none() && self.versions.insert(node, now).is_some_and(|other| other != now) {
             // The same task at two versions: which is the good one is not known.
-            Some(other) => return (other == Some(now)).then_some(()),
+            return None;
+        }
+        if !self.seen.insert(node) {
+            return Some(());
         }
         if let Some(place) = place
-            && !self.seen_numbers.insert(place.number)?
+            && !self.seen_numbers.insert(place.number)
         {
             return Some(());
         }
@@ -205,23 +239,24 @@ impl<V: Visit> Below<'_, V> {
         let first = self.next.len();
         if let Some(reads) = self.unkept.get(&node) {
             let read = |(dep, seq): &(NodeId, Seq)| {
-                Next::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE)))
+                Next::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE)), By::Reads)
             };
             self.next.extend(reads.iter().rev().map(read));
         } else {
             let edges = self.good_run(node, entry, now)?;
-            let below = |edge: &Edge| Next::Task(edge.dep, Some((edge.seq, edge.facets)));
+            let by = if self.by_leaves.contains_key(&node) { By::Leaves } else { By::Reads };
+            let below = |edge: &Edge| Next::Task(edge.dep, Some((edge.seq, edge.facets)), by);
             self.next.extend(edges.iter().rev().map(below));
         }
-        if is_wanted {
+        if is_wanted && self.visit.reads() {
             for next in self.next[first..].iter().rev() {
                 let place = match *next {
-                    Next::Task(dep, _) => {
+                    Next::Task(dep, ..) => {
                         let place = lock(&core.node(dep).hist).place();
                         let place = place.filter(|place| Some(place.generation) == generation);
                         place.map_or(Place::Node(dep), |place| Place::Number(place.number))
                     }
-                    Next::Number(dep, _) => Place::Number(dep),
+                    Next::Number(dep, ..) => Place::Number(dep),
                 };
                 self.visit.read(place);
             }
@@ -235,7 +270,10 @@ impl<V: Visit> Below<'_, V> {
         let version = core.rule(entry).version();
         let hist = lock(&entry.hist);
         let mut runs = hist.runs.iter().filter(|run| run.seq == now && run.version == version);
-        if let Some(leaves) = self.by_leaves.get(&node).filter(|_| self.settles) {
+        if self.settles && hist.runs.len() == 1 && core.is_only_build() {
+            return runs.next().map(|run| run.edges.clone());
+        }
+        if let Some(leaves) = self.by_leaves.get(&node) {
             let is_by = |run: &&crate::node::Run| run.leaves().is_some_and(|by| Arc::ptr_eq(by, leaves));
             let run = runs.clone().find(is_by).or_else(|| runs.next());
             return run.map(|run| run.edges.clone());
@@ -254,17 +292,43 @@ impl<V: Visit> Below<'_, V> {
         edges.iter().all(|edge| self.inner.is_as_read(edge))
     }
 
-    fn number(&mut self, number: u32, read: Option<(u32, Facets)>) -> Option<()> {
+    fn number(&mut self, number: u32, read: Option<(u32, Facets)>, by: By) -> Option<()> {
         let numbers = self.numbers.as_mut()?;
         if let Some(node) = numbers.known_better(self.inner, number) {
             let read = match read {
                 Some((seq, facets)) => Some((numbers.seq_here(node, number, seq)?, facets)),
                 None => None,
             };
-            return self.task(node, read);
+            return self.task(node, read, by);
         }
-        if !self.seen_numbers.insert(number)? {
+        if !self.seen_numbers.insert(number) {
             return Some(());
+        }
+        if numbers.now(number).is_some() && !self.special.has(number) {
+            let first = self.next.len();
+            let (next, seen) = (&mut self.next, &self.seen_numbers);
+            let wanted = self.visit.reads();
+            let found = numbers.plainly(number, |dep, seq, facets| {
+                // What was met is not met again.
+                if wanted || !seen.has(dep) {
+                    next.push(Next::Number(dep, Some((seq, facets)), By::Reads));
+                }
+            });
+            if let Some(rule) = found {
+                if self.visit.wants(rule) {
+                    let (place, source) = (Place::Number(number), Source::Numbers(numbers));
+                    self.visit.met(&Met { rule, place, source })?;
+                    if wanted {
+                        self.next[first..].iter().for_each(|next| match next {
+                            Next::Number(dep, ..) => self.visit.read(Place::Number(*dep)),
+                            Next::Task(..) => {}
+                        });
+                    }
+                }
+                self.next[first..].reverse();
+                return Some(());
+            }
+            self.next.truncate(first);
         }
         let seq = read.map(|(seq, _)| seq).filter(|_| !self.settles);
         let Some(found) = numbers.follow(number, seq) else {
@@ -278,11 +342,13 @@ impl<V: Visit> Below<'_, V> {
         if is_wanted {
             let (place, source) = (Place::Number(number), Source::Numbers(numbers));
             self.visit.met(&Met { rule: found.rule.0, place, source })?;
-            found.reads.iter().for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
+            if self.visit.reads() {
+                found.reads.iter().for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
+            }
         }
-        self.next.extend(
-            found.reads.into_iter().rev().map(|(dep, seq, facets)| Next::Number(dep, Some((seq, facets)))),
-        );
+        let by = if found.leaves.is_some() { By::Leaves } else { By::Reads };
+        let below = |(dep, seq, facets)| Next::Number(dep, Some((seq, facets)), by);
+        self.next.extend(found.reads.into_iter().rev().map(below));
         Some(())
     }
 }

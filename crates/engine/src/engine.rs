@@ -438,6 +438,11 @@ impl Core {
         id
     }
 
+    /// How many tasks there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire) as usize
+    }
+
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         self.nodes.at(id).get().expect("numbers are given out after the node is there")
     }

@@ -177,8 +177,16 @@ impl Walk {
         if open.is_leaf {
             self.looked_at[task as usize / 64] |= 1 << (task % 64);
         }
-        if open.at > 0 {
-            self.better.entry(task).or_default().run = open.at;
+        self.is_good_by(task, open.at);
+    }
+
+    /// Notes which of its runs a task is good by, whatever was so in an earlier epoch.
+    fn is_good_by(&mut self, task: u32, run: usize) {
+        match self.better.get_mut(&task) {
+            Some(better) if better.run == run => {}
+            _ if run == 0 => drop(self.better.remove(&task)),
+            Some(better) => *better = Better { run, witness: None },
+            None => drop(self.better.insert(task, Better { run, witness: None })),
         }
     }
 

@@ -266,6 +266,12 @@ impl Columns<'_> {
     /// read.
     #[inline]
     pub(crate) fn plain(&self, task: u32, version: u32) -> Option<Plain> {
+        self.latest(task, version, StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP)
+    }
+
+    /// The same of a task that is none of this.
+    #[inline]
+    pub(crate) fn latest(&self, task: u32, version: u32, traits: u8) -> Option<Plain> {
         let [first, end] = *self.runs_at.get(task as usize..task as usize + 2)?.first_chunk()?;
         let (mut at, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
         let mut next = || {
@@ -276,7 +282,6 @@ impl Columns<'_> {
         let head = next()?;
         let (kind, count) = (head & run::KIND, head & run::COUNT);
         let code = (head >> run::CODE_AT) & run::CODE;
-        let traits = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
         let special = run::FAIL | u32::from(traits) << run::TRAITS_AT;
         if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
             return None;

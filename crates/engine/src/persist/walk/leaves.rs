@@ -146,9 +146,7 @@ impl Look<'_> {
     /// Notes which of its runs a task is good by.
     pub(super) fn note_better(&mut self, task: u32, run: usize) {
         self.walk.good += 1;
-        if run > 0 {
-            self.walk.better.entry(task).or_default().run = run;
-        }
+        self.walk.is_good_by(task, run);
     }
 
     /// The leaves as this process has it. `None`: a rule in between is not known here.

@@ -3,10 +3,12 @@
 use super::runs::AnyRuns;
 use super::{Look, OTHER, Walk};
 use crate::Facets;
+use crate::below::Bits;
 use crate::build::Inner;
 use crate::leaves::Leaves;
 use crate::node::{NodeId, Seq};
 use crate::persist::Persist;
+use crate::persist::snapshot::{BITS, Columns, run};
 use crate::persist::stored::{Stored, StoredRun};
 use crate::sync::{Arc, MutexGuard, lock};
 
@@ -22,6 +24,7 @@ pub(crate) struct Numbers<'s> {
     inner: &'s Inner,
     stored: &'s Stored,
     walk: MutexGuard<'s, Walk>,
+    columns: Option<Columns<'s>>,
 }
 
 /// What a task was found good by.
@@ -64,7 +67,7 @@ impl Source<'_> {
     pub(crate) fn turned<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
         let is_of_build = walk.turn_to(&self.stored, self.generation, inner, self.persist);
-        is_of_build.then_some(Numbers { inner, stored: &self.stored, walk })
+        is_of_build.then(|| Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
     }
 
     /// What was found out in the epoch of a build; `None` if the latest walk was about another.
@@ -75,7 +78,7 @@ impl Source<'_> {
             return None;
         }
         walk.bind(std::mem::take(&mut *lock(&self.persist.bound)));
-        Some(Numbers { inner, stored: &self.stored, walk })
+        Some(Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
     }
 }
 
@@ -112,6 +115,46 @@ impl Numbers<'_> {
             return Some(Seq::new(seq));
         }
         hist.seq_with(self.stored.hash(task, seq)?)
+    }
+
+    /// By task, whether it takes more than its latest run as the file began with it to tell what it is good by.
+    pub(crate) fn special(&self) -> Bits {
+        let mut special = Bits::new(self.tasks());
+        self.stored
+            .changed()
+            .chain(self.walk.better.keys().copied())
+            .chain(self.walk.by_leaves.iter().copied())
+            .for_each(|task| {
+                special.insert(task);
+            });
+        special
+    }
+
+    /// The rule of a task and what it was found good by, if it is not special ([`Numbers::special`]) and that can be told
+    /// at once; `each` is given what it read, in order, like [`Good::reads`].
+    #[inline]
+    pub(crate) fn plainly(&self, task: u32, mut each: impl FnMut(u32, u32, Facets)) -> Option<u16> {
+        let columns = self.columns.as_ref()?;
+        let now = *self.walk.now.get(task as usize)?;
+        let here = (*self.walk.rules.get(usize::from(columns.rule(task)?))?)?;
+        let plain = columns.latest(task, here.version, 0).filter(|plain| plain.seq == now)?;
+        let mut at = plain.at;
+        while at < plain.end {
+            let dep = columns.word(at)?;
+            let (mut seq, mut facets) = (0, Facets::WHOLE);
+            at += 1;
+            if plain.kind == run::FULL {
+                let told = columns.word(at)?;
+                seq = told >> BITS;
+                at += 1;
+                if told & 4 != 0 {
+                    facets = Facets(columns.word(at)? as u16);
+                    at += 1;
+                }
+            }
+            each(dep, seq, facets);
+        }
+        Some(here.rule)
     }
 
     /// The node of a task.
