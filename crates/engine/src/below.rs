@@ -23,12 +23,12 @@ pub(crate) trait Visit {
     /// A task of such a rule, met for the first time. `None`: its key means nothing.
     fn met(&mut self, met: &Met<'_>) -> Option<()>;
 
-    /// Whether what such tasks read is of interest, too.
-    fn reads(&self) -> bool {
-        false
+    /// The rule of which it is of interest what such tasks read.
+    fn reads(&self) -> Option<u16> {
+        None
     }
 
-    /// Something that a task read, or mentioned; in order, right after it was met.
+    /// A task of that rule that a task read, or mentioned; in order, right after it was met.
     fn read(&mut self, _read: Place) {}
 }
 
@@ -248,17 +248,15 @@ impl<V: Visit> Below<'_, V> {
             let below = |edge: &Edge| Next::Task(edge.dep, Some((edge.seq, edge.facets)), by);
             self.next.extend(edges.iter().rev().map(below));
         }
-        if is_wanted && self.visit.reads() {
+        if let Some(kind) = self.visit.reads().filter(|_| is_wanted) {
             for next in self.next[first..].iter().rev() {
-                let place = match *next {
-                    Next::Task(dep, ..) => {
-                        let place = lock(&core.node(dep).hist).place();
-                        let place = place.filter(|place| Some(place.generation) == generation);
-                        place.map_or(Place::Node(dep), |place| Place::Number(place.number))
-                    }
-                    Next::Number(dep, ..) => Place::Number(dep),
-                };
-                self.visit.read(place);
+                if let Next::Task(dep, ..) = *next
+                    && core.node(dep).rule == kind
+                {
+                    let place = lock(&core.node(dep).hist).place();
+                    let place = place.filter(|place| Some(place.generation) == generation);
+                    self.visit.read(place.map_or(Place::Node(dep), |place| Place::Number(place.number)));
+                }
             }
         }
         Some(())
@@ -308,9 +306,10 @@ impl<V: Visit> Below<'_, V> {
             let first = self.next.len();
             let (next, seen) = (&mut self.next, &self.seen_numbers);
             let wanted = self.visit.reads();
+            let kind = wanted.and_then(|rule| numbers.rule_there(rule));
             let found = numbers.plainly(number, |dep, seq, facets| {
                 // What was met is not met again.
-                if wanted || !seen.has(dep) {
+                if wanted.is_some() || !seen.has(dep) {
                     next.push(Next::Number(dep, Some((seq, facets)), By::Reads));
                 }
             });
@@ -318,11 +317,14 @@ impl<V: Visit> Below<'_, V> {
                 if self.visit.wants(rule) {
                     let (place, source) = (Place::Number(number), Source::Numbers(numbers));
                     self.visit.met(&Met { rule, place, source })?;
-                    if wanted {
-                        self.next[first..].iter().for_each(|next| match next {
-                            Next::Number(dep, ..) => self.visit.read(Place::Number(*dep)),
-                            Next::Task(..) => {}
-                        });
+                    if kind.is_some() {
+                        for next in &self.next[first..] {
+                            if let Next::Number(dep, ..) = next
+                                && numbers.is_of(*dep, kind)
+                            {
+                                self.visit.read(Place::Number(*dep));
+                            }
+                        }
                     }
                 }
                 self.next[first..].reverse();
@@ -342,9 +344,9 @@ impl<V: Visit> Below<'_, V> {
         if is_wanted {
             let (place, source) = (Place::Number(number), Source::Numbers(numbers));
             self.visit.met(&Met { rule: found.rule.0, place, source })?;
-            if self.visit.reads() {
-                found.reads.iter().for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
-            }
+            let kind = self.visit.reads().and_then(|rule| numbers.rule_there(rule));
+            let of_kind = found.reads.iter().filter(|(dep, ..)| numbers.is_of(*dep, kind));
+            of_kind.for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
         }
         let by = if found.leaves.is_some() { By::Leaves } else { By::Reads };
         let below = |(dep, seq, facets)| Next::Number(dep, Some((seq, facets)), by);

@@ -33,6 +33,7 @@ mod key;
 mod kin;
 mod leaves;
 mod log;
+mod mentions;
 mod node;
 mod part;
 mod persist;
@@ -54,6 +55,7 @@ pub use hash::Hash;
 pub use interned::{Content, Interned};
 pub use key::{Key, KeyRef};
 pub use log::{Derivation, Differs, Executed, Kept, Ran, Reason, TaskId};
+pub use mentions::Mentions;
 pub use part::Part;
 #[doc(hidden)]
 pub use persist::reseal;

@@ -163,3 +163,27 @@ fn the_file_keeps_what_a_kept_run_mentions_and_no_more() {
     assert!(ask.get::<Content<Text>>(sum(&"y".repeat(10_000))).is_err(), "it went with its run");
     assert_eq!(ask.ran(), [format!("text({:?})", sum(&"y".repeat(10_000)))], "in vain");
 }
+
+#[test]
+fn from_a_content_to_the_tasks_that_mention_it() {
+    let (world, directory) = (World::default(), tempfile::tempdir().unwrap());
+    let file = directory.path().join("traces");
+    *world.lock().unwrap() = "one two".into();
+    let mut engine = open(&world, &file);
+    for restarts in [false, true, true] {
+        let build = engine.begin().changed::<Source>(&()).commit(Options { jobs: 1, ..Options::default() });
+        let keys = [7, 3, 5];
+        build.hashes_of::<Words>(keys).into_iter().for_each(|hash| assert!(hash.unwrap().is_some()));
+        let roots = keys.map(|key| engine.task::<Words>(key));
+        let mentions = build.mentions::<Text, Words>(roots).unwrap();
+        assert_eq!(mentions.count(), 6);
+        assert_eq!(mentions.first(&sum("two")), Some(7));
+        assert_eq!(mentions.all(&sum("one")).collect::<Vec<_>>(), keys);
+        assert_eq!(mentions.first(&sum("three")), None);
+        drop(build);
+        engine.commit().unwrap();
+        if restarts {
+            engine = open(&world, &file);
+        }
+    }
+}

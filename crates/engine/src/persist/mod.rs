@@ -194,6 +194,18 @@ impl State {
 }
 
 impl Persist {
+    /// The file as it is known now, by how many there were before it.
+    pub(crate) fn generation(&self) -> u64 {
+        let mut state = lock(&self.state);
+        state.stored(&*self.file);
+        state.generation
+    }
+
+    /// The number of a task in a file.
+    pub(crate) fn number_of(&self, generation: u64, rule: &str, key: &[u8]) -> Option<u32> {
+        self.told(generation)?.find(rule, key)
+    }
+
     /// For a file, which is read when something in it is asked for.
     pub(crate) fn new(file: Box<dyn TraceFile>, days: u32) -> Persist {
         let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
@@ -262,7 +274,7 @@ impl Persist {
     }
 
     /// The file that a task's place is in; `None` if it is not to be believed.
-    fn told(&self, generation: u64) -> Option<Arc<Stored>> {
+    pub(crate) fn told(&self, generation: u64) -> Option<Arc<Stored>> {
         let mut state = lock(&self.state);
         if state.generation == generation {
             return Some(state.stored(&*self.file).clone()).filter(|_| state.generation == generation);

@@ -157,6 +157,17 @@ impl Numbers<'_> {
         Some(here.rule)
     }
 
+    /// What the file calls a rule.
+    pub(crate) fn rule_there(&self, rule: u16) -> Option<u16> {
+        let name = self.inner.engine.rule_at(rule).name();
+        self.stored.rules().iter().position(|there| **there == *name).map(|at| at as u16)
+    }
+
+    /// Whether a task is of a rule of the file.
+    pub(crate) fn is_of(&self, task: u32, rule: Option<u16>) -> bool {
+        rule.is_some() && self.stored.rule(task) == rule
+    }
+
     /// The node of a task.
     pub(crate) fn bound(&self, task: u32) -> Option<NodeId> {
         self.inner.engine.bind_number(self.stored, self.walk.generation, task)
