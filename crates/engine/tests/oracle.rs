@@ -36,6 +36,8 @@ struct Script {
     constructive: bool,
     /// Goes by the leaves below.
     deep: bool,
+    /// Goes by them only, and its result depends on which tasks lie below what it read. Of another rule, then.
+    only: bool,
 }
 
 /// Tasks below `leaves.len()` are leaves; the others read only tasks with smaller numbers.
@@ -63,6 +65,8 @@ struct Edit {
 enum Restart {
     /// What was built is there.
     Clean,
+    /// The same, and the rule of the tasks that go by more than leaves has another version.
+    Version,
     /// The last process was killed before it had written anything.
     Killed,
     /// The file was damaged somewhere.
@@ -132,67 +136,125 @@ fn has_witness(leaf: usize) -> bool {
     leaf.is_multiple_of(2)
 }
 
-struct Task(Arc<Program>);
+/// Tasks, by what is asked of them: those that go by leaves only are of another rule than the others.
+#[derive(Clone)]
+struct Tasks(Arc<Program>);
 
-impl Task {
+impl Tasks {
     fn script(&self, key: u64) -> &Script {
         &self.0.scripts[key as usize - self.0.leaves.len()]
     }
-}
 
-impl Rule for Task {
-    type Key = u64;
-    type Value = u64;
-    const NAME: &'static str = "Task";
-
-    fn policy(&self, key: &u64) -> Policy {
-        let Script { runs, constructive, deep, .. } = *self.script(*key);
+    fn policy(&self, key: u64) -> Policy {
+        let Script { runs, constructive, deep, only, .. } = *self.script(key);
         let policy = if constructive { Policy::constructive(runs) } else { Policy::verifying(runs) };
-        Policy { deep: if deep { Deep::First } else { Deep::No }, ..policy }
+        let deep = match (only, deep) {
+            (true, _) => Deep::Only,
+            (_, true) => Deep::First,
+            _ => Deep::No,
+        };
+        Policy { deep, ..policy }
     }
 
-    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
-        let script = self.script(*key);
-        let leaves = self.0.leaves.len();
-        let mut sum = 0;
+    /// `VERSION`: that of the rule of most tasks.
+    async fn value<const VERSION: u32>(&self, key: u64, cx: Cx) -> Result<u64, Fail> {
+        let script = self.script(key);
+        let (mut sum, mut roots) = (0, Vec::new());
         for step in &script.steps {
             if step.conditional && sum % 2 == 1 {
                 continue;
             }
             if step.hash_only {
                 for dep in &step.reads {
-                    let dep = *dep as u64;
-                    if dep < leaves as u64 { cx.depend::<Leaf>(dep) } else { cx.depend::<Task>(dep) }
+                    match self.0.kind(*dep) {
+                        Kind::Leaf => cx.depend::<Leaf>(*dep as u64),
+                        Kind::Task => cx.depend::<Task<VERSION>>(*dep as u64),
+                        Kind::Only => cx.depend::<Only<VERSION>>(*dep as u64),
+                    }
                 }
                 continue;
             }
-            let (low, high): (Vec<u64>, Vec<u64>) =
-                step.reads.iter().map(|dep| *dep as u64).partition(|dep| *dep < leaves as u64);
-            for read in cx.all::<Leaf>(low).await.into_iter().chain(cx.all::<Task>(high).await) {
+            let of = |kind: Kind| -> Vec<u64> {
+                step.reads.iter().filter(|dep| self.0.kind(**dep) == kind).map(|dep| *dep as u64).collect()
+            };
+            let (leaves, tasks, only) = (of(Kind::Leaf), of(Kind::Task), of(Kind::Only));
+            roots.extend(leaves.iter().map(|dep| cx.task::<Leaf>(*dep)));
+            roots.extend(tasks.iter().map(|dep| cx.task::<Task<VERSION>>(*dep)));
+            roots.extend(only.iter().map(|dep| cx.task::<Only<VERSION>>(*dep)));
+            let reads = cx.all::<Leaf>(leaves).await.into_iter().chain(cx.all::<Task<VERSION>>(tasks).await);
+            for read in reads.chain(cx.all::<Only<VERSION>>(only).await) {
                 // A failure that is read counts as a number: this task survives it.
                 sum = mix(sum, read.unwrap_or(77));
             }
         }
+        if script.only {
+            let below = cx.collect_two::<Task<VERSION>, Only<VERSION>>(roots).await;
+            let (tasks, only) = below.ok_or_else(|| Fail::transient("it is not known".to_owned()))?;
+            sum = tasks.into_iter().chain(only).fold(sum, mix);
+        }
         let result = sum % script.modulus;
-        if script.fails && result == 0 { Err(Fail::task(Zero(*key as usize))) } else { Ok(result) }
-    }
-
-    fn content_hash(&self, key: &u64, value: &u64) -> Option<Hash> {
-        self.script(*key).content_hash.then(|| Hash::from(*value))
-    }
-
-    fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
-        Some(value.to_le_bytes().to_vec())
-    }
-
-    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
-        bytes.try_into().ok().map(u64::from_le_bytes)
-    }
-
-    fn decode_failure(&self, bytes: &[u8]) -> Option<Arc<dyn Failure>> {
-        bytes.try_into().ok().map(|bytes| Arc::new(Zero(u64::from_le_bytes(bytes) as usize)) as _)
+        if script.fails && result == 0 { Err(Fail::task(Zero(key as usize))) } else { Ok(result) }
     }
 }
+
+/// What a task is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Leaf,
+    Task,
+    Only,
+}
+
+impl Program {
+    fn kind(&self, key: usize) -> Kind {
+        match key.checked_sub(self.leaves.len()) {
+            None => Kind::Leaf,
+            Some(at) if self.scripts[at].only => Kind::Only,
+            Some(_) => Kind::Task,
+        }
+    }
+}
+
+struct Task<const VERSION: u32>(Tasks);
+struct Only<const VERSION: u32>(Tasks);
+
+macro_rules! rule {
+    ($rule:ident, $name:literal, $version:expr) => {
+        impl<const VERSION: u32> Rule for $rule<VERSION> {
+            type Key = u64;
+            type Value = u64;
+            const NAME: &'static str = $name;
+            const VERSION: u32 = $version;
+
+            fn policy(&self, key: &u64) -> Policy {
+                self.0.policy(*key)
+            }
+
+            async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+                self.0.value::<VERSION>(*key, cx).await
+            }
+
+            fn content_hash(&self, key: &u64, value: &u64) -> Option<Hash> {
+                self.0.script(*key).content_hash.then(|| Hash::from(*value))
+            }
+
+            fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
+                Some(value.to_le_bytes().to_vec())
+            }
+
+            fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
+                bytes.try_into().ok().map(u64::from_le_bytes)
+            }
+
+            fn decode_failure(&self, bytes: &[u8]) -> Option<Arc<dyn Failure>> {
+                bytes.try_into().ok().map(|bytes| Arc::new(Zero(u64::from_le_bytes(bytes) as usize)) as _)
+            }
+        }
+    };
+}
+
+rule!(Task, "Task", VERSION);
+rule!(Only, "Only", 0);
 
 type Outcome = Result<u64, Zero>;
 
@@ -202,15 +264,21 @@ struct Reference {
     outcome: Outcome,
     /// In order, each once; whether the value was read.
     reads: Vec<(usize, bool)>,
+    /// Below which it collects.
+    roots: Vec<usize>,
 }
 
 /// Everything anew, without a memory.
 fn reference(program: &Program) -> Vec<Reference> {
-    let mut all: Vec<Reference> =
-        program.leaves.iter().map(|leaf| Reference { outcome: Ok(*leaf), reads: Vec::new() }).collect();
+    let mut all: Vec<Reference> = program
+        .leaves
+        .iter()
+        .map(|leaf| Reference { outcome: Ok(*leaf), reads: Vec::new(), roots: Vec::new() })
+        .collect();
     for (at, script) in program.scripts.iter().enumerate() {
         let key = program.leaves.len() + at;
         let (mut sum, mut reads, mut mentioned) = (0, Vec::<(usize, bool)>::new(), None);
+        let mut roots = Vec::new();
         let mut note = |dep: usize, value: bool| match reads.iter_mut().find(|read| read.0 == dep) {
             Some(read) => read.1 |= value,
             None => reads.push((dep, value)),
@@ -219,9 +287,14 @@ fn reference(program: &Program) -> Vec<Reference> {
             if step.conditional && sum % 2 == 1 {
                 continue;
             }
-            let (low, high): (Vec<usize>, Vec<usize>) =
-                step.reads.iter().partition(|dep| **dep < program.leaves.len());
-            let order = if step.hash_only { step.reads.clone() } else { [low, high].concat() };
+            let of = |kind: Kind| step.reads.iter().copied().filter(move |dep| program.kind(*dep) == kind);
+            let order: Vec<usize> = match step.hash_only {
+                true => step.reads.clone(),
+                false => of(Kind::Leaf).chain(of(Kind::Task)).chain(of(Kind::Only)).collect(),
+            };
+            if !step.hash_only {
+                roots.extend(&order);
+            }
             for dep in order {
                 note(dep, !step.hash_only);
                 match &all[dep].outcome {
@@ -231,15 +304,32 @@ fn reference(program: &Program) -> Vec<Reference> {
                 }
             }
         }
+        if script.only {
+            let below = collected(&all, &roots);
+            let of = |kind: Kind| below.iter().filter(move |key| program.kind(**key) == kind);
+            sum = of(Kind::Task).chain(of(Kind::Only)).fold(sum, |sum, key| mix(sum, *key as u64));
+        }
         let result = sum % script.modulus;
         let outcome = match mentioned {
             _ if script.fails && result == 0 => Err(Zero(key)),
             Some(zero) => Err(zero),
             None => Ok(result),
         };
-        all.push(Reference { outcome, reads });
+        all.push(Reference { outcome, reads, roots });
     }
     all
+}
+
+/// What lies below some tasks, themselves included, each once, in the order in which they are come to.
+fn collected(all: &[Reference], roots: &[usize]) -> Vec<usize> {
+    let (mut below, mut next) = (Vec::new(), roots.iter().rev().copied().collect::<Vec<_>>());
+    while let Some(key) = next.pop() {
+        if !below.contains(&key) {
+            below.push(key);
+            next.extend(all[key].reads.iter().rev().map(|read| read.0));
+        }
+    }
+    below
 }
 
 /// What a task is made from, itself included.
@@ -264,6 +354,8 @@ enum Version {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Run {
     stamp: u64,
+    /// The version of its rule.
+    code: u32,
     reads: Vec<(usize, Version)>,
     version: Version,
 }
@@ -277,7 +369,15 @@ struct Kept {
     /// With the run, as bytes from the file.
     bytes: bool,
     /// Of a task that goes by leaves: what they were, in order, each once.
-    leaves: Option<Vec<(usize, Version)>>,
+    leaves: Option<Leaves>,
+}
+
+/// The leaves below a run.
+#[derive(Clone, Debug)]
+struct Leaves {
+    all: Vec<(usize, Version)>,
+    /// The version of the rule of most tasks, if such lie in between.
+    code: Option<u32>,
 }
 
 /// One build, as it goes.
@@ -286,7 +386,7 @@ struct Going {
     versions: BTreeMap<usize, Version>,
     executes: BTreeSet<usize>,
     /// The leaves of what was found good by them.
-    leaves: BTreeMap<usize, Vec<(usize, Version)>>,
+    leaves: BTreeMap<usize, Leaves>,
 }
 
 #[derive(Clone, Default)]
@@ -299,6 +399,8 @@ struct Model {
     /// When all leaves became doubtful.
     scanned: u64,
     build: u64,
+    /// The version of the rule of most tasks.
+    code: u32,
 }
 
 impl Model {
@@ -315,7 +417,7 @@ impl Model {
                 kept.value = false;
             }
         }
-        Model { runs, build: self.build, ..Model::default() }
+        Model { runs, build: self.build, code: self.code, ..Model::default() }
     }
 
     /// The change of the world that a task's run must have seen. A leaf that is merely doubtful, and left
@@ -368,6 +470,7 @@ impl Model {
                 executes.insert(*key);
             }
             wanted.extend(all[*key].reads.iter().filter(|(_, value)| *value).map(|(dep, _)| *dep));
+            self.collect(program, all, &mut going, *key);
             // A value that is made again does not wait for what it only depends on.
             for (dep, _) in all[*key].reads.iter().filter(|(_, value)| *value) {
                 self.settle(program, all, &mut going, *dep);
@@ -383,16 +486,20 @@ impl Model {
         }
         let script = key.checked_sub(program.leaves.len()).map(|at| &program.scripts[at]);
         let stamp = self.stamp(program, key);
-        let is_deep = script.is_some_and(|script| script.deep);
+        let is_only = script.is_some_and(|script| script.only);
+        let is_deep = script.is_some_and(|script| script.deep || script.only);
+        let code = if program.kind(key) == Kind::Task { self.code } else { 0 };
         if is_deep {
             for at in 0..self.runs.entry(key).or_default().len() {
                 let kept = self.runs[&key][at].clone();
-                let Some(leaves) = kept.leaves.filter(|_| kept.run.stamp == stamp) else { continue };
+                let holds = |leaves: &Leaves| leaves.code.is_none_or(|code| code == self.code);
+                let fits = kept.run.stamp == stamp && kept.run.code == code;
+                let Some(leaves) = kept.leaves.filter(|leaves| fits && holds(leaves)) else { continue };
                 let agrees = |(leaf, was): &(usize, Version)| {
                     self.settle(program, all, going, *leaf);
                     going.versions[leaf] == *was
                 };
-                if leaves.iter().all(agrees) {
+                if leaves.all.iter().all(agrees) {
                     self.runs.get_mut(&key).expect("it has runs")[..=at].rotate_right(1);
                     going.versions.insert(key, kept.run.version);
                     going.leaves.insert(key, leaves);
@@ -403,10 +510,12 @@ impl Model {
         for (dep, _) in &all[key].reads {
             self.settle(program, all, going, *dep);
         }
+        self.collect(program, all, going, key);
         let leaves = is_deep.then(|| self.leaves_of(program, all, going, key)).flatten();
         let kept = self.runs.entry(key).or_default();
         let matching = kept.iter().position(|Kept { run, .. }| {
-            run.stamp == stamp && run.reads.iter().all(|(dep, was)| going.versions.get(dep) == Some(was))
+            let fits = run.stamp == stamp && run.code == code && !is_only;
+            fits && run.reads.iter().all(|(dep, was)| going.versions.get(dep) == Some(was))
         });
         if let Some(at) = matching {
             going.versions.insert(key, kept[at].run.version.clone());
@@ -425,9 +534,12 @@ impl Model {
             Ok(_) => Version::Build(self.build),
         };
         let reads = all[key].reads.iter().map(|(dep, _)| (*dep, going.versions[dep].clone())).collect();
-        let run = Run { stamp, reads, version: version.clone() };
+        let run = Run { stamp, code, reads, version: version.clone() };
         if runs > 0 {
-            kept.retain(|Kept { run: old, .. }| (old.stamp, &old.reads) != (run.stamp, &run.reads));
+            kept.retain(|Kept { run: old, leaves, .. }| {
+                let is_replaced = if is_only { leaves.is_none() } else { old.reads == run.reads };
+                !((old.stamp, old.code) == (run.stamp, run.code) && is_replaced)
+            });
             kept.truncate(runs as usize - 1);
             let value = constructive && all[key].outcome.is_ok();
             kept.insert(0, Kept { run, value, bytes: false, leaves });
@@ -438,28 +550,33 @@ impl Model {
         going.versions.insert(key, version);
     }
 
+    /// Settles what a task collects.
+    fn collect(&mut self, program: &Program, all: &[Reference], going: &mut Going, key: usize) {
+        if program.kind(key) == Kind::Only {
+            for below in collected(all, &all[key].roots) {
+                self.settle(program, all, going, below);
+            }
+        }
+    }
+
     /// The leaves below a task, in the order in which a run without memory asks for them; `None` if something in
     /// between is made in every build.
-    fn leaves_of(
-        &self,
-        program: &Program,
-        all: &[Reference],
-        going: &Going,
-        key: usize,
-    ) -> Option<Vec<(usize, Version)>> {
-        let mut leaves: Vec<(usize, Version)> = Vec::new();
+    fn leaves_of(&self, program: &Program, all: &[Reference], going: &Going, key: usize) -> Option<Leaves> {
+        let mut leaves = Leaves { all: Vec::new(), code: None };
         for (dep, _) in &all[key].reads {
             let below = match dep.checked_sub(program.leaves.len()) {
-                None => vec![(*dep, going.versions[dep].clone())],
+                None => Leaves { all: vec![(*dep, going.versions[dep].clone())], code: None },
                 Some(at) if program.scripts[at].runs == 0 => return None,
                 Some(_) => match going.leaves.get(dep) {
                     Some(leaves) => leaves.clone(),
                     None => self.leaves_of(program, all, going, *dep)?,
                 },
             };
-            for leaf in below {
-                if !leaves.contains(&leaf) {
-                    leaves.push(leaf);
+            let code = (program.kind(*dep) == Kind::Task).then_some(self.code);
+            leaves.code = leaves.code.or(below.code).or(code);
+            for leaf in below.all {
+                if !leaves.all.contains(&leaf) {
+                    leaves.all.push(leaf);
                 }
             }
         }
@@ -467,15 +584,32 @@ impl Model {
     }
 }
 
-fn open(world: &Arc<Mutex<Vec<u64>>>, program: &Program, file: &Path) -> Engine {
-    Engine::builder().rule(Leaf(world.clone())).rule(Task(Arc::new(program.clone()))).open(file)
+fn open(world: &Arc<Mutex<Vec<u64>>>, program: &Program, file: &Path, code: u32) -> Engine {
+    fn of<const VERSION: u32>(world: &Arc<Mutex<Vec<u64>>>, tasks: Tasks, file: &Path) -> Engine {
+        let rules = Engine::builder().rule(Leaf(world.clone())).rule(Task::<VERSION>(tasks.clone()));
+        rules.rule(Only::<VERSION>(tasks)).open(file)
+    }
+    let tasks = Tasks(Arc::new(program.clone()));
+    if code == 0 { of::<0>(world, tasks, file) } else { of::<1>(world, tasks, file) }
+}
+
+fn get(build: &taut_engine::Build, program: &Program, code: u32, key: usize) -> Result<u64, Fail> {
+    let root = key as u64;
+    match (program.kind(key), code) {
+        (Kind::Leaf, _) => build.get::<Leaf>(root),
+        (Kind::Task, 0) => build.get::<Task<0>>(root),
+        (Kind::Task, _) => build.get::<Task<1>>(root),
+        (Kind::Only, 0) => build.get::<Only<0>>(root),
+        (Kind::Only, _) => build.get::<Only<1>>(root),
+    }
 }
 
 fn check(mut program: Program, edits: Vec<Edit>) {
     let world = Arc::new(Mutex::new(program.leaves.clone()));
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
-    let mut engine = open(&world, &program, &file);
+    let mut code = 0;
+    let mut engine = open(&world, &program, &file, code);
     let mut model = Model { scanned: 1, ..Model::default() };
     // What is known to be in the file. After damage nobody knows: then only outcomes are compared, until a
     // process begins with nothing.
@@ -485,9 +619,10 @@ fn check(mut program: Program, edits: Vec<Edit>) {
         let epoch = 2 * at as u64 + 2;
         if let Some(restart) = edit.restart {
             match restart {
-                Restart::Clean => {
+                Restart::Clean | Restart::Version => {
                     engine.commit().unwrap();
                     durable = model.after_restart();
+                    code ^= u32::from(matches!(restart, Restart::Version));
                 }
                 Restart::Killed => {}
                 Restart::Damaged { .. } | Restart::Cut { .. } => {
@@ -497,9 +632,9 @@ fn check(mut program: Program, edits: Vec<Edit>) {
                 }
             }
             drop(engine);
-            engine = open(&world, &program, &file);
+            engine = open(&world, &program, &file, code);
             // Nobody watched the world meanwhile.
-            model = Model { build: model.build, scanned: epoch - 1, ..durable.clone() };
+            model = Model { build: model.build, scanned: epoch - 1, code, ..durable.clone() };
         }
         let mut begin = engine.begin();
         for (leaf, value) in &edit.leaves {
@@ -522,9 +657,7 @@ fn check(mut program: Program, edits: Vec<Edit>) {
             model.runs.values_mut().flatten().for_each(|kept| kept.value = false);
         }
         let build = begin.commit(Options { jobs: edit.jobs, ..Options::default() });
-        let root = edit.root as u64;
-        let is_leaf = edit.root < program.leaves.len();
-        let outcome = if is_leaf { build.get::<Leaf>(root) } else { build.get::<Task>(root) };
+        let outcome = get(&build, &program, code, edit.root);
         let all = reference(&program);
         let outcome = outcome.map_err(|fail| fail.downcast_ref::<Zero>().cloned().expect("only zeros fail"));
         assert_eq!(outcome, all[edit.root].outcome, "P1: the outcome of build {epoch}");
@@ -535,9 +668,10 @@ fn check(mut program: Program, edits: Vec<Edit>) {
         let predicted = model.predict(&program, &all, edit.root);
         let mut ran: Vec<String> = build.ran();
         ran.sort();
-        let name = |key: &usize| match *key < program.leaves.len() {
-            true => format!("Leaf({key})"),
-            false => format!("Task({key})"),
+        let name = |key: &usize| match program.kind(*key) {
+            Kind::Leaf => format!("Leaf({key})"),
+            Kind::Task => format!("Task({key})"),
+            Kind::Only => format!("Only({key})"),
         };
         let mut expected: Vec<String> = predicted.iter().map(name).collect();
         expected.sort();
@@ -572,8 +706,9 @@ fn script(below: usize) -> impl Strategy<Value = Script> {
         0..4u8,
         any::<bool>(),
         prop::bool::weighted(0.3),
+        prop::bool::weighted(0.25),
     )
-        .prop_map(|(steps, modulus, fails, content_hash, runs, constructive, deep)| Script {
+        .prop_map(|(steps, modulus, fails, content_hash, runs, constructive, deep, only)| Script {
             steps,
             modulus,
             fails,
@@ -581,6 +716,7 @@ fn script(below: usize) -> impl Strategy<Value = Script> {
             runs,
             constructive,
             deep,
+            only,
         })
 }
 
@@ -590,6 +726,7 @@ fn cases() -> impl Strategy<Value = (Program, Vec<Edit>)> {
         let restart = prop_oneof![
             6 => Just(None),
             3 => Just(Some(Restart::Clean)),
+            1 => Just(Some(Restart::Version)),
             1 => Just(Some(Restart::Killed)),
             1 => (any::<usize>(), 0..8u8).prop_map(|(at, bit)| Some(Restart::Damaged { at, bit })),
             1 => any::<usize>().prop_map(|at| Some(Restart::Cut { at })),
@@ -621,7 +758,7 @@ fn cases() -> impl Strategy<Value = (Program, Vec<Edit>)> {
 fn soak() -> u32 {
     let factor: u32 = std::env::var("TAUT_SOAK").map_or(1, |factor| factor.parse().expect("a number"));
     // Each case opens files; the second oracle does the large numbers.
-    factor.min(40)
+    factor.min(200)
 }
 
 proptest! {
