@@ -14,6 +14,7 @@
 mod case;
 mod model;
 mod rules;
+mod script;
 
 use case::{Build, Case, Event, Kind, Place, Task};
 use model::{Expected, Model, Outcome, Ran, Version, Why};
@@ -233,7 +234,7 @@ fn check(case: &Case) {
             }
         }
         if build.what_if.is_none() {
-            let anew = model::wanted(case, &model.leaves, &model.told)[build.root];
+            let anew = script::wanted(case, &model.leaves, &model.told)[build.root];
             assert_eq!(anew, expected, "the model of build {at} is right");
         }
         if case.has_twins() {
@@ -260,7 +261,7 @@ fn check(case: &Case) {
 /// What a build says of the leaves that it was made from.
 fn answers_about(case: &Case, model: &Model, build: &Build, running: &taut_engine::Build) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
-    let (read, asked) = model::closures(case, model, build.root);
+    let (read, asked) = script::closures(case, model, build.root);
     let leaves: BTreeSet<usize> = running.leaves().iter().map(number).collect();
     let needed: BTreeSet<usize> = read.iter().copied().filter(is_leaf).collect();
     assert!(leaves.is_superset(&needed), "the leaves are {leaves:?}, and must be {needed:?} at least");
@@ -283,10 +284,10 @@ fn what_lies_below(
         true => engine.task::<Leaves>(build.root as u64),
         false => engine.task::<Tasks>(build.root as u64),
     };
-    let (read, asked) = model::closures(case, model, build.root);
+    let (read, asked) = script::closures(case, model, build.root);
     let nowhere =
         |task: usize| !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
-    let anew = model::wanted(case, &model.leaves, &model.told);
+    let anew = script::wanted(case, &model.leaves, &model.told);
     let is_plain = !asked.iter().any(|task| nowhere(*task) || anew[*task] == Outcome::Flaky);
     let below = running.collect::<Tasks>([id]);
     let is_settled = read.iter().all(|task| settled.contains_key(task));
@@ -303,7 +304,7 @@ fn what_lies_below(
     }
     let notes = running.collect::<Content<Note>>([id]).expect("the same runs");
     let hashes: BTreeSet<Hash> = notes.iter().copied().collect();
-    let must = model::notes(case, model, build.root);
+    let must = script::notes(case, model, build.root);
     assert_eq!(hashes, must.iter().map(|note| Hash::from(*note)).collect(), "what was mentioned");
     assert_eq!(hashes.len(), notes.len(), "each once");
     let before = running.log().len();
@@ -322,8 +323,8 @@ fn reasons_are_told(
     (ran, settled): (&[Ran], &BTreeMap<usize, Version>),
 ) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
-    let (read, _) = model::closures(case, model, build.root);
-    let anew = model::wanted(case, &model.leaves, &model.told);
+    let (read, _) = script::closures(case, model, build.root);
+    let anew = script::wanted(case, &model.leaves, &model.told);
     for task in read {
         let is_nowhere = !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
         // What lies below a task that is good by its leaves is not looked at.
@@ -495,7 +496,7 @@ fn builds_that_are_given_up_leave_nothing_wrong_behind() {
             drop(running);
             world.lock().unwrap().cancel = None;
             let again = Build { events: Vec::new(), by_hash: false, ..build.clone() };
-            let anew = model::wanted(case, &model.leaves, &model.told)[build.root];
+            let anew = script::wanted(case, &model.leaves, &model.told)[build.root];
             assert_eq!(did(&engine, &world, case, &again).1, anew, "after build {at} was given up");
         }
     });
@@ -530,12 +531,12 @@ fn builds_of_different_epochs_do_not_disturb_each_other() {
             .collect();
         let ask = |(running, model, root): &(taut_engine::Build, Model, usize)| {
             let outcome = outcome(get(running, case, *root));
-            assert_eq!(outcome, model::wanted(case, &model.leaves, &model.told)[*root]);
+            assert_eq!(outcome, script::wanted(case, &model.leaves, &model.told)[*root]);
         };
         // What a build was made from is what its own epoch says, whatever others have settled since.
         let look_back = |(running, model, root): &(taut_engine::Build, Model, usize)| {
             let leaves: BTreeSet<usize> = running.leaves().iter().map(number).collect();
-            let (read, _) = model::closures(case, model, *root);
+            let (read, _) = script::closures(case, model, *root);
             let needed: BTreeSet<usize> = read.into_iter().filter(|task| *task < case.leaves.len()).collect();
             assert!(
                 leaves.is_superset(&needed),
