@@ -11,7 +11,7 @@ use crate::Key;
 use crate::build::Inner;
 use crate::intern::BuildMix;
 use crate::leaves::Leaves;
-use crate::node::{Edge, Hist, Node, NodeId, Seq, Unloaded};
+use crate::node::{Edge, Node, NodeId, Run, Seq, Unloaded};
 use crate::persist::Numbers;
 use crate::sync::{Arc, MutexGuard, lock};
 
@@ -262,32 +262,53 @@ impl<V: Visit> Below<'_, V> {
         Some(())
     }
 
-    /// What the run read that a task is good by at a version.
-    fn good_run(&self, node: NodeId, entry: &Node, now: Seq) -> Option<Arc<[Edge]>> {
-        let core = &self.inner.engine;
-        let version = core.rule(entry).version();
-        let hist = lock(&entry.hist);
-        let mut runs = hist.runs.iter().filter(|run| run.seq == now && run.version == version);
-        if self.settles && hist.runs.len() == 1 && core.is_only_build() {
-            return runs.next().map(|run| run.edges.clone());
+    /// What the run read that a task is good by at a version. Another build may have put another run of that version in its
+    /// place, so where what is not settled is listed, it is one of which that is certain, or none before more is settled.
+    fn good_run(&mut self, node: NodeId, entry: &Node, now: Seq) -> Option<Arc<[Edge]>> {
+        let version = self.inner.engine.rule(entry).version();
+        let (runs, replaced) = {
+            let hist = lock(&entry.hist);
+            let of_version = hist.runs.iter().filter(|run| run.seq == now && run.version == version);
+            if let Some(leaves) = self.by_leaves.get(&node) {
+                let is_by =
+                    |run: &&Run| run.leaves().is_some_and(|by| Arc::ptr_eq(by, leaves) || by.is_like(leaves));
+                let run = of_version.clone().find(is_by);
+                let run = run.or_else(|| of_version.clone().next().filter(|_| !self.settles));
+                if let Some(run) = run {
+                    return Some(run.edges.clone());
+                }
+            }
+            let runs: Vec<Arc<[Edge]>> = of_version.map(|run| run.edges.clone()).collect();
+            (runs, if self.settles { hist.reads_of(now, false) } else { Vec::new() })
+        };
+        let mut all = runs.into_iter().chain(replaced);
+        if !self.settles {
+            return all.find(|edges| self.are_as_read(edges));
         }
-        if let Some(leaves) = self.by_leaves.get(&node) {
-            let is_by = |run: &&crate::node::Run| run.leaves().is_some_and(|by| Arc::ptr_eq(by, leaves));
-            let run = runs.clone().find(is_by).or_else(|| runs.next());
-            return run.map(|run| run.edges.clone());
-        }
-        let as_read = runs.map(|run| &run.edges).find(|edges| self.are_as_read(edges));
-        if let Some(edges) = as_read {
+        let all: Vec<_> = all.filter(|edges| self.are_as_read(edges)).collect();
+        let is_settled = |edge: &Edge| self.inner.seq(edge.dep).is_some();
+        if let Some(edges) = all.iter().find(|edges| edges.iter().all(is_settled)) {
             return Some(edges.clone());
         }
-        let replaced = self.settles && !core.is_only_build();
-        let reads = if replaced { Hist::reads_of(&hist, now, false) } else { Vec::new() };
-        drop(hist);
-        reads.into_iter().find(|edges| self.are_as_read(edges))
+        let unsettled = all.first()?.iter().filter(|edge| !is_settled(edge)).map(|edge| edge.dep);
+        self.unsettled.extend(unsettled);
+        Some(Arc::from([]))
     }
 
     fn are_as_read(&self, edges: &[Edge]) -> bool {
-        edges.iter().all(|edge| self.inner.is_as_read(edge))
+        edges.iter().all(|edge| self.inner.is_as_read(edge) && (!self.settles || self.looks_as_read(edge)))
+    }
+
+    /// The same, with a look at the facets that were read.
+    fn looks_as_read(&self, edge: &Edge) -> bool {
+        let core = &self.inner.engine;
+        match self.inner.seq(edge.dep) {
+            Some(now) if now != edge.seq => {
+                let _ = core.know_versions(edge.dep);
+                lock(&core.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+            }
+            _ => true,
+        }
     }
 
     fn number(&mut self, number: u32, read: Option<(u32, Facets)>, by: By) -> Option<()> {

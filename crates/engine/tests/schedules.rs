@@ -323,3 +323,65 @@ fn two_builds_of_one_engine_share_what_is_known_and_do_not_wait_for_each_other()
         assert_eq!(engine.begin().commit(jobs(1)).get::<Sum>(9).unwrap(), right);
     });
 }
+
+/// What lies below a sum (even), or below the total before (odd): the keys, added up.
+struct Total;
+
+impl Rule for Total {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "total";
+
+    fn policy(&self, _: &u64) -> Policy {
+        Policy::deep(2).only_by_leaves()
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        let root = if key % 2 == 0 {
+            cx.get::<Sum>(*key).await?;
+            cx.task::<Sum>(*key)
+        } else {
+            cx.get::<Total>(key - 1).await?;
+            cx.task::<Total>(key - 1)
+        };
+        let below = cx.collect::<Sum>(vec![root]).await;
+        Ok(below.ok_or_else(|| Fail::transient("not known".to_owned()))?.into_iter().sum())
+    }
+
+    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
+        Some(Hash::from(*value))
+    }
+}
+
+#[test]
+fn what_is_collected_depends_on_no_schedule() {
+    explore(200, || {
+        let engine = Engine::builder().rule(Sum { made: Arc::default() }).rule(Total).build();
+        let mut below = BTreeSet::new();
+        sum(12, [1, 2], &mut below);
+        let right: u64 = below.into_iter().sum();
+        for _ in 0..2 {
+            let build = Arc::new(engine.begin().changed::<Sum>(&1).changed::<Sum>(&3).commit(jobs(2)));
+            let second = build.clone();
+            let other = thread::spawn(move || second.get::<Total>(13).unwrap());
+            assert_eq!(build.get::<Total>(12).unwrap(), right);
+            assert_eq!(other.join().unwrap(), right);
+        }
+    });
+}
+
+#[test]
+fn builds_of_two_epochs_collect_for_their_own() {
+    explore(200, || {
+        let engine = Engine::builder().rule(Sum { made: Arc::default() }).rule(Total).build();
+        let at = |low: u64| engine.begin().set::<Sum>(0, low).commit(jobs(1));
+        let mut below = BTreeSet::new();
+        sum(12, [1, 2], &mut below);
+        let right: u64 = below.into_iter().sum();
+        let ask = move |build: &Build| assert_eq!(build.get::<Total>(13).unwrap(), right);
+        let (old, new) = (at(3), at(5));
+        let other = thread::spawn(move || ask(&old));
+        ask(&new);
+        other.join().unwrap();
+    });
+}
