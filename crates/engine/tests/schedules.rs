@@ -337,7 +337,7 @@ impl Rule for Total {
     }
 
     async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
-        let root = if key % 2 == 0 {
+        let root = if key.is_multiple_of(2) {
             cx.get::<Sum>(*key).await?;
             cx.task::<Sum>(*key)
         } else {
