@@ -78,12 +78,13 @@ impl ActionRule {
             // Should these be lost meanwhile, the failure is to be told all the same.
             let inputs =
                 inputs::one_by_one(&execution.store, &action.inputs, &objects).map_or(objects, Arc::from);
-            return Err(execution.fail(ActionFailure { id: *id, action, inputs, ran, error: None }));
+            let digest = Some(digest);
+            return Err(execution.fail(ActionFailure { id: *id, action, digest, inputs, ran, error: None }));
         }
         let cached = ran.run_as != Some(*id);
         let failed = tainted_inputs || ran.exit_code != 0;
         let outcome = ActionOutcome { ran, cached, failed };
-        execution.events.finished(id, &action, &outcome);
+        execution.events.finished(id, &action, &digest, &outcome);
         Ok(Arc::new(outcome))
     }
 }

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use taut_digest::Hash;
 use taut_value::{ActionDescription, Id};
 
 use crate::{ActionFailure, ActionOutcome, Ran};
@@ -20,8 +21,15 @@ pub trait Events: Send + Sync {
     fn started(&self, _id: &Id, _action: &Arc<ActionDescription>) {}
     /// An action was run again; what is cached of an earlier run, if anything is.
     fn compared(&self, _id: &Id, _action: &Arc<ActionDescription>, _again: &Ran, _cached: Option<&Ran>) {}
-    /// An action has a result, cached or not.
-    fn finished(&self, _id: &Id, _action: &Arc<ActionDescription>, _outcome: &ActionOutcome) {}
+    /// An action has a result, cached or not. `digest`: of its `Action` message, which names its inputs by content.
+    fn finished(
+        &self,
+        _id: &Id,
+        _action: &Arc<ActionDescription>,
+        _digest: &Hash,
+        _outcome: &ActionOutcome,
+    ) {
+    }
     /// An action failed.
     fn failed(&self, _failure: &ActionFailure) {}
 }
@@ -30,29 +38,6 @@ pub trait Events: Send + Sync {
 pub struct NoEvents;
 
 impl Events for NoEvents {}
-
-/// Tells everyone, in order.
-impl Events for Vec<Arc<dyn Events>> {
-    fn begun(&self, id: &Id, action: &Arc<ActionDescription>) {
-        self.iter().for_each(|events| events.begun(id, action));
-    }
-
-    fn started(&self, id: &Id, action: &Arc<ActionDescription>) {
-        self.iter().for_each(|events| events.started(id, action));
-    }
-
-    fn compared(&self, id: &Id, action: &Arc<ActionDescription>, again: &Ran, cached: Option<&Ran>) {
-        self.iter().for_each(|events| events.compared(id, action, again, cached));
-    }
-
-    fn finished(&self, id: &Id, action: &Arc<ActionDescription>, outcome: &ActionOutcome) {
-        self.iter().for_each(|events| events.finished(id, action, outcome));
-    }
-
-    fn failed(&self, failure: &ActionFailure) {
-        self.iter().for_each(|events| events.failed(failure));
-    }
-}
 
 /// What happened to actions.
 #[derive(Default)]

@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use taut_digest::ObjectInfo;
+use taut_digest::{Hash, ObjectInfo};
 use taut_engine::{Fail, Failure};
 use taut_value::{ActionDescription, Id, Str};
 
@@ -82,6 +82,8 @@ pub struct ActionFailure {
     pub id: Id,
     /// Its definition.
     pub action: Arc<ActionDescription>,
+    /// The digest of its `Action` message, which names its inputs by content, if that was known.
+    pub digest: Option<Hash>,
     /// What it found, by path; all of it is in the store. Empty if `error` says that it was not run.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
     /// How it ran; of no meaning if there is an `error`.
@@ -134,7 +136,7 @@ impl Execution {
         let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };
         let Some(action) = self.definitions.action(id) else { return fail };
         let (ran, error) = (Arc::default(), Some(error.clone()));
-        self.fail(ActionFailure { id: *id, action, inputs: Arc::new([]), ran, error })
+        self.fail(ActionFailure { id: *id, action, digest: None, inputs: Arc::new([]), ran, error })
     }
 
     /// Tells of a failure; nothing new begins, unless the user wants to go on.
@@ -152,7 +154,8 @@ mod tests {
 
     fn failure(ran: Ran, error: Option<ActionError>) -> ActionFailure {
         let action = Arc::new(ActionDescription::default());
-        ActionFailure { id: Id::of("a"), action, inputs: Arc::new([]), ran: Arc::new(ran), error }
+        let (inputs, ran, digest) = (Arc::new([]), Arc::new(ran), None);
+        ActionFailure { id: Id::of("a"), action, digest, inputs, ran, error }
     }
 
     #[test]

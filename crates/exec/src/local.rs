@@ -157,6 +157,7 @@ impl LocalExecutor {
             not_started,
             timed_out: exit.timed_out,
             duration: begin.elapsed(),
+            cpu: exit.cpu,
             ..Ran::default()
         };
         let collecting = |error| Phase::Collecting.failed_in_store(error);

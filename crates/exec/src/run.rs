@@ -70,6 +70,8 @@ pub struct Ran {
     pub run_as: Option<Id>,
     /// How long it ran.
     pub duration: Duration,
+    /// User and system time of its processes, as far as they were waited for.
+    pub cpu: Duration,
 }
 
 impl Ran {

@@ -133,6 +133,8 @@ pub struct Exit {
     pub status: Status,
     /// Whether it was killed because its time was over.
     pub timed_out: bool,
+    /// User and system time of it and of those of its descendants that it waited for; zero if it did not start.
+    pub cpu: Duration,
     /// Whether it left processes behind that could not be ended. Then its directory must not be used again, and
     /// what it made may still change.
     pub left_behind: bool,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -142,7 +142,7 @@ impl Helper {
             Err(error) => {
                 // The first action was sent already, and gets its end.
                 let status = Status::NotStarted(error.raw_os_error().unwrap_or(libc::EAGAIN));
-                let exit = Exit { status, timed_out: false, left_behind: false };
+                let exit = Exit { status, timed_out: false, cpu: Duration::ZERO, left_behind: false };
                 let _ = channel::send(&end, &Report(Report::WHATEVER_RUNS, exit).encode(), &[]);
             }
         }

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
+use std::time::Duration;
 
 use super::{Command, Status};
 
@@ -198,10 +199,20 @@ pub(super) fn next_change() -> Option<(i32, Change)> {
     (pid > 0).then_some((pid, change))
 }
 
-/// Removes the zombie.
-pub(super) fn reap(pid: i32) {
-    // SAFETY: a null status pointer is allowed.
-    unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WNOHANG) };
+/// Removes the zombie. Returns the user and system time of the process and of those of its descendants that were
+/// waited for.
+pub(super) fn reap(pid: i32) -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: a null status pointer is allowed; `usage` is a live object of the right type, valid when zeroed.
+    let usage = unsafe {
+        libc::wait4(pid, ptr::null_mut(), libc::WNOHANG, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let time = |time: libc::timeval| {
+        let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default());
+        seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or_default())
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 /// Signals the group that this child leads, of whose end no note was taken yet: until then the number is its own.

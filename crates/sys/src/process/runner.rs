@@ -71,6 +71,8 @@ struct Action {
     next: Option<(Instant, Step)>,
     /// How it ended. Then no note of its number is left, and only what it left behind is waited for.
     ended: Option<Status>,
+    /// What it used of the processors; known when it has ended.
+    cpu: Duration,
 }
 
 /// The moment after that time; `None` if there will be no such moment.
@@ -118,7 +120,10 @@ impl Action {
                 self.ended = Some(status);
                 self.next = after(PATIENCE, Step::GiveUp);
             }
-            raw::reap(pid);
+            let cpu = raw::reap(pid);
+            if pid == self.pid {
+                self.cpu = cpu;
+            }
         }
     }
 
@@ -174,16 +179,18 @@ impl Runner {
                 is_ending: false,
                 next: command.timeout.and_then(|limit| after(limit, Step::TimeOut)),
                 ended: None,
+                cpu: Duration::ZERO,
             },
             Err(error) => {
                 let status = Status::NotStarted(error.raw_os_error().unwrap_or(libc::EINVAL));
-                return self.report(id, Exit { status, timed_out: false, left_behind: false });
+                let exit = Exit { status, timed_out: false, cpu: Duration::ZERO, left_behind: false };
+                return self.report(id, exit);
             }
         };
         if let Some(left) = self.see_to_its_end(&mut action) {
-            let Action { id, timed_out, ended, .. } = action;
+            let Action { id, timed_out, ended, cpu, .. } = action;
             let status = ended.unwrap_or(Status::Signal(libc::SIGKILL));
-            return self.report(id, Exit { status, timed_out, left_behind: left == Left::Something });
+            return self.report(id, Exit { status, timed_out, cpu, left_behind: left == Left::Something });
         }
         leftovers::end_all(&self.signals, PATIENCE);
         None

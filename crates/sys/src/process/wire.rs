@@ -139,6 +139,7 @@ impl Report {
         let mut w = Writer::new(kind);
         w.number(*id).number(number as u32 as u64);
         w.number(u64::from(exit.timed_out) | u64::from(exit.left_behind) << 1);
+        w.number(u64::try_from(exit.cpu.as_micros()).unwrap_or(u64::MAX));
         w.frame()
     }
 
@@ -154,7 +155,8 @@ impl Report {
             _ => return None,
         };
         let flags = r.number()?;
-        Some(Report(id, Exit { status, timed_out: flags & 1 != 0, left_behind: flags & 2 != 0 }))
+        let cpu = Duration::from_micros(r.number()?);
+        Some(Report(id, Exit { status, timed_out: flags & 1 != 0, cpu, left_behind: flags & 2 != 0 }))
     }
 }
 
@@ -206,7 +208,7 @@ mod tests {
             assert_eq!(seen, [Request::Start(3, command.clone()), Request::End(9)]);
         }
         for status in [Status::Code(-1), Status::Signal(9), Status::NotStarted(2)] {
-            let exit = Exit { status, timed_out: true, left_behind: false };
+            let exit = Exit { status, timed_out: true, cpu: Duration::from_micros(7), left_behind: false };
             let frame = Report(1, exit).encode();
             assert_eq!(Report::decode(&frame[4..]), Some(Report(1, exit)));
         }

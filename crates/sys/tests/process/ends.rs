@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use taut_sys::process::{Command, Exit, Running, Status};
 
-use crate::place::{Place, alive, eventually, exited, processes, sh, wait};
+use crate::place::{Place, alive, eventually, exit_of, exited, processes, sh, wait};
 
 pub(crate) const TESTS: crate::Named<fn()> = crate::named![
     a_process_that_exceeds_its_time_is_ended_politely_then_firmly,
+    the_time_of_a_process_and_of_those_it_waited_for_is_reported,
     what_a_process_leaves_behind_is_gone_when_its_end_is_reported,
     what_one_process_leaves_behind_is_ended_while_another_runs_on,
     what_is_left_behind_by_what_was_left_behind_is_ended_too,
@@ -22,7 +23,7 @@ fn a_process_that_exceeds_its_time_is_ended_politely_then_firmly() {
     let limited = |script: &str| Command { timeout: Some(Duration::from_millis(100)), ..sh(script) };
     let polite =
         Command { grace: Duration::from_secs(60), ..limited("trap 'exit 7' TERM; sleep 1000 & wait") };
-    let ended = |status| Exit { status, timed_out: true, left_behind: false };
+    let ended = |status| Exit { status, timed_out: true, cpu: Duration::ZERO, left_behind: false };
     assert_eq!(place.run(&processes, &polite), ended(Status::Code(7)));
     let firm =
         Command { grace: Duration::from_millis(50), ..limited("trap '' TERM; while :; do sleep 1000; done") };
@@ -31,6 +32,17 @@ fn a_process_that_exceeds_its_time_is_ended_politely_then_firmly() {
         let quick = Command { timeout: Some(limit), ..sh("exit 3") };
         assert_eq!(place.run(&processes, &quick), exited(Status::Code(3)));
     }
+}
+
+fn the_time_of_a_process_and_of_those_it_waited_for_is_reported() {
+    let (processes, place) = (processes(), Place::new());
+    let cpu = |script: &str| wait(place.start(&processes, &sh(script)).unwrap()).unwrap().cpu;
+    let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+    let (idle, own, of_child) = (cpu("exit 0"), cpu(busy), cpu(&format!("sh -c '{busy}'; exit 0")));
+    assert!(own > idle + Duration::from_millis(10), "{idle:?} {own:?}");
+    assert!(of_child > idle + Duration::from_millis(10), "{idle:?} {of_child:?}");
+    // It sleeps: that is no work.
+    assert!(cpu("sleep 0.3") < Duration::from_millis(200));
 }
 
 fn what_a_process_leaves_behind_is_gone_when_its_end_is_reported() {
@@ -61,7 +73,7 @@ fn what_one_process_leaves_behind_is_ended_while_another_runs_on() {
     assert!(!alive(&place.written("daemon")));
     assert!(alive(&daemon_beside));
     std::fs::write(beside.path("go"), "").unwrap();
-    assert_eq!(wait(running).unwrap(), exited(Status::Code(0)));
+    assert_eq!(exit_of(running), exited(Status::Code(0)));
     assert!(!alive(&daemon_beside));
 }
 
@@ -94,7 +106,7 @@ fn all_can_be_ended_at_once_and_then_nothing_is_started() {
     processes.end_all();
     assert!(place.start(&processes, &sh("exit")).is_err());
     for running in all {
-        assert_eq!(wait(running).unwrap(), exited(Status::Signal(15)));
+        assert_eq!(exit_of(running), exited(Status::Signal(15)));
     }
 }
 
@@ -109,7 +121,7 @@ fn a_process_that_is_to_end_has_time_to_clean_up_however_often_it_is_asked() {
         processes.end_all();
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(wait(running).unwrap(), exited(Status::Code(3)));
+    assert_eq!(exit_of(running), exited(Status::Code(3)));
     assert_eq!(place.read("asked"), "asked\n");
 }
 
@@ -120,5 +132,5 @@ fn a_process_that_does_not_end_when_asked_is_killed() {
     let running = place.start(&processes, &command).unwrap();
     place.written("ready");
     processes.end_all();
-    assert_eq!(wait(running).unwrap(), exited(Status::Signal(9)));
+    assert_eq!(exit_of(running), exited(Status::Signal(9)));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use taut_sys::process::{Processes, Running, Status};
 
-use crate::place::{Place, alive, eventually, exited, processes, sh, wait, written};
+use crate::place::{Place, alive, eventually, exit_of, exited, processes, sh, wait, written};
 
 pub(crate) const TESTS: crate::Named<fn()> = crate::named![
     a_process_that_ends_or_stops_its_runner_fails_alone,
@@ -48,7 +48,7 @@ fn a_process_that_ends_or_stops_its_runner_fails_alone() {
         // Others begin and end as ever.
         assert_eq!(place.run(&processes, &sh("exit 4")), exited(Status::Code(4)));
         std::fs::write(beside.path("go"), "").unwrap();
-        assert_eq!(wait(running).unwrap(), exited(Status::Code(5)));
+        assert_eq!(exit_of(running), exited(Status::Code(5)));
     }
 }
 

@@ -50,7 +50,7 @@ impl Place {
     }
 
     pub(crate) fn run(&self, processes: &Processes, command: &Command) -> Exit {
-        wait(self.start(processes, command).unwrap()).unwrap()
+        exit_of(self.start(processes, command).unwrap())
     }
 
     /// The line that a process writes to a file here.
@@ -76,6 +76,11 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// How a process ends, without the time that it used.
+pub(crate) fn exit_of(running: Running) -> Exit {
+    Exit { cpu: Duration::ZERO, ..wait(running).unwrap() }
+}
+
 pub(crate) fn sh(script: &str) -> Command {
     let mut command = Command::new("/bin/sh").args(["-c", script, "sh"]);
     command.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
@@ -83,7 +88,7 @@ pub(crate) fn sh(script: &str) -> Command {
 }
 
 pub(crate) fn exited(status: Status) -> Exit {
-    Exit { status, timed_out: false, left_behind: false }
+    Exit { status, timed_out: false, cpu: Duration::ZERO, left_behind: false }
 }
 
 pub(crate) fn alive(pid: &str) -> bool {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use taut_sys::process::{Command, Running, Status};
 
-use crate::place::{Place, exited, processes, sh, wait};
+use crate::place::{Place, exit_of, exited, processes, sh};
 
 pub(crate) const TESTS: crate::Named<fn()> = crate::named![
     exit_codes_and_signals_are_told_apart,
@@ -97,7 +97,7 @@ fn many_processes_run_at_once() {
         let start = |i| place.start(&processes, &sh(&format!("exit {}", i % 100))).unwrap();
         let all: Vec<Running> = (0..200).map(start).collect();
         for (i, running) in all.into_iter().enumerate() {
-            assert_eq!(wait(running).unwrap(), exited(Status::Code(i as i32 % 100)));
+            assert_eq!(exit_of(running), exited(Status::Code(i as i32 % 100)));
         }
     }
 }
