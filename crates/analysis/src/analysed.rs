@@ -1,25 +1,22 @@
 //! What analysis yields for a target: its result, what it defines and what it asked for.
 
-use std::sync::Arc;
-
+use taut_digest::Hash;
+use taut_repos::Roots;
 use taut_syntax::Diagnostics;
-use taut_value::{ActionDescription, Decoder, Encoder, EntityName, Id, Str, TargetResult, Tree, TreeOverlay};
+use taut_value::{Decoder, Encoder, EntityName, Id, TargetResult};
 
-use crate::{Config, ConfiguredTarget, StrSet, Workspace, target::MOST_NODES};
+use crate::{
+    Config, ConfiguredTarget, Defined, StrSet,
+    finding::{located, relative},
+};
 
 /// A configured target, analysed.
 #[derive(Clone, Debug)]
 pub struct AnalysedTarget {
     /// What it offers to others.
     pub result: TargetResult,
-    /// The actions it defines, in the order of evaluation.
-    pub actions: Vec<Arc<ActionDescription>>,
-    /// The contents it defines, in the order of evaluation.
-    pub blobs: Vec<Str>,
-    /// The trees it defines, in the order of evaluation.
-    pub trees: Vec<Tree>,
-    /// The overlays it defines, in the order of evaluation.
-    pub overlays: Vec<TreeOverlay>,
+    /// What it defines.
+    pub defined: Defined,
     /// The configuration variables it depends on, directly or through others.
     pub vars: StrSet,
     /// What it is tainted with.
@@ -80,10 +77,6 @@ impl Pieces {
     }
 }
 
-/// Values longer than this are not kept beyond the process: what is large is mostly what was collected from
-/// others, and keeping it with each collector would take more room than all the rest.
-const LONGEST: usize = 1 << 14;
-
 impl AnalysedTarget {
     /// Stands for all of it.
     pub(crate) fn id(&self) -> Id {
@@ -92,10 +85,11 @@ impl AnalysedTarget {
         for part in [&self.result.artifacts, &self.result.runfiles, &self.result.provides] {
             pieces.id(part.id());
         }
-        pieces.list(&self.actions, |p, action| p.id(action.id()));
-        pieces.list(&self.blobs, |p, blob| p.text(blob));
-        pieces.list(&self.trees, |p, tree| p.id(tree.id()));
-        pieces.list(&self.overlays, |p, overlay| p.id(overlay.id()));
+        let Defined { actions, blobs, trees, overlays } = &self.defined;
+        pieces.list(actions, |p, action| p.id(*action));
+        pieces.list(blobs, |p, blob| p.bytes(blob.as_bytes()));
+        pieces.list(trees, |p, tree| p.id(*tree));
+        pieces.list(overlays, |p, overlay| p.id(*overlay));
         pieces.list(self.vars.iter(), |p, var| p.text(var));
         pieces.list(self.tainted.iter(), |p, word| p.text(word));
         let Dependencies { declared, implicit, anonymous } = &self.dependencies;
@@ -124,21 +118,17 @@ impl AnalysedTarget {
         Id::of(pieces.0)
     }
 
-    /// All of it as bytes; `None` if it is not worth keeping, or comes with warnings, which are to be found
-    /// anew.
-    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
-        if !self.warnings.is_empty() {
-            return None;
-        }
-        let mut e = Encoder::limited(LONGEST, MOST_NODES);
+    /// All of it as bytes, apart from where the roots lie; `None` if something is nested too deeply to be read again.
+    pub(crate) fn encode(&self, roots: &Roots) -> Option<Vec<u8>> {
+        let mut e = Encoder::new();
         let mut good = e.result(&self.result);
-        e.number(self.actions.len() as u64);
-        good &= self.actions.iter().all(|action| e.action(action));
-        e.texts(&self.blobs);
-        e.number(self.trees.len() as u64);
-        good &= self.trees.iter().all(|tree| e.map(tree.stage()));
-        e.number(self.overlays.len() as u64);
-        self.overlays.iter().for_each(|overlay| e.overlay(overlay));
+        let Defined { actions, blobs, trees, overlays } = &self.defined;
+        for ids in [actions, trees, overlays] {
+            e.number(ids.len() as u64);
+            ids.iter().for_each(|id| e.id(id));
+        }
+        e.number(blobs.len() as u64);
+        blobs.iter().for_each(|hash| e.bytes(hash.as_bytes()));
         for words in [&self.vars, &self.tainted] {
             e.texts(words.iter());
         }
@@ -149,33 +139,18 @@ impl AnalysedTarget {
         }
         e.bool(self.is_defined);
         e.bool(self.is_export);
-        let bytes = e.finish();
-        (good && bytes.len() <= LONGEST).then_some(bytes)
+        e.bytes(&relative(&self.warnings, roots).encode());
+        good.then(|| e.finish())
     }
 
-    /// From bytes; what is defined in it is known from now on.
-    pub(crate) fn decode(bytes: &[u8], workspace: &Workspace) -> Option<AnalysedTarget> {
+    /// What [`AnalysedTarget::encode`] wrote.
+    pub(crate) fn decode(bytes: &[u8], roots: &Roots) -> Option<AnalysedTarget> {
         let mut d = Decoder::new(bytes);
-        let definitions = &workspace.definitions;
         let result = d.result()?;
-        let mut actions = Vec::new();
-        for _ in 0..d.number()? {
-            actions.push(definitions.add_action(d.action()?));
-        }
-        let blobs = d.texts()?;
-        for blob in &blobs {
-            definitions.add_blob(workspace.hash_function.blob(blob.as_bytes()), blob);
-        }
-        let mut trees = Vec::new();
-        for _ in 0..d.number()? {
-            trees.push(d.tree()?);
-        }
-        trees.iter().for_each(|tree| definitions.add_tree(tree));
-        let mut overlays = Vec::new();
-        for _ in 0..d.number()? {
-            overlays.push(d.overlay()?);
-        }
-        overlays.iter().for_each(|overlay| definitions.add_overlay(overlay));
+        let mut ids = || -> Option<Vec<Id>> { (0..d.number()?).map(|_| d.id()).collect() };
+        let (actions, trees, overlays) = (ids()?, ids()?, ids()?);
+        let blobs: Option<Vec<Hash>> = (0..d.number()?).map(|_| Hash::from_bytes(d.bytes()?)).collect();
+        let defined = Defined { actions, blobs: blobs?, trees, overlays };
         let (vars, tainted) = (d.texts()?.into_iter().collect(), d.texts()?.into_iter().collect());
         let mut targets = || -> Option<Vec<ConfiguredTarget>> {
             let count = d.number()?;
@@ -184,13 +159,10 @@ impl AnalysedTarget {
         };
         let dependencies = Dependencies { declared: targets()?, implicit: targets()?, anonymous: targets()? };
         let (is_defined, is_export) = (d.bool()?, d.bool()?);
-        let warnings = Diagnostics::none();
+        let warnings = located(&Diagnostics::decode(d.bytes()?)?, roots);
         d.is_done().then_some(AnalysedTarget {
             result,
-            actions,
-            blobs,
-            trees,
-            overlays,
+            defined,
             vars,
             tainted,
             dependencies,
@@ -204,7 +176,7 @@ impl AnalysedTarget {
 #[cfg(test)]
 mod tests {
     use taut_syntax::Diagnostic;
-    use taut_value::{Map, NamedTarget, ReferenceType, Value};
+    use taut_value::{Map, NamedTarget, ReferenceType, Str, Value};
 
     use super::*;
 
@@ -216,10 +188,12 @@ mod tests {
         let below = ConfiguredTarget { name: EntityName::Named(named), config };
         let target = |warnings: Diagnostics| AnalysedTarget {
             result: TargetResult::new(artifacts.clone(), Map::default(), Map::default()),
-            actions: vec![Arc::new(ActionDescription::default())],
-            blobs: vec!["blob".into()],
-            trees: vec![Tree::new(Map::default())],
-            overlays: Vec::new(),
+            defined: Defined {
+                actions: vec![Id::of("action")],
+                blobs: vec![taut_digest::HashFunction::GitSha1.blob(b"blob")],
+                trees: vec![Id::of("tree")],
+                overlays: Vec::new(),
+            },
             vars: [Str::from("V")].into_iter().collect(),
             tainted: [Str::from("test")].into_iter().collect(),
             dependencies: Dependencies { declared: vec![below.clone()], ..Default::default() },
@@ -230,11 +204,11 @@ mod tests {
         let hex = |warnings| target(warnings).id().to_hex();
         assert_eq!(
             hex(Diagnostics::none()),
-            "a9ec585698e1e1fb13cd01e30eaaf004e6b55f54f9a988fe77dc9aa87f46f5f4"
+            "a07af81e833a7aac02902e10d3b7167fa655d0ad1b898974fd13caa0d64c2acc"
         );
         assert_eq!(
             hex(Diagnostic::warning("careful").into()),
-            "89c7e75b278cdf4f9aaeea1e058cb1869ad514638310e71e309dd6ebb9403af5"
+            "780ba766e1c164aca5e4ea53e3b0549fd5db94fc70c7793091055b4d3d51c53f"
         );
     }
 }

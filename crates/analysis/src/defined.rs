@@ -1,52 +1,68 @@
-//! What the evaluation of one target defines: actions, contents, trees.
+//! What the evaluation of one target defines: actions, contents, trees. Each definition is mentioned to the engine, where
+//! it is found by its name from then on; the target itself holds names only.
 
 use std::sync::Arc;
 
+use taut_digest::{Digest, Hash, ObjectType};
+use taut_engine::Cx;
+use taut_graph::{Definition, DefinitionKey};
 use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
 
 use crate::Workspace;
 
-/// What a target defines, in the order of evaluation.
-#[derive(Default)]
-pub(crate) struct Defined {
-    pub(crate) actions: Vec<Arc<ActionDescription>>,
-    pub(crate) blobs: Vec<Str>,
-    pub(crate) trees: Vec<Tree>,
-    pub(crate) overlays: Vec<TreeOverlay>,
+/// The names of what a target defines, by kind, in the order of evaluation.
+#[derive(Clone, Debug, Default)]
+pub struct Defined {
+    /// The actions.
+    pub actions: Vec<Id>,
+    /// The contents, by their hashes in the store.
+    pub blobs: Vec<Hash>,
+    /// The trees.
+    pub trees: Vec<Id>,
+    /// The overlays of trees.
+    pub overlays: Vec<Id>,
 }
 
 impl Defined {
-    pub(crate) fn action(&mut self, workspace: &Workspace, action: ActionDescription) -> Id {
-        let action = workspace.definitions.add_action(action);
+    pub(crate) fn action(&mut self, cx: &Cx, action: ActionDescription) -> Id {
         let id = action.id();
-        self.actions.push(action);
+        cx.mention(Definition::Action(Arc::new(action)));
+        self.actions.push(id);
         id
     }
 
     pub(crate) fn blob(
         &mut self,
         workspace: &Workspace,
+        cx: &Cx,
         content: &Str,
-        object_type: taut_digest::ObjectType,
+        object_type: ObjectType,
     ) -> Artifact {
         let hash = workspace.hash_function.blob(content.as_bytes());
-        workspace.definitions.add_blob(hash, content);
-        self.blobs.push(content.clone());
-        let digest = taut_digest::Digest { hash, size: content.len() as u64 };
-        Artifact::known(digest, object_type)
+        cx.mention(Definition::Blob(hash, content.clone()));
+        self.blobs.push(hash);
+        Artifact::known(Digest { hash, size: content.len() as u64 }, object_type)
     }
 
-    pub(crate) fn tree(&mut self, workspace: &Workspace, tree: Tree) -> Artifact {
-        workspace.definitions.add_tree(&tree);
+    pub(crate) fn tree(&mut self, cx: &Cx, tree: Tree) -> Artifact {
         let artifact = tree.artifact();
-        self.trees.push(tree);
+        self.trees.push(tree.id());
+        cx.mention(Definition::Tree(tree));
         artifact
     }
 
-    pub(crate) fn overlay(&mut self, workspace: &Workspace, overlay: TreeOverlay) -> Artifact {
-        workspace.definitions.add_overlay(&overlay);
+    pub(crate) fn overlay(&mut self, cx: &Cx, overlay: TreeOverlay) -> Artifact {
         let artifact = overlay.artifact();
-        self.overlays.push(overlay);
+        self.overlays.push(overlay.id());
+        cx.mention(Definition::Overlay(overlay));
         artifact
+    }
+
+    /// All of it.
+    pub fn names(&self) -> impl Iterator<Item = DefinitionKey> {
+        let actions = self.actions.iter().map(DefinitionKey::action);
+        let trees = self.trees.iter().map(DefinitionKey::tree);
+        let overlays = self.overlays.iter().map(DefinitionKey::overlay);
+        actions.chain(trees).chain(overlays).chain(self.blobs.iter().map(DefinitionKey::blob))
     }
 }

@@ -7,7 +7,8 @@ use taut_syntax::{Diagnostic, Frame, Kind};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
-    AnalysedTarget, ConfiguredTarget, EntryPart, ModuleEntry, TargetRule, Workspace, builtin, facets,
+    AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, TargetRule,
+    Workspace, builtin, facets,
     module::KEPT,
     problem::{fail, settle},
     source, user,
@@ -26,14 +27,22 @@ impl Rule for TargetRule {
 
     async fn value(&self, target: &ConfiguredTarget, cx: Cx) -> Result<Arc<AnalysedTarget>, Fail> {
         let workspace = &*self.0;
-        match &target.name {
+        let analysed = match &target.name {
             EntityName::Anonymous(anonymous) => user::anonymous(workspace, &cx, target, anonymous).await,
             EntityName::Named(named) => match named.reference {
                 ReferenceType::Target => self.named(named, target, &cx).await,
                 _ => source::explicit(workspace, &cx, named).await,
             },
+        };
+        if analysed.as_ref().map_or(true, |analysed| !analysed.warnings.is_empty()) {
+            // Messages show values up to the limit.
+            cx.depend::<LogLimitRule>(LogLimit);
         }
-        .map(Arc::new)
+        let analysed = analysed?;
+        for finding in Finding::of(target, &analysed, &workspace.repositories.roots) {
+            cx.mention(finding);
+        }
+        Ok(Arc::new(analysed))
     }
 
     fn content_hash(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Hash> {
@@ -60,11 +69,11 @@ impl Rule for TargetRule {
     }
 
     fn encode_value(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Vec<u8>> {
-        target.encode()
+        target.encode(&self.0.repositories.roots)
     }
 
     fn decode_value(&self, _: &ConfiguredTarget, bytes: &[u8]) -> Option<Arc<AnalysedTarget>> {
-        AnalysedTarget::decode(bytes, &self.0).map(Arc::new)
+        AnalysedTarget::decode(bytes, &self.0.repositories.roots).map(Arc::new)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use rustc_hash::FxHashMap;
 use taut_digest::ObjectType;
+use taut_engine::Cx;
 use taut_expr::{Context, Host, Offer};
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
@@ -39,6 +40,7 @@ impl Host for TransitionHost<'_> {
 /// What a defining expression can ask for, and what it defines.
 pub(crate) struct RuleHost<'h> {
     pub(crate) workspace: &'h Workspace,
+    pub(crate) cx: &'h Cx,
     pub(crate) strings: &'h BTreeMap<Str, Value>,
     pub(crate) targets: &'h FieldTargets,
     pub(crate) results: FxHashMap<(EntityName, Map), Rc<dyn Offer>>,
@@ -73,22 +75,22 @@ impl Host for RuleHost<'_> {
     }
 
     fn define_action(&mut self, action: ActionDescription) -> Id {
-        self.defined.action(self.workspace, action)
+        self.defined.action(self.cx, action)
     }
 
     fn define_blob(&mut self, content: &Str) -> Artifact {
-        self.defined.blob(self.workspace, content, ObjectType::File)
+        self.defined.blob(self.workspace, self.cx, content, ObjectType::File)
     }
 
     fn define_symlink(&mut self, target: &Str) -> Artifact {
-        self.defined.blob(self.workspace, target, ObjectType::Symlink)
+        self.defined.blob(self.workspace, self.cx, target, ObjectType::Symlink)
     }
 
     fn define_tree(&mut self, tree: Tree) {
-        self.defined.tree(self.workspace, tree);
+        self.defined.tree(self.cx, tree);
     }
 
     fn define_overlay(&mut self, overlay: TreeOverlay) {
-        self.defined.overlay(self.workspace, overlay);
+        self.defined.overlay(self.cx, overlay);
     }
 }

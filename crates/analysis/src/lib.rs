@@ -10,12 +10,13 @@ mod builtin;
 mod config;
 mod cycle;
 mod defined;
-mod definitions;
 mod dependency;
 mod evaluate;
 mod facets;
+mod finding;
 mod fnmatch;
 mod hosts;
+mod log_limit;
 mod misspelt;
 mod module;
 mod name;
@@ -33,7 +34,9 @@ mod written;
 pub use analysed::{AnalysedTarget, Dependencies};
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
-pub use definitions::Definitions;
+pub use defined::Defined;
+pub use finding::{Finding, located};
+pub use log_limit::{LogLimit, LogLimitRule};
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
@@ -52,6 +55,8 @@ pub fn register(
         .rule(taut_repos::FileRule(roots.clone()))
         .rule(ModuleRule(roots.clone()))
         .part::<EntryPart>()
+        .interned::<Finding>()
+        .rule(LogLimitRule(workspace.log_limit))
         .rule(rules::RuleRule(workspace.clone()))
         .rule(rules::ExpressionRule(workspace.clone()))
         .rule(TargetRule(workspace.clone()))

@@ -249,13 +249,9 @@ impl<'s> Scope<'s> {
 
     pub(crate) fn finish_unchecked(self, result: TargetResult, vars: StrSet) -> AnalysedTarget {
         let warnings = self.all_warnings();
-        let Defined { actions, blobs, trees, overlays } = self.defined;
         AnalysedTarget {
             result,
-            actions,
-            blobs,
-            trees,
-            overlays,
+            defined: self.defined,
             vars,
             tainted: self.tainted,
             dependencies: self.dependencies,

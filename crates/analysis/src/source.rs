@@ -8,15 +8,14 @@ use taut_syntax::{Diagnostic, Diagnostics, did_you_mean};
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
-use crate::{AnalysedTarget, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, problem::fail};
+use crate::{
+    AnalysedTarget, Defined, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, problem::fail,
+};
 
-fn analysed(stage: Map, trees: Vec<Tree>) -> AnalysedTarget {
+fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
     AnalysedTarget {
         result: TargetResult::of_artifacts(stage),
-        actions: Vec::new(),
-        blobs: Vec::new(),
-        trees,
-        overlays: Vec::new(),
+        defined,
         vars: StrSet::empty(),
         tainted: StrSet::empty(),
         dependencies: Dependencies::default(),
@@ -135,7 +134,7 @@ async fn file(
     let entries = listing(workspace, cx, named, directory).await?;
     if matches!(entries.at(Listing::facet_of(base)).get(base), Some(Entry::File | Entry::Symlink)) {
         let stage = [(named.name.clone(), local(named, &path))].into_iter().collect();
-        return Ok(analysed(stage, Vec::new()));
+        return Ok(analysed(stage, Defined::default()));
     }
     let entries = entries.whole();
     let explicit = named.reference != ReferenceType::Target;
@@ -197,7 +196,7 @@ async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str)
 async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     let entries = listing(workspace, cx, named, &named.module).await?;
     let Listing::Entries(entries) = &**entries.whole() else {
-        return Ok(analysed(Map::default(), Vec::new()));
+        return Ok(analysed(Map::default(), Defined::default()));
     };
     let matches = |name: &Str| fnmatch::matches(named.name.as_bytes(), name.as_bytes());
     if let Some(Listed { name, .. }) = entries.iter().find(|Listed { name, entry, .. }| {
@@ -208,7 +207,7 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     let matching = entries.iter().filter(|listed| is_source(listed) && matches(&listed.name));
     let stage = matching
         .map(|Listed { name, .. }| (name.clone(), local(named, &normal_path(&join(&named.module, name)))));
-    Ok(analysed(stage.collect(), Vec::new()))
+    Ok(analysed(stage.collect(), Defined::default()))
 }
 
 /// A directory with all that is below it; each sub-directory is a tree of its own. Without recursion.
@@ -255,11 +254,11 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
             (name, Value::artifact(tree.artifact()))
         }));
         let tree = Tree::new(Map::from_entries(stage));
-        workspace.definitions.add_tree(&tree);
         trees[at] = Some(tree);
     }
-    let trees: Vec<Tree> = trees.into_iter().flatten().rev().collect();
-    let top = trees.last().expect("at least the top").artifact();
+    let mut defined = Defined::default();
+    let trees = trees.into_iter().flatten().rev().map(|tree| defined.tree(cx, tree));
+    let top = trees.last().expect("at least the top");
     let stage = [(named.name.clone(), Value::artifact(top))].into_iter().collect();
-    Ok(AnalysedTarget { warnings, ..analysed(stage, trees) })
+    Ok(AnalysedTarget { warnings, ..analysed(stage, defined) })
 }

@@ -31,11 +31,6 @@ impl fmt::Debug for ConfiguredTarget {
     }
 }
 
-/// How long the definition of a node may be, and of how many nodes, to be written into a key. What is longer
-/// stands for itself only: nobody can make the key from its bytes.
-const LONGEST_NODE: usize = 1 << 11;
-pub(crate) const MOST_NODES: u32 = 16;
-
 /// How a key begins, in the order of keys.
 const ANONYMOUS: u8 = 0;
 const NAMED: u8 = 1;
@@ -80,7 +75,7 @@ impl Key for ConfiguredTarget {
                 out.extend(anonymous.rule_map.id().0);
                 out.extend(anonymous.node.id().0);
                 out.extend(self.config.map().id().0);
-                let mut encoder = Encoder::limited(LONGEST_NODE, MOST_NODES);
+                let mut encoder = Encoder::new();
                 if encoder.name(&self.name) && encoder.map(self.config.map()) {
                     out.extend(encoder.finish());
                 }
@@ -155,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_anonymous_targets_are_read_unless_their_graph_is_large() {
+    fn keys_of_anonymous_targets_are_read_however_large_their_graph_is() {
         let mut node = Node::new_abstract("n".into(), config(), Map::default());
-        for level in 1..=MOST_NODES + 1 {
+        for _ in 1..=100 {
             let rule_map = [("n", Value::string("rule"))].into_iter().collect();
             let name = EntityName::Anonymous(AnonymousTarget { rule_map, node: node.clone() });
             let (target, read) = round_trip(name, config());
-            assert_eq!(read, (level <= MOST_NODES).then_some(target));
-            let below = Value::list([Value::Node(node)]);
+            assert_eq!(read, Some(target));
+            let below = Value::list([Value::Node(node.clone()), Value::Node(node)]);
             node = Node::new_abstract("n".into(), Map::default(), [("c", below)].into_iter().collect());
         }
     }

@@ -107,10 +107,7 @@ pub(crate) async fn anonymous(
         Node::Value(result) => {
             return Ok(AnalysedTarget {
                 result: result.clone(),
-                actions: Vec::new(),
-                blobs: Vec::new(),
-                trees: Vec::new(),
-                overlays: Vec::new(),
+                defined: Defined::default(),
                 vars: StrSet::empty(),
                 tainted: StrSet::empty(),
                 dependencies: Dependencies::default(),
@@ -463,6 +460,7 @@ impl<'e> Evaluation<'e> {
         }
         let mut host = RuleHost {
             workspace: self.workspace,
+            cx: self.cx,
             strings: &self.strings,
             targets: &self.targets,
             results,
@@ -470,7 +468,7 @@ impl<'e> Evaluation<'e> {
             defined: Defined::default(),
         };
         let value = self.evaluate(&self.rule.expression, &mut host, || None)?;
-        let Defined { actions, blobs, trees, overlays } = host.defined;
+        let defined = host.defined;
         let Value::Result(result) = value else {
             let message = format!(
                 "Defining expression should evaluate to a RESULT, but got: {}",
@@ -487,10 +485,7 @@ impl<'e> Evaluation<'e> {
         });
         Ok(AnalysedTarget {
             result,
-            actions,
-            blobs,
-            trees,
-            overlays,
+            defined,
             vars,
             tainted,
             dependencies: self.deps,

@@ -6,7 +6,7 @@ use taut_repos::{Place, RepoConfig, Repository, Root};
 use taut_syntax::Diagnostic;
 use taut_value::NamedTarget;
 
-use crate::{Definitions, NameContext, problem::fail};
+use crate::{NameContext, problem::fail};
 
 /// The repositories, and what stands for their contents.
 pub struct Workspace {
@@ -14,8 +14,6 @@ pub struct Workspace {
     pub repositories: RepoConfig,
     /// How contents are named.
     pub hash_function: HashFunction,
-    /// Where definitions go.
-    pub definitions: Definitions,
     /// How long a value may be in messages.
     pub log_limit: usize,
 }

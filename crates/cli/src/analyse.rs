@@ -1,89 +1,105 @@
 //! `analyse`: what a target is, and the dumps.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, Meaning, Request, RequestKey, Runs, Traces};
+use taut_driver::event::{self, Event};
+use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
 use taut_store::Store;
 
 use crate::diagnostics::tell;
 use crate::exit::Exit;
+use crate::interruption::Interruption;
 use crate::log::{Level, Log};
-use crate::options::{self, Analyse};
-use crate::profile::{Profile, with_profile};
-use crate::recall::{self, Told};
-use crate::settings::{analysis_options, build_options};
+use crate::options::Analyse;
+use crate::profile::Profile;
+use crate::reporting::{Reporting, reported};
+use crate::settings::analysis_options;
 use crate::surroundings::{Name, build_root};
 use crate::{dumps, findings, report, request};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
     let profile = Profile::asked_for("analyse", &o.analysis, &o.execution);
-    with_profile(profile, log, |profile| go(name, o, log, profile))
+    reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Analyse, log: &Log, profile: Option<&Arc<Profile>>) -> Result<Exit, Exit> {
+fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let request = request::request(&o.common, &o.analysis, log)?;
-    if let Some(profile) = profile {
-        profile.requested(&request);
-    }
+    Interruption::watch(log).ends_log(&reporting.log);
+    reporting.requested(&request);
     // Analysis itself needs no store: it goes on without one.
     let root = build_root(name, &o.stores).ok();
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
-    // What builds found out serves analysis, and the reverse.
-    let how = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
-    let runs =
-        store.as_ref().map(|store| recall::runs(&request, &o.analysis, store, &Meaning::of_build(&how)));
-    let analyser =
-        Analyser::new(&request, analysis_options(&o.common, &o.analysis), &runs.unwrap_or_else(Runs::none));
-    let place = store.and_then(|store| place(o, &request, &store, log));
-    let known = place.as_ref().and_then(|(traces, key)| analyser.known(traces, *key));
-    if let Some(told) = known.and_then(Told::decode) {
-        recall::tell_trouble(analyser.trouble(), log);
-        told.said.iter().for_each(|said| log.say_again(said));
-        return Ok(Exit::Success);
+    if let Some(store) = &store {
+        reporting.keep_in(store);
     }
-    log.record();
-    let analysed = analyser.analyse(&request);
-    let trouble = analyser.trouble();
-    let mut analysis = analysed.map_err(|problems| {
-        recall::tell_trouble(trouble.clone(), log);
-        let errors = tell(&problems, Level::Error, log);
-        if let Some(profile) = profile {
-            profile.analysis_failed(errors);
-        }
+    let traces = match store.filter(|_| !o.analysis.no_trace) {
+        Some(store) => Traces::of(&store, &request),
+        None => Traces::none(),
+    };
+    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
+    let failed = |problems: &Diagnostics| {
+        analyser.commit();
+        warn_of_cache(analyser.cache_warning(), log);
+        tell(problems, Level::Error, log);
+        reporting.tell(&Event::AnalysisFailed(problems));
         Exit::AnalysisFailure
-    })?;
-    let mut target = request.target_text();
-    if let Some(action) = findings::tell_analysed(&mut analysis, &o.analysis, log)? {
-        target = format!("input of action {action} of target {target}");
+    };
+    reporting.tell(&Event::AnalysisBegan);
+    let analysed = analyser.analysed(&request);
+    if reporting.uses_state {
+        analyser.tell_tasks(&*reporting.log, &request.repositories);
     }
-    let target = &target;
-    let result = &analysis.analysed.result;
-    match analysis.too_long_as_text() {
+    let analysed = analysed.map_err(|problems| failed(&problems))?;
+    let needs_all = o.analysis.request_action_input.is_some() || o.dumps.any() || o.graph.any();
+    let mut whole = match needs_all {
+        true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),
+        false => None,
+    };
+    findings::tell_warnings(&analysed, &request, log);
+    reporting.tell(&Event::Warned(&analysed.warnings(&request.repositories.roots)));
+    let counts = &analysed.counts;
+    let found = event::Analysed {
+        is_known: false,
+        actions: counts.actions,
+        trees: counts.trees,
+        overlays: counts.overlays,
+        blobs: counts.blobs,
+    };
+    reporting.tell(&Event::AnalysisFinished(found));
+    let mut target = request.target_text();
+    let mut result = analysed.result.clone();
+    if let Some(analysis) = &mut whole
+        && let Some(action) = findings::turn_to_input(analysis, &o.analysis, log)?
+    {
+        target = format!("input of action {action} of target {target}");
+        result = analysis.analysed.result.clone();
+    }
+    findings::tell_targets(&analysed, &request, &o.analysis, log);
+    match too_long_as_text(&result, &request) {
         Some(why) => log.say(Level::Warn, format!("{why}; it is not shown.")),
         None => log.say(
             Level::Info,
-            report::result_of_target(target, &result.artifacts, &result.provides, &result.runfiles),
+            report::result_of_target(&target, &result.artifacts, &result.provides, &result.runfiles),
         ),
     }
-    dumps::of_values(&analysis, target, &o.dumps, log)?;
-    dumps::of_graphs(&analysis, &o.graph, log)?;
-    findings::tell_taint(&findings::taint(&analysis.analysed), log);
-    if let Some((traces, key)) = place {
-        let told = Told { said: log.recorded(), ..Told::default() };
-        analyser.keep(&traces, key, told.encode());
+    if let Some(analysis) = &whole {
+        dumps::of_values(analysis, &target, &o.dumps, log)?;
+        dumps::of_graphs(analysis, &o.graph, log)?;
     }
-    recall::tell_trouble(trouble.or(analyser.trouble()), log);
-    analyser.leave(analysis);
+    findings::tell_taint(&analysed.tainted, log);
+    analyser.commit();
+    warn_of_cache(analyser.cache_warning(), log);
+    analyser.leave();
     Ok(Exit::Success)
 }
 
-/// Where the report of the call is kept: nowhere if it asks for more than messages.
-fn place(o: &Analyse, request: &Request, store: &Store, log: &Log) -> Option<(Traces, RequestKey)> {
-    if o.dumps.any() || o.graph.any() {
-        return None;
+/// Tells that cached build state could not be used or left, in one line.
+pub(crate) fn warn_of_cache(warning: Option<String>, log: &Log) {
+    if let Some(text) = warning {
+        log.has_cache_warning.store(true, SeqCst);
+        log.say(Level::Warn, text);
     }
-    recall::place(request, &o.analysis, store, log, &Meaning::of_analysis())
 }

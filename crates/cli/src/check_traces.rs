@@ -14,7 +14,7 @@ use std::{
     thread::Thread,
 };
 
-use taut_driver::{History, is_about_traces};
+use taut_driver::{EventLogs, is_about_traces};
 use taut_sys::{
     At, Dir, FileKind, if_exists,
     process::{Command, HelperStart, Processes, Streams},
@@ -65,7 +65,7 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Re
             return None;
         }
         let request = request::quiet_request(subject.common, subject.analysis, log).ok()?;
-        History::of(&store, &request.repositories).ok()
+        EventLogs::of(&store, &request.repositories).ok()
     });
     scratch.remove();
     result
@@ -84,7 +84,7 @@ struct Check<'o> {
 }
 
 impl Check<'_> {
-    fn go(&self, history: impl Fn() -> Option<History>) -> Result<Exit, Exit> {
+    fn go(&self, logs: impl Fn() -> Option<EventLogs>) -> Result<Exit, Exit> {
         let believing = self.call("believing", &[])?;
         // What was asked for is to be seen, whatever is found.
         eprint_text(&believing.stderr);
@@ -128,13 +128,10 @@ impl Check<'_> {
             return self.wrong(format!("this is not told, and would be:\n{text}"));
         }
         if believing.code == 0 {
-            let history = history();
-            let before = history.as_ref().and_then(History::take);
+            let logs = logs();
+            let before = logs.as_ref().map(EventLogs::now);
             let again = self.call("again", &[])?;
-            let excess = history.as_ref().and_then(History::excess);
-            if let Some(history) = history {
-                history.put_back(before);
-            }
+            let excess = logs.zip(before).and_then(|(logs, before)| logs.excess(&before));
             if let Some(excess) = excess {
                 return self.wrong(format!("{excess}, though nothing had changed"));
             }

@@ -7,8 +7,11 @@ use std::{
 };
 
 use taut_digest::ObjectInfo;
-use taut_driver::{Events, Ran};
-use taut_value::{ActionDescription, Id, JsonWriter, Str};
+use taut_driver::{
+    Ran,
+    event::{Action, Event, Sink},
+};
+use taut_value::{Id, JsonWriter, Str};
 
 use crate::{
     exit::Exit,
@@ -83,8 +86,17 @@ impl Comparison {
     }
 }
 
-impl Events for Comparison {
-    fn compared(&self, id: &Id, action: &Arc<ActionDescription>, again: &Ran, cached: Option<&Ran>) {
+impl Sink for Comparison {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::ActionCompared { action, again, cached } = event {
+            self.compared(action, again, *cached);
+        }
+    }
+}
+
+impl Comparison {
+    fn compared(&self, action: &Action<'_>, again: &Ran, cached: Option<&Ran>) {
+        let (id, action) = (action.id, action.description);
         let mut found = self.found();
         let Some(cached) = cached else {
             found.misses.insert(*id);

@@ -12,35 +12,44 @@ use crate::log::{Level, Log};
 /// have for it.
 pub(crate) type Inline = Option<(std::sync::Arc<str>, std::sync::Arc<str>)>;
 
-/// Tells what is wrong; the texts are also given back, without colour.
-pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) -> Vec<String> {
-    tell_with(diagnostics, &None, level, log)
+/// Tells what is wrong.
+pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
+    tell_with(diagnostics, &None, level, log);
+}
+
+/// The texts that tell what is wrong, without colour.
+pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
+    Group::all(diagnostics).iter().map(|group| plain.render_group(group)).collect()
+}
+
+/// The text of a file.
+fn text_of(file: &str) -> Option<std::sync::Arc<str>> {
+    let bytes = Named::of_user(Path::new(file)).ok()?.at().read_followed().ok()??;
+    Some(String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
 /// The same, where some of it is about a text that is in no file.
-pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) -> Vec<String> {
+pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) {
     let text = |file: &str| {
         if let Some((name, text)) = inline
             && **name == *file
         {
             return Some(text.clone());
         }
-        let bytes = Named::of_user(Path::new(file)).ok()?.at().read_followed().ok()??;
-        Some(String::from_utf8_lossy(&bytes).into_owned().into())
+        text_of(file)
     };
     let here = std::env::current_dir().unwrap_or_default();
     let renderer = |color| Renderer::new(&text, color).relative_to(&here.to_string_lossy());
     let mut colored = renderer(log.color());
     let mut plain = renderer(false);
-    let mut texts = Vec::new();
     for group in Group::all(diagnostics) {
         log.say_of_files(level, colored.render_group(&group));
-        texts.push(plain.render_group(&group));
     }
     if log.is_collecting() {
         for diagnostic in diagnostics.iter() {
             log.collect(diagnostic_as_json(diagnostic, &mut plain));
         }
     }
-    texts
 }

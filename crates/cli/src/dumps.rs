@@ -37,7 +37,7 @@ pub(crate) fn of_values(
         log,
         quoted(format!("actions for target {target}")),
         format!("Actions for target {target}:"),
-        || report::actions(&analysis.analysed.actions),
+        || report::actions(&analysis.own_actions()),
     )?;
     text_file::announce_and_write(
         &d.dump_blobs,

@@ -1,5 +1,7 @@
 //! Exit codes. Scripts depend on them, so they are a closed list; who has to act decides the code.
 
+use taut_driver::event::Status;
+
 /// How a call ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
@@ -20,6 +22,19 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The same as events have it.
+    pub(crate) fn status(self) -> Status {
+        match self {
+            Exit::Success => Status::Success,
+            Exit::BuildFailure => Status::BuildFailed,
+            Exit::FailedArtifacts => Status::FailedArtifacts,
+            Exit::AnalysisFailure => Status::AnalysisFailed,
+            Exit::Environment => Status::Environment,
+            Exit::Syntax => Status::Syntax,
+            Exit::Signal(number) => Status::Interrupted(number),
+        }
+    }
+
     /// The number that the process exits with.
     pub fn code(self) -> i32 {
         match self {

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{History, Meaning, Question, Request, explain};
+use taut_driver::{EventLogs, Question, Request, Traces, explain};
 use taut_store::Store;
 
 use crate::{
     exit::Exit,
     log::{Level, Log},
-    options, recall, request,
-    settings::{analysis_options, build_options},
+    options, request,
+    settings::analysis_options,
     standard_streams::print,
     surroundings::{Name, build_root},
 };
@@ -38,12 +38,11 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
     }
     let store = Store::open(&root, HashFunction::GitSha1)
         .map_err(|error| unusable(format!("Cannot use build root {}: {error}", root.display())))?;
-    let history = History::of(&store, &request.repositories)
+    let logs = EventLogs::of(&store, &request.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
-    let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
-    let runs = recall::runs(&request, &o.analysis, &store, &Meaning::of_build(&options));
+    let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
     let how = analysis_options(&o.common, &o.analysis);
-    let explanation = explain(&question, &history, &request.repositories, how, &runs, &cwd);
+    let explanation = explain(&question, &logs, &request.repositories, how, &traces, &cwd);
     match print(explanation.text.as_bytes()) {
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),

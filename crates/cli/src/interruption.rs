@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use taut_driver::{Interrupter, Session, on_termination};
+use taut_driver::{EventLog, Interrupter, Session, event::Status, on_termination};
 use taut_sys::watch::Waker;
 
 use crate::{
@@ -27,6 +27,7 @@ struct State {
     signal: AtomicI32,
     running: Mutex<Option<Interrupter>>,
     waiting: Mutex<Option<Waker>>,
+    log: Mutex<Option<Arc<EventLog>>>,
 }
 
 impl Interruption {
@@ -36,6 +37,7 @@ impl Interruption {
             signal: AtomicI32::new(0),
             running: Mutex::default(),
             waiting: Mutex::default(),
+            log: Mutex::default(),
         }));
         let noticed = state.clone();
         let handle = move |signal| noticed.end(signal);
@@ -61,6 +63,10 @@ impl Interruption {
             running.kill(WRAP_UP / 4);
             std::thread::sleep(WRAP_UP / 4);
         }
+        let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(log) = log {
+            log.finish_at_once(Status::Interrupted(signal));
+        }
         std::process::exit(128 + signal);
     }
 
@@ -68,6 +74,11 @@ impl Interruption {
     pub(crate) fn ends(&self, session: &Session) -> Result<(), Exit> {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.interrupter());
         self.check()
+    }
+
+    /// From now on, a call that a signal ends at once has this log to end.
+    pub(crate) fn ends_log(&self, log: &Arc<EventLog>) {
+        *self.0.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log.clone());
     }
 
     /// From now on, a signal also ends waits.

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use taut_syntax::Severity;
@@ -98,6 +99,8 @@ pub struct Log {
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
     /// What was said since [`Log::record`].
     record: Mutex<Option<Vec<Said>>>,
+    /// Whether it was said that something cannot be kept, or could not be used: once is enough.
+    pub(crate) has_cache_warning: AtomicBool,
 }
 
 impl Log {
@@ -132,6 +135,7 @@ impl Log {
             shown: Mutex::default(),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             record: Mutex::default(),
+            has_cache_warning: AtomicBool::new(false),
         })
     }
 

@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use taut_driver::{ActionFailure, ActionOutcome, Events, MissingOutput, Ran};
+use taut_digest::Digest;
+use taut_driver::{
+    ActionFailure, MissingOutput, Ran,
+    event::{Event, Failed, Finished, Sink},
+};
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
@@ -14,11 +18,21 @@ use crate::{
     log::{Level, Log},
     options::Stores,
     output::Stream,
-    recall::Output,
     report,
     reproduce::{Reproduction, quoted},
     surroundings::{Name, build_root, with_hint},
 };
+
+/// What an action printed.
+#[derive(Clone, PartialEq, Debug)]
+struct Output {
+    /// The action, as messages name it.
+    name: String,
+    /// Its command and environment, as messages show them.
+    command: String,
+    stdout: Option<Digest>,
+    stderr: Option<Digest>,
+}
 
 /// Tells of actions as they end; failures are kept, to be told last.
 pub(crate) struct Printer {
@@ -62,8 +76,8 @@ impl Printer {
         if self.to_see_all.is_some() { report::shortened(command) } else { command.into() }
     }
 
-    /// What an action said.
-    pub(crate) fn tell(&self, output: &Output) {
+    /// What an action printed.
+    fn tell(&self, output: &Output) {
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
             return;
         }
@@ -99,13 +113,6 @@ impl Printer {
         let output = Output { name: format!("action:{id}"), command, stdout, stderr };
         self.tell(&output);
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push(output);
-    }
-
-    /// What all actions said, in the order of their names.
-    pub(crate) fn outputs(&self) -> Vec<Output> {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        outputs.sort_by(|a, b| a.name.cmp(&b.name));
-        outputs
     }
 
     fn failures(&self) -> MutexGuard<'_, Vec<ActionFailure>> {
@@ -149,8 +156,9 @@ impl Printer {
     }
 }
 
-impl Events for Printer {
-    fn finished(&self, id: &Id, action: &Arc<ActionDescription>, outcome: &ActionOutcome) {
+impl Printer {
+    fn finished(&self, Finished { action, outcome, .. }: &Finished<'_>) {
+        let (id, action) = (action.id, action.description);
         self.output(id, action, &outcome.ran);
         if outcome.ran.exit_code != 0
             && let Some(message) = &action.may_fail
@@ -166,8 +174,18 @@ impl Events for Printer {
         }
     }
 
-    fn failed(&self, failure: &ActionFailure) {
+    fn failed(&self, Failed { failure, .. }: &Failed<'_>) {
         self.output(&failure.id, &failure.action, &failure.ran);
-        self.failures().push(failure.clone());
+        self.failures().push((*failure).clone());
+    }
+}
+
+impl Sink for Printer {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::ActionFinished(finished) => self.finished(finished),
+            Event::ActionFailed(failed) => self.failed(failed),
+            _ => {}
+        }
     }
 }

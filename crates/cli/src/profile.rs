@@ -7,10 +7,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use taut_driver::{ActionFailure, ActionOutcome, Events, Ran, Request};
-use taut_value::{ActionDescription, EntityName, Id, JsonMode, JsonWriter, Value};
+use taut_driver::{
+    Ran,
+    event::{Call, Event, Failed, Finished, Sink},
+};
+use taut_value::{EntityName, Id, JsonMode, JsonWriter, Value};
 
 use crate::{
+    diagnostics,
     exit::Exit,
     log::Log,
     options::{Analysis, Execution},
@@ -69,23 +73,6 @@ impl Profile {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn requested(&self, request: &Request) {
-        let target = EntityName::Named(request.targets.first().clone());
-        self.seen().target = Some((target, request.configuration.clone()));
-    }
-
-    pub(crate) fn analysis_failed(&self, errors: Vec<String>) {
-        self.seen().errors = errors;
-    }
-
-    pub(crate) fn build_begins(&self) {
-        self.seen().build_start = Some(now());
-    }
-
-    pub(crate) fn build_ends(&self) {
-        self.seen().build_stop = Some(now());
     }
 
     /// Writes the profile of a call that ends like this.
@@ -166,25 +153,21 @@ impl Action {
     }
 }
 
-impl Events for Profile {
-    fn finished(&self, id: &Id, _: &Arc<ActionDescription>, outcome: &ActionOutcome) {
-        self.note(id, outcome.cached, &outcome.ran);
-    }
-
-    fn failed(&self, failure: &ActionFailure) {
-        self.note(&failure.id, false, &failure.ran);
-    }
-}
-
-/// Does what a subcommand does; writes the profile when it is over.
-pub(crate) fn with_profile(
-    profile: Option<Arc<Profile>>,
-    log: &Log,
-    go: impl FnOnce(Option<&Arc<Profile>>) -> Result<Exit, Exit>,
-) -> Exit {
-    let exit = go(profile.as_ref()).unwrap_or_else(|exit| exit);
-    match profile.map(|profile| profile.write(exit, log)) {
-        Some(Err(failed)) if exit == Exit::Success => failed,
-        _ => exit,
+impl Sink for Profile {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::CallBegan(Call { targets: Some(targets), configuration: Some(configuration), .. }) => {
+                let target = EntityName::Named(targets.first().clone());
+                self.seen().target = Some((target, (*configuration).clone()));
+            }
+            Event::AnalysisFailed(problems) => self.seen().errors = diagnostics::plain(problems),
+            Event::BuildBegan { .. } => self.seen().build_start = Some(now()),
+            Event::BuildFinished(_) => self.seen().build_stop = Some(now()),
+            Event::ActionFinished(Finished { action, outcome, .. }) => {
+                self.note(action.id, outcome.cached, &outcome.ran);
+            }
+            Event::ActionFailed(Failed { failure, .. }) => self.note(&failure.id, false, &failure.ran),
+            _ => {}
+        }
     }
 }

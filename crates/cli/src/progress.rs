@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_driver::{ActionFailure, ActionOutcome, Events};
+use taut_driver::event::{Action, Event, Origins, Sink};
 use taut_value::{ActionDescription, Id, JsonWriter};
 
 use crate::log::{Level, Log};
@@ -23,9 +23,6 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// How many running actions the live display shows.
 const SHOWN: usize = 8;
-
-/// Who defines an action, if that is known.
-type Origins = Box<dyn Fn(&Id) -> Option<String> + Send + Sync>;
 
 /// Counts actions as they go.
 #[derive(Default)]
@@ -116,51 +113,47 @@ impl Progress {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Says how many actions there are, and which configured target defines each.
-    pub(crate) fn expect(
-        &self,
-        total: usize,
-        origins: impl Fn(&Id) -> Option<String> + Send + Sync + 'static,
-    ) {
-        let mut state = self.state();
-        state.total = total;
-        state.origins = Some(Box::new(origins));
-    }
 }
 
-impl Events for Progress {
-    fn begun(&self, id: &Id, action: &Arc<ActionDescription>) {
-        let mut state = self.state();
-        let name = state.name(id, action);
-        state.begun += 1;
-        let number = state.begun;
-        state.open.insert(number, Open { name, runs_since: None });
-        state.numbers.insert(*id, number);
-    }
-
-    fn started(&self, id: &Id, _: &Arc<ActionDescription>) {
-        let mut state = self.state();
-        let number = state.numbers.get(id).copied();
-        if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
-            open.runs_since = Some(Instant::now());
+impl Sink for Progress {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::BuildBegan { actions, origins } => {
+                let mut state = self.state();
+                state.total = *actions;
+                state.origins = Some((*origins).clone());
+            }
+            Event::ActionBegun(Action { id, description }) => {
+                let mut state = self.state();
+                let name = state.name(id, description);
+                state.begun += 1;
+                let number = state.begun;
+                state.open.insert(number, Open { name, runs_since: None });
+                state.numbers.insert(**id, number);
+            }
+            Event::ActionStarted(action) => {
+                let mut state = self.state();
+                let number = state.numbers.get(action.id).copied();
+                if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
+                    open.runs_since = Some(Instant::now());
+                }
+            }
+            Event::ActionFinished(finished) => {
+                let mut state = self.state();
+                state.close(finished.action.id);
+                if finished.outcome.cached {
+                    state.cached += 1;
+                } else {
+                    state.run += 1;
+                }
+            }
+            Event::ActionFailed(failed) => {
+                let mut state = self.state();
+                state.close(&failed.failure.id);
+                state.run += 1;
+            }
+            _ => {}
         }
-    }
-
-    fn finished(&self, id: &Id, _: &Arc<ActionDescription>, outcome: &ActionOutcome) {
-        let mut state = self.state();
-        state.close(id);
-        if outcome.cached {
-            state.cached += 1;
-        } else {
-            state.run += 1;
-        }
-    }
-
-    fn failed(&self, failure: &ActionFailure) {
-        let mut state = self.state();
-        state.close(&failure.id);
-        state.run += 1;
     }
 }
 
@@ -223,6 +216,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use taut_driver::{ActionOutcome, event::Finished};
 
     fn action(out: &str) -> Arc<ActionDescription> {
         let mut action = ActionDescription::default();
@@ -234,36 +228,48 @@ mod tests {
         Id::of(text)
     }
 
+    fn begin(progress: &Progress, name: &str, out: &str) {
+        progress.event(&Event::ActionBegun(Action { id: &id(name), description: &action(out) }));
+    }
+
+    fn finish(progress: &Progress, name: &str, cached: bool) {
+        let (id, description) = (id(name), action("out"));
+        let outcome = ActionOutcome { ran: Arc::default(), cached, failed: false };
+        let (action, trees) = (Action { id: &id, description: &description }, None);
+        let finished = Finished { action, inputs: None, outcome: &outcome, is_replayed: false, trees };
+        progress.event(&Event::ActionFinished(&finished));
+    }
+
     #[test]
     fn a_line_tells_counts_and_the_oldest_action() {
         let progress = Progress::default();
         let origin = "[\"@\",\"\",\"\",\"t\"]#0".to_owned();
-        progress.expect(3, move |of| (*of == id("a")).then(|| origin.clone()));
+        let origins: Origins = Arc::new(move |of| (*of == id("a")).then(|| origin.clone()));
+        progress.event(&Event::BuildBegan { actions: 3, origins: &origins });
         assert_eq!(progress.state().line(), "[  0%] 0 cached, 0 run, 0 processing.");
-        progress.begun(&id("a"), &action("d/out"));
-        progress.begun(&id("b"), &action("out"));
+        begin(&progress, "a", "d/out");
+        begin(&progress, "b", "out");
         assert_eq!(
             progress.state().line(),
             "[  0%] 0 cached, 0 run, 2 processing ([\"@\",\"\",\"\",\"t\"]#0 \"out\", ...)."
         );
-        let outcome = ActionOutcome { ran: Arc::default(), cached: true, failed: false };
-        progress.finished(&id("b"), &action("out"), &outcome);
-        progress.finished(&id("a"), &action("out"), &ActionOutcome { cached: false, ..outcome });
+        finish(&progress, "b", true);
+        finish(&progress, "a", false);
         assert_eq!(progress.state().line(), "[ 50%] 1 cached, 1 run, 0 processing.");
     }
 
     #[test]
     fn a_frame_shows_what_runs_and_since_when() {
         let progress = Progress::default();
-        let begin = Instant::now();
+        let now = Instant::now();
         for number in 0..10 {
-            let id = id(&number.to_string());
-            progress.begun(&id, &action("x"));
+            begin(&progress, &number.to_string(), "x");
             if number > 0 {
-                progress.started(&id, &action("x"));
+                let (id, description) = (id(&number.to_string()), action("x"));
+                progress.event(&Event::ActionStarted(Action { id: &id, description: &description }));
             }
         }
-        let frame = progress.state().frame(begin, begin + Duration::from_secs(75));
+        let frame = progress.state().frame(now, now + Duration::from_secs(75));
         assert_eq!(frame[0], "[100%] 0 cached, 0 run, 9 running, 1 waiting, 1:15");
         assert_eq!(frame.len(), 1 + SHOWN + 1);
         assert!(frame[1].ends_with(" \"x\""), "{}", frame[1]);

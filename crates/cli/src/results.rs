@@ -1,9 +1,12 @@
 //! What becomes of a build: reports of artifacts or of failure, installation, contents on standard output.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use taut_digest::ObjectType;
-use taut_driver::{BuildFailure, Installed, Located, Results, cas::Found, find, install, normal_path};
+use taut_driver::{
+    BuildFailure, Installed, Located, Results, Undelivered, cas::Found, find, install, normal_path,
+};
 use taut_store::Store;
 use taut_sys::Dir;
 use taut_value::Id;
@@ -29,50 +32,34 @@ pub(crate) enum Destination<'o> {
     },
 }
 
-/// Why results are not where they belong.
-pub(crate) enum Undelivered {
-    /// Something was not in the store, or damaged, that was built. It counts as absent now: whoever builds again makes
-    /// it again. In words.
-    Lost(String),
-    /// That has been told.
-    Failed(Exit),
+/// What an error of the store means for results that were to be used.
+fn undelivered(
+    error: &taut_store::Error,
+    text: String,
+    store: &Store,
+    results: &Results,
+    log: &Arc<Log>,
+) -> Undelivered<Exit> {
+    if matches!(error, taut_store::Error::Missing(_)) {
+        for (_, built) in results.artifacts.iter().chain(&results.runfiles) {
+            // What cannot be removed stays lost; the first error is the one to report.
+            let _ = store.discard_unsound(&built.info);
+        }
+        let log = log.clone();
+        return Undelivered::Lost(Box::new(move || {
+            log.say(Level::Error, text);
+            Exit::BuildFailure
+        }));
+    }
+    log.say(Level::Error, text);
+    Undelivered::Stopped(Exit::BuildFailure)
 }
 
-impl From<Exit> for Undelivered {
-    fn from(exit: Exit) -> Undelivered {
-        Undelivered::Failed(exit)
-    }
-}
-
-impl Undelivered {
-    /// For who does not begin anew.
-    pub(crate) fn tell(self, log: &Log) -> Exit {
-        match self {
-            Undelivered::Lost(text) => {
-                log.say(Level::Error, text);
-                Exit::BuildFailure
-            }
-            Undelivered::Failed(exit) => exit,
-        }
-    }
-
-    /// What an error of the store means for results that were to be used.
-    fn of(
-        error: &taut_store::Error,
-        text: String,
-        store: &Store,
-        results: &Results,
-        log: &Log,
-    ) -> Undelivered {
-        if matches!(error, taut_store::Error::Missing(_)) {
-            for (_, built) in results.artifacts.iter().chain(&results.runfiles) {
-                // What cannot be removed stays lost; the first error is the one to report.
-                let _ = store.discard_unsound(&built.info);
-            }
-            return Undelivered::Lost(text);
-        }
-        log.say(Level::Error, text);
-        Undelivered::Failed(Exit::BuildFailure)
+/// The exit code of results that are not where they belong, once it is told why.
+pub(crate) fn give_up(undelivered: Undelivered<Exit>) -> Exit {
+    match undelivered {
+        Undelivered::Lost(stop) => stop(),
+        Undelivered::Stopped(exit) => exit,
     }
 }
 
@@ -87,8 +74,8 @@ pub(crate) fn deliver(
     destination: &Destination<'_>,
     owner: &str,
     o: &options::Results,
-    log: &Log,
-) -> Result<Exit, Undelivered> {
+    log: &Arc<Log>,
+) -> Result<Exit, Undelivered<Exit>> {
     let (heading, built) = match destination {
         Destination::Nowhere => {
             let heading = "Artifacts built, logical paths are:";
@@ -162,8 +149,8 @@ pub(crate) fn put(
     directory: &Path,
     owner: &str,
     prune: bool,
-    log: &Log,
-) -> Result<PathBuf, Undelivered> {
+    log: &Arc<Log>,
+) -> Result<PathBuf, Undelivered<Exit>> {
     let failed = |text: String| {
         log.say(Level::Error, format!("Cannot install: {text}"));
         Exit::BuildFailure
@@ -177,7 +164,7 @@ pub(crate) fn put(
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
     let Installed { removed, kept } = install(store, objects, &directory, owner, prune)
-        .map_err(|error| Undelivered::of(&error, format!("Cannot install: {error}"), store, results, log))?;
+        .map_err(|error| undelivered(&error, format!("Cannot install: {error}"), store, results, log))?;
     if !removed.is_empty() {
         let paths: Vec<String> = removed.iter().map(|path| format!("\n  {path}")).collect();
         log.say(Level::Info, format!("Removed what is no longer part of the result:{}", paths.concat()));
@@ -198,8 +185,8 @@ fn print_requested(
     o: &options::Results,
     store: &Store,
     results: &Results,
-    log: &Log,
-) -> Result<(), Undelivered> {
+    log: &Arc<Log>,
+) -> Result<(), Undelivered<Exit>> {
     let wanted = match (&o.print_to_stdout, o.print_unique_artifact) {
         (Some(path), _) => path.clone(),
         (None, true) => match &results.artifacts[..] {
@@ -237,7 +224,7 @@ fn print_requested(
             exit => Err(exit.into()),
         },
         Err(error @ taut_store::Error::Missing(_)) => {
-            Err(Undelivered::of(&error, error.to_string(), store, results, log))
+            Err(undelivered(&error, error.to_string(), store, results, log))
         }
         Err(error) => {
             log.say(Level::Error, error.to_string());

@@ -1,7 +1,4 @@
 //! Beginning anew: a build whose descriptions change meanwhile, or that finds objects of the store lost.
 
-/// How often a call begins, when descriptions change between analysis and execution, or objects of the store are lost.
-pub(crate) const MAX_TRIES: usize = 3;
-
 /// The warning when objects of the store are lost.
 pub(crate) const LOST_OBJECTS: &str = "Objects in the build root were lost or damaged: they are made again.";

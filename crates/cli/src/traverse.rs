@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use taut_driver::{Events, Overrides, RepoConfig, Session, Wanted, graph::NamedGraph};
+use taut_driver::{
+    Overrides, RepoConfig, Session, Wanted,
+    event::{Event, Origins, Sink},
+    graph::NamedGraph,
+};
 use taut_syntax::json::Document;
 use taut_sys::Named;
 
@@ -15,6 +19,7 @@ use crate::{
     printer::Printer,
     progress::{Display, Progress},
     report,
+    reporting::{Reporting, reported},
     reproduce::Reproduction,
     request,
     results::{self, Destination},
@@ -24,10 +29,10 @@ use crate::{
 
 /// Runs `traverse`.
 pub(crate) fn run(name: Name, o: &Traverse, log: &Arc<Log>) -> Exit {
-    go(name, o, log).unwrap_or_else(|exit| exit)
+    reported("traverse", false, None, log, |reporting| go(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
+fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
     let fail = |exit, text: String| {
         log.say(Level::Error, text);
         exit
@@ -47,6 +52,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
         ));
     }
     let interruption = Interruption::watch(log);
+    interruption.ends_log(&reporting.log);
     let label = o.graph_file.display().to_string();
     let bytes = Named::read(&o.graph_file)
         .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
@@ -75,18 +81,22 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
     };
 
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
+    reporting.requested_graph(&repositories);
+    reporting.keep_in(&store);
     let printer = Printer::new(name, &o.stores, log, &store);
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
     let defined = graph.clone();
-    progress.expect(graph.actions.len(), move |id| Some(defined.first_origin(id)));
-    let all: Vec<Arc<dyn Events>> = vec![printer.clone(), progress.clone()];
-    let events: Arc<dyn Events> = Arc::new(all);
+    let origins: Origins = Arc::new(move |id| Some(defined.first_origin(id)));
+    let mut all: Vec<Arc<dyn Sink>> = vec![printer.clone(), progress.clone()];
+    all.extend(reporting.sinks());
+    let events: Arc<dyn Sink> = Arc::new(all);
     let options = build_options(&o.common, &o.execution, &o.results, false, log)?;
     let session = Session::of_graph(&graph, repositories, &store, &options, &events)
         .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
     interruption.ends(&session)?;
 
+    events.event(&Event::BuildBegan { actions: graph.actions.len(), origins: &origins });
     let display = Display::start(&progress, log);
     let built = session.build(&wanted);
     drop(display);
@@ -100,10 +110,9 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>) -> Result<Exit, Exit> {
             return Err(Exit::BuildFailure);
         }
     };
-    let (processed, hits) = session.counts();
-    log.say(Level::Info, report::processed(processed, hits));
+    let hits = session.cache_hits(built.actions);
+    log.say(Level::Info, report::processed(built.actions, hits));
     let destination = Destination::Directory { path: &o.output_directory, prune: false };
-    results::deliver(&store, &built, &destination, "traverse", &o.results, log)
-        .map_err(|undelivered| undelivered.tell(log))?;
+    results::deliver(&store, &built, &destination, "traverse", &o.results, log).map_err(results::give_up)?;
     Ok(Exit::Success)
 }

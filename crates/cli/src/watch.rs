@@ -14,23 +14,24 @@ use std::{
 };
 
 use taut_digest::ObjectInfo;
-use taut_driver::graph::ActionGraph;
 use taut_driver::{
-    ActionFailure, ActionOutcome, Again, Analysis, Done, Events, History, KeyRef, Leaves, Meaning, Request,
-    Session, SetupError, Signatures,
+    Again, Analysed, KeyRef, Leaves, MAX_TRIES, Request, Session, SetupError, Signatures, Traces,
+    event::{Event, Sink},
 };
 use taut_store::Store;
 use taut_sys::watch::Watch;
-use taut_value::{ActionDescription, Id, Str};
+use taut_value::Str;
 
 use crate::{
+    analyse::warn_of_cache,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
     options,
     printer::Printer,
-    recall, request,
-    retry::{LOST_OBJECTS, MAX_TRIES},
+    reporting::Reporting,
+    request,
+    retry::LOST_OBJECTS,
     settings::{analysis_options, build_options},
     surroundings::{Name, open_store},
     text_file,
@@ -67,22 +68,24 @@ struct Watcher<'o> {
     output: Option<PathBuf>,
 }
 
-/// What is told about actions goes to the printer of the present round.
-struct Present(Mutex<Arc<Printer>>);
+/// Events go to the printer and the event log of the present round.
+struct Present(Mutex<(Arc<Printer>, Arc<Reporting>)>);
 
 impl Present {
     fn printer(&self) -> Arc<Printer> {
+        self.both().0
+    }
+
+    fn both(&self) -> (Arc<Printer>, Arc<Reporting>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Events for Present {
-    fn finished(&self, id: &Id, action: &Arc<ActionDescription>, outcome: &ActionOutcome) {
-        self.printer().finished(id, action, outcome);
-    }
-
-    fn failed(&self, failure: &ActionFailure) {
-        self.printer().failed(failure);
+impl Sink for Present {
+    fn event(&self, event: &Event<'_>) {
+        let (printer, reporting) = self.both();
+        printer.event(event);
+        reporting.tell(event);
     }
 }
 
@@ -90,7 +93,6 @@ impl Events for Present {
 struct Held {
     request: Request,
     store: Store,
-    history: Option<History>,
     present: Arc<Present>,
     session: Session,
     watch: Watch,
@@ -121,43 +123,16 @@ struct Held {
     told: String,
     /// When the last round began.
     begin: SystemTime,
-    /// The description.
-    last: Option<Last>,
+    /// What the last round that could analyse the description came to.
+    last: Option<Arc<Analysed>>,
     /// Whether the last round built everything.
     is_built: bool,
     /// Whether it came to wait for changes.
     is_settled: bool,
     /// The description of which it is known where it looks.
-    noted: Option<Arc<Analysis>>,
+    noted: Option<Arc<Analysed>>,
     /// What the last round that succeeded came to.
     results: HashMap<Str, ObjectInfo>,
-}
-
-/// The description as the last round had it that could analyse it.
-#[derive(Clone)]
-struct Last {
-    analysis: Arc<Analysis>,
-    graph: Arc<ActionGraph>,
-    /// How many targets there are, source files aside.
-    defined: usize,
-}
-
-impl Last {
-    fn of(analysis: Arc<Analysis>) -> Last {
-        let graph = Arc::new(analysis.graph());
-        let defined = analysis.reached.iter().filter(|reached| reached.analysed.is_defined).count();
-        Last { analysis, graph, defined }
-    }
-
-    /// How many targets a round analysed, source files aside.
-    fn count(&self, done: &Done) -> usize {
-        if done.analysed.is_empty() {
-            return 0;
-        }
-        let again: HashSet<&str> = done.analysed.iter().map(|(name, _)| name.as_str()).collect();
-        let defined = self.analysis.reached.iter().filter(|reached| reached.analysed.is_defined);
-        defined.filter(|reached| again.contains(reached.target.name.to_json().as_str())).count()
-    }
 }
 
 /// Why the rounds with a session ended.
@@ -166,8 +141,9 @@ enum Over {
     Repositories(Box<Request>),
     /// Garbage was collected in the build root, before these paths changed.
     Collected(Vec<PathBuf>),
-    /// Something was not in the store that was taken to be there; a new session makes it again. In words.
-    Lost(String),
+    /// Something was not in the store that was taken to be there; a new session makes it again. Or what to do if it was
+    /// tried often enough.
+    Lost(Box<dyn FnOnce() -> Exit>),
     Exit(Exit),
 }
 
@@ -200,10 +176,7 @@ impl Watcher<'_> {
                 lost = 0;
             }
             match over {
-                Err(Over::Lost(text)) if lost + 1 == MAX_TRIES => {
-                    self.log.say(Level::Error, text);
-                    return Err(Exit::BuildFailure);
-                }
+                Err(Over::Lost(stop)) if lost + 1 == MAX_TRIES => return Err(stop()),
                 Err(Over::Lost(_)) => {
                     lost += 1;
                     self.log.say(Level::Warn, LOST_OBJECTS);
@@ -233,19 +206,19 @@ impl Watcher<'_> {
     fn hold(&self, request: Request) -> Result<Held, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
-        let present =
-            Arc::new(Present(Mutex::new(Printer::new(Name::Taut, &self.o.build.stores, self.log, &store))));
-        let events: Arc<dyn Events> = present.clone();
+        let printer = Printer::new(Name::Taut, &build.stores, self.log, &store);
+        let reporting = Arc::new(Reporting::of_round(!build.analysis.no_trace));
+        let present = Arc::new(Present(Mutex::new((printer, reporting))));
+        let events: Arc<dyn Sink> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
-        let runs = recall::runs(&request, &build.analysis, &store, &Meaning::of_build(&options));
+        let traces = if build.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
         let how = analysis_options(&build.common, &build.analysis);
-        let session = Session::of_request(&request, how, &store, &runs, &options, &events);
+        let session = Session::of_request(&request, how, &store, &traces, &options, &events);
         let watch = if self.o.look { Watch::polling() } else { Watch::new() };
         let watch = watch.map_err(|error| {
             self.log.say(Level::Error, error.to_string());
             Exit::Environment
         })?;
-        let history = History::of(&store, &request.repositories).ok();
         let feedback = self.output.as_ref().map(|output| Feedback::new(&request, output)).unwrap_or_default();
         let (leaves, seen, told, last, noted, results) = Default::default();
         let (ways, roots, waits, links, files, unwatched) = Default::default();
@@ -254,7 +227,6 @@ impl Watcher<'_> {
         Ok(Held {
             request,
             store,
-            history,
             present,
             session,
             watch,
@@ -286,7 +258,7 @@ impl Watcher<'_> {
         self.round(held, interruption, None)?;
         self.settle(held, interruption)?;
         held.is_settled = true;
-        recall::tell_trouble(held.session.trouble(), self.log);
+        warn_of_cache(held.session.cache_warning(), self.log);
         self.tell_watched(held);
         loop {
             held.session.close_directories();
@@ -319,7 +291,7 @@ impl Watcher<'_> {
             held.session.begin_again(&change.touched.again);
             self.round(held, interruption, Some(Some(&paths)))?;
             self.settle(held, interruption)?;
-            recall::tell_trouble(held.session.trouble(), self.log);
+            warn_of_cache(held.session.cache_warning(), self.log);
             self.tell_watched(held);
         }
     }

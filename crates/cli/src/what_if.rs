@@ -3,27 +3,40 @@
 use std::fmt::Write as _;
 
 use taut_digest::HashFunction;
-use taut_driver::{History, Meaning, Reach, Request, Runs, what_if};
+use taut_driver::{
+    EventLogs, Reach, Request, Traces,
+    event::{Analysed, Event},
+    what_if,
+};
 use taut_store::Store;
 
 use crate::{
     diagnostics,
     exit::Exit,
+    interruption::Interruption,
     log::{Level, Log},
     options::{self, WhatIf},
-    recall, request,
-    settings::{analysis_options, build_options},
+    reporting::{Reporting, reported},
+    request,
+    settings::analysis_options,
     standard_streams::print,
     surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `what-if`.
 pub(crate) fn run(name: Name, o: &WhatIf, log: &Log) -> Exit {
-    go(name, o, log).unwrap_or_else(|exit| exit)
+    let uses_state = !o.question.analysis.no_trace;
+    reported("what-if", uses_state, None, log, |reporting| go(name, o, log, reporting))
 }
 
-fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit, Exit> {
+fn go(
+    name: Name,
+    WhatIf { question: o, of }: &WhatIf,
+    log: &Log,
+    reporting: &Reporting,
+) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
+    Interruption::watch(log).ends_log(&reporting.log);
     let words = of.as_deref().map(target_words).transpose().map_err(|text| {
         log.say(Level::Error, text);
         Exit::Syntax
@@ -34,12 +47,14 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
     // A question makes no build root.
     let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
-    let options = build_options(&o.common, &o.execution, &options::Results::default(), false, log)?;
-    let mut runs = Runs::none();
+    let mut traces = Traces::none();
     if let Some(store) = &store {
-        runs = recall::runs(&request, &o.analysis, store, &Meaning::of_build(&options));
-        let history = History::of(store, &request.repositories).ok();
-        let latest = history.and_then(|history| history.latest());
+        if !o.analysis.no_trace {
+            traces = Traces::of(store, &request);
+        }
+        reporting.keep_in(store);
+        let logs = EventLogs::of(store, &request.repositories).ok();
+        let latest = logs.and_then(|logs| logs.latest());
         if let Some((targets, configuration)) = latest.filter(|_| words.is_none()) {
             request.targets = targets;
             if o.analysis.config.is_none() && o.analysis.defines.is_empty() {
@@ -47,13 +62,17 @@ fn go(name: Name, WhatIf { question: o, of }: &WhatIf, log: &Log) -> Result<Exit
             }
         }
     }
+    reporting.requested(&request);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let how = analysis_options(&o.common, &o.analysis);
-    let reach = what_if(&paths, &request, how, &runs).map_err(|problems| {
+    let reach = what_if(&paths, &request, how, &traces).map_err(|problems| {
         diagnostics::tell(&problems, Level::Error, log);
+        reporting.tell(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
+    let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
+    reporting.tell(&Event::AnalysisFinished(found));
     Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 

@@ -76,13 +76,16 @@ impl Project {
         self.workspace.root().join(name)
     }
 
-    /// The record of the last call that executed something, as it is on disk.
-    fn record(&self) -> Vec<Vec<u8>> {
+    /// The logs of calls with work to do.
+    fn logs(&self) -> Vec<PathBuf> {
         let below =
             |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-        let records =
-            below(self.workspace.build_root().join("taut")).flat_map(|epoch| below(epoch.join("history")));
-        records.filter_map(|path| fs::read(path).ok()).collect()
+        let logs =
+            below(self.workspace.build_root().join("taut")).flat_map(|epoch| below(epoch.join("events")));
+        let mut logs: Vec<PathBuf> =
+            logs.filter(|log| log.to_string_lossy().ends_with("-work.jsonl")).collect();
+        logs.sort();
+        logs
     }
 
     #[track_caller]
@@ -92,9 +95,9 @@ impl Project {
 
     #[track_caller]
     fn call(&self, code: i32, more: &[&str]) -> Did {
-        let before = self.record();
+        let before = self.logs();
         self.workspace.run(&self.taut, [&["build", "all", "--log-limit", "1"], more].concat()).exits(code);
-        if self.record() == before {
+        if self.logs() == before {
             return Nothing;
         }
         let told = self.workspace.run(&self.taut, ["explain", "all"]).stdout;

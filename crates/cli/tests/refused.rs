@@ -40,7 +40,13 @@ fn as_user(workspace: &Workspace, words: &[&str], succeeds: bool) -> String {
     if rustix::process::geteuid().is_root() {
         command.uid(OTHER).gid(OTHER);
     }
-    let output = command.output().unwrap();
+    // Another thread that forks at the wrong moment holds the copy open for writing for as long as its child needs.
+    let output = loop {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            other => break other.unwrap(),
+        }
+    };
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.success(), succeeds, "{told}");
     told

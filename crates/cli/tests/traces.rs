@@ -191,47 +191,6 @@ fn what_a_report_promises_is_there_or_made_again() {
 }
 
 #[test]
-fn damaged_traces_cost_time_and_nothing_else() {
-    let workspace = project();
-    workspace.run(&taut(), ["build", "all"]).exits(0);
-    let own = workspace.build_root().join("taut");
-    let epoch = fs::read_dir(own).unwrap().next().unwrap().unwrap().path();
-    let traces = || -> Vec<PathBuf> {
-        let requests = fs::read_dir(epoch.join("requests")).unwrap().map(|entry| entry.unwrap().path());
-        requests.flat_map(|dir| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path())).collect()
-    };
-    let mut rng = Rng::new(7);
-    // What analysis saw, what execution saw, and who was reached.
-    let all = traces();
-    assert_eq!(all.len(), 3);
-    let whole: Vec<Vec<u8>> = all.iter().map(|path| fs::read(path).unwrap()).collect();
-    for _ in 0..times(20) {
-        let at = rng.below(all.len());
-        let (path, mut bytes) = (&all[at], whole[at].clone());
-        match rng.below(3) {
-            0 => bytes.truncate(rng.below(bytes.len())),
-            1 => {
-                let at = rng.below(bytes.len());
-                bytes[at] ^= 1 << rng.below(8);
-            }
-            _ => bytes.extend(b"more"),
-        }
-        fs::write(path, bytes).unwrap();
-        let edited = rng.below(2) == 0;
-        if edited {
-            // To be built by what is left.
-            workspace.file("a.txt", format!("{}\n", rng.bits()));
-        }
-        let ran = workspace.run(&taut(), ["build", "all"]).exits(0);
-        assert!(ran.stderr.contains("Processed 3 actions, "), "{}", ran.stderr);
-        assert!(edited || ran.stderr.contains("3 cache hits."), "{}", ran.stderr);
-        let anew = workspace.run(&taut(), ["build", "all", "--no-trace"]);
-        assert_eq!(answer(ran), answer(anew));
-        assert!(traces().iter().all(|path| path.extension().is_none()), "{:?}", traces());
-    }
-}
-
-#[test]
 fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
@@ -267,38 +226,18 @@ fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
         }),
     ];
     for (what, damage) in damages {
-        remove(&epoch().join("requests"));
         damage(&runs());
         told(&format!("runs: {what}"), 1);
         told("as if nothing had been", 0);
-        for request in fs::read_dir(epoch().join("requests")).unwrap() {
-            for file in fs::read_dir(request.unwrap().path()).unwrap() {
-                damage(&file.unwrap().path());
-            }
-        }
-        told(&format!("requests: {what}"), 1);
-        told("as if nothing had been", 0);
-        // Who speaks is looked up when not all of a build is known.
-        let of_build = |path: &PathBuf| path.file_name().unwrap().len() > 64;
-        for request in fs::read_dir(epoch().join("requests")).unwrap() {
-            let files = fs::read_dir(request.unwrap().path()).unwrap().map(|file| file.unwrap().path());
-            files.filter(of_build).for_each(|path| remove(&path));
-        }
-        damage(&runs().with_extension("said"));
-        told(&format!("who speaks: {what}"), 1);
-        told("as if nothing had been", 0);
-        remove(&epoch().join("requests"));
-        told("runs are kept again", 0);
-        assert!(runs().with_extension("said").is_file());
-        for record in fs::read_dir(epoch().join("history")).unwrap() {
-            damage(&record.unwrap().path());
+        for log in fs::read_dir(epoch().join("events")).unwrap() {
+            damage(&log.unwrap().path());
         }
         let explained = workspace.run(&taut(), ["explain", "all"]).exits(1).stdout;
         assert!(explained.contains("was damaged; the next one leaves it anew."), "{explained}");
-        told("the record is for explain only", 0);
+        told("the log is for explain only", 0);
     }
     // What stands in the way for good is said each time.
-    let places = [runs(), epoch().join("requests"), epoch().join("runs"), epoch(), own.clone()];
+    let places = [runs(), epoch().join("runs"), epoch(), own.clone()];
     for place in places {
         let aside = workspace.beside("aside");
         fs::rename(&place, &aside).unwrap();
@@ -306,10 +245,6 @@ fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
             fs::write(&place, "a file").unwrap()
         } else {
             fs::create_dir(&place).unwrap()
-        }
-        let requests = place.with_file_name("../requests");
-        if requests.is_dir() {
-            remove(&requests);
         }
         told(&format!("{} is in the way", place.display()), 1);
         remove(&place);
@@ -396,7 +331,6 @@ fn what_one_subcommand_found_out_serves_the_others() {
         &["build", "all", "--dump-artifacts", "-"],
         &["analyse", "all"],
         &["install", "all", "-o", &out],
-        &["describe", "made"],
     ] {
         workspace.run(&taut(), words).exits(0);
         let Some(opened) = opened(&workspace, words) else { return };
@@ -474,8 +408,11 @@ fn what_is_too_large_to_be_kept_is_found_when_it_is_needed() {
 fn done(workspace: &Workspace, words: &[&str]) -> (String, Option<String>) {
     let records = || {
         let own = fs::read_dir(workspace.build_root().join("taut")).into_iter().flatten().flatten();
-        let all = own.flat_map(|epoch| fs::read_dir(epoch.path().join("history")).into_iter().flatten());
-        all.flatten().filter_map(|record| fs::read(record.path()).ok()).collect::<Vec<_>>()
+        let all = own.flat_map(|epoch| fs::read_dir(epoch.path().join("events")).into_iter().flatten());
+        let mut names: Vec<_> = all.flatten().map(|log| log.file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.ends_with("-work.jsonl"));
+        names.sort();
+        names
     };
     let before = records();
     let ran = workspace.run(&taut(), words).exits(0);
@@ -558,41 +495,4 @@ fn traces_that_outlive_their_objects_are_believed_only_as_far_as_these_are_there
             assert_eq!(answer(workspace.run(&taut(), install).exits(0)), right);
         }
     }
-}
-
-#[test]
-fn what_is_kept_of_requests_is_bounded_and_the_least_recently_used_goes() {
-    let workspace = Workspace::new();
-    workspace.file(
-        "TARGETS",
-        r#"{"all": {"type": "file_gen", "name": "out", "data": {"type": "var", "name": "V", "default": ""},
-            "arguments_config": ["V"]}}"#,
-    );
-    let build = |value: usize| {
-        workspace.run(&taut(), ["build", "all", "-D", &format!("{{\"V\": \"{value}\"}}")]).exits(0);
-    };
-    let requests = || -> Vec<PathBuf> {
-        let own = fs::read_dir(workspace.build_root().join("taut")).unwrap();
-        let all = own.flat_map(|epoch| fs::read_dir(epoch.unwrap().path().join("requests")).unwrap());
-        all.map(|request| request.unwrap().path()).collect()
-    };
-    build(0);
-    let first = requests().pop().unwrap();
-    let age = |path: &PathBuf, hours: u64| {
-        let time = SystemTime::now() - std::time::Duration::from_secs(3600 * hours);
-        fs::File::open(path).unwrap().set_modified(time).unwrap();
-    };
-    build(1);
-    let second = requests().into_iter().find(|path| *path != first).unwrap();
-    age(&first, 100);
-    age(&second, 50);
-    // It does nothing, but it is used.
-    build(0);
-    for value in 2..65 {
-        build(value);
-        let limit = if value < 64 { value + 1 } else { 64 };
-        assert_eq!(requests().len(), limit);
-    }
-    assert!(first.exists() && !second.exists());
-    build(1);
 }

@@ -78,6 +78,12 @@ fn a_description_reaches_what_it_defines_and_a_file_that_appears_what_looks_for_
 #[test]
 fn nothing_is_written_nor_run() {
     let workspace = project();
+    // But for the log of each question.
+    let listing = |path: &std::path::Path| {
+        let mut listing = listing(path)?;
+        listing.retain(|path, _| !path.contains("/events/"));
+        Ok::<_, std::io::Error>(listing)
+    };
     let asked_first = asked(&workspace, &["--of", "all", "m/u.txt"]);
     assert_eq!(counts(&asked_first), (0, 2), "without any build before");
     assert!(!workspace.build_root().exists());

@@ -1,21 +1,24 @@
 //! Analysis of a request: the target's result, and everything reached on the way.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use taut_analysis::{
     AnalysedTarget, ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace,
 };
 use taut_digest::HashFunction;
-use taut_engine::{Begin, Build, Engine, Fail, Options};
+use taut_engine::{Begin, Build, Content, Engine, Fail, Options};
+use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Value, json_order};
+use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree, Value, json_order};
 
-use crate::graph::{ActionGraph, GraphAction, Origin};
+use crate::analysis::AnalysisRule;
+use crate::asked::Asked;
+use crate::history::{self, Ends};
 use crate::targets::together;
-use crate::{Request, RequestKey, Runs, Traces, Wanted};
+use crate::{Analysed, Request, Sink, Traces, Wanted};
 
 /// How to analyse.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,8 @@ pub struct Analysis {
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
     /// of the configuration that they depend on.
     pub reached: Vec<Reached>,
+    /// What they define.
+    definitions: HashMap<DefinitionKey, Arc<Definition>>,
 }
 
 /// A configured target that was needed.
@@ -85,51 +90,68 @@ pub struct Analyser {
     engine: Engine,
     pub(crate) build: Build,
     pub(crate) workspace: Arc<Workspace>,
-    runs: Runs,
+    traces: Traces,
 }
 
 impl Analyser {
     /// For a request; nothing is read yet.
-    pub fn new(request: &Request, options: AnalysisOptions, runs: &Runs) -> Analyser {
+    pub fn new(request: &Request, options: AnalysisOptions, traces: &Traces) -> Analyser {
         let workspace = workspace(request, options);
-        let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace));
+        let builder = taut_analysis::register(Engine::builder(), &workspace).interned::<Definition>();
+        let engine = traces.open(builder.rule(AnalysisRule));
         let build = begin(engine.begin(), options.jobs);
-        Analyser { engine, build, workspace, runs: runs.clone() }
+        Analyser { engine, build, workspace, traces: traces.clone() }
     }
 
-    /// The report kept of the request, if what it follows from is as it was.
-    pub fn known(&self, traces: &Traces, key: RequestKey) -> Option<Vec<u8>> {
-        let known = traces.find(&self.engine, key);
-        self.runs.trouble().absorb(traces.trouble());
-        known
-    }
-
-    /// What went wrong with what outlives calls, if anything; told once.
-    pub fn trouble(&self) -> Option<String> {
-        self.runs.troubled(&self.engine)
+    /// What went wrong with cached build state, if anything; told once.
+    pub fn cache_warning(&self) -> Option<String> {
+        self.traces.take_warning(&self.engine)
     }
 
     /// Analyses the targets of the request.
     ///
     /// # Errors
-    ///
     /// Everything that is wrong; at least one diagnostic.
-    pub fn analyse(&self, request: &Request) -> Result<Analysis, Diagnostics> {
-        let analysis = analyse_in(&self.build, request);
-        self.runs.commit(&self.engine);
-        analysis
+    pub fn analysed(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+        analysed_in(&self.build, request)
     }
 
-    /// Keeps the report of the request.
-    pub fn keep(&self, traces: &Traces, key: RequestKey, report: Vec<u8>) {
-        traces.keep(&self.build, key, report);
-        self.runs.trouble().absorb(traces.trouble());
+    /// Keeps what was found out. What is not kept costs time, not more.
+    pub fn commit(&self) {
+        self.traces.commit(&self.engine);
+    }
+
+    /// All that analysis of the request came to, target by target. Costs as much as there is.
+    ///
+    /// # Errors
+    /// Everything that is wrong; at least one diagnostic.
+    pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
+        analyse_in(&self.build, request)
+    }
+
+    /// Tells which tasks were executed, and why. To be called when analysis is over, if it uses what earlier calls left.
+    pub fn tell_tasks(&self, sink: &dyn Sink, repositories: &RepoConfig) {
+        history::note(sink, &self.engine, &self.build, &Ends::default(), repositories);
     }
 
     /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
-    pub fn leave(self, analysis: Analysis) {
-        std::mem::forget((self, analysis));
+    pub fn leave(self) {
+        std::mem::forget(self);
     }
+}
+
+/// Analyses the targets of a request, as a task of its own.
+///
+/// # Errors
+/// Everything that is wrong with the description; at least one diagnostic.
+pub(crate) fn analysed_in(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+    build.get::<AnalysisRule>(Asked::of(request)).map_err(|fail| {
+        // What each of the targets came to is known by now.
+        match asked(build, request) {
+            Err(problems) => problems,
+            Ok(_) => diagnostics(fail, build, &request.repositories),
+        }
+    })
 }
 
 /// What a request is about, for the rules of analysis.
@@ -137,7 +159,6 @@ pub(crate) fn workspace(request: &Request, options: AnalysisOptions) -> Arc<Work
     Arc::new(Workspace {
         repositories: request.repositories.clone(),
         hash_function: options.hash_function,
-        definitions: Default::default(),
         log_limit: options.log_limit,
     })
 }
@@ -170,7 +191,13 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
         }
     }
     let asked = asked.into_iter().map(Reached::without_nulls).collect();
-    Ok(Analysis { asked, analysed, reached: reached.into_values().collect() })
+    let reached: Vec<Reached> = reached.into_values().collect();
+    let names: BTreeSet<DefinitionKey> =
+        reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
+    let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
+    let definitions =
+        names.into_iter().zip(contents).filter_map(|(name, content)| Some((name, content.ok()?))).collect();
+    Ok(Analysis { asked, analysed, reached, definitions })
 }
 
 /// The targets of a request, in its configuration, and what they are.
@@ -208,6 +235,32 @@ pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) 
 }
 
 impl Analysis {
+    /// What an action is defined as.
+    pub fn action(&self, id: &Id) -> Option<&Arc<ActionDescription>> {
+        self.definitions.get(&DefinitionKey::action(id))?.as_action()
+    }
+
+    /// What the targets that were asked for define as actions, in order.
+    pub fn own_actions(&self) -> Vec<Arc<ActionDescription>> {
+        self.analysed.defined.actions.iter().filter_map(|id| self.action(id).cloned()).collect()
+    }
+
+    /// A tree.
+    pub(crate) fn tree(&self, id: &Id) -> Option<&Tree> {
+        match &**self.definitions.get(&DefinitionKey::tree(id))? {
+            Definition::Tree(tree) => Some(tree),
+            _ => None,
+        }
+    }
+
+    /// A content that the description holds.
+    pub(crate) fn blob(&self, hash: &taut_digest::Hash) -> Option<&Str> {
+        match &**self.definitions.get(&DefinitionKey::blob(hash))? {
+            Definition::Blob(_, content) => Some(content),
+            _ => None,
+        }
+    }
+
     /// All warnings, each once.
     pub fn warnings(&self) -> Diagnostics {
         Diagnostics::merge(self.reached.iter().map(|reached| &reached.analysed.warnings))
@@ -227,12 +280,13 @@ impl Analysis {
     /// Why there is no such action.
     pub fn turn_to_input_of(&mut self, wanted: &str) -> Result<String, String> {
         let by_id = |id: &str| {
-            let mut actions = self.reached.iter().flat_map(|reached| &reached.analysed.actions);
-            actions.find(|action| action.id().to_hex() == id).cloned()
+            let id = Id::from_hex(id)?;
+            let mut actions = self.reached.iter().flat_map(|reached| &reached.analysed.defined.actions);
+            actions.find(|action| **action == id).and_then(|id| self.action(id)).cloned()
         };
         let by_number = |text: &str| {
             let number = leading_number(text);
-            let own = &self.analysed.actions;
+            let own = self.own_actions();
             let place = if number < 0 { own.len() as i64 + number } else { number };
             let found = usize::try_from(place).ok().and_then(|place| own.get(place)).cloned();
             let missing = || format!("Action #{number} out of range for the requested target");
@@ -258,31 +312,28 @@ impl Analysis {
         Wanted::of(&self.analysed.result)
     }
 
-    /// The configured targets that define an overlay, as messages name them.
-    pub fn origins_of_overlay(&self, id: &Id) -> Vec<String> {
-        let defines = |reached: &&Reached| reached.analysed.overlays.iter().any(|o| o.id() == *id);
-        let shown = |Reached { target: ConfiguredTarget { name, config }, .. }: &Reached| {
-            ConfiguredTarget { name: name.clone(), config: config.without_nulls() }.to_string()
-        };
-        self.reached.iter().filter(defines).map(shown).collect()
-    }
-
     /// The definitions of all targets that were needed.
     pub fn graph(&self) -> ActionGraph {
         let mut graph = ActionGraph::default();
         for Reached { target, analysed } in &self.reached {
-            for (subtask, action) in analysed.actions.iter().enumerate() {
+            for (subtask, id) in analysed.defined.actions.iter().enumerate() {
+                let Some(action) = self.action(id) else { continue };
                 let origin = Origin {
                     target: Value::Name(target.name.clone()),
                     subtask: subtask as u64,
                     config: target.config.map().clone(),
                 };
                 let new = || GraphAction { description: Arc::clone(action), origins: Vec::new() };
-                graph.actions.entry(action.id()).or_insert_with(new).origins.push(origin);
+                graph.actions.entry(*id).or_insert_with(new).origins.push(origin);
             }
-            graph.blobs.extend(analysed.blobs.iter().cloned());
-            graph.trees.extend(analysed.trees.iter().map(|tree| (tree.id(), tree.clone())));
-            graph.overlays.extend(analysed.overlays.iter().map(|overlay| (overlay.id(), overlay.clone())));
+        }
+        for definition in self.definitions.values() {
+            match &**definition {
+                Definition::Action(_) => {}
+                Definition::Tree(tree) => drop(graph.trees.insert(tree.id(), tree.clone())),
+                Definition::Overlay(overlay) => drop(graph.overlays.insert(overlay.id(), overlay.clone())),
+                Definition::Blob(_, content) => drop(graph.blobs.insert(content.clone())),
+            }
         }
         graph.sort_origins();
         graph

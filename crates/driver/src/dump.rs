@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use taut_value::{
-    AnonymousTarget, Artifact, EntityName, Id, JsonMode, JsonSize, JsonWriter, Map, Node, Str, Tree, Value,
-    escape_into,
+    AnonymousTarget, Artifact, EntityName, Id, JsonMode, JsonSize, JsonWriter, Map, Node, Str, TargetResult,
+    Tree, Value, escape_into,
 };
 
 use crate::analyse::{Analysis, Reached};
-use crate::joined;
+use crate::{Request, joined};
 
 fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
     let mut writer = JsonWriter::pretty(2);
@@ -29,21 +29,19 @@ fn in_full(target: &taut_analysis::ConfiguredTarget) -> String {
     format!("[{},{}]", target.name.to_json(), Value::Map(target.config.map().clone()).to_json())
 }
 
-impl Analysis {
-    /// Why the result cannot be written as text, if it cannot: values share their parts, and a text does not.
-    pub fn too_long_as_text(&self) -> Option<String> {
-        let mut sizes = JsonSize::default();
-        let result = &self.analysed.result;
-        let provides = sizes.of_map(&result.provides);
-        if provides.saturating_add(sizes.result(result)) > MAX_DUMP {
-            return Some(format!(
-                "The result of target {} {UNFOLDS}",
-                joined(self.asked.iter().map(|of| of.target.to_string()))
-            ));
-        }
-        None
-    }
+/// Why what the targets of a request offer cannot be written as text, if it cannot: values share their parts, and a text
+/// does not.
+pub fn too_long_as_text(result: &TargetResult, request: &Request) -> Option<String> {
+    result_is_too_long(result).then(|| format!("The result of target {} {UNFOLDS}", request.target_text()))
+}
 
+fn result_is_too_long(result: &TargetResult) -> bool {
+    let mut sizes = JsonSize::default();
+    let provides = sizes.of_map(&result.provides);
+    provides.saturating_add(sizes.result(result)) > MAX_DUMP
+}
+
+impl Analysis {
     /// Why dumps cannot be written, if they cannot.
     pub fn too_long_to_dump(&self) -> Option<String> {
         let mut sizes = JsonSize::default();
@@ -59,7 +57,10 @@ impl Analysis {
             Some(Reached { target, .. }) => {
                 Some(format!("The configuration or definition of target {target} {UNFOLDS}"))
             }
-            None => self.too_long_as_text(),
+            None => result_is_too_long(&self.analysed.result).then(|| {
+                let targets = joined(self.asked.iter().map(|of| of.target.to_string()));
+                format!("The result of target {targets} {UNFOLDS}")
+            }),
         }
     }
 
@@ -92,7 +93,7 @@ impl Analysis {
     /// `--dump-blobs`
     pub fn dump_blobs(&self) -> String {
         pretty(|w| {
-            w.strings(&self.analysed.blobs);
+            w.strings(self.analysed.defined.blobs.iter().filter_map(|hash| self.blob(hash)));
         })
     }
 
@@ -103,8 +104,8 @@ impl Analysis {
             let result = Value::artifact(tree.artifact());
             self.analysed.is_defined || self.analysed.result.artifacts.values().any(|found| *found == result)
         };
-        let trees: BTreeMap<_, _> =
-            self.analysed.trees.iter().filter(own).map(|tree| (tree.id(), tree)).collect();
+        let own_trees = self.analysed.defined.trees.iter().filter_map(|id| self.tree(id));
+        let trees: BTreeMap<_, _> = own_trees.filter(own).map(|tree| (tree.id(), tree)).collect();
         pretty(|w| {
             w.object(|w| {
                 for (id, tree) in trees {

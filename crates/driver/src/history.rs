@@ -1,8 +1,8 @@
-//! Why things ran: kept beyond the process, told in words.
+//! Why things ran: told in words, also by a later process.
 //!
-//! The engine logs each task it executed with the first thing that was different. A build that executed
-//! something leaves that log, in words ([`record`]), so that a later process can follow it from an action down
-//! to the file that somebody changed ([`mod@explain`]).
+//! The engine logs each task it executed with the first thing that was different. That is told as events (`note.rs`),
+//! which the event log keeps; from there a later process has it again ([`record`]), and follows it from an action down
+//! to the file that was changed ([`mod@explain`]).
 
 mod explain;
 mod note;
@@ -11,6 +11,7 @@ mod subject;
 
 pub use explain::{Explanation, Question, explain};
 pub(crate) use note::{Ends, note};
-pub(crate) use record::{Done, How, Record, Why};
-pub use record::{Ended, History};
-pub(crate) use subject::{Fingerprint, Subject, below_roots, source_file};
+pub use record::Why;
+pub(crate) use record::{Done, Ended, How, Record};
+pub use subject::Subject;
+pub(crate) use subject::{below_roots, source_file};

@@ -3,49 +3,56 @@
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
 mod analyse;
-mod basis;
-mod build;
+mod analysis;
+mod asked;
+mod cache_warning;
 pub mod cas;
-mod census;
-mod defined;
+mod context;
 mod describe;
-
 mod dump;
-pub mod graph;
+pub mod event;
+pub mod event_log;
+mod find;
 mod history;
 mod install;
 mod leaves;
-mod meaning;
-mod recent;
+mod lru;
+mod options;
+mod origins;
 mod request;
+mod result;
 mod rounds;
-mod runs;
-mod runs_file;
-mod survey;
-mod talkers;
+mod run;
+mod session;
 mod targets;
+mod trace_file;
 mod traces;
-mod trouble;
 mod what_if;
 
 pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
-pub use basis::{Basis, Known};
-pub use build::{BuildFailure, BuildOptions, Interrupter, Located, Results, Session, Wanted, find};
-pub use census::Counts;
+pub use analysis::{Analysed, Counts};
+pub use cache_warning::is_about_traces;
 pub use describe::{DescribeOptions, Description};
-pub use history::{Ended, Explanation, History, Question, explain};
+pub use dump::too_long_as_text;
+pub use event::{Event, Sink};
+pub use event_log::{EventLog, EventLogs};
+pub use find::{Located, find};
+pub use history::{Explanation, Question, Subject, Why, explain};
 pub use install::{Installed, install};
 pub use leaves::{Leaves, Signatures, Touched, roots};
-pub use meaning::{Meaning, RequestKey, Shown};
+pub use options::{BuildOptions, Wanted};
+pub use origins::Origins;
 pub use request::{Request, SetupError, Words};
+pub use result::Results;
 pub use rounds::{Again, Done};
-pub use runs::Runs;
-pub use survey::Survey;
+pub use run::{Anew, Client, MAX_TRIES, Run, Undelivered};
+pub use session::{BuildFailure, Interrupter, Session};
 pub use targets::{Targets, joined};
 pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};
 pub use taut_engine::KeyRef;
-pub use taut_exec::{ActionFailure, ActionOutcome, Built, Events, MissingOutput, Ran};
+pub use taut_exec::{ActionFailure, ActionOutcome, Built, MissingOutput, Ran};
 pub use taut_expr::json_to_value;
+pub use taut_graph as graph;
 pub use taut_repos::{Overrides, RepoConfig};
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Location,
@@ -54,5 +61,4 @@ pub use taut_syntax::{
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
 pub use taut_value::path::normal_path;
 pub use traces::Traces;
-pub use trouble::is_about_traces;
 pub use what_if::{Reach, what_if};

@@ -3,19 +3,17 @@
 //! A round is a build that takes everything as valid but what was named. What is to be named for a change in the file
 //! system, `leaves` knows.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use taut_analysis::ConfiguredTarget;
+use taut_analysis::{ConfiguredTarget, TargetRule};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
 use taut_repos::{DirRule, FileRule, Place};
-use taut_syntax::Diagnostics;
 use taut_value::Id;
 
-use crate::analyse::{asked, begin};
-use crate::history::{How, Subject};
-use crate::{Analysis, BuildFailure, Reached, Request, Results, Session, Wanted};
+use crate::Session;
+use crate::analyse::begin;
+use crate::history::How;
 
 /// What to look at again.
 #[derive(Debug)]
@@ -29,8 +27,8 @@ pub enum Again {
 /// What a round did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Done {
-    /// The targets that were analysed, source files among them; as JSON, with their configuration.
-    pub analysed: HashSet<(String, String)>,
+    /// How many targets were analysed, source files aside.
+    pub analysed: usize,
     /// The actions that were run, failed ones included, in the order in which they began.
     pub ran: Vec<Id>,
     /// How many actions the action cache knew.
@@ -69,34 +67,10 @@ impl Session {
                 }
             }
         }
-        self.build = begin(next, self.jobs);
+        self.build = Arc::new(begin(next, self.jobs));
         self.execution.halt.reset();
         self.execution.counters.reset();
         self.ends.reset();
-    }
-
-    /// Analyses the targets of the request. What an earlier round came to is taken over if no target had to be
-    /// analysed again, so that a round costs what the change demands, however large the request is.
-    ///
-    /// # Errors
-    /// Everything that is wrong; at least one diagnostic.
-    pub fn analyse_again(
-        &self,
-        request: &Request,
-        before: Option<Arc<Analysis>>,
-    ) -> Result<Arc<Analysis>, Diagnostics> {
-        let asked: Vec<Reached> =
-            asked(&self.build, request)?.into_iter().map(Reached::without_nulls).collect();
-        let is_same = |(before, now): (&Reached, &Reached)| {
-            before.target == now.target && Arc::ptr_eq(&before.analysed, &now.analysed)
-        };
-        let is_of_this = |before: &Arc<Analysis>| {
-            before.asked.len() == asked.len() && before.asked.iter().zip(&asked).all(is_same)
-        };
-        match before.filter(is_of_this) {
-            Some(before) if self.done().analysed.is_empty() => Ok(before),
-            _ => self.analyse(request).map(Arc::new),
-        }
     }
 
     /// Whether the present round may have looked where no round before did: it did anything but look at sources
@@ -110,25 +84,14 @@ impl Session {
         })
     }
 
-    /// Builds what is wanted; unlike [`Session::build`], tells nothing of actions that nobody had to look at.
-    ///
-    /// # Errors
-    /// Everything that failed.
-    pub fn build_again(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
-        let built = self.build_all(wanted);
-        self.refresh(wanted);
-        self.commit();
-        built
-    }
-
     /// What the present round did so far.
     pub fn done(&self) -> Done {
         let mut done = Done::default();
         for ran in self.build.log() {
             if let Some(target) = ran.key.downcast::<ConfiguredTarget>() {
-                if let Subject::Target { name, config } = Subject::target(target) {
-                    done.analysed.insert((name.to_string(), config.to_string()));
-                }
+                // It is settled: nothing is analysed for the answer.
+                let analysed = self.build.get::<TargetRule>(target.clone());
+                done.analysed += usize::from(analysed.is_ok_and(|analysed| analysed.is_defined));
             } else if let Some(ActionKey(id)) = ran.key.downcast::<ActionKey>() {
                 match self.ends.of(id) {
                     Some(How::Cached) => done.cached += 1,

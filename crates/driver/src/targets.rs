@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Dependencies, StrSet};
+use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Defined, Dependencies, StrSet};
 use taut_expr::stage::tree_conflict;
 use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value};
@@ -10,7 +10,7 @@ use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value
 use crate::Reached;
 
 /// What is asked for: at least one target, each once, in the order in which they were named.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Targets(Vec<NamedTarget>);
 
 impl From<NamedTarget> for Targets {
@@ -92,10 +92,12 @@ pub(crate) fn together(asked: &[Reached]) -> Result<Arc<AnalysedTarget>, Diagnos
     };
     Ok(Arc::new(AnalysedTarget {
         result: TargetResult::new(artifacts, runfiles, Map::default()),
-        actions: each().flat_map(|analysed| &analysed.actions).cloned().collect(),
-        blobs: each().flat_map(|analysed| &analysed.blobs).cloned().collect(),
-        trees: each().flat_map(|analysed| &analysed.trees).cloned().collect(),
-        overlays: each().flat_map(|analysed| &analysed.overlays).cloned().collect(),
+        defined: Defined {
+            actions: each().flat_map(|analysed| &analysed.defined.actions).copied().collect(),
+            blobs: each().flat_map(|analysed| &analysed.defined.blobs).copied().collect(),
+            trees: each().flat_map(|analysed| &analysed.defined.trees).copied().collect(),
+            overlays: each().flat_map(|analysed| &analysed.defined.overlays).copied().collect(),
+        },
         vars: words(|analysed| &analysed.vars),
         tainted: words(|analysed| &analysed.tainted),
         dependencies: Dependencies {

@@ -11,15 +11,15 @@ use std::sync::Arc;
 
 use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule, notices_entry};
 use taut_engine::{Engine, KeyRef};
+use taut_graph::{ActionGraph, Definition};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id};
 
 use crate::analyse::{Order, analyse_in, begin, workspace};
-use crate::graph::ActionGraph;
 use crate::history::{Subject, below_roots, source_file};
-use crate::{Analysis, AnalysisOptions, Request, Runs};
+use crate::{Analysis, AnalysisOptions, Request, Traces};
 
 /// What at most would be done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -87,10 +87,10 @@ pub fn what_if(
     paths: &[PathBuf],
     request: &Request,
     how: AnalysisOptions,
-    runs: &Runs,
+    traces: &Traces,
 ) -> Result<Reach, Diagnostics> {
     let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
-    let engine = runs.open(builder);
+    let engine = traces.open(builder.interned::<Definition>());
     let build = begin(engine.begin(), how.jobs);
     let analysis = analyse_in(&build, request)?;
     let named: Vec<PathBuf> = paths.iter().map(|path| below_roots(&request.repositories, path)).collect();
@@ -109,10 +109,8 @@ pub fn what_if(
             targets.insert(order, (words(&Subject::target(&target)), analysed));
         }
     }
-    let redefined: HashSet<Id> = targets
-        .values()
-        .flat_map(|(_, analysed)| analysed.actions.iter().map(|action| action.id()))
-        .collect();
+    let redefined: HashSet<Id> =
+        targets.values().flat_map(|(_, analysed)| analysed.defined.actions.iter().copied()).collect();
     let graph = analysis.graph();
     let needed = needed(&graph, &analysis);
     let reached = actions(&graph, &request.repositories, redefined, &changes, &mut read);

@@ -1,14 +1,14 @@
 //! A request for several targets: what it comes to, and what it is known by.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    Analyser, AnalysisOptions, BuildOptions, Built, Ended, Events, History, Meaning, Request, RequestKey,
-    Runs, Session, Shown, Targets, Words,
+    Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, Request, Session, Targets, Traces,
+    Words,
+    event::{Call, Event, Sink, Status},
 };
-use taut_exec::NoEvents;
 use taut_store::Store;
 use taut_value::NamedTarget;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ impl World {
 
     fn analyse(&self, names: &[(&str, &str)]) -> Result<taut_driver::Analysis, Vec<String>> {
         let request = self.request(names);
-        let analysis = Analyser::new(&request, HOW, &Runs::none()).analyse(&request);
+        let analysis = Analyser::new(&request, HOW, &Traces::none()).whole_analysis(&request);
         analysis.map_err(|wrong| wrong.iter().map(|diagnostic| diagnostic.message.clone()).collect())
     }
 
@@ -129,36 +129,37 @@ fn targets_that_disagree_are_not_asked_for_together() {
 fn all_targets_are_built_and_recorded() {
     let world = World::new();
     let (store, request) = (world.store(), world.request(&[("", "b"), ("m", "c")]));
-    let meaning = Meaning::of_build(&options()).with_log_limit(None);
-    let runs = Runs::of(&store, &meaning, &request);
-    let events: Arc<dyn Events> = Arc::new(NoEvents);
-    let session = Session::of_request(&request, HOW, &store, &runs, &options(), &events);
-    let analysis = session.analyse(&request).unwrap();
-    let results = session.build(&analysis.wanted()).unwrap_or_else(|failure| panic!("{:?}", failure.others));
+    let traces = Traces::of(&store, &request);
+    let log = Arc::new(EventLog::new());
+    let events: Arc<dyn Sink> = log.clone();
+    events.event(&Event::CallBegan(Call::of("taut", "build", &request, true)));
+    log.keep_in(&store);
+    let session = Session::of_request(&request, HOW, &store, &traces, &options(), &events);
+    let wanted = session.analysed(&request).unwrap().wanted();
+    let results = session.result(&request, &wanted).unwrap_or_else(|failure| panic!("{:?}", failure.others));
     let built: Vec<(&str, Built)> =
         results.artifacts.iter().map(|(path, built)| (path.as_str(), *built)).collect();
     assert_eq!(built.iter().map(|(path, _)| *path).collect::<Vec<_>>(), ["b", "c", "out/a"]);
-    let history = History::of(&store, &request.repositories).unwrap();
-    session.note(&history, &request, "build", Ended::Well);
-    let (targets, configuration) = history.latest().unwrap();
+    session.tell_end(Some(results.actions));
+    session.tell_tasks(&request.repositories);
+    events.event(&Event::CallFinished(Status::Success));
+    let logs = EventLogs::of(&store, &request.repositories).unwrap();
+    let (targets, configuration) = logs.latest().unwrap();
     assert_eq!((targets, configuration), (request.targets.clone(), request.configuration.clone()));
 }
 
 #[test]
 fn a_request_is_known_by_all_its_targets_in_order() {
     let world = World::new();
-    let meaning = Meaning::of_build(&options());
-    let shown = Shown { color: false, here: Path::new("/") };
     let key = |names: &[(&str, &str)]| {
         let request = world.request(names);
-        let key = RequestKey::new(&meaning, &request, shown).unwrap();
-        (format!("{key:?}"), request.owner(), request.target_text())
+        (request.owner(), request.target_text())
     };
     let all = [&[("", "a")][..], &[("", "b")], &[("", "a"), ("", "b")], &[("", "b"), ("", "a")]].map(key);
     for (at, one) in all.iter().enumerate() {
         for other in &all[..at] {
-            assert!(one.0 != other.0 && one.1 != other.1 && one.2 != other.2, "{one:?} {other:?}");
+            assert!(one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
         }
     }
-    assert_eq!(all[2].2, r#"[["@","","","a"],{}], [["@","","","b"],{}]"#);
+    assert_eq!(all[2].1, r#"[["@","","","a"],{}], [["@","","","b"],{}]"#);
 }

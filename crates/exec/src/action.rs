@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use taut_digest::{Hash as ObjectHash, ObjectInfo, ObjectType};
+use taut_digest::{ObjectInfo, ObjectType};
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
+use taut_graph::{Definition, DefinitionKey};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
-    ActionFailure, Execution, Phase, Ran,
+    ActionFailure, Context, ContextRule, EachTime, EachTimeRule, Execution, Phase, Printed, Ran,
     inputs::{self, Inputs},
     message::action_digest,
     run::{RunKey, RunRule},
@@ -39,52 +40,52 @@ pub struct ActionOutcome {
     pub failed: bool,
 }
 
-/// An action, its inputs, and what names it with their contents.
-pub(crate) async fn digest_of(
-    execution: &Execution,
-    id: &Id,
-    cx: &Cx,
-) -> Result<(Arc<ActionDescription>, Inputs, ObjectHash), Fail> {
-    let action = execution.defined(cx, &id.0, |definitions| definitions.action(id)).await;
-    let action = action.ok_or_else(|| execution.undefined(format_args!("action {id} is not defined")))?;
-    let inputs = inputs::build(cx, &action.inputs).await?;
-    let tree = trees::digest_of_stage(&execution.store, &inputs.objects).map_err(|error| match error {
-        TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
-        other => Phase::Inputs.failed(other),
-    })?;
-    let digest = action_digest(execution, &action, &tree);
-    Ok((action, inputs, digest))
-}
-
 /// Executes actions.
 pub struct ActionRule(pub Arc<Execution>);
 
 impl ActionRule {
-    async fn outcome(&self, id: &Id, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
+    async fn outcome(
+        &self,
+        id: &Id,
+        action: &Arc<ActionDescription>,
+        cx: &Cx,
+    ) -> Result<Arc<ActionOutcome>, Fail> {
         let execution = &*self.0;
-        let (action, inputs, digest) = digest_of(execution, id, &cx).await?;
-        let Inputs { objects, failed: tainted_inputs } = inputs;
+        cx.depend::<ContextRule>(Context);
+        let Inputs { objects, failed: tainted_inputs } = inputs::build(cx, &action.inputs).await?;
+        let tree = trees::digest_of_stage(&execution.store, &objects).map_err(|error| match error {
+            TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
+            other => Phase::Inputs.failed(other),
+        })?;
+        let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
         let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
-        execution.events.begun(id, &action);
+        execution.events.begun(id, action);
         let ran = cx.call::<RunRule>(key).await?;
         execution.counters.processed_one(id);
         if execution.compare {
             let cached =
-                execution.cached(&action, &digest).map_err(|error| Phase::Lookup.failed_in_store(error))?;
-            execution.events.compared(id, &action, &ran, cached.as_ref());
+                execution.cached(action, &digest).map_err(|error| Phase::Lookup.failed_in_store(error))?;
+            execution.events.compared(id, action, &ran, cached.as_ref());
         }
         if !ran.is_complete() || (ran.exit_code != 0 && action.may_fail.is_none()) {
             // Should these be lost meanwhile, the failure is to be told all the same.
             let inputs =
                 inputs::one_by_one(&execution.store, &action.inputs, &objects).map_or(objects, Arc::from);
-            let digest = Some(digest);
+            let (action, digest) = (action.clone(), Some(digest));
             return Err(execution.fail(ActionFailure { id: *id, action, digest, inputs, ran, error: None }));
         }
         let cached = ran.run_as != Some(*id);
         let failed = tainted_inputs || ran.exit_code != 0;
+        if failed || action.no_cache {
+            // A failure, though allowed, is never taken for known, nor is what shall not be cached.
+            cx.depend::<EachTimeRule>(EachTime);
+        }
+        if ran.stdout.is_some() || ran.stderr.is_some() {
+            cx.mention(Printed { action: *id, stdout: ran.stdout, stderr: ran.stderr });
+        }
         let outcome = ActionOutcome { ran, cached, failed };
-        execution.events.finished(id, &action, &digest, &outcome);
+        execution.events.finished(id, action, &digest, &outcome);
         Ok(Arc::new(outcome))
     }
 }
@@ -94,13 +95,16 @@ impl Rule for ActionRule {
     type Value = Arc<ActionOutcome>;
     const NAME: &'static str = "action";
 
-    /// A failure, though allowed, is never believed later, nor is what shall not be cached.
-    fn policy(&self, ActionKey(id): &ActionKey) -> Policy {
-        if self.0.definitions.is_believed(id) { Policy::constructive(4) } else { Policy::always() }
+    fn policy(&self, _: &ActionKey) -> Policy {
+        Policy::constructive(4)
     }
 
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
-        self.outcome(id, cx).await.map_err(|fail| self.0.of_action(id, fail))
+        let definition = self.0.definition(&cx, DefinitionKey::action(id)).await;
+        let Some(action) = definition.as_deref().and_then(Definition::as_action) else {
+            return Err(self.0.undefined(format_args!("action {id} is not defined")));
+        };
+        self.outcome(id, action, &cx).await.map_err(|fail| self.0.of_action(id, action, fail))
     }
 
     fn content_hash(&self, _: &ActionKey, outcome: &Arc<ActionOutcome>) -> Option<Hash> {

@@ -2,6 +2,7 @@
 
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_engine::{Agreement, Cx, Fail, Failure, Hash, Policy, Rule};
+use taut_graph::{Definition, DefinitionKey};
 use taut_value::{Artifact, Id};
 
 use crate::{
@@ -57,16 +58,18 @@ impl Rule for ArtifactRule {
                 Ok(Built { info: *info, failed: outcome.failed })
             }
             Artifact::Tree(id) => {
-                let tree = execution.defined(&cx, &id.0, |definitions| definitions.tree(id)).await;
-                let tree =
-                    tree.ok_or_else(|| execution.undefined(format_args!("tree {id} is not defined")))?;
+                let definition = execution.definition(&cx, DefinitionKey::tree(id)).await;
+                let Some(Definition::Tree(tree)) = definition.as_deref() else {
+                    return Err(execution.undefined(format_args!("tree {id} is not defined")));
+                };
                 let inputs = inputs::build(&cx, tree.stage()).await?;
                 inputs.into_tree(&execution.store, format_args!("tree {id}"))
             }
             Artifact::TreeOverlay(id) => {
-                let overlay = execution.defined(&cx, &id.0, |definitions| definitions.overlay(id)).await;
-                let overlay = overlay
-                    .ok_or_else(|| execution.undefined(format_args!("tree overlay {id} is not defined")))?;
+                let definition = execution.definition(&cx, DefinitionKey::overlay(id)).await;
+                let Some(Definition::Overlay(overlay)) = definition.as_deref() else {
+                    return Err(execution.undefined(format_args!("tree overlay {id} is not defined")));
+                };
                 let keys = overlay.trees().iter().cloned().map(ArtifactKey).collect();
                 let built = all(cx.all::<ArtifactRule>(keys).await)?;
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
@@ -118,8 +121,8 @@ impl Execution {
         }
         let missing = || self.undefined(taut_store::Error::Missing(*info));
         let hash = &info.digest.hash;
-        let content = self.defined(cx, hash.as_bytes(), |definitions| definitions.blob(hash)).await;
-        let content = content.ok_or_else(missing)?;
+        let definition = self.definition(cx, DefinitionKey::blob(hash)).await;
+        let Some(Definition::Blob(_, content)) = definition.as_deref() else { return Err(missing()) };
         let executable = info.object_type == ObjectType::Executable;
         self.store.put_blob(content.as_bytes(), executable).map_err(transient)?;
         Ok(*info)

@@ -22,13 +22,7 @@ pub trait Events: Send + Sync {
     /// An action was run again; what is cached of an earlier run, if anything is.
     fn compared(&self, _id: &Id, _action: &Arc<ActionDescription>, _again: &Ran, _cached: Option<&Ran>) {}
     /// An action has a result, cached or not. `digest`: of its `Action` message, which names its inputs by content.
-    fn finished(
-        &self,
-        _id: &Id,
-        _action: &Arc<ActionDescription>,
-        _digest: &Hash,
-        _outcome: &ActionOutcome,
-    ) {
+    fn finished(&self, _id: &Id, _action: &Arc<ActionDescription>, _digest: &Hash, _outcome: &ActionOutcome) {
     }
     /// An action failed.
     fn failed(&self, _failure: &ActionFailure) {}

@@ -132,9 +132,9 @@ impl Failure for ActionFailure {}
 
 impl Execution {
     /// A failure met on the way to an action's result: what the system refused becomes a failure of that action.
-    pub(crate) fn of_action(&self, id: &Id, fail: Fail) -> Fail {
+    pub(crate) fn of_action(&self, id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
         let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };
-        let Some(action) = self.definitions.action(id) else { return fail };
+        let action = action.clone();
         let (ran, error) = (Arc::default(), Some(error.clone()));
         self.fail(ActionFailure { id: *id, action, digest: None, inputs: Arc::new([]), ran, error })
     }

@@ -13,15 +13,17 @@ mod artifact;
 mod blocked;
 mod built;
 mod collect;
+mod context;
+mod each_time;
 mod events;
 mod failure;
 mod halt;
 mod inputs;
-mod keep;
 mod local;
 mod message;
 mod missing;
 mod not_started;
+mod printed;
 mod run;
 mod slots;
 mod source;
@@ -30,48 +32,26 @@ mod stage;
 mod stage_key;
 mod trees;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 pub use action::{ActionKey, ActionOutcome, ActionRule};
 pub use artifact::OverlayConflict;
 pub use built::{ArtifactKey, ArtifactRule, Built};
+pub use context::{Context, ContextRule};
+pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents};
 pub use failure::{ActionError, ActionFailure, Phase};
 pub use halt::Halt;
 pub use inputs::StageRule;
-pub use keep::{KeepKey, KeepRule};
 pub use local::{LocalExecutor, LocalSetup};
 pub use missing::{Instead, MissingOutput};
+pub use printed::Printed;
 pub use run::{Executor, Ran, RunKey, RunRule};
 pub use stage_key::StageKey;
-use taut_digest::Hash;
-use taut_engine::Cx;
+use taut_engine::{Content, Cx};
+use taut_graph::{Definition, DefinitionKey};
 use taut_repos::SourceRoot;
 use taut_store::Store;
-use taut_value::{ActionDescription, Id, Str, Tree, TreeOverlay};
-
-/// Where definitions are looked up by their id.
-pub trait Definitions: Send + Sync {
-    /// The action with this id.
-    fn action(&self, id: &Id) -> Option<Arc<ActionDescription>>;
-    /// The tree with this id.
-    fn tree(&self, id: &Id) -> Option<Tree>;
-    /// The overlay with this id.
-    fn overlay(&self, id: &Id) -> Option<TreeOverlay>;
-    /// A content that a description holds.
-    fn blob(&self, hash: &Hash) -> Option<Str>;
-
-    /// Whether earlier runs of an action are believed: it must succeed, and its results may be cached.
-    fn is_believed(&self, action: &Id) -> bool {
-        self.action(action).is_some_and(|action| action.may_fail.is_none() && !action.no_cache)
-    }
-
-    /// Makes known what is defined under an id or a hash, if that can be found out by asking through `cx`; to be
-    /// called for what is not known.
-    fn seek<'s>(&'s self, _cx: &'s Cx, _what: &'s [u8]) -> Pin<Box<dyn Future<Output = ()> + Send + 's>> {
-        Box::pin(std::future::ready(()))
-    }
-}
 
 /// Where source files lie.
 pub trait Sources: Send + Sync {
@@ -83,8 +63,8 @@ pub trait Sources: Send + Sync {
 pub struct Execution {
     /// Where contents go.
     pub store: Store,
-    /// What artifacts refer to.
-    pub definitions: Arc<dyn Definitions>,
+    /// What results depend on besides definitions and inputs, as [`ContextRule`] has it.
+    pub context: Vec<u8>,
     /// Where sources come from.
     pub sources: Arc<dyn Sources>,
     /// Who is told.
@@ -110,22 +90,16 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
         .rule(ActionRule(execution.clone()))
         .rule(StageRule(execution.clone()))
         .rule(RunRule(execution.clone()))
-        .rule(KeepRule(execution.clone()))
+        .rule(ContextRule(execution.context.clone()))
+        .rule(EachTimeRule)
+        .interned::<Printed>()
 }
 
 impl Execution {
-    /// A definition, looked for if it is not known; `what`: its id or hash.
-    pub(crate) async fn defined<T>(
-        &self,
-        cx: &Cx,
-        what: &[u8],
-        find: impl Fn(&dyn Definitions) -> Option<T>,
-    ) -> Option<T> {
-        if let Some(found) = find(&*self.definitions) {
-            return Some(found);
-        }
-        self.definitions.seek(cx, what).await;
-        find(&*self.definitions)
+    /// A definition; `None` if none of that name is known.
+    pub(crate) async fn definition(&self, cx: &Cx, name: DefinitionKey) -> Option<Arc<Definition>> {
+        // It follows from its name, so it is no reason to run again.
+        cx.call::<Content<Definition>>(name.0).await.ok()
     }
 }
 

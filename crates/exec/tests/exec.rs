@@ -1,42 +1,21 @@
 //! What execution promises, as sentences; each test runs real processes.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{collections::HashMap, fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
-use taut_digest::{Hash, HashFunction, ObjectType};
+use taut_digest::{HashFunction, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Execution, Halt, LocalExecutor, LocalSetup,
-    NoEvents, Sources, register,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Halt, LocalExecutor, LocalSetup, NoEvents,
+    Sources, register,
 };
+use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
 use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
 use taut_sys::Dir;
 use taut_sys::process::{GRACE, HelperStart, Processes, helper_main_if_requested};
-use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
+use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
-
-#[derive(Default)]
-struct Defined {
-    actions: HashMap<Id, Arc<ActionDescription>>,
-    overlays: HashMap<Id, TreeOverlay>,
-    trees: HashMap<Id, Tree>,
-}
-
-impl Definitions for Defined {
-    fn action(&self, id: &Id) -> Option<Arc<ActionDescription>> {
-        self.actions.get(id).cloned()
-    }
-    fn tree(&self, id: &Id) -> Option<Tree> {
-        self.trees.get(id).cloned()
-    }
-    fn overlay(&self, id: &Id) -> Option<TreeOverlay> {
-        self.overlays.get(id).cloned()
-    }
-    fn blob(&self, _: &Hash) -> Option<Str> {
-        None
-    }
-}
 
 struct Directory(DirectoryRoot);
 
@@ -48,7 +27,7 @@ impl Sources for Directory {
 
 struct World {
     root: TempDir,
-    defined: Defined,
+    defined: ActionGraph,
     keep_going: bool,
     jobs: usize,
     timeout: Option<Duration>,
@@ -63,7 +42,7 @@ impl World {
     fn new() -> World {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("src")).unwrap();
-        World { root, defined: Defined::default(), keep_going: false, jobs: 2, timeout: None }
+        World { root, defined: ActionGraph::default(), keep_going: false, jobs: 2, timeout: None }
     }
 
     /// An action that runs a shell script and has the file `out` as its output.
@@ -84,7 +63,8 @@ impl World {
             inputs.iter().map(|(path, artifact)| (*path, Value::artifact(artifact.clone()))).collect::<Map>();
         more(&mut action);
         let id = action.id();
-        self.defined.actions.insert(id, Arc::new(action));
+        let action = GraphAction { description: Arc::new(action), origins: Vec::new() };
+        self.defined.actions.insert(id, action);
         id
     }
 
@@ -108,7 +88,7 @@ impl World {
         });
         let execution = Arc::new(Execution {
             store: store.clone(),
-            definitions: Arc::new(std::mem::take(&mut self.defined)),
+            context: Vec::new(),
             sources: Arc::new(Directory(DirectoryRoot::new(self.root.path().join("src")))),
             events: Arc::new(NoEvents),
             executor: Arc::new(executor),
@@ -118,8 +98,12 @@ impl World {
             halt,
             counters: Default::default(),
         });
-        let engine = register(Engine::builder(), &execution).build();
+        let (graph, hash_function) = (Arc::new(std::mem::take(&mut self.defined)), HashFunction::GitSha1);
+        let builder = Engine::builder().interned::<taut_graph::Definition>();
+        let builder = builder.rule(GivenGraphRule { graph, hash_function });
+        let engine = register(builder, &execution).build();
         let build = engine.begin().commit(Options { keep_going: true, ..Options::default() });
+        build.get::<GivenGraphRule>(GivenGraph).unwrap();
         (store, execution, build)
     }
 
@@ -250,7 +234,7 @@ fn after_a_failure_nothing_new_begins_and_what_runs_is_kept() {
     let next = world.sh(&format!("touch {}; cat in > out", marker.display()), &[("in", output(slow))]);
     for keep_going in [false, true] {
         world.keep_going = keep_going;
-        let defined = Defined { actions: world.defined.actions.clone(), ..Defined::default() };
+        let defined = ActionGraph { actions: world.defined.actions.clone(), ..ActionGraph::default() };
         let (_, execution, build) = world.start();
         world.defined = defined;
         let keys = [output(slow), output(bad), output(next)].map(ArtifactKey);

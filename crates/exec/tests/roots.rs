@@ -16,17 +16,16 @@ use std::{
 };
 
 use memory::MemoryRoot;
-use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
+use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Definitions, Execution, Executor, Halt, NoEvents, Ran, RunKey, Sources,
-    register,
+    ArtifactKey, ArtifactRule, Built, Execution, Executor, Halt, NoEvents, Ran, RunKey, Sources, register,
 };
 use taut_repos::{
     DirRule, DirectoryRoot, Entry, FileRule, Listing, Look, Place, Root, RootName, Roots, SourceRoot,
 };
 use taut_store::Store;
-use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
+use taut_value::Artifact;
 use tempfile::TempDir;
 
 /// A kind of root, and how tests change what is in it.
@@ -101,21 +100,6 @@ impl Sources for OneRoot {
 
 struct Nothing;
 
-impl Definitions for Nothing {
-    fn action(&self, _: &Id) -> Option<Arc<ActionDescription>> {
-        None
-    }
-    fn tree(&self, _: &Id) -> Option<Tree> {
-        None
-    }
-    fn overlay(&self, _: &Id) -> Option<TreeOverlay> {
-        None
-    }
-    fn blob(&self, _: &Hash) -> Option<Str> {
-        None
-    }
-}
-
 impl Executor for Nothing {
     fn run<'e>(&'e self, _: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
         unreachable!("nothing defines an action")
@@ -150,7 +134,7 @@ impl<K: Kind> World<K> {
         let store = Store::open(&top.path().join("build"), HashFunction::GitSha1).unwrap();
         let execution = Arc::new(Execution {
             store: store.clone(),
-            definitions: Arc::new(Nothing),
+            context: Vec::new(),
             sources: Arc::new(OneRoot(root.source)),
             events: Arc::new(NoEvents),
             executor: Arc::new(Nothing),
@@ -160,7 +144,8 @@ impl<K: Kind> World<K> {
             halt: Arc::new(Halt::new(true)),
             counters: Default::default(),
         });
-        let engine = Engine::builder().rule(DirRule(roots.clone())).rule(FileRule(roots.clone()));
+        let engine = Engine::builder().interned::<taut_graph::Definition>();
+        let engine = engine.rule(DirRule(roots.clone())).rule(FileRule(roots.clone()));
         let engine = register(engine, &execution).build();
         World { _top: top, kind, store, engine, roots, name }
     }

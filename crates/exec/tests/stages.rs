@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fs,
     future::Future,
     pin::Pin,
@@ -13,34 +13,14 @@ use std::{
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Definitions, Execution, Executor, Halt, NoEvents, Ran,
-    RunKey, Sources, register,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Executor, Halt, NoEvents, Ran, RunKey,
+    Sources, register,
 };
+use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
 use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
-use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
+use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, Value};
 use tempfile::TempDir;
-
-#[derive(Clone, Default)]
-struct Defined {
-    actions: HashMap<Id, Arc<ActionDescription>>,
-    trees: HashMap<Id, Tree>,
-}
-
-impl Definitions for Defined {
-    fn action(&self, id: &Id) -> Option<Arc<ActionDescription>> {
-        self.actions.get(id).cloned()
-    }
-    fn tree(&self, id: &Id) -> Option<Tree> {
-        self.trees.get(id).cloned()
-    }
-    fn overlay(&self, _: &Id) -> Option<TreeOverlay> {
-        None
-    }
-    fn blob(&self, _: &Hash) -> Option<Str> {
-        None
-    }
-}
 
 struct Directory(DirectoryRoot);
 
@@ -72,7 +52,7 @@ impl Executor for Fake {
 
 struct World {
     root: TempDir,
-    defined: Defined,
+    defined: ActionGraph,
 }
 
 /// What one process did.
@@ -101,7 +81,7 @@ fn output(id: Id) -> Artifact {
 
 impl World {
     fn new() -> World {
-        World { root: tempfile::tempdir().unwrap(), defined: Defined::default() }
+        World { root: tempfile::tempdir().unwrap(), defined: ActionGraph::default() }
     }
 
     fn write(&self, path: &str, content: &str) {
@@ -118,7 +98,8 @@ impl World {
         action.inputs = inputs;
         action.may_fail = (word == "fail").then(|| "it may".into());
         let id = action.id();
-        self.defined.actions.insert(id, Arc::new(action));
+        let action = GraphAction { description: Arc::new(action), origins: Vec::new() };
+        self.defined.actions.insert(id, action);
         id
     }
 
@@ -159,7 +140,7 @@ impl World {
         let ran = Arc::default();
         let execution = Arc::new(Execution {
             store: store.clone(),
-            definitions: Arc::new(self.defined.clone()),
+            context: Vec::new(),
             sources: Arc::new(Directory(DirectoryRoot::new(self.root.path().join("src")))),
             events: Arc::new(NoEvents),
             executor: Arc::new(Fake { store: store.clone(), ran: Arc::clone(&ran) }),
@@ -169,14 +150,24 @@ impl World {
             halt: Arc::new(Halt::new(true)),
             counters: Default::default(),
         });
-        let engine = register(Engine::builder(), &execution).open(&self.root.path().join("traces"));
+        let graph = ActionGraph {
+            actions: self.defined.actions.clone(),
+            trees: self.defined.trees.clone(),
+            ..ActionGraph::default()
+        };
+        let (graph, hash_function) = (Arc::new(graph), HashFunction::GitSha1);
+        let builder = Engine::builder().interned::<taut_graph::Definition>();
+        let builder = builder.rule(GivenGraphRule { graph, hash_function });
+        let engine = register(builder, &execution).open(&self.root.path().join("traces"));
         (engine, store, ran)
     }
 }
 
 fn did(build: &Build, wanted: &[Artifact], store: Store, ran: &Mutex<Vec<Str>>) -> Did {
+    build.get::<GivenGraphRule>(GivenGraph).unwrap();
     let results = build.all::<ArtifactRule>(wanted.iter().cloned().map(ArtifactKey));
-    let tasks = build.log().iter().map(|ran| ran.key.to_string()).collect();
+    let log = build.log();
+    let tasks = log.iter().filter(|ran| ran.key.rule() != "graph").map(|ran| ran.key.to_string()).collect();
     let commands = std::mem::take(&mut *ran.lock().unwrap());
     Did { results, tasks, commands, store }
 }
@@ -276,7 +267,7 @@ fn failures_tell_of_inputs_one_by_one() {
     action.outs = vec!["out".into()];
     action.inputs = inputs.into_iter().collect();
     let (id, action) = (action.id(), Arc::new(action));
-    world.defined.actions.insert(id, action.clone());
+    world.defined.actions.insert(id, GraphAction { description: action.clone(), origins: Vec::new() });
     let did = world.build(&[output(id)]);
     let fail = did.results[0].as_ref().unwrap_err();
     let found = &fail.downcast_ref::<ActionFailure>().unwrap_or_else(|| panic!("{fail}")).inputs;

@@ -88,7 +88,6 @@ pub(crate) fn value(bytes: &[u8]) {
             repositories: RepoConfig::read(None, &Overrides::default(), directory.path())
                 .expect("a workspace"),
             hash_function: HashFunction::GitSha1,
-            definitions: Default::default(),
             log_limit: 80,
         }))
     });

@@ -47,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     text("object_id", 2000, text::object_id),
     text("command_line", 100, text::command_line),
     text("graph", 2000, text::graph),
+    text("event_log", 2000, text::event_log),
     text("repositories", 500, project::repositories),
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Runs, Words};
+use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Traces, Words};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::diagnostic::Renderer;
 
@@ -59,11 +59,11 @@ fn analysed(bytes: &[u8]) -> bool {
     let options = AnalysisOptions { jobs: 1, log_limit: 80, hash_function: HashFunction::GitSha1 };
     let sources = |label: &str| fs::read(label).ok();
     let sources = Files(&sources);
-    let analyser = Analyser::new(&request, options, &Runs::none());
-    let analysis = analyser.analyse(&request);
+    let analyser = Analyser::new(&request, options, &Traces::none());
+    let analysis = analyser.analysed(&request);
     match &analysis {
         Ok(analysis) => {
-            analysis.analysed.result.to_json();
+            analysis.result.to_json();
         }
         Err(problems) => {
             assert!(problems.has_errors());

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use taut::options::CommandLine;
 use taut_analysis::{NameContext, parse_name};
 use taut_driver::cas::parse_object_id;
+use taut_driver::event_log;
 use taut_driver::graph::NamedGraph;
 use taut_expr::{Expr, Imports, Pure, abbreviate, evaluate, json_to_value};
 use taut_repos::{Overrides, RepoConfig};
@@ -51,6 +52,23 @@ fn visit(root: Node<'_>, mut each: impl FnMut(Node<'_>)) {
             Kind::Object => open.extend(node.entries().map(|(_, value)| value)),
             _ => {}
         }
+    }
+}
+
+/// An event log: what follows the last end of a line changes nothing, and what is there in fewer lines is no more.
+pub(crate) fn event_log(bytes: &[u8]) {
+    let parsed = event_log::parse(bytes);
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    assert_eq!(event_log::parse(&bytes[..end]), parsed);
+    if let Some(whole) = parsed {
+        let torn = [&bytes[..end], b"{\"event\":\"act"].concat();
+        assert_eq!(event_log::parse(&torn).as_ref(), Some(&whole));
+        let (tasks, actions, _) = whole.counts();
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        assert!(
+            actions <= lines && tasks <= bytes.len(),
+            "{tasks} tasks and {actions} actions in {lines} lines"
+        );
     }
 }
 

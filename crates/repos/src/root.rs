@@ -269,6 +269,11 @@ impl Roots {
         self.all.get(usize::from(root.number)).map(|root| &**root)
     }
 
+    /// The names of all roots as messages have them, by number.
+    pub fn labels(&self) -> impl Iterator<Item = Arc<str>> {
+        self.all.iter().map(|root| root.shown("").to_string_lossy().into())
+    }
+
     /// Another build begins: what was open is looked up again, since names may lead elsewhere.
     pub fn forget(&self) {
         self.all.iter().for_each(|root| root.forget());

@@ -5,6 +5,7 @@
 //! belongs to nobody. What is used moves up, as objects do, so what nobody used between two collections is gone after
 //! the second.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use taut_sys::{Dir, if_exists};
@@ -22,12 +23,18 @@ const EPOCH: &[u8] = b"epoch-";
 pub struct OwnDirectory {
     dir: Dir,
     older: Option<Dir>,
+    generation: OsString,
 }
 
 impl OwnDirectory {
     /// Where everything that is used lies.
     pub fn dir(&self) -> &Dir {
         &self.dir
+    }
+
+    /// What tells the youngest generation from all others there were.
+    pub fn generation(&self) -> &OsStr {
+        &self.generation
     }
 
     /// Where the rest lies, if there is any.
@@ -80,7 +87,8 @@ impl Store {
             Some(name) => if_exists(own.at(&below(&name)).open_dir())?,
             None => None,
         };
-        Ok(OwnDirectory { dir: own.make_all(&below(&name))?, older })
+        let generation = name.file_name().unwrap_or_default().to_owned();
+        Ok(OwnDirectory { dir: own.make_all(&below(&name))?, older, generation })
     }
 
     /// A directory for what is to be known whatever becomes of the objects, until all is forgotten.

@@ -5,6 +5,7 @@
 //! lines, columns and excerpts are looked up when it is rendered (see [`Renderer`]). The one exception
 //! are syntax errors, since a file that is no JSON has no paths.
 
+mod decode;
 mod encode;
 mod group;
 mod render;
@@ -194,6 +195,16 @@ impl Diagnostic {
     /// The diagnostic with advice.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help.push(help.into());
+        self
+    }
+
+    /// The diagnostic with other names for files.
+    #[must_use]
+    pub fn with_files_named(mut self, name: &impl Fn(&Arc<str>) -> Arc<str>) -> Diagnostic {
+        let own = self.location.iter_mut();
+        let of_notes = self.notes.iter_mut().filter_map(|note| note.location.as_mut());
+        let of_frames = self.chain.iter_mut().filter_map(|frame| frame.location.as_mut());
+        own.chain(of_notes).chain(of_frames).for_each(|location| location.file = name(&location.file));
         self
     }
 

@@ -18,7 +18,7 @@ async fn name_and_data(scope: &mut Scope<'_>) -> Result<(Str, Str, Vec<Dep>), Fa
 
 pub(super) async fn file_gen(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let (name, data, deps) = name_and_data(&mut scope).await?;
-    let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::File);
+    let artifact = scope.defined.blob(scope.workspace, scope.cx, &data, ObjectType::File);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(TargetResult::of_artifacts(stage), &deps)
 }
@@ -31,7 +31,7 @@ pub(super) async fn symlink(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
             .written
             .wrong("data", format!("symlink data has to be non-upwards relative, but is {found}")));
     }
-    let artifact = scope.defined.blob(scope.workspace, &data, ObjectType::Symlink);
+    let artifact = scope.defined.blob(scope.workspace, scope.cx, &data, ObjectType::Symlink);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(TargetResult::of_artifacts(stage), &deps)
 }

@@ -58,7 +58,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
     if needs_directory(&inputs, &cwd) {
-        let empty = scope.defined.tree(scope.workspace, Tree::new(Map::default()));
+        let empty = scope.defined.tree(scope.cx, Tree::new(Map::default()));
         inputs = inputs.union(&[(cwd.clone(), Value::artifact(empty))].into_iter().collect());
     }
     let all: Vec<Str> = outs.iter().chain(&out_dirs).cloned().collect();
@@ -71,7 +71,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     action.timeout_scale = timeout_scale;
     action.execution_properties = execution_properties;
     action.inputs = inputs;
-    let id = scope.defined.action(scope.workspace, action);
+    let id = scope.defined.action(scope.cx, action);
     let artifact = |path: Str| (path.clone(), Value::artifact(Artifact::Action { id, path }));
     let stage = all.into_iter().map(artifact).collect();
     scope.finish(TargetResult::new(stage, Map::default(), Map::default()), &deps)

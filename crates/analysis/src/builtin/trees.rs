@@ -35,7 +35,7 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
         )));
     }
     let tree = Tree::new(normalise_first(&stage));
-    let artifact = scope.defined.tree(scope.workspace, tree);
+    let artifact = scope.defined.tree(scope.cx, tree);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(TargetResult::of_artifacts(stage), &deps)
 }
@@ -49,9 +49,9 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
     for dep in &deps {
         // Whether it can be a directory is seen when it is built.
         let tree = Tree::new(normalise_first(dep.artifacts()));
-        trees.push(scope.defined.tree(scope.workspace, tree));
+        trees.push(scope.defined.tree(scope.cx, tree));
     }
-    let artifact = scope.defined.overlay(scope.workspace, TreeOverlay::new(trees, disjoint));
+    let artifact = scope.defined.overlay(scope.cx, TreeOverlay::new(trees, disjoint));
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();
     scope.finish(TargetResult::of_artifacts(stage), &deps)
 }

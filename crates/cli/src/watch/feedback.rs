@@ -221,7 +221,7 @@ impl Feedback {
     pub(super) fn check(
         &mut self,
         leaves: &Leaves,
-        analysis: Option<&Analysis>,
+        analysis: impl FnOnce() -> Option<Analysis>,
         request: &Request,
         here: &Path,
     ) -> Option<String> {
@@ -239,7 +239,7 @@ impl Feedback {
         for (artifact, _) in read {
             is_new |= self.unstable.insert(artifact);
         }
-        let readers = analysis.map(|analysis| readers(analysis, request, &path)).unwrap_or_default();
+        let readers = analysis().map(|analysis| readers(&analysis, request, &path)).unwrap_or_default();
         let readers = match readers.len() {
             0 => String::new(),
             _ => format!(" (by {})", readers.join(", ")),

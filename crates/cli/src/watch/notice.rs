@@ -257,7 +257,7 @@ impl Watcher<'_> {
     pub(super) fn settle(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
         loop {
             // The same description looks where it looked before; but a build that failed did not look everywhere.
-            let noted = held.last.as_ref().map(|last| last.analysis.clone());
+            let noted = held.last.clone();
             let is_noted = match (&noted, &held.noted) {
                 (Some(now), Some(before)) => Arc::ptr_eq(now, before),
                 _ => false,
@@ -280,7 +280,7 @@ impl Watcher<'_> {
                 // What changed since the last look is still to be noticed.
                 held.seen.learn(held.leaves.signatures());
             }
-            let analysis = held.last.as_ref().map(|last| &*last.analysis);
+            let analysis = || held.session.whole_analysis(&held.request).ok();
             if let Some(text) = held.feedback.check(&held.leaves, analysis, &held.request, &self.here) {
                 self.log.say(Level::Warn, text);
             }

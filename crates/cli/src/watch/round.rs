@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use taut_driver::{Built, Ended, Results};
+use taut_driver::{
+    Built, Results, Undelivered,
+    event::{Event, Status},
+};
 use taut_value::Str;
 
-use super::{Held, Last, Over, SHOWN, Watcher};
+use super::{Held, Over, SHOWN, Watcher};
 use crate::{
-    diagnostics,
-    interruption::Interruption,
-    log::Level,
-    printer::Printer,
-    reproduce::Reproduction,
-    results::{self, Undelivered},
-    surroundings::Name,
+    diagnostics, exit::Exit, findings, interruption::Interruption, log::Level, printer::Printer,
+    reporting::Reporting, reproduce::Reproduction, results, surroundings::Name,
 };
 
 impl Watcher<'_> {
@@ -27,27 +25,48 @@ impl Watcher<'_> {
         interruption: &Interruption,
         changed: Option<Option<&[PathBuf]>>,
     ) -> Result<(), Over> {
+        let reporting = Arc::new(Reporting::of_round(!self.o.build.analysis.no_trace));
+        reporting.requested(&held.request);
+        reporting.keep_in(&held.store);
+        interruption.ends_log(&reporting.log);
+        let done = self.reported_round(held, interruption, changed, &reporting);
+        let status = match &done {
+            Err(Over::Exit(exit)) => exit.status(),
+            Ok(()) if held.is_built => Status::Success,
+            Ok(()) if !held.told.is_empty() => Status::AnalysisFailed,
+            _ => Status::BuildFailed,
+        };
+        reporting.finish(status, self.log);
+        done
+    }
+
+    fn reported_round(
+        &self,
+        held: &mut Held,
+        interruption: &Interruption,
+        changed: Option<Option<&[PathBuf]>>,
+        reporting: &Arc<Reporting>,
+    ) -> Result<(), Over> {
         let (log, begin) = (self.log, Instant::now());
         held.begin = SystemTime::now();
         held.is_built = false;
         let is_silent = changed == Some(None);
         *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Printer::new(Name::Taut, &self.o.build.stores, log, &held.store);
+            (Printer::new(Name::Taut, &self.o.build.stores, log, &held.store), reporting.clone());
         if let Some(Some(paths)) = changed {
             log.say(Level::Info, what_changed(&self.here, paths));
         }
-        let note = |held: &Held, ended| {
-            if let Some(history) = held.history.as_ref().filter(|_| !self.o.build.analysis.no_trace) {
-                held.session.note(history, &held.request, "watch", ended);
+        let tell_tasks = |held: &Held| {
+            if reporting.uses_state {
+                held.session.tell_tasks(&held.request.repositories);
             }
         };
-        let analysis = match held
-            .session
-            .analyse_again(&held.request, held.last.as_ref().map(|last| last.analysis.clone()))
-        {
-            Ok(analysis) => analysis,
+        reporting.tell(&Event::AnalysisBegan);
+        let analysed = match held.session.analysed(&held.request) {
+            Ok(analysed) => analysed,
             Err(problems) => {
-                note(held, Ended::InAnalysis);
+                tell_tasks(held);
+                reporting.tell(&Event::AnalysisFailed(&problems));
                 let told = format!("{problems:?}");
                 if !is_silent || told != held.told {
                     diagnostics::tell(&problems, Level::Error, log);
@@ -58,72 +77,76 @@ impl Watcher<'_> {
             }
         };
         held.told.clear();
-        let last = match held.last.take().filter(|last| Arc::ptr_eq(&last.analysis, &analysis)) {
-            Some(last) => last,
-            None => {
-                diagnostics::tell(&analysis.warnings(), Level::Warn, log);
-                Last::of(analysis)
-            }
-        };
-        let built = held.session.build_again(&last.analysis.wanted());
+        if held.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, &analysed)) {
+            findings::tell_warnings(&analysed, &held.request, log);
+        }
+        held.session.tell_analysed(&held.request, &analysed);
+        let built = held.session.result(&held.request, &analysed.wanted());
         held.is_built = built.is_ok();
-        held.last = Some(last.clone());
-        note(held, if built.is_ok() { Ended::Well } else { Ended::InExecution });
+        held.last = Some(analysed.clone());
+        held.session.tell_end(built.as_ref().ok().map(|results| results.actions));
+        tell_tasks(held);
         interruption.check()?;
         let done = held.session.done();
-        let analysed = last.count(&done);
-        let (defined, graph) = (last.defined, &last.graph);
+        let origins = held.session.origins(&held.request);
         if changed.is_none()
             || changed.is_some_and(|paths| paths.is_some())
             || !done.ran.is_empty()
-            || analysed > 0
+            || done.analysed > 0
         {
             let mut text = format!(
-                "{}: {} of {defined} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
+                "{}: {} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
                 held.request.targets.names(),
-                many(analysed, "target"),
+                many(done.analysed, "target"),
                 many(done.ran.len(), "action"),
-                graph.actions.len(),
+                analysed.counts.actions,
                 done.cached,
                 begin.elapsed().as_secs_f64(),
             );
             for id in done.ran.iter().take(SHOWN) {
-                text.push_str(&format!("\n  ran {}", graph.first_origin(id)));
+                let origin = origins.first(id).unwrap_or_else(|| format!("\"{id}\""));
+                text.push_str(&format!("\n  ran {origin}"));
             }
             if done.ran.len() > SHOWN {
                 text.push_str(&format!("\n  and {} more", done.ran.len() - SHOWN));
             }
             log.say(Level::Info, text);
         }
-        match built {
-            Ok(built) => self.tell_results(held, built),
+        let told = match built {
+            Ok(built) => self.tell_results(held, &built),
             Err(failure) if failure.is_lost => {
                 let all: Vec<String> = failure.others.into_iter().take(SHOWN).collect();
-                Err(Over::Lost(all.join("\n")))
+                let (text, log) = (all.join("\n"), log.clone());
+                Err(Over::Lost(Box::new(move || {
+                    log.say(Level::Error, text);
+                    Exit::BuildFailure
+                })))
             }
             Err(failure) => {
                 let printer = held.present.printer();
                 let by_hand = Reproduction::of_call(std::env::args());
-                printer.tell_failures(|id| graph.origins(id), &by_hand);
-                let origins = |id: &_| last.analysis.origins_of_overlay(id);
+                printer.tell_failures(|id| origins.of(id), &by_hand);
+                let of_overlay = |id: &_| origins.of_overlay(id);
                 let (failed, keep_going) = (printer.count_of_failures(), self.o.build.results.keep_going);
-                results::tell_failure(&failure, origins, failed, keep_going, log);
+                results::tell_failure(&failure, of_overlay, failed, keep_going, log);
                 Ok(())
             }
-        }
+        };
+        held.session.commit();
+        told
     }
 
     /// Installs if asked to, and tells what is different from the round before.
-    fn tell_results(&self, held: &mut Held, built: Results) -> Result<(), Over> {
+    fn tell_results(&self, held: &mut Held, built: &Results) -> Result<(), Over> {
         let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
         let new: Vec<&(Str, Built)> = built.artifacts.iter().filter(is_new).collect();
         if let Some(directory) = &self.output {
             let owner = held.request.owner();
             held.feedback.before_install();
-            let put = results::put(&held.store, &built, directory, &owner, self.o.prune, self.log);
+            let put = results::put(&held.store, built, directory, &owner, self.o.prune, self.log);
             put.map_err(|undelivered| match undelivered {
-                Undelivered::Lost(text) => Over::Lost(text),
-                Undelivered::Failed(exit) => Over::Exit(exit),
+                Undelivered::Lost(stop) => Over::Lost(stop),
+                Undelivered::Stopped(exit) => Over::Exit(exit),
             })?;
             let all = built.runfiles.iter().chain(&built.artifacts);
             held.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
@@ -135,7 +158,7 @@ impl Watcher<'_> {
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
             self.log.say(Level::Info, format!("New results:{shown}{more}"));
         }
-        held.results = built.artifacts.into_iter().map(|(path, built)| (path, built.info)).collect();
+        held.results = built.artifacts.iter().map(|(path, built)| (path.clone(), built.info)).collect();
         Ok(())
     }
 }

@@ -18,9 +18,9 @@ use taut_engine::Engine;
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
-use super::{Ended, History, How, Record, Subject, Why, below_roots};
+use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analyse::{analyse_in, begin, workspace};
-use crate::{Analysis, AnalysisOptions, Reached, Request, Runs};
+use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Traces};
 use words::{capital, many};
 
 /// What is asked about.
@@ -53,14 +53,14 @@ const SHOWN: usize = 12;
 /// paths are shown relative to.
 pub fn explain(
     question: &Question,
-    history: &History,
+    logs: &EventLogs,
     repositories: &RepoConfig,
     how: AnalysisOptions,
-    runs: &Runs,
+    traces: &Traces,
     cwd: &Path,
 ) -> Explanation {
-    let Some(record) = history.read() else {
-        let text = match history.is_there() {
+    let Some(record) = logs.read() else {
+        let text = match logs.is_there() {
             false => "Nothing is known of any build here that executed something.\n",
             true => {
                 "What was kept of the last call that executed something was damaged; the next one leaves it anew.\n"
@@ -73,7 +73,8 @@ pub fn explain(
         targets: record.targets.clone(),
         configuration: record.configuration.clone(),
     };
-    let engine = runs.open(taut_analysis::register(Engine::builder(), &workspace(&request, how)));
+    let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how));
+    let engine = traces.open(builder.interned::<taut_graph::Definition>());
     // Whatever is wrong with the description is told by who builds it.
     let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
     let mut teller = Teller::new(&record, &engine, analysis.as_ref(), repositories, cwd);
@@ -89,7 +90,7 @@ struct Teller<'r> {
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,
     cwd: &'r Path,
-    /// What was done, but for what was new.
+    /// What was done.
     done: HashMap<&'r Subject, &'r Why>,
     /// The actions of the description as it is now.
     defined: HashMap<Id, Defined<'r>>,
@@ -117,9 +118,10 @@ impl<'r> Teller<'r> {
         }
         let mut defined = HashMap::new();
         for reached in analysis.iter().flat_map(|analysis| &analysis.reached) {
-            for (place, action) in reached.analysed.actions.iter().enumerate() {
+            for (place, id) in reached.analysed.defined.actions.iter().enumerate() {
                 let name = &reached.target.name;
-                defined.entry(action.id()).or_insert(Defined { action, name, place });
+                let Some(action) = analysis.and_then(|analysis| analysis.action(id)) else { continue };
+                defined.entry(*id).or_insert(Defined { action, name, place });
             }
         }
         Teller { record, engine, analysis, repositories, cwd, done, defined, text: String::new() }
@@ -127,8 +129,7 @@ impl<'r> Teller<'r> {
 
     /// Why something was done, if it was.
     fn why(&self, subject: &Subject) -> Option<Why> {
-        let known = self.done.get(subject).map(|why| (*why).clone());
-        known.or_else(|| self.record.new.contains(&subject.fingerprint()).then_some(Why::New))
+        self.done.get(subject).map(|why| (*why).clone())
     }
 
     fn say(&mut self, text: impl AsRef<str>) {
@@ -152,10 +153,18 @@ impl<'r> Teller<'r> {
             (record.count(How::Ran), record.count(How::Cached), record.count(How::Failed));
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         self.say(format!(
-            "{} analysed, {} run{failed}, {cached} known to the action cache.\n",
+            "{} analysed, {} run{failed}, {cached} known to the action cache.",
             many(record.analysed as usize, "target"),
             many(ran, "action"),
         ));
+        if record.left_out > 0 {
+            let lines = record.left_out;
+            self.say(format!(
+                "Its log was cut: {lines} lines are missing. What follows may say of something that it was not done, or \
+                 done for the first time, only since its line is one of them."
+            ));
+        }
+        self.say("");
     }
 
     fn answer(&mut self, question: &Question) -> bool {
@@ -214,7 +223,7 @@ impl<'r> Teller<'r> {
         let reached = self.analysis.iter().flat_map(|analysis| &analysis.reached);
         let mut spared = 0;
         for reached in reached.filter(|reached| reached.target.name == name && reached.analysed.is_defined) {
-            actions.extend(reached.analysed.actions.iter().map(|action| action.id().0));
+            actions.extend(reached.analysed.defined.actions.iter().map(|action| action.0));
             let subject = Subject::target(&reached.target);
             let full = Subject::Target { name: json.as_str().into(), config: self.record_config() };
             if let Some(new) = [subject, full].into_iter().find(|s| self.why(s).is_some()) {
@@ -276,9 +285,7 @@ impl<'r> Teller<'r> {
         for id in ids.iter().take(most) {
             let subject = Subject::Action(*id);
             let words = capital(&self.action_words(id));
-            let is_new = self.record.new.contains(&subject.fingerprint());
-            let end = self.record.actions.get(id).or(is_new.then_some(&How::Ran));
-            match (end, self.why(&subject)) {
+            match (self.record.actions.get(id), self.why(&subject)) {
                 (None, None) => {
                     self.say(format!(
                         "{words} did not run: its recorded run was replayed, since all its inputs are as they were."

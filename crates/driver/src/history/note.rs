@@ -1,16 +1,20 @@
-//! From the log of a build to its record.
+//! From the engine's log of a build to events.
+//!
+//! Of what was never done before there is a lot in a first build, and nothing to tell. Of that, only targets and
+//! actions without a result are told: actions with one have an event of their own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use taut_analysis::{ConfiguredTarget, TargetRule};
-use taut_engine::{Build, Engine, Hash, KeyRef, Reason};
-use taut_exec::{ActionFailure, ActionOutcome, ArtifactKey, ArtifactRule, Events, KeepKey};
+use taut_engine::{Build, Content, Engine, Hash, KeyRef, Reason};
+use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
+use taut_graph::{Definition, DefinitionKey};
+use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
-use super::{Done, Ended, History, How, Record, Subject, Why};
-use crate::Request;
+use super::{How, Subject, Why};
+use crate::event::{Event, Finished, Sink};
 
 /// Notes how actions come to their results.
 #[derive(Default)]
@@ -30,45 +34,40 @@ impl Ends {
     }
 }
 
-impl Events for Ends {
-    fn finished(&self, id: &Id, _: &Arc<ActionDescription>, outcome: &ActionOutcome) {
-        self.note(id, if outcome.cached { How::Cached } else { How::Ran });
-    }
-
-    fn failed(&self, failure: &ActionFailure) {
-        self.note(&failure.id, How::Failed);
+impl Sink for Ends {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::ActionFinished(Finished { action, outcome, .. }) => {
+                self.note(action.id, if outcome.cached { How::Cached } else { How::Ran });
+            }
+            Event::ActionFailed(failed) => self.note(&failed.failure.id, How::Failed),
+            _ => {}
+        }
     }
 }
 
-/// Leaves the record of a build, if it executed anything that is worth telling.
-pub(crate) fn note(
-    history: &History,
-    engine: &Engine,
-    build: &Build,
-    ends: &Ends,
-    request: &Request,
-    command: &str,
-    ended: Ended,
-) {
+/// Tells which tasks a build executed, and why; nothing if it did no more than look at what is there.
+pub(crate) fn note(sink: &dyn Sink, engine: &Engine, build: &Build, ends: &Ends, repositories: &RepoConfig) {
     let mut log = build.log();
-    // To look after what is there is no news.
-    log.retain(|ran| ran.key.downcast::<KeepKey>().is_none());
-    let repositories = &request.repositories;
+    // What a request consists of, and that the context of execution is another one, is no news by itself; what an action
+    // runs in is told with the action.
+    log.retain(|ran| {
+        let is_known = ran.key.downcast::<ActionKey>().is_some_and(|ActionKey(id)| {
+            let is_of_context = matches!(&ran.reason, Reason::Read { dep, .. } if dep.rule() == "context");
+            is_of_context && ends.of(id) == Some(How::Cached)
+        });
+        !is_known
+            && !matches!(
+                ran.key.rule(),
+                "analysis" | "result" | "run" | "context" | "each time" | "log limit"
+            )
+    });
     if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
         return;
     }
-    let (mut done, mut new, mut actions) = (Vec::new(), HashSet::new(), HashMap::new());
-    let (mut analysed, mut ran_anew) = (0, 0);
     let definitions = Definitions::of(log.iter().map(|ran| (&ran.key, &ran.reason)), engine);
-    // What an action runs in is told with the action.
-    for ran in log.into_iter().filter(|ran| ran.key.rule() != "run") {
-        let subject = Subject::of(&ran.key, repositories);
-        let mut end = None;
-        match &subject {
-            Subject::Target { .. } => analysed += 1,
-            Subject::Action(id) => end = ends.of(id),
-            _ => {}
-        }
+    for ran in log {
+        let subject = &Subject::of(&ran.key, repositories);
         let why = match ran.reason {
             Reason::New => match &subject {
                 Subject::Action(id) => definitions.why(id),
@@ -80,44 +79,23 @@ pub(crate) fn note(
             // No rule of ours goes by times.
             Reason::Newer { dep } => Why::Read { what: Subject::of(&dep, repositories), was: None, is: None },
             Reason::ValueLost => Why::Lost,
+            Reason::Read { dep, .. } if dep.rule() == "each time" => Why::Always,
+            Reason::Read { dep, .. } if dep.rule() == "context" => Why::Settings,
             Reason::Read { dep, was, is } => {
                 let (was, is) = (object(engine, &dep, was), object(engine, &dep, is));
                 Why::Read { what: Subject::of(&dep, repositories), was, is }
             }
         };
-        match (&why, &subject) {
-            (Why::New, Subject::Action(_)) if end == Some(How::Ran) => {
-                new.insert(subject.fingerprint());
-                ran_anew += 1;
-                continue;
-            }
-            (Why::New, Subject::Target { .. }) => {
-                new.insert(subject.fingerprint());
-                continue;
-            }
-            (_, Subject::Action(id)) => {
-                actions.extend(end.map(|how| (*id, how)));
-            }
-            (Why::New, _) => continue,
-            _ => {}
+        let is_told = match (&why, subject) {
+            (Why::New, Subject::Action(id)) => ends.of(id) != Some(How::Ran),
+            (Why::New, Subject::Target { .. }) => true,
+            (Why::New, _) => false,
+            _ => true,
+        };
+        if is_told {
+            sink.event(&Event::TaskRan { subject, why: &why });
         }
-        done.push(Done { subject, why });
     }
-    let before = history.read().map(|record| record.configuration);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    history.write(&Record {
-        when: since.as_secs(),
-        command: command.into(),
-        targets: request.targets.clone(),
-        configuration: request.configuration.clone(),
-        before: before.filter(|before| *before != request.configuration),
-        ended,
-        analysed,
-        done,
-        new,
-        ran_anew,
-        actions,
-    });
 }
 
 /// The object that an artifact was when it had a hash, if that is known.
@@ -128,10 +106,10 @@ fn object(engine: &Engine, key: &KeyRef, hash: Option<Hash>) -> Option<Str> {
 
 /// The actions of targets that were analysed again, and what they were before.
 struct Definitions {
-    of: HashMap<Id, Definition>,
+    of: HashMap<Id, Redefined>,
 }
 
-struct Definition {
+struct Redefined {
     target: Subject,
     was: Option<Arc<ActionDescription>>,
     is: Arc<ActionDescription>,
@@ -147,14 +125,20 @@ impl Definitions {
             let mut kept = engine.kept::<TargetRule>(target).into_iter().map(|kept| kept.value);
             let Some(now) = kept.next().flatten() else { continue };
             let before = kept.next().flatten();
-            for (place, action) in now.actions.iter().enumerate() {
-                let known = before.as_ref().map_or(&[][..], |before| &before.actions[..]);
+            let definition = |id: &Id| {
+                let name = DefinitionKey::action(id).0;
+                let kept = engine.kept::<Content<Definition>>(&name).into_iter().next()?;
+                kept.value?.as_action().cloned()
+            };
+            let actions = |ids: &[Id]| -> Vec<_> { ids.iter().filter_map(definition).collect() };
+            let known = before.map(|before| actions(&before.defined.actions)).unwrap_or_default();
+            for (place, action) in actions(&now.defined.actions).iter().enumerate() {
                 // The one that made the same is the one that it takes the place of.
                 let same = |other: &&Arc<ActionDescription>| {
                     other.outs == action.outs && other.out_dirs == action.out_dirs
                 };
                 let was = known.iter().find(same).or(known.get(place)).cloned();
-                let new = Definition { target: Subject::target(target), was, is: action.clone() };
+                let new = Redefined { target: Subject::target(target), was, is: action.clone() };
                 of.insert(action.id(), new);
             }
         }
@@ -163,7 +147,7 @@ impl Definitions {
 
     /// Why an action ran that never did before.
     fn why(&self, id: &Id) -> Why {
-        let Some(Definition { target, was, is }) = self.of.get(id) else { return Why::New };
+        let Some(Redefined { target, was, is }) = self.of.get(id) else { return Why::New };
         let difference = was.as_ref().map(|was| difference(was, is)).unwrap_or_default();
         Why::Redefined { target: target.clone(), difference }
     }

@@ -12,20 +12,27 @@ use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{Place, RepoConfig, Repository, Root};
 use taut_sys::canonical;
-use taut_value::{Artifact, Decoder, Encoder, EntityName, Id, Str};
-
-/// Enough to recognise a subject among those of one build.
-pub(crate) type Fingerprint = [u8; 8];
+use taut_value::{Artifact, EntityName, Id, Str};
 
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Subject {
-    /// A configured target: name and configuration, without variables that are null, as JSON.
-    Target { name: Str, config: Str },
+pub enum Subject {
+    /// A configured target.
+    Target {
+        /// The name, as JSON.
+        name: Str,
+        /// The configuration without variables that are null, as [`taut_value::Map::to_label`] has it.
+        config: Str,
+    },
     /// An action.
     Action(Id),
     /// An output of an action.
-    Output { action: Id, path: Str },
+    Output {
+        /// The action.
+        action: Id,
+        /// The output's path, as the action has it.
+        path: Str,
+    },
     /// A source file, by where it lies.
     Source(Str),
     /// A file of targets, rules or expressions.
@@ -33,7 +40,12 @@ pub(crate) enum Subject {
     /// What lies in a directory.
     Directory(Str),
     /// An entry of a file of targets, rules or expressions.
-    Entry { file: Str, name: Str },
+    Entry {
+        /// The file, by where it lies.
+        file: Str,
+        /// The name in it.
+        name: Str,
+    },
     /// A rule, by its name as JSON.
     Rule(Str),
     /// An expression, by its name as JSON.
@@ -137,55 +149,5 @@ impl Subject {
                 | Subject::Tree(_)
                 | Subject::Inputs(_)
         )
-    }
-
-    /// Enough to recognise it.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        let mut encoder = Encoder::new();
-        self.encode(&mut encoder);
-        *Id::of(encoder.finish()).0.first_chunk().expect("an id is longer")
-    }
-
-    pub(crate) fn encode(&self, e: &mut Encoder) {
-        let (tag, texts, id): (u64, [Option<&Str>; 2], Option<&Id>) = match self {
-            Subject::Target { name, config } => (0, [Some(name), Some(config)], None),
-            Subject::Action(id) => (1, [None, None], Some(id)),
-            Subject::Output { action, path } => (2, [Some(path), None], Some(action)),
-            Subject::Source(path) => (3, [Some(path), None], None),
-            Subject::File(path) => (4, [Some(path), None], None),
-            Subject::Directory(path) => (5, [Some(path), None], None),
-            Subject::Entry { file, name } => (6, [Some(file), Some(name)], None),
-            Subject::Rule(name) => (7, [Some(name), None], None),
-            Subject::Expression(name) => (8, [Some(name), None], None),
-            Subject::Tree(id) => (9, [None, None], Some(id)),
-            Subject::Other(text) => (10, [Some(text), None], None),
-            Subject::Inputs(id) => (11, [None, None], Some(id)),
-        };
-        e.number(tag);
-        texts.into_iter().flatten().for_each(|text| e.text(text));
-        if let Some(id) = id {
-            e.id(id);
-        }
-    }
-
-    pub(crate) fn decode(d: &mut Decoder<'_>) -> Option<Subject> {
-        Some(match d.number()? {
-            0 => Subject::Target { name: d.text()?, config: d.text()? },
-            1 => Subject::Action(d.id()?),
-            2 => {
-                let path = d.text()?;
-                Subject::Output { action: d.id()?, path }
-            }
-            3 => Subject::Source(d.text()?),
-            4 => Subject::File(d.text()?),
-            5 => Subject::Directory(d.text()?),
-            6 => Subject::Entry { file: d.text()?, name: d.text()? },
-            7 => Subject::Rule(d.text()?),
-            8 => Subject::Expression(d.text()?),
-            9 => Subject::Tree(d.id()?),
-            10 => Subject::Other(d.text()?),
-            11 => Subject::Inputs(d.id()?),
-            _ => return None,
-        })
     }
 }

@@ -49,8 +49,8 @@ impl Engine {
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
         let void = std::mem::take(&mut *lock(&persist.void));
         let disturbed = std::mem::take(&mut *lock(&persist.disturbed));
-        let is_quiet = dirty.is_empty() && wanted.is_empty() && void.is_empty() && disturbed.is_empty();
-        if is_quiet && !persist.knows_better() {
+        let is_quiet = dirty.is_empty() && void.is_empty() && disturbed.is_empty();
+        if is_quiet && !persist.knows_better() && is_noted(core, persist, &wanted) {
             return Ok(Committed::default());
         }
         let what = What { dirty: &dirty, wanted: &wanted, void: &void, disturbed: &disturbed };
@@ -67,6 +67,26 @@ impl Engine {
 
 /// Seconds of a day.
 const DAY: u32 = 86_400;
+
+/// Whether the file says of all these tasks that they were wanted lately.
+fn is_noted(core: &Core, persist: &Persist, wanted: &[NodeId]) -> bool {
+    if wanted.is_empty() {
+        return true;
+    }
+    let state = &mut *lock(&persist.state);
+    let stored = state.stored(&*persist.file).clone();
+    let now = now();
+    wanted.iter().all(|node| {
+        let number = number_of(core, &state.numbers, state.generation, *node);
+        number.is_some_and(|number| !stored.has_runs(number) || !is_late(stored.wanted_at(number), now))
+    })
+}
+
+/// Whether a task that was wanted at a time has to be noted again: what is asked for every minute is not worth writing a
+/// file for, once a day is enough.
+fn is_late(at: Option<u32>, now: u32) -> bool {
+    at.is_none_or(|at| now.saturating_sub(at) >= DAY)
+}
 
 /// Seconds since 1970.
 fn now() -> u32 {
@@ -287,12 +307,12 @@ impl Commit<'_> {
         for node in self.what.dirty {
             pencil.keep(*node, &mut told)?;
         }
-        // What is asked for every minute is not worth writing a file for; once a day is enough.
-        let is_late = |at: Option<u32>| at.is_none_or(|at| self.now.saturating_sub(at) >= DAY);
         let writes = !pencil.batch.is_empty();
         for node in self.what.wanted {
             let number = pencil.number(*node)?;
-            if pencil.stored.has_runs(number) && (writes || is_late(pencil.stored.wanted_at(number))) {
+            if pencil.stored.has_runs(number)
+                && (writes || is_late(pencil.stored.wanted_at(number), self.now))
+            {
                 pencil.stored.want(pencil.batch, number, self.now);
             }
         }

@@ -113,6 +113,12 @@ impl Diagnostics {
         })))
     }
 
+    /// These problems with other names for files.
+    #[must_use]
+    pub fn with_files_named(&self, name: impl Fn(&Arc<str>) -> Arc<str>) -> Diagnostics {
+        self.iter().map(|diagnostic| diagnostic.clone().with_files_named(&name)).collect()
+    }
+
     /// These problems seen from one step further out.
     pub fn within(&self, frame: &Frame) -> Diagnostics {
         self.iter().map(|diagnostic| diagnostic.clone().within(frame.clone())).collect()

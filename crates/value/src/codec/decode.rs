@@ -118,6 +118,14 @@ impl<'b> Decoder<'b> {
         Some(text)
     }
 
+    /// Bytes that are no text.
+    pub fn bytes(&mut self) -> Option<&'b [u8]> {
+        let len = self.count()?;
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
     /// Several texts.
     pub fn texts(&mut self) -> Option<Vec<Str>> {
         let count = self.count()?;

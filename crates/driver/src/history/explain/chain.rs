@@ -49,6 +49,9 @@ impl Teller<'_> {
                 Some(Why::Always) => {
                     lines.push("since it runs each time: it may fail, or is not to be cached".into())
                 }
+                Some(Why::Settings) => lines.push(
+                    "since it is run with other settings, or objects were collected since: its result was looked up".into(),
+                ),
                 Some(Why::Program) => {
                     lines.push("since this is another taut, which does it differently".into())
                 }

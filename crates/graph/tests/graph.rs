@@ -3,7 +3,7 @@
 //! The files in `graphs/` were written by the reference (just 1.6.5, `analyse --dump-graph` and
 //! `--dump-plain-graph`).
 
-use taut_driver::graph::NamedGraph;
+use taut_graph::NamedGraph;
 
 fn read(text: &str) -> NamedGraph {
     NamedGraph::read("graph", text.into()).unwrap()

@@ -5,15 +5,12 @@
 //! a graph is read, ids are computed from the definitions, in the order of their dependencies, so that
 //! a key is a name and never something to be trusted.
 
-mod read;
-mod write;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
-pub use read::GraphError;
+use crate::read::{self, GraphError};
 
 /// Definitions of actions and trees, and contents of blobs.
 #[derive(Default, Debug)]
@@ -70,7 +67,8 @@ impl Origin {
         (named.is_none(), named, anonymous, Value::Map(self.config.clone()).id(), self.subtask)
     }
 
-    fn target_text(&self) -> String {
+    /// The target as messages name it.
+    pub fn target_text(&self) -> String {
         match &self.target {
             Value::Name(name) => name.to_json(),
             other => other.to_json(),
@@ -78,14 +76,16 @@ impl Origin {
     }
 }
 
-impl ActionGraph {
-    /// Whether an action has to run in every build.
-    pub fn runs_each_time(&self) -> bool {
-        self.actions.values().any(|action| action.description.no_cache)
+impl GraphAction {
+    /// The configured targets that ask for it, as messages name them.
+    pub fn shown(&self) -> Vec<String> {
+        self.origins.iter().map(Origin::shown).collect()
     }
+}
 
+impl ActionGraph {
     /// Brings the origins of each action into their order.
-    pub(crate) fn sort_origins(&mut self) {
+    pub fn sort_origins(&mut self) {
         for action in self.actions.values_mut().filter(|action| action.origins.len() > 1) {
             action.origins.sort_by_cached_key(Origin::order);
         }
@@ -99,8 +99,7 @@ impl ActionGraph {
 
     /// The configured targets that ask for an action, as messages name them.
     pub fn origins(&self, action: &Id) -> Vec<String> {
-        let origins = self.actions.get(action).into_iter().flat_map(|action| &action.origins);
-        origins.map(Origin::shown).collect()
+        self.actions.get(action).map(GraphAction::shown).unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use taut_value::{JsonMode, JsonWriter, Value};
 
-use super::ActionGraph;
+use crate::ActionGraph;
 
 impl ActionGraph {
     /// The graph as indented JSON with sorted keys, ending in a line feed.
@@ -41,7 +41,7 @@ impl ActionGraph {
     }
 }
 
-impl super::GraphAction {
+impl crate::GraphAction {
     fn write_origins(&self, w: &mut JsonWriter) {
         w.key("origins").list(|w| {
             for origin in &self.origins {

@@ -1,4 +1,4 @@
-//! What kept a call from believing earlier ones, or from leaving anything for later ones.
+//! What kept a call from using cached build state, or from leaving any.
 //!
 //! None of it changes an answer: it costs time, in each call again unless something is done about it. So it is
 //! told, in one line, whatever else there would be to say.
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The first thing that went wrong with what outlives a call, if anything did. Clones are about the same call.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+pub(crate) struct CacheWarning(Arc<Mutex<Option<String>>>);
 
-impl Trouble {
+impl CacheWarning {
     fn note(&self, text: impl FnOnce() -> String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(text);
     }
 
-    /// Something earlier calls left was not as anybody left it; it is not there any more, or not looked at.
+    /// Something that earlier calls left is damaged; it is not there any more, or not looked at.
     pub(crate) fn damaged(&self, what: &str) {
         self.note(|| format!("{LEFT} the build root ({what}) was damaged: it is made anew."));
     }
@@ -30,13 +30,6 @@ impl Trouble {
         self.note(|| format!("{FOUND} cannot be kept for later ones: {error}"));
     }
 
-    /// Takes over what went wrong elsewhere.
-    pub(crate) fn absorb(&self, other: &Trouble) {
-        if let Some(text) = other.take() {
-            self.note(|| text);
-        }
-    }
-
     /// What went wrong, to be told once.
     pub(crate) fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -46,7 +39,7 @@ impl Trouble {
 const LEFT: &str = "What earlier calls left in";
 const FOUND: &str = "What this call found out";
 
-/// Whether a line tells of what outlives calls: a call that believes nothing does not say it.
+/// Whether a line is such a warning: a call that ignores cached build state has none.
 pub fn is_about_traces(line: &str) -> bool {
     line.contains(LEFT) || line.contains(FOUND)
 }

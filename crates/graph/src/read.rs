@@ -12,7 +12,7 @@ use taut_syntax::json::{Document, Kind as JsonKind, Node};
 use taut_value::path::is_non_upwards;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 
-use super::{ActionGraph, GraphAction, Origin};
+use crate::{ActionGraph, GraphAction, Origin};
 
 /// Why a text is no graph, or no stage of one.
 #[derive(Clone, PartialEq, Eq, Debug)]

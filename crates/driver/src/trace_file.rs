@@ -1,4 +1,4 @@
-//! The file of runs as the engine sees it: beneath the directory that is held open for it.
+//! The engine's file as the engine sees it: beneath the directory that is held open for it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,20 +8,33 @@ use taut_engine::{TraceFile, TraceRead, TraceWrite};
 use taut_store::OwnDirectory;
 use taut_sys::{At, Dir, Lock};
 
-/// A file of runs, in a directory that is open.
+/// A file of traces, in a directory that is open.
 #[derive(Clone, Debug)]
-pub(crate) struct RunsFile {
+pub(crate) struct StoredTraces {
     directory: Arc<OwnDirectory>,
+    /// Whether it lies in the older generation, and is only read.
+    is_older: bool,
     name: String,
 }
 
-impl RunsFile {
-    pub(crate) fn new(directory: Arc<OwnDirectory>, name: String) -> RunsFile {
-        RunsFile { directory, name }
+impl StoredTraces {
+    pub(crate) fn new(directory: Arc<OwnDirectory>, name: String) -> StoredTraces {
+        StoredTraces { directory, is_older: false, name }
+    }
+
+    /// One of the older generation, to be read.
+    pub(crate) fn older(directory: Arc<OwnDirectory>, name: String) -> StoredTraces {
+        StoredTraces { is_older: true, ..StoredTraces::new(directory, name) }
     }
 
     pub(crate) fn dir(&self) -> &Dir {
-        self.directory.dir()
+        let older = self.directory.older().filter(|_| self.is_older);
+        older.unwrap_or(self.directory.dir())
+    }
+
+    /// What tells the generation of the store from all others there were.
+    pub(crate) fn generation(&self) -> &[u8] {
+        self.directory.generation().as_encoded_bytes()
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -43,7 +56,7 @@ fn told(error: taut_sys::Error) -> io::Error {
     io::Error::new(kind, error.to_string())
 }
 
-impl TraceFile for RunsFile {
+impl TraceFile for StoredTraces {
     fn open(&self) -> io::Result<Box<dyn TraceRead>> {
         Ok(Box::new(self.file().open().map_err(told)?.into_std()))
     }
@@ -56,7 +69,7 @@ impl TraceFile for RunsFile {
 }
 
 struct Locked<'f> {
-    file: &'f RunsFile,
+    file: &'f StoredTraces,
     _lock: Lock,
 }
 
@@ -94,14 +107,5 @@ impl TraceWrite for Locked<'_> {
             // The first error is the one to report.
             let _ = temporary.remove_file();
         })
-    }
-}
-
-#[cfg(test)]
-impl RunsFile {
-    /// A file in a directory of its own.
-    pub(crate) fn at(dir: &tempfile::TempDir, name: &str) -> RunsFile {
-        let store = taut_store::Store::open(dir.path(), taut_digest::HashFunction::GitSha1).unwrap();
-        RunsFile { directory: Arc::new(store.own_directory("runs").unwrap()), name: name.to_owned() }
     }
 }

@@ -1,0 +1,112 @@
+//! What is to be told of targets each time, as contents of the engine: a build that analyses nothing finds them below what
+//! was asked for, and opens no target for that.
+
+use std::sync::Arc;
+
+use taut_engine::{Hash, Interned, Key};
+use taut_repos::Roots;
+use taut_syntax::Diagnostics;
+use taut_value::Id;
+
+use crate::{AnalysedTarget, ConfiguredTarget};
+
+/// Something to be told of a target.
+#[derive(Clone, Debug)]
+pub enum Finding {
+    /// What is probably not meant in a target, in its effective configuration.
+    Warnings(ConfiguredTarget, Diagnostics),
+    /// An export target, by the hash of its name and effective configuration.
+    Export(Id),
+}
+
+/// How the name of a file below a root begins where it must not say where the root lies; then the number of the root, a
+/// slash, and the path.
+const BELOW_ROOT: char = '\0';
+
+impl Finding {
+    /// What is to be told of a target that was asked for as `target`. Files are named apart from where the roots lie.
+    pub fn of(target: &ConfiguredTarget, analysed: &AnalysedTarget, roots: &Roots) -> Vec<Finding> {
+        let effective =
+            || ConfiguredTarget { name: target.name.clone(), config: target.config.prune(&analysed.vars) };
+        let warnings = || Finding::Warnings(effective(), relative(&analysed.warnings, roots));
+        let export = || {
+            let ConfiguredTarget { name, config } = effective();
+            Finding::Export(Id::of([name.id().0, config.map().id().0].as_flattened()))
+        };
+        let warnings = (!analysed.warnings.is_empty()).then(warnings);
+        warnings.into_iter().chain(analysed.is_export.then(export)).collect()
+    }
+}
+
+/// These problems with the names of files apart from where their roots lie.
+pub(crate) fn relative(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
+    if problems.is_empty() {
+        return Diagnostics::none();
+    }
+    let labels: Vec<Arc<str>> = roots.labels().collect();
+    problems.with_files_named(|file| {
+        let below = |(number, root): (usize, &Arc<str>)| {
+            let rest = file.strip_prefix(&**root)?;
+            let path = rest.strip_prefix('/').or(rest.is_empty().then_some(""))?;
+            Some(format!("{BELOW_ROOT}{number}/{path}").into())
+        };
+        labels.iter().enumerate().find_map(below).unwrap_or_else(|| file.clone())
+    })
+}
+
+/// These problems with the names of files as they are where the roots lie now.
+pub fn located(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
+    if problems.is_empty() {
+        return Diagnostics::none();
+    }
+    let labels: Vec<Arc<str>> = roots.labels().collect();
+    problems.with_files_named(|file| {
+        let full = || {
+            let (number, path) = file.strip_prefix(BELOW_ROOT)?.split_once('/')?;
+            let root = labels.get(number.parse::<usize>().ok()?)?;
+            Some(if path.is_empty() { root.clone() } else { format!("{root}/{path}").into() })
+        };
+        full().unwrap_or_else(|| file.clone())
+    })
+}
+
+impl Interned for Finding {
+    const NAME: &'static str = "finding";
+
+    fn hash(&self) -> Hash {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        Hash(Id::of(bytes).0)
+    }
+
+    /// 0, the length of the target's key in four bytes, the key, the bytes of the warnings; or 1 and the hash.
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Finding::Warnings(target, warnings) => {
+                let mut key = Vec::new();
+                target.encode(&mut key);
+                out.push(0);
+                out.extend((key.len() as u32).to_le_bytes());
+                out.extend(key);
+                out.extend(warnings.encode());
+            }
+            Finding::Export(id) => {
+                out.push(1);
+                out.extend(id.0);
+            }
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Finding> {
+        let (kind, rest) = bytes.split_first()?;
+        match kind {
+            0 => {
+                let (len, rest) = rest.split_first_chunk::<4>()?;
+                let (key, warnings) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+                Some(Finding::Warnings(ConfiguredTarget::decode(key)?, Diagnostics::decode(warnings)?))
+            }
+            1 => Some(Finding::Export(Id(rest.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A call as a source of events: how it begins and ends, and the sinks that every call has.
+//!
+//! A subcommand that makes a request runs inside [`reported`]. That owns the event log and the profile, so both are
+//! complete however the subcommand returns; a signal that ends the process at once ends the log, too
+//! (`interruption.rs`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use taut_driver::event::{Call, Event, Sink, Status};
+use taut_driver::{EventLog, Request};
+use taut_store::Store;
+
+use crate::{analyse::warn_of_cache, exit::Exit, log::Log, profile::Profile};
+
+/// The program as logs name it.
+const PROGRAM: &str = concat!("taut ", env!("CARGO_PKG_VERSION"));
+
+/// Where the events of a call go.
+pub(crate) struct Reporting {
+    command: &'static str,
+    /// Whether the call uses what earlier calls left.
+    pub(crate) uses_state: bool,
+    pub(crate) log: Arc<EventLog>,
+    pub(crate) profile: Option<Arc<Profile>>,
+}
+
+impl Reporting {
+    /// Of one round of `watch`.
+    pub(crate) fn of_round(uses_state: bool) -> Reporting {
+        Reporting { command: "watch", uses_state, log: Arc::default(), profile: None }
+    }
+
+    /// The sinks that every call has.
+    pub(crate) fn sinks(&self) -> Vec<Arc<dyn Sink>> {
+        let mut sinks: Vec<Arc<dyn Sink>> = vec![self.log.clone()];
+        sinks.extend(self.profile.clone().map(|profile| profile as Arc<dyn Sink>));
+        sinks
+    }
+
+    /// An event of a call that has no other sinks.
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        self.log.event(event);
+        if let Some(profile) = &self.profile {
+            profile.event(event);
+        }
+    }
+
+    /// What the words mean is known.
+    pub(crate) fn requested(&self, request: &Request) {
+        self.tell(&Event::CallBegan(Call::of(PROGRAM, self.command, request, self.uses_state)));
+    }
+
+    /// The same, of a graph with source files in these repositories.
+    pub(crate) fn requested_graph(&self, repositories: &taut_driver::RepoConfig) {
+        let (program, command, uses_state) = (PROGRAM, self.command, self.uses_state);
+        let (targets, configuration) = (None, None);
+        let call = Call { program, command, repositories, targets, configuration, uses_state };
+        self.tell(&Event::CallBegan(call));
+    }
+
+    /// Where the log is to be kept.
+    pub(crate) fn keep_in(&self, store: &Store) {
+        self.log.keep_in(store);
+    }
+
+    /// The end of it all.
+    pub(crate) fn finish(&self, status: Status, log: &Log) {
+        self.tell(&Event::CallFinished(status));
+        // Whatever keeps the log from being written is likely to have been told already.
+        if !log.has_cache_warning.load(SeqCst) {
+            warn_of_cache(self.log.trouble(), log);
+        }
+    }
+}
+
+/// Does what a subcommand does, with its events; writes the profile when it is over. `uses_state`: whether it uses what
+/// earlier calls left.
+pub(crate) fn reported(
+    command: &'static str,
+    uses_state: bool,
+    profile: Option<Arc<Profile>>,
+    log: &Log,
+    go: impl FnOnce(&Reporting) -> Result<Exit, Exit>,
+) -> Exit {
+    let reporting = Reporting { command, uses_state, log: Arc::default(), profile };
+    let exit = go(&reporting).unwrap_or_else(|exit| exit);
+    reporting.finish(exit.status(), log);
+    match reporting.profile.map(|profile| profile.write(exit, log)) {
+        Some(Err(failed)) if exit == Exit::Success => failed,
+        _ => exit,
+    }
+}

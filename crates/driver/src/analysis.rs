@@ -1,0 +1,155 @@
+//! Analysis of a request as a task: what the targets offer together, and how much there is below them.
+//!
+//! It goes by the leaves below it: where all directories and target files are unchanged, no target is looked at, however
+//! many there are. Where one changed, what that invalidates is analysed, and what was counted is counted anew by
+//! collecting, which opens no target.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use taut_analysis::{Finding, Problem, StrSet, TargetRule, located};
+use taut_engine::{Content, Cx, Fail, Hash, Policy, Rule};
+use taut_graph::{Definition, DefinitionKey, Kind};
+use taut_repos::Roots;
+use taut_syntax::Diagnostics;
+use taut_value::{Decoder, Encoder, Id, TargetResult};
+
+use crate::{Reached, Wanted, analyse::Order, asked::Asked, targets::together};
+
+/// How much there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Actions, each once.
+    pub actions: usize,
+    /// Trees.
+    pub trees: usize,
+    /// Overlays of trees.
+    pub overlays: usize,
+    /// Contents that the description holds.
+    pub blobs: usize,
+    /// Export targets.
+    pub exports: usize,
+}
+
+/// What analysis of a request came to.
+#[derive(Clone, Debug)]
+pub struct Analysed {
+    /// What the targets offer together.
+    pub result: TargetResult,
+    /// What they are tainted with.
+    pub tainted: StrSet,
+    /// How much there is below them.
+    pub counts: Counts,
+    /// All warnings, each once, in the order of the targets; files are named relative to the roots.
+    warnings: Diagnostics,
+}
+
+impl Analysed {
+    /// What is to be built.
+    pub fn wanted(&self) -> Wanted {
+        Wanted::of(&self.result)
+    }
+
+    /// All warnings, each once, in the order of the targets.
+    pub fn warnings(&self, roots: &Roots) -> Diagnostics {
+        located(&self.warnings, roots)
+    }
+
+    /// The result, the taint, the five counts, the bytes of the warnings.
+    fn encode(&self) -> Option<Vec<u8>> {
+        let mut e = Encoder::new();
+        let is_whole = e.result(&self.result);
+        e.texts(self.tainted.iter());
+        let Counts { actions, trees, overlays, blobs, exports } = self.counts;
+        [actions, trees, overlays, blobs, exports].into_iter().for_each(|count| e.number(count as u64));
+        e.bytes(&self.warnings.encode());
+        is_whole.then(|| e.finish())
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Analysed> {
+        let mut d = Decoder::new(bytes);
+        let result = d.result()?;
+        let tainted = d.texts()?.into_iter().collect();
+        let mut count = || usize::try_from(d.number()?).ok();
+        let counts = Counts {
+            actions: count()?,
+            trees: count()?,
+            overlays: count()?,
+            blobs: count()?,
+            exports: count()?,
+        };
+        let warnings = Diagnostics::decode(d.bytes()?)?;
+        d.is_done().then_some(Analysed { result, tainted, counts, warnings })
+    }
+}
+
+/// Analyses requests.
+pub(crate) struct AnalysisRule;
+
+impl Rule for AnalysisRule {
+    type Key = Asked;
+    type Value = Arc<Analysed>;
+    const NAME: &'static str = "analysis";
+
+    fn policy(&self, _: &Asked) -> Policy {
+        Policy::deep(4).only_by_leaves()
+    }
+
+    async fn value(&self, asked: &Asked, cx: Cx) -> Result<Arc<Analysed>, Fail> {
+        let targets = asked.targets.in_configuration(&asked.configuration);
+        let answers = cx.all::<TargetRule>(targets.clone()).await;
+        let mut reached = Vec::with_capacity(targets.len());
+        for (target, answer) in targets.iter().zip(answers) {
+            reached.push(Reached { target: target.clone(), analysed: answer? });
+        }
+        let whole = together(&reached).map_err(|problems| Fail::task(Problem(problems)))?;
+        let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();
+        let below = cx.collect_two::<Content<Definition>, Content<Finding>>(roots).await;
+        let (definitions, names) = below.ok_or(Fail::Cancelled)?;
+        let counts = count(definitions.into_iter().map(DefinitionKey));
+        let mut findings = Vec::with_capacity(names.len());
+        for name in names {
+            findings.push(cx.call::<Content<Finding>>(name).await?);
+        }
+        let exports = findings.iter().filter(|finding| matches!(&***finding, Finding::Export(_))).count();
+        let (counts, warnings) = (Counts { exports, ..counts }, in_order(&findings));
+        let (result, tainted) = (whole.result.clone(), whole.tainted.clone());
+        Ok(Arc::new(Analysed { result, tainted, counts, warnings }))
+    }
+
+    fn content_hash(&self, _: &Asked, analysed: &Arc<Analysed>) -> Option<Hash> {
+        analysed.encode().map(|bytes| Hash(Id::of(bytes).0))
+    }
+
+    fn encode_value(&self, _: &Asked, analysed: &Arc<Analysed>) -> Option<Vec<u8>> {
+        analysed.encode()
+    }
+
+    fn decode_value(&self, _: &Asked, bytes: &[u8]) -> Option<Arc<Analysed>> {
+        Analysed::decode(bytes).map(Arc::new)
+    }
+}
+
+fn count(definitions: impl IntoIterator<Item = DefinitionKey>) -> Counts {
+    let mut counts = Counts::default();
+    for definition in definitions {
+        match definition.kind() {
+            Some(Kind::Action) => counts.actions += 1,
+            Some(Kind::Tree) => counts.trees += 1,
+            Some(Kind::Overlay) => counts.overlays += 1,
+            Some(Kind::Blob) => counts.blobs += 1,
+            None => {}
+        }
+    }
+    counts
+}
+
+/// Warnings in the order of the targets that they are about.
+fn in_order(findings: &[Arc<Finding>]) -> Diagnostics {
+    let mut warnings: BTreeMap<Order, &Diagnostics> = BTreeMap::new();
+    for finding in findings {
+        if let Finding::Warnings(target, diagnostics) = &**finding {
+            warnings.insert(Order::of(target), diagnostics);
+        }
+    }
+    Diagnostics::merge(warnings.into_values())
+}

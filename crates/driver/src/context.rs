@@ -1,0 +1,116 @@
+//! What results depend on besides what files say, as bytes: hashes of them name what is kept between calls, so they are
+//! written by [`Encoder`] as specified here, and golden digests tell when they change.
+
+use std::path::Path;
+
+use taut_sys::Named;
+use taut_value::{Encoder, Id};
+
+use crate::{BuildOptions, Request};
+
+/// What results of actions depend on besides their definitions and inputs: the launcher (number of words, bytes of each),
+/// whether there is a time limit and its seconds and nanoseconds, the properties (number, bytes of name and value of
+/// each), the bytes of the name of the store's generation.
+pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Vec<u8> {
+    let BuildOptions { launcher, timeout, properties, .. } = options;
+    let mut e = Encoder::new();
+    e.number(launcher.len() as u64);
+    launcher.iter().for_each(|word| e.bytes(word.as_bytes()));
+    e.bool(timeout.is_some());
+    if let Some(timeout) = timeout {
+        e.number(timeout.as_secs());
+        e.number(timeout.subsec_nanos().into());
+    }
+    e.number(properties.len() as u64);
+    for (name, value) in properties {
+        e.bytes(name.as_bytes());
+        e.bytes(value.as_bytes());
+    }
+    e.bytes(generation);
+    e.finish()
+}
+
+/// Names what tasks of this program, for repositories of this shape, take for granted, wherever the roots lie: the
+/// program, and the bytes of the shape. `None` if it cannot be told which program this is: another one may come to other
+/// results.
+pub(crate) fn shape_key(request: &Request) -> Option<Id> {
+    Some(Id::of([program()?, shape(request)].concat()))
+}
+
+/// The bytes of the shape of the configuration.
+fn shape(request: &Request) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.bytes(&request.repositories.shape());
+    e.finish()
+}
+
+/// The bytes of this program's version, and those of the signature of its file.
+fn program() -> Option<Vec<u8>> {
+    let mut signature = Vec::new();
+    Named::stat(Path::new("/proc/self/exe")).ok()?.signature.encode(&mut signature);
+    let mut e = Encoder::new();
+    e.bytes(env!("CARGO_PKG_VERSION").as_bytes());
+    e.bytes(&signature);
+    Some(e.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use taut_repos::RepoConfig;
+    use taut_value::{Map, NamedTarget, Value};
+
+    use super::*;
+
+    fn options() -> BuildOptions {
+        BuildOptions {
+            jobs: 1,
+            launcher: vec!["env".to_owned(), "--".to_owned()],
+            timeout: Some(Duration::from_millis(1_500)),
+            grace: Duration::ZERO,
+            properties: vec![("os".to_owned(), "linux".to_owned())],
+            keep_going: false,
+            compare: false,
+        }
+    }
+
+    fn request() -> Request {
+        let configuration: Map = [("V", Value::Bool(true))].into_iter().collect();
+        Request {
+            repositories: RepoConfig::default(),
+            targets: NamedTarget::new("", "m", "t").into(),
+            configuration,
+        }
+    }
+
+    #[test]
+    fn what_names_cached_build_state_stays_what_it_is() {
+        assert_eq!(
+            execution_context(&options(), b"g"),
+            b"\x02\x03env\x02--\x01\x01\x80\xca\xb5\xee\x01\x01\x02os\x05linux\x01g"
+        );
+        assert_eq!(
+            Id::of(shape(&request())).to_hex(),
+            "9d9f290527a6be626a8f5985b26e19b237b44872b03631811df4416fc1713178"
+        );
+    }
+
+    #[test]
+    fn owners_of_installed_files_stay_what_they_are() {
+        assert_eq!(request().owner(), "ea886a6e7a8549b6a9e41f251f8601a87a52a24e7ec9d721f6b1af38d5b769b1");
+    }
+
+    #[test]
+    fn words_are_not_run_together() {
+        let with = |launcher: &[&str], properties: &[(&str, &str)]| {
+            let launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+            let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let properties = properties.iter().map(pair).collect();
+            execution_context(&BuildOptions { launcher, properties, ..options() }, b"")
+        };
+        assert_ne!(with(&["a", "b"], &[]), with(&["a b"], &[]));
+        assert_ne!(with(&["a"], &[("b", "c")]), with(&["a", "b"], &[("c", "")]));
+        assert_ne!(with(&[], &[("ab", "c")]), with(&[], &[("a", "bc")]));
+    }
+}

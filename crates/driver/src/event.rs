@@ -1,0 +1,386 @@
+//! What a call does, step by step, for everything that shows, keeps or counts it.
+//!
+//! Each step is one [`Event`], handed to a [`Sink`]. The terminal, the profile and the log of events are sinks; so are
+//! the notes that a build keeps for itself. A new way to show what happens is a new sink, and changes nothing here.
+//!
+//! `exec` has callbacks of its own, since it knows no targets; `OfExecution` turns them into events.
+//!
+//! Rejected: a channel with a thread that writes. Events hold references, so that one that nothing looks at costs
+//! nothing; and what was told is complete when the call that told it returns.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use taut_digest::Hash;
+use taut_engine::{Content, Engine};
+use taut_exec::{ActionFailure, ActionOutcome, Events, Ran};
+use taut_graph::{Definition, DefinitionKey};
+use taut_repos::RepoConfig;
+use taut_syntax::Diagnostics;
+use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay};
+
+use crate::{Request, Subject, Targets, Why};
+
+/// Takes events. Called from any thread, also from several at once; must not block for long.
+pub trait Sink: Send + Sync {
+    /// One event.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// To each, in order.
+impl Sink for Vec<Arc<dyn Sink>> {
+    fn event(&self, event: &Event<'_>) {
+        self.iter().for_each(|sink| sink.event(event));
+    }
+}
+
+/// A target that defines an action, and the action's number there, as messages show them; `None` if it is not known.
+pub type Origins = Arc<dyn Fn(&Id) -> Option<String> + Send + Sync>;
+
+/// A step of a call. A call that goes well has the events in the order in which they stand here, as far as it does
+/// such things; those of actions come in any order between the beginning and the end of the build.
+pub enum Event<'e> {
+    /// What the words of the call mean is known.
+    CallBegan(Call<'e>),
+    /// All of it is done again: the description changed meanwhile, or something was lost.
+    CallBeganAnew,
+    /// Analysis begins.
+    AnalysisBegan,
+    /// What is wrong with the description, but does not keep it from being analysed.
+    Warned(&'e Diagnostics),
+    /// It is known what has to be built.
+    AnalysisFinished(Analysed),
+    /// Analysis failed.
+    AnalysisFailed(&'e Diagnostics),
+    /// Execution begins.
+    BuildBegan {
+        /// How many actions there are.
+        actions: usize,
+        /// Where they are defined.
+        origins: &'e Origins,
+    },
+    /// An action's inputs are there.
+    ActionBegun(Action<'e>),
+    /// An action's process is about to start.
+    ActionStarted(Action<'e>),
+    /// An action was run again, to be compared with what is cached of an earlier run, if anything is.
+    ActionCompared {
+        /// The action.
+        action: Action<'e>,
+        /// How it ran now.
+        again: &'e Ran,
+        /// How it ran before.
+        cached: Option<&'e Ran>,
+    },
+    /// An action has a result.
+    ActionFinished(&'e Finished<'e>),
+    /// An action failed.
+    ActionFailed(&'e Failed<'e>),
+    /// Execution is over.
+    BuildFinished(Built),
+    /// A task of the engine was executed in this call: told when the build is over, or analysis has failed.
+    TaskRan {
+        /// What the task is about.
+        subject: &'e Subject,
+        /// Why it was executed.
+        why: &'e Why,
+    },
+    /// The call is over.
+    CallFinished(Status),
+}
+
+/// A call whose words are understood.
+#[derive(Clone, Copy)]
+pub struct Call<'e> {
+    /// The program and its version.
+    pub program: &'e str,
+    /// The subcommand.
+    pub command: &'e str,
+    /// The repositories that it is about.
+    pub repositories: &'e RepoConfig,
+    /// The targets; `None` if it is about a graph.
+    pub targets: Option<&'e Targets>,
+    /// Their configuration.
+    pub configuration: Option<&'e Map>,
+    /// Whether it uses what earlier calls left. Only then reasons are known.
+    pub uses_state: bool,
+}
+
+impl<'e> Call<'e> {
+    /// One about a request. `program`: its name and version; `uses_state`: whether it uses what earlier calls left.
+    pub fn of(program: &'e str, command: &'e str, request: &'e Request, uses_state: bool) -> Call<'e> {
+        let Request { repositories, targets, configuration } = request;
+        let (targets, configuration) = (Some(targets), Some(configuration));
+        Call { program, command, repositories, targets, configuration, uses_state }
+    }
+}
+
+/// What analysis found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Analysed {
+    /// Whether it is what an earlier call found.
+    pub is_known: bool,
+    /// How many actions there are.
+    pub actions: usize,
+    /// How many trees, if that was counted.
+    pub trees: usize,
+    /// How many overlays of trees, if that was counted.
+    pub overlays: usize,
+    /// How many contents the description holds, if that was counted.
+    pub blobs: usize,
+}
+
+/// An action.
+#[derive(Clone, Copy)]
+pub struct Action<'e> {
+    /// Its id.
+    pub id: &'e Id,
+    /// Its definition.
+    pub description: &'e Arc<ActionDescription>,
+}
+
+/// Where the trees among the inputs of actions are defined.
+pub trait Trees: Send + Sync {
+    /// The tree with this id.
+    fn tree(&self, id: &Id) -> Option<Tree>;
+    /// The overlay with this id.
+    fn overlay(&self, id: &Id) -> Option<TreeOverlay>;
+}
+
+/// What an engine knows of them; nothing before it is there.
+#[derive(Default)]
+pub(crate) struct OfEngine(Mutex<Option<Engine>>);
+
+impl OfEngine {
+    /// From now on, this one. `None`: the engine is not kept for it any more.
+    pub(crate) fn set(&self, engine: Option<Engine>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
+    fn definition(&self, name: DefinitionKey) -> Option<Arc<Definition>> {
+        let engine = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        engine.kept::<Content<Definition>>(&name.0).into_iter().next()?.value
+    }
+}
+
+impl Trees for OfEngine {
+    fn tree(&self, id: &Id) -> Option<Tree> {
+        match &*self.definition(DefinitionKey::tree(id))? {
+            Definition::Tree(tree) => Some(tree.clone()),
+            _ => None,
+        }
+    }
+
+    fn overlay(&self, id: &Id) -> Option<TreeOverlay> {
+        match &*self.definition(DefinitionKey::overlay(id))? {
+            Definition::Overlay(overlay) => Some(overlay.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// An action that has a result.
+pub struct Finished<'e> {
+    /// The action.
+    pub action: Action<'e>,
+    /// The digest of its `Action` message, which names its inputs by content; `None` if it was not needed.
+    pub inputs: Option<&'e Hash>,
+    /// The result.
+    pub outcome: &'e ActionOutcome,
+    /// Whether nothing was done for it, and it is told only since there is something to show, or to count.
+    pub is_replayed: bool,
+    /// Where trees are defined.
+    pub trees: Option<&'e dyn Trees>,
+}
+
+/// An action that failed.
+pub struct Failed<'e> {
+    /// How.
+    pub failure: &'e ActionFailure,
+    /// Where trees are defined.
+    pub trees: Option<&'e dyn Trees>,
+}
+
+/// How execution ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// Whether all that was asked for is there.
+    pub is_complete: bool,
+    /// How many actions have a result.
+    pub processed: usize,
+    /// How many of them were run.
+    pub ran: usize,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Everything that was asked for is there.
+    Success,
+    /// Execution failed, or what it should start from could not be set up.
+    BuildFailed,
+    /// There is a result, with artifacts that come from failed actions.
+    FailedArtifacts,
+    /// The description is wrong.
+    AnalysisFailed,
+    /// The surroundings are wrong.
+    Environment,
+    /// The words are wrong.
+    Syntax,
+    /// A signal of this number ended it.
+    Interrupted(i32),
+}
+
+impl Status {
+    /// One word, as it stands in logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Success => "success",
+            Status::BuildFailed => "build_failed",
+            Status::FailedArtifacts => "failed_artifacts",
+            Status::AnalysisFailed => "analysis_failed",
+            Status::Environment => "environment",
+            Status::Syntax => "syntax",
+            Status::Interrupted(_) => "interrupted",
+        }
+    }
+}
+
+impl Finished<'_> {
+    /// The actions whose outputs it takes, each once: directly, and through the trees among its inputs.
+    pub fn needs(&self) -> Vec<Id> {
+        needs(self.action.description, self.trees)
+    }
+}
+
+impl Failed<'_> {
+    /// The same of an action that failed.
+    pub fn needs(&self) -> Vec<Id> {
+        needs(&self.failure.action, self.trees)
+    }
+}
+
+/// Sorted, without duplicates. Trees in trees are not followed: they are built by tasks of their own.
+fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
+    let mut needs = Vec::new();
+    let mut add_stage = |stage: &Map| {
+        let artifacts = stage.values().filter_map(|value| value.as_artifact());
+        needs.extend(artifacts.filter_map(|artifact| match artifact {
+            Artifact::Action { id, .. } => Some(*id),
+            _ => None,
+        }));
+    };
+    add_stage(&action.inputs);
+    let artifacts = action.inputs.values().filter_map(|value| value.as_artifact());
+    let mut trees: Vec<Id> = Vec::new();
+    for artifact in artifacts {
+        match artifact {
+            Artifact::Tree(id) => trees.push(*id),
+            Artifact::TreeOverlay(id) => {
+                let overlay = defined.and_then(|defined| defined.overlay(id));
+                let parts = overlay.iter().flat_map(|overlay| overlay.trees());
+                trees.extend(parts.filter_map(|part| match part {
+                    Artifact::Tree(id) => Some(*id),
+                    _ => None,
+                }));
+            }
+            _ => {}
+        }
+    }
+    for id in trees {
+        if let Some(tree) = defined.and_then(|defined| defined.tree(&id)) {
+            add_stage(tree.stage());
+        }
+    }
+    needs.sort_unstable();
+    needs.dedup();
+    needs
+}
+
+/// What `exec` reports, as events.
+pub(crate) struct OfExecution {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) trees: Arc<dyn Trees>,
+}
+
+impl Events for OfExecution {
+    fn begun(&self, id: &Id, description: &Arc<ActionDescription>) {
+        self.sink.event(&Event::ActionBegun(Action { id, description }));
+    }
+
+    fn started(&self, id: &Id, description: &Arc<ActionDescription>) {
+        self.sink.event(&Event::ActionStarted(Action { id, description }));
+    }
+
+    fn compared(&self, id: &Id, description: &Arc<ActionDescription>, again: &Ran, cached: Option<&Ran>) {
+        let action = Action { id, description };
+        self.sink.event(&Event::ActionCompared { action, again, cached });
+    }
+
+    fn finished(
+        &self,
+        id: &Id,
+        description: &Arc<ActionDescription>,
+        digest: &Hash,
+        outcome: &ActionOutcome,
+    ) {
+        let (action, inputs) = (Action { id, description }, Some(digest));
+        let trees = Some(&*self.trees);
+        let finished = Finished { action, inputs, outcome, is_replayed: false, trees };
+        self.sink.event(&Event::ActionFinished(&finished));
+    }
+
+    fn failed(&self, failure: &ActionFailure) {
+        let trees = Some(&*self.trees);
+        self.sink.event(&Event::ActionFailed(&Failed { failure, trees }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use taut_value::{Str, Value};
+
+    #[derive(Default)]
+    struct Known(BTreeMap<Id, Tree>, BTreeMap<Id, TreeOverlay>);
+
+    impl Trees for Known {
+        fn tree(&self, id: &Id) -> Option<Tree> {
+            self.0.get(id).cloned()
+        }
+
+        fn overlay(&self, id: &Id) -> Option<TreeOverlay> {
+            self.1.get(id).cloned()
+        }
+    }
+
+    #[test]
+    fn an_action_needs_those_whose_outputs_it_takes_by_itself_or_in_trees() {
+        let output = |of: &str| Artifact::Action { id: Id::of(of), path: "o".into() };
+        let stage = |all: Vec<(&str, Artifact)>| -> Map {
+            all.into_iter().map(|(path, artifact)| (Str::from(path), Value::artifact(artifact))).collect()
+        };
+        let tree = Tree::new(stage(vec![("x", output("in tree")), ("y", output("direct"))]));
+        let other = Tree::new(stage(vec![("z", output("in overlay"))]));
+        let overlay = TreeOverlay::new(vec![Artifact::Tree(other.id())], false);
+        let source = Artifact::Local { path: "s".into(), repository: "r".into() };
+        let inputs = vec![
+            ("a", output("direct")),
+            ("b", Artifact::Tree(tree.id())),
+            ("c", Artifact::TreeOverlay(overlay.id())),
+            ("d", source),
+        ];
+        let mut action = ActionDescription::default();
+        action.inputs = stage(inputs);
+        let mut known = Known::default();
+        known.0.extend([(tree.id(), tree), (other.id(), other)]);
+        known.1.insert(overlay.id(), overlay);
+        let sorted = |names: &[&str]| {
+            let mut ids: Vec<Id> = names.iter().map(Id::of).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(needs(&action, Some(&known)), sorted(&["direct", "in tree", "in overlay"]));
+        assert_eq!(needs(&action, None), sorted(&["direct"]));
+    }
+}

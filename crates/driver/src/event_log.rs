@@ -1,0 +1,505 @@
+//! The event log: what each call did, as lines of JSON, kept in the build root for `explain` and for other programs.
+//!
+//! One file for each call that makes a request, and for each round of `watch`. `docs/events.md` describes the lines,
+//! `schemas/events.schema.json` specifies them.
+//!
+//! Lines are collected in memory and written together, when there are many, or once a second while actions run: a call
+//! that does nothing makes one file with one write. The directory tells which logs are which (`place.rs`), so nothing is
+//! read to keep their number down.
+//!
+//! Rejected: to write nothing for calls that do nothing. That a call found everything as it was is what one looks for
+//! when something should have been built and was not.
+
+mod line;
+mod place;
+mod read;
+mod tasks;
+mod words;
+
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustc_hash::FxHashMap;
+use taut_store::Store;
+use taut_syntax::Diagnostics;
+use taut_value::{EntityName, Id, Str, Value};
+
+use crate::cache_warning::CacheWarning;
+use crate::event::{Built, Call, Event, Failed, Finished, Origins, Sink, Status};
+use line::Line;
+use place::{Kind, Name, Place, Workspace, micros};
+pub use read::{EventLogs, parse};
+pub(crate) use words::VERSION;
+
+/// From how many bytes on lines are written.
+const CHUNK: usize = 64 << 10;
+
+/// How long lines wait at most, while there are events.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// After how many bytes of one log nothing is noted any more but failures of actions, why tasks ran again, and how the
+/// call ended; the number of lines that are left out is noted then.
+const MAX_LOG: u64 = 64 << 20;
+
+/// How many bytes failures of actions, and reasons, may add to that.
+const MAX_MORE: u64 = 8 << 20;
+
+/// How many bytes of the configuration of a request are kept as JSON.
+const MAX_CONFIGURATION: usize = 1 << 20;
+
+/// How many actions are named that one takes outputs of.
+const MAX_NEEDS: usize = 1000;
+
+/// How many outputs of one action are named.
+const MAX_OUTPUTS: usize = 1000;
+
+/// The log of a call.
+pub struct EventLog(Mutex<State>);
+
+struct State {
+    begin: Instant,
+    since: SystemTime,
+    process: u32,
+    /// Where it is kept, as soon as that is known.
+    store: Option<Store>,
+    workspace: Workspace,
+    /// Lines that are not written yet.
+    buffer: String,
+    file: Option<(Place, Name, std::fs::File)>,
+    written: u64,
+    last_write: Instant,
+    /// [`MAX_LOG`], but for tests.
+    limit: u64,
+    left_out: u64,
+    is_closed: bool,
+    trouble: CacheWarning,
+    origins: Option<Origins>,
+    /// Actions whose process runs, since when.
+    running: FxHashMap<Id, Duration>,
+    /// Targets that were analysed for the first time, by configuration: they share lines.
+    fresh: (Str, Vec<Str>),
+    uses_state: bool,
+    has_begun: bool,
+    has_executed: bool,
+    built: Option<Built>,
+    analysed: u64,
+    ran: u64,
+    cached: u64,
+    failed: u64,
+}
+
+impl Default for EventLog {
+    fn default() -> EventLog {
+        EventLog::new()
+    }
+}
+
+impl EventLog {
+    /// Begins now; nothing is written before it is said where.
+    pub fn new() -> EventLog {
+        let now = Instant::now();
+        EventLog(Mutex::new(State {
+            begin: now,
+            since: SystemTime::now(),
+            process: std::process::id(),
+            store: None,
+            workspace: [b'0'; 16],
+            buffer: String::new(),
+            file: None,
+            written: 0,
+            last_write: now,
+            limit: MAX_LOG,
+            left_out: 0,
+            is_closed: false,
+            trouble: CacheWarning::default(),
+            origins: None,
+            running: FxHashMap::default(),
+            fresh: Default::default(),
+            uses_state: false,
+            has_begun: false,
+            has_executed: false,
+            built: None,
+            analysed: 0,
+            ran: 0,
+            cached: 0,
+            failed: 0,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is to be kept in this store. What is never said to be kept anywhere is not written.
+    pub fn keep_in(&self, store: &Store) {
+        let mut state = self.state();
+        if !state.is_closed && state.store.is_none() {
+            state.store = Some(store.clone());
+        }
+    }
+
+    /// Why it could not be written, if so; told once.
+    pub fn trouble(&self) -> Option<String> {
+        self.state().trouble.take()
+    }
+
+    /// Ends the log in a process that ends now, whatever other threads do: one that hangs while it writes to the log
+    /// does not keep the process from ending.
+    pub fn finish_at_once(&self, status: Status) {
+        const TRIES: u32 = 20;
+        for _ in 0..TRIES {
+            match self.0.try_lock() {
+                Ok(mut state) => return state.finish(status),
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().finish(status),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+}
+
+impl Sink for EventLog {
+    fn event(&self, event: &Event<'_>) {
+        let mut state = self.state();
+        if !state.is_closed {
+            state.note(event);
+            if state.buffer.len() >= CHUNK || state.is_due() {
+                state.write();
+            }
+        }
+    }
+}
+
+impl State {
+    fn at(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// Whether lines have waited long enough.
+    fn is_due(&self) -> bool {
+        self.store.is_some() && !self.buffer.is_empty() && self.last_write.elapsed() >= PATIENCE
+    }
+
+    /// A line that is left out if there is too much, `more` bytes later than others.
+    fn line_within(&mut self, more: u64, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
+        if self.written + self.buffer.len() as u64 >= self.limit.saturating_add(more) {
+            self.left_out += 1;
+        } else {
+            fill(&mut Line::begin(&mut self.buffer, event));
+        }
+    }
+
+    fn line(&mut self, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
+        self.line_within(0, event, fill);
+    }
+
+    fn note(&mut self, event: &Event<'_>) {
+        let at = self.at();
+        match event {
+            Event::CallBegan(call) => self.begin(call),
+            Event::CallBeganAnew => {
+                self.line("begun_anew", |line| {
+                    line.seconds("at", at);
+                });
+            }
+            Event::AnalysisBegan => self.line("analysis_began", |line| {
+                line.seconds("at", at);
+            }),
+            Event::Warned(diagnostics) => self.diagnostics(diagnostics),
+            Event::AnalysisFailed(diagnostics) => {
+                self.diagnostics(diagnostics);
+                self.line("analysis_failed", |line| {
+                    line.seconds("at", at);
+                });
+            }
+            Event::AnalysisFinished(found) => self.line("analysis_finished", |line| {
+                line.seconds("at", at).bool("known", found.is_known);
+                for (key, number) in [
+                    ("actions", found.actions),
+                    ("trees", found.trees),
+                    ("overlays", found.overlays),
+                    ("blobs", found.blobs),
+                ] {
+                    line.number(key, number as u64);
+                }
+            }),
+            Event::BuildBegan { actions, origins } => {
+                self.origins = Some((*origins).clone());
+                let actions = *actions as u64;
+                self.line("build_began", |line| {
+                    line.seconds("at", at).number("actions", actions);
+                });
+            }
+            Event::ActionBegun(_) | Event::ActionCompared { .. } => {}
+            Event::ActionStarted(action) => drop(self.running.insert(*action.id, at)),
+            Event::ActionFinished(finished) => self.finished(at, finished),
+            Event::ActionFailed(failed) => self.failed(at, failed),
+            Event::BuildFinished(built) => {
+                self.built = Some(*built);
+                let built = *built;
+                self.line_within(u64::MAX, "build_finished", |line| {
+                    line.seconds("at", at).bool("complete", built.is_complete);
+                    line.number("processed", built.processed as u64).number("ran", built.ran as u64);
+                });
+            }
+            Event::TaskRan { subject, why } => self.task(subject, why),
+            Event::CallFinished(status) => self.finish(*status),
+        }
+    }
+
+    fn begin(&mut self, call: &Call<'_>) {
+        let workspace = Id::of(call.repositories.identity());
+        let digits = workspace.to_hex();
+        self.workspace.copy_from_slice(&digits.as_bytes()[..16]);
+        self.uses_state = call.uses_state;
+        if self.has_begun {
+            return;
+        }
+        self.has_begun = true;
+        let (since, process) = (Duration::from_micros(micros(self.since)), self.process);
+        let targets: Option<Vec<String>> = call.targets.map(|targets| {
+            targets.iter().map(|target| EntityName::Named(target.clone()).to_json()).collect()
+        });
+        self.line("call", |line| {
+            line.number("schema", VERSION).text("program", call.program).text("command", call.command);
+            line.seconds("time", since).number("process", process.into());
+            line.text("workspace", &digits).bool("uses_state", call.uses_state);
+            if let Some(targets) = &targets {
+                line.list("targets", targets.iter().map(String::as_str));
+            }
+            if let Some(configuration) = call.configuration {
+                let json = Value::Map(configuration.clone()).to_json();
+                match json.len() <= MAX_CONFIGURATION {
+                    true => line.json("configuration", &json),
+                    false => line.text("configuration", &configuration.to_label()),
+                };
+            }
+        });
+    }
+
+    fn diagnostics(&mut self, diagnostics: &Diagnostics) {
+        for diagnostic in diagnostics.iter() {
+            self.line("diagnostic", |line| words::diagnostic(line, diagnostic));
+        }
+    }
+
+    fn finished(&mut self, at: Duration, finished: &Finished<'_>) {
+        if finished.is_replayed {
+            return;
+        }
+        let Finished { action, outcome, .. } = finished;
+        // One that is known may have been looked up for other reasons than that there is work.
+        self.has_executed |= !outcome.cached;
+        self.running.remove(action.id);
+        let end = if outcome.cached { "cached" } else { "ran" };
+        *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
+        let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
+        self.line("action", |line| {
+            words::action(line, at, action.id, origin.as_deref(), end);
+            words::inputs(line, finished.inputs, &finished.needs());
+            words::outcome(line, &outcome.ran, outcome.cached);
+            if outcome.failed {
+                line.bool("tainted", true);
+            }
+        });
+    }
+
+    fn failed(&mut self, at: Duration, failed: &Failed<'_>) {
+        let failure = failed.failure;
+        self.has_executed = true;
+        self.running.remove(&failure.id);
+        self.failed += 1;
+        let origin = self.origins.as_ref().and_then(|origins| origins(&failure.id));
+        self.line_within(MAX_MORE, "action", |line| {
+            words::action(line, at, &failure.id, origin.as_deref(), "failed");
+            words::inputs(line, failure.digest.as_ref(), &failed.needs());
+            words::outcome(line, &failure.ran, failure.error.is_some());
+            line.text("error", &failure.to_string());
+        });
+    }
+
+    /// The last lines; nothing is noted afterwards.
+    fn finish(&mut self, status: Status) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        let at = self.at();
+        self.tell_fresh();
+        let mut running: Vec<(Id, Duration)> = self.running.drain().collect();
+        running.sort_unstable_by_key(|(_, since)| *since);
+        for (id, since) in running {
+            let origin = self.origins.as_ref().and_then(|origins| origins(&id));
+            self.line_within(MAX_MORE, "action", |line| {
+                words::action(line, at, &id, origin.as_deref(), "unfinished");
+                line.seconds("wall", at.saturating_sub(since));
+            });
+        }
+        self.origins = None;
+        let left_out = self.left_out;
+        if left_out > 0 {
+            Line::begin(&mut self.buffer, "cut").number("lines", left_out);
+        }
+        let built = self.built.unwrap_or_default();
+        let mut line = Line::begin(&mut self.buffer, "summary");
+        line.seconds("at", at).text("status", status.word());
+        if let Status::Interrupted(signal) = status {
+            line.number("signal", u64::try_from(signal).unwrap_or_default());
+        }
+        line.number("analysed", self.analysed).number("processed", built.processed as u64);
+        line.number("ran", self.ran).number("cached", self.cached).number("failed", self.failed);
+        drop(line);
+        // A call that began anew may have failed in analysis all the same.
+        let is_through = self.built.is_some() && status != Status::AnalysisFailed;
+        let is_work = self.uses_state && is_through && self.has_executed;
+        let kind = if is_work { Kind::Work } else { Kind::Other };
+        self.write();
+        if let Some((place, name, file)) = self.file.take() {
+            drop(file);
+            // Not before it is complete.
+            if kind != name.kind
+                && let Err(error) = place.rename(name, kind)
+            {
+                self.trouble.unkept(error);
+            }
+            place.drop_old(self.written);
+        }
+        (self.buffer, self.store) = Default::default();
+    }
+
+    /// It cannot be written: that is not tried for each line, nor are lines collected for nothing.
+    fn give_up(&mut self) {
+        self.is_closed = true;
+        (self.store, self.buffer, self.origins) = Default::default();
+    }
+
+    /// Writes what there is.
+    fn write(&mut self) {
+        self.last_write = Instant::now();
+        let Some(store) = self.store.as_ref().filter(|_| self.has_begun) else { return };
+        if self.file.is_none() {
+            let open = || {
+                let place = Place::of(store)?;
+                let (micros, process) = (micros(self.since), self.process);
+                let name = Name { micros, process, workspace: self.workspace, kind: Kind::Other };
+                let (name, file) = place.create(name)?;
+                Ok((place, name, file))
+            };
+            match open() {
+                Ok(opened) => self.file = Some(opened),
+                Err(error) => {
+                    let error: taut_store::Error = error;
+                    self.trouble.unkept(error);
+                    return self.give_up();
+                }
+            }
+        }
+        if let Some((.., file)) = &mut self.file
+            && let Err(error) = place::write(file, self.buffer.as_bytes())
+        {
+            self.trouble.unkept(error);
+            return self.give_up();
+        }
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use std::sync::Arc;
+
+    use taut_digest::HashFunction;
+    use taut_exec::ActionOutcome;
+    use taut_repos::RepoConfig;
+    use taut_value::{ActionDescription, Map, NamedTarget};
+
+    use super::*;
+    use crate::event::Action;
+    use crate::{Subject, Targets, Why};
+
+    /// Tells of an action that ran.
+    fn tell(log: &EventLog, name: &str) {
+        let (id, description) = (Id::of(name), Arc::new(ActionDescription::default()));
+        let outcome = ActionOutcome { ran: Arc::default(), cached: false, failed: false };
+        let (action, inputs, trees) = (Action { id: &id, description: &description }, None, None);
+        let finished = Finished { action, inputs, outcome: &outcome, is_replayed: false, trees };
+        log.event(&Event::ActionFinished(&finished));
+    }
+
+    /// A log of a call for a target, kept in a store.
+    fn begun(store: &Store, repositories: &RepoConfig) -> EventLog {
+        let log = EventLog::new();
+        let targets = Targets::from(NamedTarget::new("", "", "t"));
+        let configuration = Map::default();
+        let (targets, configuration) = (Some(&targets), Some(&configuration));
+        let (program, command, uses_state) = ("taut", "build", true);
+        let call = Call { program, command, repositories, targets, configuration, uses_state };
+        log.event(&Event::CallBegan(call));
+        log.keep_in(store);
+        log
+    }
+
+    fn finish(log: &EventLog) {
+        let built = Built { is_complete: true, processed: 2, ran: 2 };
+        log.event(&Event::BuildFinished(built));
+        log.event(&Event::CallFinished(Status::Success));
+        assert_eq!(log.trouble(), None);
+    }
+
+    #[test]
+    fn a_log_that_would_be_too_long_is_cut_and_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let repositories = RepoConfig::default();
+        let log = begun(&store, &repositories);
+        log.state().limit = 10_000;
+        for number in 0..1_000 {
+            tell(&log, &number.to_string());
+        }
+        let subject = &Subject::Action(Id::of("999"));
+        log.event(&Event::TaskRan { subject, why: &Why::Always });
+        finish(&log);
+        let record = EventLogs::of(&store, &repositories).unwrap().read().unwrap();
+        assert!(record.left_out > 900 && record.actions.len() < 100, "{}", record.left_out);
+        assert_eq!(record.left_out as usize + record.actions.len(), 1_000);
+        // Why something ran is kept where that is known.
+        assert!(record.done.iter().any(|done| done.why == Why::Always));
+        let log = begun(&store, &repositories);
+        tell(&log, "one");
+        finish(&log);
+        let logs = EventLogs::of(&store, &repositories).unwrap();
+        assert_eq!(logs.read().map(|record| (record.left_out, record.actions.len())), Some((0, 1)));
+    }
+
+    #[test]
+    fn what_comes_after_the_end_is_not_noted() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let repositories = RepoConfig::default();
+        let log = begun(&store, &repositories);
+        tell(&log, "one");
+        log.finish_at_once(Status::Interrupted(2));
+        tell(&log, "two");
+        finish(&log);
+        // It had not come to the end of its build, so there are no reasons in it.
+        assert_eq!(EventLogs::of(&store, &repositories).unwrap().read(), None);
+        let nowhere = EventLog::new();
+        tell(&nowhere, "one");
+        finish(&nowhere);
+    }
+
+    #[test]
+    fn a_log_of_many_actions_is_written_in_few_pieces_and_none_waits_for_long() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let log = begun(&store, &RepoConfig::default());
+        tell(&log, "one");
+        assert!(log.state().file.is_none());
+        log.state().last_write -= PATIENCE;
+        tell(&log, "two");
+        assert!(log.state().file.is_some() && log.state().buffer.is_empty());
+        let written = log.state().written;
+        tell(&log, "three");
+        assert_eq!(log.state().written, written);
+    }
+}

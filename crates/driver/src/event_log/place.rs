@@ -1,0 +1,236 @@
+//! Where the logs lie, how they are named, and which of them go when there are too many.
+//!
+//! A name says when the log began, of which process and which workspace it is, and whether `explain` can tell
+//! something from it, so that the directory alone tells which file to read and which to remove. The latest log with
+//! work in it of a workspace goes last: calls that do nothing are many, and must not take away the reasons of one that
+//! did something.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use taut_store::{OwnDirectory, Store};
+use taut_sys::{Dir, Result};
+
+/// How many logs are kept, in a generation, of calls that `explain` tells about, of all workspaces.
+pub(crate) const MAX_WORK: usize = 96;
+
+/// How many of other calls.
+pub(crate) const MAX_OTHER: usize = 32;
+
+/// How many bytes all logs of a generation may have together, but for those of at most [`SMALL`] bytes that were written since it was
+/// last looked.
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
+
+/// From this size on, a log is a reason to look at the sizes of all.
+pub(crate) const SMALL: u64 = 64 << 10;
+
+/// What kind of call a log is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// It executed something for a reason that is known, and did not fail in analysis.
+    Work,
+    /// Any other, or one that has not ended.
+    Other,
+}
+
+/// The first 16 digits of a workspace's identity.
+pub(crate) type Workspace = [u8; 16];
+
+/// The name of a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Name {
+    /// When it began, in microseconds since 1970.
+    pub(crate) micros: u64,
+    pub(crate) process: u32,
+    pub(crate) workspace: Workspace,
+    pub(crate) kind: Kind,
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let workspace = std::str::from_utf8(&self.workspace).unwrap_or_default();
+        let kind = match self.kind {
+            Kind::Work => "work",
+            Kind::Other => "other",
+        };
+        write!(f, "{:016}-{:07}-{workspace}-{kind}.jsonl", self.micros, self.process)
+    }
+}
+
+impl Name {
+    /// What such a name says; `None` for any other name.
+    pub(crate) fn parse(name: &str) -> Option<Name> {
+        let mut parts = name.strip_suffix(".jsonl")?.split('-');
+        let (micros, process) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let workspace = parts.next()?.as_bytes().try_into().ok()?;
+        let kind = match parts.next()? {
+            "work" => Kind::Work,
+            "other" => Kind::Other,
+            _ => return None,
+        };
+        let parsed = Name { micros, process, workspace, kind };
+        (parts.next().is_none() && parsed.to_string() == name).then_some(parsed)
+    }
+}
+
+/// The directory of the logs in a build root: they age as objects do.
+#[derive(Debug)]
+pub(crate) struct Place(OwnDirectory);
+
+impl Place {
+    /// The one in a store.
+    ///
+    /// # Errors
+    /// The build root cannot be written to.
+    pub(crate) fn of(store: &Store) -> taut_store::Result<Place> {
+        Ok(Place(store.own_directory("events")?))
+    }
+
+    fn dirs(&self) -> impl Iterator<Item = &Dir> {
+        [Some(self.0.dir()), self.0.older()].into_iter().flatten()
+    }
+
+    /// Makes a file under a name, or under one that is a little later.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn create(&self, mut name: Name) -> Result<(Name, std::fs::File)> {
+        loop {
+            match self.0.dir().at(&name.to_string()).create_new(0o644) {
+                Err(error) if error.is_exists() => name.micros += 1,
+                other => return Ok((name, other?.into_std())),
+            }
+        }
+    }
+
+    /// Gives a log another kind.
+    pub(crate) fn rename(&self, name: Name, kind: Kind) -> Result<()> {
+        let to = Name { kind, ..name }.to_string();
+        self.0.dir().at(&name.to_string()).rename(self.0.dir().at(&to))
+    }
+
+    /// All logs, latest first. What cannot be listed has none.
+    pub(crate) fn names(&self) -> Vec<Name> {
+        self.dirs().flat_map(names).collect()
+    }
+
+    /// At most so many bytes of the beginning of a log, which is used by that: it stays as long as objects that are.
+    pub(crate) fn read(&self, name: &Name, limit: u64) -> Option<Vec<u8>> {
+        let name = name.to_string();
+        // If it cannot be moved, it is read where it is.
+        let _ = self.0.bring(&name);
+        self.dirs().find_map(|dir| dir.at(&name).open().ok()?.read_up_to(limit).ok())
+    }
+
+    /// What is not there any more is as good as removed.
+    pub(crate) fn remove(&self, name: &Name) {
+        let _ = self.0.dir().at(&name.to_string()).remove_file();
+    }
+
+    /// Removes what is too much, now that a log of this size was added.
+    pub(crate) fn drop_old(&self, added: u64) {
+        let names = names(self.0.dir());
+        let count = |kind| names.iter().filter(|name| name.kind == kind).count();
+        if count(Kind::Work) <= MAX_WORK && count(Kind::Other) <= MAX_OTHER && added <= SMALL {
+            return;
+        }
+        let size = |name: &Name| {
+            self.0.dir().at(&name.to_string()).lstat().map(|stat| stat.size()).unwrap_or_default()
+        };
+        let sized: Vec<(Name, u64)> = names.into_iter().map(|name| (name, size(&name))).collect();
+        expendable(&sized).iter().for_each(|name| self.remove(name));
+    }
+}
+
+/// The logs in a directory, latest first.
+fn names(dir: &Dir) -> Vec<Name> {
+    let names = dir.list().unwrap_or_default().into_iter();
+    let mut names: Vec<Name> =
+        names.filter_map(|(name, _): (OsString, _)| Name::parse(name.to_str()?)).collect();
+    names.sort_unstable_by_key(|name| std::cmp::Reverse((name.micros, name.process)));
+    names
+}
+
+/// What has to go of these logs, given with their sizes, latest first.
+fn expendable(logs: &[(Name, u64)]) -> Vec<Name> {
+    // What goes last comes first: the latest of each workspace with work, then the others with work, then the rest.
+    let mut seen = HashSet::new();
+    let (work, other): (Vec<_>, Vec<_>) = logs.iter().partition(|(name, _)| name.kind == Kind::Work);
+    let (first, more): (Vec<_>, Vec<_>) = work.into_iter().partition(|(name, _)| seen.insert(name.workspace));
+    let work = first.into_iter().chain(more).enumerate().map(|(at, log)| (at < MAX_WORK, log));
+    let other = other.into_iter().enumerate().map(|(at, log)| (at < MAX_OTHER, log));
+    let newest = logs.first().map(|(name, _)| *name);
+    let (mut sum, mut gone) = (0, Vec::new());
+    for (is_within, (name, size)) in work.chain(other) {
+        if Some(name) == newest || (is_within && sum + size <= MAX_BYTES) {
+            sum += size;
+        } else {
+            gone.push(name);
+        }
+    }
+    gone
+}
+
+/// Microseconds since 1970.
+pub(crate) fn micros(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Writes all of it, and says what went wrong.
+pub(crate) fn write(file: &mut std::fs::File, bytes: &[u8]) -> std::result::Result<(), String> {
+    file.write_all(bytes).map_err(|error| format!("writing the event log: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(micros: u64, workspace: u8, kind: Kind) -> Name {
+        Name { micros, process: 7, workspace: [b'a' + workspace; 16], kind }
+    }
+
+    #[test]
+    fn names_say_what_they_are_of_and_are_in_the_order_of_time() {
+        let one = name(1_700_000_000_000_000, 3, Kind::Work);
+        assert_eq!(one.to_string(), "1700000000000000-0000007-dddddddddddddddd-work.jsonl");
+        assert_eq!(Name::parse(&one.to_string()), Some(one));
+        let later = Name { micros: one.micros + 1, kind: Kind::Other, ..one };
+        assert!(later.to_string() > one.to_string());
+        for other in
+            ["", "x.jsonl", "1-7-dddddddddddddddd-work.jsonl", "1700000000000000-0000007-d-work.jsonl"]
+        {
+            assert_eq!(Name::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_latest_log_with_work_of_a_workspace_goes_last() {
+        // One workspace that is built all the time, and one that was built long ago.
+        let mut logs: Vec<(Name, u64)> =
+            (0..500).rev().map(|at| (name(1000 + at, 0, Kind::Work), 10)).collect();
+        logs.extend((0..100).rev().map(|at| (name(at, 0, Kind::Other), 10)));
+        logs.push((name(0, 1, Kind::Work), 10));
+        let gone = expendable(&logs);
+        let kept: Vec<&Name> =
+            logs.iter().map(|(name, _)| name).filter(|name| !gone.contains(name)).collect();
+        assert_eq!(kept.len(), MAX_WORK + MAX_OTHER);
+        assert!(kept.contains(&&name(0, 1, Kind::Work)));
+        assert!(kept.contains(&&name(1499, 0, Kind::Work)) && !kept.contains(&&name(1000, 0, Kind::Work)));
+    }
+
+    #[test]
+    fn all_together_have_no_more_than_so_many_bytes() {
+        let logs = [
+            (name(9, 0, Kind::Other), MAX_BYTES / 4),
+            (name(8, 0, Kind::Work), MAX_BYTES / 2),
+            (name(7, 0, Kind::Work), MAX_BYTES / 2),
+            (name(6, 0, Kind::Other), 10),
+        ];
+        assert_eq!(expendable(&logs), [name(6, 0, Kind::Other)]);
+        let logs = [(name(9, 0, Kind::Work), 2 * MAX_BYTES), (name(8, 1, Kind::Work), 1)];
+        assert_eq!(expendable(&logs), [name(8, 1, Kind::Work)]);
+    }
+}

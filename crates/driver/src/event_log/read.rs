@@ -1,0 +1,221 @@
+//! The event logs of a workspace, read: what the last call with work to do did, and why.
+//!
+//! A log is read line by line. What follows the last end of a line was not written to its end, and is passed over, as
+//! are lines of kinds that this program does not know. A log without its last line is of a call that was killed: its
+//! reasons are not known, so there is nothing to explain.
+
+use std::collections::HashSet;
+
+use taut_repos::RepoConfig;
+use taut_store::Store;
+use taut_syntax::json::{Document, Kind as JsonKind, Node};
+use taut_value::{Id, Map, NamedTarget, ReferenceType, Str, Value};
+
+use super::MAX_LOG;
+use super::place::{Kind, Name, Place, Workspace};
+use super::tasks::{cause_of, fresh_of, id_of};
+use super::words::VERSION;
+use crate::history::{Done, Ended, How, Record};
+use crate::{Subject, Targets, Why};
+
+/// How much of a log is read at most: more than is ever written.
+const MAX_READ: u64 = 2 * MAX_LOG;
+
+/// How much of it to learn what the call was for.
+const MAX_HEAD: u64 = 4 << 20;
+
+/// The logs of a workspace.
+#[derive(Debug)]
+pub struct EventLogs {
+    place: Place,
+    workspace: Workspace,
+}
+
+impl EventLogs {
+    /// Those in a store, of these repositories.
+    ///
+    /// # Errors
+    /// Nothing can be kept there.
+    pub fn of(store: &Store, repositories: &RepoConfig) -> taut_store::Result<EventLogs> {
+        let mut workspace = [0; 16];
+        workspace.copy_from_slice(&Id::of(repositories.identity()).to_hex().as_bytes()[..16]);
+        Ok(EventLogs { place: Place::of(store)?, workspace })
+    }
+
+    /// The logs of calls with work to do, latest first.
+    fn work(&self) -> impl Iterator<Item = Name> {
+        let workspace = self.workspace;
+        let names = self.place.names().into_iter();
+        names.filter(move |name| name.kind == Kind::Work && name.workspace == workspace)
+    }
+
+    /// Whether there is any, be it one that can be read or not.
+    pub(crate) fn is_there(&self) -> bool {
+        self.work().next().is_some()
+    }
+
+    /// The last call with work to do, if there is one whose log can be read.
+    pub(crate) fn read(&self) -> Option<Record> {
+        let mut names = self.work();
+        let mut record = names.find_map(|name| parse(&self.place.read(&name, MAX_READ)?))?.0;
+        let before = names.find_map(|name| self.call(&name)).map(|call| call.configuration);
+        record.before = before.filter(|before| *before != record.configuration);
+        Some(record)
+    }
+
+    /// The call that a log is of.
+    fn call(&self, name: &Name) -> Option<Call> {
+        let head = self.place.read(name, MAX_HEAD)?;
+        let line = head.split(|byte| *byte == b'\n').next()?;
+        Call::of(Document::parse("log", line.to_vec()).ok()?.root())
+    }
+
+    /// What the last call with work to do was for: the targets, and their configuration.
+    pub fn latest(&self) -> Option<(Targets, Map)> {
+        let call = self.work().find_map(|name| self.call(&name))?;
+        Some((call.targets, call.configuration))
+    }
+
+    /// Marks the present moment, for [`EventLogs::excess`].
+    pub fn now(&self) -> Seen {
+        Seen(self.place.names().iter().map(ToString::to_string).collect())
+    }
+
+    /// Whether a call since then did something that a repetition had no need to do, and what: everything but what runs
+    /// each time, and what follows from that. The logs since then are removed.
+    pub fn excess(&self, since: &Seen) -> Option<String> {
+        let mut excess = None;
+        for name in self.place.names() {
+            if name.workspace != self.workspace || since.0.contains(&name.to_string()) {
+                continue;
+            }
+            if name.kind == Kind::Work {
+                let record = self.place.read(&name, MAX_READ).and_then(|bytes| parse(&bytes));
+                excess = excess.or(record.and_then(|Parsed(record)| record.excess()));
+            }
+            self.place.remove(&name);
+        }
+        excess
+    }
+}
+
+/// The logs that were there at some time.
+pub struct Seen(HashSet<String>);
+
+/// A log that was read.
+#[derive(Debug, PartialEq)]
+pub struct Parsed(pub(crate) Record);
+
+impl Parsed {
+    /// How many tasks it has the reasons of, how many actions the ends, and how many lines were left out.
+    pub fn counts(&self) -> (usize, usize, u64) {
+        (self.0.done.len(), self.0.actions.len(), self.0.left_out)
+    }
+}
+
+/// The call that a log is of.
+struct Call {
+    when: u64,
+    command: Str,
+    targets: Targets,
+    configuration: Map,
+}
+
+impl Call {
+    /// From the first line.
+    fn of(line: Node<'_>) -> Option<Call> {
+        if line.get("event")?.as_str()? != "call" || line.get("schema")?.as_number()? != VERSION as f64 {
+            return None;
+        }
+        let targets: Option<Vec<NamedTarget>> = line.get("targets")?.as_list()?.map(named).collect();
+        let configuration = line.get("configuration")?;
+        let Value::Map(configuration) = taut_expr::json_to_value(configuration) else { return None };
+        Some(Call {
+            when: line.get("time")?.as_number()? as u64,
+            command: line.get("command")?.as_str()?.into(),
+            targets: Targets::new(targets?)?,
+            configuration,
+        })
+    }
+}
+
+/// `["@",repository,module,name]`, or with the word of a reference third.
+fn named(node: Node<'_>) -> Option<NamedTarget> {
+    let words: Vec<&str> = node.as_list()?.map(|word| word.as_str()).collect::<Option<_>>()?;
+    match *words.as_slice() {
+        ["@", repository, module, name] => Some(NamedTarget::new(repository, module, name)),
+        ["@", repository, marker, module, name] => {
+            let reference = ReferenceType::from_marker(marker)?;
+            Some(NamedTarget::new(repository, module, name).with_reference(reference))
+        }
+        _ => None,
+    }
+}
+
+/// Reads the log of a call that ended; `None` if that is not what the bytes are.
+pub fn parse(bytes: &[u8]) -> Option<Parsed> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n')?;
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n');
+    let Call { when, command, targets, configuration } =
+        Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
+    let (ended, before) = (Ended::InExecution, None);
+    let (analysed, done, actions, left_out) = Default::default();
+    let mut record =
+        Record { when, command, targets, configuration, before, ended, analysed, done, actions, left_out };
+    let mut is_whole = false;
+    let mut have_reasons: HashSet<Id> = HashSet::new();
+    let mut in_order = Vec::new();
+    for line in lines {
+        let Ok(document) = Document::parse("log", line.to_vec()) else { continue };
+        let line = document.root();
+        if line.kind() != JsonKind::Object {
+            continue;
+        }
+        match line.get("event").and_then(|event| event.as_str()) {
+            Some("action") => {
+                let end = line.get("end").and_then(|end| end.as_str());
+                let how = match end {
+                    Some("ran") => How::Ran,
+                    Some("cached") => How::Cached,
+                    Some("failed") => How::Failed,
+                    _ => continue,
+                };
+                if let Some(id) = line.get("action").and_then(id_of)
+                    && record.actions.insert(id, how).is_none()
+                {
+                    in_order.push(id);
+                }
+            }
+            Some("new_targets") => {
+                let fresh = fresh_of(line).unwrap_or_default().into_iter();
+                record.done.extend(fresh.map(|subject| Done { subject, why: Why::New }));
+            }
+            Some("cause") => {
+                if let Some((subject, why)) = cause_of(line) {
+                    if let Subject::Action(id) = &subject {
+                        have_reasons.insert(*id);
+                    }
+                    record.done.push(Done { subject, why });
+                }
+            }
+            Some("build_finished") if line.get("complete").is_some_and(|is| is.source() == "true") => {
+                record.ended = Ended::Well;
+            }
+            Some("analysis_failed") => record.ended = Ended::InAnalysis,
+            Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),
+            Some("summary") => {
+                record.analysed = line.get("analysed").and_then(number).unwrap_or_default();
+                is_whole = true;
+            }
+            _ => {}
+        }
+    }
+    let is_fresh = |id: &Id| record.actions.get(id) == Some(&How::Ran) && !have_reasons.contains(id);
+    let fresh: Vec<Id> = in_order.into_iter().filter(is_fresh).collect();
+    record.done.extend(fresh.into_iter().map(|id| Done { subject: Subject::Action(id), why: Why::New }));
+    is_whole.then_some(Parsed(record))
+}
+
+fn number(node: Node<'_>) -> Option<u64> {
+    Some(node.as_number()? as u64)
+}

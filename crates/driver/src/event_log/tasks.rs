@@ -1,0 +1,248 @@
+//! Which tasks of the engine were executed, and why, as lines: from a task and its cause to JSON, and back.
+//!
+//! What was done for the first time has no reason to tell, and there is much of it in a first build. So targets of
+//! that kind share lines, and an action that has a line, but no cause, is one.
+
+use taut_syntax::json::Node;
+use taut_value::{Id, Str};
+
+use super::line::Line;
+use super::{MAX_MORE, State};
+use crate::{Subject, Why};
+
+/// How many targets share a line.
+const MAX_SHARING: usize = 256;
+
+impl State {
+    pub(super) fn task(&mut self, subject: &Subject, why: &Why) {
+        self.has_executed |= *why != Why::Settings;
+        if let Subject::Target { name, config } = subject {
+            self.analysed += 1;
+            if *why == Why::New {
+                let (of, fresh) = &self.fresh;
+                if of != config || fresh.len() >= MAX_SHARING {
+                    self.tell_fresh();
+                    self.fresh.0 = config.clone();
+                }
+                self.fresh.1.push(name.clone());
+                return;
+            }
+        }
+        let more = if *why == Why::New { 0 } else { MAX_MORE };
+        self.line_within(more, "cause", |line| cause(line, subject, why));
+    }
+
+    pub(super) fn tell_fresh(&mut self) {
+        let (config, names) = std::mem::take(&mut self.fresh);
+        if !names.is_empty() {
+            self.line("new_targets", |line| {
+                label(line, "configuration", &config);
+                line.list("targets", names.iter().map(|name| name.as_str()));
+            });
+        }
+    }
+}
+
+/// JSON text, or only its beginning and what identifies it, which is none.
+fn label(line: &mut Line<'_>, key: &str, text: &str) {
+    match text.ends_with(['}', ']']) {
+        true => line.json(key, text),
+        false => line.text(key, text),
+    };
+}
+
+fn cause(line: &mut Line<'_>, subject: &Subject, why: &Why) {
+    to_json(&mut line.object("task"), subject);
+    let word = match why {
+        Why::New => "new",
+        Why::Always => "always",
+        Why::Settings => "settings",
+        Why::Program => "program",
+        Why::Changed => "changed",
+        Why::Lost => "lost",
+        Why::Read { .. } => "read",
+        Why::Redefined { .. } => "redefined",
+    };
+    line.shown("why", word);
+    match why {
+        Why::Read { what, was, is } => {
+            to_json(&mut line.object("what"), what);
+            for (key, text) in [("was", was), ("is", is)] {
+                if let Some(text) = text {
+                    line.text(key, text);
+                }
+            }
+        }
+        Why::Redefined { target, difference } => {
+            to_json(&mut line.object("what"), target);
+            line.texts("difference", difference.iter().map(|text| text.as_str()));
+        }
+        _ => {}
+    }
+}
+
+fn to_json(line: &mut Line<'_>, subject: &Subject) {
+    let mut of = |kind: &str| {
+        line.shown("kind", kind);
+    };
+    match subject {
+        Subject::Target { name, config } => {
+            of("target");
+            line.json("name", name);
+            label(line, "configuration", config);
+        }
+        Subject::Action(id) => {
+            of("action");
+            line.id("action", id);
+        }
+        Subject::Output { action, path } => {
+            of("output");
+            line.id("action", action).text("path", path);
+        }
+        Subject::Source(path) => {
+            of("source");
+            line.text("path", path);
+        }
+        Subject::File(path) => {
+            of("file");
+            line.text("path", path);
+        }
+        Subject::Directory(path) => {
+            of("directory");
+            line.text("path", path);
+        }
+        Subject::Entry { file, name } => {
+            of("entry");
+            line.text("path", file).text("entry", name);
+        }
+        Subject::Rule(name) => {
+            of("rule");
+            line.json("name", name);
+        }
+        Subject::Expression(name) => {
+            of("expression");
+            line.json("name", name);
+        }
+        Subject::Tree(id) => {
+            of("tree");
+            line.id("id", id);
+        }
+        Subject::Inputs(id) => {
+            of("inputs");
+            line.id("id", id);
+        }
+        Subject::Other(text) => {
+            of("other");
+            line.text("text", text);
+        }
+    }
+}
+
+/// The targets of a line that several share.
+pub(super) fn fresh_of(line: Node<'_>) -> Option<Vec<Subject>> {
+    let config = label_of(line.get("configuration")?);
+    let names = line.get("targets")?.as_list()?;
+    Some(names.map(|name| Subject::Target { name: name.source().into(), config: config.clone() }).collect())
+}
+
+fn label_of(node: Node<'_>) -> Str {
+    node.as_str().unwrap_or_else(|| node.source()).into()
+}
+
+/// The task that a line is about, and why it was executed.
+pub(super) fn cause_of(line: Node<'_>) -> Option<(Subject, Why)> {
+    let subject = from_json(line.get("task")?)?;
+    let text = |key: &str| line.get(key).and_then(|node| node.as_str()).map(Str::from);
+    let why = match line.get("why")?.as_str()? {
+        "new" => Why::New,
+        "always" => Why::Always,
+        "settings" => Why::Settings,
+        "program" => Why::Program,
+        "changed" => Why::Changed,
+        "lost" => Why::Lost,
+        "read" => Why::Read { what: from_json(line.get("what")?)?, was: text("was"), is: text("is") },
+        "redefined" => {
+            let texts = line.get("difference")?.as_list()?.map(|item| item.as_str().map(Str::from));
+            Why::Redefined {
+                target: from_json(line.get("what")?)?,
+                difference: texts.collect::<Option<_>>()?,
+            }
+        }
+        _ => return None,
+    };
+    Some((subject, why))
+}
+
+/// An id written as digits.
+pub(super) fn id_of(node: Node<'_>) -> Option<Id> {
+    Id::from_hex(node.as_str()?)
+}
+
+fn from_json(node: Node<'_>) -> Option<Subject> {
+    let text = |key: &str| node.get(key).and_then(|node| node.as_str()).map(Str::from);
+    let id = |key: &str| node.get(key).and_then(id_of);
+    let name = || node.get("name").map(|name| Str::from(name.source()));
+    Some(match node.get("kind")?.as_str()? {
+        "target" => Subject::Target { name: name()?, config: label_of(node.get("configuration")?) },
+        "action" => Subject::Action(id("action")?),
+        "output" => Subject::Output { action: id("action")?, path: text("path")? },
+        "source" => Subject::Source(text("path")?),
+        "file" => Subject::File(text("path")?),
+        "directory" => Subject::Directory(text("path")?),
+        "entry" => Subject::Entry { file: text("path")?, name: text("entry")? },
+        "rule" => Subject::Rule(name()?),
+        "expression" => Subject::Expression(name()?),
+        "tree" => Subject::Tree(id("id")?),
+        "inputs" => Subject::Inputs(id("id")?),
+        "other" => Subject::Other(text("text")?),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taut_syntax::json::Document;
+
+    #[test]
+    fn what_is_read_is_what_was_written() {
+        let (id, name): (Id, Str) = (Id::of("x"), r#"["@","","m","t"]"#.into());
+        let config: Str = r#"{"A":[1.0,"\n"]}"#.into();
+        let target = Subject::Target { name: name.clone(), config };
+        let long = Subject::Target { name: name.clone(), config: "{\"A… (the whole of it is 5)".into() };
+        let subjects = [
+            target.clone(),
+            long,
+            Subject::Action(id),
+            Subject::Output { action: id, path: "o\"/p".into() },
+            Subject::Source("/s".into()),
+            Subject::File("/f".into()),
+            Subject::Directory("/d".into()),
+            Subject::Entry { file: "/f".into(), name: "e".into() },
+            Subject::Rule(name.clone()),
+            Subject::Expression(name),
+            Subject::Tree(id),
+            Subject::Inputs(id),
+            Subject::Other("else".into()),
+        ];
+        let read = |what: &Subject| Why::Read { what: what.clone(), was: Some("[a]".into()), is: None };
+        let redefined = Why::Redefined { target, difference: vec!["- x".into(), "".into()] };
+        let whys = subjects.iter().map(read).chain([
+            Why::New,
+            Why::Always,
+            Why::Settings,
+            Why::Program,
+            Why::Changed,
+            Why::Lost,
+            redefined,
+        ]);
+        for (at, why) in whys.enumerate() {
+            let subject = &subjects[at % subjects.len()];
+            let mut text = String::new();
+            cause(&mut Line::begin(&mut text, "cause"), subject, &why);
+            let document =
+                Document::parse("line", text.clone().into_bytes()).unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!(cause_of(document.root()), Some((subject.clone(), why)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How events stand in lines: the names of fields and kinds, which `schemas/events.schema.json` specifies.
+
+use std::time::Duration;
+
+use taut_digest::Hash;
+use taut_exec::Ran;
+use taut_syntax::{Diagnostic, Severity, diagnostic::Place};
+use taut_value::Id;
+
+use super::line::Line;
+use super::{MAX_NEEDS, MAX_OUTPUTS};
+
+/// The version of the schema. It changes when a reader of the version before would misunderstand a line; new kinds of
+/// lines and new fields are no reason, since readers pass over what they do not know.
+pub(crate) const VERSION: u64 = 1;
+
+/// What is said of every action.
+pub(crate) fn action(line: &mut Line<'_>, at: Duration, id: &Id, origin: Option<&str>, end: &str) {
+    line.seconds("at", at).id("action", id);
+    if let Some(origin) = origin {
+        line.text("origin", origin);
+    }
+    line.shown("end", end);
+}
+
+/// What an action was made from.
+pub(crate) fn inputs(line: &mut Line<'_>, digest: Option<&Hash>, needs: &[Id]) {
+    if let Some(digest) = digest {
+        line.hash("inputs", digest);
+    }
+    line.ids("needs", &needs[..needs.len().min(MAX_NEEDS)]);
+    if needs.len() > MAX_NEEDS {
+        line.number("more_needs", (needs.len() - MAX_NEEDS) as u64);
+    }
+}
+
+/// How an action ran, or what is known of an earlier run. `is_known`: there is nothing to tell of times.
+pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
+    if !is_known {
+        line.seconds("wall", ran.duration).seconds("cpu", ran.cpu);
+    }
+    let mut outputs = line.object("outputs");
+    for (path, info) in ran.outputs.iter().take(MAX_OUTPUTS) {
+        outputs.shown(path, info);
+    }
+    drop(outputs);
+    if ran.outputs.len() > MAX_OUTPUTS {
+        line.number("more_outputs", (ran.outputs.len() - MAX_OUTPUTS) as u64);
+    }
+    for (key, stream) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
+        if let Some(digest) = stream {
+            line.file(key, digest);
+        }
+    }
+    if ran.exit_code != 0 {
+        line.number("exit_code", u64::try_from(ran.exit_code).unwrap_or_default());
+    }
+}
+
+/// A warning or an error.
+pub(crate) fn diagnostic(line: &mut Line<'_>, diagnostic: &Diagnostic) {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    line.shown("severity", severity).text("message", &diagnostic.message);
+    if let Some(location) = &diagnostic.location {
+        line.text("file", &location.file);
+        if let Place::Value(path) | Place::Key(path) = &location.place {
+            line.text("path", &path.to_string());
+        }
+    }
+}

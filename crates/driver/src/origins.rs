@@ -1,0 +1,97 @@
+//! Which targets define an action or an overlay, for messages: found below the request by one pass over what its targets
+//! mention, when the first message needs it. Nothing is analysed for it.
+
+use std::sync::{Arc, OnceLock};
+
+use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule};
+use taut_engine::{Build, Engine, Mentions};
+use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
+use taut_value::{ActionDescription, Id, Value};
+
+use crate::{Reached, Request, analyse::analyse_in, analysis::AnalysisRule, asked::Asked};
+
+/// Which targets define what.
+#[derive(Clone)]
+pub struct Origins(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    build: Arc<Build>,
+    request: Request,
+    mentions: OnceLock<Option<Mentions<Definition, TargetRule>>>,
+}
+
+impl Origins {
+    pub(crate) fn new(engine: &Engine, build: &Arc<Build>, request: &Request) -> Origins {
+        let (engine, build, request) = (engine.clone(), build.clone(), request.clone());
+        Origins(Arc::new(Inner { engine, build, request, mentions: OnceLock::new() }))
+    }
+
+    fn mentions(&self) -> Option<&Mentions<Definition, TargetRule>> {
+        let Inner { engine, build, request, mentions } = &*self.0;
+        let root = || engine.task::<AnalysisRule>(Asked::of(request));
+        let find = || build.mentions::<Definition, TargetRule>([root()]);
+        mentions.get_or_init(find).as_ref()
+    }
+
+    /// A target as it was asked for, and what it came to by the runs that are kept.
+    fn analysed(&self, target: ConfiguredTarget) -> Option<(ConfiguredTarget, Arc<AnalysedTarget>)> {
+        let analysed = self.0.engine.kept::<TargetRule>(&target).into_iter().next()?.value?;
+        Some((target, analysed))
+    }
+
+    /// The targets that define something. Not to be asked from within a task.
+    fn defining(&self, name: DefinitionKey) -> Vec<(ConfiguredTarget, Arc<AnalysedTarget>)> {
+        let found = self.mentions().into_iter().flat_map(|mentions| mentions.all(&name.0));
+        let found: Vec<_> = found.filter_map(|target| self.analysed(target)).collect();
+        if !found.is_empty() {
+            return found;
+        }
+        // What was kept of it may have been replaced meanwhile; then every target is asked.
+        let whole = analyse_in(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
+        let defines = |of: &Reached| of.analysed.defined.names().any(|known| known == name);
+        whole.filter(defines).map(|of| (of.target, of.analysed)).collect()
+    }
+
+    /// The configured targets that ask for an action, as messages name them.
+    pub fn of(&self, action: &Id) -> Vec<String> {
+        let defining = self.defining(DefinitionKey::action(action));
+        let mut origins: Vec<Origin> = Vec::new();
+        for (target, analysed) in &defining {
+            let origin = origin(target, analysed, action);
+            origins.extend(origin.filter(|origin| !origins.contains(origin)));
+        }
+        let action_of = GraphAction { description: Arc::new(ActionDescription::default()), origins };
+        let mut graph = ActionGraph::default();
+        graph.actions.insert(*action, action_of);
+        graph.sort_origins();
+        graph.origins(action)
+    }
+
+    /// A target that asks for an action, and the action's number there; `None` if none is known.
+    pub fn first(&self, action: &Id) -> Option<String> {
+        let target = self.mentions()?.first(&DefinitionKey::action(action).0)?;
+        let (target, analysed) = self.analysed(target)?;
+        let origin = origin(&target, &analysed, action)?;
+        Some(format!("{}#{}", origin.target_text(), origin.subtask))
+    }
+
+    /// The configured targets that define an overlay, as messages name them.
+    pub fn of_overlay(&self, id: &Id) -> Vec<String> {
+        let shown = |(target, analysed): (ConfiguredTarget, Arc<AnalysedTarget>)| {
+            let config = target.config.prune(&analysed.vars).without_nulls();
+            ConfiguredTarget { name: target.name, config }.to_string()
+        };
+        let mut shown: Vec<String> =
+            self.defining(DefinitionKey::overlay(id)).into_iter().map(shown).collect();
+        shown.sort();
+        shown.dedup();
+        shown
+    }
+}
+
+fn origin(target: &ConfiguredTarget, analysed: &AnalysedTarget, action: &Id) -> Option<Origin> {
+    let place = analysed.defined.actions.iter().position(|known| known == action)?;
+    let config = target.config.prune(&analysed.vars).map().clone();
+    Some(Origin { target: Value::Name(target.name.clone()), subtask: place as u64, config })
+}

@@ -1,0 +1,132 @@
+//! The result of a request as a task: the objects it comes to, how many actions take part, and what those printed.
+//!
+//! Like analysis, it goes by the leaves below it: sources, and what analysis looked at. Where all are unchanged, nothing
+//! between them and the request is looked at, and what is told is told from this value.
+
+use std::sync::Arc;
+
+use taut_digest::ObjectInfo;
+use taut_engine::{Content, Cx, Fail, Hash, Policy, Rule};
+use taut_exec::{ActionKey, ActionRule, ArtifactRule, Built, Printed};
+use taut_store::Store;
+use taut_value::{Decoder, Encoder, Id, Str};
+
+use crate::{analysis::AnalysisRule, asked::Asked};
+
+/// What was built.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// The artifacts that were asked for, by path.
+    pub artifacts: Vec<(Str, Built)>,
+    /// What is needed to run them, by path.
+    pub runfiles: Vec<(Str, Built)>,
+    /// How many actions take part.
+    pub actions: usize,
+    /// What these printed, in the order of their ids.
+    pub printed: Vec<Printed>,
+}
+
+impl Results {
+    /// The number of artifacts and each by path and object, the same of runfiles, the number of actions, the number of
+    /// those that printed and of each what it printed. `None` if something comes from an action that failed as it may.
+    fn encode(&self) -> Option<Vec<u8>> {
+        let mut e = Encoder::new();
+        for all in [&self.artifacts, &self.runfiles] {
+            e.number(all.len() as u64);
+            for (path, built) in all {
+                if built.failed {
+                    return None;
+                }
+                e.text(path);
+                e.object(&built.info);
+            }
+        }
+        e.number(self.actions as u64);
+        e.number(self.printed.len() as u64);
+        for printed in &self.printed {
+            let mut bytes = Vec::new();
+            taut_engine::Interned::encode(printed, &mut bytes);
+            e.bytes(&bytes);
+        }
+        Some(e.finish())
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Results> {
+        let mut d = Decoder::new(bytes);
+        let mut objects = || -> Option<Vec<(Str, Built)>> {
+            (0..d.number()?).map(|_| Some((d.text()?, Built { info: d.object()?, failed: false }))).collect()
+        };
+        let (artifacts, runfiles) = (objects()?, objects()?);
+        let actions = usize::try_from(d.number()?).ok()?;
+        let printed: Option<Vec<Printed>> =
+            (0..d.number()?).map(|_| taut_engine::Interned::decode(d.bytes()?)).collect();
+        let results = Results { artifacts, runfiles, actions, printed: printed? };
+        d.is_done().then_some(results)
+    }
+
+    fn objects(&self) -> impl Iterator<Item = ObjectInfo> {
+        let built = self.artifacts.iter().chain(&self.runfiles).map(|(_, built)| built.info);
+        built.chain(self.printed.iter().flat_map(Printed::objects))
+    }
+}
+
+/// Builds requests.
+pub(crate) struct ResultRule(pub(crate) Store);
+
+impl ResultRule {
+    fn has(&self, info: &ObjectInfo) -> bool {
+        self.0.contains(&info.digest.hash, info.object_type).is_ok_and(|there| there)
+    }
+}
+
+impl Rule for ResultRule {
+    type Key = Asked;
+    type Value = Arc<Results>;
+    const NAME: &'static str = "result";
+
+    fn policy(&self, _: &Asked) -> Policy {
+        Policy::deep(4).only_by_leaves()
+    }
+
+    async fn value(&self, asked: &Asked, cx: Cx) -> Result<Arc<Results>, Fail> {
+        let wanted = cx.get::<AnalysisRule>(asked.clone()).await?.wanted();
+        let mut built = Vec::with_capacity(wanted.len());
+        for answer in cx.all::<ArtifactRule>(wanted.keys().collect()).await {
+            built.push(answer?);
+        }
+        let roots = wanted.keys().map(|key| cx.task::<ArtifactRule>(key)).collect::<Vec<_>>();
+        let below = cx.collect_two::<ActionRule, Content<Printed>>(roots).await;
+        let (actions, names) = below.ok_or(Fail::Cancelled)?;
+        let mut sound = Vec::with_capacity(names.len());
+        for name in names {
+            let printed = (*cx.call::<Content<Printed>>(name).await?).clone();
+            if printed.objects().all(|info| self.has(&info)) {
+                sound.push(printed);
+                continue;
+            }
+            // What it printed is lost: its outcome counts no more, either, so it runs again.
+            let outcome = cx.get::<ActionRule>(ActionKey(printed.action)).await?;
+            let (stdout, stderr) = (outcome.ran.stdout, outcome.ran.stderr);
+            sound.push(Printed { stdout, stderr, ..printed });
+        }
+        sound.sort_by_key(|printed| printed.action);
+        let mut paths = wanted.iter().map(|(path, _)| path.clone()).zip(built);
+        let artifacts = paths.by_ref().take(wanted.artifacts.len()).collect();
+        Ok(Arc::new(Results { artifacts, runfiles: paths.collect(), actions: actions.len(), printed: sound }))
+    }
+
+    fn content_hash(&self, _: &Asked, results: &Arc<Results>) -> Option<Hash> {
+        results.encode().map(|bytes| Hash(Id::of(bytes).0))
+    }
+
+    fn encode_value(&self, _: &Asked, results: &Arc<Results>) -> Option<Vec<u8>> {
+        results.encode()
+    }
+
+    /// It counts only while all of it is in the store.
+    fn decode_value(&self, _: &Asked, bytes: &[u8]) -> Option<Arc<Results>> {
+        let results = Results::decode(bytes)?;
+        let is_there = results.objects().all(|info| self.has(&info));
+        is_there.then(|| Arc::new(results))
+    }
+}

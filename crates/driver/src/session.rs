@@ -1,0 +1,372 @@
+//! An engine that can analyse and build: what one request, or many in a row, run on.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use taut_engine::{Build, Builder, Content, Engine, Fail, TaskId};
+use taut_exec::{
+    ActionFailure, ActionKey, ActionRule, ArtifactRule, Execution, Halt, LocalExecutor, LocalSetup,
+    OverlayConflict, Printed, Sources,
+};
+use taut_graph::{ActionGraph, Definition, DefinitionKey, GivenGraph, GivenGraphRule};
+use taut_repos::{RepoConfig, SourceRoot};
+use taut_store::Store;
+use taut_syntax::Diagnostics;
+use taut_sys::process::{HelperStart, Processes};
+use taut_value::{Id, Str};
+
+use crate::{
+    Analysed, Analysis, AnalysisOptions, BuildOptions, Event, Request, Results, Sink, Traces, Wanted,
+    analyse::{analyse_in, analysed_in, begin, workspace},
+    analysis::AnalysisRule,
+    asked::Asked,
+    context::execution_context,
+    event::{self, OfEngine, OfExecution},
+    history::{self, Ends},
+    origins::Origins,
+    result::ResultRule,
+};
+
+/// An engine that can build.
+pub struct Session {
+    pub(crate) engine: Engine,
+    pub(crate) build: Arc<Build>,
+    pub(crate) jobs: usize,
+    pub(crate) execution: Arc<Execution>,
+    processes: Processes,
+    grace: Duration,
+    /// Where events go.
+    pub(crate) sink: Arc<dyn Sink>,
+    /// Where the trees among inputs are looked up for events.
+    trees: Arc<OfEngine>,
+    pub(crate) ends: Arc<Ends>,
+    traces: Traces,
+    /// Where files are taken from.
+    pub(crate) roots: Arc<taut_repos::Roots>,
+}
+
+/// Why a build has no results. Events told about actions that failed.
+#[derive(Default)]
+pub struct BuildFailure {
+    /// Overlays of trees that disagree.
+    pub conflicts: Vec<OverlayConflict>,
+    /// Other reasons.
+    pub others: BTreeSet<String>,
+    /// Whether something was not defined: the description changed after it was analysed.
+    pub is_undefined: bool,
+    /// Whether something was not in the store that was taken to be there. It counts as absent now.
+    pub is_lost: bool,
+    /// Wanted paths that could not be built.
+    pub not_built: Vec<Str>,
+}
+
+/// Ends a session's build from another thread.
+#[derive(Clone)]
+pub struct Interrupter {
+    halt: Arc<Halt>,
+    processes: Processes,
+    grace: Duration,
+}
+
+impl Interrupter {
+    /// Begins nothing new, and asks the actions that run to end. Those that have not ended within
+    /// [`Interrupter::grace`] are killed.
+    pub fn interrupt(&self) {
+        self.halt.stop();
+        self.processes.end_all();
+    }
+
+    /// How long actions may take to end.
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    /// Kills everything that was started, whatever state it is in; waits for that at most the given time.
+    pub fn kill(&self, within: Duration) {
+        self.halt.stop();
+        self.processes.kill_now(within);
+    }
+}
+
+struct Roots(RepoConfig);
+
+impl Sources for Roots {
+    fn root(&self, repository: &str) -> Option<&dyn SourceRoot> {
+        self.0.repositories.get(repository).map(|repository| &*repository.workspace_root.source)
+    }
+}
+
+impl Session {
+    /// Is ready to analyse a request and to build it in `store`; nothing is read yet.
+    pub fn of_request(
+        request: &Request,
+        how: AnalysisOptions,
+        store: &Store,
+        traces: &Traces,
+        options: &BuildOptions,
+        sink: &Arc<dyn Sink>,
+    ) -> Session {
+        let workspace = workspace(request, how);
+        let builder = taut_analysis::register(Engine::builder(), &workspace)
+            .rule(AnalysisRule)
+            .rule(ResultRule(store.clone()));
+        Session::new(builder, how.jobs, Roots(request.repositories.clone()), store, traces, options, sink)
+    }
+
+    /// Is ready to build what a graph defines. Its source files lie in `repositories`, if anywhere.
+    ///
+    /// # Errors
+    /// What is wrong with the build root.
+    pub fn of_graph(
+        graph: &Arc<ActionGraph>,
+        repositories: RepoConfig,
+        store: &Store,
+        options: &BuildOptions,
+        sink: &Arc<dyn Sink>,
+    ) -> taut_store::Result<Session> {
+        for blob in &graph.blobs {
+            store.put_blob(blob.as_bytes(), false)?;
+        }
+        let rule = GivenGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
+        let (builder, traces) = (Engine::builder().rule(rule), Traces::none());
+        let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
+        // It fails for no reason of its own; what is missing afterwards is told where it is wanted.
+        let _ = session.build.get::<GivenGraphRule>(GivenGraph);
+        Ok(session)
+    }
+
+    fn new(
+        builder: Builder,
+        jobs: usize,
+        roots: Roots,
+        store: &Store,
+        traces: &Traces,
+        options: &BuildOptions,
+        sink: &Arc<dyn Sink>,
+    ) -> Session {
+        let open_roots = roots.0.roots.clone();
+        let ends: Arc<Ends> = Arc::default();
+        let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
+        let (sink, trees): (Arc<dyn Sink>, Arc<OfEngine>) = (Arc::new(all), Arc::default());
+        let events = Arc::new(OfExecution { sink: sink.clone(), trees: trees.clone() });
+        let processes = Processes::new(HelperStart::this_program());
+        let halt = Arc::new(Halt::new(options.keep_going));
+        let executor = LocalExecutor::new(LocalSetup {
+            store: store.clone(),
+            processes: processes.clone(),
+            events: events.clone(),
+            launcher: options.launcher.clone(),
+            timeout: options.timeout,
+            grace: options.grace,
+            jobs: options.jobs,
+            halt: halt.clone(),
+        });
+        let execution = Arc::new(Execution {
+            store: store.clone(),
+            context: execution_context(options, traces.generation()),
+            sources: Arc::new(roots),
+            events,
+            executor: Arc::new(executor),
+            properties: options.properties.clone(),
+            timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
+            compare: options.compare,
+            halt,
+            counters: Default::default(),
+        });
+        let builder = builder.interned::<Definition>();
+        let engine = traces.open(taut_exec::register(builder, &execution));
+        trees.set(Some(engine.clone()));
+        let build = Arc::new(begin(engine.begin(), jobs));
+        let (traces, grace) = (traces.clone(), options.grace);
+        let roots = open_roots;
+        Session { build, jobs, engine, execution, processes, grace, sink, trees, ends, traces, roots }
+    }
+
+    /// What ends the build from another thread.
+    pub fn interrupter(&self) -> Interrupter {
+        let halt = self.execution.halt.clone();
+        Interrupter { halt, processes: self.processes.clone(), grace: self.grace }
+    }
+
+    /// Analyses the targets of a request.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the description; at least one diagnostic.
+    pub fn analysed(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+        analysed_in(&self.build, request)
+    }
+
+    /// All that analysis of a request came to, target by target: for those who have to show it. Costs as much as there is.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the description; at least one diagnostic.
+    pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
+        analyse_in(&self.build, request)
+    }
+
+    /// Builds what a request asks for.
+    ///
+    /// # Errors
+    /// Everything that failed.
+    pub fn result(&self, request: &Request, wanted: &Wanted) -> Result<Arc<Results>, BuildFailure> {
+        match self.build.get::<ResultRule>(Asked::of(request)) {
+            Ok(results) => {
+                self.tell_printed(&results.printed);
+                Ok(results)
+            }
+            // What each artifact came to is known by now.
+            Err(_) => self.build(wanted).map(Arc::new),
+        }
+    }
+
+    /// Builds what is wanted, whatever it is part of.
+    ///
+    /// # Errors
+    /// Everything that failed.
+    pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
+        let mut built = Vec::with_capacity(wanted.len());
+        let mut failure = BuildFailure::default();
+        let answers = self.build.all::<ArtifactRule>(wanted.keys());
+        for ((path, _), answer) in wanted.iter().zip(answers) {
+            match answer {
+                Ok(object) => built.push((path.clone(), object)),
+                Err(fail) => failure.add(path, &fail),
+            }
+        }
+        if !failure.not_built.is_empty() {
+            failure.is_undefined = self.execution.halt.is_undefined();
+            failure.is_lost = self.execution.halt.is_lost();
+            return Err(failure);
+        }
+        let roots: Vec<TaskId> = wanted.keys().map(|key| self.engine.task::<ArtifactRule>(key)).collect();
+        let below = self.build.collect_two::<ActionRule, Content<Printed>>(roots);
+        let (actions, names) = below.unwrap_or_default();
+        let mut printed: Vec<Printed> = Vec::with_capacity(names.len());
+        printed.extend(
+            self.build.all::<Content<Printed>>(names).into_iter().flatten().map(|printed| (*printed).clone()),
+        );
+        printed.sort_by_key(|printed| printed.action);
+        self.tell_printed(&printed);
+        let runfiles = built.split_off(wanted.artifacts.len());
+        Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
+    }
+
+    /// Tells of all actions that take part in what is wanted and were not told of: they did not have to be looked at.
+    pub fn tell_all(&self, wanted: &Wanted) {
+        let roots: Vec<TaskId> = wanted.keys().map(|key| self.engine.task::<ArtifactRule>(key)).collect();
+        // The result was found good as a whole; what is below it is settled for this.
+        let _ = self.build.all::<ArtifactRule>(wanted.keys());
+        let actions = self.build.collect::<ActionRule>(roots).unwrap_or_default();
+        self.tell_of(actions.into_iter().map(|ActionKey(id)| id).collect());
+    }
+
+    /// Tells of the actions that printed something and did not have to be looked at, so that it is shown again.
+    fn tell_printed(&self, printed: &[Printed]) {
+        self.tell_of(printed.iter().map(|printed| printed.action).collect());
+    }
+
+    /// Tells of actions whose results are known, in the order of their ids, unless they were told of.
+    fn tell_of(&self, actions: HashSet<Id>) {
+        let counters = &self.execution.counters;
+        let mut actions: Vec<Id> = actions.into_iter().filter(|id| !counters.has_processed(id)).collect();
+        actions.sort_unstable();
+        let keys: Vec<ActionKey> = actions.iter().map(|id| ActionKey(*id)).collect();
+        for (id, outcome) in actions.iter().zip(self.build.all::<ActionRule>(keys)) {
+            let definition = self.definition(DefinitionKey::action(id));
+            if let (Ok(outcome), Some(Definition::Action(action))) = (outcome, definition.as_deref())
+                && counters.processed_one(id)
+            {
+                let (action, trees) = (event::Action { id, description: action }, None);
+                self.sink.event(&Event::ActionBegun(action));
+                let (inputs, outcome, is_replayed) = (None, &*outcome, true);
+                let finished = event::Finished { action, inputs, outcome, is_replayed, trees };
+                self.sink.event(&Event::ActionFinished(&finished));
+            }
+        }
+    }
+
+    /// A definition; `None` if none of that name is known.
+    pub(crate) fn definition(&self, name: DefinitionKey) -> Option<Arc<Definition>> {
+        self.build.get::<Content<Definition>>(name.0).ok()
+    }
+
+    /// Which targets define what, for messages.
+    pub fn origins(&self, request: &Request) -> Origins {
+        Origins::new(&self.engine, &self.build, request)
+    }
+
+    /// Keeps what was found out. What is not kept costs time, not more.
+    pub fn commit(&self) {
+        self.traces.commit(&self.engine);
+    }
+
+    /// What went wrong with cached build state, if anything; told once.
+    pub fn cache_warning(&self) -> Option<String> {
+        self.traces.take_warning(&self.engine)
+    }
+
+    /// Tells which tasks were executed, and why. To be called when the build is over, or analysis has failed, of
+    /// sessions that use what earlier calls left: others know no reasons.
+    pub fn tell_tasks(&self, repositories: &RepoConfig) {
+        history::note(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
+    }
+
+    /// Tells that analysis has ended well.
+    pub fn tell_analysed(&self, request: &Request, analysed: &Analysed) {
+        let is_known = self.build.explain::<AnalysisRule>(&Asked::of(request)).is_none();
+        let counts = &analysed.counts;
+        let warnings = analysed.warnings(&request.repositories.roots);
+        self.sink.event(&Event::Warned(&warnings));
+        let found = event::Analysed {
+            is_known,
+            actions: counts.actions,
+            trees: counts.trees,
+            overlays: counts.overlays,
+            blobs: counts.blobs,
+        };
+        self.sink.event(&Event::AnalysisFinished(found));
+        let origins = self.origins(request);
+        let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
+        self.sink.event(&Event::BuildBegan { actions: counts.actions, origins: &origins });
+    }
+
+    /// Tells that execution has ended. `actions`: how many take part, if all have a result.
+    pub fn tell_end(&self, actions: Option<usize>) {
+        let counters = &self.execution.counters;
+        let (processed, ran) = (actions.unwrap_or_else(|| counters.processed()), counters.ran());
+        let built = event::Built { is_complete: actions.is_some(), processed, ran };
+        self.sink.event(&Event::BuildFinished(built));
+    }
+
+    /// Removes what was made for running actions, none of which runs any more.
+    pub fn close(&self) {
+        self.trees.set(None);
+        self.execution.executor.close();
+    }
+
+    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    /// How many of so many actions did not have to run.
+    pub fn cache_hits(&self, actions: usize) -> usize {
+        actions.saturating_sub(self.execution.counters.ran())
+    }
+}
+
+impl BuildFailure {
+    fn add(&mut self, path: &Str, fail: &Fail) {
+        self.not_built.push(path.clone());
+        if let Some(conflict) = fail.downcast_ref::<OverlayConflict>() {
+            if self.conflicts.iter().all(|known| known.id != conflict.id) {
+                self.conflicts.push(conflict.clone());
+            }
+        } else if fail.downcast_ref::<ActionFailure>().is_none() && !matches!(fail, Fail::Cancelled) {
+            self.others.insert(fail.to_string());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What results of actions depend on besides their definitions and inputs, as a leaf: how and where they run, and which
+//! generation of the store their results are in. Analysis does not read it.
+
+use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
+use taut_value::Id;
+
+/// Names the context of a build.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Context;
+
+impl Key for Context {
+    fn encode(&self, _: &mut Vec<u8>) {}
+
+    fn decode(bytes: &[u8]) -> Option<Context> {
+        bytes.is_empty().then_some(Context)
+    }
+}
+
+/// Tells the context, as bytes that are equal only if it is.
+pub struct ContextRule(pub Vec<u8>);
+
+impl ContextRule {
+    fn hash(&self) -> Hash {
+        Hash(Id::of(&self.0).0)
+    }
+}
+
+impl Rule for ContextRule {
+    type Key = Context;
+    type Value = ();
+    const NAME: &'static str = "context";
+
+    fn policy(&self, _: &Context) -> Policy {
+        Policy::leaf()
+    }
+
+    async fn value(&self, _: &Context, cx: Cx) -> Result<(), Fail> {
+        cx.witness(Vec::new());
+        Ok(())
+    }
+
+    fn content_hash(&self, _: &Context, (): &()) -> Option<Hash> {
+        Some(self.hash())
+    }
+
+    fn agrees(&self, _: &Context, _: &[u8], hash: Hash) -> Agreement {
+        if hash == self.hash() { Agreement::Yes } else { Agreement::No }
+    }
+}
