@@ -16,6 +16,7 @@ use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree
 
 use crate::analysis::AnalysisRule;
 use crate::asked::Asked;
+use crate::describe::DescribeRule;
 use crate::history::{self, Ends};
 use crate::targets::together;
 use crate::{Analysed, Request, Sink, Traces, Wanted};
@@ -98,7 +99,8 @@ impl Analyser {
     pub fn new(request: &Request, options: AnalysisOptions, traces: &Traces) -> Analyser {
         let workspace = workspace(request, options);
         let builder = taut_analysis::register(Engine::builder(), &workspace).interned::<Definition>();
-        let engine = traces.open(builder.rule(AnalysisRule));
+        let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
+        let engine = traces.open(builder);
         let build = begin(engine.begin(), options.jobs);
         Analyser { engine, build, workspace, traces: traces.clone() }
     }

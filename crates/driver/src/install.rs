@@ -294,3 +294,47 @@ fn decode(body: &[u8]) -> Option<Leaves> {
     }
     d.is_done().then_some(leaves)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_is_written_as_specified() {
+        let info: ObjectInfo = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap();
+        // Firm; size 1, times 2 and 3, device 4, inode 5, mode 0o100755.
+        let mut seen = vec![1];
+        seen.extend(1_u64.to_le_bytes());
+        seen.extend(2_i128.to_le_bytes());
+        seen.extend(3_i128.to_le_bytes());
+        seen.extend([4_u64, 5].map(u64::to_le_bytes).as_flattened());
+        seen.extend(0o100_755_u32.to_le_bytes());
+        let evidence = Evidence::decode(&seen);
+        assert!(evidence.is_some());
+        let owners = ["one", "two"].map(Str::from).into_iter().collect();
+        let leaves = Leaves::from([
+            ("a".into(), Leaf { info, evidence, owners }),
+            ("b/c".into(), Leaf { info, evidence: None, owners: [Str::from("two")].into_iter().collect() }),
+        ]);
+        let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
+        let object = [&b"\x01x\x14"[..], hash, b"\x0c"].concat();
+        // The mode is 0x81ed: bytes from 128 on take two.
+        let mut numbers = seen.clone();
+        let mode = numbers.split_off(numbers.len() - 4);
+        assert_eq!(mode, [0xed, 0x81, 0, 0]);
+        numbers.extend([0xed, 1, 0x81, 1, 0, 0]);
+        let parts = [
+            &b"\x02\x00\x01a"[..],
+            &object,
+            &[61],
+            &numbers,
+            b"\x02\x00\x03one\x00\x03two\x00\x03b/c",
+            &object,
+            b"\x00\x01\x03",
+        ];
+        let body = encode(&leaves);
+        assert_eq!(body, parts.concat());
+        assert_eq!(decode(&body), Some(leaves));
+        assert!((0..body.len()).all(|end| decode(&body[..end]).is_none()));
+    }
+}
