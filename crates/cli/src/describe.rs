@@ -58,6 +58,7 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     if printed == Exit::Success && description.is_reference {
         return Ok(Exit::AnalysisFailure);
     }
-    reporting.tell(&Event::AnalysisFinished(Analysed::default()));
+    let is_known = analyser.is_described(&request, options);
+    reporting.tell(&Event::AnalysisFinished(Analysed { is_known, ..Default::default() }));
     Ok(printed)
 }

@@ -161,6 +161,12 @@ fn wrong(problem: impl Into<Diagnostics>) -> Fail {
 }
 
 impl Analyser {
+    /// Whether this description, which was asked for, is what an earlier call found.
+    pub fn is_described(&self, request: &Request, options: DescribeOptions) -> bool {
+        let key = DescribeKey { asked: Asked::of(request), options };
+        self.build.explain::<DescribeRule>(&key).is_none()
+    }
+
     /// Describes the targets of the request, or the rules of these names.
     /// The error is what is wrong with the files that define them, or that one is not defined.
     pub fn describe(

@@ -1,10 +1,10 @@
 //! Installing results into a directory that may hold them already, and removing what they no longer have.
 //!
-//! What was installed into a directory is recorded in taut's own state: for each path the object, who it was
-//! installed for, and evidence of the file as it was left. Where the evidence holds, the file is right without
-//! a look into it; else it is compared, and written only if it differs. The record is never needed to install
-//! rightly: without it, everything is compared. It is needed to remove, and what is there must still be what was
-//! installed: anything else belongs to the user.
+//! What was installed into a directory is recorded in the build root (`docs/store.md` has the record byte by byte): for each
+//! path the object, its owners, and evidence of the file as it was left. An owner is a request, by its targets and the
+//! root they lie in. Where the evidence holds, the file is right without a look into it; else it is compared, and written
+//! only if it differs. The record is never needed to install rightly: without it, everything is compared. It is needed to
+//! remove, and what is there must still be what was installed: anything else belongs to the user.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
@@ -29,7 +29,7 @@ pub struct Installed {
 struct Leaf {
     info: ObjectInfo,
     evidence: Option<Evidence>,
-    /// For whom it was installed.
+    /// The requests that it was installed for.
     owners: BTreeSet<Str>,
 }
 
@@ -37,7 +37,7 @@ struct Leaf {
 type Leaves = BTreeMap<Str, Leaf>;
 
 /// Installs objects into `directory`, which exists, one after the other: where two have the same path, the later
-/// one wins. `owner` says for whom: with `prune`, what was installed for it before, and is not now, is removed.
+/// one wins. With `prune`, what was installed for the same `owner` before, and is not now, is removed.
 ///
 /// # Errors
 /// An object cannot be put where it belongs.
@@ -104,7 +104,7 @@ pub fn install<'o>(
             owners: BTreeSet::new(),
         });
         if leaf.info != *info {
-            // What somebody else installed there is no longer there.
+            // What was installed there for others is no longer there.
             leaf.owners.clear();
         }
         (leaf.info, leaf.evidence) = (*info, evidence);
@@ -120,7 +120,7 @@ pub fn install<'o>(
     Ok(done)
 }
 
-/// What is no longer wanted by whom.
+/// What an owner no longer wants.
 struct Pruning<'p> {
     store: &'p Store,
     directory: &'p Dir,
