@@ -62,7 +62,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     reporting.tell(&Event::Warned(&analysed.warnings(&request.repositories.roots)));
     let counts = &analysed.counts;
     let found = event::Analysed {
-        is_known: false,
+        is_known: analyser.is_known(&request),
         actions: counts.actions,
         trees: counts.trees,
         overlays: counts.overlays,

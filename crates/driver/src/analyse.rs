@@ -1,4 +1,7 @@
-//! Analysis of a request: the target's result, and everything reached on the way.
+//! Analysis of a request, for calls that have to show it target by target, and an engine that can analyse only.
+//!
+//! What a build needs of analysis is one task (`analysis.rs`). Dumps, `--request-action-input` and `what-if` want every
+//! target in the closure of the request, which decodes all of them.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,6 +19,7 @@ use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree
 
 use crate::analysis::AnalysisRule;
 use crate::asked::Asked;
+use crate::describe::DescribeRule;
 use crate::history::{self, Ends};
 use crate::targets::together;
 use crate::{Analysed, Request, Sink, Traces, Wanted};
@@ -98,7 +102,8 @@ impl Analyser {
     pub fn new(request: &Request, options: AnalysisOptions, traces: &Traces) -> Analyser {
         let workspace = workspace(request, options);
         let builder = taut_analysis::register(Engine::builder(), &workspace).interned::<Definition>();
-        let engine = traces.open(builder.rule(AnalysisRule));
+        let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
+        let engine = traces.open(builder);
         let build = begin(engine.begin(), options.jobs);
         Analyser { engine, build, workspace, traces: traces.clone() }
     }
@@ -114,6 +119,11 @@ impl Analyser {
     /// Everything that is wrong; at least one diagnostic.
     pub fn analysed(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
         analysed_in(&self.build, request)
+    }
+
+    /// Whether analysis of the request, which was asked for, is what an earlier call found.
+    pub fn is_known(&self, request: &Request) -> bool {
+        self.build.explain::<AnalysisRule>(&Asked::of(request)).is_none()
     }
 
     /// Keeps what was found out. What is not kept costs time, not more.

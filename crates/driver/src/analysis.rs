@@ -153,3 +153,35 @@ fn in_order(findings: &[Arc<Finding>]) -> Diagnostics {
     }
     Diagnostics::merge(warnings.into_values())
 }
+
+#[cfg(test)]
+mod tests {
+    use taut_syntax::{Diagnostic, Location};
+    use taut_value::{Map, Str, Value};
+
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_specified() {
+        let info = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap();
+        let stage: Map = [("a", Value::artifact(taut_value::Artifact::Known(info)))].into_iter().collect();
+        let warnings: Diagnostics = Diagnostic::warning("w").at(Location::file("\u{0}0/TARGETS")).into();
+        let told = warnings.encode();
+        let analysed = Analysed {
+            result: TargetResult::new(stage.clone(), stage, [("p", Value::Null)].into_iter().collect()),
+            tainted: [Str::from("test")].into_iter().collect(),
+            counts: Counts { actions: 300, trees: 2, overlays: 3, blobs: 4, exports: 5 },
+            warnings,
+        };
+        let bytes = analysed.encode().unwrap();
+        let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
+        let artifacts = [&b"\x00\x00\x01\x00\x01a\x05\x01x\x14"[..], hash, b"\x0c"].concat();
+        let runfiles_and_provides = b"\x01\x00\x01\x00\x01p\x00";
+        let rest = b"\x01\x00\x04test\xac\x02\x02\x03\x04\x05";
+        let parts = [&artifacts[..], runfiles_and_provides, rest, &[told.len() as u8], &told];
+        assert_eq!(bytes, parts.concat());
+        let read = Analysed::decode(&bytes).unwrap();
+        assert_eq!((read.encode().unwrap(), read.counts), (bytes.clone(), analysed.counts));
+        assert!((0..bytes.len()).all(|end| Analysed::decode(&bytes[..end]).is_none()));
+    }
+}

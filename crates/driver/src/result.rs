@@ -130,3 +130,48 @@ impl Rule for ResultRule {
         is_there.then(|| Arc::new(results))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_specified() {
+        let info: ObjectInfo = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap();
+        let built = Built { info, failed: false };
+        let printed = Printed { action: Id([7; 32]), stdout: None, stderr: Some(info.digest) };
+        let results = Results {
+            artifacts: vec![("a".into(), built)],
+            runfiles: vec![("b".into(), built), ("a".into(), built)],
+            actions: 300,
+            printed: vec![printed.clone()],
+        };
+        let object = |letter: u8| {
+            let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
+            [&[letter, 20], &hash[..], &[12]].concat()
+        };
+        let of_action = [&[7; 32][..], &[0, 1], &object(b'f')].concat();
+        let mut interned = Vec::new();
+        taut_engine::Interned::encode(&printed, &mut interned);
+        assert_eq!(interned, of_action);
+        let parts = [
+            &b"\x01\x00\x01a"[..],
+            &object(b'x'),
+            b"\x02\x00\x01b",
+            &object(b'x'),
+            b"\x01",
+            &object(b'x'),
+            b"\xac\x02\x01",
+            &[of_action.len() as u8],
+            &of_action,
+        ];
+        let bytes = results.encode().unwrap();
+        assert_eq!(bytes, parts.concat());
+        let read = Results::decode(&bytes).unwrap();
+        assert_eq!((read.actions, &read.printed), (300, &results.printed));
+        assert_eq!((&read.artifacts, &read.runfiles), (&results.artifacts, &results.runfiles));
+        assert!((0..bytes.len()).all(|end| Results::decode(&bytes[..end]).is_none()));
+        let failed = Built { info, failed: true };
+        assert_eq!(Results { artifacts: vec![("a".into(), failed)], ..results }.encode(), None);
+    }
+}

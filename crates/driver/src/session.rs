@@ -199,7 +199,7 @@ impl Session {
         analysed_in(&self.build, request)
     }
 
-    /// All that analysis of a request came to, target by target: for those who have to show it. Costs as much as there is.
+    /// All that analysis of a request came to, target by target, to be shown. Costs as much as there is.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.

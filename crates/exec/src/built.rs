@@ -41,7 +41,7 @@ impl Built {
         Hash(Id::of(format!("{}{}", self.info, self.failed)).0)
     }
 
-    /// As bytes, unless it is not to be believed later.
+    /// As bytes, unless a later build must not replay it.
     pub(crate) fn encode(&self) -> Option<Vec<u8>> {
         let mut encoder = Encoder::new();
         encoder.artifact(&Artifact::Known(self.info));

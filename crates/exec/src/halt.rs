@@ -24,8 +24,8 @@ impl Halt {
         }
     }
 
-    /// Something was to be built of which there is no definition. What can be built all the same is of use to whoever
-    /// tries again.
+    /// Something was to be built of which there is no definition. What can be built all the same is of use to the next
+    /// try.
     pub fn note_undefined(&self) {
         self.undefined.store(true, SeqCst);
     }

@@ -1,8 +1,8 @@
 //! What lies in stages, built: for actions, for trees, and for the directories that they share.
 //!
-//! The object of a shared directory is its tree, which is in the store: so its value is a digest, nobody
-//! holds lists of what lies in it, and whoever has to know, since the action is not cached or has failed, reads
-//! trees as for any other input that is one.
+//! The object of a shared directory is its tree, which is in the store: so its value is a digest, and no list of what
+//! lies in it is held. Where that has to be known, since the action is not cached or has failed, trees are read as for any
+//! other input that is one.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -6,7 +6,7 @@
 //! in flight. What many actions and trees have in common in their inputs, [`StageRule`] builds once, directory by
 //! directory. Order belongs to the engine alone; [`Executor`] runs one action.
 //!
-//! What this crate does not know: targets, and who wants the artifacts. It prints nothing.
+//! What this crate does not know: targets, and what the artifacts are wanted for. It prints nothing.
 
 mod action;
 mod artifact;
@@ -67,9 +67,9 @@ pub struct Execution {
     pub context: Vec<u8>,
     /// Where sources come from.
     pub sources: Arc<dyn Sources>,
-    /// Who is told.
+    /// Where events go.
     pub events: Arc<dyn Events>,
-    /// Who runs actions.
+    /// Runs actions.
     pub executor: Arc<dyn Executor>,
     /// Properties that all actions ask of the executing platform, sorted by name.
     pub properties: Vec<(String, String)>,
@@ -104,7 +104,7 @@ impl Execution {
 }
 
 /// An error of the store, met when some objects were to be used. Where one of them turns out to be lost, all that is of
-/// no use without it goes, too, so that whoever begins anew makes it again.
+/// no use without it goes, too, so that the next try makes it again.
 pub(crate) fn lost(
     store: &Store,
     halt: &Halt,

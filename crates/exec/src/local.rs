@@ -39,7 +39,7 @@ pub struct LocalSetup {
     pub store: Store,
     /// Starts processes.
     pub processes: Processes,
-    /// Who is told of starts.
+    /// Where starts are reported.
     pub events: Arc<dyn Events>,
     /// Words in front of each command; `["env","--"]` by default.
     pub launcher: Vec<String>,

@@ -1,6 +1,6 @@
 //! Sources as objects: what lies at a path of a root, in the store.
 //!
-//! A root that knows its objects is believed: the object is the artifact, and its content is brought into the store only
+//! A root that knows its objects is trusted: the object is the artifact, and its content is brought into the store only
 //! if it is not there. Of a root that does not, files are read, and what was seen of them is left as evidence.
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, decode_git_tree};
