@@ -10,7 +10,6 @@ use taut_store::Store;
 use taut_value::NamedTarget;
 
 use crate::{
-    analyse::warn_of_cache,
     compare::Comparison,
     diagnostics, dumps,
     exit::Exit,
@@ -22,7 +21,7 @@ use crate::{
     profile::Profile,
     progress::{Display, Progress},
     report,
-    reporting::{Reporting, reported},
+    reporting::{Reporting, reported, warn_of_cache},
     reproduce::Reproduction,
     request,
     results::{self, Destination},

@@ -23,13 +23,12 @@ use taut_sys::watch::Watch;
 use taut_value::Str;
 
 use crate::{
-    analyse::warn_of_cache,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
     options,
     printer::Printer,
-    reporting::Reporting,
+    reporting::{Reporting, warn_of_cache},
     request,
     retry::LOST_OBJECTS,
     settings::{analysis_options, build_options},

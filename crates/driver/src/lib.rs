@@ -2,7 +2,8 @@
 //!
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
-mod analyse;
+mod analyser;
+mod analysing;
 mod analysis;
 mod asked;
 mod cache_warning;
@@ -19,6 +20,7 @@ mod leaves;
 mod lru;
 mod options;
 mod origins;
+mod reached;
 mod request;
 mod result;
 mod rounds;
@@ -28,8 +30,10 @@ mod targets;
 mod trace_file;
 mod traces;
 mod what_if;
+mod whole;
 
-pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
+pub use analyser::Analyser;
+pub use analysing::AnalysisOptions;
 pub use analysis::{Analysed, Counts};
 pub use cache_warning::is_about_traces;
 pub use describe::{DescribeOptions, Description};
@@ -42,6 +46,7 @@ pub use install::{Installed, install};
 pub use leaves::{Leaves, Signatures, Touched, roots};
 pub use options::{BuildOptions, Wanted};
 pub use origins::Origins;
+pub use reached::Reached;
 pub use request::{Request, SetupError, Words};
 pub use result::Results;
 pub use rounds::{Again, Done};
@@ -62,3 +67,4 @@ pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, rai
 pub use taut_value::path::normal_path;
 pub use traces::Traces;
 pub use what_if::{Reach, what_if};
+pub use whole::Analysis;

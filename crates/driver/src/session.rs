@@ -20,14 +20,15 @@ use taut_value::{Id, Str};
 
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildOptions, Event, Request, Results, Sink, Traces, Wanted,
-    analyse::{analyse_in, analysed_in, begin, workspace},
-    analysis::AnalysisRule,
+    analysing::{begin, workspace},
+    analysis::{AnalysisRule, analysed_in},
     asked::Asked,
     context::execution_context,
     event::{self, OfEngine, OfExecution},
     history::{self, Ends},
     origins::Origins,
     result::ResultRule,
+    whole::analyse_in,
 };
 
 /// An engine that can build.
