@@ -218,7 +218,9 @@ impl Session {
             }
         }
         if !failed.is_empty() {
-            return Err(BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail))));
+            let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
+            failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
+            return Err(failure);
         }
         let roots: Vec<TaskId> = wanted.keys().map(|key| self.engine.task::<ArtifactRule>(key)).collect();
         let below = self.build.collect_two::<ActionRule, Content<Printed>>(roots);
