@@ -13,6 +13,7 @@ use crate::{
     compare::Comparison,
     diagnostics, dumps,
     exit::Exit,
+    failures::{self, Defined},
     findings,
     interruption::Interruption,
     log::{Level, Log},
@@ -132,10 +133,15 @@ impl Call<'_> {
     fn announcement(&self, request: &Request, action: Option<String>) -> String {
         let word = if self.again.is_some() { "Rebuilding" } else { "Building" };
         let input = action.map(|action| format!(" input of action {action} of")).unwrap_or_default();
+        format!("{word}{input} {}.", self.requested(request))
+    }
+
+    /// The requested targets, as messages name them.
+    fn requested(&self, request: &Request) -> String {
         let limit = log_limit(&self.o.analysis);
         let shown =
             |target: &NamedTarget| report::configured(&target.clone().into(), &request.configuration, limit);
-        format!("{word}{input} {}.", joined(request.targets.iter().map(shown)))
+        joined(request.targets.iter().map(shown))
     }
 }
 
@@ -202,16 +208,18 @@ impl Client for Running<'_> {
         is_last: bool,
     ) -> Exit {
         let Call { o, log, again, .. } = self.call;
-        if failure.is_undefined && is_last {
+        if failure.is_undefined() && is_last {
             log.say(Level::Error, "The description keeps changing while it is being built.");
         }
         let by_hand =
             if again.is_some() { Reproduction::none() } else { Reproduction::of_call(std::env::args()) };
         let origins = session.origins(request);
-        self.printer.tell_failures(|id| origins.of(id), &by_hand);
-        let of_overlay = |id: &_| origins.of_overlay(id);
-        let failed = self.printer.count_of_failures();
-        results::tell_failure(failure, of_overlay, failed, o.results.keep_going, log);
+        let defined = Defined {
+            action: &|id| origins.of(id),
+            overlay: &|id| origins.of_overlay(id),
+            requested: self.call.requested(request),
+        };
+        failures::tell(failure, &defined, &self.printer, &by_hand, o.results.keep_going);
         Exit::BuildFailure
     }
 

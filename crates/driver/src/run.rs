@@ -205,9 +205,8 @@ impl Run<'_> {
         tell_tasks();
         let goes_on = client.goes_on(session);
         let built = goes_on.map_err(Failed::Stopped).and_then(|()| {
-            built.map_err(|failure| match &failure {
-                BuildFailure { is_undefined: true, .. } if !is_last => Failed::Anew(Anew::Changed),
-                BuildFailure { is_lost: true, .. } if !is_last => Failed::Anew(Anew::Lost),
+            built.map_err(|failure| match failure.anew() {
+                Some(why) if !is_last => Failed::Anew(why),
                 _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
             })
         });

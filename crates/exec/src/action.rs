@@ -8,7 +8,8 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
-    ActionFailure, Context, ContextRule, EachTime, EachTimeRule, Execution, Phase, Printed, Ran,
+    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, Phase, Printed, Ran,
+    Undefined,
     inputs::{self, Inputs},
     message::action_digest,
     run::{RunKey, RunRule},
@@ -102,7 +103,7 @@ impl Rule for ActionRule {
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
         let definition = self.0.definition(&cx, DefinitionKey::action(id)).await;
         let Some(action) = definition.as_deref().and_then(Definition::as_action) else {
-            return Err(self.0.undefined(format_args!("action {id} is not defined")));
+            return Err(Cause::Undefined(Undefined::Action(*id)).fail());
         };
         self.outcome(id, action, &cx).await.map_err(|fail| self.0.of_action(id, action, fail))
     }

@@ -12,6 +12,7 @@ mod action;
 mod artifact;
 mod blocked;
 mod built;
+mod cause;
 mod collect;
 mod context;
 mod each_time;
@@ -35,8 +36,8 @@ mod trees;
 use std::{sync::Arc, time::Duration};
 
 pub use action::{ActionKey, ActionOutcome, ActionRule};
-pub use artifact::OverlayConflict;
 pub use built::{ArtifactKey, ArtifactRule, Built};
+pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents};
@@ -107,19 +108,12 @@ impl Execution {
 /// no use without it goes, too, so that the next try makes it again.
 pub(crate) fn lost(
     store: &Store,
-    halt: &Halt,
     error: taut_store::Error,
     objects: impl Iterator<Item = taut_digest::ObjectInfo>,
 ) -> taut_store::Error {
     if matches!(error, taut_store::Error::Missing(_)) {
         // What cannot be removed stays lost; the first error is the one to report.
         objects.for_each(|object| drop(store.discard_unsound(&object)));
-        halt.note_lost();
     }
     error
-}
-
-/// A failure that says nothing about the next build.
-pub(crate) fn transient(message: impl std::fmt::Display) -> taut_engine::Fail {
-    taut_engine::Fail::transient(message.to_string())
 }

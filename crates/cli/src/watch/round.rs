@@ -12,8 +12,17 @@ use taut_value::Str;
 
 use super::{Held, Over, SHOWN, Watcher};
 use crate::{
-    diagnostics, exit::Exit, findings, interruption::Interruption, log::Level, printer::Printer,
-    reporting::Reporting, reproduce::Reproduction, results, surroundings::Name,
+    diagnostics,
+    exit::Exit,
+    failures::{self, Defined},
+    findings,
+    interruption::Interruption,
+    log::Level,
+    printer::Printer,
+    reporting::Reporting,
+    reproduce::Reproduction,
+    results,
+    surroundings::Name,
 };
 
 impl Watcher<'_> {
@@ -114,21 +123,22 @@ impl Watcher<'_> {
         }
         let told = match built {
             Ok(built) => self.tell_results(held, &built),
-            Err(failure) if failure.is_lost => {
-                let all: Vec<String> = failure.others.into_iter().take(SHOWN).collect();
-                let (text, log) = (all.join("\n"), log.clone());
+            Err(failure) if failure.is_lost() => {
+                let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
+                let (text, log) = (causes.take(SHOWN).collect::<Vec<_>>().join("\n"), log.clone());
                 Err(Over::Lost(Box::new(move || {
                     log.say(Level::Error, text);
                     Exit::BuildFailure
                 })))
             }
             Err(failure) => {
-                let printer = held.present.printer();
-                let by_hand = Reproduction::of_call(std::env::args());
-                printer.tell_failures(|id| origins.of(id), &by_hand);
-                let of_overlay = |id: &_| origins.of_overlay(id);
-                let (failed, keep_going) = (printer.count_of_failures(), self.o.build.results.keep_going);
-                results::tell_failure(&failure, of_overlay, failed, keep_going, log);
+                let defined = Defined {
+                    action: &|id| origins.of(id),
+                    overlay: &|id| origins.of_overlay(id),
+                    requested: held.request.targets.names(),
+                };
+                let (printer, by_hand) = (held.present.printer(), Reproduction::of_call(std::env::args()));
+                failures::tell(&failure, &defined, &printer, &by_hand, self.o.build.results.keep_going);
                 Ok(())
             }
         };
