@@ -52,7 +52,7 @@ pub use reached::Reached;
 pub use request::{Request, SetupError, Words};
 pub use result::Results;
 pub use rounds::{Again, Done};
-pub use run::{Anew, Client, MAX_TRIES, Run, Undelivered};
+pub use run::{Anew, Client, Failed, MAX_TRIES, Pass, Run, Undelivered, Way};
 pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
 pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};

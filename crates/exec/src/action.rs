@@ -52,7 +52,6 @@ impl ActionRule {
         cx: &Cx,
     ) -> Result<Arc<ActionOutcome>, Fail> {
         let execution = &*self.0;
-        cx.depend::<ContextRule>(Context);
         let Inputs { objects, failed: tainted_inputs } = inputs::build(cx, &action.inputs).await?;
         let tree = trees::digest_of_stage(&execution.store, &objects).map_err(|error| match error {
             TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
@@ -78,6 +77,8 @@ impl ActionRule {
         }
         let cached = ran.run_as != Some(*id);
         let failed = tainted_inputs || ran.exit_code != 0;
+        // Behind its inputs, so that these are the cause where both are different.
+        cx.depend::<ContextRule>(Context);
         if failed || action.no_cache {
             // A failure, though allowed, is never taken for known, nor is what shall not be cached.
             cx.depend::<EachTimeRule>(EachTime);
