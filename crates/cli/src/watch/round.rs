@@ -68,6 +68,7 @@ impl Watcher<'_> {
             store: &held.store,
             printer: held.present.printer(),
             so_far: &mut held.so_far,
+            messages: Vec::new(),
         };
         let way = Way {
             session: &held.session,
@@ -76,7 +77,9 @@ impl Watcher<'_> {
             tells_all: false,
             is_last: true,
         };
-        let done = match way.pass(&mut round, &held.request) {
+        let passed = way.pass(&mut round, &held.request);
+        let messages = std::mem::take(&mut round.messages);
+        let done = match passed {
             Ok(()) | Err(Failed::Stopped(Stop::Told)) => Ok(interruption.check()?),
             Err(Failed::Stopped(Stop::Over(over))) => Err(over),
             Err(Failed::Anew(_)) => unreachable!("a round is not tried again"),
@@ -88,6 +91,7 @@ impl Watcher<'_> {
             _ => Status::BuildFailed,
         };
         reporting.finish(status, self.log);
+        messages.into_iter().for_each(|text| self.log.say(Level::Info, text));
         done
     }
 }
@@ -116,6 +120,14 @@ struct Round<'r> {
     store: &'r Store,
     printer: Arc<Printer>,
     so_far: &'r mut SoFar,
+    /// What was done, to be told when it is kept: then the round is over for the user, too.
+    messages: Vec<String>,
+}
+
+impl Round<'_> {
+    fn tell(&mut self) {
+        self.messages.drain(..).for_each(|text| self.watcher.log.say(Level::Info, text));
+    }
 }
 
 impl Pass for Round<'_> {
@@ -175,7 +187,7 @@ impl Pass for Round<'_> {
         if done.ran.len() > SHOWN {
             text.push_str(&format!("\n  and {} more", done.ran.len() - SHOWN));
         }
-        self.watcher.log.say(Level::Info, text);
+        self.messages.push(text);
     }
 
     fn build_failed(
@@ -185,6 +197,7 @@ impl Pass for Round<'_> {
         failure: &BuildFailure,
         _: bool,
     ) -> Stop {
+        self.tell();
         let log = self.watcher.log;
         if failure.is_lost() {
             let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
@@ -234,7 +247,7 @@ impl Pass for Round<'_> {
         if !new.is_empty() {
             let more = new.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            log.say(Level::Info, format!("New results:{shown}{more}"));
+            self.messages.push(format!("New results:{shown}{more}"));
         }
         so_far.results = built.artifacts.iter().map(|(path, built)| (path.clone(), built.info)).collect();
         Ok(())
