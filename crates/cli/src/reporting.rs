@@ -29,6 +29,15 @@ pub(crate) struct Reporting {
     pub(crate) profile: Option<Arc<Profile>>,
 }
 
+impl Sink for Reporting {
+    fn event(&self, event: &Event<'_>) {
+        self.log.event(event);
+        if let Some(profile) = &self.profile {
+            profile.event(event);
+        }
+    }
+}
+
 impl Reporting {
     /// Of one round of `watch`.
     pub(crate) fn of_round(uses_state: bool) -> Reporting {
@@ -44,10 +53,7 @@ impl Reporting {
 
     /// An event of a call that has no other sinks.
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.log.event(event);
-        if let Some(profile) = &self.profile {
-            profile.event(event);
-        }
+        self.event(event);
     }
 
     /// What the words mean is known.

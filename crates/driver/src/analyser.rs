@@ -5,18 +5,14 @@ use std::sync::Arc;
 use taut_analysis::{Workspace, located};
 use taut_engine::{Build, Engine};
 use taut_graph::Definition;
-use taut_repos::{RepoConfig, Roots};
+use taut_repos::Roots;
 use taut_syntax::Diagnostics;
 
 use crate::analysing::{AnalysisOptions, begin, diagnostics, workspace};
 use crate::describe::{DescribeKey, DescribeRule, Described};
-use crate::history::{self, Ends};
+use crate::history::Ends;
 use crate::{Analysed, Analysis, DescribeOptions, Description, Request, Sink, Traces};
-use crate::{
-    analysis::{AnalysisRule, analysed_in},
-    asked::Asked,
-    whole::analyse_in,
-};
+use crate::{analysis::AnalysisRule, analysis_pass::AnalysisPass, asked::Asked, whole::analyse_in};
 
 /// An engine that can analyse, and nothing more.
 pub struct Analyser {
@@ -42,17 +38,21 @@ impl Analyser {
         self.traces.take_warning(&self.engine)
     }
 
-    /// Analyses the targets of the request.
+    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and left.
     ///
     /// # Errors
     /// Everything that is wrong; at least one diagnostic.
-    pub fn analysed(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
-        analysed_in(&self.build, request)
-    }
-
-    /// Whether analysis of the request, which was asked for, is what an earlier call found.
-    pub fn is_known(&self, request: &Request) -> bool {
-        self.build.explain::<AnalysisRule>(&Asked::of(request)).is_none()
+    pub fn analyse(
+        &self,
+        request: &Request,
+        sink: &dyn Sink,
+        is_cached: bool,
+    ) -> Result<Arc<Analysed>, Diagnostics> {
+        let Analyser { engine, build, traces, .. } = self;
+        let pass = AnalysisPass { engine, build, traces, ends: &Ends::default(), sink, is_cached };
+        let analysed = pass.analyse(request)?;
+        pass.tell_tasks(request);
+        Ok(analysed)
     }
 
     /// Keeps what was found out. What is not kept costs time, not more.
@@ -66,11 +66,6 @@ impl Analyser {
     /// Everything that is wrong; at least one diagnostic.
     pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
         analyse_in(&self.build, request)
-    }
-
-    /// Tells which tasks were executed, and why. To be called when analysis is over, if it uses what earlier calls left.
-    pub fn tell_tasks(&self, sink: &dyn Sink, repositories: &RepoConfig) {
-        history::note(sink, &self.engine, &self.build, &Ends::default(), repositories);
     }
 
     /// Ends the session of a process that is about to end: what the system takes back is not taken apart.

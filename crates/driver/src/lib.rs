@@ -5,6 +5,7 @@
 mod analyser;
 mod analysing;
 mod analysis;
+mod analysis_pass;
 mod asked;
 mod build_failure;
 mod cache_warning;
@@ -27,6 +28,7 @@ mod result;
 mod rounds;
 mod run;
 mod session;
+mod taking_part;
 mod targets;
 mod trace_file;
 mod traces;

@@ -181,8 +181,8 @@ impl Run<'_> {
         request: &Request,
         is_last: bool,
     ) -> Result<P::Done, Failed<P::Stop>> {
-        let Run { sink, is_cached, tells_all, .. } = *self;
-        Way { session, sink: &**sink, is_cached, tells_all, is_last }.pass(client, request)
+        let Run { is_cached, tells_all, .. } = *self;
+        Way { session, is_cached, tells_all, is_last }.pass(client, request)
     }
 }
 
@@ -190,8 +190,6 @@ impl Run<'_> {
 pub struct Way<'w> {
     /// The session.
     pub session: &'w Session,
-    /// What takes events.
-    pub sink: &'w dyn Sink,
     /// Whether cached build state is used and left.
     pub is_cached: bool,
     /// Whether all actions that take part are told of.
@@ -206,22 +204,12 @@ impl Way<'_> {
     /// # Errors
     /// The client stopped it, or it is to be tried again.
     pub fn pass<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
-        let Way { session, sink, is_cached, tells_all, is_last } = *self;
+        let Way { session, is_cached, tells_all, is_last } = *self;
         client.goes_on(session)?;
-        let tell_tasks = || {
-            if is_cached {
-                session.tell_tasks(&request.repositories);
-            }
-        };
-        sink.event(&Event::AnalysisBegan);
-        let analysed = session.analysed(request).map_err(|problems| {
-            session.commit();
-            tell_tasks();
-            sink.event(&Event::AnalysisFailed(&problems));
-            client.analysis_failed(&problems)
-        })?;
+        let analysis = session.analysis_pass(is_cached);
+        let analysed = analysis.analyse(request).map_err(|problems| client.analysis_failed(&problems))?;
         client.goes_on(session)?;
-        session.tell_analysed(request, &analysed);
+        session.tell_build_begins(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
         let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
         let built = match &other {
@@ -233,7 +221,7 @@ impl Way<'_> {
         }
         session.tell_end(built.as_ref().ok().map(|results| results.actions));
         client.executed(session, request, &analysed, built.is_ok());
-        tell_tasks();
+        analysis.tell_tasks(request);
         let goes_on = client.goes_on(session);
         let built = goes_on.map_err(Failed::Stopped).and_then(|()| {
             built.map_err(|failure| match failure.anew() {
