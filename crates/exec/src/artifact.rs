@@ -48,7 +48,7 @@ impl Rule for ArtifactRule {
         }
         let sound = |info| Built { info, failed: false };
         match artifact {
-            Artifact::Local { path, repository } => execution.source(&cx, repository, path),
+            Artifact::Local { path, repository } => execution.source(&cx, &self.1, repository, path),
             Artifact::Known(info) => execution.known(&cx, info).await.map(sound),
             Artifact::Action { id, path } => {
                 let outcome = cx.get::<ActionRule>(ActionKey(*id)).await?;
@@ -103,7 +103,7 @@ impl Rule for ArtifactRule {
 
     fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {
         let Artifact::Local { path, repository } = &key.0 else { return Agreement::No };
-        self.0.source_agrees(repository, path, witness, |built| built.hash() == hash)
+        self.0.source_agrees(&self.1, repository, path, witness, |built| built.hash() == hash)
     }
 }
 

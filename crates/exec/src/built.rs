@@ -7,7 +7,7 @@ use taut_engine::{Fail, Hash, Key};
 use taut_store::Store;
 use taut_value::{Artifact, Decoder, Encoder, Id};
 
-use crate::Execution;
+use crate::{Execution, source::TakenSources};
 
 /// Names an artifact by its definition.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -57,7 +57,7 @@ pub(crate) fn decode(store: &Store, bytes: &[u8]) -> Option<Built> {
 }
 
 /// Builds artifacts.
-pub struct ArtifactRule(pub Arc<Execution>);
+pub struct ArtifactRule(pub(crate) Arc<Execution>, pub(crate) TakenSources);
 
 /// All values, or the failure that says most: a cancelled task is not the reason for anything.
 pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {

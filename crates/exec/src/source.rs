@@ -3,10 +3,11 @@
 //! A root that knows its objects is believed: the object is the artifact, and its content is brought into the store only
 //! if it is not there. Of a root that does not, files are read, and what was seen of them is left as evidence.
 
-use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, decode_git_tree};
+use taut_digest::{Hash, ObjectInfo, ObjectType, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
-use taut_repos::{Look, Source, SourceFile, SourceRoot, agreement, observed};
+use taut_repos::{Handover, Look, Seen, Source, SourceFile, SourceRoot};
 use taut_store::Take;
+use taut_value::Str;
 
 use crate::{Built, Execution, transient};
 
@@ -18,12 +19,31 @@ fn sound(info: ObjectInfo) -> Built {
     Built { info, failed: false }
 }
 
+/// What a source is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    info: ObjectInfo,
+    /// Its root knows it as an object, which may not be in the store.
+    is_known: bool,
+}
+
+/// Sources that were read to be compared and were different, by repository and path.
+pub(crate) type TakenSources = Handover<(Str, Str), Taken>;
+
 impl Execution {
     /// The source at a path, in the store.
-    pub(crate) fn source(&self, cx: &Cx, repository: &str, path: &str) -> Result<Built, Fail> {
+    pub(crate) fn source(
+        &self,
+        cx: &Cx,
+        handover: &TakenSources,
+        repository: &Str,
+        path: &Str,
+    ) -> Result<Built, Fail> {
         let root = self.sources.root(repository).ok_or_else(|| no_source(repository, path))?;
+        let key = (repository.clone(), path.clone());
         let take = || self.take(root, repository, path);
-        let (taken, is_steady) = observed(root, path, Look::Itself, cx, take).map_err(transient)?;
+        let seen = Seen { root, path, look: Look::Itself };
+        let (taken, is_steady) = seen.observed(cx, (handover, &key), take).map_err(transient)?;
         if taken.is_ok() && !is_steady {
             let shown = root.shown(path);
             return Err(transient(format_args!(
@@ -31,56 +51,45 @@ impl Execution {
                 shown.display()
             )));
         }
-        taken.map(sound)
+        let Taken { info, is_known } = taken?;
+        if is_known {
+            self.bring(root, &info)?;
+        }
+        Ok(sound(info))
     }
 
-    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now.
+    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now. What has to be
+    /// read for that is added to the store: if it is another content, it is wanted there next.
     pub(crate) fn source_agrees(
         &self,
-        repository: &str,
-        path: &str,
+        handover: &TakenSources,
+        repository: &Str,
+        path: &Str,
         witness: &[u8],
         is_same: impl FnOnce(&Built) -> bool,
     ) -> Agreement {
         let Some(root) = self.sources.root(repository) else { return Agreement::No };
-        let now = || self.source_now(root, path).is_some_and(|info| is_same(&sound(info)));
-        agreement(root, path, Look::Itself, witness, now)
+        let key = (repository.clone(), path.clone());
+        let take = || self.take(root, repository, path);
+        let seen = Seen { root, path, look: Look::Itself };
+        seen.agrees(witness, (handover, key), take, |taken| is_same(&sound(taken.info)))
     }
 
-    /// What a source is now, without adding it to the store.
-    fn source_now(&self, root: &dyn SourceRoot, path: &str) -> Option<ObjectInfo> {
-        match root.source(path).ok()? {
-            Source::Known(info) => Some(info),
-            Source::Link(target) => {
-                let hash = self.store.hash_function().blob(&target);
-                let digest = Digest { hash, size: target.len() as u64 };
-                Some(ObjectInfo { digest, object_type: ObjectType::Symlink })
-            }
-            Source::File(file) => {
-                let digest = self.store.digest_of_file(file.at()).ok()?;
-                Some(ObjectInfo { digest, object_type: type_of_file(file.is_executable) })
-            }
-            Source::Absent | Source::Other => None,
-        }
-    }
-
-    fn take(&self, root: &dyn SourceRoot, repository: &str, path: &str) -> Result<ObjectInfo, Fail> {
-        match root.source(path).map_err(transient)? {
-            Source::Absent => Err(no_source(repository, path)),
-            Source::Known(info) => {
-                self.bring(root, &info)?;
-                Ok(info)
-            }
+    fn take(&self, root: &dyn SourceRoot, repository: &str, path: &str) -> Result<Taken, Fail> {
+        let info = match root.source(path).map_err(transient)? {
+            Source::Absent => return Err(no_source(repository, path)),
+            Source::Known(info) => return Ok(Taken { info, is_known: true }),
             Source::Link(target) => {
                 let digest = self.store.put_blob(&target, false).map_err(transient)?;
-                Ok(ObjectInfo { digest, object_type: ObjectType::Symlink })
+                ObjectInfo { digest, object_type: ObjectType::Symlink }
             }
-            Source::File(file) => self.take_file(&file),
+            Source::File(file) => self.take_file(&file)?,
             Source::Other => {
                 let shown = root.shown(path);
-                Err(transient(format_args!("source {} is no file and no link", shown.display())))
+                return Err(transient(format_args!("source {} is no file and no link", shown.display())));
             }
-        }
+        };
+        Ok(Taken { info, is_known: false })
     }
 
     fn take_file(&self, source: &SourceFile<'_>) -> Result<ObjectInfo, Fail> {

@@ -51,7 +51,11 @@ fn call_by<T>(
     path: impl Fn() -> PathBuf,
     call: impl FnOnce() -> rustix::io::Result<T>,
 ) -> Result<T> {
-    fault::check(by, op, &path).and_then(|()| Ok(call()?)).map_err(|source| Error { op, path: path(), source })
+    fault::check(by, op, &path).and_then(|()| Ok(call()?)).map_err(|source| Error {
+        op,
+        path: path(),
+        source,
+    })
 }
 
 /// Sets the permission bits of what a descriptor that is a place only stands for.

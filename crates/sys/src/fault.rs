@@ -82,8 +82,8 @@ fn counted(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Resu
         let by = if by == By::Name { "name" } else { "descriptor" };
         let op = op.replace(' ', "-");
         // One write, so that threads and processes do not mix their lines; a lost line fails the test that counts.
-        let line =
-            [by.as_bytes(), b" ", op.as_bytes(), b" ", normal(&path()).as_os_str().as_bytes(), b"\n"].concat();
+        let line = [by.as_bytes(), b" ", op.as_bytes(), b" ", normal(&path()).as_os_str().as_bytes(), b"\n"]
+            .concat();
         let _ = log.write_all(&line);
     }
     let call = CALLS.fetch_add(1, Relaxed) + 1;
