@@ -7,9 +7,8 @@ use taut_digest::{Hash, ObjectInfo, ObjectType, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
 use taut_repos::{Handover, Look, Seen, Source, SourceFile, SourceRoot};
 use taut_store::Take;
-use taut_value::Str;
 
-use crate::{Built, Execution, transient};
+use crate::{ArtifactKey, Built, Execution, transient};
 
 fn no_source(repository: &str, path: &str) -> Fail {
     transient(format_args!("no source file {path:?} in repository {repository:?}"))
@@ -27,23 +26,22 @@ pub(crate) struct Taken {
     is_known: bool,
 }
 
-/// Sources that were read to be compared and were different, by repository and path.
-pub(crate) type TakenSources = Handover<(Str, Str), Taken>;
+/// Sources that were read to be compared and were different.
+pub(crate) type TakenSources = Handover<ArtifactKey, Taken>;
 
 impl Execution {
     /// The source at a path, in the store.
     pub(crate) fn source(
         &self,
         cx: &Cx,
-        handover: &TakenSources,
-        repository: &Str,
-        path: &Str,
+        handover: (&TakenSources, &ArtifactKey),
+        repository: &str,
+        path: &str,
     ) -> Result<Built, Fail> {
         let root = self.sources.root(repository).ok_or_else(|| no_source(repository, path))?;
-        let key = (repository.clone(), path.clone());
         let take = || self.take(root, repository, path);
         let seen = Seen { root, path, look: Look::Itself };
-        let (taken, is_steady) = seen.observed(cx, (handover, &key), take).map_err(transient)?;
+        let (taken, is_steady) = seen.observed(cx, handover, take).map_err(transient)?;
         if taken.is_ok() && !is_steady {
             let shown = root.shown(path);
             return Err(transient(format_args!(
@@ -62,17 +60,16 @@ impl Execution {
     /// read for that is added to the store: if it is another content, it is wanted there next.
     pub(crate) fn source_agrees(
         &self,
-        handover: &TakenSources,
-        repository: &Str,
-        path: &Str,
+        handover: (&TakenSources, &ArtifactKey),
+        repository: &str,
+        path: &str,
         witness: &[u8],
         is_same: impl FnOnce(&Built) -> bool,
     ) -> Agreement {
         let Some(root) = self.sources.root(repository) else { return Agreement::No };
-        let key = (repository.clone(), path.clone());
         let take = || self.take(root, repository, path);
         let seen = Seen { root, path, look: Look::Itself };
-        seen.agrees(witness, (handover, key), take, |taken| is_same(&sound(taken.info)))
+        seen.agrees(witness, handover, take, |taken| is_same(&sound(taken.info)))
     }
 
     fn take(&self, root: &dyn SourceRoot, repository: &str, path: &str) -> Result<Taken, Fail> {

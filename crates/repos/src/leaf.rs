@@ -106,7 +106,7 @@ impl Rule for DirRule {
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
         let Some(seen) = place.seen(&self.0) else { return Agreement::No };
-        let (handover, read) = ((&self.0.listings, place.clone()), || place.list(&self.0));
+        let (handover, read) = ((&self.0.listings, place), || place.list(&self.0));
         seen.agrees(witness, handover, read, |listing| listing.hash() == hash)
     }
 }
@@ -149,7 +149,7 @@ impl Rule for FileRule {
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
         let Some(seen) = place.seen(&self.0) else { return Agreement::No };
-        let (handover, read) = ((&self.0.contents, place.clone()), || place.read(&self.0));
+        let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
         seen.agrees(witness, handover, read, |content| content_hash(content.as_deref()) == Some(hash))
     }
 }

@@ -36,7 +36,9 @@ impl<K: Eq + Hash, T> Handover<K, T> {
     }
 
     fn take(&self, key: &K) -> Option<Handed<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key)
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // In a first build nothing is compared: then no key is hashed.
+        if all.is_empty() { None } else { all.remove(key) }
     }
 
     /// Another build begins.
@@ -85,10 +87,10 @@ impl Seen<'_> {
 
     /// Whether a task that left this evidence of it would come to the same again; `is_same` compares what was read, which
     /// is only done where the evidence does not hold.
-    pub fn agrees<K: Eq + Hash, T, E>(
+    pub fn agrees<K: Eq + Hash + Clone, T, E>(
         self,
         witness: &[u8],
-        (handover, key): (&Handover<K, T>, K),
+        (handover, key): (&Handover<K, T>, &K),
         mut read: impl FnMut() -> std::result::Result<T, E>,
         is_same: impl FnOnce(&T) -> bool,
     ) -> Agreement {
@@ -98,7 +100,7 @@ impl Seen<'_> {
             Ok(None) => Agreement::Yes,
             Ok(Some(Observed { witness: Some(now), is_steady: true })) => match content {
                 Some(content) if !is_same(&content) => {
-                    handover.give(key, content, now);
+                    handover.give(key.clone(), content, now);
                     Agreement::No
                 }
                 Some(_) if now == witness => Agreement::Yes,
