@@ -25,14 +25,14 @@ impl Rule for ArtifactRule {
         }
     }
 
-    async fn value(&self, ArtifactKey(artifact): &ArtifactKey, cx: Cx) -> Result<Built, Fail> {
+    async fn value(&self, key: &ArtifactKey, cx: Cx) -> Result<Built, Fail> {
         let execution = &*self.0;
         if execution.halt.is_halted() {
             return Err(Fail::Cancelled);
         }
         let sound = |info| Built { info, failed: false };
-        match artifact {
-            Artifact::Local { path, repository } => execution.source(&cx, repository, path),
+        match &key.0 {
+            Artifact::Local { path, repository } => execution.source(&cx, (&self.1, key), repository, path),
             Artifact::Known(info) => execution.known(&cx, info).await.map(sound),
             Artifact::Action { id, path } => {
                 let outcome = cx.get::<ActionRule>(ActionKey(*id)).await?;
@@ -89,7 +89,7 @@ impl Rule for ArtifactRule {
 
     fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {
         let Artifact::Local { path, repository } = &key.0 else { return Agreement::No };
-        self.0.source_agrees(repository, path, witness, |built| built.hash() == hash)
+        self.0.source_agrees((&self.1, key), repository, path, witness, |built| built.hash() == hash)
     }
 }
 

@@ -7,7 +7,7 @@ use taut_engine::{Hash, Key};
 use taut_store::Store;
 use taut_value::{Artifact, Decoder, Encoder, Id};
 
-use crate::Execution;
+use crate::{Execution, source::TakenSources};
 
 /// Names an artifact by its definition.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -57,4 +57,4 @@ pub(crate) fn decode(store: &Store, bytes: &[u8]) -> Option<Built> {
 }
 
 /// Builds artifacts.
-pub struct ArtifactRule(pub Arc<Execution>);
+pub struct ArtifactRule(pub(crate) Arc<Execution>, pub(crate) TakenSources);

@@ -48,6 +48,7 @@ pub use local::{LocalExecutor, LocalSetup};
 pub use missing::{Instead, MissingOutput};
 pub use printed::Printed;
 pub use run::{Executor, Ran, RunKey, RunRule};
+use source::TakenSources;
 pub use stage_key::StageKey;
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
@@ -87,7 +88,7 @@ pub struct Execution {
 /// Adds the rules of this crate to an engine.
 pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> taut_engine::Builder {
     builder
-        .rule(ArtifactRule(execution.clone()))
+        .rule(ArtifactRule(execution.clone(), TakenSources::default()))
         .rule(ActionRule(execution.clone()))
         .rule(StageRule(execution.clone()))
         .rule(RunRule(execution.clone()))

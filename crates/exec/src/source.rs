@@ -3,13 +3,13 @@
 //! A root that knows its objects is trusted: the object is the artifact, and its content is brought into the store only
 //! if it is not there. Of a root that does not, files are read, and what was seen of them is left as evidence.
 
-use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, decode_git_tree};
+use taut_digest::{Hash, ObjectInfo, ObjectType, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
-use taut_repos::{Look, Source, SourceFile, SourceRoot, agreement, observed};
+use taut_repos::{Handover, Look, Seen, Source, SourceFile, SourceRoot};
 use taut_store::Take;
 use taut_value::Str;
 
-use crate::{Built, Cause, Execution, SourceProblem};
+use crate::{ArtifactKey, Built, Cause, Execution, SourceProblem};
 
 /// A source that cannot be used.
 struct Place<'s> {
@@ -38,65 +38,72 @@ fn sound(info: ObjectInfo) -> Built {
     Built { info, failed: false }
 }
 
+/// What a source is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    info: ObjectInfo,
+    /// Its root knows it as an object, which may not be in the store.
+    is_known: bool,
+}
+
+/// Sources that were read to be compared and were different.
+pub(crate) type TakenSources = Handover<ArtifactKey, Taken>;
+
 impl Execution {
     /// The source at a path, in the store.
-    pub(crate) fn source(&self, cx: &Cx, repository: &Str, path: &Str) -> Result<Built, Fail> {
+    pub(crate) fn source(
+        &self,
+        cx: &Cx,
+        handover: (&TakenSources, &ArtifactKey),
+        repository: &Str,
+        path: &Str,
+    ) -> Result<Built, Fail> {
         let root = self.sources.root(repository);
         let place = Place { root, repository, path };
         let root = root.ok_or_else(|| place.fail(SourceProblem::Absent))?;
         let take = || self.take(root, &place);
+        let seen = Seen { root, path, look: Look::Itself };
         let (taken, is_steady) =
-            observed(root, path, Look::Itself, cx, take).map_err(|error| place.unreadable(error))?;
+            seen.observed(cx, handover, take).map_err(|error| place.unreadable(error))?;
         if taken.is_ok() && !is_steady {
             return Err(place.fail(SourceProblem::Unsteady));
         }
-        taken.map(sound)
+        let Taken { info, is_known } = taken?;
+        if is_known {
+            self.bring(root, &info)?;
+        }
+        Ok(sound(info))
     }
 
-    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now.
+    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now. What has to be
+    /// read for that is added to the store: if it is another content, it is wanted there next.
     pub(crate) fn source_agrees(
         &self,
-        repository: &str,
-        path: &str,
+        handover: (&TakenSources, &ArtifactKey),
+        repository: &Str,
+        path: &Str,
         witness: &[u8],
         is_same: impl FnOnce(&Built) -> bool,
     ) -> Agreement {
         let Some(root) = self.sources.root(repository) else { return Agreement::No };
-        let now = || self.source_now(root, path).is_some_and(|info| is_same(&sound(info)));
-        agreement(root, path, Look::Itself, witness, now)
+        let place = Place { root: Some(root), repository, path };
+        let take = || self.take(root, &place);
+        let seen = Seen { root, path, look: Look::Itself };
+        seen.agrees(witness, handover, take, |taken| is_same(&sound(taken.info)))
     }
 
-    /// What a source is now, without adding it to the store.
-    fn source_now(&self, root: &dyn SourceRoot, path: &str) -> Option<ObjectInfo> {
-        match root.source(path).ok()? {
-            Source::Known(info) => Some(info),
-            Source::Link(target) => {
-                let hash = self.store.hash_function().blob(&target);
-                let digest = Digest { hash, size: target.len() as u64 };
-                Some(ObjectInfo { digest, object_type: ObjectType::Symlink })
-            }
-            Source::File(file) => {
-                let digest = self.store.digest_of_file(file.at()).ok()?;
-                Some(ObjectInfo { digest, object_type: type_of_file(file.is_executable) })
-            }
-            Source::Absent | Source::Other => None,
-        }
-    }
-
-    fn take(&self, root: &dyn SourceRoot, place: &Place<'_>) -> Result<ObjectInfo, Fail> {
-        match root.source(place.path).map_err(|error| place.unreadable(error))? {
-            Source::Absent => Err(place.fail(SourceProblem::Absent)),
-            Source::Known(info) => {
-                self.bring(root, &info)?;
-                Ok(info)
-            }
+    fn take(&self, root: &dyn SourceRoot, place: &Place<'_>) -> Result<Taken, Fail> {
+        let info = match root.source(place.path).map_err(|error| place.unreadable(error))? {
+            Source::Absent => return Err(place.fail(SourceProblem::Absent)),
+            Source::Known(info) => return Ok(Taken { info, is_known: true }),
             Source::Link(target) => {
                 let digest = self.store.put_blob(&target, false).map_err(of_store)?;
-                Ok(ObjectInfo { digest, object_type: ObjectType::Symlink })
+                ObjectInfo { digest, object_type: ObjectType::Symlink }
             }
-            Source::File(file) => self.take_file(&file, place),
-            Source::Other => Err(place.fail(SourceProblem::OtherKind)),
-        }
+            Source::File(file) => self.take_file(&file, place)?,
+            Source::Other => return Err(place.fail(SourceProblem::OtherKind)),
+        };
+        Ok(Taken { info, is_known: false })
     }
 
     fn take_file(&self, source: &SourceFile<'_>, place: &Place<'_>) -> Result<ObjectInfo, Fail> {

@@ -127,16 +127,6 @@ impl Store {
         Ok(digest)
     }
 
-    /// The digest that a regular file's content has, without adding it.
-    ///
-    /// # Errors
-    /// As for [`Store::put_file`].
-    pub fn digest_of_file(&self, at: At<'_>) -> Result<Digest> {
-        let mut file = at.open()?;
-        let size = file.stat()?.size();
-        Ok(Digest { hash: self.hash_open(&mut file)?.ok_or_else(|| changed(at))?, size })
-    }
-
     /// The hash of what is left to be read of a file, as a file of its size; `None` if that turns out to be another one.
     pub(crate) fn hash_open(&self, file: &mut File<'_>) -> Result<Option<Hash>> {
         let size = file.stat()?.size();
