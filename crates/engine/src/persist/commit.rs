@@ -76,10 +76,11 @@ fn is_noted(core: &Core, persist: &Persist, wanted: &[NodeId]) -> bool {
     let state = &mut *lock(&persist.state);
     let stored = state.stored(&*persist.file).clone();
     let now = now();
-    wanted.iter().all(|node| {
+    let is_noted = wanted.iter().all(|node| {
         let number = number_of(core, &state.numbers, state.generation, *node);
         number.is_some_and(|number| !stored.has_runs(number) || !is_late(stored.wanted_at(number), now))
-    })
+    });
+    is_noted && !stored.is_damaged()
 }
 
 /// Whether a task that was wanted at a time has to be noted again: what is asked for every minute is not worth writing a

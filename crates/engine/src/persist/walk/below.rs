@@ -80,7 +80,7 @@ impl Inner {
                 bound.push((node, self.seq(node)?));
                 continue;
             }
-            let now = *walk.now.get(task as usize).filter(|now| **now < OTHER)?;
+            let now = walk.now.get(task).filter(|now| *now < OTHER)?;
             let better = walk.better.get(&task);
             let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
             for _ in 0..=better.map_or(0, |better| better.run) {
