@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
-use super::places::number_of;
 use super::stored::{Stored, StoredEdge, StoredRun};
 use super::walk::Better;
 use super::writer::{Image, Outcome, Writer};
@@ -63,6 +62,13 @@ impl Engine {
         }
         written
     }
+}
+
+/// The number of a task in the file of a generation, by what this process noted in `numbers` or was told of the task.
+fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Option<u32> {
+    let noted = numbers.get(node as usize).and_then(|number| number.checked_sub(1));
+    let place = || lock(&core.node(node).hist).place();
+    noted.or_else(|| Some(place().filter(|place| place.generation == generation)?.number))
 }
 
 /// Seconds of a day.

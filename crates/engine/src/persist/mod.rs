@@ -18,7 +18,6 @@ mod journal;
 pub(crate) mod leaves;
 mod pages;
 mod path;
-mod places;
 mod reseal;
 mod snapshot;
 mod stored;
@@ -30,7 +29,6 @@ mod writer;
 pub use commit::Committed;
 pub use file::{TraceFile, TraceRead, TraceWrite};
 pub use path::PathFile;
-pub use places::FileId;
 pub use reseal::reseal;
 pub(crate) use walk::{ByLeaves, Numbers, Position, StoredLeaf};
 

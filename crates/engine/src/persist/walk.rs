@@ -302,12 +302,6 @@ impl<'l> Look<'l> {
         is_of_build.then_some(Look { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
-    /// The hash of a task that was found good.
-    pub(super) fn hash(&self, task: u32) -> Option<Hash> {
-        let seq = self.known(task).filter(|seq| *seq < OTHER)?;
-        self.stored.hash(task, seq)
-    }
-
     /// The good version of a task, if that can be told plainly.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
         let mut stack: Vec<Frame<'l>> = Vec::new();
