@@ -14,9 +14,9 @@ mod below;
 mod build;
 mod check;
 mod collect;
+mod confirm;
 mod cx;
 mod cycle;
-mod deep;
 mod demand;
 mod engine;
 mod erased;
@@ -49,7 +49,6 @@ mod table;
 pub use build::{Build, Cancel, Options, WhatIf};
 pub use cx::{Cx, HashCx, Pending};
 pub use cycle::Cycle;
-pub use deep::{DeepTrace, Terminal, Verdict};
 pub use engine::{Begin, Builder, Engine};
 pub use facet::{Faceted, Facets};
 pub use fail::{Fail, Failure, Panicked};
@@ -63,7 +62,7 @@ pub use mentions::Mentions;
 pub use part::Part;
 #[doc(hidden)]
 pub use persist::reseal;
-pub use persist::{Committed, FileId, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
+pub use persist::{Committed, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
 pub use policy::{Deep, Policy, Rebuild, Store, Trace};
 pub use rule::{Agreement, Curr, Rule};
 

@@ -226,9 +226,15 @@ impl Stored {
         Some((old, old.runs(task)))
     }
 
-    /// The columns by which most tasks are decided.
+    /// The tasks that the file began with, by which most tasks are decided.
     pub(super) fn columns(&self) -> Option<Columns<'_>> {
         self.snapshot.as_deref().map(Snapshot::columns)
+    }
+
+    /// Reads what the file began with of all tasks, in the order in which it lies there. Returns whether all of it is
+    /// sound.
+    pub(super) fn read_all_tasks(&self) -> bool {
+        self.snapshot.as_ref().is_none_or(|snapshot| snapshot.read_all_tasks())
     }
 
     /// The runs of a task, latest use first.

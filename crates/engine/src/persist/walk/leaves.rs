@@ -146,7 +146,7 @@ impl Look<'_> {
 
     /// Notes that a task is good by the leaves of one of its runs.
     pub(super) fn close_by_leaves(&mut self, task: u32, run: usize, seq: u32) {
-        self.walk.now[task as usize] = seq;
+        self.walk.now.set(task, seq);
         self.walk.by_leaves.insert(task);
         self.note_better(task, run);
     }
@@ -213,7 +213,8 @@ impl Inner {
                     return ByLeaves::Good { seq, leaves: Arc::new(leaves), has_failed };
                 }
                 Ok((Found::Undecided(leaf, seq), _)) if !stored.is_damaged() => (leaf, seq),
-                Ok((Found::None, _)) if !stored.is_damaged() => return ByLeaves::None,
+                // From here on tasks in between are looked at: whether they are there is found out before.
+                Ok((Found::None, _)) if stored.read_all_tasks() => return ByLeaves::None,
                 _ => {
                     persist.condemn(place.generation);
                     return ByLeaves::None;
@@ -264,7 +265,7 @@ impl Look<'_> {
         let found = self.by_leaves(task, here, &mut Position::default())?;
         match found {
             Found::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),
-            _ => self.walk.now[task as usize] = UNDECIDED,
+            _ => self.walk.now.set(task, UNDECIDED),
         }
         Ok(())
     }
