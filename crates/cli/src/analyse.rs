@@ -1,7 +1,5 @@
 //! `analyse`: what a target is, and the dumps.
 
-use std::sync::atomic::Ordering::SeqCst;
-
 use taut_digest::HashFunction;
 use taut_driver::event::{self, Event};
 use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
@@ -13,7 +11,7 @@ use crate::interruption::Interruption;
 use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
-use crate::reporting::{Reporting, reported};
+use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::settings::analysis_options;
 use crate::surroundings::{Name, build_root};
 use crate::{dumps, findings, report, request};
@@ -62,7 +60,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     reporting.tell(&Event::Warned(&analysed.warnings(&request.repositories.roots)));
     let counts = &analysed.counts;
     let found = event::Analysed {
-        is_known: false,
+        is_known: analyser.is_known(&request),
         actions: counts.actions,
         trees: counts.trees,
         overlays: counts.overlays,
@@ -94,12 +92,4 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     warn_of_cache(analyser.cache_warning(), log);
     analyser.leave();
     Ok(Exit::Success)
-}
-
-/// Tells that cached build state could not be used or left, in one line.
-pub(crate) fn warn_of_cache(warning: Option<String>, log: &Log) {
-    if let Some(text) = warning {
-        log.has_cache_warning.store(true, SeqCst);
-        log.say(Level::Warn, text);
-    }
 }

@@ -11,7 +11,11 @@ use taut_driver::event::{Call, Event, Sink, Status};
 use taut_driver::{EventLog, Request};
 use taut_store::Store;
 
-use crate::{analyse::warn_of_cache, exit::Exit, log::Log, profile::Profile};
+use crate::{
+    exit::Exit,
+    log::{Level, Log},
+    profile::Profile,
+};
 
 /// The program as logs name it.
 const PROGRAM: &str = concat!("taut ", env!("CARGO_PKG_VERSION"));
@@ -89,5 +93,13 @@ pub(crate) fn reported(
     match reporting.profile.map(|profile| profile.write(exit, log)) {
         Some(Err(failed)) if exit == Exit::Success => failed,
         _ => exit,
+    }
+}
+
+/// Tells that cached build state could not be used or left, in one line.
+pub(crate) fn warn_of_cache(warning: Option<String>, log: &Log) {
+    if let Some(text) = warning {
+        log.has_cache_warning.store(true, SeqCst);
+        log.say(Level::Warn, text);
     }
 }

@@ -1,33 +1,30 @@
 //! An engine that can analyse and build: what one request, or many in a row, run on.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use taut_engine::{Build, Builder, Content, Engine, Fail, TaskId};
+use taut_engine::{Build, Builder, Content, Engine, TaskId};
 use taut_exec::{
-    ActionFailure, ActionKey, ActionRule, ArtifactRule, Execution, Halt, LocalExecutor, LocalSetup,
-    OverlayConflict, Printed, Sources,
+    ActionKey, ActionRule, ArtifactRule, Execution, Halt, LocalExecutor, LocalSetup, Printed, Sources,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GivenGraph, GivenGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
-use taut_value::{Id, Str};
+use taut_value::Id;
 
 use crate::{
-    Analysed, Analysis, AnalysisOptions, BuildOptions, Event, Request, Results, Sink, Traces, Wanted,
-    analyse::{analyse_in, analysed_in, begin, workspace},
-    analysis::AnalysisRule,
+    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Sink, Traces,
+    Wanted,
+    analysing::{begin, workspace},
+    analysis::{AnalysisRule, analysed_in},
     asked::Asked,
     context::execution_context,
     event::{self, OfEngine, OfExecution},
     history::{self, Ends},
     origins::Origins,
     result::ResultRule,
+    whole::analyse_in,
 };
 
 /// An engine that can build.
@@ -46,21 +43,6 @@ pub struct Session {
     traces: Traces,
     /// Where files are taken from.
     pub(crate) roots: Arc<taut_repos::Roots>,
-}
-
-/// Why a build has no results. Events told about actions that failed.
-#[derive(Default)]
-pub struct BuildFailure {
-    /// Overlays of trees that disagree.
-    pub conflicts: Vec<OverlayConflict>,
-    /// Other reasons.
-    pub others: BTreeSet<String>,
-    /// Whether something was not defined: the description changed after it was analysed.
-    pub is_undefined: bool,
-    /// Whether something was not in the store that was taken to be there. It counts as absent now.
-    pub is_lost: bool,
-    /// Wanted paths that could not be built.
-    pub not_built: Vec<Str>,
 }
 
 /// Ends a session's build from another thread.
@@ -199,7 +181,7 @@ impl Session {
         analysed_in(&self.build, request)
     }
 
-    /// All that analysis of a request came to, target by target: for those who have to show it. Costs as much as there is.
+    /// All that analysis of a request came to, target by target, to be shown. Costs as much as there is.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
@@ -228,17 +210,17 @@ impl Session {
     /// Everything that failed.
     pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let mut built = Vec::with_capacity(wanted.len());
-        let mut failure = BuildFailure::default();
+        let mut failed = Vec::new();
         let answers = self.build.all::<ArtifactRule>(wanted.keys());
         for ((path, _), answer) in wanted.iter().zip(answers) {
             match answer {
                 Ok(object) => built.push((path.clone(), object)),
-                Err(fail) => failure.add(path, &fail),
+                Err(fail) => failed.push((path, fail)),
             }
         }
-        if !failure.not_built.is_empty() {
-            failure.is_undefined = self.execution.halt.is_undefined();
-            failure.is_lost = self.execution.halt.is_lost();
+        if !failed.is_empty() {
+            let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
+            failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
         let roots: Vec<TaskId> = wanted.keys().map(|key| self.engine.task::<ArtifactRule>(key)).collect();
@@ -355,18 +337,5 @@ impl Session {
     /// How many of so many actions did not have to run.
     pub fn cache_hits(&self, actions: usize) -> usize {
         actions.saturating_sub(self.execution.counters.ran())
-    }
-}
-
-impl BuildFailure {
-    fn add(&mut self, path: &Str, fail: &Fail) {
-        self.not_built.push(path.clone());
-        if let Some(conflict) = fail.downcast_ref::<OverlayConflict>() {
-            if self.conflicts.iter().all(|known| known.id != conflict.id) {
-                self.conflicts.push(conflict.clone());
-            }
-        } else if fail.downcast_ref::<ActionFailure>().is_none() && !matches!(fail, Fail::Cancelled) {
-            self.others.insert(fail.to_string());
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use taut_digest::{
     Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, decode_git_tree, encode_git_tree,
 };
-use taut_sys::{At, Error as SysError, File, Stat, if_exists};
+use taut_sys::{At, File, Stat, if_exists};
 
 use crate::{
     Error, Result, Store,
@@ -346,8 +346,7 @@ impl Store {
 }
 
 fn changed(at: At<'_>) -> Error {
-    let changed = std::io::Error::other("the file changed while it was being read");
-    SysError::new("store", &at.path(), changed).into()
+    Error::Changed(at.path())
 }
 
 pub(crate) fn kind_of_file(executable: bool) -> Kind {
