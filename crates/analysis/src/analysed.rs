@@ -78,8 +78,8 @@ impl Pieces {
 }
 
 impl AnalysedTarget {
-    /// Stands for all of it.
-    pub(crate) fn id(&self) -> Id {
+    /// The hash of all of it, apart from where the roots lie: it is the same in every checkout.
+    pub(crate) fn id(&self, roots: &Roots) -> Id {
         let mut pieces = Pieces(Vec::with_capacity(1024));
         // By its parts, which are known by id anyway; the id of the whole is that of its JSON text.
         for part in [&self.result.artifacts, &self.result.runfiles, &self.result.provides] {
@@ -112,7 +112,7 @@ impl AnalysedTarget {
             });
         }
         if !self.warnings.is_empty() {
-            pieces.bytes(&self.warnings.encode());
+            pieces.bytes(&relative(&self.warnings, roots).encode());
         }
         pieces.0.extend([u8::from(self.is_defined), u8::from(self.is_export)]);
         Id::of(pieces.0)
@@ -201,7 +201,7 @@ mod tests {
             is_defined: true,
             is_export: false,
         };
-        let hex = |warnings| target(warnings).id().to_hex();
+        let hex = |warnings| target(warnings).id(&Roots::default()).to_hex();
         assert_eq!(
             hex(Diagnostics::none()),
             "a07af81e833a7aac02902e10d3b7167fa655d0ad1b898974fd13caa0d64c2acc"

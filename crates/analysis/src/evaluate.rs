@@ -46,7 +46,7 @@ impl Rule for TargetRule {
     }
 
     fn content_hash(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Hash> {
-        Some(Hash(target.id().0))
+        Some(Hash(target.id(&self.0.repositories.roots).0))
     }
 
     /// All configurations of a target.

@@ -39,7 +39,7 @@ impl Finding {
 }
 
 /// These problems with the names of files apart from where their roots lie.
-pub(crate) fn relative(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
+pub fn relative(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
     if problems.is_empty() {
         return Diagnostics::none();
     }
@@ -108,5 +108,33 @@ impl Interned for Finding {
             1 => Some(Finding::Export(Id(rest.try_into().ok()?))),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_syntax::{Diagnostic, Location};
+    use taut_value::NamedTarget;
+
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn findings_are_written_as_specified() {
+        let bytes_of = |finding: &Finding| {
+            let mut bytes = Vec::new();
+            finding.encode(&mut bytes);
+            let read = Finding::decode(&bytes).unwrap();
+            assert_eq!(read.hash(), finding.hash());
+            bytes
+        };
+        assert_eq!(bytes_of(&Finding::Export(Id([7; 32]))), [&[1], &[7; 32][..]].concat());
+        let name = NamedTarget::new("r", "m", "t").into();
+        let target = ConfiguredTarget { name, config: Config::empty() };
+        let warnings: Diagnostics = Diagnostic::warning("w").at(Location::file("\u{0}0/TARGETS")).into();
+        let told = warnings.encode();
+        let key = b"\x01r\x00m\x00t\x00\x00";
+        let expected = [&b"\x00\x08\x00\x00\x00"[..], key, &told].concat();
+        assert_eq!(bytes_of(&Finding::Warnings(target, warnings)), expected);
     }
 }

@@ -35,7 +35,7 @@ pub use analysed::{AnalysedTarget, Dependencies};
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
 pub use defined::Defined;
-pub use finding::{Finding, located};
+pub use finding::{Finding, located, relative};
 pub use log_limit::{LogLimit, LogLimitRule};
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};

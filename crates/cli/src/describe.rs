@@ -13,7 +13,7 @@ use crate::{
     log::{Level, Log},
     options::{Describe, Execution},
     profile::Profile,
-    reporting::{Reporting, reported},
+    reporting::{Reporting, reported, warn_of_cache},
     request,
     settings::analysis_options,
     standard_streams::print,
@@ -23,7 +23,7 @@ use crate::{
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Log) -> Exit {
     let asked = Profile::asked_for("describe", &o.analysis, &Execution::default());
-    reported("describe", false, asked, log, |reporting| go(name, o, log, reporting))
+    reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 
 fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit, Exit> {
@@ -32,13 +32,19 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     reporting.requested(&request);
     // A question makes no build root.
     let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
-    if let Some(store) = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok()) {
-        reporting.keep_in(&store);
+    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
+    if let Some(store) = &store {
+        reporting.keep_in(store);
     }
-    // Nothing is evaluated, so there is nothing to keep.
-    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &Traces::none());
+    let traces = match store.filter(|_| !o.analysis.no_trace) {
+        Some(store) => Traces::of(&store, &request),
+        None => Traces::none(),
+    };
+    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
     let options = DescribeOptions { rule: o.rule, json: o.json };
     let (description, told) = analyser.describe(&request, options);
+    analyser.commit();
+    warn_of_cache(analyser.cache_warning(), log);
     for warning in &description.warnings {
         log.say(Level::Warn, warning);
     }
@@ -51,6 +57,7 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     if printed == Exit::Success && description.is_reference {
         return Ok(Exit::AnalysisFailure);
     }
-    reporting.tell(&Event::AnalysisFinished(Analysed::default()));
+    let is_known = analyser.is_described(&request, options);
+    reporting.tell(&Event::AnalysisFinished(Analysed { is_known, ..Default::default() }));
     Ok(printed)
 }

@@ -330,6 +330,7 @@ fn what_one_subcommand_found_out_serves_the_others() {
         &["analyse", "all", "--dump-artifacts-to-build", &dump],
         &["build", "all", "--dump-artifacts", "-"],
         &["analyse", "all"],
+        &["describe", "made"],
         &["install", "all", "-o", &out],
     ] {
         workspace.run(&taut(), words).exits(0);
@@ -370,6 +371,29 @@ fn another_checkout_of_the_same_contents_executes_nothing() {
     assert!(anew.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", anew.stderr);
     let first = workspace.run(&taut(), ["build", "all"]).exits(0);
     assert!(first.stderr.contains("Processed 3 actions, 3 cache hits."), "{}", first.stderr);
+}
+
+#[test]
+fn a_description_names_files_where_they_lie_now_and_uses_only_a_build_root_that_is_there() {
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    for one in [&workspace, &other] {
+        one.file("TARGETS", r#"{"odd": {"no": "type"}, "good": {"type": "install"}}"#);
+    }
+    let root = workspace.build_root().display().to_string();
+    let describe = |of: &Workspace, target: &str, code| {
+        let ran = of.run(&taut(), ["describe", target, "--local-build-root", &root]).exits(code);
+        ran.stdout + &ran.stderr
+    };
+    describe(&workspace, "good", 0);
+    assert!(!workspace.build_root().exists(), "a question makes no build root");
+    workspace.run(&taut(), ["build", "good"]).exits(0);
+    let wrong = describe(&workspace, "odd", 8);
+    // Relative to the working directory, which is the root here.
+    assert!(wrong.contains("--> TARGETS:1:2"), "{wrong}");
+    assert_eq!(describe(&workspace, "odd", 8), wrong);
+    assert_eq!(describe(&other, "odd", 8), wrong);
+    other.file("TARGETS", r#"{"odd": {"type": "install"}}"#);
+    assert!(describe(&other, "odd", 0).contains("built-in rule \"install\""));
 }
 
 #[test]

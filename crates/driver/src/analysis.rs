@@ -4,16 +4,23 @@
 //! many there are. Where one changed, what that invalidates is analysed, and what was counted is counted anew by
 //! collecting, which opens no target.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use taut_analysis::{Finding, Problem, StrSet, TargetRule, located};
-use taut_engine::{Content, Cx, Fail, Hash, Policy, Rule};
+use taut_analysis::{AnalysedTarget, Finding, Problem, StrSet, TargetRule, located, relative};
+use taut_engine::{Build, Content, Cx, Fail, Failure, Hash, Policy, Rule};
 use taut_graph::{Definition, DefinitionKey, Kind};
 use taut_repos::Roots;
 use taut_syntax::Diagnostics;
 use taut_value::{Decoder, Encoder, Id, TargetResult};
 
-use crate::{Reached, Wanted, analyse::Order, asked::Asked, targets::together};
+use crate::{
+    Request, Wanted,
+    analysing::{asked, diagnostics},
+    asked::Asked,
+    reached::{Order, Reached},
+    targets::together,
+    whole::{Analysis, analyse_in},
+};
 
 /// How much there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,6 +61,14 @@ impl Analysed {
         located(&self.warnings, roots)
     }
 
+    /// The same from all targets, where what is below them cannot be collected.
+    fn of_whole(whole: &Analysis, request: &Request) -> Analysed {
+        let warnings = relative(&whole.warnings(), &request.repositories.roots);
+        let counts = Counts { exports: whole.export_targets(), ..count(whole.definitions()) };
+        let AnalysedTarget { result, tainted, .. } = &*whole.analysed;
+        Analysed { result: result.clone(), tainted: tainted.clone(), counts, warnings }
+    }
+
     /// The result, the taint, the five counts, the bytes of the warnings.
     fn encode(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
@@ -85,6 +100,34 @@ impl Analysed {
 /// Analyses requests.
 pub(crate) struct AnalysisRule;
 
+/// It cannot be told what lies below the targets of a request, since cached build state turned out to be damaged
+/// meanwhile.
+#[derive(Debug)]
+pub(crate) struct NotCollected;
+
+impl fmt::Display for NotCollected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the cached build state was damaged while it was used")
+    }
+}
+
+impl Failure for NotCollected {}
+
+/// Analyses the targets of a request, as a task of its own.
+///
+/// # Errors
+/// Everything that is wrong with the description; at least one diagnostic.
+pub(crate) fn analysed_in(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+    build.get::<AnalysisRule>(Asked::of(request)).or_else(|fail| {
+        // What each of the targets came to is known by now.
+        asked(build, request)?;
+        match fail.downcast_ref::<NotCollected>() {
+            Some(_) => Ok(Arc::new(Analysed::of_whole(&analyse_in(build, request)?, request))),
+            None => Err(diagnostics(fail, build, &request.repositories)),
+        }
+    })
+}
+
 impl Rule for AnalysisRule {
     type Key = Asked;
     type Value = Arc<Analysed>;
@@ -104,7 +147,7 @@ impl Rule for AnalysisRule {
         let whole = together(&reached).map_err(|problems| Fail::task(Problem(problems)))?;
         let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();
         let below = cx.collect_two::<Content<Definition>, Content<Finding>>(roots).await;
-        let (definitions, names) = below.ok_or(Fail::Cancelled)?;
+        let (definitions, names) = below.ok_or_else(|| Fail::transient(NotCollected))?;
         let counts = count(definitions.into_iter().map(DefinitionKey));
         let mut findings = Vec::with_capacity(names.len());
         for name in names {
@@ -152,4 +195,36 @@ fn in_order(findings: &[Arc<Finding>]) -> Diagnostics {
         }
     }
     Diagnostics::merge(warnings.into_values())
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_syntax::{Diagnostic, Location};
+    use taut_value::{Map, Str, Value};
+
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_specified() {
+        let info = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap();
+        let stage: Map = [("a", Value::artifact(taut_value::Artifact::Known(info)))].into_iter().collect();
+        let warnings: Diagnostics = Diagnostic::warning("w").at(Location::file("\u{0}0/TARGETS")).into();
+        let told = warnings.encode();
+        let analysed = Analysed {
+            result: TargetResult::new(stage.clone(), stage, [("p", Value::Null)].into_iter().collect()),
+            tainted: [Str::from("test")].into_iter().collect(),
+            counts: Counts { actions: 300, trees: 2, overlays: 3, blobs: 4, exports: 5 },
+            warnings,
+        };
+        let bytes = analysed.encode().unwrap();
+        let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
+        let artifacts = [&b"\x00\x00\x01\x00\x01a\x05\x01x\x14"[..], hash, b"\x0c"].concat();
+        let runfiles_and_provides = b"\x01\x00\x01\x00\x01p\x00";
+        let rest = b"\x01\x00\x04test\xac\x02\x02\x03\x04\x05";
+        let parts = [&artifacts[..], runfiles_and_provides, rest, &[told.len() as u8], &told];
+        assert_eq!(bytes, parts.concat());
+        let read = Analysed::decode(&bytes).unwrap();
+        assert_eq!((read.encode().unwrap(), read.counts), (bytes.clone(), analysed.counts));
+        assert!((0..bytes.len()).all(|end| Analysed::decode(&bytes[..end]).is_none()));
+    }
 }

@@ -1,7 +1,7 @@
 //! What kept a call from using cached build state, or from leaving any.
 //!
-//! None of it changes an answer: it costs time, in each call again unless something is done about it. So it is
-//! told, in one line, whatever else there would be to say.
+//! None of it changes an answer: it costs time, in each call again unless something is done about it. So there is a warning,
+//! of one line, for the first of it.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};

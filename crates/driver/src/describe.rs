@@ -1,25 +1,27 @@
-//! `describe`: what a target or a rule is for, from its documentation.
+//! `describe` as a task: what targets or rules are for, from their documentation.
 //!
-//! Nothing is analysed: the definition is looked up and shown as it is written. The formats are the
-//! reference's.
+//! Nothing is analysed: each definition is looked up and shown as it is written. The formats are the reference's.
+//!
+//! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
+//! while none of them changed, a later `describe` of the same opens no file of the workspace.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
-use taut_analysis::vocabulary::is_builtin;
 use taut_analysis::{
-    EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Workspace, module_file, parse_json_name,
+    EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, module_file,
+    parse_json_name, relative, vocabulary::is_builtin,
 };
-use taut_engine::{Build, Part};
+use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
 use taut_repos::{Place, Repository};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node};
-use taut_value::{EntityName, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value};
+use taut_value::{
+    Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
+};
 
-use crate::analyse::diagnostics;
-use crate::{Analyser, Request, request::configured_text};
+use crate::{asked::Asked, request::configured_text};
 
 /// What is described, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct DescribeOptions {
     /// Whether the name is that of a rule.
     pub rule: bool,
@@ -27,8 +29,8 @@ pub struct DescribeOptions {
     pub json: bool,
 }
 
-/// A description.
-#[derive(Debug, Default)]
+/// A description. What can be said before something turns out to be wrong is said.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Description {
     /// For standard output.
     pub text: String,
@@ -38,46 +40,137 @@ pub struct Description {
     pub is_reference: bool,
 }
 
-impl Analyser {
-    /// Describes the target of the request, or the rule of that name. What can be said before something turns
-    /// out to be wrong is said.
-    /// The error is what is wrong with the files that define it, or that it is not defined.
-    pub fn describe(
-        &self,
-        request: &Request,
-        options: DescribeOptions,
-    ) -> (Description, Result<(), Diagnostics>) {
-        let describer = Describer { build: &self.build, workspace: &self.workspace, json: options.json };
-        let mut description = Description::default();
-        for target in request.targets.iter() {
-            let mut one = Description::default();
-            let told = if options.rule && target.reference == ReferenceType::Target {
-                describer.rule(target, &mut one)
-            } else {
-                describer.target(target, &request.configuration, &mut one)
-            };
-            description.text.push_str(&one.text);
-            description.warnings.append(&mut one.warnings);
-            description.is_reference |= one.is_reference;
-            if told.is_err() {
-                return (description, told);
-            }
-        }
-        (description, Ok(()))
+/// A description as it is kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Described {
+    pub(crate) description: Description,
+    /// What is wrong with the files that define it, or that it is not defined; files are named apart from where the roots
+    /// lie.
+    pub(crate) problems: Diagnostics,
+}
+
+impl Described {
+    /// The text, the number of warnings and each of them, whether a file was asked for, the bytes of the problems.
+    fn encode(&self) -> Vec<u8> {
+        let Described { description: Description { text, warnings, is_reference }, problems } = self;
+        let mut e = Encoder::new();
+        e.bytes(text.as_bytes());
+        e.number(warnings.len() as u64);
+        warnings.iter().for_each(|warning| e.bytes(warning.as_bytes()));
+        e.bool(*is_reference);
+        e.bytes(&problems.encode());
+        e.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Described> {
+        let mut d = Decoder::new(bytes);
+        let mut text = || Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned());
+        let whole = text()?;
+        let count = d.number()?;
+        let warnings = (0..count).map(|_| Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned()));
+        let warnings = warnings.collect::<Option<Vec<String>>>()?;
+        let description = Description { text: whole, warnings, is_reference: d.bool()? };
+        let problems = Diagnostics::decode(d.bytes()?)?;
+        d.is_done().then_some(Described { description, problems })
     }
 }
 
+/// Names a description.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct DescribeKey {
+    pub(crate) asked: Asked,
+    pub(crate) options: DescribeOptions,
+}
+
+impl Key for DescribeKey {
+    /// A byte, 1 for a rule plus 2 for JSON; then what is asked for.
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.options.rule) | u8::from(self.options.json) << 1);
+        self.asked.encode(out);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<DescribeKey> {
+        let (flags, asked) = bytes.split_first().filter(|(flags, _)| **flags < 4)?;
+        let options = DescribeOptions { rule: flags & 1 != 0, json: flags & 2 != 0 };
+        Some(DescribeKey { asked: Asked::decode(asked)?, options })
+    }
+}
+
+/// Describes targets and rules.
+pub(crate) struct DescribeRule(pub(crate) Arc<Workspace>);
+
+impl Rule for DescribeRule {
+    type Key = DescribeKey;
+    type Value = Arc<Described>;
+    const NAME: &'static str = "description";
+
+    fn policy(&self, _: &DescribeKey) -> Policy {
+        Policy::deep(1).only_by_leaves()
+    }
+
+    async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<Described>, Fail> {
+        let DescribeKey { asked, options } = key;
+        let describer = Describer { cx: &cx, workspace: &self.0, json: options.json };
+        let mut described = Described::default();
+        let all = &mut described.description;
+        for target in asked.targets.iter() {
+            let mut one = Description::default();
+            let ended = if options.rule && target.reference == ReferenceType::Target {
+                describer.rule(target, &mut one).await
+            } else {
+                describer.target(target, &asked.configuration, &mut one).await
+            };
+            all.text.push_str(&one.text);
+            all.warnings.append(&mut one.warnings);
+            all.is_reference |= one.is_reference;
+            if let Err(fail) = ended {
+                described.problems = relative(&problems(fail)?, &self.0.repositories.roots);
+                break;
+            }
+        }
+        Ok(Arc::new(described))
+    }
+
+    fn content_hash(&self, _: &DescribeKey, described: &Arc<Described>) -> Option<Hash> {
+        Some(Hash(Id::of(described.encode()).0))
+    }
+
+    fn encode_value(&self, _: &DescribeKey, described: &Arc<Described>) -> Option<Vec<u8>> {
+        Some(described.encode())
+    }
+
+    fn decode_value(&self, _: &DescribeKey, bytes: &[u8]) -> Option<Arc<Described>> {
+        Described::decode(bytes).map(Arc::new)
+    }
+}
+
+/// What a file that is wrong is told as. A file that cannot be read is told in the same way: no run is kept of a task that
+/// met such a failure, so it is not taken for known.
+fn problems(fail: Fail) -> Result<Diagnostics, Fail> {
+    match &fail {
+        Fail::Cycle(_) | Fail::Cancelled => Err(fail),
+        Fail::Task(failure) | Fail::Transient(failure) => Ok(match fail.downcast_ref() {
+            Some(Problem(problems)) => problems.clone(),
+            None => Diagnostic::error(failure.to_string()).into(),
+        }),
+    }
+}
+
+fn wrong(problem: impl Into<Diagnostics>) -> Fail {
+    Fail::task(Problem(problem.into()))
+}
+
 struct Describer<'a> {
-    build: &'a Build,
+    cx: &'a Cx,
     workspace: &'a Workspace,
     json: bool,
 }
 
 impl Describer<'_> {
-    fn repository(&self, name: &NamedTarget) -> Result<&Repository, Diagnostics> {
+    fn repository(&self, name: &NamedTarget) -> Result<&Repository, Fail> {
         let repository = self.workspace.repositories.repositories.get(&name.repository);
-        repository
-            .ok_or_else(|| Diagnostic::error(format!("Unknown repository {:?}", &*name.repository)).into())
+        let unknown = || Diagnostic::error(format!("Unknown repository {:?}", &*name.repository));
+        repository.ok_or_else(|| wrong(unknown()))
     }
 
     fn names<'c>(&'c self, at: &'c NamedTarget) -> NameContext<'c> {
@@ -85,18 +178,16 @@ impl Describer<'_> {
         NameContext { repositories, repository: &at.repository, module: &at.module }
     }
 
-    fn module(&self, place: Place) -> Result<Arc<Module>, Diagnostics> {
-        self.build
-            .get::<ModuleRule>(place)
-            .map_err(|fail| diagnostics(fail, self.build, &self.workspace.repositories))
+    async fn module(&self, place: Place) -> Result<Arc<Module>, Fail> {
+        self.cx.get::<ModuleRule>(place).await
     }
 
-    fn target(
+    async fn target(
         &self,
         target: &NamedTarget,
         configuration: &Map,
         out: &mut Description,
-    ) -> Result<(), Diagnostics> {
+    ) -> Result<(), Fail> {
         let shown = configured_text(target, configuration);
         let kind = match target.reference {
             ReferenceType::Target => None,
@@ -112,13 +203,13 @@ impl Describer<'_> {
         }
         let repository = self.repository(target)?;
         let place = module_file(&repository.target_root, &target.module, &repository.target_file_name);
-        let Some(entry) = EntryPart(target.name.clone()).project(&self.module(place)?) else {
+        let Some(entry) = EntryPart(target.name.clone()).project(&self.module(place).await?) else {
             out.text = format!("{shown} is implicitly a source file.\n");
             return Ok(());
         };
         let Some(kind) = entry.json().get("type") else {
             let error = Diagnostic::error(format!("{shown} is a target without specified type."));
-            return Err(error.at(entry.location(None)).into());
+            return Err(wrong(error.at(entry.location(None))));
         };
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
             self.builtin(name, &shown, &entry, out);
@@ -128,13 +219,13 @@ impl Describer<'_> {
             let kind = taut_expr::json_to_value(kind).to_json();
             let error =
                 Diagnostic::error(format!("Parsing rule name {kind} for target {shown} failed with:\n{why}"));
-            Diagnostics::from(error.at(entry.location(Some("type"))))
+            wrong(error.at(entry.location(Some("type"))))
         })?;
         if !self.json {
             let rule = EntityName::Named(rule.clone()).to_json();
             out.text = format!("{shown} is defined by user-defined rule {rule}.\n\n");
         }
-        self.rule(&rule, out)
+        self.rule(&rule, out).await
     }
 
     fn builtin(&self, name: &str, shown: &str, entry: &ModuleEntry, out: &mut Description) {
@@ -163,16 +254,15 @@ impl Describer<'_> {
         }
     }
 
-    fn rule(&self, name: &NamedTarget, out: &mut Description) -> Result<(), Diagnostics> {
+    async fn rule(&self, name: &NamedTarget, out: &mut Description) -> Result<(), Fail> {
         let repository = self.repository(name)?;
         let place = module_file(&repository.rule_root, &name.module, &repository.rule_file_name);
-        let module = self.module(place)?;
+        let module = self.module(place).await?;
         let shown = EntityName::Named(name.clone()).to_json();
         let Some(entry) = EntryPart(name.name.clone()).project(&module) else {
             let meant = taut_syntax::did_you_mean(&name.name, module.names()).map(str::to_owned);
-            return Err(Diagnostic::error(format!("Rule definition of {shown} is missing"))
-                .suggest(meant)
-                .into());
+            let missing = Diagnostic::error(format!("Rule definition of {shown} is missing"));
+            return Err(wrong(missing.suggest(meant)));
         };
         if self.json {
             out.text.push_str(&as_json(entry.json(), name));
@@ -320,4 +410,42 @@ fn as_json(rule: Node<'_>, name: &NamedTarget) -> String {
         }
     });
     writer.finish() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_syntax::Location;
+
+    use super::*;
+
+    fn key(rule: bool, json: bool) -> DescribeKey {
+        let configuration: Map = [("V", Value::Bool(true))].into_iter().collect();
+        let asked = Asked { targets: NamedTarget::new("r", "m", "t").into(), configuration };
+        DescribeKey { asked, options: DescribeOptions { rule, json } }
+    }
+
+    #[test]
+    fn keys_are_written_as_specified() {
+        for (rule, json, flags) in [(false, false, 0), (true, false, 1), (false, true, 2), (true, true, 3)] {
+            let mut bytes = Vec::new();
+            key(rule, json).encode(&mut bytes);
+            let asked = b"\x01\x00\x03\x00\x01r\x00\x01m\x00\x01t\x00\x01\x00\x01V\x02";
+            assert_eq!(bytes, [&[flags], &asked[..]].concat());
+            assert_eq!(DescribeKey::decode(&bytes), Some(key(rule, json)));
+            assert!((0..bytes.len()).all(|end| DescribeKey::decode(&bytes[..end]).is_none()));
+        }
+    }
+
+    #[test]
+    fn values_are_written_as_specified() {
+        let description = Description { text: "t\n".into(), warnings: vec!["w".into()], is_reference: true };
+        let problems: Diagnostics = Diagnostic::error("e").at(Location::file("f")).into();
+        let described = Described { description, problems: problems.clone() };
+        let bytes = described.encode();
+        let told = problems.encode();
+        assert_eq!(bytes, [&b"\x02t\n\x01\x01w\x01"[..], &[told.len() as u8], &told].concat());
+        let read = Described::decode(&bytes).unwrap();
+        assert_eq!((read.description, read.problems.encode()), (described.description, told));
+        assert!((0..bytes.len()).all(|end| Described::decode(&bytes[..end]).is_none()));
+    }
 }

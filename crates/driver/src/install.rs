@@ -1,10 +1,10 @@
 //! Installing results into a directory that may hold them already, and removing what they no longer have.
 //!
-//! What was installed into a directory is recorded in taut's own state: for each path the object, who it was
-//! installed for, and evidence of the file as it was left. Where the evidence holds, the file is right without
-//! a look into it; else it is compared, and written only if it differs. The record is never needed to install
-//! rightly: without it, everything is compared. It is needed to remove, and what is there must still be what was
-//! installed: anything else belongs to the user.
+//! What was installed into a directory is recorded in the build root (`docs/store.md` has the record byte by byte): for each
+//! path the object, its owners, and evidence of the file as it was left. An owner is a request, by its targets and the
+//! root they lie in. Where the evidence holds, the file is right without a look into it; else it is compared, and written
+//! only if it differs. The record is never needed to install rightly: without it, everything is compared. It is needed to
+//! remove, and what is there must still be what was installed: anything else belongs to the user.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
@@ -29,7 +29,7 @@ pub struct Installed {
 struct Leaf {
     info: ObjectInfo,
     evidence: Option<Evidence>,
-    /// For whom it was installed.
+    /// The requests that it was installed for.
     owners: BTreeSet<Str>,
 }
 
@@ -37,7 +37,7 @@ struct Leaf {
 type Leaves = BTreeMap<Str, Leaf>;
 
 /// Installs objects into `directory`, which exists, one after the other: where two have the same path, the later
-/// one wins. `owner` says for whom: with `prune`, what was installed for it before, and is not now, is removed.
+/// one wins. With `prune`, what was installed for the same `owner` before, and is not now, is removed.
 ///
 /// # Errors
 /// An object cannot be put where it belongs.
@@ -104,7 +104,7 @@ pub fn install<'o>(
             owners: BTreeSet::new(),
         });
         if leaf.info != *info {
-            // What somebody else installed there is no longer there.
+            // What was installed there for others is no longer there.
             leaf.owners.clear();
         }
         (leaf.info, leaf.evidence) = (*info, evidence);
@@ -120,7 +120,7 @@ pub fn install<'o>(
     Ok(done)
 }
 
-/// What is no longer wanted by whom.
+/// What an owner no longer wants.
 struct Pruning<'p> {
     store: &'p Store,
     directory: &'p Dir,
@@ -293,4 +293,48 @@ fn decode(body: &[u8]) -> Option<Leaves> {
         leaves.insert(path, Leaf { info, evidence, owners: d.texts()?.into_iter().collect() });
     }
     d.is_done().then_some(leaves)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_is_written_as_specified() {
+        let info: ObjectInfo = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap();
+        // Firm; size 1, times 2 and 3, device 4, inode 5, mode 0o100755.
+        let mut seen = vec![1];
+        seen.extend(1_u64.to_le_bytes());
+        seen.extend(2_i128.to_le_bytes());
+        seen.extend(3_i128.to_le_bytes());
+        seen.extend([4_u64, 5].map(u64::to_le_bytes).as_flattened());
+        seen.extend(0o100_755_u32.to_le_bytes());
+        let evidence = Evidence::decode(&seen);
+        assert!(evidence.is_some());
+        let owners = ["one", "two"].map(Str::from).into_iter().collect();
+        let leaves = Leaves::from([
+            ("a".into(), Leaf { info, evidence, owners }),
+            ("b/c".into(), Leaf { info, evidence: None, owners: [Str::from("two")].into_iter().collect() }),
+        ]);
+        let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
+        let object = [&b"\x01x\x14"[..], hash, b"\x0c"].concat();
+        // The mode is 0x81ed: bytes from 128 on take two.
+        let mut numbers = seen.clone();
+        let mode = numbers.split_off(numbers.len() - 4);
+        assert_eq!(mode, [0xed, 0x81, 0, 0]);
+        numbers.extend([0xed, 1, 0x81, 1, 0, 0]);
+        let parts = [
+            &b"\x02\x00\x01a"[..],
+            &object,
+            &[61],
+            &numbers,
+            b"\x02\x00\x03one\x00\x03two\x00\x03b/c",
+            &object,
+            b"\x00\x01\x03",
+        ];
+        let body = encode(&leaves);
+        assert_eq!(body, parts.concat());
+        assert_eq!(decode(&body), Some(leaves));
+        assert!((0..body.len()).all(|end| decode(&body[..end]).is_none()));
+    }
 }

@@ -11,7 +11,10 @@ use taut_exec::{ActionKey, ActionRule, ArtifactRule, Built, Printed};
 use taut_store::Store;
 use taut_value::{Decoder, Encoder, Id, Str};
 
-use crate::{analysis::AnalysisRule, asked::Asked};
+use crate::{
+    analysis::{AnalysisRule, NotCollected},
+    asked::Asked,
+};
 
 /// What was built.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +99,7 @@ impl Rule for ResultRule {
         }
         let roots = wanted.keys().map(|key| cx.task::<ArtifactRule>(key)).collect::<Vec<_>>();
         let below = cx.collect_two::<ActionRule, Content<Printed>>(roots).await;
-        let (actions, names) = below.ok_or(Fail::Cancelled)?;
+        let (actions, names) = below.ok_or_else(|| Fail::transient(NotCollected))?;
         let mut sound = Vec::with_capacity(names.len());
         for name in names {
             let printed = (*cx.call::<Content<Printed>>(name).await?).clone();
@@ -128,5 +131,50 @@ impl Rule for ResultRule {
         let results = Results::decode(bytes)?;
         let is_there = results.objects().all(|info| self.has(&info));
         is_there.then(|| Arc::new(results))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_specified() {
+        let info: ObjectInfo = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap();
+        let built = Built { info, failed: false };
+        let printed = Printed { action: Id([7; 32]), stdout: None, stderr: Some(info.digest) };
+        let results = Results {
+            artifacts: vec![("a".into(), built)],
+            runfiles: vec![("b".into(), built), ("a".into(), built)],
+            actions: 300,
+            printed: vec![printed.clone()],
+        };
+        let object = |letter: u8| {
+            let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
+            [&[letter, 20], &hash[..], &[12]].concat()
+        };
+        let of_action = [&[7; 32][..], &[0, 1], &object(b'f')].concat();
+        let mut interned = Vec::new();
+        taut_engine::Interned::encode(&printed, &mut interned);
+        assert_eq!(interned, of_action);
+        let parts = [
+            &b"\x01\x00\x01a"[..],
+            &object(b'x'),
+            b"\x02\x00\x01b",
+            &object(b'x'),
+            b"\x01",
+            &object(b'x'),
+            b"\xac\x02\x01",
+            &[of_action.len() as u8],
+            &of_action,
+        ];
+        let bytes = results.encode().unwrap();
+        assert_eq!(bytes, parts.concat());
+        let read = Results::decode(&bytes).unwrap();
+        assert_eq!((read.actions, &read.printed), (300, &results.printed));
+        assert_eq!((&read.artifacts, &read.runfiles), (&results.artifacts, &results.runfiles));
+        assert!((0..bytes.len()).all(|end| Results::decode(&bytes[..end]).is_none()));
+        let failed = Built { info, failed: true };
+        assert_eq!(Results { artifacts: vec![("a".into(), failed)], ..results }.encode(), None);
     }
 }

@@ -12,7 +12,7 @@ use taut_repos::{DirRule, FileRule, Place};
 use taut_value::Id;
 
 use crate::Session;
-use crate::analyse::begin;
+use crate::analysing::begin;
 use crate::history::How;
 
 /// What to look at again.
@@ -42,14 +42,14 @@ impl Session {
         self.roots.forget();
     }
 
-    /// Begins another round; everything but what is named is believed.
+    /// Begins another round; everything but what is named is taken for valid.
     pub fn begin_again(&mut self, again: &Again) {
         self.roots.forget();
         let mut next = self.engine.begin();
         match again {
             Again::Everything => next = next.scan(),
             Again::Only(leaves) => {
-                // Whoever only has another time, or was written again, is no change to anybody above.
+                // A file that only has another time, or was written with the same content, invalidates nothing.
                 let engine = &self.engine;
                 for leaf in leaves {
                     if let Some(artifact) = leaf.downcast::<ArtifactKey>() {

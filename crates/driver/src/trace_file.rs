@@ -46,8 +46,8 @@ impl StoredTraces {
     }
 }
 
-/// The kinds of errors that the engine tells apart.
-fn told(error: taut_sys::Error) -> io::Error {
+/// An error as one of the kinds that the engine tells apart.
+fn as_io(error: taut_sys::Error) -> io::Error {
     let kind = match () {
         () if error.is_absent() => io::ErrorKind::NotFound,
         () if error.is_other_kind() => io::ErrorKind::InvalidData,
@@ -58,12 +58,12 @@ fn told(error: taut_sys::Error) -> io::Error {
 
 impl TraceFile for StoredTraces {
     fn open(&self) -> io::Result<Box<dyn TraceRead>> {
-        Ok(Box::new(self.file().open().map_err(told)?.into_std()))
+        Ok(Box::new(self.file().open().map_err(as_io)?.into_std()))
     }
 
     fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
         let name = format!("{}.lock", self.name);
-        let lock = Lock::exclusive(self.dir().at(&name), || {}).map_err(told)?;
+        let lock = Lock::exclusive(self.dir().at(&name), || {}).map_err(as_io)?;
         Ok(Box::new(Locked { file: self, _lock: lock }))
     }
 }
@@ -75,8 +75,8 @@ struct Locked<'f> {
 
 impl TraceWrite for Locked<'_> {
     fn append(&mut self, end: u64, bytes: &[u8]) -> io::Result<()> {
-        let opened = self.file.file().open_for_update().map_err(told)?;
-        let has_other_names = opened.stat().map_err(told)?.links > 1;
+        let opened = self.file.file().open_for_update().map_err(as_io)?;
+        let has_other_names = opened.stat().map_err(as_io)?.links > 1;
         let mut file = opened.into_std();
         if has_other_names {
             // What has another name belongs to others, too: it stays as it is there.
@@ -95,13 +95,13 @@ impl TraceWrite for Locked<'_> {
         let name = format!("{}.new", self.file.name);
         let temporary = self.file.dir().at(&name);
         // A process that was killed may have left one.
-        temporary.remove_all().map_err(told)?;
-        let mut file: File = temporary.create_new(0o644).map_err(told)?.into_std();
+        temporary.remove_all().map_err(as_io)?;
+        let mut file: File = temporary.create_new(0o644).map_err(as_io)?.into_std();
         let mut put = || {
             write(&mut file)?;
             // Else the name could outlive the content.
             file.sync_all()?;
-            temporary.rename(self.file.file()).map_err(told)
+            temporary.rename(self.file.file()).map_err(as_io)
         };
         put().inspect_err(|_| {
             // The first error is the one to report.

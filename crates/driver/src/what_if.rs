@@ -17,8 +17,10 @@ use taut_syntax::Diagnostics;
 use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id};
 
-use crate::analyse::{Order, analyse_in, begin, workspace};
+use crate::analysing::{begin, workspace};
 use crate::history::{Subject, below_roots, source_file};
+use crate::reached::Order;
+use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, Request, Traces};
 
 /// What at most would be done.
@@ -28,7 +30,7 @@ pub struct Reach {
     pub targets: Vec<String>,
     /// How many configured targets there are.
     pub all_targets: usize,
-    /// The actions that would run: who defines them, what they make, the id.
+    /// The actions that would run: the target that defines each, what it makes, its id.
     pub actions: Vec<(String, Vec<String>, Id)>,
     /// How many actions the request needs.
     pub all_actions: usize,
@@ -63,7 +65,7 @@ impl<'p> Change<'p> {
         file == self.path || (self.is_directory && file.starts_with(self.path))
     }
 
-    /// Whether who looked at the listing of a directory may come to something else.
+    /// Whether a task that read the listing of a directory may come to something else.
     fn is_noticed(&self, directory: &Path, reader: &KeyRef) -> bool {
         if self.is_directory && directory.starts_with(self.path) {
             return true;

@@ -25,6 +25,8 @@ mod executor;
 mod facet;
 mod fail;
 mod few;
+#[cfg(feature = "files")]
+mod files;
 mod frame;
 mod hash;
 mod intern;
@@ -50,6 +52,8 @@ pub use cycle::Cycle;
 pub use engine::{Begin, Builder, Engine};
 pub use facet::{Faceted, Facets};
 pub use fail::{Fail, Failure, Panicked};
+#[cfg(feature = "files")]
+pub use files::{Files, StatWitness};
 pub use hash::Hash;
 pub use interned::{Content, Interned};
 pub use key::{Key, KeyRef};

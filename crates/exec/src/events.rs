@@ -1,4 +1,4 @@
-//! What happens during execution, for those who show it.
+//! What happens during execution, as callbacks: `driver` makes events of them.
 
 use std::{
     collections::HashSet,
@@ -28,7 +28,7 @@ pub trait Events: Send + Sync {
     fn failed(&self, _failure: &ActionFailure) {}
 }
 
-/// Tells nobody.
+/// Ignores all of it.
 pub struct NoEvents;
 
 impl Events for NoEvents {}

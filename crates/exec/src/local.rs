@@ -39,7 +39,7 @@ pub struct LocalSetup {
     pub store: Store,
     /// Starts processes.
     pub processes: Processes,
-    /// Who is told of starts.
+    /// Where starts are reported.
     pub events: Arc<dyn Events>,
     /// Words in front of each command; `["env","--"]` by default.
     pub launcher: Vec<String>,
@@ -120,7 +120,7 @@ impl LocalExecutor {
         let inputs = laid_out(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
         let lost = |error| {
             let objects = key.inputs.iter().map(|(_, object)| *object);
-            Phase::Staging.failed_in_store(lost(store, &self.setup.halt, error, objects))
+            Phase::Staging.failed_in_store(lost(store, error, objects))
         };
         let wanted = self.wanted(key, &inputs).map_err(lost)?;
         if let Some(why) = blocked::reason(&wanted, &key.action, &inputs) {

@@ -86,7 +86,7 @@ impl Ran {
     }
 }
 
-/// Runs one action that nobody has run before.
+/// Runs one action whose result is not known.
 pub trait Executor: Send + Sync {
     /// Runs the action and stores its outputs. The future is woken when the action is done; it occupies no
     /// thread meanwhile. Dropping it ends the action.

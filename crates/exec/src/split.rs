@@ -2,7 +2,7 @@
 //!
 //! A thousand actions on two thousand headers would have two million reads of one task by another, and a
 //! thousand times the same tree to put together. So a stage is split: a directory in which a lot lies becomes
-//! a [`StageKey`], by its content, wherever it lies and whoever wants it. What is split off is not counted for
+//! a [`StageKey`], by its content, wherever it lies and whatever action it is for. What is split off is not counted for
 //! the directory above it, so a directory that holds little but large ones is no task. The same content is
 //! always split the same way.
 

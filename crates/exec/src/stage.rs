@@ -2,7 +2,7 @@
 //!
 //! Making and removing files is what file systems are slowest at, so a stage keeps what the next action
 //! wants, too. After an action it is compared with what was put there: size, times, inode and mode of
-//! every file, the entries of every directory. What differs in any way is removed, whoever changed it;
+//! every file, the entries of every directory. What differs in any way is removed;
 //! what is unchanged stays, moves to another path, or lends its inode to another content. All files are
 //! private copies: an action that changes one, even as root, changes nothing that others will see.
 //!

@@ -125,7 +125,7 @@ impl StageKey {
         })
     }
 
-    /// The id of the definition. It means nothing to anybody else.
+    /// The id of the definition. It means nothing outside of this process and its files.
     pub fn id(&self) -> Id {
         self.0.id
     }
@@ -209,11 +209,11 @@ impl Key for StageKey {
 
 type ByQuickHash<K, V> = HashMap<K, V, BuildHasherDefault<FxHasher>>;
 
-/// The keys that somebody has.
+/// The keys that are in use.
 struct Known {
     ids: ByQuickHash<Id, Weak<SubStage>>,
     looks: ByQuickHash<u64, Vec<Weak<SubStage>>>,
-    /// How many there may be before those that nobody has any more are forgotten.
+    /// How many there may be before those that are out of use are removed.
     limit: usize,
 }
 
@@ -276,7 +276,7 @@ mod tests {
         let same = |other: &StageKey| Arc::ptr_eq(&other.0, &outer.0);
         assert!(same(&key(&["outer"], &[("a/b", &inner), ("c", &inner)])));
         assert!(same(&StageKey::decode(&written).unwrap()));
-        // As another process reads them: nobody has them any more.
+        // As another process reads them: none is in use any more.
         drop((inner, outer));
         let read = StageKey::decode(&written).unwrap();
         assert_eq!((read.id(), bytes(&read)), (id, written));

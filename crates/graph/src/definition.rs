@@ -198,6 +198,30 @@ mod tests {
     }
 
     #[test]
+    fn definitions_are_written_as_specified() {
+        let bytes_of = |definition: &Definition| {
+            let mut bytes = Vec::new();
+            definition.encode(&mut bytes);
+            bytes
+        };
+        let samples = samples();
+        let Definition::Action(action) = &samples[0] else { panic!("an action") };
+        let id = action.id().0;
+        // It has a scale for its time; a new id; one output, no directories, one word; the scale. Then three maps, of which
+        // those that share their memory are written once.
+        let scale = action.timeout_scale.to_bits().to_le_bytes();
+        let head = [&b"\x00\x02\x00"[..], &id, b"\x01\x00\x01o\x00\x01\x00\x04true", &scale].concat();
+        assert_eq!(bytes_of(&samples[0])[..head.len()], head);
+        let artifact = [&b"\x00\x01\x00\x01a\x05\x02"[..], &id, b"\x00\x01o"].concat();
+        assert_eq!(bytes_of(&samples[1]), [&b"\x01"[..], &artifact].concat());
+        let Definition::Tree(tree) = &samples[1] else { panic!("a tree") };
+        assert_eq!(bytes_of(&samples[2]), [&b"\x02\x01\x01\x04"[..], &tree.id().0].concat());
+        let hash = taut_digest::HashFunction::GitSha1.blob(b"text");
+        assert_eq!(bytes_of(&samples[3]), [&b"\x03\x14"[..], hash.as_bytes(), b"\x00\x04text"].concat());
+        assert_eq!(samples[3].name().0.0[..21], [&[3], hash.as_bytes()].concat());
+    }
+
+    #[test]
     fn artifacts_name_the_definitions_they_come_from() {
         let samples = samples();
         let of_tree = samples[1].parts();

@@ -1,7 +1,7 @@
 //! Action graphs as files: what `--dump-graph` writes and `traverse` reads.
 //!
-//! A graph is a set of definitions and who asked for them. In files, definitions refer to each other
-//! by keys. Those that taut and the reference write are the definitions' ids, but nobody has to: when
+//! A graph is a set of definitions, each with the targets that asked for it. In files, definitions refer to each other
+//! by keys. Those that taut and the reference write are the definitions' ids, but any other will do: when
 //! a graph is read, ids are computed from the definitions, in the order of their dependencies, so that
 //! a key is a name and never something to be trusted.
 
@@ -25,12 +25,12 @@ pub struct ActionGraph {
     pub overlays: BTreeMap<Id, TreeOverlay>,
 }
 
-/// An action and who asked for it.
+/// An action and the targets that asked for it.
 #[derive(Clone, Debug)]
 pub struct GraphAction {
     /// What is run.
     pub description: Arc<ActionDescription>,
-    /// Who asked for it; none in plain graphs.
+    /// The targets that asked for it; none in plain graphs.
     pub origins: Vec<Origin>,
 }
 
@@ -91,7 +91,7 @@ impl ActionGraph {
         }
     }
 
-    /// The first target that asks for an action, and the action's number there; the id if nobody is known.
+    /// The first target that asks for an action, and the action's number there; the id if no target is known.
     pub fn first_origin(&self, action: &Id) -> String {
         let origin = self.actions.get(action).and_then(|action| action.origins.first());
         origin.map_or_else(|| format!("\"{action}\""), |o| format!("{}#{}", o.target_text(), o.subtask))

@@ -1,7 +1,7 @@
 //! Why something ran in the last build that executed something, or what spared it.
 //!
-//! The record says what ran and the first thing that was different for it; that is followed down to what
-//! somebody changed. What is not in the record was spared; for what it could have been (an output, an action of
+//! The record says what ran and the first read of it that differed; that is followed down to the file or
+//! variable that was changed. What is not in the record was spared; for what it could have been (an output, an action of
 //! some target), the description is analysed in memory, as the last build had it, as far as it still is so.
 
 mod chain;
@@ -19,7 +19,8 @@ use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{Ended, How, Record, Subject, Why, below_roots};
-use crate::analyse::{analyse_in, begin, workspace};
+use crate::analysing::{begin, workspace};
+use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Traces};
 use words::{capital, many};
 
@@ -75,7 +76,7 @@ pub fn explain(
     };
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how));
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
-    // Whatever is wrong with the description is told by who builds it.
+    // What is wrong with the description is told by a build.
     let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
     let mut teller = Teller::new(&record, &engine, analysis.as_ref(), repositories, cwd);
     teller.heading(&request);
@@ -97,7 +98,7 @@ struct Teller<'r> {
     text: String,
 }
 
-/// An action, with who defines it.
+/// An action, with the target that defines it.
 struct Defined<'a> {
     action: &'a Arc<ActionDescription>,
     name: &'a EntityName,

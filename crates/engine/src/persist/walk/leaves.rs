@@ -21,13 +21,22 @@ pub(crate) struct Position {
     leaf: u32,
     /// The leaves of the run, once they were read.
     leaves: Option<Arc<LeafSet>>,
-    /// The first leaf that was found to be different, and the version that it had.
+    /// The first leaf that was found to be different, and the version that it had; of the latest run, if there is one.
     pub(crate) differs: Option<(u32, u32)>,
+    /// The latest run.
+    latest: usize,
 }
 
 impl Position {
     fn next_run(&mut self) {
-        *self = Position { run: self.run + 1, differs: self.differs, ..Position::default() };
+        let Position { run, differs, latest, .. } = *self;
+        *self = Position { run: run + 1, differs, latest, ..Position::default() };
+    }
+
+    fn note(&mut self, leaf: u32, was: u32) {
+        if self.run == self.latest || self.differs.is_none() {
+            self.differs = Some((leaf, was));
+        }
     }
 }
 
@@ -65,6 +74,7 @@ impl Look<'_> {
     pub(super) fn by_leaves(&mut self, task: u32, here: Here, at: &mut Position) -> Result<Found, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut number = 0;
+        at.latest = self.walk.better.get(&task).map_or(0, |better| better.run);
         while let Some(run) = runs.next()? {
             if number > at.run {
                 at.next_run();
@@ -80,9 +90,7 @@ impl Look<'_> {
                         return Ok(Found::Good { run: number, seq, has_failed, leaves });
                     }
                     Some((leaf, seq, false)) => return Ok(Found::Undecided(leaf, seq)),
-                    Some((leaf, seq, true)) => {
-                        at.differs.get_or_insert((leaf, seq));
-                    }
+                    Some((leaf, seq, true)) => at.note(leaf, seq),
                 }
             }
             number += 1;
@@ -220,7 +228,7 @@ impl Inner {
             match self.seq(node) {
                 Some(now) if self.has_hash(node, now, hash) => at.leaf += 1,
                 Some(_) => {
-                    at.differs.get_or_insert((leaf, seq));
+                    at.note(leaf, seq);
                     at.next_run();
                 }
                 None => return ByLeaves::Wait(node),
