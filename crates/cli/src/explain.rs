@@ -52,6 +52,11 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
 /// What the words ask about.
 fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Question), Exit> {
     let mut words = o.analysis.target.clone();
+    if words.is_empty() {
+        // The log tells what for; the description may be broken.
+        let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], log)?;
+        return Ok((request, Question::Call));
+    }
     let action = match words.as_slice() {
         [word] => word.strip_prefix('%').map(str::to_owned),
         _ => None,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    EventLogs, Reach, Request, Traces,
+    EventLogs, Outcomes, Reach, Request, Traces,
     event::{Analysed, Event},
     what_if,
 };
@@ -47,10 +47,13 @@ fn go(
     // A question makes no build root.
     let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
-    let mut traces = Traces::none();
+    let how = analysis_options(&o.common, &o.analysis);
+    let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
     if let Some(store) = &store {
+        let kept = Traces::of(store, &request);
+        outcomes = Outcomes::of(store, &request, how, &kept);
         if !o.analysis.no_trace {
-            traces = Traces::of(store, &request);
+            traces = kept;
         }
         reporting.keep_in(store);
         let logs = EventLogs::of(store, &request.repositories).ok();
@@ -65,8 +68,7 @@ fn go(
     reporting.requested(&request);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
-    let how = analysis_options(&o.common, &o.analysis);
-    let reach = what_if(&paths, &request, how, &traces).map_err(|problems| {
+    let reach = what_if(&paths, &request, how, &traces, &outcomes).map_err(|problems| {
         diagnostics::tell(&problems, Level::Error, log);
         reporting.tell(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure

@@ -244,3 +244,71 @@ fn a_file_that_is_new_is_not_said_to_be_as_it_was() {
     has(&told, "b.txt was as it had been, unless it was new; its directory had changed:");
     has(&told, "1 action was wanted again:");
 }
+
+const CHAIN: &str = r#"{
+  "d": {"type": "generic", "outs": ["d.out"], "deps": ["c"], "cmds": ["cp c.out d.out"]},
+  "c": {"type": "generic", "outs": ["c.out"], "deps": ["b"], "cmds": ["false"]},
+  "b": {"type": "generic", "outs": ["b.out"], "deps": ["b.txt"], "cmds": ["cp b.txt b.out"]}
+}"#;
+
+/// A build of `c` or `d`, which fails, after one of `b`.
+fn failed(target: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", CHAIN).file("b.txt", "1\n");
+    workspace.run(&taut(), ["build", "b"]).exits(0);
+    workspace.file("b.txt", "2\n");
+    workspace.run(&taut(), ["build", target]).exits(1);
+    workspace
+}
+
+const ALONE: &str =
+    "The description as it is now cannot be analysed: what follows is from the log of that call alone.";
+
+#[test]
+fn a_description_that_was_broken_since_takes_no_explanation_away() {
+    let because = r#"
+The log names 1 action of it.
+Action %ID (["@","","","b"]#0: b.out) ran:
+  since the source file b.txt changed"#;
+    for broken in ["{", &CHAIN.replace("[\"b\"]", "[\"b\", \"nowhere\"]")] {
+        let workspace = failed("d");
+        has(&explained(&workspace, &["b"]), &because[because.find("Action").unwrap()..]);
+        workspace.file("TARGETS", broken);
+        workspace.run(&taut(), ["build", "c"]).exits(8);
+        let b = explained(&workspace, &["b"]);
+        has(&b, ALONE);
+        has(&b, because);
+        has(&explained(&workspace, &["c"]), r#"Action %ID (["@","","","c"]#0) ran, and failed:"#);
+        // It has no line of its own, but a reason.
+        let d = explained(&workspace, &["d"]);
+        has(&d, r#"Action %ID (["@","","","d"]#0) was to run, but did not get to it:"#);
+        assert_eq!(explained(&workspace, &[]), d, "what the call was for");
+        has(&explained(&workspace, &["b.out"]), r#"(["@","","","b"]#0: b.out) ran:"#);
+        has(&explained(&workspace, &["b.txt"]), "The source file b.txt had changed.");
+        let unknown = workspace.run(&taut(), ["explain", "e"]).exits(1).stdout;
+        has(
+            &unknown,
+            r#"The log does not name target ["@","","","e"], nor e. If the call had it, nothing was done for it."#,
+        );
+    }
+}
+
+#[test]
+fn a_target_that_is_defined_in_another_way_since_is_explained_as_it_was() {
+    let workspace = failed("c");
+    workspace.file("TARGETS", CHAIN.replace("cp b.txt b.out", "cat b.txt > b.out"));
+    let b = explained(&workspace, &["b"]);
+    assert!(!b.contains(ALONE), "{b}");
+    has(
+        &b,
+        r#"
+The log names 1 action of it.
+Action %ID (["@","","","b"]#0: b.out), which is no longer defined, ran:
+  since the source file b.txt changed"#,
+    );
+    workspace.file("TARGETS", r#"{"c": {"type": "install"}}"#);
+    has(
+        &explained(&workspace, &["b"]),
+        r#"Action %ID (["@","","","b"]#0: b.out), which is no longer defined, ran:"#,
+    );
+}

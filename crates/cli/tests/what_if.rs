@@ -85,12 +85,12 @@ fn nothing_is_written_nor_run() {
         Ok::<_, std::io::Error>(listing)
     };
     let asked_first = asked(&workspace, &["--of", "all", "m/u.txt"]);
-    assert_eq!(counts(&asked_first), (0, 2), "without any build before");
+    assert_eq!(counts(&asked_first), (0, 3), "without any build before, all has to run");
     assert!(!workspace.build_root().exists());
     workspace.run(&taut(), ["build", "all"]).exits(0);
     workspace.file("TARGETS", TARGETS.replace("cat *.txt t/sub/s", "cat t/sub/s *.txt"));
     let before = listing(&workspace.build_root()).unwrap();
-    assert_eq!(counts(&asked(&workspace, &["m/u.txt"])), (0, 2), "as the description is now");
+    assert_eq!(counts(&asked(&workspace, &["m/u.txt"])), (0, 3), "as the description is now");
     assert_eq!(listing(&workspace.build_root()).unwrap(), before);
     workspace.file("TARGETS", "{");
     workspace.run(&taut(), ["what-if", "m/u.txt"]).exits(8);
@@ -169,6 +169,9 @@ fn a_workspace_by_another_name_is_the_same() {
         let words = ["what-if", "-w", place.to_str().unwrap(), "--of", "all", path.to_str().unwrap()];
         counts(&asked(&workspace, &words))
     };
+    for place in [&root, &other] {
+        workspace.run(&taut(), ["build", "-w", place.to_str().unwrap(), "all"]).exits(0);
+    }
     let right = by(&root, &root.join("TARGETS"));
     assert_ne!(right, (0, 0));
     for place in [&root, &other] {
@@ -176,5 +179,44 @@ fn a_workspace_by_another_name_is_the_same() {
             assert_eq!(by(place, &path.join("TARGETS")), right);
             assert_eq!(by(place, &path.join("nowhere/new")), (0, 0));
         }
+    }
+}
+
+#[test]
+fn what_runs_each_time_counts_whatever_changes() {
+    let workspace = Workspace::new();
+    let rule = |more: &str, command: &str| {
+        format!(
+            r#"{{"tainted": ["test"], "expression": {{"type": "RESULT", "artifacts": {{"type": "ACTION", "outs": ["out"],
+                 "inputs": {{"type": "empty_map"}}, "cmd": ["sh", "-c", "{command}"]{more}}}}}}}"#
+        )
+    };
+    let rules = [
+        ("uncached", rule(r#", "no_cache": ["test"]"#, "echo uncached > out")),
+        ("failing", rule(r#", "may_fail": ["test"]"#, "echo failing > out; exit 1")),
+        ("passing", rule(r#", "may_fail": ["test"]"#, "echo passing > out")),
+    ];
+    let rules: Vec<String> = rules.iter().map(|(name, rule)| format!("\"{name}\": {rule}")).collect();
+    workspace.file("RULES", format!("{{{}}}", rules.join(", "))).file("x", "x");
+    let target = |name: &str| {
+        format!(
+            r#""{name}": {{"type": "{name}", "tainted": ["test"]}},
+               "after {name}": {{"type": "generic", "tainted": ["test"], "deps": ["{name}"], "outs": ["copy"], "cmds": ["cp out copy"]}}"#
+        )
+    };
+    let targets = ["uncached", "failing", "passing"].map(target);
+    workspace.file("TARGETS", format!("{{{}}}", targets.join(", ")));
+    for (name, code, expected) in [
+        ("uncached", 0, (0, 1)),
+        ("after uncached", 0, (0, 2)),
+        ("failing", 2, (0, 1)),
+        ("after failing", 2, (0, 2)),
+        ("passing", 0, (0, 0)),
+        ("after passing", 0, (0, 0)),
+    ] {
+        workspace.run(&taut(), ["build", name]).exits(code);
+        let text = asked(&workspace, &["--check-traces", "--of", name, "x"]);
+        assert_eq!(counts(&text), expected, "{name}: {text}");
+        assert!(text.ends_with("Nothing reads x.\n"), "{text}");
     }
 }

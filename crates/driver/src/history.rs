@@ -12,6 +12,6 @@ mod subject;
 pub use explain::{Explanation, Question, explain};
 pub(crate) use note::{Ends, note};
 pub use record::Why;
-pub(crate) use record::{Done, Ended, How, Record};
+pub(crate) use record::{Done, Ended, How, Logged, Record};
 pub use subject::Subject;
 pub(crate) use subject::{below_roots, source_file};

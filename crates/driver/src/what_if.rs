@@ -2,8 +2,9 @@
 //!
 //! The description is analysed in memory, which a kept run spares almost entirely. What the runs of analysis
 //! read is followed backwards from the leaves that look at the files; what actions consist of is followed from
-//! the source files and from the targets that were reached. That is at most what would be done: a result that
-//! comes out the same ends it sooner.
+//! the source files, from the targets that were reached, and from the actions that every build runs: those that are not
+//! to be cached, and those without a kept outcome. That is at most what would be done: a result that comes out the same
+//! ends it sooner.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use taut_value::{Artifact, EntityName, Id};
 
 use crate::analysing::{begin, workspace};
 use crate::history::{Subject, below_roots, source_file};
+use crate::outcomes::Outcomes;
 use crate::reached::Order;
 use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, Request, Traces};
@@ -81,7 +83,8 @@ impl<'p> Change<'p> {
     }
 }
 
-/// What at most would be done for a request if these absolute paths changed.
+/// What at most would be done for a request if these absolute paths changed. `traces`: what the answer may be taken from;
+/// `outcomes`: what a build would find of earlier ones.
 ///
 /// # Errors
 /// What is wrong with the description as it is.
@@ -90,6 +93,7 @@ pub fn what_if(
     request: &Request,
     how: AnalysisOptions,
     traces: &Traces,
+    outcomes: &Outcomes,
 ) -> Result<Reach, Diagnostics> {
     let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
     let engine = traces.open(builder.interned::<Definition>());
@@ -111,11 +115,13 @@ pub fn what_if(
             targets.insert(order, (words(&Subject::target(&target)), analysed));
         }
     }
-    let redefined: HashSet<Id> =
+    let mut begin: HashSet<Id> =
         targets.values().flat_map(|(_, analysed)| analysed.defined.actions.iter().copied()).collect();
     let graph = analysis.graph();
     let needed = needed(&graph, &analysis);
-    let reached = actions(&graph, &request.repositories, redefined, &changes, &mut read);
+    let is_known = |id: &Id| !graph.actions[id].description.no_cache && outcomes.has(id);
+    begin.extend(needed.iter().filter(|id| !is_known(id)));
+    let reached = actions(&graph, &request.repositories, begin, &changes, &mut read);
 
     let mut names: Vec<String> = targets.into_values().map(|(name, _)| name).collect();
     names.sort();
@@ -248,16 +254,16 @@ fn needed(graph: &ActionGraph, analysis: &Analysis) -> HashSet<Id> {
     actions.collect()
 }
 
-/// The actions that a change of their definition or of a source file reaches.
+/// The actions that a change of a source file reaches, with those to begin with, and what is above either.
 fn actions(
     graph: &ActionGraph,
     repositories: &RepoConfig,
-    redefined: HashSet<Id>,
+    begin: HashSet<Id>,
     changes: &[Change<'_>],
     read: &mut [bool],
 ) -> HashSet<Id> {
     let mut users: HashMap<Node, Vec<Node>> = HashMap::new();
-    let mut pending: Vec<Node> = redefined.into_iter().map(Node::Action).collect();
+    let mut pending: Vec<Node> = begin.into_iter().map(Node::Action).collect();
     for (node, parts) in parts(graph) {
         for artifact in parts {
             if let Some(part) = Node::of(artifact) {

@@ -15,7 +15,7 @@ use super::MAX_LOG;
 use super::place::{Kind, Name, Place, Workspace};
 use super::tasks::{cause_of, fresh_of, id_of};
 use super::words::VERSION;
-use crate::history::{Done, Ended, How, Record};
+use crate::history::{Done, Ended, How, Logged, Record};
 use crate::{Subject, Targets, Why};
 
 /// How much of a log is read at most: more than is ever written.
@@ -159,9 +159,20 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     let Call { when, command, targets, configuration } =
         Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
     let (ended, before) = (Ended::InExecution, None);
-    let (analysed, done, actions, left_out) = Default::default();
-    let mut record =
-        Record { when, command, targets, configuration, before, ended, analysed, done, actions, left_out };
+    let (analysed, done, actions, named, left_out) = Default::default();
+    let mut record = Record {
+        when,
+        command,
+        targets,
+        configuration,
+        before,
+        ended,
+        analysed,
+        done,
+        actions,
+        named,
+        left_out,
+    };
     let mut is_whole = false;
     let mut have_reasons: HashSet<Id> = HashSet::new();
     let mut in_order = Vec::new();
@@ -173,6 +184,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
         }
         match line.get("event").and_then(|event| event.as_str()) {
             Some("action") => {
+                name_action(&mut record, line);
                 let end = line.get("end").and_then(|end| end.as_str());
                 let how = match end {
                     Some("ran") => How::Ran,
@@ -186,6 +198,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     in_order.push(id);
                 }
             }
+            Some("unbuilt") => name_unbuilt(&mut record, line),
             Some("new_targets") => {
                 let fresh = fresh_of(line).unwrap_or_default().into_iter();
                 record.done.extend(fresh.map(|subject| Done { subject, why: Why::New }));
@@ -194,6 +207,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                 if let Some((subject, why)) = cause_of(line) {
                     if let Subject::Action(id) = &subject {
                         have_reasons.insert(*id);
+                        name_origin(&mut record, *id, line);
                     }
                     record.done.push(Done { subject, why });
                 }
@@ -214,6 +228,45 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     let fresh: Vec<Id> = in_order.into_iter().filter(is_fresh).collect();
     record.done.extend(fresh.into_iter().map(|id| Done { subject: Subject::Action(id), why: Why::New }));
     is_whole.then_some(Parsed(record))
+}
+
+/// Notes what a line says of an action, and the actions that it needs.
+fn name_action(record: &mut Record, line: Node<'_>) {
+    let Some(id) = line.get("action").and_then(id_of) else { return };
+    name_origin(record, id, line);
+    let outs = line.get("outputs").into_iter().flat_map(|outs| outs.entries());
+    let outs: Vec<Str> = outs.map(|(path, _)| path.into()).collect();
+    let logged = record.named.entry(id).or_default();
+    if !outs.is_empty() {
+        logged.outs = outs;
+    }
+    for needed in ids_of(line, "needs") {
+        record.named.entry(needed).or_default();
+    }
+}
+
+/// Notes the actions that needed what has no result.
+fn name_unbuilt(record: &mut Record, line: Node<'_>) {
+    for (place, id) in ids_of(line, "actions").into_iter().enumerate() {
+        match place {
+            0 => name_origin(record, id, line),
+            _ => drop(record.named.entry(id).or_default()),
+        }
+    }
+}
+
+/// Notes the origin that a line has of an action.
+fn name_origin(record: &mut Record, id: Id, line: Node<'_>) {
+    let logged: &mut Logged = record.named.entry(id).or_default();
+    let origin = line.get("origin").and_then(|origin| origin.as_str()).and_then(|origin| {
+        let (target, number) = origin.rsplit_once('#')?;
+        Some((target.into(), number.parse().ok()?))
+    });
+    logged.origin = origin.or(logged.origin.take());
+}
+
+fn ids_of(line: Node<'_>, key: &str) -> Vec<Id> {
+    line.get(key).and_then(|ids| ids.as_list()).into_iter().flatten().filter_map(id_of).collect()
 }
 
 fn number(node: Node<'_>) -> Option<u64> {

@@ -29,7 +29,17 @@ impl State {
             }
         }
         let more = if *why == Why::New { 0 } else { MAX_MORE };
-        self.line_within(more, "cause", |line| cause(line, subject, why));
+        // One that did not get to its end has no other line.
+        let origin = match subject {
+            Subject::Action(id) => self.origins.as_ref().and_then(|origins| origins(id)),
+            _ => None,
+        };
+        self.line_within(more, "cause", |line| {
+            cause(line, subject, why);
+            if let Some(origin) = &origin {
+                line.text("origin", origin);
+            }
+        });
     }
 
     pub(super) fn tell_fresh(&mut self) {

@@ -2,7 +2,8 @@
 //!
 //! The record says what ran and the first read of it that differed; that is followed down to the file or
 //! variable that was changed. What is not in the record was spared; for what it could have been (an output, an action of
-//! some target), the description is analysed in memory, as the last build had it, as far as it still is so.
+//! some target), the description is analysed in memory, as the last build had it, as far as it still is so. That only
+//! adds to the record: where it fails, what the record names is explained all the same.
 
 mod chain;
 mod path;
@@ -27,6 +28,8 @@ use words::{capital, many};
 /// What is asked about.
 #[derive(Clone, Debug)]
 pub enum Question {
+    /// What the call was for.
+    Call,
     /// The action whose id begins like this.
     Action(String),
     /// A target; or, if there is none of that name, what lies at this path.
@@ -165,14 +168,23 @@ impl<'r> Teller<'r> {
                  done for the first time, only since its line is one of them."
             ));
         }
+        if self.analysis.is_none() {
+            self.say("The description as it is now cannot be analysed: what follows is from the log of that call alone.");
+        }
         self.say("");
     }
 
     fn answer(&mut self, question: &Question) -> bool {
         match question {
+            Question::Call => {
+                for target in self.record.targets.iter() {
+                    self.target(target);
+                }
+                true
+            }
             Question::Action(prefix) => {
                 let prefix = prefix.to_ascii_lowercase();
-                let known = self.record.actions.keys().chain(self.defined.keys());
+                let known = self.record.named.keys().chain(self.defined.keys());
                 let mut ids: Vec<Id> = known.copied().filter(|id| id.to_hex().starts_with(&prefix)).collect();
                 ids.sort_unstable_by_key(|id| id.0);
                 ids.dedup();
@@ -188,14 +200,26 @@ impl<'r> Teller<'r> {
                     || path
                         .is_some_and(|(said, full)| self.path(said, &below_roots(self.repositories, full)));
                 if !known {
-                    let name = EntityName::Named(target.clone()).to_json();
-                    let or = path.map(|(said, _)| format!(", and nothing at {said}")).unwrap_or_default();
-                    let meant = self.meant(target).map(|meant| format!(" Did you mean {meant:?}?"));
-                    self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
+                    self.unknown(target, path.map(|(said, _)| said.as_str()));
                 }
                 known
             }
         }
+    }
+
+    /// Tells that nothing is known of a target, nor of what lies at a path.
+    fn unknown(&mut self, target: &NamedTarget, path: Option<&str>) {
+        let name = EntityName::Named(target.clone()).to_json();
+        if self.analysis.is_none() {
+            let or = path.map(|said| format!(", nor {said}")).unwrap_or_default();
+            self.say(format!(
+                "The log does not name target {name}{or}. If the call had it, nothing was done for it."
+            ));
+            return;
+        }
+        let or = path.map(|said| format!(", and nothing at {said}")).unwrap_or_default();
+        let meant = self.meant(target).map(|meant| format!(" Did you mean {meant:?}?"));
+        self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
     }
 
     /// What is named like a target, of all that the call had in its module, or made.
@@ -220,11 +244,11 @@ impl<'r> Teller<'r> {
                 variants.push(done.subject.clone());
             }
         }
-        let mut actions = BTreeSet::new();
+        let mut present = BTreeSet::new();
         let reached = self.analysis.iter().flat_map(|analysis| &analysis.reached);
         let mut spared = 0;
         for reached in reached.filter(|reached| reached.target.name == name && reached.analysed.is_defined) {
-            actions.extend(reached.analysed.defined.actions.iter().map(|action| action.0));
+            present.extend(reached.analysed.defined.actions.iter().copied());
             let subject = Subject::target(&reached.target);
             let full = Subject::Target { name: json.as_str().into(), config: self.record_config() };
             if let Some(new) = [subject, full].into_iter().find(|s| self.why(s).is_some()) {
@@ -235,7 +259,9 @@ impl<'r> Teller<'r> {
                 spared += 1;
             }
         }
-        if variants.is_empty() && spared == 0 {
+        let logged: BTreeSet<Id> = self.record.actions_of(&json).collect();
+        let is_asked = self.record.targets.iter().any(|asked| asked == target);
+        if variants.is_empty() && spared == 0 && logged.is_empty() && !is_asked {
             return false;
         }
         for variant in &variants {
@@ -256,12 +282,27 @@ impl<'r> Teller<'r> {
                 ),
             });
         }
-        let actions: Vec<Id> = actions.into_iter().map(Id).collect();
-        if !actions.is_empty() {
-            self.say(format!("\nIt defines {}.", many(actions.len(), "action")));
-            self.actions(&actions, SHOWN);
-        }
+        self.actions_of_target(logged, present);
         true
+    }
+
+    /// Tells of the actions of a target: those that the log names, and those that it defines now. If these are others, only
+    /// the ones that the log names belong to the call.
+    fn actions_of_target(&mut self, logged: BTreeSet<Id>, mut present: BTreeSet<Id>) {
+        let is_as_it_was = self.analysis.is_some() && logged.is_subset(&present);
+        if !is_as_it_was {
+            present.retain(|id| self.record.named.contains_key(id));
+        }
+        let actions: Vec<Id> = logged.union(&present).copied().collect();
+        if actions.is_empty() {
+            return;
+        }
+        let count = many(actions.len(), "action");
+        self.say(match is_as_it_was {
+            true => format!("\nIt defines {count}."),
+            false => format!("\nThe log names {count} of it."),
+        });
+        self.actions(&actions, SHOWN);
     }
 
     /// The target of the same name whose result one in the call's configuration took over, if it did.

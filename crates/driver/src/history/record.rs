@@ -71,6 +71,15 @@ pub(crate) struct Done {
     pub(crate) why: Why,
 }
 
+/// What a log says of an action besides its end.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Logged {
+    /// A target that defines it, by its name as JSON, and the action's number there.
+    pub(crate) origin: Option<(Str, u64)>,
+    /// What it made.
+    pub(crate) outs: Vec<Str>,
+}
+
 /// A call that had work to do.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Record {
@@ -89,6 +98,8 @@ pub(crate) struct Record {
     pub(crate) done: Vec<Done>,
     /// How actions came to their results.
     pub(crate) actions: HashMap<Id, How>,
+    /// All actions that the log names: those with lines, and those that took part with no need to be looked at.
+    pub(crate) named: HashMap<Id, Logged>,
     /// How many lines the log has not, since it would be too long.
     pub(crate) left_out: u64,
 }
@@ -97,6 +108,12 @@ impl Record {
     /// How many actions came to their results like this.
     pub(crate) fn count(&self, how: How) -> usize {
         self.actions.values().filter(|known| **known == how).count()
+    }
+
+    /// The actions that the log names as those of a target, which is named by JSON.
+    pub(crate) fn actions_of(&self, target: &str) -> impl Iterator<Item = Id> {
+        let is_of = move |logged: &Logged| logged.origin.as_ref().is_some_and(|(of, _)| &**of == target);
+        self.named.iter().filter(move |(_, logged)| is_of(logged)).map(|(id, _)| *id)
     }
 
     /// Whether it has something that a repetition had no need to do, and what: everything but what runs each time, and

@@ -42,6 +42,9 @@ impl Teller<'_> {
             |d: &Defined<'_>| d.action.outs.iter().chain(&d.action.out_dirs).any(|out| out.as_str() == path);
         let mut named: Vec<Id> =
             self.defined.iter().filter(|(_, defined)| makes(defined)).map(|(id, _)| *id).collect();
+        let logged =
+            self.record.named.iter().filter(|(_, logged)| logged.outs.iter().any(|out| &**out == path));
+        named.extend(logged.map(|(id, _)| *id).filter(|id| !self.defined.contains_key(id)));
         named.sort_unstable_by_key(|id| id.0);
         let staged = self.analysis.and_then(|analysis| {
             let wanted = analysis.wanted();

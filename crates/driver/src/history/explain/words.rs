@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use taut_value::Id;
+use taut_value::{Id, Str};
 
 use super::Teller;
 use crate::history::Subject;
@@ -11,14 +11,18 @@ impl Teller<'_> {
     pub(super) fn action_words(&self, id: &Id) -> String {
         let hex = id.to_hex();
         let short = &hex[..12];
-        let Some(defined) = self.defined.get(id) else {
-            return format!("action %{short}, which is no longer defined,");
-        };
-        let mut outs = defined.action.outs.iter().chain(&defined.action.out_dirs);
-        let first = outs.next().map(|out| out.to_string()).unwrap_or_default();
-        let more = outs.count();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("action %{short} ({}#{}: {first}{more})", defined.name.to_json(), defined.place)
+        if let Some(defined) = self.defined.get(id) {
+            let outs = defined.action.outs.iter().chain(&defined.action.out_dirs);
+            return format!("action %{short} ({}#{}{})", defined.name.to_json(), defined.place, made(outs));
+        }
+        let gone = if self.analysis.is_some() { ", which is no longer defined," } else { "" };
+        let logged = self.record.named.get(id);
+        match logged.and_then(|logged| Some((logged, logged.origin.as_ref()?))) {
+            Some((logged, (target, place))) => {
+                format!("action %{short} ({target}#{place}{}){gone}", made(logged.outs.iter()))
+            }
+            None => format!("action %{short}{gone}"),
+        }
     }
 
     pub(super) fn words(&self, subject: &Subject) -> String {
@@ -42,6 +46,15 @@ impl Teller<'_> {
     pub(super) fn shown(&self, path: &str) -> String {
         let below = Path::new(path).strip_prefix(self.cwd).ok().filter(|below| !below.as_os_str().is_empty());
         below.map_or_else(|| path.to_owned(), |below| below.display().to_string())
+    }
+}
+
+/// What an action makes, behind its origin.
+fn made<'o>(mut outs: impl Iterator<Item = &'o Str>) -> String {
+    let Some(first) = outs.next() else { return String::new() };
+    match outs.count() {
+        0 => format!(": {first}"),
+        more => format!(": {first} and {more} more"),
     }
 }
 

@@ -1,0 +1,44 @@
+//! Which actions have an outcome that a build would take for known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taut_exec::{ActionKey, ActionRule};
+use taut_store::Store;
+use taut_value::Id;
+
+use crate::{AnalysisOptions, BuildOptions, Request, Session, Sink, Traces};
+
+/// The outcomes of actions that earlier builds left.
+pub struct Outcomes(Option<Session>);
+
+impl Outcomes {
+    /// Nothing was built.
+    pub fn none() -> Outcomes {
+        Outcomes(None)
+    }
+
+    /// Those in a store.
+    pub fn of(store: &Store, request: &Request, how: AnalysisOptions, traces: &Traces) -> Outcomes {
+        // Nothing is run, so what matters to that does not matter here.
+        let options = BuildOptions {
+            jobs: how.jobs,
+            launcher: Vec::new(),
+            timeout: None,
+            grace: Duration::ZERO,
+            properties: Vec::new(),
+            keep_going: false,
+            compare: false,
+        };
+        let sink: Arc<dyn Sink> = Arc::new(Vec::<Arc<dyn Sink>>::new());
+        Outcomes(Some(Session::of_request(request, how, store, traces, &options, &sink)))
+    }
+
+    /// Whether an action has one, all of which is in the store. The latest run counts: a failure, though allowed, is
+    /// never taken for known.
+    pub(crate) fn has(&self, action: &Id) -> bool {
+        let kept = |session: &Session| session.engine.kept::<ActionRule>(&ActionKey(*action));
+        let latest = self.0.as_ref().and_then(|session| kept(session).into_iter().next());
+        latest.is_some_and(|kept| kept.value.is_some())
+    }
+}
