@@ -185,6 +185,7 @@ fn a_cold_build_tells_of_each_action_what_it_is_made_from_and_what_it_takes() {
     let log = last(&workspace);
     let expected = [
         ("action", 3),
+        ("action_started", 3),
         ("analysis_began", 1),
         ("analysis_finished", 1),
         ("build_began", 1),
@@ -408,12 +409,34 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     eventually("it runs", || mark.exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    // Whatever is there of it is no log of a call that ended.
-    for file in files(&workspace).iter().filter(|file| !before.contains(file)) {
-        assert!(file.to_string_lossy().ends_with("-other.jsonl"), "{}", file.display());
-    }
+    // What is there of it is no log of a call that ended.
+    let files = files(&workspace);
+    let new: Vec<_> = files.iter().filter(|file| !before.contains(file)).collect();
+    let [file] = new[..] else { panic!("{new:?}") };
+    assert!(file.to_string_lossy().ends_with("-other.jsonl"), "{}", file.display());
+    let log = read(file);
+    assert_eq!(log[0]["command"], "build");
+    let [started] = of_kind(&log, "action_started")[..] else { panic!("{log:?}") };
+    assert_eq!(started["origin"], r##"["@","","","endless"]#0"##);
+    assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (0, 0));
     let again = workspace.run(&taut(), ["explain", "quick"]).exits(0).stdout;
     assert_eq!(again.lines().nth(1), explained.lines().nth(1));
+}
+
+#[test]
+fn what_ran_before_and_what_runs_is_in_the_log_while_a_long_action_runs() {
+    let (workspace, mark) = endless();
+    let mut child = spawn(&workspace, &["build", "endless"]);
+    eventually("it runs", || mark.exists());
+    // `quick` started first, so the line about `endless` comes a second later.
+    let text = || fs::read_to_string(&files(&workspace)[0]).unwrap();
+    eventually("it is written", || text().matches(r#"{"event":"action_started""#).count() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let log = last(&workspace);
+    assert_eq!(action(&log, "quick")["end"], "ran");
+    assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (1, 0));
+    assert!(workspace.run(&taut(), ["explain", "quick"]).exits(1).stdout.contains("Nothing is known"));
 }
 
 #[test]
