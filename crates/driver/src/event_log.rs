@@ -350,9 +350,16 @@ impl State {
     fn failed(&mut self, at: Duration, failed: &Failed<'_>) {
         let failure = failed.failure;
         self.has_executed = true;
-        self.running.remove(&failure.id);
-        self.failed += 1;
+        let since = self.running.remove(&failure.id);
         let origin = self.origins.as_ref().and_then(|origins| origins(&failure.id));
+        if failed.was_ended {
+            return self.line_within(MAX_MORE, "action", |line| {
+                words::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
+                words::inputs(line, failure.digest.as_ref(), &failed.needs());
+                line.seconds("wall", at.saturating_sub(since.unwrap_or(at)));
+            });
+        }
+        self.failed += 1;
         self.line_within(MAX_MORE, "action", |line| {
             words::action(line, at, &failure.id, origin.as_deref()).shown("end", "failed");
             words::inputs(line, failure.digest.as_ref(), &failed.needs());

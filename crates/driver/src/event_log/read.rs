@@ -178,6 +178,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     Some("ran") => How::Ran,
                     Some("cached") => How::Cached,
                     Some("failed") => How::Failed,
+                    Some("unfinished") => How::Unfinished,
                     _ => continue,
                 };
                 if let Some(id) = line.get("action").and_then(id_of)
@@ -205,6 +206,9 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
             Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),
             Some("summary") => {
                 record.analysed = line.get("analysed").and_then(number).unwrap_or_default();
+                if line.get("status").and_then(|status| status.as_str()) == Some("interrupted") {
+                    record.ended = Ended::Interrupted;
+                }
                 is_whole = true;
             }
             _ => {}

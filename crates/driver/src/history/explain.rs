@@ -144,17 +144,22 @@ impl<'r> Teller<'r> {
             Ended::Well => "it succeeded",
             Ended::InAnalysis => "analysis failed",
             Ended::InExecution => "it failed",
+            Ended::Interrupted => "it was interrupted",
         };
         let (ago, target) = (ago(record.when), request.target_text());
         self.say(format!(
             "The last call that executed something: {} {target}, {ago}; {ended}.",
             record.command
         ));
-        let (ran, cached, failed) =
-            (record.count(How::Ran), record.count(How::Cached), record.count(How::Failed));
-        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        let (ran, cached) = (record.count(How::Ran), record.count(How::Cached));
+        let also = |how, word| match record.count(how) {
+            0 => String::new(),
+            count => format!(", {count} {word}"),
+        };
+        let (failed, ended) =
+            (also(How::Failed, "failed"), also(How::Unfinished, "ended by the interruption"));
         self.say(format!(
-            "{} analysed, {} run{failed}, {cached} known to the action cache.",
+            "{} analysed, {} run{failed}{ended}, {cached} known to the action cache.",
             many(record.analysed as usize, "target"),
             many(ran, "action"),
         ));
@@ -301,6 +306,9 @@ impl<'r> Teller<'r> {
                     ));
                 }
                 (Some(How::Failed), _) => self.say(format!("{words} ran, and failed:")),
+                (Some(How::Unfinished), _) => {
+                    self.say(format!("{words} was running when the call was interrupted:"));
+                }
                 (Some(How::Ran), _) => self.say(format!("{words} ran:")),
                 (None, Some(_)) => self.say(format!("{words} was to run, but did not get to it:")),
             }
