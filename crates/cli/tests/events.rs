@@ -427,6 +427,8 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (0, 0));
     let again = workspace.run(&taut(), ["explain", "quick"]).exits(0).stdout;
     assert_eq!(again.lines().nth(1), explained.lines().nth(1));
+    let told = r#"A later call ran actions, but has no end: build [["@","","","endless"],{}], "#;
+    assert!(again.lines().nth(2).unwrap().starts_with(told) && !explained.contains(told), "{again}");
 }
 
 #[test]
@@ -473,7 +475,8 @@ fn what_ran_before_and_what_runs_is_in_the_log_while_a_long_action_runs() {
     let log = last(&workspace);
     assert_eq!(action(&log, "quick")["end"], "ran");
     assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (1, 0));
-    assert!(workspace.run(&taut(), ["explain", "quick"]).exits(1).stdout.contains("Nothing is known"));
+    let explained = workspace.run(&taut(), ["explain", "quick"]).exits(1).stdout;
+    assert!(explained.contains("Nothing is known") && explained.contains("has no end: build"), "{explained}");
 }
 
 #[test]

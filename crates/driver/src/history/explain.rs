@@ -21,7 +21,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analysing::{begin, workspace};
 use crate::whole::analyse_in;
-use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Traces};
+use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
 use words::{capital, many};
 
 /// What is asked about.
@@ -60,6 +60,19 @@ pub fn explain(
     traces: &Traces,
     cwd: &Path,
 ) -> Explanation {
+    let request = |targets: &Targets, configuration: &Map| Request {
+        repositories: repositories.clone(),
+        targets: targets.clone(),
+        configuration: configuration.clone(),
+    };
+    let endless = logs.endless().map(|call| {
+        let (target, ago) = (request(&call.targets, &call.configuration).target_text(), ago(call.when));
+        format!(
+            "A later call ran actions, but has no end: {} {target}, {ago}. It was killed, or still runs; its reasons are \
+             not known.",
+            call.command
+        )
+    });
     let Some(record) = logs.read() else {
         let text = match logs.is_there() {
             false => "Nothing is known of any build here that executed something.\n",
@@ -67,19 +80,16 @@ pub fn explain(
                 "What was kept of the last call that executed something was damaged; the next one leaves it anew.\n"
             }
         };
-        return Explanation { text: text.to_owned(), is_known: false };
+        let text = endless.map_or(text.to_owned(), |endless| format!("{text}{endless}\n"));
+        return Explanation { text, is_known: false };
     };
-    let request = Request {
-        repositories: repositories.clone(),
-        targets: record.targets.clone(),
-        configuration: record.configuration.clone(),
-    };
+    let request = request(&record.targets, &record.configuration);
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how));
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
     // What is wrong with the description is told by a build.
     let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
     let mut teller = Teller::new(&record, &engine, analysis.as_ref(), repositories, cwd);
-    teller.heading(&request);
+    teller.heading(&request, endless);
     let is_known = teller.answer(question);
     Explanation { text: teller.text, is_known }
 }
@@ -138,7 +148,7 @@ impl<'r> Teller<'r> {
         self.text.push('\n');
     }
 
-    fn heading(&mut self, request: &Request) {
+    fn heading(&mut self, request: &Request, endless: Option<String>) {
         let record = self.record;
         let ended = match record.ended {
             Ended::Well => "it succeeded",
@@ -169,6 +179,9 @@ impl<'r> Teller<'r> {
                 "Its log was cut: {lines} lines are missing. What follows may say of something that it was not done, or \
                  done for the first time, only since its line is one of them."
             ));
+        }
+        if let Some(endless) = endless {
+            self.say(endless);
         }
         self.say("");
     }
