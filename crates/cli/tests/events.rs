@@ -185,6 +185,7 @@ fn a_cold_build_tells_of_each_action_what_it_is_made_from_and_what_it_takes() {
     let log = last(&workspace);
     let expected = [
         ("action", 3),
+        ("action_started", 3),
         ("analysis_began", 1),
         ("analysis_finished", 1),
         ("build_began", 1),
@@ -399,8 +400,14 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     assert_eq!((&summary(&log)["status"], &summary(&log)["signal"]), (&"interrupted".into(), &15.into()));
     assert_eq!(action(&log, "quick")["end"], "ran");
     let endless = action(&log, "endless");
-    assert!(endless["end"] == "unfinished" || endless["end"] == "failed", "{endless}");
+    assert_eq!((&endless["end"], &summary(&log)["failed"]), (&"unfinished".into(), &0.into()), "{endless}");
+    assert_eq!((&endless["exit_code"], &endless["error"]), (&Value::Null, &Value::Null));
+    assert!(endless["inputs"].is_string() && endless["wall"].as_f64() > Some(0.0), "{endless}");
+    let explained = workspace.run(&taut(), ["explain", "endless"]).exits(0).stdout;
+    assert!(explained.lines().next().unwrap().ends_with("; it was interrupted."), "{explained}");
+    assert!(explained.contains(" was running when the call was interrupted:"), "{explained}");
     let explained = workspace.run(&taut(), ["explain", "quick"]).exits(0).stdout;
+    assert!(explained.contains("1 action run, 1 ended by the interruption, 0 known"), "{explained}");
 
     fs::remove_file(&mark).unwrap();
     let before = files(&workspace);
@@ -408,12 +415,68 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     eventually("it runs", || mark.exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    // Whatever is there of it is no log of a call that ended.
-    for file in files(&workspace).iter().filter(|file| !before.contains(file)) {
-        assert!(file.to_string_lossy().ends_with("-other.jsonl"), "{}", file.display());
-    }
+    // What is there of it is no log of a call that ended.
+    let files = files(&workspace);
+    let new: Vec<_> = files.iter().filter(|file| !before.contains(file)).collect();
+    let [file] = new[..] else { panic!("{new:?}") };
+    assert!(file.to_string_lossy().ends_with("-other.jsonl"), "{}", file.display());
+    let log = read(file);
+    assert_eq!(log[0]["command"], "build");
+    let [started] = of_kind(&log, "action_started")[..] else { panic!("{log:?}") };
+    assert_eq!(started["origin"], r##"["@","","","endless"]#0"##);
+    assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (0, 0));
     let again = workspace.run(&taut(), ["explain", "quick"]).exits(0).stdout;
     assert_eq!(again.lines().nth(1), explained.lines().nth(1));
+    let told = r#"A later call ran actions, but has no end: build [["@","","","endless"],{}], "#;
+    assert!(again.lines().nth(2).unwrap().starts_with(told) && !explained.contains(told), "{again}");
+}
+
+#[test]
+fn an_action_that_may_fail_and_one_that_ends_with_its_own_code_are_unfinished_after_an_interruption() {
+    let workspace = Workspace::new();
+    let (mark, out) = (workspace.beside("mark"), workspace.beside("out").display().to_string());
+    let (shown, own) = (mark.display(), "trap 'kill $!; exit 3' TERM; ");
+    let action = |name: &str, first: &str, more: &str| {
+        let command = format!("{first}touch {name} {shown}-{name}; sleep 1000 & wait");
+        format!(
+            r#""{name}": {{"command": ["sh", "-c", "{command}"], "output": ["{name}"]{more},
+                "origins": [{{"target": ["@", "", "", "{name}"], "subtask": 0, "config": {{}}}}]}}"#
+        )
+    };
+    let actions = [action("x", "", r#", "may_fail": "it may""#), action("y", own, "")];
+    workspace.file("g", format!(r#"{{"actions": {{{}}}, "blobs": [], "trees": {{}}}}"#, actions.join(",")));
+    let output = |name: &str| {
+        format!(r#""{name}": {{"type": "ACTION", "data": {{"id": "{name}", "path": "{name}"}}}}"#)
+    };
+    let wanted = format!("{{{}, {}}}", output("x"), output("y"));
+    let mut child = spawn(&workspace, &["traverse", "-J", "2", "-g", "g", "-a", &wanted, "-o", &out]);
+    let run = |name: &str| workspace.beside(&format!("mark-{name}")).exists();
+    eventually("they run", || run("x") && run("y"));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let log = last(&workspace);
+    for name in ["x", "y"] {
+        assert_eq!(self::action(&log, name)["end"], "unfinished");
+    }
+    assert_eq!((&summary(&log)["status"], &summary(&log)["failed"]), (&"interrupted".into(), &0.into()));
+}
+
+#[test]
+fn what_ran_before_and_what_runs_is_in_the_log_while_a_long_action_runs() {
+    let (workspace, mark) = endless();
+    let mut child = spawn(&workspace, &["build", "endless"]);
+    eventually("it runs", || mark.exists());
+    // `quick` started first, so the line about `endless` comes a second later.
+    let text = || fs::read_to_string(&files(&workspace)[0]).unwrap();
+    eventually("it is written", || text().matches(r#"{"event":"action_started""#).count() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let log = last(&workspace);
+    assert_eq!(action(&log, "quick")["end"], "ran");
+    assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (1, 0));
+    let explained = workspace.run(&taut(), ["explain", "quick"]).exits(1).stdout;
+    assert!(explained.contains("Nothing is known") && explained.contains("has no end: build"), "{explained}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, Ran};
+use taut_exec::{ActionFailure, ActionOutcome, Events, Halt, Ran};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
 use taut_syntax::Diagnostics;
@@ -73,7 +73,7 @@ pub enum Event<'e> {
     },
     /// An action has a result.
     ActionFinished(&'e Finished<'e>),
-    /// An action failed.
+    /// An action failed, or was ended.
     ActionFailed(&'e Failed<'e>),
     /// Something is not built, and no action of it failed: a cause, and what it affects.
     Unbuilt(&'e Unbuilt),
@@ -198,6 +198,8 @@ pub struct Finished<'e> {
 pub struct Failed<'e> {
     /// How.
     pub failure: &'e ActionFailure,
+    /// Whether its process was ended since the call was interrupted, so that it is no failure of its own.
+    pub was_ended: bool,
     /// Where trees are defined.
     pub trees: Option<&'e dyn Trees>,
 }
@@ -302,6 +304,7 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
 pub(crate) struct OfExecution {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) trees: Arc<dyn Trees>,
+    pub(crate) halt: Arc<Halt>,
 }
 
 impl Events for OfExecution {
@@ -333,7 +336,8 @@ impl Events for OfExecution {
 
     fn failed(&self, failure: &ActionFailure) {
         let trees = Some(&*self.trees);
-        self.sink.event(&Event::ActionFailed(&Failed { failure, trees }));
+        let was_ended = self.halt.is_interrupted() && failure.is_of_process();
+        self.sink.event(&Event::ActionFailed(&Failed { failure, was_ended, trees }));
     }
 }
 

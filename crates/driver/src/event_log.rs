@@ -3,9 +3,10 @@
 //! One file for each call that makes a request, and for each round of `watch`. `docs/events.md` describes the lines,
 //! `schemas/events.schema.json` specifies them.
 //!
-//! Lines are collected in memory and written together, when there are many, or once a second while actions run: a call
-//! that does nothing makes one file with one write. The directory tells which logs are which (`place.rs`), so nothing is
-//! read to keep their number down.
+//! Lines are collected in memory and written together: when the first process starts, when there are many, and once a
+//! second while processes run, by a thread that begins with the first of them. So a call that is killed leaves a log
+//! that says what ran, and a call that does nothing makes one file with one write. The directory tells which logs are
+//! which (`place.rs`), so nothing is read to keep their number down.
 //!
 //! Rejected: to write nothing for calls that do nothing. That a call found everything as it was is what one looks for
 //! when something should have been built and was not.
@@ -16,7 +17,7 @@ mod read;
 mod tasks;
 mod words;
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustc_hash::FxHashMap;
@@ -34,7 +35,7 @@ pub(crate) use words::VERSION;
 /// From how many bytes on lines are written.
 const CHUNK: usize = 64 << 10;
 
-/// How long lines wait at most, while there are events.
+/// How long lines wait at most, once a process was started.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// After how many bytes of one log nothing is noted any more but failures of actions, why tasks ran again, and how the
@@ -54,7 +55,7 @@ const MAX_NEEDS: usize = 1000;
 const MAX_OUTPUTS: usize = 1000;
 
 /// The log of a call.
-pub struct EventLog(Mutex<State>);
+pub struct EventLog(Arc<Mutex<State>>);
 
 struct State {
     begin: Instant,
@@ -72,6 +73,8 @@ struct State {
     limit: u64,
     left_out: u64,
     is_closed: bool,
+    /// Whether a thread writes what waits.
+    has_writer: bool,
     trouble: CacheWarning,
     origins: Option<Origins>,
     /// Actions whose process runs, since when.
@@ -98,7 +101,7 @@ impl EventLog {
     /// Begins now; nothing is written before it is said where.
     pub fn new() -> EventLog {
         let now = Instant::now();
-        EventLog(Mutex::new(State {
+        EventLog(Arc::new(Mutex::new(State {
             begin: now,
             since: SystemTime::now(),
             process: std::process::id(),
@@ -111,6 +114,7 @@ impl EventLog {
             limit: MAX_LOG,
             left_out: 0,
             is_closed: false,
+            has_writer: false,
             trouble: CacheWarning::default(),
             origins: None,
             running: FxHashMap::default(),
@@ -123,7 +127,7 @@ impl EventLog {
             ran: 0,
             cached: 0,
             failed: 0,
-        }))
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -162,9 +166,31 @@ impl Sink for EventLog {
         let mut state = self.state();
         if !state.is_closed {
             state.note(event);
-            if state.buffer.len() >= CHUNK || state.is_due() {
+            let is_first_process = matches!(event, Event::ActionStarted(_)) && state.is_first_process();
+            if state.buffer.len() >= CHUNK || state.is_due() || is_first_process {
                 state.write();
             }
+            if is_first_process {
+                let log = Arc::downgrade(&self.0);
+                let thread = std::thread::Builder::new().name("event log".to_owned());
+                // Without it, lines wait for events.
+                let _ = thread.spawn(move || write_what_waits(&log));
+            }
+        }
+    }
+}
+
+/// Writes what waits, again and again, until the log is complete.
+fn write_what_waits(log: &Weak<Mutex<State>>) {
+    loop {
+        std::thread::sleep(PATIENCE);
+        let Some(log) = log.upgrade() else { return };
+        let mut state = log.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_closed {
+            return;
+        }
+        if !state.buffer.is_empty() {
+            state.write();
         }
     }
 }
@@ -172,6 +198,11 @@ impl Sink for EventLog {
 impl State {
     fn at(&self) -> Duration {
         self.begin.elapsed()
+    }
+
+    /// Whether a process that starts is the first one since it is known where the log is to be kept.
+    fn is_first_process(&mut self) -> bool {
+        self.has_begun && self.store.is_some() && !std::mem::replace(&mut self.has_writer, true)
     }
 
     /// Whether lines have waited long enough.
@@ -230,7 +261,13 @@ impl State {
                 });
             }
             Event::ActionBegun(_) | Event::ActionCompared { .. } => {}
-            Event::ActionStarted(action) => drop(self.running.insert(*action.id, at)),
+            Event::ActionStarted(action) => {
+                self.running.insert(*action.id, at);
+                let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
+                self.line("action_started", |line| {
+                    words::action(line, at, action.id, origin.as_deref());
+                });
+            }
             Event::ActionFinished(finished) => self.finished(at, finished),
             Event::ActionFailed(failed) => self.failed(at, failed),
             Event::Unbuilt(unbuilt) => {
@@ -301,7 +338,7 @@ impl State {
         *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
         let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
         self.line("action", |line| {
-            words::action(line, at, action.id, origin.as_deref(), end);
+            words::action(line, at, action.id, origin.as_deref()).shown("end", end);
             words::inputs(line, finished.inputs, &finished.needs());
             words::outcome(line, &outcome.ran, outcome.cached);
             if outcome.failed {
@@ -313,11 +350,18 @@ impl State {
     fn failed(&mut self, at: Duration, failed: &Failed<'_>) {
         let failure = failed.failure;
         self.has_executed = true;
-        self.running.remove(&failure.id);
-        self.failed += 1;
+        let since = self.running.remove(&failure.id);
         let origin = self.origins.as_ref().and_then(|origins| origins(&failure.id));
+        if failed.was_ended {
+            return self.line_within(MAX_MORE, "action", |line| {
+                words::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
+                words::inputs(line, failure.digest.as_ref(), &failed.needs());
+                line.seconds("wall", at.saturating_sub(since.unwrap_or(at)));
+            });
+        }
+        self.failed += 1;
         self.line_within(MAX_MORE, "action", |line| {
-            words::action(line, at, &failure.id, origin.as_deref(), "failed");
+            words::action(line, at, &failure.id, origin.as_deref()).shown("end", "failed");
             words::inputs(line, failure.digest.as_ref(), &failed.needs());
             words::outcome(line, &failure.ran, failure.error.is_some());
             line.text("error", &failure.to_string());
@@ -336,7 +380,7 @@ impl State {
         for (id, since) in running {
             let origin = self.origins.as_ref().and_then(|origins| origins(&id));
             self.line_within(MAX_MORE, "action", |line| {
-                words::action(line, at, &id, origin.as_deref(), "unfinished");
+                words::action(line, at, &id, origin.as_deref()).shown("end", "unfinished");
                 line.seconds("wall", at.saturating_sub(since));
             });
         }
@@ -508,5 +552,16 @@ mod tests {
         let written = log.state().written;
         tell(&log, "three");
         assert_eq!(log.state().written, written);
+        // A process starts: what is known is written now, and what comes then does not wait for more.
+        let (id, description) = (Id::of("four"), Arc::new(ActionDescription::default()));
+        log.event(&Event::ActionStarted(Action { id: &id, description: &description }));
+        assert!(log.state().written > written && log.state().buffer.is_empty());
+        log.event(&Event::ActionStarted(Action { id: &id, description: &description }));
+        assert!(!log.state().buffer.is_empty());
+        let begin = Instant::now();
+        while !log.state().buffer.is_empty() {
+            assert!(begin.elapsed() < 60 * PATIENCE);
+            std::thread::sleep(PATIENCE / 20);
+        }
     }
 }

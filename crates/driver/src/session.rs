@@ -59,7 +59,7 @@ impl Interrupter {
     /// Begins nothing new, and asks the actions that run to end. Those that have not ended within
     /// [`Interrupter::grace`] are killed.
     pub fn interrupt(&self) {
-        self.halt.stop();
+        self.halt.interrupt();
         self.processes.end_all();
     }
 
@@ -70,7 +70,7 @@ impl Interrupter {
 
     /// Kills everything that was started, whatever state it is in; waits for that at most the given time.
     pub fn kill(&self, within: Duration) {
-        self.halt.stop();
+        self.halt.interrupt();
         self.processes.kill_now(within);
     }
 }
@@ -135,9 +135,9 @@ impl Session {
         let ends: Arc<Ends> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<OfEngine>) = (Arc::new(all), Arc::default());
-        let events = Arc::new(OfExecution { sink: sink.clone(), trees: trees.clone() });
-        let processes = Processes::new(HelperStart::this_program());
         let halt = Arc::new(Halt::new(options.keep_going));
+        let events = Arc::new(OfExecution { sink: sink.clone(), trees: trees.clone(), halt: halt.clone() });
+        let processes = Processes::new(HelperStart::this_program());
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
             processes: processes.clone(),

@@ -68,7 +68,9 @@ impl ActionRule {
                 execution.cached(action, &digest).map_err(|error| Phase::Lookup.failed_in_store(error))?;
             execution.events.compared(id, action, &ran, cached.as_ref());
         }
-        if !ran.is_complete() || (ran.exit_code != 0 && action.may_fail.is_none()) {
+        // That an action may fail says nothing of one that was ended.
+        let may_fail = action.may_fail.is_some() && !execution.halt.is_interrupted();
+        if !ran.is_complete() || (ran.exit_code != 0 && !may_fail) {
             // Should these be lost meanwhile, the failure is to be told all the same.
             let inputs =
                 inputs::one_by_one(&execution.store, &action.inputs, &objects).map_or(objects, Arc::from);

@@ -125,6 +125,13 @@ impl ActionFailure {
     }
 }
 
+impl ActionFailure {
+    /// Whether it is a matter of the action's process: how that ended, or that it was not started.
+    pub fn is_of_process(&self) -> bool {
+        self.error.as_ref().is_none_or(|error| error.phase == Phase::Running)
+    }
+}
+
 impl fmt::Display for ActionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text(true))

@@ -1,4 +1,4 @@
-//! What the first failure does to everything that has not begun.
+//! What the first failure, or an interruption, does to everything that has not begun.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 pub struct Halt {
     keep_going: bool,
     halted: AtomicBool,
+    interrupted: AtomicBool,
 }
 
 impl Halt {
@@ -18,22 +19,27 @@ impl Halt {
     /// Something failed.
     pub fn note_failure(&self) {
         if !self.keep_going {
-            self.stop();
+            self.halted.store(true, SeqCst);
         }
     }
 
-    /// Another build begins, in which nothing has failed yet.
+    /// Another build begins, in which nothing has failed yet. An interruption lasts.
     pub fn reset(&self) {
         self.halted.store(false, SeqCst);
     }
 
-    /// Nothing new is to begin, whatever was said about failures.
-    pub fn stop(&self) {
-        self.halted.store(true, SeqCst);
+    /// The call is to end: nothing new is to begin, and what runs is going to be ended. To be called before that.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, SeqCst);
     }
 
     /// Whether nothing new is to begin.
     pub fn is_halted(&self) -> bool {
-        self.halted.load(SeqCst)
+        self.halted.load(SeqCst) || self.is_interrupted()
+    }
+
+    /// Whether the call is to end, so that what runs did not end by itself.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(SeqCst)
     }
 }

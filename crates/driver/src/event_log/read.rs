@@ -2,7 +2,7 @@
 //!
 //! A log is read line by line. What follows the last end of a line was not written to its end, and is passed over, as
 //! are lines of kinds that this program does not know. A log without its last line is of a call that was killed: its
-//! reasons are not known, so there is nothing to explain.
+//! reasons are not known, so there is nothing to explain, but that there was one is told.
 
 use std::collections::HashSet;
 
@@ -70,6 +70,23 @@ impl EventLogs {
         Call::of(Document::parse("log", line.to_vec()).ok()?.root())
     }
 
+    /// The last call since then that started an action and has not come to its end: it was killed, or still runs.
+    pub(crate) fn endless(&self) -> Option<Call> {
+        let names = self.place.names().into_iter().filter(|name| name.workspace == self.workspace);
+        let mut later = names.take_while(|name| name.kind == Kind::Other);
+        later.find_map(|name| {
+            let bytes = self.place.read(&name, MAX_READ)?;
+            let mut lines = bytes.split(|byte| *byte == b'\n');
+            let call = Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
+            let (mut has_started, mut has_ended) = (false, false);
+            for line in lines {
+                has_started |= line.starts_with(br#"{"event":"action_started""#);
+                has_ended |= line.starts_with(br#"{"event":"summary""#);
+            }
+            (has_started && !has_ended).then_some(call)
+        })
+    }
+
     /// What the last call with work to do was for: the targets, and their configuration.
     pub fn latest(&self) -> Option<(Targets, Map)> {
         let call = self.work().find_map(|name| self.call(&name))?;
@@ -114,11 +131,11 @@ impl Parsed {
 }
 
 /// The call that a log is of.
-struct Call {
-    when: u64,
-    command: Str,
-    targets: Targets,
-    configuration: Map,
+pub(crate) struct Call {
+    pub(crate) when: u64,
+    pub(crate) command: Str,
+    pub(crate) targets: Targets,
+    pub(crate) configuration: Map,
 }
 
 impl Call {
@@ -190,6 +207,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     Some("ran") => How::Ran,
                     Some("cached") => How::Cached,
                     Some("failed") => How::Failed,
+                    Some("unfinished") => How::Unfinished,
                     _ => continue,
                 };
                 if let Some(id) = line.get("action").and_then(id_of)
@@ -219,6 +237,9 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
             Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),
             Some("summary") => {
                 record.analysed = line.get("analysed").and_then(number).unwrap_or_default();
+                if line.get("status").and_then(|status| status.as_str()) == Some("interrupted") {
+                    record.ended = Ended::Interrupted;
+                }
                 is_whole = true;
             }
             _ => {}

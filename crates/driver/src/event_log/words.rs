@@ -16,12 +16,17 @@ use crate::Unbuilt;
 pub(crate) const VERSION: u64 = 1;
 
 /// What is said of every action.
-pub(crate) fn action(line: &mut Line<'_>, at: Duration, id: &Id, origin: Option<&str>, end: &str) {
+pub(crate) fn action<'l, 'b>(
+    line: &'l mut Line<'b>,
+    at: Duration,
+    id: &Id,
+    origin: Option<&str>,
+) -> &'l mut Line<'b> {
     line.seconds("at", at).id("action", id);
     if let Some(origin) = origin {
         line.text("origin", origin);
     }
-    line.shown("end", end);
+    line
 }
 
 /// What an action was made from.

@@ -22,7 +22,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analysing::{begin, workspace};
 use crate::whole::analyse_in;
-use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Traces};
+use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
 use words::{capital, many};
 
 /// What is asked about.
@@ -63,6 +63,19 @@ pub fn explain(
     traces: &Traces,
     cwd: &Path,
 ) -> Explanation {
+    let request = |targets: &Targets, configuration: &Map| Request {
+        repositories: repositories.clone(),
+        targets: targets.clone(),
+        configuration: configuration.clone(),
+    };
+    let endless = logs.endless().map(|call| {
+        let (target, ago) = (request(&call.targets, &call.configuration).target_text(), ago(call.when));
+        format!(
+            "A later call ran actions, but has no end: {} {target}, {ago}. It was killed, or still runs; its reasons are \
+             not known.",
+            call.command
+        )
+    });
     let Some(record) = logs.read() else {
         let text = match logs.is_there() {
             false => "Nothing is known of any build here that executed something.\n",
@@ -70,19 +83,16 @@ pub fn explain(
                 "What was kept of the last call that executed something was damaged; the next one leaves it anew.\n"
             }
         };
-        return Explanation { text: text.to_owned(), is_known: false };
+        let text = endless.map_or(text.to_owned(), |endless| format!("{text}{endless}\n"));
+        return Explanation { text, is_known: false };
     };
-    let request = Request {
-        repositories: repositories.clone(),
-        targets: record.targets.clone(),
-        configuration: record.configuration.clone(),
-    };
+    let request = request(&record.targets, &record.configuration);
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how));
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
     // What is wrong with the description is told by a build.
     let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
     let mut teller = Teller::new(&record, &engine, analysis.as_ref(), repositories, cwd);
-    teller.heading(&request);
+    teller.heading(&request, endless);
     let is_known = teller.answer(question);
     Explanation { text: teller.text, is_known }
 }
@@ -141,23 +151,28 @@ impl<'r> Teller<'r> {
         self.text.push('\n');
     }
 
-    fn heading(&mut self, request: &Request) {
+    fn heading(&mut self, request: &Request, endless: Option<String>) {
         let record = self.record;
         let ended = match record.ended {
             Ended::Well => "it succeeded",
             Ended::InAnalysis => "analysis failed",
             Ended::InExecution => "it failed",
+            Ended::Interrupted => "it was interrupted",
         };
         let (ago, target) = (ago(record.when), request.target_text());
         self.say(format!(
             "The last call that executed something: {} {target}, {ago}; {ended}.",
             record.command
         ));
-        let (ran, cached, failed) =
-            (record.count(How::Ran), record.count(How::Cached), record.count(How::Failed));
-        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        let (ran, cached) = (record.count(How::Ran), record.count(How::Cached));
+        let also = |how, word| match record.count(how) {
+            0 => String::new(),
+            count => format!(", {count} {word}"),
+        };
+        let (failed, ended) =
+            (also(How::Failed, "failed"), also(How::Unfinished, "ended by the interruption"));
         self.say(format!(
-            "{} analysed, {} run{failed}, {cached} known to the action cache.",
+            "{} analysed, {} run{failed}{ended}, {cached} known to the action cache.",
             many(record.analysed as usize, "target"),
             many(ran, "action"),
         ));
@@ -170,6 +185,9 @@ impl<'r> Teller<'r> {
         }
         if self.analysis.is_none() {
             self.say("The description as it is now cannot be analysed: what follows is from the log of that call alone.");
+        }
+        if let Some(endless) = endless {
+            self.say(endless);
         }
         self.say("");
     }
@@ -342,6 +360,9 @@ impl<'r> Teller<'r> {
                     ));
                 }
                 (Some(How::Failed), _) => self.say(format!("{words} ran, and failed:")),
+                (Some(How::Unfinished), _) => {
+                    self.say(format!("{words} was running when the call was interrupted:"));
+                }
                 (Some(How::Ran), _) => self.say(format!("{words} ran:")),
                 (None, Some(_)) => self.say(format!("{words} was to run, but did not get to it:")),
             }

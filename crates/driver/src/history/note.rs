@@ -40,7 +40,10 @@ impl Sink for Ends {
             Event::ActionFinished(Finished { action, outcome, .. }) => {
                 self.note(action.id, if outcome.cached { How::Cached } else { How::Ran });
             }
-            Event::ActionFailed(failed) => self.note(&failed.failure.id, How::Failed),
+            Event::ActionFailed(failed) => {
+                let how = if failed.was_ended { How::Unfinished } else { How::Failed };
+                self.note(&failed.failure.id, how);
+            }
             _ => {}
         }
     }

@@ -51,6 +51,8 @@ pub(crate) enum How {
     Cached,
     /// Its command was run, and failed.
     Failed,
+    /// Its command ran when the call was interrupted.
+    Unfinished,
 }
 
 /// How a build ended.
@@ -62,6 +64,8 @@ pub(crate) enum Ended {
     InAnalysis,
     /// An action failed, or something else that is no matter of the description.
     InExecution,
+    /// A signal ended it.
+    Interrupted,
 }
 
 /// What was done.
