@@ -116,6 +116,16 @@ fn an_action_can_be_named_by_the_beginning_of_its_id() {
     let id = &text[at..at + 9];
     has(&explained(&workspace, &[id]), r#"(["@","","m","whisper"]#0: whisper) ran:"#);
     workspace.run(&taut(), ["explain", "%0g"]).exits(1);
+    let just = workspace.beside("just");
+    std::os::unix::fs::symlink(taut().path(), &just).unwrap();
+    let place = workspace.beside("input");
+    for tool in [taut(), Tool::at(&just)] {
+        let words = ["install", "all", "--request-action-input", id, "-o", place.to_str().unwrap()];
+        let told = workspace.run(&tool, words).exits(0).stderr;
+        has(&told, &format!("Request is input of action {id}"));
+        assert_eq!(std::fs::read_to_string(place.join("shout")).unwrap(), "U\n");
+        std::fs::remove_dir_all(&place).unwrap();
+    }
 }
 
 #[test]

@@ -104,17 +104,17 @@ impl Analysis {
     }
 
     /// Turns to, instead of the target's own result, the inputs of one of its actions: `%id` of
-    /// any action that is needed, `#number` of the target's own (negative: from the end), or either
+    /// any action that is needed, or the beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either
     /// without mark. Gives the name that messages have for that action.
     ///
     /// # Errors
     ///
     /// Why there is no such action.
     pub fn turn_to_input_of(&mut self, wanted: &str) -> Result<String, String> {
+        let defined = || self.reached.iter().flat_map(|reached| &reached.analysed.defined.actions);
         let by_id = |id: &str| {
             let id = Id::from_hex(id)?;
-            let mut actions = self.reached.iter().flat_map(|reached| &reached.analysed.defined.actions);
-            actions.find(|action| **action == id).and_then(|id| self.action(id)).cloned()
+            defined().find(|action| **action == id).and_then(|id| self.action(id)).cloned()
         };
         let by_number = |text: &str| {
             let number = leading_number(text);
@@ -127,7 +127,8 @@ impl Analysis {
         let named = |id: &str| by_id(id).map(|action| (action, format!("%{id}")));
         let (action, name) = if let Some(id) = wanted.strip_prefix('%') {
             let missing = || format!("Action {id} not part of the action graph of the requested target");
-            named(id).ok_or_else(missing)?
+            let begun = begun_by(id, defined())?;
+            named(&begun.map_or_else(|| id.to_owned(), |id| id.to_hex())).ok_or_else(missing)?
         } else if let Some(number) = wanted.strip_prefix('#') {
             by_number(number)?
         } else {
@@ -172,6 +173,26 @@ impl Analysis {
     }
 }
 
+/// How many digits of an id name it at least.
+const MIN_DIGITS: usize = 6;
+
+/// The one id of all that begins with these digits, if these are enough.
+///
+/// # Errors
+/// There are several.
+fn begun_by<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, String> {
+    if digits.len() < MIN_DIGITS {
+        return Ok(None);
+    }
+    let lower = digits.to_ascii_lowercase();
+    let found: BTreeSet<&Id> = all.filter(|id| id.to_hex().starts_with(&lower)).collect();
+    if found.len() > 1 {
+        let found: Vec<String> = found.into_iter().map(|id| format!("%{}", id.to_hex())).collect();
+        return Err(format!("Several actions have an id that begins with {digits}: {}", found.join(", ")));
+    }
+    Ok(found.first().map(|id| **id))
+}
+
 /// The number that a text begins with, as C's `atoi` has it: 0 if there is none.
 fn leading_number(text: &str) -> i64 {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -204,4 +225,29 @@ fn parts_of(action: &ActionDescription) -> Map {
         parts.insert("timeout scaling", Value::Number(action.timeout_scale));
     }
     parts.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_named_by_its_beginning_if_no_other_has_it() {
+        let id = |last: u8| {
+            let mut bytes = [0xab; 32];
+            bytes[8] = last;
+            Id(bytes)
+        };
+        let (one, other) = (id(1), id(2));
+        let all = [&one, &other, &one];
+        let found = |digits: &str| begun_by(digits, all.into_iter());
+        assert_eq!(found("abababababababab01"), Ok(Some(one)));
+        assert_eq!(found("ABABABABABABABAB02"), Ok(Some(other)));
+        assert_eq!(found("ababac"), Ok(None));
+        assert_eq!(found("ababa"), Ok(None), "too short");
+        let ambiguous = found("ababab").unwrap_err();
+        let named = format!("that begins with ababab: %{}, %{}", one.to_hex(), other.to_hex());
+        assert!(ambiguous.ends_with(&named), "{ambiguous}");
+        assert_eq!(begun_by("ababab", [&one, &one].into_iter()), Ok(Some(one)));
+    }
 }

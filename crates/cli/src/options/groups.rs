@@ -65,7 +65,7 @@ pub struct Analysis {
     /// File with the configuration, a JSON object
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
-    /// Consider the inputs of an action of the target instead: %ID, #NUMBER, or either without mark
+    /// Consider the inputs of an action of the target instead: %ID or its beginning, #NUMBER, or ID or NUMBER without mark
     #[arg(long, value_name = "ACTION")]
     pub request_action_input: Option<String>,
     /// Root for target files of the main repository
