@@ -6,7 +6,7 @@
 use super::bytes::{Reader, bytes, checksum, number};
 use super::leaves::LeafSet;
 use super::stored::{Change, Stored, StoredEdge, StoredRun};
-use crate::facet::Looks;
+use crate::graph::facet::Looks;
 use crate::sync::Arc;
 use crate::{Facets, Hash};
 

@@ -9,37 +9,37 @@
 
 use super::Persist;
 use super::walk::Look;
-use crate::engine::Core;
-use crate::node::NodeId;
+use crate::Hash;
+use crate::graph::core::Core;
+use crate::graph::ids::NodeId;
+use crate::schedule::inner::Inner;
 use crate::sync::lock;
-use crate::{Build, Engine, Hash, Rule};
 
 /// Names what a file of kept runs begins with. Places in one mean nothing in another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FileId(pub [u8; 16]);
 
-impl Engine {
+impl Core {
     /// The file that the engine goes by, if there is one that can be read. Another process or a commit may put
     /// another one in its place.
-    pub fn file(&self) -> Option<FileId> {
-        let persist = self.core().persist.as_ref()?;
+    pub(crate) fn file(&self) -> Option<FileId> {
+        let persist = self.persist()?;
         let mut state = lock(&persist.state);
         state.stored(&*persist.file);
         state.file.map(|header| FileId(header.number))
     }
 
     /// The place of a task in that file, if it has one that this process knows.
-    pub fn place_of<R: Rule>(&self, key: &R::Key) -> Option<u32> {
-        let node = self.core().find::<R>(key)?;
-        self.core().persist.as_ref()?.place_of(self, node)
+    pub(crate) fn place_of(&self, node: NodeId) -> Option<u32> {
+        self.persist()?.place_of(self, node)
     }
 }
 
 impl Persist {
-    fn place_of(&self, engine: &Engine, node: NodeId) -> Option<u32> {
+    fn place_of(&self, core: &Core, node: NodeId) -> Option<u32> {
         let mut state = lock(&self.state);
         let places = state.stored(&*self.file).begins_with();
-        let known = number_of(engine.core(), &state.numbers, state.generation, node);
+        let known = number_of(core, &state.numbers, state.generation, node);
         known.filter(|place| *place < places)
     }
 }
@@ -51,12 +51,12 @@ pub(super) fn number_of(core: &Core, numbers: &[u32], generation: u64, node: Nod
     noted.or_else(|| Some(place().filter(|place| place.generation == generation)?.number))
 }
 
-impl Build {
+impl Inner {
     /// The hashes of the tasks at these places of a file, as far as this build found them good by what the file
     /// says alone. `None` for all others: they changed, or nobody asked, or it is another file.
-    pub fn hashes_at(&self, file: FileId, places: &[u32]) -> Vec<Option<Hash>> {
+    pub(crate) fn hashes_at(&self, file: FileId, places: &[u32]) -> Vec<Option<Hash>> {
         let nothing = || vec![None; places.len()];
-        let Some(persist) = &self.core().persist else { return nothing() };
+        let Some(persist) = self.engine.persist() else { return nothing() };
         let generation = {
             let state = lock(&persist.state);
             if state.file.is_none_or(|header| header.number != file.0) {
@@ -66,7 +66,7 @@ impl Build {
         };
         let Some(stored) = persist.told(generation) else { return nothing() };
         let walk = &mut *lock(&persist.walk);
-        let Some(look) = Look::again(self.inner(), &stored, generation, walk) else { return nothing() };
+        let Some(look) = Look::again(self, &stored, generation, walk) else { return nothing() };
         let is_place = |place: &u32| *place < stored.begins_with();
         let hash = |place: &u32| look.hash(Some(*place).filter(is_place)?);
         let hashes = places.iter().map(hash).collect();

@@ -21,8 +21,8 @@ use super::leaves::LeafSet;
 use super::pages::{BLOCK, Pages, Source};
 use super::stored::{StoredEdge, StoredRun};
 use crate::Hash;
-use crate::facet::Looks;
-use crate::intern::Mix;
+use crate::graph::facet::Looks;
+use crate::graph::intern::Mix;
 use crate::sync::{Arc, atomic::Ordering};
 use runs::Words;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::leaves::LeafSet;
 use super::snapshot::{Columns, Runs, Snapshot};
-use crate::facet::Looks;
-use crate::intern::BuildMix;
+use crate::graph::facet::Looks;
+use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 use crate::{Facets, Hash};
 

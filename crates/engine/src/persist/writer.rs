@@ -14,8 +14,8 @@ use super::pages::sums;
 use super::snapshot::{BITS, Counts, HEADER, Header, bucket, key_hash, run};
 use super::stored::StoredEdge;
 use crate::Hash;
-use crate::facet::Looks;
-use crate::intern::BuildMix;
+use crate::graph::facet::Looks;
+use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
 /// What there is of a run besides what it read.
