@@ -9,6 +9,9 @@
 //! An [`Engine`] remembers runs from [`Build`] to build, and beyond the process if it has a file for them
 //! ([`Builder::open`]). What this crate does not know: processes, descriptions, and what any of its tasks is for.
 
+// A file names only files of its own folder and of those before it in this order: graph, log, schedule, persist,
+// settle, api. What goes up, goes through a trait or a closure that the lower one states (`Traces`, `Works`,
+// `Suspended`, `Ends`, `AnyFrame`), or is a method that an upper file adds to a type of a lower one.
 mod api;
 mod graph;
 mod log;
