@@ -1,9 +1,6 @@
 //! `analyse`: what a target is, and the dumps.
 
-use std::sync::atomic::Ordering::SeqCst;
-
 use taut_digest::HashFunction;
-use taut_driver::event::{self, Event};
 use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
 use taut_store::Store;
 
@@ -13,7 +10,7 @@ use crate::interruption::Interruption;
 use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
-use crate::reporting::{Reporting, reported};
+use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::settings::analysis_options;
 use crate::surroundings::{Name, build_root};
 use crate::{dumps, findings, report, request};
@@ -41,17 +38,11 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     };
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
     let failed = |problems: &Diagnostics| {
-        analyser.commit();
         warn_of_cache(analyser.cache_warning(), log);
         tell(problems, Level::Error, log);
-        reporting.tell(&Event::AnalysisFailed(problems));
         Exit::AnalysisFailure
     };
-    reporting.tell(&Event::AnalysisBegan);
-    let analysed = analyser.analysed(&request);
-    if reporting.uses_state {
-        analyser.tell_tasks(&*reporting.log, &request.repositories);
-    }
+    let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
     let analysed = analysed.map_err(|problems| failed(&problems))?;
     let needs_all = o.analysis.request_action_input.is_some() || o.dumps.any() || o.graph.any();
     let mut whole = match needs_all {
@@ -59,16 +50,6 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         false => None,
     };
     findings::tell_warnings(&analysed, &request, log);
-    reporting.tell(&Event::Warned(&analysed.warnings(&request.repositories.roots)));
-    let counts = &analysed.counts;
-    let found = event::Analysed {
-        is_known: analyser.is_known(&request),
-        actions: counts.actions,
-        trees: counts.trees,
-        overlays: counts.overlays,
-        blobs: counts.blobs,
-    };
-    reporting.tell(&Event::AnalysisFinished(found));
     let mut target = request.target_text();
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole
@@ -94,12 +75,4 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     warn_of_cache(analyser.cache_warning(), log);
     analyser.leave();
     Ok(Exit::Success)
-}
-
-/// Tells that cached build state could not be used or left, in one line.
-pub(crate) fn warn_of_cache(warning: Option<String>, log: &Log) {
-    if let Some(text) = warning {
-        log.has_cache_warning.store(true, SeqCst);
-        log.say(Level::Warn, text);
-    }
 }

@@ -1,19 +1,19 @@
 //! `build`, `install` and `rebuild`: from a request to artifacts.
 
-use std::{cell::RefCell, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Analysed, Anew, BuildFailure, Client, Diagnostics, Request, Results, Run, Session, Sink, Undelivered,
-    Wanted, joined,
+    Analysed, Anew, BuildFailure, Client, Diagnostics, Pass, Request, Results, Run, Session, Sink,
+    Undelivered, Wanted, joined,
 };
 use taut_store::Store;
 use taut_value::NamedTarget;
 
 use crate::{
-    analyse::warn_of_cache,
     compare::Comparison,
     diagnostics, dumps,
     exit::Exit,
+    failures::{self, Defined},
     findings,
     interruption::Interruption,
     log::{Level, Log},
@@ -22,7 +22,7 @@ use crate::{
     profile::Profile,
     progress::{Display, Progress},
     report,
-    reporting::{Reporting, reported},
+    reporting::{Reporting, reported, warn_of_cache},
     reproduce::Reproduction,
     request,
     results::{self, Destination},
@@ -78,13 +78,13 @@ struct Again<'o> {
 struct Running<'c> {
     call: &'c Call<'c>,
     /// The request, until it is run for the first time.
-    first: RefCell<Option<Request>>,
+    first: Option<Request>,
     destination: &'c Destination<'c>,
     store: &'c Store,
     printer: Arc<Printer>,
     progress: Arc<Progress>,
     /// Shows progress from the end of analysis to that of execution.
-    display: RefCell<Option<Display>>,
+    display: Option<Display>,
     interruption: Interruption,
 }
 
@@ -103,7 +103,7 @@ impl Call<'_> {
         let interruption = Interruption::watch(log);
         interruption.ends_log(&self.reporting.log);
         // What is wrong with the words is told before the build root is made.
-        let first = RefCell::new(Some(self.request()?));
+        let first = Some(self.request()?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
         let printer = Printer::new(name, &o.stores, log, &store);
@@ -121,9 +121,17 @@ impl Call<'_> {
             is_cached: self.reporting.uses_state,
             tells_all: self.reporting.profile.is_some(),
         };
-        let display = RefCell::new(None);
-        let store = &store;
-        run.go(&Running { call: self, first, destination, store, printer, progress, display, interruption })
+        let (store, display) = (&store, None);
+        run.go(&mut Running {
+            call: self,
+            first,
+            destination,
+            store,
+            printer,
+            progress,
+            display,
+            interruption,
+        })
     }
 
     fn request(&self) -> Result<Request, Exit> {
@@ -133,38 +141,36 @@ impl Call<'_> {
     fn announcement(&self, request: &Request, action: Option<String>) -> String {
         let word = if self.again.is_some() { "Rebuilding" } else { "Building" };
         let input = action.map(|action| format!(" input of action {action} of")).unwrap_or_default();
+        format!("{word}{input} {}.", self.requested(request))
+    }
+
+    /// The requested targets, as messages name them.
+    fn requested(&self, request: &Request) -> String {
         let limit = log_limit(&self.o.analysis);
         let shown =
             |target: &NamedTarget| report::configured(&target.clone().into(), &request.configuration, limit);
-        format!("{word}{input} {}.", joined(request.targets.iter().map(shown)))
+        joined(request.targets.iter().map(shown))
     }
 }
 
-impl Client for Running<'_> {
+impl Pass for Running<'_> {
     type Stop = Exit;
     type Done = Exit;
 
-    fn request(&self) -> Result<Request, Exit> {
-        let first = self.first.borrow_mut().take();
-        let request = first.map_or_else(|| self.call.request(), Ok)?;
-        self.call.reporting.requested(&request);
-        Ok(request)
-    }
-
-    fn goes_on(&self, session: &Session) -> Result<(), Exit> {
+    fn goes_on(&mut self, session: &Session) -> Result<(), Exit> {
         self.interruption.ends(session)
     }
 
-    fn analysis_failed(&self, problems: &Diagnostics) -> Exit {
+    fn analysis_failed(&mut self, problems: &Diagnostics) -> Exit {
         diagnostics::tell(problems, Level::Error, self.call.log);
         Exit::AnalysisFailure
     }
 
     fn analysed(
-        &self,
+        &mut self,
         session: &Session,
         request: &Request,
-        analysed: &Analysed,
+        analysed: &Arc<Analysed>,
     ) -> Result<Option<Wanted>, Exit> {
         let Call { o, log, .. } = *self.call;
         let asks_for_input = o.analysis.request_action_input.is_some();
@@ -187,37 +193,39 @@ impl Client for Running<'_> {
             dumps::of_graphs(analysis, &o.graph, log)?;
         }
         log.say(Level::Info, self.call.announcement(request, action));
-        *self.display.borrow_mut() = Some(Display::start(&self.progress, log));
+        self.display = Some(Display::start(&self.progress, log));
         Ok(whole.filter(|_| asks_for_input).map(|analysis| analysis.wanted()))
     }
 
-    fn executed(&self) {
-        self.display.borrow_mut().take();
+    fn executed(&mut self, _: &Session, _: &Request, _: &Analysed, _: bool) {
+        self.display = None;
     }
 
     fn build_failed(
-        &self,
+        &mut self,
         session: &Session,
         request: &Request,
         failure: &BuildFailure,
         is_last: bool,
     ) -> Exit {
         let Call { o, log, again, .. } = self.call;
-        if failure.is_undefined && is_last {
+        if failure.is_undefined() && is_last {
             log.say(Level::Error, "The description keeps changing while it is being built.");
         }
         let by_hand =
             if again.is_some() { Reproduction::none() } else { Reproduction::of_call(std::env::args()) };
         let origins = session.origins(request);
-        self.printer.tell_failures(|id| origins.of(id), &by_hand);
-        let of_overlay = |id: &_| origins.of_overlay(id);
-        let failed = self.printer.count_of_failures();
-        results::tell_failure(failure, of_overlay, failed, o.results.keep_going, log);
+        let defined = Defined {
+            action: &|id| origins.of(id),
+            overlay: &|id| origins.of_overlay(id),
+            requested: self.call.requested(request),
+        };
+        failures::tell(failure, &defined, &self.printer, &by_hand, o.results.keep_going);
         Exit::BuildFailure
     }
 
     fn deliver(
-        &self,
+        &mut self,
         session: &Session,
         request: &Request,
         analysed: &Analysed,
@@ -244,8 +252,16 @@ impl Client for Running<'_> {
         }
         Ok(exit)
     }
+}
 
-    fn begins_anew(&self, why: Anew) {
+impl Client for Running<'_> {
+    fn request(&mut self) -> Result<Request, Exit> {
+        let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
+        self.call.reporting.requested(&request);
+        Ok(request)
+    }
+
+    fn begins_anew(&mut self, why: Anew) {
         self.printer.begin_anew();
         match why {
             Anew::Changed => {
@@ -256,7 +272,7 @@ impl Client for Running<'_> {
         }
     }
 
-    fn warn_of_cache(&self, text: String) {
+    fn warn_of_cache(&mut self, text: String) {
         warn_of_cache(Some(text), self.call.log);
     }
 }

@@ -8,13 +8,12 @@ use taut_driver::{
 use taut_store::Store;
 
 use crate::{
-    analyse::warn_of_cache,
     diagnostics,
     exit::Exit,
     log::{Level, Log},
     options::{Describe, Execution},
     profile::Profile,
-    reporting::{Reporting, reported},
+    reporting::{Reporting, reported, warn_of_cache},
     request,
     settings::analysis_options,
     standard_streams::print,

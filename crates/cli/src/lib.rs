@@ -14,6 +14,7 @@ mod diagnostics_file;
 mod dumps;
 pub mod exit;
 mod explain;
+mod failures;
 mod findings;
 mod interruption;
 pub mod log;

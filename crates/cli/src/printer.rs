@@ -71,8 +71,22 @@ impl Printer {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
     }
 
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether texts are as the reference has them.
+    pub(crate) fn is_as_reference(&self) -> bool {
+        self.to_see_all.is_none()
+    }
+
+    /// An error, and what helps if the build root belongs to another user.
+    pub(crate) fn with_hint(&self, error: String) -> String {
+        if self.is_as_reference() { error } else { with_hint(error, &self.build_root) }
+    }
+
     /// A command as it is shown.
-    fn shown<'c>(&self, command: &'c str) -> Cow<'c, str> {
+    pub(crate) fn shown<'c>(&self, command: &'c str) -> Cow<'c, str> {
         if self.to_see_all.is_some() { report::shortened(command) } else { command.into() }
     }
 
@@ -142,8 +156,8 @@ impl Printer {
                         "{message} (exit code {exit_code}){why}\nMoreover action executed with missing outputs.{missing}"
                     )
                 }
-                _ if self.to_see_all.is_some() => with_hint(failure.to_string(), &self.build_root),
-                _ => failure.as_reference(),
+                _ if self.is_as_reference() => failure.as_reference(),
+                _ => self.with_hint(failure.to_string()),
             };
             self.log.say_about(Level::Error, &name, message);
             let command = report::in_environment(&action.command, &action.env);

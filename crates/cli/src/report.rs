@@ -206,11 +206,13 @@ pub fn heads_of_output(command: &str, stdout: bool, stderr: bool) -> (String, St
 
 /// That an action failed, and who asked for it; `command` is as [`in_environment`] has it.
 pub fn failed_command(command: &str, origins: &[String]) -> String {
-    let mut text = format!("Failed to execute command {command}\nrequested by");
-    for origin in origins {
-        text.push_str(&format!("\n - {origin}"));
-    }
-    text
+    format!("Failed to execute command {command}{}", requested_by(origins))
+}
+
+/// The targets that ask for something, one a line.
+pub fn requested_by(origins: &[String]) -> String {
+    let lines: String = origins.iter().map(|origin| format!("\n - {origin}")).collect();
+    format!("\nrequested by{lines}")
 }
 
 /// How long a command may be to be shown as a whole, in bytes.

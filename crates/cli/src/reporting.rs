@@ -11,7 +11,11 @@ use taut_driver::event::{Call, Event, Sink, Status};
 use taut_driver::{EventLog, Request};
 use taut_store::Store;
 
-use crate::{analyse::warn_of_cache, exit::Exit, log::Log, profile::Profile};
+use crate::{
+    exit::Exit,
+    log::{Level, Log},
+    profile::Profile,
+};
 
 /// The program as logs name it.
 const PROGRAM: &str = concat!("taut ", env!("CARGO_PKG_VERSION"));
@@ -23,6 +27,15 @@ pub(crate) struct Reporting {
     pub(crate) uses_state: bool,
     pub(crate) log: Arc<EventLog>,
     pub(crate) profile: Option<Arc<Profile>>,
+}
+
+impl Sink for Reporting {
+    fn event(&self, event: &Event<'_>) {
+        self.log.event(event);
+        if let Some(profile) = &self.profile {
+            profile.event(event);
+        }
+    }
 }
 
 impl Reporting {
@@ -40,10 +53,7 @@ impl Reporting {
 
     /// An event of a call that has no other sinks.
     pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.log.event(event);
-        if let Some(profile) = &self.profile {
-            profile.event(event);
-        }
+        self.event(event);
     }
 
     /// What the words mean is known.
@@ -89,5 +99,13 @@ pub(crate) fn reported(
     match reporting.profile.map(|profile| profile.write(exit, log)) {
         Some(Err(failed)) if exit == Exit::Success => failed,
         _ => exit,
+    }
+}
+
+/// Tells that cached build state could not be used or left, in one line.
+pub(crate) fn warn_of_cache(warning: Option<String>, log: &Log) {
+    if let Some(text) = warning {
+        log.has_cache_warning.store(true, SeqCst);
+        log.say(Level::Warn, text);
     }
 }

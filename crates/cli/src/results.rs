@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taut_digest::ObjectType;
-use taut_driver::{
-    BuildFailure, Installed, Located, Results, Undelivered, cas::Found, find, install, normal_path,
-};
+use taut_driver::{Installed, Located, Results, Undelivered, cas::Found, find, install, normal_path};
 use taut_store::Store;
 use taut_sys::Dir;
-use taut_value::Id;
 
 use crate::{
     exit::Exit,
@@ -99,38 +96,6 @@ pub(crate) fn deliver(
     print_requested(o, store, results, log)?;
     let any_failed = results.artifacts.iter().chain(&results.runfiles).any(|(_, built)| built.failed);
     Ok(if any_failed { Exit::FailedArtifacts } else { Exit::Success })
-}
-
-/// Tells why there are no results, after the failures of actions were told.
-pub(crate) fn tell_failure(
-    failure: &BuildFailure,
-    origins_of_overlay: impl Fn(&Id) -> Vec<String>,
-    failed_actions: usize,
-    keep_going: bool,
-    log: &Log,
-) {
-    for conflict in &failure.conflicts {
-        let origins = origins_of_overlay(&conflict.id).into_iter().map(|origin| format!("\n - {origin}"));
-        log.say(Level::Error, format!("{conflict}\nrequested by{}", origins.collect::<String>()));
-    }
-    /// What goes wrong in many places alike need not be read that often.
-    const SHOWN: usize = 10;
-    for text in failure.others.iter().take(SHOWN) {
-        log.say(Level::Error, text);
-    }
-    if failure.others.len() > SHOWN {
-        log.say(Level::Error, format!("There are {} more errors like these.", failure.others.len() - SHOWN));
-    }
-    if keep_going && !failure.not_built.is_empty() {
-        let paths: Vec<String> = failure.not_built.iter().map(|path| format!("\n  {path}")).collect();
-        let other = failure.conflicts.len() + failure.others.len();
-        let more = if other > 0 { format!(" and {other} other errors") } else { String::new() };
-        log.say(
-            Level::Error,
-            format!("{failed_actions} failed actions{more}; not built because of that:{}", paths.concat()),
-        );
-    }
-    log.say(Level::Error, "Build failed.");
 }
 
 fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> Vec<Built> {

@@ -13,6 +13,7 @@ use taut_sys::Named;
 use crate::{
     diagnostics::tell,
     exit::Exit,
+    failures::{self, Defined},
     interruption::Interruption,
     log::{Level, Log},
     options::Traverse,
@@ -104,9 +105,13 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let built = match built {
         Ok(built) => built,
         Err(failure) => {
-            printer.tell_failures(|id| graph.origins(id), &Reproduction::none());
-            let nobody = |_: &_| Vec::new();
-            results::tell_failure(&failure, nobody, printer.count_of_failures(), o.results.keep_going, log);
+            let defined = Defined {
+                action: &|id| graph.origins(id),
+                overlay: &|_| Vec::new(),
+                requested: format!("the graph {label}"),
+            };
+            let by_hand = Reproduction::none();
+            failures::tell(&failure, &defined, &printer, &by_hand, o.results.keep_going);
             return Err(Exit::BuildFailure);
         }
     };

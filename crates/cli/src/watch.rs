@@ -7,29 +7,26 @@
 //! a first one does.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Instant, SystemTime},
 };
 
-use taut_digest::ObjectInfo;
 use taut_driver::{
     Again, Analysed, KeyRef, Leaves, MAX_TRIES, Request, Session, SetupError, Signatures, Traces,
     event::{Event, Sink},
 };
 use taut_store::Store;
 use taut_sys::watch::Watch;
-use taut_value::Str;
 
 use crate::{
-    analyse::warn_of_cache,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
     options,
     printer::Printer,
-    reporting::Reporting,
+    reporting::{Reporting, warn_of_cache},
     request,
     retry::LOST_OBJECTS,
     settings::{analysis_options, build_options},
@@ -40,12 +37,14 @@ use crate::{
 mod feedback;
 mod notice;
 mod pace;
+mod paths;
 mod round;
 
 use feedback::Feedback;
 use notice::Ways;
 use pace::Pace;
-use round::what_changed;
+use paths::what_changed;
+use round::SoFar;
 
 /// How many of a kind are named in one round.
 const SHOWN: usize = 12;
@@ -115,24 +114,17 @@ struct Held {
     next_look: Instant,
     /// Why changes may not be told, as it was told.
     unwatched: String,
-    feedback: Feedback,
+    /// What the rounds came to.
+    so_far: SoFar,
     pace: Pace,
     /// What is wrong with the words, as it was told.
     told_of_request: String,
-    /// What was wrong with the description in the last round.
-    told: String,
     /// When the last round began.
     begin: SystemTime,
-    /// What the last round that could analyse the description came to.
-    last: Option<Arc<Analysed>>,
-    /// Whether the last round built everything.
-    is_built: bool,
     /// Whether it came to wait for changes.
     is_settled: bool,
     /// The description of which it is known where it looks.
     noted: Option<Arc<Analysed>>,
-    /// What the last round that succeeded came to.
-    results: HashMap<Str, ObjectInfo>,
 }
 
 /// Why the rounds with a session ended.
@@ -219,10 +211,11 @@ impl Watcher<'_> {
             self.log.say(Level::Error, error.to_string());
             Exit::Environment
         })?;
-        let feedback = self.output.as_ref().map(|output| Feedback::new(&request, output)).unwrap_or_default();
-        let (leaves, seen, told, last, noted, results) = Default::default();
+        let feedback: Feedback =
+            self.output.as_ref().map(|output| Feedback::new(&request, output)).unwrap_or_default();
+        let (leaves, seen, noted) = Default::default();
         let (ways, roots, waits, links, files, unwatched) = Default::default();
-        let (is_built, is_pending) = (false, false);
+        let is_pending = false;
         let begin = SystemTime::now();
         Ok(Held {
             request,
@@ -240,16 +233,12 @@ impl Watcher<'_> {
             seen,
             next_look: Instant::now(),
             unwatched,
-            feedback,
+            so_far: SoFar { feedback, ..SoFar::default() },
             pace: Pace::default(),
             told_of_request: String::new(),
-            told,
             begin,
-            last,
-            is_built,
             is_settled: false,
             noted,
-            results,
         })
     }
 
@@ -276,7 +265,7 @@ impl Watcher<'_> {
             }
             let is_description = |leaf: &KeyRef| leaf.rule() == "file";
             if matches!(&change.touched.again, Again::Only(leaves) if leaves.iter().any(is_description)) {
-                held.feedback.forget_unstable();
+                held.so_far.feedback.forget_unstable();
             }
             if std::mem::take(&mut held.is_pending) {
                 change.touched.again = Again::Everything;

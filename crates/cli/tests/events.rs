@@ -287,6 +287,32 @@ fn failures_of_actions_and_of_analysis_are_in_the_log() {
 }
 
 #[test]
+fn what_fails_besides_actions_is_in_the_log_once_with_the_actions_that_needed_it() {
+    let workspace = project();
+    let source = r#"{"type": "LOCAL", "data": {"path": "none", "repository": ""}}"#;
+    let action = |name: &str| {
+        format!(
+            r#""{name}": {{"command": ["cp", "in", "{name}"], "output": ["{name}"], "input": {{"in": {source}}},
+                "origins": [{{"target": ["@", "", "", "{name}"], "subtask": 0, "config": {{}}}}]}}"#
+        )
+    };
+    let graph = format!(r#"{{"actions": {{{}, {}}}, "blobs": [], "trees": {{}}}}"#, action("x"), action("y"));
+    workspace.file("g", graph);
+    let output = |name: &str| {
+        format!(r#""{name}": {{"type": "ACTION", "data": {{"id": "{name}", "path": "{name}"}}}}"#)
+    };
+    let wanted = format!(r#"{{"s": {source}, {}, {}}}"#, output("x"), output("y"));
+    let out = workspace.beside("out").display().to_string();
+    workspace.run(&taut(), ["traverse", "-g", "g", "-a", &wanted, "-o", &out]).exits(1);
+    let log = last(&workspace);
+    let [unbuilt] = of_kind(&log, "unbuilt")[..] else { panic!("{log:?}") };
+    assert_eq!(unbuilt["error"], "no source file \"none\" in repository \"\"");
+    assert_eq!(unbuilt["actions"].as_array().unwrap().len(), 2);
+    assert_eq!(unbuilt["origin"], r##"["@","","","x"]#0"##);
+    assert_eq!(unbuilt["paths"], serde_json::json!(["s"]));
+}
+
+#[test]
 fn every_subcommand_that_makes_a_request_leaves_one() {
     let workspace = project();
     let (out, graph) = (workspace.beside("out"), workspace.beside("graph"));

@@ -1,8 +1,11 @@
-//! What is told of an action that fails other than by its exit code: the target, the command, and the reason that the
-//! system or the action's directory gives.
+//! What is told of an action that fails other than by its exit code, or has no result since something else failed: the
+//! target, the command, and the reason that the system or the action's directory gives.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::os::unix::fs::symlink;
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixListener},
+};
 
 use taut_testkit::{Ran, Tool, Workspace};
 
@@ -173,4 +176,116 @@ fn of_an_action_that_may_fail_it_is_told_too_that_it_was_not_started() {
     workspace.file("TARGETS", r#"{"t": {"type": "r", "tainted": ["test"]}}"#);
     let started = "may fail (exit code 1)\n     action could not be started: Argument list too long";
     fails(&workspace, &["t"], &[started, "Moreover action executed with missing outputs.\n      - o\n"]);
+}
+
+/// A workspace with a graph of one action for each source, and that of the artifacts of these actions.
+fn graph(sources: &[&str]) -> (Workspace, String) {
+    let workspace = Workspace::new();
+    let (mut actions, mut artifacts) = (Vec::new(), Vec::new());
+    for (number, path) in sources.iter().enumerate() {
+        actions.push(format!(
+            r#""{number}": {{"command": ["cp", "in", "o{number}"], "output": ["o{number}"],
+                "input": {{"in": {{"type": "LOCAL", "data": {{"path": "{path}", "repository": ""}}}}}},
+                "origins": [{{"target": ["@", "", "m", "t{number}"], "subtask": 0, "config": {{}}}}]}}"#
+        ));
+        artifacts.push(format!(
+            r#""p{number}": {{"type": "ACTION", "data": {{"id": "{number}", "path": "o{number}"}}}}"#
+        ));
+    }
+    workspace.file("g", format!(r#"{{"actions": {{{}}}, "blobs": [], "trees": {{}}}}"#, actions.join(",\n")));
+    (workspace, artifacts.join(", "))
+}
+
+fn traverse(tool: &Tool, workspace: &Workspace, artifacts: &str) -> Ran {
+    let out = workspace.beside("out").display().to_string();
+    let artifacts = format!("{{{artifacts}}}");
+    workspace.run(tool, ["traverse", "-g", "g", "-a", &artifacts, "-o", &out, "--keep-going"]).exits(1)
+}
+
+#[test]
+fn a_source_that_cannot_be_used_is_told_with_target_output_and_command() {
+    for (source, why) in [
+        ("none", "no source file \"none\" in repository \"\"".to_owned()),
+        ("socket", "socket is no file and no link".to_owned()),
+        ("loop/x", "loop/x cannot be read: cannot open ".to_owned()),
+    ] {
+        let (workspace, artifacts) = graph(&[source]);
+        let _socket = UnixListener::bind(workspace.root().join("socket")).unwrap();
+        symlink("loop", workspace.root().join("loop")).unwrap();
+        let ran = traverse(&taut(), &workspace, &artifacts);
+        let action = "needed to build \"o0\" by command [\"cp\",\"in\",\"o0\"] in environment {}\n";
+        let target = "requested by\n      - [[\"@\",\"\",\"m\",\"t0\"],{}]#0\n";
+        says(&ran, &["ERROR (action:", &why, action, target]);
+    }
+}
+
+#[test]
+fn a_cause_is_told_once_however_much_it_affects() {
+    let (workspace, artifacts) = graph(&["none"; 12]);
+    let more = r#"{"type": "LOCAL", "data": {"path": "none", "repository": ""}}"#;
+    let artifacts = format!(r#"{artifacts}, "q": {more}, "r": {more}"#);
+    let ran = traverse(&taut(), &workspace, &artifacts);
+    says(
+        &ran,
+        &["needed for \"q\" and 1 more of the graph g\n", "in environment {}, and for 11 other actions\n"],
+    );
+    says(&ran, &["0 failed actions and 1 other errors; not built because of that:"]);
+    assert_eq!(ran.stderr.matches("no source file").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn of_many_causes_ten_are_told() {
+    let sources: Vec<String> = (0..14).map(|number| format!("none{number}")).collect();
+    let (workspace, artifacts) = graph(&sources.iter().map(String::as_str).collect::<Vec<_>>());
+    let ran = traverse(&taut(), &workspace, &artifacts);
+    assert_eq!(ran.stderr.matches("no source file").count(), 10, "{}", ran.stderr);
+    says(&ran, &["There are 4 more errors like these."]);
+}
+
+#[test]
+fn under_the_name_of_the_reference_a_source_is_told_without_more() {
+    let (workspace, artifacts) = graph(&["none"]);
+    symlink(env!("CARGO_BIN_EXE_taut"), workspace.beside("just")).unwrap();
+    let ran = traverse(&Tool::at(workspace.beside("just")), &workspace, &artifacts);
+    let lines = "ERROR: no source file \"none\" in repository \"\"\nERROR: 0 failed actions";
+    says(&ran, &[lines]);
+}
+
+#[test]
+fn an_object_that_is_not_defined_is_told_with_the_path_that_was_wanted() {
+    let (workspace, _) = graph(&[]);
+    let object = r#"{"type": "KNOWN", "data": {"id": "f244228aff57ef96cb88087c0cec7c526bcc352d", "size": 6, "file_type": "f"}}"#;
+    let ran = traverse(&taut(), &workspace, &format!(r#""p": {object}"#));
+    let why = "object [f244228aff57ef96cb88087c0cec7c526bcc352d:6:f] is neither defined nor in the store\n";
+    says(&ran, &[why, "       needed for \"p\" of the graph g\n"]);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_told_once_with_what_it_was_needed_for() {
+    let workspace = Workspace::new();
+    let target = |n: usize| {
+        format!(
+            r#""t{n}": {{"type": "generic", "outs": ["o{n}"], "deps": ["s{n}"], "cmds": ["cp s{n} o{n}"]}}"#
+        )
+    };
+    let files: Vec<String> = (0..5).map(|n| format!(r#""{n}": "t{n}""#)).collect();
+    let targets: Vec<String> = (0..5).map(target).collect();
+    let all = format!(r#""all": {{"type": "install", "files": {{{}}}}}"#, files.join(", "));
+    workspace.file("TARGETS", format!("{{{}, {all}}}", targets.join(", ")));
+    let change = |to: &str| {
+        for n in 0..5 {
+            workspace.file(&format!("s{n}"), format!("{to} {n}\n"));
+        }
+    };
+    change("first");
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    change("second");
+    let files = workspace.build_root().join("protocol-dependent/generation-0/git-sha1/casf");
+    fs::remove_dir_all(&files).unwrap();
+    fs::write(&files, "no directory").unwrap();
+    let ran = workspace.run(&taut(), ["build", "all", "--keep-going"]).exits(1);
+    assert_eq!(ran.stderr.matches("cannot use the store: ").count(), 1, "{}", ran.stderr);
+    says(&ran, &["needed to build \"o0\" by command [\"sh\",", "- [[\"@\",\"\",\"\",\"t0\"],{}]#0\n"]);
+    fs::remove_file(&files).unwrap();
+    workspace.run(&taut(), ["build", "all"]).exits(0);
 }

@@ -148,3 +148,27 @@ fn what_is_no_file_describes_nothing_and_nobody_waits_for_it() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     build().exits(0);
 }
+
+#[test]
+fn what_is_lost_is_made_again_also_where_an_action_fails_beside_it() {
+    let workspace = project();
+    let more = r#""bad": {"type": "generic", "outs": ["bad"], "cmds": ["echo failing; exit 3"]},
+  "both": {"type": "generic", "outs": ["both"], "deps": ["bad", "use"], "cmds": ["touch both"]},
+  "beside": {"type": "install", "files": {"bad": "bad", "use": "use"}},"#;
+    workspace.file("TARGETS", TARGETS.replacen('{', &format!("{{ {more}"), 1));
+    workspace.run(&taut(), ["build", "use"]).exits(0);
+    let words = "Objects in the build root were lost or damaged: they are made again.";
+    for (round, target) in ["both", "beside"].iter().enumerate() {
+        // "1\n", which lies only below trees that "use" has as inputs.
+        let object = workspace
+            .build_root()
+            .join("protocol-dependent/generation-0/git-sha1/casf/d0/0491fd7e5bb6fa28c517a0bb32b8b506539d4d");
+        fs::remove_file(object).unwrap();
+        workspace.file("other.txt", format!("{round}, other\n"));
+        let told = workspace.run(&taut(), ["build", target, "--keep-going"]).exits(1).stderr;
+        assert_eq!(told.lines().filter(|line| line.contains(words)).count(), 1, "{told}");
+        assert_eq!(told.matches("action returned non-zero exit code 3").count(), 1, "{told}");
+        let again = workspace.run(&taut(), ["build", "use"]).exits(0).stderr;
+        assert!(!again.contains(words) && again.contains("3 actions, 3 cache hits"), "{again}");
+    }
+}

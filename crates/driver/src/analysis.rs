@@ -4,16 +4,23 @@
 //! many there are. Where one changed, what that invalidates is analysed, and what was counted is counted anew by
 //! collecting, which opens no target.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use taut_analysis::{Finding, Problem, StrSet, TargetRule, located};
-use taut_engine::{Content, Cx, Fail, Hash, Policy, Rule};
+use taut_analysis::{AnalysedTarget, Finding, Problem, StrSet, TargetRule, located, relative};
+use taut_engine::{Build, Content, Cx, Fail, Failure, Hash, Policy, Rule};
 use taut_graph::{Definition, DefinitionKey, Kind};
 use taut_repos::Roots;
 use taut_syntax::Diagnostics;
 use taut_value::{Decoder, Encoder, Id, TargetResult};
 
-use crate::{Reached, Wanted, analyse::Order, asked::Asked, targets::together};
+use crate::{
+    Request, Wanted,
+    analysing::{asked, diagnostics},
+    asked::Asked,
+    reached::{Order, Reached},
+    targets::together,
+    whole::{Analysis, analyse_in},
+};
 
 /// How much there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,6 +61,14 @@ impl Analysed {
         located(&self.warnings, roots)
     }
 
+    /// The same from all targets, where what is below them cannot be collected.
+    fn of_whole(whole: &Analysis, request: &Request) -> Analysed {
+        let warnings = relative(&whole.warnings(), &request.repositories.roots);
+        let counts = Counts { exports: whole.export_targets(), ..count(whole.definitions()) };
+        let AnalysedTarget { result, tainted, .. } = &*whole.analysed;
+        Analysed { result: result.clone(), tainted: tainted.clone(), counts, warnings }
+    }
+
     /// The result, the taint, the five counts, the bytes of the warnings.
     fn encode(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
@@ -85,6 +100,34 @@ impl Analysed {
 /// Analyses requests.
 pub(crate) struct AnalysisRule;
 
+/// It cannot be told what lies below the targets of a request, since cached build state turned out to be damaged
+/// meanwhile.
+#[derive(Debug)]
+pub(crate) struct NotCollected;
+
+impl fmt::Display for NotCollected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the cached build state was damaged while it was used")
+    }
+}
+
+impl Failure for NotCollected {}
+
+/// Analyses the targets of a request, as a task of its own.
+///
+/// # Errors
+/// Everything that is wrong with the description; at least one diagnostic.
+pub(crate) fn analysed_in(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+    build.get::<AnalysisRule>(Asked::of(request)).or_else(|fail| {
+        // What each of the targets came to is known by now.
+        asked(build, request)?;
+        match fail.downcast_ref::<NotCollected>() {
+            Some(_) => Ok(Arc::new(Analysed::of_whole(&analyse_in(build, request)?, request))),
+            None => Err(diagnostics(fail, build, &request.repositories)),
+        }
+    })
+}
+
 impl Rule for AnalysisRule {
     type Key = Asked;
     type Value = Arc<Analysed>;
@@ -104,7 +147,7 @@ impl Rule for AnalysisRule {
         let whole = together(&reached).map_err(|problems| Fail::task(Problem(problems)))?;
         let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();
         let below = cx.collect_two::<Content<Definition>, Content<Finding>>(roots).await;
-        let (definitions, names) = below.ok_or(Fail::Cancelled)?;
+        let (definitions, names) = below.ok_or_else(|| Fail::transient(NotCollected))?;
         let counts = count(definitions.into_iter().map(DefinitionKey));
         let mut findings = Vec::with_capacity(names.len());
         for name in names {

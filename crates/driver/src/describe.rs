@@ -8,17 +8,17 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
-    EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, located, module_file,
+    EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, module_file,
     parse_json_name, relative, vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
-use taut_repos::{Place, Repository, Roots};
+use taut_repos::{Place, Repository};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
 };
 
-use crate::{Analyser, Request, analyse::diagnostics, asked::Asked, request::configured_text};
+use crate::{asked::Asked, request::configured_text};
 
 /// What is described, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -43,10 +43,10 @@ pub struct Description {
 /// A description as it is kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Described {
-    description: Description,
+    pub(crate) description: Description,
     /// What is wrong with the files that define it, or that it is not defined; files are named apart from where the roots
     /// lie.
-    problems: Diagnostics,
+    pub(crate) problems: Diagnostics,
 }
 
 impl Described {
@@ -78,8 +78,8 @@ impl Described {
 /// Names a description.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct DescribeKey {
-    asked: Asked,
-    options: DescribeOptions,
+    pub(crate) asked: Asked,
+    pub(crate) options: DescribeOptions,
 }
 
 impl Key for DescribeKey {
@@ -158,33 +158,6 @@ fn problems(fail: Fail) -> Result<Diagnostics, Fail> {
 
 fn wrong(problem: impl Into<Diagnostics>) -> Fail {
     Fail::task(Problem(problem.into()))
-}
-
-impl Analyser {
-    /// Whether this description, which was asked for, is what an earlier call found.
-    pub fn is_described(&self, request: &Request, options: DescribeOptions) -> bool {
-        let key = DescribeKey { asked: Asked::of(request), options };
-        self.build.explain::<DescribeRule>(&key).is_none()
-    }
-
-    /// Describes the targets of the request, or the rules of these names.
-    /// The error is what is wrong with the files that define them, or that one is not defined.
-    pub fn describe(
-        &self,
-        request: &Request,
-        options: DescribeOptions,
-    ) -> (Description, Result<(), Diagnostics>) {
-        let key = DescribeKey { asked: Asked::of(request), options };
-        match self.build.get::<DescribeRule>(key) {
-            Ok(described) => {
-                let Described { description, problems } = &*described;
-                let roots: &Roots = &self.workspace.repositories.roots;
-                let told = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
-                (description.clone(), told)
-            }
-            Err(fail) => (Description::default(), Err(diagnostics(fail, &self.build, &request.repositories))),
-        }
-    }
 }
 
 struct Describer<'a> {

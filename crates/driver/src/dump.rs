@@ -10,8 +10,8 @@ use taut_value::{
     Tree, Value, escape_into,
 };
 
-use crate::analyse::{Analysis, Reached};
 use crate::{Request, joined};
+use crate::{reached::Reached, whole::Analysis};
 
 fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
     let mut writer = JsonWriter::pretty(2);

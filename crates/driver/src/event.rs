@@ -18,7 +18,7 @@ use taut_repos::RepoConfig;
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay};
 
-use crate::{Request, Subject, Targets, Why};
+use crate::{Request, Subject, Targets, Unbuilt, Why};
 
 /// Takes events. Called from any thread, also from several at once; must not block for long.
 pub trait Sink: Send + Sync {
@@ -75,6 +75,8 @@ pub enum Event<'e> {
     ActionFinished(&'e Finished<'e>),
     /// An action failed.
     ActionFailed(&'e Failed<'e>),
+    /// Something is not built, and no action of it failed: a cause, and what it affects.
+    Unbuilt(&'e Unbuilt),
     /// Execution is over.
     BuildFinished(Built),
     /// A task of the engine was executed in this call: told when the build is over, or analysis has failed.

@@ -233,6 +233,13 @@ impl State {
             Event::ActionStarted(action) => drop(self.running.insert(*action.id, at)),
             Event::ActionFinished(finished) => self.finished(at, finished),
             Event::ActionFailed(failed) => self.failed(at, failed),
+            Event::Unbuilt(unbuilt) => {
+                let first = unbuilt.actions.first().map(|(id, _)| id);
+                let origin = first.and_then(|id| self.origins.as_ref()?(id));
+                self.line_within(MAX_MORE, "unbuilt", |line| {
+                    words::unbuilt(line, at, unbuilt, origin.as_deref());
+                });
+            }
             Event::BuildFinished(built) => {
                 self.built = Some(*built);
                 let built = *built;

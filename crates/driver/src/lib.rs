@@ -2,9 +2,12 @@
 //!
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
-mod analyse;
+mod analyser;
+mod analysing;
 mod analysis;
+mod analysis_pass;
 mod asked;
+mod build_failure;
 mod cache_warning;
 pub mod cas;
 mod context;
@@ -19,18 +22,23 @@ mod leaves;
 mod lru;
 mod options;
 mod origins;
+mod reached;
 mod request;
 mod result;
 mod rounds;
 mod run;
 mod session;
+mod taking_part;
 mod targets;
 mod trace_file;
 mod traces;
 mod what_if;
+mod whole;
 
-pub use analyse::{Analyser, Analysis, AnalysisOptions, Reached};
+pub use analyser::Analyser;
+pub use analysing::AnalysisOptions;
 pub use analysis::{Analysed, Counts};
+pub use build_failure::{BuildFailure, Unbuilt};
 pub use cache_warning::is_about_traces;
 pub use describe::{DescribeOptions, Description};
 pub use dump::too_long_as_text;
@@ -42,15 +50,16 @@ pub use install::{Installed, install};
 pub use leaves::{Leaves, Signatures, Touched, roots};
 pub use options::{BuildOptions, Wanted};
 pub use origins::Origins;
+pub use reached::Reached;
 pub use request::{Request, SetupError, Words};
 pub use result::Results;
 pub use rounds::{Again, Done};
-pub use run::{Anew, Client, MAX_TRIES, Run, Undelivered};
-pub use session::{BuildFailure, Interrupter, Session};
+pub use run::{Anew, Client, Failed, MAX_TRIES, Pass, Run, Undelivered, Way};
+pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
 pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};
 pub use taut_engine::KeyRef;
-pub use taut_exec::{ActionFailure, ActionOutcome, Built, MissingOutput, Ran};
+pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, MissingOutput, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{Overrides, RepoConfig};
@@ -62,3 +71,4 @@ pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, rai
 pub use taut_value::path::normal_path;
 pub use traces::Traces;
 pub use what_if::{Reach, what_if};
+pub use whole::Analysis;

@@ -8,7 +8,7 @@ use taut_engine::{Build, Engine, Mentions};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_value::{ActionDescription, Id, Value};
 
-use crate::{Reached, Request, analyse::analyse_in, analysis::AnalysisRule, asked::Asked};
+use crate::{Reached, Request, analysis::AnalysisRule, asked::Asked, whole::analyse_in};
 
 /// Which targets define what.
 #[derive(Clone)]

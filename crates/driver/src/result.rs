@@ -11,7 +11,10 @@ use taut_exec::{ActionKey, ActionRule, ArtifactRule, Built, Printed};
 use taut_store::Store;
 use taut_value::{Decoder, Encoder, Id, Str};
 
-use crate::{analysis::AnalysisRule, asked::Asked};
+use crate::{
+    analysis::{AnalysisRule, NotCollected},
+    asked::Asked,
+};
 
 /// What was built.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +99,7 @@ impl Rule for ResultRule {
         }
         let roots = wanted.keys().map(|key| cx.task::<ArtifactRule>(key)).collect::<Vec<_>>();
         let below = cx.collect_two::<ActionRule, Content<Printed>>(roots).await;
-        let (actions, names) = below.ok_or(Fail::Cancelled)?;
+        let (actions, names) = below.ok_or_else(|| Fail::transient(NotCollected))?;
         let mut sound = Vec::with_capacity(names.len());
         for name in names {
             let printed = (*cx.call::<Content<Printed>>(name).await?).clone();

@@ -56,45 +56,39 @@ impl<S> From<S> for Undelivered<S> {
     }
 }
 
-/// What a request is run for: told of each step, and able to stop there.
-pub trait Client {
-    /// Why a call is over before its end.
+/// What a pass over a request is for: told of each step, and able to stop there.
+pub trait Pass {
+    /// Why a pass is over before its end.
     type Stop;
-    /// What a call comes to.
+    /// What a pass comes to.
     type Done;
 
-    /// What is asked for, as the files say now.
+    /// A session begins; whether the pass goes on is asked here, after analysis, and after execution.
     ///
     /// # Errors
-    /// The call is over.
-    fn request(&self) -> Result<Request, Self::Stop>;
-
-    /// A session begins; whether the call goes on is asked here, after analysis, and after execution.
-    ///
-    /// # Errors
-    /// The call is over.
-    fn goes_on(&self, session: &Session) -> Result<(), Self::Stop>;
+    /// It does not.
+    fn goes_on(&mut self, session: &Session) -> Result<(), Self::Stop>;
 
     /// The description is wrong.
-    fn analysis_failed(&self, problems: &Diagnostics) -> Self::Stop;
+    fn analysis_failed(&mut self, problems: &Diagnostics) -> Self::Stop;
 
     /// The request was analysed. Gives what is to be built, unless that is what the targets offer.
     ///
     /// # Errors
-    /// The call is over.
+    /// The pass is over.
     fn analysed(
-        &self,
+        &mut self,
         session: &Session,
         request: &Request,
-        analysed: &Analysed,
+        analysed: &Arc<Analysed>,
     ) -> Result<Option<Wanted>, Self::Stop>;
 
-    /// Execution has ended, well or not.
-    fn executed(&self) {}
+    /// Execution has ended. `is_complete`: everything that was wanted is there.
+    fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool);
 
-    /// Something failed in execution. `is_last`: though it may be the description's change, the call is not tried again.
+    /// Something failed in execution. `is_last`: though it may be the description's change, it is not tried again.
     fn build_failed(
-        &self,
+        &mut self,
         session: &Session,
         request: &Request,
         failure: &BuildFailure,
@@ -106,23 +100,34 @@ pub trait Client {
     /// # Errors
     /// The results are not where they belong.
     fn deliver(
-        &self,
+        &mut self,
         session: &Session,
         request: &Request,
         analysed: &Analysed,
         results: &Results,
     ) -> Result<Self::Done, Undelivered<Self::Stop>>;
-
-    /// The call is tried again.
-    fn begins_anew(&self, why: Anew);
-
-    /// Cached build state could not be used or left.
-    fn warn_of_cache(&self, text: String);
 }
 
-/// Why a try comes to no result.
-enum Failed<S> {
+/// What a call is for: a pass, tried again where that helps.
+pub trait Client: Pass {
+    /// What is asked for, as the files say now.
+    ///
+    /// # Errors
+    /// The call is over.
+    fn request(&mut self) -> Result<Request, Self::Stop>;
+
+    /// The call is tried again.
+    fn begins_anew(&mut self, why: Anew);
+
+    /// Cached build state could not be used or left.
+    fn warn_of_cache(&mut self, text: String);
+}
+
+/// Why a pass comes to no result.
+pub enum Failed<S> {
+    /// It was stopped.
     Stopped(S),
+    /// It is to be tried again.
     Anew(Anew),
 }
 
@@ -137,7 +142,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// The client stopped it.
-    pub fn go<C: Client>(&self, client: &C) -> Result<C::Done, C::Stop> {
+    pub fn go<C: Client>(&self, client: &mut C) -> Result<C::Done, C::Stop> {
         let (mut tries, mut is_changed) = (0, false);
         loop {
             tries += 1;
@@ -149,7 +154,7 @@ impl Run<'_> {
                 // What is wanted may be known, and what it is defined as be forgotten: every target is asked.
                 let _ = session.whole_analysis(&request);
             }
-            let done = self.one_try(client, &session, &request, tries == MAX_TRIES);
+            let done = self.pass(client, &session, &request, tries == MAX_TRIES);
             if let Some(text) = session.cache_warning() {
                 client.warn_of_cache(text);
             }
@@ -169,45 +174,58 @@ impl Run<'_> {
         }
     }
 
-    fn one_try<C: Client>(
+    fn pass<P: Pass>(
         &self,
-        client: &C,
+        client: &mut P,
         session: &Session,
         request: &Request,
         is_last: bool,
-    ) -> Result<C::Done, Failed<C::Stop>> {
+    ) -> Result<P::Done, Failed<P::Stop>> {
+        let Run { is_cached, tells_all, .. } = *self;
+        Way { session, is_cached, tells_all, is_last }.pass(client, request)
+    }
+}
+
+/// One pass on a session.
+pub struct Way<'w> {
+    /// The session.
+    pub session: &'w Session,
+    /// Whether cached build state is used and left.
+    pub is_cached: bool,
+    /// Whether all actions that take part are told of.
+    pub tells_all: bool,
+    /// Whether what may be the description's change, or a lost object, counts as a failure.
+    pub is_last: bool,
+}
+
+impl Way<'_> {
+    /// Analyses a request, builds it, keeps what was found out, and has the results delivered.
+    ///
+    /// # Errors
+    /// The client stopped it, or it is to be tried again.
+    pub fn pass<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
+        let Way { session, is_cached, tells_all, is_last } = *self;
         client.goes_on(session)?;
-        let tell_tasks = || {
-            if self.is_cached {
-                session.tell_tasks(&request.repositories);
-            }
-        };
-        self.sink.event(&Event::AnalysisBegan);
-        let analysed = session.analysed(request).map_err(|problems| {
-            session.commit();
-            tell_tasks();
-            self.sink.event(&Event::AnalysisFailed(&problems));
-            client.analysis_failed(&problems)
-        })?;
+        let analysis = session.analysis_pass(is_cached);
+        let analysed = analysis.analyse(request).map_err(|problems| client.analysis_failed(&problems))?;
         client.goes_on(session)?;
-        session.tell_analysed(request, &analysed);
+        session.tell_build_begins(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
         let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
         let built = match &other {
             Some(wanted) => session.build(wanted).map(Arc::new),
             None => session.result(request, &wanted),
         };
-        if self.tells_all {
+        if tells_all {
             session.tell_all(&wanted);
         }
         session.tell_end(built.as_ref().ok().map(|results| results.actions));
-        client.executed();
-        tell_tasks();
+        client.executed(session, request, &analysed, built.is_ok());
+        analysis.tell_tasks(request);
         let goes_on = client.goes_on(session);
         let built = goes_on.map_err(Failed::Stopped).and_then(|()| {
-            built.map_err(|failure| match &failure {
-                BuildFailure { is_undefined: true, .. } if !is_last => Failed::Anew(Anew::Changed),
-                BuildFailure { is_lost: true, .. } if !is_last => Failed::Anew(Anew::Lost),
+            built.map_err(|failure| match failure.anew() {
+                Some(why) if !is_last => Failed::Anew(why),
                 _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
             })
         });

@@ -1,33 +1,32 @@
 //! An engine that can analyse and build: what one request, or many in a row, run on.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use taut_engine::{Build, Builder, Content, Engine, Fail, TaskId};
+use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
-    ActionFailure, ActionKey, ActionRule, ArtifactRule, Execution, Halt, LocalExecutor, LocalSetup,
-    OverlayConflict, Printed, Sources,
+    ActionKey, ActionRule, ArtifactRule, Execution, Halt, LocalExecutor, LocalSetup, Printed, Sources,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GivenGraph, GivenGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
-use taut_value::{Id, Str};
+use taut_value::Id;
 
 use crate::{
-    Analysed, Analysis, AnalysisOptions, BuildOptions, Event, Request, Results, Sink, Traces, Wanted,
-    analyse::{analyse_in, analysed_in, begin, workspace},
-    analysis::AnalysisRule,
+    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Sink, Traces,
+    Wanted,
+    analysing::{begin, workspace},
+    analysis::{AnalysisRule, analysed_in},
+    analysis_pass::AnalysisPass,
     asked::Asked,
     context::execution_context,
     event::{self, OfEngine, OfExecution},
     history::{self, Ends},
     origins::Origins,
     result::ResultRule,
+    taking_part::TakingPart,
+    whole::analyse_in,
 };
 
 /// An engine that can build.
@@ -46,21 +45,6 @@ pub struct Session {
     traces: Traces,
     /// Where files are taken from.
     pub(crate) roots: Arc<taut_repos::Roots>,
-}
-
-/// Why a build has no results. Events told about actions that failed.
-#[derive(Default)]
-pub struct BuildFailure {
-    /// Overlays of trees that disagree.
-    pub conflicts: Vec<OverlayConflict>,
-    /// Other reasons.
-    pub others: BTreeSet<String>,
-    /// Whether something was not defined: the description changed after it was analysed.
-    pub is_undefined: bool,
-    /// Whether something was not in the store that was taken to be there. It counts as absent now.
-    pub is_lost: bool,
-    /// Wanted paths that could not be built.
-    pub not_built: Vec<Str>,
 }
 
 /// Ends a session's build from another thread.
@@ -228,27 +212,20 @@ impl Session {
     /// Everything that failed.
     pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let mut built = Vec::with_capacity(wanted.len());
-        let mut failure = BuildFailure::default();
+        let mut failed = Vec::new();
         let answers = self.build.all::<ArtifactRule>(wanted.keys());
         for ((path, _), answer) in wanted.iter().zip(answers) {
             match answer {
                 Ok(object) => built.push((path.clone(), object)),
-                Err(fail) => failure.add(path, &fail),
+                Err(fail) => failed.push((path, fail)),
             }
         }
-        if !failure.not_built.is_empty() {
-            failure.is_undefined = self.execution.halt.is_undefined();
-            failure.is_lost = self.execution.halt.is_lost();
+        if !failed.is_empty() {
+            let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
+            failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
-        let roots: Vec<TaskId> = wanted.keys().map(|key| self.engine.task::<ArtifactRule>(key)).collect();
-        let below = self.build.collect_two::<ActionRule, Content<Printed>>(roots);
-        let (actions, names) = below.unwrap_or_default();
-        let mut printed: Vec<Printed> = Vec::with_capacity(names.len());
-        printed.extend(
-            self.build.all::<Content<Printed>>(names).into_iter().flatten().map(|printed| (*printed).clone()),
-        );
-        printed.sort_by_key(|printed| printed.action);
+        let TakingPart { actions, printed } = TakingPart::of(&self.engine, &self.build, wanted);
         self.tell_printed(&printed);
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
@@ -256,23 +233,20 @@ impl Session {
 
     /// Tells of all actions that take part in what is wanted and were not told of: they did not have to be looked at.
     pub fn tell_all(&self, wanted: &Wanted) {
-        let roots: Vec<TaskId> = wanted.keys().map(|key| self.engine.task::<ArtifactRule>(key)).collect();
         // The result was found good as a whole; what is below it is settled for this.
         let _ = self.build.all::<ArtifactRule>(wanted.keys());
-        let actions = self.build.collect::<ActionRule>(roots).unwrap_or_default();
-        self.tell_of(actions.into_iter().map(|ActionKey(id)| id).collect());
+        self.tell_of(TakingPart::of(&self.engine, &self.build, wanted).actions);
     }
 
     /// Tells of the actions that printed something and did not have to be looked at, so that it is shown again.
     fn tell_printed(&self, printed: &[Printed]) {
-        self.tell_of(printed.iter().map(|printed| printed.action).collect());
+        self.tell_of(printed.iter().map(|printed| printed.action));
     }
 
-    /// Tells of actions whose results are known, in the order of their ids, unless they were told of.
-    fn tell_of(&self, actions: HashSet<Id>) {
+    /// Tells of actions whose results are known, unless they were told of.
+    fn tell_of(&self, actions: impl IntoIterator<Item = Id>) {
         let counters = &self.execution.counters;
-        let mut actions: Vec<Id> = actions.into_iter().filter(|id| !counters.has_processed(id)).collect();
-        actions.sort_unstable();
+        let actions: Vec<Id> = actions.into_iter().filter(|id| !counters.has_processed(id)).collect();
         let keys: Vec<ActionKey> = actions.iter().map(|id| ActionKey(*id)).collect();
         for (id, outcome) in actions.iter().zip(self.build.all::<ActionRule>(keys)) {
             let definition = self.definition(DefinitionKey::action(id));
@@ -314,23 +288,17 @@ impl Session {
         history::note(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
     }
 
-    /// Tells that analysis has ended well.
-    pub fn tell_analysed(&self, request: &Request, analysed: &Analysed) {
-        let is_known = self.build.explain::<AnalysisRule>(&Asked::of(request)).is_none();
-        let counts = &analysed.counts;
-        let warnings = analysed.warnings(&request.repositories.roots);
-        self.sink.event(&Event::Warned(&warnings));
-        let found = event::Analysed {
-            is_known,
-            actions: counts.actions,
-            trees: counts.trees,
-            overlays: counts.overlays,
-            blobs: counts.blobs,
-        };
-        self.sink.event(&Event::AnalysisFinished(found));
+    /// The analysis of a request on this session. `is_cached`: whether cached build state is used and left.
+    pub(crate) fn analysis_pass(&self, is_cached: bool) -> AnalysisPass<'_> {
+        let Session { engine, build, traces, ends, sink, .. } = self;
+        AnalysisPass { engine, build, traces, ends, sink: &**sink, is_cached }
+    }
+
+    /// Tells that execution begins, of so many actions.
+    pub(crate) fn tell_build_begins(&self, request: &Request, actions: usize) {
         let origins = self.origins(request);
         let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
-        self.sink.event(&Event::BuildBegan { actions: counts.actions, origins: &origins });
+        self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
     /// Tells that execution has ended. `actions`: how many take part, if all have a result.
@@ -355,18 +323,5 @@ impl Session {
     /// How many of so many actions did not have to run.
     pub fn cache_hits(&self, actions: usize) -> usize {
         actions.saturating_sub(self.execution.counters.ran())
-    }
-}
-
-impl BuildFailure {
-    fn add(&mut self, path: &Str, fail: &Fail) {
-        self.not_built.push(path.clone());
-        if let Some(conflict) = fail.downcast_ref::<OverlayConflict>() {
-            if self.conflicts.iter().all(|known| known.id != conflict.id) {
-                self.conflicts.push(conflict.clone());
-            }
-        } else if fail.downcast_ref::<ActionFailure>().is_none() && !matches!(fail, Fail::Cancelled) {
-            self.others.insert(fail.to_string());
-        }
     }
 }

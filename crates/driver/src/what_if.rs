@@ -17,8 +17,10 @@ use taut_syntax::Diagnostics;
 use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id};
 
-use crate::analyse::{Order, analyse_in, begin, workspace};
+use crate::analysing::{begin, workspace};
 use crate::history::{Subject, below_roots, source_file};
+use crate::reached::Order;
+use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, Request, Traces};
 
 /// What at most would be done.

@@ -136,7 +136,7 @@ fn all_targets_are_built_and_recorded() {
     log.keep_in(&store);
     let session = Session::of_request(&request, HOW, &store, &traces, &options(), &events);
     let wanted = session.analysed(&request).unwrap().wanted();
-    let results = session.result(&request, &wanted).unwrap_or_else(|failure| panic!("{:?}", failure.others));
+    let results = session.result(&request, &wanted).unwrap_or_else(|failure| panic!("{failure:?}"));
     let built: Vec<(&str, Built)> =
         results.artifacts.iter().map(|(path, built)| (path.as_str(), *built)).collect();
     assert_eq!(built.iter().map(|(path, _)| *path).collect::<Vec<_>>(), ["b", "c", "out/a"]);

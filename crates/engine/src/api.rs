@@ -3,10 +3,12 @@
 pub(crate) mod ask;
 pub(crate) mod build;
 pub(crate) mod collect;
+pub(crate) mod confirm;
 pub(crate) mod cx;
-pub(crate) mod deep;
 pub(crate) mod derivation;
 pub(crate) mod engine;
+#[cfg(feature = "files")]
+pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod interned;
 pub(crate) mod keys;

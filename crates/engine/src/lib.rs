@@ -23,9 +23,10 @@ mod sync;
 pub use api::ask::{Faceted, Pending};
 pub use api::build::Build;
 pub use api::cx::{Cx, HashCx};
-pub use api::deep::{DeepTrace, Terminal, Verdict};
 pub use api::derivation::Derivation;
 pub use api::engine::{Begin, Builder, Engine};
+#[cfg(feature = "files")]
+pub use api::files::{Files, StatWitness};
 pub use api::history::Kept;
 pub use api::interned::{Content, Interned};
 pub use api::mentions::Mentions;
@@ -44,7 +45,7 @@ pub use log::entries::Executed;
 pub use log::reason::{Differs, Ran, Reason};
 #[doc(hidden)]
 pub use persist::reseal;
-pub use persist::{Committed, FileId, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
+pub use persist::{Committed, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
 pub use schedule::cancel::Cancel;
 
 /// The guide's examples, compiled and run.

@@ -8,7 +8,8 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
-    ActionFailure, Context, ContextRule, EachTime, EachTimeRule, Execution, Phase, Printed, Ran,
+    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, Phase, Printed, Ran,
+    Undefined,
     inputs::{self, Inputs},
     message::action_digest,
     run::{RunKey, RunRule},
@@ -51,7 +52,6 @@ impl ActionRule {
         cx: &Cx,
     ) -> Result<Arc<ActionOutcome>, Fail> {
         let execution = &*self.0;
-        cx.depend::<ContextRule>(Context);
         let Inputs { objects, failed: tainted_inputs } = inputs::build(cx, &action.inputs).await?;
         let tree = trees::digest_of_stage(&execution.store, &objects).map_err(|error| match error {
             TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
@@ -77,6 +77,8 @@ impl ActionRule {
         }
         let cached = ran.run_as != Some(*id);
         let failed = tainted_inputs || ran.exit_code != 0;
+        // Behind its inputs, so that these are the cause where both are different.
+        cx.depend::<ContextRule>(Context);
         if failed || action.no_cache {
             // A failure, though allowed, is never taken for known, nor is what shall not be cached.
             cx.depend::<EachTimeRule>(EachTime);
@@ -102,7 +104,7 @@ impl Rule for ActionRule {
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
         let definition = self.0.definition(&cx, DefinitionKey::action(id)).await;
         let Some(action) = definition.as_deref().and_then(Definition::as_action) else {
-            return Err(self.0.undefined(format_args!("action {id} is not defined")));
+            return Err(Cause::Undefined(Undefined::Action(*id)).fail());
         };
         self.outcome(id, action, &cx).await.map_err(|fail| self.0.of_action(id, action, fail))
     }

@@ -1,33 +1,17 @@
 //! Artifacts as tasks: the object that a definition stands for.
 
 use taut_digest::{ObjectInfo, ObjectType};
-use taut_engine::{Agreement, Cx, Fail, Failure, Hash, Policy, Rule};
+use taut_engine::{Agreement, Cx, Fail, Hash, Policy, Rule};
 use taut_graph::{Definition, DefinitionKey};
-use taut_value::{Artifact, Id};
+use taut_value::Artifact;
 
 use crate::{
-    ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Execution,
-    built::{all, decode},
-    inputs, lost, transient,
+    ActionKey, ActionRule, ArtifactKey, ArtifactRule, Built, Cause, Execution, Undefined,
+    built::decode,
+    cause::all,
+    inputs, lost,
     trees::{self, TreeError},
 };
-
-/// Trees that must not disagree do.
-#[derive(Clone, Debug)]
-pub struct OverlayConflict {
-    /// The overlay.
-    pub id: Id,
-    /// Where they do.
-    pub path: String,
-}
-
-impl std::fmt::Display for OverlayConflict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Naming conflict detected at path {:?} of disjoint tree overlay {}", self.path, self.id)
-    }
-}
-
-impl Failure for OverlayConflict {}
 
 impl Rule for ArtifactRule {
     type Key = ArtifactKey;
@@ -41,26 +25,28 @@ impl Rule for ArtifactRule {
         }
     }
 
-    async fn value(&self, ArtifactKey(artifact): &ArtifactKey, cx: Cx) -> Result<Built, Fail> {
+    async fn value(&self, key: &ArtifactKey, cx: Cx) -> Result<Built, Fail> {
         let execution = &*self.0;
         if execution.halt.is_halted() {
             return Err(Fail::Cancelled);
         }
         let sound = |info| Built { info, failed: false };
-        match artifact {
-            Artifact::Local { path, repository } => execution.source(&cx, repository, path),
+        match &key.0 {
+            Artifact::Local { path, repository } => execution.source(&cx, (&self.1, key), repository, path),
             Artifact::Known(info) => execution.known(&cx, info).await.map(sound),
             Artifact::Action { id, path } => {
                 let outcome = cx.get::<ActionRule>(ActionKey(*id)).await?;
-                let info = outcome.ran.outputs.get(path).ok_or_else(|| {
-                    transient(format_args!("action {id} has no output {:?}", path.as_str()))
-                })?;
+                let info = outcome
+                    .ran
+                    .outputs
+                    .get(path)
+                    .ok_or_else(|| Cause::NoOutput { action: *id, path: path.clone() }.fail())?;
                 Ok(Built { info: *info, failed: outcome.failed })
             }
             Artifact::Tree(id) => {
                 let definition = execution.definition(&cx, DefinitionKey::tree(id)).await;
                 let Some(Definition::Tree(tree)) = definition.as_deref() else {
-                    return Err(execution.undefined(format_args!("tree {id} is not defined")));
+                    return Err(Cause::Undefined(Undefined::Tree(*id)).fail());
                 };
                 let inputs = inputs::build(&cx, tree.stage()).await?;
                 inputs.into_tree(&execution.store, format_args!("tree {id}"))
@@ -68,21 +54,21 @@ impl Rule for ArtifactRule {
             Artifact::TreeOverlay(id) => {
                 let definition = execution.definition(&cx, DefinitionKey::overlay(id)).await;
                 let Some(Definition::Overlay(overlay)) = definition.as_deref() else {
-                    return Err(execution.undefined(format_args!("tree overlay {id} is not defined")));
+                    return Err(Cause::Undefined(Undefined::Overlay(*id)).fail());
                 };
                 let keys = overlay.trees().iter().cloned().map(ArtifactKey).collect();
                 let built = all(cx.all::<ArtifactRule>(keys).await)?;
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
-                let digest = trees::overlay(&execution.store, &hashes, overlay.disjoint()).map_err(
-                    |error| match error {
-                        TreeError::Conflict(path) => Fail::transient(OverlayConflict { id: *id, path }),
-                        TreeError::Store(error) => {
-                            let trees = built.iter().map(|built| built.info);
-                            transient(lost(&execution.store, &execution.halt, error, trees))
-                        }
-                        other => transient(other),
-                    },
-                )?;
+                let why = |error| match error {
+                    TreeError::Conflict(path) => Cause::Conflict { overlay: *id, path },
+                    TreeError::Store(error) => {
+                        let trees = built.iter().map(|built| built.info);
+                        Cause::of_store(lost(&execution.store, error, trees))
+                    }
+                    other => Cause::of_tree(format_args!("tree overlay {id}"), other),
+                };
+                let digest = trees::overlay(&execution.store, &hashes, overlay.disjoint())
+                    .map_err(|error| why(error).fail())?;
                 let failed = built.iter().any(|built| built.failed);
                 Ok(Built { info: ObjectInfo { digest, object_type: ObjectType::Tree }, failed })
             }
@@ -103,28 +89,22 @@ impl Rule for ArtifactRule {
 
     fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {
         let Artifact::Local { path, repository } = &key.0 else { return Agreement::No };
-        self.0.source_agrees(repository, path, witness, |built| built.hash() == hash)
+        self.0.source_agrees((&self.1, key), repository, path, witness, |built| built.hash() == hash)
     }
 }
 
 impl Execution {
-    /// What is to be built is in no definition that can be found. Where analysis found it, the description has changed
-    /// since.
-    pub(crate) fn undefined(&self, what: impl std::fmt::Display) -> Fail {
-        self.halt.note_undefined();
-        transient(what)
-    }
-
     async fn known(&self, cx: &Cx, info: &ObjectInfo) -> Result<ObjectInfo, Fail> {
-        if self.store.contains(&info.digest.hash, info.object_type).map_err(transient)? {
+        let of_store = |error| Cause::of_store(error).fail();
+        if self.store.contains(&info.digest.hash, info.object_type).map_err(of_store)? {
             return Ok(*info);
         }
-        let missing = || self.undefined(taut_store::Error::Missing(*info));
+        let missing = || Cause::Undefined(Undefined::Object(*info)).fail();
         let hash = &info.digest.hash;
         let definition = self.definition(cx, DefinitionKey::blob(hash)).await;
         let Some(Definition::Blob(_, content)) = definition.as_deref() else { return Err(missing()) };
         let executable = info.object_type == ObjectType::Executable;
-        self.store.put_blob(content.as_bytes(), executable).map_err(transient)?;
+        self.store.put_blob(content.as_bytes(), executable).map_err(of_store)?;
         Ok(*info)
     }
 }

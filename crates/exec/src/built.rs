@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use taut_digest::ObjectInfo;
-use taut_engine::{Fail, Hash, Key};
+use taut_engine::{Hash, Key};
 use taut_store::Store;
 use taut_value::{Artifact, Decoder, Encoder, Id};
 
-use crate::Execution;
+use crate::{Execution, source::TakenSources};
 
 /// Names an artifact by its definition.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -57,18 +57,4 @@ pub(crate) fn decode(store: &Store, bytes: &[u8]) -> Option<Built> {
 }
 
 /// Builds artifacts.
-pub struct ArtifactRule(pub Arc<Execution>);
-
-/// All values, or the failure that says most: a cancelled task is not the reason for anything.
-pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {
-    let mut values = Vec::with_capacity(results.len());
-    let mut worst: Option<Fail> = None;
-    for result in results {
-        match result {
-            Ok(value) => values.push(value),
-            Err(fail) if matches!(worst, None | Some(Fail::Cancelled)) => worst = Some(fail),
-            Err(_) => {}
-        }
-    }
-    worst.map_or(Ok(values), Err)
-}
+pub struct ArtifactRule(pub(crate) Arc<Execution>, pub(crate) TakenSources);

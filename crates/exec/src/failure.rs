@@ -1,6 +1,7 @@
 //! Why an action has no result: how its command ended, or what the system refused before or after that.
 //!
-//! Both are one type, since both are told alike: with the target, the command and how to run it by hand. What the
+//! Both are one type, since both are told alike: with the target, the command and how to run it by hand. What is wrong
+//! with an action's inputs is no failure of it: see [`crate::ExecutionFailure`]. What the
 //! system refuses is an [`ActionError`] where it happens, which does not know the action; [`crate::ActionRule`] adds that.
 
 use std::{fmt, sync::Arc};
@@ -9,7 +10,7 @@ use taut_digest::{Hash, ObjectInfo};
 use taut_engine::{Fail, Failure};
 use taut_value::{ActionDescription, Id, Str};
 
-use crate::{Execution, Ran, transient};
+use crate::{Cause, Execution, ExecutionFailure, Ran};
 
 /// What was done for an action when the system refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +38,9 @@ impl Phase {
     /// The same for an error of the store. A lost object is no failure of the action: it is made again.
     pub(crate) fn failed_in_store(self, error: taut_store::Error) -> Fail {
         match error {
-            lost @ taut_store::Error::Missing(_) => transient(lost),
+            taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
+                Cause::Lost(object).fail()
+            }
             error => self.failed(error),
         }
     }
@@ -131,8 +134,16 @@ impl fmt::Display for ActionFailure {
 impl Failure for ActionFailure {}
 
 impl Execution {
-    /// A failure met on the way to an action's result: what the system refused becomes a failure of that action.
+    /// A failure met on the way to an action's result, with the action: what the system refused becomes a failure of
+    /// that action, and what is wrong with its inputs is told with it.
     pub(crate) fn of_action(&self, id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
+        if let Some(failure) = fail.downcast_ref::<ExecutionFailure>() {
+            if matches!(failure.cause, Cause::Store(_)) {
+                // Other actions would fail alike.
+                self.halt.note_failure();
+            }
+            return failure.at(id, action).unwrap_or(fail);
+        }
         let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };
         let action = action.clone();
         let (ran, error) = (Arc::default(), Some(error.clone()));

@@ -19,11 +19,11 @@ use taut_store::Store;
 use taut_value::{Map, Str};
 
 use crate::{
-    ArtifactKey, ArtifactRule, Built, Execution,
-    built::{self, all},
-    split,
+    ArtifactKey, ArtifactRule, Built, Cause, Execution, built,
+    cause::all,
+    lost, split,
     stage_key::{Parts, StageKey},
-    transient, trees,
+    trees::{self, TreeError},
 };
 
 /// Builds directories that are parts of stages.
@@ -66,16 +66,24 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// All of it as one tree, which is added to the store. `what`: what that is, for messages.
     pub(crate) fn into_tree(self, store: &Store, what: impl Display) -> Result<Built, Fail> {
-        let digest = trees::from_stage(store, &self.objects)
-            .map_err(|error| transient(format_args!("{what}: {error}")))?;
+        let why = |error| match error {
+            TreeError::Store(error) => {
+                Cause::of_store(lost(store, error, self.objects.iter().map(|(_, object)| *object)))
+            }
+            other => Cause::of_tree(what, other),
+        };
+        let digest = trees::from_stage(store, &self.objects).map_err(|error| why(error).fail())?;
         Ok(Built { info: ObjectInfo { digest, object_type: ObjectType::Tree }, failed: self.failed })
     }
 }
 
 /// Builds all that is in a stage, at once.
 pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
-    let parts = split::split(stage)
-        .map_err(|path| transient(format_args!("what is staged at {path:?} is no artifact")))?;
+    let no_artifact = |path| {
+        let why = format!("what is staged at {path:?} is no artifact");
+        Cause::Layout { what: String::new(), why }.fail()
+    };
+    let parts = split::split(stage).map_err(no_artifact)?;
     build_parts(cx, &parts).await
 }
 

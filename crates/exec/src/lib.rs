@@ -12,6 +12,7 @@ mod action;
 mod artifact;
 mod blocked;
 mod built;
+mod cause;
 mod collect;
 mod context;
 mod each_time;
@@ -35,8 +36,8 @@ mod trees;
 use std::{sync::Arc, time::Duration};
 
 pub use action::{ActionKey, ActionOutcome, ActionRule};
-pub use artifact::OverlayConflict;
 pub use built::{ArtifactKey, ArtifactRule, Built};
+pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents};
@@ -47,6 +48,7 @@ pub use local::{LocalExecutor, LocalSetup};
 pub use missing::{Instead, MissingOutput};
 pub use printed::Printed;
 pub use run::{Executor, Ran, RunKey, RunRule};
+use source::TakenSources;
 pub use stage_key::StageKey;
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
@@ -86,7 +88,7 @@ pub struct Execution {
 /// Adds the rules of this crate to an engine.
 pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> taut_engine::Builder {
     builder
-        .rule(ArtifactRule(execution.clone()))
+        .rule(ArtifactRule(execution.clone(), TakenSources::default()))
         .rule(ActionRule(execution.clone()))
         .rule(StageRule(execution.clone()))
         .rule(RunRule(execution.clone()))
@@ -107,19 +109,12 @@ impl Execution {
 /// no use without it goes, too, so that the next try makes it again.
 pub(crate) fn lost(
     store: &Store,
-    halt: &Halt,
     error: taut_store::Error,
     objects: impl Iterator<Item = taut_digest::ObjectInfo>,
 ) -> taut_store::Error {
     if matches!(error, taut_store::Error::Missing(_)) {
         // What cannot be removed stays lost; the first error is the one to report.
         objects.for_each(|object| drop(store.discard_unsound(&object)));
-        halt.note_lost();
     }
     error
-}
-
-/// A failure that says nothing about the next build.
-pub(crate) fn transient(message: impl std::fmt::Display) -> taut_engine::Fail {
-    taut_engine::Fail::transient(message.to_string())
 }

@@ -120,7 +120,7 @@ impl LocalExecutor {
         let inputs = laid_out(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
         let lost = |error| {
             let objects = key.inputs.iter().map(|(_, object)| *object);
-            Phase::Staging.failed_in_store(lost(store, &self.setup.halt, error, objects))
+            Phase::Staging.failed_in_store(lost(store, error, objects))
         };
         let wanted = self.wanted(key, &inputs).map_err(lost)?;
         if let Some(why) = blocked::reason(&wanted, &key.action, &inputs) {

@@ -3,98 +3,127 @@
 //! A root that knows its objects is trusted: the object is the artifact, and its content is brought into the store only
 //! if it is not there. Of a root that does not, files are read, and what was seen of them is left as evidence.
 
-use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, decode_git_tree};
+use taut_digest::{Hash, ObjectInfo, ObjectType, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
-use taut_repos::{Look, Source, SourceFile, SourceRoot, agreement, observed};
+use taut_repos::{Handover, Look, Seen, Source, SourceFile, SourceRoot};
 use taut_store::Take;
+use taut_value::Str;
 
-use crate::{Built, Execution, transient};
+use crate::{ArtifactKey, Built, Cause, Execution, SourceProblem};
 
-fn no_source(repository: &str, path: &str) -> Fail {
-    transient(format_args!("no source file {path:?} in repository {repository:?}"))
+/// A source that cannot be used.
+struct Place<'s> {
+    root: Option<&'s dyn SourceRoot>,
+    repository: &'s Str,
+    path: &'s Str,
+}
+
+impl Place<'_> {
+    fn fail(&self, why: SourceProblem) -> Fail {
+        let (repository, path) = (self.repository.clone(), self.path.clone());
+        let shown = self.root.map_or_else(|| path.as_str().into(), |root| root.shown(&path));
+        Cause::Source { repository, path, shown, why }.fail()
+    }
+
+    fn unreadable(&self, why: impl std::fmt::Display) -> Fail {
+        self.fail(SourceProblem::Unreadable(why.to_string()))
+    }
+}
+
+fn of_store(error: taut_store::Error) -> Fail {
+    Cause::of_store(error).fail()
 }
 
 fn sound(info: ObjectInfo) -> Built {
     Built { info, failed: false }
 }
 
+/// What a source is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    info: ObjectInfo,
+    /// Its root knows it as an object, which may not be in the store.
+    is_known: bool,
+}
+
+/// Sources that were read to be compared and were different.
+pub(crate) type TakenSources = Handover<ArtifactKey, Taken>;
+
 impl Execution {
     /// The source at a path, in the store.
-    pub(crate) fn source(&self, cx: &Cx, repository: &str, path: &str) -> Result<Built, Fail> {
-        let root = self.sources.root(repository).ok_or_else(|| no_source(repository, path))?;
-        let take = || self.take(root, repository, path);
-        let (taken, is_steady) = observed(root, path, Look::Itself, cx, take).map_err(transient)?;
+    pub(crate) fn source(
+        &self,
+        cx: &Cx,
+        handover: (&TakenSources, &ArtifactKey),
+        repository: &Str,
+        path: &Str,
+    ) -> Result<Built, Fail> {
+        let root = self.sources.root(repository);
+        let place = Place { root, repository, path };
+        let root = root.ok_or_else(|| place.fail(SourceProblem::Absent))?;
+        let take = || self.take(root, &place);
+        let seen = Seen { root, path, look: Look::Itself };
+        let (taken, is_steady) =
+            seen.observed(cx, handover, take).map_err(|error| place.unreadable(error))?;
         if taken.is_ok() && !is_steady {
-            let shown = root.shown(path);
-            return Err(transient(format_args!(
-                "source {} keeps changing while it is read",
-                shown.display()
-            )));
+            return Err(place.fail(SourceProblem::Unsteady));
         }
-        taken.map(sound)
+        let Taken { info, is_known } = taken?;
+        if is_known {
+            self.bring(root, &info)?;
+        }
+        Ok(sound(info))
     }
 
-    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now.
+    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now. What has to be
+    /// read for that is added to the store: if it is another content, it is wanted there next.
     pub(crate) fn source_agrees(
         &self,
-        repository: &str,
-        path: &str,
+        handover: (&TakenSources, &ArtifactKey),
+        repository: &Str,
+        path: &Str,
         witness: &[u8],
         is_same: impl FnOnce(&Built) -> bool,
     ) -> Agreement {
         let Some(root) = self.sources.root(repository) else { return Agreement::No };
-        let now = || self.source_now(root, path).is_some_and(|info| is_same(&sound(info)));
-        agreement(root, path, Look::Itself, witness, now)
+        let place = Place { root: Some(root), repository, path };
+        let take = || self.take(root, &place);
+        let seen = Seen { root, path, look: Look::Itself };
+        seen.agrees(witness, handover, take, |taken| is_same(&sound(taken.info)))
     }
 
-    /// What a source is now, without adding it to the store.
-    fn source_now(&self, root: &dyn SourceRoot, path: &str) -> Option<ObjectInfo> {
-        match root.source(path).ok()? {
-            Source::Known(info) => Some(info),
+    fn take(&self, root: &dyn SourceRoot, place: &Place<'_>) -> Result<Taken, Fail> {
+        let info = match root.source(place.path).map_err(|error| place.unreadable(error))? {
+            Source::Absent => return Err(place.fail(SourceProblem::Absent)),
+            Source::Known(info) => return Ok(Taken { info, is_known: true }),
             Source::Link(target) => {
-                let hash = self.store.hash_function().blob(&target);
-                let digest = Digest { hash, size: target.len() as u64 };
-                Some(ObjectInfo { digest, object_type: ObjectType::Symlink })
+                let digest = self.store.put_blob(&target, false).map_err(of_store)?;
+                ObjectInfo { digest, object_type: ObjectType::Symlink }
             }
-            Source::File(file) => {
-                let digest = self.store.digest_of_file(file.at()).ok()?;
-                Some(ObjectInfo { digest, object_type: type_of_file(file.is_executable) })
-            }
-            Source::Absent | Source::Other => None,
-        }
+            Source::File(file) => self.take_file(&file, place)?,
+            Source::Other => return Err(place.fail(SourceProblem::OtherKind)),
+        };
+        Ok(Taken { info, is_known: false })
     }
 
-    fn take(&self, root: &dyn SourceRoot, repository: &str, path: &str) -> Result<ObjectInfo, Fail> {
-        match root.source(path).map_err(transient)? {
-            Source::Absent => Err(no_source(repository, path)),
-            Source::Known(info) => {
-                self.bring(root, &info)?;
-                Ok(info)
-            }
-            Source::Link(target) => {
-                let digest = self.store.put_blob(&target, false).map_err(transient)?;
-                Ok(ObjectInfo { digest, object_type: ObjectType::Symlink })
-            }
-            Source::File(file) => self.take_file(&file),
-            Source::Other => {
-                let shown = root.shown(path);
-                Err(transient(format_args!("source {} is no file and no link", shown.display())))
-            }
-        }
-    }
-
-    fn take_file(&self, source: &SourceFile<'_>) -> Result<ObjectInfo, Fail> {
+    fn take_file(&self, source: &SourceFile<'_>, place: &Place<'_>) -> Result<ObjectInfo, Fail> {
         let at = source.at();
-        let file = at.open().map_err(transient)?;
-        let is_executable = file.stat().map_err(transient)?.is_executable();
-        let digest = self.store.put_open_file(file, at, is_executable, Take::Copy).map_err(transient)?;
+        let unreadable = |error| place.unreadable(error);
+        let file = at.open().map_err(unreadable)?;
+        let is_executable = file.stat().map_err(unreadable)?.is_executable();
+        let digest =
+            self.store.put_open_file(file, at, is_executable, Take::Copy).map_err(|error| match error {
+                taut_store::Error::Changed(_) => place.fail(SourceProblem::Unsteady),
+                taut_store::Error::Sys(error) if error.path == at.path() => place.unreadable(error),
+                error => of_store(error),
+            })?;
         Ok(ObjectInfo { digest, object_type: type_of_file(is_executable) })
     }
 
     /// Sees to it that an object that a root knows is in the store, with all that is below it. Of a tree that is there,
     /// nothing is read.
     fn bring(&self, root: &dyn SourceRoot, object: &ObjectInfo) -> Result<(), Fail> {
-        let has = |hash: &Hash, kind| self.store.contains(hash, kind).map_err(transient);
+        let has = |hash: &Hash, kind| self.store.contains(hash, kind).map_err(of_store);
         // A tree is looked at again once what is below it is there.
         let mut pending = vec![(object.digest.hash, object.object_type)];
         while let Some((hash, kind)) = pending.pop() {
@@ -102,8 +131,7 @@ impl Execution {
                 continue;
             }
             let wrong = |why: &dyn std::fmt::Display| {
-                let root = root.shown("");
-                transient(format_args!("object {hash} of the root {}: {why}", root.display()))
+                Cause::RootObject { hash, root: root.shown(""), why: why.to_string() }.fail()
             };
             let content = root.object(&hash, kind).map_err(|error| wrong(&error))?;
             let content = content.ok_or_else(|| wrong(&"it is not there"))?;
@@ -124,7 +152,7 @@ impl Execution {
             } else {
                 self.store.put_blob(&content, kind == ObjectType::Executable)
             };
-            if stored.map_err(transient)?.hash != hash {
+            if stored.map_err(of_store)?.hash != hash {
                 return Err(wrong(&"its content has another name"));
             }
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use taut_analysis::{Config, ConfiguredTarget, TargetRule, Workspace};
 use taut_digest::{HashFunction, ObjectType, TreeEntry, decode_git_tree, encode_git_tree};
-use taut_engine::{DeepTrace, Hash, Key, Rule, Terminal};
+use taut_engine::{Key, Rule};
 use taut_proto::{Action, ActionResult, Command, Digest, EnvironmentVariable, Message, OutputFile, Property};
 use taut_repos::{Overrides, RepoConfig};
 use taut_value::{
@@ -145,26 +145,4 @@ pub(crate) fn values() -> Vec<Vec<u8>> {
     encoder.bool(false);
     seeds.push(encoder.finish());
     seeds
-}
-
-/// Deep traces. The seal, which nobody could guess, is taken as it stands.
-pub(crate) fn deep_trace(bytes: &[u8]) {
-    let stands = bytes.get(16..48).and_then(|seal| seal.try_into().ok()).unwrap_or([0; 32]);
-    if let Some(trace) = DeepTrace::decode(bytes, |_| Hash(stands)) {
-        let written = trace.encode(|_| Hash(stands));
-        let again = DeepTrace::decode(&written, |_| Hash(stands)).expect("a trace");
-        assert_eq!(again.value, trace.value);
-        assert_eq!(again.terminals.len(), trace.terminals.len());
-    }
-}
-
-pub(crate) fn deep_traces() -> Vec<Vec<u8>> {
-    let terminal = |key: u8| Terminal {
-        rule: ("file".to_owned(), 1),
-        key: vec![key, 1],
-        witness: vec![2; 3],
-        hash: Hash([key; 32]),
-    };
-    let trace = DeepTrace { terminals: vec![terminal(1), terminal(2)], value: b"report".to_vec() };
-    vec![trace.encode(|_| Hash([7; 32]))]
 }

@@ -53,7 +53,6 @@ pub const TARGETS: &[Target] = &[
     binary("git_tree", binary::git_tree, binary::git_trees),
     binary("message", binary::message, binary::messages),
     binary("value", binary::value, binary::values),
-    binary("deep_trace", binary::deep_trace, binary::deep_traces),
     Target { name: "runs", run: runs::runs, seeds: runs::run_files, share: 200 },
     Target { name: "sealed_runs", run: runs::sealed_runs, seeds: runs::sealed_run_files, share: 300 },
 ];

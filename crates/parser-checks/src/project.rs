@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Traces, Words};
+use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Sink, Traces, Words};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::diagnostic::Renderer;
 
@@ -60,7 +60,8 @@ fn analysed(bytes: &[u8]) -> bool {
     let sources = |label: &str| fs::read(label).ok();
     let sources = Files(&sources);
     let analyser = Analyser::new(&request, options, &Traces::none());
-    let analysis = analyser.analysed(&request);
+    let no_sinks: Vec<std::sync::Arc<dyn Sink>> = Vec::new();
+    let analysis = analyser.analyse(&request, &no_sinks, false);
     match &analysis {
         Ok(analysis) => {
             analysis.result.to_json();

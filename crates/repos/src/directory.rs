@@ -134,6 +134,30 @@ impl SourceRoot for DirectoryRoot {
         Ok(Observed { witness: evidence.map(|evidence| evidence.encode()), is_steady })
     }
 
+    fn observe_unless(
+        &self,
+        path: &str,
+        look: Look,
+        witness: &[u8],
+        read: &mut dyn FnMut(),
+    ) -> Result<Option<Observed>> {
+        let (directory, name) = self.locate(path)?;
+        let at = directory.as_ref().map(|directory| directory.at(name));
+        let then = Evidence::decode(witness);
+        let reading = Evidence::of_reading_unless(then.as_ref(), at, look == Look::Followed, read);
+        Ok(reading.map(|Reading { evidence, is_steady, .. }| {
+            let witness = evidence.map(|evidence| evidence.encode());
+            Observed { witness, is_steady }
+        }))
+    }
+
+    fn looks_the_same(&self, path: &str, look: Look, witness: &[u8]) -> bool {
+        let Some(then) = Evidence::decode(witness) else { return false };
+        let Ok((directory, name)) = self.locate(path) else { return false };
+        let at = directory.as_ref().map(|directory| directory.at(name));
+        then.looks_the_same(at, look == Look::Followed)
+    }
+
     fn witness(&self, path: &str, look: Look) -> Result<Vec<u8>> {
         let (directory, name) = self.locate(path)?;
         let at = directory.as_ref().map(|directory| directory.at(name));

@@ -9,7 +9,7 @@ use taut_digest::HashFunction;
 use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
 use taut_value::Str;
 
-use crate::{Listing, Look, Result, RootError, RootName, Roots, SourceRoot, agreement, observed};
+use crate::{Listing, Look, Result, RootError, RootName, Roots, Seen, SourceRoot};
 
 /// Something below a root.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -50,18 +50,10 @@ impl Place {
         roots.get(self.root).map_or(Ok(Listing::Absent), list)
     }
 
-    /// Whether a task that left this evidence would come to the same again.
-    fn agrees(&self, roots: &Roots, witness: &[u8], is_same: impl FnOnce() -> bool) -> Agreement {
-        let root = roots.get(self.root);
-        root.map_or(Agreement::No, |root| agreement(root, &self.path, Look::Followed, witness, is_same))
-    }
-
-    /// Reads it, and leaves the evidence. Tells whether it held still.
-    fn observed<T>(&self, roots: &Roots, cx: &Cx, mut read: impl FnMut() -> T) -> Result<(T, bool)> {
-        match roots.get(self.root) {
-            Some(root) => observed(root, &self.path, Look::Followed, cx, read),
-            None => Ok((read(), true)),
-        }
+    /// As leaves look at it, if its root is known.
+    fn seen<'p>(&'p self, roots: &'p Roots) -> Option<Seen<'p>> {
+        let root = roots.get(self.root)?;
+        Some(Seen { root, path: &self.path, look: Look::Followed })
     }
 }
 
@@ -98,7 +90,9 @@ impl Rule for DirRule {
 
     async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Arc<Listing>, Fail> {
         // Each name was there or not, even if the directory never held still.
-        let (listing, _) = place.observed(&self.0, &cx, || place.list(&self.0)).map_err(refused)?;
+        let Some(seen) = place.seen(&self.0) else { return Ok(Arc::new(Listing::Absent)) };
+        let (handover, read) = ((&self.0.listings, place), || place.list(&self.0));
+        let (listing, _) = seen.observed(&cx, handover, read).map_err(refused)?;
         listing.map(Arc::new).map_err(refused)
     }
 
@@ -111,7 +105,9 @@ impl Rule for DirRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        place.agrees(&self.0, witness, || place.list(&self.0).is_ok_and(|listing| listing.hash() == hash))
+        let Some(seen) = place.seen(&self.0) else { return Agreement::No };
+        let (handover, read) = ((&self.0.listings, place), || place.list(&self.0));
+        seen.agrees(witness, handover, read, |listing| listing.hash() == hash)
     }
 }
 
@@ -135,7 +131,9 @@ impl Rule for FileRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Option<Arc<[u8]>>, Fail> {
-        match place.observed(&self.0, &cx, || place.read(&self.0)).map_err(refused)? {
+        let Some(seen) = place.seen(&self.0) else { return Ok(None) };
+        let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
+        match seen.observed(&cx, handover, read).map_err(refused)? {
             (Ok(content), true) => Ok(content.map(Arc::from)),
             (Ok(_), false) => {
                 let path = place.full(&self.0);
@@ -150,8 +148,9 @@ impl Rule for FileRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        let is_same = |content: Option<Vec<u8>>| content_hash(content.as_deref()) == Some(hash);
-        place.agrees(&self.0, witness, || place.read(&self.0).is_ok_and(is_same))
+        let Some(seen) = place.seen(&self.0) else { return Agreement::No };
+        let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
+        seen.agrees(witness, handover, read, |content| content_hash(content.as_deref()) == Some(hash))
     }
 }
 

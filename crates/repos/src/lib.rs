@@ -9,6 +9,7 @@ mod config;
 mod directory;
 mod leaf;
 mod listing;
+mod observed;
 mod open_dirs;
 mod root;
 
@@ -16,7 +17,5 @@ pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_
 pub use directory::DirectoryRoot;
 pub use leaf::{DirRule, FileRule, Place};
 pub use listing::{Entry, Listed, Listing};
-pub use root::{
-    Look, Observed, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, agreement,
-    observed,
-};
+pub use observed::{Handover, Seen};
+pub use root::{Look, Observed, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot};

@@ -16,11 +16,10 @@ use std::{
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
-use taut_engine::{Agreement, Cx};
 use taut_sys::{At, Dir};
 use taut_value::Encoder;
 
-use crate::Listing;
+use crate::{Handover, Listing, Place};
 
 /// Why a root does not tell what it has.
 #[derive(Debug)]
@@ -152,6 +151,28 @@ pub trait SourceRoot: Send + Sync {
     /// The path cannot be looked at; then `read` may not have been called.
     fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> Result<Observed>;
 
+    /// The same, unless the place must be what it was when this evidence was left: `None`, and nothing is read.
+    ///
+    /// # Errors
+    /// As for [`SourceRoot::observe`].
+    fn observe_unless(
+        &self,
+        path: &str,
+        look: Look,
+        witness: &[u8],
+        read: &mut dyn FnMut(),
+    ) -> Result<Option<Observed>> {
+        if self.holds(path, look, witness) {
+            return Ok(None);
+        }
+        self.observe(path, look, read).map(Some)
+    }
+
+    /// Whether a place looks as it did when this process observed it and got this evidence.
+    fn looks_the_same(&self, path: &str, look: Look, witness: &[u8]) -> bool {
+        self.witness(path, look).is_ok_and(|now| now == witness)
+    }
+
     /// The evidence of what a path is now; to be asked for before its content is read, so that a change in between makes
     /// it fail.
     ///
@@ -165,45 +186,6 @@ pub trait SourceRoot: Send + Sync {
 
     /// Another build begins: names may lead elsewhere.
     fn forget(&self) {}
-}
-
-/// Reads a path in a task, and leaves the evidence of it. Tells whether the path held still.
-///
-/// # Errors
-/// The path cannot be looked at.
-pub fn observed<T>(
-    root: &dyn SourceRoot,
-    path: &str,
-    look: Look,
-    cx: &Cx,
-    mut read: impl FnMut() -> T,
-) -> Result<(T, bool)> {
-    let mut content = None;
-    let Observed { witness, is_steady } = root.observe(path, look, &mut || content = Some(read()))?;
-    if let Some(witness) = witness {
-        cx.witness(witness);
-    }
-    Ok((content.unwrap_or_else(read), is_steady))
-}
-
-/// Whether a task that left this evidence of a path would come to the same again. `is_same` reads, and tells whether it
-/// does; it is asked only where the evidence does not hold.
-pub fn agreement(
-    root: &dyn SourceRoot,
-    path: &str,
-    look: Look,
-    witness: &[u8],
-    is_same: impl FnOnce() -> bool,
-) -> Agreement {
-    if root.holds(path, look, witness) {
-        return Agreement::Yes;
-    }
-    let Ok(now) = root.witness(path, look) else { return Agreement::No };
-    match is_same() {
-        true if now == witness => Agreement::Yes,
-        true => Agreement::YesBy(now),
-        false => Agreement::No,
-    }
 }
 
 /// A root of a repository.
@@ -244,6 +226,9 @@ pub struct Roots {
     all: Vec<Arc<dyn SourceRoot>>,
     /// Their numbers, by identity.
     numbers: HashMap<Vec<u8>, u16>,
+    /// What the leaves hand over.
+    pub(crate) listings: Handover<Place, Listing>,
+    pub(crate) contents: Handover<Place, Option<Vec<u8>>>,
 }
 
 impl fmt::Debug for Roots {
@@ -277,6 +262,8 @@ impl Roots {
     /// Another build begins: what was open is looked up again, since names may lead elsewhere.
     pub fn forget(&self) {
         self.all.iter().for_each(|root| root.forget());
+        self.listings.forget();
+        self.contents.forget();
     }
 
     /// Appends the number of roots and the bytes of each one's identity.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use taut_digest::{
     Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, decode_git_tree, encode_git_tree,
 };
-use taut_sys::{At, Error as SysError, File, Stat, if_exists};
+use taut_sys::{At, File, Stat, if_exists};
 
 use crate::{
     Error, Result, Store,
@@ -125,16 +125,6 @@ impl Store {
             }
         }
         Ok(digest)
-    }
-
-    /// The digest that a regular file's content has, without adding it.
-    ///
-    /// # Errors
-    /// As for [`Store::put_file`].
-    pub fn digest_of_file(&self, at: At<'_>) -> Result<Digest> {
-        let mut file = at.open()?;
-        let size = file.stat()?.size();
-        Ok(Digest { hash: self.hash_open(&mut file)?.ok_or_else(|| changed(at))?, size })
     }
 
     /// The hash of what is left to be read of a file, as a file of its size; `None` if that turns out to be another one.
@@ -356,8 +346,7 @@ impl Store {
 }
 
 fn changed(at: At<'_>) -> Error {
-    let changed = std::io::Error::other("the file changed while it was being read");
-    SysError::new("store", &at.path(), changed).into()
+    Error::Changed(at.path())
 }
 
 pub(crate) fn kind_of_file(executable: bool) -> Kind {

@@ -1,6 +1,6 @@
 //! What can go wrong with a store.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use taut_digest::{ObjectInfo, TreeError};
 
@@ -13,6 +13,8 @@ pub enum Error {
     Missing(ObjectInfo),
     /// An object is there, but its bytes are not what its name says; it has been removed.
     Damaged(ObjectInfo),
+    /// The file that was to be added changed while it was read.
+    Changed(PathBuf),
     /// A tree is there, but has an entry that nothing can be done with.
     Unusable {
         /// The tree.
@@ -46,6 +48,9 @@ impl fmt::Display for Error {
             Error::Sys(error) => error.fmt(f),
             Error::Missing(object) => write!(f, "object {object} is not in the store"),
             Error::Damaged(object) => write!(f, "stored object {object} was damaged and has been removed"),
+            Error::Changed(path) => {
+                write!(f, "cannot store {}: the file changed while it was being read", path.display())
+            }
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
             Error::InTheWay(path) => write!(f, "{path:?} is a file, and a directory is wanted there"),
             Error::Refused { path, reason } => write!(f, "refusing to write at {path:?}: {reason}"),

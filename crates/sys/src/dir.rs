@@ -19,7 +19,11 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{At, Error, FileKind, Links, Result, Stat, beneath, fault, stat::Identity};
+use crate::{
+    At, Error, FileKind, Links, Result, Stat, beneath,
+    fault::{self, By},
+    stat::Identity,
+};
 
 /// An open directory.
 #[derive(Debug)]
@@ -35,10 +39,23 @@ const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXE
 /// Calls the system, unless a fault is injected here.
 pub(crate) fn call<T>(
     op: &'static str,
-    path: impl FnOnce() -> PathBuf,
+    path: impl Fn() -> PathBuf,
     call: impl FnOnce() -> rustix::io::Result<T>,
 ) -> Result<T> {
-    fault::check().and_then(|()| Ok(call()?)).map_err(|source| Error { op, path: path(), source })
+    call_by(By::Name, op, path, call)
+}
+
+fn call_by<T>(
+    by: By,
+    op: &'static str,
+    path: impl Fn() -> PathBuf,
+    call: impl FnOnce() -> rustix::io::Result<T>,
+) -> Result<T> {
+    fault::check(by, op, &path).and_then(|()| Ok(call()?)).map_err(|source| Error {
+        op,
+        path: path(),
+        source,
+    })
 }
 
 /// Sets the permission bits of what a descriptor that is a place only stands for.
@@ -200,7 +217,7 @@ impl Dir {
     /// # Errors
     /// The system does not tell.
     pub fn stat(&self) -> Result<Stat> {
-        let stat = call("stat", || self.path.clone(), || rustix::fs::fstat(&self.fd))?;
+        let stat = call_by(By::Descriptor, "stat", || self.path.clone(), || rustix::fs::fstat(&self.fd))?;
         Ok(Stat::of(&stat))
     }
 

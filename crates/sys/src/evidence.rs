@@ -55,9 +55,36 @@ impl Evidence {
 
     /// Reads something of a path so that it was there as a whole: once more, and a few times, if the path changed
     /// meanwhile. `read` may read again, too, what is only right if nothing changed.
-    pub fn of_reading<T>(at: Option<At<'_>>, follow: bool, mut read: impl FnMut() -> T) -> Reading<T> {
+    pub fn of_reading<T>(at: Option<At<'_>>, follow: bool, read: impl FnMut() -> T) -> Reading<T> {
+        Self::of_reading_after(None, at, follow, read)
+    }
+
+    /// The same, unless the path must be what it was `then`: `None`, and nothing is read. One look serves to compare and to
+    /// read.
+    pub fn of_reading_unless<T>(
+        then: Option<&Evidence>,
+        at: Option<At<'_>>,
+        follow: bool,
+        read: impl FnMut() -> T,
+    ) -> Option<Reading<T>> {
+        let when = now();
+        let first = look(at, follow).ok().map(|signature| (when, signature));
+        let holds = |then: &&Evidence| then.is_firm && first.is_some_and(|(_, now)| then.signature == now);
+        match then.filter(holds) {
+            Some(_) => None,
+            None => Some(Self::of_reading_after(first, at, follow, read)),
+        }
+    }
+
+    /// Begins with a look that was just taken, and when.
+    fn of_reading_after<T>(
+        mut first: Option<(i128, Option<StatSignature>)>,
+        at: Option<At<'_>>,
+        follow: bool,
+        mut read: impl FnMut() -> T,
+    ) -> Reading<T> {
         for _ in 0..TRIES {
-            let before = settled(at, follow);
+            let before = settled(first.take(), at, follow);
             if let (Some(at), Ok(Some((when, Some(signature))))) = (at, &before) {
                 make_mapped_writes_show(at, follow, signature, *when);
             }
@@ -78,6 +105,12 @@ impl Evidence {
     /// Whether what is there now must be what was there then.
     pub fn still_holds(&self, at: Option<At<'_>>, follow: bool) -> bool {
         self.is_firm && look(at, follow).is_ok_and(|now| self.signature == now)
+    }
+
+    /// Whether the path looks as it did when it was read ([`Evidence::of_reading`]) by this process: as the clock had ticked
+    /// then, that tells also of files that had just been changed.
+    pub fn looks_the_same(&self, at: Option<At<'_>>, follow: bool) -> bool {
+        look(at, follow).is_ok_and(|now| self.signature == now)
     }
 
     /// As bytes: whether it is firm (0 or 1), and, if anything was there, its signature.
@@ -143,13 +176,19 @@ fn look(at: Option<At<'_>>, follow: bool) -> Result<Option<StatSignature>> {
 
 /// When one looked, and a signature that every change that begins from now on shows in, as the clock that dates
 /// changes has ticked since the last one; twice, so that this one has ended: it was dated when it began. `None` if
-/// there always is another.
-fn settled(at: Option<At<'_>>, follow: bool) -> Result<Option<(i128, Option<StatSignature>)>> {
+/// there always is another. A `first` look was just taken.
+fn settled(
+    mut first: Option<(i128, Option<StatSignature>)>,
+    at: Option<At<'_>>,
+    follow: bool,
+) -> Result<Option<(i128, Option<StatSignature>)>> {
     let tick = clock_getres(ClockId::RealtimeCoarse);
     let tick = Duration::from_nanos(tick.tv_nsec.clamp(1_000_000, 10_000_000) as u64);
     for _ in 0..TRIES {
-        let when = now();
-        let signature = look(at, follow)?;
+        let (when, signature) = match first.take() {
+            Some(first) => first,
+            None => (now(), look(at, follow)?),
+        };
         let age = signature.map(|signature| now() - signature.ctime);
         // What is dated far ahead is dated by another clock: waiting does not help.
         if age.is_none_or(|age| age.unsigned_abs() > tick.as_nanos()) {
@@ -259,6 +298,21 @@ mod tests {
         assert_eq!(changes(0), (1, "0".to_owned()));
         assert_eq!(changes(2), (3, "2".to_owned()));
         assert_eq!(changes(TRIES).0, TRIES + 1);
+    }
+
+    #[test]
+    fn what_still_holds_is_not_read() {
+        let old = named(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+        let then = Evidence::gather(Some(old.at()), true).unwrap();
+        let mut reads = 0;
+        let mut read = |then: Option<&Evidence>| {
+            let reading = Evidence::of_reading_unless(then, Some(old.at()), true, || reads += 1);
+            reading.map(|reading| (reading.evidence, reading.is_steady))
+        };
+        assert_eq!(read(Some(&then)), None);
+        assert_eq!(read(None), Some((Some(then), true)));
+        assert_eq!(read(Some(&Evidence { is_firm: false, ..then })), Some((Some(then), true)));
+        assert_eq!(reads, 2);
     }
 
     #[test]

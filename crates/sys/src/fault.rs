@@ -1,22 +1,39 @@
-//! Faults to inject into file access, and its count: for tests.
+//! Faults to inject into file access, its count, and a log of it: for tests.
 //!
 //! Off by default, at the price of one relaxed load a call. Switched on either by [`fail_nth`] or, for
 //! whole processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of
 //! [`crate::At`], [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number.
+//!
+//! `TAUT_TEST_CALLS=FILE` appends a line to a file for each such call: what it goes by (`name` or `descriptor`), the
+//! operation, and the path, separated by blanks. So a test counts how often a process looks at each file.
 
 use std::{
-    io,
+    ffi::OsString,
+    fs,
+    io::{self, Write},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
     sync::{
-        Once,
+        Once, OnceLock,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed},
     },
 };
+
+use crate::normal;
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static FAIL_AT: AtomicU64 = AtomicU64::new(0);
 static ERRNO: AtomicI32 = AtomicI32::new(0);
+static LOG: OnceLock<fs::File> = OnceLock::new();
 static FROM_ENVIRONMENT: Once = Once::new();
+
+/// What a call finds its file by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum By {
+    Name,
+    Descriptor,
+}
 
 /// Counts calls from now on and lets the `nth` one (from 1; 0 for none) fail with error number `errno`.
 pub fn fail_nth(nth: u64, errno: i32) {
@@ -33,12 +50,15 @@ pub fn calls() -> u64 {
 
 /// Every function of the file layer passes here first.
 #[inline]
-pub(crate) fn check() -> io::Result<()> {
+pub(crate) fn check(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
     FROM_ENVIRONMENT.call_once(read_environment);
-    if ACTIVE.load(Relaxed) { counted() } else { Ok(()) }
+    if ACTIVE.load(Relaxed) { counted(by, op, path) } else { Ok(()) }
 }
 
 fn read_environment() {
+    if let Some(path) = std::env::var_os("TAUT_TEST_CALLS") {
+        log_to(path);
+    }
     let Ok(text) = std::env::var("TAUT_TEST_FAULT") else { return };
     if let Some((nth, errno)) = text.split_once(':')
         && let (Ok(nth), Ok(errno)) = (nth.parse(), errno.parse())
@@ -47,8 +67,25 @@ fn read_environment() {
     }
 }
 
+/// Logs all calls from now on, to the end of a file.
+#[allow(clippy::disallowed_methods, reason = "the log does not log itself")]
+fn log_to(path: OsString) {
+    if let Ok(file) = fs::File::options().append(true).create(true).open(path) {
+        let _ = LOG.set(file);
+        ACTIVE.store(true, Relaxed);
+    }
+}
+
 #[cold]
-fn counted() -> io::Result<()> {
+fn counted(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+    if let Some(mut log) = LOG.get() {
+        let by = if by == By::Name { "name" } else { "descriptor" };
+        let op = op.replace(' ', "-");
+        // One write, so that threads and processes do not mix their lines; a lost line fails the test that counts.
+        let line = [by.as_bytes(), b" ", op.as_bytes(), b" ", normal(&path()).as_os_str().as_bytes(), b"\n"]
+            .concat();
+        let _ = log.write_all(&line);
+    }
     let call = CALLS.fetch_add(1, Relaxed) + 1;
     if call == FAIL_AT.load(Relaxed) {
         return Err(io::Error::from_raw_os_error(ERRNO.load(Relaxed)));

@@ -11,7 +11,10 @@ use std::{
 
 use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 
-use crate::{At, Error, FileKind, Result, Stat, fault};
+use crate::{
+    At, Error, FileKind, Result, Stat,
+    fault::{self, By},
+};
 
 /// A file that is open, and where.
 #[derive(Debug)]
@@ -57,7 +60,8 @@ impl<'d> File<'d> {
     }
 
     fn run<T>(&self, op: &'static str, call: impl FnOnce(&fs::File) -> io::Result<T>) -> Result<T> {
-        let done = fault::check().and_then(|()| call(&self.file));
+        let check = fault::check(By::Descriptor, op, || self.at.path());
+        let done = check.and_then(|()| call(&self.file));
         done.map_err(|source| Error { op, path: self.at.path(), source })
     }
 

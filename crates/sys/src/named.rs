@@ -13,7 +13,11 @@ use std::{
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::{At, Dir, Error, File, Result, Stat, dir::call, fault};
+use crate::{
+    At, Dir, Error, File, Result, Stat,
+    dir::call,
+    fault::{self, By},
+};
 
 /// A file that the user named.
 #[derive(Debug)]
@@ -84,7 +88,8 @@ impl Named {
     /// # Errors
     /// It cannot be read.
     pub fn read(path: &Path) -> Result<Vec<u8>> {
-        let read = || fault::check().and_then(|()| fs::read(path));
+        let check = || fault::check(By::Name, "read", || path.to_owned());
+        let read = || check().and_then(|()| fs::read(path));
         read().map_err(|source| Error { op: "read", path: path.to_owned(), source })
     }
 
@@ -105,7 +110,8 @@ impl Named {
 /// # Errors
 /// Something on the way does not exist.
 pub fn canonical(path: &Path) -> Result<PathBuf> {
-    let resolve = || fault::check().and_then(|()| fs::canonicalize(path));
+    let check = || fault::check(By::Name, "resolve", || path.to_owned());
+    let resolve = || check().and_then(|()| fs::canonicalize(path));
     resolve().map_err(|source| Error { op: "resolve", path: path.to_owned(), source })
 }
 

@@ -18,7 +18,7 @@ use taut_sys::{
 };
 use taut_value::{EntityName, ReferenceType, Str};
 
-use super::round::shown;
+use super::paths::shown;
 
 /// How many readers are named.
 const SHOWN: usize = 3;

@@ -15,7 +15,7 @@ use std::{
 use taut_driver::{Again, Touched, roots};
 use taut_sys::watch::{Coverage, Interest, Missing, Noticed, Unwatched, Way, Woken, limit};
 
-use super::{Held, Over, SHOWN, Watcher, round::shown};
+use super::{Held, Over, SHOWN, Watcher, paths::shown};
 use crate::{exit::Exit, interruption::Interruption, log::Level};
 
 /// How often everything is looked at where changes may go unnoticed.
@@ -99,7 +99,7 @@ impl Watcher<'_> {
     fn what_matters(&self, held: &mut Held, noticed: Noticed) -> Option<Change> {
         let came = noticed.paths.iter().filter(|(path, how)| how.entry && held.leaves.is_file(path));
         held.files.extend(came.map(|(path, _)| path.clone()));
-        let (made, mut noticed) = held.feedback.split(noticed);
+        let (made, mut noticed) = held.so_far.feedback.split(noticed);
         let own = self.own_files();
         let of_request: Vec<PathBuf> =
             noticed.paths.keys().filter(|path| own.contains(path)).cloned().collect();
@@ -112,9 +112,9 @@ impl Watcher<'_> {
         let is_other = !of_request.is_empty() || !on_way.is_empty();
         let others = held.leaves.touched(&noticed);
         if is_other || others.is_some() {
-            noticed.merge(held.feedback.begin_anew());
-        } else if held.feedback.is_stopped() {
-            held.feedback.hold_back(made);
+            noticed.merge(held.so_far.feedback.begin_anew());
+        } else if held.so_far.feedback.is_stopped() {
+            held.so_far.feedback.hold_back(made);
             return None;
         }
         noticed.merge(made);
@@ -160,12 +160,12 @@ impl Watcher<'_> {
         held.seen = now;
         held.next_look = Instant::now() + LOOK;
         let (left, others): (Vec<PathBuf>, Vec<PathBuf>) =
-            paths.into_iter().partition(|path| held.feedback.left(path));
+            paths.into_iter().partition(|path| held.so_far.feedback.left(path));
         let is_other = !others.is_empty();
         if is_other {
-            held.feedback.begin_anew();
+            held.so_far.feedback.begin_anew();
         }
-        let matters = is_other || (!left.is_empty() && !held.feedback.is_stopped());
+        let matters = is_other || (!left.is_empty() && !held.so_far.feedback.is_stopped());
         let paths = if is_other { others } else { left };
         Change {
             touched: Touched { again: Again::Everything, paths },
@@ -257,13 +257,13 @@ impl Watcher<'_> {
     pub(super) fn settle(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
         loop {
             // The same description looks where it looked before; but a build that failed did not look everywhere.
-            let noted = held.last.clone();
+            let noted = held.so_far.last.clone();
             let is_noted = match (&noted, &held.noted) {
                 (Some(now), Some(before)) => Arc::ptr_eq(now, before),
                 _ => false,
             };
             if !is_noted || held.session.looked_around() {
-                held.noted = noted.filter(|_| held.is_built);
+                held.noted = noted.filter(|_| held.so_far.is_built);
                 held.leaves.note(&held.session, &held.request.repositories);
             }
             held.watch.retry();
@@ -281,14 +281,15 @@ impl Watcher<'_> {
                 held.seen.learn(held.leaves.signatures());
             }
             let analysis = || held.session.whole_analysis(&held.request).ok();
-            if let Some(text) = held.feedback.check(&held.leaves, analysis, &held.request, &self.here) {
+            if let Some(text) = held.so_far.feedback.check(&held.leaves, analysis, &held.request, &self.here)
+            {
                 self.log.say(Level::Warn, text);
             }
             if self.waits_for_root(held) {
                 held.is_pending = true;
                 return Ok(());
             }
-            let feedback = &held.feedback;
+            let feedback = &held.so_far.feedback;
             let known = |path: &Path| feedback.is_stopped() && feedback.left(path);
             let is_changed = !new.is_empty() && held.leaves.changed_since(&new, held.begin, known);
             if !is_changed && !has_links {

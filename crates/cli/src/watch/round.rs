@@ -1,20 +1,44 @@
 //! A round of `watch`: builds, installs, and tells what was done and what came out differently.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use taut_digest::ObjectInfo;
 use taut_driver::{
-    Built, Results, Undelivered,
-    event::{Event, Status},
+    Analysed, BuildFailure, Built, Diagnostics, Failed, Pass, Request, Results, Session, Undelivered, Wanted,
+    Way, event::Status,
 };
+use taut_store::Store;
 use taut_value::Str;
 
-use super::{Held, Over, SHOWN, Watcher};
+use super::{Held, Over, SHOWN, Watcher, feedback::Feedback, paths::what_changed};
 use crate::{
-    diagnostics, exit::Exit, findings, interruption::Interruption, log::Level, printer::Printer,
-    reporting::Reporting, reproduce::Reproduction, results, surroundings::Name,
+    diagnostics,
+    exit::Exit,
+    failures::{self, Defined},
+    findings,
+    interruption::Interruption,
+    log::Level,
+    printer::Printer,
+    reporting::Reporting,
+    reproduce::Reproduction,
+    results,
+    surroundings::Name,
 };
+
+/// Why a round is over before its end: it was told, or so are the rounds with this session.
+enum Stop {
+    Told,
+    Over(Over),
+}
+
+impl From<Exit> for Stop {
+    fn from(exit: Exit) -> Stop {
+        Stop::Over(exit.into())
+    }
+}
 
 impl Watcher<'_> {
     /// Builds, and tells what was done. `changed`: nothing for the first round, then the paths that changed, if
@@ -29,158 +53,202 @@ impl Watcher<'_> {
         reporting.requested(&held.request);
         reporting.keep_in(&held.store);
         interruption.ends_log(&reporting.log);
-        let done = self.reported_round(held, interruption, changed, &reporting);
+        held.begin = SystemTime::now();
+        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            (Printer::new(Name::Taut, &self.o.build.stores, self.log, &held.store), reporting.clone());
+        if let Some(Some(paths)) = changed {
+            self.log.say(Level::Info, what_changed(&self.here, paths));
+        }
+        held.so_far.is_built = false;
+        let mut round = Round {
+            watcher: self,
+            interruption,
+            changed,
+            begin: Instant::now(),
+            store: &held.store,
+            printer: held.present.printer(),
+            so_far: &mut held.so_far,
+            messages: Vec::new(),
+        };
+        let way =
+            Way { session: &held.session, is_cached: reporting.uses_state, tells_all: false, is_last: true };
+        let passed = way.pass(&mut round, &held.request);
+        let messages = std::mem::take(&mut round.messages);
+        let done = match passed {
+            Ok(()) | Err(Failed::Stopped(Stop::Told)) => Ok(interruption.check()?),
+            Err(Failed::Stopped(Stop::Over(over))) => Err(over),
+            Err(Failed::Anew(_)) => unreachable!("a round is not tried again"),
+        };
         let status = match &done {
             Err(Over::Exit(exit)) => exit.status(),
-            Ok(()) if held.is_built => Status::Success,
-            Ok(()) if !held.told.is_empty() => Status::AnalysisFailed,
+            Ok(()) if held.so_far.is_built => Status::Success,
+            Ok(()) if !held.so_far.told.is_empty() => Status::AnalysisFailed,
             _ => Status::BuildFailed,
         };
         reporting.finish(status, self.log);
+        messages.into_iter().for_each(|text| self.log.say(Level::Info, text));
         done
     }
+}
 
-    fn reported_round(
-        &self,
-        held: &mut Held,
-        interruption: &Interruption,
-        changed: Option<Option<&[PathBuf]>>,
-        reporting: &Arc<Reporting>,
-    ) -> Result<(), Over> {
-        let (log, begin) = (self.log, Instant::now());
-        held.begin = SystemTime::now();
-        held.is_built = false;
-        let is_silent = changed == Some(None);
-        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            (Printer::new(Name::Taut, &self.o.build.stores, log, &held.store), reporting.clone());
-        if let Some(Some(paths)) = changed {
-            log.say(Level::Info, what_changed(&self.here, paths));
+/// What the rounds of a session came to so far.
+#[derive(Default)]
+pub(super) struct SoFar {
+    /// What was wrong with the description in the last round.
+    pub(super) told: String,
+    /// What the last round that could analyse the description came to.
+    pub(super) last: Option<Arc<Analysed>>,
+    /// Whether the last round built everything.
+    pub(super) is_built: bool,
+    /// What the last round that succeeded came to.
+    pub(super) results: HashMap<Str, ObjectInfo>,
+    /// What installing does to what is watched.
+    pub(super) feedback: Feedback,
+}
+
+/// A round while it runs.
+struct Round<'r> {
+    watcher: &'r Watcher<'r>,
+    interruption: &'r Interruption,
+    changed: Option<Option<&'r [PathBuf]>>,
+    begin: Instant,
+    store: &'r Store,
+    printer: Arc<Printer>,
+    so_far: &'r mut SoFar,
+    /// What was done, to be told when it is kept: then the round is over for the user, too.
+    messages: Vec<String>,
+}
+
+impl Round<'_> {
+    fn tell(&mut self) {
+        self.messages.drain(..).for_each(|text| self.watcher.log.say(Level::Info, text));
+    }
+}
+
+impl Pass for Round<'_> {
+    type Stop = Stop;
+    type Done = ();
+
+    fn goes_on(&mut self, _: &Session) -> Result<(), Stop> {
+        Ok(self.interruption.check()?)
+    }
+
+    fn analysis_failed(&mut self, problems: &Diagnostics) -> Stop {
+        let told = format!("{problems:?}");
+        if self.changed != Some(None) || told != self.so_far.told {
+            diagnostics::tell(problems, Level::Error, self.watcher.log);
+            self.watcher.log.say(Level::Info, "Analysis failed; waiting for a change.");
         }
-        let tell_tasks = |held: &Held| {
-            if reporting.uses_state {
-                held.session.tell_tasks(&held.request.repositories);
-            }
-        };
-        reporting.tell(&Event::AnalysisBegan);
-        let analysed = match held.session.analysed(&held.request) {
-            Ok(analysed) => analysed,
-            Err(problems) => {
-                tell_tasks(held);
-                reporting.tell(&Event::AnalysisFailed(&problems));
-                let told = format!("{problems:?}");
-                if !is_silent || told != held.told {
-                    diagnostics::tell(&problems, Level::Error, log);
-                    log.say(Level::Info, "Analysis failed; waiting for a change.");
-                }
-                held.told = told;
-                return Ok(interruption.check()?);
-            }
-        };
-        held.told.clear();
-        if held.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, &analysed)) {
-            findings::tell_warnings(&analysed, &held.request, log);
+        self.so_far.told = told;
+        Stop::Told
+    }
+
+    fn analysed(
+        &mut self,
+        _: &Session,
+        request: &Request,
+        analysed: &Arc<Analysed>,
+    ) -> Result<Option<Wanted>, Stop> {
+        self.so_far.told.clear();
+        if self.so_far.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
+            findings::tell_warnings(analysed, request, self.watcher.log);
         }
-        held.session.tell_analysed(&held.request, &analysed);
-        let built = held.session.result(&held.request, &analysed.wanted());
-        held.is_built = built.is_ok();
-        held.last = Some(analysed.clone());
-        held.session.tell_end(built.as_ref().ok().map(|results| results.actions));
-        tell_tasks(held);
-        interruption.check()?;
-        let done = held.session.done();
-        let origins = held.session.origins(&held.request);
-        if changed.is_none()
-            || changed.is_some_and(|paths| paths.is_some())
-            || !done.ran.is_empty()
-            || done.analysed > 0
-        {
-            let mut text = format!(
-                "{}: {} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
-                held.request.targets.names(),
-                many(done.analysed, "target"),
-                many(done.ran.len(), "action"),
-                analysed.counts.actions,
-                done.cached,
-                begin.elapsed().as_secs_f64(),
-            );
-            for id in done.ran.iter().take(SHOWN) {
-                let origin = origins.first(id).unwrap_or_else(|| format!("\"{id}\""));
-                text.push_str(&format!("\n  ran {origin}"));
-            }
-            if done.ran.len() > SHOWN {
-                text.push_str(&format!("\n  and {} more", done.ran.len() - SHOWN));
-            }
-            log.say(Level::Info, text);
+        self.so_far.last = Some(analysed.clone());
+        Ok(None)
+    }
+
+    /// Tells what was done, unless that was nothing, and nothing had changed either.
+    fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool) {
+        self.so_far.is_built = is_complete;
+        let done = session.done();
+        let is_silent = self.changed == Some(None) && done.ran.is_empty() && done.analysed == 0;
+        if is_silent || self.interruption.check().is_err() {
+            return;
         }
-        let told = match built {
-            Ok(built) => self.tell_results(held, &built),
-            Err(failure) if failure.is_lost => {
-                let all: Vec<String> = failure.others.into_iter().take(SHOWN).collect();
-                let (text, log) = (all.join("\n"), log.clone());
-                Err(Over::Lost(Box::new(move || {
-                    log.say(Level::Error, text);
-                    Exit::BuildFailure
-                })))
-            }
-            Err(failure) => {
-                let printer = held.present.printer();
-                let by_hand = Reproduction::of_call(std::env::args());
-                printer.tell_failures(|id| origins.of(id), &by_hand);
-                let of_overlay = |id: &_| origins.of_overlay(id);
-                let (failed, keep_going) = (printer.count_of_failures(), self.o.build.results.keep_going);
-                results::tell_failure(&failure, of_overlay, failed, keep_going, log);
-                Ok(())
-            }
+        let mut text = format!(
+            "{}: {} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
+            request.targets.names(),
+            many(done.analysed, "target"),
+            many(done.ran.len(), "action"),
+            analysed.counts.actions,
+            done.cached,
+            self.begin.elapsed().as_secs_f64(),
+        );
+        let origins = session.origins(request);
+        for id in done.ran.iter().take(SHOWN) {
+            let origin = origins.first(id).unwrap_or_else(|| format!("\"{id}\""));
+            text.push_str(&format!("\n  ran {origin}"));
+        }
+        if done.ran.len() > SHOWN {
+            text.push_str(&format!("\n  and {} more", done.ran.len() - SHOWN));
+        }
+        self.messages.push(text);
+    }
+
+    fn build_failed(
+        &mut self,
+        session: &Session,
+        request: &Request,
+        failure: &BuildFailure,
+        _: bool,
+    ) -> Stop {
+        self.tell();
+        let log = self.watcher.log;
+        if failure.is_lost() {
+            let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
+            let (text, log) = (causes.take(SHOWN).collect::<Vec<_>>().join("\n"), log.clone());
+            return Stop::Over(Over::Lost(Box::new(move || {
+                log.say(Level::Error, text);
+                Exit::BuildFailure
+            })));
+        }
+        let origins = session.origins(request);
+        let defined = Defined {
+            action: &|id| origins.of(id),
+            overlay: &|id| origins.of_overlay(id),
+            requested: request.targets.names(),
         };
-        held.session.commit();
-        told
+        let by_hand = Reproduction::of_call(std::env::args());
+        failures::tell(failure, &defined, &self.printer, &by_hand, self.watcher.o.build.results.keep_going);
+        Stop::Told
     }
 
     /// Installs if asked to, and tells what is different from the round before.
-    fn tell_results(&self, held: &mut Held, built: &Results) -> Result<(), Over> {
-        let is_new = |(path, built): &&(Str, Built)| held.results.get(path) != Some(&built.info);
+    fn deliver(
+        &mut self,
+        _: &Session,
+        request: &Request,
+        _: &Analysed,
+        built: &Results,
+    ) -> Result<(), Undelivered<Stop>> {
+        let Watcher { output, o, log, .. } = self.watcher;
+        let so_far = &mut *self.so_far;
+        let is_new = |(path, built): &&(Str, Built)| so_far.results.get(path) != Some(&built.info);
         let new: Vec<&(Str, Built)> = built.artifacts.iter().filter(is_new).collect();
-        if let Some(directory) = &self.output {
-            let owner = held.request.owner();
-            held.feedback.before_install();
-            let put = results::put(&held.store, built, directory, &owner, self.o.prune, self.log);
-            put.map_err(|undelivered| match undelivered {
-                Undelivered::Lost(stop) => Over::Lost(stop),
-                Undelivered::Stopped(exit) => Over::Exit(exit),
+        if let Some(directory) = output {
+            so_far.feedback.before_install();
+            let put = results::put(self.store, built, directory, &request.owner(), o.prune, log);
+            put.map_err(|undelivered| {
+                Stop::Over(match undelivered {
+                    Undelivered::Lost(stop) => Over::Lost(stop),
+                    Undelivered::Stopped(exit) => Over::Exit(exit),
+                })
             })?;
             let all = built.runfiles.iter().chain(&built.artifacts);
-            held.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
+            so_far.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
         }
         let shown: String =
             new.iter().take(SHOWN).map(|(path, built)| format!("\n  {path} {}", built.info)).collect();
         if !new.is_empty() {
             let more = new.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            self.log.say(Level::Info, format!("New results:{shown}{more}"));
+            self.messages.push(format!("New results:{shown}{more}"));
         }
-        held.results = built.artifacts.iter().map(|(path, built)| (path.clone(), built.info)).collect();
+        so_far.results = built.artifacts.iter().map(|(path, built)| (path.clone(), built.info)).collect();
         Ok(())
     }
 }
 
 fn many(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// In words; paths below `here` are shown from there.
-pub(super) fn what_changed(here: &Path, paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().take(SHOWN).map(|path| shown(here, path)).collect();
-    match paths.len() {
-        0 => "Something changed: everything is looked at.".to_owned(),
-        n if n > SHOWN => format!("{} and {} more changed.", names.join(", "), n - SHOWN),
-        _ => format!("{} changed.", names.join(", ")),
-    }
-}
-
-/// A path as seen from a directory.
-pub(super) fn shown(here: &Path, path: &Path) -> String {
-    match path.strip_prefix(here) {
-        Ok(below) if !below.as_os_str().is_empty() && here != Path::new("/") => below.display().to_string(),
-        _ => path.display().to_string(),
-    }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use taut_digest::Hash;
 use taut_exec::Ran;
 use taut_syntax::{Diagnostic, Severity, diagnostic::Place};
-use taut_value::Id;
+use taut_value::{Id, Str};
 
 use super::line::Line;
 use super::{MAX_NEEDS, MAX_OUTPUTS};
+use crate::Unbuilt;
 
 /// The version of the schema. It changes when a reader of the version before would misunderstand a line; new kinds of
 /// lines and new fields are no reason, since readers pass over what they do not know.
@@ -54,6 +55,22 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
     }
     if ran.exit_code != 0 {
         line.number("exit_code", u64::try_from(ran.exit_code).unwrap_or_default());
+    }
+}
+
+/// A cause of failure that is no action's own, and what it affects. `origin`: a target of the first action.
+pub(crate) fn unbuilt(line: &mut Line<'_>, at: Duration, unbuilt: &Unbuilt, origin: Option<&str>) {
+    line.seconds("at", at).text("error", &unbuilt.cause.to_string());
+    let ids: Vec<Id> = unbuilt.actions.iter().take(MAX_NEEDS).map(|(id, _)| *id).collect();
+    line.ids("actions", &ids);
+    if let Some(origin) = origin {
+        line.text("origin", origin);
+    }
+    line.texts("paths", unbuilt.paths.iter().take(MAX_NEEDS).map(Str::as_str));
+    let more = |count: usize| count.saturating_sub(MAX_NEEDS);
+    match more(unbuilt.actions.len()) + more(unbuilt.paths.len()) {
+        0 => {}
+        more => drop(line.number("more", more as u64)),
     }
 }
 

@@ -19,7 +19,8 @@ use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{Ended, How, Record, Subject, Why, below_roots};
-use crate::analyse::{analyse_in, begin, workspace};
+use crate::analysing::{begin, workspace};
+use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Traces};
 use words::{capital, many};
 

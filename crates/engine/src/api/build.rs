@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::task::{Wake, Waker};
 
+use crate::KeyRef;
 use crate::api::options::Options;
 use crate::api::part::PartRule;
 use crate::api::request::downcast;
@@ -89,21 +90,6 @@ impl Build {
         let answer = self.answers(vec![node], Asked::Hash).pop().expect("one answer for one question");
         answer.result?;
         Ok(self.inner.engine.hash_of(node, answer.seq))
-    }
-
-    /// The hashes of several tasks, wanted together; answers in the order of the keys.
-    pub fn hashes_of<R: Rule>(
-        &self,
-        keys: impl IntoIterator<Item = R::Key>,
-    ) -> Vec<Result<Option<Hash>, Fail>> {
-        let core = &self.inner.engine;
-        let nodes: Vec<NodeId> = keys.into_iter().map(|key| self.request::<R>(key)).collect();
-        let answers = self.answers(nodes.clone(), Asked::Hash);
-        let hash_of = |(node, answer): (NodeId, Answer)| {
-            answer.result?;
-            Ok(core.hash_of(node, answer.seq))
-        };
-        nodes.into_iter().zip(answers).map(hash_of).collect()
     }
 
     fn request<R: Rule>(&self, key: R::Key) -> NodeId {
@@ -215,10 +201,24 @@ impl Build {
         (settled, is_complete)
     }
 
-    /// The same, and the leaves below that only a file tells of; `None`: it does not any more, or of some it is not known
+    /// The tasks that look at the outside world, as far as what this build was asked for needs them.
+    pub fn leaves(&self) -> Vec<KeyRef> {
+        let core = self.core();
+        let (settled, below) = self.settled_and_below().unwrap_or_else(|| (self.settled(true).0, Vec::new()));
+        let leaves = settled.into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
+        let leaves = leaves.map(|(node, _)| core.key_ref(node));
+        let below = below.into_iter().filter_map(|leaf| {
+            let rule = core.rule_named(&leaf.rule)?;
+            let key = rule.decode(&leaf.key)?;
+            Some(KeyRef { rule: rule.name(), key, bytes: leaf.key, debug: rule.debug() })
+        });
+        leaves.chain(below).collect()
+    }
+
+    /// What [`Build::settled`] tells, and the leaves below that only a file tells of; `None`: it does not any more, or of some it is not known
     /// what they were made from.
     #[allow(clippy::type_complexity, reason = "two lists")]
-    pub(crate) fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
+    fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
         let core = self.core();
         let (mut settled, is_complete) = self.settled(false);
         let by_numbers = |(node, _): &mut (NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_some();

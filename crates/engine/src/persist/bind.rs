@@ -1,7 +1,8 @@
 //! From what a file says of a task to what this process knows of it.
 
 use super::leaves::{LeafSet, Range};
-use super::stored::{Stored, StoredRun};
+use super::stored::Stored;
+use super::stored_run::StoredRun;
 use crate::Fail;
 use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Seq, Unloaded};

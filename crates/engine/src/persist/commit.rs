@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
-use super::places::number_of;
-use super::stored::{Stored, StoredEdge, StoredRun};
+use super::stored::Stored;
+use super::stored_run::{StoredEdge, StoredRun};
 use super::walk::Better;
 use super::writer::{Image, Outcome, Writer};
 use super::{Persist, State, TraceWrite};
@@ -63,6 +63,13 @@ impl Core {
     }
 }
 
+/// The number of a task in the file of a generation, by what this process noted in `numbers` or was told of the task.
+fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Option<u32> {
+    let noted = numbers.get(node as usize).and_then(|number| number.checked_sub(1));
+    let place = || lock(&core.node(node).hist).place();
+    noted.or_else(|| Some(place().filter(|place| place.generation == generation)?.number))
+}
+
 /// Seconds of a day.
 const DAY: u32 = 86_400;
 
@@ -74,10 +81,11 @@ fn is_noted(core: &Core, persist: &Persist, wanted: &[NodeId]) -> bool {
     let state = &mut *lock(&persist.state);
     let stored = state.stored(&*persist.file).clone();
     let now = now();
-    wanted.iter().all(|node| {
+    let is_noted = wanted.iter().all(|node| {
         let number = number_of(core, &state.numbers, state.generation, *node);
         number.is_some_and(|number| !stored.has_runs(number) || !is_late(stored.wanted_at(number), now))
-    })
+    });
+    is_noted && !stored.is_damaged()
 }
 
 /// Whether a task that was wanted at a time has to be noted again: what is asked for every minute is not worth writing a

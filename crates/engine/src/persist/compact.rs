@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::io;
 
 use super::leaves::LeafSet;
-use super::stored::{Stored, StoredEdge, StoredRun};
+use super::stored::Stored;
+use super::stored_run::{StoredEdge, StoredRun};
 use super::writer::{Image, Outcome, Writer};
 use crate::graph::intern::BuildMix;
 
@@ -50,11 +51,13 @@ impl Stored {
         views.is_over().then_some(())
     }
 
-    fn all_wanted(&self) -> HashMap<u32, u32, BuildMix> {
-        let mut wanted: HashMap<u32, u32, BuildMix> =
-            self.snapshot.iter().flat_map(|snapshot| snapshot.wanted()).collect();
+    fn all_wanted(&self) -> Option<HashMap<u32, u32, BuildMix>> {
+        let mut wanted = HashMap::default();
+        if let Some(snapshot) = &self.snapshot {
+            wanted.extend(snapshot.wanted()?);
+        }
         wanted.extend(&self.wanted);
-        wanted
+        Some(wanted)
     }
 
     /// Marks the tasks that a task is made from, and it, unless they are marked. Returns how many.
@@ -101,10 +104,13 @@ impl Stored {
     /// Something in the file is not what it should be, or there is too much.
     pub(super) fn compact(&self, now: u32, keep: u32) -> io::Result<Image> {
         let since = now.saturating_sub(keep);
-        let wanted = self.all_wanted();
+        let wanted = self.all_wanted().ok_or_else(damaged)?;
         let (is_wanted, mut room) = self.wanted_since(&wanted, since).ok_or_else(damaged)?;
-        let unwanted: HashMap<u32, u32, BuildMix> =
-            self.snapshot.iter().flat_map(|snapshot| snapshot.unwanted()).collect();
+        let unwanted = match &self.snapshot {
+            Some(snapshot) => snapshot.unwanted().ok_or_else(damaged)?,
+            None => Vec::new(),
+        };
+        let unwanted: HashMap<u32, u32, BuildMix> = unwanted.into_iter().collect();
         let unwanted_since = |task: u32| unwanted.get(&task).copied().unwrap_or(now);
         let mut pen = Pen {
             stored: self,

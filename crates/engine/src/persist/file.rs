@@ -4,7 +4,7 @@
 //! that must not follow links that others plant supplies its own, beneath a directory that it holds open.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 
 /// The place of a file of kept runs. There may be no file yet; and what is there may be anything.
 pub trait TraceFile: Send + Sync {
@@ -32,11 +32,12 @@ pub trait TraceRead: Send {
     /// The system does not say.
     fn length(&mut self) -> io::Result<u64>;
 
-    /// Appends `length` bytes of the file, from `at` on, to `into`; fewer only if the file ends before that.
+    /// Fills `into` with the bytes of the file from `at` on, and returns how many there are: fewer than asked for only if
+    /// the file ends before that.
     ///
     /// # Errors
-    /// The file cannot be read, or there is no memory for so much.
-    fn read_at(&mut self, at: u64, length: usize, into: &mut Vec<u8>) -> io::Result<()>;
+    /// The file cannot be read.
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> io::Result<usize>;
 }
 
 /// The right to write, while it is there.
@@ -62,12 +63,43 @@ impl TraceRead for File {
         Ok(self.metadata()?.len())
     }
 
-    fn read_at(&mut self, at: u64, length: usize, into: &mut Vec<u8>) -> io::Result<()> {
-        // Lengths are told by the file itself, which may say anything.
-        into.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        self.seek(SeekFrom::Start(at))?;
-        // Into memory that need not be cleared first.
-        self.take(length as u64).read_to_end(into)?;
-        Ok(())
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() {
+            match read_some(self, at + filled as u64, &mut into[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
     }
+}
+
+/// One system call, where that is enough to read at a place.
+#[cfg(unix)]
+fn read_some(file: &File, at: u64, into: &mut [u8]) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, into, at)
+}
+
+#[cfg(not(unix))]
+fn read_some(mut file: &File, at: u64, into: &mut [u8]) -> io::Result<usize> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(at))?;
+    file.read(into)
+}
+
+/// So many bytes from `at` on; fewer only if the file ends before that.
+///
+/// # Errors
+/// The file cannot be read, or there is no memory for so much: lengths are told by the file itself, which may say
+/// anything.
+pub(super) fn bytes_at(file: &mut dyn TraceRead, at: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    bytes.resize(length, 0);
+    let count = file.read_at(at, &mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
 }

@@ -18,10 +18,10 @@ mod journal;
 pub(crate) mod leaves;
 mod pages;
 mod path;
-mod places;
 mod reseal;
 mod snapshot;
 mod stored;
+mod stored_run;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -30,7 +30,6 @@ mod writer;
 pub use commit::Committed;
 pub use file::{TraceFile, TraceRead, TraceWrite};
 pub use path::PathFile;
-pub use places::FileId;
 pub use reseal::reseal;
 pub(crate) use walk::{ByLeaves, Numbers, StoredLeaf};
 
@@ -158,8 +157,7 @@ impl State {
             other => other?,
         };
         let length = file.length()?;
-        let mut head = Vec::new();
-        file.read_at(0, HEADER, &mut head)?;
+        let head = file::bytes_at(&mut *file, 0, HEADER)?;
         let header = head.first_chunk().and_then(Header::decode);
         let header = header.filter(|header| self.condemned != Some(header.number));
         let is_other = self.file.is_none() || self.file != header || length < self.read_to;
@@ -184,7 +182,8 @@ impl State {
         // What was added since, from the same file, whatever is put in its place meanwhile.
         let mut added = Vec::new();
         if let Some(begins) = begins.filter(|begins| *begins > 0 && length > *begins) {
-            file.read_at(begins, usize::try_from(length - begins).unwrap_or(usize::MAX), &mut added)?;
+            let length = usize::try_from(length - begins).unwrap_or(usize::MAX);
+            added = file::bytes_at(&mut *file, begins, length)?;
         }
         if !is_read {
             self.file = header;
@@ -271,12 +270,12 @@ impl Persist {
         if stored.tasks() == 0 {
             return None;
         }
-        let number = stored.find(rule, &key());
+        let found = stored.find(rule, &key()).map(|number| (number, stored.versions(number)));
         if stored.is_damaged() {
             state.condemn();
             return None;
         }
-        let (number, versions) = (number?, stored.versions(number?));
+        let (number, versions) = found?;
         Some(Unloaded { generation: state.generation, number, versions })
     }
 
@@ -289,7 +288,7 @@ impl Persist {
             let mut key = Vec::new();
             stored.key(number, &mut key)?;
             let versions = stored.versions(number);
-            Some((Arc::from(key), Unloaded { generation, number, versions }))
+            (!stored.is_damaged()).then(|| (Arc::from(key), Unloaded { generation, number, versions }))
         };
         let all: Option<Vec<_>> =
             stored.all_kin(rule, kin).and_then(|kin| kin.into_iter().map(place).collect());

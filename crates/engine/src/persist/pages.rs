@@ -1,11 +1,12 @@
 //! The parts of a file that are looked at here and there: read block by block, each against its sum, when something
 //! in it is wanted for the first time.
 //!
-//! A process that finds everything as it was reads one key of a million. The sums themselves lie in the part of
-//! the file that is always read, so a block is believed or it is not there.
+//! A process that finds everything as it was reads one key of a million. The sums are such a part themselves, and the
+//! sums of that lie in what is always read; so a block is believed or it is not there.
 
 use super::TraceRead;
 use super::bytes::checksum;
+use super::file::bytes_at;
 use crate::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering},
@@ -15,14 +16,14 @@ use crate::sync::{
 /// Bytes of a block; the last one may be shorter.
 pub(super) const BLOCK: usize = 4096;
 
-/// At most so many blocks are read at once.
-const AHEAD: usize = 64;
+/// So many blocks have their place in memory together, and at most so many are read at once.
+const SEGMENT: usize = 64;
 
 /// Where the bytes come from.
 pub(super) struct Source {
     file: Mutex<Box<dyn TraceRead>>,
     /// Something in it was not what it should be.
-    pub(super) damaged: AtomicBool,
+    damaged: AtomicBool,
 }
 
 impl Source {
@@ -32,9 +33,44 @@ impl Source {
 
     /// `length` bytes from `at` on.
     pub(super) fn read(&self, at: u64, length: usize) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        lock(&self.file).read_at(at, length, &mut bytes).ok()?;
+        let bytes = bytes_at(&mut **lock(&self.file), at, length).ok()?;
         (bytes.len() == length).then_some(bytes)
+    }
+
+    /// The same into memory that is there.
+    fn fill(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        let count = lock(&self.file).read_at(at, into).ok()?;
+        (count == into.len()).then_some(())
+    }
+
+    /// Something was not what it should be.
+    pub(super) fn note_damage(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the sums of a part's blocks are.
+pub(super) enum Sums {
+    Here(Vec<u64>),
+    /// In another part, from one of its sums on.
+    In(Arc<Pages>, u64),
+}
+
+impl Sums {
+    /// Those of so many blocks.
+    fn of(&self, first: usize, count: usize) -> Option<Vec<u64>> {
+        match self {
+            Sums::Here(sums) => sums.get(first..first + count).map(<[u64]>::to_vec),
+            Sums::In(pages, from) => {
+                let mut bytes = Vec::with_capacity(count * 8);
+                pages.read((from + first as u64) * 8, count * 8, &mut bytes)?;
+                Some(bytes.as_chunks().0.iter().map(|sum| u64::from_le_bytes(*sum)).collect())
+            }
+        }
     }
 }
 
@@ -43,20 +79,30 @@ pub(super) struct Pages {
     source: Arc<Source>,
     at: u64,
     length: u64,
-    sums: Vec<u64>,
+    sums: Sums,
     blocks: Mutex<Blocks>,
 }
 
+#[derive(Default)]
 struct Blocks {
-    all: Vec<Option<Arc<[u8]>>>,
+    segments: Vec<Segment>,
+    /// How many blocks are there.
     known: usize,
+}
+
+/// Some blocks side by side.
+#[derive(Clone, Default)]
+struct Segment {
+    /// Nothing before one of them was read.
+    bytes: Vec<u8>,
+    /// By block, a bit: it is there.
+    known: u64,
 }
 
 impl Pages {
     /// `sums`: one for each block.
-    pub(super) fn new(source: &Arc<Source>, at: u64, length: u64, sums: Vec<u64>) -> Pages {
-        let blocks = Mutex::new(Blocks { all: Vec::new(), known: 0 });
-        Pages { source: source.clone(), at, length, sums, blocks }
+    pub(super) fn new(source: &Arc<Source>, at: u64, length: u64, sums: Sums) -> Pages {
+        Pages { source: source.clone(), at, length, sums, blocks: Mutex::default() }
     }
 
     /// Appends the bytes from `from` on; `None` if they cannot be believed, and then nothing of the file can.
@@ -76,7 +122,7 @@ impl Pages {
 
     fn told(&self, read: Option<()>) -> Option<()> {
         if read.is_none() {
-            self.source.damaged.store(true, Ordering::Relaxed);
+            self.source.note_damage();
         }
         read
     }
@@ -86,15 +132,12 @@ impl Pages {
         let (mut at, mut blocks) = (from, lock(&self.blocks));
         while at < end {
             let (block, offset) = ((at / BLOCK as u64) as usize, (at % BLOCK as u64) as usize);
-            let bytes = match blocks.all.get(block) {
-                Some(Some(known)) => known,
-                _ => {
-                    self.fetch(&mut blocks, block)?;
-                    blocks.all[block].as_ref()?
-                }
-            };
-            let rest = bytes.get(offset..)?;
-            let part = &rest[..rest.len().min((end - at) as usize)];
+            let (segment, place) = (block / SEGMENT, block % SEGMENT);
+            if blocks.segments.get(segment).is_none_or(|segment| segment.known >> place & 1 == 0) {
+                self.fetch(&mut blocks, block)?;
+            }
+            let rest = blocks.segments[segment].bytes.get(place * BLOCK + offset..)?;
+            let part = &rest[..rest.len().min(BLOCK - offset).min((end - at) as usize)];
             if part.is_empty() {
                 return None;
             }
@@ -106,20 +149,27 @@ impl Pages {
 
     /// Reads a block, and the more after it the more were read before.
     fn fetch(&self, blocks: &mut Blocks, first: usize) -> Option<()> {
-        if blocks.all.is_empty() {
-            blocks.all.resize(self.sums.len(), None);
+        let Blocks { segments, known } = blocks;
+        if segments.is_empty() {
+            segments.resize(self.length.div_ceil((SEGMENT * BLOCK) as u64) as usize, Segment::default());
         }
-        let ahead = blocks.known.clamp(1, AHEAD);
-        let unknown = blocks.all.get(first..)?.iter().take(ahead).take_while(|block| block.is_none());
-        let count = unknown.count();
-        let from = (first * BLOCK) as u64;
-        let length = (self.length - from).min((count * BLOCK) as u64) as usize;
-        let bytes = self.source.read(self.at + from, length)?;
-        for (at, block) in bytes.chunks(BLOCK).enumerate() {
-            let sound = checksum(block) == *self.sums.get(first + at)?;
-            if sound {
-                blocks.all[first + at] = Some(block.into());
-                blocks.known += 1;
+        let (number, place) = (first / SEGMENT, first % SEGMENT);
+        let segment = segments.get_mut(number)?;
+        if segment.bytes.is_empty() {
+            let rest = self.length - (number * SEGMENT * BLOCK) as u64;
+            // Memory that was never written to takes no room.
+            segment.bytes = vec![0; rest.min((SEGMENT * BLOCK) as u64) as usize];
+        }
+        let ahead = (*known).clamp(1, SEGMENT - place);
+        let count = ((segment.known >> place).trailing_zeros() as usize).clamp(1, ahead);
+        let end = segment.bytes.len().min((place + count) * BLOCK);
+        let bytes = segment.bytes.get_mut(place * BLOCK..end)?;
+        self.source.fill(self.at + (first * BLOCK) as u64, bytes)?;
+        let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK))?;
+        for (at, (block, sum)) in bytes.chunks(BLOCK).zip(sums).enumerate() {
+            if checksum(block) == sum {
+                segment.known |= 1 << (place + at);
+                *known += 1;
             } else if at == 0 {
                 return None;
             } else {
@@ -141,22 +191,47 @@ mod tests {
     use super::*;
     use std::fs::File;
 
+    /// So many bytes and their sums, and the same bytes but for one as pages.
+    fn pages(directory: &std::path::Path, length: usize, damaged: usize) -> (Vec<u8>, Arc<Source>, Pages) {
+        let path = directory.join("pages");
+        let bytes: Vec<u8> = (0..length).map(|at| (at / 7) as u8).collect();
+        let sums: Vec<u8> = sums(&bytes).flat_map(u64::to_le_bytes).collect();
+        let of_sums = super::sums(&sums).collect();
+        let mut file = [&sums[..], &bytes[..]].concat();
+        file[sums.len() + damaged] ^= 1;
+        std::fs::write(&path, &file).unwrap();
+        let source = Source::new(Box::new(File::open(&path).unwrap()));
+        let own = Arc::new(Pages::new(&source, 0, sums.len() as u64, Sums::Here(of_sums)));
+        let pages = Pages::new(&source, sums.len() as u64, bytes.len() as u64, Sums::In(own, 0));
+        (bytes, source, pages)
+    }
+
     #[test]
     fn a_damaged_block_is_not_there_and_the_others_are() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("pages");
-        let mut bytes: Vec<u8> = (0..3 * BLOCK + 100).map(|at| (at / 7) as u8).collect();
-        let sums: Vec<u64> = sums(&bytes).collect();
-        bytes[BLOCK + 5] ^= 1;
-        std::fs::write(&path, &bytes).unwrap();
-        let source = Source::new(Box::new(File::open(&path).unwrap()));
-        let pages = Pages::new(&source, 0, bytes.len() as u64, sums);
+        let (bytes, source, pages) = pages(directory.path(), 3 * BLOCK + 100, BLOCK + 5);
         let mut out = Vec::new();
         assert_eq!(pages.read(BLOCK as u64 - 10, 10, &mut out), Some(()));
         assert_eq!(pages.read(2 * BLOCK as u64 - 10, 10, &mut out), None, "its block is damaged");
-        assert!(source.damaged.load(Ordering::Relaxed));
+        assert!(source.is_damaged());
         assert_eq!(pages.read(2 * BLOCK as u64, BLOCK + 100, &mut out), Some(()));
         assert_eq!(out[10..], bytes[2 * BLOCK..]);
         assert_eq!(pages.read(3 * BLOCK as u64, 101, &mut out), None, "it ends before that");
+    }
+
+    #[test]
+    fn whatever_is_read_in_whatever_order_is_what_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let last = 2 * SEGMENT * BLOCK + 17;
+        let (bytes, source, pages) = pages(directory.path(), last + 1, last);
+        for at in [70, 3, 64, 0, 10, 100, 127, 30] {
+            let (from, length) = (at * BLOCK - at.min(1) * 9, 5 * BLOCK);
+            let length = length.min(last - 17 - from);
+            let mut out = Vec::new();
+            assert_eq!(pages.read(from as u64, length, &mut out), Some(()), "block {at}");
+            assert!(out == bytes[from..from + length], "block {at}");
+        }
+        assert!(!source.is_damaged());
+        assert_eq!(pages.read(last as u64, 1, &mut Vec::new()), None);
     }
 }

@@ -5,7 +5,8 @@
 
 use super::bytes::checksum;
 use super::pages::BLOCK;
-use super::snapshot::{COUNTS, Counts, HEADER, Header};
+use super::snapshot::tasks::{self, CHUNK};
+use super::snapshot::{CHUNK_ENTRY, COUNTS, Counts, HEADER, Header};
 
 /// Gives whatever `bytes` say the sums that a file of traces has. Lengths are taken from them as far as they are that
 /// long.
@@ -14,38 +15,54 @@ pub fn reseal(bytes: &mut [u8]) {
     let word = |at: usize| u64::from_le_bytes(*head[at..].first_chunk().expect("a word of the header"));
     let number = *head[16..].first_chunk().expect("a number in the header");
     let whole = (bytes.len() - HEADER) as u64;
-    let hot = word(32).min(whole);
-    let cold = word(40).min(whole - hot);
-    let (snapshot, journal) = bytes[HEADER..].split_at_mut((hot + cold) as usize);
-    let (hot_part, cold_part) = snapshot.split_at_mut(hot as usize);
-    if let Some((body, sum)) = hot_part.split_last_chunk_mut::<8>() {
-        seal_cold(body, cold_part);
+    let table = word(32).min(whole);
+    let rest = word(40).min(whole - table);
+    let (snapshot, journal) = bytes[HEADER..].split_at_mut((table + rest) as usize);
+    let (table_part, rest_part) = snapshot.split_at_mut(table as usize);
+    if let Some((body, sum)) = table_part.split_last_chunk_mut::<8>() {
+        seal_rest(body, rest_part);
         *sum = checksum(body).to_le_bytes();
     }
-    let mut rest = journal;
-    while let Some((length, after)) = rest.split_first_chunk_mut::<8>() {
+    let mut batches = journal;
+    while let Some((length, after)) = batches.split_first_chunk_mut::<8>() {
         let Some((sum, after)) = after.split_first_chunk_mut::<8>() else { break };
         let given = u64::from_le_bytes(*length).min(after.len() as u64);
         *length = given.to_le_bytes();
         let (batch, after) = after.split_at_mut(given as usize);
         *sum = checksum(batch).to_le_bytes();
-        rest = after;
+        batches = after;
     }
-    bytes[..HEADER].copy_from_slice(&Header { number, hot, cold }.encode());
+    bytes[..HEADER].copy_from_slice(&Header { number, table, rest }.encode());
 }
 
-/// Puts the sums of the cold part's blocks where the hot part has them, if it can have them.
-fn seal_cold(body: &mut [u8], cold: &[u8]) -> Option<()> {
-    let counts = Counts::decode(body)?;
-    let before: u64 = counts.hot()[..4].iter().sum();
-    let mut at = COUNTS * 8 + usize::try_from(before).ok()?;
-    let mut rest = cold;
-    for length in counts.cold() {
-        let section = rest.split_off(..usize::try_from(length).ok()?)?;
-        for block in section.chunks(BLOCK) {
-            body.get_mut(at..at + 8)?.copy_from_slice(&checksum(block).to_le_bytes());
-            at += 8;
+/// Puts the sums of all that follows the table where they belong, as far as there is room for them.
+fn seal_rest(table: &mut [u8], rest: &mut [u8]) -> Option<()> {
+    let counts = Counts::decode(table)?;
+    let mut sections = table.get_mut(COUNTS * 8..)?;
+    for length in &counts.table()[..2] {
+        sections.split_off_mut(..usize::try_from(*length).ok()?)?;
+    }
+    let [_, _, chunks, of_sums] = counts.table();
+    let chunks = sections.split_off_mut(..usize::try_from(chunks).ok()?)?;
+    let mut rest = rest;
+    for (place, chunk) in chunks.as_chunks_mut::<CHUNK_ENTRY>().0.iter_mut().enumerate() {
+        let words = u32::from_le_bytes(*chunk.first_chunk()?);
+        let tasks = counts.tasks.saturating_sub((place * CHUNK) as u64).min(CHUNK as u64);
+        let length = tasks::entries(tasks) + u64::from(words) * 4;
+        let told = rest.split_off_mut(..usize::try_from(length).ok()?)?;
+        chunk[4..].copy_from_slice(&checksum(told).to_le_bytes());
+    }
+    let sums = rest.split_off_mut(..usize::try_from(counts.sums()).ok()?)?;
+    let mut places = sums.as_chunks_mut::<8>().0.iter_mut();
+    for length in counts.pages() {
+        let section = rest.split_off_mut(..usize::try_from(length).ok()?)?;
+        for (block, sum) in section.chunks(BLOCK).zip(places.by_ref()) {
+            *sum = checksum(block).to_le_bytes();
         }
+    }
+    let of_sums = sections.get_mut(..usize::try_from(of_sums).ok()?)?;
+    for (block, sum) in sums.chunks(BLOCK).zip(of_sums.as_chunks_mut::<8>().0) {
+        *sum = checksum(block).to_le_bytes();
     }
     Some(())
 }

@@ -1,14 +1,16 @@
 //! What a file begins with: everything that was known when it was written, in columns, never changed.
 //!
-//! Two parts. The *hot* one is what deciding a build takes: per task its rule, its kept runs and what they read,
-//! all as numbers; it is read at once, under one sum. The *cold* one is what only a task takes that is looked at
-//! by itself: hashes, keys, values, the way from a key to a number; it is read block by block ([`Pages`]).
+//! Three parts. The *table* says how much there is of everything and has the sums of the rest; it is read at once. The
+//! *tasks* are what deciding a build takes: of each its rule, its kept runs and what they read, all as numbers; they are
+//! read chunk by chunk ([`tasks`]). The *pages* are what only a task takes that is looked at by itself: hashes, keys,
+//! values, the way from a key to a number; they are read block by block ([`Pages`]).
 //!
 //! A task is a dense number. Its versions are numbered from 0, the first being, as a rule, what its latest run
 //! came to; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are
 //! looked at before they are used: whatever the bytes are, the answer is right or there is none.
 
 mod runs;
+pub(super) mod tasks;
 
 pub(crate) use runs::{BITS, Columns, Edges, Plain, RunView, Runs, run};
 
@@ -16,18 +18,18 @@ use std::hash::Hasher;
 use std::ops::Range;
 
 use super::TraceRead;
-use super::bytes::{Reader, checksum};
+use super::bytes::{Reader, checksum, looks};
 use super::leaves::LeafSet;
-use super::pages::{BLOCK, Pages, Source};
-use super::stored::{StoredEdge, StoredRun};
+use super::pages::{BLOCK, Pages, Source, Sums};
+use super::stored_run::{StoredEdge, StoredRun};
 use crate::Hash;
 use crate::graph::facet::Looks;
 use crate::graph::intern::Mix;
-use crate::sync::{Arc, atomic::Ordering};
-use runs::Words;
+use crate::sync::Arc;
+use tasks::Tasks;
 
 /// Marks the file, and its format.
-pub(super) const MAGIC: &[u8; 16] = b"taut traces 0004";
+pub(super) const MAGIC: &[u8; 16] = b"taut traces 0005";
 
 /// Whether a file that begins with this was written by a program that knew this file in another format.
 pub(super) fn is_of_another_format(head: &[u8]) -> bool {
@@ -37,7 +39,8 @@ pub(super) fn is_of_another_format(head: &[u8]) -> bool {
         .is_some_and(|told| told.iter().all(u8::is_ascii_digit) && told[..] != *format)
 }
 
-/// [`MAGIC`], the file's number, the lengths of the hot and the cold part, and the sum of all this.
+/// [`MAGIC`], the file's number, the lengths of the table and of what follows up to the journal, and the sum of all
+/// this.
 pub(super) const HEADER: usize = 56;
 
 /// What a file begins with.
@@ -45,8 +48,10 @@ pub(super) const HEADER: usize = 56;
 pub(super) struct Header {
     /// No other file has it.
     pub(super) number: [u8; 16],
-    pub(super) hot: u64,
-    pub(super) cold: u64,
+    /// The length of the table.
+    pub(super) table: u64,
+    /// The length of the tasks and the pages.
+    pub(super) rest: u64,
 }
 
 impl Header {
@@ -54,8 +59,8 @@ impl Header {
         let mut bytes = [0; HEADER];
         bytes[..16].copy_from_slice(MAGIC);
         bytes[16..32].copy_from_slice(&self.number);
-        bytes[32..40].copy_from_slice(&self.hot.to_le_bytes());
-        bytes[40..48].copy_from_slice(&self.cold.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.table.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.rest.to_le_bytes());
         let sum = checksum(&bytes[..48]);
         bytes[48..].copy_from_slice(&sum.to_le_bytes());
         bytes
@@ -64,13 +69,13 @@ impl Header {
     pub(super) fn decode(bytes: &[u8; HEADER]) -> Option<Header> {
         let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
         let is_sound = bytes.starts_with(MAGIC) && checksum(&bytes[..48]) == word(48)?;
-        let (number, hot, cold) = (*bytes[16..].first_chunk()?, word(32)?, word(40)?);
-        is_sound.then_some(Header { number, hot, cold })
+        let (number, table, rest) = (*bytes[16..].first_chunk()?, word(32)?, word(40)?);
+        is_sound.then_some(Header { number, table, rest })
     }
 
     /// Where the journal begins.
     pub(super) fn end(self) -> Option<u64> {
-        (HEADER as u64).checked_add(self.hot)?.checked_add(self.cold)
+        (HEADER as u64).checked_add(self.table)?.checked_add(self.rest)
     }
 }
 
@@ -136,21 +141,31 @@ impl Counts {
         })
     }
 
-    /// The lengths of the cold sections, in their order.
-    pub(super) fn cold(&self) -> [u64; 8] {
+    /// The lengths of the sections of pages, in their order; those of their sums apart.
+    pub(super) fn pages(&self) -> [u64; 10] {
         let entries = self.tasks * ENTRY as u64;
         let directory = (self.buckets + 1) * 4;
         let key_at = (self.tasks + 1) * 4;
         let (kin, looks) = (self.kin * KIN as u64, self.looks * LOOKS as u64);
-        [self.versions * 32, key_at, self.keys, directory, entries, self.blobs, kin, looks]
+        let (wanted, unwanted) = (self.wanted * TIME as u64, self.unwanted * TIME as u64);
+        let (hashes, keys, blobs) = (self.versions * 32, self.keys, self.blobs);
+        [hashes, key_at, keys, directory, entries, blobs, kin, looks, wanted, unwanted]
     }
 
-    /// The lengths of the hot sections, in their order, the table and the sum apart.
-    pub(super) fn hot(&self) -> [u64; 8] {
-        let sums = self.cold().iter().map(|length| length.div_ceil(BLOCK as u64)).sum::<u64>() * 8;
-        let per_task = (self.tasks + 1) * 4;
-        let (wanted, unwanted) = (self.wanted * 8, self.unwanted * 8);
-        [self.rules, self.codes * 4, wanted, unwanted, sums, self.tasks * 2, per_task, per_task]
+    /// The length of the section with the sums of all blocks of the other sections.
+    pub(super) fn sums(&self) -> u64 {
+        self.pages().iter().map(|length| length.div_ceil(BLOCK as u64)).sum::<u64>() * 8
+    }
+
+    /// The lengths of the sections of the table, in their order, these counts and the sum apart.
+    pub(super) fn table(&self) -> [u64; 4] {
+        let chunks = tasks::chunks(self.tasks) * CHUNK_ENTRY as u64;
+        [self.rules, self.codes * 4, chunks, self.sums().div_ceil(BLOCK as u64) * 8]
+    }
+
+    /// The length of what is told of the tasks.
+    pub(super) fn of_tasks(&self) -> u64 {
+        tasks::entries(self.tasks) + self.words * 4
     }
 }
 
@@ -161,15 +176,18 @@ pub(super) const KIN: usize = 16;
 /// Bytes of an entry of the facets: task, version, where what they look like is told.
 pub(super) const LOOKS: usize = 12;
 
+/// Bytes of an entry of the times: task, seconds.
+pub(super) const TIME: usize = 8;
+/// Bytes of what the table says of a chunk of tasks: how many words its runs are, and its sum.
+pub(super) const CHUNK_ENTRY: usize = 12;
+
 /// A file's first part.
 pub(crate) struct Snapshot {
     source: Arc<Source>,
-    hot: Vec<u8>,
-    at: [Range<usize>; 8],
-    words: Range<usize>,
     pub(super) counts: Counts,
     pub(super) rules: Vec<Arc<str>>,
     codes: Vec<u32>,
+    told: Tasks,
     hashes: Pages,
     key_at: Pages,
     keys: Pages,
@@ -178,6 +196,8 @@ pub(crate) struct Snapshot {
     blobs: Pages,
     kin: Pages,
     looks: Pages,
+    wanted: Pages,
+    unwanted: Pages,
 }
 
 /// The place of a key in the index.
@@ -198,48 +218,57 @@ impl Snapshot {
     /// What `file` begins with; `None` if that cannot be.
     pub(super) fn open(file: Box<dyn TraceRead>, header: Header) -> Option<Snapshot> {
         let source = Source::new(file);
-        let hot = source.read(HEADER as u64, usize::try_from(header.hot).ok()?)?;
-        let (body, sum) = hot.split_last_chunk::<8>()?;
+        let table = source.read(HEADER as u64, usize::try_from(header.table).ok()?)?;
+        let (body, sum) = table.split_last_chunk::<8>()?;
         if checksum(body) != u64::from_le_bytes(*sum) {
             return None;
         }
         let counts = Counts::decode(body)?;
-        let mut at = COUNTS * 8;
-        let mut ranges = [const { 0..0 }; 8];
-        for (range, length) in ranges.iter_mut().zip(counts.hot()) {
-            let end = at.checked_add(usize::try_from(length).ok()?)?;
-            *range = at..end;
-            at = end;
+        let mut rest = body.get(COUNTS * 8..)?;
+        let mut sections = [&[][..]; 4];
+        for (section, length) in sections.iter_mut().zip(counts.table()) {
+            (*section, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
         }
-        let words = at..at.checked_add(usize::try_from(counts.words * 4).ok()?)?;
-        if words.end != body.len() || counts.cold().iter().sum::<u64>() != header.cold {
+        let [names, codes, chunks, of_sums] = sections;
+        let length = counts.of_tasks() + counts.sums() + counts.pages().iter().sum::<u64>();
+        if !rest.is_empty() || length != header.rest {
             return None;
         }
         let mut rules = Vec::new();
-        let mut reader = Reader(&body[ranges[0].clone()]);
+        let mut reader = Reader(names);
         while !reader.0.is_empty() {
             rules.push(Arc::from(std::str::from_utf8(reader.bytes()?).ok()?));
         }
-        let le = |word: &[u8; 4]| u32::from_le_bytes(*word);
-        let codes = body[ranges[1].clone()].as_chunks::<4>().0.iter().map(le).collect();
-        let mut sums =
-            body[ranges[4].clone()].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-        let mut at = HEADER as u64 + header.hot;
-        let mut pages = counts.cold().into_iter().map(|length| {
-            let own = sums.by_ref().take(length.div_ceil(BLOCK as u64) as usize).collect();
-            let from = at;
-            at += length;
-            Pages::new(&source, from, length, own)
+        let codes = codes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        let chunk = |chunk: &[u8; CHUNK_ENTRY]| {
+            let [a, b, c, d, sum @ ..] = *chunk;
+            (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(sum))
+        };
+        let chunks = chunks.as_chunks().0.iter().map(chunk);
+        if chunks.clone().map(|(words, _)| u64::from(words)).sum::<u64>() != counts.words {
+            return None;
+        }
+        let mut at = HEADER as u64 + header.table;
+        let told = Tasks::new(&source, counts.tasks as u32, at, chunks);
+        at += counts.of_tasks();
+        let of_sums = of_sums.as_chunks().0.iter().map(|sum| u64::from_le_bytes(*sum)).collect();
+        let sums = Arc::new(Pages::new(&source, at, counts.sums(), Sums::Here(of_sums)));
+        at += counts.sums();
+        let mut block = 0;
+        let mut pages = counts.pages().into_iter().map(|length| {
+            let pages = Pages::new(&source, at, length, Sums::In(sums.clone(), block));
+            (at, block) = (at + length, block + length.div_ceil(BLOCK as u64));
+            pages
         });
         let mut next = || pages.next();
         let (hashes, key_at, keys, directory) = (next()?, next()?, next()?, next()?);
         let (entries, blobs, kin, looks) = (next()?, next()?, next()?, next()?);
+        let (wanted, unwanted) = (next()?, next()?);
         Some(Snapshot {
-            at: ranges,
-            words,
             counts,
             rules,
             codes,
+            told,
             hashes,
             key_at,
             keys,
@@ -248,36 +277,35 @@ impl Snapshot {
             blobs,
             kin,
             looks,
-            hot,
+            wanted,
+            unwanted,
             source,
         })
     }
 
     /// Whether something that was looked at was not what it should be.
     pub(crate) fn is_damaged(&self) -> bool {
-        self.source.damaged.load(Ordering::Relaxed)
+        self.source.is_damaged()
     }
 
     pub(crate) fn tasks(&self) -> u32 {
         self.counts.tasks as u32
     }
 
-    fn column(&self, section: usize) -> Words<'_> {
-        self.hot[self.at[section].clone()].as_chunks().0
+    /// Reads what is told of all tasks; returns whether all of it is sound.
+    pub(super) fn read_all_tasks(&self) -> bool {
+        self.told.read_all()
     }
 
     /// The rule of a task, by its place among the rules.
     pub(crate) fn rule(&self, task: u32) -> Option<u16> {
-        let column = self.hot[self.at[5].clone()].as_chunks::<2>().0;
-        column.get(task as usize).map(|rule| u16::from_le_bytes(*rule))
+        self.told.rule(task)
     }
 
     /// How many versions of the task there are, and the place of the first among all.
     fn versions_at(&self, task: u32) -> Option<Range<u32>> {
-        let column = self.column(7);
-        let [first, end] = column.get(task as usize..task as usize + 2)?.first_chunk()?;
-        let (first, end) = (u32::from_le_bytes(*first), u32::from_le_bytes(*end));
-        (first <= end && u64::from(end) <= self.counts.versions).then_some(first..end)
+        let range = self.told.versions(task)?;
+        (range.start <= range.end && u64::from(range.end) <= self.counts.versions).then_some(range)
     }
 
     pub(crate) fn versions(&self, task: u32) -> u32 {
@@ -298,23 +326,14 @@ impl Snapshot {
         Some(bytes.as_chunks::<32>().0.iter().map(|hash| Hash(*hash)).collect())
     }
 
+    /// The runs of a task that there is.
     pub(crate) fn runs(&self, task: u32) -> Runs<'_> {
-        let words = (|| {
-            let [first, end] = self.column(6).get(task as usize..task as usize + 2)?.first_chunk()?;
-            let all: Words<'_> = self.hot[self.words.clone()].as_chunks().0;
-            all.get(u32::from_le_bytes(*first) as usize..u32::from_le_bytes(*end) as usize)
-        })();
-        Runs::new(words.unwrap_or(&[]), &self.codes)
+        Runs::new(self.told.runs(task).map(|(_, words)| words), &self.codes)
     }
 
     /// The columns by which most tasks are decided.
     pub(super) fn columns(&self) -> Columns<'_> {
-        Columns {
-            rules: self.hot[self.at[5].clone()].as_chunks().0,
-            runs_at: self.column(6),
-            words: self.hot[self.words.clone()].as_chunks().0,
-            codes: &self.codes,
-        }
+        Columns { tasks: &self.told, codes: &self.codes }
     }
 
     /// Appends the key of a task.
@@ -408,7 +427,7 @@ impl Snapshot {
             if of != task {
                 break;
             }
-            found.push((seq, super::journal::looks(&mut Reader(&self.blob(blob)?))?));
+            found.push((seq, looks(&mut Reader(&self.blob(blob)?))?));
             at += 1;
         }
         Some(found)
@@ -450,31 +469,34 @@ impl Snapshot {
         bytes.as_chunks().0.iter().map(told).collect()
     }
 
-    fn times(&self, section: usize) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let pairs = self.hot[self.at[section].clone()].as_chunks::<8>().0.iter();
-        pairs.map(|pair| {
-            let word = |at: usize| u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]]);
-            (word(0), word(4))
-        })
-    }
-
     /// The tasks that were asked for from outside, ascending, and the time of the last time.
-    pub(crate) fn wanted(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.times(2)
+    pub(crate) fn wanted(&self) -> Option<Vec<(u32, u32)>> {
+        times(&self.wanted, self.counts.wanted)
     }
 
     /// The time when a task was last asked for from outside.
     pub(crate) fn wanted_at(&self, task: u32) -> Option<u32> {
-        let pairs = self.hot[self.at[2].clone()].as_chunks::<8>().0;
-        let of = |pair: &[u8; 8]| u32::from_le_bytes([pair[0], pair[1], pair[2], pair[3]]);
-        let at = pairs.binary_search_by_key(&task, of).ok()?;
-        pairs[at].last_chunk().map(|time| u32::from_le_bytes(*time))
+        let told = |at: u64| Some(time(&self.wanted.array(at * TIME as u64)?));
+        let at = lower_bound(self.counts.wanted, |at| Some(told(at)?.0 < task))?;
+        let (of, time) = if at < self.counts.wanted { told(at)? } else { return None };
+        (of == task).then_some(time)
     }
 
     /// The tasks that nothing wanted was made from, and the first time when that was so.
-    pub(crate) fn unwanted(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.times(3)
+    pub(crate) fn unwanted(&self) -> Option<Vec<(u32, u32)>> {
+        times(&self.unwanted, self.counts.unwanted)
     }
+}
+
+fn time(entry: &[u8; TIME]) -> (u32, u32) {
+    let [a, b, c, d, time @ ..] = *entry;
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(time))
+}
+
+fn times(pages: &Pages, count: u64) -> Option<Vec<(u32, u32)>> {
+    let mut bytes = Vec::new();
+    pages.read(0, count as usize * TIME, &mut bytes)?;
+    Some(bytes.as_chunks().0.iter().map(time).collect())
 }
 
 /// The first of so many places that is not `before`.

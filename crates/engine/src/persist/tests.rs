@@ -1,12 +1,15 @@
 //! What a file says after it was written and read again, in small.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+use super::TraceRead;
+use super::bytes::checksum;
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
-use super::snapshot::{HEADER, Header, Snapshot};
-use super::stored::{Stored, StoredEdge, StoredRun};
+use super::snapshot::{Counts, HEADER, Header, Snapshot};
+use super::stored::Stored;
+use super::stored_run::{StoredEdge, StoredRun};
 use super::writer::{Image, Outcome, Writer};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex, lock};
 use crate::{Facets, Hash};
 use std::fs::File;
 
@@ -105,7 +108,7 @@ fn matches(stored: &Stored, runs: &[(u32, Vec<StoredRun>)]) -> Option<()> {
     for (task, rule, name, bytes) in
         [(0, 0, "rule", &b"leaf"[..]), (1, 0, "rule", b"sum"), (2, 1, "other", b"leaf"), (3, 1, "other", b"")]
     {
-        assert_eq!((stored.rule(task), key(task)?), (Some(rule), bytes.to_vec()));
+        assert_eq!((stored.rule(task)?, key(task)?), (rule, bytes.to_vec()));
         let found = stored.find(name, bytes);
         if found.is_none() && stored.is_damaged() {
             return None;
@@ -125,7 +128,7 @@ fn matches(stored: &Stored, runs: &[(u32, Vec<StoredRun>)]) -> Option<()> {
     assert_eq!((looks.len(), looks[1].as_ref().unwrap()[..].to_vec()), (2, vec![0, 5, u128::MAX]));
     assert_eq!(stored.all_kin("rule", 99)?, [1, 0]);
     assert_eq!((stored.all_kin("other", 7)?, stored.all_kin("other", 99)?), (vec![2], vec![]));
-    assert_eq!((stored.wanted_at(1), stored.wanted_at(0)), (Some(1000), None));
+    assert_eq!((stored.wanted_at(1)?, stored.wanted_at(0)), (1000, None));
     Some(())
 }
 
@@ -156,6 +159,87 @@ fn a_file_that_ends_early_is_none() {
     assert!((0..whole.len()).filter(|at| at % 61 == 0 || *at < 200).all(|at| open(&whole[..at]).is_none()));
 }
 
+/// A file, and from where to where it was read.
+struct Watched(File, Arc<Mutex<Vec<(u64, u64)>>>);
+
+impl TraceRead for Watched {
+    fn length(&mut self) -> std::io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> std::io::Result<usize> {
+        lock(&self.1).push((at, at + into.len() as u64));
+        self.0.read_at(at, into)
+    }
+}
+
+/// Many tasks, each of which read the one before; and the bytes of their chunks.
+fn many(tasks: u32) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
+    let mut writer = Writer::default();
+    let rule = writer.rule("rule");
+    for task in 0..tasks {
+        writer.task(rule, |key| key.extend(task.to_le_bytes()));
+        writer.version(task, 0);
+    }
+    for task in 0..tasks {
+        writer.begin_runs();
+        write(&mut writer, &run(0, task.checked_sub(1).map(|dep| edge(dep, 0, 2)).into_iter().collect()));
+    }
+    let bytes = bytes(&writer.finish(|task, _| Some(Hash::from(u64::from(task)))).unwrap());
+    let mut at = HEADER + Header::decode(bytes.first_chunk().unwrap()).unwrap().table as usize;
+    let chunk = |first: u32| {
+        // An entry of ten bytes each, one for the end, and two words each, but for the first task.
+        let length = (tasks.min(first + 1024) - first) * 18 + 10 - if first == 0 { 4 } else { 0 };
+        at += length as usize;
+        at - length as usize..at
+    };
+    let chunks = (0..tasks).step_by(1024).map(chunk).collect();
+    (bytes, chunks)
+}
+
+#[test]
+fn only_the_chunks_that_are_looked_at_are_read_and_only_they_count() {
+    let (whole, chunks) = many(3 * 1024 + 7);
+    assert_eq!(chunks.len(), 4);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("traces");
+    let mut damaged = whole.clone();
+    damaged[chunks[2].end - 1] ^= 4;
+    std::fs::write(&path, &damaged).unwrap();
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let file = Watched(File::open(&path).unwrap(), read.clone());
+    let header = Header::decode(damaged.first_chunk().unwrap()).unwrap();
+    let stored = Stored::new(Snapshot::open(Box::new(file), header).unwrap());
+    let edges = |task: u32| vec![run(0, vec![edge(task - 1, 0, 2)])];
+    assert_eq!(
+        (stored.runs(1024), stored.runs(3 * 1024 + 6)),
+        (Some(edges(1024)), Some(edges(3 * 1024 + 6)))
+    );
+    assert_eq!((stored.runs(2047), stored.runs(1)), (Some(edges(2047)), Some(edges(1))));
+    assert_eq!(stored.rule(3 * 1024 + 7), None, "there is no such task");
+    let parts = [HEADER..chunks[0].start, chunks[1].clone(), chunks[3].clone(), chunks[0].clone()];
+    let parts = parts.map(|part| (part.start as u64, part.end as u64));
+    assert_eq!(*lock(&read), parts, "each once, as a whole");
+    assert!(!stored.is_damaged());
+    // What is damaged is not there, whatever is asked of it; and from then on, neither is what was not read before.
+    assert_eq!((stored.rule(2048), stored.runs(2048), stored.versions(2048)), (None, None, 0));
+    assert!(stored.is_damaged());
+    assert_eq!(lock(&read).len(), 5, "it is not tried again");
+}
+
+#[test]
+fn all_chunks_are_found_sound_or_the_file_is_damaged() {
+    let (whole, chunks) = many(2 * 1024);
+    let sound = open(&whole).unwrap();
+    assert!(sound.read_all_tasks() && sound.read_all_tasks());
+    for at in [chunks[0].start, chunks[1].start + 3, chunks[1].end - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        let stored = open(&damaged).unwrap();
+        assert!(!stored.read_all_tasks() && stored.is_damaged(), "byte {at}");
+    }
+}
+
 /// A leaf and a task that read it: the whole file, byte for byte.
 #[test]
 fn the_smallest_file() {
@@ -175,24 +259,31 @@ fn the_smallest_file() {
     };
     assert_eq!(
         &bytes[..32],
-        b"taut traces 0004\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
+        b"taut traces 0005\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07"
     );
-    // The lengths of both parts, and the sum of the header.
-    let (hot, cold) = (96 + 2 + 4 + 5 * 8 + 4 + 12 + 12 + 12 + 8, 64 + 12 + 2 + 8 + 12);
-    assert_eq!(words(32, 2), [hot, cold]);
+    // The length of the table, that of the tasks and the pages, and the sum of the header.
+    let (table, tasks, sums) = (96 + 2 + 4 + 12 + 8 + 8, 3 * 10 + 3 * 4, 5 * 8);
+    assert_eq!(words(32, 2), [table, tasks + sums + 64 + 12 + 2 + 8 + 12]);
     // Two tasks, two versions, three words of runs, two bytes of keys, no blob, two bytes of names, one version of
     // a rule; nothing wanted, unwanted, akin or looked at; one bucket.
     assert_eq!(words(HEADER, 12), [2, 2, 3, 2, 0, 2, 1, 0, 0, 0, 0, 1]);
-    let rest = &bytes[HEADER + 96..HEADER + hot as usize - 8];
+    let rest = &bytes[HEADER + 96..HEADER + table as usize];
     assert_eq!(rest[..2], *b"\x01r", "the rule");
     assert_eq!(rest[2..6], [3, 0, 0, 0], "its version");
-    // Then the sums of the blocks; then by task: the rule, where the runs begin, where the versions begin.
-    let columns: Vec<u8> =
-        [[0; 4], [0; 4], [1, 0, 0, 0], [3, 0, 0, 0], [0; 4], [1, 0, 0, 0], [2, 0, 0, 0]].concat();
-    assert_eq!(rest[46..74], columns);
+    let of_tasks = &bytes[HEADER + table as usize..][..tasks as usize];
+    assert_eq!(rest[6..10], [3, 0, 0, 0], "the words of the only chunk of tasks");
+    assert_eq!(rest[10..18], checksum(of_tasks).to_le_bytes(), "its sum");
+    let all_sums = &bytes[HEADER + (table + tasks) as usize..][..sums as usize];
+    assert_eq!(rest[18..26], checksum(all_sums).to_le_bytes(), "the sum of the sums of the blocks");
+    assert_eq!(rest[26..], checksum(&bytes[HEADER..HEADER + table as usize - 8]).to_le_bytes());
+    // By task where the runs begin, where the versions begin, the rule.
+    assert_eq!(of_tasks[..10], [0; 10]);
+    assert_eq!(of_tasks[10..20], [1, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(of_tasks[20..30], [3, 0, 0, 0, 2, 0, 0, 0, 0, 0]);
     // The leaf read nothing; the task read one, the leaf.
-    assert_eq!(rest[74..], [[0; 4], [1, 0, 0, 0], [0; 4]].concat());
-    let cold = &bytes[HEADER + hot as usize..];
+    assert_eq!(of_tasks[30..], [[0; 4], [1, 0, 0, 0], [0; 4]].concat());
+    let cold = &bytes[HEADER + (table + tasks + sums) as usize..];
+    assert_eq!(all_sums[..8], checksum(&cold[..64]).to_le_bytes(), "the sum of the hashes");
     assert_eq!(cold[..64], [Hash::from(0).0, Hash::from(1).0].concat());
     assert_eq!(cold[64..78], *b"\0\0\0\0\x01\0\0\0\x02\0\0\0ab", "where the keys begin, and the keys");
     assert_eq!(cold[78..86], [0, 0, 0, 0, 2, 0, 0, 0], "the bucket, with both");
@@ -294,11 +385,13 @@ fn a_further_run_with_the_same_reads_takes_few_bytes() {
 /// What nobody ever wrote, under sums that are right: answers mean nothing then, but there are some or none.
 #[test]
 fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
-    use super::bytes::checksum;
     let (image, _) = all_kinds();
     let whole = bytes(&image);
     let header = Header::decode(whole.first_chunk().unwrap()).unwrap();
-    let end = HEADER + header.hot as usize - 8;
+    let tasks = HEADER + header.table as usize;
+    // Four entries and the end; the first runs; and the last words of the one of five thousand reads.
+    let words = tasks + 5 * 10;
+    let end = words + 4 * Counts::decode(&whole[HEADER..]).unwrap().words as usize;
     let ask = |stored: &Stored| {
         for task in 0..stored.tasks().min(20) {
             let mut key = Vec::new();
@@ -309,19 +402,23 @@ fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
             let _ = seqs.map(|seq| stored.hash(task, seq));
             let _ = stored.version_with(task, Hash::from(1));
             let _ = ["rule", "other"].map(|rule| (stored.find(rule, b"leaf"), stored.all_kin(rule, 99)));
-            if let Some(columns) = stored.columns() {
-                let _ = (columns.rule(task), columns.plain(task, 3), columns.plain(task, 9));
+            if let Some((columns, (_, runs))) = stored.columns().and_then(|all| Some((all, all.task(task)?)))
+            {
+                for mut plain in [3, 9].into_iter().filter_map(|version| columns.plain(runs, version)) {
+                    while let Some(Some((_, _, bits))) = plain.read() {
+                        let _ = plain.facets(bits);
+                        plain.pass(bits);
+                    }
+                }
             }
         }
         let _ = stored.compact(40, 30).map(|image| open(&bytes(&image)).map(|again| again.tasks()));
     };
-    // The columns are long because of one run of five thousand reads: its middle is left out.
-    for at in (HEADER..HEADER + 600).step_by(2).chain(end - 200..end) {
+    for at in (HEADER..words + 300).step_by(2).chain(end - 200..end) {
         for value in [0, 0xff, whole[at] ^ 0x10] {
             let mut bytes = whole.clone();
             bytes[at] = value;
-            let sum = checksum(&bytes[HEADER..end]);
-            bytes[end..end + 8].copy_from_slice(&sum.to_le_bytes());
+            super::reseal(&mut bytes);
             if let Some(stored) = open(&bytes) {
                 ask(&stored);
             }
@@ -336,8 +433,8 @@ fn sums_made_anew_are_those_that_were_there_and_hold_whatever_is_under_them() {
     super::reseal(&mut again);
     assert!(again == sound);
     let header = Header::decode(sound.first_chunk().unwrap()).unwrap();
-    let cold = HEADER + header.hot as usize;
-    for at in [16, cold, cold + 5_000, sound.len() - 1] {
+    let tasks = HEADER + header.table as usize;
+    for at in [16, tasks + 8, sound.len() - 8_000, sound.len() - 1] {
         let mut other = sound.clone();
         other[at] ^= 1;
         super::reseal(&mut other);
@@ -356,7 +453,7 @@ fn numbers_that_are_too_large_under_right_sums_are_none() {
     let sound = bytes(&all_kinds().0);
     let mut told = 0;
     // The columns of tasks are near the beginning, the facets at the end.
-    for at in (HEADER + 96..HEADER + 500).chain(sound.len() - 40..sound.len() - 4) {
+    for at in (HEADER + 96..HEADER + 700).chain(sound.len() - 40..sound.len() - 4) {
         let mut other = sound.clone();
         other[at..at + 4].copy_from_slice(&(1_u32 << 28).to_le_bytes());
         super::reseal(&mut other);

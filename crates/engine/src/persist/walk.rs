@@ -22,8 +22,9 @@ use runs::{AnyRun, AnyRuns};
 use std::collections::{HashMap, HashSet};
 
 use super::Persist;
-use super::snapshot::{BITS, Columns, Plain, run};
-use super::stored::{Stored, StoredEdge, StoredRun};
+use super::snapshot::{Columns, Plain};
+use super::stored::Stored;
+use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::core::Core;
 use crate::graph::fail::guarded;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
@@ -43,6 +44,39 @@ const UNDECIDED: u32 = u32::MAX - 3;
 /// It has a version that the file does not know.
 const OTHER: u32 = u32::MAX - 4;
 
+/// A number for each task, at first [`UNKNOWN`]; kept as its complement, since memory that holds zeros takes no room
+/// before something else is written there: of most tasks nothing is ever known.
+#[derive(Default)]
+struct Now(Vec<u32>);
+
+impl Now {
+    fn new(tasks: usize) -> Now {
+        Now(vec![!UNKNOWN; tasks])
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn get(&self, task: u32) -> Option<u32> {
+        self.0.get(task as usize).map(|now| !now)
+    }
+
+    /// Notes it of a task that there is.
+    #[inline]
+    fn set(&mut self, task: u32, now: u32) {
+        self.0[task as usize] = !now;
+    }
+
+    /// Notes that there may be more to a task of which nothing is known yet, if there is such a task.
+    fn note_special(&mut self, task: u32) {
+        if self.get(task) == Some(UNKNOWN) {
+            self.set(task, SPECIAL);
+        }
+    }
+}
+
 /// What was found out about the tasks of a file.
 #[derive(Default)]
 pub(super) struct Walk {
@@ -51,7 +85,7 @@ pub(super) struct Walk {
     epoch: u64,
     scanned: u64,
     /// By task: the version that is good, or one of the above.
-    now: Vec<u32>,
+    now: Now,
     /// By task, a bit: a leaf that was looked at and is good.
     looked_at: Vec<u64>,
     /// Leaves that were looked at in this epoch, of which no run is good any more.
@@ -129,7 +163,7 @@ impl Walk {
             vec![0; tasks.div_ceil(64)]
         };
         let before = std::mem::take(&mut self.now);
-        self.now = vec![UNKNOWN; tasks];
+        self.now = Now::new(tasks);
         let rules = &self.rules;
         let is_void =
             |task: usize| stored.rule(task as u32).and_then(|rule| *rules.get(usize::from(rule))?).is_none();
@@ -140,16 +174,13 @@ impl Walk {
                     // All of its rule were declared changed.
                     *word &= !(1 << (task % 64));
                 } else {
-                    self.now[task] = before[task];
+                    self.now.0[task] = before.0[task];
                 }
             }
         }
-        for task in stored.changed() {
-            self.now[task as usize] = SPECIAL;
-        }
-        for task in self.bound.keys() {
-            if let Some(now) = self.now.get_mut(*task as usize) {
-                *now = SPECIAL;
+        for task in stored.changed().chain(self.bound.keys().copied()) {
+            if self.now.get(task).is_some() {
+                self.now.set(task, SPECIAL);
             }
         }
         (self.generation, self.epoch, self.scanned) = (generation, epoch, inner.inputs.scanned);
@@ -163,15 +194,15 @@ impl Walk {
     fn close(&mut self, open: &Open<'_>, step: &Step) {
         let task = open.task;
         if matches!(step, Step::Undecided) {
-            self.now[task as usize] = UNDECIDED;
+            self.now.set(task, UNDECIDED);
             self.better.remove(&task);
             return;
         }
         if matches!(step, Step::Failed) {
             // How it failed is for others to tell, but it need not be looked at again.
-            self.now[task as usize] = UNDECIDED;
+            self.now.set(task, UNDECIDED);
         } else {
-            self.now[task as usize] = open.run.seq;
+            self.now.set(task, open.run.seq);
             self.good += 1;
         }
         if open.is_leaf {
@@ -194,9 +225,7 @@ impl Walk {
     fn bind(&mut self, bound: impl IntoIterator<Item = (Unloaded, NodeId)>) {
         for (place, node) in bound.into_iter().filter(|(place, _)| place.generation == self.generation) {
             self.bound.insert(place.number, node);
-            if let Some(now) = self.now.get_mut(place.number as usize).filter(|now| **now == UNKNOWN) {
-                *now = SPECIAL;
-            }
+            self.now.note_special(place.number);
         }
     }
 }
@@ -217,14 +246,14 @@ struct Open<'s> {
 }
 
 /// The same, while its latest run may do.
-struct PlainOpen {
+struct PlainOpen<'s> {
     task: u32,
-    run: Plain,
+    run: Plain<'s>,
     undecided: bool,
 }
 
 enum Frame<'s> {
-    Plain(PlainOpen),
+    Plain(PlainOpen<'s>),
     Open(Box<Open<'s>>),
 }
 
@@ -274,12 +303,6 @@ impl<'l> Look<'l> {
         is_of_build.then_some(Look { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
-    /// The hash of a task that was found good.
-    pub(super) fn hash(&self, task: u32) -> Option<Hash> {
-        let seq = self.known(task).filter(|seq| *seq < OTHER)?;
-        self.stored.hash(task, seq)
-    }
-
     /// The good version of a task, if that can be told plainly.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
         let mut stack: Vec<Frame<'l>> = Vec::new();
@@ -290,7 +313,7 @@ impl<'l> Look<'l> {
                     Some(Step::Below(dep)) => self.enter(dep, &mut stack)?,
                     Some(step) => {
                         let decided = matches!(step, Step::Good);
-                        self.walk.now[plain.task as usize] = if decided { plain.run.seq } else { UNDECIDED };
+                        self.walk.now.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
                         stack.pop();
                     }
@@ -315,20 +338,9 @@ impl<'l> Look<'l> {
 
     /// Goes on with a plain run. `None`: it is not as plain as that.
     #[inline]
-    fn go_on(&self, plain: &mut PlainOpen) -> Option<Step> {
-        let columns = self.columns.as_ref()?;
-        let stride = if plain.run.kind == run::FULL { 2 } else { 1 };
-        while plain.run.at < plain.run.end {
-            let dep = columns.word(plain.run.at)?;
-            let (seq, bits) = match plain.run.kind {
-                run::FULL => {
-                    let told = columns.word(plain.run.at + 1)?;
-                    (told >> BITS, told & ((1 << BITS) - 1))
-                }
-                run::EACH => (0, 2),
-                _ => (0, 0),
-            };
-            let now = *self.walk.now.get(dep as usize)?;
+    fn go_on(&self, plain: &mut PlainOpen<'_>) -> Option<Step> {
+        while let Some((dep, seq, bits)) = plain.run.read()? {
+            let now = self.walk.now.get(dep)?;
             if now != seq {
                 match self.known(dep) {
                     None => return Some(Step::Below(dep)),
@@ -338,7 +350,7 @@ impl<'l> Look<'l> {
                     Some(_) => return None,
                 }
             }
-            plain.run.at += stride + (bits >> 2 & 1);
+            plain.run.pass(bits);
             if bits & 2 != 0 && plain.undecided {
                 return Some(Step::Undecided);
             }
@@ -349,7 +361,7 @@ impl<'l> Look<'l> {
     /// What is known of a task; `None`: it has to be looked at.
     #[inline]
     fn known(&self, task: u32) -> Option<u32> {
-        match self.walk.now.get(task as usize).copied().unwrap_or(UNDECIDED) {
+        match self.walk.now.get(task).unwrap_or(UNDECIDED) {
             UNKNOWN => None,
             // What waits for itself is for others to find out.
             OPEN => Some(UNDECIDED),
@@ -383,10 +395,13 @@ impl<'l> Look<'l> {
             return Ok(());
         }
         // What the journal says nothing of, nor this process knows.
-        if let (Some(columns), UNKNOWN) = (&self.columns, self.walk.now[task as usize]) {
-            let here = columns.rule(task).and_then(|rule| *self.walk.rules.get(rule as usize)?);
-            if let Some(run) = here.and_then(|here| columns.plain(task, here.version)) {
-                self.walk.now[task as usize] = OPEN;
+        if let (Some(columns), Some(UNKNOWN)) = (&self.columns, self.walk.now.get(task)) {
+            let plain = columns.task(task).and_then(|(rule, runs)| {
+                let here = (*self.walk.rules.get(usize::from(rule))?)?;
+                columns.plain(runs, here.version)
+            });
+            if let Some(run) = plain {
+                self.walk.now.set(task, OPEN);
                 stack.push(Frame::Plain(PlainOpen { task, run, undecided: false }));
                 return Ok(());
             }
@@ -400,7 +415,7 @@ impl<'l> Look<'l> {
         if let Some(here) = self.walk.rules.get(rule as usize).copied().flatten()
             && self.is_deep(task)?
         {
-            self.walk.now[task as usize] = OPEN;
+            self.walk.now.set(task, OPEN);
             return self.meet(task, here);
         }
         let open = match self.walk.rules.get(rule as usize).copied().flatten() {
@@ -412,7 +427,7 @@ impl<'l> Look<'l> {
             self.walk.close(leaf, if leaf.run.has_failed { &Step::Failed } else { &Step::Good });
             return Ok(());
         }
-        self.walk.now[task as usize] = if open.is_some() { OPEN } else { UNDECIDED };
+        self.walk.now.set(task, if open.is_some() { OPEN } else { UNDECIDED });
         stack.extend(open.map(|open| Frame::Open(Box::new(open))));
         Ok(())
     }
@@ -560,6 +575,10 @@ impl Inner {
         // From here on, whoever declares a change asks what stood.
         core.stands.store(true, Ordering::SeqCst);
         let stored = persist.told(place.generation)?;
+        if !stored.read_all_tasks() {
+            persist.condemn(place.generation);
+            return None;
+        }
         let (decided, good) = {
             let walk = &mut *lock(&persist.walk);
             if !walk.turn_to(&stored, place.generation, self, persist) {
@@ -597,7 +616,7 @@ impl Inner {
         let (seq, hash) = {
             let walk = &mut *lock(&persist.walk);
             let look = Look::again(self, &stored, place.generation, walk)?;
-            let seq = *look.walk.now.get(place.number as usize).filter(|now| **now < OTHER)?;
+            let seq = look.walk.now.get(place.number).filter(|now| *now < OTHER)?;
             (seq, stored.hash(place.number, seq))
         };
         if stored.is_damaged() {

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::bytes::{bytes, checksum};
-use super::journal::put_looks;
+use super::bytes::{bytes, checksum, put_looks};
 use super::leaves::LeafSet;
 use super::pages::sums;
-use super::snapshot::{BITS, Counts, HEADER, Header, bucket, key_hash, run};
-use super::stored::StoredEdge;
+use super::snapshot::tasks::{CHUNK, ENTRY};
+use super::snapshot::{BITS, Counts, HEADER, Header, TIME, bucket, key_hash, run};
+use super::stored_run::StoredEdge;
 use crate::Hash;
 use crate::graph::facet::Looks;
 use crate::graph::intern::BuildMix;
@@ -35,11 +35,12 @@ const NONE: u32 = u32::MAX;
 #[derive(Default)]
 pub(super) struct Writer {
     rules: Vec<Arc<str>>,
-    rule_of: Vec<u8>,
+    rule_of: Vec<u16>,
     key_hashes: Vec<u64>,
     key_at: Vec<u8>,
     keys: Vec<u8>,
-    runs_at: Vec<u8>,
+    /// Where the runs of each task begin, in words.
+    runs_at: Vec<u32>,
     words: Vec<u8>,
     codes: Vec<u32>,
     blobs: Vec<u8>,
@@ -65,22 +66,25 @@ fn put(out: &mut Vec<u8>, word: u32) {
 
 /// A file's first part, to be written.
 pub(super) struct Image {
-    hot: Vec<u8>,
-    cold: Vec<Vec<u8>>,
+    table: Vec<u8>,
+    tasks: Vec<u8>,
+    /// The sums of the other pages first.
+    pages: Vec<Vec<u8>>,
 }
 
 impl Image {
     pub(super) fn header(&self, number: [u8; 16]) -> Header {
-        let cold = self.cold.iter().map(|section| section.len() as u64).sum();
-        Header { number, hot: self.hot.len() as u64, cold }
+        let pages: usize = self.pages.iter().map(Vec::len).sum();
+        Header { number, table: self.table.len() as u64, rest: (self.tasks.len() + pages) as u64 }
     }
 
     pub(super) fn write(&self, number: [u8; 16], to: &mut dyn Write) -> io::Result<u64> {
         let header = self.header(number);
         to.write_all(&header.encode())?;
-        to.write_all(&self.hot)?;
-        self.cold.iter().try_for_each(|section| to.write_all(section))?;
-        Ok(HEADER as u64 + header.hot + header.cold)
+        to.write_all(&self.table)?;
+        to.write_all(&self.tasks)?;
+        self.pages.iter().try_for_each(|section| to.write_all(section))?;
+        Ok(HEADER as u64 + header.table + header.rest)
     }
 }
 
@@ -88,10 +92,9 @@ impl Writer {
     /// With room for so many tasks, each of which read about so many.
     pub(super) fn with_capacity(tasks: usize, reads: usize) -> Writer {
         let mut writer = Writer::default();
-        for column in [&mut writer.key_at, &mut writer.runs_at] {
-            column.reserve_exact(tasks * 4 + 64);
-        }
-        writer.rule_of.reserve_exact(tasks * 2 + 64);
+        writer.key_at.reserve_exact(tasks * 4 + 64);
+        writer.runs_at.reserve_exact(tasks + 16);
+        writer.rule_of.reserve_exact(tasks + 16);
         writer.words.reserve(tasks * (1 + reads) * 4);
         writer.key_hashes.reserve(tasks);
         writer.firsts.reserve(tasks);
@@ -117,7 +120,7 @@ impl Writer {
         put(&mut self.key_at, at as u32);
         key(&mut self.keys);
         self.key_hashes.push(key_hash(rule, &self.keys[at..]));
-        self.rule_of.extend(rule.to_le_bytes());
+        self.rule_of.push(rule);
         self.firsts.push(NONE);
         self.first_hashes.push([0; 32]);
         self.is_known.push(false);
@@ -187,7 +190,7 @@ impl Writer {
 
     /// Begins the runs of the next task.
     pub(super) fn begin_runs(&mut self) {
-        put(&mut self.runs_at, (self.words.len() / 4) as u32);
+        self.runs_at.push((self.words.len() / 4) as u32);
         self.has_before = false;
     }
 
@@ -280,10 +283,7 @@ impl Writer {
     /// There is too much of something.
     pub(super) fn finish(mut self, mut hash: impl FnMut(u32, u32) -> Option<Hash>) -> io::Result<Image> {
         let tasks = self.firsts.len();
-        self.runs_at.reserve_exact((tasks + 1) * 4 - self.runs_at.len());
-        while self.runs_at.len() < (tasks + 1) * 4 {
-            self.begin_runs();
-        }
+        self.runs_at.resize(tasks + 1, (self.words.len() / 4) as u32);
         put(&mut self.key_at, self.keys.len() as u32);
         for task in 0..tasks {
             if !self.is_known[task] && self.firsts[task] != NONE {
@@ -328,40 +328,45 @@ impl Writer {
         if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many traces for one file"));
         }
-        let cold = vec![hashes, self.key_at, self.keys, directory, entries, self.blobs, kin, looks];
-        let length = self.words.len() + tasks * 10 + cold.iter().map(Vec::len).sum::<usize>() / 500;
-        let mut hot = Vec::with_capacity(length + rules.len() + self.wanted.len() * 8 + 1024);
-        counts.words().iter().for_each(|count| hot.extend(count.to_le_bytes()));
-        hot.extend(rules);
-        self.codes.iter().for_each(|code| put(&mut hot, *code));
-        for (task, time) in self.wanted.iter().chain(&self.unwanted) {
-            put(&mut hot, *task);
-            put(&mut hot, *time);
-        }
-        cold.iter().flat_map(|section| sums(section)).for_each(|sum| hot.extend(sum.to_le_bytes()));
-        for column in [&self.rule_of, &self.runs_at, &versions_at, &self.words] {
-            hot.extend(column);
-        }
-        let sum = checksum(&hot);
-        hot.extend(sum.to_le_bytes());
-        Ok(Image { hot, cold })
+        let [wanted, unwanted] = [&self.wanted, &self.unwanted].map(|times| {
+            let mut out = Vec::with_capacity(times.len() * TIME);
+            for (task, time) in times {
+                put(&mut out, *task);
+                put(&mut out, *time);
+            }
+            out
+        });
+        let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
+        let mut pages = vec![hashes, key_at, keys, directory, entries, blobs, kin, looks, wanted, unwanted];
+        let all_sums: Vec<u8> =
+            pages.iter().flat_map(|section| sums(section)).flat_map(u64::to_le_bytes).collect();
+        let mut table = Vec::new();
+        counts.words().iter().for_each(|count| table.extend(count.to_le_bytes()));
+        table.extend(rules);
+        self.codes.iter().for_each(|code| put(&mut table, *code));
+        let tasks = put_tasks(&mut table, &self.rule_of, &self.runs_at, &versions_at, &self.words);
+        sums(&all_sums).for_each(|sum| table.extend(sum.to_le_bytes()));
+        let sum = checksum(&table);
+        table.extend(sum.to_le_bytes());
+        pages.insert(0, all_sums);
+        Ok(Image { table, tasks, pages })
     }
 
     /// Where the versions of each task begin, and the hashes of all of them.
-    fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u8>, Vec<u8>) {
+    fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u32>, Vec<u8>) {
         let tasks = self.firsts.len();
-        let mut at = Vec::with_capacity((tasks + 1) * 4);
         if self.others.is_empty() && !self.firsts.contains(&NONE) {
-            (0..=tasks).for_each(|task| put(&mut at, task as u32));
+            let at = (0..=tasks as u32).collect();
             return (at, std::mem::take(&mut self.first_hashes).into_flattened());
         }
         let mut others: Vec<(u32, u32, u32)> =
             self.others.iter().map(|((task, version), seq)| (*task, *seq, *version)).collect();
         others.sort_unstable();
         let mut others = others.into_iter().peekable();
+        let mut at = Vec::with_capacity(tasks + 1);
         let mut hashes = Vec::with_capacity((tasks + others.len()) * 32);
         for task in 0..tasks {
-            put(&mut at, (hashes.len() / 32) as u32);
+            at.push((hashes.len() / 32) as u32);
             if self.firsts[task] != NONE {
                 hashes.extend(self.first_hashes[task]);
             }
@@ -369,7 +374,7 @@ impl Writer {
                 hashes.extend(hash(task as u32, version).unwrap_or(Hash::lost(seq)).0);
             }
         }
-        put(&mut at, (hashes.len() / 32) as u32);
+        at.push((hashes.len() / 32) as u32);
         (at, hashes)
     }
 
@@ -394,4 +399,29 @@ impl Writer {
         }
         (directory, entries.into_flattened())
     }
+}
+
+/// What is told of the tasks, chunk by chunk; `table` is told how many words the runs of each chunk are, and its sum.
+fn put_tasks(
+    table: &mut Vec<u8>,
+    rules: &[u16],
+    runs_at: &[u32],
+    versions_at: &[u32],
+    words: &[u8],
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(words.len() + (rules.len() + rules.len() / CHUNK + 1) * ENTRY);
+    for first in (0..rules.len()).step_by(CHUNK) {
+        let (begin, end) = (out.len(), rules.len().min(first + CHUNK));
+        for task in first..=end {
+            put(&mut out, runs_at[task] - runs_at[first]);
+            put(&mut out, versions_at[task]);
+            // The end of the chunk is of no rule.
+            let rule = if task < end { rules[task] } else { 0 };
+            out.extend(rule.to_le_bytes());
+        }
+        out.extend(&words[runs_at[first] as usize * 4..runs_at[end] as usize * 4]);
+        put(table, runs_at[end] - runs_at[first]);
+        table.extend(checksum(&out[begin..]).to_le_bytes());
+    }
+    out
 }

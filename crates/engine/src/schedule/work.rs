@@ -107,6 +107,8 @@ pub(crate) struct Position {
     pub(crate) leaf: u32,
     /// The leaves of the run, once they were read.
     pub(crate) leaves: Option<Arc<LeafSet>>,
-    /// The first leaf that was found to be different, and the version that it had.
+    /// The first leaf that was found to be different, and the version that it had; of the latest run, if there is one.
     pub(crate) differs: Option<(u32, u32)>,
+    /// The latest run.
+    pub(crate) latest: usize,
 }

@@ -145,6 +145,9 @@ impl Inner {
             };
             way.ok_or(Ends::Unknown)?;
         }
+        if below.numbers.as_ref().is_some_and(Numbers::is_damaged) {
+            return Err(Ends::Unknown);
+        }
         if below.unsettled.is_empty() { Ok(()) } else { Err(Ends::Unsettled(below.unsettled)) }
     }
 

@@ -1,8 +1,9 @@
 //! The words in which a file's first part tells of runs, and how they are read: most runs, by far, are a list of
 //! tasks, so they are told and read as one.
 
+use super::tasks::{Tasks, Words};
 use crate::Facets;
-use crate::persist::stored::{StoredEdge, StoredRun};
+use crate::persist::stored_run::{StoredEdge, StoredRun};
 
 /// How a run is told: the first word of it.
 pub(crate) mod run {
@@ -39,8 +40,6 @@ pub(crate) mod run {
 /// The bits of [`StoredEdge::bits`] in a word with the version.
 pub(crate) const BITS: u32 = 4;
 
-pub(super) type Words<'s> = &'s [[u8; 4]];
-
 /// Where in a run the edges are, as written.
 #[derive(Clone, Copy)]
 enum Base<'s> {
@@ -68,12 +67,14 @@ pub(crate) struct Runs<'s> {
     words: Words<'s>,
     codes: &'s [u32],
     before: Option<Base<'s>>,
+    /// What is left cannot be told.
+    is_broken: bool,
 }
 
 impl<'s> Runs<'s> {
-    /// Those that are told in these words; `codes` are the versions of rules.
-    pub(super) fn new(words: Words<'s>, codes: &'s [u32]) -> Runs<'s> {
-        Runs { words, codes, before: None }
+    /// Those that are told in these words, if they can be read; `codes` are the versions of rules.
+    pub(super) fn new(words: Option<Words<'s>>, codes: &'s [u32]) -> Runs<'s> {
+        Runs { words: words.unwrap_or(&[]), codes, before: None, is_broken: words.is_none() }
     }
 }
 
@@ -92,7 +93,7 @@ fn word(words: &mut Words<'_>) -> Option<u32> {
 impl<'s> Runs<'s> {
     /// Whether all of them have been told.
     pub(crate) fn is_over(&self) -> bool {
-        self.words.is_empty()
+        self.words.is_empty() && !self.is_broken
     }
 
     fn run(&mut self) -> Option<RunView<'s>> {
@@ -138,14 +139,12 @@ impl<'s> Iterator for Runs<'s> {
     type Item = RunView<'s>;
 
     fn next(&mut self) -> Option<RunView<'s>> {
-        if self.words.is_empty() {
+        if self.words.is_empty() || self.is_broken {
             return None;
         }
         let next = self.run();
-        if next.is_none() {
-            // Nothing that follows can be told either; it is not over, though.
-            self.words = &[[0; 4]];
-        }
+        // Nothing that follows can be told either; it is not over, though.
+        self.is_broken = next.is_none();
         next
     }
 }
@@ -235,51 +234,72 @@ impl Iterator for Edges<'_> {
 
 /// What a plain latest run read: so many words, as `kind` says.
 #[derive(Clone, Copy)]
-pub(crate) struct Plain {
+pub(crate) struct Plain<'s> {
     pub(crate) seq: u32,
     pub(crate) kind: u32,
-    pub(crate) at: u32,
-    pub(crate) end: u32,
+    words: Words<'s>,
 }
 
-/// The columns by which most tasks are decided.
+impl Plain<'_> {
+    /// The next read, which stays the next one: the task, its version and `StoredEdge::bits`. `Some(None)`: there is none;
+    /// `None`: it cannot be told.
+    #[inline]
+    pub(crate) fn read(&self) -> Option<Option<(u32, u32, u32)>> {
+        let Some(dep) = self.words.first() else { return Some(None) };
+        let (seq, bits) = match self.kind {
+            run::FULL => {
+                let told = u32::from_le_bytes(*self.words.get(1)?);
+                (told >> BITS, told & ((1 << BITS) - 1))
+            }
+            run::EACH => (0, 2),
+            _ => (0, 0),
+        };
+        Some(Some((u32::from_le_bytes(*dep), seq, bits)))
+    }
+
+    /// Goes on to the read after one with these bits.
+    #[inline]
+    pub(crate) fn pass(&mut self, bits: u32) {
+        let stride = if self.kind == run::FULL { 2 } else { 1 } + (bits as usize >> 2 & 1);
+        self.words = self.words.get(stride..).unwrap_or(&[]);
+    }
+
+    /// What of the next read was looked at, if it has these bits.
+    #[inline]
+    pub(crate) fn facets(&self, bits: u32) -> Option<Facets> {
+        match bits & 4 {
+            0 => Some(Facets::WHOLE),
+            _ => Some(Facets(u32::from_le_bytes(*self.words.get(2)?) as u16)),
+        }
+    }
+}
+
+/// The tasks of a file, to decide most of them by a look at the numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns<'s> {
-    pub(super) rules: &'s [[u8; 2]],
-    pub(super) runs_at: Words<'s>,
-    pub(super) words: Words<'s>,
+    pub(super) tasks: &'s Tasks,
     pub(super) codes: &'s [u32],
 }
 
-impl Columns<'_> {
+impl<'s> Columns<'s> {
+    /// The rule of a task, and the words of its runs.
     #[inline]
-    pub(crate) fn rule(&self, task: u32) -> Option<u16> {
-        self.rules.get(task as usize).map(|rule| u16::from_le_bytes(*rule))
+    pub(crate) fn task(&self, task: u32) -> Option<(u16, Words<'s>)> {
+        self.tasks.runs(task)
     }
 
-    #[inline]
-    pub(crate) fn word(&self, at: u32) -> Option<u32> {
-        self.words.get(at as usize).map(|word| u32::from_le_bytes(*word))
-    }
-
-    /// The latest run of a task, if the rule's version is this one and there is nothing more to it than what it
+    /// The latest of a task's runs, if the rule's version is this one and there is nothing more to it than what it
     /// read.
     #[inline]
-    pub(crate) fn plain(&self, task: u32, version: u32) -> Option<Plain> {
-        self.latest(task, version, StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP)
+    pub(crate) fn plain(&self, runs: Words<'s>, version: u32) -> Option<Plain<'s>> {
+        self.latest(runs, version, StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP)
     }
 
     /// The same of a task that is none of this.
     #[inline]
-    pub(crate) fn latest(&self, task: u32, version: u32, traits: u8) -> Option<Plain> {
-        let [first, end] = *self.runs_at.get(task as usize..task as usize + 2)?.first_chunk()?;
-        let (mut at, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
-        let mut next = || {
-            let word = self.word(at).filter(|_| at < end)?;
-            at += 1;
-            Some(word)
-        };
-        let head = next()?;
+    pub(crate) fn latest(&self, runs: Words<'s>, version: u32, traits: u8) -> Option<Plain<'s>> {
+        let mut words = runs;
+        let head = word(&mut words)?;
         let (kind, count) = (head & run::KIND, head & run::COUNT);
         let code = (head >> run::CODE_AT) & run::CODE;
         let special = run::FAIL | u32::from(traits) << run::TRAITS_AT;
@@ -289,13 +309,13 @@ impl Columns<'_> {
         if *self.codes.get(code as usize)? != version {
             return None;
         }
-        let seq = if head & run::SEQ == 0 { 0 } else { next()? };
+        let seq = if head & run::SEQ == 0 { 0 } else { word(&mut words)? };
         for bit in [run::VALUE, run::WITNESS, run::LEAVES] {
             if head & bit != 0 {
-                next()?;
+                word(&mut words)?;
             }
         }
-        let count = if kind == run::FULL { next()?.saturating_add(count * 2) } else { count };
-        (count <= end.saturating_sub(at)).then_some(Plain { seq, kind, at, end: at + count })
+        let count = if kind == run::FULL { word(&mut words)?.saturating_add(count * 2) } else { count };
+        Some(Plain { seq, kind, words: words.get(..count as usize)? })
     }
 }

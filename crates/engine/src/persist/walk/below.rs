@@ -2,55 +2,35 @@
 
 use super::runs::AnyRuns;
 use super::{OTHER, Walk};
-use crate::Hash;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
-use crate::persist::stored::{Stored, StoredRun};
+use crate::persist::stored::Stored;
+use crate::persist::stored_run::StoredRun;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, lock};
 
 /// The leaves below tasks that were settled by the numbers of a file, as far as nobody else knows them.
 pub(crate) struct Leaves {
     stored: Arc<Stored>,
-    /// Task, version, better evidence.
-    leaves: Vec<(u32, u32, Option<Evidence>)>,
+    leaves: Vec<u32>,
     /// Those that this process knows by their nodes, below what is good by its leaves.
     pub(crate) bound: Vec<(NodeId, Seq)>,
 }
-
-type Evidence = Arc<[u8]>;
 
 /// A leaf that was found good, as a file tells of it.
 pub(crate) struct StoredLeaf {
     pub(crate) rule: Arc<str>,
     pub(crate) key: Vec<u8>,
-    pub(crate) witness: Option<Vec<u8>>,
-    pub(crate) hash: Hash,
 }
 
 impl Leaves {
     /// What the file tells of them; `None` in place of one that is damaged.
     pub(crate) fn told(&self) -> impl Iterator<Item = Option<StoredLeaf>> + '_ {
-        self.leaves.iter().map(|(task, seq, better)| {
+        self.leaves.iter().map(|task| {
             let rule = self.stored.rules().get(self.stored.rule(*task)? as usize)?.clone();
             let mut key = Vec::new();
             self.stored.key(*task, &mut key)?;
-            let hash = self.stored.hash(*task, *seq)?;
-            let witness = match better {
-                Some(better) => Some(better.to_vec()),
-                None => self.witness(*task, *seq)?,
-            };
-            Some(StoredLeaf { rule, key, witness, hash })
+            Some(StoredLeaf { rule, key })
         })
-    }
-
-    fn witness(&self, task: u32, seq: u32) -> Option<Option<Vec<u8>>> {
-        let mut runs = AnyRuns::of(&self.stored, task);
-        while let Ok(Some(run)) = runs.next() {
-            if run.seq == seq {
-                return run.witness.read();
-            }
-        }
-        None
     }
 }
 
@@ -80,7 +60,7 @@ impl Inner {
                 bound.push((node, self.seq(node)?));
                 continue;
             }
-            let now = *walk.now.get(task as usize).filter(|now| **now < OTHER)?;
+            let now = walk.now.get(task).filter(|now| *now < OTHER)?;
             let better = walk.better.get(&task);
             let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
             for _ in 0..=better.map_or(0, |better| better.run) {
@@ -88,7 +68,7 @@ impl Inner {
             }
             let mut run = run.filter(|run| run.seq == now)?;
             if run.traits & StoredRun::LEAF != 0 {
-                leaves.push((task, now, better.and_then(|better| better.witness.clone())));
+                leaves.push(task);
             }
             if walk.by_leaves.contains(&task) {
                 run.leaves.read().ok()??.each(|leaf, _| {

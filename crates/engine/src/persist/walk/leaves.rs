@@ -6,7 +6,7 @@ use crate::graph::ids::{NodeId, Unloaded};
 use crate::graph::leaves::{Leaves, Part};
 use crate::log::entries::Cause;
 use crate::persist::leaves::LeafSet;
-use crate::persist::stored::StoredRun;
+use crate::persist::stored_run::StoredRun;
 use crate::schedule::inner::Inner;
 use crate::schedule::work::Position;
 use crate::sync::{Arc, atomic::Ordering, lock};
@@ -16,7 +16,14 @@ const DEPTH: usize = 32;
 
 impl Position {
     fn next_run(&mut self) {
-        *self = Position { run: self.run + 1, differs: self.differs, ..Position::default() };
+        let Position { run, differs, latest, .. } = *self;
+        *self = Position { run: run + 1, differs, latest, ..Position::default() };
+    }
+
+    fn note(&mut self, leaf: u32, was: u32) {
+        if self.run == self.latest || self.differs.is_none() {
+            self.differs = Some((leaf, was));
+        }
     }
 }
 
@@ -54,6 +61,7 @@ impl Look<'_> {
     pub(super) fn by_leaves(&mut self, task: u32, here: Here, at: &mut Position) -> Result<Found, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut number = 0;
+        at.latest = self.walk.better.get(&task).map_or(0, |better| better.run);
         while let Some(run) = runs.next()? {
             if number > at.run {
                 at.next_run();
@@ -69,9 +77,7 @@ impl Look<'_> {
                         return Ok(Found::Good { run: number, seq, has_failed, leaves });
                     }
                     Some((leaf, seq, false)) => return Ok(Found::Undecided(leaf, seq)),
-                    Some((leaf, seq, true)) => {
-                        at.differs.get_or_insert((leaf, seq));
-                    }
+                    Some((leaf, seq, true)) => at.note(leaf, seq),
                 }
             }
             number += 1;
@@ -127,7 +133,7 @@ impl Look<'_> {
 
     /// Notes that a task is good by the leaves of one of its runs.
     pub(super) fn close_by_leaves(&mut self, task: u32, run: usize, seq: u32) {
-        self.walk.now[task as usize] = seq;
+        self.walk.now.set(task, seq);
         self.walk.by_leaves.insert(task);
         self.note_better(task, run);
     }
@@ -194,7 +200,8 @@ impl Inner {
                     return ByLeaves::Good { seq, leaves: Arc::new(leaves), has_failed };
                 }
                 Ok((Found::Undecided(leaf, seq), _)) if !stored.is_damaged() => (leaf, seq),
-                Ok((Found::None, _)) if !stored.is_damaged() => return ByLeaves::None,
+                // From here on tasks in between are looked at: whether they are there is found out before.
+                Ok((Found::None, _)) if stored.read_all_tasks() => return ByLeaves::None,
                 _ => {
                     persist.condemn(place.generation);
                     return ByLeaves::None;
@@ -208,7 +215,7 @@ impl Inner {
             match self.seq(node) {
                 Some(now) if self.has_hash(node, now, hash) => at.leaf += 1,
                 Some(_) => {
-                    at.differs.get_or_insert((leaf, seq));
+                    at.note(leaf, seq);
                     at.next_run();
                 }
                 None => return ByLeaves::Wait(node),
@@ -245,7 +252,7 @@ impl Look<'_> {
         let found = self.by_leaves(task, here, &mut Position::default())?;
         match found {
             Found::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),
-            _ => self.walk.now[task as usize] = UNDECIDED,
+            _ => self.walk.now.set(task, UNDECIDED),
         }
         Ok(())
     }

@@ -7,8 +7,9 @@ use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
 use crate::graph::leaves::Leaves;
 use crate::persist::Persist;
-use crate::persist::snapshot::{BITS, Columns, run};
-use crate::persist::stored::{Stored, StoredRun};
+use crate::persist::snapshot::Columns;
+use crate::persist::stored::Stored;
+use crate::persist::stored_run::StoredRun;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, MutexGuard, lock};
 
@@ -87,6 +88,11 @@ impl Numbers<'_> {
         self.walk.generation
     }
 
+    /// Whether something of the file that was looked at was not what it should be: then no answer counts.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.stored.is_damaged()
+    }
+
     /// How many tasks the file tells of.
     pub(crate) fn tasks(&self) -> usize {
         self.walk.now.len()
@@ -94,7 +100,7 @@ impl Numbers<'_> {
 
     /// The good version of a task, if it was found.
     pub(crate) fn now(&self, task: u32) -> Option<u32> {
-        self.walk.now.get(task as usize).copied().filter(|now| *now < OTHER)
+        self.walk.now.get(task).filter(|now| *now < OTHER)
     }
 
     /// The node of a task of which this process knows more than the file. What was found good by its number stays so in
@@ -135,24 +141,13 @@ impl Numbers<'_> {
     #[inline]
     pub(crate) fn plainly(&self, task: u32, mut each: impl FnMut(u32, u32, Facets)) -> Option<u16> {
         let columns = self.columns.as_ref()?;
-        let now = *self.walk.now.get(task as usize)?;
-        let here = (*self.walk.rules.get(usize::from(columns.rule(task)?))?)?;
-        let plain = columns.latest(task, here.version, 0).filter(|plain| plain.seq == now)?;
-        let mut at = plain.at;
-        while at < plain.end {
-            let dep = columns.word(at)?;
-            let (mut seq, mut facets) = (0, Facets::WHOLE);
-            at += 1;
-            if plain.kind == run::FULL {
-                let told = columns.word(at)?;
-                seq = told >> BITS;
-                at += 1;
-                if told & 4 != 0 {
-                    facets = Facets(columns.word(at)? as u16);
-                    at += 1;
-                }
-            }
-            each(dep, seq, facets);
+        let now = self.walk.now.get(task)?;
+        let (rule, runs) = columns.task(task)?;
+        let here = (*self.walk.rules.get(usize::from(rule))?)?;
+        let mut plain = columns.latest(runs, here.version, 0).filter(|plain| plain.seq == now)?;
+        while let Some((dep, seq, bits)) = plain.read()? {
+            each(dep, seq, plain.facets(bits)?);
+            plain.pass(bits);
         }
         Some(here.rule)
     }

@@ -1,39 +1,21 @@
-//! Analysis of a request, for calls that have to show it target by target, and an engine that can analyse only.
+//! Analysis of a request, for calls that have to show it target by target.
 //!
 //! What a build needs of analysis is one task (`analysis.rs`). Dumps, `--request-action-input` and `what-if` want every
 //! target in the closure of the request, which decodes all of them.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use taut_analysis::{
-    AnalysedTarget, ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace,
-};
-use taut_digest::HashFunction;
-use taut_engine::{Begin, Build, Content, Engine, Fail, Options};
+use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule};
+use taut_engine::{Build, Content};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
-use taut_repos::{Place, RepoConfig};
-use taut_syntax::{Diagnostic, Diagnostics};
-use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree, Value, json_order};
+use taut_syntax::Diagnostics;
+use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
 
-use crate::analysis::AnalysisRule;
-use crate::asked::Asked;
-use crate::describe::DescribeRule;
-use crate::history::{self, Ends};
+use crate::analysing::{asked, diagnostics};
+use crate::reached::{Order, Reached};
 use crate::targets::together;
-use crate::{Analysed, Request, Sink, Traces, Wanted};
-
-/// How to analyse.
-#[derive(Clone, Copy, Debug)]
-pub struct AnalysisOptions {
-    /// Threads to use; at least 1.
-    pub jobs: usize,
-    /// How many characters of a value to show in messages.
-    pub log_limit: usize,
-    /// How contents are named.
-    pub hash_function: HashFunction,
-}
+use crate::{Request, Wanted};
 
 /// What analysis of a request yields.
 pub struct Analysis {
@@ -46,137 +28,6 @@ pub struct Analysis {
     pub reached: Vec<Reached>,
     /// What they define.
     definitions: HashMap<DefinitionKey, Arc<Definition>>,
-}
-
-/// A configured target that was needed.
-#[derive(Clone)]
-pub struct Reached {
-    /// Its name, and the variables it depends on; unset ones are null.
-    pub target: ConfiguredTarget,
-    /// What it is.
-    pub analysed: Arc<AnalysedTarget>,
-}
-
-impl Reached {
-    /// The same, in the configuration without variables that are null.
-    pub(crate) fn without_nulls(self) -> Reached {
-        let ConfiguredTarget { name, config } = self.target;
-        Reached { target: ConfiguredTarget { name, config: config.without_nulls() }, ..self }
-    }
-}
-
-/// By what targets are ordered, effective configurations included.
-#[derive(PartialEq)]
-pub(crate) struct Order(String, Value);
-
-impl Order {
-    pub(crate) fn of(target: &ConfiguredTarget) -> Order {
-        Order(target.name.to_json(), Value::Map(target.config.map().clone()))
-    }
-}
-
-impl Eq for Order {}
-
-impl PartialOrd for Order {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Order {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0).then_with(|| json_order(&self.1, &other.1))
-    }
-}
-
-/// An engine that can analyse, and nothing more.
-pub struct Analyser {
-    engine: Engine,
-    pub(crate) build: Build,
-    pub(crate) workspace: Arc<Workspace>,
-    traces: Traces,
-}
-
-impl Analyser {
-    /// For a request; nothing is read yet.
-    pub fn new(request: &Request, options: AnalysisOptions, traces: &Traces) -> Analyser {
-        let workspace = workspace(request, options);
-        let builder = taut_analysis::register(Engine::builder(), &workspace).interned::<Definition>();
-        let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
-        let engine = traces.open(builder);
-        let build = begin(engine.begin(), options.jobs);
-        Analyser { engine, build, workspace, traces: traces.clone() }
-    }
-
-    /// What went wrong with cached build state, if anything; told once.
-    pub fn cache_warning(&self) -> Option<String> {
-        self.traces.take_warning(&self.engine)
-    }
-
-    /// Analyses the targets of the request.
-    ///
-    /// # Errors
-    /// Everything that is wrong; at least one diagnostic.
-    pub fn analysed(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
-        analysed_in(&self.build, request)
-    }
-
-    /// Whether analysis of the request, which was asked for, is what an earlier call found.
-    pub fn is_known(&self, request: &Request) -> bool {
-        self.build.explain::<AnalysisRule>(&Asked::of(request)).is_none()
-    }
-
-    /// Keeps what was found out. What is not kept costs time, not more.
-    pub fn commit(&self) {
-        self.traces.commit(&self.engine);
-    }
-
-    /// All that analysis of the request came to, target by target. Costs as much as there is.
-    ///
-    /// # Errors
-    /// Everything that is wrong; at least one diagnostic.
-    pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
-        analyse_in(&self.build, request)
-    }
-
-    /// Tells which tasks were executed, and why. To be called when analysis is over, if it uses what earlier calls left.
-    pub fn tell_tasks(&self, sink: &dyn Sink, repositories: &RepoConfig) {
-        history::note(sink, &self.engine, &self.build, &Ends::default(), repositories);
-    }
-
-    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
-    pub fn leave(self) {
-        std::mem::forget(self);
-    }
-}
-
-/// Analyses the targets of a request, as a task of its own.
-///
-/// # Errors
-/// Everything that is wrong with the description; at least one diagnostic.
-pub(crate) fn analysed_in(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
-    build.get::<AnalysisRule>(Asked::of(request)).map_err(|fail| {
-        // What each of the targets came to is known by now.
-        match asked(build, request) {
-            Err(problems) => problems,
-            Ok(_) => diagnostics(fail, build, &request.repositories),
-        }
-    })
-}
-
-/// What a request is about, for the rules of analysis.
-pub(crate) fn workspace(request: &Request, options: AnalysisOptions) -> Arc<Workspace> {
-    Arc::new(Workspace {
-        repositories: request.repositories.clone(),
-        hash_function: options.hash_function,
-        log_limit: options.log_limit,
-    })
-}
-
-/// Begins a build in which failures do not keep independent tasks from being done: in analysis all
-/// errors are wanted, and execution has its own means to stop.
-pub(crate) fn begin(begin: Begin<'_>, jobs: usize) -> Build {
-    begin.commit(Options { jobs: jobs.max(1), keep_going: true, ..Default::default() })
 }
 
 pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
@@ -210,44 +61,15 @@ pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, D
     Ok(Analysis { asked, analysed, reached, definitions })
 }
 
-/// The targets of a request, in its configuration, and what they are.
-///
-/// # Errors
-/// Everything that is wrong with any of them.
-pub(crate) fn asked(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
-    let targets = request.targets.in_configuration(&request.configuration);
-    let answers = build.all::<TargetRule>(targets.iter().cloned());
-    let (mut asked, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
-    for (target, answer) in targets.into_iter().zip(answers) {
-        match answer {
-            Ok(analysed) => asked.push(Reached { target, analysed }),
-            Err(fail) => wrong.push(diagnostics(fail, build, &request.repositories)),
-        }
-    }
-    if wrong.is_empty() { Ok(asked) } else { Err(Diagnostics::merge(&wrong)) }
-}
-
-/// What is wrong, in a build of a request.
-pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) -> Diagnostics {
-    if let Some(Problem(diagnostics)) = fail.downcast_ref() {
-        return diagnostics.clone();
-    }
-    let text = match &fail {
-        Fail::Cycle(cycle) => {
-            let module = |place: &Place| build.get::<ModuleRule>(place.clone()).ok();
-            let report = CycleReport { repositories, module: &module };
-            return report.diagnostic(cycle).into();
-        }
-        Fail::Cancelled => "Analysis was cancelled.".to_owned(),
-        Fail::Task(failure) | Fail::Transient(failure) => failure.to_string(),
-    };
-    Diagnostic::error(text).into()
-}
-
 impl Analysis {
     /// What an action is defined as.
     pub fn action(&self, id: &Id) -> Option<&Arc<ActionDescription>> {
         self.definitions.get(&DefinitionKey::action(id))?.as_action()
+    }
+
+    /// The names of all definitions.
+    pub(crate) fn definitions(&self) -> impl Iterator<Item = DefinitionKey> {
+        self.definitions.keys().copied()
     }
 
     /// What the targets that were asked for define as actions, in order.

@@ -1,0 +1,383 @@
+//! Each leaf is looked at at most once in a call: `sys` logs its calls (`TAUT_TEST_CALLS`), and they are counted for each
+//! file, however the call is made, whatever changed, and however many states are remembered. What did not change is not
+//! opened.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use taut_testkit::{Tool, Workspace};
+
+const MODULES: usize = 4;
+const TARGETS: usize = 10;
+
+/// How long ago a change has to be for evidence of it to be trusted: longer than `sys` demands.
+const MARGIN: Duration = Duration::from_millis(2_300);
+
+/// Waits until what was changed before is old enough.
+fn settle() {
+    thread::sleep(MARGIN);
+}
+
+/// How often a call looked at something.
+#[derive(Clone, Copy, Default, Debug)]
+struct Looks {
+    /// Asked what is at a name.
+    stats: usize,
+    /// Opened, or listed.
+    opens: usize,
+}
+
+/// What is unchanged.
+const ONCE: Looks = Looks { stats: 1, opens: 0 };
+
+/// What is read: looked at to be compared, to know its kind, after it was read, and when it is handed over to its task; opened
+/// to be read, and, as it was changed in the last minute, so that later writes through a mapping show.
+const READ: Looks = Looks { stats: 4, opens: 2 };
+
+/// Forty targets in four modules, each with a source of its own and one of each module with a variable; and one above all.
+struct Project(Workspace);
+
+/// A target that reads its source and the targets before it.
+fn target(module: usize, number: usize) -> String {
+    let own = format!("s{number}");
+    let mut deps = vec![format!("{own:?}")];
+    if number > 1 {
+        deps.push(format!("\"t{}\", \"t{}\"", number - 1, number - 2));
+    }
+    if module > 0 {
+        deps.push(format!("[\"m{}\", \"t{number}\"]", module - 1));
+    }
+    let variable = if number == 3 {
+        r#", "arguments_config": ["V"], "env": {"type": "singleton_map", "key": "V", "value": {"type": "var", "name": "V", "default": "0"}}"#
+    } else {
+        ""
+    };
+    let command = format!("(cat s{number}; echo $V) > o{number}.{module}");
+    format!(
+        r#""t{number}": {{"type": "generic", "outs": ["o{number}.{module}"], "deps": [{}], "cmds": ["{command}"]{variable}}}"#,
+        deps.join(", ")
+    )
+}
+
+fn module(module: usize, targets: usize) -> String {
+    let all: Vec<String> = (0..targets).map(|number| target(module, number)).collect();
+    format!("{{{}}}", all.join(",\n"))
+}
+
+/// A target of so many targets of each module.
+fn all(targets: [usize; MODULES]) -> String {
+    let names = targets.into_iter().enumerate().flat_map(|(module, targets)| {
+        (0..targets).map(move |target| format!(r#""{module}.{target}": ["m{module}", "t{target}"]"#))
+    });
+    let files: Vec<String> = names.collect();
+    format!(r#"{{"all": {{"type": "install", "files": {{{}}}}}}}"#, files.join(", "))
+}
+
+impl Project {
+    fn new() -> Project {
+        let workspace = Workspace::new();
+        for number in 0..MODULES {
+            workspace.file(&format!("m{number}/TARGETS"), module(number, TARGETS));
+            for own in 0..TARGETS {
+                workspace.file(&format!("m{number}/s{own}"), format!("{number} {own}\n"));
+            }
+        }
+        workspace.file("TARGETS", all([TARGETS; MODULES]));
+        settle();
+        Project(workspace)
+    }
+
+    /// The same, built.
+    fn built() -> Project {
+        let project = Project::new();
+        project.call(&[]);
+        project
+    }
+
+    fn calls(&self) -> PathBuf {
+        self.0.beside("calls")
+    }
+
+    /// A call that is logged.
+    fn command(&self, directory: &Path, words: &[&str]) -> Command {
+        let mut command = Tool::at(env!("CARGO_BIN_EXE_taut")).command(directory);
+        command.args(["build", "--local-build-root"]).arg(self.0.build_root());
+        command.args(["-J", "2"]).args(words).args(["", "all"]);
+        let _ = fs::remove_file(self.calls());
+        command.env("TAUT_TEST_CALLS", self.calls());
+        command
+    }
+
+    /// How often the call before looked at what lies in the workspace.
+    fn looks(&self) -> BTreeMap<String, Looks> {
+        let mut looks: BTreeMap<String, Looks> = BTreeMap::new();
+        let log = fs::read_to_string(self.calls()).unwrap();
+        for line in log.lines() {
+            let (by, rest) = line.split_once(' ').unwrap();
+            let (op, path) = rest.split_once(' ').unwrap();
+            let Ok(path) = Path::new(path).strip_prefix(self.0.root()) else { continue };
+            let path = path.to_str().unwrap().to_owned();
+            let is_place = self.0.root().join(&path).is_dir() && op == "open";
+            match (by, op) {
+                // What is asked of what is open is not looked up again; nor is a directory that is only held.
+                ("descriptor", _) => {}
+                _ if is_place || op == "resolve" => {}
+                (_, "stat") => looks.entry(path).or_default().stats += 1,
+                _ => looks.entry(path).or_default().opens += 1,
+            }
+        }
+        // What tells where the workspace is.
+        looks.retain(|path, _| !["", "ROOT"].contains(&&**path));
+        looks
+    }
+
+    fn call(&self, words: &[&str]) -> String {
+        self.call_in(&self.0.root(), words)
+    }
+
+    fn call_in(&self, directory: &Path, words: &[&str]) -> String {
+        let output = self.command(directory, words).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {told}");
+        told
+    }
+
+    /// That each source was looked at, nothing was looked at twice, and nothing was opened: of all that is not to be
+    /// read, be it that it changed or that a target in it is analysed anew. That is looked at to be compared, and as often
+    /// as it takes to read it as a whole. The words of a call mean something by where it is made: it is asked once more
+    /// whether the target file of that module is there.
+    #[track_caller]
+    fn looked_once_but_at(&self, read: &[&str], here: &str) {
+        let here = if here.is_empty() { "TARGETS".to_owned() } else { format!("{here}/TARGETS") };
+        let looks = self.looks();
+        for (path, Looks { stats, opens }) in &looks {
+            let most = if read.contains(&&**path) { READ } else { ONCE };
+            let most_stats = most.stats + usize::from(*path == here);
+            assert!(*stats <= most_stats && *opens <= most.opens, "{path}: {stats} stats, {opens} opens");
+        }
+        for path in self.sources() {
+            assert!(looks.contains_key(&path), "{path} was not looked at");
+        }
+    }
+
+    /// All source files.
+    fn sources(&self) -> Vec<String> {
+        let all = (0..MODULES).flat_map(|module| {
+            let entries = fs::read_dir(self.0.root().join(format!("m{module}"))).into_iter().flatten();
+            entries.map(move |entry| format!("m{module}/{}", entry.unwrap().file_name().to_str().unwrap()))
+        });
+        all.filter(|path| path.contains("/s")).collect()
+    }
+
+    /// A call after which nothing was looked at twice, or opened.
+    #[track_caller]
+    fn looks_once(&self, words: &[&str]) -> String {
+        let told = self.call(words);
+        self.looked_once_but_at(&[], "");
+        told
+    }
+}
+
+#[test]
+fn a_null_build_looks_once_however_it_is_called() {
+    let project = Project::built();
+    let diagnostics = project.0.beside("diagnostics").display().to_string();
+    let profile = project.0.beside("profile").display().to_string();
+    for words in [
+        &[][..],
+        &["--profile", &profile],
+        &["--diagnostics", &diagnostics],
+        &["--expression-log-limit", "50"],
+        &["--log-limit", "5"],
+        &["--plain-log"],
+        &["--color", "always"],
+    ] {
+        let told = project.looks_once(words);
+        assert!(told.contains("Processed 40 actions, 40 cache hits."), "{words:?}: {told}");
+    }
+    project.call_in(&project.0.root().join("m1"), &[]);
+    project.looked_once_but_at(&[], "m1");
+    let told = on_terminal(project.command(&project.0.root(), &[]));
+    assert!(told.contains("Processed 40 actions, 40 cache hits."), "{told}");
+    project.looked_once_but_at(&[], "");
+}
+
+/// What a call tells on a terminal.
+fn on_terminal(mut command: Command) -> String {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let end = fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let mut child = command.stderr(end).spawn().unwrap();
+    // The end that it inherited is the only one left, so that reading ends with it.
+    drop(command);
+    let (mut told, mut terminal) = (Vec::new(), fs::File::from(terminal));
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = terminal.read(&mut buffer) {
+        told.extend(&buffer[..read]);
+    }
+    assert!(child.wait().unwrap().success());
+    String::from_utf8_lossy(&told).into_owned()
+}
+
+#[test]
+fn other_surroundings_of_actions_open_nothing() {
+    let project = Project::built();
+    for words in [
+        &["--remote-execution-property", "a:b"][..],
+        &["--local-launcher", r#"["env"]"#],
+        &["--action-timeout", "100"],
+    ] {
+        let told = project.looks_once(words);
+        assert!(told.contains("Processed 40 actions, "), "{words:?}: {told}");
+    }
+    project.looks_once(&[]);
+}
+
+#[test]
+fn an_edited_file_is_read_once_and_all_others_are_looked_at_once() {
+    let project = Project::built();
+    let edited = "m1/s3";
+    let path = project.0.root().join(edited);
+
+    fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::now()).unwrap();
+    settle();
+    let told = project.call(&[]);
+    assert!(told.contains("Processed 40 actions, 40 cache hits."), "{told}");
+    project.looked_once_but_at(&[edited], "");
+    project.looks_once(&[]);
+
+    project.0.file(edited, "edited\n");
+    settle();
+    let told = project.call(&[]);
+    assert!(!told.contains("40 cache hits."), "{told}");
+    project.looked_once_but_at(&[edited], "");
+    project.looks_once(&[]);
+
+    // What had just been changed when it was read is read once more.
+    project.0.file(edited, "edited again\n");
+    project.call(&[]);
+    assert_eq!(project.looks()[edited].opens, READ.opens);
+    settle();
+    project.call(&[]);
+    project.looked_once_but_at(&[edited], "");
+    project.looks_once(&[]);
+
+    // A target and its source are added: their directory and the descriptions changed.
+    project.0.file("m0/s10", "new\n").file("m0/TARGETS", module(0, TARGETS + 1));
+    project.0.file("TARGETS", all([TARGETS + 1, TARGETS, TARGETS, TARGETS]));
+    settle();
+    let told = project.call(&[]);
+    assert!(told.contains("Processed 41 actions, 40 cache hits."), "{told}");
+    project.looked_once_but_at(&["m0", "m0/s10", "m0/TARGETS", "TARGETS"], "");
+    project.looks_once(&[]);
+}
+
+/// All descriptions.
+const DESCRIPTIONS: [&str; 5] = ["TARGETS", "m0/TARGETS", "m1/TARGETS", "m2/TARGETS", "m3/TARGETS"];
+
+#[test]
+fn four_remembered_configurations_are_looked_at_as_one() {
+    let project = Project::built();
+    for round in 0..3 {
+        for value in 0..4 {
+            let configuration = format!(r#"{{"V": "{value}"}}"#);
+            project.call(&["-D", &configuration]);
+            // In a new configuration, targets are analysed.
+            let read = if round == 0 { &DESCRIPTIONS[..] } else { &[] };
+            project.looked_once_but_at(read, "");
+        }
+    }
+}
+
+#[test]
+fn four_remembered_branches_are_looked_at_as_one() {
+    let project = Project::built();
+    let changed = ["m0/TARGETS", "m1/s3", "m2/s7"];
+    for round in 0..2 {
+        for branch in 0..4 {
+            project.0.file("m0/TARGETS", module(0, TARGETS).replace("echo $V", &format!("echo {branch}")));
+            project.0.file("m1/s3", format!("{branch}\n")).file("m2/s7", format!("{branch}\n"));
+            settle();
+            let told = project.call(&[]);
+            let mut read = changed.to_vec();
+            if round == 0 {
+                // What depends on a changed target is analysed anew.
+                read.extend(DESCRIPTIONS);
+            } else {
+                assert!(told.contains("Processed 40 actions, 40 cache hits."), "{branch}: {told}");
+            }
+            project.looked_once_but_at(&read, "");
+            project.looks_once(&[]);
+        }
+    }
+}
+
+/// How deep the node is.
+const LEVELS: usize = 300;
+
+/// A node of a source and the node below it, which is so again.
+const NODES: &str = r#"
+{ "describe":
+  { "target_fields": ["srcs"]
+  , "expression": {"type": "RESULT", "provides": {"type": "singleton_map", "key": "nodes", "value":
+      [{ "type": "foldl", "range": {"type": "FIELD", "name": "srcs"}
+       , "start": {"type": "ABSTRACT_NODE", "node_type": "n"}
+       , "body": {"type": "ABSTRACT_NODE", "node_type": "n", "target_fields": {"type": "map_union", "$1":
+           [ {"type": "singleton_map", "key": "srcs", "value": [{"type": "VALUE_NODE", "$1":
+               {"type": "RESULT", "artifacts": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}]}
+           , {"type": "singleton_map", "key": "deps", "value": [{"type": "var", "name": "$1"}]}]}}}]}}}
+, "n":
+  { "target_fields": ["deps", "srcs"]
+  , "expression":
+    { "type": "let*"
+    , "bindings":
+      [ ["below", {"type": "disjoint_map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"}, "body":
+          {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}]
+      , ["own", {"type": "disjoint_map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "srcs"}, "body":
+          {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}]]
+    , "body": {"type": "RESULT", "artifacts": {"type": "ACTION", "outs": ["o"], "cmd": ["sh", "-c", "cat s* > o 2> /dev/null; true"]
+      , "inputs": {"type": "map_union", "$1":
+          [{"type": "var", "name": "own"}, {"type": "to_subdir", "subdir": "below", "$1": {"type": "var", "name": "below"}}]}}}}}
+, "use":
+  { "target_fields": ["deps"]
+  , "anonymous": {"made": {"target": "deps", "provider": "nodes", "rule_map": {"n": "n"}}}
+  , "expression": {"type": "RESULT", "artifacts": {"type": "DEP_ARTIFACTS", "dep":
+      {"type": "[]", "index": 0, "list": {"type": "FIELD", "name": "made"}}}}}
+}"#;
+
+#[test]
+fn a_node_of_hundreds_of_levels_is_looked_at_as_any_target() {
+    let workspace = Workspace::new();
+    let sources: Vec<String> = (0..LEVELS).map(|level| format!("\"s{level}\"")).collect();
+    for level in 0..LEVELS {
+        workspace.file(&format!("m0/s{level}"), format!("{level}\n"));
+    }
+    let describe = format!(r#""describe": {{"type": ["", "describe"], "srcs": [{}]}}"#, sources.join(", "));
+    workspace.file("RULES", NODES).file("m0/TARGETS", format!("{{{describe}}}"));
+    workspace.file("TARGETS", r#"{"all": {"type": "use", "deps": [["m0", "describe"]]}}"#);
+    settle();
+    let project = Project(workspace);
+    project.call(&[]);
+    let told = format!("Processed {} actions, {} cache hits.", LEVELS + 1, LEVELS + 1);
+    let is_null = |said: &str, here: &str| {
+        assert!(said.contains(&told), "{said}");
+        project.looked_once_but_at(&[], here);
+        assert!(project.looks()["RULES"].stats == 1);
+    };
+    is_null(&project.call(&[]), "");
+    is_null(&on_terminal(project.command(&project.0.root(), &[])), "");
+    is_null(&project.call_in(&project.0.root().join("m0"), &[]), "m0");
+    let profile = project.0.beside("profile").display().to_string();
+    is_null(&project.call(&["--profile", &profile]), "");
+}

@@ -1,0 +1,100 @@
+//! An engine that can analyse, and nothing more: for calls that need no store.
+
+use std::sync::Arc;
+
+use taut_analysis::{Workspace, located};
+use taut_engine::{Build, Engine};
+use taut_graph::Definition;
+use taut_repos::Roots;
+use taut_syntax::Diagnostics;
+
+use crate::analysing::{AnalysisOptions, begin, diagnostics, workspace};
+use crate::describe::{DescribeKey, DescribeRule, Described};
+use crate::history::Ends;
+use crate::{Analysed, Analysis, DescribeOptions, Description, Request, Sink, Traces};
+use crate::{analysis::AnalysisRule, analysis_pass::AnalysisPass, asked::Asked, whole::analyse_in};
+
+/// An engine that can analyse, and nothing more.
+pub struct Analyser {
+    engine: Engine,
+    pub(crate) build: Build,
+    pub(crate) workspace: Arc<Workspace>,
+    traces: Traces,
+}
+
+impl Analyser {
+    /// For a request; nothing is read yet.
+    pub fn new(request: &Request, options: AnalysisOptions, traces: &Traces) -> Analyser {
+        let workspace = workspace(request, options);
+        let builder = taut_analysis::register(Engine::builder(), &workspace).interned::<Definition>();
+        let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
+        let engine = traces.open(builder);
+        let build = begin(engine.begin(), options.jobs);
+        Analyser { engine, build, workspace, traces: traces.clone() }
+    }
+
+    /// What went wrong with cached build state, if anything; told once.
+    pub fn cache_warning(&self) -> Option<String> {
+        self.traces.take_warning(&self.engine)
+    }
+
+    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and left.
+    ///
+    /// # Errors
+    /// Everything that is wrong; at least one diagnostic.
+    pub fn analyse(
+        &self,
+        request: &Request,
+        sink: &dyn Sink,
+        is_cached: bool,
+    ) -> Result<Arc<Analysed>, Diagnostics> {
+        let Analyser { engine, build, traces, .. } = self;
+        let pass = AnalysisPass { engine, build, traces, ends: &Ends::default(), sink, is_cached };
+        let analysed = pass.analyse(request)?;
+        pass.tell_tasks(request);
+        Ok(analysed)
+    }
+
+    /// Keeps what was found out. What is not kept costs time, not more.
+    pub fn commit(&self) {
+        self.traces.commit(&self.engine);
+    }
+
+    /// All that analysis of the request came to, target by target. Costs as much as there is.
+    ///
+    /// # Errors
+    /// Everything that is wrong; at least one diagnostic.
+    pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
+        analyse_in(&self.build, request)
+    }
+
+    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    /// Whether this description, which was asked for, is what an earlier call found.
+    pub fn is_described(&self, request: &Request, options: DescribeOptions) -> bool {
+        let key = DescribeKey { asked: Asked::of(request), options };
+        self.build.explain::<DescribeRule>(&key).is_none()
+    }
+
+    /// Describes the targets of the request, or the rules of these names.
+    /// The error is what is wrong with the files that define them, or that one is not defined.
+    pub fn describe(
+        &self,
+        request: &Request,
+        options: DescribeOptions,
+    ) -> (Description, Result<(), Diagnostics>) {
+        let key = DescribeKey { asked: Asked::of(request), options };
+        match self.build.get::<DescribeRule>(key) {
+            Ok(described) => {
+                let Described { description, problems } = &*described;
+                let roots: &Roots = &self.workspace.repositories.roots;
+                let told = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
+                (description.clone(), told)
+            }
+            Err(fail) => (Description::default(), Err(diagnostics(fail, &self.build, &request.repositories))),
+        }
+    }
+}

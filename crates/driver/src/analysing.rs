@@ -1,0 +1,71 @@
+//! What all that analyses has in common: how it is set up, and what the targets of a request, or their failures, are.
+
+use std::sync::Arc;
+
+use taut_analysis::{CycleReport, ModuleRule, Problem, TargetRule, Workspace};
+use taut_digest::HashFunction;
+use taut_engine::{Begin, Build, Fail, Options};
+use taut_repos::{Place, RepoConfig};
+use taut_syntax::{Diagnostic, Diagnostics};
+
+use crate::{Request, reached::Reached};
+
+/// How to analyse.
+#[derive(Clone, Copy, Debug)]
+pub struct AnalysisOptions {
+    /// Threads to use; at least 1.
+    pub jobs: usize,
+    /// How many characters of a value to show in messages.
+    pub log_limit: usize,
+    /// How contents are named.
+    pub hash_function: HashFunction,
+}
+
+/// What a request is about, for the rules of analysis.
+pub(crate) fn workspace(request: &Request, options: AnalysisOptions) -> Arc<Workspace> {
+    Arc::new(Workspace {
+        repositories: request.repositories.clone(),
+        hash_function: options.hash_function,
+        log_limit: options.log_limit,
+    })
+}
+
+/// Begins a build in which failures do not keep independent tasks from being done: in analysis all
+/// errors are wanted, and execution has its own means to stop.
+pub(crate) fn begin(begin: Begin<'_>, jobs: usize) -> Build {
+    begin.commit(Options { jobs: jobs.max(1), keep_going: true, ..Default::default() })
+}
+
+/// The targets of a request, in its configuration, and what they are.
+///
+/// # Errors
+/// Everything that is wrong with any of them.
+pub(crate) fn asked(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
+    let targets = request.targets.in_configuration(&request.configuration);
+    let answers = build.all::<TargetRule>(targets.iter().cloned());
+    let (mut asked, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
+    for (target, answer) in targets.into_iter().zip(answers) {
+        match answer {
+            Ok(analysed) => asked.push(Reached { target, analysed }),
+            Err(fail) => wrong.push(diagnostics(fail, build, &request.repositories)),
+        }
+    }
+    if wrong.is_empty() { Ok(asked) } else { Err(Diagnostics::merge(&wrong)) }
+}
+
+/// What is wrong, in a build of a request.
+pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) -> Diagnostics {
+    if let Some(Problem(diagnostics)) = fail.downcast_ref() {
+        return diagnostics.clone();
+    }
+    let text = match &fail {
+        Fail::Cycle(cycle) => {
+            let module = |place: &Place| build.get::<ModuleRule>(place.clone()).ok();
+            let report = CycleReport { repositories, module: &module };
+            return report.diagnostic(cycle).into();
+        }
+        Fail::Cancelled => "Analysis was cancelled.".to_owned(),
+        Fail::Task(failure) | Fail::Transient(failure) => failure.to_string(),
+    };
+    Diagnostic::error(text).into()
+}

@@ -1,0 +1,61 @@
+//! The first half of the way of a request: analysis, with the events that tell of it. A build goes on from here, a call
+//! that only analyses ends here.
+
+use std::sync::Arc;
+
+use taut_engine::{Build, Engine};
+use taut_syntax::Diagnostics;
+
+use crate::{
+    Analysed, Event, Request, Sink, Traces,
+    analysis::{AnalysisRule, analysed_in},
+    asked::Asked,
+    event,
+    history::{self, Ends},
+};
+
+/// What analysis of a request is done with.
+pub(crate) struct AnalysisPass<'p> {
+    pub(crate) engine: &'p Engine,
+    pub(crate) build: &'p Build,
+    pub(crate) traces: &'p Traces,
+    /// How actions came to their results so far.
+    pub(crate) ends: &'p Ends,
+    pub(crate) sink: &'p dyn Sink,
+    /// Whether cached build state is used and left.
+    pub(crate) is_cached: bool,
+}
+
+impl AnalysisPass<'_> {
+    /// Analyses the targets of a request. What a failed analysis found out is kept, too.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the description; at least one diagnostic.
+    pub(crate) fn analyse(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+        let AnalysisPass { engine, build, traces, sink, .. } = *self;
+        sink.event(&Event::AnalysisBegan);
+        let analysed = analysed_in(build, request).inspect_err(|problems| {
+            traces.commit(engine);
+            self.tell_tasks(request);
+            sink.event(&Event::AnalysisFailed(problems));
+        })?;
+        let counts = &analysed.counts;
+        let found = event::Analysed {
+            is_known: build.explain::<AnalysisRule>(&Asked::of(request)).is_none(),
+            actions: counts.actions,
+            trees: counts.trees,
+            overlays: counts.overlays,
+            blobs: counts.blobs,
+        };
+        sink.event(&Event::Warned(&analysed.warnings(&request.repositories.roots)));
+        sink.event(&Event::AnalysisFinished(found));
+        Ok(analysed)
+    }
+
+    /// Tells which tasks were executed, and why; without cached build state there are no reasons.
+    pub(crate) fn tell_tasks(&self, request: &Request) {
+        if self.is_cached {
+            history::note(self.sink, self.engine, self.build, self.ends, &request.repositories);
+        }
+    }
+}

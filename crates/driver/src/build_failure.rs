@@ -1,0 +1,118 @@
+//! Why a build has no results: what reached the wanted artifacts of all that failed, each cause once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use taut_engine::Fail;
+use taut_exec::{ActionFailure, Cause, ExecutionFailure};
+use taut_value::{ActionDescription, Id, Str};
+
+use crate::Anew;
+
+/// Why a build has no results. Actions that failed themselves are not in here: events tell of them.
+#[derive(Default, Debug)]
+pub struct BuildFailure {
+    /// Everything else that failed, in the order of what is wanted.
+    pub unbuilt: Vec<Unbuilt>,
+    /// Wanted paths that could not be built, whatever the reason.
+    pub not_built: Vec<Str>,
+}
+
+/// A cause of failure, with what has no result because of it, as far as it is known: of several reasons that an
+/// action has none, one is.
+#[derive(Debug)]
+pub struct Unbuilt {
+    /// What is wrong.
+    pub cause: Cause,
+    /// The actions that came upon it first, each once.
+    pub actions: Vec<(Id, Arc<ActionDescription>)>,
+    /// The wanted paths that came upon it without an action in between.
+    pub paths: Vec<Str>,
+}
+
+impl BuildFailure {
+    /// What the wanted paths, and why each could not be built, come to.
+    pub(crate) fn of<'f>(failed: impl IntoIterator<Item = (&'f Str, &'f Fail)>) -> BuildFailure {
+        let mut failure = BuildFailure::default();
+        // Where each cause is, and the actions that are there already.
+        let (mut places, mut met) = (HashMap::new(), HashSet::new());
+        for (path, fail) in failed {
+            failure.not_built.push(path.clone());
+            let of_action = fail.downcast_ref::<ActionFailure>().is_some();
+            let (cause, action) = match fail.downcast_ref::<ExecutionFailure>() {
+                Some(ExecutionFailure { cause, action }) => (cause.clone(), action.as_ref()),
+                None if of_action || matches!(fail, Fail::Cancelled) => continue,
+                None => (Cause::Fault(fail.to_string()), None),
+            };
+            let unbuilt = &mut failure.unbuilt;
+            let place = *places.entry(cause.clone()).or_insert_with(|| {
+                unbuilt.push(Unbuilt { cause, actions: Vec::new(), paths: Vec::new() });
+                unbuilt.len() - 1
+            });
+            match action {
+                Some((id, action)) if met.insert((place, *id)) => {
+                    unbuilt[place].actions.push((*id, action.clone()));
+                }
+                Some(_) => {}
+                None => unbuilt[place].paths.push(path.clone()),
+            }
+        }
+        failure
+    }
+
+    /// Whether something was not defined: the description changed after it was analysed, or a graph is not complete.
+    pub fn is_undefined(&self) -> bool {
+        self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_undefined())
+    }
+
+    /// Whether something was not in the store that was taken to be there. It counts as absent now.
+    pub fn is_lost(&self) -> bool {
+        self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_lost())
+    }
+
+    /// Why the request is worth another try, if it is.
+    pub fn anew(&self) -> Option<Anew> {
+        let lost = || self.is_lost().then_some(Anew::Lost);
+        self.is_undefined().then_some(Anew::Changed).or_else(lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
+
+    use super::*;
+
+    fn fail(cause: &Cause, action: Option<&str>) -> Fail {
+        let action = action.map(|name| (Id::of(name), Arc::default()));
+        Fail::transient(ExecutionFailure { cause: cause.clone(), action })
+    }
+
+    #[test]
+    fn each_cause_is_there_once_with_all_that_it_affects() {
+        let full = Cause::Store("full".into());
+        let digest = Digest { hash: HashFunction::GitSha1.blob(b""), size: 0 };
+        let lost = Cause::Lost(ObjectInfo { digest, object_type: ObjectType::File });
+        let mut failed = vec![
+            ("1", fail(&full, Some("a"))),
+            ("2", fail(&full, Some("b"))),
+            ("3", fail(&full, Some("a"))),
+            ("4", fail(&full, None)),
+            ("5", Fail::Cancelled),
+        ];
+        let of = |failed: &[(&str, Fail)]| {
+            let failed: Vec<(Str, Fail)> =
+                failed.iter().map(|(path, fail)| ((*path).into(), fail.clone())).collect();
+            BuildFailure::of(failed.iter().map(|(path, fail)| (path, fail)))
+        };
+        let failure = of(&failed);
+        let [only] = &failure.unbuilt[..] else { panic!("{failure:?}") };
+        let ids: Vec<Id> = only.actions.iter().map(|(id, _)| *id).collect();
+        assert_eq!((ids, &only.paths[..]), (vec![Id::of("a"), Id::of("b")], &["4".into()][..]));
+        assert_eq!((failure.not_built.len(), failure.anew()), (5, None));
+        failed.push(("6", fail(&lost, Some("a"))));
+        assert_eq!(of(&failed).anew(), Some(Anew::Lost));
+    }
+}

@@ -1,0 +1,151 @@
+//! What a file tells of each task by numbers, chunk by chunk: so many tasks, in their order, with all their runs.
+//!
+//! A chunk is read as a whole when something of one of its tasks is wanted for the first time, against a sum of its own,
+//! and stays. So a build that looks at some tasks reads what lies beside them, and one that looks at all reads all, in
+//! about as many system calls as there are chunks. No run is in two chunks: what a look at it takes is one slice.
+//!
+//! In a chunk: an entry of [`ENTRY`] bytes for each task, and one more for the end; then the words of the runs. An entry
+//! says where the runs begin, in words of the chunk (u32), where the versions begin, among all (u32), and the rule (u16).
+
+use std::ops::Range;
+
+use super::super::bytes::checksum;
+use super::super::pages::Source;
+use crate::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// How many tasks are told of together; the last ones may be fewer.
+pub(in crate::persist) const CHUNK: usize = 1024;
+
+/// Bytes of what is told of a task besides its runs.
+pub(in crate::persist) const ENTRY: usize = 10;
+
+/// How many chunks so many tasks are in.
+pub(in crate::persist) fn chunks(tasks: u64) -> u64 {
+    tasks.div_ceil(CHUNK as u64)
+}
+
+/// How many bytes so many tasks take, besides their runs.
+pub(in crate::persist) fn entries(tasks: u64) -> u64 {
+    (tasks + chunks(tasks)) * ENTRY as u64
+}
+
+/// All tasks of a file.
+pub(super) struct Tasks {
+    source: Arc<Source>,
+    count: u32,
+    /// Where in the file each chunk begins; one more for the end.
+    at: Vec<u64>,
+    sums: Vec<u64>,
+    /// Those that were read.
+    chunks: Vec<OnceLock<Vec<u8>>>,
+    /// Whether those are all.
+    is_read: AtomicBool,
+}
+
+/// What is told of runs.
+pub(super) type Words<'s> = &'s [[u8; 4]];
+
+/// An entry, and the one after it.
+type Entries<'s> = &'s [[u8; ENTRY]; 2];
+
+fn word(entry: &[u8; ENTRY], at: usize) -> u32 {
+    u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]])
+}
+
+impl Tasks {
+    /// So many tasks, told from `at` on; of each chunk how many words its runs are, and its sum.
+    pub(super) fn new(
+        source: &Arc<Source>,
+        count: u32,
+        mut at: u64,
+        chunks: impl Iterator<Item = (u32, u64)>,
+    ) -> Tasks {
+        let (mut begins, mut sums) = (vec![at], Vec::new());
+        let mut left = count as usize;
+        for (words, sum) in chunks {
+            let tasks = left.min(CHUNK);
+            left -= tasks;
+            at += entries(tasks as u64) + u64::from(words) * 4;
+            begins.push(at);
+            sums.push(sum);
+        }
+        let chunks = sums.iter().map(|_| OnceLock::new()).collect();
+        let is_read = AtomicBool::new(false);
+        Tasks { source: source.clone(), count, at: begins, sums, chunks, is_read }
+    }
+
+    /// A chunk; `None` if there is none, or it is damaged.
+    #[inline]
+    fn chunk(&self, at: usize) -> Option<&[u8]> {
+        match self.chunks.get(at)?.get() {
+            Some(chunk) => Some(chunk),
+            None => self.fetch(at),
+        }
+    }
+
+    /// Reads a chunk. Two threads may do so at once; one of them has done it in vain.
+    #[cold]
+    fn fetch(&self, at: usize) -> Option<&[u8]> {
+        // Of a damaged file nothing is believed any more.
+        let chunk = if self.source.is_damaged() { None } else { self.read(at) };
+        let Some(chunk) = chunk else {
+            self.source.note_damage();
+            return None;
+        };
+        let _ = self.chunks[at].set(chunk);
+        self.chunks[at].get().map(Vec::as_slice)
+    }
+
+    /// Reads all chunks that were not read yet; returns whether all are sound.
+    pub(super) fn read_all(&self) -> bool {
+        if !self.is_read.load(Ordering::Acquire) {
+            let is_read = (0..self.chunks.len()).all(|at| self.chunk(at).is_some());
+            self.is_read.store(is_read, Ordering::Release);
+        }
+        !self.source.is_damaged()
+    }
+
+    fn read(&self, at: usize) -> Option<Vec<u8>> {
+        let (from, end) = (self.at[at], self.at[at + 1]);
+        let chunk = self.source.read(from, usize::try_from(end - from).ok()?)?;
+        (checksum(&chunk) == self.sums[at]).then_some(chunk)
+    }
+
+    /// What is told of a task: its entry, and the words of all runs of the chunk.
+    #[inline]
+    fn entry(&self, task: u32) -> Option<(Entries<'_>, &[u8])> {
+        if task >= self.count {
+            return None;
+        }
+        let (at, place) = (task as usize / CHUNK, task as usize % CHUNK);
+        let tasks = (self.count as usize - at * CHUNK).min(CHUNK);
+        let (entries, words) = self.chunk(at)?.split_at_checked((tasks + 1) * ENTRY)?;
+        let entry = entries.as_chunks::<ENTRY>().0.get(place..place + 2)?.first_chunk()?;
+        Some((entry, words))
+    }
+
+    /// The rule of a task.
+    #[inline]
+    pub(super) fn rule(&self, task: u32) -> Option<u16> {
+        let ([entry, _], _) = self.entry(task)?;
+        Some(u16::from_le_bytes([entry[8], entry[9]]))
+    }
+
+    /// The versions of a task among all.
+    pub(super) fn versions(&self, task: u32) -> Option<Range<u32>> {
+        let ([entry, end], _) = self.entry(task)?;
+        Some(word(entry, 4)..word(end, 4))
+    }
+
+    /// The rule of a task and the words of its runs.
+    #[inline]
+    pub(super) fn runs(&self, task: u32) -> Option<(u16, Words<'_>)> {
+        let ([entry, end], words) = self.entry(task)?;
+        let rule = u16::from_le_bytes([entry[8], entry[9]]);
+        let words = words.as_chunks().0.get(word(entry, 0) as usize..word(end, 0) as usize)?;
+        Some((rule, words))
+    }
+}

@@ -1,0 +1,256 @@
+//! Why an artifact has no object, where no action failed: a definition, a source file, an object or the store is not
+//! as it has to be.
+//!
+//! Such a failure is raised where it happens, without knowledge of actions; the first action on its way to what was
+//! wanted is added by [`crate::ActionRule`]. Whether a build is worth another try follows from the failures alone:
+//! see [`Cause::is_undefined`] and [`Cause::is_lost`].
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use taut_digest::{Hash, ObjectInfo};
+use taut_engine::{Fail, Failure};
+use taut_value::{ActionDescription, Id, Str};
+
+use crate::trees::TreeError;
+
+/// Something that has a definition.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Undefined {
+    /// An action.
+    Action(Id),
+    /// A tree.
+    Tree(Id),
+    /// An overlay of trees.
+    Overlay(Id),
+    /// An object whose content stands in the description.
+    Object(ObjectInfo),
+}
+
+/// What is wrong with a source file.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum SourceProblem {
+    /// There is none.
+    Absent,
+    /// It is a fifo, a directory, or something else that is neither a file nor a link.
+    OtherKind,
+    /// It changed each time while it was read.
+    Unsteady,
+    /// The system refuses to read it; its reason.
+    Unreadable(String),
+}
+
+/// The reason of an [`ExecutionFailure`]. Equal reasons are one cause, however many artifacts it affects.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Cause {
+    /// There is no such definition: the description changed after it was analysed, or a graph is not complete.
+    Undefined(Undefined),
+    /// An object that was taken to be in the store is not there, or damaged. It counts as absent from now on.
+    Lost(ObjectInfo),
+    /// An action has no output at the path that is wanted of it.
+    NoOutput {
+        /// The action.
+        action: Id,
+        /// The path.
+        path: Str,
+    },
+    /// A source file cannot be used.
+    Source {
+        /// The repository.
+        repository: Str,
+        /// The path in it.
+        path: Str,
+        /// Where it lies, for messages.
+        shown: PathBuf,
+        /// Why.
+        why: SourceProblem,
+    },
+    /// An object that a root knows by its name cannot be had from it.
+    RootObject {
+        /// The object.
+        hash: Hash,
+        /// Where the root lies, for messages.
+        root: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// What is staged does not make a directory.
+    Layout {
+        /// The tree, for messages; empty for the inputs of an action.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// Trees of a disjoint overlay disagree.
+    Conflict {
+        /// The overlay.
+        overlay: Id,
+        /// Where they do.
+        path: String,
+    },
+    /// The store cannot be read or written; the system's reason.
+    Store(String),
+    /// A rule failed in a way that no rule should: it panicked, or waits for itself.
+    Fault(String),
+}
+
+impl Cause {
+    /// What an error of the store means for the artifact that it was used for.
+    pub(crate) fn of_store(error: taut_store::Error) -> Cause {
+        match error {
+            taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => Cause::Lost(object),
+            error => Cause::Store(error.to_string()),
+        }
+    }
+
+    /// Why the tree `what` cannot be put together.
+    pub(crate) fn of_tree(what: impl fmt::Display, error: TreeError) -> Cause {
+        match error {
+            TreeError::Store(error) => Cause::of_store(error),
+            other => Cause::Layout { what: what.to_string(), why: other.to_string() },
+        }
+    }
+
+    /// The failure with this cause. It may not happen again.
+    pub(crate) fn fail(self) -> Fail {
+        Fail::transient(ExecutionFailure { cause: self, action: None })
+    }
+
+    /// Whether something is not defined, so that the description has to be read again.
+    pub fn is_undefined(&self) -> bool {
+        matches!(self, Cause::Undefined(_))
+    }
+
+    /// Whether an object is lost, which another build makes again.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Cause::Lost(_))
+    }
+}
+
+impl fmt::Display for Undefined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Undefined::Action(id) => write!(f, "action {id} is not defined"),
+            Undefined::Tree(id) => write!(f, "tree {id} is not defined"),
+            Undefined::Overlay(id) => write!(f, "tree overlay {id} is not defined"),
+            Undefined::Object(object) => write!(f, "object {object} is neither defined nor in the store"),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Undefined(what) => what.fmt(f),
+            Cause::Lost(object) => write!(f, "object {object} is lost: it is not in the store any more"),
+            Cause::NoOutput { action, path } => {
+                write!(f, "action {action} has no output {:?}", path.as_str())
+            }
+            Cause::Source { repository, path, shown, why } => match why {
+                SourceProblem::Absent => {
+                    write!(f, "no source file {:?} in repository {:?}", path.as_str(), repository.as_str())
+                }
+                SourceProblem::OtherKind => write!(f, "source {} is no file and no link", shown.display()),
+                SourceProblem::Unsteady => {
+                    write!(f, "source {} keeps changing while it is read", shown.display())
+                }
+                SourceProblem::Unreadable(why) => {
+                    write!(f, "source {} cannot be read: {why}", shown.display())
+                }
+            },
+            Cause::RootObject { hash, root, why } => {
+                write!(f, "object {hash} of the root {}: {why}", root.display())
+            }
+            Cause::Layout { what, why } if what.is_empty() => f.write_str(why),
+            Cause::Layout { what, why } => write!(f, "{what}: {why}"),
+            Cause::Conflict { overlay, path } => {
+                write!(f, "Naming conflict detected at path {path:?} of disjoint tree overlay {overlay}")
+            }
+            Cause::Store(why) => write!(f, "cannot use the store: {why}"),
+            Cause::Fault(why) => f.write_str(why),
+        }
+    }
+}
+
+/// A failure of execution that is not an action's own. One that is, is an [`crate::ActionFailure`].
+#[derive(Clone, Debug)]
+pub struct ExecutionFailure {
+    /// What is wrong.
+    pub cause: Cause,
+    /// The action that has no result because of it; `None` if it was met outside of actions, for a wanted artifact.
+    pub action: Option<(Id, Arc<ActionDescription>)>,
+}
+
+impl ExecutionFailure {
+    /// The failure as it is told to dependents of an action, if the action is the first one on the way.
+    pub(crate) fn at(&self, id: &Id, action: &Arc<ActionDescription>) -> Option<Fail> {
+        let at = || ExecutionFailure { cause: self.cause.clone(), action: Some((*id, action.clone())) };
+        self.action.is_none().then(|| Fail::transient(at()))
+    }
+}
+
+impl fmt::Display for ExecutionFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Failure for ExecutionFailure {}
+
+/// How much a failure says beside others that the same dependent meets. A cancelled task is not the reason for
+/// anything; that something is undefined or lost has to reach the request, which is tried again because of it.
+fn weight(fail: &Fail) -> u8 {
+    match fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause) {
+        Some(cause) if cause.is_undefined() => 3,
+        Some(cause) if cause.is_lost() => 2,
+        _ if matches!(fail, Fail::Cancelled) => 0,
+        _ => 1,
+    }
+}
+
+/// All values, or the failure that says most; of several, the first.
+pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {
+    let mut values = Vec::with_capacity(results.len());
+    let mut worst: Option<Fail> = None;
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(fail) if worst.as_ref().is_none_or(|worst| weight(worst) < weight(&fail)) => {
+                worst = Some(fail);
+            }
+            Err(_) => {}
+        }
+    }
+    worst.map_or(Ok(values), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_digest::{Digest, HashFunction, ObjectType};
+
+    use super::*;
+
+    #[test]
+    fn of_several_failures_the_one_that_leads_to_another_try_goes_on() {
+        let other = || Fail::transient("other".to_owned());
+        let undefined = || Cause::Undefined(Undefined::Action(Id::of("a"))).fail();
+        let digest = Digest { hash: HashFunction::GitSha1.blob(b""), size: 0 };
+        let lost = || Cause::Lost(ObjectInfo { digest, object_type: ObjectType::File }).fail();
+        let worst =
+            |fails: Vec<Fail>| all::<()>(fails.into_iter().map(Err).collect()).unwrap_err().to_string();
+        assert_eq!(worst(vec![Fail::Cancelled, other(), Fail::Cancelled]), "other");
+        assert_eq!(worst(vec![other(), lost(), other()]), lost().to_string());
+        assert_eq!(worst(vec![lost(), undefined(), lost()]), undefined().to_string());
+        assert_eq!(all(vec![Ok(1), Ok(2)]).unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn the_first_action_on_the_way_is_the_one_that_is_told() {
+        let action = Arc::new(ActionDescription::default());
+        let (first, second) = (Id::of("first"), Id::of("second"));
+        let failure = ExecutionFailure { cause: Cause::Store("full".into()), action: None };
+        let fail = failure.at(&first, &action).unwrap();
+        let met = fail.downcast_ref::<ExecutionFailure>().unwrap();
+        assert_eq!(met.action.as_ref().unwrap().0, first);
+        assert!(met.at(&second, &action).is_none());
+    }
+}
