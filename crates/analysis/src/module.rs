@@ -107,6 +107,11 @@ impl Rule for ModuleRule {
     type Value = Arc<Module>;
     const NAME: &'static str = "module";
 
+    /// As many runs as the targets in it keep: after a switch back it is known what they were made from.
+    fn policy(&self, _: &Place) -> Policy {
+        Policy::verifying(4)
+    }
+
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
         let label = place.label(&self.0);
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {

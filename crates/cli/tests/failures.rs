@@ -289,3 +289,18 @@ fn a_store_that_cannot_be_written_is_told_once_with_what_it_was_needed_for() {
     fs::remove_file(&files).unwrap();
     workspace.run(&taut(), ["build", "all"]).exits(0);
 }
+
+#[test]
+fn what_known_actions_printed_is_shown_by_a_call_that_fails_too() {
+    let workspace = workspace(
+        r#"{"warns": {"type": "generic", "outs": ["x"], "cmds": ["echo a warning of old >&2; touch x"]},
+            "checks": {"type": "generic", "outs": ["y"], "deps": ["warns", "a"], "cmds": ["grep -q file a && cat x > y"]},
+            "top": {"type": "generic", "outs": ["z"], "deps": ["checks"], "cmds": ["cat y > z"]}}"#,
+    );
+    let build = |code| workspace.run(&taut(), ["build", "top"]).exits(code).stderr;
+    let shown = |stderr: &str| stderr.lines().filter(|line| line.trim() == "a warning of old").count();
+    assert_eq!(shown(&build(0)), 1);
+    workspace.file("a", "wrong\n");
+    assert_eq!(shown(&build(1)), 1, "it was not run again");
+    assert_eq!(shown(&build(1)), 1);
+}

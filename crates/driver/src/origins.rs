@@ -76,6 +76,16 @@ impl Origins {
         Some(format!("{}#{}", origin.target_text(), origin.subtask))
     }
 
+    /// The same outside of tasks: where it cannot be told at once, every target is asked.
+    pub fn first_of_all(&self, action: &Id) -> Option<String> {
+        self.first(action).or_else(|| {
+            let defining = self.defining(DefinitionKey::action(action));
+            let (target, analysed) = defining.first()?;
+            let origin = origin(target, analysed, action)?;
+            Some(format!("{}#{}", origin.target_text(), origin.subtask))
+        })
+    }
+
     /// The configured targets that define an overlay, as messages name them.
     pub fn of_overlay(&self, id: &Id) -> Vec<String> {
         let shown = |(target, analysed): (ConfiguredTarget, Arc<AnalysedTarget>)| {

@@ -220,13 +220,13 @@ impl Session {
                 Err(fail) => failed.push((path, fail)),
             }
         }
+        let TakingPart { actions, printed } = TakingPart::of(&self.engine, &self.build, wanted);
+        self.tell_printed(&printed);
         if !failed.is_empty() {
             let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
-        let TakingPart { actions, printed } = TakingPart::of(&self.engine, &self.build, wanted);
-        self.tell_printed(&printed);
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
     }

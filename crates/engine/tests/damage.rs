@@ -267,3 +267,143 @@ fn pieces_of_other_files_cost_time_at_most() {
         fs::remove_file(directory.path().join("other")).unwrap();
     }
 }
+
+/// A leaf.
+struct Seen(Arc<Mutex<Vec<u64>>>);
+
+impl Rule for Seen {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "seen";
+
+    fn policy(&self, _: &u64) -> Policy {
+        Policy::leaf()
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        let value = self.0.lock().unwrap()[*key as usize];
+        cx.witness(value.to_le_bytes());
+        Ok(value)
+    }
+
+    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
+        Some(Hash::from(*value))
+    }
+
+    fn agrees(&self, key: &u64, witness: &[u8], _: Hash) -> Agreement {
+        match witness == self.0.lock().unwrap()[*key as usize].to_le_bytes() {
+            true => Agreement::Yes,
+            false => Agreement::No,
+        }
+    }
+}
+
+/// Twice a leaf.
+struct Twice;
+
+impl Rule for Twice {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "twice";
+
+    fn policy(&self, _: &u64) -> Policy {
+        Policy::constructive(2)
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        Ok(2 * cx.get::<Seen>(*key).await?)
+    }
+
+    fn content_hash(&self, _: &u64, value: &u64) -> Option<Hash> {
+        Some(Hash::from(*value))
+    }
+
+    fn encode_value(&self, _: &u64, value: &u64) -> Option<Vec<u8>> {
+        Some(value.to_le_bytes().to_vec())
+    }
+
+    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
+        bytes.try_into().ok().map(u64::from_le_bytes)
+    }
+}
+
+/// The sum of so many of those, and how many leaves lie below.
+struct Request;
+
+impl Rule for Request {
+    type Key = u64;
+    type Value = [u64; 2];
+    const NAME: &'static str = "request";
+
+    fn policy(&self, _: &u64) -> Policy {
+        Policy::deep(2).only_by_leaves()
+    }
+
+    async fn value(&self, count: &u64, cx: Cx) -> Result<[u64; 2], Fail> {
+        let mut sum = 0;
+        for twice in cx.all::<Twice>((0..*count).collect()).await {
+            sum += twice?;
+        }
+        let roots = (0..*count).map(|key| cx.task::<Twice>(key)).collect();
+        let leaves = cx.collect::<Seen>(roots).await.ok_or(Fail::Cancelled)?;
+        Ok([sum, leaves.len() as u64])
+    }
+
+    fn content_hash(&self, _: &u64, [sum, leaves]: &[u64; 2]) -> Option<Hash> {
+        Some(Hash::from(sum.rotate_left(32) ^ leaves))
+    }
+
+    fn encode_value(&self, _: &u64, pair: &[u64; 2]) -> Option<Vec<u8>> {
+        Some(pair.map(u64::to_le_bytes).as_flattened().to_vec())
+    }
+
+    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<[u64; 2]> {
+        let [a, b] = bytes.as_chunks::<8>().0.first_chunk()?;
+        Some([u64::from_le_bytes(*a), u64::from_le_bytes(*b)])
+    }
+}
+
+/// What only some builds read of the file may be damaged without notice; a build that does read it executes what is
+/// not known then.
+#[test]
+fn damage_in_what_is_read_late_costs_time_at_most() {
+    const COUNT: u64 = 1_300;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("traces");
+    let world = Arc::new(Mutex::new((0..COUNT).collect::<Vec<u64>>()));
+    let ask = || {
+        let engine = Engine::builder().rule(Seen(world.clone())).rule(Twice).rule(Request).open(&file);
+        let build = engine.begin().commit(Options { jobs: 1, ..Options::default() });
+        let answer = build.get::<Request>(COUNT);
+        let ran = build.ran().len();
+        drop(build);
+        engine.commit().unwrap();
+        (answer.unwrap(), ran)
+    };
+    let answer = |changed: u64| [2 * ((0..COUNT).sum::<u64>() + changed), COUNT];
+    assert_eq!(ask(), (answer(0), 2 * COUNT as usize + 1));
+    assert_eq!(ask(), (answer(0), 0));
+    let sound = fs::read(&file).unwrap();
+    let length = |at: usize| u64::from_le_bytes(sound[at..at + 8].try_into().unwrap()) as usize;
+    // The table, and the tasks: an entry of ten bytes each, their ends, and the runs.
+    let (first, end) = (56, 56 + length(32) + 10 * (2 * COUNT as usize + 1 + 3) + 4 * length(56 + 16));
+    assert!(end < 56 + length(32) + length(40));
+    let (mut dice, mut silent) = (Dice(7), 0);
+    for flip in 0..120 * soak() {
+        let at = first + dice.roll(end - first);
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << dice.roll(8);
+        fs::write(&file, &bytes).unwrap();
+        // A build after no change, which reads no more than it needs, and one after a change.
+        let (same, ran) = ask();
+        assert_eq!(same, answer(0), "byte {at} of {end}, flip {flip}");
+        silent += u64::from(ran == 0);
+        world.lock().unwrap()[17] += 5;
+        let (changed, ran) = ask();
+        assert_eq!(changed, answer(5), "byte {at} of {end}, flip {flip}, after a change");
+        assert!(ran == 3 || ran == 2 * COUNT as usize + 1, "{ran} tasks ran, byte {at}, flip {flip}");
+        assert_eq!(ask(), (answer(5), 0));
+        world.lock().unwrap()[17] -= 5;
+    }
+    assert!(silent > 0, "some of it is not read by a build after no change");
+}

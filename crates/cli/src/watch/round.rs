@@ -176,7 +176,7 @@ impl Pass for Round<'_> {
         );
         let origins = session.origins(request);
         for id in done.ran.iter().take(SHOWN) {
-            let origin = origins.first(id).unwrap_or_else(|| format!("\"{id}\""));
+            let origin = origins.first_of_all(id).unwrap_or_else(|| format!("\"{id}\""));
             text.push_str(&format!("\n  ran {origin}"));
         }
         if done.ran.len() > SHOWN {
