@@ -9,62 +9,44 @@
 //! An [`Engine`] remembers runs from [`Build`] to build, and beyond the process if it has a file for them
 //! ([`Builder::open`]). What this crate does not know: processes, descriptions, and what any of its tasks is for.
 
-mod agree;
-mod below;
-mod build;
-mod check;
-mod collect;
-mod confirm;
-mod cx;
-mod cycle;
-mod demand;
-mod engine;
-mod erased;
-mod execute;
-mod executor;
-mod facet;
-mod fail;
-mod few;
-#[cfg(feature = "files")]
-mod files;
-mod frame;
-mod hash;
-mod intern;
-mod interned;
-mod key;
-mod kin;
-mod leaves;
+// A file names only files of its own folder and of those before it in this order: graph, log, schedule, persist,
+// settle, api. What goes up, goes through a trait or a closure that the lower one states (`Traces`, `Works`,
+// `Suspended`, `Ends`, `AnyFrame`), or is a method that an upper file adds to a type of a lower one.
+mod api;
+mod graph;
 mod log;
-mod mentions;
-mod node;
-mod part;
 mod persist;
-mod policy;
-mod rule;
-mod slot;
-mod standing;
+mod schedule;
+mod settle;
 mod sync;
-mod table;
 
-pub use build::{Build, Cancel, Options, WhatIf};
-pub use cx::{Cx, HashCx, Pending};
-pub use cycle::Cycle;
-pub use engine::{Begin, Builder, Engine};
-pub use facet::{Faceted, Facets};
-pub use fail::{Fail, Failure, Panicked};
+pub use api::ask::{Faceted, Pending};
+pub use api::build::Build;
+pub use api::cx::{Cx, HashCx};
+pub use api::derivation::Derivation;
+pub use api::engine::{Begin, Builder, Engine};
 #[cfg(feature = "files")]
-pub use files::{Files, StatWitness};
-pub use hash::Hash;
-pub use interned::{Content, Interned};
-pub use key::{Key, KeyRef};
-pub use log::{Derivation, Differs, Executed, Kept, Ran, Reason, TaskId};
-pub use mentions::Mentions;
-pub use part::Part;
+pub use api::files::{Files, StatWitness};
+pub use api::history::Kept;
+pub use api::interned::{Content, Interned};
+pub use api::mentions::Mentions;
+pub use api::options::{Options, WhatIf};
+pub use api::part::Part;
+pub use api::rule::{Curr, Rule};
+pub use graph::agreement::Agreement;
+pub use graph::cycle::Cycle;
+pub use graph::facet::Facets;
+pub use graph::fail::{Fail, Failure, Panicked};
+pub use graph::hash::Hash;
+pub use graph::ids::TaskId;
+pub use graph::key::{Key, KeyRef};
+pub use graph::policy::{Deep, Policy, Rebuild, Store, Trace};
+pub use log::entries::Executed;
+pub use log::reason::{Differs, Ran, Reason};
 #[doc(hidden)]
 pub use persist::reseal;
 pub use persist::{Committed, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
-pub use policy::{Deep, Policy, Rebuild, Store, Trace};
-pub use rule::{Agreement, Curr, Rule};
+pub use schedule::cancel::Cancel;
 
 /// The guide's examples, compiled and run.
 #[cfg(doctest)]

@@ -1,12 +1,13 @@
 //! From what a file says of a task to what this process knows of it.
 
 use super::leaves::{LeafSet, Range};
-use super::stored::{Stored, StoredRun};
+use super::stored::Stored;
+use super::stored_run::StoredRun;
 use crate::Fail;
-use crate::check::Candidate;
-use crate::engine::Core;
-use crate::leaves::{Leaves, Part};
-use crate::node::{Edge, Mode, NodeId, Rest, Run, Seq, Unloaded};
+use crate::graph::core::Core;
+use crate::graph::ids::{NodeId, Seq, Unloaded};
+use crate::graph::leaves::{Leaves, Part};
+use crate::graph::run::{Candidate, Edge, Mode, Rest, Run};
 use crate::sync::{Arc, lock};
 
 /// A place in a file, to follow what is told there.
@@ -20,7 +21,7 @@ struct Page<'s> {
 impl Core {
     /// Fetches what the file knows of a task.
     pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
-        let Some(persist) = &self.persist else { return };
+        let Some(persist) = self.persist() else { return };
         let known = persist.told(place.generation).and_then(|stored| {
             let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
             let page = Page { stored: &stored, generation: place.generation, rules };
@@ -40,7 +41,7 @@ impl Core {
         let versions = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
         let mut stored = page.stored.runs(place.number)?;
         // What was found out about them by numbers alone.
-        let (better, stamp, refused) = self.persist.as_ref()?.found_out(place);
+        let (better, stamp, refused) = self.persist()?.found_out(place);
         if let Some(better) = better {
             better.apply(&mut stored);
         }
@@ -93,7 +94,7 @@ impl Core {
         page.stored.key(number, &mut key)?;
         let versions = page.stored.versions(number);
         let place = Unloaded { generation: page.generation, number, versions };
-        Some((self.rule_at(rule).intern_bytes(self, rule, &key, place)?, place))
+        Some((self.intern_stored(rule, &key, place)?, place))
     }
 
     /// What a version of a task in the file is here. It is the same number unless the task was known before the
@@ -146,7 +147,7 @@ impl Core {
             return Some(all);
         }
         let generation = leaves.generation;
-        let stored = self.persist.as_ref()?.told(generation)?;
+        let stored = self.persist()?.told(generation)?;
         let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
         let page = Page { stored: &stored, generation, rules };
         let mut parts = Vec::with_capacity(leaves.parts.len());

@@ -1,5 +1,8 @@
 //! Numbers and frames as bytes, read back without believing them; and the sum that tells damage.
 
+use crate::graph::facet::Looks;
+use crate::sync::Arc;
+
 /// Appends a number, seven bits a byte.
 pub(super) fn number(out: &mut Vec<u8>, mut number: u32) {
     while number >= 0x80 {
@@ -45,6 +48,28 @@ impl<'b> Reader<'b> {
         let len = self.number()?;
         self.take(len as usize)
     }
+}
+
+/// Appends how facets look.
+pub(super) fn put_looks(out: &mut Vec<u8>, looks: &Looks) {
+    number(out, looks.len() as u32);
+    // Most facets of most values are empty.
+    for look in &**looks {
+        let bytes = look.to_le_bytes();
+        out.push(u8::from(*look != 0));
+        out.extend(if *look == 0 { &[] } else { &bytes[..] });
+    }
+}
+
+/// Takes what [`put_looks`] appended.
+pub(super) fn looks(reader: &mut Reader<'_>) -> Option<Looks> {
+    let count = reader.number()?;
+    let looks = (0..count).map(|_| match reader.byte()? {
+        0 => Some(0),
+        1 => Some(u128::from_le_bytes(*reader.take(16)?.first_chunk()?)),
+        _ => None,
+    });
+    looks.collect::<Option<Vec<u128>>>().map(Arc::from)
 }
 
 const ODD: u64 = 0xff51_afd7_ed55_8ccd;

@@ -6,17 +6,20 @@ use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
-use super::stored::{Stored, StoredEdge, StoredRun};
+use super::stored::Stored;
+use super::stored_run::{StoredEdge, StoredRun};
 use super::walk::Better;
 use super::writer::{Image, Outcome, Writer};
 use super::{Persist, State, TraceWrite};
-use crate::engine::Core;
-use crate::facet::Looks;
-use crate::intern::BuildMix;
-use crate::leaves::{Leaves, Part};
-use crate::node::{Edge, Mode, Node, NodeId, Run, Seq};
+use crate::graph::core::Core;
+use crate::graph::facet::Looks;
+use crate::graph::ids::{NodeId, Seq};
+use crate::graph::intern::BuildMix;
+use crate::graph::leaves::{Leaves, Part};
+use crate::graph::node::Node;
+use crate::graph::run::{Edge, Mode, Run};
 use crate::sync::{Arc, lock};
-use crate::{Engine, Facets, Fail, Hash, Rebuild, Trace};
+use crate::{Facets, Fail, Hash, Rebuild, Trace};
 
 /// The file is written anew when more than one in so many of its bytes was added since,
 const SLACK: u64 = 4;
@@ -24,7 +27,7 @@ const SLACK: u64 = 4;
 /// and more than so many.
 const SMALL: u64 = 1 << 16;
 
-/// What [`Engine::commit`] did.
+/// What [`crate::Engine::commit`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Committed {
     /// Of how many tasks the kept runs changed.
@@ -33,15 +36,11 @@ pub struct Committed {
     pub bytes: u64,
 }
 
-impl Engine {
-    /// Writes what is new to the file that the engine was opened with; nothing if it has none. To be called
-    /// when no build runs, after whatever the values refer to is where it will be looked for.
-    ///
-    /// # Errors
-    /// The file cannot be written; nothing of this commit counts then, and the next one tries again.
-    pub fn commit(&self) -> io::Result<Committed> {
-        let core = self.core();
-        let Some(persist) = &core.persist else { return Ok(Committed::default()) };
+impl Core {
+    /// Writes what is new to the file.
+    pub(crate) fn commit(&self) -> io::Result<Committed> {
+        let core = self;
+        let Some(persist) = core.persist() else { return Ok(Committed::default()) };
         let mut dirty = std::mem::take(&mut *lock(&persist.dirty));
         dirty.sort_unstable();
         dirty.dedup();
@@ -608,7 +607,8 @@ fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Res
 
 /// Puts a file of what is in `image`, which is all that is known, in the place of the one there is. What a process called its tasks has nothing to do with their new numbers.
 fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
-    let number = [crate::engine::nonce(), state.generation ^ crate::engine::nonce().rotate_left(32)];
+    let number =
+        [crate::graph::core::nonce(), state.generation ^ crate::graph::core::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
     let mut length = 0;
     file.replace(&mut |to| {

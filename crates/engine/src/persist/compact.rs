@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::io;
 
 use super::leaves::LeafSet;
-use super::stored::{Stored, StoredEdge, StoredRun};
+use super::stored::Stored;
+use super::stored_run::{StoredEdge, StoredRun};
 use super::writer::{Image, Outcome, Writer};
-use crate::intern::BuildMix;
+use crate::graph::intern::BuildMix;
 
 /// There is room for so many builds as the largest of the latest ones,
 const BUILDS: usize = 4;

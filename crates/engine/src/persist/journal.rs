@@ -3,10 +3,11 @@
 //! A batch is what one commit adds, so a commit is there as a whole or not at all. Whatever follows the first
 //! batch that is not sound is as if it were not there. New tasks and versions get the next numbers.
 
-use super::bytes::{Reader, bytes, checksum, number};
+use super::bytes::{Reader, bytes, checksum, looks, number, put_looks};
 use super::leaves::LeafSet;
-use super::stored::{Change, Stored, StoredEdge, StoredRun};
-use crate::facet::Looks;
+use super::stored::{Change, Stored};
+use super::stored_run::{StoredEdge, StoredRun};
+use crate::graph::facet::Looks;
 use crate::sync::Arc;
 use crate::{Facets, Hash};
 
@@ -60,28 +61,6 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (sum, rest) = rest.split_first_chunk::<8>()?;
     let (batch, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
     (checksum(batch) == u64::from_le_bytes(*sum)).then_some((batch, rest))
-}
-
-/// Appends how facets look.
-pub(super) fn put_looks(out: &mut Vec<u8>, looks: &Looks) {
-    number(out, looks.len() as u32);
-    // Most facets of most values are empty.
-    for look in &**looks {
-        let bytes = look.to_le_bytes();
-        out.push(u8::from(*look != 0));
-        out.extend(if *look == 0 { &[] } else { &bytes[..] });
-    }
-}
-
-/// Takes what [`put_looks`] appended.
-pub(super) fn looks(reader: &mut Reader<'_>) -> Option<Looks> {
-    let count = reader.number()?;
-    let looks = (0..count).map(|_| match reader.byte()? {
-        0 => Some(0),
-        1 => Some(u128::from_le_bytes(*reader.take(16)?.first_chunk()?)),
-        _ => None,
-    });
-    looks.collect::<Option<Vec<u128>>>().map(Arc::from)
 }
 
 impl Stored {

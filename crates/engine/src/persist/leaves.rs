@@ -9,23 +9,7 @@
 //! all of them had.
 
 use super::bytes::{Reader, number};
-
-/// Leaves that follow one another, all of them at one version.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Range {
-    pub(crate) first: u32,
-    pub(crate) count: u32,
-    pub(crate) seq: u32,
-}
-
-/// The leaves below a run, in the order in which a run without any memory would ask for them.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(crate) struct LeafSet {
-    /// The rules of the tasks between the run and the leaves, by their place in the file, with the versions they had.
-    /// Ascending.
-    pub(crate) rules: Vec<(u16, u32)>,
-    pub(crate) ranges: Vec<Range>,
-}
+pub(crate) use crate::graph::leaves::{LeafSet, Range};
 
 impl LeafSet {
     /// Adds a leaf behind the others.

@@ -21,6 +21,7 @@ mod path;
 mod reseal;
 mod snapshot;
 mod stored;
+mod stored_run;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -30,13 +31,15 @@ pub use commit::Committed;
 pub use file::{TraceFile, TraceRead, TraceWrite};
 pub use path::PathFile;
 pub use reseal::reseal;
-pub(crate) use walk::{ByLeaves, Numbers, Position, StoredLeaf};
+pub(crate) use walk::{ByLeaves, Numbers, StoredLeaf};
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::io;
 
-use crate::Engine;
-use crate::node::{NodeId, Unloaded};
+use crate::graph::core::Core;
+use crate::graph::ids::{NodeId, Unloaded};
+use crate::graph::traces::Traces;
 use crate::sync::{Arc, Mutex, lock};
 use snapshot::{HEADER, Header, Snapshot};
 use stored::Stored;
@@ -70,10 +73,34 @@ pub enum FileTrouble {
     Unreadable(String),
 }
 
-impl Engine {
-    /// What was wrong with the file that the engine was opened with, as far as it was looked at; told once.
-    pub fn trouble(&self) -> Option<FileTrouble> {
-        lock(&self.core().persist.as_ref()?.state).trouble.take()
+impl Core {
+    /// What outlives the process, if anything does: all that it can be asked.
+    pub(crate) fn persist(&self) -> Option<&Persist> {
+        let traces: &dyn Any = &**self.traces.as_ref()?;
+        traces.downcast_ref()
+    }
+
+    /// What was wrong with the file, as far as it was looked at; told once.
+    pub(crate) fn trouble(&self) -> Option<FileTrouble> {
+        lock(&self.persist()?.state).trouble.take()
+    }
+}
+
+impl Traces for Persist {
+    fn find(&self, rule: &str, key: &dyn Fn() -> Vec<u8>) -> Option<Unloaded> {
+        Persist::find(self, rule, key)
+    }
+
+    fn note(&self, place: Unloaded, node: NodeId) {
+        Persist::note(self, place, node);
+    }
+
+    fn touch(&self, node: NodeId) {
+        Persist::touch(self, node);
+    }
+
+    fn disturb(&self, rules: &[u16]) {
+        Persist::disturb(self, rules.iter().copied());
     }
 }
 

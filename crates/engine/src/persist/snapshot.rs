@@ -18,13 +18,13 @@ use std::hash::Hasher;
 use std::ops::Range;
 
 use super::TraceRead;
-use super::bytes::{Reader, checksum};
+use super::bytes::{Reader, checksum, looks};
 use super::leaves::LeafSet;
 use super::pages::{BLOCK, Pages, Source, Sums};
-use super::stored::{StoredEdge, StoredRun};
+use super::stored_run::{StoredEdge, StoredRun};
 use crate::Hash;
-use crate::facet::Looks;
-use crate::intern::Mix;
+use crate::graph::facet::Looks;
+use crate::graph::intern::Mix;
 use crate::sync::Arc;
 use tasks::Tasks;
 
@@ -427,7 +427,7 @@ impl Snapshot {
             if of != task {
                 break;
             }
-            found.push((seq, super::journal::looks(&mut Reader(&self.blob(blob)?))?));
+            found.push((seq, looks(&mut Reader(&self.blob(blob)?))?));
             at += 1;
         }
         Some(found)

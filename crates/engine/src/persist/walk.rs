@@ -1,6 +1,6 @@
 //! Deciding a build over the numbers of a file, without making anything of them.
 //!
-//! What a check of kept runs decides task by task ([`crate::check`]), this decides for everything below a task at
+//! What a check of kept runs decides task by task (`settle/check.rs`), this decides for everything below a task at
 //! once, as the file has it: a leaf holds if its rule says so, another task if its latest run that fits read
 //! what holds now, group by group. No key is decoded but those of leaves, no task is bound, and the depth of the
 //! graph costs a stack in memory. Whatever is not that plain is left undecided, and goes the ordinary way when
@@ -15,7 +15,7 @@ mod numbers;
 mod runs;
 
 pub(crate) use below::StoredLeaf;
-pub(crate) use leaves::{ByLeaves, Position};
+pub(crate) use leaves::ByLeaves;
 pub(crate) use numbers::Numbers;
 use runs::{AnyRun, AnyRuns};
 
@@ -23,12 +23,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::Persist;
 use super::snapshot::{Columns, Plain};
-use super::stored::{Stored, StoredEdge, StoredRun};
-use crate::build::Inner;
-use crate::engine::Core;
-use crate::execute::guarded;
-use crate::intern::BuildMix;
-use crate::node::{NodeId, Seq, Unloaded};
+use super::stored::Stored;
+use super::stored_run::{StoredEdge, StoredRun};
+use crate::graph::core::Core;
+use crate::graph::fail::guarded;
+use crate::graph::ids::{NodeId, Seq, Unloaded};
+use crate::graph::intern::BuildMix;
+use crate::schedule::inner::Inner;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
 
@@ -374,7 +375,7 @@ impl<'l> Look<'l> {
         let node = *self.walk.bound.get(&task)?;
         let entry = self.inner.engine.node(node);
         if self.inner.engine.is_given(node, self.inner.epoch) {
-            // What took over its result is not as it was, whatever the version ([`crate::kin`]).
+            // What took over its result is not as it was, whatever the version (`settle/kin.rs`).
             return Some(UNDECIDED);
         }
         // What is settled and does not stand holds for one build only, and so does what is made from it.
@@ -565,7 +566,7 @@ impl Inner {
     /// stands, and nothing of it is bound but its versions.
     pub(crate) fn walk(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
         let core = &*self.engine;
-        let persist = core.persist.as_ref()?;
+        let persist = core.persist()?;
         let policy = core.node(node).policy;
         let is_plain = policy.runs > 0 && policy.rebuild == Rebuild::Hashes;
         if !is_plain || self.is_what_if() || core.notes_dependents.load(Ordering::SeqCst) {
@@ -609,7 +610,7 @@ impl Inner {
     /// The version of a task that a walk in the epoch of this build found good, whether or not the task was bound then.
     pub(crate) fn walked(&self, node: NodeId) -> Option<Seq> {
         let core = &*self.engine;
-        let persist = core.persist.as_ref()?;
+        let persist = core.persist()?;
         let place = lock(&core.node(node).hist).place()?;
         let stored = persist.told(place.generation)?;
         let (seq, hash) = {
@@ -636,7 +637,7 @@ impl Core {
     pub(crate) fn know_versions(&self, node: NodeId) -> Option<()> {
         let hist = &self.node(node).hist;
         let place = lock(hist).unloaded()?;
-        let persist = self.persist.as_ref()?;
+        let persist = self.persist()?;
         let stored = persist.told(place.generation)?;
         let known = stored.hashes(place.number).zip(stored.facets(place.number));
         if known.is_none() {
@@ -664,7 +665,7 @@ impl Core {
             let place = hist.unloaded()?;
             (place, hist.is_seq_of(place.generation, place.number, seq))
         };
-        let persist = self.persist.as_ref().filter(|_| is_stored)?;
+        let persist = self.persist().filter(|_| is_stored)?;
         let stored = persist.told(place.generation)?;
         let value = stored.value(place.number, seq.number());
         if stored.is_damaged() {

@@ -7,16 +7,15 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::bytes::{bytes, checksum};
-use super::journal::put_looks;
+use super::bytes::{bytes, checksum, put_looks};
 use super::leaves::LeafSet;
 use super::pages::sums;
 use super::snapshot::tasks::{CHUNK, ENTRY};
 use super::snapshot::{BITS, Counts, HEADER, Header, TIME, bucket, key_hash, run};
-use super::stored::StoredEdge;
+use super::stored_run::StoredEdge;
 use crate::Hash;
-use crate::facet::Looks;
-use crate::intern::BuildMix;
+use crate::graph::facet::Looks;
+use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
 /// What there is of a run besides what it read.

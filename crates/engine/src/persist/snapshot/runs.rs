@@ -1,9 +1,9 @@
 //! The words in which a file's first part tells of runs, and how they are read: most runs, by far, are a list of
 //! tasks, so they are told and read as one.
 
-use super::tasks::Tasks;
+use super::tasks::{Tasks, Words};
 use crate::Facets;
-use crate::persist::stored::{StoredEdge, StoredRun};
+use crate::persist::stored_run::{StoredEdge, StoredRun};
 
 /// How a run is told: the first word of it.
 pub(crate) mod run {
@@ -39,8 +39,6 @@ pub(crate) mod run {
 
 /// The bits of [`StoredEdge::bits`] in a word with the version.
 pub(crate) const BITS: u32 = 4;
-
-pub(super) type Words<'s> = &'s [[u8; 4]];
 
 /// Where in a run the edges are, as written.
 #[derive(Clone, Copy)]

@@ -11,7 +11,6 @@ use std::ops::Range;
 
 use super::super::bytes::checksum;
 use super::super::pages::Source;
-use super::runs::Words;
 use crate::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -45,6 +44,9 @@ pub(super) struct Tasks {
     /// Whether those are all.
     is_read: AtomicBool,
 }
+
+/// What is told of runs.
+pub(super) type Words<'s> = &'s [[u8; 4]];
 
 /// An entry, and the one after it.
 type Entries<'s> = &'s [[u8; ENTRY]; 2];

@@ -2,9 +2,10 @@
 
 use super::runs::AnyRuns;
 use super::{OTHER, Walk};
-use crate::build::Inner;
-use crate::node::{NodeId, Seq, Unloaded};
-use crate::persist::stored::{Stored, StoredRun};
+use crate::graph::ids::{NodeId, Seq, Unloaded};
+use crate::persist::stored::Stored;
+use crate::persist::stored_run::StoredRun;
+use crate::schedule::inner::Inner;
 use crate::sync::{Arc, lock};
 
 /// The leaves below tasks that were settled by the numbers of a file, as far as nobody else knows them.
@@ -37,7 +38,7 @@ impl Inner {
     /// The leaves below these tasks, of which only the versions are known here; what `is_known` is left to others.
     /// `None`: nobody knows.
     pub(crate) fn leaves_below(&self, tasks: &[NodeId], is_known: impl Fn(NodeId) -> bool) -> Option<Leaves> {
-        let persist = self.engine.persist.as_ref()?;
+        let persist = self.engine.persist()?;
         let generation = lock(&persist.walk).generation;
         let stored = persist.told(generation)?;
         let place = |node: &NodeId| lock(&self.engine.node(*node).hist).unloaded();

@@ -2,30 +2,17 @@
 
 use super::runs::{AnyRun, AnyRuns};
 use super::{Damaged, Here, Look, OTHER, UNDECIDED};
-use crate::build::Inner;
-use crate::leaves::{Leaves, Part};
-use crate::log::Cause;
-use crate::node::{NodeId, Unloaded};
+use crate::graph::ids::{NodeId, Unloaded};
+use crate::graph::leaves::{Leaves, Part};
+use crate::log::entries::Cause;
 use crate::persist::leaves::LeafSet;
-use crate::persist::stored::StoredRun;
+use crate::persist::stored_run::StoredRun;
+use crate::schedule::inner::Inner;
+use crate::schedule::work::Position;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
 /// A leaf may read other tasks, which may go by leaves: so deep may that be before it is left to others.
 const DEPTH: usize = 32;
-
-/// How far a comparison with the runs of a task is.
-#[derive(Default)]
-pub(crate) struct Position {
-    run: usize,
-    range: usize,
-    leaf: u32,
-    /// The leaves of the run, once they were read.
-    leaves: Option<Arc<LeafSet>>,
-    /// The first leaf that was found to be different, and the version that it had; of the latest run, if there is one.
-    pub(crate) differs: Option<(u32, u32)>,
-    /// The latest run.
-    latest: usize,
-}
 
 impl Position {
     fn next_run(&mut self) {
@@ -174,7 +161,7 @@ impl Inner {
     /// Looks for a run of a task, of which only the file tells, that is good by its leaves.
     pub(crate) fn by_stored_leaves(&self, node: NodeId, place: Unloaded, at: &mut Position) -> ByLeaves {
         let core = &*self.engine;
-        let Some(persist) = &core.persist else { return ByLeaves::None };
+        let Some(persist) = core.persist() else { return ByLeaves::None };
         let entry = core.node(node);
         let is_declared = self.stamp(entry, &lock(&entry.hist)) != 0;
         if is_declared || core.is_given(node, self.epoch) {
@@ -241,7 +228,7 @@ impl Inner {
     /// That a leaf of a file does not have the version that it had, as the cause of an execution.
     pub(crate) fn leaf_differs(&self, generation: u64, leaf: u32, was: u32) -> Option<Cause> {
         let core = &*self.engine;
-        let stored = core.persist.as_ref()?.told(generation)?;
+        let stored = core.persist()?.told(generation)?;
         let dep = core.bind_number(&stored, generation, leaf)?;
         let hash = stored.hash(leaf, was)?;
         let is = self.seq(dep).or_else(|| self.walked(dep))?;

@@ -3,13 +3,14 @@
 use super::runs::AnyRuns;
 use super::{Look, OTHER, Walk};
 use crate::Facets;
-use crate::below::Bits;
-use crate::build::Inner;
-use crate::leaves::Leaves;
-use crate::node::{NodeId, Seq};
+use crate::graph::bits::Bits;
+use crate::graph::ids::{NodeId, Seq};
+use crate::graph::leaves::Leaves;
 use crate::persist::Persist;
 use crate::persist::snapshot::Columns;
-use crate::persist::stored::{Stored, StoredRun};
+use crate::persist::stored::Stored;
+use crate::persist::stored_run::StoredRun;
+use crate::schedule::inner::Inner;
 use crate::sync::{Arc, MutexGuard, lock};
 
 /// The file that the latest walk was about.

@@ -3,7 +3,8 @@
 use super::Damaged;
 use crate::persist::leaves::LeafSet;
 use crate::persist::snapshot::{Edges, Runs, Snapshot};
-use crate::persist::stored::{Stored, StoredEdge, StoredRun};
+use crate::persist::stored::Stored;
+use crate::persist::stored_run::{StoredEdge, StoredRun};
 use crate::sync::Arc;
 
 /// The runs of a task, wherever they are told.

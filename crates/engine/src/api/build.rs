@@ -1,0 +1,297 @@
+//! One build: a demand for some tasks at one epoch.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::task::{Wake, Waker};
+
+use crate::KeyRef;
+use crate::api::options::Options;
+use crate::api::part::PartRule;
+use crate::api::request::downcast;
+use crate::graph::core::{Core, Inputs};
+use crate::graph::ids::{NodeId, Seq};
+use crate::graph::run::Edge;
+use crate::graph::table::Table;
+use crate::log::entries::Log;
+use crate::persist::StoredLeaf;
+use crate::schedule::inner::Inner;
+use crate::schedule::queue::Queue;
+use crate::schedule::slot::{Answer, Outcome, Part as Asked, Slot};
+use crate::schedule::wait::{Wait, Who};
+use crate::sync::{Arc, Mutex, Weak, atomic::AtomicBool, lock};
+use crate::{Differs, Facets, Fail, Hash, Part, Ran, Reason, Rule};
+
+/// A build. Ask it for tasks; dropping it gives up what is still running.
+///
+/// May be shared among threads; each that asks works along until its own answer is there. A rule's code must
+/// not ask the build that runs it: it has a [`crate::Cx`] for that.
+pub struct Build {
+    inner: Arc<Inner>,
+}
+
+/// Wakes the threads of a build, one of which waits for a root.
+struct Root(Arc<Inner>);
+
+impl Wake for Root {
+    fn wake(self: Arc<Root>) {
+        self.0.queue.look_up();
+    }
+}
+
+impl Build {
+    pub(crate) fn new(engine: Arc<Core>, inputs: Inputs, number: u64, options: Options) -> Build {
+        let Options { jobs, keep_going, cancel, what_if } = options;
+        let suspects =
+            what_if.map(|what_if| what_if.suspects.iter().filter_map(|suspect| suspect(&engine)).collect());
+        let inner = Arc::new(Inner {
+            engine,
+            number,
+            epoch: inputs.epoch,
+            inputs,
+            asked: Mutex::default(),
+            unkept: Mutex::default(),
+            slots: Table::new(),
+            has_walked: AtomicBool::new(false),
+            by_leaves: Mutex::default(),
+            queue: Queue::new(jobs),
+            log: Log::default(),
+            keep_going,
+            failed: AtomicBool::new(false),
+            cancel: cancel.clone(),
+            suspects,
+        });
+        let build: Weak<Inner> = Arc::downgrade(&inner);
+        cancel.note(build);
+        Build { inner }
+    }
+
+    /// The value of a task. Blocks; the calling thread works along.
+    pub fn get<R: Rule>(&self, key: R::Key) -> Result<R::Value, Fail> {
+        self.all::<R>([key]).pop().expect("one answer for one key")
+    }
+
+    /// The values of several tasks, wanted together; answers in the order of the keys.
+    pub fn all<R: Rule>(&self, keys: impl IntoIterator<Item = R::Key>) -> Vec<Result<R::Value, Fail>> {
+        let nodes = keys.into_iter().map(|key| self.request::<R>(key)).collect();
+        (self.answers(nodes, Asked::Value).into_iter())
+            .map(|answer| answer.result.map(|value| downcast::<R>(value)))
+            .collect()
+    }
+
+    /// A part of a task's value.
+    pub fn part<P: Part>(&self, of: <P::Of as Rule>::Key, part: P) -> Result<P::Value, Fail> {
+        self.get::<PartRule<P>>((of, part))
+    }
+
+    /// The hash of a task, without making its value if the hash can be had otherwise.
+    /// `None` for tasks stored nowhere, whose hash equals no other.
+    pub fn hash_of<R: Rule>(&self, key: R::Key) -> Result<Option<Hash>, Fail> {
+        let node = self.request::<R>(key);
+        let answer = self.answers(vec![node], Asked::Hash).pop().expect("one answer for one question");
+        answer.result?;
+        Ok(self.inner.engine.hash_of(node, answer.seq))
+    }
+
+    fn request<R: Rule>(&self, key: R::Key) -> NodeId {
+        self.inner.engine.request::<R>(key, self.inner.epoch)
+    }
+
+    fn answers(&self, nodes: Vec<NodeId>, part: Asked) -> Vec<Answer> {
+        let inner = &self.inner;
+        let wait = Wait::new(None, Waker::from(Arc::new(Root(inner.clone()))));
+        let (mut jobs, mut known) = (Vec::new(), Vec::new());
+        for node in &nodes {
+            wait.expect_one_more();
+            let (answer, job) = inner.ask(*node, part, Some(Who::Wait(wait.clone())));
+            if answer.is_some() {
+                wait.arrive();
+            } else if let Some(persist) = inner.engine.persist() {
+                persist.want(*node);
+            }
+            known.push(answer);
+            jobs.extend(job);
+        }
+        let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::LATER, |answer| answer.seq);
+        lock(&inner.asked).extend(nodes.iter().copied().zip(known.iter().map(seq)));
+        // Who asks for what is known disturbs no other thread.
+        if known.iter().all(Option::is_some) {
+            return known.into_iter().flatten().collect();
+        }
+        lock(&inner.queue.roots).push(wait.clone());
+        inner.queue.push_all(inner, jobs.into_iter(), 1);
+        wait.arrive();
+        inner.queue.work(inner, &mut || wait.is_over());
+        lock(&inner.queue.roots).retain(|known| !Arc::ptr_eq(known, &wait));
+        let answers = nodes.into_iter().zip(known);
+        answers
+            .map(|(node, known)| known.or_else(|| inner.peek(node, part)).unwrap_or_else(Answer::cancelled))
+            .collect()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.inner.engine
+    }
+
+    /// The tasks that what this build was asked for was made from, and the version each has: those that it
+    /// settled, and those below them that were clean, along the reads of the runs that they were settled by. `binds`:
+    /// what only a file tells of is fetched on the way; else it is named, and nothing below it. `false`: of some it is
+    /// not known any more what they were made from.
+    pub(crate) fn settled(&self, binds: bool) -> (Vec<(NodeId, Seq)>, bool) {
+        let inner = &self.inner;
+        let of_slot =
+            |(node, slot): (NodeId, &Slot)| lock(&slot.state).hash.done().map(|outcome| (node, outcome.seq));
+        let mut settled: Vec<(NodeId, Seq)> = inner.slots.seen().filter_map(of_slot).collect();
+        if inner.is_what_if() {
+            // What is below a task that is assumed to be as it was is of no interest to the question.
+            return (settled, true);
+        }
+        // A later epoch may have settled it otherwise: in this build it was what was read.
+        let of_build = |(node, read): (NodeId, Seq)| {
+            let seq = inner.standing(node).or_else(|| read.is_known().then_some(read))?;
+            Some((node, seq))
+        };
+        let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
+        let is_alone = inner.engine.is_only_build();
+        let of_slots = settled.len();
+        let (mut at, mut is_complete) = (0, true);
+        let more = lock(&inner.asked).iter().copied().filter_map(of_build).collect::<Vec<_>>();
+        settled.extend(more.into_iter().filter(|(node, _)| seen.insert(*node)));
+        while let Some((node, seq)) = settled.get(at).copied() {
+            let leaves = lock(&inner.by_leaves).get(&node).cloned();
+            if let Some(leaves) = leaves {
+                // Nothing below it was looked at but these.
+                let is_stored = lock(&inner.engine.node(node).hist).unloaded().is_some();
+                if binds || !is_stored {
+                    match inner.engine.bound_parts(&leaves) {
+                        Some(below) => {
+                            settled.extend(below.into_iter().filter(|(node, _)| seen.insert(*node)))
+                        }
+                        None => is_complete = false,
+                    }
+                }
+                at += 1;
+                continue;
+            }
+            if binds {
+                inner.engine.fetch_history(node);
+            }
+            let (mut runs, place, is_stored) = {
+                let hist = lock(&inner.engine.node(node).hist);
+                (hist.reads_of(seq, is_alone), hist.place(), hist.unloaded().is_some())
+            };
+            // One that came to the same from other reads is not what was made in this build.
+            let is_as_read = |edge: &Edge| {
+                let now = inner.seq(edge.dep);
+                now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
+            };
+            runs.retain(|edges| edges.iter().all(is_as_read));
+            // Of what was made in this build and is not kept, the reads are among what was asked for. What was found
+            // good, by the numbers of a file that is no more, was not made.
+            let is_made = || at < of_slots && (place.is_none() || inner.log.executed(node).is_some());
+            is_complete &= !runs.is_empty() || is_stored || !seq.is_known() || is_made();
+            at += 1;
+            let below = runs.iter().flat_map(|edges| edges.iter());
+            let below = below.filter_map(|edge| of_build((edge.dep, edge.seq)));
+            settled.extend(below.filter(|(node, _)| seen.insert(*node)));
+        }
+        (settled, is_complete)
+    }
+
+    /// The tasks that look at the outside world, as far as what this build was asked for needs them.
+    pub fn leaves(&self) -> Vec<KeyRef> {
+        let core = self.core();
+        let (settled, below) = self.settled_and_below().unwrap_or_else(|| (self.settled(true).0, Vec::new()));
+        let leaves = settled.into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
+        let leaves = leaves.map(|(node, _)| core.key_ref(node));
+        let below = below.into_iter().filter_map(|leaf| {
+            let rule = core.rule_named(&leaf.rule)?;
+            let key = rule.decode(&leaf.key)?;
+            Some(KeyRef { rule: rule.name(), key, bytes: leaf.key, debug: rule.debug() })
+        });
+        leaves.chain(below).collect()
+    }
+
+    /// What [`Build::settled`] tells, and the leaves below that only a file tells of; `None`: it does not any more, or of some it is not known
+    /// what they were made from.
+    #[allow(clippy::type_complexity, reason = "two lists")]
+    fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
+        let core = self.core();
+        let (mut settled, is_complete) = self.settled(false);
+        let by_numbers = |(node, _): &mut (NodeId, Seq)| lock(&core.node(*node).hist).unloaded().is_some();
+        let known: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
+        let above: Vec<NodeId> = settled.extract_if(.., by_numbers).map(|(node, _)| node).collect();
+        if above.is_empty() {
+            return is_complete.then_some((settled, Vec::new()));
+        }
+        let is_elsewhere = |node| known.contains(&node) && lock(&core.node(node).hist).unloaded().is_none();
+        let below = self.inner.leaves_below(&above, is_elsewhere);
+        if let Some((leaves, bound)) =
+            below.and_then(|below| Some((below.told().collect::<Option<Vec<_>>>()?, below.bound)))
+        {
+            settled.extend(bound.into_iter().filter(|(node, _)| !known.contains(node)));
+            return is_complete.then_some((settled, leaves));
+        }
+        let (settled, is_complete) = self.settled(true);
+        is_complete.then_some((settled, Vec::new()))
+    }
+
+    /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.
+    pub fn log(&self) -> Vec<Ran> {
+        let core = self.core();
+        self.inner.log.ran(|node, what, cause| core.spelled(node, what, cause))
+    }
+
+    /// The same as text, `Rule(key)` or `hash of Rule(key)`: for tests that say what did and what did not run.
+    pub fn ran(&self) -> Vec<String> {
+        self.log().iter().map(Ran::to_string).collect()
+    }
+
+    /// Why a task executed in this build: `None` if it did not (or not yet).
+    pub fn explain<R: Rule>(&self, key: &R::Key) -> Option<Reason> {
+        let cause = self.inner.log.cause(self.inner.engine.find::<R>(key)?)?;
+        Some(self.inner.engine.reason(cause))
+    }
+
+    /// How many tasks were found good by a kept run; those that a what-if build takes for good are none of them.
+    pub fn replayed(&self) -> u64 {
+        self.inner.log.count_replayed()
+    }
+
+    /// Tasks that were made again from the same inputs and came out different.
+    pub fn differing(&self) -> Vec<Differs> {
+        let core = self.core();
+        self.inner.log.all_that_differ(|node, was, is| Differs { key: core.key_ref(node), was, is })
+    }
+}
+
+impl fmt::Debug for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Build {{ number: {}, epoch: {} }}", self.inner.number, self.inner.epoch)
+    }
+}
+
+impl Drop for Build {
+    /// Computations hold the build they belong to: they must go for it to go.
+    fn drop(&mut self) {
+        self.inner.queue.shut();
+        for (_, slot) in self.inner.slots.seen() {
+            let mut state = std::mem::take(&mut *lock(&slot.state));
+            let Some(open) = state.opened() else { continue };
+            for frame in [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten() {
+                frame.abort();
+            }
+        }
+    }
+}
+
+#[allow(dead_code, reason = "proves at compile time that builds may be shared")]
+fn builds_are_shared(build: Build) -> impl Send + Sync {
+    build
+}
+
+/// So that [`Outcome`] is seen to be cheap: a number and, for failures, a pointer.
+const _: () = assert!(size_of::<Outcome>() <= 32);

@@ -1,0 +1,49 @@
+//! What a task sees of the engine: it asks for other tasks, and what it asks for is recorded, in order.
+//!
+//! Nothing is looked up when a request is made, only when it is first polled (or started); requests that are
+//! dropped before their answer leave no trace, since the task learned nothing from them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::settle::frame::Frame;
+
+/// A running task's window on the others. Cheap to clone; clones record into the same trace.
+#[derive(Clone)]
+pub struct Cx {
+    pub(crate) frame: Arc<Frame>,
+}
+
+impl Cx {
+    pub(crate) fn new(frame: Arc<Frame>) -> Cx {
+        Cx { frame }
+    }
+}
+
+impl fmt::Debug for Cx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cx of {}", self.frame.build.engine.key_ref(self.frame.node))
+    }
+}
+
+/// What a task's hash function sees: all of [`Cx`], and the task's own value.
+pub struct HashCx<R> {
+    pub(super) cx: Cx,
+    rule: PhantomData<fn() -> R>,
+}
+
+impl<R> HashCx<R> {
+    pub(crate) fn new(frame: Arc<Frame>) -> HashCx<R> {
+        HashCx { cx: Cx::new(frame), rule: PhantomData }
+    }
+}
+
+impl<R> Deref for HashCx<R> {
+    type Target = Cx;
+
+    fn deref(&self) -> &Cx {
+        &self.cx
+    }
+}

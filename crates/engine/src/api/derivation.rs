@@ -1,0 +1,116 @@
+//! Why a task did not have to execute, and, for one that did, the way down to what changed.
+
+use std::fmt;
+
+use crate::api::build::Build;
+use crate::graph::ids::Seq;
+use crate::log::entries::Cause;
+use crate::sync::{atomic::Ordering, lock};
+use crate::{KeyRef, Ran, Reason, Rule};
+
+/// What made a task's hash good in a build.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Derivation {
+    /// It executed.
+    Executed(Reason),
+    /// Nothing that it was made from was reached by any change since it was settled in an earlier build.
+    Stood,
+    /// A kept run agrees with the present in all that it read, in this order (*replay*).
+    Replayed {
+        /// What the run had read.
+        reads: Vec<KeyRef>,
+    },
+    /// All leaves below a kept run are what they were ([`crate::Policy::deep`]).
+    Agreed {
+        /// How many.
+        leaves: usize,
+    },
+    /// Another task of its rule has the same value ([`Rule::serves`]).
+    TakenOver {
+        /// The other task.
+        of: KeyRef,
+    },
+    /// It was given from outside ([`crate::Begin::set`]).
+    Given,
+    /// The build asks what if, and this task is assumed to be as in its latest run.
+    Assumed,
+}
+
+impl fmt::Display for Derivation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Derivation::Executed(reason) => write!(f, "it executed: {reason}"),
+            Derivation::Stood => f.write_str("nothing that it was made from was declared changed"),
+            Derivation::Replayed { reads } => write!(f, "all {} that it had read are the same", reads.len()),
+            Derivation::Agreed { leaves } => write!(f, "all {leaves} leaves below it are the same"),
+            Derivation::TakenOver { of } => write!(f, "it is the same as {of}"),
+            Derivation::Given => f.write_str("it was given"),
+            Derivation::Assumed => f.write_str("it is assumed to be as it was"),
+        }
+    }
+}
+
+impl Build {
+    /// What made the hash of a task good in this build; `None` if it was not asked for, or has none. Tasks that were
+    /// found good by the numbers of a file are no exception: what they read is fetched for the answer.
+    pub fn derivation<R: Rule>(&self, key: &R::Key) -> Option<Derivation> {
+        let inner = self.inner();
+        let core = self.core();
+        let node = core.find_known::<R>(key)?;
+        if let Some(cause) = inner.log.cause(node) {
+            return Some(Derivation::Executed(core.reason(cause)));
+        }
+        let settled = lock(&inner.slots.at(node).state).hash.done().cloned();
+        let by_numbers = if settled.is_none() { inner.walked(node) } else { None };
+        let seq: Seq = match settled {
+            None => match by_numbers {
+                Some(seq) if inner.has_walked.load(Ordering::Relaxed) => seq,
+                Some(_) => return Some(Derivation::Stood),
+                None => return inner.standing(node).map(|_| Derivation::Stood),
+            },
+            Some(outcome) if outcome.seq.is_known() => outcome.seq,
+            Some(_) => return None,
+        };
+        if inner.assumes(node) {
+            return Some(Derivation::Assumed);
+        }
+        let by_leaves = lock(&inner.by_leaves).get(&node).map(|leaves| leaves.count());
+        if let Some(leaves) = by_leaves {
+            return Some(Derivation::Agreed { leaves });
+        }
+        core.fetch_history(node);
+        let hist = lock(&core.node(node).hist);
+        if hist.injected(inner.epoch).is_some() {
+            return Some(Derivation::Given);
+        }
+        let edges = hist.runs.iter().find(|run| run.seq == seq)?.edges.clone();
+        drop(hist);
+        if core.is_by_kin(node, &edges) {
+            return Some(Derivation::TakenOver { of: core.key_ref(edges[0].dep) });
+        }
+        Some(Derivation::Replayed { reads: edges.iter().map(|edge| core.key_ref(edge.dep)).collect() })
+    }
+
+    /// Why a task executed, step by step down to what did not execute because of anything else: an input that
+    /// changed, a task that is new, one that is always made. Empty if it did not execute.
+    pub fn causes<R: Rule>(&self, key: &R::Key) -> Vec<Ran> {
+        let (inner, core) = (self.inner(), self.core());
+        let mut way: Vec<Ran> = Vec::new();
+        let mut next = core.find::<R>(key);
+        while let Some(node) = next {
+            let Some((what, cause)) = inner.log.executed(node) else {
+                // A part is in no log: what executed is the whole.
+                let entry = core.node(node);
+                let whole = || Some(lock(&entry.hist).runs.first()?.edges.first()?.dep);
+                next = if core.rule(entry).is_part() { whole() } else { None };
+                continue;
+            };
+            next = match cause {
+                Cause::Read { dep, .. } | Cause::Newer { dep } => Some(dep),
+                _ => None,
+            };
+            way.push(Ran { key: core.key_ref(node), what, reason: core.reason(cause) });
+        }
+        way
+    }
+}

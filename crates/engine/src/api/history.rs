@@ -1,0 +1,97 @@
+//! Questions about the past: which runs of a task are kept, what they read, what they came to.
+//!
+//! For those who explain builds, or ask what a change would reach. Nothing here executes, checks or records
+//! anything; answers are what the latest builds left, whether or not it still holds.
+
+use crate::graph::core::Core;
+use crate::graph::ids::NodeId;
+use crate::graph::ids::TaskId;
+use crate::sync::lock;
+use crate::{Engine, Hash, KeyRef, Rule};
+
+/// What a kept run came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept<V> {
+    /// The hash of the task by this run.
+    pub hash: Option<Hash>,
+    /// The value, if it was kept with the run.
+    pub value: Option<V>,
+}
+
+impl Engine {
+    /// The task with this key, whether or not anything is known of it.
+    pub fn task<R: Rule>(&self, key: R::Key) -> TaskId {
+        TaskId::of(self.core().intern::<R>(key))
+    }
+
+    /// The task's rule and key.
+    pub fn key_of(&self, task: TaskId) -> KeyRef {
+        self.core().key_ref(task.node())
+    }
+
+    /// Whether the task looks at the outside world.
+    pub fn is_leaf(&self, task: TaskId) -> bool {
+        self.core().node(task.node()).policy.leaf
+    }
+
+    /// What the latest kept run of the task read, in order; `None` if no run is kept.
+    pub fn reads_of(&self, task: TaskId) -> Option<Vec<TaskId>> {
+        let core = self.core();
+        core.fetch_history(task.node());
+        let hist = lock(&core.node(task.node()).hist);
+        hist.runs.first().map(|run| run.edges.iter().map(|edge| TaskId::of(edge.dep)).collect())
+    }
+
+    /// What the kept runs of a task came to, latest use first.
+    pub fn kept<R: Rule>(&self, key: &R::Key) -> Vec<Kept<R::Value>> {
+        let core = self.core();
+        let id = core.intern::<R>(key.clone());
+        core.fetch_history(id);
+        let node = core.node(id);
+        let rule = core.rule(node);
+        let hist = lock(&node.hist);
+        let in_memory =
+            |seq| hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
+        let runs = hist.runs.iter().map(|run| {
+            let decode = || rule.decode_value(&node.key, run.bytes()?);
+            let value = run.value().cloned().or_else(|| in_memory(run.seq)).or_else(decode);
+            let value = value.and_then(|value| value.downcast_ref::<R::Value>().cloned());
+            Kept { hash: hist.hash_of(run.seq), value }
+        });
+        runs.collect()
+    }
+
+    /// The value that a task had when it had this hash, if it was kept with a run.
+    pub fn value_with<R: Rule>(&self, key: &R::Key, hash: Hash) -> Option<R::Value> {
+        let core = self.core();
+        let id = core.find::<R>(key)?;
+        let node = core.node(id);
+        let rule = core.rule(node);
+        let is_stored = lock(&node.hist).unloaded().is_some();
+        if is_stored {
+            core.know_versions(id)?;
+        }
+        let (known, seq) = {
+            let hist = lock(&node.hist);
+            let seq = hist.seq_with(hash)?;
+            let run = hist.runs.iter().find(|run| run.seq == seq);
+            let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
+            let decode = || rule.decode_value(&node.key, run?.bytes()?);
+            (in_memory.or_else(|| run?.value().cloned()).or_else(decode), seq)
+        };
+        // What only the file tells of need not be bound for that.
+        let stored = || rule.decode_value(&node.key, &core.stored_value(id, seq)?);
+        let value = known.or_else(|| is_stored.then(stored)?)?;
+        value.downcast_ref::<R::Value>().cloned()
+    }
+}
+
+impl Core {
+    /// Fetches what the file knows of a task, if nobody did yet.
+    pub(crate) fn fetch_history(&self, node: NodeId) {
+        let unloaded = lock(&self.node(node).hist).unloaded();
+        if let Some(unloaded) = unloaded {
+            self.load(node, unloaded);
+        }
+    }
+}

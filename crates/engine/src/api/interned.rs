@@ -1,0 +1,95 @@
+//! Interned tasks: content that is named by its hash.
+//!
+//! A task that comes to something which others have to find again, without running anything, *mentions* it
+//! ([`crate::Cx::mention`]): the content becomes a task whose key is the content's hash and whose value is the content.
+//! It reads nothing and is always good. The read by which it is mentioned is one of a kind of its own; as long as a
+//! kept run has one, the file keeps the content, however large it is, and no longer.
+
+use std::marker::PhantomData;
+
+use crate::graph::core::Core;
+use crate::graph::ids::{AnyValue, NodeId, Seq};
+use crate::graph::run::{Rest, Run};
+use crate::sync::{Arc, lock};
+use crate::{Cx, Fail, Hash, Key, Policy, Rule};
+
+/// Content that tasks mention. To be given to the engine by [`crate::Builder::interned`].
+pub trait Interned: Send + Sync + Sized + 'static {
+    /// Stable name, unique in the engine among rules and parts.
+    const NAME: &'static str;
+
+    /// Names the content: two contents have the same hash if and only if they are equal, in every process.
+    fn hash(&self) -> Hash;
+
+    /// Appends bytes that stand for the content.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// What [`Interned::encode`] wrote. `None` if the bytes mean nothing (any more).
+    fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+/// The rule whose tasks are the contents of a kind, each under its hash. What is declared of them
+/// ([`crate::Begin::changed`], [`crate::Begin::changed_all`], [`crate::Begin::set`]) is ignored. To ask for content that
+/// was not mentioned, or that is kept no more, gives a failure that is not recorded.
+pub struct Content<I>(pub(crate) PhantomData<fn() -> I>);
+
+impl Key for Hash {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.0);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Hash> {
+        bytes.try_into().ok().map(Hash)
+    }
+}
+
+impl<I: Interned> Rule for Content<I> {
+    type Key = Hash;
+    type Value = Arc<I>;
+    const NAME: &'static str = I::NAME;
+
+    fn policy(&self, _: &Hash) -> Policy {
+        Policy::constructive(1)
+    }
+
+    async fn value(&self, key: &Hash, _: Cx) -> Result<Arc<I>, Fail> {
+        Err(Fail::transient(format!("no content of the kind {} with the hash {key:?} is kept", I::NAME)))
+    }
+
+    fn content_hash(&self, key: &Hash, _: &Arc<I>) -> Option<Hash> {
+        Some(*key)
+    }
+
+    fn encode_value(&self, _: &Hash, content: &Arc<I>) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        content.encode(&mut bytes);
+        Some(bytes)
+    }
+
+    fn decode_value(&self, key: &Hash, bytes: &[u8]) -> Option<Arc<I>> {
+        I::decode(bytes).filter(|content| content.hash() == *key).map(Arc::new)
+    }
+}
+
+impl Core {
+    /// Takes in a content, unless it is kept already; gives its only version. `is_kept`: the file is to have it.
+    pub(crate) fn put_content(&self, node: NodeId, hash: Hash, content: AnyValue, is_kept: bool) -> Seq {
+        self.fetch_history(node);
+        let entry = self.node(node);
+        let mut hist = lock(&entry.hist);
+        let seq = hist.seq_of(hash);
+        let rest = Rest { value: Some(content), ..Rest::default() };
+        let has_it = |run: &Run| run.seq == seq && (run.value().is_some() || run.bytes().is_some());
+        let is_new = !hist.runs.iter().any(has_it);
+        if is_new {
+            let run = Run::new(self.rule(entry).version(), 0, Arc::from([]), seq, rest);
+            hist.record(run, entry.policy, self.is_only_build(), |_| true);
+        }
+        let is_written = hist.is_mentioned(is_new, !is_kept);
+        drop(hist);
+        if is_written {
+            self.touch(node);
+        }
+        seq
+    }
+}

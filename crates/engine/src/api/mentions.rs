@@ -1,0 +1,134 @@
+//! From a content to the tasks that mention it.
+
+use std::marker::PhantomData;
+
+use crate::api::build::Build;
+use crate::graph::core::Core;
+use crate::graph::ids::{NodeId, TaskId};
+use crate::schedule::inner::Inner;
+use crate::settle::below::{Met, Place, Visit};
+use crate::sync::Arc;
+use crate::{Content, Hash, Interned, Rule};
+
+/// Which tasks of a rule mention which contents of a kind ([`Build::mentions`]). Eight bytes for each mention; a key is
+/// decoded when it is asked for.
+pub struct Mentions<I, R> {
+    core: Arc<Core>,
+    /// The file that the numbers are of, by how many there were before it.
+    generation: u64,
+    /// What was mentioned, and by which task, ascending by the content, else in order.
+    pairs: Vec<(Id, Id)>,
+    kinds: PhantomData<fn() -> (I, R)>,
+}
+
+/// A task: the number that the file has for it, or that of its node, with the highest bit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Id(u32);
+
+const NODE: u32 = 1 << 31;
+
+impl Id {
+    /// `None`: there is no room for its number.
+    fn of(place: Place) -> Option<Id> {
+        match place {
+            Place::Number(number) => (number < NODE).then_some(Id(number)),
+            Place::Node(node) => (node < NODE).then_some(Id(node | NODE)),
+        }
+    }
+}
+
+struct Gather {
+    rule: u16,
+    kind: u16,
+    by: Option<Id>,
+    pairs: Vec<(Id, Id)>,
+    /// Some number has no room.
+    overflows: bool,
+}
+
+impl Visit for Gather {
+    fn wants(&self, rule: u16) -> bool {
+        rule == self.rule
+    }
+
+    fn met(&mut self, met: &Met<'_>) -> Option<()> {
+        self.by = Some(Id::of(met.place)?);
+        Some(())
+    }
+
+    fn reads(&self) -> Option<u16> {
+        Some(self.kind)
+    }
+
+    fn read(&mut self, read: Place) {
+        match (Id::of(read), self.by) {
+            (Some(content), Some(by)) => self.pairs.push((content, by)),
+            _ => self.overflows = true,
+        }
+    }
+}
+
+impl Build {
+    /// Which tasks of the rule `R` that the roots were made from mention which contents of the kind `I`, in one pass
+    /// below the roots like that of [`Build::collect`]. To ask for a content counts as to mention it. `None`: as there.
+    pub fn mentions<I: Interned, R: Rule>(
+        &self,
+        roots: impl IntoIterator<Item = TaskId>,
+    ) -> Option<Mentions<I, R>> {
+        let inner: &Inner = self.inner();
+        let (rule, kind) = (inner.engine.rule_id::<R>(), inner.engine.rule_id::<Content<I>>());
+        let generation = inner.engine.persist().map_or(0, |persist| persist.generation());
+        let gather = Gather { rule, kind, by: None, pairs: Vec::new(), overflows: false };
+        let Gather { mut pairs, overflows, .. } = self.below(roots, gather)?;
+        // Stable, so the first stays the first.
+        pairs.sort_by_key(|(content, _)| *content);
+        pairs.shrink_to_fit();
+        (!overflows).then(|| Mentions { core: inner.engine.clone(), generation, pairs, kinds: PhantomData })
+    }
+}
+
+impl<I: Interned, R: Rule> Mentions<I, R> {
+    /// How many mentions there are.
+    pub fn count(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// The first task that mentions the content with this hash, in the order of [`Build::collect`]. `None`: none does, or
+    /// the file that told of it was replaced since.
+    pub fn first(&self, content: &Hash) -> Option<R::Key> {
+        self.key(self.of(content).next()?.1)
+    }
+
+    /// All of them, in that order.
+    pub fn all<'m>(&'m self, content: &Hash) -> impl Iterator<Item = R::Key> + use<'m, I, R> {
+        self.of(content).filter_map(|(_, by)| self.key(*by))
+    }
+
+    /// Its mentions. What this process has written to the file since it met it may be there under both numbers.
+    fn of<'m>(&'m self, content: &Hash) -> impl Iterator<Item = &'m (Id, Id)> + use<'m, I, R> {
+        let of = |id: Id| {
+            let first = self.pairs.partition_point(|(content, _)| *content < id);
+            let rest = &self.pairs[first..];
+            &rest[..rest.partition_point(|(content, _)| *content == id)]
+        };
+        let numbered = self.core.persist().and_then(|persist| {
+            persist
+                .number_of(self.generation, I::NAME, &content.0)
+                .and_then(|number| Id::of(Place::Number(number)))
+        });
+        let known = || self.core.find::<Content<I>>(content).and_then(|node| Id::of(Place::Node(node)));
+        let [numbered, known] = [numbered, known()].map(|id| id.map_or(&[][..], of));
+        numbered.iter().chain(known)
+    }
+
+    fn key(&self, Id(id): Id) -> Option<R::Key> {
+        if id & NODE != 0 {
+            let node: NodeId = id & !NODE;
+            return (*self.core.node(node).key).downcast_ref::<R::Key>().cloned();
+        }
+        let stored = self.core.persist()?.told(self.generation)?;
+        let mut key = Vec::new();
+        stored.key(id, &mut key)?;
+        <R::Key as crate::Key>::decode(&key)
+    }
+}

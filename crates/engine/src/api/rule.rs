@@ -1,0 +1,111 @@
+//! What a user of the engine writes: how the tasks of one kind get their value and, apart from it, their hash.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::{Agreement, Cx, Fail, Failure, Hash, HashCx, Key, Policy};
+
+/// The tasks of one kind. The object holds what its tasks need of the world (a store, the roots, …);
+/// what distinguishes one task from another is in the key.
+///
+/// Everything a task learns from other tasks it must learn through [`Cx`], and everything it learns
+/// from the outside world makes it a leaf ([`Policy::leaf`]): the engine skips it on that promise.
+pub trait Rule: Send + Sync + Sized + 'static {
+    /// The arguments of a task.
+    type Key: Key;
+    /// What dependents get. Cheap to clone (an `Arc`, a descriptor).
+    type Value: Clone + Send + Sync + 'static;
+
+    /// Stable name of the rule, unique in the engine: identity of its tasks beyond this process.
+    const NAME: &'static str;
+    /// Raise it when the code of the rule changes its results, or [`Rule::policy`] which tasks are leaves or go by
+    /// times: all recorded runs of its tasks become void.
+    const VERSION: u32 = 0;
+
+    /// What is kept of the task's runs, and where its value lies.
+    fn policy(&self, _key: &Self::Key) -> Policy {
+        Policy::default()
+    }
+
+    /// Computes the value. Starts at most once per build, and only when a value is needed that is not at hand.
+    fn value(&self, key: &Self::Key, cx: Cx) -> impl Future<Output = Result<Self::Value, Fail>> + Send;
+
+    /// Content hash of a value: equal hash means dependents may take one for the other, so they need
+    /// not run when the task did and made the same again. `None`: the value has no hash; it counts as
+    /// new whenever the task executed.
+    fn content_hash(&self, _key: &Self::Key, _value: &Self::Value) -> Option<Hash> {
+        None
+    }
+
+    /// Hashes of the facets of a value, at most [`crate::Facets::MOST`], always the same ones in the same order; none
+    /// if nobody needs to tell any apart. Whatever is in none of them is seen only by who sees the whole.
+    fn facets(&self, _key: &Self::Key, _value: &Self::Value) -> Vec<Hash> {
+        Vec::new()
+    }
+
+    /// Computes the task's hash. By default this makes the value and takes its [`Rule::content_hash`].
+    /// A rule that knows its hash without the value (an ETag, a declared digest) overrides it; then a
+    /// dependent that wants only the hash does not make the value. [`HashCx::value`] asks for the value.
+    fn hash(&self, _key: &Self::Key, cx: HashCx<Self>) -> impl Future<Output = Result<Hash, Fail>> + Send {
+        cx.by_store()
+    }
+
+    /// When what lies in the task's place was made, in any unit that all rules of an engine share; `None` if
+    /// nothing does. For [`crate::Rebuild::Times`]: asked of the task itself and of what it read.
+    fn modtime(&self, _key: &Self::Key) -> Option<u128> {
+        None
+    }
+
+    /// A number that this task shares with those of its rule that may have the same value under another key
+    /// ([`Rule::serves`]), and perhaps with others. `None`: there are none. For rules that leave their hash to
+    /// the value.
+    fn kin(&self, _key: &Self::Key) -> Option<u64> {
+        None
+    }
+
+    /// Whether `value`, that of the task `other` with the same [`Rule::kin`], is the value of the task `key`,
+    /// too. Must follow from the keys and the value alone, whatever the world is like.
+    fn serves(&self, _key: &Self::Key, _other: &Self::Key, _value: &Self::Value) -> bool {
+        false
+    }
+
+    /// A value as bytes, for runs whose values are kept beyond the process. `None`: it is made again there.
+    fn encode_value(&self, _key: &Self::Key, _value: &Self::Value) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The value that [`Rule::encode_value`] wrote. `None` if the bytes mean nothing (any more).
+    fn decode_value(&self, _key: &Self::Key, _bytes: &[u8]) -> Option<Self::Value> {
+        None
+    }
+
+    /// The failure of a task of this rule that [`Failure::encode`] wrote.
+    fn decode_failure(&self, _bytes: &[u8]) -> Option<Arc<dyn Failure>> {
+        None
+    }
+
+    /// For leaves: whether the task would come to the result with this hash if it ran now, judged by what
+    /// it left with [`Cx::witness`] when it came to that result. Cheap where the world is as it was.
+    fn agrees(&self, _key: &Self::Key, _witness: &[u8], _hash: Hash) -> Agreement {
+        Agreement::No
+    }
+
+    /// What lies in the task's place now, good or not. Asked for tasks stored in files or a
+    /// content-addressed store when a replay found their hash and somebody wants the value.
+    fn curr(&self, _key: &Self::Key) -> Curr<Self::Value> {
+        Curr::None
+    }
+}
+
+/// What [`Rule::curr`] found.
+pub enum Curr<V> {
+    /// Nothing.
+    None,
+    /// Something; it is the task's value if its hash is the one wanted.
+    There {
+        /// The value that describes it.
+        value: V,
+        /// Its content hash; called only if the value is about to be used. `None`: it cannot be read.
+        hash: Box<dyn FnOnce() -> Option<Hash> + Send>,
+    },
+}

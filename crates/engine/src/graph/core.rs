@@ -1,0 +1,257 @@
+//! The tables of an engine: rules, tasks, and what was declared of the outside world.
+
+use std::any::TypeId;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::graph::erased::ErasedRule;
+use crate::graph::ids::{AnyKey, NodeId, Unloaded};
+use crate::graph::intern::BuildMix;
+use crate::graph::kinships::Kinships;
+use crate::graph::node::{Hist, Node};
+use crate::graph::standing::Standing;
+use crate::graph::table::Table;
+use crate::graph::traces::Traces;
+use crate::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    lock,
+};
+use crate::{KeyRef, Policy, Store};
+
+/// A number that no other process has, nor any that counts up from another process's.
+pub(crate) fn nonce() -> u64 {
+    static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let calls = CALLS.fetch_add(1 << 40, Ordering::Relaxed);
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let process = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // The low bits are left to count builds.
+    (((since.as_nanos() as u64) ^ process) << 16).wrapping_add(calls)
+}
+
+/// What all builds of an engine share.
+pub(crate) struct Core {
+    pub(crate) rules: Vec<Box<dyn ErasedRule>>,
+    pub(crate) by_type: HashMap<TypeId, u16, BuildMix>,
+    pub(crate) nodes: Table<OnceLock<Node>>,
+    pub(crate) count: AtomicU32,
+    pub(crate) builds: AtomicU64,
+    pub(crate) inputs: Mutex<Inputs>,
+    pub(crate) kinships: Kinships,
+    /// Whether there are tasks that are stored nowhere.
+    pub(crate) has_unstored: AtomicBool,
+    /// Whether any task was ever given its value: most engines need not look for each.
+    pub(crate) has_given: AtomicBool,
+    /// By rule, the latest epoch in which all its tasks were declared changed, for those that become nodes while the
+    /// others are marked.
+    pub(crate) changed_rules: Box<[AtomicU64]>,
+    /// Whether any task stands from a build before.
+    pub(crate) stands: AtomicBool,
+    /// Whether it is noted who reads whom.
+    pub(crate) notes_dependents: AtomicBool,
+    /// The epochs of the builds there are, and how many of each.
+    pub(crate) live: Mutex<BTreeMap<u64, usize>>,
+    /// How many they are.
+    pub(crate) live_builds: AtomicU64,
+    /// What outlives the process.
+    pub(crate) traces: Option<Box<dyn Traces>>,
+}
+
+/// What the outside world was said to have done, by epoch.
+#[derive(Clone)]
+pub(crate) struct Inputs {
+    pub(crate) epoch: u64,
+    /// The last epoch in which all leaves became doubtful.
+    pub(crate) scanned: u64,
+    /// No task stands since before this epoch.
+    pub(crate) floor: u64,
+    /// The last epoch in which all tasks of a rule were declared changed.
+    pub(crate) rules: Arc<[u64]>,
+    /// The last epoch in which something was declared of a task of a rule that is no leaf, by rule: a run above such a
+    /// task does not follow from the leaves it had before.
+    pub(crate) between: Arc<[u64]>,
+}
+
+impl Core {
+    /// With these rules, nothing known of their tasks but what `traces` tell.
+    pub(crate) fn new(
+        rules: Vec<Box<dyn ErasedRule>>,
+        by_type: HashMap<TypeId, u16, BuildMix>,
+        traces: Option<Box<dyn Traces>>,
+    ) -> Core {
+        let never: Arc<[u64]> = vec![0; rules.len()].into();
+        let changed_rules = rules.iter().map(|_| AtomicU64::new(0)).collect();
+        Core {
+            rules,
+            by_type,
+            nodes: Table::new(),
+            count: AtomicU32::new(0),
+            // Numbers of builds stand for results without a hash: those of no other process.
+            builds: AtomicU64::new(if traces.is_some() { nonce() } else { 0 }),
+            // What happened while no process ran is not known: leaves have to be looked at.
+            inputs: Mutex::new(Inputs {
+                epoch: 1,
+                scanned: u64::from(traces.is_some()),
+                floor: 0,
+                between: never.clone(),
+                rules: never,
+            }),
+            kinships: Kinships::default(),
+            has_unstored: AtomicBool::new(false),
+            has_given: AtomicBool::new(false),
+            changed_rules,
+            stands: AtomicBool::new(false),
+            notes_dependents: AtomicBool::new(false),
+            live: Mutex::default(),
+            live_builds: AtomicU64::new(0),
+            traces,
+        }
+    }
+
+    /// Notes of which rules something is declared in an epoch that leaves do not tell.
+    pub(crate) fn disturb(&self, inputs: &mut Inputs, mut rules: Vec<u16>) {
+        if rules.is_empty() {
+            return;
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        let mut between = inputs.between.to_vec();
+        rules.iter().for_each(|rule| between[*rule as usize] = inputs.epoch);
+        inputs.between = between.into();
+        if let Some(traces) = &self.traces {
+            traces.disturb(&rules);
+        }
+    }
+
+    /// Whether the task has a value given from outside in an epoch.
+    pub(crate) fn is_given(&self, id: NodeId, epoch: u64) -> bool {
+        self.has_given.load(Ordering::Acquire) && lock(&self.node(id).hist).injected(epoch).is_some()
+    }
+
+    pub(crate) fn add(&self, rule: u16, key: AnyKey) -> NodeId {
+        let unloaded = self.traces.as_ref().and_then(|traces| {
+            let rule = &self.rules[rule as usize];
+            traces.find(rule.name(), &|| rule.encode(&key))
+        });
+        self.add_node(rule, key, unloaded)
+    }
+
+    /// The node of a task that the file tells of, by the bytes of its key. `None`: they mean nothing.
+    pub(crate) fn intern_stored(&self, rule: u16, key: &[u8], place: Unloaded) -> Option<NodeId> {
+        self.rule_at(rule).intern_bytes(key, &|key| self.add_node(rule, key, Some(place)))
+    }
+
+    fn add_node(&self, rule: u16, key: AnyKey, unloaded: Option<Unloaded>) -> NodeId {
+        let mut policy = self.rules[rule as usize].policy(&key);
+        if policy.store == Store::None {
+            policy = Policy { runs: 0, ..policy };
+            self.has_unstored.store(true, Ordering::Relaxed);
+        }
+        let unloaded = unloaded.filter(|_| policy.store != Store::None);
+        let id = self.count.fetch_add(1, Ordering::AcqRel);
+        let node =
+            Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), standing: Standing::default() };
+        let fresh = self.nodes.at(id).set(node).is_ok();
+        assert!(fresh, "each node is made once");
+        // Either the declaration that all tasks of the rule changed sees this one, or this one sees it.
+        self.node(id).standing.is_reached(self.changed_rules[rule as usize].load(Ordering::SeqCst));
+        if let (Some(traces), Some(place)) = (&self.traces, unloaded) {
+            traces.note(place, id);
+        }
+        id
+    }
+
+    /// How many tasks there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire) as usize
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        self.nodes.at(id).get().expect("numbers are given out after the node is there")
+    }
+
+    pub(crate) fn all_nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.seen().filter_map(|(id, node)| Some((id, node.get()?)))
+    }
+
+    /// The epoch of the oldest build there is, or `epoch`.
+    pub(crate) fn oldest_live(&self, epoch: u64) -> u64 {
+        lock(&self.live).first_key_value().map_or(epoch, |(oldest, _)| *oldest)
+    }
+
+    /// Whether there is no second build that could be asked about what it did.
+    pub(crate) fn is_only_build(&self) -> bool {
+        self.live_builds.load(Ordering::Acquire) <= 1
+    }
+
+    /// A build of `epoch` is no more.
+    pub(crate) fn build_ended(&self, epoch: u64) {
+        self.live_builds.fetch_sub(1, Ordering::AcqRel);
+        let mut live = lock(&self.live);
+        if let Some(count) = live.get_mut(&epoch) {
+            *count -= 1;
+            if *count == 0 {
+                live.remove(&epoch);
+            }
+        }
+    }
+
+    /// Does something in an epoch, unless there is a later one.
+    pub(crate) fn in_latest(&self, epoch: u64, what: impl FnOnce()) {
+        let inputs = lock(&self.inputs);
+        if inputs.epoch == epoch {
+            what();
+        }
+        drop(inputs);
+    }
+
+    /// From the next build on, no task stands since before.
+    pub(crate) fn doubt_all(&self) {
+        let mut inputs = lock(&self.inputs);
+        inputs.epoch += 1;
+        inputs.floor = inputs.epoch;
+    }
+
+    pub(crate) fn rule(&self, node: &Node) -> &dyn ErasedRule {
+        &*self.rules[node.rule as usize]
+    }
+
+    /// Notes that what is known of a task's runs has changed.
+    pub(crate) fn touch(&self, node: NodeId) {
+        if let Some(traces) = &self.traces {
+            traces.touch(node);
+        }
+    }
+
+    /// By rule, the last change that was declared of all its tasks.
+    pub(crate) fn declared_of_rules(&self) -> Arc<[u64]> {
+        lock(&self.inputs).rules.clone()
+    }
+
+    /// By rule, the last time that something was declared of a task that is no leaf.
+    pub(crate) fn disturbed_rules(&self) -> Arc<[u64]> {
+        lock(&self.inputs).between.clone()
+    }
+
+    pub(crate) fn rule_number(&self, name: &str) -> Option<u16> {
+        self.rules.iter().position(|rule| rule.name() == name).map(|at| at as u16)
+    }
+
+    pub(crate) fn rule_at(&self, number: u16) -> &dyn ErasedRule {
+        &*self.rules[number as usize]
+    }
+
+    pub(crate) fn rule_named(&self, name: &str) -> Option<&dyn ErasedRule> {
+        self.rules.iter().find(|rule| rule.name() == name).map(|rule| &**rule)
+    }
+
+    pub(crate) fn key_ref(&self, id: NodeId) -> KeyRef {
+        let node = self.node(id);
+        let rule = self.rule(node);
+        KeyRef {
+            rule: rule.name(),
+            key: node.key.clone(),
+            bytes: rule.encode(&node.key),
+            debug: rule.debug(),
+        }
+    }
+}

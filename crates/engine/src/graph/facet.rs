@@ -1,0 +1,59 @@
+//! Facets: the few aspects of a value that its rule can tell apart.
+//!
+//! A version of a task has, besides the hash of the whole, a hash for each facet. Who asked for a task by
+//! [`crate::Cx::facets`] depends on those facets only that it looked at: where the task was made again and
+//! came out different elsewhere, the recorded read still agrees. That costs no task of its own, unlike a
+//! [`crate::Part`]; in return there are few, and the rule says once and for all what they are.
+
+use std::sync::Arc;
+
+use crate::Hash;
+
+/// A set of facets of a value. The rule numbers them from 0 ([`crate::Rule::facets`]).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Facets(pub(crate) u16);
+
+impl Facets {
+    /// How many there can be.
+    pub const MOST: usize = 15;
+
+    /// No facet: only that there is a value.
+    pub const NONE: Facets = Facets(0);
+
+    /// The value as a whole, whatever its facets are.
+    pub const WHOLE: Facets = Facets(u16::MAX);
+
+    /// The facet of this number. Panics if there can be no such facet.
+    pub const fn of(number: usize) -> Facets {
+        assert!(number < Facets::MOST, "a value has at most 15 facets");
+        Facets(1 << number)
+    }
+
+    /// For what is known by name and of any number: the number, from `first` on, of the facet that names like
+    /// this share.
+    pub fn shared(first: usize, name: &str) -> usize {
+        let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        first + ((sum ^ (sum >> 32)) % (Facets::MOST - first) as u64) as usize
+    }
+
+    /// Both sets together.
+    pub const fn and(self, other: Facets) -> Facets {
+        Facets(self.0 | other.0)
+    }
+
+    /// The numbers of the facets.
+    pub(crate) fn numbers(self) -> impl Iterator<Item = usize> {
+        (0..Facets::MOST).filter(move |number| self.0 & (1 << number) != 0)
+    }
+}
+
+/// What the facets of a version look like. Half a hash each: they are compared with one another within one
+/// task only, and there are many of them.
+pub(crate) type Looks = Arc<[u128]>;
+
+pub(crate) fn looks(facets: &[Hash]) -> Looks {
+    let half = |hash: &Hash| u128::from_le_bytes(*hash.0.first_chunk().expect("a hash is longer"));
+    facets.iter().map(half).collect()
+}

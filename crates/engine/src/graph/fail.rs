@@ -1,0 +1,114 @@
+//! Why a task has no value, sorted by what may be remembered of it.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::{Cycle, Hash};
+
+/// What a rule says went wrong. Implement it for your error type: `impl Failure for MyError {}`.
+pub trait Failure: Any + fmt::Debug + fmt::Display + Send + Sync {
+    /// Stands for this failure where dependents compare: equal hash means they would see the same.
+    /// `None`: every execution that fails counts as a new failure.
+    fn hash(&self) -> Option<Hash> {
+        None
+    }
+
+    /// As bytes, from which [`crate::Rule::decode_failure`] makes it again in another process. `None`: a run
+    /// that fails like this is forgotten with the process.
+    fn encode(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl Failure for String {}
+
+/// The outcome of a task that has no value. Cheap to clone; all dependents see the same object.
+#[derive(Clone, Debug)]
+pub enum Fail {
+    /// Follows from what the task read: recorded, and replayed without executing while those inputs hold.
+    Task(Arc<dyn Failure>),
+    /// May go away by itself (a process, a network): never recorded, executed again in the next build.
+    Transient(Arc<dyn Failure>),
+    /// The build was cancelled, or stopped after another failure, before this task was done.
+    Cancelled,
+    /// The task waits for itself.
+    Cycle(Arc<Cycle>),
+}
+
+impl Fail {
+    /// A failure that follows from what the task read.
+    pub fn task(failure: impl Failure) -> Fail {
+        Fail::Task(Arc::new(failure))
+    }
+
+    /// A failure that may not happen again.
+    pub fn transient(failure: impl Failure) -> Fail {
+        Fail::Transient(Arc::new(failure))
+    }
+
+    /// What the rule said, if it said it with a `T`.
+    pub fn downcast_ref<T: Failure>(&self) -> Option<&T> {
+        match self {
+            Fail::Task(failure) | Fail::Transient(failure) => (&**failure as &dyn Any).downcast_ref(),
+            Fail::Cancelled | Fail::Cycle(_) => None,
+        }
+    }
+
+    /// Whether a run with this outcome may be recorded.
+    pub fn is_deterministic(&self) -> bool {
+        matches!(self, Fail::Task(_))
+    }
+
+    /// Whether both are the same event: the same failure object, the same cycle, both cancelled.
+    pub fn same(&self, other: &Fail) -> bool {
+        match (self, other) {
+            (Fail::Task(a), Fail::Task(b)) | (Fail::Transient(a), Fail::Transient(b)) => Arc::ptr_eq(a, b),
+            (Fail::Cycle(a), Fail::Cycle(b)) => a == b,
+            (Fail::Cancelled, Fail::Cancelled) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fail::Task(failure) | Fail::Transient(failure) => fmt::Display::fmt(failure, f),
+            Fail::Cancelled => f.write_str("cancelled"),
+            Fail::Cycle(cycle) => fmt::Display::fmt(cycle, f),
+        }
+    }
+}
+
+impl std::error::Error for Fail {}
+
+/// A rule's code panicked. Transient: a panic says nothing about the inputs.
+#[derive(Debug)]
+pub struct Panicked {
+    /// What the panic said.
+    pub message: String,
+}
+
+impl Panicked {
+    pub(crate) fn new(payload: &(dyn Any + Send)) -> Panicked {
+        let message = (payload.downcast_ref::<&str>().map(|text| text.to_string()))
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without a message".to_owned());
+        Panicked { message }
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a task panicked: {}", self.message)
+    }
+}
+
+impl Failure for Panicked {}
+
+/// Calls user code that is no future.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fail> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Fail::transient(Panicked::new(&*payload)))
+}

@@ -1,0 +1,68 @@
+//! What a task, and a version of it, are called: in this process, and in a file of traces.
+//!
+//! A task is a dense number. A version ("seq") is the dense number of a distinct hash that the task had, so that
+//! comparing a recorded read with the present is comparing two `u32`s.
+
+use std::any::Any;
+
+use crate::sync::Arc;
+
+/// A key, its type erased.
+pub(crate) type AnyKey = Arc<dyn Any + Send + Sync>;
+
+/// Dense number of a task.
+pub(crate) type NodeId = u32;
+
+/// A value, its type erased.
+pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
+
+/// Number of a distinct hash of one node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Seq(u32);
+
+impl Seq {
+    /// Equals no recorded seq: the outcome must not be remembered, nor what was made from it.
+    pub(crate) const NONE: Seq = Seq(u32::MAX);
+    /// Not known yet.
+    pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
+    /// Whatever the task is, this answer is not it: the build was cancelled, or the value of a hash that is good
+    /// could not be made.
+    pub(crate) const LOST: Seq = Seq(u32::MAX - 2);
+
+    pub(crate) fn new(number: u32) -> Seq {
+        Seq(number)
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn is_known(self) -> bool {
+        self.0 < Seq::LOST.0
+    }
+}
+
+/// Where the file of traces tells of a task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unloaded {
+    /// The file, by how many there were before it.
+    pub(crate) generation: u64,
+    /// The task's number there.
+    pub(crate) number: u32,
+    /// How many versions of it the file knows.
+    pub(crate) versions: u32,
+}
+
+/// A task of an engine. Means nothing to another engine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TaskId(NodeId);
+
+impl TaskId {
+    pub(crate) fn of(node: NodeId) -> TaskId {
+        TaskId(node)
+    }
+
+    pub(crate) fn node(self) -> NodeId {
+        self.0
+    }
+}

@@ -1,0 +1,128 @@
+//! A kept run of a task: what it read, in order, and what it came to.
+
+use crate::graph::ids::{AnyValue, NodeId, Seq};
+use crate::graph::leaves::Leaves;
+use crate::sync::Arc;
+use crate::{Facets, Fail};
+
+/// How a task read another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Its value.
+    Value,
+    /// Its hash only.
+    Hash,
+    /// Nothing: it was mentioned, and is kept for that ([`crate::Interned`]).
+    Mention,
+}
+
+/// One read of a recorded run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Edge {
+    pub(crate) dep: NodeId,
+    pub(crate) seq: Seq,
+    pub(crate) mode: Mode,
+    /// What was looked at.
+    pub(crate) facets: Facets,
+    /// The last of those requested together: what follows was requested knowing their answers.
+    pub(crate) ends_group: bool,
+}
+
+/// A finished run: what was read, in order, and what came out. Immutable.
+#[derive(Clone)]
+pub(crate) struct Run {
+    /// `Rule::VERSION` of the code that ran.
+    pub(crate) version: u32,
+    /// The change of the outside world that the run had seen (see [`crate::graph::node::Hist::stamp`]).
+    pub(crate) stamp: u64,
+    pub(crate) edges: Arc<[Edge]>,
+    pub(crate) seq: Seq,
+    /// What not all runs have.
+    rest: Option<Box<Rest>>,
+}
+
+/// What else there may be to a run.
+#[derive(Clone, Default)]
+pub(crate) struct Rest {
+    /// What a leaf left as evidence of what it saw.
+    pub(crate) witness: Option<Arc<[u8]>>,
+    /// A deterministic failure, if that was the outcome.
+    pub(crate) fail: Option<Fail>,
+    /// The value, for constructive traces.
+    pub(crate) value: Option<AnyValue>,
+    /// The value as bytes, if it was read with the trace.
+    pub(crate) bytes: Option<Arc<[u8]>>,
+    /// The leaves below, for tasks that go by them.
+    pub(crate) leaves: Option<Arc<Leaves>>,
+}
+
+impl Run {
+    pub(crate) fn new(version: u32, stamp: u64, edges: Arc<[Edge]>, seq: Seq, rest: Rest) -> Run {
+        let Rest { witness, fail, value, bytes, leaves } = &rest;
+        let is_plain =
+            witness.is_none() && fail.is_none() && value.is_none() && bytes.is_none() && leaves.is_none();
+        Run { version, stamp, edges, seq, rest: (!is_plain).then(|| Box::new(rest)) }
+    }
+
+    pub(crate) fn witness(&self) -> Option<&Arc<[u8]>> {
+        self.rest.as_ref()?.witness.as_ref()
+    }
+
+    pub(crate) fn fail(&self) -> Option<&Fail> {
+        self.rest.as_ref()?.fail.as_ref()
+    }
+
+    pub(crate) fn value(&self) -> Option<&AnyValue> {
+        self.rest.as_ref()?.value.as_ref()
+    }
+
+    pub(crate) fn bytes(&self) -> Option<&Arc<[u8]>> {
+        self.rest.as_ref()?.bytes.as_ref()
+    }
+
+    pub(crate) fn leaves(&self) -> Option<&Arc<Leaves>> {
+        self.rest.as_ref()?.leaves.as_ref()
+    }
+
+    /// Notes other leaves.
+    pub(crate) fn set_leaves(&mut self, leaves: Arc<Leaves>) {
+        self.rest.get_or_insert_default().leaves = Some(leaves);
+    }
+
+    /// Notes better evidence.
+    pub(crate) fn set_witness(&mut self, witness: Arc<[u8]>) {
+        self.rest.get_or_insert_default().witness = Some(witness);
+    }
+
+    /// Drops the value, not the bytes of it.
+    pub(crate) fn evict(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.value = None;
+        }
+    }
+}
+
+/// A kept run that may agree with the present.
+pub(crate) struct Candidate {
+    pub(crate) edges: Arc<[Edge]>,
+    pub(crate) seq: Seq,
+    pub(crate) fail: Option<Fail>,
+}
+
+impl Candidate {
+    pub(crate) fn new(run: &Run) -> Candidate {
+        Candidate { edges: run.edges.clone(), seq: run.seq, fail: run.fail().cloned() }
+    }
+
+    pub(crate) fn edges(&self) -> &Arc<[Edge]> {
+        &self.edges
+    }
+
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.fail.is_some()
+    }
+}

@@ -1,0 +1,114 @@
+//! What a build did, spelled out: tasks by their keys, versions by their hashes.
+
+use std::fmt;
+
+use crate::graph::core::Core;
+use crate::graph::ids::NodeId;
+use crate::log::entries::{Cause, Executed};
+use crate::{Hash, KeyRef};
+
+/// Why a task executed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// No run of it is known.
+    New,
+    /// Its policy keeps no runs.
+    Always,
+    /// `Rule::VERSION` is not that of the known runs.
+    RuleChanged,
+    /// It was declared changed, or is a leaf and was to be looked at again, or goes by leaves only
+    /// ([`crate::Policy::only_by_leaves`]) and there are none by which a kept run could be good.
+    Changed,
+    /// It had read something that is different now. The first in the order of reading; everything
+    /// read before it is the same. For a task that goes by leaves only: the first leaf below it that is different.
+    Read {
+        /// What it had read, or the leaf.
+        dep: KeyRef,
+        /// The hash that it had then.
+        was: Option<Hash>,
+        /// Its hash now; `None` if it has none that could be compared.
+        is: Option<Hash>,
+    },
+    /// Something it had read is newer than what lies in its place ([`crate::Rebuild::Times`]).
+    Newer {
+        /// What it had read.
+        dep: KeyRef,
+    },
+    /// The result is known to be the same, but the value was wanted and is no longer at hand.
+    ValueLost,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::New => f.write_str("it was never made before"),
+            Reason::Always => f.write_str("it is made in every build"),
+            Reason::RuleChanged => f.write_str("the code of its rule changed"),
+            Reason::Changed => f.write_str("it was declared changed"),
+            Reason::Read { dep, .. } => write!(f, "{dep} changed"),
+            Reason::Newer { dep } => write!(f, "{dep} is newer"),
+            Reason::ValueLost => f.write_str("its value was needed and no longer at hand"),
+        }
+    }
+}
+
+/// An execution.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The task.
+    pub key: KeyRef,
+    /// Which of its computations.
+    pub what: Executed,
+    /// Why it had to.
+    pub reason: Reason,
+}
+
+impl fmt::Debug for Ran {
+    /// `Rule(key)`, or `hash of Rule(key)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.what {
+            Executed::Value => write!(f, "{}", self.key),
+            Executed::Hash => write!(f, "hash of {}", self.key),
+        }
+    }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A task that was made again from the same inputs and came out different.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Differs {
+    /// The task.
+    pub key: KeyRef,
+    /// The hash that was taken as good.
+    pub was: Option<Hash>,
+    /// The hash of what was made now.
+    pub is: Option<Hash>,
+}
+
+impl Core {
+    /// An entry of the log.
+    pub(crate) fn spelled(&self, node: NodeId, what: Executed, cause: Cause) -> Ran {
+        Ran { key: self.key_ref(node), what, reason: self.reason(cause) }
+    }
+
+    pub(crate) fn reason(&self, cause: Cause) -> Reason {
+        match cause {
+            Cause::New => Reason::New,
+            Cause::Always => Reason::Always,
+            Cause::RuleChanged => Reason::RuleChanged,
+            Cause::Changed => Reason::Changed,
+            Cause::ValueLost => Reason::ValueLost,
+            Cause::Newer { dep } => Reason::Newer { dep: self.key_ref(dep) },
+            Cause::Read { dep, was, is } => Reason::Read {
+                dep: self.key_ref(dep),
+                was: self.hash_of(dep, was),
+                is: self.hash_of(dep, is),
+            },
+        }
+    }
+}

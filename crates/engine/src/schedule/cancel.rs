@@ -1,0 +1,55 @@
+//! A switch that ends builds from outside.
+
+use std::fmt;
+
+use crate::sync::{
+    Arc, Mutex, Weak,
+    atomic::{AtomicBool, Ordering},
+    lock,
+};
+
+/// What the switch ends.
+pub(crate) trait Ends: Send + Sync {
+    /// Gives up whatever is not done.
+    fn end(self: Arc<Self>);
+}
+
+/// A switch that ends builds. Clones are the same switch.
+#[derive(Clone, Default)]
+pub struct Cancel {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_cancelled: AtomicBool,
+    builds: Mutex<Vec<Weak<dyn Ends>>>,
+}
+
+impl Cancel {
+    /// Ends all builds that have this switch: running computations are dropped where they wait (or when their
+    /// present step returns), every open request is answered [`crate::Fail::Cancelled`]. Not for signal handlers.
+    pub fn cancel(&self) {
+        self.shared.is_cancelled.store(true, Ordering::Release);
+        let builds = lock(&self.shared.builds).clone();
+        builds.iter().filter_map(Weak::upgrade).for_each(|build| build.end());
+    }
+
+    /// Notes a build that has this switch.
+    pub(crate) fn note(&self, build: Weak<dyn Ends>) {
+        let mut builds = lock(&self.shared.builds);
+        builds.retain(|build| build.strong_count() > 0);
+        builds.push(build);
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.is_cancelled.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cancel({})", self.is_cancelled())
+    }
+}

@@ -1,0 +1,94 @@
+//! The state of one build: what its threads and tasks share.
+//!
+//! Only state: how a task is settled stands in the files of `settle`, as methods.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::graph::core::{Core, Inputs};
+use crate::graph::ids::{NodeId, Seq};
+use crate::graph::leaves::Leaves;
+use crate::graph::node::{Hist, Node};
+use crate::graph::table::Table;
+use crate::log::entries::Log;
+use crate::schedule::cancel::Cancel;
+use crate::schedule::queue::Queue;
+use crate::schedule::slot::{Slot, Task};
+use crate::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+    lock,
+};
+
+/// What the threads and tasks of a build share.
+pub(crate) struct Inner {
+    pub(crate) engine: Arc<Core>,
+    pub(crate) number: u64,
+    pub(crate) epoch: u64,
+    pub(crate) inputs: Inputs,
+    /// The tasks that were asked for from outside, or by one of which no run is kept, and what was answered, if that was
+    /// known at once.
+    pub(crate) asked: Mutex<Vec<(NodeId, Seq)>>,
+    /// What those read that executed and of which no run is kept.
+    pub(crate) unkept: Mutex<HashMap<NodeId, Vec<(NodeId, Seq)>>>,
+    pub(crate) slots: Table<Slot>,
+    /// Whether this build has decided tasks by the numbers of a file.
+    pub(crate) has_walked: AtomicBool,
+    /// The tasks that were found good by the leaves below them, and these.
+    pub(crate) by_leaves: Mutex<HashMap<NodeId, Arc<Leaves>>>,
+    pub(crate) queue: Queue,
+    pub(crate) log: Log,
+    pub(crate) keep_going: bool,
+    /// A failure was seen after which nothing new is to start.
+    pub(crate) failed: AtomicBool,
+    pub(crate) cancel: Cancel,
+    /// The suspects of a what-if build.
+    pub(crate) suspects: Option<HashSet<NodeId>>,
+}
+
+impl Inner {
+    /// The change of the outside world that a run must have seen to be believed in this build.
+    pub(crate) fn stamp(&self, node: &Node, hist: &Hist) -> u64 {
+        let scanned = if node.policy.leaf { self.inputs.scanned } else { 0 };
+        self.declared(node, hist).max(scanned)
+    }
+
+    /// The last change that was declared of this task, or of all of its rule.
+    pub(crate) fn declared(&self, node: &Node, hist: &Hist) -> u64 {
+        hist.stamp(self.epoch).max(self.inputs.rules[node.rule as usize])
+    }
+
+    pub(crate) fn is_what_if(&self) -> bool {
+        self.suspects.is_some()
+    }
+
+    /// Whether `node` is to be taken as in its latest run.
+    pub(crate) fn assumes(&self, node: NodeId) -> bool {
+        self.suspects.as_ref().is_some_and(|suspects| !suspects.contains(&node))
+    }
+
+    /// Whether nothing new is to start.
+    pub(crate) fn stops(&self) -> bool {
+        self.cancel.is_cancelled() || (!self.keep_going && self.failed.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// The task of this number.
+    pub(crate) fn task(&self, id: NodeId) -> Task<'_> {
+        Task { id, node: self.engine.node(id), slot: self.slots.at(id) }
+    }
+
+    /// Notes that what this build is made from includes these, as no kept run says.
+    pub(crate) fn asked_for(&self, by: NodeId, nodes: Vec<(NodeId, Seq)>) {
+        lock(&self.asked).extend(&nodes);
+        lock(&self.unkept).insert(by, nodes);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.engine.build_ended(self.epoch);
+    }
+}

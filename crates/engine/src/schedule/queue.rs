@@ -1,0 +1,307 @@
+//! The threads that work on one build.
+//!
+//! A stack of jobs for each of up to `jobs` threads (last in, first out: depth first, so few computations are open
+//! at once); who has nothing to do takes from the others. Who waits for a task runs it on its own stack, as far as
+//! that goes, so that most tasks are never in a queue. A thread that calls `Build::get` is one of them until its answer is there; the others
+//! are started when there is a second thing to do, so that a small build never starts a thread.
+//!
+//! A task that waits for something foreign (a process, a timer) occupies no thread: its waker brings it back.
+//! When all threads find nothing to do, and no task waits for something foreign, whatever is unfinished
+//! waits for itself: only then are cycles searched ([`Works::break_cycle`]), so that edges cost nothing.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use crate::graph::ids::NodeId;
+use crate::schedule::slot::Step;
+use crate::schedule::wait::Suspended;
+use crate::schedule::wait::Wait;
+use crate::sync::{
+    Arc, Condvar, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicIsize, Ordering},
+    lock,
+    thread::{self, JoinHandle},
+};
+
+/// A step of work on a task.
+pub(crate) enum Job {
+    /// Begin something.
+    Step(NodeId, Step),
+    /// Go on with what waited for other tasks' hashes.
+    Resume(NodeId),
+    /// Poll a computation that was woken.
+    Run(Arc<dyn Suspended>),
+}
+
+/// What the threads of a queue work on, and how: the queue knows neither tasks nor builds.
+pub(crate) trait Works: Send + Sync + Sized + 'static {
+    /// What a thread has while it works.
+    type Desk;
+    /// Its queue.
+    fn queue(&self) -> &Queue;
+    /// Called on a thread that begins to work.
+    fn begin_work(self: &Arc<Self>) -> Self::Desk;
+    fn run(self: &Arc<Self>, job: Job);
+    /// Nothing can go on. Whether it can now.
+    fn break_cycle(self: &Arc<Self>) -> bool;
+}
+
+/// How much stack tasks may use that are run by those who wait for them.
+const IN_PLACE: usize = 256 << 10;
+
+/// What a thread has for the build that it works on.
+#[derive(Default)]
+struct Worker {
+    /// Address of the build; 0: it works on none.
+    build: usize,
+    /// Where its stack was when it began.
+    base: usize,
+    /// Which of the queue's stacks is its own.
+    stack: usize,
+}
+
+crate::sync::thread_local! {
+    static WORKER: RefCell<Worker> = RefCell::default();
+}
+
+/// An address on the calling thread's stack.
+fn here() -> usize {
+    let local = 0_u8;
+    (&raw const local).addr()
+}
+
+impl Worker {
+    fn works_on<W>(&self, build: &Arc<W>) -> bool {
+        self.build == Arc::as_ptr(build).addr()
+    }
+}
+
+#[derive(Default)]
+struct Ready {
+    /// A stack for each thread that works, and the jobs in all of them.
+    stacks: Vec<Stack>,
+    jobs: usize,
+    /// Threads in [`Queue::work`], and how many of them have nothing to do.
+    active: usize,
+    parked: usize,
+    /// Cycles were searched since the last job.
+    searched: bool,
+    shut: bool,
+    threads: Vec<JoinHandle<()>>,
+    /// How many groups of jobs were pushed.
+    groups: u64,
+}
+
+/// The jobs that a thread has pushed, each with the group that it was pushed with. It takes the last one first;
+/// the others, when they have nothing to do, the first one, under which most is to be done.
+#[derive(Default)]
+struct Stack {
+    jobs: VecDeque<(u64, Job)>,
+    /// Whether some thread has it.
+    owned: bool,
+}
+
+impl Ready {
+    /// The next job for the thread with this stack.
+    fn pop(&mut self, own: usize) -> Option<Job> {
+        if self.jobs == 0 {
+            return None;
+        }
+        let job = self.stacks[own].jobs.pop_back();
+        let job = job.or_else(|| self.stacks.iter_mut().find_map(|stack| stack.jobs.pop_front()));
+        self.jobs -= usize::from(job.is_some());
+        job.map(|(_, job)| job)
+    }
+
+    /// A stack that no thread has.
+    fn own_stack(&mut self) -> usize {
+        let free = self.stacks.iter().position(|stack| !stack.owned).unwrap_or_else(|| {
+            self.stacks.push(Stack::default());
+            self.stacks.len() - 1
+        });
+        self.stacks[free].owned = true;
+        free
+    }
+}
+
+pub(crate) struct Queue {
+    ready: Mutex<Ready>,
+    more: Condvar,
+    /// Threads wanted besides those that call.
+    extra: usize,
+    /// Tasks that wait for something foreign.
+    pub(crate) foreign: AtomicIsize,
+    /// Whether all `extra` threads run, to be asked without the lock.
+    full: AtomicBool,
+    /// The waits of those who ask from outside.
+    pub(crate) roots: Mutex<Vec<Arc<Wait>>>,
+}
+
+impl Queue {
+    pub(crate) fn new(jobs: usize) -> Queue {
+        let extra = jobs.max(1) - 1;
+        Queue {
+            ready: Mutex::default(),
+            more: Condvar::new(),
+            extra,
+            foreign: AtomicIsize::new(0),
+            full: AtomicBool::new(extra == 0),
+            roots: Mutex::default(),
+        }
+    }
+
+    /// Adds a job that some thread may take at once.
+    pub(crate) fn push<W: Works>(&self, build: &Arc<W>, job: Job) {
+        self.push_all(build, std::iter::once(job), 0);
+    }
+
+    /// Adds jobs, the first to be taken first, and returns what [`Queue::take_back`] wants. `own`: how many of them
+    /// the caller is about to take itself.
+    pub(crate) fn push_all<W: Works>(
+        &self,
+        build: &Arc<W>,
+        jobs: impl DoubleEndedIterator<Item = Job>,
+        own: usize,
+    ) -> u64 {
+        let mut ready = lock(&self.ready);
+        ready.groups += 1;
+        let group = ready.groups;
+        if ready.shut {
+            drop(ready);
+            return group;
+        }
+        let own_stack = WORKER.with(|worker| {
+            let worker = worker.borrow();
+            worker.works_on(build).then_some(worker.stack)
+        });
+        if ready.stacks.is_empty() {
+            ready.stacks.push(Stack::default());
+        }
+        let stack = &mut ready.stacks[own_stack.unwrap_or(0)].jobs;
+        let before = stack.len();
+        stack.extend(jobs.rev().map(|job| (group, job)));
+        let added = stack.len() - before;
+        ready.jobs += added;
+        ready.searched = false;
+        if added <= own {
+            return group;
+        }
+        let wanted = added - own;
+        if ready.parked > 0 {
+            if wanted > 1 { self.more.notify_all() } else { self.more.notify_one() }
+        } else if !self.full.load(Ordering::Relaxed) {
+            self.start_thread(build, &mut ready);
+        }
+        group
+    }
+
+    /// The job of a group that is next for the calling thread, if nobody has taken it, and nothing came after it.
+    pub(crate) fn take_back(&self, group: u64) -> Option<Job> {
+        let own = WORKER.with(|worker| worker.borrow().stack);
+        let mut ready = lock(&self.ready);
+        let (_, job) = ready.stacks.get_mut(own)?.jobs.pop_back_if(|(of, _)| *of == group)?;
+        ready.jobs -= 1;
+        Some(job)
+    }
+
+    /// Whether there is only the calling thread.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.extra == 0
+    }
+
+    fn start_thread<W: Works>(&self, build: &Arc<W>, ready: &mut Ready) {
+        if ready.threads.len() >= self.extra {
+            self.full.store(true, Ordering::Relaxed);
+            return;
+        }
+        let build = build.clone();
+        let spawned = thread::Builder::new().name("build".into()).spawn(move || {
+            build.queue().work(&build, &mut || false);
+        });
+        match spawned {
+            Ok(thread) => ready.threads.push(thread),
+            // Fewer threads: slower, not wrong.
+            Err(_) => self.full.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Whether the calling thread may run a job of `build` on its stack.
+    pub(crate) fn may_nest<W>(build: &Arc<W>) -> bool {
+        WORKER.with(|worker| {
+            let worker = worker.borrow();
+            worker.works_on(build) && worker.base.abs_diff(here()) < IN_PLACE
+        })
+    }
+
+    /// Whether the calling thread works on `build`, hence will take a job soon.
+    pub(crate) fn is_worker<W>(build: &Arc<W>) -> bool {
+        WORKER.with(|worker| worker.borrow().works_on(build))
+    }
+
+    /// Works until `enough` says so or the queue is shut.
+    pub(crate) fn work<W: Works>(&self, build: &Arc<W>, enough: &mut dyn FnMut() -> bool) {
+        let mut ready = lock(&self.ready);
+        let stack = ready.own_stack();
+        ready.active += 1;
+        let worker = Worker { build: Arc::as_ptr(build).addr(), base: here(), stack };
+        let outer = WORKER.with(|known| known.replace(worker));
+        let desk = build.begin_work();
+        while !enough() && !ready.shut {
+            if let Some(job) = ready.pop(stack) {
+                drop(ready);
+                build.run(job);
+                ready = lock(&self.ready);
+                continue;
+            }
+            let last = ready.parked + 1 == ready.active;
+            // Whoever asked and has the answer, but has not woken up yet, waits for nobody.
+            let somebody_waits = || lock(&self.roots).iter().any(|wait| !wait.is_over());
+            if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 && somebody_waits() {
+                ready.searched = true;
+                drop(ready);
+                let broken = build.break_cycle();
+                ready = lock(&self.ready);
+                // Those who wait for this cycle may wait for another one too: nothing went on, look again.
+                ready.searched &= !broken;
+                continue;
+            }
+            ready.parked += 1;
+            ready = self.more.wait(ready).unwrap_or_else(PoisonError::into_inner);
+            ready.parked -= 1;
+        }
+        ready.active -= 1;
+        ready.stacks[stack].owned = false;
+        // Whoever stays may now be the last one, who has to look for cycles.
+        if ready.active > 0 && (ready.active == ready.parked || ready.jobs > 0) {
+            self.more.notify_one();
+        }
+        drop(ready);
+        WORKER.with(|known| known.replace(outer));
+        drop(desk);
+    }
+
+    /// Wakes all threads, so that they look whether they have had enough.
+    pub(crate) fn look_up(&self) {
+        drop(lock(&self.ready));
+        self.more.notify_all();
+    }
+
+    /// Ends all threads. Jobs not taken are dropped.
+    pub(crate) fn shut(&self) {
+        let (jobs, threads) = {
+            let mut ready = lock(&self.ready);
+            ready.shut = true;
+            ready.jobs = 0;
+            let jobs: Vec<_> = ready.stacks.iter_mut().map(|stack| std::mem::take(&mut stack.jobs)).collect();
+            (jobs, std::mem::take(&mut ready.threads))
+        };
+        self.more.notify_all();
+        for thread in threads {
+            // A rule that holds the last handle of its own build must not wait for itself.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        drop(jobs);
+    }
+}

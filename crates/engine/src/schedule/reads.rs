@@ -1,0 +1,36 @@
+//! What a computation has read so far.
+
+use crate::Facets;
+use crate::graph::ids::{NodeId, Seq};
+use crate::graph::run::Mode;
+use crate::sync::Arc;
+
+/// Something that a computation asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) dep: NodeId,
+    pub(crate) seq: Seq,
+    pub(crate) mode: Mode,
+    /// What was looked at, once the answer is there.
+    pub(crate) facets: Facets,
+    pub(crate) ends_group: bool,
+    /// Asked for by `depend`: its hash is awaited when the trace is finished.
+    pub(crate) later: bool,
+    /// What was read stands.
+    pub(crate) stands: bool,
+}
+
+/// What a computation has seen.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Of other tasks, in order.
+    pub(crate) reads: Vec<Read>,
+    /// Of the outside world ([`crate::Cx::witness`]).
+    pub(crate) witness: Option<Arc<[u8]>>,
+}
+
+impl Seen {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reads.is_empty() && self.witness.is_none()
+    }
+}

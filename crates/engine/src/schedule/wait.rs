@@ -1,0 +1,96 @@
+//! Who waits for answers, and how they are told.
+
+use std::task::Waker;
+
+use crate::graph::ids::NodeId;
+use crate::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    lock,
+};
+
+/// A computation that was begun and is not over, as those see it who hold it while it waits.
+pub(crate) trait Suspended: Send + Sync {
+    /// The task.
+    fn node(&self) -> NodeId;
+    /// How many of its waits for other tasks are open.
+    fn waits(&self) -> &AtomicU32;
+    /// Goes on after somebody has woken it. To be called by the one who took it from the queue.
+    fn resume(self: Arc<Self>);
+    /// Gives it up: it is dropped, now or when its present step returns.
+    fn abort(&self);
+}
+
+/// Somebody to be told.
+#[derive(Clone)]
+pub(crate) enum Who {
+    /// The [`crate::schedule::work::Work`] of this node.
+    Node(NodeId),
+    Wait(Arc<Wait>),
+}
+
+/// A future (or a thread) that waits for one or more answers.
+pub(crate) struct Wait {
+    remaining: AtomicUsize,
+    waker: Mutex<Option<Waker>>,
+    open: AtomicBool,
+    /// The computation that waits; `None` for a root.
+    pub(crate) frame: Option<Arc<dyn Suspended>>,
+}
+
+impl Wait {
+    /// Holds one count for whoever makes it, to be released by [`Wait::arrive`] after the last registration.
+    pub(crate) fn new(frame: Option<Arc<dyn Suspended>>, waker: Waker) -> Arc<Wait> {
+        if let Some(frame) = &frame {
+            frame.waits().fetch_add(1, Ordering::Relaxed);
+        }
+        let waker = Mutex::new(Some(waker));
+        Arc::new(Wait { remaining: AtomicUsize::new(1), waker, open: AtomicBool::new(true), frame })
+    }
+
+    fn close(&self) {
+        if self.open.swap(false, Ordering::AcqRel)
+            && let Some(frame) = &self.frame
+        {
+            frame.waits().fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn expect_one_more(&self) {
+        self.remaining.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one down; wakes at zero.
+    pub(crate) fn arrive(&self) {
+        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.close();
+            let waker = lock(&self.waker).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.remaining.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether all answers are in; if not, `waker` is woken when they are.
+    pub(crate) fn poll(&self, waker: &Waker) -> bool {
+        if self.is_over() {
+            return true;
+        }
+        match &mut *lock(&self.waker) {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        self.is_over()
+    }
+
+    /// The waiting future is dropped with answers missing.
+    pub(crate) fn give_up(&self) {
+        self.close();
+        let waker = lock(&self.waker).take();
+        drop(waker);
+    }
+}

@@ -1,0 +1,158 @@
+//! Verification by leaves: is a kept run good since all leaves below it are what they were? Nothing in between is
+//! looked at, nor fetched from the file.
+//!
+//! Of a task that only the file tells of, the leaves are compared by their numbers there; one that cannot be
+//! decided by numbers alone (its evidence does not hold, or this process knows better) is bound and settled the
+//! ordinary way. Of a task that was made in this process they are compared one by one. Either way a leaf is settled
+//! once in a build, be it for another run, another task, the walk over the file, or the code that runs.
+//!
+//! Where no run agrees, the ordinary check of what was read decides (`settle/check.rs`): a leaf may be different and
+//! what was read be the same all the same. A task that goes by leaves only executes then.
+
+use std::sync::Arc;
+
+use crate::graph::ids::{NodeId, Seq, Unloaded};
+use crate::graph::leaves::{Leaves, Part as LeafPart};
+use crate::graph::run::{Candidate, Run};
+use crate::log::entries::Cause;
+use crate::persist::ByLeaves;
+use crate::schedule::inner::Inner;
+use crate::schedule::queue::Queue;
+use crate::schedule::slot::{Outcome, Part, Task};
+use crate::schedule::work::{Agree, Position, Work};
+use crate::sync::lock;
+
+impl Inner {
+    /// Settles a task of which a run may be good by its leaves.
+    // Apart from the path that most tasks take, which runs on its own stack again and again.
+    #[inline(never)]
+    pub(crate) fn begin_by_leaves(self: &Arc<Inner>, task: Task<'_>, unloaded: Option<Unloaded>) {
+        if let Some(place) = unloaded {
+            return self.agree(task, Agree::Stored { place, at: Position::default() });
+        }
+        let version = self.engine.rule(task.node).version();
+        let candidates: Vec<(Candidate, Arc<Leaves>)> = {
+            let hist = lock(&task.node.hist);
+            let stamp = self.stamp(task.node, &hist);
+            let fits = |run: &&Run| run.version == version && run.stamp == stamp;
+            let of_run = |run: &Run| {
+                let leaves = run.leaves().filter(|leaves| self.holds(leaves))?;
+                Some((Candidate::new(run), leaves.clone()))
+            };
+            hist.runs.iter().filter(fits).filter_map(of_run).collect()
+        };
+        self.next_run(task, candidates.into_iter(), None);
+    }
+
+    /// Goes on with the next run, or without leaves.
+    fn next_run(
+        self: &Arc<Inner>,
+        task: Task<'_>,
+        mut runs: std::vec::IntoIter<(Candidate, Arc<Leaves>)>,
+        cause: Option<Cause>,
+    ) {
+        while let Some((run, leaves)) = runs.next() {
+            if let Some(leaves) = self.engine.bound_leaves(task.id, &run, &leaves) {
+                return self.agree(task, Agree::Bound { runs, run, leaves, at: 0, cause });
+            }
+        }
+        self.without_leaves(task, cause);
+    }
+
+    /// No leaves tell that a run is good: what it read does, or nothing.
+    fn without_leaves(self: &Arc<Inner>, task: Task<'_>, cause: Option<Cause>) {
+        match cause.filter(|_| task.node.policy.is_only_by_leaves()) {
+            Some(cause) => self.seek(task, cause),
+            None => self.begin_by_reads(task),
+        }
+    }
+
+    /// Goes on until it is decided or has to wait.
+    #[inline(never)]
+    pub(crate) fn agree(self: &Arc<Inner>, task: Task<'_>, mut agree: Agree) {
+        loop {
+            // The leaf that has to be settled before anything else.
+            let leaf = match &mut agree {
+                Agree::Stored { place, at } => {
+                    let place = *place;
+                    match self.by_stored_leaves(task.id, place, at) {
+                        ByLeaves::Wait(leaf) => leaf,
+                        ByLeaves::Good { seq, leaves, has_failed } => {
+                            lock(&self.by_leaves).insert(task.id, leaves);
+                            if !has_failed && self.engine.know_versions(task.id).is_some() {
+                                return self.settle(task, Outcome { seq: Seq::new(seq), fail: None });
+                            }
+                            // How it failed takes more than a number.
+                            self.engine.load(task.id, place);
+                            let latest = lock(&task.node.hist).runs.first().map(Candidate::new);
+                            return match latest.filter(|run| run.has_failed() == has_failed) {
+                                Some(run) => self.replay(task, run, false),
+                                None => {
+                                    lock(&self.by_leaves).remove(&task.id);
+                                    self.without_leaves(task, None)
+                                }
+                            };
+                        }
+                        ByLeaves::None => {
+                            let differs = at.differs.filter(|_| task.node.policy.is_only_by_leaves());
+                            self.engine.load(task.id, place);
+                            let differs = differs
+                                .and_then(|(leaf, was)| self.leaf_differs(place.generation, leaf, was));
+                            return self.without_leaves(task, differs);
+                        }
+                    }
+                }
+                Agree::Bound { leaves, at, .. } => {
+                    let Some(part) = leaves.parts.get(*at) else { break };
+                    let LeafPart::Bound(leaf, seq) = *part else { unreachable!("they were bound") };
+                    match self.seq(leaf) {
+                        Some(now) if now == seq => {
+                            *at += 1;
+                            continue;
+                        }
+                        Some(is) => {
+                            let Agree::Bound { runs, cause, .. } = agree else { unreachable!("just seen") };
+                            let cause = cause.or(Some(Cause::Read { dep: leaf, was: seq, is }));
+                            return self.next_run(task, runs, cause);
+                        }
+                        None => leaf,
+                    }
+                }
+            };
+            if Queue::may_nest(self) {
+                self.run_group(std::iter::once(leaf), Part::Hash);
+            }
+            if self.seq(leaf).is_none() {
+                match self.wait_for(task, vec![leaf], Part::Hash, Work::Agree(Box::new(agree))) {
+                    Some(Work::Agree(again)) => agree = *again,
+                    _ => return,
+                }
+                if self.seq(leaf).is_none() {
+                    // The build ended.
+                    return self.settle(task, Outcome::failed(crate::Fail::Cancelled));
+                }
+            }
+        }
+        let Agree::Bound { run, leaves, .. } = agree else { unreachable!("only that one breaks") };
+        lock(&self.by_leaves).insert(task.id, leaves);
+        self.replay(task, run, false);
+    }
+
+    /// A run was found good by what it read: from now on it is by these leaves, too.
+    #[inline(never)]
+    pub(crate) fn note_leaves(&self, task: Task<'_>, run: &Candidate) {
+        if self.engine.is_given(task.id, self.epoch) {
+            return;
+        }
+        let Some(leaves) = self.leaves_of(run.edges()) else { return };
+        let holds = |known: &Leaves| self.holds(known);
+        if lock(&task.node.hist).set_leaves(run.edges(), run.seq(), leaves, holds) {
+            self.engine.touch(task.id);
+        }
+    }
+
+    /// The settled leaf `node`, as far as it takes to tell whether its hash is this one.
+    pub(crate) fn has_hash(&self, node: NodeId, now: Seq, hash: crate::Hash) -> bool {
+        now.is_known() && self.engine.hash_of(node, now) == Some(hash)
+    }
+}

@@ -1,0 +1,356 @@
+//! The way down from some tasks, along the runs that are good in a build.
+//!
+//! What was decided by the numbers of a file is followed there, and nothing that lies between is bound. What is good by
+//! its leaves was not looked at below. Either that is followed by its kept runs and the leaves as they were found, and
+//! nothing is executed for it; or the tasks that are not settled are listed, and the way is taken again once they are.
+
+use std::collections::HashMap;
+
+use crate::Facets;
+use crate::Key;
+use crate::graph::bits::Bits;
+use crate::graph::ids::{NodeId, Seq, Unloaded};
+use crate::graph::intern::BuildMix;
+use crate::graph::leaves::Leaves;
+use crate::graph::node::Node;
+use crate::graph::run::{Edge, Run};
+use crate::persist::Numbers;
+use crate::schedule::inner::Inner;
+use crate::sync::{Arc, MutexGuard, lock};
+
+/// What is gathered on the way.
+pub(crate) trait Visit {
+    /// Whether tasks of a rule are of interest.
+    fn wants(&self, rule: u16) -> bool;
+
+    /// A task of such a rule, met for the first time. `None`: its key means nothing.
+    fn met(&mut self, met: &Met<'_>) -> Option<()>;
+
+    /// The rule of which it is of interest what such tasks read.
+    fn reads(&self) -> Option<u16> {
+        None
+    }
+
+    /// A task of that rule that a task read, or mentioned; in order, right after it was met.
+    fn read(&mut self, _read: Place) {}
+}
+
+/// A task on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Node(NodeId),
+    /// Of which the file tells under this number.
+    Number(u32),
+}
+
+/// The same, to be asked for its key.
+pub(crate) struct Met<'m> {
+    pub(crate) rule: u16,
+    pub(crate) place: Place,
+    source: Source<'m>,
+}
+
+enum Source<'m> {
+    Node(&'m Node),
+    Numbers(&'m Numbers<'m>),
+}
+
+impl Met<'_> {
+    pub(crate) fn key<K: Key>(&self) -> Option<K> {
+        match (&self.source, self.place) {
+            (Source::Node(node), _) => (*node.key).downcast_ref::<K>().cloned(),
+            (Source::Numbers(numbers), Place::Number(number)) => K::decode(&numbers.key(number)?),
+            _ => None,
+        }
+    }
+}
+
+/// Why the way ends before all was met.
+pub(crate) enum Ends {
+    /// Of some task it is not known what it was made from.
+    Unknown,
+    /// These have to be settled first.
+    Unsettled(Vec<NodeId>),
+}
+
+enum Next {
+    /// A task, and the version that was read, if one was, with what of it was looked at.
+    Task(NodeId, Option<(Seq, Facets)>, By),
+    /// One that only the file tells of, by its number there.
+    Number(u32, Option<(u32, Facets)>, By),
+}
+
+/// What the run that read something is good by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// What it read is as it was.
+    Reads,
+    /// The leaves below: what it read and has no hash of its content may be another version now.
+    Leaves,
+}
+
+struct Below<'b, V> {
+    inner: &'b Inner,
+    numbers: Option<Numbers<'b>>,
+    /// What is not settled is listed, not followed.
+    settles: bool,
+    unsettled: Vec<NodeId>,
+    unkept: MutexGuard<'b, HashMap<NodeId, Vec<(NodeId, Seq)>>>,
+    by_leaves: MutexGuard<'b, HashMap<NodeId, Arc<Leaves>>>,
+    seen: Bits,
+    /// Of those that are not settled, the version by which they were followed.
+    versions: HashMap<NodeId, Seq, BuildMix>,
+    seen_numbers: Bits,
+    /// By number, whether there is more to what it is good by than the file tells at once.
+    special: Bits,
+    next: Vec<Next>,
+    visit: &'b mut V,
+}
+
+impl Inner {
+    /// Visits the tasks that the roots were made from, themselves included, each once, in the order in which a run
+    /// without any memory, one task after the other, would come to them first. `settles`: what is not settled in this
+    /// build ends the way; else it is followed as far as kept runs and settled leaves tell.
+    pub(crate) fn visit_below(
+        &self,
+        roots: &[NodeId],
+        settles: bool,
+        visit: &mut impl Visit,
+    ) -> Result<(), Ends> {
+        if self.is_what_if() {
+            return Err(Ends::Unknown);
+        }
+        let source = self.engine.persist().and_then(|persist| persist.current());
+        let numbers = source.as_ref().and_then(|source| source.turned(self));
+        let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
+        let special = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::special);
+        let mut below = Below {
+            inner: self,
+            numbers,
+            settles,
+            unsettled: Vec::new(),
+            unkept: lock(&self.unkept),
+            by_leaves: lock(&self.by_leaves),
+            seen: Bits::new(self.engine.count()),
+            versions: HashMap::default(),
+            seen_numbers: Bits::new(tasks),
+            special,
+            next: roots.iter().rev().map(|root| Next::Task(*root, None, By::Reads)).collect(),
+            visit,
+        };
+        while let Some(next) = below.next.pop() {
+            let way = match next {
+                Next::Task(node, read, by) => below.task(node, read, by),
+                Next::Number(number, read, by) => below.number(number, read, by),
+            };
+            way.ok_or(Ends::Unknown)?;
+        }
+        if below.numbers.as_ref().is_some_and(Numbers::is_damaged) {
+            return Err(Ends::Unknown);
+        }
+        if below.unsettled.is_empty() { Ok(()) } else { Err(Ends::Unsettled(below.unsettled)) }
+    }
+
+    /// Whether a read may have come to what there is now.
+    fn is_as_read(&self, edge: &Edge) -> bool {
+        let now = self.seq(edge.dep);
+        now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
+    }
+}
+
+impl<V: Visit> Below<'_, V> {
+    fn task(&mut self, node: NodeId, read: Option<(Seq, Facets)>, by: By) -> Option<()> {
+        let core = &self.inner.engine;
+        let entry = core.node(node);
+        let settled = self.inner.seq(node);
+        let (unloaded, place) = {
+            let hist = lock(&entry.hist);
+            (hist.unloaded(), hist.place())
+        };
+        let generation = self.numbers.as_ref().map(Numbers::generation);
+        let place = place.filter(|place| Some(place.generation) == generation);
+        let is_decided = |place: &Unloaded| {
+            self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
+        };
+        // What was given its value does not go by what the file says.
+        let is_given = core.is_given(node, self.inner.epoch);
+        let by_number =
+            place.filter(|place| !is_given && (unloaded.is_some() || settled.is_none() && is_decided(place)));
+        if let Some(place) = by_number {
+            let is_stored =
+                |(seq, _): &(Seq, Facets)| lock(&entry.hist).is_seq_of(place.generation, place.number, *seq);
+            let read = read.filter(is_stored).map(|(seq, facets)| (seq.number(), facets));
+            self.next.push(Next::Number(place.number, read, by));
+            return Some(());
+        }
+        if self.settles && settled.is_none() {
+            self.unsettled.push(node);
+            return Some(());
+        }
+        let now = settled.or(read.map(|(seq, _)| seq))?;
+        if let Some((was, facets)) = read.filter(|_| !self.settles && (by == By::Reads || settled.is_none()))
+            && now != was
+            && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(was, now, facets))
+        {
+            return None;
+        }
+        if settled.is_none() && self.versions.insert(node, now).is_some_and(|other| other != now) {
+            // The same task at two versions: which is the good one is not known.
+            return None;
+        }
+        if !self.seen.insert(node) {
+            return Some(());
+        }
+        if let Some(place) = place
+            && !self.seen_numbers.insert(place.number)
+        {
+            return Some(());
+        }
+        let is_wanted = self.visit.wants(entry.rule);
+        if is_wanted {
+            let at = place.map_or(Place::Node(node), |place| Place::Number(place.number));
+            self.visit.met(&Met { rule: entry.rule, place: at, source: Source::Node(entry) })?;
+        }
+        if settled.is_none() && entry.policy.leaf {
+            // It was not looked at, so nothing that read it is known to be good.
+            return None;
+        }
+        let first = self.next.len();
+        if let Some(reads) = self.unkept.get(&node) {
+            let read = |(dep, seq): &(NodeId, Seq)| {
+                Next::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE)), By::Reads)
+            };
+            self.next.extend(reads.iter().rev().map(read));
+        } else {
+            let edges = self.good_run(node, entry, now)?;
+            let by = if self.by_leaves.contains_key(&node) { By::Leaves } else { By::Reads };
+            let below = |edge: &Edge| Next::Task(edge.dep, Some((edge.seq, edge.facets)), by);
+            self.next.extend(edges.iter().rev().map(below));
+        }
+        if let Some(kind) = self.visit.reads().filter(|_| is_wanted) {
+            for next in self.next[first..].iter().rev() {
+                if let Next::Task(dep, ..) = *next
+                    && core.node(dep).rule == kind
+                {
+                    let place = lock(&core.node(dep).hist).place();
+                    let place = place.filter(|place| Some(place.generation) == generation);
+                    self.visit.read(place.map_or(Place::Node(dep), |place| Place::Number(place.number)));
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// What the run read that a task is good by at a version. Another build may have put another run of that version in its
+    /// place, so where what is not settled is listed, it is one of which that is certain, or none before more is settled.
+    fn good_run(&mut self, node: NodeId, entry: &Node, now: Seq) -> Option<Arc<[Edge]>> {
+        let version = self.inner.engine.rule(entry).version();
+        let (runs, replaced) = {
+            let hist = lock(&entry.hist);
+            let of_version = hist.runs.iter().filter(|run| run.seq == now && run.version == version);
+            if let Some(leaves) = self.by_leaves.get(&node) {
+                let is_by =
+                    |run: &&Run| run.leaves().is_some_and(|by| Arc::ptr_eq(by, leaves) || by.is_like(leaves));
+                let run = of_version.clone().find(is_by);
+                let run = run.or_else(|| of_version.clone().next().filter(|_| !self.settles));
+                if let Some(run) = run {
+                    return Some(run.edges.clone());
+                }
+            }
+            let runs: Vec<Arc<[Edge]>> = of_version.map(|run| run.edges.clone()).collect();
+            (runs, if self.settles { hist.reads_of(now, false) } else { Vec::new() })
+        };
+        let mut all = runs.into_iter().chain(replaced);
+        if !self.settles {
+            return all.find(|edges| self.are_as_read(edges));
+        }
+        let all: Vec<_> = all.filter(|edges| self.are_as_read(edges)).collect();
+        let is_settled = |edge: &Edge| self.inner.seq(edge.dep).is_some();
+        if let Some(edges) = all.iter().find(|edges| edges.iter().all(is_settled)) {
+            return Some(edges.clone());
+        }
+        let unsettled = all.first()?.iter().filter(|edge| !is_settled(edge)).map(|edge| edge.dep);
+        self.unsettled.extend(unsettled);
+        Some(Arc::from([]))
+    }
+
+    fn are_as_read(&self, edges: &[Edge]) -> bool {
+        edges.iter().all(|edge| self.inner.is_as_read(edge) && (!self.settles || self.looks_as_read(edge)))
+    }
+
+    /// The same, with a look at the facets that were read.
+    fn looks_as_read(&self, edge: &Edge) -> bool {
+        let core = &self.inner.engine;
+        match self.inner.seq(edge.dep) {
+            Some(now) if now != edge.seq => {
+                let _ = core.know_versions(edge.dep);
+                lock(&core.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+            }
+            _ => true,
+        }
+    }
+
+    fn number(&mut self, number: u32, read: Option<(u32, Facets)>, by: By) -> Option<()> {
+        let numbers = self.numbers.as_mut()?;
+        if let Some(node) = numbers.known_better(self.inner, number) {
+            let read = match read {
+                Some((seq, facets)) => Some((numbers.seq_here(node, number, seq)?, facets)),
+                None => None,
+            };
+            return self.task(node, read, by);
+        }
+        if !self.seen_numbers.insert(number) {
+            return Some(());
+        }
+        if numbers.now(number).is_some() && !self.special.has(number) {
+            let first = self.next.len();
+            let (next, seen) = (&mut self.next, &self.seen_numbers);
+            let wanted = self.visit.reads();
+            let kind = wanted.and_then(|rule| numbers.rule_there(rule));
+            let found = numbers.plainly(number, |dep, seq, facets| {
+                // What was met is not met again.
+                if wanted.is_some() || !seen.has(dep) {
+                    next.push(Next::Number(dep, Some((seq, facets)), By::Reads));
+                }
+            });
+            if let Some(rule) = found {
+                if self.visit.wants(rule) {
+                    let (place, source) = (Place::Number(number), Source::Numbers(numbers));
+                    self.visit.met(&Met { rule, place, source })?;
+                    if kind.is_some() {
+                        for next in &self.next[first..] {
+                            if let Next::Number(dep, ..) = next
+                                && numbers.is_of(*dep, kind)
+                            {
+                                self.visit.read(Place::Number(*dep));
+                            }
+                        }
+                    }
+                }
+                self.next[first..].reverse();
+                return Some(());
+            }
+            self.next.truncate(first);
+        }
+        let seq = read.map(|(seq, _)| seq).filter(|_| !self.settles);
+        let Some(found) = numbers.follow(number, seq) else {
+            if !self.settles {
+                return None;
+            }
+            self.unsettled.push(numbers.bound(number)?);
+            return Some(());
+        };
+        let is_wanted = self.visit.wants(found.rule.0);
+        if is_wanted {
+            let (place, source) = (Place::Number(number), Source::Numbers(numbers));
+            self.visit.met(&Met { rule: found.rule.0, place, source })?;
+            let kind = self.visit.reads().and_then(|rule| numbers.rule_there(rule));
+            let of_kind = found.reads.iter().filter(|(dep, ..)| numbers.is_of(*dep, kind));
+            of_kind.for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
+        }
+        let by = if found.leaves.is_some() { By::Leaves } else { By::Reads };
+        let below = |(dep, seq, facets)| Next::Number(dep, Some((seq, facets)), by);
+        self.next.extend(found.reads.into_iter().rev().map(below));
+        Some(())
+    }
+}

@@ -1,0 +1,292 @@
+//! Verification: does a kept run agree with the present, read by read, in the order of its reads?
+//!
+//! An explicit little machine per task, driven by the queue: no future, no recursion, so the depth of the graph
+//! costs memory only. It stops at the first group with a difference: as long as all groups before agree, the
+//! task would ask for exactly this group again if it ran, so nothing is demanded that a run would not demand.
+
+use crate::graph::fail::guarded;
+use crate::graph::ids::{AnyValue, NodeId, Seq};
+use crate::graph::run::Candidate;
+use crate::graph::run::{Edge, Run};
+use crate::log::entries::Cause;
+use crate::schedule::inner::Inner;
+use crate::schedule::queue::Queue;
+use crate::schedule::slot::{Outcome, Part, Progress, Task};
+use crate::schedule::wait::Who;
+use crate::schedule::work::{Check, Work};
+use crate::sync::{Arc, atomic::Ordering, lock};
+use crate::{Agreement, Facets, Hash, Rebuild};
+
+impl Inner {
+    /// Settles the hash of a task: by a kept run that agrees with the present, else by executing.
+    pub(crate) fn begin(self: &Arc<Inner>, task: Task<'_>) {
+        let Task { id, node, .. } = task;
+        let unloaded = lock(&node.hist).unloaded();
+        if node.policy.is_deep() && !self.is_what_if() {
+            return self.begin_by_leaves(task, unloaded);
+        }
+        if let Some(unloaded) = unloaded {
+            if let Some(seq) = self.walk(id, unloaded) {
+                return self.settle(task, Outcome { seq, fail: None });
+            }
+            self.engine.load(id, unloaded);
+        }
+        self.begin_by_reads(task);
+    }
+
+    /// The same for a task of which the runs are here, by what they read.
+    #[inline]
+    pub(crate) fn begin_by_reads(self: &Arc<Inner>, task: Task<'_>) {
+        let Task { id, node, .. } = task;
+        let rule = self.engine.rule(node);
+        if node.policy.leaf && !self.is_what_if() {
+            self.confirm(task);
+        }
+        let cause = {
+            let hist = lock(&node.hist);
+            let stamp = self.stamp(node, &hist);
+            if self.is_what_if()
+                && let Some(run) = hist.runs.first().filter(|_| self.assumes(id)).map(Candidate::new)
+            {
+                drop(hist);
+                // Nobody found out that it agrees.
+                return self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
+            }
+            // What it read does not tell of one that goes by leaves only.
+            let by_reads = !node.policy.is_only_by_leaves();
+            let fits = |run: &&Run| by_reads && run.version == rule.version() && run.stamp == stamp;
+            let mut runs = hist.runs.iter().filter(fits).map(Candidate::new);
+            match (hist.runs.first(), runs.next()) {
+                _ if node.policy.runs == 0 => Cause::Always,
+                (None, _) => Cause::New,
+                (Some(_), Some(run)) => {
+                    let more = runs.collect::<Vec<_>>().into_iter();
+                    drop(hist);
+                    let (policy, by_time) = (node.policy, node.policy.rebuild == Rebuild::Times);
+                    let made = by_time.then(|| guarded(|| rule.modtime(&node.key)).ok().flatten()).flatten();
+                    if by_time && made.is_none() {
+                        return self.execute(task, Cause::ValueLost);
+                    }
+                    return self
+                        .check(task, Check { run, more, at: 0, stands: true, cause: None, policy, made });
+                }
+                (Some(run), None) if run.version != rule.version() => Cause::RuleChanged,
+                (Some(_), None) => Cause::Changed,
+            }
+        };
+        self.seek(task, cause);
+    }
+
+    /// A leaf that nobody said has changed, but that is doubtful: whether what it left as evidence shows that
+    /// it would come to the same result.
+    fn confirm(&self, Task { id, node: entry, .. }: Task<'_>) {
+        let rule = self.engine.rule(entry);
+        let (stamp, doubtful) = {
+            let hist = lock(&entry.hist);
+            let (stamp, declared) = (self.stamp(entry, &hist), self.declared(entry, &hist));
+            let is_doubtful = |run: &&Run| {
+                run.version == rule.version()
+                    && (declared..stamp).contains(&run.stamp)
+                    && run.witness().is_some()
+            };
+            if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_refused(self.epoch) {
+                return;
+            }
+            let doubtful: Vec<(Run, Option<Hash>)> = hist
+                .runs
+                .iter()
+                .filter(is_doubtful)
+                .map(|run| (run.clone(), hist.hash_of(run.seq)))
+                .collect();
+            (stamp, doubtful)
+        };
+        for (run, hash) in doubtful {
+            let (Some(witness), Some(hash)) = (run.witness(), hash) else { continue };
+            let witness = match guarded(|| rule.agrees(&entry.key, witness, hash)) {
+                Ok(Agreement::Yes) => None,
+                Ok(Agreement::YesBy(witness)) => {
+                    self.engine.touch(id);
+                    Some(witness)
+                }
+                Ok(Agreement::No) | Err(_) => continue,
+            };
+            return lock(&entry.hist).confirm(run.seq, stamp, witness);
+        }
+    }
+
+    /// Goes on with a check until it is decided or has to wait.
+    pub(crate) fn check(self: &Arc<Inner>, task: Task<'_>, mut check: Check) {
+        let nests = Queue::may_nest(self);
+        let alone = nests && self.queue.is_alone();
+        let mut tried = alone || !nests;
+        loop {
+            if check.at == check.run.edges.len() {
+                if task.node.policy.is_deep() && !self.is_what_if() {
+                    self.note_leaves(task, &check.run);
+                }
+                return self.replay(task, check.run, check.stands);
+            }
+            let (mut missing, mut differs, mut stand) = (false, None, check.stands);
+            let group = check.group();
+            let after = check.at + group.len();
+            for edge in group {
+                let settled = self.settled_hash(edge.dep);
+                let settled = settled.or_else(|| if alone { self.settle_alone(edge.dep) } else { None });
+                let Some((now, stands)) = settled else {
+                    missing = true;
+                    continue;
+                };
+                stand &= stands;
+                if !self.reads_the_same(&check, edge, now) {
+                    differs = differs.or(Some((*edge, now)));
+                }
+            }
+            if !missing && differs.is_none() && self.is_from_given(task.id, &check.run.edges) {
+                differs = group.first().map(|edge| (*edge, Seq::NONE));
+            }
+            if missing && !tried {
+                tried = true;
+                let unknown = group.iter().filter(|edge| self.seq(edge.dep).is_none());
+                self.run_group(unknown.map(|edge| edge.dep), Part::Hash);
+            } else if missing {
+                match self.wait_for_group(task, check) {
+                    Some(again) => check = again,
+                    None => return,
+                }
+            } else if let Some((edge, now)) = differs {
+                check.cause.get_or_insert(if now == edge.seq {
+                    Cause::Newer { dep: edge.dep }
+                } else {
+                    Cause::Read { dep: edge.dep, was: edge.seq, is: now }
+                });
+                match check.more.next() {
+                    Some(run) => (check.run, check.at, check.stands) = (run, 0, true),
+                    None => {
+                        let cause = check.cause.expect("a run was looked at");
+                        return self.seek(task, cause);
+                    }
+                }
+            } else {
+                (check.at, check.stands, tried) = (after, stand, alone || !nests);
+            }
+        }
+    }
+
+    /// Whether what was read is, as far as it was looked at, what is there now.
+    fn reads_the_same(&self, check: &Check, edge: &Edge, now: Seq) -> bool {
+        if now == Seq::NONE {
+            return false;
+        }
+        if let Some(made) = check.made {
+            let dep = self.engine.node(edge.dep);
+            let rule = self.engine.rule(dep);
+            let has_failed = self.standing(edge.dep).is_none()
+                && lock(&self.slots.at(edge.dep).state).hash.done().is_some_and(|dep| dep.fail.is_some());
+            let time = || guarded(|| rule.modtime(&dep.key)).ok().flatten();
+            if !has_failed && let Some(of_dep) = time() {
+                return of_dep <= made;
+            }
+        }
+        if now == edge.seq {
+            return true;
+        }
+        if edge.facets == Facets::WHOLE {
+            return false;
+        }
+        // Unless they are known: it may be clean without anything but its number having been looked at.
+        let _ = self.engine.know_versions(edge.dep);
+        lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+    }
+
+    /// Asks for all of the group; gives the check back if the answers are in already.
+    fn wait_for_group(self: &Arc<Inner>, task: Task<'_>, check: Check) -> Option<Check> {
+        let deps: Vec<NodeId> = check.group().iter().map(|edge| edge.dep).collect();
+        match self.wait_for(task, deps, Part::Hash, Work::Check(check))? {
+            Work::Check(check) => Some(check),
+            _ => unreachable!("the work of a task in check is its check"),
+        }
+    }
+
+    /// Sets `work` aside until `part` of each of `deps` is settled; gives it back if they are already, and
+    /// drops it if the task was ended meanwhile.
+    pub(crate) fn wait_for(
+        self: &Arc<Inner>,
+        Task { id, slot, .. }: Task<'_>,
+        deps: Vec<NodeId>,
+        part: Part,
+        work: Work,
+    ) -> Option<Work> {
+        slot.pending.store(1, Ordering::Release);
+        {
+            let mut state = lock(&slot.state);
+            if state.hash.done().is_some() {
+                return None;
+            }
+            state.open().work = Some(work);
+        }
+        let mut jobs = Vec::new();
+        for dep in deps {
+            slot.pending.fetch_add(1, Ordering::AcqRel);
+            let (answer, job) = self.ask(dep, part, Some(Who::Node(id)));
+            if answer.is_some() {
+                slot.pending.fetch_sub(1, Ordering::AcqRel);
+            }
+            jobs.extend(job);
+        }
+        // This thread takes one of them next.
+        self.queue.push_all(self, jobs.into_iter(), 1);
+        if slot.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return None;
+        }
+        lock(&slot.state).take_work()
+    }
+
+    /// `run` agrees with the present: its outcome is good. `stands`: so is, as far as anybody knows, all that it read.
+    pub(crate) fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, stands: bool) {
+        if !self.is_what_if() {
+            let mut hist = lock(&task.node.hist);
+            let reordered = hist.used(&run.edges, run.seq);
+            let stamp = self.stamp(task.node, &hist);
+            let is_latest = |kept: &Run| kept.stamp == stamp && Arc::ptr_eq(&kept.edges, &run.edges);
+            if stands && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
+                self.note_stands(task, &mut hist, run.seq);
+            }
+            drop(hist);
+            if reordered {
+                self.engine.touch(task.id);
+            }
+        }
+        self.log.replayed();
+        self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
+    }
+
+    /// The hash of a task is known without the value: tells everybody, and goes on to the value if it is wanted.
+    pub(crate) fn settle(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome) {
+        self.conclude(task, outcome, None);
+    }
+
+    /// The same; with the value, if it came with the hash.
+    pub(crate) fn conclude(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome, value: Option<AnyValue>) {
+        let (told, fetch) = {
+            let mut state = lock(&task.slot.state);
+            if state.hash.done().is_some() {
+                return;
+            }
+            match (&outcome.fail, value) {
+                (None, Some(value)) => state.value = Progress::Done(Ok(value)),
+                (Some(fail), _) if state.by_store => state.value = Progress::Done(Err(fail.clone())),
+                _ => {}
+            }
+            let fetch = outcome.fail.is_none() && state.wants_value && state.value.is_idle();
+            if fetch {
+                state.value = Progress::Busy;
+            }
+            state.hash = Progress::Done(outcome);
+            (state.answered(), fetch)
+        };
+        self.tell(told);
+        if fetch {
+            self.fetch(task);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! True cycles: the search for tasks that wait for each other.
+//!
+//! Nobody searches when an edge is added. When nothing can go on any more, the waits that are left contain a
+//! cycle; it is found in time linear in the tasks that wait, and it is always the same one: among all tasks
+//! on cycles the one with the least key, and from there a shortest way back, least keys first.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use crate::graph::ids::NodeId;
+use crate::schedule::inner::Inner;
+use crate::schedule::slot::Part;
+use crate::schedule::wait::Who;
+use crate::schedule::work::Work;
+use crate::sync::{Arc, atomic::Ordering, lock};
+use crate::{Cycle, Fail};
+
+/// Who waits for whom.
+type Waits = HashMap<NodeId, BTreeSet<NodeId>>;
+
+impl Inner {
+    /// Nothing can go on: fails the tasks of one cycle, and says whether there was one.
+    pub(crate) fn break_waits(self: &Arc<Inner>) -> bool {
+        let waits = self.waits();
+        let Some(nodes) = self.find_cycle(&waits) else { return false };
+        if nodes.iter().any(|node| self.stands_alone(*node)) {
+            return true;
+        }
+        let keys = nodes.iter().map(|node| self.engine.key_ref(*node)).collect();
+        self.end(nodes, &Fail::Cycle(Arc::new(Cycle { keys })));
+        true
+    }
+
+    /// If the task waits for its kin only since it could have its result: has it execute instead. A wait that
+    /// is not needed makes no cycle.
+    fn stands_alone(self: &Arc<Inner>, node: NodeId) -> bool {
+        let slot = self.slots.at(node);
+        let work = {
+            let mut state = lock(&slot.state);
+            let Some(open) = state.opened() else { return false };
+            let by_kin = match &open.work {
+                Some(Work::Kin(_)) => true,
+                Some(Work::Check(check)) => self.engine.is_by_kin(node, check.edges()),
+                _ => false,
+            };
+            open.work.take_if(|_| by_kin)
+        };
+        let Some(work) = work else { return false };
+        // Nothing else goes on now: whom it waited for need not tell it.
+        for (_, slot) in self.slots.seen() {
+            let mut state = lock(&slot.state);
+            let Some(open) = state.opened() else { continue };
+            open.waiters.retain(|(_, who)| !matches!(who, Who::Node(waiting) if *waiting == node));
+        }
+        slot.pending.store(0, Ordering::Release);
+        let cause = match work {
+            Work::Kin(kin) => kin.cause,
+            Work::Check(check) => check.into_cause(),
+            Work::Finish(_) | Work::Agree(_) => unreachable!("not taken"),
+        };
+        self.execute(self.task(node), cause);
+        true
+    }
+
+    fn waits(&self) -> Waits {
+        let mut waits = Waits::new();
+        for (node, slot) in self.slots.seen() {
+            let mut state = lock(&slot.state);
+            let Some(open) = state.opened() else { continue };
+            for (_, who) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
+                let waiting = match who {
+                    Who::Node(waiting) => *waiting,
+                    Who::Wait(wait) => match &wait.frame {
+                        Some(frame) => frame.node(),
+                        None => continue,
+                    },
+                };
+                waits.entry(waiting).or_default().insert(node);
+            }
+        }
+        waits
+    }
+
+    /// The canonical cycle: shortest through the least key that lies on any.
+    fn find_cycle(&self, waits: &Waits) -> Option<Vec<NodeId>> {
+        // Whatever remains after taking away, again and again, those who wait for nobody that remains, and
+        // those for whom nobody remaining waits, either lies on a cycle or between two of them.
+        let mut left = trim(waits);
+        while !left.is_empty() {
+            let least = *left.iter().min_by_key(|node| self.engine.key_ref(**node))?;
+            if let Some(cycle) = self.way_back(waits, &left, least) {
+                return Some(cycle);
+            }
+            left.remove(&least);
+        }
+        None
+    }
+
+    /// A shortest way from `start` to itself; of several, the one whose keys are least from the start on.
+    fn way_back(&self, waits: &Waits, left: &BTreeSet<NodeId>, start: NodeId) -> Option<Vec<NodeId>> {
+        let mut from = HashMap::new();
+        let mut queue = VecDeque::from([start]);
+        while let Some(node) = queue.pop_front() {
+            let mut next: Vec<NodeId> =
+                waits.get(&node)?.iter().copied().filter(|n| left.contains(n)).collect();
+            if next.contains(&start) {
+                let mut cycle = vec![node];
+                while let Some(before) = from.get(cycle.last().expect("not empty")) {
+                    cycle.push(*before);
+                }
+                cycle.reverse();
+                return Some(cycle);
+            }
+            next.sort_by_cached_key(|node| self.engine.key_ref(*node));
+            for next in next {
+                if next != start && !from.contains_key(&next) {
+                    from.insert(next, node);
+                    queue.push_back(next);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The nodes that lie on a cycle or on a way from one to another.
+fn trim(waits: &Waits) -> BTreeSet<NodeId> {
+    let mut reversed = Waits::new();
+    for (node, deps) in waits {
+        for dep in deps {
+            reversed.entry(*dep).or_default().insert(*node);
+        }
+    }
+    let mut left: BTreeSet<NodeId> = waits.keys().chain(reversed.keys()).copied().collect();
+    let none = BTreeSet::new();
+    for (forward, backward) in [(waits, &reversed), (&reversed, waits)] {
+        let mut open: HashMap<NodeId, usize> = (left.iter())
+            .map(|node| {
+                let next = forward.get(node).unwrap_or(&none);
+                (*node, next.iter().filter(|next| left.contains(next)).count())
+            })
+            .collect();
+        let mut free: Vec<NodeId> =
+            open.iter().filter(|(_, open)| **open == 0).map(|(node, _)| *node).collect();
+        while let Some(node) = free.pop() {
+            left.remove(&node);
+            for before in backward.get(&node).unwrap_or(&none) {
+                let Some(open) = open.get_mut(before) else { continue };
+                *open -= 1;
+                if *open == 0 {
+                    free.push(*before);
+                }
+            }
+        }
+    }
+    left
+}

@@ -1,0 +1,200 @@
+//! How one task gets to know another within a build: what is there is taken, what is not is asked for, and done by
+//! whoever can do it at once.
+
+use crate::Fail;
+use crate::graph::ids::{NodeId, Seq};
+use crate::log::entries::Cause;
+use crate::schedule::cancel::Ends;
+use crate::schedule::inner::Inner;
+use crate::schedule::queue::{Job, Queue, Works};
+use crate::schedule::slot::{Answer, Part as Asked, Step, Task};
+use crate::schedule::wait::{Suspended, Wait, Who};
+use crate::schedule::work::Work;
+use crate::settle::frame::Frame;
+use crate::settle::spare::Working;
+use crate::sync::{Arc, atomic::Ordering, lock};
+
+impl Inner {
+    /// The settled hash of `node`, as a number.
+    pub(crate) fn seq(&self, node: NodeId) -> Option<Seq> {
+        self.settled_hash(node).map(|(seq, _)| seq)
+    }
+
+    /// The same, and whether the task stands.
+    pub(crate) fn settled_hash(&self, node: NodeId) -> Option<(Seq, bool)> {
+        let standing = self.standing(node).map(|seq| (seq, true));
+        standing.or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| (outcome.seq, false)))
+    }
+
+    /// The same, if need be after running what can be run for it on the stack of the calling thread, which is the
+    /// build's only one.
+    pub(crate) fn settle_alone(self: &Arc<Inner>, node: NodeId) -> Option<(Seq, bool)> {
+        let task = self.task(node);
+        let step = self.claim(task, Asked::Hash)?;
+        self.step(task, step);
+        self.settled_hash(node)
+    }
+
+    /// The answer, if it is there. Asks for nothing: what stood a moment ago may not stand any more.
+    pub(crate) fn peek(&self, node: NodeId, part: Asked) -> Option<Answer> {
+        self.standing_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
+    }
+
+    /// Asks for a part of `node`: the answer if it is there; else notes `who` is to be told, and gives the
+    /// job that has to be run if nobody asked before.
+    pub(crate) fn ask(&self, node: NodeId, part: Asked, who: Option<Who>) -> (Option<Answer>, Option<Job>) {
+        if let Some(answer) = self.standing_answer(node, part) {
+            return (Some(answer), None);
+        }
+        let mut state = lock(&self.slots.at(node).state);
+        if let Some(answer) = state.answer(part) {
+            return (Some(answer), None);
+        }
+        if self.cancel.is_cancelled() {
+            return (Some(Answer::cancelled()), None);
+        }
+        let job = state.wake_up(part).map(|step| Job::Step(node, step));
+        if let Some(who) = who {
+            state.open().waiters.push((part, who));
+        }
+        (None, job)
+    }
+
+    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; while it is
+    /// at one, other threads may take the next.
+    pub(crate) fn run_group(self: &Arc<Inner>, nodes: impl Iterator<Item = NodeId>, part: Asked) {
+        let claimed = |node| {
+            let task = self.task(node);
+            Some((task, self.claim(task, part)?))
+        };
+        let mut steps = nodes.filter_map(claimed);
+        if self.queue.is_alone() {
+            return steps.for_each(|(task, step)| self.step(task, step));
+        }
+        let Some((task, step)) = steps.next() else { return };
+        let rest: Vec<Job> = steps.map(|(task, step)| Job::Step(task.id, step)).collect();
+        if rest.is_empty() {
+            return self.step(task, step);
+        }
+        let group = self.queue.push_all(self, rest.into_iter(), 0);
+        self.step(task, step);
+        while let Some(job) = self.queue.take_back(group) {
+            self.run(job);
+        }
+    }
+
+    /// What has to be done so that `part` of a task comes about, for who does it at once.
+    fn claim(&self, task: Task<'_>, part: Asked) -> Option<Step> {
+        if self.cancel.is_cancelled() {
+            return None;
+        }
+        let mut state = lock(&task.slot.state);
+        if state.is_answered(part) { None } else { state.wake_up(part) }
+    }
+
+    /// Notes a computation that is suspended for the first time, to be given up if need be. False if nobody wants
+    /// what it computes any more.
+    pub(crate) fn know(&self, frame: &Arc<Frame>) -> bool {
+        if !frame.becomes_known() {
+            return true;
+        }
+        let is_hash = frame.is_hash.load(Ordering::Relaxed);
+        let mut state = lock(&self.slots.at(frame.node).state);
+        let hash_is_done = state.hash.done().is_some();
+        if if is_hash { hash_is_done } else { state.value.done().is_some() || state.by_store && hash_is_done }
+        {
+            return false;
+        }
+        let open = state.open();
+        *(if is_hash { &mut open.hash_frame } else { &mut open.value_frame }) = Some(frame.clone());
+        true
+    }
+
+    /// Takes back a request.
+    pub(crate) fn withdraw(&self, node: NodeId, part: Asked, wait: &Arc<Wait>) {
+        let mut state = lock(&self.slots.at(node).state);
+        let Some(open) = state.opened() else { return };
+        open.waiters
+            .retain(|(of, who)| *of != part || !matches!(who, Who::Wait(other) if Arc::ptr_eq(other, wait)));
+    }
+
+    /// Tells those who waited that they may look.
+    pub(crate) fn tell(self: &Arc<Inner>, told: Vec<Who>) {
+        for who in told {
+            match who {
+                Who::Wait(wait) => wait.arrive(),
+                Who::Node(node) => {
+                    if self.slots.at(node).pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+                        self.queue.push(self, Job::Resume(node));
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(self: &Arc<Inner>, task: Task<'_>, step: Step) {
+        match step {
+            Step::Begin => self.begin(task),
+            Step::Fetch => self.fetch(task),
+            Step::Construct => self.construct(task, Cause::New),
+        }
+    }
+
+    /// Ends whatever these tasks still have open with `fail`.
+    pub(crate) fn end(self: &Arc<Inner>, nodes: impl IntoIterator<Item = NodeId>, fail: &Fail) {
+        let mut frames: Vec<Arc<dyn Suspended>> = Vec::new();
+        let mut told = Vec::new();
+        for node in nodes {
+            let (more_frames, more_told) = lock(&self.slots.at(node).state).end(fail);
+            frames.extend(more_frames);
+            told.extend(more_told);
+        }
+        frames.iter().for_each(|frame| frame.abort());
+        self.tell(told);
+    }
+
+    pub(crate) fn cancel_all(self: &Arc<Inner>) {
+        self.end(self.slots.seen().map(|(node, _)| node), &Fail::Cancelled);
+        self.queue.look_up();
+    }
+}
+
+impl Works for Inner {
+    type Desk = Working;
+
+    fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    fn begin_work(self: &Arc<Inner>) -> Working {
+        Working::on(self)
+    }
+
+    fn run(self: &Arc<Inner>, job: Job) {
+        match job {
+            Job::Step(node, step) => self.step(self.task(node), step),
+            Job::Run(frame) => frame.resume(),
+            Job::Resume(node) => {
+                let task = self.task(node);
+                let work = lock(&task.slot.state).take_work();
+                match work {
+                    Some(Work::Check(check)) => self.check(task, check),
+                    Some(Work::Finish(finish)) => self.finish(task, finish),
+                    Some(Work::Kin(kin)) => self.take_over(task, kin),
+                    Some(Work::Agree(agree)) => self.agree(task, *agree),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn break_cycle(self: &Arc<Inner>) -> bool {
+        self.break_waits()
+    }
+}
+
+impl Ends for Inner {
+    fn end(self: Arc<Inner>) {
+        self.cancel_all();
+    }
+}

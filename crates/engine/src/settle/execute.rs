@@ -1,0 +1,411 @@
+//! Running a task's own code, and what follows when it ends: waiting for what it only mentioned, hashing,
+//! recording, telling.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::graph::erased::Found;
+use crate::graph::facet;
+use crate::graph::fail::guarded;
+use crate::graph::ids::{AnyValue, NodeId, Seq};
+use crate::graph::intern::BuildMix;
+use crate::graph::leaves::Leaves;
+use crate::graph::run::{Edge, Mode, Rest, Run};
+use crate::log::entries::{Cause, Executed};
+use crate::schedule::inner::Inner;
+use crate::schedule::reads::{Read, Seen};
+use crate::schedule::slot::{Outcome, Part, Progress, Task};
+use crate::schedule::work::{Ended, Finish, Work};
+use crate::settle::frame::Frame;
+use crate::settle::spare::{keep_reads, spare_computation};
+use crate::sync::lock;
+use crate::{Fail, Hash, Rebuild, Store, Trace};
+
+impl Inner {
+    /// No kept run will do: the task's hash function runs, or its value, which then gives the hash.
+    pub(crate) fn execute(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
+        if self.stops() {
+            return self.settle(task, Outcome::failed(Fail::Cancelled));
+        }
+        let entry = task.node;
+        let injected = lock(&entry.hist).injected(self.epoch);
+        if let Some(value) = injected {
+            lock(&task.slot.state).value = Progress::Busy;
+            return self.made(task, value, Seen::default());
+        }
+        let rule = self.engine.rule(entry);
+        let frame = Frame::new(self, task.id);
+        let mut computation = match guarded(|| rule.hash(&entry.key, &frame)) {
+            Ok(Some(computation)) => computation,
+            Ok(None) => return self.start_value(task, cause, frame, true),
+            Err(fail) => return self.settle(task, Outcome::failed(fail)),
+        };
+        if !rule.is_part() {
+            self.log.executes(task.id, Executed::Hash, cause);
+        }
+        if let Err(fail) = guarded(|| computation.begin(&entry.key, &frame)) {
+            return self.hash_made(task, Err(fail), Seen::default());
+        }
+        if lock(&task.slot.state).hash.done().is_none() {
+            frame.start_hash(computation);
+        }
+    }
+
+    /// The value came about without the task's own code.
+    pub(crate) fn made(self: &Arc<Inner>, task: Task<'_>, value: AnyValue, seen: Seen) {
+        self.finish(task, Finish { result: Ended::Value(Ok(value)), seen });
+    }
+
+    /// The value was asked for by the task's own hash function, or is to be made again.
+    pub(crate) fn construct(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
+        if self.stops() {
+            return self.value_made(task, Err(Fail::Cancelled), Seen::default());
+        }
+        self.start_value(task, cause, Frame::new(self, task.id), false);
+    }
+
+    fn start_value(self: &Arc<Inner>, task: Task<'_>, cause: Cause, frame: Arc<Frame>, by_store: bool) {
+        {
+            let mut state = lock(&task.slot.state);
+            state.by_store |= by_store;
+            if state.value.done().is_some() || (state.by_store && state.hash.done().is_some()) {
+                return;
+            }
+            state.value = Progress::Busy;
+        }
+        let entry = task.node;
+        let rule = self.engine.rule(entry);
+        if !rule.is_part() {
+            self.log.executes(task.id, Executed::Value, cause);
+        }
+        let mut computation = spare_computation(entry.rule).unwrap_or_else(|| rule.value());
+        match guarded(|| computation.begin(&entry.key, &frame)) {
+            Ok(()) => frame.start(computation),
+            Err(fail) => self.value_made(task, Err(fail), Seen::default()),
+        }
+    }
+
+    /// The hash is good and somebody wants the value: from where it lies, else made again.
+    pub(crate) fn fetch(self: &Arc<Inner>, task: Task<'_>) {
+        let entry = task.node;
+        let seq = match lock(&task.slot.state).hash.done() {
+            Some(outcome) => outcome.seq,
+            None => return,
+        };
+        let found = match entry.policy.store {
+            Store::Memory => {
+                let at_hand = lock(&entry.hist).value_of(seq);
+                let stored = if at_hand.is_none() { self.engine.stored_value(task.id, seq) } else { None };
+                let mut hist = lock(&entry.hist);
+                hist.value_of(seq).or_else(|| {
+                    let of_runs = hist.runs.iter().filter(|run| run.seq == seq);
+                    let bytes = of_runs.filter_map(|run| run.bytes().cloned()).next();
+                    let bytes = bytes.or_else(|| stored.map(Arc::from))?;
+                    let rule = self.engine.rule(entry);
+                    let value = guarded(|| rule.decode_value(&entry.key, &bytes)).ok().flatten()?;
+                    hist.memory = Some((seq, value.clone()));
+                    Some(value)
+                })
+            }
+            Store::File | Store::Cas => self.verify_curr(task, seq),
+            Store::None => None,
+        };
+        // Whoever is told is never asked, whatever was lost.
+        let given = || {
+            let mut hist = lock(&entry.hist);
+            let value = hist.injected(self.epoch)?;
+            if entry.policy.store == Store::Memory && !self.is_what_if() {
+                hist.memory = Some((seq, value.clone()));
+            }
+            Some(value)
+        };
+        match found.or_else(given) {
+            Some(value) => self.give_value(task, Ok(value), Seen::default()),
+            None => self.construct(task, Cause::ValueLost),
+        }
+    }
+
+    /// What lies there now, if its hash is that of `seq`.
+    fn verify_curr(&self, task: Task<'_>, seq: Seq) -> Option<AnyValue> {
+        let entry = task.node;
+        let wanted = lock(&entry.hist).hash_of(seq)?;
+        let rule = self.engine.rule(entry);
+        let found = guarded(|| {
+            let Found { value, hash } = rule.curr(&entry.key)?;
+            // Who goes by times believes what lies there.
+            (entry.policy.rebuild == Rebuild::Times || hash() == Some(wanted)).then_some(value)
+        });
+        found.ok().flatten()
+    }
+
+    /// The value function ended.
+    pub(crate) fn value_made(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
+        let known = {
+            let mut state = lock(&task.slot.state);
+            if let Some(open) = state.opened() {
+                open.value_frame = None;
+            }
+            if state.by_store && state.hash.done().is_none() {
+                drop(state);
+                return self.finish(task, Finish { result: Ended::Value(value), seen });
+            }
+            if state.value.done().is_some() {
+                // It was given up.
+                return;
+            }
+            state.hash.done().map(|outcome| outcome.seq)
+        };
+        // Made again, or made for the task's own hash function, which takes over what was read. What missed
+        // something that there is may be another value.
+        let is_itself = seen.reads.iter().all(|read| read.seq != Seq::LOST);
+        if let (Some(seq), Ok(value), true) = (known, &value, is_itself) {
+            self.compare(task, seq, value);
+        }
+        if let Err(fail) = &value {
+            self.note_transient(fail);
+        }
+        self.give_value(task, value, seen);
+    }
+
+    fn give_value(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
+        let told = {
+            let mut state = lock(&task.slot.state);
+            if state.value.done().is_some() {
+                return;
+            }
+            state.value = Progress::Done(value.map_err(Box::new));
+            if !seen.is_empty() {
+                state.open().own_seen = Some(Box::new(seen));
+            }
+            state.answered()
+        };
+        self.tell(told);
+    }
+
+    /// A value was made again of a task whose hash was taken as good: keeps it, if it is the same.
+    fn compare(self: &Arc<Inner>, task: Task<'_>, good: Seq, value: &AnyValue) {
+        if self.is_what_if() {
+            return;
+        }
+        let entry = task.node;
+        let rule = self.engine.rule(entry);
+        let made = guarded(|| rule.content_hash(&entry.key, value)).ok().flatten();
+        let mut hist = lock(&entry.hist);
+        let was = hist.hash_of(good);
+        match made {
+            Some(made) if was.is_some_and(|was| was != made) && self.by_store(task) => {
+                // The hash given out stays for this build; the next one sees no run that gave it.
+                hist.runs.retain(|run| run.seq != good);
+                drop(hist);
+                self.engine.doubt_all();
+                self.log.differs(task.id, was, Some(made));
+            }
+            _ if good.is_known() && entry.policy.store == Store::Memory => {
+                hist.memory = Some((good, value.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the task's hash is that of its value.
+    fn by_store(self: &Arc<Inner>, task: Task<'_>) -> bool {
+        let entry = task.node;
+        let frame = Frame::new(self, task.id);
+        guarded(|| self.engine.rule(entry).hash(&entry.key, &frame).is_none()).unwrap_or(false)
+    }
+
+    /// The task's own hash function ended.
+    pub(crate) fn hash_made(self: &Arc<Inner>, task: Task<'_>, hash: Result<Hash, Fail>, seen: Seen) {
+        {
+            let mut state = lock(&task.slot.state);
+            if let Some(open) = state.opened() {
+                open.hash_frame = None;
+            }
+            if state.hash.done().is_some() {
+                // It was given up, and may have seen that.
+                return;
+            }
+        }
+        self.finish(task, Finish { result: Ended::Hash(hash), seen });
+    }
+
+    /// Finishes the trace: waits for the hashes of what was only mentioned, then records.
+    pub(crate) fn finish(self: &Arc<Inner>, task: Task<'_>, mut finish: Finish) {
+        if finish.seen.reads.iter().all(|read| read.seq != Seq::LATER) {
+            return self.finished(task, finish);
+        }
+        // A request that was dropped before its answer told the task nothing.
+        finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
+        let mut missing = Vec::new();
+        for read in &mut finish.seen.reads {
+            if read.seq == Seq::LATER {
+                match self.seq(read.dep) {
+                    Some(seq) => read.seq = seq,
+                    None => missing.push(read.dep),
+                }
+            }
+        }
+        if missing.is_empty() {
+            return self.finished(task, finish);
+        }
+        if let Some(Work::Finish(finish)) = self.wait_for(task, missing, Part::Hash, Work::Finish(finish)) {
+            self.finish(task, finish);
+        }
+    }
+
+    /// All that was read is settled.
+    fn finished(self: &Arc<Inner>, task: Task<'_>, Finish { mut result, seen }: Finish) {
+        let entry = task.node;
+        let rule = self.engine.rule(entry);
+        if result.fail().is_none() {
+            let mentioned = seen.reads.iter().filter(|read| read.later);
+            let fail = mentioned.filter_map(|read| self.peek(read.dep, Part::Hash)?.result.err()).next();
+            if let Some(fail) = fail {
+                result = Ended::Hash(Err(fail));
+            }
+        }
+        let (hash, value) = match result {
+            Ended::Value(Err(fail)) | Ended::Hash(Err(fail)) => (Err(fail), None),
+            Ended::Hash(Ok(hash)) => (Ok(hash), None),
+            Ended::Value(Ok(value)) => match guarded(|| rule.content_hash(&entry.key, &value)) {
+                Ok(hash) => (Ok(hash.unwrap_or(Hash::of_build(self.number))), Some(value)),
+                Err(fail) => (Err(fail), None),
+            },
+        };
+        let value = value.or_else(|| {
+            let state = lock(&task.slot.state);
+            state.value.done().and_then(|value| value.clone().ok())
+        });
+        let outcome = self.record(task, hash, value.as_ref(), seen);
+        if let Some(fail) = &outcome.fail {
+            self.note_transient(fail);
+        }
+        self.conclude(task, outcome, value);
+    }
+
+    /// Gives the outcome its number, and keeps the run if it may be kept.
+    fn record(
+        &self,
+        task: Task<'_>,
+        hash: Result<Hash, Fail>,
+        value: Option<&AnyValue>,
+        seen: Seen,
+    ) -> Outcome {
+        let entry = task.node;
+        let rule = self.engine.rule(entry);
+        let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
+        let is_lost = matches!(hash, Err(Fail::Transient(_)));
+        if !is_kept || is_lost || seen.reads.iter().any(|read| !read.seq.is_known()) {
+            // No run will tell that it was made from these.
+            self.asked_for(task.id, seen.reads.iter().map(|read| (read.dep, read.seq)).collect());
+        }
+        let (hash, fail) = match hash {
+            Ok(hash) => (hash, None),
+            Err(Fail::Task(failure)) => {
+                let own = guarded(|| failure.hash()).ok().flatten();
+                let hash = own.unwrap_or(Hash::of_build(self.number));
+                // Never the hash of a value.
+                (Hash(hash.0.map(|byte| byte ^ 0xa5)), Some(Fail::Task(failure)))
+            }
+            Err(fail) => return Outcome::failed(fail),
+        };
+        let outcome = |seq| Outcome { seq, fail: fail.clone().map(Box::new) };
+        if entry.policy.store == Store::None {
+            return outcome(Seq::NONE);
+        }
+        let is_known = seen.reads.iter().all(|read| read.seq.is_known());
+        let is_given = || self.engine.is_given(task.id, self.epoch);
+        let leaves = if entry.policy.is_deep() && is_kept && is_known && !self.is_what_if() && !is_given() {
+            self.leaves_of(&edges(&seen.reads)).map(Arc::new)
+        } else {
+            None
+        };
+        let facets = value.filter(|_| fail.is_none());
+        let facets = facets.and_then(|value| guarded(|| rule.facets(&entry.key, value)).ok());
+        let mut hist = lock(&entry.hist);
+        let seq = hist.seq_of(hash);
+        if let Some(facets) = facets.filter(|facets| !facets.is_empty()) {
+            hist.set_facets(seq, facet::looks(&facets));
+        }
+        if self.is_what_if() {
+            return outcome(seq);
+        }
+        if let Some(value) = value.filter(|_| fail.is_none() && entry.policy.store == Store::Memory) {
+            hist.memory = Some((seq, value.clone()));
+        }
+        if is_known {
+            let (edges, stands) = (edges(&seen.reads), seen.reads.iter().all(|read| read.stands));
+            keep_reads(seen.reads);
+            let keeps_value = fail.is_none()
+                && entry.policy.store == Store::Memory
+                && entry.policy.trace == Trace::Constructive;
+            let rest = Rest {
+                fail: fail.clone(),
+                witness: seen.witness,
+                value: value.filter(|_| keeps_value).cloned(),
+                bytes: None,
+                leaves,
+            };
+            let stamp = self.stamp(entry, &hist);
+            let run = Run::new(rule.version(), stamp, edges.clone(), seq, rest);
+            let holds = |leaves: &Leaves| leaves.is_undisturbed(&self.inputs.between);
+            hist.record(run, entry.policy, self.engine.is_only_build(), holds);
+            match &fail {
+                Some(_) => {}
+                None if stands => self.note_stands(task, &mut hist, seq),
+                None => self.stand_by(task, &mut hist, &edges, seq),
+            }
+            drop(hist);
+            self.engine.note_kin(task.id, &edges);
+            self.engine.touch(task.id);
+        }
+        outcome(seq)
+    }
+
+    /// Unless the build keeps going, a failure that is no property of the inputs stops new starts.
+    fn note_transient(&self, fail: &Fail) {
+        if let Fail::Transient(_) = fail {
+            self.failed();
+        }
+    }
+}
+
+/// What was read, without what was read before.
+fn edges(reads: &[Read]) -> Arc<[Edge]> {
+    let edge = |read: &Read| {
+        let Read { dep, seq, mode, facets, ends_group, .. } = *read;
+        Edge { dep, seq, mode, facets, ends_group }
+    };
+    if !has_repeated(reads) {
+        return reads.iter().map(edge).collect();
+    }
+    let mut edges: Vec<Edge> = Vec::with_capacity(reads.len());
+    let mut places = HashMap::<NodeId, usize, BuildMix>::default();
+    for edge in reads.iter().map(edge) {
+        let place = *places.entry(edge.dep).or_insert(edges.len());
+        let Some(known) = edges.get_mut(place) else {
+            edges.push(edge);
+            continue;
+        };
+        // A value read weighs more than a hash read; and the group ends nevertheless.
+        known.facets = known.facets.and(edge.facets);
+        if edge.mode == Mode::Value {
+            known.mode = Mode::Value;
+        }
+        if let Some(last) = edges.last_mut().filter(|_| edge.ends_group) {
+            last.ends_group = true;
+        }
+    }
+    edges.into()
+}
+
+/// Whether a task was read twice.
+fn has_repeated(reads: &[Read]) -> bool {
+    /// Up to here a scan is faster than a set.
+    const SCANNED: usize = 16;
+    if reads.len() <= SCANNED {
+        return (1..reads.len()).any(|at| reads[..at].iter().any(|before| before.dep == reads[at].dep));
+    }
+    let mut seen = HashSet::<NodeId, BuildMix>::with_capacity_and_hasher(reads.len(), BuildMix::default());
+    !reads.iter().all(|read| seen.insert(read.dep))
+}

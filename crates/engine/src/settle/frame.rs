@@ -1,0 +1,222 @@
+//! A computation that has started: its future, what it has read so far, and its waker.
+//!
+//! The future lies on the heap and is polled by whoever has it in hand, on any stack; polling one inside
+//! another ("in place") does not tie their lives together, so the first to wait can be dropped without
+//! hurting those who also wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::graph::erased::{Computation, Made};
+use crate::graph::ids::NodeId;
+use crate::schedule::inner::Inner;
+use crate::schedule::queue::Job;
+use crate::schedule::reads::Seen;
+use crate::schedule::wait::Suspended;
+use crate::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+    lock,
+};
+use crate::{Fail, Panicked};
+
+pub(crate) struct Frame {
+    pub(crate) build: Arc<Inner>,
+    pub(crate) node: NodeId,
+    pub(super) state: AtomicU8,
+    /// The task's slot knows of it, since it was suspended.
+    pub(super) known: AtomicBool,
+    /// How many of this computation's waits for other tasks are open. None while it is suspended means
+    /// that it waits for something foreign.
+    pub(crate) waits: AtomicU32,
+    /// Whether this is the task's hash function, not its value.
+    pub(crate) is_hash: AtomicBool,
+    pub(super) computation: Mutex<Option<Computation>>,
+    pub(crate) seen: Mutex<Seen>,
+}
+
+/// Suspended, waiting for other tasks.
+const IDLE: u8 = 0;
+/// Suspended, waiting for something that the engine does not know.
+const FOREIGN: u8 = 1;
+const SCHEDULED: u8 = 2;
+pub(super) const RUNNING: u8 = 3;
+/// Woken while running.
+const NOTIFIED: u8 = 4;
+/// Finished or given up.
+const OVER: u8 = 5;
+
+impl Frame {
+    /// Makes a frame that is over as good as new; false if something is left in it.
+    pub(crate) fn renew(&mut self) -> bool {
+        let seen = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner);
+        seen.reads.clear();
+        seen.witness = None;
+        self.state = AtomicU8::new(RUNNING);
+        self.known = AtomicBool::new(false);
+        self.is_hash = AtomicBool::new(false);
+        self.waits.load(Ordering::Relaxed) == 0 && lock(&self.computation).is_none()
+    }
+
+    /// Runs a computation that was begun, until it is done or waits for something.
+    pub(crate) fn start(self: Arc<Frame>, computation: Computation) {
+        self.poll(computation);
+    }
+
+    /// The same for a hash function.
+    pub(crate) fn start_hash(self: Arc<Frame>, computation: Computation) {
+        self.is_hash.store(true, Ordering::Relaxed);
+        self.poll(computation);
+    }
+
+    /// Goes on after somebody has woken it. To be called by the one who scheduled it.
+    pub(crate) fn run(self: Arc<Frame>) {
+        if self.state.compare_exchange(SCHEDULED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
+        let computation = lock(&self.computation).take();
+        if let Some(computation) = computation {
+            self.poll(computation);
+        }
+    }
+
+    fn poll(self: Arc<Frame>, mut computation: Computation) {
+        let waker = Waker::from(self.clone());
+        let mut cx = Context::from_waker(&waker);
+        let made = loop {
+            let polled = catch_unwind(AssertUnwindSafe(|| computation.poll(&mut cx)));
+            match polled {
+                Ok(Poll::Pending) => {
+                    *lock(&self.computation) = Some(computation);
+                    if !self.build.know(&self) {
+                        self.abort();
+                    }
+                    if self.suspend() {
+                        return;
+                    }
+                    match lock(&self.computation).take() {
+                        Some(again) => computation = again,
+                        None => return,
+                    }
+                }
+                Ok(Poll::Ready(made)) => break made,
+                Err(payload) => {
+                    let fail = Fail::transient(Panicked::new(&*payload));
+                    let is_hash = self.is_hash.load(Ordering::Relaxed);
+                    break if is_hash { Made::Hash(Err(fail)) } else { Made::Value(Err(fail)) };
+                }
+            }
+        };
+        drop(waker);
+        // A future's locals may panic when they go; the outcome stands.
+        let ended = catch_unwind(AssertUnwindSafe(|| computation.end()));
+        if self.state.swap(OVER, Ordering::AcqRel) != OVER {
+            self.finished(made);
+        }
+        if ended.is_ok() && !self.is_hash.load(Ordering::Relaxed) {
+            let rule = self.build.engine.node(self.node).rule;
+            self.keep(rule, computation);
+        }
+    }
+
+    fn finished(self: &Arc<Frame>, made: Made) {
+        let seen = std::mem::take(&mut *lock(&self.seen));
+        match made {
+            Made::Value(value) => self.build.value_made(self.build.task(self.node), value, seen),
+            Made::Hash(hash) => self.build.hash_made(self.build.task(self.node), hash, seen),
+        }
+    }
+
+    /// Whether this is the first time it is suspended.
+    pub(crate) fn becomes_known(&self) -> bool {
+        !self.known.swap(true, Ordering::Relaxed)
+    }
+
+    /// After a poll that did not finish; false if it is to be polled again at once.
+    fn suspend(&self) -> bool {
+        let foreign = self.waits.load(Ordering::Acquire) == 0;
+        if foreign {
+            self.build.queue.foreign.fetch_add(1, Ordering::AcqRel);
+        }
+        let next = if foreign { FOREIGN } else { IDLE };
+        match self.state.compare_exchange(RUNNING, next, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return true,
+            Err(_) if foreign => {
+                self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
+            }
+            Err(_) => {}
+        }
+        if self.state.compare_exchange(NOTIFIED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return false;
+        }
+        // Given up meanwhile: the computation goes.
+        self.drop_computation();
+        true
+    }
+
+    /// Gives the computation up: it is dropped, now or when its present poll returns.
+    pub(crate) fn abort(&self) {
+        match self.state.swap(OVER, Ordering::AcqRel) {
+            RUNNING | NOTIFIED | OVER => return,
+            FOREIGN => {
+                self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
+            }
+            _ => {}
+        }
+        self.drop_computation();
+    }
+
+    fn drop_computation(&self) {
+        let computation = lock(&self.computation).take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(computation)));
+    }
+}
+
+impl Suspended for Frame {
+    fn node(&self) -> NodeId {
+        self.node
+    }
+
+    fn waits(&self) -> &AtomicU32 {
+        &self.waits
+    }
+
+    fn resume(self: Arc<Frame>) {
+        self.run();
+    }
+
+    fn abort(&self) {
+        Frame::abort(self);
+    }
+}
+
+impl Wake for Frame {
+    fn wake(self: Arc<Frame>) {
+        Frame::wake_by_ref(&self);
+    }
+
+    fn wake_by_ref(self: &Arc<Frame>) {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            let next = match state {
+                IDLE | FOREIGN => SCHEDULED,
+                RUNNING => NOTIFIED,
+                _ => return,
+            };
+            match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(now) => state = now,
+            }
+        }
+        if state == RUNNING {
+            return;
+        }
+        // First into the queue, then out of the count: an idle executor sees one or the other.
+        self.build.queue.push(&self.build, Job::Run(self.clone()));
+        // A thread may have run the job and gone idle between the two, seeing the count too high, and left the
+        // search for cycles to whoever comes next: that is this one.
+        if state == FOREIGN && self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.build.queue.look_up();
+        }
+    }
+}

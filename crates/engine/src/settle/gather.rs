@@ -1,0 +1,197 @@
+//! What the leaves below a run were, by which the run is found good without a look at any task in between
+//! ([`crate::Policy::deep`]): how a set of them is put together.
+//!
+//! The leaves stand in the order in which a run without any memory, one task after the other, would ask for them.
+//! So a comparison with the present one by one, which stops at the first that is different, asks for no leaf that
+//! such a run would not ask for.
+//!
+//! A set is only made where it says all: not above a task of which no run is kept, which always executes; nor above
+//! one that goes by times, or has its value from outside, neither of which follows from leaves.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::graph::ids::{NodeId, Seq};
+use crate::graph::intern::BuildMix;
+use crate::graph::leaves::{Leaves, Part, Range};
+use crate::graph::run::Edge;
+use crate::persist::Numbers;
+use crate::schedule::inner::Inner;
+use crate::sync::lock;
+use crate::{Facets, Rebuild, Store};
+
+/// What is still to be looked at.
+enum Next {
+    /// A task, the version that was read, and what of it was looked at.
+    Task(NodeId, Seq, Facets),
+    /// A task of the file that is decided by the numbers there.
+    Number(u32),
+}
+
+/// Leaves being gathered.
+struct Gather<'g> {
+    inner: &'g Inner,
+    numbers: Option<Numbers<'g>>,
+    rules: BTreeMap<u16, u32>,
+    parts: Vec<Part>,
+    seen: HashSet<NodeId, BuildMix>,
+    seen_numbers: Vec<u64>,
+    next: Vec<Next>,
+}
+
+impl Inner {
+    /// Whether what a leaf set says holds for the rules as they are, and for all that was declared up to this build.
+    pub(crate) fn holds(&self, leaves: &Leaves) -> bool {
+        leaves.made <= self.epoch
+            && leaves.is_undisturbed(&self.inputs.between)
+            && leaves.rules.iter().all(|(rule, version)| self.engine.rule_at(*rule).version() == *version)
+    }
+
+    /// The leaves below a run that read this and is good in this build; `None` if that does not follow from them, or it
+    /// is not known any more what something was made from.
+    pub(crate) fn leaves_of(&self, edges: &[Edge]) -> Option<Leaves> {
+        let source = self.engine.persist().and_then(|persist| persist.numbers());
+        let mut numbers = source.as_ref().map(|source| source.of(self));
+        let numbers = numbers.take().flatten();
+        let words = numbers.as_ref().map_or(0, Numbers::tasks).div_ceil(64);
+        let generation = numbers.as_ref().map_or(0, Numbers::generation);
+        let mut gather = Gather {
+            inner: self,
+            numbers,
+            rules: BTreeMap::new(),
+            parts: Vec::new(),
+            seen: HashSet::default(),
+            seen_numbers: vec![0; words],
+            next: Vec::new(),
+        };
+        gather.push(edges);
+        while let Some(next) = gather.next.pop() {
+            match next {
+                Next::Task(node, read, facets) => gather.task(node, read, facets)?,
+                Next::Number(number) => gather.number(number)?,
+            }
+        }
+        let Gather { rules, parts, .. } = gather;
+        Some(Leaves { made: self.epoch, rules: rules.into_iter().collect(), generation, parts })
+    }
+}
+
+impl Gather<'_> {
+    /// What was read first is looked at first.
+    fn push(&mut self, edges: &[Edge]) {
+        self.next.extend(edges.iter().rev().map(|edge| Next::Task(edge.dep, edge.seq, edge.facets)));
+    }
+
+    /// Whether a number is met for the first time.
+    fn is_new(&mut self, number: u32) -> bool {
+        let Some(word) = self.seen_numbers.get_mut(number as usize / 64) else { return false };
+        let bit = 1 << (number % 64);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn push_number(&mut self, leaf: u32, seq: u32) {
+        match self.parts.last_mut() {
+            Some(Part::Stored(last)) if last.first + last.count == leaf && last.seq == seq => last.count += 1,
+            _ => self.parts.push(Part::Stored(Range { first: leaf, count: 1, seq })),
+        }
+    }
+
+    /// Takes over what another task is made from.
+    fn splice(&mut self, leaves: &Leaves) -> Option<()> {
+        self.rules.extend(leaves.rules.iter().copied());
+        for part in &leaves.parts {
+            match *part {
+                Part::Bound(node, seq) if self.seen.insert(node) => self.parts.push(Part::Bound(node, seq)),
+                Part::Bound(..) => {}
+                Part::Stored(_) if self.numbers.as_ref()?.generation() != leaves.generation => return None,
+                Part::Stored(Range { first, count, seq }) => {
+                    for leaf in first..first + count {
+                        if self.is_new(leaf) {
+                            self.push_number(leaf, seq);
+                        }
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn task(&mut self, node: NodeId, read: Seq, facets: Facets) -> Option<()> {
+        let core = &self.inner.engine;
+        let entry = core.node(node);
+        let policy = entry.policy;
+        if policy.runs == 0 || policy.store == Store::None || policy.rebuild == Rebuild::Times {
+            return None;
+        }
+        let is_given = core.is_given(node, self.inner.epoch);
+        if is_given && !policy.leaf {
+            return None;
+        }
+        let unloaded = lock(&entry.hist).unloaded();
+        let settled = self.inner.seq(node);
+        let generation = self.numbers.as_ref().map(Numbers::generation);
+        let place = lock(&entry.hist).place().filter(|place| Some(place.generation) == generation);
+        // Its history may have been asked for after it was decided.
+        let decided = place.filter(|place| {
+            settled.is_none()
+                && self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
+        });
+        if let (Some(place), false) = (unloaded.or(decided), is_given) {
+            let numbers = self.numbers.as_ref().filter(|numbers| numbers.generation() == place.generation)?;
+            // Where it is settled, it is so by these numbers.
+            numbers.now(place.number)?;
+            self.seen.insert(node);
+            self.next.push(Next::Number(place.number));
+            return Some(());
+        }
+        let now = settled.filter(|now| now.is_known())?;
+        if now != read && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(read, now, facets)) {
+            return None;
+        }
+        if !self.seen.insert(node) {
+            return Some(());
+        }
+        if let Some(place) = place {
+            self.is_new(place.number);
+        }
+        let version = core.rule(entry).version();
+        if policy.leaf {
+            self.parts.push(Part::Bound(node, now));
+        } else {
+            self.rules.insert(entry.rule, version);
+        }
+        let by_leaves = lock(&self.inner.by_leaves).get(&node).cloned();
+        if let Some(leaves) = by_leaves {
+            return self.splice(&leaves);
+        }
+        let edges = {
+            let hist = lock(&entry.hist);
+            let run = hist.runs.iter().find(|run| run.seq == now && run.version == version)?;
+            run.edges.clone()
+        };
+        self.push(&edges);
+        Some(())
+    }
+
+    fn number(&mut self, number: u32) -> Option<()> {
+        if let Some(node) = self.numbers.as_ref()?.known_better(self.inner, number) {
+            let now = self.inner.seq(node)?;
+            return self.task(node, now, Facets::WHOLE);
+        }
+        if !self.is_new(number) {
+            return Some(());
+        }
+        let found = self.numbers.as_mut()?.look(number)?;
+        if found.is_leaf {
+            self.push_number(number, found.seq);
+        } else {
+            self.rules.insert(found.rule.0, found.rule.1);
+        }
+        if let Some(leaves) = found.leaves {
+            return self.splice(&leaves);
+        }
+        self.next.extend(found.reads.into_iter().rev().map(|(dep, ..)| Next::Number(dep)));
+        Some(())
+    }
+}
