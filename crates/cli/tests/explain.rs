@@ -271,13 +271,12 @@ fn failed(target: &str) -> Workspace {
     workspace
 }
 
-const ALONE: &str =
-    "The description as it is now cannot be analysed: what follows is from the log of that call alone.";
+const ALONE: &str = "The description as it is now cannot be analysed: what follows is from event logs alone.";
 
 #[test]
 fn a_description_that_was_broken_since_takes_no_explanation_away() {
     let because = r#"
-The log names 1 action of it.
+The event log names 1 action of it.
 Action %ID (["@","","","b"]#0: b.out) ran:
   since the source file b.txt changed"#;
     for broken in ["{", &CHAIN.replace("[\"b\"]", "[\"b\", \"nowhere\"]")] {
@@ -298,7 +297,7 @@ Action %ID (["@","","","b"]#0: b.out) ran:
         let unknown = workspace.run(&taut(), ["explain", "e"]).exits(1).stdout;
         has(
             &unknown,
-            r#"The log does not name target ["@","","","e"], nor e. If the call had it, nothing was done for it."#,
+            r#"No event log names target ["@","","","e"], nor e. If the call had it, nothing was done for it."#,
         );
     }
 }
@@ -312,7 +311,7 @@ fn a_target_that_is_defined_in_another_way_since_is_explained_as_it_was() {
     has(
         &b,
         r#"
-The log names 1 action of it.
+The event log names 1 action of it.
 Action %ID (["@","","","b"]#0: b.out), which is no longer defined, ran:
   since the source file b.txt changed"#,
     );
@@ -321,4 +320,27 @@ Action %ID (["@","","","b"]#0: b.out), which is no longer defined, ran:
         &explained(&workspace, &["b"]),
         r#"Action %ID (["@","","","b"]#0: b.out), which is no longer defined, ran:"#,
     );
+}
+
+#[test]
+fn what_was_spared_is_known_from_earlier_logs_if_the_description_was_broken_since() {
+    let workspace = Workspace::new();
+    workspace.file(
+        "TARGETS",
+        CHAIN.replace("\"b\"]", "\"b\", \"c.txt\"]").replace("false", "cat b.out c.txt > c.out"),
+    );
+    workspace.file("b.txt", "1\n").file("c.txt", "1\n");
+    workspace.run(&taut(), ["build", "c"]).exits(0);
+    workspace.file("c.txt", "2\n");
+    workspace.run(&taut(), ["build", "d"]).exits(0);
+    workspace.file("c.txt", "3\n");
+    workspace.run(&taut(), ["build", "d"]).exits(0);
+    workspace.file("TARGETS", "{");
+    for word in ["b", "b.out"] {
+        has(
+            &explained(&workspace, &[word]),
+            r#"
+Action %ID (["@","","","b"]#0: b.out) did not run: its recorded run was replayed, since all its inputs are as they were."#,
+        );
+    }
 }

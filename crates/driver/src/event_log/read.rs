@@ -4,7 +4,7 @@
 //! are lines of kinds that this program does not know. A log without its last line is of a call that was killed: its
 //! reasons are not known, so there is nothing to explain, but that there was one is told.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use taut_repos::RepoConfig;
 use taut_store::Store;
@@ -23,6 +23,9 @@ const MAX_READ: u64 = 2 * MAX_LOG;
 
 /// How much of it to learn what the call was for.
 const MAX_HEAD: u64 = 4 << 20;
+
+/// How many logs are read at most to learn what actions are that had no need to be looked at.
+const MAX_EARLIER: usize = 32;
 
 /// The logs of a workspace.
 #[derive(Debug)]
@@ -61,6 +64,19 @@ impl EventLogs {
         let before = names.find_map(|name| self.call(&name)).map(|call| call.configuration);
         record.before = before.filter(|before| *before != record.configuration);
         Some(record)
+    }
+
+    /// Adds to the record of a call what the logs of others say of the actions that it did not have to look at.
+    pub(crate) fn name_spared(&self, record: &mut Record) {
+        let mut known: HashMap<Id, Logged> = HashMap::new();
+        let mut names = self.work().take(MAX_EARLIER);
+        while !record.name_spared(&known)
+            && let Some(name) = names.next()
+        {
+            let parsed = self.place.read(&name, MAX_READ).and_then(|bytes| parse(&bytes));
+            let named = parsed.into_iter().flat_map(|Parsed(record)| record.named);
+            known.extend(named.filter(|(_, logged)| logged.origin.is_some()));
+        }
     }
 
     /// The call that a log is of.
@@ -257,13 +273,12 @@ fn name_action(record: &mut Record, line: Node<'_>) {
     name_origin(record, id, line);
     let outs = line.get("outputs").into_iter().flat_map(|outs| outs.entries());
     let outs: Vec<Str> = outs.map(|(path, _)| path.into()).collect();
+    let needs = ids_of(line, "needs");
+    for needed in &needs {
+        record.named.entry(*needed).or_default();
+    }
     let logged = record.named.entry(id).or_default();
-    if !outs.is_empty() {
-        logged.outs = outs;
-    }
-    for needed in ids_of(line, "needs") {
-        record.named.entry(needed).or_default();
-    }
+    (logged.outs, logged.needs) = (outs, needs);
 }
 
 /// Notes the actions that needed what has no result.

@@ -76,7 +76,7 @@ pub fn explain(
             call.command
         )
     });
-    let Some(record) = logs.read() else {
+    let Some(mut record) = logs.read() else {
         let text = match logs.is_there() {
             false => "Nothing is known of any build here that executed something.\n",
             true => {
@@ -91,6 +91,9 @@ pub fn explain(
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
     // What is wrong with the description is told by a build.
     let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
+    if analysis.is_none() {
+        logs.name_spared(&mut record);
+    }
     let mut teller = Teller::new(&record, &engine, analysis.as_ref(), repositories, cwd);
     teller.heading(&request, endless);
     let is_known = teller.answer(question);
@@ -184,7 +187,9 @@ impl<'r> Teller<'r> {
             ));
         }
         if self.analysis.is_none() {
-            self.say("The description as it is now cannot be analysed: what follows is from the log of that call alone.");
+            self.say(
+                "The description as it is now cannot be analysed: what follows is from event logs alone.",
+            );
         }
         if let Some(endless) = endless {
             self.say(endless);
@@ -231,7 +236,7 @@ impl<'r> Teller<'r> {
         if self.analysis.is_none() {
             let or = path.map(|said| format!(", nor {said}")).unwrap_or_default();
             self.say(format!(
-                "The log does not name target {name}{or}. If the call had it, nothing was done for it."
+                "No event log names target {name}{or}. If the call had it, nothing was done for it."
             ));
             return;
         }
@@ -318,7 +323,7 @@ impl<'r> Teller<'r> {
         let count = many(actions.len(), "action");
         self.say(match is_as_it_was {
             true => format!("\nIt defines {count}."),
-            false => format!("\nThe log names {count} of it."),
+            false => format!("\nThe event log names {count} of it."),
         });
         self.actions(&actions, SHOWN);
     }

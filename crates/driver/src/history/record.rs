@@ -82,6 +82,8 @@ pub(crate) struct Logged {
     pub(crate) origin: Option<(Str, u64)>,
     /// What it made.
     pub(crate) outs: Vec<Str>,
+    /// The actions that it takes outputs of.
+    pub(crate) needs: Vec<Id>,
 }
 
 /// A call that had work to do.
@@ -112,6 +114,26 @@ impl Record {
     /// How many actions came to their results like this.
     pub(crate) fn count(&self, how: How) -> usize {
         self.actions.values().filter(|known| **known == how).count()
+    }
+
+    /// Adds what is known of the actions that took part and have no line, from other logs: what an id stands for never
+    /// changes. Gives whether all of them are known.
+    pub(crate) fn name_spared(&mut self, known: &HashMap<Id, Logged>) -> bool {
+        let nameless = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
+        let mut pending: Vec<Id> = self.named.iter().filter_map(nameless).collect();
+        let mut are_all_known = true;
+        while let Some(id) = pending.pop() {
+            let Some(logged) = known.get(&id) else {
+                are_all_known = false;
+                continue;
+            };
+            let is_new = |id: &Id| !self.named.contains_key(id);
+            let below: Vec<Id> = logged.needs.iter().copied().filter(is_new).collect();
+            self.named.extend(below.iter().map(|id| (*id, Logged::default())));
+            self.named.insert(id, logged.clone());
+            pending.extend(below);
+        }
+        are_all_known
     }
 
     /// The actions that the log names as those of a target, which is named by JSON.
