@@ -10,6 +10,7 @@
 //!
 //! Demand is that of a check: a group is looked at only if all groups before agree.
 
+mod ahead;
 mod below;
 mod leaves;
 mod numbers;
@@ -28,7 +29,6 @@ use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::core::Core;
 use crate::graph::facet::Looks;
-use crate::graph::fail::guarded;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::graph::intern::BuildMix;
 use crate::schedule::inner::Inner;
@@ -214,6 +214,14 @@ impl Walk {
             self.looked_at[task as usize / 64] |= 1 << (task % 64);
         }
         self.is_good_by(task, open.at);
+    }
+
+    /// A leaf that reads nothing holds by one of its runs; `None` in place of its version: as a failure.
+    fn leaf_is_good(&mut self, leaf: u32, run: usize, seq: Option<u32>) {
+        self.now.set(leaf, seq.unwrap_or(UNDECIDED));
+        self.good += u64::from(seq.is_some());
+        self.looked_at[leaf as usize / 64] |= 1 << (leaf % 64);
+        self.is_good_by(leaf, run);
     }
 
     /// Notes which of its runs a task is good by, whatever was so in an earlier epoch.
@@ -441,7 +449,7 @@ impl<'l> Look<'l> {
         };
         // Most leaves read nothing, and that is all there is to them.
         if let Some(leaf) = open.as_ref().filter(|open| open.is_leaf && open.run.edges.is_empty()) {
-            self.walk.close(leaf, if leaf.run.has_failed { &Step::Failed } else { &Step::Good });
+            self.walk.leaf_is_good(task, leaf.at, (!leaf.run.has_failed).then_some(leaf.run.seq));
             return Ok(());
         }
         self.walk.now.set(task, if open.is_some() { OPEN } else { UNDECIDED });
@@ -477,20 +485,13 @@ impl<'l> Look<'l> {
 
     /// Whether a leaf's rule says that it would come to the result of this run.
     fn agrees(&mut self, task: u32, here: Here, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
-        let Some(witness) = run.witness.read().ok_or(Damaged)? else { return Ok(false) };
-        self.key.clear();
-        self.stored.key(task, &mut self.key).ok_or(Damaged)?;
-        let key = &self.key;
-        let hash = self.stored.hash(task, run.seq).ok_or(Damaged)?;
-        let rule = self.inner.engine.rule_at(here.rule);
-        let agreement = guarded(|| Some(rule.agrees(&rule.decode(key)?, &witness, hash)));
-        match agreement {
-            Ok(Some(Agreement::Yes)) => Ok(true),
-            Ok(Some(Agreement::YesBy(witness))) => {
+        match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
+            Agreement::Yes => Ok(true),
+            Agreement::YesBy(witness) => {
                 self.walk.better.insert(task, Better { run: at, witness: Some(witness.into()) });
                 Ok(true)
             }
-            Ok(Some(Agreement::No) | None) | Err(_) => Ok(false),
+            Agreement::No => Ok(false),
         }
     }
 
