@@ -532,30 +532,49 @@ impl<'l> Look<'l> {
         }
     }
 
-    /// Whether another version of what was read is the same in the facets that were looked at; `None` if the hashes of
-    /// these are not known.
+    /// Whether another version of what was read is the same in the facets that were looked at; not if one of them has no
+    /// facet hashes. `None`: it is not known.
     fn is_same_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
         if edge.bits & 4 == 0 {
             return Some(false);
         }
         let is = match now {
-            OTHER => {
-                let node = *self.walk.bound.get(&edge.dep)?;
-                let seq = self.inner.standing(node)?;
-                lock(&self.inner.engine.node(node).hist).facets_of(seq)?.clone()
-            }
-            now => self.facets_of(edge.dep, now)?,
+            OTHER => self.facets_here(edge.dep, self.inner.standing(*self.walk.bound.get(&edge.dep)?)?),
+            // The file has facet hashes of the versions of kept runs and of those that a reader of facets has read; this
+            // process may have come to another one of its versions.
+            now => match self.facets_of(edge.dep, now)? {
+                None if self.is_seq_here(edge.dep, now) => self.facets_here(edge.dep, Seq::new(now)),
+                known => known,
+            },
         };
         let was = self.facets_of(edge.dep, edge.seq)?;
-        Some(edge.facets.are_the_same(&was, &is))
+        Some(was.zip(is).is_some_and(|(was, is)| edge.facets.are_the_same(&was, &is)))
     }
 
-    /// The facet hashes of a version that the file has.
-    fn facets_of(&mut self, task: u32, seq: u32) -> Option<Looks> {
-        if !self.walk.facets.contains_key(&task) {
-            self.walk.facets.insert(task, self.stored.facets(task)?);
+    /// The facet hashes of a version by its number here, of a task that this process knows.
+    fn facets_here(&self, task: u32, seq: Seq) -> Option<Looks> {
+        let node = *self.walk.bound.get(&task)?;
+        lock(&self.inner.engine.node(node).hist).facets_of(seq).cloned()
+    }
+
+    /// Whether this process knows the task, and a version of it by the number that the file has for it.
+    fn is_seq_here(&self, task: u32, seq: u32) -> bool {
+        let hist = |node: &NodeId| lock(&self.inner.engine.node(*node).hist);
+        let is_seq = |node| hist(node).is_seq_of(self.walk.generation, task, Seq::new(seq));
+        self.walk.bound.get(&task).is_some_and(is_seq)
+    }
+
+    /// The facet hashes of a version that the file has, if it has any. `None`: the file is damaged.
+    fn facets_of(&mut self, task: u32, seq: u32) -> Option<Option<Looks>> {
+        let known = |all: &Vec<Option<Looks>>| all.get(seq as usize).cloned().flatten();
+        if let Some(known) = self.walk.facets.get(&task).and_then(known) {
+            return Some(Some(known));
         }
-        self.walk.facets[&task].get(seq as usize)?.clone()
+        // A commit may have added some since.
+        let all = self.stored.facets(task)?;
+        let found = known(&all);
+        self.walk.facets.insert(task, all);
+        Some(found)
     }
 
     /// All that was asked for together is known.

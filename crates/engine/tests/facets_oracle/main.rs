@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, Once};
 
 use taut_engine::{Deep, Engine, Hash, Options};
 
-use case::{Build, Case, Restart, Value};
+use case::{Build, Case, How, Leaf, Look, Restart, Step, Task, Value};
 use model::{Going, Model, Reference, closure, reference};
 use rules::{InMemory, Leaves, Tasks, World, Zero, number_of};
 
@@ -201,4 +201,62 @@ fn readers_of_facets_execute_exactly_if_what_they_looked_at_changed() {
     if let Some(directory) = std::env::var_os("TAUT_SOAK_REPORT") {
         std::fs::write(std::path::Path::new(&directory).join("facets_cases"), cases.to_string()).unwrap();
     }
+}
+
+fn step(how: How, reads: &[(usize, Look)], conditional: bool) -> Step {
+    Step { how, reads: reads.to_vec(), conditional }
+}
+
+fn leaf(content: u64, runs: u8) -> Leaf {
+    Leaf { content, has_witness: true, runs }
+}
+
+/// A task of which everything is kept.
+fn task(runs: u8, steps: Vec<Step>) -> Task {
+    Task {
+        steps,
+        moduli: [1; 3],
+        fails: false,
+        content_hash: true,
+        has_facets: true,
+        runs,
+        constructive: true,
+        stored: true,
+        deep: Deep::No,
+    }
+}
+
+/// A build after some leaves have got other contents, which are not declared.
+fn build(restart: Option<Restart>, changes: &[(usize, u64)], root: usize) -> Build {
+    Build {
+        restart,
+        changes: changes.iter().map(|(leaf, content)| (*leaf, *content, false)).collect(),
+        all: false,
+        touch: None,
+        scan: false,
+        evict: false,
+        roots: vec![root],
+        by_hash: false,
+        jobs: 1,
+        commit: false,
+    }
+}
+
+const COMMITTED: Option<Restart> = Some(Restart::Committed);
+
+/// A reader of facets of a value that has none sees the whole: another of its runs may be good, and is found by numbers.
+#[test]
+fn readers_of_values_without_facets_are_decided_by_numbers() {
+    let reads =
+        Task { has_facets: false, moduli: [2, 2, 3], ..task(1, vec![step(How::Value, &[(0, 0)], false)]) };
+    check(&Case {
+        leaves: vec![leaf(4, 1)],
+        tasks: vec![reads, task(2, vec![step(How::Facets, &[(1, 0)], false)])],
+        builds: vec![
+            build(None, &[], 2),
+            build(None, &[(0, 1)], 2),
+            build(None, &[(0, 4)], 1),
+            build(COMMITTED, &[], 2),
+        ],
+    });
 }
