@@ -328,6 +328,9 @@ impl<'l> Look<'l> {
                         let decided = matches!(step, Step::Good);
                         self.walk.now.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
+                        if decided && !self.walk.better.is_empty() {
+                            self.walk.is_good_by(plain.task, 0);
+                        }
                         stack.pop();
                     }
                     // There is more to it.

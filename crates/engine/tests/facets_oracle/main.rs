@@ -260,3 +260,23 @@ fn readers_of_values_without_facets_are_decided_by_numbers() {
         ],
     });
 }
+
+/// A leaf goes back and forth between contents that the file knows, in one process: a build says of which leaves it was
+/// made by the runs that are good now, not by those that were good in the build before.
+#[test]
+fn leaves_are_those_of_the_run_that_is_good_now() {
+    let reads_more = step(How::Value, &[(1, 0)], true);
+    check(&Case {
+        leaves: vec![leaf(0, 3), leaf(0, 1)],
+        tasks: vec![
+            task(2, vec![step(How::Facets, &[(0, 1)], false), reads_more]),
+            task(1, vec![step(How::Value, &[(2, 0)], false)]),
+        ],
+        builds: vec![
+            build(None, &[], 3),
+            build(None, &[(0, 1)], 3),
+            build(COMMITTED, &[(0, 0)], 3),
+            build(None, &[(0, 1)], 3),
+        ],
+    });
+}
