@@ -109,19 +109,41 @@ pub(super) struct Walk {
 /// What was found out about a task's runs.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Better {
-    /// The one that is good; it comes first from now on.
-    pub(super) run: usize,
-    /// Better evidence of what it saw.
-    pub(super) witness: Option<Arc<[u8]>>,
+    /// Those that were good, each once, the latest one first: they come before the others from now on.
+    runs: Vec<usize>,
+    /// Better evidence of what the first of them saw.
+    witness: Option<Arc<[u8]>>,
 }
 
 impl Better {
-    /// Says so in the task's runs.
+    fn of(run: usize) -> Better {
+        Better { runs: vec![run], witness: None }
+    }
+
+    /// The run that is good.
+    pub(super) fn run(&self) -> usize {
+        self.runs.first().copied().unwrap_or(0)
+    }
+
+    /// Notes that a run is good.
+    fn use_run(&mut self, run: usize) {
+        if self.run() != run {
+            self.runs.retain(|used| *used != run);
+            self.runs.insert(0, run);
+            self.witness = None;
+        }
+    }
+
+    /// Brings the task's runs into this order.
     pub(super) fn apply(&self, runs: &mut [StoredRun]) {
-        let Some(upto) = runs.get_mut(..=self.run) else { return };
-        upto.rotate_right(1);
-        if self.witness.is_some() {
-            upto[0].witness.clone_from(&self.witness);
+        let mut order: Vec<usize> = (0..runs.len()).collect();
+        for run in self.runs.iter().rev() {
+            let Some(at) = order.iter().position(|other| other == run) else { continue };
+            order[..=at].rotate_right(1);
+            runs[..=at].rotate_right(1);
+        }
+        if let Some(run) = runs.first_mut().filter(|_| self.witness.is_some()) {
+            run.witness.clone_from(&self.witness);
         }
     }
 }
@@ -200,7 +222,10 @@ impl Walk {
         let task = open.task;
         if matches!(step, Step::Undecided) {
             self.now.set(task, UNDECIDED);
-            self.better.remove(&task);
+            if open.is_leaf {
+                // Its evidence was for a run that is not good.
+                self.better.remove(&task);
+            }
             return;
         }
         if matches!(step, Step::Failed) {
@@ -224,13 +249,19 @@ impl Walk {
         self.is_good_by(leaf, run);
     }
 
-    /// Notes which of its runs a task is good by, whatever was so in an earlier epoch.
+    /// Notes that a leaf is good by one of its runs, and better evidence of what that one saw.
+    fn good_by_witness(&mut self, leaf: u32, run: usize, witness: Arc<[u8]>) {
+        let better = self.better.entry(leaf).or_insert_with(|| Better::of(run));
+        better.use_run(run);
+        better.witness = Some(witness);
+    }
+
+    /// Notes which of its runs a task is good by, after those of earlier epochs.
     fn is_good_by(&mut self, task: u32, run: usize) {
         match self.better.get_mut(&task) {
-            Some(better) if better.run == run => {}
-            _ if run == 0 => drop(self.better.remove(&task)),
-            Some(better) => *better = Better { run, witness: None },
-            None => drop(self.better.insert(task, Better { run, witness: None })),
+            Some(better) => better.use_run(run),
+            None if run == 0 => {}
+            None => drop(self.better.insert(task, Better::of(run))),
         }
     }
 
@@ -491,7 +522,7 @@ impl<'l> Look<'l> {
         match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
-                self.walk.better.insert(task, Better { run: at, witness: Some(witness.into()) });
+                self.walk.good_by_witness(task, at, witness.into());
                 Ok(true)
             }
             Agreement::No => Ok(false),

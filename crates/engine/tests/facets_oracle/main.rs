@@ -280,3 +280,36 @@ fn leaves_are_those_of_the_run_that_is_good_now() {
         ],
     });
 }
+
+/// The run that is dropped is the one that was not used for longest, also if the others were found good by the numbers of
+/// the file only, in several builds of a process.
+#[test]
+fn the_run_that_was_not_used_for_longest_is_dropped() {
+    let by_hash = vec![step(How::Hash, &[(0, 0)], false)];
+    check(&Case {
+        leaves: vec![leaf(8, 3)],
+        tasks: vec![task(3, by_hash.clone())],
+        builds: vec![
+            build(None, &[], 1),
+            build(None, &[(0, 6)], 1),
+            build(COMMITTED, &[(0, 8)], 1),
+            build(None, &[(0, 5)], 1),
+            build(None, &[(0, 2)], 1),
+            build(None, &[(0, 8)], 1),
+        ],
+    });
+    check(&Case {
+        leaves: vec![leaf(8, 3)],
+        tasks: vec![task(3, by_hash.clone()), task(1, vec![step(How::Value, &[(1, 0)], false)])],
+        builds: vec![
+            build(None, &[], 2),
+            build(None, &[(0, 2)], 2),
+            build(None, &[(0, 11)], 2),
+            build(COMMITTED, &[(0, 2)], 2),
+            build(None, &[(0, 8)], 2),
+            build(None, &[(0, 9)], 2),
+            build(None, &[(0, 2)], 2),
+            build(None, &[(0, 8)], 2),
+        ],
+    });
+}

@@ -1,7 +1,7 @@
 //! What a walk has found out, for who follows the good runs down, partly by numbers.
 
 use super::runs::AnyRuns;
-use super::{Look, OTHER, Walk};
+use super::{Better, Look, OTHER, Walk};
 use crate::Facets;
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
@@ -228,7 +228,7 @@ impl Numbers<'_> {
 
     fn found(&mut self, task: u32) -> Option<Good> {
         let now = self.now(task)?;
-        let at = self.walk.better.get(&task).map_or(0, |better| better.run);
+        let at = self.walk.better.get(&task).map_or(0, Better::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
         for _ in 0..=at {
             run = runs.next().ok()?;
