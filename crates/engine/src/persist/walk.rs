@@ -60,6 +60,11 @@ impl Now {
         self.0.len()
     }
 
+    /// Makes room for so many tasks; the new ones are [`SPECIAL`].
+    fn grow(&mut self, tasks: usize) {
+        self.0.resize(tasks, !SPECIAL);
+    }
+
     #[inline]
     fn get(&self, task: u32) -> Option<u32> {
         self.0.get(task as usize).map(|now| !now)
@@ -167,8 +172,19 @@ impl Walk {
             return false;
         }
         let tasks = stored.tasks() as usize;
-        let same = generation == self.generation && self.now.len() == tasks;
-        if same && epoch == self.epoch && self.rules.len() == stored.rules().len() {
+        let same = generation == self.generation && self.now.len() <= tasks;
+        let here = |name: &Arc<str>| {
+            let rule = inner.engine.rule_number(name)?;
+            let version = inner.engine.rule_at(rule).version();
+            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
+        };
+        if same && epoch == self.epoch {
+            if self.rules.len() != stored.rules().len() {
+                self.rules = stored.rules().iter().map(here).collect();
+            }
+            // What was found out holds for the tasks that a commit has added to the file, too: they are in its journal.
+            self.now.grow(tasks);
+            self.looked_at.resize(tasks.div_ceil(64), 0);
             self.bind(std::mem::take(&mut *lock(&persist.bound)));
             return true;
         }
@@ -177,17 +193,13 @@ impl Walk {
             *self = Walk { good: self.good, generation, ..Walk::default() };
         }
         self.bind(std::mem::take(&mut *lock(&persist.bound)));
-        let here = |name: &Arc<str>| {
-            let rule = inner.engine.rule_number(name)?;
-            let version = inner.engine.rule_at(rule).version();
-            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
-        };
         self.rules = stored.rules().iter().map(here).collect();
         let mut looked_at = if same && self.scanned == inner.inputs.scanned {
             std::mem::take(&mut self.looked_at)
         } else {
-            vec![0; tasks.div_ceil(64)]
+            Vec::new()
         };
+        looked_at.resize(tasks.div_ceil(64), 0);
         let before = std::mem::take(&mut self.now);
         self.now = Now::new(tasks);
         let rules = &self.rules;

@@ -313,3 +313,21 @@ fn the_run_that_was_not_used_for_longest_is_dropped() {
         ],
     });
 }
+
+/// A task that is clean since the first build of the process has leaves in the second one, after a commit.
+#[test]
+fn what_is_clean_by_the_numbers_of_a_file_has_leaves_after_a_commit() {
+    let reads = step(How::Value, &[(1, 0), (2, 0), (2, 0)], false);
+    let only = Task { deep: Deep::Only, ..task(1, vec![step(How::Facets, &[(2, 0)], false)]) };
+    let first = Build { commit: true, ..build(COMMITTED, &[(1, 10)], 4) };
+    check(&Case {
+        leaves: vec![leaf(11, 1), leaf(9, 1)],
+        tasks: vec![
+            task(1, vec![]),
+            task(1, vec![]),
+            task(1, vec![reads, step(How::Facets, &[(3, 0)], true)]),
+            only,
+        ],
+        builds: vec![build(None, &[], 4), first, build(None, &[], 5), build(None, &[], 5)],
+    });
+}

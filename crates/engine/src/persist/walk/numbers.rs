@@ -75,10 +75,9 @@ impl Source<'_> {
     pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
-        if !is_of_build || walk.now.len() != self.stored.tasks() as usize {
+        if !is_of_build || !walk.turn_to(&self.stored, self.generation, inner, self.persist) {
             return None;
         }
-        walk.bind(std::mem::take(&mut *lock(&self.persist.bound)));
         Some(Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
     }
 }
