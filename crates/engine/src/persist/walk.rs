@@ -12,6 +12,7 @@
 
 mod ahead;
 mod below;
+mod facets;
 mod leaves;
 mod numbers;
 mod runs;
@@ -91,6 +92,7 @@ pub(super) struct Walk {
     generation: u64,
     epoch: u64,
     scanned: u64,
+    floor: u64,
     /// By task: the version that is good, or one of the above.
     now: Now,
     /// By task, a bit: a leaf that was looked at and is good.
@@ -103,6 +105,9 @@ pub(super) struct Walk {
     bound: HashMap<u32, NodeId, BuildMix>,
     /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
     facets: HashMap<u32, Vec<Option<Looks>>, BuildMix>,
+    /// By task, the version that is good, where a reader of facets is good that read another one; for as long as what was
+    /// settled is clean.
+    same_in_facets: HashMap<u32, u32, BuildMix>,
     /// What is not as in the file.
     pub(super) better: HashMap<u32, Better, BuildMix>,
     /// How many tasks were found good.
@@ -221,7 +226,11 @@ impl Walk {
                 self.now.set(task, SPECIAL);
             }
         }
-        (self.generation, self.epoch, self.scanned) = (generation, epoch, inner.inputs.scanned);
+        if self.floor != inner.inputs.floor {
+            self.same_in_facets.clear();
+        }
+        (self.generation, self.epoch) = (generation, epoch);
+        (self.scanned, self.floor) = (inner.inputs.scanned, inner.inputs.floor);
         self.looked_at = looked_at;
         self.refused.clear();
         self.by_leaves.clear();
@@ -576,51 +585,6 @@ impl<'l> Look<'l> {
                 return Ok(Step::Undecided);
             }
         }
-    }
-
-    /// Whether another version of what was read is the same in the facets that were looked at; not if one of them has no
-    /// facet hashes. `None`: it is not known.
-    fn is_same_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
-        if edge.bits & 4 == 0 {
-            return Some(false);
-        }
-        let is = match now {
-            OTHER => self.facets_here(edge.dep, self.inner.standing(*self.walk.bound.get(&edge.dep)?)?),
-            // The file has facet hashes of the versions of kept runs and of those that a reader of facets has read; this
-            // process may have come to another one of its versions.
-            now => match self.facets_of(edge.dep, now)? {
-                None if self.is_seq_here(edge.dep, now) => self.facets_here(edge.dep, Seq::new(now)),
-                known => known,
-            },
-        };
-        let was = self.facets_of(edge.dep, edge.seq)?;
-        Some(was.zip(is).is_some_and(|(was, is)| edge.facets.are_the_same(&was, &is)))
-    }
-
-    /// The facet hashes of a version by its number here, of a task that this process knows.
-    fn facets_here(&self, task: u32, seq: Seq) -> Option<Looks> {
-        let node = *self.walk.bound.get(&task)?;
-        lock(&self.inner.engine.node(node).hist).facets_of(seq).cloned()
-    }
-
-    /// Whether this process knows the task, and a version of it by the number that the file has for it.
-    fn is_seq_here(&self, task: u32, seq: u32) -> bool {
-        let hist = |node: &NodeId| lock(&self.inner.engine.node(*node).hist);
-        let is_seq = |node| hist(node).is_seq_of(self.walk.generation, task, Seq::new(seq));
-        self.walk.bound.get(&task).is_some_and(is_seq)
-    }
-
-    /// The facet hashes of a version that the file has, if it has any. `None`: the file is damaged.
-    fn facets_of(&mut self, task: u32, seq: u32) -> Option<Option<Looks>> {
-        let known = |all: &Vec<Option<Looks>>| all.get(seq as usize).cloned().flatten();
-        if let Some(known) = self.walk.facets.get(&task).and_then(known) {
-            return Some(Some(known));
-        }
-        // A commit may have added some since.
-        let all = self.stored.facets(task)?;
-        let found = known(&all);
-        self.walk.facets.insert(task, all);
-        Some(found)
     }
 
     /// All that was asked for together is known.

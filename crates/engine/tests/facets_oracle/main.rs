@@ -331,3 +331,25 @@ fn what_is_clean_by_the_numbers_of_a_file_has_leaves_after_a_commit() {
         builds: vec![build(None, &[], 4), first, build(None, &[], 5), build(None, &[], 5)],
     });
 }
+
+/// A task whose reader looked at no facet has another version than the one that was read: that one is its version, also
+/// after the reader was loaded, which is clean since it was decided over the numbers of the file.
+#[test]
+fn below_a_clean_reader_of_facets_the_version_is_the_good_one() {
+    let reads = |how, dep, moduli| Task { moduli, ..task(1, vec![step(how, &[(dep, 0)], false)]) };
+    check(&Case {
+        leaves: vec![Leaf { has_witness: false, ..leaf(4, 1) }],
+        tasks: vec![
+            reads(How::Hash, 0, [2, 7, 7]),
+            reads(How::Hash, 1, [1, 2, 3]),
+            reads(How::Facets, 2, [1; 3]),
+        ],
+        builds: vec![
+            Build { roots: vec![3, 2], ..build(None, &[], 3) },
+            build(None, &[(0, 11)], 2),
+            build(COMMITTED, &[], 1),
+            build(None, &[], 3),
+            Build { by_hash: true, ..build(None, &[], 2) },
+        ],
+    });
+}
