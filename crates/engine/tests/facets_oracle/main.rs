@@ -182,7 +182,6 @@ fn failure(case: &Case) -> Option<String> {
 }
 
 #[test]
-#[ignore = "it finds faults that are not fixed yet"]
 fn readers_of_facets_execute_exactly_if_what_they_looked_at_changed() {
     let number = |name: &str| std::env::var(name).map_or(1, |number| number.parse().expect("a number"));
     let (first, cases): (u64, u64) = (number("TAUT_SEED"), 3_000 * number("TAUT_SOAK"));
@@ -350,6 +349,23 @@ fn below_a_clean_reader_of_facets_the_version_is_the_good_one() {
             build(COMMITTED, &[], 1),
             build(None, &[], 3),
             Build { by_hash: true, ..build(None, &[], 2) },
+        ],
+    });
+}
+
+/// The file has a version of a leaf by its hash only. This process has come to it again, and knows its facets: the reader
+/// is decided by numbers.
+#[test]
+fn facets_of_a_version_that_this_process_came_to_are_known() {
+    let three = task(3, vec![step(How::Value, &[(0, 0)], false)]);
+    check(&Case {
+        leaves: vec![leaf(1, 1)],
+        tasks: vec![three, task(1, vec![step(How::Facets, &[(1, 0), (0, 0)], false)])],
+        builds: vec![
+            build(None, &[(0, 7)], 1),
+            build(None, &[(0, 1)], 2),
+            build(COMMITTED, &[], 2),
+            Build { roots: vec![0, 2], ..build(Some(Restart::Killed), &[(0, 7)], 2) },
         ],
     });
 }
