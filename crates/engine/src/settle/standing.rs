@@ -94,8 +94,9 @@ impl Core {
         // Below what was found good by leaves nothing was looked at.
         let below =
             edges.iter().flat_map(|edges| edges.iter()).filter(|edge| !self.node(edge.dep).policy.is_deep());
-        for Edge { dep, seq, .. } in below {
-            let standing = &self.node(*dep).standing.settled;
+        for edge in below {
+            let Some(seq) = self.handed_version(edge) else { continue };
+            let standing = &self.node(edge.dep).standing.settled;
             let since = settled >> 32 << 32 | u64::from(seq.number());
             // Whoever settled it otherwise was there before.
             let _ = standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
@@ -105,10 +106,9 @@ impl Core {
     /// Binds what was settled by the numbers of a file, and all below: it stands as they do. `false`: the file is
     /// no more.
     pub(crate) fn bind_standing(&self) -> bool {
+        let is_settled = |node: NodeId| self.node(node).standing.settled.load(Ordering::SeqCst) != 0;
         let of_file = |node: NodeId| {
-            let entry = self.node(node);
-            let is_settled = entry.standing.settled.load(Ordering::SeqCst) != 0;
-            (is_settled && lock(&entry.hist).place().is_some()).then_some(node)
+            (is_settled(node) && lock(&self.node(node).hist).place().is_some()).then_some(node)
         };
         // Also what is bound already: another thread may be about to hand down.
         let mut pending: Vec<NodeId> = self.all_nodes().filter_map(|(node, _)| of_file(node)).collect();
@@ -125,6 +125,8 @@ impl Core {
             match self.handed_down(node) {
                 // Changes do not reach what is above it: none was noted to read what lies below.
                 Some(edges) if edges.iter().any(|edge| self.node(edge.dep).policy.is_deep()) => return false,
+                // Nor is it known what a reader of facets was made from, if not which version was good.
+                Some(edges) if !edges.iter().all(|edge| is_settled(edge.dep)) => return false,
                 Some(edges) => pending.extend(edges.iter().filter_map(|edge| of_file(edge.dep))),
                 None if unloaded.is_some() => return false,
                 None => {}

@@ -6,7 +6,7 @@
 //! differs depends on no schedule. Some leaves behind that one may have been asked as well, for nothing.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Better, Damaged, Here, Look, UNDECIDED, UNKNOWN};
+use super::{Damaged, Here, Look, UNDECIDED, UNKNOWN};
 use crate::Agreement;
 use crate::graph::fail::guarded;
 use crate::persist::leaves::LeafSet;
@@ -156,7 +156,7 @@ impl Look<'_> {
         match looked {
             Looked::Good { run, seq, has_failed, witness } => {
                 if let Some(witness) = witness {
-                    self.walk.better.insert(leaf, Better { run, witness: Some(witness.into()) });
+                    self.walk.good_by_witness(leaf, run, witness.into());
                 }
                 self.walk.leaf_is_good(leaf, run, (!has_failed).then_some(seq));
             }
