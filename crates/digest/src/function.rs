@@ -26,7 +26,8 @@ impl HashFunction {
         self.typed("tree", encoded)
     }
 
-    /// An incremental hasher for a file whose size in bytes is known beforehand (git hashes it first).
+    /// An incremental hasher for a file whose size in bytes is known beforehand: git's header, which is hashed first,
+    /// contains it.
     pub fn blob_hasher(self, size: u64) -> ContentHasher {
         self.typed_hasher("blob", size)
     }

@@ -27,7 +27,7 @@ pub enum ObjectType {
 }
 
 impl ObjectType {
-    /// The letter that stands for the type in identifiers.
+    /// The letter that represents the type in identifiers.
     pub fn letter(self) -> char {
         match self {
             ObjectType::File => 'f',
