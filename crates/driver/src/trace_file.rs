@@ -5,25 +5,25 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use taut_engine::{TraceFile, TraceRead, TraceWrite};
-use taut_store::OwnDirectory;
+use taut_store::EpochDir;
 use taut_sys::{At, Dir, Lock};
 
 /// A file of traces, in a directory that is open.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTraces {
-    directory: Arc<OwnDirectory>,
+    directory: Arc<EpochDir>,
     /// Whether it lies in the older generation, and is only read.
     is_older: bool,
     name: String,
 }
 
 impl StoredTraces {
-    pub(crate) fn new(directory: Arc<OwnDirectory>, name: String) -> StoredTraces {
+    pub(crate) fn new(directory: Arc<EpochDir>, name: String) -> StoredTraces {
         StoredTraces { directory, is_older: false, name }
     }
 
     /// One of the older generation, to be read.
-    pub(crate) fn older(directory: Arc<OwnDirectory>, name: String) -> StoredTraces {
+    pub(crate) fn older(directory: Arc<EpochDir>, name: String) -> StoredTraces {
         StoredTraces { is_older: true, ..StoredTraces::new(directory, name) }
     }
 

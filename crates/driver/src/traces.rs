@@ -8,7 +8,7 @@ use std::sync::Arc;
 use taut_analysis::module_file;
 use taut_engine::{Builder, Engine, FileTrouble, Options};
 use taut_repos::{FileRule, Place};
-use taut_store::{OwnDirectory, Store};
+use taut_store::{EpochDir, Store};
 use taut_value::Id;
 
 use crate::{Request, cache_warning::CacheWarning, context::shape_key, lru, trace_file::StoredTraces};
@@ -37,7 +37,7 @@ impl Traces {
     /// content is unchanged.
     pub fn of(store: &Store, request: &Request) -> Traces {
         let warning = CacheWarning::default();
-        let directory = store.own_directory("runs").map_err(|error| warning.unreadable(error));
+        let directory = store.epoch_directory("runs").map_err(|error| warning.unreadable(error));
         let file = || {
             let directory = Arc::new(directory.ok()?);
             let shape = shape_key(request)?.to_hex();
@@ -45,7 +45,7 @@ impl Traces {
             let name = format!("{}-{}", &shape[..32], &here[..32]);
             let file = StoredTraces::new(directory.clone(), name);
             if file.file().lstat().is_err() {
-                let is_there = directory.bring(file.name()).unwrap_or_else(|error| {
+                let is_there = directory.move_up(file.name()).unwrap_or_else(|error| {
                     warning.unreadable(error);
                     false
                 });
@@ -99,12 +99,7 @@ const MAX_CANDIDATES: usize = 4;
 
 /// Begins a file as the latest one of the same shape is that knows the target files of the request as they are; `None` if
 /// there is none.
-fn take_over(
-    directory: &Arc<OwnDirectory>,
-    shape: &str,
-    request: &Request,
-    file: &StoredTraces,
-) -> Option<()> {
+fn take_over(directory: &Arc<EpochDir>, shape: &str, request: &Request, file: &StoredTraces) -> Option<()> {
     let is_of_shape = |name: &str| name.strip_prefix(shape).is_some_and(|rest| rest.len() == 33);
     let mut found = Vec::new();
     for (generation, open) in [

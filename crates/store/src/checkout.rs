@@ -1,8 +1,7 @@
 //! Stored objects as files: one routine for installed results and for the inputs of actions.
-//!
-//! What is written is always a copy, never a name of a stored inode: whoever changes a checked-out file
-//! changes nothing but that file. Every content is checked against its name on the way. Below the
-//! directory that the caller holds open, no symbolic link is followed, and no name leaves it.
+//! What is written is always a copy, never a hard link to a stored inode: a change of a checked-out file changes only
+//! that file. Every content is checked against its name while it is copied. Beneath the directory that the caller holds
+//! open, no symbolic link is followed, and no name leads out of it.
 
 use std::{
     cell::OnceCell,
@@ -24,11 +23,11 @@ use crate::{
 pub struct Installer<'s> {
     store: &'s Store,
     top: &'s Dir,
-    /// What has to be noted before the first temporary name; nothing if that is not possible.
+    /// The note that is written before the first temporary name; `None` if it could not be written.
     pending: OnceCell<Option<Pending>>,
 }
 
-/// Where a leaf goes: the directory that it lies in, which is open, and its name.
+/// The directory of the file that was installed last, held open, since the next one often lies there, too.
 struct Parent {
     path: PathBuf,
     /// `None` for the top directory.
@@ -61,7 +60,8 @@ impl<'s> Installer<'s> {
         if !self.store.has_files(object)? {
             return Ok(());
         }
-        // What leads to the object is the user's; what is in its way further down is replaced.
+        // Links among the components that the caller gave are refused; below the object's own name, what is in the way
+        // is replaced.
         let fixed = path.components().count().saturating_sub(1);
         let mut parent = Parent { path: PathBuf::new(), dir: None };
         let mut pending = vec![(object.digest.hash, object.object_type, path)];
@@ -88,9 +88,11 @@ impl<'s> Installer<'s> {
         Ok(())
     }
 
-    /// The directory at a path below the top directory, which is made. If something else is in the way among the first
-    /// `fixed` components: what.
+    /// The directory at a path below the top directory, made if it is absent. `Ok(Err(what))` if something else is in
+    /// the way among the first `fixed` components.
     fn directory(&self, path: &Path, fixed: usize) -> Result<std::result::Result<Dir, String>> {
+        // One system call in the common case, where the directory exists; the walk by components is only for what is
+        // absent or in the way.
         match self.top.sub(path, taut_sys::Links::Refused) {
             Ok(dir) => return Ok(Ok(dir)),
             Err(error) if error.is_absent() || error.is_link_in_the_way() => {}
@@ -123,10 +125,11 @@ impl<'s> Installer<'s> {
             return Ok(());
         }
         self.pending.get_or_init(|| Pending::begin(self.store, self.top).ok());
-        // A complete file under a name of our own first, so that no reader sees half of one.
+        // First a complete file under a temporary name, then a rename: no reader sees half of a file.
         let name = temporary_name(self.store);
         match self.leaf_by(hash, object_type, self.top.at(&name), at) {
-            // A directory below lies on another file system.
+            // The note covers the top directory, so the temporary file is made there. A rename does not cross file
+            // systems: on another one, the temporary file is made beside the target.
             Err(Error::Sys(error)) if error.is_other_file_system() => {
                 self.leaf_by(hash, object_type, at.dir().at(&name), at)
             }
@@ -137,7 +140,7 @@ impl<'s> Installer<'s> {
     fn leaf_by(&self, hash: &Hash, object_type: ObjectType, temporary: At<'_>, at: At<'_>) -> Result<()> {
         let done = self.write_leaf(hash, object_type, temporary, at);
         if done.is_err() {
-            // The first error is the one to report; the leftover is ours to remove.
+            // The first error is the one to report; the temporary file is removed if possible.
             let _ = temporary.remove_file();
         }
         done
@@ -153,7 +156,7 @@ impl<'s> Installer<'s> {
         }
         let renamed = temporary.rename(at);
         if renamed.is_err() && at.lstat().is_ok_and(|there| there.is_dir()) {
-            // A directory with something in it is not ours.
+            // A directory that is not empty may hold files of the user.
             return at.remove_dir().and_then(|()| temporary.rename(at)).map_err(|_| {
                 let reason = "there is a directory that is not empty".to_owned();
                 Error::Refused { path: at.path().display().to_string(), reason }
@@ -169,7 +172,7 @@ impl Store {
         Installer { store: self, top, pending: OnceCell::new() }
     }
 
-    /// Whether there is anything but directories.
+    /// Whether an object is a file or link, or a tree that contains one.
     fn has_files(&self, object: &ObjectInfo) -> Result<bool> {
         let mut pending = vec![(object.digest.hash, object.object_type)];
         let mut seen = HashSet::new();
@@ -198,8 +201,11 @@ impl Store {
             && self.has_content(at, hash)?)
     }
 
-    /// Puts a file or link at a place, where nothing is, for an action: 0444 or 0555.
-    /// Returns what it is then.
+    /// Puts a file or link at a place, where nothing is, for an action: mode 0444 or 0555. Returns its `stat`
+    /// afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the object is not stored; else the system refused the write.
     pub fn stage(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<Stat> {
         match object_type {
             ObjectType::Symlink => {
@@ -211,19 +217,26 @@ impl Store {
         }
     }
 
-    /// As [`Store::stage`], in place of the content of the plain file that was made there. Returns what it is then.
+    /// As [`Store::stage`], by overwriting the plain file with identity `made` that is there. Returns its `stat`
+    /// afterwards.
+    ///
+    /// # Errors
+    /// As for [`Store::stage`]; or the file there is not the one that was made.
     pub fn restage(&self, hash: &Hash, at: At<'_>, made: Identity) -> Result<Stat> {
         match at.open_made(made) {
             Err(error) if error.is_denied() => {
                 at.set_mode_of(made, 0o644)?;
                 self.fill(hash, ObjectType::File, at.open_made(made)?, Some(0o444))
             }
-            // A user who may write in spite of the mode leaves it as it is.
+            // With the rights of root, a read-only file can be opened for writing: its mode is right already.
             file => self.fill(hash, ObjectType::File, file?, None),
         }
     }
 
     /// Whether the regular file at a place has exactly this content.
+    ///
+    /// # Errors
+    /// There is no regular file, or it cannot be read.
     pub fn has_content(&self, at: At<'_>, hash: &Hash) -> Result<bool> {
         Ok(self.hash_open(&mut at.open()?)? == Some(*hash))
     }

@@ -1,9 +1,10 @@
-//! What is kept beside the objects, and ages as they do.
+//! Directories of taut's own files that have the same lifetime as the objects: event logs and the engine's files.
 //!
-//! It lies beside the generations, whose layout is not ours to extend. A link in each of them that leads nowhere bears
-//! the name of a directory: whoever turns the generations turns these, too, and what is found under another name
-//! belongs to nobody. What is used moves up, as objects do, so what nobody used between two collections is gone after
-//! the second.
+//! The layout of the generations belongs to the reference, so these directories, the *epoch directories*, are elsewhere
+//! in the build root. In each generation there is a dangling symbolic link whose target is the name of its epoch
+//! directory. Whichever tool rotates the generations thereby rotates the links, and an epoch directory that no link
+//! names is stale and removed. A file that is used moves up to the youngest epoch, as objects do; so a file that was
+//! not used between two collections is gone after the second.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -12,86 +13,89 @@ use taut_sys::{Dir, if_exists};
 
 use crate::{
     Result, Store,
-    layout::{GENERATIONS, Layout, epoch},
+    layout::{GENERATIONS, Layout, epoch_link},
 };
 
-/// Begins the names of directories that belong to generations. What lasts has another kind of name.
-const EPOCH: &[u8] = b"epoch-";
+/// The prefix of the names of epoch directories. Directories that outlive generations have other names.
+const EPOCH_PREFIX: &[u8] = b"epoch-";
 
-/// A directory of the youngest generation for one kind of thing, and the one before.
+/// A directory of the youngest epoch for one kind of file, and the one of the epoch before.
 #[derive(Debug)]
-pub struct OwnDirectory {
+pub struct EpochDir {
     dir: Dir,
     older: Option<Dir>,
     generation: OsString,
 }
 
-impl OwnDirectory {
-    /// Where everything that is used lies.
+impl EpochDir {
+    /// The directory in the youngest epoch, where files in use are.
     pub fn dir(&self) -> &Dir {
         &self.dir
     }
 
-    /// What tells the youngest generation from all others there were.
+    /// The name of the youngest generation, which no other generation of this build root ever had.
     pub fn generation(&self) -> &OsStr {
         &self.generation
     }
 
-    /// Where the rest lies, if there is any.
+    /// The directory in the older epoch, if there is any.
     pub fn older(&self) -> Option<&Dir> {
         self.older.as_ref()
     }
 
-    /// Moves up what only the older generation has under a name. Tells whether it did: then the objects that it is
-    /// about may be in the older generation only.
+    /// Moves a file from the older epoch to the youngest, if only the older one has it. Returns whether it did: then
+    /// the objects that the file refers to may be in the older generation only.
     ///
     /// # Errors
     /// The build root cannot be written to.
-    pub fn bring(&self, name: &str) -> Result<bool> {
+    pub fn move_up(&self, name: &str) -> Result<bool> {
         let Some(older) = &self.older else { return Ok(false) };
         let (from, to) = (older.at(name), self.dir.at(name));
         if to.exists()? || !from.exists()? {
             return Ok(false);
         }
-        // Another process may just have done so.
+        // Another process may have moved it between the checks and the rename.
         Ok(if_exists(from.rename(to))?.is_some())
     }
 }
 
 impl Store {
-    /// The directory of one kind of thing that is worth keeping only as long as objects are.
+    /// The directory for one kind of file whose lifetime is that of objects.
     ///
     /// # Errors
     /// The build root cannot be written to.
-    pub fn own_directory(&self, kind: &str) -> Result<OwnDirectory> {
+    pub fn epoch_directory(&self, kind: &str) -> Result<EpochDir> {
         let layout = self.layout();
-        let (own, mark) = (layout.own().make_dir_if_absent()?, epoch(0));
+        let (own, mark) = (layout.own().make_dir_if_absent()?, epoch_link(0));
         let mark = layout.protocol().at(&mark);
         let name = match if_exists(mark.read_link())? {
             Some(name) => name,
             None => {
-                // It makes the generation, too.
+                // atomic: of several processes one creates the link, and all read the same name back.
+                // This makes the directory of the generation as well, in which the link is created. `symlink` is atomic:
+                // of several processes one creates the link, and all read the same name back.
                 self.ephemeral()?;
                 match mark.symlink(&PathBuf::from(format!("epoch-{}", self.nonce()))) {
                     Err(error) if error.is_exists() => {}
                     other => other?,
                 }
                 let name = mark.read_link()?;
-                // Others than we may have turned the generations.
-                remove_forgotten(layout)?;
+                // Another tool may have rotated the generations, which leaves our directories behind.
+                remove_stale_epochs(layout)?;
                 name
             }
         };
+        // Only the last component of the link's target counts: a link that was tampered with cannot lead elsewhere.
         let below = |name: &Path| Path::new(name.file_name().unwrap_or_default()).join(kind);
-        let older = match if_exists(layout.protocol().at(&epoch(1)).read_link())? {
+        let older = match if_exists(layout.protocol().at(&epoch_link(1)).read_link())? {
             Some(name) => if_exists(own.at(&below(&name)).open_dir())?,
             None => None,
         };
         let generation = name.file_name().unwrap_or_default().to_owned();
-        Ok(OwnDirectory { dir: own.make_all(&below(&name))?, older, generation })
+        Ok(EpochDir { dir: own.make_all(&below(&name))?, older, generation })
     }
 
-    /// A directory for what is to be known whatever becomes of the objects, until all is forgotten.
+    /// A directory for files that outlive the objects, until `gc --all`.
     ///
     /// # Errors
     /// The build root cannot be written to.
@@ -100,23 +104,24 @@ impl Store {
     }
 }
 
-/// The names below taut's own directory of generations that are gone.
-pub(crate) fn forgotten(layout: &Layout) -> Result<Vec<std::ffi::OsString>> {
+/// The names of epoch directories that belong to no generation any more.
+pub(crate) fn stale_epochs(layout: &Layout) -> Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
     for generation in 0..GENERATIONS {
-        names.extend(if_exists(layout.protocol().at(&epoch(generation)).read_link())?);
+        names.extend(if_exists(layout.protocol().at(&epoch_link(generation)).read_link())?);
     }
     let own = if_exists(layout.own().open_dir())?;
     let found = own.map(|own| own.list()).transpose()?.unwrap_or_default();
     let gone = found.into_iter().map(|(name, _)| name).filter(|name| {
-        name.as_encoded_bytes().starts_with(EPOCH) && !names.iter().any(|known| known.as_os_str() == name)
+        name.as_encoded_bytes().starts_with(EPOCH_PREFIX)
+            && !names.iter().any(|known| known.as_os_str() == name)
     });
     Ok(gone.collect())
 }
 
-fn remove_forgotten(layout: &Layout) -> Result<()> {
+fn remove_stale_epochs(layout: &Layout) -> Result<()> {
     let own = layout.own().open_dir()?;
-    for name in forgotten(layout)? {
+    for name in stale_epochs(layout)? {
         own.at(&name).remove_all()?;
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! Large objects in pieces: splitting them when garbage is collected, putting them together on demand.
+//! Large objects in chunks: split by garbage collection, put together on demand.
 //!
-//! A split object is a list of the chunks it consists of, each a file of the CAS like any other. The
-//! list is `[["<hash>",<size>],…]`, at least two entries; it lies under the object's own hash in a
-//! directory for large files or large trees.
+//! A split object is a list of the chunks it consists of, each a file of the CAS like any other. The list is
+//! `[["<hash>",<size>],…]`, at least two entries; it lies under the object's own hash in a directory for large files or
+//! large trees.
 
 use taut_digest::{Digest, Hash, ObjectType};
 use taut_sys::{At, File, if_exists};
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Store {
-    /// Puts a split object together; whether there was one, complete and undamaged.
+    /// Puts a split object together. Returns whether there was one, complete and undamaged.
     pub(crate) fn splice(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<bool> {
         let large = match kind {
             Kind::File => Kind::LargeFile,
@@ -32,17 +32,20 @@ impl Store {
         }
         target.set_mtime_epoch()?;
         drop(target);
+        // The chunks were compared by size only; the whole is checked against its name. If it does not match, the list
+        // is at fault or a chunk is damaged: without the list the object counts as absent.
         if self.hash_of(kind, &mut temporary.at().open()?)? != Some(*hash) {
             if_exists(list.at().remove_file())?;
             return Ok(false);
         }
         self.keep(temporary, kind, hash)?;
+        // After the object: a list in the youngest generation refers to chunks that `chunks` brought there.
         self.keep_list(generation, large, hash)?;
         Ok(true)
     }
 
-    /// The size of a file that lies nowhere in one piece, but can be put together from chunks that are all
-    /// there; in the youngest generation, then.
+    /// The size of a file that is stored only in chunks, if all of them are present; they are then in the youngest
+    /// generation.
     pub(crate) fn size_in_pieces(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
         let kind = Kind::of(object_type, self.hash_function());
         if !matches!(kind, Kind::File | Kind::Executable) || self.is_known(kind, hash) {
@@ -76,7 +79,7 @@ impl Store {
         Ok(None)
     }
 
-    /// What a list of chunks says, if there is one and the chunks are all there. A damaged list is removed.
+    /// The entries of a list of chunks, if there is one and the chunks are all present. A damaged list is removed.
     fn chunks(&self, list: At<'_>) -> Result<Option<Vec<Digest>>> {
         let text = match list.read() {
             Err(error) if error.is_absent() => return Ok(None),
@@ -105,7 +108,7 @@ impl Store {
         Ok(list.at().hard_link(place.at()).or_else(exists_is_fine)?)
     }
 
-    /// Splits an object of the youngest generation; it is replaced by its chunks and their list.
+    /// Splits an object of the youngest generation, and replaces it by its chunks and their list.
     pub(crate) fn split(&self, kind: Kind, hash: &Hash) -> Result<()> {
         let large = if kind == Kind::Tree { Kind::LargeTree } else { Kind::LargeFile };
         let Some(object) = self.object(0, kind, hash)? else { return Ok(()) };
@@ -113,6 +116,8 @@ impl Store {
         if chunks.len() < 2 {
             return Ok(());
         }
+        // Chunks, then the list, then the removal: whenever the process dies, the object can be read in one way or the
+        // other.
         let temporary = self.write_temporary(list_text(&chunks).as_bytes(), 0o444)?;
         self.keep(temporary, large, hash)?;
         self.forget(kind, hash);
@@ -121,14 +126,16 @@ impl Store {
 
     fn put_chunks(&self, mut file: File<'_>) -> Result<Vec<Digest>> {
         let mut chunks = Vec::new();
-        let mut buffer = Vec::with_capacity(4 * chunk::MAX);
+        let mut buffer = Vec::with_capacity(4 * chunk::MAX_BYTES);
         let mut ended = false;
         let mut at = 0;
         loop {
-            if buffer.len() - at < chunk::MAX && !ended {
+            // At least `MAX_BYTES` have to be in the buffer, or all that is left, for a boundary not to depend on how
+            // the file is read.
+            if buffer.len() - at < chunk::MAX_BYTES && !ended {
                 buffer.drain(..at);
                 at = 0;
-                let wanted = (4 * chunk::MAX - buffer.len()) as u64;
+                let wanted = (4 * chunk::MAX_BYTES - buffer.len()) as u64;
                 let read = file.read_up_to(wanted)?;
                 ended = (read.len() as u64) < wanted;
                 buffer.extend(read);

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use taut_store::{OwnDirectory, Store};
+use taut_store::{EpochDir, Store};
 use taut_sys::{Dir, Result};
 
 /// How many logs are kept, in a generation, of calls that `explain` tells about, of all workspaces.
@@ -77,7 +77,7 @@ impl Name {
 
 /// The directory of the logs in a build root: they age as objects do.
 #[derive(Debug)]
-pub(crate) struct Place(OwnDirectory);
+pub(crate) struct Place(EpochDir);
 
 impl Place {
     /// The one in a store.
@@ -85,7 +85,7 @@ impl Place {
     /// # Errors
     /// The build root cannot be written to.
     pub(crate) fn of(store: &Store) -> taut_store::Result<Place> {
-        Ok(Place(store.own_directory("events")?))
+        Ok(Place(store.epoch_directory("events")?))
     }
 
     fn dirs(&self) -> impl Iterator<Item = &Dir> {
@@ -120,7 +120,7 @@ impl Place {
     pub(crate) fn read(&self, name: &Name, limit: u64) -> Option<Vec<u8>> {
         let name = name.to_string();
         // If it cannot be moved, it is read where it is.
-        let _ = self.0.bring(&name);
+        let _ = self.0.move_up(&name);
         self.dirs().find_map(|dir| dir.at(&name).open().ok()?.read_up_to(limit).ok())
     }
 
