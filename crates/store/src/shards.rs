@@ -8,7 +8,7 @@
 use std::{ops::Deref, sync::OnceLock};
 
 use taut_digest::Hash;
-use taut_sys::{At, Kept, Dir, FileKind, Links, if_exists};
+use taut_sys::{At, CachedDir, Dir, FileKind, Links, if_exists};
 
 use crate::{
     Result, Store,
@@ -23,7 +23,7 @@ pub(crate) struct Shards([[OfKind; KINDS]; GENERATIONS]);
 #[derive(Default)]
 struct OfKind {
     dir: OnceLock<Dir>,
-    shards: OnceLock<Box<[OnceLock<Kept>; 256]>>,
+    shards: OnceLock<Box<[OnceLock<CachedDir>; 256]>>,
     /// `false` once the directory was found absent, if only garbage collection creates it.
     there: OnceLock<bool>,
 }
@@ -121,7 +121,7 @@ impl Store {
         let name = format!("{number:02x}");
         let at = dir.at(&name);
         let opened = if make { Some(at.make_dir_if_absent()?) } else { if_exists(at.open_dir())? };
-        Ok(opened.map(|opened| match Kept::new(opened) {
+        Ok(opened.map(|opened| match CachedDir::new(opened) {
             Ok(cached) => Shard::Cached(place.get_or_init(|| cached)),
             Err(opened) => Shard::Uncached(opened),
         }))

@@ -1,6 +1,7 @@
-//! What goes over the socket between a build and a runner: frames of a length and that many bytes.
+//! The protocol between a build and a runner: frames of a length (4 bytes) and that many bytes.
 //!
-//! Both ends are the same binary, so there is no version and no checking beyond "complete or not".
+//! All numbers are little endian; a string is its length (8 bytes) and its bytes. Both ends are the same binary, so
+//! there is no version, and nothing is checked but completeness.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -12,8 +13,8 @@ use super::{Command, Exit, Status};
 /// From the build to a runner.
 #[derive(Debug, PartialEq)]
 pub(super) enum Request {
-    /// Start this, report its end under this number. Working directory, standard output and standard error come as
-    /// descriptors with the first byte.
+    /// Start this process, and report its end under this number. Working directory, standard output and standard error
+    /// come as descriptors with the first byte.
     Start(u64, Command),
     /// End the process of this number, if it runs.
     End(u64),
@@ -79,16 +80,18 @@ impl Reader<'_> {
 }
 
 /// No timeout, as a number of milliseconds.
-const NEVER: u64 = u64::MAX;
+const NO_TIMEOUT: u64 = u64::MAX;
 
 fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(NEVER)
+    u64::try_from(time.as_millis()).unwrap_or(NO_TIMEOUT)
 }
 
 impl Request {
     pub(super) fn start(id: u64, command: &Command) -> Vec<u8> {
         let mut w = Writer::new(0);
-        w.number(id).number(command.timeout.map_or(NEVER, milliseconds)).number(milliseconds(command.grace));
+        w.number(id)
+            .number(command.timeout.map_or(NO_TIMEOUT, milliseconds))
+            .number(milliseconds(command.grace));
         w.path(&command.program).number(command.args.len() as u64);
         for arg in &command.args {
             w.bytes(arg.as_bytes());
@@ -111,7 +114,7 @@ impl Request {
         Some(match r.byte()? {
             0 => {
                 let id = r.number()?;
-                let timeout = Some(r.number()?).filter(|&ms| ms != NEVER).map(Duration::from_millis);
+                let timeout = Some(r.number()?).filter(|&ms| ms != NO_TIMEOUT).map(Duration::from_millis);
                 let grace = Duration::from_millis(r.number()?);
                 let program = r.path()?;
                 let args = (0..r.number()?).map(|_| r.string()).collect::<Option<_>>()?;
@@ -126,8 +129,9 @@ impl Request {
 }
 
 impl Report {
-    /// For the process that was requested last, where its number is not known.
-    pub(super) const WHATEVER_RUNS: u64 = 0;
+    /// The number of the process that was requested last, where the sender does not know it: the helper, which could
+    /// not fork a runner.
+    pub(super) const LAST_REQUESTED: u64 = 0;
 
     pub(super) fn encode(&self) -> Vec<u8> {
         let Report(id, exit) = self;
@@ -160,7 +164,7 @@ impl Report {
     }
 }
 
-/// Bytes received and not yet understood.
+/// Bytes that were received and not decoded yet.
 #[derive(Default)]
 pub(super) struct Incoming {
     buffer: Vec<u8>,
@@ -189,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_reports_survive_any_cutting_of_the_stream() {
+    fn frames_are_decoded_however_the_stream_is_split() {
         let command = Command {
             env: vec![("A".into(), "".into()), (OsString::from_vec(vec![0xff]), "x".into())],
             timeout: Some(Duration::from_millis(7)),
