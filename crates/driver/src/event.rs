@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, Halt, Ran};
+use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stop};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
 use taut_syntax::Diagnostics;
@@ -304,7 +304,7 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
 pub(crate) struct OfExecution {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) trees: Arc<dyn Trees>,
-    pub(crate) halt: Arc<Halt>,
+    pub(crate) stop: Arc<Stop>,
 }
 
 impl Events for OfExecution {
@@ -336,7 +336,7 @@ impl Events for OfExecution {
 
     fn failed(&self, failure: &ActionFailure) {
         let trees = Some(&*self.trees);
-        let was_ended = self.halt.is_interrupted() && failure.is_of_process();
+        let was_ended = self.stop.is_interrupted() && failure.is_of_process();
         self.sink.event(&Event::ActionFailed(&Failed { failure, was_ended, trees }));
     }
 }

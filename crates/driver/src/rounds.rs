@@ -68,7 +68,7 @@ impl Session {
             }
         }
         self.build = Arc::new(begin(next, self.jobs));
-        self.execution.halt.reset();
+        self.execution.stop.reset();
         self.execution.counters.reset();
         self.ends.reset();
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
-    ActionKey, ActionRule, ArtifactRule, Execution, Halt, LocalExecutor, LocalSetup, Printed, Sources,
+    ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, Sources, Stop,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GivenGraph, GivenGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
@@ -50,7 +50,7 @@ pub struct Session {
 /// Ends a session's build from another thread.
 #[derive(Clone)]
 pub struct Interrupter {
-    halt: Arc<Halt>,
+    stop: Arc<Stop>,
     processes: Processes,
     grace: Duration,
 }
@@ -59,7 +59,7 @@ impl Interrupter {
     /// Begins nothing new, and asks the actions that run to end. Those that have not ended within
     /// [`Interrupter::grace`] are killed.
     pub fn interrupt(&self) {
-        self.halt.interrupt();
+        self.stop.interrupt();
         self.processes.end_all();
     }
 
@@ -70,7 +70,7 @@ impl Interrupter {
 
     /// Kills everything that was started, whatever state it is in; waits for that at most the given time.
     pub fn kill(&self, within: Duration) {
-        self.halt.interrupt();
+        self.stop.interrupt();
         self.processes.kill_now(within);
     }
 }
@@ -135,8 +135,8 @@ impl Session {
         let ends: Arc<Ends> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<OfEngine>) = (Arc::new(all), Arc::default());
-        let halt = Arc::new(Halt::new(options.keep_going));
-        let events = Arc::new(OfExecution { sink: sink.clone(), trees: trees.clone(), halt: halt.clone() });
+        let stop = Arc::new(Stop::new(options.keep_going));
+        let events = Arc::new(OfExecution { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
         let processes = Processes::new(HelperStart::this_program());
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
@@ -146,7 +146,7 @@ impl Session {
             timeout: options.timeout,
             grace: options.grace,
             jobs: options.jobs,
-            halt: halt.clone(),
+            stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
             store: store.clone(),
@@ -157,7 +157,7 @@ impl Session {
             properties: options.properties.clone(),
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
-            halt,
+            stop,
             counters: Default::default(),
         });
         let builder = builder.interned::<Definition>();
@@ -171,8 +171,8 @@ impl Session {
 
     /// What ends the build from another thread.
     pub fn interrupter(&self) -> Interrupter {
-        let halt = self.execution.halt.clone();
-        Interrupter { halt, processes: self.processes.clone(), grace: self.grace }
+        let stop = self.execution.stop.clone();
+        Interrupter { stop, processes: self.processes.clone(), grace: self.grace }
     }
 
     /// Analyses the targets of a request.

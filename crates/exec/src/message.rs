@@ -1,7 +1,8 @@
-//! Actions as messages of the Remote Execution API; the digest of the message names the run.
+//! The Remote Execution message of an action, whose digest identifies its run.
 //!
-//! What goes into them is fixed by compatibility: outputs are relative to the working directory, the time
-//! limit is part of the identity even where nothing enforces it, and the platform is always there.
+//! Its content is fixed by compatibility with the reference, so that both tools share one action cache: outputs are
+//! relative to the working directory, the time limit is part of the identity even where nothing enforces it, and the
+//! platform is always present. Source: `build.bazel.remote.execution.v2`, messages `Action` and `Command`.
 
 use taut_digest::{Digest, Hash};
 use taut_proto::{Action, Command, Duration, EnvironmentVariable, Message, Platform, Property};
@@ -10,7 +11,7 @@ use taut_value::{ActionDescription, Str, Value};
 
 use crate::Execution;
 
-/// A path relative to an action's working directory, as messages have it.
+/// A path relative to an action's working directory, as messages contain it.
 pub(crate) fn rebased(path: &str, cwd: &str) -> String {
     if cwd.is_empty() {
         return path.to_owned();
@@ -18,7 +19,7 @@ pub(crate) fn rebased(path: &str, cwd: &str) -> String {
     relative(path, cwd).unwrap_or_else(|| path.to_owned())
 }
 
-/// The properties of an action over those of the command line.
+/// The properties of the command line, overridden by those of the action.
 fn platform(execution: &Execution, action: &ActionDescription) -> Platform {
     let mut properties: std::collections::BTreeMap<String, String> =
         execution.properties.iter().cloned().collect();

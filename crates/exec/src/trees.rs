@@ -1,4 +1,4 @@
-//! Trees from stages and from other trees.
+//! Trees made from stages and from other trees.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -7,12 +7,12 @@ use taut_store::Store;
 use taut_value::path::{is_normal, normal_path};
 use taut_value::{Str, deep};
 
-/// Why trees cannot be put together.
+/// Why a tree cannot be made.
 pub(crate) enum TreeError {
     Store(taut_store::Error),
-    /// Different contents at one path of trees that must not disagree.
+    /// Different contents at one path of trees that have to be disjoint.
     Conflict(String),
-    /// A stage with an entry at this path is no directory.
+    /// A stage with an entry at this path forms no directory.
     NoDirectory(String),
 }
 
@@ -39,8 +39,8 @@ impl From<taut_store::Error> for TreeError {
 
 /// The objects of a stage at their normalised paths.
 ///
-/// Analysis has not checked all stages: those of overlays may hold anything, and several rules look at
-/// paths as they are written. A single tree at the top is the directory; nothing else can be there.
+/// Analysis has not checked all stages: those of overlays may contain anything, and several rules compare paths as they
+/// are written. A single tree at the top is the directory itself; no other entry can be there.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ fn made_of(
             above = next;
         }
     }
-    // From the last to the first, a directory comes before the one it lies in.
+    // In reverse order of paths, a directory comes before the one that contains it.
     while let Some((path, entries)) = directories.pop_last() {
         let digest = make(&entries)?;
         if path.is_empty() {
@@ -113,7 +113,7 @@ fn made_of(
     Ok(make(&BTreeMap::new())?)
 }
 
-/// Trees over each other, later ones over earlier ones; directories are merged.
+/// Merges trees, later ones over earlier ones.
 pub(crate) fn overlay(store: &Store, trees: &[Hash], disjoint: bool) -> Result<Digest, TreeError> {
     let empty = store.put_tree(&BTreeMap::<&str, TreeEntry>::new())?.hash;
     let mut merged = empty;

@@ -1,5 +1,5 @@
-//! What holds for every kind of root: the same cases for a directory, and for a tree of objects that are known by their
-//! digests.
+//! The contract of every kind of root: the same cases for a directory, and for a tree of objects that are known by
+//! their digests.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 #[path = "roots/memory.rs"]
@@ -19,7 +19,7 @@ use memory::MemoryRoot;
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Execution, Executor, Halt, NoEvents, Ran, RunKey, Sources, register,
+    ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources, Stop, register,
 };
 use taut_repos::{
     DirRule, DirectoryRoot, Entry, FileRule, Listing, Look, Place, Root, RootName, Roots, SourceRoot,
@@ -28,7 +28,7 @@ use taut_store::Store;
 use taut_value::Artifact;
 use tempfile::TempDir;
 
-/// A kind of root, and how tests change what is in it.
+/// A kind of root, and how tests change its content.
 trait Kind {
     fn new(top: &Path) -> Self;
     fn root(&self) -> Arc<dyn SourceRoot>;
@@ -106,7 +106,7 @@ impl Executor for Nothing {
     }
 }
 
-/// A root with some files, and what a process knows of it.
+/// A root with some files, and an engine with its recorded state.
 struct World<K> {
     _top: TempDir,
     kind: K,
@@ -141,7 +141,7 @@ impl<K: Kind> World<K> {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            halt: Arc::new(Halt::new(true)),
+            stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });
         let engine = Engine::builder().interned::<taut_graph::Definition>();
@@ -290,7 +290,7 @@ fn shown(key: &taut_engine::KeyRef) -> String {
 fn nothing_is_done_again_where_nothing_changed<K: Kind>(world: &World<K>) {
     assert_eq!(look_at_all(world).len(), 6);
     assert_eq!(look_at_all(world), [""; 0]);
-    // As new, and the same.
+    // Recreated with the same content.
     world.kind.file("d/one", "1", false);
     assert_eq!(look_at_all(world), [""; 0]);
 }
@@ -362,7 +362,7 @@ fn a_directory_of_known_objects_is_one_object_with_all_that_is_below() {
     assert_eq!(names, ["link", "one", "sub", "two"]);
     let sub = world.store.read_tree(&entries[&b"sub"[..]].hash).unwrap().unwrap();
     assert!(world.store.contains(&sub[&b"three"[..]].hash, ObjectType::File).unwrap());
-    // What the listing says of it is what it is.
+    // The listing names the same object.
     let Listing::Entries(top) = world.root().list("", false).unwrap() else { panic!("a listing") };
     let listed = top.iter().find(|listed| listed.name.as_str() == "d").unwrap();
     assert_eq!(listed.known.as_deref(), Some(&info));
@@ -377,7 +377,7 @@ fn known_objects_are_read_once_and_only_if_the_store_lacks_them() {
     assert_eq!(world.kind.0.reads(), 0);
     artifact(&build, "d/one").unwrap();
     assert_eq!(world.kind.0.reads(), 1);
-    // A tree: itself, and what is below it but for the two files that are there.
+    // A tree: itself, and what is below it except the two files that are stored already.
     artifact(&build, "d").unwrap();
     let reads = world.kind.0.reads();
     world.kind.file("unrelated", "u", false);

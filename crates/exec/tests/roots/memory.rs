@@ -1,5 +1,5 @@
-//! A tree of objects in memory as a root: it stands for git trees. Every object is known by its digest, and reading one
-//! is counted.
+//! A tree of objects in memory as a root, in place of a git tree. Every object is known by its digest, and reads are
+//! counted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,7 +16,7 @@ use taut_value::Str;
 
 const FUNCTION: HashFunction = HashFunction::GitSha1;
 
-/// What one tree holds.
+/// The entries of one tree.
 #[derive(Default)]
 struct Snapshot {
     /// By path; "" is the root.
@@ -56,7 +56,7 @@ impl Snapshot {
         self.add(path, ObjectType::Tree, FUNCTION.tree(&encoded), encoded)
     }
 
-    /// Where a link leads.
+    /// The target of a link.
     fn followed(&self, path: &str) -> Option<&ObjectInfo> {
         let mut path = path.to_owned();
         loop {
@@ -84,7 +84,7 @@ fn join(above: &str, name: &str) -> String {
     if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") }
 }
 
-/// The root; what it holds can be exchanged, as when another commit is pinned.
+/// The root; its content can be replaced, as when another commit is pinned.
 #[derive(Default)]
 pub(crate) struct MemoryRoot {
     files: Mutex<BTreeMap<String, (ObjectType, Vec<u8>)>>,

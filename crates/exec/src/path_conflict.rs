@@ -1,4 +1,4 @@
-//! A path of an action below one of its inputs that is a file: said with both paths, before anything is staged.
+//! The message for a path of an action that is below an input file: it names both paths, before anything is staged.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use taut_value::{ActionDescription, Str};
 
 use crate::stage::Wanted;
 
-/// Why the directory cannot be made, if a file is wanted where a directory has to be.
+/// The reason why the directory cannot be made, if a file is at a path where a directory has to be.
 pub(crate) fn reason(
     wanted: &Wanted,
     action: &ActionDescription,
