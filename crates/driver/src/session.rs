@@ -6,7 +6,7 @@ use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
     ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, Sources, Stop,
 };
-use taut_graph::{ActionGraph, Definition, DefinitionKey, GivenGraph, GivenGraphRule};
+use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
 use taut_store::Store;
 use taut_syntax::Diagnostics;
@@ -114,11 +114,11 @@ impl Session {
         for blob in &graph.blobs {
             store.put_blob(blob.as_bytes(), false)?;
         }
-        let rule = GivenGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
+        let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
         let (builder, traces) = (Engine::builder().rule(rule), Traces::none());
         let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
         // It fails for no reason of its own; what is missing afterwards is told where it is wanted.
-        let _ = session.build.get::<GivenGraphRule>(GivenGraph);
+        let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
         Ok(session)
     }
 

@@ -5,7 +5,7 @@
 
 use taut_digest::{Hash, ObjectInfo, ObjectType, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
-use taut_repos::{Handover, Look, Seen, Source, SourceFile, SourceRoot};
+use taut_repos::{Handover, LeafRead, Source, SourceFile, SourceRoot, Symlinks};
 use taut_store::Take;
 use taut_value::Str;
 
@@ -62,9 +62,9 @@ impl Execution {
         let location = SourceLocation { root, repository, path };
         let root = root.ok_or_else(|| location.fail(SourceProblem::Absent))?;
         let take = || self.take(root, &location);
-        let seen = Seen { root, path, look: Look::Itself };
+        let leaf_read = LeafRead { root, path, symlinks: Symlinks::NoFollow };
         let (taken, is_steady) =
-            seen.observed(cx, handover, take).map_err(|error| location.unreadable(error))?;
+            leaf_read.read_with_witness(cx, handover, take).map_err(|error| location.unreadable(error))?;
         if taken.is_ok() && !is_steady {
             return Err(location.fail(SourceProblem::Unsteady));
         }
@@ -88,8 +88,8 @@ impl Execution {
         let Some(root) = self.sources.root(repository) else { return Agreement::No };
         let location = SourceLocation { root: Some(root), repository, path };
         let take = || self.take(root, &location);
-        let seen = Seen { root, path, look: Look::Itself };
-        seen.agrees(witness, handover, take, |taken| is_same(&sound(taken.info)))
+        let leaf_read = LeafRead { root, path, symlinks: Symlinks::NoFollow };
+        leaf_read.agrees(witness, handover, take, |taken| is_same(&sound(taken.info)))
     }
 
     fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<Taken, Fail> {

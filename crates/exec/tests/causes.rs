@@ -1,6 +1,6 @@
 //! Failures of execution other than those of actions: a typed cause, and the first action that has no result because
 //! of it.
-#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+#![allow(clippy::disallowed_methods, reason = "tests symlinks from outside")]
 
 use std::{
     fs,
@@ -18,8 +18,8 @@ use taut_exec::{
     ArtifactKey, ArtifactRule, Built, Cause, Execution, ExecutionFailure, Executor, NoEvents, Ran, RunKey,
     SourceProblem, Sources, Stop, Undefined, register,
 };
-use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
-use taut_repos::{DirectoryRoot, Listing, Look, Observed, Result as RootResult, Source, SourceRoot};
+use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
+use taut_repos::{DirectoryRoot, Listing, Observation, Result as RootResult, Source, SourceRoot, Symlinks};
 use taut_store::Store;
 use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
@@ -56,17 +56,17 @@ impl SourceRoot for Restless {
         self.0.source(path)
     }
 
-    fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> RootResult<Observed> {
-        let observed = self.0.observe(path, look, read)?;
-        Ok(Observed { is_steady: observed.is_steady && path != "restless", ..observed })
+    fn observe(&self, path: &str, symlinks: Symlinks, read: &mut dyn FnMut()) -> RootResult<Observation> {
+        let observed = self.0.observe(path, symlinks, read)?;
+        Ok(Observation { is_steady: observed.is_steady && path != "restless", ..observed })
     }
 
-    fn witness(&self, path: &str, look: Look) -> RootResult<Vec<u8>> {
-        self.0.witness(path, look)
+    fn witness(&self, path: &str, symlinks: Symlinks) -> RootResult<Vec<u8>> {
+        self.0.witness(path, symlinks)
     }
 
-    fn holds(&self, path: &str, look: Look, witness: &[u8]) -> bool {
-        self.0.holds(path, look, witness)
+    fn holds(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
+        self.0.holds(path, symlinks, witness)
     }
 }
 
@@ -142,9 +142,9 @@ impl World {
         });
         let (graph, hash_function) = (Arc::new(std::mem::take(&mut self.defined)), HashFunction::GitSha1);
         let builder = Engine::builder().interned::<taut_graph::Definition>();
-        let engine = register(builder.rule(GivenGraphRule { graph, hash_function }), &execution).build();
+        let engine = register(builder.rule(LoadedGraphRule { graph, hash_function }), &execution).build();
         let build = engine.begin().commit(Options { keep_going: true, ..Options::default() });
-        build.get::<GivenGraphRule>(GivenGraph).unwrap();
+        build.get::<LoadedGraphRule>(LoadedGraph).unwrap();
         build
     }
 

@@ -9,7 +9,7 @@ use taut_exec::{
     ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, LocalExecutor, LocalSetup, NoEvents, Sources,
     Stop, register,
 };
-use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
+use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
 use taut_sys::Dir;
@@ -100,10 +100,10 @@ impl World {
         });
         let (graph, hash_function) = (Arc::new(std::mem::take(&mut self.defined)), HashFunction::GitSha1);
         let builder = Engine::builder().interned::<taut_graph::Definition>();
-        let builder = builder.rule(GivenGraphRule { graph, hash_function });
+        let builder = builder.rule(LoadedGraphRule { graph, hash_function });
         let engine = register(builder, &execution).build();
         let build = engine.begin().commit(Options { keep_going: true, ..Options::default() });
-        build.get::<GivenGraphRule>(GivenGraph).unwrap();
+        build.get::<LoadedGraphRule>(LoadedGraph).unwrap();
         (store, execution, build)
     }
 

@@ -1,6 +1,6 @@
 //! The contract of every kind of root: the same cases for a directory, and for a tree of objects that are known by
 //! their digests.
-#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+#![allow(clippy::disallowed_methods, reason = "tests symlinks from outside")]
 
 #[path = "roots/memory.rs"]
 mod memory;
@@ -22,7 +22,7 @@ use taut_exec::{
     ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources, Stop, register,
 };
 use taut_repos::{
-    DirRule, DirectoryRoot, Entry, FileRule, Listing, Look, Place, Root, RootName, Roots, SourceRoot,
+    DirRule, DirectoryRoot, Entry, FileRule, Listing, Place, Root, RootName, Roots, SourceRoot, Symlinks,
 };
 use taut_store::Store;
 use taut_value::Artifact;
@@ -320,23 +320,25 @@ fn files_come_and_go<K: Kind>(world: &World<K>) {
 
 fn evidence_holds_until_something_changes<K: Kind>(world: &World<K>) {
     let root = world.root();
-    for (path, look) in [("d/one", Look::Itself), ("d/link", Look::Followed), ("none", Look::Itself)] {
-        let before = root.witness(path, look).unwrap();
+    for (path, symlinks) in
+        [("d/one", Symlinks::NoFollow), ("d/link", Symlinks::Follow), ("none", Symlinks::NoFollow)]
+    {
+        let before = root.witness(path, symlinks).unwrap();
         let mut reads = 0;
-        let observed = root.observe(path, look, &mut || reads += 1).unwrap();
+        let observed = root.observe(path, symlinks, &mut || reads += 1).unwrap();
         assert!(observed.is_steady && observed.witness.is_some() && reads == 1, "{path}");
         let changed = if path == "none" { path } else { "d/one" };
         world.kind.file(changed, "changed", false);
-        assert!(!root.holds(path, look, &before), "{path}");
-        assert_ne!(root.witness(path, look).unwrap(), before, "{path}");
+        assert!(!root.holds(path, symlinks, &before), "{path}");
+        assert_ne!(root.witness(path, symlinks).unwrap(), before, "{path}");
         world.kind.file("d/one", "1", false);
     }
 }
 
 fn evidence_of_another_kind_proves_nothing<K: Kind>(world: &World<K>) {
     for witness in [&b""[..], b"\x07", b"another root"] {
-        assert!(!world.root().holds("d/one", Look::Itself, witness));
-        assert!(!world.root().holds("none", Look::Itself, witness));
+        assert!(!world.root().holds("d/one", Symlinks::NoFollow, witness));
+        assert!(!world.root().holds("none", Symlinks::NoFollow, witness));
     }
 }
 

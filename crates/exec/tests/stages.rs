@@ -16,7 +16,7 @@ use taut_exec::{
     ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources,
     Stop, register,
 };
-use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
+use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, Value};
@@ -157,14 +157,14 @@ impl World {
         };
         let (graph, hash_function) = (Arc::new(graph), HashFunction::GitSha1);
         let builder = Engine::builder().interned::<taut_graph::Definition>();
-        let builder = builder.rule(GivenGraphRule { graph, hash_function });
+        let builder = builder.rule(LoadedGraphRule { graph, hash_function });
         let engine = register(builder, &execution).open(&self.root.path().join("traces"));
         (engine, store, ran)
     }
 }
 
 fn did(build: &Build, wanted: &[Artifact], store: Store, ran: &Mutex<Vec<Str>>) -> Did {
-    build.get::<GivenGraphRule>(GivenGraph).unwrap();
+    build.get::<LoadedGraphRule>(LoadedGraph).unwrap();
     let results = build.all::<ArtifactRule>(wanted.iter().cloned().map(ArtifactKey));
     let log = build.log();
     let tasks = log.iter().filter(|ran| ran.key.rule() != "graph").map(|ran| ran.key.to_string()).collect();

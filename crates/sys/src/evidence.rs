@@ -120,7 +120,7 @@ impl Evidence {
 
     /// Whether the path looks as it did when this process read it ([`Evidence::of_reading`]). Since the clock had
     /// ticked then, this holds for files that had just changed, too; a later process cannot rely on it.
-    pub fn looks_the_same(&self, at: Option<At<'_>>, follow: bool) -> bool {
+    pub fn still_holds_in_process(&self, at: Option<At<'_>>, follow: bool) -> bool {
         look(at, follow).is_ok_and(|now| self.signature == now)
     }
 

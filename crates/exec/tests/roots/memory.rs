@@ -11,7 +11,7 @@ use std::{
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, encode_git_tree};
-use taut_repos::{Entry, Listed, Listing, Look, Observed, Result, Source, SourceRoot};
+use taut_repos::{Entry, Listed, Listing, Observation, Result, Source, SourceRoot, Symlinks};
 use taut_value::Str;
 
 const FUNCTION: HashFunction = HashFunction::GitSha1;
@@ -69,8 +69,8 @@ impl Snapshot {
         }
     }
 
-    fn seen(&self, path: &str, look: Look) -> Vec<u8> {
-        let info = if look == Look::Followed { self.followed(path) } else { self.known.get(path) };
+    fn seen(&self, path: &str, symlinks: Symlinks) -> Vec<u8> {
+        let info = if symlinks == Symlinks::Follow { self.followed(path) } else { self.known.get(path) };
         let info = info.map(|info| info.to_string().into_bytes()).unwrap_or_default();
         [&b"object"[..], &info].concat()
     }
@@ -170,17 +170,17 @@ impl SourceRoot for MemoryRoot {
         Ok(self.now().objects.get(hash).cloned())
     }
 
-    fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> Result<Observed> {
-        let witness = Some(self.witness(path, look)?);
+    fn observe(&self, path: &str, symlinks: Symlinks, read: &mut dyn FnMut()) -> Result<Observation> {
+        let witness = Some(self.witness(path, symlinks)?);
         read();
-        Ok(Observed { witness, is_steady: true })
+        Ok(Observation { witness, is_steady: true })
     }
 
-    fn witness(&self, path: &str, look: Look) -> Result<Vec<u8>> {
-        Ok(self.now().seen(path, look))
+    fn witness(&self, path: &str, symlinks: Symlinks) -> Result<Vec<u8>> {
+        Ok(self.now().seen(path, symlinks))
     }
 
-    fn holds(&self, path: &str, look: Look, witness: &[u8]) -> bool {
-        self.now().seen(path, look) == witness
+    fn holds(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
+        self.now().seen(path, symlinks) == witness
     }
 }
