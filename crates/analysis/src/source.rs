@@ -25,11 +25,16 @@ fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
     }
 }
 
-/// The listing of a directory, as it was looked at.
-type Looked = Faceted<Arc<Listing>>;
+/// A listing whose reads are recorded by facet.
+type ListingRead = Faceted<Arc<Listing>>;
 
 /// The listing of a directory; fails if it cannot be read.
-async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Result<Looked, Fail> {
+async fn listing(
+    workspace: &Workspace,
+    cx: &Cx,
+    named: &NamedTarget,
+    path: &str,
+) -> Result<ListingRead, Fail> {
     let root = workspace.repository(&named.repository)?.workspace_root.name;
     let place = Place { root, path: if path == "." { Str::default() } else { path.into() } };
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
@@ -51,7 +56,7 @@ fn outside(named: &NamedTarget) -> Diagnostic {
         .help("a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]")
 }
 
-/// Something that belongs to what was asked for cannot be named in the language.
+/// The error for a file or directory that cannot be named in the language.
 fn not_utf8(directory: &str, name: &str) -> Diagnostic {
     let directory = if directory.is_empty() { "." } else { directory };
     Diagnostic::error(format!("The name of {name:?} in directory {directory:?} is not UTF-8"))
@@ -79,8 +84,8 @@ pub(crate) async fn explicit(
     }
 }
 
-/// Whether the target of a source file, directory, link or pattern may come out differently if a file comes into being
-/// under a name in a directory whose listing it looked at; or a directory, unless `is_file`.
+/// Whether the target of a source file, directory, link or pattern may have another result if a file appears under a
+/// name in a directory whose listing it read; or a directory, unless `is_file`.
 pub fn notices_entry(source: &NamedTarget, name: &str, is_file: bool) -> bool {
     match source.reference {
         ReferenceType::Tree => true,
@@ -89,7 +94,7 @@ pub fn notices_entry(source: &NamedTarget, name: &str, is_file: bool) -> bool {
     }
 }
 
-/// A name that no target has.
+/// A name without a target in its module: a source file.
 pub(crate) async fn implicit(
     workspace: &Workspace,
     cx: &Cx,
@@ -100,7 +105,7 @@ pub(crate) async fn implicit(
     if found.is_ok() {
         return found;
     }
-    // Only now is anybody interested in the other targets of the module.
+    // Only now the other targets of the module are read, so that they are no dependency of the usual case.
     let targets = cx.get::<ModuleRule>(module.clone()).await?;
     let file_name = module.path.to_string();
     file(workspace, cx, named, || Targets {
@@ -110,7 +115,7 @@ pub(crate) async fn implicit(
     .await
 }
 
-/// The targets among which a name was looked for.
+/// The names among which a target was looked for.
 #[derive(Default)]
 struct Targets {
     file: String,
@@ -127,7 +132,7 @@ async fn file(
         return Err(fail(outside(named)));
     }
     let path = normal_path(&join(&named.module, &named.name));
-    // What ends like a directory is none of the files in the one above.
+    // A name with a trailing slash is none of the files in the directory above.
     let is_directory = named.name.ends_with('/') || named.name.ends_with("/.");
     let (directory, base) =
         if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
@@ -174,7 +179,7 @@ async fn file(
     Err(fail(diagnostic))
 }
 
-/// Why there is no directory at a path, if one of its components is there and something else.
+/// Why there is no directory at a path, if one of its components is something else.
 async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Option<String> {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     for end in ends {
@@ -210,13 +215,13 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     Ok(analysed(stage.collect(), Defined::default()))
 }
 
-/// A directory with all that is below it; each sub-directory is a tree of its own. Without recursion.
+/// A directory with everything below it; each sub-directory is a tree of its own. Without recursion.
 async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     if !is_non_upwards(&named.name) {
         return Err(fail(outside(named)));
     }
     let top = normal_path(&join(&named.module, &named.name));
-    // All directories, each after the one it lies in; then trees from the last to the first.
+    // All directories, each after the one that contains it; then trees are made from the last to the first.
     let mut directories = vec![top.clone()];
     let mut warnings = Diagnostics::default();
     let mut contents = Vec::new();
@@ -238,7 +243,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                 }
             }
         } else if contents.is_empty() {
-            // Below it, a directory may have gone since the one above was read.
+            // A directory further below may have been removed since the one above was read, which is no error here.
             let why = absent(workspace, cx, named, &top).await;
             let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
             let message =

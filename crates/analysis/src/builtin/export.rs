@@ -11,8 +11,8 @@ fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
     fail(scope.written.problem("target", format!("{rule:?} needs the field \"target\"")).help(help))
 }
 
-/// The target in the configuration that is left of the variables declared flexible; shared by all
-/// configurations that agree on them.
+/// The target in the configuration restricted to the flexible variables; shared by all configurations that agree on
+/// them.
 pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let target = scope.written.json("target").map(taut_expr::json_to_value);
     let target = target.ok_or_else(|| missing(&scope, "export"))?;
@@ -55,7 +55,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     Ok(analysed)
 }
 
-/// A target in this target's configuration with some variables set anew.
+/// A target in this target's configuration with some variables changed.
 pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     if scope.written.json("target").is_none() {
         return Err(missing(&scope, "configure"));
