@@ -1,7 +1,7 @@
-//! From JSON to the compiled form.
+//! Compilation of JSON to the evaluated form.
 //!
-//! Variables are bound by literal names only, so that their places are known here. Whatever is
-//! malformed becomes a node that fails when it is evaluated, after what the language evaluates before.
+//! Variables are bound by literal names only, so their positions on the stack are known here. A malformed part becomes
+//! a node that fails when it is evaluated, after the parts that the language evaluates before it.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::{
 };
 
 impl Expr {
-    /// Compiles an expression. Never fails: what is wrong is reported when, and if, it is evaluated.
+    /// Compiles an expression. Never fails: an error is reported when, and if, the malformed part is evaluated.
     pub fn compile(json: Json<'_>) -> Expr {
         Expr::compile_at(json, json.path())
     }
 
-    /// The same where the caller knows the path of `json` in its document, which is dear to find out.
+    /// As [`Expr::compile`], where the caller knows the path of `json` in its document, which is expensive to compute.
     pub fn compile_at(json: Json<'_>, path: JsonPath) -> Expr {
         compile(json, path)
     }
@@ -55,7 +55,7 @@ fn shown(json: Json<'_>) -> String {
 
 struct Compiler {
     nodes: Vec<Node>,
-    /// Variables bound around the node at hand, outermost first.
+    /// The variables that are bound at the present node, outermost first.
     scope: Vec<Str>,
     offset: u32,
 }

@@ -215,7 +215,7 @@ mod tests {
     use taut_syntax::json::Document;
 
     #[test]
-    fn what_is_read_is_what_was_written() {
+    fn values_are_decoded_as_they_were_encoded() {
         let (id, name): (Id, Str) = (Id::of("x"), r#"["@","","m","t"]"#.into());
         let config: Str = r#"{"A":[1.0,"\n"]}"#.into();
         let target = Subject::Target { name: name.clone(), config };
