@@ -250,8 +250,8 @@ impl<'e> Evaluation<'e> {
             let for_users = error.kind == ErrorKind::User;
             let mut diagnostic = error.into_diagnostic();
             if for_users && let Some(scope) = self.scope {
-                // A message of the rule's author is for the author of the target, who needs the location of the target
-                // first.
+                // A message of the rule's author is for the author of the target: the
+                // location of the target comes first.
                 let raised = diagnostic.location.replace(scope.written.entry.location(None));
                 diagnostic.notes.extend(raised.map(|raised| Note::at("the rule says so here", raised)));
             }

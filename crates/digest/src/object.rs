@@ -47,7 +47,7 @@ impl ObjectType {
         }
     }
 
-    /// The type that a letter stands for.
+    /// The type for a letter.
     pub fn from_letter(letter: char) -> Option<Self> {
         Some(match letter {
             'f' => ObjectType::File,

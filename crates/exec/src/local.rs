@@ -76,7 +76,7 @@ struct ExecRoot {
 impl ExecRoot {
     fn new(setup: &LocalSetup) -> taut_store::Result<ExecRoot> {
         let exec_root = setup.store.temporary_directory("exec_root")?;
-        let fine_times = exec_root.tells_changes_apart()? && exec_root.dates_all_writes();
+        let fine_times = exec_root.distinguishes_changes()? && exec_root.dates_all_writes();
         let mut run_slots = Vec::new();
         for job in 0..setup.jobs.max(1) {
             let directory = exec_root.at(&job.to_string()).make_dir()?;

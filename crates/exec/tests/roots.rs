@@ -207,7 +207,7 @@ for_each_kind![
     sources_become_objects,
     what_is_no_source_fails,
     nothing_is_done_again_where_nothing_changed,
-    a_change_does_again_what_looks_there,
+    a_change_invalidates_the_leaves_that_read_it,
     files_come_and_go,
     evidence_holds_until_something_changes,
     evidence_of_another_kind_proves_nothing,
@@ -295,7 +295,7 @@ fn nothing_is_done_again_where_nothing_changed<K: Kind>(world: &World<K>) {
     assert_eq!(look_at_all(world), [""; 0]);
 }
 
-fn a_change_does_again_what_looks_there<K: Kind>(world: &World<K>) {
+fn a_change_invalidates_the_leaves_that_read_it<K: Kind>(world: &World<K>) {
     look_at_all(world);
     world.kind.file("d/one", "one", false);
     let again = look_at_all(world);

@@ -8,8 +8,8 @@ use taut_value::Value;
 pub enum ErrorKind {
     /// The language: an expression is malformed or misused.
     Language,
-    /// The author of a rule, through `fail`, `assert`, `msg` or `context`: the message is for the rule's users, to whom
-    /// the expressions that led there are of no interest.
+    /// The author of a rule, through `fail`, `assert`, `msg` or `context`: the message is for the rule's users;
+    /// the expressions that led there are left out.
     User,
 }
 

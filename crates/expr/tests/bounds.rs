@@ -52,7 +52,7 @@ fn error_of(expression: &str) -> String {
     let document = Document::parse("RULES", expression).expect("valid JSON");
     let value = evaluate(&Expr::compile(document.root()), &Map::default(), &Imports::default(), &mut Alone);
     let error = value.expect_err("there is no value");
-    assert!(error.location.is_some(), "the place is told: {error}");
+    assert!(error.location.is_some(), "the error has a location: {error}");
     error.message.clone()
 }
 
@@ -76,8 +76,8 @@ fn all_constructs_that_make_strings_have_the_same_limit() {
         r#"{"type": "concat_target_name", "$1": "a", "$2": [Y, Y]}"#,
     ] {
         let message = error_of(&with_long_strings(expression));
-        let is_told = message.starts_with("the string would have ") && message.ends_with(TOO_LONG);
-        assert!(is_told, "{expression}: {message}");
+        let is_reported = message.starts_with("the string would have ") && message.ends_with(TOO_LONG);
+        assert!(is_reported, "{expression}: {message}");
     }
 }
 

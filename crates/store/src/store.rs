@@ -178,7 +178,7 @@ impl Store {
 }
 
 fn nonce() -> String {
-    // The time tells processes with one number apart, the counter stores that one process opens within one tick of the
+    // The time distinguishes processes with one number, the counter stores that one process opens within one tick of the
     // clock.
     static OPENED: AtomicU64 = AtomicU64::new(0);
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

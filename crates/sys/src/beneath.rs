@@ -139,7 +139,7 @@ pub(crate) fn step_by_step(
 }
 
 /// The id of the mount that an open file is on; a device number would not distinguish bind mounts.
-#[allow(clippy::disallowed_methods, reason = "the system tells it there only, on kernels that lack openat2")]
+#[allow(clippy::disallowed_methods, reason = "the only source of it on kernels that lack openat2")]
 fn mount_of(open: BorrowedFd<'_>) -> Result<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", open.as_raw_fd()));
     let info = info.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;

@@ -281,7 +281,7 @@ impl Dir {
     ///
     /// # Errors
     /// No file can be made here.
-    pub fn tells_changes_apart(&self) -> Result<bool> {
+    pub fn distinguishes_changes(&self) -> Result<bool> {
         let mut file = self.at("clock").create_new(0o600)?;
         let mut apart = true;
         let mut last = None;

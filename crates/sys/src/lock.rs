@@ -81,7 +81,7 @@ impl Lock {
     }
 
     fn unheld(place: At<'_>) -> Result<Lock> {
-        // `flock` needs no right to write: a user who may only read the build root of another one can share the lock.
+        // `flock` needs no right to write: with read access to another user's build root, its lock can be shared.
         let file = match place.open_or_create() {
             Err(error) if error.is_denied() => place.open().map_err(|_| error),
             other => other,

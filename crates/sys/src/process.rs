@@ -20,9 +20,10 @@
 //!   killed or stopped, this process ends all below it, and nothing more is started.
 //! - A process is signalled only while its number cannot belong to another one: a child that has not been reaped, the
 //!   group of such a child, or through a pidfd.
+//!
 //! Rejected: a thread per process that waits (a hundred idle threads); pid namespaces (not allowed everywhere; they
 //! come with the sandbox); `PR_SET_PDEATHSIG` per process (lost by any descendant, and `posix_spawn` cannot set it);
-//! one helper that runs everything (leftovers of two actions cannot be told apart, so neither result could count before
+//! one helper that runs everything (leftovers of two actions cannot be distinguished, so neither result could count before
 //! both have ended).
 //!
 //! The only unsafe code is in `raw`.
