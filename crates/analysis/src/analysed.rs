@@ -122,6 +122,7 @@ impl AnalysedTarget {
     /// deeply to be decoded.
     pub(crate) fn encode(&self, roots: &Roots) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
+        // Written in the order that docs/store.md specifies; `decode` reads in the same order.
         let mut good = e.result(&self.result);
         let Defined { actions, blobs, trees, overlays } = &self.defined;
         for ids in [actions, trees, overlays] {

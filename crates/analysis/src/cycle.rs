@@ -179,6 +179,7 @@ impl CycleReport<'_> {
     ) -> Option<JsonPath> {
         const MAX_VISITED_NODES: usize = 10_000;
         const MAX_DEPTH: usize = 64;
+        // A walk without recursion, with limits: it only improves a message.
         let mut pending = vec![(path, json)];
         for _ in 0..MAX_VISITED_NODES {
             let (path, node) = pending.pop()?;

@@ -37,6 +37,7 @@ pub(crate) fn of(target: &AnalysedTarget) -> Vec<Hash> {
     let mut shared: Vec<Vec<u8>> = vec![Vec::new(); Facets::MOST - PROVIDERS];
     for (name, value) in target.result.provides.iter() {
         let facet = &mut shared[Facets::shared(PROVIDERS, name) - PROVIDERS];
+        // The length separates name and value, and this provider from the next one.
         facet.extend((name.len() as u64).to_le_bytes());
         facet.extend(name.as_bytes());
         facet.extend(value.id().0);

@@ -52,6 +52,7 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
     let mut at = 1;
     let negated = matches!(pattern.get(at), Some(b'!' | b'^'));
     at += usize::from(negated);
+    // A `]` in the first position is a member, not the end.
     let (first, mut found) = (at, false);
     loop {
         let (low, width) = match *pattern.get(at)? {

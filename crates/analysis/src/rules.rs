@@ -319,6 +319,7 @@ impl Rule for RuleRule {
         let keys: Vec<&str> =
             RULE.iter().copied().filter(|key| *key != "imports" && !is_documentation(key)).collect();
         let closure = closure(&rule.entry, &keys, &rule.imports);
+        // The name is part of the hash, since messages and anonymous targets contain it.
         let name = taut_value::EntityName::Named(name.clone()).id();
         let warnings = if rule.warnings.is_empty() { Vec::new() } else { rule.warnings.encode() };
         Some(Hash(Id::of([&closure.0[..], &name.0, &warnings].concat()).0))

@@ -152,6 +152,7 @@ impl<'s> Scope<'s> {
         host: &mut dyn Host,
     ) -> Result<Value, Fail> {
         let Some(json) = self.written.json(field) else { return Ok(default()) };
+        // Most fields are literals: these need no compilation.
         if let Some(value) = taut_expr::literal_value(json) {
             return Ok(value);
         }

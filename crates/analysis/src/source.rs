@@ -101,6 +101,7 @@ pub(crate) async fn implicit(
     named: &NamedTarget,
     module: &ModuleKey,
 ) -> Result<AnalysedTarget, Fail> {
+    // First without the names of targets, which only the error message needs.
     let found = file(workspace, cx, named, Targets::default).await;
     if found.is_ok() {
         return found;
@@ -141,6 +142,7 @@ async fn file(
         let stage = [(named.name.clone(), local(named, &path))].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));
     }
+    // From here on the message depends on the whole listing.
     let entries = entries.whole();
     let explicit = named.reference != ReferenceType::Target;
     let Targets { file, names: targets } = targets();

@@ -45,6 +45,7 @@ impl Key for ConfiguredTarget {
         match &self.name {
             EntityName::Named(named) => {
                 let texts = [&named.repository, &named.module, &named.name];
+                // The usual form needs no lengths, so keys of one module have a common prefix.
                 if texts.iter().any(|text| text.as_bytes().contains(&0)) {
                     out.push(WITH_ZERO_BYTE);
                     let mut encoder = Encoder::new();
@@ -73,6 +74,8 @@ impl Key for ConfiguredTarget {
             }
             EntityName::Anonymous(anonymous) => {
                 out.push(ANONYMOUS);
+                // The ids identify the target even if it is nested too deeply to be encoded; then it cannot be decoded,
+                // but still be found.
                 out.extend(anonymous.rule_map.id().0);
                 out.extend(anonymous.node.id().0);
                 out.extend(self.config.map().id().0);

@@ -314,6 +314,8 @@ impl<'e> Evaluation<'e> {
                 }
             }
         }
+        // In parallel; by facets, so that a change of a part that the rule does not read does not invalidate this
+        // target.
         let results = self.cx.facets::<TargetRule>(keys.clone()).await.into_iter().zip(&places);
         let results = results.map(|(result, (field, _, name))| {
             result.map_err(|failure| {

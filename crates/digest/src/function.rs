@@ -48,6 +48,8 @@ impl HashFunction {
 
     fn typed_hasher(self, kind: &str, size: u64) -> ContentHasher {
         match self {
+            // git hashes `<type> <size>\0` and the content (`git hash-object`), so a blob and a tree with equal bytes
+            // differ.
             HashFunction::GitSha1 => {
                 let mut hasher = Sha1::new();
                 hasher.update(kind.as_bytes());

@@ -62,9 +62,11 @@ impl ActionRule {
             TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
             other => Phase::Inputs.failed(other),
         })?;
+        // The tree is not stored: only its digest is needed locally, and storing it would cost writes for each action.
         let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
         let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
+        // From here on the action counts as begun, even if its result is cached.
         execution.events.begun(id, action);
         // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed
         // later.
@@ -121,6 +123,7 @@ impl Rule for ActionRule {
     }
 
     fn content_hash(&self, _: &ActionKey, outcome: &Arc<ActionOutcome>) -> Option<Hash> {
+        // Lengths in front make the text unambiguous; the format is part of recorded hashes.
         let mut text = String::new();
         for (path, info) in &outcome.ran.outputs {
             text.push_str(&format!("{}:{path}{info}", path.len()));
@@ -162,6 +165,7 @@ impl Rule for ActionRule {
         let mut decoder = Decoder::new(bytes);
         let object = |decoder: &mut Decoder<'_>| match decoder.artifact()? {
             Artifact::Known(info) => {
+                // This also brings the object into the youngest generation, so that the next collection keeps it.
                 store.contains(&info.digest.hash, info.object_type).ok()?.then_some(info)
             }
             _ => None,

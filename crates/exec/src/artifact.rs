@@ -29,6 +29,7 @@ impl Rule for ArtifactRule {
 
     async fn value(&self, key: &ArtifactKey, cx: Cx) -> Result<Built, Fail> {
         let execution = &*self.0;
+        // Cancelled, not failed: the failure that stopped the build is reported by the task that had it.
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
@@ -59,6 +60,7 @@ impl Rule for ArtifactRule {
                     return Err(Cause::Undefined(Undefined::Overlay(*id)).fail());
                 };
                 let keys = overlay.trees().iter().cloned().map(ArtifactKey).collect();
+                // Requested together, so that the trees are built in parallel.
                 let built = all(cx.all::<ArtifactRule>(keys).await)?;
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
                 let why = |error| match error {

@@ -54,6 +54,7 @@ impl<'c> Collector<'c> {
             if collector.parents.contains_key(above) {
                 continue;
             }
+            // Opened before any output is moved: with a link, none may be.
             let (parent, is_linked) = open_parent(root, above)?;
             if is_linked {
                 // Behind a link, one file may be an output by two paths: then none can be moved into the store.
@@ -136,6 +137,7 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
     if path.is_empty() {
         return Ok((Parent::Dir(None), false));
     }
+    // The common case first: no link, permissions as created.
     let opened = match root.sub_of_mount(path, Links::Refused) {
         Err(error) if error.is_denied() => {
             make_searchable(root, path)?;
@@ -198,6 +200,7 @@ fn make_accessible(dir: &Dir) -> Result<()> {
 
 /// The file or link at a place.
 fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
+    // Opened once; kind, mode and content are those of the open file, not of a name that could be exchanged.
     let opened = match at.open_of_mount() {
         Err(error) if error.is_denied() => {
             make_accessible(at.dir())?;
@@ -277,6 +280,7 @@ impl Open {
             }
             other => other,
         }?;
+        // In reverse, so that `pop` returns the entries in order.
         let todo = todo.into_iter().rev().collect();
         Ok(Open { name: name.to_owned(), dir, shown: shown.len(), todo, done: BTreeMap::new() })
     }

@@ -90,6 +90,7 @@ pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
 async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs, Fail> {
     let artifacts = entries.iter().map(|(_, artifact)| ArtifactKey((**artifact).clone())).collect();
     let stages = below.iter().map(|(_, key)| key.clone()).collect();
+    // Single artifacts and shared directories at the same time, since their actions are independent.
     let (mut built, stages) = both(cx.all::<ArtifactRule>(artifacts), cx.all::<StageRule>(stages)).await;
     built.extend(stages);
     let built = all(built)?;
@@ -103,6 +104,7 @@ async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs
 async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut first, mut second) = (None, None);
+    // A finished future must not be polled again, so each result is kept until both are there.
     std::future::poll_fn(|cx| {
         if first.is_none()
             && let Poll::Ready(done) = a.as_mut().poll(cx)

@@ -84,6 +84,7 @@ impl ExecRoot {
             let (stdout, stderr) = (output()?, output()?);
             run_slots.push(RunSlot { stage: Stage::new(directory, fine_times)?, stdout, stderr });
         }
+        // Slots are taken from the end: a build with one job uses directory 0.
         run_slots.reverse();
         Ok(ExecRoot { slots: Slots::new(run_slots), directory: exec_root })
     }
@@ -112,6 +113,7 @@ impl LocalExecutor {
     }
 
     async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {
+        // Waiting here, not in a thread: a task that waits for a slot occupies no worker of the engine.
         let mut run_slot = self.slots()?.take().await;
         // The build may have been stopped while this waited for a slot.
         if self.setup.stop.is_stopped() {
@@ -136,6 +138,7 @@ impl LocalExecutor {
             cwd => stage.root().sub(cwd, taut_sys::Links::Refused),
         };
         let cwd = cwd.map_err(running)?;
+        // Files rather than pipes: nothing has to be read while the action runs, and large output needs no memory.
         let (out, err) = (stdout.writer().map_err(running)?, stderr.writer().map_err(running)?);
         let open = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
         let begin = Instant::now();
@@ -154,6 +157,7 @@ impl LocalExecutor {
                 not_started = not_started.filter(|_| is_refused);
             }
         }
+        // The process has its own copies; these would keep the directory open.
         drop((cwd, out, err));
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),
@@ -175,6 +179,7 @@ impl LocalExecutor {
             ran.missing.clear();
             ran.invalid.clear();
         }
+        // After the outputs were moved away, so that they are not removed as foreign files.
         stage.take_back(lent, store).map_err(collecting)?;
         Ok(ran)
     }
@@ -195,6 +200,7 @@ impl LocalExecutor {
         };
         let running = self.setup.processes.spawn(command, open).map_err(refused)?;
         let exit = running.await.map_err(refused)?;
+        // Its processes could still write to outputs, so the result cannot be trusted, and the stage is not taken back.
         if exit.left_behind {
             return Err(Phase::Running.failed("it left processes behind that could not be ended"));
         }

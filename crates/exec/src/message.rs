@@ -47,10 +47,12 @@ pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, i
         output_directories: paths(&action.out_dirs),
         platform: Some(platform(execution, action)),
         working_directory: action.cwd.to_string(),
+        // Not used by the reference; a value would change every digest.
         output_paths: Vec::new(),
     }
     .encode_to_vec();
     let command_digest = Digest { hash: function.blob(&command), size: command.len() as u64 };
+    // The configured limit, not the enforced one: the digest must not depend on whether limits are enforced.
     let timeout = execution.timeout.mul_f64(action.timeout_scale.clamp(0.0, 1e9));
     let message = Action {
         command_digest: Some(execution.store.to_wire(&command_digest, false)),

@@ -67,6 +67,7 @@ fn distance(a: &str, b: &str) -> Option<usize> {
     }
     // Names are short; only the beginning of longer ones is compared.
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(256).collect(), b.chars().take(256).collect());
+    // In short names a single letter makes another name.
     let allowed = (a.len() / 4).clamp(1, 2);
     if a.len().abs_diff(b.len()) > allowed {
         return None;

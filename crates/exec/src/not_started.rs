@@ -86,6 +86,7 @@ fn interpreter(cwd: &Dir, program: &Path) -> Option<Vec<u8>> {
     const MAX_LINE_BYTES: u64 = 256;
     let named = if program.is_absolute() { Some(Named::of_user(program).ok()?) } else { None };
     let at = named.as_ref().map_or_else(|| cwd.at(program), Named::at);
+    // Linux reads 256 bytes of the first line (`BINPRM_BUF_SIZE`).
     let start = at.open_followed().ok()?.read_up_to(MAX_LINE_BYTES).unwrap_or_default();
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let words = line.strip_prefix(b"#!").unwrap_or_default().trim_ascii();

@@ -14,6 +14,7 @@ pub(crate) fn reason(
     inputs: &[(Cow<'_, str>, ObjectInfo)],
 ) -> Option<String> {
     let file = String::from_utf8_lossy(wanted.blocked()?).into_owned();
+    // An output directory conflicts with a file at its own path, too; an output file only with one above it.
     let lies_there = |path: &str| path == file || is_below(path, &file);
     let normal = |path: &Str| taut_value::path::normal_path(path);
     let (outs, out_dirs) = (action.outs.iter(), action.out_dirs.iter());

@@ -118,6 +118,7 @@ impl Rule for RunRule {
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        // `rebuild` compares with the cache, so it must neither use nor change it.
         let cacheable = !key.action.no_cache && !execution.compare;
         if cacheable
             && let Some(ran) = execution
@@ -126,6 +127,7 @@ impl Rule for RunRule {
         {
             return Ok(Arc::new(ran));
         }
+        // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
         let ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
         execution.counters.run_one();
         if cacheable && ran.is_success() {
@@ -146,6 +148,7 @@ impl Execution {
         action: &ActionDescription,
         digest: &Hash,
     ) -> taut_store::Result<Option<Ran>> {
+        // A cached failure is not replayed: the action runs again.
         let Some(result) = self.store.cached_action(digest)?.filter(|result| result.exit_code == 0) else {
             return Ok(None);
         };

@@ -40,6 +40,8 @@ impl<T> Slots<T> {
             match state.free.pop() {
                 Some(lent) => Poll::Ready(lent),
                 None => {
+                    // Under the lock under which values are given back, so a value cannot become free unnoticed. A
+                    // waker may be in the queue twice if the future is polled again; waking it in vain is harmless.
                     state.waiting.push_back(cx.waker().clone());
                     Poll::Pending
                 }

@@ -65,6 +65,7 @@ impl Execution {
         let leaf_read = LeafRead { root, path, symlinks: Symlinks::NoFollow };
         let (taken, is_steady) =
             leaf_read.read_with_witness(cx, handover, take).map_err(|error| location.unreadable(error))?;
+        // An error that was met while the file changed is reported as it is.
         if taken.is_ok() && !is_steady {
             return Err(location.fail(SourceProblem::Unsteady));
         }
@@ -134,6 +135,7 @@ impl Execution {
             };
             let content = root.object(&hash, kind).map_err(|error| wrong(&error))?;
             let content = content.ok_or_else(|| wrong(&"it is not there"))?;
+            // Children first, as the store requires: the tree is visited again when they are there.
             let stored = if kind == ObjectType::Tree {
                 let entries = decode_git_tree(&content, hash.as_bytes().len()).map_err(|why| wrong(&why))?;
                 let mut below = Vec::new();
@@ -151,6 +153,7 @@ impl Execution {
             } else {
                 self.store.put_blob(&content, kind == ObjectType::Executable)
             };
+            // The root's names are trusted for identity, but what is stored must match its name.
             if stored.map_err(of_store)?.hash != hash {
                 return Err(wrong(&"its content has another name"));
             }

@@ -62,6 +62,8 @@ impl<'s> Splitter<'s> {
             let is_in = |index: usize, end: usize| {
                 all[index].0.as_bytes().get(skip..end) == Some(&path.as_bytes()[skip..end])
             };
+            // A quick test: if the entry `MIN_TASK_ENTRIES - 1` further on is in another directory, this one has too
+            // few.
             let end = match below_skip {
                 Some(end) if at + MIN_TASK_ENTRIES <= range.end && is_in(at + MIN_TASK_ENTRIES - 1, end) => {
                     end

@@ -190,6 +190,7 @@ impl Stage {
     /// A stage in the directory `place`, which is used by this stage only.
     pub(crate) fn new(place: Dir, fine_times: bool) -> Result<Stage> {
         let spare = place.at("spare").make_dir()?;
+        // A directory that was just made shows what the umask leaves of the mode.
         let sets_modes = spare.stat()?.mode() & 0o777 != DIRECTORY_MODE;
         Ok(Stage {
             place,
@@ -243,6 +244,8 @@ impl Stage {
     pub(crate) fn prepare(&mut self, store: &Store, wanted: &Wanted) -> Result<()> {
         let blocks = |path: &Vec<u8>| wanted.files.contains_key(path);
         let blocked = |path: &Vec<u8>| wanted.directories.contains(path);
+        // A path that changes between file and directory would need a certain order of steps; a new directory is
+        // simpler, and this is rare.
         if self.directories.iter().any(blocks) || self.files.keys().any(blocked) {
             // A known directory is removed; one with unknown content may still be in use, and is removed with `place`.
             if let (true, Some(root)) = (self.is_known, &self.root) {
@@ -286,6 +289,7 @@ impl Stage {
     /// gets another directory.
     pub(crate) fn take_back(&mut self, _: Lent, store: &Store) -> Result<()> {
         let root = self.root.as_ref().expect("prepared before it was lent");
+        // The name is compared with the open directory: what is under another identity was put there by the action.
         let there = if_exists(self.place.at(&root.name).lstat())?;
         if there.is_none_or(|there| there.identity() != root.identity) {
             let what = there.map_or(
@@ -309,6 +313,7 @@ impl Stage {
                 }
                 inner.extend(name.as_bytes());
                 let at = dir.at(&name);
+                // Kinds come from the listing, so a directory in the place of a file is removed as a whole.
                 let stays = match kind {
                     FileKind::Directory => self.directories.contains(&inner),
                     _ => match self.files.get(&inner) {
@@ -333,6 +338,8 @@ impl Stage {
     }
 
     fn is_unchanged(&self, store: &Store, at: At<'_>, staged: &Staged) -> Result<bool> {
+        // The change time is part of the signature: no user can set it, so a write that restores size and modification
+        // time is detected.
         if at.lstat()?.signature != staged.signature {
             return Ok(false);
         }

@@ -55,6 +55,7 @@ impl Parts {
             encoder.text(path);
             encoder.id(&key.id());
         }
+        // A prefix of its own, so that the id of no other definition can be the same.
         Id::of([&b"stage"[..], &encoder.finish()].concat())
     }
 }
@@ -80,6 +81,7 @@ impl PartsRef<'_> {
             let at = paths.partition_point(|other| *other < inside.as_str());
             paths.get(at).is_some_and(|other| other.starts_with(&inside))
         };
+        // Strictly: equal paths are a conflict.
         paths.is_sorted_by(|a, b| a < b) && paths.iter().all(|path| is_normal(path) && !lies_in(path))
     }
 
@@ -206,6 +208,7 @@ impl Key for StageKey {
             return Some(key);
         }
         let key = StageKey::read(&mut decoder, 0)?;
+        // The id is recomputed from the parts: damaged bytes never yield a wrong key.
         (decoder.is_done() && key.id() == id).then_some(key)
     }
 }

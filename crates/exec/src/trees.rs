@@ -82,6 +82,7 @@ fn made_of(
     {
         return Ok(info.digest);
     }
+    // All directories by path; each gets its entries, and then becomes an entry of the one above.
     let mut directories: BTreeMap<&str, BTreeMap<&str, TreeEntry>> = BTreeMap::from([("", BTreeMap::new())]);
     for (path, info) in &stage {
         let (mut above, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -125,6 +126,7 @@ pub(crate) fn overlay(store: &Store, trees: &[Hash], disjoint: bool) -> Result<D
 }
 
 fn merge(store: &Store, low: Hash, high: Hash, disjoint: bool, at: &str) -> Result<Hash, TreeError> {
+    // Equal trees need not be read.
     if low == high {
         return Ok(low);
     }

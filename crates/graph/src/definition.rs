@@ -37,6 +37,7 @@ impl DefinitionKey {
     fn new(kind: Kind, bytes: &[u8]) -> DefinitionKey {
         let mut name = [0; 32];
         name[0] = kind as u8;
+        // 31 bytes, since the first one is the kind.
         let len = bytes.len().min(31);
         name[1..=len].copy_from_slice(&bytes[..len]);
         DefinitionKey(Hash(name))

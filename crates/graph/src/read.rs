@@ -223,6 +223,7 @@ fn define(graph: &mut ActionGraph, names: &Names, kind: Kind, node: Node<'_>) ->
             let id = description.id();
             let origins = origins(node)?;
             let known = graph.actions.entry(id).or_insert(GraphAction { description, origins: Vec::new() });
+            // Two keys of one file can have equal definitions: they are one action with the origins of both.
             known.origins.extend(origins);
             Ok(id)
         }
@@ -257,6 +258,7 @@ fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
     };
     let mut outs = inside("output")?;
     let mut out_dirs = inside("output_dirs")?;
+    // The id is computed from sorted paths, so a file with another order means the same action.
     for paths in [&mut outs, &mut out_dirs] {
         paths.sort();
         paths.dedup();

@@ -211,6 +211,7 @@ impl RepoConfig {
             .flat_map(|all| all.entries())
             .map(|(k, v)| (k.into(), v))
             .collect();
+        // As in the reference: the option, the file, else the first repository by name.
         let main: Str = (overrides.main.as_deref())
             .or(main_entry.and_then(|main| main.as_str()))
             .map(Str::from)
@@ -219,6 +220,7 @@ impl RepoConfig {
         let mut repositories = BTreeMap::new();
         let empty = Document::parse("", "{}").expect("an empty object");
         let mut all = described.clone();
+        // The main repository may be defined by options alone.
         all.entry(main.clone()).or_insert(empty.root());
         for (name, description) in &all {
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };

@@ -61,6 +61,8 @@ impl Place {
 impl Key for Place {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.root.ignore_special));
+        // Big endian: keys are ordered by root, then by path, so leaves of one directory are close together in the
+        // engine's file.
         out.extend(self.root.number.to_be_bytes());
         out.extend(self.path.as_bytes());
     }
@@ -118,6 +120,7 @@ pub struct FileRule(pub Arc<Roots>);
 
 fn content_hash(content: Option<&[u8]>) -> Option<Hash> {
     match content {
+        // No content has this hash: SHA-256 is never zero in practice.
         None => Some(Hash::from(0)),
         Some(content) => Hash::from_slice(HashFunction::Sha256.blob(content).as_bytes()),
     }

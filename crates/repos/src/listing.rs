@@ -95,6 +95,7 @@ impl Listing {
     /// The hashes of all facets. Facet 0, whether it can be read, is encoded as in [`Listing::encode`], without
     /// entries; the others consist of their entries. An empty facet has hash 0.
     pub(crate) fn facets(&self) -> Vec<Hash> {
+        // One encoder per facet; several names may share one.
         let mut facets: Vec<Encoder> = (0..Facets::MOST).map(|_| Encoder::limited(0, 0)).collect();
         match self {
             Listing::Absent => {}

@@ -49,6 +49,7 @@ impl Open {
 impl OpenDirs {
     /// The directory at a path below the root, "" for the root itself; `None` if there is none.
     pub(crate) fn get(&self, root: &Path, path: &str) -> Result<Option<Arc<Dir>>> {
+        // Held while directories are opened, so that each is opened once.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = state.open_dir(path) {
             if open.seen.elapsed() < MAX_UNCHECKED_AGE {
@@ -97,6 +98,7 @@ impl State {
 fn open(top: &Dir, path: &str) -> Result<Option<Dir>> {
     // The dot makes the last component a middle one, in which links are followed.
     let through = format!("{path}/.");
+    // First beneath the root, in one call; only a link that leads out of it is followed without that restriction.
     match top.sub(&through, Links::Beneath) {
         Err(error) if error.is_link_in_the_way() => if_exists(top.sub_anywhere(Path::new(path))),
         other => if_exists(other),

@@ -245,6 +245,7 @@ impl Roots {
     /// Gives a root its number. If a root with the same identity was added before, that one replaces it.
     pub fn add(&mut self, root: &mut Root) {
         let next = self.all.len();
+        // The first repository that names a root determines its number, which is part of keys.
         let number = *self.numbers.entry(root.source.identity()).or_insert_with(|| {
             self.all.push(root.source.clone());
             u16::try_from(next).expect("a configuration has fewer roots")

@@ -42,6 +42,7 @@ impl Store {
     /// # Errors
     /// The build root cannot be written to.
     pub fn cache_action(&self, action: &Hash, result: &ActionResult) -> Result<()> {
+        // The result is an object first; the entry that names it comes last.
         let digest = self.put_blob(&result.encode_to_vec(), false)?;
         self.put_entry(action, &digest)
     }
@@ -61,6 +62,7 @@ impl Store {
         let streams = [&result.stdout_digest, &result.stderr_digest].into_iter().flatten();
         let streams = streams.map(|digest| (Some(digest), ObjectType::File));
         for (digest, object_type) in files.chain(directories).chain(streams) {
+            // A malformed digest means that the entry was written by another program or damaged: a miss.
             let Some(digest) = digest.and_then(|digest| self.from_wire(digest)) else { return Ok(false) };
             if !self.contains(&digest.hash, object_type)? {
                 return Ok(false);

@@ -34,6 +34,7 @@ impl Store {
     /// # Errors
     /// The build root cannot be written to.
     pub fn put_blob(&self, content: &[u8], executable: bool) -> Result<Digest> {
+        // The executable bit is no part of the hash: it selects the directory.
         let digest = Digest { hash: self.hash_function().blob(content), size: content.len() as u64 };
         self.put(kind_of_file(executable), &digest, content)?;
         Ok(digest)
@@ -46,6 +47,7 @@ impl Store {
     pub fn put_tree<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Digest> {
         let encoded = encode_git_tree(entries);
         let digest = Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 };
+        // Known means present in the youngest generation, with all entries (docs/store.md, commit protocol).
         if self.is_known(Kind::Tree, &digest.hash) {
             return Ok(digest);
         }
@@ -90,6 +92,7 @@ impl Store {
         // copied.
         let take = if stat.links == 1 && stat.is_own() { take } else { Take::Copy };
         let size = stat.size();
+        // The size may change while the file is read: it is only what the reads below are checked against.
         let kind = kind_of_file(executable);
         let hash = if size <= READ_AT_ONCE {
             let content = file.read_up_to(READ_AT_ONCE + 1)?;
@@ -115,6 +118,7 @@ impl Store {
                 file.set_mode(mode_of(kind))?;
                 file.set_mtime_epoch()?;
                 drop(file);
+                // The same file system: outputs of actions are below the build root.
                 at.rename(self.object_to_make(kind, &hash)?.at())?;
                 self.set_known(kind, &hash);
             }
@@ -148,6 +152,7 @@ impl Store {
         loop {
             match file.read_some(&mut buffer)? {
                 0 => return Ok((left == 0).then(|| hasher.finish())),
+                // The file has grown. Git's hash begins with the size, so the hash would be that of no content.
                 n if n as u64 > left => return Ok(None),
                 n => {
                     hasher.update(&buffer[..n]);
@@ -206,6 +211,7 @@ impl Store {
             Kind::Tree => self.hash_function().tree(&content),
             _ => self.hash_function().blob(&content),
         };
+        // The content is hashed on every read: nothing that was changed on disk leaves the store.
         if actual == *hash {
             return Ok(Some(content));
         }

@@ -190,6 +190,7 @@ impl Store {
 
     /// Whether what is at a place is what installing the object there would make of it.
     fn is_installed(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<bool> {
+        // Cheap tests first: only a file that looks as the store leaves files is hashed.
         let Some(stat) = if_exists(at.lstat())? else { return Ok(false) };
         if object_type == ObjectType::Symlink {
             return Ok(stat.is_symlink()
@@ -224,6 +225,7 @@ impl Store {
     /// As for [`Store::stage`]; or the file there is not the one that was made.
     pub fn restage(&self, hash: &Hash, at: At<'_>, made: Identity) -> Result<Stat> {
         match at.open_made(made) {
+            // The file was staged read-only, and this process is not root: make it writable, by its identity, first.
             Err(error) if error.is_denied() => {
                 at.set_mode_of(made, 0o644)?;
                 self.fill(hash, ObjectType::File, at.open_made(made)?, Some(0o444))
@@ -262,6 +264,7 @@ impl Store {
         mut file: File<'_>,
         mode: Option<u32>,
     ) -> Result<Stat> {
+        // Truncated at the end rather than at the beginning: blocks that stay need not be allocated anew.
         let before = file.size_at_open();
         let Some(size) = self.copy_content(hash, object_type, &mut file)? else {
             return Err(missing(hash, object_type));
@@ -269,6 +272,7 @@ impl Store {
         if before > size {
             file.truncate(size)?;
         }
+        // Mode before time, since neither alters the other; the caller records the result of `stat` after both.
         if let Some(mode) = mode {
             file.set_mode(mode)?;
         }

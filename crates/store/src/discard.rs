@@ -25,6 +25,7 @@ impl Store {
     /// # Errors
     /// Something cannot be read or removed.
     pub fn discard_unsound(&self, object: &ObjectInfo) -> Result<bool> {
+        // Each object is read once (`seen`), however many trees contain it.
         let root = object.digest.hash;
         let mut steps = vec![Step::Open(root, object.object_type)];
         let mut seen: HashSet<(Hash, ObjectType)> = HashSet::new();

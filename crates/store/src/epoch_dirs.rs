@@ -87,6 +87,7 @@ impl Store {
         };
         // Only the last component of the link's target counts: a link that was tampered with cannot lead elsewhere.
         let below = |name: &Path| Path::new(name.file_name().unwrap_or_default()).join(kind);
+        // The reference rotates by renaming the whole generation, and the link with it.
         let older = match if_exists(layout.protocol().at(&epoch_link(1)).read_link())? {
             Some(name) => if_exists(own.at(&below(&name)).open_dir())?,
             None => None,

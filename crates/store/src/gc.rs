@@ -39,6 +39,7 @@ const SPLIT_MIN_BYTES: u64 = 3 * 1024 * 1024;
 /// the others are tried all the same.
 pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
     let layout = Layout::open(build_root, HashFunction::GitSha1)?;
+    // The lock is on a file beside the generations, which no collection removes.
     let lock = Lock::exclusive(layout.gc_lock(), busy)?;
     let mut to_remove: Vec<OsString> = leftovers(&layout)?;
     let mut set_aside = |at: At<'_>| -> Result<()> {
@@ -48,6 +49,7 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
                 let name = OsString::from(format!("{REMOVAL_PREFIX}{}-{number}", std::process::id()));
                 let to = layout.protocol().at(&name);
                 if !to.exists()? {
+                    // A rename takes constant time, so the exclusive lock is held briefly.
                     at.rename(to)?;
                     to_remove.push(name);
                     break;
@@ -93,6 +95,7 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
     // From here on builds may go on: what is left to do concerns only names that no build uses.
     lock.downgrade()?;
     // A failed removal does not keep the others from being tried.
+    // `downgrade` may let another collector in between; it finds names that are free, or marked for removal.
     let notes = layout.own().dir().sub("taut/installing", taut_sys::Links::Refused);
     let notes = notes.map_err(crate::Error::from).and_then(|notes| remove_left_behind(&notes));
     drop(notes);
@@ -114,6 +117,7 @@ fn leftovers(layout: &Layout) -> Result<Vec<OsString>> {
 fn compactify(layout: &Layout, function: HashFunction) -> Result<()> {
     let store = Store::open_unlocked(layout, function)?;
     for kind in [Kind::File, Kind::Executable, Kind::Tree] {
+        // Collected first: splitting adds and removes objects in the directories that are listed.
         let mut large = Vec::new();
         store.each_object(0, kind, |hash, size| {
             if size >= SPLIT_MIN_BYTES {

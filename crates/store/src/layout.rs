@@ -26,6 +26,7 @@ pub(crate) enum Kind {
 pub(crate) const KINDS: usize = 6;
 
 impl Kind {
+    // The names are those of the reference.
     fn directory(self) -> &'static str {
         match self {
             Kind::File => "casf",
@@ -110,6 +111,7 @@ impl Layout {
 
 /// The shard and the name in it of an object.
 pub(crate) fn shard_and_name(hash: &Hash) -> (u8, String) {
+    // The shard is the first byte, as in git's object database.
     let mut hex = hash.to_hex();
     (hash.as_bytes()[0], hex.split_off(2))
 }

@@ -31,6 +31,7 @@ pub(crate) struct MemoryCache([Mutex<Part>; 16]);
 
 impl MemoryCache {
     fn part(&self, hash: &Hash) -> &Mutex<Part> {
+        // The high bits, since the map chooses buckets by the low ones.
         let spread = BuildHasherDefault::<FxHasher>::default().hash_one(hash);
         &self.0[(spread >> 60) as usize]
     }

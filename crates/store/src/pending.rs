@@ -39,6 +39,7 @@ impl Pending {
         let at = notes.at(&name);
         let lock = Lock::exclusive(at, || {})?;
         let path = std::path::absolute(top.path()).unwrap_or_else(|_| top.path().to_owned());
+        // A path contains no zero byte, so the last one separates the fields.
         let text = [path.as_os_str().as_bytes(), b"\0", prefix(store).as_bytes()].concat();
         at.append()?.write_all(&text)?;
         Ok(Pending { notes, name, _lock: lock })
@@ -79,6 +80,7 @@ pub(crate) fn remove_left_behind(notes: &Dir) -> Result<()> {
                 }
             }
         }
+        // The note goes last: if this process dies before, the next one finds it again.
         let _ = note.remove_file();
     }
     Ok(())

@@ -87,6 +87,7 @@ impl Store {
         if let Some(dir) = of_kind.dir.get() {
             return Ok(Some(dir));
         }
+        // Without the lock, in the collector itself, directories come and go: nothing is remembered.
         if self.is_locked() && of_kind.there.get() == Some(&false) {
             return Ok(None);
         }
@@ -140,6 +141,7 @@ impl Store {
             for (rest, entry) in open.list()? {
                 let name = shard.to_str().zip(rest.to_str()).map(|(shard, rest)| format!("{shard}{rest}"));
                 let hash = name.and_then(|name| Hash::from_hex(&name).ok());
+                // Other names are not objects, and left alone.
                 if let (Some(hash), FileKind::File) = (hash, entry) {
                     visit(hash, open.at(&rest).lstat()?.size());
                 }

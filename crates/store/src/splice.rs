@@ -17,6 +17,7 @@ use crate::{
 impl Store {
     /// Puts a split object together. Returns whether there was one, complete and undamaged.
     pub(crate) fn splice(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<bool> {
+        // Executables are never split: they are made from the plain file.
         let large = match kind {
             Kind::File => Kind::LargeFile,
             Kind::Tree => Kind::LargeTree,
@@ -48,6 +49,7 @@ impl Store {
     /// generation.
     pub(crate) fn size_in_pieces(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
         let kind = Kind::of(object_type, self.hash_function());
+        // Trees are read as a whole before they are of use, so their size in chunks is not asked for.
         if !matches!(kind, Kind::File | Kind::Executable) || self.is_known(kind, hash) {
             return Ok(None);
         }
@@ -91,6 +93,7 @@ impl Store {
             return Ok(None);
         };
         for chunk in &chunks {
+            // Brings the chunk into the youngest generation, so that it lives as long as the list.
             if !self.present(Kind::File, &chunk.hash, Some(chunk.size))? {
                 return Ok(None);
             }

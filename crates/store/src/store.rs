@@ -108,6 +108,7 @@ impl Store {
         let (true, Some(lock)) = (self.0.is_paused.swap(false, SeqCst), &self.0.lock) else {
             return Ok(true);
         };
+        // Before anything is checked: a collection is now either over or cannot begin.
         lock.share_again()?;
         // Every collection begins by renaming the directory of temporary files away.
         let was = self.ephemeral()?.identity()?;
@@ -134,7 +135,7 @@ impl Store {
     }
 
     /// A number that no other call on this store returns.
-    // Relaxed: only uniqueness matters, no other memory is published by it.
+    /// Relaxed: only uniqueness matters, no other memory is published by it.
     pub(crate) fn next_number(&self) -> u64 {
         self.0.counter.fetch_add(1, Relaxed)
     }
@@ -172,6 +173,7 @@ impl Store {
     }
 
     fn known(&self, kind: Kind, hash: &Hash) -> &Known {
+        // The high bits, since the set chooses buckets by the low ones.
         let spread = BuildHasherDefault::<FxHasher>::default().hash_one((kind, hash));
         &self.0.known[(spread >> 60) as usize]
     }

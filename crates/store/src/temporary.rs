@@ -88,6 +88,7 @@ impl Store {
         let temporary = self.temporary()?;
         let mut file = temporary.create(mode)?;
         file.write_all(content)?;
+        // Before the rename, so that the final name never has another time.
         file.set_mtime_epoch()?;
         drop(file);
         Ok(temporary)

@@ -64,10 +64,12 @@ impl Store {
                     if self.is_known(Kind::Tree, &tree) {
                         continue;
                     }
+                    // Checked against its name, since its entries are about to be trusted.
                     let Some(encoded) = self.read_old_tree(&tree)? else { return Ok(false) };
                     let Ok(entries) = decode_git_tree(&encoded, tree.as_bytes().len()) else {
                         return Ok(false);
                     };
+                    // Pushed before its entries, so popped after them.
                     steps.push(Step::Close(tree));
                     for entry in entries.values() {
                         match entry.object_type {

@@ -284,6 +284,7 @@ impl<'d> Node<'d> {
                 candidate.span().start <= self.span().start && self.span().end <= candidate.span().end
             };
             let children = node.children();
+            // Indices of values ascend with their position in the text, but children of objects are sorted by key.
             let position = match node.kind() {
                 Kind::List => children.partition_point(|child| *child <= self.index).checked_sub(1),
                 _ => children.iter().position(child),

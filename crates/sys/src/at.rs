@@ -230,6 +230,7 @@ impl<'d> At<'d> {
     /// # Errors
     /// Something is there ([`Error::is_exists`]), or it cannot be made.
     pub fn create_new(self, mode: u32) -> Result<File<'d>> {
+        // `O_EXCL` also refuses a symbolic link, even a dangling one, so nothing is created elsewhere.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let create =
             |dir: BorrowedFd<'_>, name: &OsStr| openat(dir, checked(name)?, flags, Mode::from_raw_mode(mode));
@@ -323,6 +324,7 @@ impl<'d> At<'d> {
         act: impl FnOnce(BorrowedFd<'_>, &OsStr, BorrowedFd<'_>, &OsStr) -> rustix::io::Result<()>,
     ) -> Result<()> {
         let mut failed: Option<Error> = None;
+        // Both directories are resolved before the call, each beneath its own descriptor.
         let done = to.last(op, |to_dir, to_name| {
             let moved = self.last(op, |from_dir, from_name| {
                 act(from_dir, checked(from_name)?, to_dir, checked(to_name)?)

@@ -191,6 +191,7 @@ impl Dir {
     /// # Errors
     /// No descriptors are left.
     pub fn try_clone(&self) -> Result<Dir> {
+        // From 3 on: a standard stream that is closed must not become a directory.
         let fd = call("open", || self.path.clone(), || rustix::io::fcntl_dupfd_cloexec(&self.fd, 3))?;
         Ok(Dir { fd, path: self.path.clone() })
     }
@@ -237,6 +238,7 @@ impl Dir {
     pub fn list(&self) -> Result<Vec<(OsString, FileKind)>> {
         let shown = || self.path.clone();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // An `O_PATH` descriptor cannot be read: `.` is opened again for reading.
         let fd = call("list", shown, || openat(&self.fd, ".", flags, Mode::empty()))?;
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut raw = RawDir::new(&fd, &mut buffer);
@@ -264,6 +266,7 @@ impl Dir {
             };
             entries.push((name.to_owned(), kind));
         }
+        // The order of `getdents64(2)` depends on the file system; listings are hashed and shown.
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(entries)
     }

@@ -100,10 +100,13 @@ impl Evidence {
                 make_mapped_writes_show(at, follow, signature, *when);
             }
             let content = read();
+            // The second `stat` is taken after reading: if it equals the first, no change began or ended in between.
             match (before, look(at, follow)) {
                 (Ok(None), _) => {}
                 (Ok(Some((_, then))), Ok(now)) if then != now => {}
                 (before, after) => {
+                    // If `stat` fails, the content counts all the same (an error of `read` says more), but without
+                    // evidence.
                     let before = before.ok().flatten().filter(|_| after.is_ok());
                     let evidence = before.map(|(when, signature)| Self::seen(signature, when, at));
                     return Reading { content, evidence, is_steady: true };
@@ -196,6 +199,8 @@ fn settled(
     follow: bool,
 ) -> Result<Option<(i128, Option<StatSignature>)>> {
     let tick = clock_getres(ClockId::RealtimeCoarse);
+    // The coarse clock dates changes (`current_time` in the kernel's `fs/inode.c`); its tick is 1 to 10 ms, depending
+    // on `CONFIG_HZ`.
     let tick = Duration::from_nanos(tick.tv_nsec.clamp(1_000_000, 10_000_000) as u64);
     for _ in 0..MAX_ATTEMPTS {
         let (when, signature) = match first.take() {

@@ -107,6 +107,7 @@ impl<'d> File<'d> {
     pub fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.run("read", |mut file| {
             loop {
+                // Interrupted reads are repeated: signals are handled elsewhere.
                 match file.read(buffer) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     other => return other,

@@ -34,6 +34,7 @@ impl CachedDir {
     /// # Errors
     /// Gives the directory back if the limit is reached.
     pub fn new(dir: Dir) -> Result<CachedDir, Dir> {
+        // Added first and taken back if there are too many, so that two threads cannot both take the last place.
         if CACHED_DIRS.fetch_add(1, Relaxed) < max_cached_dirs() {
             return Ok(CachedDir(dir));
         }

@@ -89,6 +89,7 @@ impl Named {
     /// It cannot be read.
     pub fn read(path: &Path) -> Result<Vec<u8>> {
         let check = || fault::check(By::Name, "read", || path.to_owned());
+        // `fs::read` rather than a `File`: the size of a pipe is unknown, and it is read once.
         let read = || check().and_then(|()| fs::read(path));
         read().map_err(|source| Error { op: "read", path: path.to_owned(), source })
     }

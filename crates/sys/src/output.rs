@@ -52,6 +52,7 @@ impl Output {
         };
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let open = || rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        // Opened anew rather than duplicated: a duplicate would share the offset with earlier processes.
         let writer = call("open a file in", || self.shown(), open)?;
         self.file = Some(file);
         Ok(writer)
@@ -73,6 +74,8 @@ impl Output {
             let mut readable = File::new(file.try_clone().map_err(error)?, self.directory.itself());
             readable.rewind()?;
             content = Some(read(readable)?);
+            // All writers have ended, or this function would not have been called: nothing is written behind the new
+            // end.
             file.set_len(0).map_err(error)?;
         }
         // A process that changed the mode of its standard output must not affect the next one: such a file is dropped.

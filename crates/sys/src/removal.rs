@@ -43,6 +43,7 @@ impl At<'_> {
     }
 
     fn remove_tree(self, made: Option<Identity>) -> Result<bool> {
+        // The identity is compared by name first, and again after opening: the open directory is what is emptied.
         let Some(stat) = if_exists(self.lstat())? else { return Ok(true) };
         if made.is_some_and(|made| stat.identity() != made) {
             return Ok(false);
@@ -57,6 +58,7 @@ impl At<'_> {
             return Err(interference(self));
         }
         empty(&top)?;
+        // An empty directory that took the name meanwhile may be removed here; one with content fails with ENOTEMPTY.
         if_exists(self.remove_dir())?;
         Ok(true)
     }
@@ -99,6 +101,7 @@ struct Level {
 
 /// Removes everything in an open directory.
 fn empty(top: &Dir) -> Result<()> {
+    // Each round removes everything that it listed, counts a disturbance, or moves directories up: all are bounded.
     let (mut moved_up, mut disturbances) = (0_u64, 0);
     let mut is_first = true;
     loop {
@@ -107,6 +110,8 @@ fn empty(top: &Dir) -> Result<()> {
             return Ok(());
         }
         let is_ours = |name: &OsStr| name.as_encoded_bytes().starts_with(MOVED_UP.as_bytes());
+        // In later rounds there should be only directories that were moved up; anything else was created by another
+        // process.
         disturbances += usize::from(!is_first && entries.iter().any(|(name, _)| !is_ours(name)));
         disturbances += remove_entries(top, entries, &mut moved_up)?;
         if disturbances > MAX_DISTURBANCES || moved_up > MAX_MOVED_UP {

@@ -357,6 +357,7 @@ impl Watch {
             let number = match inotify::add_watch(inotify, path, flags) {
                 Ok(number) => number,
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return without(Coverage::Absent),
+                // ENOSPC: the limit `max_user_watches`; there is no more specific error number.
                 Err(Errno::NOSPC) => return without(Coverage::Polled(Unwatched::Watches)),
                 Err(Errno::ACCESS) => return without(Coverage::Polled(Unwatched::Permission)),
                 Err(_) => return without(Coverage::Polled(Unwatched::Refused)),
@@ -446,6 +447,8 @@ impl Watch {
             if ready.mounts {
                 self.refresh_into(&mut noticed);
             }
+            // Quiet for long enough, or long enough since the first event: a tool that writes without pause is not
+            // waited for.
             if !ready.events || begin.elapsed() > MAX_BATCH_DELAY {
                 return Ok(Woken::Changed(noticed));
             }
@@ -474,6 +477,7 @@ impl Watch {
 
     /// Waits for the waker and, if `all`, for everything else.
     fn poll_some(&self, limit: Option<Duration>, all: bool) -> Result<Ready> {
+        // Descriptors are polled in one call: the waker first, so that an interruption is never delayed by events.
         let limit = limit.map(|limit| Timespec {
             tv_sec: limit.as_secs() as i64,
             tv_nsec: i64::from(limit.subsec_nanos()) as _,
@@ -512,6 +516,7 @@ impl Watch {
                 other => other.map_err(error("read changes of", Path::new("directories")))?,
             };
             let flags = event.events();
+            // IN_Q_OVERFLOW has no watch; IN_UNMOUNT ends watches of a whole file system.
             noticed.lost |= flags.intersects(F::QUEUE_OVERFLOW | F::UNMOUNT);
             let paths = self.paths.get(&event.wd()).into_iter().flatten();
             if flags.contains(F::IGNORED) {

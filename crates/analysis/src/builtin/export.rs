@@ -33,6 +33,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     let pruned = scope.target.config.prune(&vars);
     if pruned != scope.target.config {
         let key = ConfiguredTarget { name: scope.target.name.clone(), config: pruned };
+        // The target in the pruned configuration is a task of its own, which all configurations that agree share.
         let shared = scope.cx.get::<TargetRule>(key).await?;
         return Ok((*shared).clone());
     }

@@ -88,6 +88,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     for (name, directory) in &dirs {
         for (path, artifact) in dep(name).artifacts_over_runfiles().iter() {
+            // Normalised here, since paths from different directories may become equal only then.
             let path = Str::from(normal_path(&join(directory, path)));
             stage.add(&scope, "dirs", path.clone(), artifact, dep(name)).map_err(|failure| {
                 let has = |(name, directory): &&(NamedTarget, Str)| {

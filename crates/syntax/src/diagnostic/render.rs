@@ -46,6 +46,7 @@ struct File {
 impl File {
     fn new(name: &Arc<str>, text: &Arc<str>) -> File {
         let text: Arc<str> = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), Arc::from);
+        // The present text may differ from the one that was analysed: paths are looked up as far as they exist.
         let document = Document::parse(name.clone(), text.as_bytes()).ok();
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();

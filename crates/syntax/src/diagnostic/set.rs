@@ -99,9 +99,12 @@ impl Diagnostics {
         let mut seen: HashSet<Id> = HashSet::new();
         let filled = sets.into_iter().filter(|set| !set.is_empty() && seen.insert(set.id()));
         let mut parts: Vec<Diagnostics> = filled.cloned().collect();
+        // A union of one set is that set, so chains without problems of their own add no nodes.
         if parts.len() < 2 {
             return parts.pop().unwrap_or_default();
         }
+        // The id of a union is the hash of its parts' ids: sets that were merged in another order count as
+        // different, which at worst invalidates too much.
         let mut hasher = Sha256::new();
         parts.iter().for_each(|part| hasher.update(part.id()));
         Diagnostics(Some(Arc::new(Node {

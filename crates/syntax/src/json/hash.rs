@@ -9,6 +9,8 @@ impl Node<'_> {
     /// make no difference, nor do entries that a later duplicate overrides. A change of the encoding changes keys and
     /// hashes in the engine's file (docs/store.md).
     pub fn canonical_hash(self) -> [u8; 32] {
+        // Each value begins with a tag, and strings and containers with their lengths, so that no two values have the
+        // same bytes.
         let mut hasher = Sha256::new();
         let text = |hasher: &mut Sha256, tag: u8, text: &str| {
             hasher.update([tag]);

@@ -51,6 +51,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
         let (line, column) = line_and_column(text, span.start as usize);
         Err(SyntaxError { label: label.clone(), message, span, line, column, help, opened })
     };
+    // Offsets and indices have 32 bits; half of that leaves room for sums of them.
     if bytes.len() > u32::MAX as usize / 2 {
         return failed("", Wrong::new("the file is larger than 2 GiB", span(0, 0)));
     }

@@ -16,8 +16,8 @@ use rustix::net::{
 pub(super) const MAX_DESCRIPTORS: usize = 3;
 
 /// Sends all the bytes; the descriptors are attached to the first of them.
-// The system attaches descriptors to the first byte of a `sendmsg`, and delivers them with it. So a partial write must
-// not send them again.
+/// The system attaches descriptors to the first byte of a `sendmsg`, and delivers them with it. So a partial write must
+/// not send them again.
 pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut sent = 0;
     while sent < bytes.len() {
@@ -26,6 +26,7 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_
         if sent == 0 && !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(descriptors));
         }
+        // `NOSIGNAL`: a closed socket is an error here, not a SIGPIPE.
         match sendmsg(socket.as_fd(), &[IoSlice::new(&bytes[sent..])], &mut control, SendFlags::NOSIGNAL) {
             Ok(n) => sent += n,
             Err(rustix::io::Errno::INTR) => {}
@@ -45,6 +46,7 @@ pub(super) fn receive(
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(buffer)];
+        // `CMSG_CLOEXEC`: no process that is started at the same moment inherits the descriptors.
         match recvmsg(socket.as_fd(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Ok(message) => {
                 for received in control.drain() {

@@ -66,6 +66,7 @@ impl Processes {
         if !self.0.is_ending.swap(true, SeqCst)
             && let Some(Ok(link)) = self.0.link.get()
         {
+            // If the helper has not been started yet, there is nothing to end, and `spawn` starts none any more.
             link.pool.end_all();
         }
     }

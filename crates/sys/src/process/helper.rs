@@ -67,10 +67,12 @@ const HANDLED: [i32; 4] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIG
 impl Helper {
     #[allow(clippy::disallowed_methods, reason = "/dev/null is the system's")]
     fn start(inherited: Inherited) -> io::Result<Helper> {
+        // An ignored SIGCHLD is inherited over `exec`, and would make the kernel reap children by itself.
         raw::set_disposition(libc::SIGCHLD, raw::Disposition::Default);
         raw::close_all_but_standard_streams();
         // In a session of its own: signals to the build's process group or terminal are for the build to handle.
         let _ = rustix::process::setsid();
+        // Before the first fork, so that no descendant can escape to init.
         leftovers::become_sub_reaper()?;
         raw::block_only(&HANDLED)?;
         // The socket came as standard input, and is replaced by what actions get as theirs.
@@ -89,6 +91,8 @@ impl Helper {
 
     fn serve(mut self) -> io::Result<()> {
         loop {
+            // While leftovers are being ended, the children are listed again from time to time: a child that becomes
+            // ours because its parent died is not announced.
             let again = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
             let timeout = self.give_up.map(|_| &again);
             let mut ready =
@@ -115,6 +119,8 @@ impl Helper {
                 }
             }
         }
+        // Runners end by themselves when their sockets close; whatever they leave, and they themselves, are killed
+        // here.
         leftovers::end_all(&self.signals, KILL_TIMEOUT);
         Ok(())
     }

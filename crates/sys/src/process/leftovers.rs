@@ -35,6 +35,7 @@ pub(super) enum Left {
 /// Reaps all children that have ended.
 pub(super) fn reap_all() -> Left {
     loop {
+        // `WNOHANG`: returns 0 if there are children, none of which has ended, and ECHILD if there is none.
         match wait(WaitOptions::NOHANG) {
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => return Left::Something,
@@ -129,6 +130,7 @@ pub(super) fn end_all(signals: impl AsFd, within: Duration) -> Left {
 /// The children of all threads, as far as `/proc` shows them.
 fn listed() -> Vec<i32> {
     let mut numbers = Vec::new();
+    // Children belong to the thread that forked or adopted them.
     for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         numbers.extend(text.split_ascii_whitespace().filter_map(|number| number.parse::<i32>().ok()));
@@ -138,6 +140,7 @@ fn listed() -> Vec<i32> {
 
 /// Whether this process has no children at all.
 pub(super) fn has_no_children() -> bool {
+    // `NOWAIT` reaps nothing: a child of some library keeps its exit status.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::All, options), Err(rustix::io::Errno::CHILD))
 }

@@ -87,6 +87,7 @@ const SIGNALS: u64 = u64::MAX - 1;
 
 impl Pool {
     pub(super) fn new(helper: Arc<StartedHelper>) -> io::Result<Pool> {
+        // Level-triggered: a descriptor with unread data is reported again, so no event can be lost between two waits.
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let signals = raw::signal_fd(&[libc::SIGCHLD])?;
         epoll::add(&epoll, helper.socket(), epoll::EventData::new_u64(HELPER), epoll::EventFlags::IN)?;
@@ -106,6 +107,7 @@ impl Pool {
             if state.is_helper_gone {
                 return Err(Lost::Helper.into());
             }
+            // The runner that became idle last: its memory is most likely still in the processor's caches.
             let key = match state.idle.pop() {
                 Some(key) => key,
                 None => self.start_runner(&mut state)?,
@@ -113,6 +115,7 @@ impl Pool {
             state.last += 1;
             let id = state.last;
             // Entered before the request is sent: its report may arrive at once.
+            // Only the reader thread removes runners, under the same lock, and takes them off `idle` with that.
             let Some(slot) = state.runners.get_mut(&key) else { return Err(Lost::Runner.into()) };
             slot.running = Some(id);
             let runner = slot.runner.clone();
@@ -129,7 +132,10 @@ impl Pool {
         let (ours, theirs) = UnixStream::pair()?;
         state.last += 1;
         let key = state.last;
+        // Registered before the runner exists: if it dies at once, the closed socket is reported.
         epoll::add(&self.epoll, &ours, epoll::EventData::new_u64(key), epoll::EventFlags::IN)?;
+        // `theirs` is closed in this process with the message, so the socket reports its end when runner and helper
+        // have closed theirs.
         self.helper.start_runner(theirs.into())?;
         let runner = Arc::new(Runner { socket: ours, sending: Mutex::new(()) });
         state.runners.insert(key, Slot { runner, running: None });
@@ -138,6 +144,7 @@ impl Pool {
 
     /// Asks for the end of a process.
     pub(super) fn end(&self, id: u64) {
+        // The runner is cloned so that nothing is sent with `state` held.
         let runner = {
             let state = lock(&self.state);
             let Some(ProcessState::Running { runner, .. }) = state.processes.get(&id) else { return };
@@ -157,6 +164,7 @@ impl Pool {
 
     /// Asks for the end of all processes.
     pub(super) fn end_all(&self) {
+        // A process that is entered after this snapshot sees `is_ending` in its own thread (`client.rs`).
         let running: Vec<(u64, Arc<Runner>)> = {
             let state = lock(&self.state);
             let running = state.runners.values();
@@ -172,6 +180,7 @@ impl Pool {
         let mut state = lock(&self.state);
         match state.processes.remove(&id) {
             Some(ProcessState::Ended(end)) => Some(end),
+            // After the reader thread has ended, no report can arrive: everything without an end is lost.
             Some(ProcessState::Running { .. }) | None if state.is_over => Some(Err(Lost::Helper)),
             None => Some(Err(Lost::Runner)),
             Some(ProcessState::Running { runner, .. }) => {
@@ -194,6 +203,7 @@ impl Pool {
     fn close_sockets(&self) {
         let state = lock(&self.state);
         for slot in state.runners.values() {
+            // Only the writing side: reports of what is ended now can still be read.
             let _ = slot.runner.socket.shutdown(Shutdown::Write);
         }
         let _ = self.helper.socket().shutdown(Shutdown::Write);
@@ -201,6 +211,7 @@ impl Pool {
 
     /// Kills everything, and waits until it is gone, at most for the given time.
     pub(super) fn kill_now(&self, within: Duration) {
+        // A killed helper closes its socket, which the reader thread takes as the sign to end everything below.
         self.helper.kill();
         let state = lock(&self.state);
         let _ = self
@@ -215,6 +226,8 @@ impl Pool {
         let mut give_up: Option<Instant> = None;
         let mut is_broken = false;
         loop {
+            // Once the helper is gone, its descendants are looked for again and again until none is left: the death of
+            // a process that is not a child of this one is not announced by a signal.
             let again = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
             let timeout = give_up.map(|_| &again);
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout) {
@@ -225,10 +238,12 @@ impl Pool {
                 match event.data.u64() {
                     SIGNALS => {
                         raw::drain_signals(&self.signals);
+                        // SIGCHLD also announces that a child was stopped.
                         started_helper::kill_stopped();
                     }
                     HELPER => {
                         // The helper sends nothing: readable means that it has ended.
+                        // A closed socket would be reported for ever.
                         let _ = epoll::delete(&self.epoll, self.helper.socket());
                         lock(&self.state).is_helper_gone = true;
                         self.close_sockets();
@@ -256,6 +271,7 @@ impl Pool {
         // A report is shorter than the socket's buffer and written by one call, and a runner sends the next one only
         // after another request: so one read gets all of it.
         let (mut buffer, mut incoming) = ([0; 64], Incoming::default());
+        // 0 bytes, or an error: the runner is gone, which `decode` of nothing reports as lost.
         let n = rustix::io::read(&runner.socket, &mut buffer).unwrap_or(0);
         incoming.push(&buffer[..n]);
         let report = incoming.next_frame().and_then(Report::decode);
@@ -286,6 +302,7 @@ impl Pool {
         if let ProcessState::Running { waker: Some(waker), .. } =
             std::mem::replace(known, ProcessState::Ended(end))
         {
+            // Woken without the lock: the future may be polled at once, by this thread.
             drop(state);
             waker.wake();
         }

@@ -124,6 +124,7 @@ pub(super) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
 pub(super) fn drain_signals(signals: impl AsFd) -> Vec<i32> {
     const SIZE: usize = size_of::<libc::signalfd_siginfo>();
     // None of these signals is queued twice, so there are never more than these.
+    // An array of bytes, since the structure is read from its first field only, `ssi_signo`.
     let mut infos = [0u8; 8 * SIZE];
     let n = rustix::io::read(signals, &mut infos).unwrap_or(0);
     let number = |info: &[u8]| i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
@@ -159,6 +160,7 @@ fn open_descriptors() -> Vec<libc::c_int> {
 pub(super) fn ended_child() -> Option<(i32, Status)> {
     // SAFETY: a zeroed siginfo_t is valid and is what the system call leaves if nothing ended.
     let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    // `WNOWAIT` leaves the zombie, so that its number and its group are not used again before `reap`.
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: `info` is a live object of the right type.
     if unsafe { libc::waitid(libc::P_ALL, 0, &mut info, options) } != 0 {
@@ -350,6 +352,7 @@ impl Plan {
             // The descriptors were received close-on-exec, so the originals vanish by themselves.
             ok(libc::posix_spawn_file_actions_addfchdir_np(&mut plan.actions, cwd))?;
 
+            // A new session is also a new process group; the mask and the dispositions are not to depend on the caller.
             let flags = libc::POSIX_SPAWN_SETSID as libc::c_int
                 | libc::POSIX_SPAWN_SETSIGMASK as libc::c_int
                 | libc::POSIX_SPAWN_SETSIGDEF as libc::c_int;

@@ -118,6 +118,7 @@ impl Action {
             && let Some((pid, status)) = raw::ended_child()
         {
             if pid == self.pid {
+                // While the leader is a zombie its group cannot be that of another process.
                 raw::signal_group_of(pid, libc::SIGKILL);
                 self.ended = Some(status);
                 self.next = after(KILL_TIMEOUT, Step::GiveUp);
@@ -156,8 +157,11 @@ impl Runner {
             let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
             let _ = setrlimit(Resource::Nofile, limit);
         }
+        // All other signals at their defaults: an action that sends SIGTERM to its runner fails by that, and the helper
+        // ends the rest.
         raw::block_only(&[libc::SIGCHLD]).ok()?;
         let signals = raw::signal_fd(&[libc::SIGCHLD]).ok()?;
+        // Large enough for the command lines of most actions in one read.
         let (incoming, descriptors, buffer) = (Incoming::default(), Vec::new(), vec![0; 64 * 1024]);
         let starter = raw::Starter::default();
         Some(Runner { socket, signals, incoming, descriptors, buffer, starter })
@@ -201,6 +205,7 @@ impl Runner {
 
     fn start_action(&mut self, command: &Command) -> std::io::Result<i32> {
         // If no more descriptors may be open, some of those that were sent are lost.
+        // Closed with this function: the runner must not keep an output or a directory of an action open.
         let descriptors = std::mem::take(&mut self.descriptors);
         let [cwd, stdout, stderr] = &descriptors[..] else {
             return Err(std::io::Error::from_raw_os_error(libc::EMFILE));
@@ -233,6 +238,8 @@ impl Runner {
                 }
             }
             if action.ended.is_some() {
+                // The only proof that nothing is left: the kernel has no child for this process, which is the
+                // sub-reaper of all descendants.
                 if leftovers::reap_all() == Left::Nothing {
                     return Some(Left::Nothing);
                 }

@@ -76,9 +76,11 @@ impl StartedHelper {
         adopts();
         let (ours, theirs) = UnixStream::pair()?;
         let inherited = Inherited { open_files: prepare::callers_open_files(), umask: start.umask };
+        // `/proc/self/exe` is this very binary, even if the file was replaced by another version meanwhile.
         let child = std::process::Command::new("/proc/self/exe")
             .arg(helper::ARGUMENT)
             .args(inherited.to_words())
+            // So that the helper keeps no directory of the user busy.
             .current_dir("/")
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
@@ -113,6 +115,7 @@ impl StartedHelper {
     /// Whether the helper's socket is closed. The helper opened it before the sockets of runners that it keeps, and a
     /// process that ends closes its descriptors in ascending order, so this one is closed before those.
     pub(super) fn is_gone(&self) -> bool {
+        // The helper never sends: EAGAIN means that it is there, and 0 bytes that its end is closed.
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         !matches!(
             recv(&self.socket, &mut [0; 1], flags),
@@ -129,6 +132,7 @@ impl StartedHelper {
 
     /// Reaps it; kills it if it does not end in time.
     pub(super) fn wait(&self, patience: Duration) {
+        // Usually the helper ends at once, since its socket has been closed.
         if !self.ends_within(patience) {
             self.kill();
             self.ends_within(patience);

@@ -18,12 +18,14 @@ pub fn on_termination(handle: impl FnOnce(i32) + Send + 'static) -> io::Result<(
     if !raw::is_ignored(libc::SIGHUP) {
         signals.push(libc::SIGHUP);
     }
+    // Blocked in this thread and those that it starts, so that only the thread below, in `sigwait(3)`, gets them.
     raw::block_signals(&signals)?;
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     thread("signals").spawn(move || {
         let Ok(first) = raw::wait_for_signal(&signals) else { return };
         let _ = thread("termination").spawn(move || handle(first));
         if let Ok(second) = raw::wait_for_signal(&signals) {
+            // The helper notices the closed socket and kills what still runs.
             std::process::exit(128 + second);
         }
     })?;

@@ -46,6 +46,7 @@ impl Writer {
     }
 
     fn frame(mut self) -> Vec<u8> {
+        // The kernel limits arguments and environment to a quarter of the stack limit (execve(2)).
         let len = u32::try_from(self.0.len() - 4).expect("a command is shorter than 4 GiB");
         self.0[..4].copy_from_slice(&len.to_le_bytes());
         self.0

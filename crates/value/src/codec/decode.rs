@@ -52,6 +52,7 @@ impl<'b> Decoder<'b> {
     }
 
     /// A number.
+    /// LEB128, as Protocol Buffers' varint; at most ten bytes.
     pub fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {

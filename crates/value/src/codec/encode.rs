@@ -64,6 +64,7 @@ impl Encoder {
     }
 
     /// A number.
+    /// LEB128, as Protocol Buffers' varint: seven bits per byte, the lowest first.
     pub fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.out.push(number as u8 | 0x80);
