@@ -199,7 +199,7 @@ impl Failure for ExecutionFailure {}
 
 /// The priority of a failure among those of one dependent. A cancelled task is never the reason; that something is
 /// undefined or lost has to reach the request, which is tried again because of it.
-fn weight(fail: &Fail) -> u8 {
+fn priority(fail: &Fail) -> u8 {
     match fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause) {
         Some(cause) if cause.is_undefined() => 3,
         Some(cause) if cause.is_lost() => 2,
@@ -215,7 +215,7 @@ pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {
     for result in results {
         match result {
             Ok(value) => values.push(value),
-            Err(fail) if worst.as_ref().is_none_or(|worst| weight(worst) < weight(&fail)) => {
+            Err(fail) if worst.as_ref().is_none_or(|worst| priority(worst) < priority(&fail)) => {
                 worst = Some(fail);
             }
             Err(_) => {}

@@ -70,7 +70,7 @@ impl<'c> Collector<'c> {
         let (above, _) = split(path);
         match self.parents.get(above) {
             Some(parent) => output(self.store, self.root, parent, path, is_directory, self.take),
-            None => Ok(nothing(None, path)),
+            None => Ok(missing(None, path)),
         }
     }
 }
@@ -86,7 +86,7 @@ fn output(
     let (_, name) = split(path);
     let parent = match parent {
         Parent::Dir(dir) => dir,
-        Parent::Absent => return Ok(nothing(None, path)),
+        Parent::Absent => return Ok(missing(None, path)),
         Parent::Outside(link, target) => {
             return Ok(Found::Invalid(format!(
                 "found invalid output at {path}: it lies below the link {link}, which leads outwards, to {target}"
@@ -103,17 +103,17 @@ fn output(
     let at = parent.at(name);
     match if_exists(at.lstat())?.map(|stat| stat.kind) {
         Some(FileKind::Directory) => {
-            directory(store, at.open_dir_of_mount().map_err(left_alone)?, path, take)
+            directory(store, at.open_dir_of_mount().map_err(entering_error)?, path, take)
         }
         Some(FileKind::Symlink) => link(store, at, path),
         Some(FileKind::File) => Ok(Found::Missing(Instead::File)),
         Some(FileKind::Special) => Ok(Found::Invalid(format!("found invalid special file at {path}"))),
-        None => Ok(nothing(Some(parent), path)),
+        None => Ok(missing(Some(parent), path)),
     }
 }
 
 /// Nothing is at the path of an output; the names of that directory may show what was meant.
-fn nothing(parent: Option<&Dir>, path: &str) -> Found {
+fn missing(parent: Option<&Dir>, path: &str) -> Found {
     let there = parent.and_then(|parent| parent.list().ok()).unwrap_or_default();
     let there = there.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
     let (above, name) = split(path);
@@ -161,19 +161,19 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
                     return Ok((Parent::Outside(path[..end].to_owned(), target.display().to_string()), true));
                 }
             }
-            Err(mounted(error))
+            Err(mount_error(error))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// The error of entering a directory that is a mount point or another kind of file.
-fn left_alone(error: taut_sys::Error) -> taut_store::Error {
-    if error.is_link_in_the_way() { mounted(error) } else { error.into() }
+fn entering_error(error: taut_sys::Error) -> taut_store::Error {
+    if error.is_link_in_the_way() { mount_error(error) } else { error.into() }
 }
 
 /// If no link is in the way, a directory that may not be entered is a mount point.
-fn mounted(error: taut_sys::Error) -> taut_store::Error {
+fn mount_error(error: taut_sys::Error) -> taut_store::Error {
     let source = std::io::Error::other("something is mounted there, which is left alone");
     taut_sys::Error { op: "take outputs from", source, ..error }.into()
 }
@@ -214,7 +214,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
     };
     let opened = match opened {
         Ok(opened) => opened,
-        Err(error) if error.is_absent() => return Ok(nothing(Some(at.dir()), shown)),
+        Err(error) if error.is_absent() => return Ok(missing(Some(at.dir()), shown)),
         Err(error) if error.is_other_kind() => {
             return match if_exists(at.lstat())?.map(|stat| stat.kind) {
                 Some(FileKind::Symlink) => link(store, at, shown),
@@ -222,10 +222,10 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
                     Ok(Found::Invalid(format!("found invalid special file at {shown}")))
                 }
                 Some(FileKind::Directory) => Ok(Found::Missing(Instead::Directory)),
-                _ => Ok(nothing(Some(at.dir()), shown)),
+                _ => Ok(missing(Some(at.dir()), shown)),
             };
         }
-        Err(error) if error.is_other_file_system() => return Err(mounted(error)),
+        Err(error) if error.is_other_file_system() => return Err(mount_error(error)),
         Err(error) => return Err(error.into()),
     };
     let executable = opened.stat()?.is_executable();
@@ -317,7 +317,7 @@ fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found>
                 }
                 other => other,
             };
-            let open = Open::new(&name, &shown, dir.map_err(left_alone)?)?;
+            let open = Open::new(&name, &shown, dir.map_err(entering_error)?)?;
             stack.push(open);
             continue;
         }

@@ -30,7 +30,7 @@ use crate::{
     lost, not_started, path_conflict,
     slots::Slots,
     stage::{Stage, Wanted},
-    trees::laid_out,
+    trees::normalised_stage,
 };
 
 /// The configuration of local execution.
@@ -121,7 +121,7 @@ impl LocalExecutor {
         }
         let RunSlot { stage, stdout, stderr } = &mut *run_slot;
         let store = &self.setup.store;
-        let inputs = laid_out(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
+        let inputs = normalised_stage(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
         let lost = |error| {
             let objects = key.inputs.iter().map(|(_, object)| *object);
             Phase::Staging.failed_in_store(lost(store, error, objects))

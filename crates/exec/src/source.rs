@@ -34,7 +34,7 @@ fn of_store(error: taut_store::Error) -> Fail {
     Cause::of_store(error).fail()
 }
 
-fn sound(info: ObjectInfo) -> Built {
+fn built(info: ObjectInfo) -> Built {
     Built { info, failed: false }
 }
 
@@ -73,7 +73,7 @@ impl Execution {
         if is_known {
             self.ensure_stored(root, &info)?;
         }
-        Ok(sound(info))
+        Ok(built(info))
     }
 
     /// Whether a source is as it was when the evidence was taken; `is_same` compares its present value. A file that has
@@ -90,7 +90,7 @@ impl Execution {
         let location = SourceLocation { root: Some(root), repository, path };
         let take = || self.take(root, &location);
         let leaf_read = LeafRead { root, path, symlinks: Symlinks::NoFollow };
-        leaf_read.agrees(witness, handover, take, |taken| is_same(&sound(taken.info)))
+        leaf_read.agrees(witness, handover, take, |taken| is_same(&built(taken.info)))
     }
 
     fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<Taken, Fail> {

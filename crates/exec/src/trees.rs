@@ -45,7 +45,9 @@ impl From<taut_store::Error> for TreeError {
 /// # Errors
 ///
 /// [`TreeError::NoDirectory`] for paths at which nothing can be staged.
-pub(crate) fn laid_out(stage: &[(Str, ObjectInfo)]) -> Result<Vec<(Cow<'_, str>, ObjectInfo)>, TreeError> {
+pub(crate) fn normalised_stage(
+    stage: &[(Str, ObjectInfo)],
+) -> Result<Vec<(Cow<'_, str>, ObjectInfo)>, TreeError> {
     let mut normal = Vec::with_capacity(stage.len());
     for (path, info) in stage {
         if is_normal(path) {
@@ -64,19 +66,19 @@ pub(crate) fn laid_out(stage: &[(Str, ObjectInfo)]) -> Result<Vec<(Cow<'_, str>,
 
 /// Adds the tree with the given objects at their paths.
 pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
-    made_of(stage, |entries| store.put_tree(entries))
+    build_tree(stage, |entries| store.put_tree(entries))
 }
 
 /// The digest of that tree, without adding it.
 pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
-    made_of(stage, |entries| Ok(store.tree_digest(entries)))
+    build_tree(stage, |entries| Ok(store.tree_digest(entries)))
 }
 
-fn made_of(
+fn build_tree(
     stage: &[(Str, ObjectInfo)],
     make: impl Fn(&BTreeMap<&str, TreeEntry>) -> taut_store::Result<Digest>,
 ) -> Result<Digest, TreeError> {
-    let stage = laid_out(stage)?;
+    let stage = normalised_stage(stage)?;
     if let [(path, info)] = stage.as_slice()
         && path == "."
     {

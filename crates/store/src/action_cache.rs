@@ -49,7 +49,7 @@ impl Store {
 
     fn put_entry(&self, action: &Hash, digest: &Digest) -> Result<()> {
         let temporary = self.write_temporary(digest_text(digest).as_bytes(), 0o444)?;
-        self.keep(temporary, Kind::ActionCache, action)
+        self.commit(temporary, Kind::ActionCache, action)
     }
 
     fn has_all_of(&self, result: &ActionResult) -> Result<bool> {

@@ -136,7 +136,7 @@ impl Store {
                     return Err(changed(at));
                 }
                 drop(written);
-                self.keep(temporary, kind, &hash)?;
+                self.commit(temporary, kind, &hash)?;
             }
         }
         Ok(digest)
@@ -193,7 +193,7 @@ impl Store {
     /// As [`Store::contains`]; an object that was split is put together.
     pub(crate) fn is_whole(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
         let kind = Kind::of(object_type, self.hash_function());
-        Ok(self.present(kind, hash, None)? || self.other_bit(kind, hash)?)
+        Ok(self.present(kind, hash, None)? || self.copy_with_other_mode(kind, hash)?)
     }
 
     /// The content of a file, link or encoded tree, checked against its name; `None` if there is none, or only a
@@ -327,7 +327,7 @@ impl Store {
         if self.present(kind, &digest.hash, Some(digest.size))? {
             return Ok(());
         }
-        self.keep(self.write_temporary(content, mode_of(kind))?, kind, &digest.hash)
+        self.commit(self.write_temporary(content, mode_of(kind))?, kind, &digest.hash)
     }
 
     /// Whether an object of exactly this kind is in the youngest generation, or could be brought there. A file whose
@@ -350,7 +350,7 @@ impl Store {
     }
 
     /// Makes an executable from a plain file of the same content, or the reverse.
-    fn other_bit(&self, kind: Kind, hash: &Hash) -> Result<bool> {
+    fn copy_with_other_mode(&self, kind: Kind, hash: &Hash) -> Result<bool> {
         let other = match kind {
             Kind::File if self.hash_function() == HashFunction::GitSha1 => Kind::Executable,
             Kind::Executable => Kind::File,
@@ -370,7 +370,7 @@ impl Store {
             self.remove_damaged(other, hash)?;
             return Ok(false);
         }
-        self.keep(temporary, kind, hash)?;
+        self.commit(temporary, kind, hash)?;
         Ok(true)
     }
 }

@@ -83,7 +83,7 @@ impl<'s> Installer<'s> {
             }
             let dir = parent.dir.as_ref().unwrap_or(self.top);
             let name = Path::new(place.file_name().unwrap_or_default());
-            self.leaf(&hash, object_type, dir.at(name))?;
+            self.install_leaf(&hash, object_type, dir.at(name))?;
         }
         Ok(())
     }
@@ -120,24 +120,30 @@ impl<'s> Installer<'s> {
         here.map_or_else(|| Ok(Ok(self.top.try_clone()?)), |dir| Ok(Ok(dir)))
     }
 
-    fn leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
+    fn install_leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
         if self.store.is_installed(hash, object_type, at)? {
             return Ok(());
         }
         self.pending.get_or_init(|| Pending::begin(self.store, self.top).ok());
         // First a complete file under a temporary name, then a rename: no reader sees half of a file.
         let name = temporary_name(self.store);
-        match self.leaf_by(hash, object_type, self.top.at(&name), at) {
+        match self.install_leaf_via(hash, object_type, self.top.at(&name), at) {
             // The note covers the top directory, so the temporary file is made there. A rename does not cross file
             // systems: on another one, the temporary file is made beside the target.
             Err(Error::Sys(error)) if error.is_other_file_system() => {
-                self.leaf_by(hash, object_type, at.dir().at(&name), at)
+                self.install_leaf_via(hash, object_type, at.dir().at(&name), at)
             }
             other => other,
         }
     }
 
-    fn leaf_by(&self, hash: &Hash, object_type: ObjectType, temporary: At<'_>, at: At<'_>) -> Result<()> {
+    fn install_leaf_via(
+        &self,
+        hash: &Hash,
+        object_type: ObjectType,
+        temporary: At<'_>,
+        at: At<'_>,
+    ) -> Result<()> {
         let done = self.write_leaf(hash, object_type, temporary, at);
         if done.is_err() {
             // The first error is the one to report; the temporary file is removed if possible.
@@ -277,7 +283,7 @@ impl Store {
             file.set_mode(mode)?;
         }
         file.set_mtime_epoch()?;
-        Ok(file.look()?)
+        Ok(file.current_stat()?)
     }
 }
 

@@ -66,7 +66,7 @@ impl Store {
     /// The build root cannot be written to.
     pub fn epoch_directory(&self, kind: &str) -> Result<EpochDir> {
         let layout = self.layout();
-        let (own, mark) = (layout.own().make_dir_if_absent()?, epoch_link(0));
+        let (own, mark) = (layout.taut_directory().make_dir_if_absent()?, epoch_link(0));
         let mark = layout.protocol().at(&mark);
         let name = match if_exists(mark.read_link())? {
             Some(name) => name,
@@ -101,7 +101,7 @@ impl Store {
     /// # Errors
     /// The build root cannot be written to.
     pub fn lasting_directory(&self, kind: &str) -> Result<Dir> {
-        Ok(self.layout().own().make_dir_if_absent()?.make_all(kind)?)
+        Ok(self.layout().taut_directory().make_dir_if_absent()?.make_all(kind)?)
     }
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn stale_epochs(layout: &Layout) -> Result<Vec<std::ffi::OsString>> {
     for generation in 0..GENERATIONS {
         names.extend(if_exists(layout.protocol().at(&epoch_link(generation)).read_link())?);
     }
-    let own = if_exists(layout.own().open_dir())?;
+    let own = if_exists(layout.taut_directory().open_dir())?;
     let found = own.map(|own| own.list()).transpose()?.unwrap_or_default();
     let gone = found.into_iter().map(|(name, _)| name).filter(|name| {
         name.as_encoded_bytes().starts_with(EPOCH_PREFIX)
@@ -121,7 +121,7 @@ pub(crate) fn stale_epochs(layout: &Layout) -> Result<Vec<std::ffi::OsString>> {
 }
 
 fn remove_stale_epochs(layout: &Layout) -> Result<()> {
-    let own = layout.own().open_dir()?;
+    let own = layout.taut_directory().open_dir()?;
     for name in stale_epochs(layout)? {
         own.at(&name).remove_all()?;
     }

@@ -63,7 +63,7 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
             for number in 0..GENERATIONS {
                 set_aside(layout.protocol().at(&generation(number)))?;
             }
-            set_aside(layout.own())?;
+            set_aside(layout.taut_directory())?;
         }
         GcMode::NoRotate | GcMode::Rotate => {
             // The temporary files of calls that were killed. No other process is using the directory, since the lock is
@@ -84,7 +84,7 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
                     }
                 }
                 // If the epoch directories cannot be listed, the objects are collected all the same.
-                if let Some(own) = if_exists(layout.own().open_dir())? {
+                if let Some(own) = if_exists(layout.taut_directory().open_dir())? {
                     for name in stale_epochs(&layout).unwrap_or_default() {
                         set_aside(own.at(&name))?;
                     }
@@ -96,7 +96,7 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
     lock.downgrade()?;
     // A failed removal does not keep the others from being tried.
     // `downgrade` may let another collector in between; it finds names that are free, or marked for removal.
-    let notes = layout.own().dir().sub("taut/installing", taut_sys::Links::Refused);
+    let notes = layout.taut_directory().dir().sub("taut/installing", taut_sys::Links::Refused);
     let notes = notes.map_err(crate::Error::from).and_then(|notes| remove_left_behind(&notes));
     drop(notes);
     let removals = to_remove.iter().map(|name| layout.protocol().at(name).remove_all());

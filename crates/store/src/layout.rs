@@ -99,7 +99,7 @@ impl Layout {
     }
 
     /// The directory of everything that only taut uses.
-    pub(crate) fn own(&self) -> At<'_> {
+    pub(crate) fn taut_directory(&self) -> At<'_> {
         self.root.at(TAUT_DIRECTORY)
     }
 

@@ -101,7 +101,7 @@ impl Store {
 
     /// Whether there can be anything of a kind that only garbage collection makes: in an older generation, or split.
     /// The lock that is held keeps this from changing, so it is looked up once.
-    pub(crate) fn can_have(&self, generation: usize, kind: Kind) -> Result<bool> {
+    pub(crate) fn may_contain(&self, generation: usize, kind: Kind) -> Result<bool> {
         Ok(!self.is_locked() || self.directory(generation, kind)?.is_some())
     }
 

@@ -39,7 +39,7 @@ impl Store {
             if_exists(list.at().remove_file())?;
             return Ok(false);
         }
-        self.keep(temporary, kind, hash)?;
+        self.commit(temporary, kind, hash)?;
         // After the object: a list in the youngest generation refers to chunks that `chunks` brought there.
         self.keep_list(generation, large, hash)?;
         Ok(true)
@@ -55,7 +55,7 @@ impl Store {
         }
         let mut splits = Vec::new();
         for generation in 0..GENERATIONS {
-            if self.can_have(generation, Kind::LargeFile)? {
+            if self.may_contain(generation, Kind::LargeFile)? {
                 splits.push(generation);
             }
         }
@@ -108,7 +108,7 @@ impl Store {
         }
         let Some(list) = self.object(generation, large, hash)? else { return Ok(()) };
         let place = self.object_to_make(large, hash)?;
-        Ok(list.at().hard_link(place.at()).or_else(exists_is_fine)?)
+        Ok(list.at().hard_link(place.at()).or_else(ignore_exists)?)
     }
 
     /// Splits an object of the youngest generation, and replaces it by its chunks and their list.
@@ -122,7 +122,7 @@ impl Store {
         // Chunks, then the list, then the removal: whenever the process dies, the object can be read in one way or the
         // other.
         let temporary = self.write_temporary(list_text(&chunks).as_bytes(), 0o444)?;
-        self.keep(temporary, large, hash)?;
+        self.commit(temporary, large, hash)?;
         self.forget(kind, hash);
         Ok(object.at().remove_file()?)
     }
@@ -154,7 +154,7 @@ impl Store {
     }
 }
 
-pub(crate) fn exists_is_fine(error: taut_sys::Error) -> taut_sys::Result<()> {
+pub(crate) fn ignore_exists(error: taut_sys::Error) -> taut_sys::Result<()> {
     if error.is_exists() { Ok(()) } else { Err(error) }
 }
 

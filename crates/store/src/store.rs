@@ -92,7 +92,7 @@ impl Store {
         if let (false, Some(lock)) = (self.0.is_paused.load(SeqCst), &self.0.lock) {
             // Opened before the lock is released: `resume` compares its identity.
             self.ephemeral()?;
-            lock.give_up()?;
+            lock.release()?;
             self.0.is_paused.store(true, SeqCst);
         }
         Ok(())
@@ -109,7 +109,7 @@ impl Store {
             return Ok(true);
         };
         // Before anything is checked: a collection is now either over or cannot begin.
-        lock.share_again()?;
+        lock.acquire_shared()?;
         // Every collection begins by renaming the directory of temporary files away.
         let was = self.ephemeral()?.identity()?;
         Ok(if_exists(self.layout().protocol().at(EPHEMERAL).lstat())?

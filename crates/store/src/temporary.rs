@@ -96,7 +96,12 @@ impl Store {
 
     /// Moves a complete file to the location of an object: the commit of docs/store.md. `rename` is atomic, so the
     /// final name never names an incomplete file, and it does not matter if another process does the same.
-    pub(crate) fn keep(&self, temporary: Temporary<'_>, kind: Kind, hash: &taut_digest::Hash) -> Result<()> {
+    pub(crate) fn commit(
+        &self,
+        temporary: Temporary<'_>,
+        kind: Kind,
+        hash: &taut_digest::Hash,
+    ) -> Result<()> {
         temporary.rename(&self.object_to_make(kind, hash)?)?;
         self.set_known(kind, hash);
         Ok(())

@@ -10,7 +10,7 @@ use taut_sys::if_exists;
 use crate::{
     Result, Store,
     layout::{GENERATIONS, Kind},
-    splice::exists_is_fine,
+    splice::ignore_exists,
 };
 
 impl Store {
@@ -37,7 +37,7 @@ impl Store {
             {
                 let new = self.object_to_make(kind, hash)?;
                 // `EEXIST`: another process has linked it meanwhile, which is as good.
-                old.at().hard_link(new.at()).or_else(exists_is_fine)?;
+                old.at().hard_link(new.at()).or_else(ignore_exists)?;
                 self.set_known(kind, hash);
                 return Ok(true);
             }

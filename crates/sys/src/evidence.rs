@@ -46,11 +46,11 @@ impl Evidence {
     /// The system refuses the call.
     pub fn gather(at: Option<At<'_>>, follow: bool) -> Result<Evidence> {
         let now = now();
-        Ok(Self::seen(look(at, follow)?, now, at))
+        Ok(Self::from_signature(signature_of(at, follow)?, now, at))
     }
 
     /// The evidence for a signature that was taken after `now`.
-    fn seen(signature: Option<StatSignature>, now: i128, at: Option<At<'_>>) -> Evidence {
+    fn from_signature(signature: Option<StatSignature>, now: i128, at: Option<At<'_>>) -> Evidence {
         let is_conclusive = signature.is_none_or(|signature| {
             // The kind of file system matters only for files that changed within the larger margin: `statfs` is saved
             // for the others.
@@ -76,7 +76,7 @@ impl Evidence {
         read: impl FnMut() -> T,
     ) -> Option<Reading<T>> {
         let when = now();
-        let first = look(at, follow).ok().map(|signature| (when, signature));
+        let first = signature_of(at, follow).ok().map(|signature| (when, signature));
         let holds =
             |then: &&Evidence| then.is_conclusive && first.is_some_and(|(_, now)| then.signature == now);
         match then.filter(holds) {
@@ -95,20 +95,20 @@ impl Evidence {
         for _ in 0..MAX_ATTEMPTS {
             // The order is: wait for a tick, start the write-back, read, `stat` again. A change at any point after the
             // first `stat` alters the second one, since the clock has ticked and pages are clean.
-            let before = settled(first.take(), at, follow);
+            let before = stable_signature(first.take(), at, follow);
             if let (Some(at), Ok(Some((when, Some(signature))))) = (at, &before) {
-                make_mapped_writes_show(at, follow, signature, *when);
+                start_recent_writeback(at, follow, signature, *when);
             }
             let content = read();
             // The second `stat` is taken after reading: if it equals the first, no change began or ended in between.
-            match (before, look(at, follow)) {
+            match (before, signature_of(at, follow)) {
                 (Ok(None), _) => {}
                 (Ok(Some((_, then))), Ok(now)) if then != now => {}
                 (before, after) => {
                     // If `stat` fails, the content counts all the same (an error of `read` says more), but without
                     // evidence.
                     let before = before.ok().flatten().filter(|_| after.is_ok());
-                    let evidence = before.map(|(when, signature)| Self::seen(signature, when, at));
+                    let evidence = before.map(|(when, signature)| Self::from_signature(signature, when, at));
                     return Reading { content, evidence, is_steady: true };
                 }
             }
@@ -118,13 +118,13 @@ impl Evidence {
 
     /// Whether the path must be as it was when the evidence was taken.
     pub fn still_holds(&self, at: Option<At<'_>>, follow: bool) -> bool {
-        self.is_conclusive && look(at, follow).is_ok_and(|now| self.signature == now)
+        self.is_conclusive && signature_of(at, follow).is_ok_and(|now| self.signature == now)
     }
 
     /// Whether the path looks as it did when this process read it ([`Evidence::of_reading`]). Since the clock had
     /// ticked then, this holds for files that had just changed, too; a later process cannot rely on it.
     pub fn still_holds_in_process(&self, at: Option<At<'_>>, follow: bool) -> bool {
-        look(at, follow).is_ok_and(|now| self.signature == now)
+        signature_of(at, follow).is_ok_and(|now| self.signature == now)
     }
 
     /// As bytes: whether it is conclusive (0 or 1), and the signature, if anything was there (docs/store.md,
@@ -174,7 +174,7 @@ pub struct Reading<T> {
 }
 
 /// Starts the write-back of a file that was changed lately, so that the next write through a mapping dates it.
-fn make_mapped_writes_show(at: At<'_>, follow: bool, signature: &StatSignature, now: i128) {
+fn start_recent_writeback(at: At<'_>, follow: bool, signature: &StatSignature, now: i128) {
     let is_file = signature.mode & 0o170_000 == 0o100_000;
     if is_file && signature.size > 0 && now - signature.ctime < MAX_DIRTY_AGE_NANOS {
         let file = if follow { at.open_followed() } else { at.open() };
@@ -184,7 +184,7 @@ fn make_mapped_writes_show(at: At<'_>, follow: bool, signature: &StatSignature, 
 }
 
 /// The signature of what is there, if anything is.
-fn look(at: Option<At<'_>>, follow: bool) -> Result<Option<StatSignature>> {
+fn signature_of(at: Option<At<'_>>, follow: bool) -> Result<Option<StatSignature>> {
     let Some(at) = at else { return Ok(None) };
     let found = if_exists(if follow { at.stat() } else { at.lstat() })?;
     Ok(found.map(|Stat { signature, .. }| signature))
@@ -193,7 +193,7 @@ fn look(at: Option<At<'_>>, follow: bool) -> Result<Option<StatSignature>> {
 /// A signature that every later change alters, and when it was taken. Waits until the clock that dates changes has
 /// ticked since the last change; twice, because a change is dated when it begins, and may last into the next tick.
 /// `None` if the path keeps changing. `first` is a signature that was just taken.
-fn settled(
+fn stable_signature(
     mut first: Option<(i128, Option<StatSignature>)>,
     at: Option<At<'_>>,
     follow: bool,
@@ -205,7 +205,7 @@ fn settled(
     for _ in 0..MAX_ATTEMPTS {
         let (when, signature) = match first.take() {
             Some(first) => first,
-            None => (now(), look(at, follow)?),
+            None => (now(), signature_of(at, follow)?),
         };
         let age = signature.map(|signature| now() - signature.ctime);
         // A date far ahead comes from another clock: waiting does not help.

@@ -55,7 +55,7 @@ pub fn calls() -> u64 {
 pub(crate) fn check(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
     FROM_ENVIRONMENT.call_once(read_environment);
     // The only cost in normal operation.
-    if ACTIVE.load(Relaxed) { counted(by, op, path) } else { Ok(()) }
+    if ACTIVE.load(Relaxed) { count_and_maybe_fail(by, op, path) } else { Ok(()) }
 }
 
 fn read_environment() {
@@ -80,7 +80,7 @@ fn log_to(path: OsString) {
 }
 
 #[cold]
-fn counted(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+fn count_and_maybe_fail(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
     if let Some(mut log) = LOG.get() {
         let by = if by == By::Name { "name" } else { "descriptor" };
         let op = op.replace(' ', "-");

@@ -39,7 +39,7 @@ impl<'d> File<'d> {
     /// As [`File::new`], unless it is no regular file.
     pub(crate) fn regular(file: fs::File, at: At<'d>) -> Result<File<'d>> {
         let file = File { file, at, opened: None };
-        let stat = file.look()?;
+        let stat = file.current_stat()?;
         match stat.kind {
             FileKind::File => Ok(File { opened: Some(stat), ..file }),
             other => Err(at.other_kind(other)),
@@ -56,7 +56,7 @@ impl<'d> File<'d> {
     /// # Errors
     /// The system refuses the call.
     pub fn stat(&self) -> Result<Stat> {
-        self.opened.map_or_else(|| self.look(), Ok)
+        self.opened.map_or_else(|| self.current_stat(), Ok)
     }
 
     fn run<T>(&self, op: &'static str, call: impl FnOnce(&fs::File) -> io::Result<T>) -> Result<T> {
@@ -69,7 +69,7 @@ impl<'d> File<'d> {
     ///
     /// # Errors
     /// The system refuses the call.
-    pub fn look(&self) -> Result<Stat> {
+    pub fn current_stat(&self) -> Result<Stat> {
         self.run("stat", |file| Ok(Stat::of(&rustix::fs::fstat(file)?)))
     }
 

@@ -22,7 +22,7 @@ impl Lock {
     /// # Errors
     /// The file cannot be opened, or the file system has no locks.
     pub fn shared(place: At<'_>) -> Result<Lock> {
-        let lock = Lock::unheld(place)?;
+        let lock = Lock::open_unlocked(place)?;
         lock.operate(FlockOperation::LockShared)?;
         Ok(lock)
     }
@@ -32,7 +32,7 @@ impl Lock {
     /// # Errors
     /// As for [`Lock::shared`].
     pub fn exclusive(place: At<'_>, busy: impl FnOnce()) -> Result<Lock> {
-        let lock = Lock::unheld(place)?;
+        let lock = Lock::open_unlocked(place)?;
         match lock.operate(FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(lock),
             Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => busy(),
@@ -47,7 +47,7 @@ impl Lock {
     /// # Errors
     /// As for [`Lock::shared`].
     pub fn try_exclusive(place: At<'_>) -> Result<Option<Lock>> {
-        let lock = Lock::unheld(place)?;
+        let lock = Lock::open_unlocked(place)?;
         match lock.operate(FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(lock)),
             Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
@@ -68,7 +68,7 @@ impl Lock {
     ///
     /// # Errors
     /// As for [`Lock::shared`].
-    pub fn give_up(&self) -> Result<()> {
+    pub fn release(&self) -> Result<()> {
         self.operate(FlockOperation::Unlock)
     }
 
@@ -76,11 +76,11 @@ impl Lock {
     ///
     /// # Errors
     /// As for [`Lock::shared`].
-    pub fn share_again(&self) -> Result<()> {
+    pub fn acquire_shared(&self) -> Result<()> {
         self.operate(FlockOperation::LockShared)
     }
 
-    fn unheld(place: At<'_>) -> Result<Lock> {
+    fn open_unlocked(place: At<'_>) -> Result<Lock> {
         // `flock` needs no right to write: with read access to another user's build root, its lock can be shared.
         let file = match place.open_or_create() {
             Err(error) if error.is_denied() => place.open().map_err(|_| error),

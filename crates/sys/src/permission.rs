@@ -26,7 +26,7 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
         return None;
     }
     let refusing = refusing(op, path)?;
-    let stat = look(&refusing)?;
+    let stat = lstat_of(&refusing)?;
     let kind = if stat.is_dir() { "directory" } else { "file" };
     let mode = stat.mode();
     let refusing = shown(&refusing);
@@ -53,7 +53,7 @@ fn may(path: &Path, access: Access) -> bool {
     accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
-fn look(path: &Path) -> Option<Stat> {
+fn lstat_of(path: &Path) -> Option<Stat> {
     Named::lstat(path).ok()
 }
 
@@ -71,7 +71,7 @@ fn refusing(op: &str, path: &Path) -> Option<PathBuf> {
     if changes_entries.iter().any(|word| op.starts_with(word)) && !may(parent, Access::WRITE_OK) {
         return Some(parent.to_owned());
     }
-    let stat = look(path);
+    let stat = lstat_of(path);
     let is_mine = stat.is_some_and(|stat| stat.is_own());
     let is_refusing = !may(path, Access::READ_OK) || !may(path, Access::WRITE_OK) || !is_mine;
     (stat.is_some() && is_refusing).then(|| path.to_owned())

@@ -57,7 +57,7 @@ impl At<'_> {
         if top.identity()? != stat.identity() {
             return Err(interference(self));
         }
-        empty(&top)?;
+        empty_directory(&top)?;
         // An empty directory that took the name meanwhile may be removed here; one with content fails with ENOTEMPTY.
         if_exists(self.remove_dir())?;
         Ok(true)
@@ -100,7 +100,7 @@ struct Level {
 }
 
 /// Removes everything in an open directory.
-fn empty(top: &Dir) -> Result<()> {
+fn empty_directory(top: &Dir) -> Result<()> {
     // Each round removes everything that it listed, counts a disturbance, or moves directories up: all are bounded.
     let (mut moved_up, mut disturbances) = (0_u64, 0);
     let mut is_first = true;

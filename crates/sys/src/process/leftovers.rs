@@ -49,7 +49,7 @@ pub(super) fn reap_all() -> Left {
 pub(super) fn kill_children(is_excepted: impl Fn(i32) -> bool) -> usize {
     let mut seen_none = 0;
     loop {
-        let found = listed().into_iter().filter(|&pid| !is_excepted(pid)).map(kill_if_child);
+        let found = list_children().into_iter().filter(|&pid| !is_excepted(pid)).map(kill_if_child);
         let (mut ended, mut left) = (0, 0);
         for child in found {
             ended += usize::from(child == Child::Ended);
@@ -128,7 +128,7 @@ pub(super) fn end_all(signals: impl AsFd, within: Duration) -> Left {
 }
 
 /// The children of all threads, as far as `/proc` shows them.
-fn listed() -> Vec<i32> {
+fn list_children() -> Vec<i32> {
     let mut numbers = Vec::new();
     // Children belong to the thread that forked or adopted them.
     for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
