@@ -235,6 +235,7 @@ fn closure(entry: &ModuleEntry, keys: &[&str], imports: &Imports) -> Id {
     let mut pieces = Vec::new();
     for key in keys {
         if let Some(json) = entry.json().get(key) {
+            // Lengths come first, so that the end of a name is never taken for the beginning of what follows.
             pieces.extend((key.len() as u64).to_le_bytes());
             pieces.extend(key.as_bytes());
             pieces.extend(json.canonical_hash());

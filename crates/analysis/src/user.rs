@@ -81,6 +81,7 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;
     evaluation.check_taint(&scope.tainted, Some(entry))?;
+    // Only now, since the value of a string field may depend on the results of dependencies.
     for field in &rule.string_fields {
         let default = || Value::List(List::default());
         let declared = evaluation.transitioned();

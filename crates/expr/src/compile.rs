@@ -88,6 +88,8 @@ impl Compiler {
                 _ => return Op::List(items),
             }
         }
+        // A list of constants is a constant itself. Its items' nodes, the last ones in the arena, are no longer
+        // referred to.
         self.nodes.truncate(index as usize + 1);
         Op::Constant(Value::List(values.into()))
     }
@@ -101,6 +103,7 @@ impl Compiler {
     }
 
     fn variable(&self, name: &str) -> Variable {
+        // The innermost binding of a name hides the others.
         match self.scope.iter().rposition(|bound| bound == name) {
             Some(slot) => Variable::Local(slot as u32),
             None => Variable::Global(name.into()),
@@ -183,6 +186,8 @@ impl Compiler {
     fn construct(&mut self, construct: Construct, json: Json<'_>, index: u32) -> Op {
         let vars: &[(&str, &str)] = match construct {
             Construct::And | Construct::Or => {
+                // Of a literal list only as many items are evaluated as decide the result; any other argument is
+                // evaluated as a whole.
                 if let Some(items) = json.get("$1").and_then(Json::as_list) {
                     let items = items.enumerate();
                     let items = items.map(|(i, item)| self.node(item, index, entry("$1", i, NONE))).collect();
@@ -311,6 +316,7 @@ impl Compiler {
                         break;
                     };
                     let value = self.node(value, index, entry("bindings", i, 1));
+                    // Only now: a binding sees the ones before it, but not itself.
                     self.scope.push(name.into());
                     bindings.push((name.into(), value));
                 }

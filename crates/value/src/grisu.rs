@@ -132,6 +132,8 @@ fn power_for(exponent: i32) -> (Float, i32) {
 pub(crate) fn digits(number: f64) -> (String, i32) {
     let bits = number.to_bits();
     let (fraction, biased) = (bits & ((1 << 52) - 1), (bits >> 52) as i32);
+    // 1075 is the bias of 1023 plus the 52 bits of the fraction: the significand is a whole number. Subnormal numbers
+    // (`biased == 0`) have no implicit leading bit.
     let (significand, exponent) =
         if biased == 0 { (fraction, -1074) } else { (fraction | 1 << 52, biased - 1075) };
     let value = Float { significand, exponent }.normalised();
@@ -144,6 +146,8 @@ pub(crate) fn digits(number: f64) -> (String, i32) {
     let below = below.with_exponent(above.exponent);
     let (power, decimal) = power_for(above.exponent);
     let (value, low, high) = (value.times(power), below.times(power), above.times(power));
+    // Each product is rounded and may be wrong by one unit, so the interval is made smaller by one at both ends: all
+    // numbers that are left do read back as the given one.
     let (low, high) = (low.significand + 1, high.significand - 1);
     generate(value.significand, low, high, -high_exponent(above, power), -decimal)
 }
@@ -177,6 +181,7 @@ fn generate(value: u64, low: u64, high: u64, shift: i32, mut decimal: i32) -> (S
         unit /= 10;
     }
     loop {
+        // This cannot overflow: `part` is less than `one`, which is at most 2^60.
         part *= 10;
         digits.push(b'0' + (part >> shift) as u8);
         part &= one - 1;

@@ -61,6 +61,7 @@ fn short(message: &[u8]) -> Id {
     let count = if message.len() <= 64 - 9 { 1 } else { 2 };
     let padded = blocks.as_flattened_mut();
     padded[..message.len()].copy_from_slice(message);
+    // Padding as in FIPS 180-4, section 5.1.1: a single bit, zeros, and the number of bits as the last eight bytes.
     padded[message.len()] = 0x80;
     padded[64 * count - 8..64 * count].copy_from_slice(&(8 * message.len() as u64).to_be_bytes());
     compress256(&mut state, &blocks[..count]);

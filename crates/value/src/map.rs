@@ -126,9 +126,12 @@ impl Map {
         let (mut i, mut j) = (0, 0);
         // Whether everything from `later` is in this map as well.
         let mut nothing_new = true;
+        // A small map is often merged into a large one, as when one entry is added. Then exponential search skips the
+        // entries between two keys; for maps of similar sizes it would only cost more comparisons.
         let far_apart = a.len() / 8 > b.len() || b.len() / 8 > a.len();
         while i < a.len() && j < b.len() {
             let ((ka, va), (kb, vb)) = (&a[i], &b[j]);
+            // Equal keys are often the same shared text, which needs no comparison of bytes.
             let order = if std::ptr::eq(ka.as_ptr(), kb.as_ptr()) && ka.len() == kb.len() {
                 Ordering::Equal
             } else {

@@ -74,6 +74,7 @@ impl Evaluator<'_> {
                 let index = self.need(f, construct, args, 0)?;
                 let list = self.need(f, construct, args, 1)?;
                 let list = self.list(f, argument(1), &list)?;
+                // Strings are accepted as indices and anything else counts as 0, as in the reference.
                 let index = match &index {
                     Value::Number(number) => number.round() as i64,
                     Value::String(text) => strings::leading_integer(text),
@@ -233,6 +234,7 @@ impl Evaluator<'_> {
                 bounds::items("the list", lists.iter().map(|list| list.len()))?;
                 Value::List(lists.into_iter().flat_map(|list| list.iter().cloned()).collect())
             }
+            // The sum starts with 0.0, since Rust's `sum` of nothing is -0.0, which would be printed with its sign.
             C::Add | C::Multiply => {
                 let number = |item: &Value| match item {
                     Value::Number(number) => Some(*number),

@@ -276,6 +276,7 @@ impl Evaluator<'_> {
         if outs.is_empty() && out_dirs.is_empty() {
             return plain("either outs or out_dirs must be specified for ACTION");
         }
+        // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
         let (normal_outs, normal_dirs) = (normal_paths(&outs), normal_paths(&out_dirs));
         let both = normal_outs.iter().filter(|out| normal_dirs.binary_search(out).is_ok());
         let both: Vec<Value> = both.cloned().map(Value::String).collect();

@@ -43,6 +43,7 @@ pub fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
 }
 
 pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, SyntaxError> {
+    // A byte order mark, which some editors on Windows write; parsers may ignore it (RFC 8259, section 8.1).
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
     }
@@ -184,6 +185,8 @@ impl Parser<'_> {
             // unsorted.
             let key = |child: &u32| self.string_at(*child - 1);
             if !children.is_sorted_by(|a, b| key(a) < key(b)) {
+                // The sort is stable, so of equal keys the last in the file is the last here; it is the one that
+                // counts.
                 children.sort_by(|a, b| key(a).cmp(key(b)));
                 let mut unique: Vec<u32> = Vec::with_capacity(children.len());
                 let mut found = Vec::new();

@@ -156,8 +156,11 @@ impl<'b> Decoder<'b> {
             return self.lists.get(known as usize).cloned();
         }
         let count = self.count()?;
+        // The bytes are untrusted, so this may be nested as deeply as there are bytes: `deep` keeps that from
+        // overflowing the stack.
         let items = deep(|| (0..count).map(|_| self.value()).collect::<Option<Vec<_>>>())?;
         let list = List::from(items);
+        // A container is counted when it is complete, so after all that it contains, as `Encoder` does.
         self.lists.push(list.clone());
         Some(list)
     }

@@ -195,6 +195,8 @@ impl Encoder {
             return false;
         }
         let number = self.lists.len() as u64 + 1;
+        // The clone keeps the list alive, so that its address is not used for another one while this encoder exists.
+        // The same holds for the other containers.
         self.lists.insert(address, (number, list.clone()));
         true
     }
@@ -322,6 +324,8 @@ impl Encoder {
 
     /// An action.
     pub fn action(&mut self, action: &ActionDescription) -> bool {
+        // Almost all actions have the default values of these fields: then they are only flags. Bits are compared, not
+        // numbers, so that any number is read back exactly.
         let has_scale = action.timeout_scale.to_bits() != 1.0_f64.to_bits();
         let flags = [action.no_cache, has_scale, action.may_fail.is_some(), !action.cwd.is_empty()];
         self.out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
