@@ -8,11 +8,13 @@ use taut_graph::Definition;
 use taut_repos::Roots;
 use taut_syntax::Diagnostics;
 
-use crate::analysing::{AnalysisOptions, begin, diagnostics, workspace};
+use crate::analysis_setup::{AnalysisOptions, begin, diagnostics, workspace};
 use crate::describe::{DescribeKey, DescribeRule, Described};
-use crate::history::Ends;
+use crate::history::ActionEnds;
 use crate::{Analysed, Analysis, DescribeOptions, Description, Request, Sink, Traces};
-use crate::{analysis::AnalysisRule, analysis_pass::AnalysisPass, asked::Asked, whole::analyse_in};
+use crate::{
+    analysis::AnalysisRule, analysis_pass::AnalysisPass, full_analysis::analyse_all, request_key::RequestKey,
+};
 
 /// An engine that can analyse, and nothing more.
 pub struct Analyser {
@@ -49,9 +51,9 @@ impl Analyser {
         is_cached: bool,
     ) -> Result<Arc<Analysed>, Diagnostics> {
         let Analyser { engine, build, traces, .. } = self;
-        let pass = AnalysisPass { engine, build, traces, ends: &Ends::default(), sink, is_cached };
+        let pass = AnalysisPass { engine, build, traces, ends: &ActionEnds::default(), sink, is_cached };
         let analysed = pass.analyse(request)?;
-        pass.tell_tasks(request);
+        pass.report_tasks(request);
         Ok(analysed)
     }
 
@@ -65,7 +67,7 @@ impl Analyser {
     /// # Errors
     /// Everything that is wrong; at least one diagnostic.
     pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
-        analyse_in(&self.build, request)
+        analyse_all(&self.build, request)
     }
 
     /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
@@ -75,7 +77,7 @@ impl Analyser {
 
     /// Whether this description, which was asked for, is what an earlier call found.
     pub fn is_described(&self, request: &Request, options: DescribeOptions) -> bool {
-        let key = DescribeKey { asked: Asked::of(request), options };
+        let key = DescribeKey { asked: RequestKey::of(request), options };
         self.build.explain::<DescribeRule>(&key).is_none()
     }
 
@@ -86,7 +88,7 @@ impl Analyser {
         request: &Request,
         options: DescribeOptions,
     ) -> (Description, Result<(), Diagnostics>) {
-        let key = DescribeKey { asked: Asked::of(request), options };
+        let key = DescribeKey { asked: RequestKey::of(request), options };
         match self.build.get::<DescribeRule>(key) {
             Ok(described) => {
                 let Described { description, problems } = &*described;

@@ -15,11 +15,11 @@ use taut_value::{Decoder, Encoder, Id, TargetResult};
 
 use crate::{
     Request, Wanted,
-    analysing::{asked, diagnostics},
-    asked::Asked,
+    analysis_setup::{asked, diagnostics},
+    full_analysis::{Analysis, analyse_all},
     reached::{Order, Reached},
+    request_key::RequestKey,
     targets::together,
-    whole::{Analysis, analyse_in},
 };
 
 /// How much there is.
@@ -117,27 +117,27 @@ impl Failure for NotCollected {}
 ///
 /// # Errors
 /// Everything that is wrong with the description; at least one diagnostic.
-pub(crate) fn analysed_in(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
-    build.get::<AnalysisRule>(Asked::of(request)).or_else(|fail| {
+pub(crate) fn analyse_request(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+    build.get::<AnalysisRule>(RequestKey::of(request)).or_else(|fail| {
         // What each of the targets came to is known by now.
         asked(build, request)?;
         match fail.downcast_ref::<NotCollected>() {
-            Some(_) => Ok(Arc::new(Analysed::of_whole(&analyse_in(build, request)?, request))),
+            Some(_) => Ok(Arc::new(Analysed::of_whole(&analyse_all(build, request)?, request))),
             None => Err(diagnostics(fail, build, &request.repositories)),
         }
     })
 }
 
 impl Rule for AnalysisRule {
-    type Key = Asked;
+    type Key = RequestKey;
     type Value = Arc<Analysed>;
     const NAME: &'static str = "analysis";
 
-    fn policy(&self, _: &Asked) -> Policy {
+    fn policy(&self, _: &RequestKey) -> Policy {
         Policy::deep(4).only_by_leaves()
     }
 
-    async fn value(&self, asked: &Asked, cx: Cx) -> Result<Arc<Analysed>, Fail> {
+    async fn value(&self, asked: &RequestKey, cx: Cx) -> Result<Arc<Analysed>, Fail> {
         let targets = asked.targets.in_configuration(&asked.configuration);
         let answers = cx.all::<TargetRule>(targets.clone()).await;
         let mut reached = Vec::with_capacity(targets.len());
@@ -159,15 +159,15 @@ impl Rule for AnalysisRule {
         Ok(Arc::new(Analysed { result, tainted, counts, warnings }))
     }
 
-    fn content_hash(&self, _: &Asked, analysed: &Arc<Analysed>) -> Option<Hash> {
+    fn content_hash(&self, _: &RequestKey, analysed: &Arc<Analysed>) -> Option<Hash> {
         analysed.encode().map(|bytes| Hash(Id::of(bytes).0))
     }
 
-    fn encode_value(&self, _: &Asked, analysed: &Arc<Analysed>) -> Option<Vec<u8>> {
+    fn encode_value(&self, _: &RequestKey, analysed: &Arc<Analysed>) -> Option<Vec<u8>> {
         analysed.encode()
     }
 
-    fn decode_value(&self, _: &Asked, bytes: &[u8]) -> Option<Arc<Analysed>> {
+    fn decode_value(&self, _: &RequestKey, bytes: &[u8]) -> Option<Arc<Analysed>> {
         Analysed::decode(bytes).map(Arc::new)
     }
 }

@@ -8,10 +8,10 @@ use taut_syntax::Diagnostics;
 
 use crate::{
     Analysed, Event, Request, Sink, Traces,
-    analysis::{AnalysisRule, analysed_in},
-    asked::Asked,
+    analysis::{AnalysisRule, analyse_request},
     event,
-    history::{self, Ends},
+    history::{self, ActionEnds},
+    request_key::RequestKey,
 };
 
 /// What analysis of a request is done with.
@@ -20,7 +20,7 @@ pub(crate) struct AnalysisPass<'p> {
     pub(crate) build: &'p Build,
     pub(crate) traces: &'p Traces,
     /// How actions came to their results so far.
-    pub(crate) ends: &'p Ends,
+    pub(crate) ends: &'p ActionEnds,
     pub(crate) sink: &'p dyn Sink,
     /// Whether cached build state is used and left.
     pub(crate) is_cached: bool,
@@ -34,14 +34,14 @@ impl AnalysisPass<'_> {
     pub(crate) fn analyse(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
         let AnalysisPass { engine, build, traces, sink, .. } = *self;
         sink.event(&Event::AnalysisBegan);
-        let analysed = analysed_in(build, request).inspect_err(|problems| {
+        let analysed = analyse_request(build, request).inspect_err(|problems| {
             traces.commit(engine);
-            self.tell_tasks(request);
+            self.report_tasks(request);
             sink.event(&Event::AnalysisFailed(problems));
         })?;
         let counts = &analysed.counts;
         let found = event::Analysed {
-            is_known: build.explain::<AnalysisRule>(&Asked::of(request)).is_none(),
+            is_known: build.explain::<AnalysisRule>(&RequestKey::of(request)).is_none(),
             actions: counts.actions,
             trees: counts.trees,
             overlays: counts.overlays,
@@ -53,9 +53,9 @@ impl AnalysisPass<'_> {
     }
 
     /// Tells which tasks were executed, and why; without cached build state there are no reasons.
-    pub(crate) fn tell_tasks(&self, request: &Request) {
+    pub(crate) fn report_tasks(&self, request: &Request) {
         if self.is_cached {
-            history::note(self.sink, self.engine, self.build, self.ends, &request.repositories);
+            history::report(self.sink, self.engine, self.build, self.ends, &request.repositories);
         }
     }
 }

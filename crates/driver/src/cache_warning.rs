@@ -26,7 +26,7 @@ impl CacheWarning {
     }
 
     /// What this call found out cannot be kept.
-    pub(crate) fn unkept(&self, error: impl Display) {
+    pub(crate) fn not_written(&self, error: impl Display) {
         self.note(|| format!("{FOUND} cannot be kept for later ones: {error}"));
     }
 

@@ -18,7 +18,7 @@ use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
 };
 
-use crate::{asked::Asked, request::configured_text};
+use crate::{request::configured_text, request_key::RequestKey};
 
 /// What is described, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -78,7 +78,7 @@ impl Described {
 /// Names a description.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct DescribeKey {
-    pub(crate) asked: Asked,
+    pub(crate) asked: RequestKey,
     pub(crate) options: DescribeOptions,
 }
 
@@ -92,7 +92,7 @@ impl Key for DescribeKey {
     fn decode(bytes: &[u8]) -> Option<DescribeKey> {
         let (flags, asked) = bytes.split_first().filter(|(flags, _)| **flags < 4)?;
         let options = DescribeOptions { rule: flags & 1 != 0, json: flags & 2 != 0 };
-        Some(DescribeKey { asked: Asked::decode(asked)?, options })
+        Some(DescribeKey { asked: RequestKey::decode(asked)?, options })
     }
 }
 
@@ -420,7 +420,7 @@ mod tests {
 
     fn key(rule: bool, json: bool) -> DescribeKey {
         let configuration: Map = [("V", Value::Bool(true))].into_iter().collect();
-        let asked = Asked { targets: NamedTarget::new("r", "m", "t").into(), configuration };
+        let asked = RequestKey { targets: NamedTarget::new("r", "m", "t").into(), configuration };
         DescribeKey { asked, options: DescribeOptions { rule, json } }
     }
 

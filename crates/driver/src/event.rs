@@ -3,7 +3,7 @@
 //! Each step is one [`Event`], handed to a [`Sink`]. The terminal, the profile and the log of events are sinks; so are
 //! the notes that a build keeps for itself. A new way to show what happens is a new sink, and changes nothing here.
 //!
-//! `exec` has callbacks of its own, since it knows no targets; `OfExecution` turns them into events.
+//! `exec` has callbacks of its own, since it knows no targets; `ExecutionEvents` turns them into events.
 //!
 //! Rejected: a channel with a thread that writes. Events hold references, so that one that nothing looks at costs
 //! nothing; and what was told is complete when the call that told it returns.
@@ -42,7 +42,7 @@ pub enum Event<'e> {
     /// What the words of the call mean is known.
     CallBegan(Call<'e>),
     /// All of it is done again: the description changed meanwhile, or something was lost.
-    CallBeganAnew,
+    CallRestarted,
     /// Analysis begins.
     AnalysisBegan,
     /// What is wrong with the description, but does not keep it from being analysed.
@@ -150,9 +150,9 @@ pub trait Trees: Send + Sync {
 
 /// What an engine knows of them; nothing before it is there.
 #[derive(Default)]
-pub(crate) struct OfEngine(Mutex<Option<Engine>>);
+pub(crate) struct EngineTrees(Mutex<Option<Engine>>);
 
-impl OfEngine {
+impl EngineTrees {
     /// From now on, this one. `None`: the engine is not kept for it any more.
     pub(crate) fn set(&self, engine: Option<Engine>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -164,7 +164,7 @@ impl OfEngine {
     }
 }
 
-impl Trees for OfEngine {
+impl Trees for EngineTrees {
     fn tree(&self, id: &Id) -> Option<Tree> {
         match &*self.definition(DefinitionKey::tree(id))? {
             Definition::Tree(tree) => Some(tree.clone()),
@@ -301,13 +301,13 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
 }
 
 /// What `exec` reports, as events.
-pub(crate) struct OfExecution {
+pub(crate) struct ExecutionEvents {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) trees: Arc<dyn Trees>,
     pub(crate) stop: Arc<Stop>,
 }
 
-impl Events for OfExecution {
+impl Events for ExecutionEvents {
     fn begun(&self, id: &Id, description: &Arc<ActionDescription>) {
         self.sink.event(&Event::ActionBegun(Action { id, description }));
     }

@@ -11,11 +11,11 @@
 //! Rejected: to write nothing for calls that do nothing. That a call found everything as it was is what one looks for
 //! when something should have been built and was not.
 
+mod directory;
+mod fields;
 mod line;
-mod place;
 mod read;
 mod tasks;
-mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime};
@@ -27,26 +27,26 @@ use taut_value::{EntityName, Id, Str, Value};
 
 use crate::cache_warning::CacheWarning;
 use crate::event::{Built, Call, Event, Failed, Finished, Origins, Sink, Status};
+use directory::{Kind, LogDirectory, Name, Workspace, micros};
+pub(crate) use fields::VERSION;
 use line::Line;
-use place::{Kind, Name, Place, Workspace, micros};
 pub use read::{EventLogs, parse};
-pub(crate) use words::VERSION;
 
 /// From how many bytes on lines are written.
-const CHUNK: usize = 64 << 10;
+const MAX_BUFFERED_BYTES: usize = 64 << 10;
 
 /// How long lines wait at most, once a process was started.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// After how many bytes of one log nothing is noted any more but failures of actions, why tasks ran again, and how the
 /// call ended; the number of lines that are left out is noted then.
-const MAX_LOG: u64 = 64 << 20;
+const MAX_LOG_BYTES: u64 = 64 << 20;
 
 /// How many bytes failures of actions, and reasons, may add to that.
-const MAX_MORE: u64 = 8 << 20;
+const MAX_EXTRA_BYTES: u64 = 8 << 20;
 
 /// How many bytes of the configuration of a request are kept as JSON.
-const MAX_CONFIGURATION: usize = 1 << 20;
+const MAX_CONFIGURATION_BYTES: usize = 1 << 20;
 
 /// How many actions are named that one takes outputs of.
 const MAX_NEEDS: usize = 1000;
@@ -66,21 +66,21 @@ struct State {
     workspace: Workspace,
     /// Lines that are not written yet.
     buffer: String,
-    file: Option<(Place, Name, std::fs::File)>,
+    file: Option<(LogDirectory, Name, std::fs::File)>,
     written: u64,
     last_write: Instant,
-    /// [`MAX_LOG`], but for tests.
+    /// [`MAX_LOG_BYTES`], but for tests.
     limit: u64,
     left_out: u64,
     is_closed: bool,
     /// Whether a thread writes what waits.
-    has_writer: bool,
-    trouble: CacheWarning,
+    has_writer_thread: bool,
+    warning: CacheWarning,
     origins: Option<Origins>,
     /// Actions whose process runs, since when.
     running: FxHashMap<Id, Duration>,
     /// Targets that were analysed for the first time, by configuration: they share lines.
-    fresh: (Str, Vec<Str>),
+    new_targets: (Str, Vec<Str>),
     uses_state: bool,
     has_begun: bool,
     has_executed: bool,
@@ -111,14 +111,14 @@ impl EventLog {
             file: None,
             written: 0,
             last_write: now,
-            limit: MAX_LOG,
+            limit: MAX_LOG_BYTES,
             left_out: 0,
             is_closed: false,
-            has_writer: false,
-            trouble: CacheWarning::default(),
+            has_writer_thread: false,
+            warning: CacheWarning::default(),
             origins: None,
             running: FxHashMap::default(),
-            fresh: Default::default(),
+            new_targets: Default::default(),
             uses_state: false,
             has_begun: false,
             has_executed: false,
@@ -144,7 +144,7 @@ impl EventLog {
 
     /// Why it could not be written, if so; told once.
     pub fn trouble(&self) -> Option<String> {
-        self.state().trouble.take()
+        self.state().warning.take()
     }
 
     /// Ends the log in a process that ends now, whatever other threads do: one that hangs while it writes to the log
@@ -167,23 +167,23 @@ impl Sink for EventLog {
         if !state.is_closed {
             state.note(event);
             let is_first_process = matches!(event, Event::ActionStarted(_)) && state.is_first_process();
-            if state.buffer.len() >= CHUNK || state.is_due() || is_first_process {
+            if state.buffer.len() >= MAX_BUFFERED_BYTES || state.is_due() || is_first_process {
                 state.write();
             }
             if is_first_process {
                 let log = Arc::downgrade(&self.0);
                 let thread = std::thread::Builder::new().name("event log".to_owned());
                 // Without it, lines wait for events.
-                let _ = thread.spawn(move || write_what_waits(&log));
+                let _ = thread.spawn(move || write_periodically(&log));
             }
         }
     }
 }
 
 /// Writes what waits, again and again, until the log is complete.
-fn write_what_waits(log: &Weak<Mutex<State>>) {
+fn write_periodically(log: &Weak<Mutex<State>>) {
     loop {
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(MAX_DELAY);
         let Some(log) = log.upgrade() else { return };
         let mut state = log.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {
@@ -202,16 +202,16 @@ impl State {
 
     /// Whether a process that starts is the first one since it is known where the log is to be kept.
     fn is_first_process(&mut self) -> bool {
-        self.has_begun && self.store.is_some() && !std::mem::replace(&mut self.has_writer, true)
+        self.has_begun && self.store.is_some() && !std::mem::replace(&mut self.has_writer_thread, true)
     }
 
     /// Whether lines have waited long enough.
     fn is_due(&self) -> bool {
-        self.store.is_some() && !self.buffer.is_empty() && self.last_write.elapsed() >= PATIENCE
+        self.store.is_some() && !self.buffer.is_empty() && self.last_write.elapsed() >= MAX_DELAY
     }
 
     /// A line that is left out if there is too much, `more` bytes later than others.
-    fn line_within(&mut self, more: u64, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
+    fn bounded_line(&mut self, more: u64, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
         if self.written + self.buffer.len() as u64 >= self.limit.saturating_add(more) {
             self.left_out += 1;
         } else {
@@ -220,14 +220,14 @@ impl State {
     }
 
     fn line(&mut self, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
-        self.line_within(0, event, fill);
+        self.bounded_line(0, event, fill);
     }
 
     fn note(&mut self, event: &Event<'_>) {
         let at = self.at();
         match event {
             Event::CallBegan(call) => self.begin(call),
-            Event::CallBeganAnew => {
+            Event::CallRestarted => {
                 self.line("begun_anew", |line| {
                     line.seconds("at", at);
                 });
@@ -265,7 +265,7 @@ impl State {
                 self.running.insert(*action.id, at);
                 let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
                 self.line("action_started", |line| {
-                    words::action(line, at, action.id, origin.as_deref());
+                    fields::action(line, at, action.id, origin.as_deref());
                 });
             }
             Event::ActionFinished(finished) => self.finished(at, finished),
@@ -273,14 +273,14 @@ impl State {
             Event::Unbuilt(unbuilt) => {
                 let first = unbuilt.actions.first().map(|(id, _)| id);
                 let origin = first.and_then(|id| self.origins.as_ref()?(id));
-                self.line_within(MAX_MORE, "unbuilt", |line| {
-                    words::unbuilt(line, at, unbuilt, origin.as_deref());
+                self.bounded_line(MAX_EXTRA_BYTES, "unbuilt", |line| {
+                    fields::unbuilt(line, at, unbuilt, origin.as_deref());
                 });
             }
             Event::BuildFinished(built) => {
                 self.built = Some(*built);
                 let built = *built;
-                self.line_within(u64::MAX, "build_finished", |line| {
+                self.bounded_line(u64::MAX, "build_finished", |line| {
                     line.seconds("at", at).bool("complete", built.is_complete);
                     line.number("processed", built.processed as u64).number("ran", built.ran as u64);
                 });
@@ -312,7 +312,7 @@ impl State {
             }
             if let Some(configuration) = call.configuration {
                 let json = Value::Map(configuration.clone()).to_json();
-                match json.len() <= MAX_CONFIGURATION {
+                match json.len() <= MAX_CONFIGURATION_BYTES {
                     true => line.json("configuration", &json),
                     false => line.text("configuration", &configuration.to_label()),
                 };
@@ -322,7 +322,7 @@ impl State {
 
     fn diagnostics(&mut self, diagnostics: &Diagnostics) {
         for diagnostic in diagnostics.iter() {
-            self.line("diagnostic", |line| words::diagnostic(line, diagnostic));
+            self.line("diagnostic", |line| fields::diagnostic(line, diagnostic));
         }
     }
 
@@ -338,9 +338,9 @@ impl State {
         *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
         let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
         self.line("action", |line| {
-            words::action(line, at, action.id, origin.as_deref()).shown("end", end);
-            words::inputs(line, finished.inputs, &finished.needs());
-            words::outcome(line, &outcome.ran, outcome.cached);
+            fields::action(line, at, action.id, origin.as_deref()).shown("end", end);
+            fields::inputs(line, finished.inputs, &finished.needs());
+            fields::outcome(line, &outcome.ran, outcome.cached);
             if outcome.failed {
                 line.bool("tainted", true);
             }
@@ -353,17 +353,17 @@ impl State {
         let since = self.running.remove(&failure.id);
         let origin = self.origins.as_ref().and_then(|origins| origins(&failure.id));
         if failed.was_ended {
-            return self.line_within(MAX_MORE, "action", |line| {
-                words::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
-                words::inputs(line, failure.digest.as_ref(), &failed.needs());
+            return self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
+                fields::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
+                fields::inputs(line, failure.digest.as_ref(), &failed.needs());
                 line.seconds("wall", at.saturating_sub(since.unwrap_or(at)));
             });
         }
         self.failed += 1;
-        self.line_within(MAX_MORE, "action", |line| {
-            words::action(line, at, &failure.id, origin.as_deref()).shown("end", "failed");
-            words::inputs(line, failure.digest.as_ref(), &failed.needs());
-            words::outcome(line, &failure.ran, failure.error.is_some());
+        self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
+            fields::action(line, at, &failure.id, origin.as_deref()).shown("end", "failed");
+            fields::inputs(line, failure.digest.as_ref(), &failed.needs());
+            fields::outcome(line, &failure.ran, failure.error.is_some());
             line.text("error", &failure.to_string());
         });
     }
@@ -374,13 +374,13 @@ impl State {
             return;
         }
         let at = self.at();
-        self.tell_fresh();
+        self.write_new_targets();
         let mut running: Vec<(Id, Duration)> = self.running.drain().collect();
         running.sort_unstable_by_key(|(_, since)| *since);
         for (id, since) in running {
             let origin = self.origins.as_ref().and_then(|origins| origins(&id));
-            self.line_within(MAX_MORE, "action", |line| {
-                words::action(line, at, &id, origin.as_deref()).shown("end", "unfinished");
+            self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
+                fields::action(line, at, &id, origin.as_deref()).shown("end", "unfinished");
                 line.seconds("wall", at.saturating_sub(since));
             });
         }
@@ -403,15 +403,15 @@ impl State {
         let is_work = self.uses_state && is_through && self.has_executed;
         let kind = if is_work { Kind::Work } else { Kind::Other };
         self.write();
-        if let Some((place, name, file)) = self.file.take() {
+        if let Some((directory, name, file)) = self.file.take() {
             drop(file);
             // Not before it is complete.
             if kind != name.kind
-                && let Err(error) = place.rename(name, kind)
+                && let Err(error) = directory.rename(name, kind)
             {
-                self.trouble.unkept(error);
+                self.warning.not_written(error);
             }
-            place.drop_old(self.written);
+            directory.drop_old(self.written);
         }
         (self.buffer, self.store) = Default::default();
     }
@@ -428,25 +428,25 @@ impl State {
         let Some(store) = self.store.as_ref().filter(|_| self.has_begun) else { return };
         if self.file.is_none() {
             let open = || {
-                let place = Place::of(store)?;
+                let directory = LogDirectory::of(store)?;
                 let (micros, process) = (micros(self.since), self.process);
                 let name = Name { micros, process, workspace: self.workspace, kind: Kind::Other };
-                let (name, file) = place.create(name)?;
-                Ok((place, name, file))
+                let (name, file) = directory.create(name)?;
+                Ok((directory, name, file))
             };
             match open() {
                 Ok(opened) => self.file = Some(opened),
                 Err(error) => {
                     let error: taut_store::Error = error;
-                    self.trouble.unkept(error);
+                    self.warning.not_written(error);
                     return self.give_up();
                 }
             }
         }
         if let Some((.., file)) = &mut self.file
-            && let Err(error) = place::write(file, self.buffer.as_bytes())
+            && let Err(error) = directory::write(file, self.buffer.as_bytes())
         {
-            self.trouble.unkept(error);
+            self.warning.not_written(error);
             return self.give_up();
         }
         self.written += self.buffer.len() as u64;
@@ -546,7 +546,7 @@ mod tests {
         let log = begun(&store, &RepoConfig::default());
         tell(&log, "one");
         assert!(log.state().file.is_none());
-        log.state().last_write -= PATIENCE;
+        log.state().last_write -= MAX_DELAY;
         tell(&log, "two");
         assert!(log.state().file.is_some() && log.state().buffer.is_empty());
         let written = log.state().written;
@@ -560,8 +560,8 @@ mod tests {
         assert!(!log.state().buffer.is_empty());
         let begin = Instant::now();
         while !log.state().buffer.is_empty() {
-            assert!(begin.elapsed() < 60 * PATIENCE);
-            std::thread::sleep(PATIENCE / 20);
+            assert!(begin.elapsed() < 60 * MAX_DELAY);
+            std::thread::sleep(MAX_DELAY / 20);
         }
     }
 }

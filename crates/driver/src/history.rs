@@ -5,13 +5,13 @@
 //! to the file that was changed ([`mod@explain`]).
 
 mod explain;
-mod note;
 mod record;
+mod report;
 mod subject;
 
 pub use explain::{Explanation, Question, explain};
-pub(crate) use note::{Ends, note};
 pub use record::Why;
 pub(crate) use record::{Done, Ended, How, Logged, Record};
+pub(crate) use report::{ActionEnds, report};
 pub use subject::Subject;
 pub(crate) use subject::{below_roots, source_file};

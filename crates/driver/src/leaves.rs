@@ -54,10 +54,10 @@ impl Signatures {
 }
 
 /// How many links lead to a file at most, as for the system.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// How far the clock of a file system may be behind.
-const MARGIN: Duration = Duration::from_secs(2);
+const MAX_CLOCK_LAG: Duration = Duration::from_secs(2);
 
 fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
     [Named::lstat(path), Named::stat(path)].map(|found| found.ok().map(|stat| stat.signature))
@@ -116,7 +116,7 @@ impl Leaves {
     /// Notes the files that one leads to by links: what reads it reads the last of them, wherever that lies.
     fn follow(&mut self, path: &Path, leaf: &KeyRef) {
         let mut path = path.to_owned();
-        for _ in 0..MOST_LINKS {
+        for _ in 0..MAX_LINKS {
             let (Ok(target), Some(above)) = (Named::read_link(&path), path.parent()) else { return };
             self.links.insert(path.clone());
             // By the directory as it is, since what `..` means depends on links there.
@@ -180,7 +180,7 @@ impl Leaves {
         since: SystemTime,
         known: impl Fn(&Path) -> bool,
     ) -> bool {
-        let since = since.checked_sub(MARGIN).unwrap_or(since);
+        let since = since.checked_sub(MAX_CLOCK_LAG).unwrap_or(since);
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
         let inside = |path: &&PathBuf| path.parent().is_some_and(|above| directories.contains(above));
         let files = self.files.keys().filter(inside).chain(self.listings.keys().filter(inside));

@@ -3,19 +3,20 @@
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
 mod analyser;
-mod analysing;
 mod analysis;
 mod analysis_pass;
-mod asked;
+mod analysis_setup;
 mod build_failure;
 mod cache_warning;
 pub mod cas;
+mod closure_actions;
 mod context;
 mod describe;
 mod dump;
 pub mod event;
 pub mod event_log;
 mod find;
+mod full_analysis;
 mod history;
 mod install;
 mod leaves;
@@ -25,20 +26,19 @@ mod origins;
 mod outcomes;
 mod reached;
 mod request;
+mod request_key;
 mod result;
 mod rounds;
 mod run;
 mod session;
-mod taking_part;
 mod targets;
 mod trace_file;
 mod traces;
 mod what_if;
-mod whole;
 
 pub use analyser::Analyser;
-pub use analysing::AnalysisOptions;
 pub use analysis::{Analysed, Counts};
+pub use analysis_setup::AnalysisOptions;
 pub use build_failure::{BuildFailure, Unbuilt};
 pub use cache_warning::is_about_traces;
 pub use describe::{DescribeOptions, Description};
@@ -46,6 +46,7 @@ pub use dump::too_long_as_text;
 pub use event::{Event, Sink};
 pub use event_log::{EventLog, EventLogs};
 pub use find::{Located, find};
+pub use full_analysis::Analysis;
 pub use history::{Explanation, Question, Subject, Why, explain};
 pub use install::{Installed, install};
 pub use leaves::{Leaves, Signatures, Touched, roots};
@@ -73,4 +74,3 @@ pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, rai
 pub use taut_value::path::normal_path;
 pub use traces::Traces;
 pub use what_if::{Reach, what_if};
-pub use whole::Analysis;

@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 use taut_sys::{At, Dir};
 
 /// How exactly it is known when something was used.
-const GRAIN: Duration = Duration::from_secs(3600);
+const TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Notes that something is used. If that cannot be noted, it goes sooner.
 pub(crate) fn touch(at: At<'_>) {
     let used = at.lstat().ok().map(|stat| stat.modified());
-    let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < GRAIN);
+    let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < TOUCH_INTERVAL);
     if used.is_some_and(|used| !is_noted(used)) {
         let _ = at.set_mtime_now();
     }
@@ -29,8 +29,8 @@ struct Group {
     names: Vec<OsString>,
 }
 
-/// Leaves the latest few, at most `most`, and no more than have so many bytes together; but at least one.
-pub(crate) fn drop_old(directory: &Dir, most: usize, bytes: u64) {
+/// Leaves the latest few, at most `max_groups`, and no more than have so many bytes together; but at least one.
+pub(crate) fn drop_old(directory: &Dir, max_groups: usize, bytes: u64) {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for (name, _) in directory.list().unwrap_or_default() {
         let at = directory.at(&name);
@@ -46,7 +46,7 @@ pub(crate) fn drop_old(directory: &Dir, most: usize, bytes: u64) {
     let mut sum = 0;
     for (at, group) in groups.iter().enumerate() {
         sum += group.bytes;
-        if at > 0 && (at >= most || sum > bytes) {
+        if at > 0 && (at >= max_groups || sum > bytes) {
             // In the order of their names; what is not there any more is as good as removed.
             group.names.iter().for_each(|name| drop(directory.at(name).remove_all()));
         }
@@ -108,7 +108,7 @@ mod tests {
         for odd in [recently - Duration::from_secs(86_400), recently + Duration::from_secs(86_400)] {
             file.set_modified(odd).unwrap();
             touch(open(&dir).at("f"));
-            assert!(used().elapsed().unwrap() < GRAIN);
+            assert!(used().elapsed().unwrap() < TOUCH_INTERVAL);
         }
     }
 }

@@ -8,7 +8,7 @@ use taut_engine::{Build, Engine, Mentions};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_value::{ActionDescription, Id, Value};
 
-use crate::{Reached, Request, analysis::AnalysisRule, asked::Asked, whole::analyse_in};
+use crate::{Reached, Request, analysis::AnalysisRule, full_analysis::analyse_all, request_key::RequestKey};
 
 /// Which targets define what.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ impl Origins {
 
     fn mentions(&self) -> Option<&Mentions<Definition, TargetRule>> {
         let Inner { engine, build, request, mentions } = &*self.0;
-        let root = || engine.task::<AnalysisRule>(Asked::of(request));
+        let root = || engine.task::<AnalysisRule>(RequestKey::of(request));
         let find = || build.mentions::<Definition, TargetRule>([root()]);
         mentions.get_or_init(find).as_ref()
     }
@@ -48,7 +48,7 @@ impl Origins {
             return found;
         }
         // What was kept of it may have been replaced meanwhile; then every target is asked.
-        let whole = analyse_in(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
+        let whole = analyse_all(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
         let defines = |of: &Reached| of.analysed.defined.names().any(|known| known == name);
         whole.filter(defines).map(|of| (of.target, of.analysed)).collect()
     }

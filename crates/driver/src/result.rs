@@ -13,7 +13,7 @@ use taut_value::{Decoder, Encoder, Id, Str};
 
 use crate::{
     analysis::{AnalysisRule, NotCollected},
-    asked::Asked,
+    request_key::RequestKey,
 };
 
 /// What was built.
@@ -83,15 +83,15 @@ impl ResultRule {
 }
 
 impl Rule for ResultRule {
-    type Key = Asked;
+    type Key = RequestKey;
     type Value = Arc<Results>;
     const NAME: &'static str = "result";
 
-    fn policy(&self, _: &Asked) -> Policy {
+    fn policy(&self, _: &RequestKey) -> Policy {
         Policy::deep(4).only_by_leaves()
     }
 
-    async fn value(&self, asked: &Asked, cx: Cx) -> Result<Arc<Results>, Fail> {
+    async fn value(&self, asked: &RequestKey, cx: Cx) -> Result<Arc<Results>, Fail> {
         let wanted = cx.get::<AnalysisRule>(asked.clone()).await?.wanted();
         let mut built = Vec::with_capacity(wanted.len());
         for answer in cx.all::<ArtifactRule>(wanted.keys().collect()).await {
@@ -118,16 +118,16 @@ impl Rule for ResultRule {
         Ok(Arc::new(Results { artifacts, runfiles: paths.collect(), actions: actions.len(), printed: sound }))
     }
 
-    fn content_hash(&self, _: &Asked, results: &Arc<Results>) -> Option<Hash> {
+    fn content_hash(&self, _: &RequestKey, results: &Arc<Results>) -> Option<Hash> {
         results.encode().map(|bytes| Hash(Id::of(bytes).0))
     }
 
-    fn encode_value(&self, _: &Asked, results: &Arc<Results>) -> Option<Vec<u8>> {
+    fn encode_value(&self, _: &RequestKey, results: &Arc<Results>) -> Option<Vec<u8>> {
         results.encode()
     }
 
     /// It counts only while all of it is in the store.
-    fn decode_value(&self, _: &Asked, bytes: &[u8]) -> Option<Arc<Results>> {
+    fn decode_value(&self, _: &RequestKey, bytes: &[u8]) -> Option<Arc<Results>> {
         let results = Results::decode(bytes)?;
         let is_there = results.objects().all(|info| self.has(&info));
         is_there.then(|| Arc::new(results))

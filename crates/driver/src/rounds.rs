@@ -12,7 +12,7 @@ use taut_repos::{DirRule, FileRule, Place};
 use taut_value::Id;
 
 use crate::Session;
-use crate::analysing::begin;
+use crate::analysis_setup::begin;
 use crate::history::How;
 
 /// What to look at again.

@@ -167,7 +167,7 @@ impl Run<'_> {
                 Err(Failed::Stopped(stop)) => return Err(stop),
                 Err(Failed::Anew(why)) => {
                     is_changed = why == Anew::Changed;
-                    sink.event(&Event::CallBeganAnew);
+                    sink.event(&Event::CallRestarted);
                     client.begins_anew(why);
                 }
             }
@@ -209,7 +209,7 @@ impl Way<'_> {
         let analysis = session.analysis_pass(is_cached);
         let analysed = analysis.analyse(request).map_err(|problems| client.analysis_failed(&problems))?;
         client.goes_on(session)?;
-        session.tell_build_begins(request, analysed.counts.actions);
+        session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
         let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
         let built = match &other {
@@ -217,11 +217,11 @@ impl Way<'_> {
             None => session.result(request, &wanted),
         };
         if tells_all {
-            session.tell_all(&wanted);
+            session.report_all_actions(&wanted);
         }
-        session.tell_end(built.as_ref().ok().map(|results| results.actions));
+        session.report_end(built.as_ref().ok().map(|results| results.actions));
         client.executed(session, request, &analysed, built.is_ok());
-        analysis.tell_tasks(request);
+        analysis.report_tasks(request);
         let goes_on = client.goes_on(session);
         let built = goes_on.map_err(Failed::Stopped).and_then(|()| {
             built.map_err(|failure| match failure.anew() {

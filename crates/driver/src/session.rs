@@ -16,17 +16,17 @@ use taut_value::Id;
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Sink, Traces,
     Wanted,
-    analysing::{begin, workspace},
-    analysis::{AnalysisRule, analysed_in},
+    analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
-    asked::Asked,
+    analysis_setup::{begin, workspace},
+    closure_actions::ClosureActions,
     context::execution_context,
-    event::{self, OfEngine, OfExecution},
-    history::{self, Ends},
+    event::{self, EngineTrees, ExecutionEvents},
+    full_analysis::analyse_all,
+    history::{self, ActionEnds},
     origins::Origins,
+    request_key::RequestKey,
     result::ResultRule,
-    taking_part::TakingPart,
-    whole::analyse_in,
 };
 
 /// An engine that can build.
@@ -40,8 +40,8 @@ pub struct Session {
     /// Where events go.
     pub(crate) sink: Arc<dyn Sink>,
     /// Where the trees among inputs are looked up for events.
-    trees: Arc<OfEngine>,
-    pub(crate) ends: Arc<Ends>,
+    trees: Arc<EngineTrees>,
+    pub(crate) ends: Arc<ActionEnds>,
     traces: Traces,
     /// Where files are taken from.
     pub(crate) roots: Arc<taut_repos::Roots>,
@@ -132,11 +132,12 @@ impl Session {
         sink: &Arc<dyn Sink>,
     ) -> Session {
         let open_roots = roots.0.roots.clone();
-        let ends: Arc<Ends> = Arc::default();
+        let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
-        let (sink, trees): (Arc<dyn Sink>, Arc<OfEngine>) = (Arc::new(all), Arc::default());
+        let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
         let stop = Arc::new(Stop::new(options.keep_going));
-        let events = Arc::new(OfExecution { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
+        let events =
+            Arc::new(ExecutionEvents { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
         let processes = Processes::new(HelperStart::this_program());
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
@@ -180,7 +181,7 @@ impl Session {
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
     pub fn analysed(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
-        analysed_in(&self.build, request)
+        analyse_request(&self.build, request)
     }
 
     /// All that analysis of a request came to, target by target, to be shown. Costs as much as there is.
@@ -188,7 +189,7 @@ impl Session {
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
     pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
-        analyse_in(&self.build, request)
+        analyse_all(&self.build, request)
     }
 
     /// Builds what a request asks for.
@@ -196,9 +197,9 @@ impl Session {
     /// # Errors
     /// Everything that failed.
     pub fn result(&self, request: &Request, wanted: &Wanted) -> Result<Arc<Results>, BuildFailure> {
-        match self.build.get::<ResultRule>(Asked::of(request)) {
+        match self.build.get::<ResultRule>(RequestKey::of(request)) {
             Ok(results) => {
-                self.tell_printed(&results.printed);
+                self.replay_printed(&results.printed);
                 Ok(results)
             }
             // What each artifact came to is known by now.
@@ -220,8 +221,8 @@ impl Session {
                 Err(fail) => failed.push((path, fail)),
             }
         }
-        let TakingPart { actions, printed } = TakingPart::of(&self.engine, &self.build, wanted);
-        self.tell_printed(&printed);
+        let ClosureActions { actions, printed } = ClosureActions::of(&self.engine, &self.build, wanted);
+        self.replay_printed(&printed);
         if !failed.is_empty() {
             let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
@@ -232,19 +233,19 @@ impl Session {
     }
 
     /// Tells of all actions that take part in what is wanted and were not told of: they did not have to be looked at.
-    pub fn tell_all(&self, wanted: &Wanted) {
+    pub fn report_all_actions(&self, wanted: &Wanted) {
         // The result was found good as a whole; what is below it is settled for this.
         let _ = self.build.all::<ArtifactRule>(wanted.keys());
-        self.tell_of(TakingPart::of(&self.engine, &self.build, wanted).actions);
+        self.report_actions(ClosureActions::of(&self.engine, &self.build, wanted).actions);
     }
 
     /// Tells of the actions that printed something and did not have to be looked at, so that it is shown again.
-    fn tell_printed(&self, printed: &[Printed]) {
-        self.tell_of(printed.iter().map(|printed| printed.action));
+    fn replay_printed(&self, printed: &[Printed]) {
+        self.report_actions(printed.iter().map(|printed| printed.action));
     }
 
     /// Tells of actions whose results are known, unless they were told of.
-    fn tell_of(&self, actions: impl IntoIterator<Item = Id>) {
+    fn report_actions(&self, actions: impl IntoIterator<Item = Id>) {
         let counters = &self.execution.counters;
         let actions: Vec<Id> = actions.into_iter().filter(|id| !counters.has_processed(id)).collect();
         let keys: Vec<ActionKey> = actions.iter().map(|id| ActionKey(*id)).collect();
@@ -284,8 +285,8 @@ impl Session {
 
     /// Tells which tasks were executed, and why. To be called when the build is over, or analysis has failed, of
     /// sessions that use what earlier calls left: others know no reasons.
-    pub fn tell_tasks(&self, repositories: &RepoConfig) {
-        history::note(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
+    pub fn report_tasks(&self, repositories: &RepoConfig) {
+        history::report(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
     }
 
     /// The analysis of a request on this session. `is_cached`: whether cached build state is used and left.
@@ -295,14 +296,14 @@ impl Session {
     }
 
     /// Tells that execution begins, of so many actions.
-    pub(crate) fn tell_build_begins(&self, request: &Request, actions: usize) {
+    pub(crate) fn report_build_begin(&self, request: &Request, actions: usize) {
         let origins = self.origins(request);
         let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
     /// Tells that execution has ended. `actions`: how many take part, if all have a result.
-    pub fn tell_end(&self, actions: Option<usize>) {
+    pub fn report_end(&self, actions: Option<usize>) {
         let counters = &self.execution.counters;
         let (processed, ran) = (actions.unwrap_or_else(|| counters.processed()), counters.ran());
         let built = event::Built { is_complete: actions.is_some(), processed, ran };

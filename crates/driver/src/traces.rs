@@ -24,7 +24,7 @@ pub struct Traces {
 const MAX_FILES: usize = 32;
 
 /// How many bytes they may have together, unless the latest alone has more.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_TOTAL_BYTES: u64 = 1 << 30;
 
 impl Traces {
     /// Nowhere: cached build state is ignored, and none is left.
@@ -51,9 +51,9 @@ impl Traces {
                 });
                 if !is_there {
                     // What is not found there costs time, not more.
-                    let _ = take_over(&directory, &shape[..32], request, &file);
+                    let _ = copy_from_other_checkout(&directory, &shape[..32], request, &file);
                 }
-                lru::drop_old(file.dir(), MAX_FILES, MAX_BYTES);
+                lru::drop_old(file.dir(), MAX_FILES, MAX_TOTAL_BYTES);
             } else {
                 lru::touch(file.file());
             }
@@ -81,7 +81,7 @@ impl Traces {
     /// Keeps what the engine found out. What is not kept costs time, not more.
     pub(crate) fn commit(&self, engine: &Engine) {
         if let Err(error) = engine.commit() {
-            self.warning.unkept(error);
+            self.warning.not_written(error);
         }
     }
 
@@ -99,7 +99,12 @@ const MAX_CANDIDATES: usize = 4;
 
 /// Begins a file as the latest one of the same shape is that knows the target files of the request as they are; `None` if
 /// there is none.
-fn take_over(directory: &Arc<EpochDir>, shape: &str, request: &Request, file: &StoredTraces) -> Option<()> {
+fn copy_from_other_checkout(
+    directory: &Arc<EpochDir>,
+    shape: &str,
+    request: &Request,
+    file: &StoredTraces,
+) -> Option<()> {
     let is_of_shape = |name: &str| name.strip_prefix(shape).is_some_and(|rest| rest.len() == 33);
     let mut found = Vec::new();
     for (generation, open) in [
@@ -117,12 +122,12 @@ fn take_over(directory: &Arc<EpochDir>, shape: &str, request: &Request, file: &S
     }
     found.sort_by_key(|(when, _)| std::cmp::Reverse(*when));
     let mut candidates = found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate);
-    let known: StoredTraces = candidates.find(|candidate| knows(candidate, request))?;
+    let known: StoredTraces = candidates.find(|candidate| has_same_target_files(candidate, request))?;
     file.file().replace(&known.file().read().ok()?).ok()
 }
 
 /// Whether a file knows the target files of a request as they are.
-fn knows(candidate: &StoredTraces, request: &Request) -> bool {
+fn has_same_target_files(candidate: &StoredTraces, request: &Request) -> bool {
     let repositories = &request.repositories;
     let engine = Engine::builder().rule(FileRule(repositories.roots.clone())).open_with(candidate.clone());
     // The engine reads its file when a build begins.

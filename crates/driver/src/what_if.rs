@@ -18,11 +18,11 @@ use taut_syntax::Diagnostics;
 use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id};
 
-use crate::analysing::{begin, workspace};
+use crate::analysis_setup::{begin, workspace};
+use crate::full_analysis::analyse_all;
 use crate::history::{Subject, below_roots, source_file};
 use crate::outcomes::Outcomes;
 use crate::reached::Order;
-use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, Request, Traces};
 
 /// What at most would be done.
@@ -98,7 +98,7 @@ pub fn what_if(
     let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
     let engine = traces.open(builder.interned::<Definition>());
     let build = begin(engine.begin(), how.jobs);
-    let analysis = analyse_in(&build, request)?;
+    let analysis = analyse_all(&build, request)?;
     let named: Vec<PathBuf> = paths.iter().map(|path| below_roots(&request.repositories, path)).collect();
     let changes: Vec<Change<'_>> = named.iter().map(|path| Change::of(path)).collect();
     let mut read = vec![false; paths.len()];

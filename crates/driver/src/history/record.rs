@@ -118,9 +118,9 @@ impl Record {
 
     /// Adds what is known of the actions that took part and have no line, from other logs: what an id stands for never
     /// changes. Gives whether all of them are known.
-    pub(crate) fn name_spared(&mut self, known: &HashMap<Id, Logged>) -> bool {
-        let nameless = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
-        let mut pending: Vec<Id> = self.named.iter().filter_map(nameless).collect();
+    pub(crate) fn name_up_to_date(&mut self, known: &HashMap<Id, Logged>) -> bool {
+        let unnamed = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
+        let mut pending: Vec<Id> = self.named.iter().filter_map(unnamed).collect();
         let mut are_all_known = true;
         while let Some(id) = pending.pop() {
             let Some(logged) = known.get(&id) else {

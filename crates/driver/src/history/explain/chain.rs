@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use taut_value::{Map, Value};
 
-use super::Teller;
+use super::Explainer;
 use crate::history::{Subject, Why};
 
 /// How many links of a chain are shown at most.
-const LINKS: usize = 24;
+const MAX_SHOWN_LINKS: usize = 24;
 
-impl Teller<'_> {
+impl Explainer<'_> {
     /// From something that was done down to what had changed; each with why it was done, if it was.
     fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<Why>)> {
         let (mut links, mut seen) = (Vec::new(), HashSet::new());
@@ -78,9 +78,9 @@ impl Teller<'_> {
                 }
             }
         }
-        let left_out = lines.len().saturating_sub(LINKS);
+        let left_out = lines.len().saturating_sub(MAX_SHOWN_LINKS);
         if left_out > 1 {
-            let half = LINKS / 2;
+            let half = MAX_SHOWN_LINKS / 2;
             lines.splice(half..half + left_out, [format!("… {left_out} more reasons of that kind …")]);
         }
         let mut depth = 0;

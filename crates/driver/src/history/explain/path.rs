@@ -6,12 +6,12 @@ use std::path::Path;
 use taut_value::{Artifact, Id};
 
 use super::words::{capital, many};
-use super::{Defined, SHOWN, Teller};
+use super::{Defined, Explainer, MAX_SHOWN};
 use crate::history::{How, Subject, source_file};
 
-impl Teller<'_> {
+impl Explainer<'_> {
     /// Tells of what lies at a path: a source, or what is built under that name.
-    pub(super) fn path(&mut self, said: &str, full: &Path) -> bool {
+    pub(super) fn path(&mut self, typed: &str, full: &Path) -> bool {
         let place: taut_value::Str = full.to_string_lossy().as_ref().into();
         let sources =
             [Subject::Source(place.clone()), Subject::File(place.clone()), Subject::Directory(place.clone())];
@@ -37,7 +37,7 @@ impl Teller<'_> {
                 self.say(format!("{shown} was as it had been: nothing ran because of it."));
             }
         }
-        let path = said.trim_start_matches("./");
+        let path = typed.trim_start_matches("./");
         let makes =
             |d: &Defined<'_>| d.action.outs.iter().chain(&d.action.out_dirs).any(|out| out.as_str() == path);
         let mut named: Vec<Id> =
@@ -76,7 +76,7 @@ impl Teller<'_> {
             }
             (None, true) => return known,
         };
-        self.actions(&ids, SHOWN);
+        self.actions(&ids, MAX_SHOWN);
         true
     }
 
@@ -161,9 +161,9 @@ impl Teller<'_> {
             }
             let was = if all.len() == 1 { "was" } else { "were" };
             self.say(format!("  {} {was} {verb}:", many(all.len(), kind)));
-            all.iter().take(SHOWN).for_each(|name| self.text.push_str(&format!("    {name}\n")));
-            if all.len() > SHOWN {
-                self.say(format!("    and {} more", all.len() - SHOWN));
+            all.iter().take(MAX_SHOWN).for_each(|name| self.text.push_str(&format!("    {name}\n")));
+            if all.len() > MAX_SHOWN {
+                self.say(format!("    and {} more", all.len() - MAX_SHOWN));
             }
         }
     }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use taut_value::{Id, Str};
 
-use super::Teller;
+use super::Explainer;
 use crate::history::Subject;
 
-impl Teller<'_> {
+impl Explainer<'_> {
     pub(super) fn action_words(&self, id: &Id) -> String {
         let hex = id.to_hex();
         let short = &hex[..12];

@@ -14,17 +14,17 @@ use taut_store::{EpochDir, Store};
 use taut_sys::{Dir, Result};
 
 /// How many logs are kept, in a generation, of calls that `explain` tells about, of all workspaces.
-pub(crate) const MAX_WORK: usize = 96;
+pub(crate) const MAX_WORK_LOGS: usize = 96;
 
 /// How many of other calls.
-pub(crate) const MAX_OTHER: usize = 32;
+pub(crate) const MAX_OTHER_LOGS: usize = 32;
 
-/// How many bytes all logs of a generation may have together, but for those of at most [`SMALL`] bytes that were written since it was
+/// How many bytes all logs of a generation may have together, but for those of at most [`MAX_UNCHECKED_BYTES`] bytes that were written since it was
 /// last looked.
-pub(crate) const MAX_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_TOTAL_BYTES: u64 = 256 << 20;
 
 /// From this size on, a log is a reason to look at the sizes of all.
-pub(crate) const SMALL: u64 = 64 << 10;
+pub(crate) const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
 
 /// What kind of call a log is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,15 +77,15 @@ impl Name {
 
 /// The directory of the logs in a build root: they age as objects do.
 #[derive(Debug)]
-pub(crate) struct Place(EpochDir);
+pub(crate) struct LogDirectory(EpochDir);
 
-impl Place {
+impl LogDirectory {
     /// The one in a store.
     ///
     /// # Errors
     /// The build root cannot be written to.
-    pub(crate) fn of(store: &Store) -> taut_store::Result<Place> {
-        Ok(Place(store.epoch_directory("events")?))
+    pub(crate) fn of(store: &Store) -> taut_store::Result<LogDirectory> {
+        Ok(LogDirectory(store.epoch_directory("events")?))
     }
 
     fn dirs(&self) -> impl Iterator<Item = &Dir> {
@@ -133,14 +133,17 @@ impl Place {
     pub(crate) fn drop_old(&self, added: u64) {
         let names = names(self.0.dir());
         let count = |kind| names.iter().filter(|name| name.kind == kind).count();
-        if count(Kind::Work) <= MAX_WORK && count(Kind::Other) <= MAX_OTHER && added <= SMALL {
+        if count(Kind::Work) <= MAX_WORK_LOGS
+            && count(Kind::Other) <= MAX_OTHER_LOGS
+            && added <= MAX_UNCHECKED_BYTES
+        {
             return;
         }
         let size = |name: &Name| {
             self.0.dir().at(&name.to_string()).lstat().map(|stat| stat.size()).unwrap_or_default()
         };
         let sized: Vec<(Name, u64)> = names.into_iter().map(|name| (name, size(&name))).collect();
-        expendable(&sized).iter().for_each(|name| self.remove(name));
+        excess_logs(&sized).iter().for_each(|name| self.remove(name));
     }
 }
 
@@ -154,23 +157,23 @@ fn names(dir: &Dir) -> Vec<Name> {
 }
 
 /// What has to go of these logs, given with their sizes, latest first.
-fn expendable(logs: &[(Name, u64)]) -> Vec<Name> {
+fn excess_logs(logs: &[(Name, u64)]) -> Vec<Name> {
     // What goes last comes first: the latest of each workspace with work, then the others with work, then the rest.
     let mut seen = HashSet::new();
     let (work, other): (Vec<_>, Vec<_>) = logs.iter().partition(|(name, _)| name.kind == Kind::Work);
     let (first, more): (Vec<_>, Vec<_>) = work.into_iter().partition(|(name, _)| seen.insert(name.workspace));
-    let work = first.into_iter().chain(more).enumerate().map(|(at, log)| (at < MAX_WORK, log));
-    let other = other.into_iter().enumerate().map(|(at, log)| (at < MAX_OTHER, log));
+    let work = first.into_iter().chain(more).enumerate().map(|(at, log)| (at < MAX_WORK_LOGS, log));
+    let other = other.into_iter().enumerate().map(|(at, log)| (at < MAX_OTHER_LOGS, log));
     let newest = logs.first().map(|(name, _)| *name);
-    let (mut sum, mut gone) = (0, Vec::new());
+    let (mut sum, mut removed) = (0, Vec::new());
     for (is_within, (name, size)) in work.chain(other) {
-        if Some(name) == newest || (is_within && sum + size <= MAX_BYTES) {
+        if Some(name) == newest || (is_within && sum + size <= MAX_TOTAL_BYTES) {
             sum += size;
         } else {
-            gone.push(name);
+            removed.push(name);
         }
     }
-    gone
+    removed
 }
 
 /// Microseconds since 1970.
@@ -213,10 +216,10 @@ mod tests {
             (0..500).rev().map(|at| (name(1000 + at, 0, Kind::Work), 10)).collect();
         logs.extend((0..100).rev().map(|at| (name(at, 0, Kind::Other), 10)));
         logs.push((name(0, 1, Kind::Work), 10));
-        let gone = expendable(&logs);
+        let removed = excess_logs(&logs);
         let kept: Vec<&Name> =
-            logs.iter().map(|(name, _)| name).filter(|name| !gone.contains(name)).collect();
-        assert_eq!(kept.len(), MAX_WORK + MAX_OTHER);
+            logs.iter().map(|(name, _)| name).filter(|name| !removed.contains(name)).collect();
+        assert_eq!(kept.len(), MAX_WORK_LOGS + MAX_OTHER_LOGS);
         assert!(kept.contains(&&name(0, 1, Kind::Work)));
         assert!(kept.contains(&&name(1499, 0, Kind::Work)) && !kept.contains(&&name(1000, 0, Kind::Work)));
     }
@@ -224,13 +227,13 @@ mod tests {
     #[test]
     fn all_together_have_no_more_than_so_many_bytes() {
         let logs = [
-            (name(9, 0, Kind::Other), MAX_BYTES / 4),
-            (name(8, 0, Kind::Work), MAX_BYTES / 2),
-            (name(7, 0, Kind::Work), MAX_BYTES / 2),
+            (name(9, 0, Kind::Other), MAX_TOTAL_BYTES / 4),
+            (name(8, 0, Kind::Work), MAX_TOTAL_BYTES / 2),
+            (name(7, 0, Kind::Work), MAX_TOTAL_BYTES / 2),
             (name(6, 0, Kind::Other), 10),
         ];
-        assert_eq!(expendable(&logs), [name(6, 0, Kind::Other)]);
-        let logs = [(name(9, 0, Kind::Work), 2 * MAX_BYTES), (name(8, 1, Kind::Work), 1)];
-        assert_eq!(expendable(&logs), [name(8, 1, Kind::Work)]);
+        assert_eq!(excess_logs(&logs), [name(6, 0, Kind::Other)]);
+        let logs = [(name(9, 0, Kind::Work), 2 * MAX_TOTAL_BYTES), (name(8, 1, Kind::Work), 1)];
+        assert_eq!(excess_logs(&logs), [name(8, 1, Kind::Work)]);
     }
 }

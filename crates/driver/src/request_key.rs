@@ -8,26 +8,26 @@ use crate::{Request, Targets};
 
 /// Targets in a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestKey {
     pub(crate) targets: Targets,
     pub(crate) configuration: Map,
 }
 
-impl Asked {
+impl RequestKey {
     /// What a request asks for.
-    pub(crate) fn of(request: &Request) -> Asked {
-        Asked { targets: request.targets.clone(), configuration: request.configuration.clone() }
+    pub(crate) fn of(request: &Request) -> RequestKey {
+        RequestKey { targets: request.targets.clone(), configuration: request.configuration.clone() }
     }
 }
 
-impl std::hash::Hash for Asked {
+impl std::hash::Hash for RequestKey {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.targets.hash(state);
         self.configuration.id().hash(state);
     }
 }
 
-impl Key for Asked {
+impl Key for RequestKey {
     /// The targets and the configuration, as [`Encoder`] writes them; of a configuration that is nested too deeply, its id.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut e = Encoder::new();
@@ -42,9 +42,9 @@ impl Key for Asked {
         out.extend(Id::of(self.configuration.id().0).0);
     }
 
-    fn decode(bytes: &[u8]) -> Option<Asked> {
+    fn decode(bytes: &[u8]) -> Option<RequestKey> {
         let mut d = Decoder::new(bytes);
         let (targets, configuration) = (Targets::decode(&mut d)?, d.map()?);
-        d.is_done().then_some(Asked { targets, configuration })
+        d.is_done().then_some(RequestKey { targets, configuration })
     }
 }

@@ -12,7 +12,7 @@ use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
 
-use crate::analysing::{asked, diagnostics};
+use crate::analysis_setup::{asked, diagnostics};
 use crate::reached::{Order, Reached};
 use crate::targets::together;
 use crate::{Request, Wanted};
@@ -30,7 +30,7 @@ pub struct Analysis {
     definitions: HashMap<DefinitionKey, Arc<Definition>>,
 }
 
-pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
+pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
     let told = |fail| diagnostics(fail, build, &request.repositories);
     let asked = asked(build, request)?;
     let analysed = together(&asked)?;
@@ -127,7 +127,7 @@ impl Analysis {
         let named = |id: &str| by_id(id).map(|action| (action, format!("%{id}")));
         let (action, name) = if let Some(id) = wanted.strip_prefix('%') {
             let missing = || format!("Action {id} not part of the action graph of the requested target");
-            let begun = begun_by(id, defined())?;
+            let begun = id_with_prefix(id, defined())?;
             named(&begun.map_or_else(|| id.to_owned(), |id| id.to_hex())).ok_or_else(missing)?
         } else if let Some(number) = wanted.strip_prefix('#') {
             by_number(number)?
@@ -174,14 +174,14 @@ impl Analysis {
 }
 
 /// How many digits of an id name it at least.
-const MIN_DIGITS: usize = 6;
+const MIN_ID_DIGITS: usize = 6;
 
 /// The one id of all that begins with these digits, if these are enough.
 ///
 /// # Errors
 /// There are several.
-fn begun_by<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, String> {
-    if digits.len() < MIN_DIGITS {
+fn id_with_prefix<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, String> {
+    if digits.len() < MIN_ID_DIGITS {
         return Ok(None);
     }
     let lower = digits.to_ascii_lowercase();
@@ -240,7 +240,7 @@ mod tests {
         };
         let (one, other) = (id(1), id(2));
         let all = [&one, &other, &one];
-        let found = |digits: &str| begun_by(digits, all.into_iter());
+        let found = |digits: &str| id_with_prefix(digits, all.into_iter());
         assert_eq!(found("abababababababab01"), Ok(Some(one)));
         assert_eq!(found("ABABABABABABABAB02"), Ok(Some(other)));
         assert_eq!(found("ababac"), Ok(None));
@@ -248,6 +248,6 @@ mod tests {
         let ambiguous = found("ababab").unwrap_err();
         let named = format!("that begins with ababab: %{}, %{}", one.to_hex(), other.to_hex());
         assert!(ambiguous.ends_with(&named), "{ambiguous}");
-        assert_eq!(begun_by("ababab", [&one, &one].into_iter()), Ok(Some(one)));
+        assert_eq!(id_with_prefix("ababab", [&one, &one].into_iter()), Ok(Some(one)));
     }
 }
