@@ -119,7 +119,7 @@ impl Call<'_> {
             options: &options,
             sink: &sink,
             is_cached: self.reporting.uses_state,
-            tells_all: self.reporting.profile.is_some(),
+            reports_all_actions: self.reporting.profile.is_some(),
         };
         let (store, display) = (&store, None);
         run.go(&mut Running {

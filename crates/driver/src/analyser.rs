@@ -35,12 +35,12 @@ impl Analyser {
         Analyser { engine, build, workspace, traces: traces.clone() }
     }
 
-    /// What went wrong with cached build state, if anything; told once.
+    /// What went wrong with cached build state, if anything; returned once.
     pub fn cache_warning(&self) -> Option<String> {
         self.traces.take_warning(&self.engine)
     }
 
-    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and left.
+    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and written.
     ///
     /// # Errors
     /// Everything that is wrong; at least one diagnostic.
@@ -57,7 +57,7 @@ impl Analyser {
         Ok(analysed)
     }
 
-    /// Keeps what was found out. What is not kept costs time, not more.
+    /// Appends the new runs to the engine's file. If that fails, there is a warning, and later builds repeat the work.
     pub fn commit(&self) {
         self.traces.commit(&self.engine);
     }
@@ -70,19 +70,21 @@ impl Analyser {
         analyse_all(&self.build, request)
     }
 
-    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
+    /// Ends the session without freeing its memory, in a process that is about to exit.
     pub fn leave(self) {
         std::mem::forget(self);
     }
 
-    /// Whether this description, which was asked for, is what an earlier call found.
+    /// Whether a description that [`Analyser::describe`] returned was replayed from an earlier call.
     pub fn is_described(&self, request: &Request, options: DescribeOptions) -> bool {
         let key = DescribeKey { asked: RequestKey::of(request), options };
         self.build.explain::<DescribeRule>(&key).is_none()
     }
 
-    /// Describes the targets of the request, or the rules of these names.
-    /// The error is what is wrong with the files that define them, or that one is not defined.
+    /// Describes the targets of the request, or the rules of these names, as far as that is possible.
+    ///
+    /// # Errors
+    /// Beside the description, what is wrong with the files that define them, or that one is not defined.
     pub fn describe(
         &self,
         request: &Request,
@@ -93,8 +95,8 @@ impl Analyser {
             Ok(described) => {
                 let Described { description, problems } = &*described;
                 let roots: &Roots = &self.workspace.repositories.roots;
-                let told = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
-                (description.clone(), told)
+                let outcome = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
+                (description.clone(), outcome)
             }
             Err(fail) => (Description::default(), Err(diagnostics(fail, &self.build, &request.repositories))),
         }

@@ -1,5 +1,4 @@
-//! The first half of the way of a request: analysis, with the events that tell of it. A build goes on from here, a call
-//! that only analyses ends here.
+//! Analysis of a request, with its events: the first step of a build, and all that `analyse` does.
 
 use std::sync::Arc;
 
@@ -19,15 +18,15 @@ pub(crate) struct AnalysisPass<'p> {
     pub(crate) engine: &'p Engine,
     pub(crate) build: &'p Build,
     pub(crate) traces: &'p Traces,
-    /// How actions came to their results so far.
+    /// How actions ended so far.
     pub(crate) ends: &'p ActionEnds,
     pub(crate) sink: &'p dyn Sink,
-    /// Whether cached build state is used and left.
+    /// Whether cached build state is used and written.
     pub(crate) is_cached: bool,
 }
 
 impl AnalysisPass<'_> {
-    /// Analyses the targets of a request. What a failed analysis found out is kept, too.
+    /// Analyses the targets of a request. The runs of a failed analysis are committed, too.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
@@ -52,7 +51,7 @@ impl AnalysisPass<'_> {
         Ok(analysed)
     }
 
-    /// Tells which tasks were executed, and why; without cached build state there are no reasons.
+    /// Sends an event for each task that was executed, with the reason; without cached build state there are no reasons.
     pub(crate) fn report_tasks(&self, request: &Request) {
         if self.is_cached {
             history::report(self.sink, self.engine, self.build, self.ends, &request.repositories);

@@ -1,4 +1,5 @@
-//! What all that analyses has in common: how it is set up, and what the targets of a request, or their failures, are.
+//! What sessions, `analyse`, `explain` and `what-if` share: the workspace of a request, how builds of the engine begin,
+//! and how failures of targets become diagnostics.
 
 use std::sync::Arc;
 

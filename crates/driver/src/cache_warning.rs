@@ -1,12 +1,12 @@
-//! What kept a call from using cached build state, or from leaving any.
+//! Warnings about cached build state that could not be read or written.
 //!
-//! None of it changes an answer: it costs time, in each call again unless something is done about it. So there is a warning,
-//! of one line, for the first of it.
+//! No result is affected, but each call repeats work until the cause is removed. So there is a warning, of one line, for
+//! the first problem of a call.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The first thing that went wrong with what outlives a call, if anything did. Clones are about the same call.
+/// The first problem of a call with cached build state, if there was one. Clones belong to the same call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CacheWarning(Arc<Mutex<Option<String>>>);
 
@@ -30,7 +30,7 @@ impl CacheWarning {
         self.note(|| format!("{FOUND} cannot be kept for later ones: {error}"));
     }
 
-    /// What went wrong, to be told once.
+    /// What went wrong; returned once.
     pub(crate) fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

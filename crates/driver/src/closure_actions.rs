@@ -1,4 +1,4 @@
-//! Which actions take part in what is wanted, and what they printed, in a build that made all of it.
+//! The actions in the closure of what is wanted, and what they printed, after a build.
 
 use std::collections::BTreeSet;
 

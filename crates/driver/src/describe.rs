@@ -29,7 +29,7 @@ pub struct DescribeOptions {
     pub json: bool,
 }
 
-/// A description. What can be said before something turns out to be wrong is said.
+/// A description; if there is an error, what could be described before it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Description {
     /// For standard output.
@@ -144,8 +144,8 @@ impl Rule for DescribeRule {
     }
 }
 
-/// What a file that is wrong is told as. A file that cannot be read is told in the same way: no run is kept of a task that
-/// met such a failure, so it is not taken for known.
+/// The diagnostics of a failure. A file that cannot be read is reported in the same way: no run is kept of a task that met
+/// such a failure, so it is not replayed.
 fn problems(fail: Fail) -> Result<Diagnostics, Fail> {
     match &fail {
         Fail::Cycle(_) | Fail::Cancelled => Err(fail),
@@ -442,10 +442,13 @@ mod tests {
         let problems: Diagnostics = Diagnostic::error("e").at(Location::file("f")).into();
         let described = Described { description, problems: problems.clone() };
         let bytes = described.encode();
-        let told = problems.encode();
-        assert_eq!(bytes, [&b"\x02t\n\x01\x01w\x01"[..], &[told.len() as u8], &told].concat());
+        let encoded_problems = problems.encode();
+        assert_eq!(
+            bytes,
+            [&b"\x02t\n\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems].concat()
+        );
         let read = Described::decode(&bytes).unwrap();
-        assert_eq!((read.description, read.problems.encode()), (described.description, told));
+        assert_eq!((read.description, read.problems.encode()), (described.description, encoded_problems));
         assert!((0..bytes.len()).all(|end| Described::decode(&bytes[..end]).is_none()));
     }
 }

@@ -1,7 +1,7 @@
 //! The dumps of `analyse`, byte for byte as the reference writes them.
 //!
-//! Most are JSON as a library would indent it; the lists of targets and actions have line breaks of
-//! their own, empty ones included.
+//! Most are JSON as the reference's library indents it; the lists of targets and actions have line breaks of their own,
+//! empty ones included.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

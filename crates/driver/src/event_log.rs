@@ -5,11 +5,11 @@
 //!
 //! Lines are collected in memory and written together: when the first process starts, when there are many, and once a
 //! second while processes run, by a thread that begins with the first of them. So a call that is killed leaves a log
-//! that says what ran, and a call that does nothing makes one file with one write. The directory tells which logs are
-//! which (`place.rs`), so nothing is read to keep their number down.
+//! that has what ran, and a call that does nothing makes one file with one write. Names of files have what is needed to
+//! limit their number (`directory.rs`), so no log is read for that.
 //!
-//! Rejected: to write nothing for calls that do nothing. That a call found everything as it was is what one looks for
-//! when something should have been built and was not.
+//! Rejected: to write no log for null builds. That a call found everything up to date is what one looks for when
+//! something should have been built and was not.
 
 mod directory;
 mod fields;
@@ -32,10 +32,10 @@ pub(crate) use fields::VERSION;
 use line::Line;
 pub use read::{EventLogs, parse};
 
-/// From how many bytes on lines are written.
+/// How many bytes of lines are buffered before they are written.
 const MAX_BUFFERED_BYTES: usize = 64 << 10;
 
-/// How long lines wait at most, once a process was started.
+/// How long lines stay in the buffer at most, once a process was started.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// After how many bytes of one log nothing is noted any more but failures of actions, why tasks ran again, and how the
@@ -48,7 +48,7 @@ const MAX_EXTRA_BYTES: u64 = 8 << 20;
 /// How many bytes of the configuration of a request are kept as JSON.
 const MAX_CONFIGURATION_BYTES: usize = 1 << 20;
 
-/// How many actions are named that one takes outputs of.
+/// How many actions are named whose outputs one action takes.
 const MAX_NEEDS: usize = 1000;
 
 /// How many outputs of one action are named.
@@ -73,7 +73,7 @@ struct State {
     limit: u64,
     left_out: u64,
     is_closed: bool,
-    /// Whether a thread writes what waits.
+    /// Whether the thread that writes the buffer periodically was started.
     has_writer_thread: bool,
     warning: CacheWarning,
     origins: Option<Origins>,
@@ -98,7 +98,7 @@ impl Default for EventLog {
 }
 
 impl EventLog {
-    /// Begins now; nothing is written before it is said where.
+    /// Begins now; nothing is written before [`EventLog::keep_in`].
     pub fn new() -> EventLog {
         let now = Instant::now();
         EventLog(Arc::new(Mutex::new(State {
@@ -134,7 +134,7 @@ impl EventLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is to be kept in this store. What is never said to be kept anywhere is not written.
+    /// Keeps the log in this store; without this call, nothing is written.
     pub fn keep_in(&self, store: &Store) {
         let mut state = self.state();
         if !state.is_closed && state.store.is_none() {
@@ -142,7 +142,7 @@ impl EventLog {
         }
     }
 
-    /// Why it could not be written, if so; told once.
+    /// Why it could not be written, if so; returned once.
     pub fn trouble(&self) -> Option<String> {
         self.state().warning.take()
     }
@@ -150,8 +150,9 @@ impl EventLog {
     /// Ends the log in a process that ends now, whatever other threads do: one that hangs while it writes to the log
     /// does not keep the process from ending.
     pub fn finish_at_once(&self, status: Status) {
-        const TRIES: u32 = 20;
-        for _ in 0..TRIES {
+        const MAX_TRIES: u32 = 20;
+        // `lock` would wait for a thread that hangs in a write; within a tenth of a second the log is complete or given up.
+        for _ in 0..MAX_TRIES {
             match self.0.try_lock() {
                 Ok(mut state) => return state.finish(status),
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().finish(status),
@@ -166,21 +167,23 @@ impl Sink for EventLog {
         let mut state = self.state();
         if !state.is_closed {
             state.note(event);
+            // This event is sent before the process exists: if the call is killed from now on, its log has what it ran.
             let is_first_process = matches!(event, Event::ActionStarted(_)) && state.is_first_process();
             if state.buffer.len() >= MAX_BUFFERED_BYTES || state.is_due() || is_first_process {
                 state.write();
             }
             if is_first_process {
+                // Weak, so that the thread ends when the log is dropped without having ended.
                 let log = Arc::downgrade(&self.0);
                 let thread = std::thread::Builder::new().name("event log".to_owned());
-                // Without it, lines wait for events.
+                // Without the thread, lines are written when events come.
                 let _ = thread.spawn(move || write_periodically(&log));
             }
         }
     }
 }
 
-/// Writes what waits, again and again, until the log is complete.
+/// Writes the buffer periodically, until the log is complete.
 fn write_periodically(log: &Weak<Mutex<State>>) {
     loop {
         std::thread::sleep(MAX_DELAY);
@@ -205,12 +208,12 @@ impl State {
         self.has_begun && self.store.is_some() && !std::mem::replace(&mut self.has_writer_thread, true)
     }
 
-    /// Whether lines have waited long enough.
+    /// Whether lines have been in the buffer for long enough.
     fn is_due(&self) -> bool {
         self.store.is_some() && !self.buffer.is_empty() && self.last_write.elapsed() >= MAX_DELAY
     }
 
-    /// A line that is left out if there is too much, `more` bytes later than others.
+    /// Writes a line, unless the log has reached its limit plus `more` bytes: then it is only counted.
     fn bounded_line(&mut self, more: u64, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
         if self.written + self.buffer.len() as u64 >= self.limit.saturating_add(more) {
             self.left_out += 1;
@@ -331,7 +334,7 @@ impl State {
             return;
         }
         let Finished { action, outcome, .. } = finished;
-        // One that is known may have been looked up for other reasons than that there is work.
+        // A cached action may have been looked up for other reasons than that there is work, as with other settings.
         self.has_executed |= !outcome.cached;
         self.running.remove(action.id);
         let end = if outcome.cached { "cached" } else { "ran" };
@@ -398,14 +401,14 @@ impl State {
         line.number("analysed", self.analysed).number("processed", built.processed as u64);
         line.number("ran", self.ran).number("cached", self.cached).number("failed", self.failed);
         drop(line);
-        // A call that began anew may have failed in analysis all the same.
+        // A call whose steps were repeated may have failed in analysis in the end.
         let is_through = self.built.is_some() && status != Status::AnalysisFailed;
         let is_work = self.uses_state && is_through && self.has_executed;
         let kind = if is_work { Kind::Work } else { Kind::Other };
         self.write();
         if let Some((directory, name, file)) = self.file.take() {
             drop(file);
-            // Not before it is complete.
+            // The new name makes it a log that `explain` reads: not before it is complete.
             if kind != name.kind
                 && let Err(error) = directory.rename(name, kind)
             {
@@ -416,7 +419,7 @@ impl State {
         (self.buffer, self.store) = Default::default();
     }
 
-    /// It cannot be written: that is not tried for each line, nor are lines collected for nothing.
+    /// After a failed write: nothing is tried again for each line, and no more lines are collected.
     fn give_up(&mut self) {
         self.is_closed = true;
         (self.store, self.buffer, self.origins) = Default::default();
@@ -468,8 +471,8 @@ mod tests {
     use crate::event::Action;
     use crate::{Subject, Targets, Why};
 
-    /// Tells of an action that ran.
-    fn tell(log: &EventLog, name: &str) {
+    /// Sends the event of an action that ran.
+    fn send(log: &EventLog, name: &str) {
         let (id, description) = (Id::of(name), Arc::new(ActionDescription::default()));
         let outcome = ActionOutcome { ran: Arc::default(), cached: false, failed: false };
         let (action, inputs, trees) = (Action { id: &id, description: &description }, None, None);
@@ -498,14 +501,14 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_would_be_too_long_is_cut_and_says_so() {
+    fn a_log_that_would_be_too_long_is_cut_and_counts_the_missing_lines() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let repositories = RepoConfig::default();
         let log = begun(&store, &repositories);
         log.state().limit = 10_000;
         for number in 0..1_000 {
-            tell(&log, &number.to_string());
+            send(&log, &number.to_string());
         }
         let subject = &Subject::Action(Id::of("999"));
         log.event(&Event::TaskRan { subject, why: &Why::Always });
@@ -516,41 +519,41 @@ mod tests {
         // Why something ran is kept where that is known.
         assert!(record.done.iter().any(|done| done.why == Why::Always));
         let log = begun(&store, &repositories);
-        tell(&log, "one");
+        send(&log, "one");
         finish(&log);
         let logs = EventLogs::of(&store, &repositories).unwrap();
         assert_eq!(logs.read().map(|record| (record.left_out, record.actions.len())), Some((0, 1)));
     }
 
     #[test]
-    fn what_comes_after_the_end_is_not_noted() {
+    fn events_after_the_end_are_not_logged() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let repositories = RepoConfig::default();
         let log = begun(&store, &repositories);
-        tell(&log, "one");
+        send(&log, "one");
         log.finish_at_once(Status::Interrupted(2));
-        tell(&log, "two");
+        send(&log, "two");
         finish(&log);
         // It had not come to the end of its build, so there are no reasons in it.
         assert_eq!(EventLogs::of(&store, &repositories).unwrap().read(), None);
         let nowhere = EventLog::new();
-        tell(&nowhere, "one");
+        send(&nowhere, "one");
         finish(&nowhere);
     }
 
     #[test]
-    fn a_log_of_many_actions_is_written_in_few_pieces_and_none_waits_for_long() {
+    fn lines_are_written_in_few_pieces_and_within_the_maximum_delay() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let log = begun(&store, &RepoConfig::default());
-        tell(&log, "one");
+        send(&log, "one");
         assert!(log.state().file.is_none());
         log.state().last_write -= MAX_DELAY;
-        tell(&log, "two");
+        send(&log, "two");
         assert!(log.state().file.is_some() && log.state().buffer.is_empty());
         let written = log.state().written;
-        tell(&log, "three");
+        send(&log, "three");
         assert_eq!(log.state().written, written);
         // A process starts: what is known is written now, and what comes then does not wait for more.
         let (id, description) = (Id::of("four"), Arc::new(ActionDescription::default()));

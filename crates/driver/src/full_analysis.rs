@@ -31,7 +31,7 @@ pub struct Analysis {
 }
 
 pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
-    let told = |fail| diagnostics(fail, build, &request.repositories);
+    let as_diagnostics = |fail| diagnostics(fail, build, &request.repositories);
     let asked = asked(build, request)?;
     let analysed = together(&asked)?;
 
@@ -40,12 +40,12 @@ pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, 
     #[allow(clippy::mutable_key_type)]
     let mut seen: HashSet<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
     let mut pending: Vec<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
-    // All known by now; a whole layer at once, since each question takes a way through the engine.
+    // All are settled by now. A layer at a time, since each call into the engine has a fixed cost.
     while !pending.is_empty() {
         let layer = std::mem::take(&mut pending);
         let answers = build.all::<TargetRule>(layer.iter().cloned());
         for (target, analysed) in layer.into_iter().zip(answers) {
-            let analysed = analysed.map_err(told)?;
+            let analysed = analysed.map_err(as_diagnostics)?;
             pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
             let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
             reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
@@ -103,9 +103,9 @@ impl Analysis {
         self.reached.iter().filter(|reached| reached.analysed.is_export).count()
     }
 
-    /// Turns to, instead of the target's own result, the inputs of one of its actions: `%id` of
-    /// any action that is needed, or the beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either
-    /// without mark. Gives the name that messages have for that action.
+    /// Replaces the target's own result by the inputs of one of its actions: `%id` of any action that is needed, or the
+    /// beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either without
+    /// mark. Returns the name that messages have for that action.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_named_by_its_beginning_if_no_other_has_it() {
+    fn a_unique_prefix_of_an_id_names_it() {
         let id = |last: u8| {
             let mut bytes = [0xab; 32];
             bytes[8] = last;

@@ -104,7 +104,7 @@ pub fn install<'o>(
             owners: BTreeSet::new(),
         });
         if leaf.info != *info {
-            // What was installed there for others is no longer there.
+            // What was installed there for other requests is no longer there.
             leaf.owners.clear();
         }
         (leaf.info, leaf.evidence) = (*info, evidence);
@@ -114,6 +114,7 @@ pub fn install<'o>(
         pruning.prune(&mut after, &mut done, |_| true)?;
         done.removed.sort();
     }
+    // Last: if the call is killed before, the old record describes less than there is, and later calls compare more.
     if let Some(record) = record.filter(|_| after != before) {
         record.write(&after);
     }
@@ -177,7 +178,7 @@ fn leaves(
         }
         let Some(entries) = store.read_tree(&info.digest.hash)? else { return Ok(None) };
         for (name, entry) in entries {
-            // Sizes do not matter here: contents are told apart by their hashes.
+            // Sizes do not matter here: contents are identified by their hashes.
             let digest = taut_digest::Digest { hash: entry.hash, size: 0 };
             let below = place.join(std::ffi::OsStr::from_bytes(&name));
             pending.push((below, ObjectInfo { digest, object_type: entry.object_type }));
@@ -223,7 +224,7 @@ fn remove(
     done.removed.push(path.to_owned());
     for above in Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
         if directory.at(above).remove_dir().is_err() {
-            // Something else is in it.
+            // Something else is in it: the directories above are not empty, either.
             break;
         }
     }
@@ -236,6 +237,7 @@ struct Record {
     name: String,
 }
 
+/// The format and its version: a record of another version counts as none.
 const MAGIC: &[u8; 16] = b"taut installed 2";
 
 impl Record {

@@ -1,5 +1,5 @@
-//! Which leaves of a build look at a path, and which directories and files have to be watched so that no change of
-//! what they see goes unnoticed. Both follow from what the rounds so far looked at.
+//! Which leaves of a build read a path, and which directories and files have to be watched so that no change of what they
+//! read goes unnoticed. Both follow from the leaves of the rounds so far.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
@@ -15,7 +15,7 @@ use taut_value::Artifact;
 use crate::history::source_file;
 use crate::{Again, Session};
 
-/// What looks at the world, by where it looks.
+/// The leaves of a session's builds, by the paths that they read.
 #[derive(Debug, Default)]
 pub struct Leaves {
     known: HashSet<KeyRef>,
@@ -27,16 +27,16 @@ pub struct Leaves {
     roots: BTreeSet<PathBuf>,
     /// The files that are links.
     links: BTreeSet<PathBuf>,
-    /// The files that were not told of yet.
+    /// The files that [`Leaves::new_files`] has not returned yet.
     new_files: BTreeSet<PathBuf>,
 }
 
-/// What can be seen of paths, themselves and where they lead.
+/// The `stat` signatures of paths: of each path itself, and of what it leads to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Signatures(HashMap<PathBuf, [Option<StatSignature>; 2]>);
 
 impl Signatures {
-    /// Takes over what is known of paths that were not looked at before.
+    /// Adds the signatures of paths that have none yet.
     pub fn learn(&mut self, now: Signatures) {
         now.0.into_iter().for_each(|(path, seen)| {
             self.0.entry(path).or_insert(seen);
@@ -53,10 +53,10 @@ impl Signatures {
     }
 }
 
-/// How many links lead to a file at most, as for the system.
+/// How many symbolic links are followed, as Linux does (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// How far the clock of a file system may be behind.
+/// How far the clock of a file system may be behind the system's: times of files on network file systems are the server's.
 const MAX_CLOCK_LAG: Duration = Duration::from_secs(2);
 
 fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
@@ -138,18 +138,18 @@ impl Leaves {
         self.directories.iter().map(PathBuf::as_path)
     }
 
-    /// What can be seen of everything that was looked at, without looking into it.
+    /// The signatures of all paths that were read; no content is read for it.
     pub fn signatures(&self) -> Signatures {
         let paths = self.files.keys().chain(self.listings.keys());
         Signatures(paths.map(|path| (path.clone(), signatures(path))).collect())
     }
 
-    /// The roots that anything was looked at below.
+    /// The roots below which anything was read.
     pub fn roots(&self) -> impl Iterator<Item = &Path> {
         self.roots.iter().map(PathBuf::as_path)
     }
 
-    /// The files that were looked at since this was asked for the last time.
+    /// The files that were read since the last call.
     pub fn new_files(&mut self) -> BTreeSet<PathBuf> {
         std::mem::take(&mut self.new_files)
     }
@@ -159,12 +159,12 @@ impl Leaves {
         self.links.iter().map(PathBuf::as_path)
     }
 
-    /// Whether a file is looked into.
+    /// Whether the content of a file is read.
     pub fn is_file(&self, path: &Path) -> bool {
         self.files.contains_key(path)
     }
 
-    /// Whether anything below a directory is looked at.
+    /// Whether anything below a directory is read.
     pub fn any_below(&self, directory: &Path) -> bool {
         let from = (Bound::Included(directory), Bound::Unbounded);
         let below = |path: Option<&PathBuf>| path.is_some_and(|path| path.starts_with(directory));

@@ -1,7 +1,7 @@
-//! Directories in which the least recently used goes when there is too much.
+//! Least-recently-used eviction of the entries of a directory.
 //!
-//! What belongs together has names that are the same up to the first dot. When it was used last is its modification
-//! time, which is set on use, but no more often than every hour: looking is what most calls do, and they write nothing.
+//! Entries that belong together have names that are equal up to the first dot. The time of the last use is the
+//! modification time, which is set on use, but at most once an hour, so that a null build writes nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use taut_sys::{At, Dir};
 
-/// How exactly it is known when something was used.
+/// How precisely the time of the last use is recorded.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Notes that something is used. If that cannot be noted, it goes sooner.
+/// Records that an entry is used. If that fails, it is evicted sooner.
 pub(crate) fn touch(at: At<'_>) {
     let used = at.lstat().ok().map(|stat| stat.modified());
     let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < TOUCH_INTERVAL);
@@ -21,7 +21,7 @@ pub(crate) fn touch(at: At<'_>) {
     }
 }
 
-/// What belongs together.
+/// Entries that belong together.
 #[derive(Default)]
 struct Group {
     used: Option<SystemTime>,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes_with_all_that_belongs_to_it() {
+    fn the_least_recently_used_group_is_removed_as_a_whole() {
         let dir = tempfile::tempdir().unwrap();
         let long_ago = SystemTime::now() - Duration::from_secs(100_000);
         for (age, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn that_something_is_used_is_noted_once_in_a_while() {
+    fn use_is_recorded_once_per_interval() {
         let dir = tempfile::tempdir().unwrap();
         let used = || open(&dir).at("f").lstat().unwrap().modified();
         let file = std::fs::File::create(dir.path().join("f")).unwrap();

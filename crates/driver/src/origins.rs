@@ -34,26 +34,26 @@ impl Origins {
         mentions.get_or_init(find).as_ref()
     }
 
-    /// A target as it was asked for, and what it came to by the runs that are kept.
+    /// A requested target, and its value in the latest kept run.
     fn analysed(&self, target: ConfiguredTarget) -> Option<(ConfiguredTarget, Arc<AnalysedTarget>)> {
         let analysed = self.0.engine.kept::<TargetRule>(&target).into_iter().next()?.value?;
         Some((target, analysed))
     }
 
-    /// The targets that define something. Not to be asked from within a task.
+    /// The targets that define something. Not to be called from within a task, since it may wait for tasks.
     fn defining(&self, name: DefinitionKey) -> Vec<(ConfiguredTarget, Arc<AnalysedTarget>)> {
         let found = self.mentions().into_iter().flat_map(|mentions| mentions.all(&name.0));
         let found: Vec<_> = found.filter_map(|target| self.analysed(target)).collect();
         if !found.is_empty() {
             return found;
         }
-        // What was kept of it may have been replaced meanwhile; then every target is asked.
+        // The run that mentioned it may have been replaced meanwhile: then all targets are analysed.
         let whole = analyse_all(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
         let defines = |of: &Reached| of.analysed.defined.names().any(|known| known == name);
         whole.filter(defines).map(|of| (of.target, of.analysed)).collect()
     }
 
-    /// The configured targets that ask for an action, as messages name them.
+    /// The configured targets that define an action, as messages name them.
     pub fn of(&self, action: &Id) -> Vec<String> {
         let defining = self.defining(DefinitionKey::action(action));
         let mut origins: Vec<Origin> = Vec::new();
@@ -68,7 +68,7 @@ impl Origins {
         graph.origins(action)
     }
 
-    /// A target that asks for an action, and the action's number there; `None` if none is known.
+    /// A target that defines an action, and the action's number there; `None` if none is known.
     pub fn first(&self, action: &Id) -> Option<String> {
         let target = self.mentions()?.first(&DefinitionKey::action(action).0)?;
         let (target, analysed) = self.analysed(target)?;
@@ -76,7 +76,7 @@ impl Origins {
         Some(format!("{}#{}", origin.target_text(), origin.subtask))
     }
 
-    /// The same outside of tasks: where it cannot be told at once, every target is asked.
+    /// Like [`Origins::first`], outside of tasks: if kept runs do not have it, all targets are analysed.
     pub fn first_of_all(&self, action: &Id) -> Option<String> {
         self.first(action).or_else(|| {
             let defining = self.defining(DefinitionKey::action(action));

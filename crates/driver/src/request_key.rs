@@ -1,5 +1,5 @@
-//! What is asked for, as the key of tasks: targets in a configuration. Nothing else of a call is part of it, so a build in
-//! a terminal, in a pipe, from another directory, or with a profile is the same request.
+//! A request as the key of tasks: targets in a configuration. Nothing else of a call is part of it, so a build in a
+//! terminal, in a pipe, from another directory, or with a profile replays the same runs.
 
 use taut_engine::Key;
 use taut_value::{Decoder, Encoder, Id, Map};
@@ -14,7 +14,7 @@ pub(crate) struct RequestKey {
 }
 
 impl RequestKey {
-    /// What a request asks for.
+    /// The key of a request.
     pub(crate) fn of(request: &Request) -> RequestKey {
         RequestKey { targets: request.targets.clone(), configuration: request.configuration.clone() }
     }
@@ -36,6 +36,8 @@ impl Key for RequestKey {
             out.extend(e.finish());
             return;
         }
+        // The encoder bounds nesting, so that decoding needs no unbounded stack. Such a key cannot be decoded, but its task
+        // is found by these bytes when the request is made again.
         let mut e = Encoder::new();
         self.targets.encode(&mut e);
         out.extend(e.finish());

@@ -1,7 +1,7 @@
-//! The result of a request as a task: the objects it comes to, how many actions take part, and what those printed.
+//! The result of a request as a task: the objects that were built, how many actions take part, and what those printed.
 //!
-//! Like analysis, it goes by the leaves below it: sources, and what analysis looked at. Where all are unchanged, nothing
-//! between them and the request is looked at, and what is told is told from this value.
+//! Like those of analysis, its traces are deep: while all sources and all that analysis read are unchanged it is replayed,
+//! and nothing between these leaves and the request is looked at. What a null build reports is in this value.
 
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ impl Rule for ResultRule {
                 sound.push(printed);
                 continue;
             }
-            // What it printed is lost: its outcome counts no more, either, so it runs again.
+            // What it printed is lost, so its outcome is not valid, either: it runs again.
             let outcome = cx.get::<ActionRule>(ActionKey(printed.action)).await?;
             let (stdout, stderr) = (outcome.ran.stdout, outcome.ran.stderr);
             sound.push(Printed { stdout, stderr, ..printed });
@@ -126,7 +126,7 @@ impl Rule for ResultRule {
         results.encode()
     }
 
-    /// It counts only while all of it is in the store.
+    /// Refuses a value with an object that is not in the store: the run is not good then, and what is lost is built again.
     fn decode_value(&self, _: &RequestKey, bytes: &[u8]) -> Option<Arc<Results>> {
         let results = Results::decode(bytes)?;
         let is_there = results.objects().all(|info| self.has(&info));

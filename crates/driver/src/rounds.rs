@@ -1,7 +1,7 @@
-//! One session, many builds: what the engine knows stays in memory, and the world says what changed.
+//! `watch`: many builds on one session, so that what the engine knows stays in memory.
 //!
-//! A round is a build that takes everything as valid but what was named. What is to be named for a change in the file
-//! system, `leaves` knows.
+//! A round is a build that takes every leaf for valid except those that are named as changed. `leaves.rs` has the leaves
+//! that a change of the file system concerns.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
-//! An engine that can analyse and build: what one request, or many in a row, run on.
+//! An engine with the rules of analysis and execution, on which one request runs, or under `watch` many in a row.
+//!
+//! It owns what a build needs beside the engine: processes, sinks of events, open roots, the file of traces.
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,6 +61,7 @@ impl Interrupter {
     /// Begins nothing new, and asks the actions that run to end. Those that have not ended within
     /// [`Interrupter::grace`] are killed.
     pub fn interrupt(&self) {
+        // First the flag: an action that started after `end_all` would not be ended.
         self.stop.interrupt();
         self.processes.end_all();
     }
@@ -84,7 +87,7 @@ impl Sources for Roots {
 }
 
 impl Session {
-    /// Is ready to analyse a request and to build it in `store`; nothing is read yet.
+    /// A session that can analyse a request and build it in `store`; nothing is read yet.
     pub fn of_request(
         request: &Request,
         how: AnalysisOptions,
@@ -100,7 +103,7 @@ impl Session {
         Session::new(builder, how.jobs, Roots(request.repositories.clone()), store, traces, options, sink)
     }
 
-    /// Is ready to build what a graph defines. Its source files lie in `repositories`, if anywhere.
+    /// A session that can build what a graph defines. Its source files lie in `repositories`, if anywhere.
     ///
     /// # Errors
     /// What is wrong with the build root.
@@ -117,7 +120,7 @@ impl Session {
         let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
         let (builder, traces) = (Engine::builder().rule(rule), Traces::none());
         let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
-        // It fails for no reason of its own; what is missing afterwards is told where it is wanted.
+        // It cannot fail by itself; an artifact that is missing afterwards is reported where it is requested.
         let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
         Ok(session)
     }
@@ -163,6 +166,8 @@ impl Session {
         });
         let builder = builder.interned::<Definition>();
         let engine = traces.open(taut_exec::register(builder, &execution));
+        // The rules of the engine need the sinks of events, and these look trees up in the engine: the cell is filled
+        // when both exist.
         trees.set(Some(engine.clone()));
         let build = Arc::new(begin(engine.begin(), jobs));
         let (traces, grace) = (traces.clone(), options.grace);
@@ -232,19 +237,20 @@ impl Session {
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
     }
 
-    /// Tells of all actions that take part in what is wanted and were not told of: they did not have to be looked at.
+    /// Sends the events of all actions in the closure of what is wanted that had none yet: they did not have to be
+    /// looked at.
     pub fn report_all_actions(&self, wanted: &Wanted) {
-        // The result was found good as a whole; what is below it is settled for this.
+        // The result may have been replayed as a whole, so that no artifact below it was settled in this build.
         let _ = self.build.all::<ArtifactRule>(wanted.keys());
         self.report_actions(ClosureActions::of(&self.engine, &self.build, wanted).actions);
     }
 
-    /// Tells of the actions that printed something and did not have to be looked at, so that it is shown again.
+    /// Sends the events of the actions that printed something and did not run, so that it is shown again.
     fn replay_printed(&self, printed: &[Printed]) {
         self.report_actions(printed.iter().map(|printed| printed.action));
     }
 
-    /// Tells of actions whose results are known, unless they were told of.
+    /// Sends the events of actions whose results are known, each once in a build.
     fn report_actions(&self, actions: impl IntoIterator<Item = Id>) {
         let counters = &self.execution.counters;
         let actions: Vec<Id> = actions.into_iter().filter(|id| !counters.has_processed(id)).collect();
@@ -273,36 +279,36 @@ impl Session {
         Origins::new(&self.engine, &self.build, request)
     }
 
-    /// Keeps what was found out. What is not kept costs time, not more.
+    /// Appends the new runs to the engine's file. If that fails, there is a warning, and later builds repeat the work.
     pub fn commit(&self) {
         self.traces.commit(&self.engine);
     }
 
-    /// What went wrong with cached build state, if anything; told once.
+    /// What went wrong with cached build state, if anything; returned once.
     pub fn cache_warning(&self) -> Option<String> {
         self.traces.take_warning(&self.engine)
     }
 
-    /// Tells which tasks were executed, and why. To be called when the build is over, or analysis has failed, of
-    /// sessions that use what earlier calls left: others know no reasons.
+    /// Sends an event for each task that was executed, with the reason. To be called when the build is over, or analysis
+    /// has failed, of sessions that use cached build state: without it there are no reasons.
     pub fn report_tasks(&self, repositories: &RepoConfig) {
         history::report(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
     }
 
-    /// The analysis of a request on this session. `is_cached`: whether cached build state is used and left.
+    /// The analysis of a request on this session. `is_cached`: whether cached build state is used and written.
     pub(crate) fn analysis_pass(&self, is_cached: bool) -> AnalysisPass<'_> {
         let Session { engine, build, traces, ends, sink, .. } = self;
         AnalysisPass { engine, build, traces, ends, sink: &**sink, is_cached }
     }
 
-    /// Tells that execution begins, of so many actions.
+    /// Sends the event that execution begins. `actions`: how many there are.
     pub(crate) fn report_build_begin(&self, request: &Request, actions: usize) {
         let origins = self.origins(request);
         let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
-    /// Tells that execution has ended. `actions`: how many take part, if all have a result.
+    /// Sends the event that execution has ended. `actions`: how many take part, if all have a result.
     pub fn report_end(&self, actions: Option<usize>) {
         let counters = &self.execution.counters;
         let (processed, ran) = (actions.unwrap_or_else(|| counters.processed()), counters.ran());
@@ -316,7 +322,7 @@ impl Session {
         self.execution.executor.close();
     }
 
-    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
+    /// Ends the session without freeing its memory, in a process that is about to exit.
     pub fn leave(self) {
         std::mem::forget(self);
     }

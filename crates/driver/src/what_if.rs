@@ -1,6 +1,6 @@
-//! What at most would be done if some files changed: a question that changes nothing.
+//! What at most would be done if some files changed, without changing anything.
 //!
-//! The description is analysed in memory, which a kept run spares almost entirely. What the runs of analysis
+//! The description is analysed in memory, almost all of it by replaying kept runs. What the runs of analysis
 //! read is followed backwards from the leaves that look at the files; what actions consist of is followed from
 //! the source files, from the targets that were reached, and from the actions that every build runs: those that are not
 //! to be cached, and those without a kept outcome. That is at most what would be done: a result that comes out the same

@@ -196,7 +196,7 @@ fn entry(hash: Hash, object_type: ObjectType) -> TreeEntry {
     TreeEntry { hash, object_type }
 }
 
-/// Whether a link with this target stays at or below the directory it lies in, as far as its text tells.
+/// Whether a link with this target stays at or below the directory it lies in, as far as its text shows.
 fn non_upwards(target: &Path) -> bool {
     let mut depth = 0_i64;
     for part in target.components() {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_judged_step_by_step() {
+    fn a_target_is_upwards_if_any_part_of_it_leaves_the_directory() {
         for (target, harmless) in [
             ("a/b", true),
             ("a/../b", true),

@@ -1,6 +1,6 @@
 //! A tree as a tar archive, reproducibly: no times, no owners, entries in the order of their names.
 //!
-//! The format is POSIX ustar; a pax header carries what does not fit there (long names, big files).
+//! The format is ustar of POSIX.1 (the page of `pax`); a pax header carries what does not fit there (long names, big files).
 //! Directories and links have all permission bits set because the reference writes them so, and equal
 //! archives have equal digests.
 
@@ -112,12 +112,15 @@ fn pax_record(key: &str, value: &[u8]) -> Vec<u8> {
 fn block((prefix, name): (&[u8], &[u8]), mode: u32, size: usize, kind: u8, link: &[u8]) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    // name, mode, uid, gid, size, mtime, chksum, typeflag, linkname, magic and version, devmajor, devminor, prefix.
+    // How numbers are padded is left open by POSIX; these are the reference's bytes.
     put(0, name);
     put(100, format!("{mode:06o} \0").as_bytes());
     put(108, b"000000 \0");
     put(116, b"000000 \0");
     put(124, format!("{:011o} ", size.min(0o77_777_777_777)).as_bytes());
     put(136, b"00000000000 ");
+    // The sum is taken with spaces in its own place.
     put(148, b"        ");
     put(156, &[kind]);
     put(157, link);

@@ -2,7 +2,7 @@
 //!
 //! A log is read line by line. What follows the last end of a line was not written to its end, and is passed over, as
 //! are lines of kinds that this program does not know. A log without its last line is of a call that was killed: its
-//! reasons are not known, so there is nothing to explain, but that there was one is told.
+//! reasons are not known, so there is nothing to explain, but `explain` mentions the call.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,10 +21,10 @@ use crate::{Subject, Targets, Why};
 /// How much of a log is read at most: more than is ever written.
 const MAX_READ_BYTES: u64 = 2 * MAX_LOG_BYTES;
 
-/// How much of it to learn what the call was for.
+/// How much of a log is read for its first line, which has the request.
 const MAX_HEAD_BYTES: u64 = 4 << 20;
 
-/// How many logs are read at most to learn what actions are that had no need to be looked at.
+/// How many earlier logs are read to name actions that were up to date.
 const MAX_EARLIER_LOGS: usize = 32;
 
 /// The logs of a workspace.
@@ -66,7 +66,7 @@ impl EventLogs {
         Some(record)
     }
 
-    /// Adds to the record of a call what the logs of others say of the actions that it did not have to look at.
+    /// Names the up-to-date actions of a call by what the logs of earlier calls have of them.
     pub(crate) fn name_up_to_date(&self, record: &mut Record) {
         let mut known: HashMap<Id, Logged> = HashMap::new();
         let mut names = self.work().take(MAX_EARLIER_LOGS);
@@ -267,7 +267,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     is_whole.then_some(Parsed(record))
 }
 
-/// Notes what a line says of an action, and the actions that it needs.
+/// Records what a line has of an action, and the actions that it needs.
 fn name_action(record: &mut Record, line: Node<'_>) {
     let Some(id) = line.get("action").and_then(id_of) else { return };
     name_origin(record, id, line);
@@ -281,7 +281,7 @@ fn name_action(record: &mut Record, line: Node<'_>) {
     (logged.outs, logged.needs) = (outs, needs);
 }
 
-/// Notes the actions that needed what has no result.
+/// Records the actions that needed what has no result.
 fn name_unbuilt(record: &mut Record, line: Node<'_>) {
     for (place, id) in ids_of(line, "actions").into_iter().enumerate() {
         match place {
@@ -291,7 +291,7 @@ fn name_unbuilt(record: &mut Record, line: Node<'_>) {
     }
 }
 
-/// Notes the origin that a line has of an action.
+/// Records the origin that a line has of an action.
 fn name_origin(record: &mut Record, id: Id, line: Node<'_>) {
     let logged: &mut Logged = record.named.entry(id).or_default();
     let origin = line.get("origin").and_then(|origin| origin.as_str()).and_then(|origin| {

@@ -1,7 +1,7 @@
 //! Which tasks of the engine were executed, and why, as lines: from a task and its cause to JSON, and back.
 //!
-//! What was done for the first time has no reason to tell, and there is much of it in a first build. So targets of
-//! that kind share lines, and an action that has a line, but no cause, is one.
+//! What is executed for the first time has no cause, and a first build has much of it. So such targets share lines, and an
+//! action that has a line, but no cause, ran for the first time.
 
 use taut_syntax::json::Node;
 use taut_value::{Id, Str};
@@ -29,7 +29,7 @@ impl State {
             }
         }
         let more = if *why == Why::New { 0 } else { MAX_EXTRA_BYTES };
-        // One that did not get to its end has no other line.
+        // An action that did not end has no other line.
         let origin = match subject {
             Subject::Action(id) => self.origins.as_ref().and_then(|origins| origins(id)),
             _ => None,
@@ -53,7 +53,7 @@ impl State {
     }
 }
 
-/// JSON text, or only its beginning and what identifies it, which is none.
+/// Writes a label: as JSON if it is the whole text, as a string if it is abbreviated, since that is no JSON.
 fn label(line: &mut Line<'_>, key: &str, text: &str) {
     match text.ends_with(['}', ']']) {
         true => line.json(key, text),

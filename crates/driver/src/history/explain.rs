@@ -89,7 +89,7 @@ pub fn explain(
     let request = request(&record.targets, &record.configuration);
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how));
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
-    // What is wrong with the description is told by a build.
+    // What is wrong with the description is for a build to report.
     let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
     if analysis.is_none() {
         logs.name_up_to_date(&mut record);
@@ -230,7 +230,7 @@ impl<'r> Explainer<'r> {
         }
     }
 
-    /// Tells that nothing is known of a target, nor of what lies at a path.
+    /// Writes that nothing is known of a target, nor of what lies at a path.
     fn unknown(&mut self, target: &NamedTarget, path: Option<&str>) {
         let name = EntityName::Named(target.clone()).to_json();
         if self.analysis.is_none() {
@@ -257,7 +257,7 @@ impl<'r> Explainer<'r> {
         taut_syntax::did_you_mean(&target.name, targets.chain(outputs)).map(str::to_owned)
     }
 
-    /// Tells of a target in all its configurations; `false` if there is none of that name.
+    /// Explains a target in all its configurations; `false` if there is none of that name.
     fn target(&mut self, target: &NamedTarget) -> bool {
         let name = EntityName::Named(target.clone());
         let json = name.to_json();
@@ -309,7 +309,7 @@ impl<'r> Explainer<'r> {
         true
     }
 
-    /// Tells of the actions of a target: those that the log names, and those that it defines now. If these are others, only
+    /// Explains the actions of a target: those that the log names, and those that it defines now. If these are others, only
     /// the ones that the log names belong to the call.
     fn actions_of_target(&mut self, logged: BTreeSet<Id>, mut present: BTreeSet<Id>) {
         let is_as_it_was = self.analysis.is_some() && logged.is_subset(&present);

@@ -1,6 +1,7 @@
-//! What a call did that had work to do, and why: as the event log has it, in a form that can be asked.
+//! A call that had work to do, as read from its event log: what it executed, and why.
 //!
-//! It holds words, not keys: to read it needs neither the engine nor the present description.
+//! Tasks are texts ([`Subject`]), not keys of the engine, so that a log can be read without the engine, by another version
+//! of the program, and after the description changed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,11 +17,11 @@ pub enum Why {
     New,
     /// It is done in every build.
     Always,
-    /// The settings of execution (launcher, timeout, properties) are others; or objects may have been collected.
+    /// The settings of execution (launcher, timeout, properties) changed; or objects may have been collected.
     Settings,
     /// Another version of this program does it differently.
     Program,
-    /// It looks at the outside world, which has changed.
+    /// It is a leaf, and what it reads outside of the engine has changed.
     Changed,
     /// The result is known, but no longer stored.
     Lost,
@@ -75,7 +76,7 @@ pub(crate) struct Done {
     pub(crate) why: Why,
 }
 
-/// What a log says of an action besides its end.
+/// What a log has of an action besides its end.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Logged {
     /// A target that defines it, by its name as JSON, and the action's number there.
@@ -116,8 +117,8 @@ impl Record {
         self.actions.values().filter(|known| **known == how).count()
     }
 
-    /// Adds what is known of the actions that took part and have no line, from other logs: what an id stands for never
-    /// changes. Gives whether all of them are known.
+    /// Adds what other logs have of the actions that took part and have no line: an id always identifies the same
+    /// definition. Returns whether all of them are known.
     pub(crate) fn name_up_to_date(&mut self, known: &HashMap<Id, Logged>) -> bool {
         let unnamed = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
         let mut pending: Vec<Id> = self.named.iter().filter_map(unnamed).collect();

@@ -1,7 +1,7 @@
-//! From the engine's log of a build to events.
+//! Turns the engine's log of a build into events.
 //!
-//! Of what was never done before there is a lot in a first build, and nothing to tell. Of that, only targets and
-//! actions without a result are told: actions with one have an event of their own.
+//! A first build executes everything for the first time, which needs no explanation. So of new tasks only targets and
+//! actions without a result have an event here: actions with a result have one already.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 use super::{How, Subject, Why};
 use crate::event::{Event, Finished, Sink};
 
-/// Notes how actions come to their results.
+/// Records how actions end.
 #[derive(Default)]
 pub(crate) struct ActionEnds(Mutex<HashMap<Id, How>>);
 
@@ -49,7 +49,7 @@ impl Sink for ActionEnds {
     }
 }
 
-/// Tells which tasks a build executed, and why; nothing if it did no more than look at what is there.
+/// Sends an event for each task that a build executed, with the reason; none if it only read what is there.
 pub(crate) fn report(
     sink: &dyn Sink,
     engine: &Engine,
@@ -58,8 +58,8 @@ pub(crate) fn report(
     repositories: &RepoConfig,
 ) {
     let mut log = build.log();
-    // What a request consists of, and that the context of execution is another one, is no news by itself; what an action
-    // runs in is told with the action.
+    // Tasks of requests, of runs and of leaves without a path have no event of their own. That the context of execution
+    // changed is the reason of actions.
     log.retain(|ran| {
         let is_known = ran.key.downcast::<ActionKey>().is_some_and(|ActionKey(id)| {
             let is_of_context = matches!(&ran.reason, Reason::Read { dep, .. } if dep.rule() == "context");
@@ -85,7 +85,7 @@ pub(crate) fn report(
             Reason::Always => Why::Always,
             Reason::RuleChanged => Why::Program,
             Reason::Changed => Why::Changed,
-            // No rule of ours goes by times.
+            // No rule of taut compares times.
             Reason::Newer { dep } => Why::Read { what: Subject::of(&dep, repositories), was: None, is: None },
             Reason::ValueLost => Why::Lost,
             Reason::Read { dep, .. } if dep.rule() == "each time" => Why::Always,
@@ -95,13 +95,13 @@ pub(crate) fn report(
                 Why::Read { what: Subject::of(&dep, repositories), was, is }
             }
         };
-        let is_told = match (&why, subject) {
+        let is_reported = match (&why, subject) {
             (Why::New, Subject::Action(id)) => ends.of(id) != Some(How::Ran),
             (Why::New, Subject::Target { .. }) => true,
             (Why::New, _) => false,
             _ => true,
         };
-        if is_told {
+        if is_reported {
             sink.event(&Event::TaskRan { subject, why: &why });
         }
     }

@@ -1,7 +1,7 @@
-//! What a task is about, in a form that needs no engine to be read: the words of explanations.
+//! What a task is about, as logs and explanations name it, without a key of the engine.
 //!
-//! Tasks that differ only in how the engine cuts its work (a module and its entries, an artifact and the
-//! action it comes from) are told apart here exactly as far as people tell them apart.
+//! Tasks that differ only in how the engine divides its work (a module and its entries, an artifact and the action it
+//! comes from) are distinguished here only as far as users distinguish them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &st
     Some(repository.workspace_root.directory()?.join(path))
 }
 
-/// An absolute path as a root names it, if it leads below one by another name: roots are where the user said, be that
+/// An absolute path as a root names it, if it leads below one by another name: roots are where the user named them, be that
 /// by links, and so is the path.
 pub(crate) fn below_roots(repositories: &RepoConfig, path: &Path) -> PathBuf {
     let all = repositories.repositories.values();
@@ -137,7 +137,7 @@ impl Subject {
         Subject::Target { name: target.name.to_json().into(), config: config.into() }
     }
 
-    /// Whether the task only looks at what is there: that it ran says nothing.
+    /// Whether the task only reads what is there, so that its execution needs no explanation.
     pub(crate) fn is_reading(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! From something that was done down to what had changed, a reason a line.
+//! Chains of reasons: from a task that was executed down to what had changed, one reason a line.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
@@ -33,7 +33,7 @@ impl Explainer<'_> {
         }
     }
 
-    /// Tells why something was done: each line is the reason for the one above.
+    /// Explains why something was done: each line is the reason for the one above.
     pub(super) fn chain(&mut self, subject: &Subject) {
         let mut lines: Vec<String> = Vec::new();
         let mut changed: Option<String> = None;

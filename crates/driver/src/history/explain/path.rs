@@ -1,4 +1,4 @@
-//! What lies at a path: a source, and what was done because of it, or what is built under that name.
+//! Explanations of a path: a source, and what was done because of it, or what is built under that name.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::{Defined, Explainer, MAX_SHOWN};
 use crate::history::{How, Subject, source_file};
 
 impl Explainer<'_> {
-    /// Tells of what lies at a path: a source, or what is built under that name.
+    /// Explains what lies at a path: a source, or what is built under that name.
     pub(super) fn path(&mut self, typed: &str, full: &Path) -> bool {
         let place: taut_value::Str = full.to_string_lossy().as_ref().into();
         let sources =
@@ -111,7 +111,7 @@ impl Explainer<'_> {
     /// What was done because something at the end of chains had changed.
     fn because_of(&mut self, source: &Subject) {
         let (mut targets, mut actions, mut others) = (Vec::new(), Vec::new(), 0);
-        // Where chains lead is found once for each link.
+        // Chains share links: where one leads is computed once for each, else this would be quadratic.
         let mut leads: HashMap<Subject, bool> = HashMap::new();
         for done in &self.record.done {
             let mut links = Vec::new();
@@ -121,7 +121,7 @@ impl Explainer<'_> {
                 if let Some(known) = leads.get(&at) {
                     break *known;
                 }
-                // Against going round, until the answer is there.
+                // Ends a cycle of links, until the answer is known.
                 leads.insert(at.clone(), false);
                 if touches(&at, source) {
                     links.push(at);
