@@ -77,7 +77,7 @@ impl Analyser {
 
     /// Whether a description that [`Analyser::describe`] returned was replayed from an earlier call.
     pub fn is_described(&self, request: &Request, options: DescribeOptions) -> bool {
-        let key = DescribeKey { asked: RequestKey::of(request), options };
+        let key = DescribeKey { request: RequestKey::of(request), options };
         self.build.explain::<DescribeRule>(&key).is_none()
     }
 
@@ -90,7 +90,7 @@ impl Analyser {
         request: &Request,
         options: DescribeOptions,
     ) -> (Description, Result<(), Diagnostics>) {
-        let key = DescribeKey { asked: RequestKey::of(request), options };
+        let key = DescribeKey { request: RequestKey::of(request), options };
         match self.build.get::<DescribeRule>(key) {
             Ok(described) => {
                 let Described { description, problems } = &*described;

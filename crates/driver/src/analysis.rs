@@ -15,7 +15,7 @@ use taut_value::{Decoder, Encoder, Id, TargetResult};
 
 use crate::{
     Request, Wanted,
-    analysis_setup::{asked, diagnostics},
+    analysis_setup::{analyse_targets, diagnostics},
     full_analysis::{Analysis, analyse_all},
     reached::{Order, Reached},
     request_key::RequestKey,
@@ -119,7 +119,7 @@ impl Failure for NotCollected {}
 pub(crate) fn analyse_request(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
     build.get::<AnalysisRule>(RequestKey::of(request)).or_else(|fail| {
         // The targets are settled by now: this collects the errors of all of them.
-        asked(build, request)?;
+        analyse_targets(build, request)?;
         match fail.downcast_ref::<NotCollected>() {
             Some(_) => Ok(Arc::new(Analysed::of_whole(&analyse_all(build, request)?, request))),
             None => Err(diagnostics(fail, build, &request.repositories)),
@@ -136,8 +136,8 @@ impl Rule for AnalysisRule {
         Policy::deep(4).only_by_leaves()
     }
 
-    async fn value(&self, asked: &RequestKey, cx: Cx) -> Result<Arc<Analysed>, Fail> {
-        let targets = asked.targets.in_configuration(&asked.configuration);
+    async fn value(&self, request: &RequestKey, cx: Cx) -> Result<Arc<Analysed>, Fail> {
+        let targets = request.targets.in_configuration(&request.configuration);
         let answers = cx.all::<TargetRule>(targets.clone()).await;
         let mut reached = Vec::with_capacity(targets.len());
         for (target, answer) in targets.iter().zip(answers) {

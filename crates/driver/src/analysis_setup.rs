@@ -41,17 +41,17 @@ pub(crate) fn begin(begin: Begin<'_>, jobs: usize) -> Build {
 ///
 /// # Errors
 /// Everything that is wrong with any of them.
-pub(crate) fn asked(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
+pub(crate) fn analyse_targets(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
     let targets = request.targets.in_configuration(&request.configuration);
     let answers = build.all::<TargetRule>(targets.iter().cloned());
-    let (mut asked, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
+    let (mut requested, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
     for (target, answer) in targets.into_iter().zip(answers) {
         match answer {
-            Ok(analysed) => asked.push(Reached { target, analysed }),
+            Ok(analysed) => requested.push(Reached { target, analysed }),
             Err(fail) => wrong.push(diagnostics(fail, build, &request.repositories)),
         }
     }
-    if wrong.is_empty() { Ok(asked) } else { Err(Diagnostics::merge(&wrong)) }
+    if wrong.is_empty() { Ok(requested) } else { Err(Diagnostics::merge(&wrong)) }
 }
 
 /// What is wrong, in a build of a request.

@@ -74,7 +74,7 @@ impl BuildFailure {
     }
 
     /// Why the request is worth another try, if it is.
-    pub fn anew(&self) -> Option<Anew> {
+    pub fn retry_reason(&self) -> Option<Anew> {
         let lost = || self.is_lost().then_some(Anew::Lost);
         self.is_undefined().then_some(Anew::Changed).or_else(lost)
     }
@@ -112,8 +112,8 @@ mod tests {
         let [only] = &failure.unbuilt[..] else { panic!("{failure:?}") };
         let ids: Vec<Id> = only.actions.iter().map(|(id, _)| *id).collect();
         assert_eq!((ids, &only.paths[..]), (vec![Id::of("a"), Id::of("b")], &["4".into()][..]));
-        assert_eq!((failure.not_built.len(), failure.anew()), (5, None));
+        assert_eq!((failure.not_built.len(), failure.retry_reason()), (5, None));
         failed.push(("6", fail(&lost, Some("a"))));
-        assert_eq!(of(&failed).anew(), Some(Anew::Lost));
+        assert_eq!(of(&failed).retry_reason(), Some(Anew::Lost));
     }
 }

@@ -36,7 +36,7 @@ pub struct Description {
     pub text: String,
     /// What could not be described.
     pub warnings: Vec<String>,
-    /// Whether a file was asked for in so many words, and not a target.
+    /// Whether a file is named explicitly, and not a target.
     pub is_reference: bool,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// The text, the number of warnings and each of them, whether a file was asked for, the bytes of the problems.
+    /// The text, the number of warnings and each of them, whether a file is named explicitly, the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
         let Described { description: Description { text, warnings, is_reference }, problems } = self;
         let mut e = Encoder::new();
@@ -78,21 +78,21 @@ impl Described {
 /// Names a description.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct DescribeKey {
-    pub(crate) asked: RequestKey,
+    pub(crate) request: RequestKey,
     pub(crate) options: DescribeOptions,
 }
 
 impl Key for DescribeKey {
-    /// A byte, 1 for a rule plus 2 for JSON; then what is asked for.
+    /// A byte, 1 for a rule plus 2 for JSON; then the request.
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.options.rule) | u8::from(self.options.json) << 1);
-        self.asked.encode(out);
+        self.request.encode(out);
     }
 
     fn decode(bytes: &[u8]) -> Option<DescribeKey> {
-        let (flags, asked) = bytes.split_first().filter(|(flags, _)| **flags < 4)?;
+        let (flags, request) = bytes.split_first().filter(|(flags, _)| **flags < 4)?;
         let options = DescribeOptions { rule: flags & 1 != 0, json: flags & 2 != 0 };
-        Some(DescribeKey { asked: RequestKey::decode(asked)?, options })
+        Some(DescribeKey { request: RequestKey::decode(request)?, options })
     }
 }
 
@@ -109,16 +109,16 @@ impl Rule for DescribeRule {
     }
 
     async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<Described>, Fail> {
-        let DescribeKey { asked, options } = key;
+        let DescribeKey { request, options } = key;
         let describer = Describer { cx: &cx, workspace: &self.0, json: options.json };
         let mut described = Described::default();
         let all = &mut described.description;
-        for target in asked.targets.iter() {
+        for target in request.targets.iter() {
             let mut one = Description::default();
             let ended = if options.rule && target.reference == ReferenceType::Target {
                 describer.rule(target, &mut one).await
             } else {
-                describer.target(target, &asked.configuration, &mut one).await
+                describer.target(target, &request.configuration, &mut one).await
             };
             all.text.push_str(&one.text);
             all.warnings.append(&mut one.warnings);
@@ -420,8 +420,8 @@ mod tests {
 
     fn key(rule: bool, json: bool) -> DescribeKey {
         let configuration: Map = [("V", Value::Bool(true))].into_iter().collect();
-        let asked = RequestKey { targets: NamedTarget::new("r", "m", "t").into(), configuration };
-        DescribeKey { asked, options: DescribeOptions { rule, json } }
+        let request = RequestKey { targets: NamedTarget::new("r", "m", "t").into(), configuration };
+        DescribeKey { request, options: DescribeOptions { rule, json } }
     }
 
     #[test]
@@ -429,8 +429,8 @@ mod tests {
         for (rule, json, flags) in [(false, false, 0), (true, false, 1), (false, true, 2), (true, true, 3)] {
             let mut bytes = Vec::new();
             key(rule, json).encode(&mut bytes);
-            let asked = b"\x01\x00\x03\x00\x01r\x00\x01m\x00\x01t\x00\x01\x00\x01V\x02";
-            assert_eq!(bytes, [&[flags], &asked[..]].concat());
+            let request = b"\x01\x00\x03\x00\x01r\x00\x01m\x00\x01t\x00\x01\x00\x01V\x02";
+            assert_eq!(bytes, [&[flags], &request[..]].concat());
             assert_eq!(DescribeKey::decode(&bytes), Some(key(rule, json)));
             assert!((0..bytes.len()).all(|end| DescribeKey::decode(&bytes[..end]).is_none()));
         }

@@ -58,7 +58,7 @@ impl Analysis {
                 Some(format!("The configuration or definition of target {target} {TOO_LONG}"))
             }
             None => result_is_too_long(&self.analysed.result).then(|| {
-                let targets = joined(self.asked.iter().map(|of| of.target.to_string()));
+                let targets = joined(self.requested.iter().map(|of| of.target.to_string()));
                 format!("The result of target {targets} {TOO_LONG}")
             }),
         }

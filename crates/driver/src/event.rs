@@ -208,7 +208,7 @@ pub struct Failed<'e> {
 /// How execution ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Built {
-    /// Whether all that was asked for is there.
+    /// Whether all that was requested is there.
     pub is_complete: bool,
     /// How many actions have a result.
     pub processed: usize,
@@ -219,7 +219,7 @@ pub struct Built {
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Everything that was asked for is there.
+    /// Everything that was requested is there.
     Success,
     /// Execution failed, or what it should start from could not be set up.
     BuildFailed,

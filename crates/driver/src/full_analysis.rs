@@ -12,15 +12,15 @@ use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
 
-use crate::analysis_setup::{asked, diagnostics};
+use crate::analysis_setup::{analyse_targets, diagnostics};
 use crate::reached::{Order, Reached};
 use crate::targets::together;
 use crate::{Request, Wanted};
 
 /// What analysis of a request yields.
 pub struct Analysis {
-    /// The targets that were asked for, in the configuration without variables that are null.
-    pub asked: Vec<Reached>,
+    /// The requested targets, in the configuration without variables that are null.
+    pub requested: Vec<Reached>,
     /// What they are together.
     pub analysed: Arc<AnalysedTarget>,
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
@@ -32,14 +32,14 @@ pub struct Analysis {
 
 pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
     let as_diagnostics = |fail| diagnostics(fail, build, &request.repositories);
-    let asked = asked(build, request)?;
-    let analysed = together(&asked)?;
+    let requested = analyse_targets(build, request)?;
+    let analysed = together(&requested)?;
 
     let mut reached = BTreeMap::new();
     // What changes inside a key are hashes that were not computed yet.
     #[allow(clippy::mutable_key_type)]
-    let mut seen: HashSet<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
-    let mut pending: Vec<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
+    let mut seen: HashSet<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
+    let mut pending: Vec<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
     // All are settled by now. A layer at a time, since each call into the engine has a fixed cost.
     while !pending.is_empty() {
         let layer = std::mem::take(&mut pending);
@@ -51,14 +51,14 @@ pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, 
             reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
         }
     }
-    let asked = asked.into_iter().map(Reached::without_nulls).collect();
+    let requested = requested.into_iter().map(Reached::without_nulls).collect();
     let reached: Vec<Reached> = reached.into_values().collect();
     let names: BTreeSet<DefinitionKey> =
         reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
     let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
     let definitions =
         names.into_iter().zip(contents).filter_map(|(name, content)| Some((name, content.ok()?))).collect();
-    Ok(Analysis { asked, analysed, reached, definitions })
+    Ok(Analysis { requested, analysed, reached, definitions })
 }
 
 impl Analysis {
@@ -72,7 +72,7 @@ impl Analysis {
         self.definitions.keys().copied()
     }
 
-    /// What the targets that were asked for define as actions, in order.
+    /// What the requested targets define as actions, in order.
     pub fn own_actions(&self) -> Vec<Arc<ActionDescription>> {
         self.analysed.defined.actions.iter().filter_map(|id| self.action(id).cloned()).collect()
     }

@@ -37,7 +37,7 @@ pub struct Request {
     pub repositories: RepoConfig,
     /// The targets.
     pub targets: Targets,
-    /// The configuration that they are asked for in.
+    /// Their configuration.
     pub configuration: Map,
 }
 

@@ -19,7 +19,7 @@ use crate::{
 /// What was built.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// The artifacts that were asked for, by path.
+    /// The requested artifacts, by path.
     pub artifacts: Vec<(Str, Built)>,
     /// What is needed to run them, by path.
     pub runfiles: Vec<(Str, Built)>,
@@ -91,8 +91,8 @@ impl Rule for ResultRule {
         Policy::deep(4).only_by_leaves()
     }
 
-    async fn value(&self, asked: &RequestKey, cx: Cx) -> Result<Arc<Results>, Fail> {
-        let wanted = cx.get::<AnalysisRule>(asked.clone()).await?.wanted();
+    async fn value(&self, request: &RequestKey, cx: Cx) -> Result<Arc<Results>, Fail> {
+        let wanted = cx.get::<AnalysisRule>(request.clone()).await?.wanted();
         let mut built = Vec::with_capacity(wanted.len());
         for answer in cx.all::<ArtifactRule>(wanted.keys().collect()).await {
             built.push(answer?);

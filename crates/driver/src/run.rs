@@ -227,7 +227,7 @@ impl Way<'_> {
         analysis.report_tasks(request);
         let goes_on = client.goes_on(session);
         let built = goes_on.map_err(Failed::Stopped).and_then(|()| {
-            built.map_err(|failure| match failure.anew() {
+            built.map_err(|failure| match failure.retry_reason() {
                 Some(why) if !is_last => Failed::Anew(why),
                 _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
             })

@@ -151,8 +151,8 @@ fn readers(
     changes: &[Change<'_>],
     read: &mut [bool],
 ) -> Vec<ConfiguredTarget> {
-    let asked = request.targets.in_configuration(&request.configuration);
-    let roots: Vec<_> = asked.into_iter().map(|target| engine.task::<TargetRule>(target)).collect();
+    let requested = request.targets.in_configuration(&request.configuration);
+    let roots: Vec<_> = requested.into_iter().map(|target| engine.task::<TargetRule>(target)).collect();
     let mut readers: HashMap<_, Vec<_>> = roots.iter().map(|root| (*root, Vec::new())).collect();
     let (mut pending, mut leaves) = (roots, Vec::new());
     while let Some(task) = pending.pop() {

@@ -90,7 +90,7 @@ fn several_targets_offer_what_each_offers() {
     let analysis = world.analyse(&[("", "b"), ("m", "c"), ("", "a"), ("", "tainted")]).unwrap();
     let wanted = analysis.wanted();
     assert_eq!(paths(&wanted.artifacts), ["b", "c", "out/a", "t"]);
-    let names: Vec<String> = analysis.asked.iter().map(|of| of.target.name.to_json()).collect();
+    let names: Vec<String> = analysis.requested.iter().map(|of| of.target.name.to_json()).collect();
     let expected =
         [r#"["@","","","b"]"#, r#"["@","","m","c"]"#, r#"["@","","","a"]"#, r#"["@","","","tainted"]"#];
     assert_eq!(names, expected);
@@ -103,7 +103,7 @@ fn several_targets_offer_what_each_offers() {
 #[test]
 fn a_request_of_one_target_has_the_result_of_that_target() {
     let analysis = World::new().analyse(&[("", "b")]).unwrap();
-    assert!(Arc::ptr_eq(&analysis.analysed, &analysis.asked[0].analysed));
+    assert!(Arc::ptr_eq(&analysis.analysed, &analysis.requested[0].analysed));
 }
 
 #[test]

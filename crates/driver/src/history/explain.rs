@@ -25,7 +25,7 @@ use crate::full_analysis::analyse_all;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
 use words::{capital, many};
 
-/// What is asked about.
+/// A question about the last build with work to do.
 #[derive(Clone, Debug)]
 pub enum Question {
     /// What the call was for.
@@ -46,7 +46,7 @@ pub enum Question {
 pub struct Explanation {
     /// Lines of text.
     pub text: String,
-    /// Whether what was asked about is known.
+    /// Whether the subject of the question is known.
     pub is_known: bool,
 }
 
@@ -283,7 +283,7 @@ impl<'r> Explainer<'r> {
             }
         }
         let logged: BTreeSet<Id> = self.record.actions_of(&json).collect();
-        let is_requested = self.record.targets.iter().any(|asked| asked == target);
+        let is_requested = self.record.targets.iter().any(|requested| requested == target);
         if variants.is_empty() && up_to_date == 0 && logged.is_empty() && !is_requested {
             return false;
         }

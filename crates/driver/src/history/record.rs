@@ -59,7 +59,7 @@ pub(crate) enum How {
 /// How a build ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ended {
-    /// Everything that was asked for is there.
+    /// Everything that was requested is there.
     Well,
     /// The description is wrong.
     InAnalysis,
