@@ -159,6 +159,7 @@ impl EngineTrees {
     }
 
     fn definition(&self, name: DefinitionKey) -> Option<Arc<Definition>> {
+        // Cloned, so that the lock is released before the engine takes its own.
         let engine = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         engine.kept::<Content<Definition>>(&name.0).into_iter().next()?.value
     }

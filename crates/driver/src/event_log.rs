@@ -55,6 +55,9 @@ const MAX_NEEDS: usize = 1000;
 const MAX_OUTPUTS: usize = 1000;
 
 /// The log of a call.
+///
+/// One lock, held for the length of an event, so that the lines of an event stay together. `origins` is called under it
+/// and takes locks of the engine; the engine's are never held when an event is sent, so there is no cycle.
 pub struct EventLog(Arc<Mutex<State>>);
 
 struct State {

@@ -71,6 +71,7 @@ pub fn install<'o>(
     }
     let installer = store.installer(directory);
     let mut evidence: HashMap<PathBuf, Evidence> = HashMap::new();
+    // Without opening the file: a change since then alters the evidence, which includes the change time.
     let is_right = |place: &Path, info: &ObjectInfo| {
         let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
         known.evidence.filter(|then| then.still_holds(Some(directory.at(place)), false))
@@ -96,6 +97,7 @@ pub fn install<'o>(
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
             Some(known) => Some(*known),
+            // After it was installed: evidence of what lies there now.
             None => Evidence::gather(Some(directory.at(place)), false).ok(),
         };
         let leaf = after.entry(name.into()).or_insert_with(|| Leaf {

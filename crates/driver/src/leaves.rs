@@ -186,6 +186,7 @@ impl Leaves {
         let files = self.files.keys().filter(inside).chain(self.listings.keys().filter(inside));
         files
             .chain(directories)
+            // The change time, since tools set the modification time.
             .any(|path| signatures(path).iter().flatten().any(|s| s.ctime >= since) && !known(path))
     }
 

@@ -31,6 +31,7 @@ impl Origins {
         let Inner { engine, build, request, mentions } = &*self.0;
         let root = || engine.task::<AnalysisRule>(RequestKey::of(request));
         let find = || build.mentions::<Definition, TargetRule>([root()]);
+        // One pass for all messages of a build, and none in a build without messages.
         mentions.get_or_init(find).as_ref()
     }
 

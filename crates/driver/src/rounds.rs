@@ -44,6 +44,7 @@ impl Session {
 
     /// Begins another round; everything but what is named is taken for valid.
     pub fn begin_again(&mut self, again: &Again) {
+        // An open directory that was replaced would be read as it was before.
         self.roots.forget();
         let mut next = self.engine.begin();
         match again {
@@ -68,6 +69,7 @@ impl Session {
             }
         }
         self.build = Arc::new(begin(next, self.jobs));
+        // After the engine's build has begun, before any task of it runs: tasks begin when they are requested.
         self.execution.stop.reset();
         self.execution.counters.reset();
         self.ends.reset();

@@ -1,6 +1,6 @@
 //! Action graphs as files: written by `--dump-graph`, read by `traverse`.
 //!
-//! A graph is a set of definitions, each with the targets that asked for it. In files, definitions refer to each other
+//! A graph is a set of definitions, each with the targets that define it. In files, definitions refer to each other
 //! by keys. taut and the reference write the definitions' ids as keys, but any other key is valid: ids are computed
 //! from the definitions when a graph is read, in the order of their dependencies. So a key is only a name, and a wrong
 //! one cannot make a definition pass for another.
@@ -25,16 +25,16 @@ pub struct ActionGraph {
     pub overlays: BTreeMap<Id, TreeOverlay>,
 }
 
-/// An action and the targets that asked for it.
+/// An action and the targets that define it.
 #[derive(Clone, Debug)]
 pub struct GraphAction {
     /// The action's definition.
     pub description: Arc<ActionDescription>,
-    /// The targets that asked for it; none in plain graphs.
+    /// The targets that define it; none in plain graphs.
     pub origins: Vec<Origin>,
 }
 
-/// A configured target that asks for an action.
+/// A configured target that defines an action.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Origin {
     /// The target's name, as JSON or as a name.
@@ -77,7 +77,7 @@ impl Origin {
 }
 
 impl GraphAction {
-    /// The configured targets that ask for the action, in the form of messages.
+    /// The configured targets that define the action, in the form of messages.
     pub fn shown(&self) -> Vec<String> {
         self.origins.iter().map(Origin::shown).collect()
     }
@@ -91,13 +91,13 @@ impl ActionGraph {
         }
     }
 
-    /// The first target that asks for an action, and the action's number there; the id if no target is known.
+    /// The first target that defines an action, and the action's number there; the id if no target is known.
     pub fn first_origin(&self, action: &Id) -> String {
         let origin = self.actions.get(action).and_then(|action| action.origins.first());
         origin.map_or_else(|| format!("\"{action}\""), |o| format!("{}#{}", o.target_text(), o.subtask))
     }
 
-    /// The configured targets that ask for an action, in the form of messages.
+    /// The configured targets that define an action, in the form of messages.
     pub fn origins(&self, action: &Id) -> Vec<String> {
         self.actions.get(action).map(GraphAction::shown).unwrap_or_default()
     }

@@ -110,10 +110,10 @@ pub(crate) fn step_by_step(
             continue;
         }
         let is_last = todo.is_empty();
-        let asked = if is_last { flags } else { OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC };
+        let open_flags = if is_last { flags } else { OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC };
         // Each component is opened relative to the descriptor of the one before, and checked by its own descriptor: a
         // name that is exchanged in between can only lead to another entry of the same directory.
-        let found = openat(here, &name, asked, mode)?;
+        let found = openat(here, &name, open_flags, mode)?;
         if mount.is_some_and(|mount| mount_of(found.as_fd()) != Ok(mount)) {
             return Err(Errno::XDEV);
         }

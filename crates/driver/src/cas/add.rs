@@ -125,6 +125,7 @@ fn link(store: &Store, target: PathBuf) -> Result<ObjectInfo, AddError> {
 fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
     let resolves = !matches!(special, SpecialEntries::KeepNonUpwards | SpecialEntries::Ignore);
     let real_root = if resolves { Some(canonical(root)?) } else { None };
+    // An explicit stack, since users decide how deep directories are.
     let mut stack = vec![open(Vec::new(), Dir::of_user(root)?, real_root.clone())?];
     loop {
         let last = stack.len() - 1;

@@ -96,6 +96,7 @@ impl LogDirectory {
     /// # Errors
     /// It cannot be made.
     pub(crate) fn create(&self, mut name: Name) -> Result<(Name, std::fs::File)> {
+        // Rounds of `watch` are of one process, and two may begin in the same microsecond.
         loop {
             match self.0.dir().at(&name.to_string()).create_new(0o644) {
                 Err(error) if error.is_exists() => name.micros += 1,
@@ -135,6 +136,7 @@ impl LogDirectory {
     pub(crate) fn drop_old(&self, added: u64) {
         let names = names(self.0.dir());
         let count = |kind| names.iter().filter(|name| name.kind == kind).count();
+        // The common case costs one listing, and no `stat` of other logs.
         if count(Kind::Work) <= MAX_WORK_LOGS
             && count(Kind::Other) <= MAX_OTHER_LOGS
             && added <= MAX_UNCHECKED_BYTES

@@ -102,7 +102,7 @@ pub fn explain(
 
 struct Explainer<'r> {
     record: &'r Record,
-    /// Knows the kept runs.
+    /// Has the kept runs.
     engine: &'r Engine,
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,

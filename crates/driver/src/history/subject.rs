@@ -127,7 +127,7 @@ impl Subject {
             let name = EntityName::Named(name.clone()).to_json().into();
             return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
         }
-        // Its key in full may be large, and nothing asks for it.
+        // Its whole key may be large, and no question names it.
         Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..12]).into())
     }
 

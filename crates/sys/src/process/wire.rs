@@ -88,6 +88,8 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl Request {
+    /// Tag 0; the number, the timeout, the grace period (both in milliseconds), the program, the arguments, the
+    /// environment as names and values; lists begin with their length.
     pub(super) fn start(id: u64, command: &Command) -> Vec<u8> {
         let mut w = Writer::new(0);
         w.number(id)
@@ -104,6 +106,7 @@ impl Request {
         w.frame()
     }
 
+    /// Tag 1; the number.
     pub(super) fn end(id: u64) -> Vec<u8> {
         let mut w = Writer::new(1);
         w.number(id);
@@ -134,6 +137,8 @@ impl Report {
     /// not fork a runner.
     pub(super) const LAST_REQUESTED: u64 = 0;
 
+    /// The tag is the kind of end: 0 exited, 1 killed by a signal, 2 not started. Then the number of the process; the exit
+    /// code, signal or error number; flags (1 timed out, 2 left processes behind); CPU time in microseconds.
     pub(super) fn encode(&self) -> Vec<u8> {
         let Report(id, exit) = self;
         let (kind, number) = match exit.status {
@@ -142,6 +147,7 @@ impl Report {
             Status::NotStarted(errno) => (2, errno),
         };
         let mut w = Writer::new(kind);
+        // By way of `u32`, so that a negative number is not extended to 64 bits.
         w.number(*id).number(number as u32 as u64);
         w.number(u64::from(exit.timed_out) | u64::from(exit.left_behind) << 1);
         w.number(u64::try_from(exit.cpu.as_micros()).unwrap_or(u64::MAX));
@@ -174,6 +180,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        // Here, not in `next_frame`, which returns a part of the buffer: what was taken is no longer borrowed.
         self.buffer.drain(..self.taken);
         self.taken = 0;
         self.buffer.extend(bytes);
