@@ -62,7 +62,7 @@ impl Analyser {
         self.traces.commit(&self.engine);
     }
 
-    /// All that analysis of the request came to, target by target. Costs as much as there is.
+    /// The result of analysis for every target in the closure of the request: decodes all of them.
     ///
     /// # Errors
     /// Everything that is wrong; at least one diagnostic.

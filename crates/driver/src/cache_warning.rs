@@ -15,7 +15,7 @@ impl CacheWarning {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(text);
     }
 
-    /// Something that earlier calls left is damaged; it is not there any more, or not looked at.
+    /// State that earlier calls wrote is damaged; it was removed, or is not used.
     pub(crate) fn damaged(&self, what: &str) {
         self.note(|| format!("{LEFT} the build root ({what}) was damaged: it is made anew."));
     }

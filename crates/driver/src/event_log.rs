@@ -538,7 +538,7 @@ mod tests {
         log.finish_at_once(Status::Interrupted(2));
         send(&log, "two");
         finish(&log);
-        // It had not come to the end of its build, so there are no reasons in it.
+        // Its build had not ended, so it has no reasons.
         assert_eq!(EventLogs::of(&store, &repositories).unwrap().read(), None);
         let nowhere = EventLog::new();
         send(&nowhere, "one");

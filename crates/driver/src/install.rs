@@ -63,7 +63,7 @@ pub fn install<'o>(
     let mut done = Installed::default();
     let pruning = Pruning { store, directory, owner: &owner, wanted: &wanted };
     if prune {
-        // What lies where a directory is to be, or the reverse, would be in the way.
+        // A file in the place of a new directory, or the reverse, must be removed first.
         let above: HashSet<&Path> = wanted.keys().flat_map(|path| path.ancestors().skip(1)).collect();
         let is_in_the_way =
             |path: &Path| above.contains(path) || path.ancestors().skip(1).any(|up| wanted.contains_key(up));
@@ -97,7 +97,7 @@ pub fn install<'o>(
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
             Some(known) => Some(*known),
-            // After it was installed: evidence of what lies there now.
+            // After it was installed: evidence of the new file.
             None => Evidence::gather(Some(directory.at(place)), false).ok(),
         };
         let leaf = after.entry(name.into()).or_insert_with(|| Leaf {
@@ -233,7 +233,7 @@ fn remove(
     Ok(())
 }
 
-/// Where it is recorded what lies in a directory.
+/// The record of what was installed into a directory.
 struct Record {
     directory: Dir,
     name: String,

@@ -63,7 +63,7 @@ fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
     [Named::lstat(path), Named::stat(path)].map(|found| found.ok().map(|stat| stat.signature))
 }
 
-/// What changed, as far as it is looked at.
+/// What changed, as far as a leaf reads it.
 #[derive(Debug)]
 pub struct Touched {
     /// What to look at again.
@@ -73,7 +73,7 @@ pub struct Touched {
 }
 
 impl Leaves {
-    /// Notes what a session looked at so far.
+    /// Adds the leaves that a session has read so far.
     pub fn note(&mut self, session: &Session, repositories: &RepoConfig) {
         let roots = roots(repositories);
         for leaf in session.build.leaves() {
@@ -91,7 +91,7 @@ impl Leaves {
             if leaf.rule() == "file" {
                 self.follow(&path, &leaf);
             }
-            // What lies above is watched as far as the root goes: links and directories there may change, too.
+            // The directories above are watched, up to the root: they may be replaced by others, or by links.
             let inside = |above: &&Path| roots.iter().any(|root| above.starts_with(root));
             let first = usize::from(!is_listing);
             if let Some(last) = path.ancestors().take_while(inside).last()
@@ -113,13 +113,13 @@ impl Leaves {
         }
     }
 
-    /// Notes the files that one leads to by links: what reads it reads the last of them, wherever that lies.
+    /// Adds the files that a path leads to by links: a leaf reads the last of them, in whatever directory.
     fn follow(&mut self, path: &Path, leaf: &KeyRef) {
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
             let (Ok(target), Some(above)) = (Named::read_link(&path), path.parent()) else { return };
             self.links.insert(path.clone());
-            // By the directory as it is, since what `..` means depends on links there.
+            // Resolved first: what `..` in the target means depends on links on the way to it.
             let Ok(above) = canonical(above) else { return };
             path = normal(&above.join(target));
             self.directories.extend(path.parent().map(Path::to_owned));
@@ -190,13 +190,13 @@ impl Leaves {
             .any(|path| signatures(path).iter().flatten().any(|s| s.ctime >= since) && !known(path))
     }
 
-    /// What is to be looked at again after some changes; `None` if they matter to nothing.
+    /// What is to be read again after some changes; `None` if no leaf reads what changed.
     pub fn touched(&self, noticed: &Noticed) -> Option<Touched> {
         let (mut leaves, mut paths, mut everything) = (Vec::new(), Vec::new(), noticed.lost);
         for (path, how) in &noticed.paths {
             let of_file = self.files.get(path);
             let of_listing = path.parent().filter(|_| how.entry).and_then(|above| self.listings.get(above));
-            // What lies below it looks different now, or can or cannot be looked at.
+            // Everything below it may be another file now, or may have become readable or unreadable.
             let is_above = (how.entry || how.attributes) && self.directories.contains(path);
             everything |= is_above;
             if of_file.is_some() || of_listing.is_some() || is_above {

@@ -47,7 +47,7 @@ pub(crate) fn drop_old(directory: &Dir, max_groups: usize, bytes: u64) {
     for (at, group) in groups.iter().enumerate() {
         sum += group.bytes;
         if at > 0 && (at >= max_groups || sum > bytes) {
-            // In the order of their names; what is not there any more is as good as removed.
+            // Errors are ignored: another process may have removed them, and the next call tries again.
             group.names.iter().for_each(|name| drop(directory.at(name).remove_all()));
         }
     }

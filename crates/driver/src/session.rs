@@ -189,7 +189,7 @@ impl Session {
         analyse_request(&self.build, request)
     }
 
-    /// All that analysis of a request came to, target by target, to be shown. Costs as much as there is.
+    /// The result of analysis for every target in the closure of a request: decodes all of them.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
@@ -207,7 +207,7 @@ impl Session {
                 self.replay_printed(&results.printed);
                 Ok(results)
             }
-            // What each artifact came to is known by now.
+            // The artifacts are settled by now: this collects the errors of all of them.
             Err(_) => self.build(wanted).map(Arc::new),
         }
     }

@@ -1,4 +1,4 @@
-//! Adding what lies on the disk to the store.
+//! Adding files and directories of the disk to the store.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -85,7 +85,7 @@ struct Open {
     dir: Dir,
     /// Where it really is; only if links are resolved, to notice endless ones.
     real: Option<PathBuf>,
-    /// What is yet to be looked at, the next entry last.
+    /// The entries that are not added yet, the next one last.
     todo: Vec<(std::ffi::OsString, FileKind)>,
     done: BTreeMap<Vec<u8>, TreeEntry>,
 }

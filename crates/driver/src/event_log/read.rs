@@ -86,7 +86,7 @@ impl EventLogs {
         Call::of(Document::parse("log", line.to_vec()).ok()?.root())
     }
 
-    /// The last call since then that started an action and has not come to its end: it was killed, or still runs.
+    /// The last call since then that started an action and has not ended: it was killed, or still runs.
     pub(crate) fn unfinished(&self) -> Option<Call> {
         let names = self.directory.names().into_iter().filter(|name| name.workspace == self.workspace);
         let mut later = names.take_while(|name| name.kind == Kind::Other);

@@ -43,7 +43,7 @@ pub enum Why {
     },
 }
 
-/// How an action came to its result.
+/// How an action ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum How {
     /// Its command was run.
@@ -103,7 +103,7 @@ pub(crate) struct Record {
     pub(crate) analysed: u64,
     /// What was done.
     pub(crate) done: Vec<Done>,
-    /// How actions came to their results.
+    /// How actions ended.
     pub(crate) actions: HashMap<Id, How>,
     /// All actions that the log names: those with lines, and those that took part with no need to be looked at.
     pub(crate) named: HashMap<Id, Logged>,
@@ -112,7 +112,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// How many actions came to their results like this.
+    /// How many actions ended like this.
     pub(crate) fn count(&self, how: How) -> usize {
         self.actions.values().filter(|known| **known == how).count()
     }
