@@ -1,7 +1,7 @@
 //! Names as descriptions and command lines write them.
 
 use taut_repos::RepoConfig;
-use taut_syntax::{Diagnostic, Node};
+use taut_syntax::{Diagnostic, Node, quoted, quoted_list};
 use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
@@ -103,7 +103,10 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
             let full = normal_path(&join(context.module, module));
             // The reference lets one step outwards lead to the root.
             if full.starts_with("../") {
-                return Err(syntax(format!("Relative module name {module:?} is outside of workspace")));
+                return Err(syntax(format!(
+                    "Relative module name {} is outside of workspace",
+                    quoted(&module)
+                )));
             }
             Ok(NamedTarget::new(context.repository.clone(), &full, name))
         }
@@ -140,10 +143,15 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
                     let repository = context.repository.as_str();
                     error.help = Some(if known.is_empty() {
                         format!(
-                            "repository {repository:?} has no bindings; they are set in the repository configuration"
+                            "repository {} has no bindings; they are set in the repository configuration",
+                            quoted(&repository)
                         )
                     } else {
-                        format!("the bindings of repository {repository:?} are {known:?}")
+                        format!(
+                            "the bindings of repository {} are {}",
+                            quoted(&repository),
+                            quoted_list(&known)
+                        )
                     });
                 }
                 return Err(error);

@@ -7,7 +7,9 @@ use std::{
 
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean, quoted, quoted_list,
+};
 use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
@@ -99,7 +101,7 @@ async fn entry(
     let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
     let builtin = builtin.filter(|_| is_rule && name.module.is_empty());
     let meant = did_you_mean(&name.name, others.names().chain(builtin)).map(str::to_owned);
-    let message = format!("Cannot find {kind} {:?} in {}", name.name.as_str(), module.path.as_str());
+    let message = format!("Cannot find {kind} {} in {}", quoted(&name.name), module.path.as_str());
     let problem = Diagnostic::error(message);
     if meant.is_some() {
         return Err(fail(problem.suggest(meant)));
@@ -108,7 +110,7 @@ async fn entry(
     let all: Vec<&str> = others.names().take(MANY + 1).collect();
     Err(fail(match all.len() {
         0 => problem.help(format!("that file has no {kind}s")),
-        n if n <= MANY => problem.help(format!("the {kind}s there are {all:?}")),
+        n if n <= MANY => problem.help(format!("the {kind}s there are {}", quoted_list(&all))),
         _ => problem,
     }))
 }
@@ -136,7 +138,7 @@ fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
         let (found, word) = wrong;
         let shown = taut_expr::abbreviate(found, SHOWN);
         let kind = taut_expr::kind_of(found);
-        let message = format!("{field:?} has to be a list of strings, but {word} {kind}: {shown}");
+        let message = format!("{} has to be a list of strings, but {word} {kind}: {shown}", quoted(&field));
         let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
         fail(match found {
             Value::String(_) => problem.help(format!("a list of one: [{shown}]")),
@@ -152,7 +154,7 @@ fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<
         Some(json) => {
             let found = taut_expr::json_to_value(json);
             let (kind, shown) = (taut_expr::kind_of(&found), taut_expr::abbreviate(&found, SHOWN));
-            Err(wrong(entry, field, format!("{field:?} has to be a map, but is {kind}: {shown}")))
+            Err(wrong(entry, field, format!("{} has to be a map, but is {kind}: {shown}", quoted(&field))))
         }
     }
 }
@@ -214,11 +216,7 @@ impl Rule for ExpressionRule {
         let vars = string_list(&entry, "vars")?;
         let imports = imports(&self.0, &cx, name, &entry).await?;
         let Some(body) = entry.json().get("expression") else {
-            return Err(wrong(
-                &entry,
-                "expression",
-                format!("Missing expression in {:?}", name.name.as_str()),
-            ));
+            return Err(wrong(&entry, "expression", format!("Missing expression in {}", quoted(&name.name))));
         };
         let closure = closure(&entry, &["vars", "expression"], &imports);
         let body = Expr::compile_at(body, entry.path().key("expression"));
@@ -292,7 +290,7 @@ impl Rule for RuleRule {
             transitions.insert(Str::from(field), Expr::compile_at(json, path));
         }
         let expression = entry.json().get("expression").ok_or_else(|| {
-            wrong(&entry, "expression", format!("Missing expression in rule {:?}", name.name.as_str()))
+            wrong(&entry, "expression", format!("Missing expression in rule {}", quoted(&name.name)))
         })?;
         let rule = UserRule {
             name: name.clone(),
@@ -345,13 +343,14 @@ fn anonymous_field(
     };
     let text = |key: &str| {
         json.get(key).and_then(|value| value.as_str()).map(Str::from).ok_or_else(|| {
-            let message = format!("Entry {key:?} of anonymous field {field:?} has to be a string");
+            let message =
+                format!("Entry {} of anonymous field {} has to be a string", quoted(&key), quoted(&field));
             fail(Diagnostic::error(message).at(place(key)))
         })
     };
     let mut rule_map = Vec::new();
     let Some(map) = json.get("rule_map").filter(|map| map.kind() == Kind::Object) else {
-        let message = format!("Entry \"rule_map\" of anonymous field {field:?} has to be a map");
+        let message = format!("Entry \"rule_map\" of anonymous field {} has to be a map", quoted(&field));
         let help = "it maps types of nodes to names of rules";
         return Err(fail(Diagnostic::error(message).at(place("rule_map")).help(help)));
     };
@@ -382,7 +381,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
         {
             let name = taut_value::EntityName::Named(rule.name.clone());
             let place = Location::key(entry.label().clone(), entry.path().key(key));
-            let message = format!("rule {name} has an entry {key:?}, which means nothing");
+            let message = format!("rule {name} has an entry {}, which means nothing", quoted(&key));
             found.push(Diagnostic::warning(message).at(place).suggest(Some(meant)));
         }
     }
@@ -414,15 +413,18 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     }
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
     if !more.is_empty() {
-        let message = format!("A field can have only one type, but the following have more: {more:?}");
+        let message =
+            format!("A field can have only one type, but the following have more: {}", quoted_list(&more));
         let mut places = more.iter().flat_map(|field| declared(rule, field));
         let mut problem = Diagnostic::error(message);
         problem.location = places.next().map(|(_, place)| place);
-        problem.notes.extend(places.map(|(list, place)| Note::at(format!("also in {list:?}"), place)));
+        problem
+            .notes
+            .extend(places.map(|(list, place)| Note::at(format!("also in {}", quoted(&list)), place)));
         return Err(fail(problem));
     }
     if let Some(reserved) = count.keys().find(|field| COMMON.contains(&field.as_str())) {
-        let message = format!("{reserved:?} is a reserved name and cannot be a field");
+        let message = format!("{} is a reserved name and cannot be a field", quoted(&reserved));
         let mut problem = Diagnostic::error(message);
         problem.location = declared(rule, reserved).into_iter().next().map(|(_, place)| place);
         return Err(fail(problem.help("targets of any rule have it, with a meaning of its own")));
@@ -434,7 +436,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     if let Some(field) = rule.transitions.keys().find(|field| !has_targets(field)) {
         let field = field.as_str();
         let message = "Config transitions has to be a map from target fields to transition expressions, but";
-        let message = format!("{message} {field:?} is no target field");
+        let message = format!("{message} {} is no target field", quoted(&field));
         let path = rule.entry.path().key("config_transitions").key(field);
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).chain(rule.anonymous.keys());
         let problem = Diagnostic::error(message).at(Location::key(rule.entry.label().clone(), path));
@@ -450,7 +452,11 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
     };
     rule.anonymous.iter().filter(is_lost).map(|(field, AnonymousField { target, .. })| {
         let (field, shown) = (field.as_str(), target.as_str());
-        let message = format!("Anonymous field {field:?} refers to {shown:?}, which is no target field");
+        let message = format!(
+            "Anonymous field {} refers to {}, which is no target field",
+            quoted(&field),
+            quoted(&shown)
+        );
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
         let path = rule.entry.path().key("anonymous").key(field).key("target");
         let warning = Diagnostic::warning(message).at(Location::value(rule.entry.label().clone(), path));

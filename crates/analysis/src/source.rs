@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
 use taut_repos::{DirRule, Entry, Listed, Listing, Place};
-use taut_syntax::{Diagnostic, Diagnostics, did_you_mean};
+use taut_syntax::{Diagnostic, Diagnostics, did_you_mean, quoted};
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
@@ -37,8 +37,8 @@ async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str
         Listing::Unreadable(why) => {
             let shown = if path.is_empty() { "." } else { path };
             let message = format!(
-                "Failed to read directory {shown} from repository {:?}: {why}",
-                named.repository.as_str()
+                "Failed to read directory {shown} from repository {}: {why}",
+                quoted(&named.repository)
             );
             Err(fail(Diagnostic::error(message)))
         }
@@ -54,8 +54,12 @@ fn outside(named: &NamedTarget) -> Diagnostic {
 /// Something that belongs to what was asked for cannot be named in the language.
 fn not_utf8(directory: &str, name: &str) -> Diagnostic {
     let directory = if directory.is_empty() { "." } else { directory };
-    Diagnostic::error(format!("The name of {name:?} in directory {directory:?} is not UTF-8"))
-        .help("rename it, or leave it out of what the target is made from")
+    Diagnostic::error(format!(
+        "The name of {} in directory {} is not UTF-8",
+        quoted(&name),
+        quoted(&directory)
+    ))
+    .help("rename it, or leave it out of what the target is made from")
 }
 
 fn is_source(listed: &Listed) -> bool {
@@ -142,16 +146,19 @@ async fn file(
     let place = if directory.is_empty() {
         "the root directory".to_owned()
     } else {
-        format!("directory {directory:?}")
+        format!("directory {}", quoted(&directory))
     };
     let of = match named.repository.as_str() {
         "" => String::new(),
-        repository => format!(" of repository {repository:?}"),
+        repository => format!(" of repository {}", quoted(&repository)),
     };
     let message = if explicit {
-        format!("Cannot determine source file {base:?}: there is none in {place}{of}")
+        format!("Cannot determine source file {}: there is none in {place}{of}", quoted(&base))
     } else {
-        format!("Cannot determine source file {base:?}: no target in {file}{of}, and no file in {place}{of}")
+        format!(
+            "Cannot determine source file {}: no target in {file}{of}, and no file in {place}{of}",
+            quoted(&base)
+        )
     };
     let mut diagnostic = Diagnostic::error(message);
     match (&**entries, entries.get(base)) {

@@ -8,7 +8,9 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean, quoted, quoted_list,
+};
 use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value};
 
 use crate::{
@@ -47,7 +49,7 @@ pub(crate) async fn evaluate(
                 let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
                 return diagnostic
                     .suggest(did_you_mean(word, builtin))
-                    .note(format!("{word:?} is none of the built-in rules"));
+                    .note(format!("{} is none of the built-in rules", quoted(&word)));
             }
             let mut frame = Frame::of_target(target.to_string()).at(entry.location(Some("type")));
             frame.message = format!("wanted as the rule of target {target}");
@@ -121,19 +123,19 @@ pub(crate) async fn anonymous(
         let node_type = node.node_type.as_str();
         let known: Vec<&str> = anonymous.rule_map.keys().map(|known| known.as_str()).collect();
         let meant = did_you_mean(node_type, known.iter().copied());
-        let message = format!("Cannot resolve type of node: rule_map has no rule for {node_type:?}");
+        let message = format!("Cannot resolve type of node: rule_map has no rule for {}", quoted(&node_type));
         let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
         let diagnostic = Diagnostic::error(message).suggest(meant).note(format!("the node is {shown}"));
-        return Err(fail(diagnostic.note(format!("rule_map has rules for {known:?}"))));
+        return Err(fail(diagnostic.note(format!("rule_map has rules for {}", quoted_list(&known)))));
     };
     if rule.reference != ReferenceType::Target {
         let name = EntityName::Named(rule.clone());
         let diagnostic = Diagnostic::error(format!("{name} is a reference to a file, not to a rule"));
-        return Err(fail(diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))));
+        return Err(fail(diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))));
     }
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
         settle(failure, |diagnostic| {
-            diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))
+            diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))
         })
     })?;
     let strings = rule.config_fields.iter().chain(&rule.string_fields);
@@ -145,9 +147,9 @@ pub(crate) async fn anonymous(
     if let Some((field, kind, _)) = misplaced {
         let other = if kind == "string" { "target" } else { "string" };
         let message = format!(
-            "Expected {kind} field {:?} in {kind}_fields of abstract node type {:?}, and not in {other}_fields",
-            field.as_str(),
-            &*node.node_type
+            "Expected {kind} field {} in {kind}_fields of abstract node type {}, and not in {other}_fields",
+            quoted(&field),
+            quoted(&*node.node_type)
         );
         let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
         let rule = EntityName::Named(rule.name.clone());
@@ -223,12 +225,12 @@ impl<'e> Evaluation<'e> {
     fn transitions(&self, field: &str) -> Result<Vec<Map>, Fail> {
         let Some(expr) = self.rule.transitions.get(field) else { return Ok(vec![Map::default()]) };
         let mut host = TransitionHost { fields: &self.strings, limit: self.workspace.log_limit };
-        let value =
-            self.evaluate(expr, &mut host, || Some(format!("in the transition of field {field:?}")))?;
+        let value = self
+            .evaluate(expr, &mut host, || Some(format!("in the transition of field {}", quoted(&field))))?;
         let maps = value.as_list().and_then(|list| list.iter().map(|map| map.as_map().cloned()).collect());
         maps.ok_or_else(|| {
             let shown = taut_expr::abbreviate(&value, self.workspace.log_limit);
-            let message = format!("The transition of field {field:?} has to be a list of maps, but is {shown}");
+            let message = format!("The transition of field {} has to be a list of maps, but is {shown}", quoted(&field));
             let path = self.rule.entry.path().key("config_transitions").key(field);
             let location = Location::value(self.rule.entry.label().clone(), path);
             let diagnostic = Diagnostic::error(message).at(location);
@@ -352,7 +354,7 @@ impl<'e> Evaluation<'e> {
             _ => path,
         };
         let kind = if anonymous { "anonymous" } else { "implicit" };
-        let frame = Frame::new(format!("in the {kind} field {field:?}"));
+        let frame = Frame::new(format!("in the {kind} field {}", quoted(&field)));
         let diagnostic = match diagnostic.location {
             None => diagnostic.at(at(path)).within(frame),
             Some(_) => diagnostic.within(frame.at(at(path))),
@@ -395,11 +397,11 @@ impl<'e> Evaluation<'e> {
                         "Provider {provider} in {} does not exist",
                         anonymous.target
                     ))
-                    .note(format!("the nodes of field {field:?} are taken from there"));
+                    .note(format!("the nodes of field {} are taken from there", quoted(&field)));
                     let dep = &reached.dep.name;
                     diagnostic = diagnostic.note(match known.as_slice() {
                         [] => format!("{dep} provides nothing"),
-                        _ => format!("{dep} provides {known:?}"),
+                        _ => format!("{dep} provides {}", quoted_list(&known)),
                     });
                     let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
                     let location = Location::value(self.rule.entry.label().clone(), path);

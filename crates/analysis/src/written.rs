@@ -6,7 +6,7 @@ use std::{
 };
 
 use taut_engine::Fail;
-use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, Note, diagnostic::Place};
+use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, Note, diagnostic::Place, quoted};
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
@@ -128,7 +128,7 @@ impl<'s> Written<'s> {
     pub(crate) fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
         let found = self.shown(value);
         let Some(list) = value.as_list() else {
-            let message = format!("{field:?} has to be a list of {of}, but is {}", self.told(value));
+            let message = format!("{} has to be a list of {of}, but is {}", quoted(&field), self.told(value));
             let diagnostic = self.problem(field, message);
             return fail(if value.as_str().is_some() {
                 diagnostic.help(format!("a list of one: [{found}]"))
@@ -138,7 +138,8 @@ impl<'s> Written<'s> {
         };
         let bad = list.iter().find(|item| !is(item)).unwrap_or(value);
         let message = format!(
-            "{field:?} has to be a list of {of}, but contains {}: {}",
+            "{} has to be a list of {of}, but contains {}: {}",
+            quoted(&field),
             taut_expr::kind_of(bad),
             self.shown(bad)
         );
@@ -147,7 +148,7 @@ impl<'s> Written<'s> {
 
     /// The failure of a field whose value is of another kind than it has to be.
     pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
-        self.wrong(field, format!("{field:?} has to be {expected}, but is {}", self.told(value)))
+        self.wrong(field, format!("{} has to be {expected}, but is {}", quoted(&field), self.told(value)))
     }
 
     /// What kind of value it is, and which, unless the kind says that.
@@ -162,9 +163,9 @@ impl<'s> Written<'s> {
     pub(crate) fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
         let (field, location) = self.reference(field, name);
         if diagnostic.location.is_none() {
-            return diagnostic.at(location).within(Frame::new(format!("in field {field:?}")));
+            return diagnostic.at(location).within(Frame::new(format!("in field {}", quoted(&field))));
         }
-        diagnostic.within(Frame::new(format!("wanted by field {field:?}")).at(location))
+        diagnostic.within(Frame::new(format!("wanted by field {}", quoted(&field))).at(location))
     }
 
     /// Where something is named: in a given field, or else in another one.
@@ -226,9 +227,9 @@ impl<'s> Written<'s> {
         let below = format!("{path}/");
         let inside = taut_value::path::is_non_upwards(path);
         let mut problem = self.problem("deps", message).help(if inside {
-            format!("{path:?} would be an artifact and a directory with other artifacts at once")
+            format!("{} would be an artifact and a directory with other artifacts at once", quoted(&path))
         } else {
-            format!("{path:?} leads out of the directory")
+            format!("{} leads out of the directory", quoted(&path))
         });
         for dep in deps {
             let result = dep.result();
@@ -237,7 +238,7 @@ impl<'s> Written<'s> {
             if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))
                 && problem.notes.len() < SHOWN
             {
-                problem = problem.note(format!("{found:?} comes from {}", dep.name));
+                problem = problem.note(format!("{} comes from {}", quoted(&found), dep.name));
             }
         }
         problem

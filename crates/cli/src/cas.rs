@@ -14,6 +14,7 @@ use crate::log::{Level, Log};
 use crate::options::{AddToCas, Gc, InstallCas};
 use crate::standard_streams::print;
 use crate::surroundings::{Name, build_root, open_store};
+use taut_syntax::quoted;
 
 /// `install-cas`: takes an object out of the store.
 pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
@@ -24,7 +25,7 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
         Exit::Environment
     };
     let Some(whole) = parse_object_id(&options.object_id) else {
-        log.say(Level::Error, format!("{:?} is no object identifier", options.object_id));
+        log.say(Level::Error, format!("{} is no object identifier", quoted(&options.object_id)));
         log.say(Level::Error, "failed to dump artifact.");
         return Exit::Environment;
     };
@@ -110,7 +111,7 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
         Some("tree-all") => SpecialEntries::ResolveInside,
         Some("all") => SpecialEntries::ResolveAll,
         Some(other) => {
-            log.say(Level::Warn, format!("Ignoring unknown --resolve-special strategy {other:?}."));
+            log.say(Level::Warn, format!("Ignoring unknown --resolve-special strategy {}.", quoted(&other)));
             SpecialEntries::default()
         }
     };

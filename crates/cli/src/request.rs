@@ -10,6 +10,7 @@ use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::surroundings::not_supported;
 use crate::text_file;
+use taut_syntax::quoted;
 
 /// Makes the request, or tells why there is none.
 ///
@@ -111,7 +112,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         return fail(Exit::Environment, text);
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
-        return fail(Exit::Environment, format!("Adding platform property {bad:?} failed."));
+        return fail(Exit::Environment, format!("Adding platform property {} failed.", quoted(&bad)));
     }
     if let Some(text) = not_supported(stores) {
         return fail(Exit::Environment, text);

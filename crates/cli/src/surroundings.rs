@@ -7,6 +7,7 @@ use crate::log::{Level, Log};
 use crate::options::Stores;
 use taut_digest::HashFunction;
 use taut_store::Store;
+use taut_syntax::quoted;
 
 /// The name by which the tool was called. It decides defaults, never what a result is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,7 +80,7 @@ pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
 pub(crate) fn not_supported(options: &Stores) -> Option<String> {
     if let Some(address) = &options.remote_execution_address {
         if !is_address(address) {
-            return Some(format!("Failed to set remote endpoint address {address:?}"));
+            return Some(format!("Failed to set remote endpoint address {}", quoted(&address)));
         }
         return Some(format!("Remote execution (-r {address}) is not supported yet."));
     }

@@ -13,7 +13,7 @@ use taut_analysis::{
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
 use taut_repos::{Place, Repository};
-use taut_syntax::{Diagnostic, Diagnostics, Kind, Node};
+use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
 };
@@ -169,7 +169,7 @@ struct Describer<'a> {
 impl Describer<'_> {
     fn repository(&self, name: &NamedTarget) -> Result<&Repository, Fail> {
         let repository = self.workspace.repositories.repositories.get(&name.repository);
-        let unknown = || Diagnostic::error(format!("Unknown repository {:?}", &*name.repository));
+        let unknown = || Diagnostic::error(format!("Unknown repository {}", quoted(&*name.repository)));
         repository.ok_or_else(|| wrong(unknown()))
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind};
-use taut_syntax::{Diagnostic, JsonPath, Location};
+use taut_syntax::{Diagnostic, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
 use crate::{Targets, joined};
@@ -161,8 +161,9 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             {
                 problem.help.clear();
                 let value = Value::string(value).to_json();
-                *problem =
-                    problem.clone().help(format!("variables are given as JSON: {{{variable:?}: {value}}}"));
+                *problem = problem
+                    .clone()
+                    .help(format!("variables are given as JSON: {{{}: {value}}}", quoted(&variable)));
             }
             let inline = Some((label.clone(), text.as_str().into()));
             SetupError { inline, ..SetupError::from(*problem) }

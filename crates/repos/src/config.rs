@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean};
+use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, quoted};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
@@ -238,7 +238,10 @@ impl RepoConfig {
                 if !self.repositories.contains_key(global) {
                     let known = self.repositories.keys().map(|known| known.as_str());
                     let mut problem = Diagnostic::error(format!(
-                        "Binding {local:?} for {name:?} does not refer to a defined repository: {global:?}"
+                        "Binding {} for {} does not refer to a defined repository: {}",
+                        quoted(&local),
+                        quoted(&name),
+                        quoted(&global)
                     ))
                     .suggest(did_you_mean(global, known));
                     let written = described.get(name).and_then(|at| at.get("bindings")?.get(local));
@@ -259,7 +262,7 @@ fn repository(
     cwd: &Path,
 ) -> Result<Repository, ConfigError> {
     if description.kind() != Kind::Object {
-        let message = format!("Repository config: description of {name:?} is not an object");
+        let message = format!("Repository config: description of {} is not an object", quoted(&name));
         return Err(ConfigError::at(description, message));
     }
     let from_line = |path: &Option<PathBuf>| path.as_ref().map(|path| directory(absolute(cwd, path), false));
@@ -280,7 +283,7 @@ fn repository(
                 directory(path.into(), false)
             }
             None => {
-                let message = format!("Unknown root for repository {name:?}: no workspace_root");
+                let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
                 let problem = Diagnostic::error(message).at(place(description));
                 return Err(problem.help("\"workspace_root\": [\"file\", \"directory\"]").into());
             }
@@ -300,21 +303,30 @@ fn repository(
             (Some(name), _) => Ok(name.into()),
             (None, None) => Ok(default.into()),
             (None, Some(value)) => value.as_str().map(Str::from).ok_or_else(|| {
-                ConfigError::at(value, format!("Repository config: {key} of {name:?} has to be a string"))
+                ConfigError::at(
+                    value,
+                    format!("Repository config: {key} of {} has to be a string", quoted(&name)),
+                )
             }),
         }
     };
     let mut bindings = BTreeMap::new();
     if let Some(described) = description.get("bindings") {
         if described.kind() != Kind::Object {
-            let message =
-                format!("Repository config: bindings of {name:?} have to be a map from names to names");
+            let message = format!(
+                "Repository config: bindings of {} have to be a map from names to names",
+                quoted(&name)
+            );
             return Err(ConfigError::at(described, message));
         }
         for (local, global) in described.entries() {
             let written = global;
             let global = global.as_str().ok_or_else(|| {
-                let message = format!("Repository config: binding {local:?} of {name:?} has to be a string");
+                let message = format!(
+                    "Repository config: binding {} of {} has to be a string",
+                    quoted(&local),
+                    quoted(&name)
+                );
                 ConfigError::at(written, message)
             })?;
             bindings.insert(local.into(), global.into());
@@ -360,15 +372,17 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result
         }
         [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
             let message = format!(
-                "The {key} of repository {repository:?} is {}: roots of this kind are not supported yet",
+                "The {key} of repository {} is {}: roots of this kind are not supported yet",
+                quoted(&repository),
                 root.source()
             );
             Err(ConfigError { unsupported: true, ..ConfigError::at(root, message) })
         }
         _ => {
             let message = format!(
-                "Unknown scheme in the specification {} of the {key} of repository {repository:?}",
-                root.source()
+                "Unknown scheme in the specification {} of the {key} of repository {}",
+                root.source(),
+                quoted(&repository)
             );
             let problem = Diagnostic::error(message).at(place(root.item(0).unwrap_or(root)));
             let meant = words.first().copied().flatten().and_then(|word| did_you_mean(word, SCHEMES));

@@ -20,6 +20,7 @@ pub use set::Diagnostics;
 pub use suggest::did_you_mean;
 
 use crate::json::{Document, JsonPath, Span, SyntaxError};
+use crate::quoted;
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -232,9 +233,12 @@ impl Diagnostic {
         document.duplicates().iter().filter(move |duplicate| inside(duplicate.used)).map(|duplicate| {
             let at = |span| Location { file: document.label().clone(), place: Place::Text(span) };
             let key = &duplicate.key;
-            Diagnostic::warning(format!("key {key:?} occurs twice in one object; this one is ignored"))
-                .at(at(duplicate.ignored))
-                .note(Note::at("the last one counts", at(duplicate.used)))
+            Diagnostic::warning(format!(
+                "key {} occurs twice in one object; this one is ignored",
+                quoted(&key)
+            ))
+            .at(at(duplicate.ignored))
+            .note(Note::at("the last one counts", at(duplicate.used)))
         })
     }
 }

@@ -13,6 +13,7 @@ use taut_value::{
 };
 
 use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
+use taut_syntax::quoted;
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
@@ -24,20 +25,20 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         return Err(fail(scope.written.problem("outs", message).help("they say what the commands make")));
     }
     if let Some(both) = outs.intersection(&out_dirs).next() {
-        let message = format!("outs and out_dirs must be disjoint, but both contain {both:?}");
+        let message = format!("outs and out_dirs must be disjoint, but both contain {}", quoted(&both));
         return Err(fail(scope.written.problem_with("outs", &Value::String(both.clone()), message)));
     }
     let all: Map = outs.iter().chain(&out_dirs).map(|path| (path.clone(), Value::Null)).collect();
     if let Some(path) = tree_conflict(&all) {
-        let message = format!("outputs have a staging conflict on {path:?}");
+        let message = format!("outputs have a staging conflict on {}", quoted(&path));
         let problem = scope.written.problem_with("outs", &Value::string(path.to_string()), message);
-        return Err(fail(problem.help(format!("{path:?} would be a file and a directory at once"))));
+        return Err(fail(problem.help(format!("{} would be a file and a directory at once", quoted(&path)))));
     }
     let command = command(&scope, &deps)?;
     let cwd = scope.field_with("cwd", || Value::string(""), &deps)?;
     let cwd = scope.string("cwd", cwd)?;
     if !is_non_upwards(&cwd) {
-        let message = format!("\"cwd\" has to be a non-upwards relative path, but is {cwd:?}");
+        let message = format!("\"cwd\" has to be a non-upwards relative path, but is {}", quoted(&cwd));
         return Err(fail(scope.written.problem("cwd", message).help(OUTSIDE)));
     }
     let env = string_map(&scope, "env", &deps)?;
@@ -54,7 +55,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let artifacts = deps.iter().map(Dep::artifacts);
     let mut inputs = union(runfiles.chain(artifacts));
     if let Some(path) = tree_conflict(&inputs) {
-        let message = format!("Input artifacts have staging conflict on {path:?}");
+        let message = format!("Input artifacts have staging conflict on {}", quoted(&path));
         return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
     if needs_directory(&inputs, &cwd) {
@@ -96,7 +97,11 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
         if is_non_upwards(&path) {
             return Ok(normal_path(&path).into());
         }
-        let message = format!("{field:?} have to be non-upwards relative paths, but contain {path:?}");
+        let message = format!(
+            "{} have to be non-upwards relative paths, but contain {}",
+            quoted(&field),
+            quoted(&path)
+        );
         Err(fail(scope.written.problem_with(field, &Value::String(path), message).help(OUTSIDE)))
     };
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
@@ -139,8 +144,11 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
             let (key, bad) =
                 map.iter().find(|(_, value)| value.as_str().is_none()).expect("one of them is no string");
             let (kind, shown) = (taut_expr::kind_of(bad), scope.written.shown(bad));
-            let message =
-                format!("{field:?} has to be a map of strings, but contains {kind} at {key:?}: {shown}");
+            let message = format!(
+                "{} has to be a map of strings, but contains {kind} at {}: {shown}",
+                quoted(&field),
+                quoted(&key)
+            );
             Err(fail(scope.written.problem_with(field, bad, message)))
         }
         other => Err(scope.written.wrong_type(field, "a map of strings", &other)),

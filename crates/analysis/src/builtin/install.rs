@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use taut_engine::Fail;
 use taut_expr::{Offer, stage::tree_conflict};
-use taut_syntax::{Diagnostic, Kind, Location};
+use taut_syntax::{Diagnostic, Kind, Location, quoted};
 use taut_value::{
     EntityName, Map, NamedTarget, Str, TargetResult, Value,
     path::{join, normal_path},
@@ -32,7 +32,8 @@ impl Stage {
     ) -> Result<(), Fail> {
         match self.0.get(&path) {
             Some((known, other)) if known != artifact => {
-                let message = format!("Staging conflict on path {path:?} between {other} and {}", from.name);
+                let message =
+                    format!("Staging conflict on path {} between {other} and {}", quoted(&path), from.name);
                 Err(fail(scope.written.conflict(field, message, other, &from.name)))
             }
             Some(_) => Ok(()),
@@ -76,7 +77,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let artifacts = all(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
     for ((path, name), artifact) in files.iter().zip(artifacts) {
         if let Some((_, other)) = stage.0.get(path) {
-            let message = format!("Staging conflict for path {path:?}");
+            let message = format!("Staging conflict for path {}", quoted(&path));
             let at = Location::key(
                 scope.written.entry.label().clone(),
                 scope.written.entry.path().key("files").key(path),
@@ -106,7 +107,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
     if let Some(path) = tree_conflict(&stage) {
         return Err(fail(scope.written.subtree_conflict(
-            format!("TREE conflict on subtree {path:?}"),
+            format!("TREE conflict on subtree {}", quoted(&path)),
             &path,
             &deps,
         )));
@@ -129,7 +130,7 @@ fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail
         n => {
             const SHOWN: usize = 5;
             let mut paths: Vec<String> =
-                from.keys().take(SHOWN).map(|path| format!("{:?}", path.as_str())).collect();
+                from.keys().take(SHOWN).map(|path| format!("{}", quoted(&path))).collect();
             paths.extend((n > SHOWN).then(|| "…".to_owned()));
             let paths = paths.join(", ");
             Err(wrong(format!("Not precisely one entry for {name}, but {n}: {paths}")))

@@ -23,6 +23,7 @@ use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analysing::{begin, workspace};
 use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
+use taut_syntax::quoted;
 use words::{capital, many};
 
 /// What is asked about.
@@ -241,7 +242,7 @@ impl<'r> Teller<'r> {
             return;
         }
         let or = path.map(|said| format!(", and nothing at {said}")).unwrap_or_default();
-        let meant = self.meant(target).map(|meant| format!(" Did you mean {meant:?}?"));
+        let meant = self.meant(target).map(|meant| format!(" Did you mean {}?", quoted(&meant)));
         self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
     }
 

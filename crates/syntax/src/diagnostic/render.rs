@@ -8,6 +8,7 @@ use std::{collections::HashMap, fmt::Write, sync::Arc};
 
 use super::{Diagnostic, Group, Location, Place, Severity};
 use crate::json::{Document, Span};
+use crate::quoted;
 
 /// Where the text of files comes from when diagnostics are shown.
 pub trait Sources {
@@ -110,7 +111,7 @@ impl<'s> Renderer<'s> {
         }
         let help = self.paint("1;36", "help:");
         if let Some(meant) = &diagnostic.suggestion {
-            let _ = write!(out, "\n  {help} did you mean {meant:?}?");
+            let _ = write!(out, "\n  {help} did you mean {}?", quoted(&meant));
         }
         for advice in &diagnostic.help {
             let _ = write!(out, "\n  {help} {}", advice.replace('\n', "\n        "));

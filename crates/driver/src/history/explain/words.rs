@@ -6,6 +6,7 @@ use taut_value::{Id, Str};
 
 use super::Teller;
 use crate::history::Subject;
+use taut_syntax::quoted;
 
 impl Teller<'_> {
     pub(super) fn action_words(&self, id: &Id) -> String {
@@ -34,7 +35,7 @@ impl Teller<'_> {
             Subject::Source(path) => format!("the source file {}", self.shown(path)),
             Subject::File(path) => format!("the file {}", self.shown(path)),
             Subject::Directory(path) => format!("what lies in the directory {}", self.shown(path)),
-            Subject::Entry { file, name } => format!("the entry {name:?} of {}", self.shown(file)),
+            Subject::Entry { file, name } => format!("the entry {} of {}", quoted(&name), self.shown(file)),
             Subject::Rule(name) => format!("rule {name}"),
             Subject::Expression(name) => format!("expression {name}"),
             Subject::Tree(id) => format!("tree {}", &id.to_hex()[..12]),
