@@ -17,6 +17,7 @@ mod finding;
 mod fnmatch;
 mod hosts;
 mod log_limit;
+mod missing;
 mod misspelt;
 mod module;
 mod name;

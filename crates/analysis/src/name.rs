@@ -30,6 +30,11 @@ pub struct NameError {
 }
 
 impl NameError {
+    /// Whether the name has none of the forms that names have.
+    pub fn has_no_form(&self) -> bool {
+        self.message == invalid(&self.shown)
+    }
+
     /// The error as the message of something larger.
     pub fn into_diagnostic(self) -> Diagnostic {
         let diagnostic = Diagnostic::error(self.message).suggest(self.suggestion);
@@ -40,11 +45,10 @@ impl NameError {
 impl std::fmt::Display for NameError {
     /// The reason, then what it is about; each on a line.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let about = invalid(&self.shown);
-        if self.message != about {
+        if !self.has_no_form() {
             writeln!(f, "{}", self.message)?;
         }
-        f.write_str(&about)
+        f.write_str(&invalid(&self.shown))
     }
 }
 
@@ -136,7 +140,7 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
                 let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
                 let meant = taut_syntax::did_you_mean(local, known);
                 let mut error = syntax(format!("Cannot resolve repository name {local}"));
-                error.suggestion = meant.map(str::to_owned);
+                error.suggestion = meant.map(|meant| quoted_list(&["@", meant, module, name]));
                 if meant.is_none() {
                     let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
                     let known: Vec<&str> = known.collect();

@@ -13,11 +13,11 @@ use taut_syntax::{
 use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
-    EntryPart, ModuleEntry, NameError, Workspace, misspelt,
+    EntryPart, ModuleEntry, NameError, Workspace, missing, misspelt,
     module::KEPT,
     problem::{all, fail, settle},
     strings::strings,
-    vocabulary::{Builtin, COMMON, RULE},
+    vocabulary::{COMMON, RULE},
     workspace::module_file,
 };
 
@@ -85,34 +85,20 @@ async fn entry(
     workspace: &Workspace,
     cx: &Cx,
     name: &NamedTarget,
-    is_rule: bool,
+    kind: missing::Kind,
 ) -> Result<ModuleEntry, Fail> {
     let repository = workspace.repository(&name.repository)?;
-    let (root, file, kind) = if is_rule {
-        (&repository.rule_root, &repository.rule_file_name, "rule")
-    } else {
-        (&repository.expression_root, &repository.expression_file_name, "expression")
+    let (root, file) = match kind {
+        missing::Kind::Rule => (&repository.rule_root, &repository.rule_file_name),
+        missing::Kind::Expression => (&repository.expression_root, &repository.expression_file_name),
     };
     let module = module_file(root, &name.module, file);
-    if let Some(entry) = cx.part(module.clone(), EntryPart(name.name.clone())).await? {
+    let found = cx.part(module.clone(), EntryPart(name.name.clone())).await;
+    if let Some(entry) = found.map_err(|failure| missing::definition_file(kind, name, &module, failure))? {
         return Ok(entry);
     }
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
-    let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
-    let builtin = builtin.filter(|_| is_rule && name.module.is_empty());
-    let meant = did_you_mean(&name.name, others.names().chain(builtin)).map(str::to_owned);
-    let message = format!("Cannot find {kind} {} in {}", quoted(&name.name), module.path.as_str());
-    let problem = Diagnostic::error(message);
-    if meant.is_some() {
-        return Err(fail(problem.suggest(meant)));
-    }
-    const MANY: usize = 12;
-    let all: Vec<&str> = others.names().take(MANY + 1).collect();
-    Err(fail(match all.len() {
-        0 => problem.help(format!("that file has no {kind}s")),
-        n if n <= MANY => problem.help(format!("the {kind}s there are {}", quoted_list(&all))),
-        _ => problem,
-    }))
+    Err(fail(missing::definition(kind, name, &module, others.names())))
 }
 
 /// How much of a value is shown.
@@ -190,9 +176,10 @@ async fn imports(
     }
     let functions = cx.all::<ExpressionRule>(keys).await.into_iter().zip(&names).map(|(function, alias)| {
         function.map_err(|failure| {
-            settle(failure, |diagnostic| {
-                if diagnostic.location.is_none() {
-                    return diagnostic.at(import_of(entry, alias));
+            let written = entry.json().get("imports").and_then(|imports| imports.get(alias));
+            settle(missing::named_at(failure, written, &import_of(entry, alias)), |diagnostic| {
+                if diagnostic.location == Some(import_of(entry, alias)) {
+                    return diagnostic;
                 }
                 let name = taut_value::EntityName::Named(at.clone());
                 diagnostic.within(Frame::new(format!("imported by {name}")).at(import_of(entry, alias)))
@@ -212,7 +199,7 @@ impl Rule for ExpressionRule {
     const NAME: &'static str = "expression";
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<Function>, Fail> {
-        let entry = entry(&self.0, &cx, name, false).await?;
+        let entry = entry(&self.0, &cx, name, missing::Kind::Expression).await?;
         let vars = string_list(&entry, "vars")?;
         let imports = imports(&self.0, &cx, name, &entry).await?;
         let Some(body) = entry.json().get("expression") else {
@@ -260,7 +247,7 @@ impl Rule for RuleRule {
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<UserRule>, Fail> {
         let workspace = &*self.0;
-        let entry = entry(workspace, &cx, name, true).await?;
+        let entry = entry(workspace, &cx, name, missing::Kind::Rule).await?;
         let rule_name = |field: &str, value: &Value| {
             crate::parse_name(value, workspace.names(name))
                 .map_err(|why| fail(why.into_diagnostic().at(entry.location(Some(field)))))

@@ -26,10 +26,15 @@ fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
 }
 
 /// The listing of a directory, as it was looked at.
-type Looked = Faceted<Arc<Listing>>;
+pub(crate) type Looked = Faceted<Arc<Listing>>;
 
 /// The listing of a directory; fails if it cannot be read.
-async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Result<Looked, Fail> {
+pub(crate) async fn listing(
+    workspace: &Workspace,
+    cx: &Cx,
+    named: &NamedTarget,
+    path: &str,
+) -> Result<Looked, Fail> {
     let root = workspace.repository(&named.repository)?.workspace_root.name;
     let place = Place { root, path: if path == "." { Str::default() } else { path.into() } };
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
@@ -168,9 +173,12 @@ async fn file(
                 diagnostic.help(format!("it is a directory, which is named like this: {}", name.to_json()));
         }
         (Listing::Entries(entries), _) => {
+            // As they have to be written in this module.
+            let above = named.name.strip_suffix(base).unwrap_or_default();
             let files = entries.iter().filter(|listed| is_source(listed));
-            let names = files.map(|listed| listed.name.as_str()).chain(targets.iter().map(String::as_str));
-            diagnostic = diagnostic.suggest(did_you_mean(base, names));
+            let files: Vec<String> = files.map(|listed| format!("{above}{}", listed.name)).collect();
+            let names = files.iter().map(String::as_str).chain(targets.iter().map(String::as_str));
+            diagnostic = diagnostic.suggest(nearest(&named.name, above.len(), names));
         }
         (Listing::Absent, _) => {
             let why = absent(workspace, cx, named, directory).await;
@@ -179,6 +187,16 @@ async fn file(
         _ => {}
     }
     Err(fail(diagnostic))
+}
+
+/// What was probably meant by a path whose last component begins at an offset: a file beside it, or a target.
+fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
+    let (above, base) = path.split_at(last);
+    let beside = names.clone().filter_map(|name| name.strip_prefix(above).filter(|_| !above.is_empty()));
+    match did_you_mean(base, beside) {
+        Some(base) => Some(format!("{above}{base}")),
+        None => did_you_mean(path, names).map(str::to_owned),
+    }
 }
 
 /// Why there is no directory at a path, if one of its components is there and something else.
@@ -248,9 +266,9 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
             // Below it, a directory may have gone since the one above was read.
             let why = absent(workspace, cx, named, &top).await;
             let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
-            let message =
-                format!("The source tree {} is empty: {why}", EntityName::Named(named.clone()).to_json());
-            warnings = Diagnostic::warning(message).into();
+            let name = EntityName::Named(named.clone()).to_json();
+            let warning = Diagnostic::warning(format!("{name} is empty: {why}"));
+            warnings = warning.reference(format!("The source tree {name} is empty: {why}")).into();
         }
         contents.push((stage, below));
     }

@@ -18,10 +18,11 @@ use crate::{
     defined::Defined,
     dependency::Dep,
     hosts::{FieldTargets, RuleHost, TransitionHost},
+    missing,
     problem::{Problem, all, beside, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
     scope::{Scope, environment},
-    vocabulary::{Builtin, COMMON},
+    vocabulary::COMMON,
 };
 
 /// A dependency in one transition.
@@ -41,15 +42,10 @@ pub(crate) async fn evaluate(
     rule: &NamedTarget,
 ) -> Result<AnalysedTarget, Fail> {
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
-        crate::problem::settle(failure, |diagnostic| {
-            if diagnostic.location.is_none() {
-                let diagnostic = diagnostic.at(entry.location(Some("type")));
-                let word = entry.json().get("type").and_then(|kind| kind.as_str());
-                let Some(word) = word.filter(|_| diagnostic.suggestion.is_none()) else { return diagnostic };
-                let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
-                return diagnostic
-                    .suggest(did_you_mean(word, builtin))
-                    .note(format!("{} is none of the built-in rules", quoted(&word)));
+        let of_type = entry.location(Some("type"));
+        settle(missing::named_at(failure, entry.json().get("type"), &of_type), |diagnostic| {
+            if diagnostic.location.as_ref() == Some(&of_type) {
+                return diagnostic;
             }
             let mut frame = Frame::of_target(target.to_string()).at(entry.location(Some("type")));
             frame.message = format!("wanted as the rule of target {target}");

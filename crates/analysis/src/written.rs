@@ -6,7 +6,11 @@ use std::{
 };
 
 use taut_engine::Fail;
-use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, Note, diagnostic::Place, quoted};
+use taut_syntax::{
+    Diagnostic, Document, Frame, Kind, Location, Node, Note, Step,
+    diagnostic::{Place, suggested},
+    quoted,
+};
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
@@ -163,9 +167,29 @@ impl<'s> Written<'s> {
     pub(crate) fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
         let (field, location) = self.reference(field, name);
         if diagnostic.location.is_none() {
+            let diagnostic = respelled(diagnostic, self.at(&location));
             return diagnostic.at(location).within(Frame::new(format!("in field {}", quoted(&field))));
         }
         diagnostic.within(Frame::new(format!("wanted by field {}", quoted(&field))).at(location))
+    }
+
+    /// Where something is named in a field.
+    pub(crate) fn location_of_name(&self, field: &str, name: &EntityName) -> Location {
+        self.reference(field, name).1
+    }
+
+    /// What is written at a place of this definition, if it is the whole of a value.
+    fn at(&self, location: &Location) -> Option<Value> {
+        let Place::Value(path) = &location.place else { return None };
+        let mut node = self.entry.json();
+        for step in path.steps().strip_prefix(self.entry.path().steps())? {
+            node = match step {
+                Step::Key(key) if node.kind() == Kind::Object => node.get(key)?,
+                Step::Index(index) if node.kind() == Kind::List => node.items().nth(*index as usize)?,
+                _ => return None,
+            };
+        }
+        Some(taut_expr::json_to_value(node))
     }
 
     /// Where something is named: in a given field, or else in another one.
@@ -175,18 +199,13 @@ impl<'s> Written<'s> {
         let local = self.workspace.repositories.repositories.get(&self.named.repository);
         let local = local.and_then(|at| at.bindings.iter().find(|(_, global)| **global == named.repository));
         let text = |text: &str| Value::string(text);
-        let marker = match named.reference {
-            taut_value::ReferenceType::Target => None,
-            taut_value::ReferenceType::File => Some("FILE"),
-            taut_value::ReferenceType::Tree => Some("TREE"),
-            taut_value::ReferenceType::Glob => Some("GLOB"),
-            taut_value::ReferenceType::Symlink => Some("SYMLINK"),
-        };
         let mut spellings = Vec::new();
-        match marker {
+        match named.reference.marker() {
             Some(marker) => spellings.push(Value::list([text(marker), Value::Null, text(&named.name)])),
             None => {
-                spellings.push(text(&named.name));
+                if (&named.repository, &named.module) == (&self.named.repository, &self.named.module) {
+                    spellings.push(text(&named.name));
+                }
                 spellings.push(Value::list([text(&named.module), text(&named.name)]));
                 let below = named.module.strip_prefix(self.named.module.as_str());
                 let below = below.map(|below| below.trim_start_matches('/')).unwrap_or_default();
@@ -242,6 +261,44 @@ impl<'s> Written<'s> {
             }
         }
         problem
+    }
+}
+
+/// A diagnostic with its suggestion as it has to be written in place of a name; as advice, if what is written there is
+/// no name, since an expression computes it. The suggestion is a name in the module of that name, or a JSON list of
+/// module and name.
+pub(crate) fn respelled(mut diagnostic: Diagnostic, written: Option<Value>) -> Diagnostic {
+    let Some(meant) = diagnostic.suggestion.take() else { return diagnostic };
+    let spelt = match &written {
+        Some(Value::String(_)) => Some(meant.clone()),
+        Some(Value::List(list)) => in_place_of(list, &meant),
+        _ => None,
+    };
+    match spelt {
+        Some(spelt) => diagnostic.suggestion = Some(spelt),
+        None => diagnostic.help.push(format!("did you mean {}?", suggested(&meant))),
+    }
+    diagnostic
+}
+
+/// A name as it is written in place of a list of words.
+fn in_place_of(list: &[Value], meant: &str) -> Option<String> {
+    let words = |words: &[&Value]| {
+        let words: Vec<String> = words.iter().map(|word| word.to_json()).collect();
+        format!("[{}]", words.join(", "))
+    };
+    let (name, kept) = list.split_last()?;
+    name.as_str()?;
+    let Some(document) = meant.starts_with('[').then(|| Document::parse("", meant.to_owned()).ok()) else {
+        let meant = Value::string(meant);
+        return Some(words(&kept.iter().chain([&meant]).collect::<Vec<_>>()));
+    };
+    let module_and_name = taut_expr::json_to_value(document?.root());
+    let module_and_name = module_and_name.as_list()?;
+    match kept.first()?.as_str()?.as_str() {
+        "@" => Some(words(&list[..2].iter().chain(module_and_name.iter()).collect::<Vec<_>>())),
+        marker if kept.len() > 1 && marker != "./" => None,
+        _ => Some(words(&module_and_name.iter().collect::<Vec<_>>())),
     }
 }
 

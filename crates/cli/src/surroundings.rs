@@ -27,6 +27,11 @@ impl Name {
         }
     }
 
+    /// The name by which this process was called.
+    pub(crate) fn of_process() -> Name {
+        Name::of_call(std::env::args_os().next().as_ref())
+    }
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Name::Taut => "taut",

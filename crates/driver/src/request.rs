@@ -238,13 +238,28 @@ fn unbracketed(words: &[String]) -> Vec<String> {
     words.iter().flat_map(split).collect()
 }
 
+/// How a target can be named on the command line.
+const FORMS: &str = "on the command line a target is named in one of these ways:
+TARGET (of the module that the working directory is in)
+MODULE TARGET
+./ RELATIVE-MODULE TARGET
+@ REPOSITORY MODULE TARGET
+FILE . NAME, also with TREE, GLOB or SYMLINK";
+
 /// A name of several words: the items of a target name in a target file of the current module.
 fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<NamedTarget, SetupError> {
+    let given = words.join(" ");
     let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
     let context = NameContext { repositories, repository: &repositories.main, module };
     parse_name(&words, context).map_err(|why| {
-        let message = format!("Parsing target name {} failed with:\n{why}", words.to_json());
-        SetupError::from(Diagnostic { message, ..why.into_diagnostic() })
+        let reference = format!("Parsing target name {} failed with:\n{why}", words.to_json());
+        let has_no_form = why.has_no_form();
+        let mut problem = why.into_diagnostic().reference(reference);
+        if has_no_form {
+            problem.message = format!("{} names no target", quoted(&given));
+            problem.help = vec![FORMS.to_owned()];
+        }
+        SetupError::from(problem)
     })
 }
 
@@ -322,7 +337,7 @@ mod tests {
         let fixture = Fixture::new();
         for (words, reason) in [
             (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
-            (&["a", "b", "c"], "Syntactically invalid entity name: [\"a\",\"b\",\"c\"]."),
+            (&["a", "b", "c"], "\"a b c\" names no target"),
             (&["./", "../../..", "t"], "Relative module name \"../../..\" is outside of workspace"),
             (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
         ] {

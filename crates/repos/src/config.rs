@@ -254,6 +254,8 @@ impl RepoConfig {
     }
 }
 
+const NO_ROOT: &str = "No ROOT, WORKSPACE or .git here or above. Create a file ROOT, or pass -w DIR.";
+
 fn repository(
     name: &str,
     description: Node<'_>,
@@ -274,7 +276,7 @@ fn repository(
             Some(root) => root,
             None if is_main => {
                 let path = find_workspace_root(cwd).map_err(|refused| {
-                    let problem = Diagnostic::error("Could not determine workspace root.");
+                    let problem = Diagnostic::error(NO_ROOT).reference("Could not determine workspace root.");
                     match refused {
                         Some(error) => problem.note(error.to_string()),
                         None => problem,

@@ -13,13 +13,14 @@ use taut_value::{
 };
 
 use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
-use taut_syntax::quoted;
+use taut_syntax::{Diagnostic, quoted};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
     let deps = scope.deps("deps", names).await?;
     let outs = outputs(&scope, "outs", &deps)?;
     let out_dirs = outputs(&scope, "out_dirs", &deps)?;
+    scope.warnings.extend(no_file(&scope, &outs));
     if outs.is_empty() && out_dirs.is_empty() {
         let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
         return Err(fail(scope.written.problem("outs", message).help("they say what the commands make")));
@@ -79,6 +80,21 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
 }
 
 const OUTSIDE: &str = "an action sees and makes nothing outside of its own directory";
+
+/// A warning about an output that no action can make; the reference has none, and fails after the action has run.
+fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
+    let path = outs.iter().find(|path| path.as_str() == ".")?;
+    let field = scope.written.json("outs");
+    let empty = Value::string("");
+    let spellings = [empty, Value::String(path.clone())];
+    let whole = scope.written.location_of("outs", &Value::Null);
+    let places = spellings.iter().map(|spelling| scope.written.location_of("outs", spelling));
+    let place = places.into_iter().find(|place| *place != whole).unwrap_or(whole);
+    let message =
+        "\"outs\" names the directory of the action itself, which is no file: building it will fail";
+    let help = "outs are files that the commands make; directories belong into \"out_dirs\"";
+    field.map(|_| Diagnostic::warning(message).reference("").at(place).help(help))
+}
 
 /// All maps together, later ones over earlier ones, without copying the union once for each.
 fn union<'m>(maps: impl Iterator<Item = &'m Map>) -> Map {

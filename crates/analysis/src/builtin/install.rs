@@ -74,6 +74,10 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
             stage.add(&scope, "deps", path.clone(), artifact, dep(name))?;
         }
     }
+    let idle =
+        dep_names.iter().map(dep).filter(|dep| dep.runfiles().is_empty() && !dep.artifacts().is_empty());
+    let idle: Vec<Diagnostic> = idle.map(|dep| without_runfiles(&scope, dep)).collect();
+    scope.warnings.extend(idle);
     let artifacts = all(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
     for ((path, name), artifact) in files.iter().zip(artifacts) {
         if let Some((_, other)) = stage.0.get(path) {
@@ -113,6 +117,23 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         )));
     }
     scope.finish(TargetResult::of_artifacts(stage), &deps)
+}
+
+/// A warning about a dependency whose artifacts are probably expected in the result. The reference has none.
+fn without_runfiles(scope: &Scope<'_>, dep: &Dep) -> Diagnostic {
+    let message = format!("{} contributes nothing: \"deps\" takes runfiles, and it has none", dep.name);
+    let written = dep.name.as_named().map(|named| match named.module == scope.written.named.module {
+        true => Value::string(named.name.as_str()).to_json(),
+        false => format!("[{}, {}]", quoted(&named.module), quoted(&named.name)),
+    });
+    let written = written.unwrap_or_default();
+    let at = dep.artifacts().keys().next().map(|path| path.as_str()).unwrap_or_default();
+    Diagnostic::warning(message).reference("").at(scope.written.location_of_name("deps", &dep.name)).help(
+        format!(
+            "to place its artifacts: \"files\": {{{}: {written}}}, or \"dirs\": [[{written}, \".\"]]",
+            quoted(at)
+        ),
+    )
 }
 
 fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
