@@ -88,7 +88,7 @@ impl TargetRule {
         let repository = workspace.repository(&named.repository)?;
         let module = module_file(&repository.target_root, &named.module, &repository.target_file_name);
         let entry = match cx.part(module.clone(), EntryPart(named.name.clone())).await {
-            Err(failure) => return Err(missing::module(workspace, cx, named, &module, failure).await),
+            Err(failure) => return Err(missing::missing_module(workspace, cx, named, &module, failure).await),
             Ok(entry) => entry,
         };
         match entry {

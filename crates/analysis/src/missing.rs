@@ -9,11 +9,14 @@ use crate::{
     Workspace, module::if_missing, problem::settle, source, vocabulary::Builtin, written::respelled,
 };
 
+/// How the message begins about a module that is not there.
+pub const NO_MODULE: &str = "There is no module ";
+
 /// How many names are listed at most.
 const MANY: usize = 12;
 
 /// The failure of a target whose module has no file of targets.
-pub(crate) async fn module(
+pub async fn missing_module(
     workspace: &Workspace,
     cx: &Cx,
     named: &NamedTarget,
@@ -32,7 +35,7 @@ pub(crate) async fn module(
             problem.message = format!("There is no file {path}, which would define the targets");
             return problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}");
         }
-        problem.message = format!("There is no module {}: {path} does not exist", quoted(module));
+        problem.message = format!("{NO_MODULE}{}: {path} does not exist", quoted(module));
         if let Some(meant) = meant {
             return problem.suggest(Some(quoted_list(&[meant.as_str(), name])));
         }
@@ -64,16 +67,18 @@ fn shown(name: &NamedTarget) -> String {
 
 /// A kind of definition that targets and rules refer to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum DefinitionKind {
+    /// In a file of rules.
     Rule,
+    /// In a file of expressions.
     Expression,
 }
 
-impl Kind {
+impl DefinitionKind {
     fn word(self) -> &'static str {
         match self {
-            Kind::Rule => "rule",
-            Kind::Expression => "expression",
+            DefinitionKind::Rule => "rule",
+            DefinitionKind::Expression => "expression",
         }
     }
 
@@ -84,7 +89,7 @@ impl Kind {
         name: &NamedTarget,
         others: impl Iterator<Item = &'n str>,
     ) -> Diagnostic {
-        let is_builtin = self == Kind::Rule && name.module.is_empty();
+        let is_builtin = self == DefinitionKind::Rule && name.module.is_empty();
         let builtin: Vec<&str> =
             if is_builtin { Builtin::NAMES.map(|(name, _)| name).into() } else { vec![] };
         match did_you_mean(&name.name, others.chain(builtin.iter().copied())) {
@@ -96,7 +101,7 @@ impl Kind {
 }
 
 /// The failure of a rule or expression whose file is not there.
-pub(crate) fn definition_file(kind: Kind, name: &NamedTarget, file: &Place, failure: Fail) -> Fail {
+pub fn definition_file(kind: DefinitionKind, name: &NamedTarget, file: &Place, failure: Fail) -> Fail {
     if_missing(failure, file, |mut problem, meant| {
         problem.message = format!("Unknown {} {}", kind.word(), shown(name));
         problem.notes.clear();
@@ -109,8 +114,8 @@ pub(crate) fn definition_file(kind: Kind, name: &NamedTarget, file: &Place, fail
 }
 
 /// What is said if a file does not have a rule or expression.
-pub(crate) fn definition<'n>(
-    kind: Kind,
+pub fn definition<'n>(
+    kind: DefinitionKind,
     name: &NamedTarget,
     file: &Place,
     others: impl Iterator<Item = &'n str>,
@@ -129,11 +134,7 @@ pub(crate) fn definition<'n>(
 
 /// The failure of something that is named where a value is written: at that value, with the suggestion as it has to be
 /// written there.
-pub(crate) fn named_at(
-    failure: Fail,
-    json: Option<taut_syntax::Node<'_>>,
-    at: &taut_syntax::Location,
-) -> Fail {
+pub fn named_at(failure: Fail, json: Option<taut_syntax::Node<'_>>, at: &taut_syntax::Location) -> Fail {
     settle(failure, |diagnostic| match diagnostic.location {
         Some(_) => diagnostic,
         None => respelled(diagnostic, json.map(taut_expr::json_to_value)).at(at.clone()),

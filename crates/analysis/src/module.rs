@@ -74,6 +74,15 @@ impl ModuleEntry {
         self.module.label()
     }
 
+    /// Line and column, from 1, of its name in the file.
+    pub fn position(&self) -> (usize, usize) {
+        let document = &self.module.document;
+        let start = document.root().key_span(&self.name).map_or(0, |key| key.start as usize);
+        let before = &document.text()[..start];
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
+    }
+
     /// The place of a field of the definition.
     pub fn location(&self, field: Option<&str>) -> Location {
         let path = self.path();

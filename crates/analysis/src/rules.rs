@@ -85,12 +85,14 @@ async fn entry(
     workspace: &Workspace,
     cx: &Cx,
     name: &NamedTarget,
-    kind: missing::Kind,
+    kind: missing::DefinitionKind,
 ) -> Result<ModuleEntry, Fail> {
     let repository = workspace.repository(&name.repository)?;
     let (root, file) = match kind {
-        missing::Kind::Rule => (&repository.rule_root, &repository.rule_file_name),
-        missing::Kind::Expression => (&repository.expression_root, &repository.expression_file_name),
+        missing::DefinitionKind::Rule => (&repository.rule_root, &repository.rule_file_name),
+        missing::DefinitionKind::Expression => {
+            (&repository.expression_root, &repository.expression_file_name)
+        }
     };
     let module = module_file(root, &name.module, file);
     let found = cx.part(module.clone(), EntryPart(name.name.clone())).await;
@@ -199,7 +201,7 @@ impl Rule for ExpressionRule {
     const NAME: &'static str = "expression";
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<Function>, Fail> {
-        let entry = entry(&self.0, &cx, name, missing::Kind::Expression).await?;
+        let entry = entry(&self.0, &cx, name, missing::DefinitionKind::Expression).await?;
         let vars = string_list(&entry, "vars")?;
         let imports = imports(&self.0, &cx, name, &entry).await?;
         let Some(body) = entry.json().get("expression") else {
@@ -247,7 +249,7 @@ impl Rule for RuleRule {
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<UserRule>, Fail> {
         let workspace = &*self.0;
-        let entry = entry(workspace, &cx, name, missing::Kind::Rule).await?;
+        let entry = entry(workspace, &cx, name, missing::DefinitionKind::Rule).await?;
         let rule_name = |field: &str, value: &Value| {
             crate::parse_name(value, workspace.names(name))
                 .map_err(|why| fail(why.into_diagnostic().at(entry.location(Some(field)))))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
 use taut_repos::{DirRule, Entry, Listed, Listing, Place};
-use taut_syntax::{Diagnostic, Diagnostics, did_you_mean, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, did_you_mean, quoted, quoted_list};
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
@@ -179,6 +179,9 @@ async fn file(
             let files: Vec<String> = files.map(|listed| format!("{above}{}", listed.name)).collect();
             let names = files.iter().map(String::as_str).chain(targets.iter().map(String::as_str));
             diagnostic = diagnostic.suggest(nearest(&named.name, above.len(), names));
+            if diagnostic.suggestion.is_none() && (1..=MANY).contains(&targets.len()) {
+                diagnostic = diagnostic.note(format!("the targets in {file} are {}", quoted_list(&targets)));
+            }
         }
         (Listing::Absent, _) => {
             let why = absent(workspace, cx, named, directory).await;
@@ -188,6 +191,9 @@ async fn file(
     }
     Err(fail(diagnostic))
 }
+
+/// How many targets are listed at most.
+const MANY: usize = 12;
 
 /// What was probably meant by a path whose last component begins at an offset: a file beside it, or a target.
 fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {

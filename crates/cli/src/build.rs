@@ -11,7 +11,7 @@ use taut_value::NamedTarget;
 
 use crate::{
     compare::Comparison,
-    diagnostics, dumps,
+    dumps,
     exit::Exit,
     failures::{self, Defined},
     findings,
@@ -161,8 +161,9 @@ impl Pass for Running<'_> {
         self.interruption.ends(session)
     }
 
-    fn analysis_failed(&mut self, problems: &Diagnostics) -> Exit {
-        diagnostics::tell(problems, Level::Error, self.call.log);
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
+        let Call { o, log, .. } = *self.call;
+        request::tell_problems(problems, request, &o.analysis.target, log);
         Exit::AnalysisFailure
     }
 
@@ -175,7 +176,11 @@ impl Pass for Running<'_> {
         let Call { o, log, .. } = *self.call;
         let asks_for_input = o.analysis.request_action_input.is_some();
         let mut whole = if asks_for_input || o.graph.any() {
-            Some(session.whole_analysis(request).map_err(|problems| self.analysis_failed(&problems))?)
+            Some(
+                session
+                    .whole_analysis(request)
+                    .map_err(|problems| self.analysis_failed(request, &problems))?,
+            )
         } else {
             None
         };

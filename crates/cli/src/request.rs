@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use taut_driver::{Overrides, Request, SetupError, Words};
+use taut_driver::{Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, Words};
 
-use crate::diagnostics::tell_with;
+use crate::diagnostics::{self, tell_with};
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
@@ -84,6 +84,30 @@ pub(crate) fn request_in(
         target: target.to_vec(),
     };
     Request::new(&words, cwd)
+}
+
+/// Tells what is wrong with a description, and what two words of the command line mean if the module that they name is
+/// not there.
+pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+    let is_asked_for =
+        |problem: &Diagnostic| problem.location.is_none() && problem.message.starts_with(NO_MODULE);
+    if words.len() != 2 || log.is_as_reference() || !problems.iter().any(is_asked_for) {
+        return diagnostics::tell(problems, Level::Error, log);
+    }
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let help = match request.targets_here(words, &cwd)[..] {
+        [one, other] => format!(
+            "two words are a module and a target in it; {one} and {other} are targets of the module here: a call takes \
+             one of them"
+        ),
+        [one] => format!("two words are a module and a target in it; {one} is a target of the module here"),
+        _ => "two words are a module and a target in it".to_owned(),
+    };
+    let helped = |problem: &Diagnostic| match is_asked_for(problem) {
+        true => problem.clone().help(&*help),
+        false => problem.clone(),
+    };
+    diagnostics::tell(&problems.iter().map(helped).collect(), Level::Error, log);
 }
 
 /// Tells why there is no request.

@@ -113,6 +113,21 @@ impl Request {
         Id::of(e.finish()).to_hex()
     }
 
+    /// Those of some words that are targets of the module which `cwd`, an absolute path, lies in.
+    pub fn targets_here<'w>(&self, words: &'w [String], cwd: &Path) -> Vec<&'w str> {
+        let repositories = &self.repositories;
+        let main = &repositories.repositories[&repositories.main];
+        let module = current_module(repositories, cwd);
+        let file = taut_analysis::module_file(&main.target_root, &module, &main.target_file_name);
+        let content = file.read(&repositories.roots).ok().flatten();
+        let document = content.and_then(|content| Document::parse("", content).ok());
+        let is_target = |word: &&str| {
+            let root = document.as_ref().map(Document::root);
+            root.is_some_and(|root| root.kind() == Kind::Object && root.get(word).is_some())
+        };
+        words.iter().map(String::as_str).filter(is_target).collect()
+    }
+
     /// Targets and configuration as messages show them: `[name,configuration]` for each.
     pub fn target_text(&self) -> String {
         joined(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
