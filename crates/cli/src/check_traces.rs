@@ -72,7 +72,7 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Re
 }
 
 fn failed(log: &Log, error: &dyn std::fmt::Display) -> Exit {
-    log.say(Level::Error, format!("Cannot check the traces: {error}"));
+    log.say(Level::Error, format!("Cannot check the cache: {error}"));
     Exit::Environment
 }
 
@@ -110,22 +110,27 @@ impl Check<'_> {
                 (Some(would), Some(is)) => first_difference(&would, &is),
             };
             if let Some(path) = differs {
-                return self
-                    .wrong(format!("what is installed at {} is not what it would be", path.display()));
+                return self.wrong(format!(
+                    "{} was installed with another content than without cached build state",
+                    path.display()
+                ));
             }
         }
         if believing.code != anew.code {
-            return self.wrong(format!("the exit code is {}, and would be {}", believing.code, anew.code));
+            return self.wrong(format!(
+                "the exit code is {}, but {} without cached build state",
+                believing.code, anew.code
+            ));
         }
         if believing.stdout != anew.stdout {
-            return self.wrong("what is on standard output is not what it would be".to_owned());
+            return self.wrong("standard output differs from that without cached build state".to_owned());
         }
         let (told, would) = (self::told(&believing.stderr), self::told(&anew.stderr));
         if let Some(text) = told.iter().find(|line| !would.contains(line)) {
-            return self.wrong(format!("this is told, and would not be:\n{text}"));
+            return self.wrong(format!("only the call with cached build state printed:\n{text}"));
         }
         if let Some(text) = would.iter().find(|line| !told.contains(line)) {
-            return self.wrong(format!("this is not told, and would be:\n{text}"));
+            return self.wrong(format!("only the call without cached build state printed:\n{text}"));
         }
         if believing.code == 0 {
             let logs = logs();
@@ -133,13 +138,14 @@ impl Check<'_> {
             let again = self.call("again", &[])?;
             let excess = logs.zip(before).and_then(|(logs, before)| logs.excess(&before));
             if let Some(excess) = excess {
-                return self.wrong(format!("{excess}, though nothing had changed"));
+                return self
+                    .wrong(format!("a repeated call did work although nothing had changed: {excess}"));
             }
             if again.stdout != believing.stdout || self::told(&again.stderr) != told {
-                return self.wrong("a second call answers differently".to_owned());
+                return self.wrong("a repeated call printed something else".to_owned());
             }
         }
-        self.log.say(Level::Info, "The traces were checked: nothing is believed wrongly.");
+        self.log.say(Level::Info, "Cache check passed.");
         Ok(match believing.code {
             0 => Exit::Success,
             1 => Exit::BuildFailure,
@@ -152,7 +158,7 @@ impl Check<'_> {
     }
 
     fn wrong(&self, what: String) -> Result<Exit, Exit> {
-        self.log.say(Level::Error, format!("The traces are wrong: {what}"));
+        self.log.say(Level::Error, format!("Cache check failed: {what}"));
         Err(Exit::BuildFailure)
     }
 

@@ -1,4 +1,4 @@
-//! Why something ran in the last build that executed something, or what spared it.
+//! Why something ran in the last build with work to do, or why it did not.
 //!
 //! The record says what ran and the first read of it that differed; that is followed down to the file or
 //! variable that was changed. What is not in the record was spared; for what it could have been (an output, an action of
@@ -72,16 +72,16 @@ pub fn explain(
     let endless = logs.endless().map(|call| {
         let (target, ago) = (request(&call.targets, &call.configuration).target_text(), ago(call.when));
         format!(
-            "A later call ran actions, but has no end: {} {target}, {ago}. It was killed, or still runs; its reasons are \
-             not known.",
+            "A later call ran actions and has not ended: {} {target}, {ago}. It was killed or is still running; why it \
+             ran them is not known.",
             call.command
         )
     });
     let Some(mut record) = logs.read() else {
         let text = match logs.is_there() {
-            false => "Nothing is known of any build here that executed something.\n",
+            false => "No build with work to do is recorded here.\n",
             true => {
-                "What was kept of the last call that executed something was damaged; the next one leaves it anew.\n"
+                "The record of the last build with work to do is corrupt; the next build writes a new one.\n"
             }
         };
         let text = endless.map_or(text.to_owned(), |endless| format!("{text}{endless}\n"));
@@ -164,10 +164,7 @@ impl<'r> Teller<'r> {
             Ended::Interrupted => "it was interrupted",
         };
         let (ago, target) = (ago(record.when), request.target_text());
-        self.say(format!(
-            "The last call that executed something: {} {target}, {ago}; {ended}.",
-            record.command
-        ));
+        self.say(format!("Last build with work to do: {} {target}, {ago}; {ended}.", record.command));
         let (ran, cached) = (record.count(How::Ran), record.count(How::Cached));
         let also = |how, word| match record.count(how) {
             0 => String::new(),
@@ -370,7 +367,7 @@ impl<'r> Teller<'r> {
                     self.say(format!("{words} was running when the call was interrupted:"));
                 }
                 (Some(How::Ran), _) => self.say(format!("{words} ran:")),
-                (None, Some(_)) => self.say(format!("{words} was to run, but did not get to it:")),
+                (None, Some(_)) => self.say(format!("{words} was scheduled but not started:")),
             }
             self.chain(&subject);
         }

@@ -53,7 +53,7 @@ impl Teller<'_> {
                     "since it is run with other settings, or objects were collected since: its result was looked up".into(),
                 ),
                 Some(Why::Program) => {
-                    lines.push("since this is another taut, which does it differently".into())
+                    lines.push("since taut itself changed".into())
                 }
                 Some(Why::Lost) => {
                     lines.push("since its result, though known to be the same, is no longer stored".into());
