@@ -49,6 +49,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         false => None,
     };
     findings::tell_warnings(&analysed, &request, log);
+    findings::tell_unused(&analysed, &request, &o.analysis, log);
     let mut target = request.target_text();
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole

@@ -185,6 +185,7 @@ impl Pass for Running<'_> {
             None
         };
         findings::tell_warnings(analysed, request, log);
+        findings::tell_unused(analysed, request, &o.analysis, log);
         let action = match &mut whole {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,

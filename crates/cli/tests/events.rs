@@ -476,7 +476,10 @@ fn what_ran_before_and_what_runs_is_in_the_log_while_a_long_action_runs() {
     assert_eq!(action(&log, "quick")["end"], "ran");
     assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (1, 0));
     let explained = workspace.run(&taut(), ["explain", "quick"]).exits(1).stdout;
-    assert!(explained.contains("is recorded here") && explained.contains("has not ended: build"), "{explained}");
+    assert!(
+        explained.contains("is recorded here") && explained.contains("has not ended: build"),
+        "{explained}"
+    );
 }
 
 #[test]
