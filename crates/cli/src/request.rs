@@ -8,7 +8,7 @@ use crate::diagnostics::{self, tell_with};
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
-use crate::surroundings::not_supported;
+use crate::surroundings::{Name, not_supported};
 use crate::text_file;
 use taut_syntax::quoted;
 
@@ -82,6 +82,7 @@ pub(crate) fn request_in(
         config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
         defines: analysis.defines.clone(),
         target: target.to_vec(),
+        typed_names: Name::of_process() == Name::Taut,
     };
     Request::new(&words, cwd)
 }

@@ -28,6 +28,8 @@ pub struct Words {
     pub defines: Vec<String>,
     /// The target as it is named on the command line.
     pub target: Vec<String>,
+    /// Whether one word may name a target as messages do, `module:name`, unless it is the name of a target.
+    pub typed_names: bool,
 }
 
 /// What a call is about.
@@ -93,7 +95,10 @@ impl Request {
         let module = current_module(&repositories, cwd);
         let target = match &unbracketed(&words.target)[..] {
             [] => first_target(&repositories, &module)?,
-            [name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
+            [name] => match words.typed_names.then(|| typed(&repositories, &module, name)).flatten() {
+                Some(typed) => typed,
+                None => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
+            },
             // On the command line a module may be written as a path from the root.
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             words => named(&repositories, &module, words)?,
@@ -116,22 +121,40 @@ impl Request {
     /// Those of some words that are targets of the module which `cwd`, an absolute path, lies in.
     pub fn targets_here<'w>(&self, words: &'w [String], cwd: &Path) -> Vec<&'w str> {
         let repositories = &self.repositories;
-        let main = &repositories.repositories[&repositories.main];
         let module = current_module(repositories, cwd);
-        let file = taut_analysis::module_file(&main.target_root, &module, &main.target_file_name);
-        let content = file.read(&repositories.roots).ok().flatten();
-        let document = content.and_then(|content| Document::parse("", content).ok());
-        let is_target = |word: &&str| {
-            let root = document.as_ref().map(Document::root);
-            root.is_some_and(|root| root.kind() == Kind::Object && root.get(word).is_some())
-        };
-        words.iter().map(String::as_str).filter(is_target).collect()
+        let document = targets_file(repositories, &repositories.main, &module);
+        words.iter().map(String::as_str).filter(|word| has_target(document.as_ref(), word)).collect()
     }
 
     /// Targets and configuration as messages show them: `[name,configuration]` for each.
     pub fn target_text(&self) -> String {
         joined(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
     }
+}
+
+/// The targets file of a module, if there is one that can be read.
+fn targets_file(repositories: &RepoConfig, repository: &str, module: &str) -> Option<Document> {
+    let repository = repositories.repositories.get(repository)?;
+    let file = taut_analysis::module_file(&repository.target_root, module, &repository.target_file_name);
+    Document::parse("", file.read(&repositories.roots).ok()??).ok()
+}
+
+fn has_target(file: Option<&Document>, name: &str) -> bool {
+    let root = file.map(Document::root);
+    root.is_some_and(|root| root.kind() == Kind::Object && root.get(name).is_some())
+}
+
+/// The target that a word names as messages do: `module:name`, `:name`, `@repository//module:name`. No module is called like
+/// that if it has no targets file, and a target of the module at hand that has the word as its name comes first.
+fn typed(repositories: &RepoConfig, module: &str, word: &str) -> Option<NamedTarget> {
+    let (place, name) = word.rsplit_once(':').filter(|(_, name)| !name.is_empty())?;
+    let (repository, of) = match place.strip_prefix('@').and_then(|place| place.split_once("//")) {
+        Some((repository, of)) => (repositories.repositories.get_key_value(repository)?.0, of),
+        None => (&repositories.main, place),
+    };
+    targets_file(repositories, repository, &taut_value::normal_module_name(of))?;
+    let is_name = has_target(targets_file(repositories, &repositories.main, module).as_ref(), word);
+    (!is_name).then(|| NamedTarget::new(repository.clone(), of, name))
 }
 
 /// A target and its configuration as messages show them.
@@ -307,13 +330,14 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             fs::create_dir_all(dir.path().join("m/sub")).unwrap();
             fs::write(dir.path().join("ROOT"), "").unwrap();
-            fs::write(dir.path().join("TARGETS"), r#"{"b": 1, "a": 1, "Z": 1}"#).unwrap();
+            fs::write(dir.path().join("TARGETS"), r#"{"b": 1, "a": 1, "Z": 1, "m:b": 1}"#).unwrap();
             fs::write(dir.path().join("m/TARGETS"), "{}").unwrap();
             Fixture(dir)
         }
 
         fn ask(&self, cwd: &str, target: &[&str], defines: &[&str]) -> Result<String, String> {
             let words = Words {
+                typed_names: true,
                 target: target.iter().map(|word| (*word).to_owned()).collect(),
                 defines: defines.iter().map(|word| (*word).to_owned()).collect(),
                 ..Default::default()
@@ -341,6 +365,13 @@ mod tests {
             ("m", &["/", "t"], r#"["@","","","t"]"#),
             ("", &["FILE", "", "f"], r#"["@","","FILE","","f"]"#),
             ("m", &["GLOB", ".", "*.c"], r#"["@","","GLOB","m","*.c"]"#),
+            ("m/sub", &[":a"], r#"["@","","","a"]"#),
+            ("", &["m:t"], r#"["@","","m","t"]"#),
+            ("m", &["@//m:t"], r#"["@","","m","t"]"#),
+            ("", &["n:t"], r#"["@","","","n:t"]"#),
+            ("", &["@x//m:t"], r#"["@","","","@x//m:t"]"#),
+            ("", &["m:b"], r#"["@","","","m:b"]"#),
+            ("", &["a:"], r#"["@","","","a:"]"#),
             ("m", &["TREE", "m", "d"], r#"["@","","TREE","m","d"]"#),
         ] {
             assert_eq!(fixture.ask(cwd, words, &[]), Ok(format!("[{target},{{}}]")), "{cwd} {words:?}");
