@@ -9,7 +9,8 @@ use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
 use crate::{
-    AnalysedTarget, Defined, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, problem::fail,
+    AnalysedTarget, Defined, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, module_file,
+    problem::{fail, settle},
 };
 
 fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
@@ -109,14 +110,62 @@ pub(crate) async fn implicit(
     if found.is_ok() {
         return found;
     }
-    // Only now is anybody interested in the other targets of the module.
+    // The other targets of the module are needed for the message only.
     let targets = cx.get::<ModuleRule>(module.clone()).await?;
     let file_name = module.path.to_string();
-    file(workspace, cx, named, || Targets {
+    let found = file(workspace, cx, named, || Targets {
         file: file_name,
         names: targets.names().map(str::to_owned).collect(),
     })
-    .await
+    .await;
+    match found {
+        Ok(found) => Ok(found),
+        Err(failure) => {
+            let elsewhere = in_another_module(workspace, cx, named).await;
+            Err(settle(failure, |problem| match problem.suggestion {
+                None if problem.help.is_empty() => problem.suggest(elsewhere.clone()),
+                _ => problem,
+            }))
+        }
+    }
+}
+
+/// How many modules are searched at most for a target that is not where it was looked for.
+const MAX_MODULES: usize = 64;
+
+/// The target of that name in a module above or directly below the one where it was looked for, or of the module and name
+/// that `module/name` seems to mean: as a list of module and name.
+async fn in_another_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
+    let repository = workspace.repository(&named.repository).ok()?;
+    let (module, name) = (named.module.as_str(), named.name.as_str());
+    let (modules, name) = match name.rsplit_once('/') {
+        Some((below, name)) => (vec![normal_path(&join(module, below))], name),
+        None => {
+            let mut modules: Vec<String> = Vec::new();
+            let mut above = module;
+            while !above.is_empty() {
+                above = above.rsplit_once('/').map_or("", |(above, _)| above);
+                modules.push(above.to_owned());
+            }
+            let place = Place { root: repository.target_root.name, path: module.into() };
+            if let Ok(listing) = cx.get::<DirRule>(place).await
+                && let Listing::Entries(entries) = &*listing
+            {
+                let below = entries.iter().filter(|listed| listed.entry == Entry::Directory);
+                modules.extend(below.map(|listed| normal_path(&join(module, &listed.name)).to_string()));
+            }
+            (modules, name)
+        }
+    };
+    for module in modules.into_iter().take(MAX_MODULES) {
+        let file = module_file(&repository.target_root, &module, &repository.target_file_name);
+        if let Ok(targets) = cx.get::<ModuleRule>(file).await
+            && targets.names().any(|target| target == name)
+        {
+            return Some(quoted_list(&[module.as_str(), name]));
+        }
+    }
+    None
 }
 
 /// The targets among which a name was looked for.

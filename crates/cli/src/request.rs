@@ -87,28 +87,54 @@ pub(crate) fn request_in(
     Request::new(&words, cwd)
 }
 
-/// Tells what is wrong with a description, and what two words of the command line mean if the module that they name is
-/// not there.
+/// Tells what is wrong with a description. Problems with the target that the command line names are put as it has to be
+/// written there.
 pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
-    let is_asked_for =
-        |problem: &Diagnostic| problem.location.is_none() && problem.message.starts_with(NO_MODULE);
-    if words.len() != 2 || log.is_as_reference() || !problems.iter().any(is_asked_for) {
+    let is_asked_for = |problem: &Diagnostic| problem.location.is_none();
+    if log.is_as_reference() || !problems.iter().any(is_asked_for) {
         return diagnostics::tell(problems, Level::Error, log);
     }
+    let help = two_words(request, words);
+    let on_command_line = |problem: &Diagnostic| {
+        let mut problem = problem.clone();
+        if !is_asked_for(&problem) {
+            return problem;
+        }
+        if let Some(meant) = problem.suggestion.as_deref().and_then(typed) {
+            problem.suggestion = Some(meant);
+        }
+        match &help {
+            Some(help) if problem.message.starts_with(NO_MODULE) => problem.help(&**help),
+            _ => problem,
+        }
+    };
+    diagnostics::tell(&problems.iter().map(on_command_line).collect(), Level::Error, log);
+}
+
+/// What two words of the command line mean, if there are two.
+fn two_words(request: &Request, words: &[String]) -> Option<String> {
+    if words.len() != 2 {
+        return None;
+    }
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let help = match request.targets_here(words, &cwd)[..] {
+    Some(match request.targets_here(words, &cwd)[..] {
         [one, other] => format!(
             "two words are a module and a target in it; {one} and {other} are targets of the module here: a call takes \
              one of them"
         ),
         [one] => format!("two words are a module and a target in it; {one} is a target of the module here"),
         _ => "two words are a module and a target in it".to_owned(),
-    };
-    let helped = |problem: &Diagnostic| match is_asked_for(problem) {
-        true => problem.clone().help(&*help),
-        false => problem.clone(),
-    };
-    diagnostics::tell(&problems.iter().map(helped).collect(), Level::Error, log);
+    })
+}
+
+/// A suggestion that is a JSON list of module and name, as it is written on the command line.
+fn typed(meant: &str) -> Option<String> {
+    let document = taut_syntax::json::Document::parse("", meant.to_owned()).ok()?;
+    let mut items = document.root().as_list()?;
+    match (items.next()?.as_str()?, items.next()?.as_str()?, items.next()) {
+        (module, name, None) => Some(format!("{module}:{name}")),
+        _ => None,
+    }
 }
 
 /// Tells why there is no request.

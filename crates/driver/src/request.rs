@@ -243,7 +243,11 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let file = place.full(&repositories.roots);
     let content = (place.read(&repositories.roots))
         .map_err(|error| SetupError::new(error.to_string()))?
-        .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
+        .ok_or_else(|| {
+            let problem =
+                Diagnostic::error(format!("There is no file {}, which would define the targets", place.path));
+            SetupError::from(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
+        })?;
     let label: Arc<str> = file.to_string_lossy().into();
     let document = Document::parse(label.clone(), content).map_err(|error| {
         let mut problem = Diagnostic::from(error);
@@ -253,13 +257,19 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     if document.root().kind() != Kind::Object {
         let problem = Diagnostic::error(format!("Invalid content in target file {name}."));
         let problem = problem.at(Location::value(label, JsonPath::root()));
-        return Err(problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}").into());
+        return Err(problem.help(A_TARGETS_FILE).into());
     }
     match document.root().entries().next() {
         Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module.clone(), first)),
-        None => Err(SetupError::new(format!("Missing target descriptions in file {name}."))),
+        None => {
+            let problem =
+                Diagnostic::error(format!("{} defines no targets", place.path)).help(A_TARGETS_FILE);
+            Err(problem.reference(format!("Missing target descriptions in file {name}.")).into())
+        }
     }
 }
+
+const A_TARGETS_FILE: &str = "a file maps names to definitions: {\"name\": {\"type\": …}}";
 
 /// The reference's command line takes a word in brackets for several words, with commas in between.
 fn unbracketed(words: &[String]) -> Vec<String> {
@@ -390,7 +400,7 @@ mod tests {
             let error = fixture.ask("m", words, &[]).unwrap_err();
             assert!(error.contains(reason), "{words:?}: {error}");
         }
-        assert_eq!(fixture.ask("m", &[], &[]).unwrap_err(), "Missing target descriptions in file m/TARGETS.");
+        assert_eq!(fixture.ask("m", &[], &[]).unwrap_err(), "m/TARGETS defines no targets");
     }
 
     #[test]

@@ -79,10 +79,6 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(message: impl Into<String>) -> ConfigError {
-        Diagnostic::error(message).into()
-    }
-
     fn at(node: Node<'_>, message: impl Into<String>) -> ConfigError {
         Diagnostic::error(message).at(place(node)).into()
     }
@@ -186,8 +182,13 @@ impl RepoConfig {
         let document = match file {
             None => Document::parse("", "{}"),
             Some(file) => {
-                let content =
-                    Named::read(&cwd.join(file)).map_err(|error| ConfigError::new(error.to_string()))?;
+                let content = Named::read(&cwd.join(file)).map_err(|error| {
+                    let problem = Diagnostic::error(match error.is_not_found() {
+                        true => format!("Repository configuration {} does not exist.", file.display()),
+                        false => error.to_string(),
+                    });
+                    problem.reference(error.to_string())
+                })?;
                 Document::parse(cwd.join(file).to_string_lossy(), content)
             }
         };
