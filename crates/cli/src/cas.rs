@@ -188,7 +188,7 @@ fn collected(freed: Usage, left: Usage, mode: GcMode) -> String {
     };
     // Twice in a row it leaves nothing, which surprises.
     let next = match mode {
-        GcMode::Rotate if !left.ends_with("empty") => "; what no build uses until then goes with the next gc",
+        GcMode::Rotate if !left.ends_with("empty") => "; the next gc removes what no build has used by then",
         _ => "",
     };
     format!("{freed}; {left}{next}.")
@@ -237,7 +237,7 @@ mod tests {
         let (some, none) = (Usage { files: 2, bytes: 1500 }, Usage::default());
         assert_eq!(
             collected(none, some, GcMode::Rotate),
-            "Nothing was freed; 1.5 kB in 2 files left; what no build uses until then goes with the next gc."
+            "Nothing was freed; 1.5 kB in 2 files left; the next gc removes what no build has used by then."
         );
         assert_eq!(collected(some, none, GcMode::All), "Freed 1.5 kB in 2 files; the build root is empty.");
     }

@@ -103,7 +103,10 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
 
 fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::PathBuf]) -> String {
     let Reach { targets, all_targets, actions, all_actions, unread } = reach;
-    let names = said.join(", ");
+    let names = match said {
+        [first, .., last] if said.len() == 2 => format!("{first} and {last}"),
+        _ => said.join(", "),
+    };
     let shown = |target: &NamedTarget| configured_as_typed(&target.clone().into(), &request.configuration);
     let target = joined(request.targets.iter().map(shown));
     let mut text = format!("If {names} changed, building {target} would\n");

@@ -164,7 +164,7 @@ It defines 1 action.
 Action %ID (:said#0: said) ran:
   - its command was ["sh","-c","cat a.txt > said; echo none >> said"]
   -             is ["sh","-c","cat a.txt a.txt > said; echo none >> said"]
-  since target :said defines it anew
+  since target :said defines it differently
     since rule :say is defined differently
       since the entry "say" of RULES changed
 "#,
@@ -178,7 +178,7 @@ Action %ID (:said#0: said) ran:
     has(
         &explained(&workspace, &["said"]),
         r#"
-  since nothing like it is known in this configuration; the call before had another:
+  since no run in this configuration is recorded; the build before had another one:
     V was unset, now it is "x"
 "#,
     );
@@ -233,7 +233,7 @@ fn what_a_rule_says_for_readers_only_disturbs_nobody() {
     build(&workspace, &[]);
     let text = explained(&workspace, &["said"]);
     has(&text, "0 targets analysed");
-    has(&text, "was not analysed again: everything it had read is as it was, so its recorded run holds");
+    has(&text, "was not analysed again: nothing that it reads has changed");
     workspace.file("RULES", RULES.replace("echo", "echo -n"));
     build(&workspace, &[]);
     has(&explained(&workspace, &["said"]), "since rule :say is defined differently");
@@ -331,7 +331,7 @@ fn what_was_spared_is_known_from_earlier_logs_if_the_description_was_broken_sinc
         has(
             &explained(&workspace, &[word]),
             r#"
-Action %ID (:b#0: b.out) did not run: its recorded run was replayed, since all its inputs are as they were."#,
+Action %ID (:b#0: b.out) did not run: its recorded run was replayed, since none of its inputs changed."#,
         );
     }
 }

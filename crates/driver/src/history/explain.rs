@@ -180,8 +180,8 @@ impl<'r> Teller<'r> {
         if record.left_out > 0 {
             let lines = record.left_out;
             self.say(format!(
-                "Its log was cut: {lines} lines are missing. What follows may say of something that it was not done, or \
-                 done for the first time, only since its line is one of them."
+                "Its log was cut: {lines} lines are missing. What follows may say that something was not done, or done \
+                 for the first time, because its line is missing."
             ));
         }
         if self.analysis.is_none() {
@@ -298,8 +298,7 @@ impl<'r> Teller<'r> {
                      differs."
                 ),
                 None => format!(
-                    "Target {json} was not analysed again: everything it had read is as it was, so its recorded \
-                     run holds."
+                    "Target {json} was not analysed again: nothing that it reads has changed."
                 ),
             });
         }
@@ -351,7 +350,7 @@ impl<'r> Teller<'r> {
             match (self.record.actions.get(id), self.why(&subject)) {
                 (None, None) => {
                     self.say(format!(
-                        "{words} did not run: its recorded run was replayed, since all its inputs are as they were."
+                        "{words} did not run: its recorded run was replayed, since none of its inputs changed."
                     ));
                     continue;
                 }
