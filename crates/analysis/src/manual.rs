@@ -112,7 +112,7 @@ impl Builtin {
                 runfiles: "the same",
             },
             Builtin::Configure => Manual {
-                doc: "another target, with some variables of the configuration set anew",
+                doc: "another target, with some variables of the configuration set to other values",
                 fields: &[
                     ("target", "the target; needed"),
                     ("config", "an expression for the map of variables that are set"),

@@ -27,12 +27,19 @@ pub async fn missing_module(
     let listing = source::listing(workspace, cx, named, module).await.ok();
     let listing = listing.as_ref().map(|listing| &**listing.whole());
     let is_directory = matches!(listing, Some(Listing::Entries(_)));
+    let is_absent = matches!(listing, Some(Listing::Absent));
     let entry = listing.and_then(|listing| listing.get(name));
     let has_file = matches!(entry, Some(Entry::File | Entry::Symlink));
     if_missing(failure, file, |mut problem, meant| {
         let path = file.path.as_str();
         if module.is_empty() {
             problem.message = format!("There is no file {path}, which would define the targets");
+            if is_absent && let Ok(repository) = workspace.repository(&named.repository) {
+                problem = problem.note(format!(
+                    "there is no directory {}",
+                    repository.workspace_root.source.shown("").display()
+                ));
+            }
             return problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}");
         }
         problem.message = format!("{NO_MODULE}{}: {path} does not exist", quoted(module));

@@ -53,8 +53,15 @@ pub(crate) async fn listing(
 }
 
 fn outside(named: &NamedTarget) -> Diagnostic {
-    Diagnostic::error(format!("Source file reference outside current module: {}", named.name.as_str()))
-        .help("a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]")
+    let name = named.name.as_str();
+    Diagnostic::error(format!("Source file reference outside current module: {name}")).help(
+        match name.starts_with('/') {
+            true => "only files of a repository can be named; commands can use others by their absolute paths",
+            false => {
+                "a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]"
+            }
+        },
+    )
 }
 
 /// Something that belongs to what was asked for cannot be named in the language.
@@ -220,6 +227,10 @@ async fn file(
             let name = Value::list([Value::string("TREE"), Value::Null, Value::string(named.name.as_str())]);
             diagnostic =
                 diagnostic.help(format!("it is a directory, which is named like this: {}", name.to_json()));
+        }
+        (Listing::Entries(_), _) if base.contains(['*', '?']) && !explicit && named.name.as_str() == base => {
+            let name = Value::list([Value::string("GLOB"), Value::Null, Value::string(base)]);
+            diagnostic = diagnostic.help(format!("a pattern is named like this: {}", name.to_json()));
         }
         (Listing::Entries(entries), _) => {
             // As they have to be written in this module.

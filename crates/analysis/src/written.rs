@@ -141,13 +141,29 @@ impl<'s> Written<'s> {
             });
         };
         let bad = list.iter().find(|item| !is(item)).unwrap_or(value);
-        let message = format!(
-            "{} has to be a list of {of}, but contains {}: {}",
-            quoted(&field),
-            taut_expr::kind_of(bad),
-            self.shown(bad)
-        );
-        fail(self.problem_with(field, bad, message))
+        let message = format!("{} has to be a list of {of}, but contains {}", quoted(&field), self.told(bad));
+        let problem = self.problem_with(field, bad, message);
+        fail(match (bad, self.undeclared(field)) {
+            (Value::Null, Some((variable, location))) => problem.at(location).help(format!(
+                "variable {} is null; declare it: \"arguments_config\": [{0}]",
+                quoted(&variable)
+            )),
+            _ => problem,
+        })
+    }
+
+    /// A variable that is an item of a list and not declared, hence always null.
+    fn undeclared(&self, field: &str) -> Option<(String, Location)> {
+        let declared = self.json("arguments_config");
+        let declared: Vec<&str> =
+            declared.iter().flat_map(|list| list.items()).filter_map(Node::as_str).collect();
+        let path = self.entry.path().key(field);
+        self.json(field)?.items().enumerate().find_map(|(i, item)| {
+            let of =
+                |key| (item.kind() == Kind::Object).then(|| item.get(key)).flatten().and_then(Node::as_str);
+            let name = of("name").filter(|name| of("type") == Some("var") && !declared.contains(name))?;
+            Some((name.to_owned(), Location::value(self.entry.label().clone(), path.index(i))))
+        })
     }
 
     /// The failure of a field whose value is of another kind than it has to be.

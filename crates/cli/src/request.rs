@@ -100,9 +100,7 @@ pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[
         if !is_asked_for(&problem) {
             return problem;
         }
-        if let Some(meant) = problem.suggestion.as_deref().and_then(typed) {
-            problem.suggestion = Some(meant);
-        }
+        problem.suggestion = problem.suggestion.map(|meant| typed(&meant, words));
         match &help {
             Some(help) if problem.message.starts_with(NO_MODULE) => problem.help(&**help),
             _ => problem,
@@ -127,12 +125,23 @@ fn two_words(request: &Request, words: &[String]) -> Option<String> {
     })
 }
 
-/// A suggestion that is a JSON list of module and name, as it is written on the command line.
-fn typed(meant: &str) -> Option<String> {
-    let document = taut_syntax::json::Document::parse("", meant.to_owned()).ok()?;
+/// A suggestion as it is written on the command line: a JSON list of module and name, or a name of the module in the words.
+fn typed(meant: &str, words: &[String]) -> String {
+    if let Some((module, name)) = module_and_name(meant) {
+        return format!("{module}:{name}");
+    }
+    match words {
+        [word] => word.rsplit_once(':').map_or(meant.to_owned(), |(module, _)| format!("{module}:{meant}")),
+        [module, _] => format!("{module}:{meant}"),
+        _ => meant.to_owned(),
+    }
+}
+
+fn module_and_name(list: &str) -> Option<(String, String)> {
+    let document = taut_syntax::json::Document::parse("", list.to_owned()).ok()?;
     let mut items = document.root().as_list()?;
     match (items.next()?.as_str()?, items.next()?.as_str()?, items.next()) {
-        (module, name, None) => Some(format!("{module}:{name}")),
+        (module, name, None) => Some((module.to_owned(), name.to_owned())),
         _ => None,
     }
 }

@@ -144,16 +144,17 @@ fn has_target(file: Option<&Document>, name: &str) -> bool {
     root.is_some_and(|root| root.kind() == Kind::Object && root.get(name).is_some())
 }
 
-/// The target that a word names as messages do: `module:name`, `:name`, `@repository//module:name`. No module is called like
-/// that if it has no targets file, and a target of the module at hand that has the word as its name comes first.
+/// The target that a word names as messages do: `module:name`, `:name`, `@repository//module:name`. A target or file of the
+/// module at hand that has the word as its name comes first.
 fn typed(repositories: &RepoConfig, module: &str, word: &str) -> Option<NamedTarget> {
     let (place, name) = word.rsplit_once(':').filter(|(_, name)| !name.is_empty())?;
     let (repository, of) = match place.strip_prefix('@').and_then(|place| place.split_once("//")) {
         Some((repository, of)) => (repositories.repositories.get_key_value(repository)?.0, of),
         None => (&repositories.main, place),
     };
-    targets_file(repositories, repository, &taut_value::normal_module_name(of))?;
-    let is_name = has_target(targets_file(repositories, &repositories.main, module).as_ref(), word);
+    let main = &repositories.repositories[&repositories.main];
+    let is_target = has_target(targets_file(repositories, &repositories.main, module).as_ref(), word);
+    let is_name = is_target || main.workspace_root.source.is_file(&Path::new(module).join(word));
     (!is_name).then(|| NamedTarget::new(repository.clone(), of, name))
 }
 
@@ -342,6 +343,7 @@ mod tests {
             fs::write(dir.path().join("ROOT"), "").unwrap();
             fs::write(dir.path().join("TARGETS"), r#"{"b": 1, "a": 1, "Z": 1, "m:b": 1}"#).unwrap();
             fs::write(dir.path().join("m/TARGETS"), "{}").unwrap();
+            fs::write(dir.path().join("f:g"), "").unwrap();
             Fixture(dir)
         }
 
@@ -378,7 +380,8 @@ mod tests {
             ("m/sub", &[":a"], r#"["@","","","a"]"#),
             ("", &["m:t"], r#"["@","","m","t"]"#),
             ("m", &["@//m:t"], r#"["@","","m","t"]"#),
-            ("", &["n:t"], r#"["@","","","n:t"]"#),
+            ("", &["n:t"], r#"["@","","n","t"]"#),
+            ("", &["f:g"], r#"["@","","","f:g"]"#),
             ("", &["@x//m:t"], r#"["@","","","@x//m:t"]"#),
             ("", &["m:b"], r#"["@","","","m:b"]"#),
             ("", &["a:"], r#"["@","","","a:"]"#),
