@@ -51,7 +51,7 @@ pub async fn missing_module(
                 let full = format!("{module}/{name}");
                 problem.help(format!(
                     "{full} is a file of the module above, where it is named {}; it is a file of module {} if {path} \
-                     exists, be it with no more in it than {{}}",
+                     exists, even with nothing but {{}} in it",
                     quoted(&full),
                     quoted(module)
                 ))

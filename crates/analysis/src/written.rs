@@ -9,7 +9,7 @@ use taut_engine::Fail;
 use taut_syntax::{
     Diagnostic, Document, Frame, Kind, Location, Node, Note, Step,
     diagnostic::{Place, suggested},
-    quoted,
+    quoted, quoted_list,
 };
 use taut_value::{EntityName, NamedTarget, Value};
 
@@ -144,16 +144,16 @@ impl<'s> Written<'s> {
         let message = format!("{} has to be a list of {of}, but contains {}", quoted(&field), self.told(bad));
         let problem = self.problem_with(field, bad, message);
         fail(match (bad, self.undeclared(field)) {
-            (Value::Null, Some((variable, location))) => problem.at(location).help(format!(
-                "variable {} is null; declare it: \"arguments_config\": [{0}]",
+            (Value::Null, Some((variable, all, location))) => problem.at(location).help(format!(
+                "variable {} is null; declare it: \"arguments_config\": {all}",
                 quoted(&variable)
             )),
             _ => problem,
         })
     }
 
-    /// A variable that is an item of a list and not declared, hence always null.
-    fn undeclared(&self, field: &str) -> Option<(String, Location)> {
+    /// A variable that is an item of a list and not declared, hence always null; all that are to be declared; the place.
+    fn undeclared(&self, field: &str) -> Option<(String, String, Location)> {
         let declared = self.json("arguments_config");
         let declared: Vec<&str> =
             declared.iter().flat_map(|list| list.items()).filter_map(Node::as_str).collect();
@@ -162,7 +162,12 @@ impl<'s> Written<'s> {
             let of =
                 |key| (item.kind() == Kind::Object).then(|| item.get(key)).flatten().and_then(Node::as_str);
             let name = of("name").filter(|name| of("type") == Some("var") && !declared.contains(name))?;
-            Some((name.to_owned(), Location::value(self.entry.label().clone(), path.index(i))))
+            let all: Vec<&str> = declared.iter().copied().chain([name]).collect();
+            Some((
+                name.to_owned(),
+                quoted_list(&all),
+                Location::value(self.entry.label().clone(), path.index(i)),
+            ))
         })
     }
 

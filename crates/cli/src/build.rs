@@ -7,6 +7,7 @@ use taut_driver::{
     Undelivered, Wanted, joined,
 };
 use taut_store::Store;
+use taut_syntax::quoted;
 use taut_value::NamedTarget;
 
 use crate::{
@@ -57,7 +58,7 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
             let what = if is_address(address) {
                 format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
             } else {
-                format!("Failed to set cache endpoint address {address:?}")
+                format!("Failed to set cache endpoint address {}", quoted(address))
             };
             log.say(Level::Error, what);
             return Err(Exit::Environment);
