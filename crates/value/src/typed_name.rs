@@ -30,7 +30,7 @@ pub fn configured_as_typed(name: &EntityName, configuration: &Map) -> String {
     let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
     let set: Map = set.map(|(variable, value)| (variable.clone(), value.clone())).collect();
     let name = as_typed(name);
-    if set.is_empty() { name } else { format!("{name} {}", Value::Map(set).to_json()) }
+    if set.is_empty() { name } else { format!("{name} {}", set.to_label()) }
 }
 
 /// A text in which names of targets as JSON, configured or not, are replaced by what one types.
