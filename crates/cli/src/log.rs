@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use taut_syntax::Severity;
 use taut_sys::Named;
 
-use crate::{diagnostics_file, options};
+use crate::{diagnostics_file, options, surroundings::Name};
 
 /// How important a message is; the number is what `--log-limit` compares with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -93,6 +93,8 @@ pub struct Log {
     color: bool,
     live: bool,
     files: Mutex<Vec<File>>,
+    /// Whether texts are as the reference has them.
+    as_reference: bool,
     /// The lines that stand below all messages, as they are shown now.
     shown: Mutex<Vec<String>>,
     /// Diagnostics for programs, as JSON, and the file for them.
@@ -132,6 +134,7 @@ impl Log {
             color,
             live,
             files: Mutex::new(files),
+            as_reference: Name::of_process() == Name::Just,
             shown: Mutex::default(),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             record: Mutex::default(),
@@ -158,6 +161,11 @@ impl Log {
         *shown = lines.iter().map(cut).collect();
         text.extend(shown.iter().map(|line| format!("{line}\n")));
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// Whether texts are as the reference has them: the call is under its name.
+    pub fn is_as_reference(&self) -> bool {
+        self.as_reference
     }
 
     /// Whether diagnostics on standard error may be coloured.

@@ -7,6 +7,7 @@ use crate::log::{Level, Log};
 use crate::options::Stores;
 use taut_digest::HashFunction;
 use taut_store::Store;
+use taut_syntax::quoted;
 
 /// The name by which the tool was called. It decides defaults, never what a result is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +25,11 @@ impl Name {
             Some(name) if name == "just" => Name::Just,
             _ => Name::Taut,
         }
+    }
+
+    /// The name by which this process was called.
+    pub(crate) fn of_process() -> Name {
+        Name::of_call(std::env::args_os().next().as_ref())
     }
 
     pub(crate) fn word(self) -> &'static str {
@@ -79,7 +85,7 @@ pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
 pub(crate) fn not_supported(options: &Stores) -> Option<String> {
     if let Some(address) = &options.remote_execution_address {
         if !is_address(address) {
-            return Some(format!("Failed to set remote endpoint address {address:?}"));
+            return Some(format!("Failed to set remote endpoint address {}", quoted(&address)));
         }
         return Some(format!("Remote execution (-r {address}) is not supported yet."));
     }

@@ -4,7 +4,8 @@
 //! `` `path` `` names the file whose content follows as a fenced block (`` `path` → `target` `` is a
 //! symbolic link, a content that begins with `#!` makes the file executable), and a line
 //! `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with all that is told at the
-//! levels error and warning (`--log-limit 1`). All files of a case are there before its first call.
+//! levels error and warning (`--log-limit 1`), after standard output if the call is one of `describe`. All
+//! files of a case are there before its first call.
 //! Words are separated by blanks; single quotes keep them together. Everything else is for the reader.
 //!
 //! `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes what is told now; then read it, as someone
@@ -117,7 +118,8 @@ impl Case {
             }
         }
         let ran = workspace.run(&Tool::at(env!("CARGO_BIN_EXE_taut")), &words);
-        let told = ran.stderr.replace(&*workspace.root().to_string_lossy(), "$ROOT");
+        let stdout = if words[0] == "describe" { ran.stdout } else { String::new() };
+        let told = (stdout + &ran.stderr).replace(&*workspace.root().to_string_lossy(), "$ROOT");
         let told = told.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
         (ran.code, told)
     }

@@ -61,7 +61,7 @@ fn whatever_becomes_of_a_call_the_file_is_written() {
     let (code, document) = written(&workspace, &["analyse", "fine"]);
     assert_eq!((code, messages(&document)), (0, vec![]));
 
-    let unexpected = r#"warning: target ["@","","","odd"] has unexpected parameters ["nmae"]"#.to_owned();
+    let unexpected = r#"warning: target :odd has unexpected parameters ["nmae"]"#.to_owned();
     for _ in 0..2 {
         // Also if the same call is known already.
         let (code, document) = written(&workspace, &["build", "odd"]);

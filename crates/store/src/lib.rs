@@ -25,6 +25,7 @@ mod splice;
 mod store;
 mod temporary;
 mod uplink;
+mod usage;
 
 pub use cas::Take;
 pub use checkout::Installer;
@@ -33,3 +34,4 @@ pub use error::{Error, Result};
 pub use gc::{GcMode, gc};
 pub use store::Store;
 pub use temporary::TemporaryDir;
+pub use usage::{Usage, usage};

@@ -4,6 +4,7 @@
 //! variables), so that no machine's settings decide a test.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,8 @@ use std::process::{Command, Stdio};
 #[derive(Debug, Clone)]
 pub struct Tool {
     path: PathBuf,
+    /// The name by which it is called, if that is not its path.
+    name: Option<&'static str>,
 }
 
 /// The result of a call of a tool.
@@ -28,7 +31,13 @@ impl Tool {
     /// The tool at `path`, usually `env!("CARGO_BIN_EXE_taut")`.
     #[must_use]
     pub fn at(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_path_buf() }
+        Self { path: path.as_ref().to_path_buf(), name: None }
+    }
+
+    /// The same tool, called by another name: taut talks as the tool of that name does.
+    #[must_use]
+    pub fn called(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
     }
 
     /// The reference implementation, if this machine has it: the binary that the
@@ -48,7 +57,7 @@ impl Tool {
             let answer = Command::new(&path).arg("version").output().ok()?;
             let version: serde_json::Value = serde_json::from_slice(&answer.stdout).ok()?;
             version.get("version")?.as_array()?;
-            Some(Self { path })
+            Some(Self::at(path))
         })
     }
 
@@ -62,6 +71,9 @@ impl Tool {
     /// (= `dir`) set, standard input empty, both outputs kept.
     pub fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.path);
+        if let Some(name) = self.name {
+            command.arg0(name);
+        }
         command
             .current_dir(dir)
             .env_clear()

@@ -21,15 +21,15 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 4] = [
             "print_to_stdout",
             "print_unique_artifact",
         ],
-        "it goes on without end; ask `build` or `install`",
+        "it does not end; use `build` or `install`",
     ),
     (
         "explain",
         &["check_traces", "no_trace", "profile", "request_action_input"],
-        "it tells what an earlier call left, and does nothing",
+        "it reads the record of an earlier call and runs nothing",
     ),
-    ("what-if", &["profile", "request_action_input"], "it asks, and does nothing"),
-    ("rebuild", &["check_traces"], "it believes no earlier call anyway"),
+    ("what-if", &["profile", "request_action_input"], "it runs nothing"),
+    ("rebuild", &["check_traces"], "it ignores cached build state anyway"),
 ];
 
 /// Whether a subcommand has no use for an option.

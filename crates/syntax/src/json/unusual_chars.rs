@@ -46,7 +46,7 @@ pub(super) fn unusual(c: char) -> Option<(String, String)> {
 }
 
 const SPACE_HELP: &str = "it looks like an ordinary space; replace it by one";
-const REMOVE_HELP: &str = "nothing is seen of it; remove it";
+const REMOVE_HELP: &str = "it is invisible; remove it";
 const QUOTES_HELP: &str = "strings are written in straight double quotes: \"";
 
 /// The conflict marker at the beginning of a text, as version control leaves them at the beginning of lines.
