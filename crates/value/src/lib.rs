@@ -29,6 +29,7 @@ pub mod path;
 mod string;
 mod target_result;
 mod tree;
+mod typed_name;
 mod value;
 
 pub use action::ActionDescription;
@@ -47,4 +48,5 @@ pub use number::format_number;
 pub use string::Str;
 pub use target_result::TargetResult;
 pub use tree::{Tree, TreeOverlay};
+pub use typed_name::{SHORT_ID, as_typed, configured_as_typed, named_as_typed, names_as_typed};
 pub use value::Value;
