@@ -15,6 +15,7 @@ mod line;
 mod place;
 mod read;
 mod tasks;
+mod timings;
 mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
@@ -30,6 +31,7 @@ use crate::event::{Built, Call, Event, Failed, Finished, Origins, Sink, Status};
 use line::Line;
 use place::{Kind, Name, Place, Workspace, micros};
 pub use read::{EventLogs, parse};
+pub use timings::Timings;
 pub(crate) use words::VERSION;
 
 /// From how many bytes on lines are written.
