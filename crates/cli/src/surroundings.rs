@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::log::{Level, Log};
 use crate::options::Stores;
+use crate::reproduce::quoted;
 use taut_digest::HashFunction;
 use taut_store::Store;
 
@@ -44,6 +45,12 @@ pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String
             .map_err(|error| format!("Cannot use the home directory: {error}")),
         None => Err("Cannot determine the home directory; set HOME or give --local-build-root.".to_owned()),
     }
+}
+
+/// The words that give the build root, for a command line that is shown, with a blank in front.
+pub(crate) fn build_root_option(options: &Stores) -> Option<String> {
+    let root = options.local_build_root.as_ref()?;
+    Some(format!(" --local-build-root {}", quoted(&root.to_string_lossy())))
 }
 
 /// Whether there is a build root; a question makes none.

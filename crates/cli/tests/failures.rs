@@ -7,7 +7,7 @@ use std::{
     os::unix::{fs::symlink, net::UnixListener},
 };
 
-use taut_testkit::{Ran, Tool, Workspace};
+use taut_testkit::{Ran, Tool, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -40,18 +40,14 @@ fn a_path_below_an_input_that_is_a_file_is_told_with_both_paths_and_the_action()
             "dir": {"type": "generic", "out_dirs": ["a"], "deps": ["a"], "cmds": ["echo 1 > a/b"]},
             "cwd": {"type": "generic", "outs": ["o"], "cwd": "a/w", "deps": ["a"], "cmds": ["pwd > ../o"]}}"#,
     );
-    let told = "action was not run: its inputs do not fit into one directory";
+    let told = "was not run: its inputs do not fit into one directory";
     for (target, why) in [
         ("out", "output a/b lies below a, which is an input that is a file"),
         ("dir", "output directory a is an input that is a file"),
         ("cwd", "working directory a/w lies below a, which is an input that is a file"),
     ] {
-        let origin = format!(r#"- [["@","","","{target}"],{{}}]#0"#);
-        fails(
-            &workspace,
-            &[target],
-            &[told, why, "Failed to execute command [\"sh\",", &origin, "To run it by hand:"],
-        );
+        let origin = format!(": :{target}: action for ");
+        fails(&workspace, &[target], &["error: TARGETS:", told, why, &origin, "  reproduce: "]);
     }
 }
 
@@ -62,10 +58,10 @@ fn what_the_system_refuses_counts_as_a_failed_action() {
             "y": {"type": "generic", "outs": ["y"], "cmds": ["touch y"]},
             "all": {"type": "install", "files": {"1": "x", "2": "y"}}}"#,
     );
-    let summary = "ERROR: 1 failed actions; not built because of that:\n         1\n";
+    let summary = "1 action failed: :x (a/b); 1 action run; not built: 1\n";
     fails(&workspace, &["all", "--keep-going"], &[summary]);
     let again = workspace.run(&taut(), ["build", "y"]).exits(0);
-    says(&again, &["Processed 1 actions, 1 cache hits."]);
+    assert_eq!(processed(&again.stderr), Some((1, 1)));
 }
 
 #[test]
@@ -76,12 +72,12 @@ fn a_command_that_is_too_long_is_told_so_and_shown_by_its_ends() {
             "variable": {{"type": "generic", "outs": ["o"], "env": {{"type": "singleton_map", "key": "V", "value": "{long}"}},
                           "cmds": ["echo > o"]}}}}"#
     ));
-    let started = "action could not be started: Argument list too long";
+    let started = "the command could not be started: Argument list too long";
     fails(&workspace, &["word"], &[started, "a word of the command has 1048589 bytes; 131071 are possible"]);
     fails(&workspace, &["variable"], &[started, "variable V of the environment has 1048578 bytes"]);
     let ran = workspace.run(&taut(), ["build", "word"]).exits(1);
     assert!(ran.stderr.len() < 20_000, "{} bytes", ran.stderr.len());
-    says(&ran, &["[\"sh\",\"-c\",\"echo > o; : zzz", "bytes left out …]zzz"]);
+    says(&ran, &["\n  echo > o; : zzz", "zzz…zzz"]);
 }
 
 #[test]
@@ -105,7 +101,7 @@ fn what_is_missing_is_told_with_its_reason() {
     fails(
         &workspace,
         &["launcher", "-L", r#"["nosuch"]"#],
-        &["action could not be started: No such file or directory", "there is no program nosuch"],
+        &["the command could not be started: No such file or directory", "there is no program nosuch"],
     );
     let script = workspace.beside("s").display().to_string();
     workspace.executable("../s", "#!/nosuch/interpreter\necho > o\n");
@@ -115,7 +111,7 @@ fn what_is_missing_is_told_with_its_reason() {
     fails(
         &workspace,
         &["o"],
-        &["action could not be started: No such file", "s asks for the interpreter /nosuch/interpreter"],
+        &["the command could not be started: No such file", "s asks for the interpreter /nosuch/interpreter"],
     );
 }
 
@@ -138,20 +134,20 @@ fn what_was_made_in_place_of_an_output_is_told() {
             "d": {"type": "generic", "out_dirs": ["d"], "cmds": ["rmdir d; touch d"]},
             "c": {"type": "generic", "outs": ["x/Out.txt"], "cmds": ["touch x/out.txt x/other"]}}"#,
     );
-    let missing = "action executed with missing outputs.\n      - ";
-    fails(&workspace, &["o"], &[&format!("{missing}o is a directory (out_dirs is for those)\n")]);
-    fails(&workspace, &["d"], &[&format!("{missing}d is a file (outs is for those)\n")]);
-    fails(&workspace, &["c"], &[&format!("{missing}x/Out.txt; there is x/out.txt\n")]);
+    let missing = "the command succeeded, but did not create its outputs\n";
+    fails(&workspace, &["o"], &[missing, "\n  missing: o is a directory (out_dirs is for those)\n"]);
+    fails(&workspace, &["d"], &[missing, "\n  missing: d is a file (outs is for those)\n"]);
+    fails(&workspace, &["c"], &[missing, "\n  missing: x/Out.txt; there is x/out.txt\n"]);
 }
 
 #[test]
 fn of_a_large_output_both_ends_are_shown_and_the_command_shows_the_rest() {
     let workspace =
         workspace(r#"{"o": {"type": "generic", "outs": ["o"], "cmds": ["seq 100000; touch o"]}}"#);
-    for _ in 0..2 {
-        let ran = workspace.run(&taut(), ["build", "o"]).exits(0);
+    for more in ["--keep-going", "--show-cached-output"] {
+        let ran = workspace.run(&taut(), ["build", "o", more]).exits(0);
         assert!(ran.stderr.len() < 400_000, "{} bytes", ran.stderr.len());
-        says(&ran, &["Stdout of command", "       1\n       2\n", "       100000\n"]);
+        says(&ran, &[":o: output of building o:\n", "  1\n  2\n", "  100000\n"]);
         let (_, command) = ran.stderr.split_once("bytes left out; all of it: taut install-cas ").unwrap();
         let (words, _) = command.split_once(" …]").unwrap();
         let words: Vec<&str> =
@@ -174,8 +170,8 @@ fn of_an_action_that_may_fail_it_is_told_too_that_it_was_not_started() {
         ),
     );
     workspace.file("TARGETS", r#"{"t": {"type": "r", "tainted": ["test"]}}"#);
-    let started = "may fail (exit code 1)\n     action could not be started: Argument list too long";
-    fails(&workspace, &["t"], &[started, "Moreover action executed with missing outputs.\n      - o\n"]);
+    let started = "the command could not be started: Argument list too long";
+    fails(&workspace, &["t"], &[": :t: may fail (exit code 1)\n", started, "\n  missing: o\n"]);
 }
 
 /// A workspace with a graph of one action for each source, and that of the artifacts of these actions.
@@ -213,9 +209,7 @@ fn a_source_that_cannot_be_used_is_told_with_target_output_and_command() {
         let _socket = UnixListener::bind(workspace.root().join("socket")).unwrap();
         symlink("loop", workspace.root().join("loop")).unwrap();
         let ran = traverse(&taut(), &workspace, &artifacts);
-        let action = "needed to build \"o0\" by command [\"cp\",\"in\",\"o0\"] in environment {}\n";
-        let target = "requested by\n      - [[\"@\",\"\",\"m\",\"t0\"],{}]#0\n";
-        says(&ran, &["ERROR (action:", &why, action, target]);
+        says(&ran, &["error: ", &why, "\n  needed by m:t0 to build o0\n  cp in o0\n"]);
     }
 }
 
@@ -225,11 +219,11 @@ fn a_cause_is_told_once_however_much_it_affects() {
     let more = r#"{"type": "LOCAL", "data": {"path": "none", "repository": ""}}"#;
     let artifacts = format!(r#"{artifacts}, "q": {more}, "r": {more}"#);
     let ran = traverse(&taut(), &workspace, &artifacts);
+    says(&ran, &["needed by m:t0 to build o0, and by 11 more actions\n"]);
     says(
         &ran,
-        &["needed for \"q\" and 1 more of the graph g\n", "in environment {}, and for 11 other actions\n"],
+        &["error: build of graph g failed after ", ": 1 error; not built: p0, p1, p10, p11, p2 and 9 more\n"],
     );
-    says(&ran, &["0 failed actions and 1 other errors; not built because of that:"]);
     assert_eq!(ran.stderr.matches("no source file").count(), 1, "{}", ran.stderr);
 }
 
@@ -239,7 +233,7 @@ fn of_many_causes_ten_are_told() {
     let (workspace, artifacts) = graph(&sources.iter().map(String::as_str).collect::<Vec<_>>());
     let ran = traverse(&taut(), &workspace, &artifacts);
     assert_eq!(ran.stderr.matches("no source file").count(), 10, "{}", ran.stderr);
-    says(&ran, &["There are 4 more errors like these."]);
+    says(&ran, &["error: 4 more errors like these\n"]);
 }
 
 #[test]
@@ -257,7 +251,7 @@ fn an_object_that_is_not_defined_is_told_with_the_path_that_was_wanted() {
     let object = r#"{"type": "KNOWN", "data": {"id": "f244228aff57ef96cb88087c0cec7c526bcc352d", "size": 6, "file_type": "f"}}"#;
     let ran = traverse(&taut(), &workspace, &format!(r#""p": {object}"#));
     let why = "object [f244228aff57ef96cb88087c0cec7c526bcc352d:6:f] is neither defined nor in the store\n";
-    says(&ran, &[why, "       needed for \"p\" of the graph g\n"]);
+    says(&ran, &[why, "  needed for p of graph g\n"]);
 }
 
 #[test]
@@ -285,7 +279,7 @@ fn a_store_that_cannot_be_written_is_told_once_with_what_it_was_needed_for() {
     fs::write(&files, "no directory").unwrap();
     let ran = workspace.run(&taut(), ["build", "all", "--keep-going"]).exits(1);
     assert_eq!(ran.stderr.matches("cannot use the store: ").count(), 1, "{}", ran.stderr);
-    says(&ran, &["needed to build \"o0\" by command [\"sh\",", "- [[\"@\",\"\",\"\",\"t0\"],{}]#0\n"]);
+    says(&ran, &["needed by :t0 to build o0, and by 4 more actions\n  cp s0 o0\n"]);
     fs::remove_file(&files).unwrap();
     workspace.run(&taut(), ["build", "all"]).exits(0);
 }
@@ -300,6 +294,7 @@ fn what_known_actions_printed_is_shown_by_a_call_that_fails_too() {
     let build = |code| workspace.run(&taut(), ["build", "top"]).exits(code).stderr;
     let shown = |stderr: &str| stderr.lines().filter(|line| line.trim() == "a warning of old").count();
     assert_eq!(shown(&build(0)), 1);
+    assert_eq!(shown(&build(0)), 0, "it is not new");
     workspace.file("a", "wrong\n");
     assert_eq!(shown(&build(1)), 1, "it was not run again");
     assert_eq!(shown(&build(1)), 1);

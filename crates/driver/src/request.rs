@@ -28,6 +28,8 @@ pub struct Words {
     pub defines: Vec<String>,
     /// The target as it is named on the command line.
     pub target: Vec<String>,
+    /// Whether one word may be a name like `module:target`.
+    pub has_typed_names: bool,
 }
 
 /// What a call is about.
@@ -93,7 +95,13 @@ impl Request {
         let module = current_module(&repositories, cwd);
         let target = match &unbracketed(&words.target)[..] {
             [] => first_target(&repositories, &module)?,
-            [name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
+            [name] => {
+                let typed = Some(name).filter(|_| words.has_typed_names).and_then(|name| typed_name(name));
+                match typed.filter(|_| !is_in_module(&repositories, &module, name)) {
+                    Some(typed) => typed.target(&repositories)?,
+                    None => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
+                }
+            }
             // On the command line a module may be written as a path from the root.
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             words => named(&repositories, &module, words)?,
@@ -193,6 +201,65 @@ fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
         |module: &Path| main.target_root.source.is_file(&module.join(main.target_file_name.as_str()));
     let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
     module.to_string_lossy().as_ref().into()
+}
+
+/// A name in one word: `module:target`, with `//` in front or not, or `@repository//module:target`. The module is a path
+/// from the root, as it is in two words.
+struct TypedName {
+    repository: Option<String>,
+    module: String,
+    name: String,
+}
+
+impl TypedName {
+    fn target(&self, repositories: &RepoConfig) -> Result<NamedTarget, SetupError> {
+        let TypedName { repository, module, name } = self;
+        let own = |repository: &Str| NamedTarget::new(repository.clone(), module.as_str(), name.as_str());
+        match repository {
+            None => Ok(own(&repositories.main)),
+            Some(repository) if repositories.repositories.contains_key(repository.as_str()) => {
+                Ok(own(&repository.as_str().into()))
+            }
+            // As a target file of the main repository would name it.
+            Some(repository) => {
+                let words = ["@", repository, module, name].map(str::to_owned);
+                named(repositories, &Str::default(), &words)
+            }
+        }
+    }
+}
+
+fn typed_name(word: &str) -> Option<TypedName> {
+    let (repository, rest) = match word.strip_prefix('@') {
+        Some(rest) => {
+            let (repository, rest) = rest.split_once("//")?;
+            (Some(unquoted(repository)?), rest)
+        }
+        None => (None, word.strip_prefix("//").unwrap_or(word)),
+    };
+    // A colon within quotes is none.
+    let quoted_end = rest.strip_prefix('"').and_then(|rest| rest.find("\":")).map_or(0, |end| end + 2);
+    let colon = quoted_end + rest[quoted_end..].find(':')?;
+    let (module, name) = (unquoted(&rest[..colon])?, unquoted(&rest[colon + 1..])?);
+    (!rest[colon + 1..].is_empty()).then_some(TypedName { repository, module, name })
+}
+
+/// A part of a name, which may be in quotes as JSON has them.
+fn unquoted(part: &str) -> Option<String> {
+    if !part.starts_with('"') {
+        return Some(part.to_owned());
+    }
+    Document::parse("", part.as_bytes().to_vec()).ok()?.root().as_str().map(str::to_owned)
+}
+
+/// Whether a module has a target of this name, or a file. Asked only for names that could be read in another way.
+fn is_in_module(repositories: &RepoConfig, module: &Str, name: &str) -> bool {
+    let main = &repositories.repositories[&repositories.main];
+    let place = taut_analysis::module_file(&main.target_root, module, &main.target_file_name);
+    let content = place.read(&repositories.roots).ok().flatten();
+    let document = content.and_then(|content| Document::parse("", content).ok());
+    document.is_some_and(|document| document.root().get(name).is_some())
+        || main.workspace_root.source.is_file(&Path::new(module.as_str()).join(name))
 }
 
 /// The target that is meant if none is named: the first one, by the bytes of their names.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use taut_testkit::{Rng, Tool, Workspace, listing, times};
+use taut_testkit::{Rng, Tool, Workspace, listing, processed, times};
 
 mod feedback;
 mod names;
@@ -94,8 +94,10 @@ impl Watching {
     /// The counts of the next round that something changed for.
     #[track_caller]
     fn round(&mut self, changed: &str) -> String {
-        self.until(changed);
-        let line = self.until(" known to the action cache");
+        if !changed.is_empty() {
+            self.until(changed);
+        }
+        let line = self.until(" from cache, ");
         line.lines().last().unwrap().to_owned()
     }
 
@@ -165,7 +167,7 @@ fn each_round_does_what_the_change_demands() {
     let stages = workspace.build_root().join("protocol-dependent/generation-0/ephemeral/exec_root");
     assert_eq!(fs::read_dir(stages).map_or(0, Iterator::count), 0, "stages are removed");
     let later = workspace.run(&taut(), ["build", "all"]).exits(0);
-    has(&later.stderr, "Processed 3 actions, 3 cache hits.");
+    assert_eq!(processed(&later.stderr), Some((3, 3)));
     let why = workspace.run(&taut(), ["explain", "whisper"]).exits(0).stdout;
     has(&why, "The last call that executed something: watch [[\"@\",\"\",\"\",\"all\"],{}]");
     has(&why, "since the entry \"whisper\" of m/TARGETS changed");
@@ -192,8 +194,8 @@ fn failures_are_told_and_mended() {
     watching.until("Invalid JSON");
     watching.until("Analysis failed; waiting for a change.");
     workspace.file("m/TARGETS", MODULE.replace("tr A-Z a-z < shout", "false"));
-    watching.until("action returned non-zero exit code 1");
-    watching.until("Build failed.");
+    watching.until("failed (exit code 1)");
+    watching.until("error: build of :all failed after ");
     workspace.file("m/TARGETS", MODULE);
     has(&watching.round("m/TARGETS changed."), "0 actions of 3 run");
     workspace.file("m/u.txt", "after all\n");
