@@ -256,7 +256,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
             continue;
         }
         if let Some(read) = read.take() {
-            // The end of the build does not wait for it.
+            // Reading may take some milliseconds; the end of the build can be noted meanwhile.
             drop(over);
             timings = read();
             over = end.0.lock().unwrap_or_else(PoisonError::into_inner);

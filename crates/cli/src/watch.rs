@@ -7,6 +7,7 @@
 //! a first one does.
 
 use std::{
+    cell::Cell,
     collections::{BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -32,7 +33,7 @@ use crate::{
     settings::{analysis_options, build_options},
     surroundings::{Name, build_root, build_root_option, open_store},
     text_file,
-    voice::{BuildMessages, Of},
+    voice::{BuildMessages, Of, count, seconds},
 };
 
 mod feedback;
@@ -55,7 +56,14 @@ pub(crate) fn run(name: Name, o: &options::Watch, log: &Arc<Log>) -> Exit {
     // What the words mean depends on the path, whatever becomes of the directory.
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let output = o.output_dir.as_ref().map(|directory| taut_sys::normal(&here.join(directory)));
-    Watcher { name, o, log, here, output }.run().unwrap_or_else(|exit| exit)
+    let watcher = Watcher { name, o, log, here, output, rounds: Cell::new(0) };
+    let begin = Instant::now();
+    let exit = watcher.run().unwrap_or_else(|exit| exit);
+    if matches!(exit, Exit::Signal(_)) {
+        let rounds = count(watcher.rounds.get(), "build");
+        log.say(Level::Info, format!("Stopped watching after {rounds} in {}", seconds(begin.elapsed())));
+    }
+    exit
 }
 
 struct Watcher<'o> {
@@ -66,9 +74,11 @@ struct Watcher<'o> {
     here: PathBuf,
     /// Where to install.
     output: Option<PathBuf>,
+    /// How many rounds there were.
+    rounds: Cell<usize>,
 }
 
-/// Events go to the printer and the event log of the present round.
+/// Events go to the messages and the event log of the present round.
 struct Present(Mutex<(Arc<dyn BuildMessages>, Arc<Reporting>)>);
 
 impl Present {

@@ -193,7 +193,8 @@ impl Case {
             .first()
             .is_some_and(|word| takes_options(word) && (self.folder == Folder::Diagnostics || is_build(word)))
         {
-            options.iter().for_each(|word| words.insert(1, (*word).to_owned()));
+            let is_given = words.iter().any(|word| word == "-J");
+            options.iter().filter(|_| !is_given).for_each(|word| words.insert(1, (*word).to_owned()));
         }
         let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(call.name);
         let (code, said) = match call.interrupted_after {
@@ -245,11 +246,18 @@ fn without_times(text: &str) -> String {
     while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
         out.push_str(&rest[..begin]);
         let number = &rest[begin..];
-        let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
+        let end =
+            number.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(number.len());
         let (number, after) = number.split_at(end);
+        // A colon ends the place in a file; within a time it stands between digits.
+        let end = number.trim_end_matches(':').len();
+        let (number, colons) = number.split_at(end);
+        let is_of_seconds = after.starts_with(" s") && !after[2..].starts_with(char::is_alphabetic);
+        let is_clock = number.contains(':') && out.ends_with(", ");
         let is_time =
-            number.contains('.') && after.starts_with(" s") && !after[2..].starts_with(char::is_alphabetic);
+            is_clock || (colons.is_empty() && is_of_seconds && (number.contains('.') || out.ends_with('(')));
         out.push_str(if is_time { "N" } else { number });
+        out.push_str(colons);
         rest = after;
     }
     out + rest
@@ -336,4 +344,5 @@ fn builds_say_what_is_written_down() {
 #[test]
 fn times_are_replaced() {
     assert_eq!(without_times("in 0.03 s: 5 actions, 1.5 sec, v1.2.3"), "in N s: 5 actions, 1.5 sec, v1.2.3");
+    assert_eq!(without_times("a.c:1:12: x, 0:12; t (12 s)"), "a.c:1:12: x, N; t (N s)");
 }

@@ -51,6 +51,10 @@ impl Watcher<'_> {
         reporting.keep_in(&held.store);
         interruption.ends_log(&reporting.log);
         held.begin = SystemTime::now();
+        // Other rounds only make sure that nothing changed meanwhile.
+        if changed != Some(None) {
+            self.rounds.set(self.rounds.get() + 1);
+        }
         *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
             (self.messages(&held.store, &held.request), reporting.clone());
         if let Some(Some(paths)) = changed {

@@ -147,7 +147,9 @@ fn without_numbers(text: &str, workspace: &Workspace) -> String {
         let end =
             number.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(number.len());
         let (number, after) = number.split_at(end);
-        let is_time = number.contains(':') || (number.contains('.') && after.starts_with(" s"));
+        // Not the line and the column behind a path.
+        let is_clock = number.contains(':') && !out.ends_with(':');
+        let is_time = is_clock || (number.contains('.') && after.starts_with(" s"));
         out.push_str(if is_time { "N" } else { number });
         rest = after;
     }
