@@ -26,7 +26,7 @@ use crate::{
     results::{self, Delivery, Destination},
     settings::{analysis_options, build_options, log_limit},
     surroundings::{Name, build_root, build_root_option, is_address, open_store},
-    voice::{BuildMessages, Defined, Found, Of},
+    voice::{BuildMessages, Found, Of},
 };
 
 /// Runs `build`.
@@ -217,8 +217,9 @@ impl Pass for Running<'_> {
         Ok(whole.filter(|_| asks_for_input).map(|analysis| analysis.wanted()))
     }
 
-    fn executed(&mut self, _: &Session, _: &Request, _: &Analysed, _: bool) {
+    fn executed(&mut self, session: &Session, request: &Request, _: &Analysed, _: bool) {
         self.display = None;
+        self.messages.executed(&session.origins(request));
     }
 
     fn build_failed(
@@ -233,8 +234,7 @@ impl Pass for Running<'_> {
             log.say(Level::Error, "The description keeps changing while it is being built.");
         }
         let origins = session.origins(request);
-        let defined = Defined { action: &|id| origins.of(id), overlay: &|id| origins.of_overlay(id) };
-        self.messages.failed(failure, &defined, o.results.keep_going);
+        self.messages.failed(failure, &origins, o.results.keep_going);
         Exit::BuildFailure
     }
 

@@ -96,7 +96,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
     let defined = graph.clone();
-    let origins: Origins = Arc::new(move |id| defined.actions.get(id)?.origins.first().cloned());
+    let origins: Origins = Arc::new(move |id| defined.origin(id));
     let sink_of_messages: Arc<dyn Sink> = messages.clone();
     let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
     all.extend(reporting.sinks());
@@ -110,12 +110,12 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let display = Display::start(&progress, log, None);
     let built = session.build(&wanted);
     drop(display);
+    messages.executed(&*graph);
     interruption.check().inspect_err(|_| messages.interrupted())?;
     let built = match built {
         Ok(built) => built,
         Err(failure) => {
-            let defined = Defined { action: &|id| graph.origins(id), overlay: &|_| Vec::new() };
-            messages.failed(&failure, &defined, o.results.keep_going);
+            messages.failed(&failure, &*graph, o.results.keep_going);
             return Err(Exit::BuildFailure);
         }
     };

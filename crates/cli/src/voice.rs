@@ -13,7 +13,8 @@ use std::{
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Analysed, Anew, BuildFailure, DefinedAt, RepoConfig, Request, Results, Sink, event::Origin,
+    Analysed, Anew, BuildFailure, DefinedAt, Origins, RepoConfig, Request, Results, Sink, event::Origin,
+    graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, ReferenceType, Str, Value};
@@ -155,8 +156,11 @@ pub(crate) trait BuildMessages: Sink {
     /// All of it is done again.
     fn begins_anew(&self, why: Anew);
 
+    /// Nothing runs any more, whether all of it went well or not.
+    fn executed(&self, defined: &dyn Defined);
+
     /// Why there is no result.
-    fn failed(&self, failure: &BuildFailure, defined: &Defined<'_>, keep_going: bool);
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool);
 
     /// Everything is built, but not yet delivered. `hits`: how many of these actions did not run.
     fn processed(&self, actions: usize, hits: usize, compared: Option<&Comparison>);
@@ -186,12 +190,45 @@ impl Found<'_> {
     }
 }
 
-/// Where things are defined, for messages.
-pub(crate) struct Defined<'d> {
-    /// The targets that ask for an action.
-    pub(crate) action: &'d dyn Fn(&Id) -> Vec<String>,
-    /// The targets that define an overlay of trees.
-    pub(crate) overlay: &'d dyn Fn(&Id) -> Vec<String>,
+/// Where things are defined. Asked for only while nothing runs: an answer may take an analysis of all targets.
+pub(crate) trait Defined {
+    /// A target that asks for an action, and the action's number there.
+    fn origin(&self, action: &Id) -> Option<Origin>;
+
+    /// The targets that ask for an action, as the reference names them.
+    fn all_origins(&self, action: &Id) -> Vec<String>;
+
+    /// The targets that define an overlay of trees, as the reference names them.
+    fn of_overlay(&self, overlay: &Id) -> Vec<String>;
+}
+
+impl Defined for Origins {
+    fn origin(&self, action: &Id) -> Option<Origin> {
+        self.first_of_all(action)
+    }
+
+    fn all_origins(&self, action: &Id) -> Vec<String> {
+        self.of(action)
+    }
+
+    fn of_overlay(&self, overlay: &Id) -> Vec<String> {
+        Origins::of_overlay(self, overlay)
+    }
+}
+
+/// A graph from a file has the targets that its actions come from, but not those of overlays.
+impl Defined for ActionGraph {
+    fn origin(&self, action: &Id) -> Option<Origin> {
+        self.actions.get(action)?.origins.first().cloned()
+    }
+
+    fn all_origins(&self, action: &Id) -> Vec<String> {
+        self.origins(action)
+    }
+
+    fn of_overlay(&self, _: &Id) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Results that are where they belong.

@@ -105,7 +105,7 @@ fn answer(ran: Ran) -> (i32, String, Vec<String>) {
     let varies = |line: &String| {
         line.starts_with('[')
             || line.starts_with("Built ")
-            || line.contains(" is up to date (")
+            || line.contains(" up to date (")
             || line.contains(" failed after ")
             || line.starts_with("  reproduce: ")
     };

@@ -127,10 +127,9 @@ impl Ran {
 /// `None` if there is no such line.
 #[must_use]
 pub fn processed(stderr: &str) -> Option<(usize, usize)> {
-    let line =
-        stderr.lines().rfind(|line| line.starts_with("Built ") || line.contains(" is up to date ("))?;
+    let line = stderr.lines().rfind(|line| line.starts_with("Built ") || line.contains(" up to date ("))?;
     let number = |text: &str| text.split(' ').next().and_then(|number| number.parse::<usize>().ok());
-    if let Some((_, figures)) = line.split_once(" is up to date (") {
+    if let Some((_, figures)) = line.split_once(" up to date (") {
         let all = number(figures).or(figures.starts_with("no actions").then_some(0))?;
         return Some((all, all));
     }
@@ -173,6 +172,7 @@ mod tests {
     fn the_figures_of_a_build_are_in_its_last_line() {
         for (line, figures) in [
             (":t is up to date (3 actions, 0.01 s)", Some((3, 3))),
+            ("the inputs of action #0 of :t are up to date (1 action, 0.01 s)", Some((1, 1))),
             (":t is up to date (no actions, 0.01 s); installed 1 artifact in x", Some((0, 0))),
             ("warning: x\nBuilt :t in 0.1 s: 2 actions run, 3 from cache, 4 up to date", Some((9, 7))),
             ("Built :t in 0.1 s: 1 action from cache; installed 2 artifacts in out", Some((1, 1))),

@@ -303,7 +303,7 @@ impl Messages {
     }
 
     /// Each failed action: how it ended, the targets that ask for it, how to run it again by hand.
-    fn say_failures(&self, defined: &Defined<'_>) {
+    fn say_failures(&self, defined: &dyn Defined) {
         for failure in self.failures().iter() {
             let name = format!("action:{}", failure.id);
             let action = &failure.action;
@@ -320,7 +320,7 @@ impl Messages {
             };
             self.log.say_about(Level::Error, &name, message);
             let command = report::in_environment(&action.command, &action.env);
-            let failed = report::failed_command(&command, &(defined.action)(&failure.id));
+            let failed = report::failed_command(&command, &defined.all_origins(&failure.id));
             self.log.say_about(Level::Error, &name, failed);
             if let Some((text, commands)) = self.again.text(failure) {
                 self.log.say_with_block(Level::Info, &name, &text, &commands);
@@ -328,10 +328,10 @@ impl Messages {
         }
     }
 
-    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &Defined<'_>) {
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
         let mut text = unbuilt.cause.to_string();
         if let Cause::Conflict { overlay, .. } = &unbuilt.cause {
-            text += &report::requested_by(&(defined.overlay)(overlay));
+            text += &report::requested_by(&defined.of_overlay(overlay));
         }
         self.log.say(Level::Error, text);
     }
@@ -378,7 +378,9 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn failed(&self, failure: &BuildFailure, defined: &Defined<'_>, keep_going: bool) {
+    fn executed(&self, _: &dyn Defined) {}
+
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool) {
         self.say_failures(defined);
         let (of_store, others): (Vec<_>, Vec<_>) =
             failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));

@@ -4,14 +4,14 @@
 //! shown when it ran, not each time that its result is known.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use taut_driver::{
-    Anew, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Sink, Unbuilt,
+    ActionFailure, Anew, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Sink, Unbuilt,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
@@ -180,7 +180,7 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
     is_of_running
         || line.starts_with("Built ")
         || line.starts_with("Rebuilt ")
-        || line.contains(" is up to date (")
+        || line.contains(" up to date (")
         || (line.starts_with("error: build of ") && line.contains(" failed after "))
         || line.starts_with("  reproduce: ")
 }
@@ -232,6 +232,22 @@ fn short(id: &Id) -> String {
     digits
 }
 
+/// What is said of an action once its target is known.
+enum Waiting {
+    Output(Id, Arc<ActionDescription>, Arc<Ran>),
+    Tolerated(Id, Arc<ActionDescription>, Arc<Ran>),
+    Failure(ActionFailure),
+}
+
+impl Waiting {
+    fn id(&self) -> &Id {
+        match self {
+            Waiting::Output(id, ..) | Waiting::Tolerated(id, ..) => id,
+            Waiting::Failure(failure) => &failure.id,
+        }
+    }
+}
+
 /// What an action printed when it did not run in this call.
 struct Replayed {
     id: Id,
@@ -242,9 +258,14 @@ struct Replayed {
 #[derive(Default)]
 struct State {
     repositories: Option<RepoConfig>,
-    /// What was asked for.
+    /// What was asked for, and whether that is more than one thing.
     name: String,
+    is_many: bool,
     origins: Option<Origins>,
+    /// The targets of actions for which these give none in the course of the build.
+    found: HashMap<Id, Origin>,
+    /// What is said of such actions.
+    waiting: Vec<Waiting>,
     /// How many actions there are.
     total: usize,
     /// How many had a result when everything was built.
@@ -254,8 +275,8 @@ struct State {
     cached: usize,
     /// How many were ended since the call was interrupted.
     interrupted: usize,
-    /// The actions that failed, as the last line names them.
-    failed: Vec<String>,
+    /// The actions that failed, with their first outputs.
+    failed: Vec<(Id, String)>,
     /// The actions that took part in the inputs of those.
     needed: HashSet<Id>,
     replayed: Vec<Replayed>,
@@ -288,8 +309,24 @@ impl Messages {
 
     /// A target that defines an action.
     fn origin(&self, action: &Id) -> Option<Origin> {
-        let origins = self.state().origins.clone();
-        origins.and_then(|origins| origins(action))
+        let (found, origins) = {
+            let state = self.state();
+            (state.found.get(action).cloned(), state.origins.clone())
+        };
+        found.or_else(|| origins.and_then(|origins| origins(action)))
+    }
+
+    /// Says something of an action: now if its target is known, else when nothing runs any more.
+    fn say_of_action(&self, of: Waiting) {
+        if self.origin(of.id()).is_some() { self.say_at_once(&of) } else { self.state().waiting.push(of) }
+    }
+
+    fn say_at_once(&self, of: &Waiting) {
+        match of {
+            Waiting::Output(id, action, ran) => self.show_output(id, action, ran),
+            Waiting::Tolerated(id, action, ran) => self.show_tolerated(id, action, ran),
+            Waiting::Failure(failure) => self.show_failure(failure),
+        }
     }
 
     /// The same as messages name it, and what the action makes of it.
@@ -328,9 +365,9 @@ impl Messages {
             return;
         }
         if has_failed {
-            self.show_tolerated(id, action, ran);
+            self.say_of_action(Waiting::Tolerated(*id, action.clone(), ran.clone()));
         } else if is_new || self.shows_cached_output {
-            self.show_output(id, action, ran);
+            self.say_of_action(Waiting::Output(*id, action.clone(), ran.clone()));
         } else {
             self.state().replayed.push(Replayed { id: *id, action: action.clone(), ran: ran.clone() });
         }
@@ -342,15 +379,14 @@ impl Messages {
             self.state().interrupted += 1;
             return;
         }
-        let target = self.target_of(&failure.id);
         {
             let mut state = self.state();
-            state.failed.push(format!("{target} ({})", output_of(&failure.action)));
+            state.failed.push((failure.id, output_of(&failure.action).to_owned()));
             state.needed.extend(failed.needs());
         }
         // A call that begins anew meets it again.
         if self.state().shown.insert(failure.id) {
-            self.show_failure(&target, failure);
+            self.say_of_action(Waiting::Failure(failure.clone()));
         }
     }
 
@@ -367,10 +403,10 @@ impl Messages {
         }
     }
 
-    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &Defined<'_>) {
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
         let mut text = with_hint(unbuilt.cause.to_string(), &self.build_root);
         if let Cause::Conflict { overlay, .. } = &unbuilt.cause
-            && let [first, ..] = &(defined.overlay)(overlay)[..]
+            && let [first, ..] = &defined.of_overlay(overlay)[..]
         {
             text += &format!("\nin {}", taut_value::names_as_typed(first));
         }
@@ -431,6 +467,7 @@ impl BuildMessages for Messages {
     }
 
     fn analysed(&self, found: &Found<'_>) {
+        self.state().is_many = found.request.targets.iter().nth(1).is_some();
         say_counts(found, &self.log);
         Taut.tainted(&found.tainted(), &self.log);
     }
@@ -438,6 +475,7 @@ impl BuildMessages for Messages {
     fn building(&self, _: &str, input_of: Option<&str>) {
         if let Some(action) = input_of {
             let mut state = self.state();
+            state.is_many = true;
             let shown =
                 if action.starts_with('%') { action.get(..=SHORT_ID).unwrap_or(action) } else { action };
             state.name = format!("the inputs of action {shown} of {}", state.name);
@@ -458,7 +496,17 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn failed(&self, failure: &BuildFailure, defined: &Defined<'_>, _: bool) {
+    fn executed(&self, defined: &dyn Defined) {
+        let waiting = std::mem::take(&mut self.state().waiting);
+        for of in &waiting {
+            if let Some(origin) = defined.origin(of.id()) {
+                self.state().found.insert(*of.id(), origin);
+            }
+            self.say_at_once(of);
+        }
+    }
+
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, _: bool) {
         self.show_what_failed_needed();
         let (of_store, others): (Vec<_>, Vec<_>) =
             failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
@@ -469,14 +517,17 @@ impl BuildMessages for Messages {
                 self.log.say(Level::Error, format!("{} like these", count(all.len() - limit, "more error")));
             }
         }
+        let failed = self.state().failed.clone();
+        let name = |(id, output): &(Id, String)| format!("{} ({output})", self.target_of(id));
+        let failed: Vec<String> = failed.iter().map(name).collect();
         let state = self.state();
         let mut parts = Vec::new();
-        if !state.failed.is_empty() {
-            let (number, named) = (count(state.failed.len(), "action"), some_of(&state.failed, MAX_NAMED));
+        if !failed.is_empty() {
+            let (number, named) = (count(failed.len(), "action"), some_of(&failed, MAX_NAMED));
             parts.push(format!("{number} failed: {named}"));
         }
         if !failure.unbuilt.is_empty() {
-            let what = if state.failed.is_empty() { "error" } else { "other error" };
+            let what = if failed.is_empty() { "error" } else { "other error" };
             parts.push(count(failure.unbuilt.len(), what));
         }
         let done = self.figures(&state);
@@ -521,7 +572,8 @@ impl BuildMessages for Messages {
                 0 => "no actions".to_owned(),
                 number => count(number, "action"),
             };
-            format!("{name} is up to date ({actions}, {time})")
+            let verb = if state.is_many { "are" } else { "is" };
+            format!("{name} {verb} up to date ({actions}, {time})")
         } else {
             let rest = state.processed.saturating_sub(state.ran + state.cached);
             if rest > 0 {

@@ -22,7 +22,7 @@ use crate::{
     log::Level,
     reporting::Reporting,
     results,
-    voice::{BuildMessages, Defined, count, seconds},
+    voice::{BuildMessages, count, seconds},
 };
 
 /// Why a round is over before its end: it was told, or so are the rounds with this session.
@@ -161,6 +161,7 @@ impl Pass for Round<'_> {
     /// Tells what was done, unless that was nothing, and nothing had changed either.
     fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool) {
         self.so_far.is_built = is_complete;
+        self.messages_of_build.executed(&session.origins(request));
         let done = session.done();
         let is_silent = self.changed == Some(None) && done.ran.is_empty() && done.analysed == 0;
         if is_silent || self.interruption.check().is_err() {
@@ -205,9 +206,8 @@ impl Pass for Round<'_> {
             })));
         }
         let origins = session.origins(request);
-        let defined = Defined { action: &|id| origins.of(id), overlay: &|id| origins.of_overlay(id) };
         let keep_going = self.watcher.o.build.results.keep_going;
-        self.messages_of_build.failed(failure, &defined, keep_going);
+        self.messages_of_build.failed(failure, &origins, keep_going);
         Stop::Told
     }
 

@@ -138,8 +138,8 @@ fn each_round_does_what_the_change_demands() {
 
     workspace.file("m/u.txt", "loud\n");
     has(&watching.round("m/u.txt changed."), "0 targets analysed, 2 actions of 3 run");
-    watching.until("shout [");
-    watching.until("whisper [");
+    watching.until("  shout\n");
+    watching.until("  whisper\n");
 
     // Only touched.
     fs::File::options()
@@ -295,7 +295,7 @@ fn what_the_words_mean_may_change() {
     watching.until("Interrupt to end.");
     workspace.file("config.json", r#"{"V": "2"}"#);
     watching.until("config.json changed.");
-    watching.until("v [");
+    watching.until("  v\n");
     workspace.file("OTHER", TARGETS.replace("cat *.txt", "cat *.txt *.txt"));
     workspace.file("m/OTHER", MODULE);
     workspace.file("repos.json", repositories("OTHER"));
@@ -332,7 +332,7 @@ fn garbage_is_collected_beside_an_idle_watch_and_the_next_round_is_right() {
         workspace.file("m/u.txt", format!("round {number}\n"));
         watching.until("m/u.txt changed.");
         watching.until("everything is looked at.");
-        watching.until("shout [");
+        watching.until("  shout\n");
         watching.until("Interrupt to end.");
         becomes(&out.join("shout"), &format!("ROUND {number}\n"));
         becomes(&out.join("texts"), "a\n");

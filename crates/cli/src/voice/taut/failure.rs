@@ -136,11 +136,11 @@ fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<
 
 impl Messages {
     /// A failed action.
-    pub(super) fn show_failure(&self, target: &str, failure: &ActionFailure) {
+    pub(super) fn show_failure(&self, failure: &ActionFailure) {
         let Ending { words, details } = Ending::of(failure);
         let mut lines = details;
         lines.extend(self.details_of_id(&failure.id));
-        let place = self.place(&failure.id);
+        let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
         self.show_block(
             Level::Error,
             &failure.id,
