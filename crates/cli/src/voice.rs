@@ -17,7 +17,7 @@ use taut_driver::{
     graph::ActionGraph,
 };
 use taut_store::Store;
-use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, ReferenceType, Str, Value};
+use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
 
 use crate::{
     compare::Comparison,
@@ -306,10 +306,7 @@ fn named(json: &Value) -> Option<NamedTarget> {
 
 /// Where the target that defines an action is defined, as a path from the working directory and a line.
 fn place_of(origin: &Origin, repositories: &RepoConfig) -> Option<String> {
-    let Value::Name(EntityName::Named(target)) = &origin.target else { return None };
-    if target.reference != ReferenceType::Target {
-        return None;
-    }
+    let Value::Name(target) = &origin.target else { return None };
     let DefinedAt { file, line } = taut_driver::defined_at(repositories, target)?;
     let here = std::env::current_dir().unwrap_or_default();
     let shown = file.strip_prefix(&here).unwrap_or(&file);
