@@ -197,6 +197,7 @@ impl Case {
             options.iter().filter(|_| !is_given).for_each(|word| words.insert(1, (*word).to_owned()));
         }
         let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(call.name);
+        let tool = tool.with_env("TMPDIR", workspace.beside("made"));
         let (code, said) = match call.interrupted_after {
             Some(text) => self.interrupted(&tool, &words, text),
             None => {
@@ -209,7 +210,7 @@ impl Case {
         let said = said.replace(&*workspace.root().to_string_lossy(), "$ROOT");
         let said = said.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
         let said = said.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
-        (code, without_times(&said))
+        (code, without_random_names(&without_times(&said)))
     }
 
     /// What a call says that gets SIGINT after it has said or made something.
@@ -237,6 +238,17 @@ impl Case {
         let said = said.lock().unwrap();
         (code, String::from_utf8_lossy(&said).into_owned())
     }
+}
+
+/// A text without the hexadecimal numbers of directories in which actions are run again.
+fn without_random_names(text: &str) -> String {
+    let mut parts = text.split("/taut-rerun-");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out += "/taut-rerun-N";
+        out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    out
 }
 
 /// A text with `N s` for each time.

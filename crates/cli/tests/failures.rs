@@ -4,7 +4,10 @@
 
 use std::{
     fs,
-    os::unix::{fs::symlink, net::UnixListener},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        net::UnixListener,
+    },
 };
 
 use taut_testkit::{Ran, Tool, Workspace, processed};
@@ -298,4 +301,35 @@ fn what_known_actions_printed_is_shown_by_a_call_that_fails_too() {
     workspace.file("a", "wrong\n");
     assert_eq!(shown(&build(1)), 1, "it was not run again");
     assert_eq!(shown(&build(1)), 1);
+}
+
+#[test]
+fn the_command_that_a_failure_names_runs_its_action_again_alone() {
+    let workspace = workspace(
+        r#"{"t": {"type": "generic", "outs": ["d/x"], "out_dirs": ["e/f"], "deps": [["./", ".", "made"], "a"], "cwd": "",
+                  "env": {"type": "singleton_map", "key": "GREETING", "value": "hello"},
+                  "cmds": ["echo $GREETING", "cat a made/in", "ls -d d e/f", "env | grep -c ^HOME", "exit 5"]},
+            "made": {"type": "generic", "outs": ["made/in"], "cmds": ["echo an input > made/in"]}}"#,
+    );
+    let failed = workspace.run(&taut(), ["build", "t"]).exits(1);
+    let (_, command) = failed.stderr.split_once("  reproduce: ").unwrap();
+    let command = command.lines().next().unwrap();
+    let temporary = workspace.beside("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let tool = Tool::at("/bin/sh").with_env("TMPDIR", &temporary);
+    for _ in 0..2 {
+        let again = tool.run(&workspace.root(), ["-c", command]).exits(1);
+        assert_eq!(again.stdout, "hello\na file\nan input\nd\ne/f\n0\n");
+        says(&again, &["the action ended with exit code 5 in ", &*temporary.to_string_lossy()]);
+        assert!(!again.stderr.contains("error:"), "{}", again.stderr);
+    }
+    let directories: Vec<_> = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(directories.len(), 2, "each call has a directory of its own");
+    for directory in directories {
+        assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(directory.join("made/in")).unwrap(), "an input\n");
+    }
+    // No result is kept.
+    let built = workspace.run(&taut(), ["build", "t"]).exits(1);
+    says(&built, &["building d/x failed (exit code 5)"]);
 }

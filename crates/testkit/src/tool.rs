@@ -3,7 +3,7 @@
 //! The tool runs in a nearly empty environment (no `HOME` of the developer, no colour
 //! variables), so that no machine's settings decide a test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +14,8 @@ pub struct Tool {
     path: PathBuf,
     /// The name by which it is called, if that is not its path.
     name: Option<&'static str>,
+    /// Environment variables beside the usual ones.
+    env: Vec<(&'static str, OsString)>,
 }
 
 /// What a call of a tool answered.
@@ -31,13 +33,20 @@ impl Tool {
     /// The tool at `path`, usually `env!("CARGO_BIN_EXE_taut")`.
     #[must_use]
     pub fn at(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_path_buf(), name: None }
+        Self { path: path.as_ref().to_path_buf(), name: None, env: Vec::new() }
     }
 
     /// The same tool, called by another name: taut talks as the tool of that name does.
     #[must_use]
     pub fn called(self, name: &'static str) -> Self {
         Self { name: Some(name), ..self }
+    }
+
+    /// The same tool with another environment variable.
+    #[must_use]
+    pub fn with_env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
+        self
     }
 
     /// The reference implementation, if this machine has it: the binary that the
@@ -67,8 +76,8 @@ impl Tool {
         &self.path
     }
 
-    /// A call of the tool that is not started yet: in `dir`, with only `PATH` and `HOME`
-    /// (= `dir`) set, standard input empty, both outputs kept.
+    /// A call of the tool that is not started yet: in `dir`, with only `PATH`, `HOME`
+    /// (= `dir`) and what [`Tool::with_env`] adds, standard input empty, both outputs kept.
     pub fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.path);
         if let Some(name) = self.name {
@@ -79,6 +88,7 @@ impl Tool {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
