@@ -263,6 +263,23 @@ fn after_an_edit_each_thing_that_was_done_has_its_cause() {
 }
 
 #[test]
+fn actions_have_their_target_after_a_description_was_changed_and_changed_back_beside_a_new_file() {
+    let workspace = project();
+    let build = || drop(workspace.run(&taut(), ["build", "all"]).exits(0));
+    build();
+    workspace.file("TARGETS", TARGETS.replace("cat d/first", "cat d/first d/first")).file("other", "");
+    build();
+    workspace.file("TARGETS", TARGETS);
+    build();
+    workspace.file("a.txt", "other\n");
+    build();
+    let log = last(&workspace);
+    assert_eq!(of_kind(&log, "action").len(), 2);
+    action(&log, "first");
+    action(&log, "last");
+}
+
+#[test]
 fn failures_of_actions_and_of_analysis_are_in_the_log() {
     let workspace = project();
     workspace.file("TARGETS", TARGETS.replace("cat d/first > last", "exit 3"));

@@ -152,6 +152,61 @@ fn what_was_looked_at_outlives_the_process() {
     run([1, 2, 3], &["w"]);
 }
 
+/// Reads the readers of the first number; 0 reads 1 for that, and is good by its leaves alone.
+struct Sum;
+
+impl Rule for Sum {
+    type Key = u64;
+    type Value = u64;
+    const NAME: &'static str = "sum";
+
+    fn policy(&self, key: &u64) -> Policy {
+        let policy = Policy::constructive(2);
+        if *key == 0 { policy.only_by_leaves() } else { policy }
+    }
+
+    async fn value(&self, key: &u64, cx: Cx) -> Result<u64, Fail> {
+        if *key == 0 {
+            return cx.get::<Sum>(1).await;
+        }
+        let readers = cx.all::<Reader>(["", "a"].map(str::to_owned).into()).await;
+        readers.into_iter().sum()
+    }
+
+    fn content_hash(&self, _: &u64, sum: &u64) -> Option<Hash> {
+        Some(Hash::from(*sum))
+    }
+
+    fn encode_value(&self, _: &u64, sum: &u64) -> Option<Vec<u8>> {
+        Some(sum.to_le_bytes().to_vec())
+    }
+
+    fn decode_value(&self, _: &u64, bytes: &[u8]) -> Option<u64> {
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+}
+
+#[test]
+fn readers_of_other_facets_are_decided_by_the_file_and_not_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("runs");
+    let world = World::default();
+    let run = |now: [u64; 3], ran: usize, tasks: usize| {
+        *world.lock().unwrap() = now;
+        let rules = Engine::builder().rule(Source(world.clone())).rule(Reader).rule(Sum);
+        let engine = rules.open(&file);
+        let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
+        assert_eq!(build.get::<Sum>(0).ok(), Some(now[0]));
+        assert_eq!((build.ran().len(), engine.tasks()), (ran, tasks), "for {now:?}");
+        engine.commit().unwrap();
+    };
+    run([1, 2, 3], 5, 5);
+    // A version that the file does not know: the source and the sum by leaves run.
+    run([1, 9, 3], 2, 3);
+    // One that it knows.
+    run([1, 2, 3], 0, 1);
+}
+
 #[test]
 fn names_share_the_facets_that_are_left() {
     let numbers: Vec<usize> =

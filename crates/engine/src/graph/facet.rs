@@ -43,8 +43,14 @@ impl Facets {
         Facets(self.0 | other.0)
     }
 
+    /// Whether two versions with these facet hashes are the same for a reader of these facets; not if one lacks a hash.
+    pub(crate) fn are_the_same(self, a: &[u128], b: &[u128]) -> bool {
+        let is_same = |number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b);
+        self != Facets::WHOLE && self.numbers().all(is_same)
+    }
+
     /// The numbers of the facets.
-    pub(crate) fn numbers(self) -> impl Iterator<Item = usize> {
+    fn numbers(self) -> impl Iterator<Item = usize> {
         (0..Facets::MOST).filter(move |number| self.0 & (1 << number) != 0)
     }
 }

@@ -147,10 +147,7 @@ impl Hist {
     /// Whether two versions are the same for who sees only these facets.
     pub(crate) fn look_the_same(&self, a: Seq, b: Seq, facets: Facets) -> bool {
         let (Some(a), Some(b)) = (self.facets_of(a), self.facets_of(b)) else { return false };
-        facets != Facets::WHOLE
-            && facets
-                .numbers()
-                .all(|number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b))
+        facets.are_the_same(a, b)
     }
 
     /// The value of a version, if it is in memory.

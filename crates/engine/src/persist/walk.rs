@@ -4,11 +4,13 @@
 //! once, as the file has it: a leaf holds if its rule says so, another task if its latest run that fits read
 //! what holds now, group by group. No key is decoded but those of leaves, no task is bound, and the depth of the
 //! graph costs a stack in memory. Whatever is not that plain is left undecided, and goes the ordinary way when
-//! somebody asks for it: what has to run, what failed, what goes by times or by facets, what this process knows
-//! better than the file. So a process binds what a change can have reached, and nothing else.
+//! somebody asks for it: what has to run, what failed, what goes by times, what this process knows better than the
+//! file. So a process binds what a change invalidates, and nothing else: of a directory in which a file was added, the
+//! readers of the other files agree by their facets.
 //!
 //! Demand is that of a check: a group is looked at only if all groups before agree.
 
+mod ahead;
 mod below;
 mod leaves;
 mod numbers;
@@ -26,7 +28,7 @@ use super::snapshot::{Columns, Plain};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::core::Core;
-use crate::graph::fail::guarded;
+use crate::graph::facet::Looks;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::graph::intern::BuildMix;
 use crate::schedule::inner::Inner;
@@ -94,6 +96,8 @@ pub(super) struct Walk {
     by_leaves: HashSet<u32, BuildMix>,
     /// The tasks that this process knows.
     bound: HashMap<u32, NodeId, BuildMix>,
+    /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
+    facets: HashMap<u32, Vec<Option<Looks>>, BuildMix>,
     /// What is not as in the file.
     pub(super) better: HashMap<u32, Better, BuildMix>,
     /// How many tasks were found good.
@@ -187,6 +191,7 @@ impl Walk {
         self.looked_at = looked_at;
         self.refused.clear();
         self.by_leaves.clear();
+        self.facets.clear();
         true
     }
 
@@ -209,6 +214,14 @@ impl Walk {
             self.looked_at[task as usize / 64] |= 1 << (task % 64);
         }
         self.is_good_by(task, open.at);
+    }
+
+    /// A leaf that reads nothing holds by one of its runs; `None` in place of its version: as a failure.
+    fn leaf_is_good(&mut self, leaf: u32, run: usize, seq: Option<u32>) {
+        self.now.set(leaf, seq.unwrap_or(UNDECIDED));
+        self.good += u64::from(seq.is_some());
+        self.looked_at[leaf as usize / 64] |= 1 << (leaf % 64);
+        self.is_good_by(leaf, run);
     }
 
     /// Notes which of its runs a task is good by, whatever was so in an earlier epoch.
@@ -366,8 +379,23 @@ impl<'l> Look<'l> {
             // What waits for itself is for others to find out.
             OPEN => Some(UNDECIDED),
             SPECIAL => self.special(task),
+            // It may have been settled the ordinary way meanwhile.
+            UNDECIDED => Some(self.settled(task).unwrap_or(UNDECIDED)),
             known => Some(known),
         }
+    }
+
+    /// The version of a task that this process has settled in this build.
+    fn settled(&self, task: u32) -> Option<u32> {
+        let node = *self.walk.bound.get(&task)?;
+        if self.inner.engine.is_given(node, self.inner.epoch) {
+            // What took over its result is not as it was, whatever the version (`settle/kin.rs`).
+            return None;
+        }
+        // What is settled and does not stand holds for one build only, and so does what is made from it.
+        let seq = self.inner.standing(node)?;
+        let is_stored = lock(&self.inner.engine.node(node).hist).is_seq_of(self.walk.generation, task, seq);
+        Some(if is_stored { seq.number() } else { OTHER })
     }
 
     /// What this process knows of a task.
@@ -375,13 +403,10 @@ impl<'l> Look<'l> {
         let node = *self.walk.bound.get(&task)?;
         let entry = self.inner.engine.node(node);
         if self.inner.engine.is_given(node, self.inner.epoch) {
-            // What took over its result is not as it was, whatever the version (`settle/kin.rs`).
             return Some(UNDECIDED);
         }
-        // What is settled and does not stand holds for one build only, and so does what is made from it.
-        if let Some(seq) = self.inner.standing(node) {
-            let is_stored = lock(&entry.hist).is_seq_of(self.walk.generation, task, seq);
-            return Some(if is_stored { seq.number() } else { OTHER });
+        if let Some(settled) = self.settled(task) {
+            return Some(settled);
         }
         let hist = lock(&entry.hist);
         let is_as_stored =
@@ -424,7 +449,7 @@ impl<'l> Look<'l> {
         };
         // Most leaves read nothing, and that is all there is to them.
         if let Some(leaf) = open.as_ref().filter(|open| open.is_leaf && open.run.edges.is_empty()) {
-            self.walk.close(leaf, if leaf.run.has_failed { &Step::Failed } else { &Step::Good });
+            self.walk.leaf_is_good(task, leaf.at, (!leaf.run.has_failed).then_some(leaf.run.seq));
             return Ok(());
         }
         self.walk.now.set(task, if open.is_some() { OPEN } else { UNDECIDED });
@@ -460,25 +485,18 @@ impl<'l> Look<'l> {
 
     /// Whether a leaf's rule says that it would come to the result of this run.
     fn agrees(&mut self, task: u32, here: Here, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
-        let Some(witness) = run.witness.read().ok_or(Damaged)? else { return Ok(false) };
-        self.key.clear();
-        self.stored.key(task, &mut self.key).ok_or(Damaged)?;
-        let key = &self.key;
-        let hash = self.stored.hash(task, run.seq).ok_or(Damaged)?;
-        let rule = self.inner.engine.rule_at(here.rule);
-        let agreement = guarded(|| Some(rule.agrees(&rule.decode(key)?, &witness, hash)));
-        match agreement {
-            Ok(Some(Agreement::Yes)) => Ok(true),
-            Ok(Some(Agreement::YesBy(witness))) => {
+        match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
+            Agreement::Yes => Ok(true),
+            Agreement::YesBy(witness) => {
                 self.walk.better.insert(task, Better { run: at, witness: Some(witness.into()) });
                 Ok(true)
             }
-            Ok(Some(Agreement::No) | None) | Err(_) => Ok(false),
+            Agreement::No => Ok(false),
         }
     }
 
     /// Goes on with a task until it is decided or has to wait.
-    fn step(&self, open: &mut Open<'l>) -> Result<Step, Damaged> {
+    fn step(&mut self, open: &mut Open<'l>) -> Result<Step, Damaged> {
         loop {
             let next = match open.waits.take() {
                 Some(edge) => Some(edge),
@@ -500,9 +518,11 @@ impl<'l> Look<'l> {
                 }
                 Some(UNDECIDED) => open.undecided = true,
                 Some(now) if now == edge.seq => {}
-                // Perhaps it is the same in what was looked at.
-                Some(_) if edge.bits & 4 != 0 => open.undecided = true,
-                Some(_) => open.differs = true,
+                Some(now) => match self.is_same_in_facets(&edge, now) {
+                    Some(true) => {}
+                    Some(false) => open.differs = true,
+                    None => open.undecided = true,
+                },
             }
             if edge.bits & 2 != 0
                 && let Group::Undecided = self.end_group(open)?
@@ -510,6 +530,32 @@ impl<'l> Look<'l> {
                 return Ok(Step::Undecided);
             }
         }
+    }
+
+    /// Whether another version of what was read is the same in the facets that were looked at; `None` if the hashes of
+    /// these are not known.
+    fn is_same_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
+        if edge.bits & 4 == 0 {
+            return Some(false);
+        }
+        let is = match now {
+            OTHER => {
+                let node = *self.walk.bound.get(&edge.dep)?;
+                let seq = self.inner.standing(node)?;
+                lock(&self.inner.engine.node(node).hist).facets_of(seq)?.clone()
+            }
+            now => self.facets_of(edge.dep, now)?,
+        };
+        let was = self.facets_of(edge.dep, edge.seq)?;
+        Some(edge.facets.are_the_same(&was, &is))
+    }
+
+    /// The facet hashes of a version that the file has.
+    fn facets_of(&mut self, task: u32, seq: u32) -> Option<Looks> {
+        if !self.walk.facets.contains_key(&task) {
+            self.walk.facets.insert(task, self.stored.facets(task)?);
+        }
+        self.walk.facets[&task].get(seq as usize)?.clone()
     }
 
     /// All that was asked for together is known.

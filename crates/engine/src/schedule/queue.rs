@@ -225,6 +225,11 @@ impl Queue {
         }
     }
 
+    /// Whether the build may use more threads than the one that asks.
+    pub(crate) fn has_many_threads(&self) -> bool {
+        self.extra > 0
+    }
+
     /// Whether the calling thread may run a job of `build` on its stack.
     pub(crate) fn may_nest<W>(build: &Arc<W>) -> bool {
         WORKER.with(|worker| {

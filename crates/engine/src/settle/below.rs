@@ -307,7 +307,7 @@ impl<V: Visit> Below<'_, V> {
             let (next, seen) = (&mut self.next, &self.seen_numbers);
             let wanted = self.visit.reads();
             let kind = wanted.and_then(|rule| numbers.rule_there(rule));
-            let found = numbers.plainly(number, |dep, seq, facets| {
+            let found = numbers.plainly(number, 0, |dep, seq, facets| {
                 // What was met is not met again.
                 if wanted.is_some() || !seen.has(dep) {
                     next.push(Next::Number(dep, Some((seq, facets)), By::Reads));

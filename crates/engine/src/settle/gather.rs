@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
 use crate::graph::intern::BuildMix;
 use crate::graph::leaves::{Leaves, Part, Range};
@@ -34,7 +35,9 @@ struct Gather<'g> {
     rules: BTreeMap<u16, u32>,
     parts: Vec<Part>,
     seen: HashSet<NodeId, BuildMix>,
-    seen_numbers: Vec<u64>,
+    seen_numbers: Bits,
+    /// By number, whether there is more to what it is good by than the file tells at once.
+    special: Bits,
     next: Vec<Next>,
 }
 
@@ -52,15 +55,17 @@ impl Inner {
         let source = self.engine.persist().and_then(|persist| persist.numbers());
         let mut numbers = source.as_ref().map(|source| source.of(self));
         let numbers = numbers.take().flatten();
-        let words = numbers.as_ref().map_or(0, Numbers::tasks).div_ceil(64);
+        let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
         let generation = numbers.as_ref().map_or(0, Numbers::generation);
+        let special = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::special);
         let mut gather = Gather {
             inner: self,
             numbers,
+            special,
             rules: BTreeMap::new(),
             parts: Vec::new(),
             seen: HashSet::default(),
-            seen_numbers: vec![0; words],
+            seen_numbers: Bits::new(tasks),
             next: Vec::new(),
         };
         gather.push(edges);
@@ -81,15 +86,6 @@ impl Gather<'_> {
         self.next.extend(edges.iter().rev().map(|edge| Next::Task(edge.dep, edge.seq, edge.facets)));
     }
 
-    /// Whether a number is met for the first time.
-    fn is_new(&mut self, number: u32) -> bool {
-        let Some(word) = self.seen_numbers.get_mut(number as usize / 64) else { return false };
-        let bit = 1 << (number % 64);
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        is_new
-    }
-
     fn push_number(&mut self, leaf: u32, seq: u32) {
         match self.parts.last_mut() {
             Some(Part::Stored(last)) if last.first + last.count == leaf && last.seq == seq => last.count += 1,
@@ -107,7 +103,7 @@ impl Gather<'_> {
                 Part::Stored(_) if self.numbers.as_ref()?.generation() != leaves.generation => return None,
                 Part::Stored(Range { first, count, seq }) => {
                     for leaf in first..first + count {
-                        if self.is_new(leaf) {
+                        if self.seen_numbers.insert(leaf) {
                             self.push_number(leaf, seq);
                         }
                     }
@@ -153,7 +149,7 @@ impl Gather<'_> {
             return Some(());
         }
         if let Some(place) = place {
-            self.is_new(place.number);
+            self.seen_numbers.insert(place.number);
         }
         let version = core.rule(entry).version();
         if policy.leaf {
@@ -179,8 +175,22 @@ impl Gather<'_> {
             let now = self.inner.seq(node)?;
             return self.task(node, now, Facets::WHOLE);
         }
-        if !self.is_new(number) {
+        if !self.seen_numbers.insert(number) {
             return Some(());
+        }
+        if !self.special.has(number) {
+            let first = self.next.len();
+            let next = &mut self.next;
+            let plain = self
+                .numbers
+                .as_ref()?
+                .plainly(number, Numbers::GOOD_BY_READS, |dep, _, _| next.push(Next::Number(dep)));
+            if let Some(rule) = plain {
+                self.next[first..].reverse();
+                self.rules.insert(rule, self.inner.engine.rule_at(rule).version());
+                return Some(());
+            }
+            self.next.truncate(first);
         }
         let found = self.numbers.as_mut()?.look(number)?;
         if found.is_leaf {

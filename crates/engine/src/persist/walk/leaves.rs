@@ -104,6 +104,9 @@ impl Look<'_> {
 
     /// The first leaf that does not have the version it had, which that is, and whether it is known to have another.
     fn compare(&mut self, leaves: &LeafSet, at: &mut Position) -> Result<Option<(u32, u32, bool)>, Damaged> {
+        if (at.range, at.leaf) == (0, 0) {
+            self.look_ahead(leaves)?;
+        }
         while let Some(range) = leaves.ranges.get(at.range) {
             while at.leaf < range.count {
                 let leaf = range.first + at.leaf;

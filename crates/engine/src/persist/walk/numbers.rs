@@ -84,6 +84,9 @@ impl Source<'_> {
 }
 
 impl Numbers<'_> {
+    /// For [`Numbers::plainly`]: not a leaf, nor one that goes by times or by its leaves.
+    pub(crate) const GOOD_BY_READS: u8 = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
+
     pub(crate) fn generation(&self) -> u64 {
         self.walk.generation
     }
@@ -136,15 +139,21 @@ impl Numbers<'_> {
         special
     }
 
-    /// The rule of a task and what it was found good by, if it is not special ([`Numbers::special`]) and that can be told
-    /// at once; `each` is given what it read, in order, like [`Good::reads`].
+    /// The rule of a task and what it was found good by, if it is not special ([`Numbers::special`]), its latest run has
+    /// none of the traits `without`, and that can be told at once; `each` is given what it read, in order, like
+    /// [`Good::reads`].
     #[inline]
-    pub(crate) fn plainly(&self, task: u32, mut each: impl FnMut(u32, u32, Facets)) -> Option<u16> {
+    pub(crate) fn plainly(
+        &self,
+        task: u32,
+        without: u8,
+        mut each: impl FnMut(u32, u32, Facets),
+    ) -> Option<u16> {
         let columns = self.columns.as_ref()?;
         let now = self.walk.now.get(task)?;
         let (rule, runs) = columns.task(task)?;
         let here = (*self.walk.rules.get(usize::from(rule))?)?;
-        let mut plain = columns.latest(runs, here.version, 0).filter(|plain| plain.seq == now)?;
+        let mut plain = columns.latest(runs, here.version, without).filter(|plain| plain.seq == now)?;
         while let Some((dep, seq, bits)) = plain.read()? {
             each(dep, seq, plain.facets(bits)?);
             plain.pass(bits);

@@ -1,0 +1,170 @@
+//! Many leaves looked at by two threads.
+//!
+//! To ask a leaf's rule whether it agrees is mostly to wait for the system. Below a task that goes by many leaves a
+//! second thread takes its share of them, block by block in their order, until one is found to be different. What is
+//! found out is noted afterwards, by the thread that walks; so each leaf is asked once, and which one is the first that
+//! differs depends on no schedule. Some leaves behind that one may have been asked as well, for nothing.
+
+use super::runs::{AnyRun, AnyRuns};
+use super::{Better, Damaged, Here, Look, UNDECIDED, UNKNOWN};
+use crate::Agreement;
+use crate::graph::fail::guarded;
+use crate::persist::leaves::LeafSet;
+use crate::persist::stored::Stored;
+use crate::persist::stored_run::StoredRun;
+use crate::schedule::inner::Inner;
+use crate::sync::{
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+};
+
+/// So many leaves are worth a second thread; few where schedules are tried.
+const MANY: usize = if cfg!(shuttle) { 2 } else { 2000 };
+
+/// How many leaves a thread takes at once.
+const BLOCK: usize = if cfg!(shuttle) { 1 } else { 128 };
+
+/// What a look at the kept runs of a task tells.
+enum Looked {
+    /// It is a leaf, and this run is good, with better evidence if there is some.
+    Good { run: usize, seq: u32, has_failed: bool, witness: Option<Vec<u8>> },
+    /// It is a leaf, and no run is.
+    Refused,
+    /// It is not as plain as that: nothing was asked.
+    Other,
+}
+
+/// What a leaf's rule says of a run.
+pub(super) fn ask(
+    inner: &Inner,
+    stored: &Stored,
+    (task, here): (u32, Here),
+    run: &AnyRun<'_>,
+    key: &mut Vec<u8>,
+) -> Result<Agreement, Damaged> {
+    let Some(witness) = run.witness.read().ok_or(Damaged)? else { return Ok(Agreement::No) };
+    key.clear();
+    stored.key(task, key).ok_or(Damaged)?;
+    let hash = stored.hash(task, run.seq).ok_or(Damaged)?;
+    let rule = inner.engine.rule_at(here.rule);
+    let agreement = guarded(|| Some(rule.agrees(&rule.decode(key)?, &witness, hash)));
+    Ok(agreement.ok().flatten().unwrap_or(Agreement::No))
+}
+
+/// What a thread looks with.
+#[derive(Clone, Copy)]
+struct Eye<'e> {
+    inner: &'e Inner,
+    stored: &'e Stored,
+    rules: &'e [Option<Here>],
+}
+
+impl Eye<'_> {
+    /// Looks at a leaf that reads nothing, if it is one by all its kept runs.
+    fn look(self, task: u32, key: &mut Vec<u8>) -> Result<Looked, Damaged> {
+        let rule = self.stored.rule(task).ok_or(Damaged)?;
+        let Some(here) = self.rules.get(usize::from(rule)).copied().flatten() else {
+            return Ok(Looked::Other);
+        };
+        let mut runs = AnyRuns::of(self.stored, task);
+        let mut count = 0;
+        while let Some(run) = runs.next()? {
+            if run.traits & !StoredRun::INTERNED != StoredRun::LEAF || !run.edges.is_empty() {
+                return Ok(Looked::Other);
+            }
+            count += usize::from(run.version == here.version);
+        }
+        if count == 0 {
+            return Ok(Looked::Other);
+        }
+        let mut runs = AnyRuns::of(self.stored, task);
+        let mut at = 0;
+        while let Some(run) = runs.next()? {
+            if run.version == here.version {
+                let witness = match ask(self.inner, self.stored, (task, here), &run, key)? {
+                    Agreement::Yes => Some(None),
+                    Agreement::YesBy(witness) => Some(Some(witness)),
+                    Agreement::No => None,
+                };
+                if let Some(witness) = witness {
+                    let AnyRun { seq, has_failed, .. } = run;
+                    return Ok(Looked::Good { run: at, seq, has_failed, witness });
+                }
+            }
+            at += 1;
+        }
+        Ok(Looked::Refused)
+    }
+}
+
+impl Look<'_> {
+    /// Looks at the leaves of a set that nothing is known of, if there are many and the build may use two threads.
+    pub(super) fn look_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
+        let count: usize = leaves.ranges.iter().map(|range| range.count as usize).sum();
+        if count < MANY || !self.inner.queue.has_many_threads() {
+            return Ok(());
+        }
+        let mut unknown = Vec::new();
+        leaves.each(|leaf, seq| {
+            if self.walk.now.get(leaf) == Some(UNKNOWN) {
+                unknown.push((leaf, seq));
+            }
+        });
+        if unknown.len() < MANY {
+            return Ok(());
+        }
+        let eye = Eye { inner: self.inner, stored: self.stored, rules: &self.walk.rules };
+        let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = || {
+            let (mut found, mut key) = (Vec::with_capacity(unknown.len() / 2 + BLOCK), Vec::new());
+            while !is_over.load(Ordering::Relaxed) {
+                let from = next.fetch_add(BLOCK, Ordering::Relaxed).min(unknown.len());
+                let block = &unknown[from..unknown.len().min(from + BLOCK)];
+                if block.is_empty() {
+                    break;
+                }
+                for (leaf, was) in block {
+                    let looked = eye.look(*leaf, &mut key);
+                    let is_same = matches!(&looked, Ok(Looked::Good { seq, .. }) if seq == was);
+                    let ends = !is_same && !matches!(looked, Ok(Looked::Other));
+                    found.push((*leaf, looked));
+                    if ends {
+                        // What comes before is in blocks that were taken before.
+                        is_over.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                }
+            }
+            found
+        };
+        let all = thread::scope(|scope| {
+            // Without a second thread it is slower, not wrong.
+            #[cfg(not(shuttle))]
+            let other = thread::Builder::new().name("leaves".into()).spawn_scoped(scope, work).ok();
+            #[cfg(shuttle)]
+            let other = Some(scope.spawn(work));
+            let own = work();
+            [Some(own), other.and_then(|other| other.join().ok())]
+        });
+        for (leaf, looked) in all.into_iter().flatten().flatten() {
+            self.note(leaf, looked?);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, leaf: u32, looked: Looked) {
+        match looked {
+            Looked::Good { run, seq, has_failed, witness } => {
+                if let Some(witness) = witness {
+                    self.walk.better.insert(leaf, Better { run, witness: Some(witness.into()) });
+                }
+                self.walk.leaf_is_good(leaf, run, (!has_failed).then_some(seq));
+            }
+            Looked::Refused => {
+                self.walk.refused.insert(leaf);
+                self.walk.now.set(leaf, UNDECIDED);
+            }
+            Looked::Other => {}
+        }
+    }
+}
