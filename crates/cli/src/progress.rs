@@ -1,7 +1,7 @@
 //! How far a build is: a live display on a terminal, plain lines from time to time elsewhere. The voice has the texts.
 //!
 //! What is left of a build is estimated from how long actions took in earlier calls. The logs of these are read by the
-//! thread that displays, once there is something to display: a build that is over before that pays nothing for it.
+//! thread that displays, when the display appears: shorter builds do not read them.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -234,7 +234,7 @@ impl Drop for Display {
         *self.end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.end.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say that could be lost.
+            // Nothing is lost if it panicked.
             let _ = thread.join();
         }
     }

@@ -1,5 +1,5 @@
-//! `--rerun ACTION`: one action, run again by hand as it were: its inputs as they are now in a new directory, which stays,
-//! its environment, and its output where one sees it. No result is kept.
+//! `--rerun ACTION`: runs one action again, to look into a failure: with its inputs in a new directory, which is left there,
+//! with its environment, and with its output on standard output and error. No result is kept.
 
 use std::{
     ffi::OsString,
@@ -29,7 +29,7 @@ const ENV: &str = "/usr/bin/env";
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong was said.
+/// The exit code; the message was printed.
 pub(crate) fn run(
     action: &ActionDescription,
     store: &Store,
@@ -72,7 +72,7 @@ pub(crate) fn run(
     Ok(if code == 0 { Exit::Success } else { Exit::BuildFailure })
 }
 
-/// A new directory for temporary files that is the user's alone.
+/// A new directory for temporary files, closed to other users.
 fn new_directory() -> taut_sys::Result<(PathBuf, Dir)> {
     let above = std::env::var_os("TMPDIR").filter(|path| !path.is_empty()).unwrap_or_else(|| "/tmp".into());
     let above = Dir::of_user(Path::new(&above))?;

@@ -1,9 +1,9 @@
-//! How a call talks on standard error: the one place where the two voices differ.
+//! The texts on standard error, in two voices: the one place where the names `just` and `taut` differ in messages.
 //!
-//! Under the name `just` every line is the reference's ([`just`]); under the name `taut` the texts are ours ([`taut`]).
-//! Both render the same events and figures; what a call does, standard output, dumps and exit codes do not depend on the
-//! voice. [`Voice`] has the texts of single steps and the layout of messages, and [`BuildMessages`] is what one build says
-//! from its first event to its end.
+//! Under the name `just` every line is the reference's, since scripts look for these lines ([`just`]); under the name
+//! `taut` the texts are ours ([`taut`]). Both render the same events and figures; what a call does, standard output, dumps
+//! and exit codes do not depend on the voice. [`Voice`] has the texts of single steps and the layout of messages;
+//! [`BuildMessages`] has state: it renders the events of one build, and its steps.
 
 use std::{
     path::{Path, PathBuf},
@@ -53,7 +53,7 @@ pub(crate) fn current() -> &'static dyn Voice {
 
 static CURRENT: OnceLock<&'static dyn Voice> = OnceLock::new();
 
-/// From now on, the process talks as the tool of this name.
+/// Sets the voice of this process.
 pub(crate) fn set_current(name: Name) {
     // There is only one call in a process.
     let _ = CURRENT.set(of(name));
@@ -112,7 +112,7 @@ pub(crate) trait Voice: Send + Sync {
     /// When lines about progress are due: the first, and by which factor the time to the next grows.
     fn progress_pace(&self) -> (Duration, f64);
 
-    /// What one build says.
+    /// The messages of one build.
     fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages>;
 }
 
@@ -142,7 +142,7 @@ pub(crate) struct Of<'o> {
     pub(crate) begin: Instant,
 }
 
-/// What one build says, as its events come in, and at its steps.
+/// The messages of one build: about its events, and about the steps that are no events.
 pub(crate) trait BuildMessages: Sink {
     /// The request, and where its targets are defined. `name`: how messages name it.
     fn requested(&self, repositories: &RepoConfig, name: String);
@@ -153,19 +153,19 @@ pub(crate) trait BuildMessages: Sink {
     /// Execution is about to begin. `name`: what was asked for, as the reference shows it.
     fn building(&self, name: &str, input_of: Option<&str>);
 
-    /// All of it is done again.
+    /// The build is tried again from its beginning.
     fn begins_anew(&self, why: Anew);
 
-    /// Nothing runs any more, whether all of it went well or not.
+    /// Execution has ended, with or without failures.
     fn executed(&self, defined: &dyn Defined);
 
-    /// Why there is no result.
+    /// The build failed.
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool);
 
-    /// Everything is built, but not yet delivered. `hits`: how many of these actions did not run.
+    /// Everything is built, and neither installed nor shown yet. `hits`: how many of these actions did not run.
     fn processed(&self, actions: usize, hits: usize, compared: Option<&Comparison>);
 
-    /// The results are where they belong.
+    /// The results are installed, or shown.
     fn delivered(&self, delivered: &Delivered<'_>);
 
     /// What the targets are tainted with, and whether artifacts come from failed actions, after all else.
@@ -190,7 +190,7 @@ impl Found<'_> {
     }
 }
 
-/// Where things are defined. Asked for only while nothing runs: an answer may take an analysis of all targets.
+/// Where things are defined. Asked for only after execution: an answer may take an analysis of all targets.
 pub(crate) trait Defined {
     /// A target that asks for an action, and the action's number there.
     fn origin(&self, action: &Id) -> Option<Origin>;
@@ -231,7 +231,7 @@ impl Defined for ActionGraph {
     }
 }
 
-/// Results that are where they belong.
+/// Results that are installed, or shown.
 pub(crate) struct Delivered<'d> {
     /// Where they were installed, if they were.
     pub(crate) directory: Option<&'d Path>,

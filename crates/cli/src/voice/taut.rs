@@ -40,7 +40,7 @@ const MAX_NAMED: usize = 5;
 /// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
 const MAX_ALIKE: usize = 10;
 
-/// How many digits of an id stand for an action.
+/// How many digits of an id are shown of an action.
 const SHORT_ID: usize = 12;
 
 pub(crate) struct Taut;
@@ -200,7 +200,7 @@ fn what_there_is(results: &Results) -> String {
     if paths.is_empty() { String::new() } else { format!("; it has {}", some_of(&paths, MAX_NAMED)) }
 }
 
-/// How much there is to do, for those who want to know more.
+/// How many actions, trees and so on analysis found (`-v`).
 fn say_counts(found: &Found<'_>, log: &Log) {
     let counts = &found.analysed.counts;
     let numbers = [
@@ -232,7 +232,7 @@ fn short(id: &Id) -> String {
     digits
 }
 
-/// What is said of an action once its target is known.
+/// A message about an action that waits until the target is known.
 enum Waiting {
     Output(Id, Arc<ActionDescription>, Arc<Ran>),
     Tolerated(Id, Arc<ActionDescription>, Arc<Ran>),
@@ -264,7 +264,7 @@ struct State {
     origins: Option<Origins>,
     /// The targets of actions for which these give none in the course of the build.
     found: HashMap<Id, Origin>,
-    /// What is said of such actions.
+    /// Messages about such actions.
     waiting: Vec<Waiting>,
     /// How many actions there are.
     total: usize,
@@ -280,7 +280,7 @@ struct State {
     /// The actions that took part in the inputs of those.
     needed: HashSet<Id>,
     replayed: Vec<Replayed>,
-    /// What was shown already: a call that begins anew meets it again.
+    /// What was shown already: when the build is tried again, its events come again.
     shown: HashSet<Id>,
     /// What comparing with the cache came to.
     compared: Option<String>,
@@ -316,7 +316,7 @@ impl Messages {
         found.or_else(|| origins.and_then(|origins| origins(action)))
     }
 
-    /// Says something of an action: now if its target is known, else when nothing runs any more.
+    /// Prints a message about an action: now if its target is known, else after execution, when it can be looked for.
     fn say_of_action(&self, of: Waiting) {
         if self.origin(of.id()).is_some() { self.say_at_once(&of) } else { self.state().waiting.push(of) }
     }
@@ -384,13 +384,14 @@ impl Messages {
             state.failed.push((failure.id, output_of(&failure.action).to_owned()));
             state.needed.extend(failed.needs());
         }
-        // A call that begins anew meets it again.
+        // When the build is tried again, the event comes again.
         if self.state().shown.insert(failure.id) {
             self.say_of_action(Waiting::Failure(failure.clone()));
         }
     }
 
-    /// What known actions printed that failed ones took outputs of: it may say why.
+    /// The output of actions that did not run and whose outputs failed ones took: their warnings may be the reason of the
+    /// failure.
     fn show_what_failed_needed(&self) {
         let (needed, replayed) = {
             let mut state = self.state();
