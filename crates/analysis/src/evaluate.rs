@@ -8,7 +8,7 @@ use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
     AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, TargetRule,
-    Workspace, builtin, facets,
+    Workspace, builtin, facets, missing,
     module::KEPT,
     problem::{fail, settle},
     source, user,
@@ -87,7 +87,11 @@ impl TargetRule {
         let workspace = &*self.0;
         let repository = workspace.repository(&named.repository)?;
         let module = module_file(&repository.target_root, &named.module, &repository.target_file_name);
-        match cx.part(module.clone(), EntryPart(named.name.clone())).await? {
+        let entry = match cx.part(module.clone(), EntryPart(named.name.clone())).await {
+            Err(failure) => return Err(missing::missing_module(workspace, cx, named, &module, failure).await),
+            Ok(entry) => entry,
+        };
+        match entry {
             None => source::implicit(workspace, cx, named, &module).await,
             Some(entry) => {
                 let location = entry.location(None);

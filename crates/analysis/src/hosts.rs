@@ -46,6 +46,8 @@ pub(crate) struct RuleHost<'h> {
     pub(crate) results: FxHashMap<(EntityName, Map), Rc<dyn Offer>>,
     pub(crate) tainted: &'h [Str],
     pub(crate) defined: Defined,
+    /// Whether an action is to make the directory that it runs in, as a file.
+    pub(crate) makes_own_directory: bool,
 }
 
 impl Host for RuleHost<'_> {
@@ -75,6 +77,7 @@ impl Host for RuleHost<'_> {
     }
 
     fn define_action(&mut self, action: ActionDescription) -> Id {
+        self.makes_own_directory |= action.outs.iter().any(|path| path.as_str() == ".");
         self.defined.action(self.cx, action)
     }
 

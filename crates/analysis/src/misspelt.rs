@@ -1,14 +1,14 @@
 //! Variables of expressions that are probably misspelt.
 
 use taut_expr::{Expr, MisspeltVariable};
-use taut_syntax::Diagnostic;
+use taut_syntax::{Diagnostic, quoted};
 use taut_value::Str;
 
 /// Warnings about variables of an expression that have no value and a name like one that has.
 pub(crate) fn warnings(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
     let found = expr.misspelt_variables(declared).into_iter();
     let warning = |MisspeltVariable { name, location, meant }: MisspeltVariable| {
-        let message = format!("no variable {:?} is declared here, so it is always null", name.as_str());
+        let message = format!("no variable {} is declared here, so it is always null", quoted(&name));
         Diagnostic::warning(message).at(location).suggest(Some(meant.as_str()))
     };
     found.map(warning).collect()

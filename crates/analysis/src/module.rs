@@ -12,7 +12,7 @@ use taut_syntax::{
 };
 use taut_value::{Id, Str};
 
-use crate::problem::fail;
+use crate::problem::{fail, settle};
 
 /// Names a file with entries.
 pub type ModuleKey = Place;
@@ -74,6 +74,15 @@ impl ModuleEntry {
         self.module.label()
     }
 
+    /// Line and column, from 1, of its name in the file.
+    pub fn position(&self) -> (usize, usize) {
+        let document = &self.module.document;
+        let start = document.root().key_span(&self.name).map_or(0, |key| key.start as usize);
+        let before = &document.text()[..start];
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
+    }
+
     /// The place of a field of the definition.
     pub fn location(&self, field: Option<&str>) -> Location {
         let path = self.path();
@@ -99,6 +108,27 @@ async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     Some(if parent.is_empty() { meant.to_owned() } else { format!("{parent}/{meant}") })
 }
 
+fn missing(place: &Place) -> String {
+    format!("JSON file {} does not exist.", place.path)
+}
+
+/// A problem with a module for the one who asked for it: `change` gets what is said of a file that is not there, with the
+/// similar module that is, if there is one.
+pub(crate) fn if_missing(
+    failure: Fail,
+    place: &Place,
+    change: impl Fn(Diagnostic, Option<String>) -> Diagnostic,
+) -> Fail {
+    settle(failure, |mut diagnostic| {
+        if diagnostic.location.is_some() || diagnostic.message != missing(place) {
+            return diagnostic;
+        }
+        let meant = diagnostic.suggestion.take();
+        let reference = diagnostic.message.clone();
+        change(diagnostic.reference(reference), meant)
+    })
+}
+
 /// Parses files. A missing file fails.
 pub struct ModuleRule(pub Arc<Roots>);
 
@@ -115,9 +145,8 @@ impl Rule for ModuleRule {
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
         let label = place.label(&self.0);
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
-            let path = &place.path;
-            let missing = Diagnostic::error(format!("JSON file {path} does not exist."));
-            let missing = missing.note(Note::at("looked for", Location::file(label)));
+            let missing =
+                Diagnostic::error(missing(place)).note(Note::at("looked for", Location::file(label)));
             return Err(fail(missing.suggest(similar_module(place, &cx).await)));
         };
         let document = Document::parse(label, content.to_vec()).map_err(|error| fail(error.into()))?;

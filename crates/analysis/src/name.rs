@@ -1,7 +1,7 @@
 //! Names as descriptions and command lines write them.
 
 use taut_repos::RepoConfig;
-use taut_syntax::{Diagnostic, Node};
+use taut_syntax::{Diagnostic, Node, quoted, quoted_list};
 use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
@@ -30,6 +30,11 @@ pub struct NameError {
 }
 
 impl NameError {
+    /// Whether the name has none of the forms that names have.
+    pub fn has_no_form(&self) -> bool {
+        self.message == invalid(&self.shown)
+    }
+
     /// The error as the message of something larger.
     pub fn into_diagnostic(self) -> Diagnostic {
         let diagnostic = Diagnostic::error(self.message).suggest(self.suggestion);
@@ -40,11 +45,10 @@ impl NameError {
 impl std::fmt::Display for NameError {
     /// The reason, then what it is about; each on a line.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let about = invalid(&self.shown);
-        if self.message != about {
+        if !self.has_no_form() {
             writeln!(f, "{}", self.message)?;
         }
-        f.write_str(&about)
+        f.write_str(&invalid(&self.shown))
     }
 }
 
@@ -103,7 +107,10 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
             let full = normal_path(&join(context.module, module));
             // The reference lets one step outwards lead to the root.
             if full.starts_with("../") {
-                return Err(syntax(format!("Relative module name {module:?} is outside of workspace")));
+                return Err(syntax(format!(
+                    "Relative module name {} is outside of workspace",
+                    quoted(&module)
+                )));
             }
             Ok(NamedTarget::new(context.repository.clone(), &full, name))
         }
@@ -133,17 +140,22 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
                 let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
                 let meant = taut_syntax::did_you_mean(local, known);
                 let mut error = syntax(format!("Cannot resolve repository name {local}"));
-                error.suggestion = meant.map(str::to_owned);
+                error.suggestion = meant.map(|meant| quoted_list(&["@", meant, module, name]));
                 if meant.is_none() {
                     let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
                     let known: Vec<&str> = known.collect();
                     let repository = context.repository.as_str();
                     error.help = Some(if known.is_empty() {
                         format!(
-                            "repository {repository:?} has no bindings; they are set in the repository configuration"
+                            "repository {} has no bindings; they are set in the repository configuration",
+                            quoted(&repository)
                         )
                     } else {
-                        format!("the bindings of repository {repository:?} are {known:?}")
+                        format!(
+                            "the bindings of repository {} are {}",
+                            quoted(&repository),
+                            quoted_list(&known)
+                        )
                     });
                 }
                 return Err(error);

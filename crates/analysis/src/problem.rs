@@ -3,7 +3,7 @@
 use std::fmt;
 
 use taut_engine::{Fail, Failure, Hash};
-use taut_syntax::{Diagnostic, Diagnostics, Note};
+use taut_syntax::{Diagnostic, Diagnostics, Note, diagnostic::suggested};
 
 /// What is wrong with a description: at least one error.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn beside(failure: Fail, warnings: &[Diagnostic]) -> Fail {
 
 /// A warning that may tell why something is wrong.
 pub(crate) fn as_note(warning: &Diagnostic) -> Note {
-    let meant = warning.suggestion.as_ref().map(|meant| format!("; did you mean {meant:?}?"));
+    let meant = warning.suggestion.as_ref().map(|meant| format!("; did you mean {}?", suggested(meant)));
     let text = format!("{}{}", warning.message, meant.unwrap_or_default());
     match &warning.location {
         Some(location) => Note::at(text, location.clone()),

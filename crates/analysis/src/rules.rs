@@ -7,15 +7,17 @@ use std::{
 
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean, quoted, quoted_list,
+};
 use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
-    EntryPart, ModuleEntry, NameError, Workspace, misspelt,
+    EntryPart, ModuleEntry, NameError, Workspace, missing, misspelt,
     module::KEPT,
     problem::{all, fail, settle},
     strings::strings,
-    vocabulary::{Builtin, COMMON, RULE},
+    vocabulary::{COMMON, RULE},
     workspace::module_file,
 };
 
@@ -83,34 +85,22 @@ async fn entry(
     workspace: &Workspace,
     cx: &Cx,
     name: &NamedTarget,
-    is_rule: bool,
+    kind: missing::DefinitionKind,
 ) -> Result<ModuleEntry, Fail> {
     let repository = workspace.repository(&name.repository)?;
-    let (root, file, kind) = if is_rule {
-        (&repository.rule_root, &repository.rule_file_name, "rule")
-    } else {
-        (&repository.expression_root, &repository.expression_file_name, "expression")
+    let (root, file) = match kind {
+        missing::DefinitionKind::Rule => (&repository.rule_root, &repository.rule_file_name),
+        missing::DefinitionKind::Expression => {
+            (&repository.expression_root, &repository.expression_file_name)
+        }
     };
     let module = module_file(root, &name.module, file);
-    if let Some(entry) = cx.part(module.clone(), EntryPart(name.name.clone())).await? {
+    let found = cx.part(module.clone(), EntryPart(name.name.clone())).await;
+    if let Some(entry) = found.map_err(|failure| missing::definition_file(kind, name, &module, failure))? {
         return Ok(entry);
     }
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
-    let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
-    let builtin = builtin.filter(|_| is_rule && name.module.is_empty());
-    let meant = did_you_mean(&name.name, others.names().chain(builtin)).map(str::to_owned);
-    let message = format!("Cannot find {kind} {:?} in {}", name.name.as_str(), module.path.as_str());
-    let problem = Diagnostic::error(message);
-    if meant.is_some() {
-        return Err(fail(problem.suggest(meant)));
-    }
-    const MANY: usize = 12;
-    let all: Vec<&str> = others.names().take(MANY + 1).collect();
-    Err(fail(match all.len() {
-        0 => problem.help(format!("that file has no {kind}s")),
-        n if n <= MANY => problem.help(format!("the {kind}s there are {all:?}")),
-        _ => problem,
-    }))
+    Err(fail(missing::definition(kind, name, &module, others.names())))
 }
 
 /// How much of a value is shown.
@@ -136,7 +126,7 @@ fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
         let (found, word) = wrong;
         let shown = taut_expr::abbreviate(found, SHOWN);
         let kind = taut_expr::kind_of(found);
-        let message = format!("{field:?} has to be a list of strings, but {word} {kind}: {shown}");
+        let message = format!("{} has to be a list of strings, but {word} {kind}: {shown}", quoted(&field));
         let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
         fail(match found {
             Value::String(_) => problem.help(format!("a list of one: [{shown}]")),
@@ -152,7 +142,7 @@ fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<
         Some(json) => {
             let found = taut_expr::json_to_value(json);
             let (kind, shown) = (taut_expr::kind_of(&found), taut_expr::abbreviate(&found, SHOWN));
-            Err(wrong(entry, field, format!("{field:?} has to be a map, but is {kind}: {shown}")))
+            Err(wrong(entry, field, format!("{} has to be a map, but is {kind}: {shown}", quoted(&field))))
         }
     }
 }
@@ -188,9 +178,10 @@ async fn imports(
     }
     let functions = cx.all::<ExpressionRule>(keys).await.into_iter().zip(&names).map(|(function, alias)| {
         function.map_err(|failure| {
-            settle(failure, |diagnostic| {
-                if diagnostic.location.is_none() {
-                    return diagnostic.at(import_of(entry, alias));
+            let written = entry.json().get("imports").and_then(|imports| imports.get(alias));
+            settle(missing::named_at(failure, written, &import_of(entry, alias)), |diagnostic| {
+                if diagnostic.location == Some(import_of(entry, alias)) {
+                    return diagnostic;
                 }
                 let name = taut_value::EntityName::Named(at.clone());
                 diagnostic.within(Frame::new(format!("imported by {name}")).at(import_of(entry, alias)))
@@ -210,15 +201,11 @@ impl Rule for ExpressionRule {
     const NAME: &'static str = "expression";
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<Function>, Fail> {
-        let entry = entry(&self.0, &cx, name, false).await?;
+        let entry = entry(&self.0, &cx, name, missing::DefinitionKind::Expression).await?;
         let vars = string_list(&entry, "vars")?;
         let imports = imports(&self.0, &cx, name, &entry).await?;
         let Some(body) = entry.json().get("expression") else {
-            return Err(wrong(
-                &entry,
-                "expression",
-                format!("Missing expression in {:?}", name.name.as_str()),
-            ));
+            return Err(wrong(&entry, "expression", format!("Missing expression in {}", quoted(&name.name))));
         };
         let closure = closure(&entry, &["vars", "expression"], &imports);
         let body = Expr::compile_at(body, entry.path().key("expression"));
@@ -262,7 +249,7 @@ impl Rule for RuleRule {
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<UserRule>, Fail> {
         let workspace = &*self.0;
-        let entry = entry(workspace, &cx, name, true).await?;
+        let entry = entry(workspace, &cx, name, missing::DefinitionKind::Rule).await?;
         let rule_name = |field: &str, value: &Value| {
             crate::parse_name(value, workspace.names(name))
                 .map_err(|why| fail(why.into_diagnostic().at(entry.location(Some(field)))))
@@ -292,7 +279,7 @@ impl Rule for RuleRule {
             transitions.insert(Str::from(field), Expr::compile_at(json, path));
         }
         let expression = entry.json().get("expression").ok_or_else(|| {
-            wrong(&entry, "expression", format!("Missing expression in rule {:?}", name.name.as_str()))
+            wrong(&entry, "expression", format!("Missing expression in rule {}", quoted(&name.name)))
         })?;
         let rule = UserRule {
             name: name.clone(),
@@ -345,13 +332,14 @@ fn anonymous_field(
     };
     let text = |key: &str| {
         json.get(key).and_then(|value| value.as_str()).map(Str::from).ok_or_else(|| {
-            let message = format!("Entry {key:?} of anonymous field {field:?} has to be a string");
+            let message =
+                format!("Entry {} of anonymous field {} has to be a string", quoted(&key), quoted(&field));
             fail(Diagnostic::error(message).at(place(key)))
         })
     };
     let mut rule_map = Vec::new();
     let Some(map) = json.get("rule_map").filter(|map| map.kind() == Kind::Object) else {
-        let message = format!("Entry \"rule_map\" of anonymous field {field:?} has to be a map");
+        let message = format!("Entry \"rule_map\" of anonymous field {} has to be a map", quoted(&field));
         let help = "it maps types of nodes to names of rules";
         return Err(fail(Diagnostic::error(message).at(place("rule_map")).help(help)));
     };
@@ -382,7 +370,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
         {
             let name = taut_value::EntityName::Named(rule.name.clone());
             let place = Location::key(entry.label().clone(), entry.path().key(key));
-            let message = format!("rule {name} has an entry {key:?}, which means nothing");
+            let message = format!("rule {name} has an entry {}, which means nothing", quoted(&key));
             found.push(Diagnostic::warning(message).at(place).suggest(Some(meant)));
         }
     }
@@ -414,15 +402,18 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     }
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
     if !more.is_empty() {
-        let message = format!("A field can have only one type, but the following have more: {more:?}");
+        let message =
+            format!("A field can have only one type, but the following have more: {}", quoted_list(&more));
         let mut places = more.iter().flat_map(|field| declared(rule, field));
         let mut problem = Diagnostic::error(message);
         problem.location = places.next().map(|(_, place)| place);
-        problem.notes.extend(places.map(|(list, place)| Note::at(format!("also in {list:?}"), place)));
+        problem
+            .notes
+            .extend(places.map(|(list, place)| Note::at(format!("also in {}", quoted(&list)), place)));
         return Err(fail(problem));
     }
     if let Some(reserved) = count.keys().find(|field| COMMON.contains(&field.as_str())) {
-        let message = format!("{reserved:?} is a reserved name and cannot be a field");
+        let message = format!("{} is a reserved name and cannot be a field", quoted(&reserved));
         let mut problem = Diagnostic::error(message);
         problem.location = declared(rule, reserved).into_iter().next().map(|(_, place)| place);
         return Err(fail(problem.help("targets of any rule have it, with a meaning of its own")));
@@ -434,7 +425,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     if let Some(field) = rule.transitions.keys().find(|field| !has_targets(field)) {
         let field = field.as_str();
         let message = "Config transitions has to be a map from target fields to transition expressions, but";
-        let message = format!("{message} {field:?} is no target field");
+        let message = format!("{message} {} is no target field", quoted(&field));
         let path = rule.entry.path().key("config_transitions").key(field);
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).chain(rule.anonymous.keys());
         let problem = Diagnostic::error(message).at(Location::key(rule.entry.label().clone(), path));
@@ -450,7 +441,11 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
     };
     rule.anonymous.iter().filter(is_lost).map(|(field, AnonymousField { target, .. })| {
         let (field, shown) = (field.as_str(), target.as_str());
-        let message = format!("Anonymous field {field:?} refers to {shown:?}, which is no target field");
+        let message = format!(
+            "Anonymous field {} refers to {}, which is no target field",
+            quoted(&field),
+            quoted(&shown)
+        );
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
         let path = rule.entry.path().key("anonymous").key(field).key("target");
         let warning = Diagnostic::warning(message).at(Location::value(rule.entry.label().clone(), path));

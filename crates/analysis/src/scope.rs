@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, quoted, quoted_list};
 use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
@@ -89,12 +89,13 @@ impl<'s> Scope<'s> {
             let fields: Vec<&str> = known.clone().filter(|field| !COMMON.contains(field)).collect();
             warning = warning.help(match fields.as_slice() {
                 [] => "its rule has no fields".to_owned(),
-                fields => format!("the fields of its rule are {fields:?}"),
+                fields => format!("the fields of its rule are {}", quoted_list(fields)),
             });
         }
         for field in &unknown[1..] {
-            let hint = meant(field).map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
-            warning = warning.note(Note::at(format!("also {field:?}{hint}"), key(field)));
+            let hint =
+                meant(field).map(|meant| format!("; did you mean {}?", quoted(&meant))).unwrap_or_default();
+            warning = warning.note(Note::at(format!("also {}{hint}", quoted(&field)), key(field)));
         }
         self.warnings.push(warning);
     }
@@ -159,8 +160,9 @@ impl<'s> Scope<'s> {
         if !expr.is_constant() {
             self.written.add_misspelt(misspelt::warnings(&expr, &self.declared));
         }
-        taut_expr::evaluate(&expr, &self.env, &Imports::new(), host)
-            .map_err(|error| fail(error.into_diagnostic().within(Frame::new(format!("in field {field:?}")))))
+        taut_expr::evaluate(&expr, &self.env, &Imports::new(), host).map_err(|error| {
+            fail(error.into_diagnostic().within(Frame::new(format!("in field {}", quoted(&field)))))
+        })
     }
 
     /// A list of strings; given dependencies, the field may use `outs` and `runfiles` of them.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
 use taut_repos::{DirRule, Entry, Listed, Listing, Place};
-use taut_syntax::{Diagnostic, Diagnostics, did_you_mean};
+use taut_syntax::{Diagnostic, Diagnostics, did_you_mean, quoted, quoted_list};
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
 use crate::{
-    AnalysedTarget, Defined, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, problem::fail,
+    AnalysedTarget, Defined, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, module_file,
+    problem::{fail, settle},
 };
 
 fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
@@ -26,10 +27,15 @@ fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
 }
 
 /// The listing of a directory, as it was looked at.
-type Looked = Faceted<Arc<Listing>>;
+pub(crate) type Looked = Faceted<Arc<Listing>>;
 
 /// The listing of a directory; fails if it cannot be read.
-async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Result<Looked, Fail> {
+pub(crate) async fn listing(
+    workspace: &Workspace,
+    cx: &Cx,
+    named: &NamedTarget,
+    path: &str,
+) -> Result<Looked, Fail> {
     let root = workspace.repository(&named.repository)?.workspace_root.name;
     let place = Place { root, path: if path == "." { Str::default() } else { path.into() } };
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
@@ -37,8 +43,8 @@ async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str
         Listing::Unreadable(why) => {
             let shown = if path.is_empty() { "." } else { path };
             let message = format!(
-                "Failed to read directory {shown} from repository {:?}: {why}",
-                named.repository.as_str()
+                "Failed to read directory {shown} from repository {}: {why}",
+                quoted(&named.repository)
             );
             Err(fail(Diagnostic::error(message)))
         }
@@ -47,15 +53,26 @@ async fn listing(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str
 }
 
 fn outside(named: &NamedTarget) -> Diagnostic {
-    Diagnostic::error(format!("Source file reference outside current module: {}", named.name.as_str()))
-        .help("a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]")
+    let name = named.name.as_str();
+    Diagnostic::error(format!("Source file reference outside current module: {name}")).help(
+        match name.starts_with('/') {
+            true => "only files of a repository can be named; commands can use others by their absolute paths",
+            false => {
+                "a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]"
+            }
+        },
+    )
 }
 
 /// Something that belongs to what was asked for cannot be named in the language.
 fn not_utf8(directory: &str, name: &str) -> Diagnostic {
     let directory = if directory.is_empty() { "." } else { directory };
-    Diagnostic::error(format!("The name of {name:?} in directory {directory:?} is not UTF-8"))
-        .help("rename it, or leave it out of what the target is made from")
+    Diagnostic::error(format!(
+        "The name of {} in directory {} is not UTF-8",
+        quoted(&name),
+        quoted(&directory)
+    ))
+    .help("rename it, or leave it out of what the target is made from")
 }
 
 fn is_source(listed: &Listed) -> bool {
@@ -100,14 +117,62 @@ pub(crate) async fn implicit(
     if found.is_ok() {
         return found;
     }
-    // Only now is anybody interested in the other targets of the module.
+    // The other targets of the module are needed for the message only.
     let targets = cx.get::<ModuleRule>(module.clone()).await?;
     let file_name = module.path.to_string();
-    file(workspace, cx, named, || Targets {
+    let found = file(workspace, cx, named, || Targets {
         file: file_name,
         names: targets.names().map(str::to_owned).collect(),
     })
-    .await
+    .await;
+    match found {
+        Ok(found) => Ok(found),
+        Err(failure) => {
+            let elsewhere = in_another_module(workspace, cx, named).await;
+            Err(settle(failure, |problem| match problem.suggestion {
+                None if problem.help.is_empty() => problem.suggest(elsewhere.clone()),
+                _ => problem,
+            }))
+        }
+    }
+}
+
+/// How many modules are searched at most for a target that is not where it was looked for.
+const MAX_MODULES: usize = 64;
+
+/// The target of that name in a module above or directly below the one where it was looked for, or of the module and name
+/// that `module/name` seems to mean: as a list of module and name.
+async fn in_another_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
+    let repository = workspace.repository(&named.repository).ok()?;
+    let (module, name) = (named.module.as_str(), named.name.as_str());
+    let (modules, name) = match name.rsplit_once('/') {
+        Some((below, name)) => (vec![normal_path(&join(module, below))], name),
+        None => {
+            let mut modules: Vec<String> = Vec::new();
+            let mut above = module;
+            while !above.is_empty() {
+                above = above.rsplit_once('/').map_or("", |(above, _)| above);
+                modules.push(above.to_owned());
+            }
+            let place = Place { root: repository.target_root.name, path: module.into() };
+            if let Ok(listing) = cx.get::<DirRule>(place).await
+                && let Listing::Entries(entries) = &*listing
+            {
+                let below = entries.iter().filter(|listed| listed.entry == Entry::Directory);
+                modules.extend(below.map(|listed| normal_path(&join(module, &listed.name)).to_string()));
+            }
+            (modules, name)
+        }
+    };
+    for module in modules.into_iter().take(MAX_MODULES) {
+        let file = module_file(&repository.target_root, &module, &repository.target_file_name);
+        if let Ok(targets) = cx.get::<ModuleRule>(file).await
+            && targets.names().any(|target| target == name)
+        {
+            return Some(quoted_list(&[module.as_str(), name]));
+        }
+    }
+    None
 }
 
 /// The targets among which a name was looked for.
@@ -142,16 +207,19 @@ async fn file(
     let place = if directory.is_empty() {
         "the root directory".to_owned()
     } else {
-        format!("directory {directory:?}")
+        format!("directory {}", quoted(&directory))
     };
     let of = match named.repository.as_str() {
         "" => String::new(),
-        repository => format!(" of repository {repository:?}"),
+        repository => format!(" of repository {}", quoted(&repository)),
     };
     let message = if explicit {
-        format!("Cannot determine source file {base:?}: there is none in {place}{of}")
+        format!("Cannot determine source file {}: there is none in {place}{of}", quoted(&base))
     } else {
-        format!("Cannot determine source file {base:?}: no target in {file}{of}, and no file in {place}{of}")
+        format!(
+            "Cannot determine source file {}: no target in {file}{of}, and no file in {place}{of}",
+            quoted(&base)
+        )
     };
     let mut diagnostic = Diagnostic::error(message);
     match (&**entries, entries.get(base)) {
@@ -160,10 +228,20 @@ async fn file(
             diagnostic =
                 diagnostic.help(format!("it is a directory, which is named like this: {}", name.to_json()));
         }
+        (Listing::Entries(_), _) if base.contains(['*', '?']) && !explicit && named.name.as_str() == base => {
+            let name = Value::list([Value::string("GLOB"), Value::Null, Value::string(base)]);
+            diagnostic = diagnostic.help(format!("a pattern is named like this: {}", name.to_json()));
+        }
         (Listing::Entries(entries), _) => {
+            // As they have to be written in this module.
+            let above = named.name.strip_suffix(base).unwrap_or_default();
             let files = entries.iter().filter(|listed| is_source(listed));
-            let names = files.map(|listed| listed.name.as_str()).chain(targets.iter().map(String::as_str));
-            diagnostic = diagnostic.suggest(did_you_mean(base, names));
+            let files: Vec<String> = files.map(|listed| format!("{above}{}", listed.name)).collect();
+            let names = files.iter().map(String::as_str).chain(targets.iter().map(String::as_str));
+            diagnostic = diagnostic.suggest(nearest(&named.name, above.len(), names));
+            if diagnostic.suggestion.is_none() && (1..=MANY).contains(&targets.len()) {
+                diagnostic = diagnostic.note(format!("the targets in {file} are {}", quoted_list(&targets)));
+            }
         }
         (Listing::Absent, _) => {
             let why = absent(workspace, cx, named, directory).await;
@@ -172,6 +250,19 @@ async fn file(
         _ => {}
     }
     Err(fail(diagnostic))
+}
+
+/// How many targets are listed at most.
+const MANY: usize = 12;
+
+/// What was probably meant by a path whose last component begins at an offset: a file beside it, or a target.
+fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
+    let (above, base) = path.split_at(last);
+    let beside = names.clone().filter_map(|name| name.strip_prefix(above).filter(|_| !above.is_empty()));
+    match did_you_mean(base, beside) {
+        Some(base) => Some(format!("{above}{base}")),
+        None => did_you_mean(path, names).map(str::to_owned),
+    }
 }
 
 /// Why there is no directory at a path, if one of its components is there and something else.
@@ -241,9 +332,9 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
             // Below it, a directory may have gone since the one above was read.
             let why = absent(workspace, cx, named, &top).await;
             let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
-            let message =
-                format!("The source tree {} is empty: {why}", EntityName::Named(named.clone()).to_json());
-            warnings = Diagnostic::warning(message).into();
+            let name = EntityName::Named(named.clone()).to_json();
+            let warning = Diagnostic::warning(format!("{name} is empty: {why}"));
+            warnings = warning.reference(format!("The source tree {name} is empty: {why}")).into();
         }
         contents.push((stage, below));
     }

@@ -8,7 +8,9 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean, quoted, quoted_list,
+};
 use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value};
 
 use crate::{
@@ -16,10 +18,11 @@ use crate::{
     defined::Defined,
     dependency::Dep,
     hosts::{FieldTargets, RuleHost, TransitionHost},
+    missing,
     problem::{Problem, all, beside, fail, settle},
     rules::{DefinitionName, RuleRule, UserRule},
     scope::{Scope, environment},
-    vocabulary::{Builtin, COMMON},
+    vocabulary::COMMON,
 };
 
 /// A dependency in one transition.
@@ -39,15 +42,10 @@ pub(crate) async fn evaluate(
     rule: &NamedTarget,
 ) -> Result<AnalysedTarget, Fail> {
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
-        crate::problem::settle(failure, |diagnostic| {
-            if diagnostic.location.is_none() {
-                let diagnostic = diagnostic.at(entry.location(Some("type")));
-                let word = entry.json().get("type").and_then(|kind| kind.as_str());
-                let Some(word) = word.filter(|_| diagnostic.suggestion.is_none()) else { return diagnostic };
-                let builtin = Builtin::NAMES.iter().map(|(name, _)| *name);
-                return diagnostic
-                    .suggest(did_you_mean(word, builtin))
-                    .note(format!("{word:?} is none of the built-in rules"));
+        let of_type = entry.location(Some("type"));
+        settle(missing::named_at(failure, entry.json().get("type"), &of_type), |diagnostic| {
+            if diagnostic.location.as_ref() == Some(&of_type) {
+                return diagnostic;
             }
             let mut frame = Frame::of_target(target.to_string()).at(entry.location(Some("type")));
             frame.message = format!("wanted as the rule of target {target}");
@@ -121,19 +119,19 @@ pub(crate) async fn anonymous(
         let node_type = node.node_type.as_str();
         let known: Vec<&str> = anonymous.rule_map.keys().map(|known| known.as_str()).collect();
         let meant = did_you_mean(node_type, known.iter().copied());
-        let message = format!("Cannot resolve type of node: rule_map has no rule for {node_type:?}");
+        let message = format!("Cannot resolve type of node: rule_map has no rule for {}", quoted(&node_type));
         let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
         let diagnostic = Diagnostic::error(message).suggest(meant).note(format!("the node is {shown}"));
-        return Err(fail(diagnostic.note(format!("rule_map has rules for {known:?}"))));
+        return Err(fail(diagnostic.note(format!("rule_map has rules for {}", quoted_list(&known)))));
     };
     if rule.reference != ReferenceType::Target {
         let name = EntityName::Named(rule.clone());
         let diagnostic = Diagnostic::error(format!("{name} is a reference to a file, not to a rule"));
-        return Err(fail(diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))));
+        return Err(fail(diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))));
     }
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
         settle(failure, |diagnostic| {
-            diagnostic.note(format!("wanted for nodes of type {:?}", &*node.node_type))
+            diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))
         })
     })?;
     let strings = rule.config_fields.iter().chain(&rule.string_fields);
@@ -145,9 +143,9 @@ pub(crate) async fn anonymous(
     if let Some((field, kind, _)) = misplaced {
         let other = if kind == "string" { "target" } else { "string" };
         let message = format!(
-            "Expected {kind} field {:?} in {kind}_fields of abstract node type {:?}, and not in {other}_fields",
-            field.as_str(),
-            &*node.node_type
+            "Expected {kind} field {} in {kind}_fields of abstract node type {}, and not in {other}_fields",
+            quoted(&field),
+            quoted(&*node.node_type)
         );
         let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
         let rule = EntityName::Named(rule.name.clone());
@@ -223,12 +221,12 @@ impl<'e> Evaluation<'e> {
     fn transitions(&self, field: &str) -> Result<Vec<Map>, Fail> {
         let Some(expr) = self.rule.transitions.get(field) else { return Ok(vec![Map::default()]) };
         let mut host = TransitionHost { fields: &self.strings, limit: self.workspace.log_limit };
-        let value =
-            self.evaluate(expr, &mut host, || Some(format!("in the transition of field {field:?}")))?;
+        let value = self
+            .evaluate(expr, &mut host, || Some(format!("in the transition of field {}", quoted(&field))))?;
         let maps = value.as_list().and_then(|list| list.iter().map(|map| map.as_map().cloned()).collect());
         maps.ok_or_else(|| {
             let shown = taut_expr::abbreviate(&value, self.workspace.log_limit);
-            let message = format!("The transition of field {field:?} has to be a list of maps, but is {shown}");
+            let message = format!("The transition of field {} has to be a list of maps, but is {shown}", quoted(&field));
             let path = self.rule.entry.path().key("config_transitions").key(field);
             let location = Location::value(self.rule.entry.label().clone(), path);
             let diagnostic = Diagnostic::error(message).at(location);
@@ -276,6 +274,17 @@ impl<'e> Evaluation<'e> {
         };
         let node = taut_expr::abbreviate(&Value::Node(node.clone()), self.workspace.log_limit.min(160));
         diagnostic.within(Frame::new(format!("in the anonymous target of node {node}")))
+    }
+
+    /// A warning about an output that no action can make: the reference has none, and fails after the action has run.
+    fn own_directory(&self) -> Diagnostic {
+        let message = "an action of this target names its own directory in \"outs\", which is no file: building it will fail";
+        let entry = self.scope.map_or(&self.rule.entry, |scope| scope.written.entry);
+        let warning = Diagnostic::warning(message).reference("").at(entry.location(None));
+        let note = Note::at("the rule is defined here", self.rule.entry.location(None));
+        warning
+            .note(note)
+            .help("an output is \"\", for example, if a field from which its name is joined is not set")
     }
 
     /// For values that clash: which dependencies offer them.
@@ -352,7 +361,7 @@ impl<'e> Evaluation<'e> {
             _ => path,
         };
         let kind = if anonymous { "anonymous" } else { "implicit" };
-        let frame = Frame::new(format!("in the {kind} field {field:?}"));
+        let frame = Frame::new(format!("in the {kind} field {}", quoted(&field)));
         let diagnostic = match diagnostic.location {
             None => diagnostic.at(at(path)).within(frame),
             Some(_) => diagnostic.within(frame.at(at(path))),
@@ -395,11 +404,11 @@ impl<'e> Evaluation<'e> {
                         "Provider {provider} in {} does not exist",
                         anonymous.target
                     ))
-                    .note(format!("the nodes of field {field:?} are taken from there"));
+                    .note(format!("the nodes of field {} are taken from there", quoted(&field)));
                     let dep = &reached.dep.name;
                     diagnostic = diagnostic.note(match known.as_slice() {
                         [] => format!("{dep} provides nothing"),
-                        _ => format!("{dep} provides {known:?}"),
+                        _ => format!("{dep} provides {}", quoted_list(&known)),
                     });
                     let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
                     let location = Location::value(self.rule.entry.label().clone(), path);
@@ -466,9 +475,14 @@ impl<'e> Evaluation<'e> {
             results,
             tainted: &self.rule.tainted,
             defined: Defined::default(),
+            makes_own_directory: false,
         };
         let value = self.evaluate(&self.rule.expression, &mut host, || None)?;
-        let defined = host.defined;
+        let RuleHost { defined, makes_own_directory, .. } = host;
+        let warnings = match makes_own_directory {
+            true => Diagnostics::merge([&warnings, &self.own_directory().into()]),
+            false => warnings,
+        };
         let Value::Result(result) = value else {
             let message = format!(
                 "Defining expression should evaluate to a RESULT, but got: {}",

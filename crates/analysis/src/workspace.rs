@@ -3,7 +3,7 @@
 use taut_digest::HashFunction;
 use taut_engine::Fail;
 use taut_repos::{Place, RepoConfig, Repository, Root};
-use taut_syntax::Diagnostic;
+use taut_syntax::{Diagnostic, quoted};
 use taut_value::NamedTarget;
 
 use crate::{NameContext, problem::fail};
@@ -23,7 +23,7 @@ impl Workspace {
         self.repositories
             .repositories
             .get(name)
-            .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {name:?}"))))
+            .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {}", quoted(&name)))))
     }
 
     pub(crate) fn names<'c>(&'c self, at: &'c NamedTarget) -> NameContext<'c> {

@@ -6,7 +6,11 @@ use std::{
 };
 
 use taut_engine::Fail;
-use taut_syntax::{Diagnostic, Frame, Kind, Location, Node, Note, diagnostic::Place};
+use taut_syntax::{
+    Diagnostic, Document, Frame, Kind, Location, Node, Note, Step,
+    diagnostic::{Place, suggested},
+    quoted, quoted_list,
+};
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
@@ -128,7 +132,7 @@ impl<'s> Written<'s> {
     pub(crate) fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
         let found = self.shown(value);
         let Some(list) = value.as_list() else {
-            let message = format!("{field:?} has to be a list of {of}, but is {}", self.told(value));
+            let message = format!("{} has to be a list of {of}, but is {}", quoted(&field), self.told(value));
             let diagnostic = self.problem(field, message);
             return fail(if value.as_str().is_some() {
                 diagnostic.help(format!("a list of one: [{found}]"))
@@ -137,17 +141,39 @@ impl<'s> Written<'s> {
             });
         };
         let bad = list.iter().find(|item| !is(item)).unwrap_or(value);
-        let message = format!(
-            "{field:?} has to be a list of {of}, but contains {}: {}",
-            taut_expr::kind_of(bad),
-            self.shown(bad)
-        );
-        fail(self.problem_with(field, bad, message))
+        let message = format!("{} has to be a list of {of}, but contains {}", quoted(&field), self.told(bad));
+        let problem = self.problem_with(field, bad, message);
+        fail(match (bad, self.undeclared(field)) {
+            (Value::Null, Some((variable, all, location))) => problem.at(location).help(format!(
+                "variable {} is null; declare it: \"arguments_config\": {all}",
+                quoted(&variable)
+            )),
+            _ => problem,
+        })
+    }
+
+    /// A variable that is an item of a list and not declared, hence always null; all that are to be declared; the place.
+    fn undeclared(&self, field: &str) -> Option<(String, String, Location)> {
+        let declared = self.json("arguments_config");
+        let declared: Vec<&str> =
+            declared.iter().flat_map(|list| list.items()).filter_map(Node::as_str).collect();
+        let path = self.entry.path().key(field);
+        self.json(field)?.items().enumerate().find_map(|(i, item)| {
+            let of =
+                |key| (item.kind() == Kind::Object).then(|| item.get(key)).flatten().and_then(Node::as_str);
+            let name = of("name").filter(|name| of("type") == Some("var") && !declared.contains(name))?;
+            let all: Vec<&str> = declared.iter().copied().chain([name]).collect();
+            Some((
+                name.to_owned(),
+                quoted_list(&all),
+                Location::value(self.entry.label().clone(), path.index(i)),
+            ))
+        })
     }
 
     /// The failure of a field whose value is of another kind than it has to be.
     pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
-        self.wrong(field, format!("{field:?} has to be {expected}, but is {}", self.told(value)))
+        self.wrong(field, format!("{} has to be {expected}, but is {}", quoted(&field), self.told(value)))
     }
 
     /// What kind of value it is, and which, unless the kind says that.
@@ -162,9 +188,29 @@ impl<'s> Written<'s> {
     pub(crate) fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
         let (field, location) = self.reference(field, name);
         if diagnostic.location.is_none() {
-            return diagnostic.at(location).within(Frame::new(format!("in field {field:?}")));
+            let diagnostic = respelled(diagnostic, self.at(&location));
+            return diagnostic.at(location).within(Frame::new(format!("in field {}", quoted(&field))));
         }
-        diagnostic.within(Frame::new(format!("wanted by field {field:?}")).at(location))
+        diagnostic.within(Frame::new(format!("wanted by field {}", quoted(&field))).at(location))
+    }
+
+    /// Where something is named in a field.
+    pub(crate) fn location_of_name(&self, field: &str, name: &EntityName) -> Location {
+        self.reference(field, name).1
+    }
+
+    /// What is written at a place of this definition, if it is the whole of a value.
+    fn at(&self, location: &Location) -> Option<Value> {
+        let Place::Value(path) = &location.place else { return None };
+        let mut node = self.entry.json();
+        for step in path.steps().strip_prefix(self.entry.path().steps())? {
+            node = match step {
+                Step::Key(key) if node.kind() == Kind::Object => node.get(key)?,
+                Step::Index(index) if node.kind() == Kind::List => node.items().nth(*index as usize)?,
+                _ => return None,
+            };
+        }
+        Some(taut_expr::json_to_value(node))
     }
 
     /// Where something is named: in a given field, or else in another one.
@@ -174,18 +220,13 @@ impl<'s> Written<'s> {
         let local = self.workspace.repositories.repositories.get(&self.named.repository);
         let local = local.and_then(|at| at.bindings.iter().find(|(_, global)| **global == named.repository));
         let text = |text: &str| Value::string(text);
-        let marker = match named.reference {
-            taut_value::ReferenceType::Target => None,
-            taut_value::ReferenceType::File => Some("FILE"),
-            taut_value::ReferenceType::Tree => Some("TREE"),
-            taut_value::ReferenceType::Glob => Some("GLOB"),
-            taut_value::ReferenceType::Symlink => Some("SYMLINK"),
-        };
         let mut spellings = Vec::new();
-        match marker {
+        match named.reference.marker() {
             Some(marker) => spellings.push(Value::list([text(marker), Value::Null, text(&named.name)])),
             None => {
-                spellings.push(text(&named.name));
+                if (&named.repository, &named.module) == (&self.named.repository, &self.named.module) {
+                    spellings.push(text(&named.name));
+                }
                 spellings.push(Value::list([text(&named.module), text(&named.name)]));
                 let below = named.module.strip_prefix(self.named.module.as_str());
                 let below = below.map(|below| below.trim_start_matches('/')).unwrap_or_default();
@@ -226,9 +267,9 @@ impl<'s> Written<'s> {
         let below = format!("{path}/");
         let inside = taut_value::path::is_non_upwards(path);
         let mut problem = self.problem("deps", message).help(if inside {
-            format!("{path:?} would be an artifact and a directory with other artifacts at once")
+            format!("{} would be an artifact and a directory with other artifacts at once", quoted(&path))
         } else {
-            format!("{path:?} leads out of the directory")
+            format!("{} leads out of the directory", quoted(&path))
         });
         for dep in deps {
             let result = dep.result();
@@ -237,10 +278,48 @@ impl<'s> Written<'s> {
             if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))
                 && problem.notes.len() < SHOWN
             {
-                problem = problem.note(format!("{found:?} comes from {}", dep.name));
+                problem = problem.note(format!("{} comes from {}", quoted(&found), dep.name));
             }
         }
         problem
+    }
+}
+
+/// A diagnostic with its suggestion as it has to be written in place of a name; as advice, if what is written there is
+/// no name, since an expression computes it. The suggestion is a name in the module of that name, or a JSON list of
+/// module and name.
+pub(crate) fn respelled(mut diagnostic: Diagnostic, written: Option<Value>) -> Diagnostic {
+    let Some(meant) = diagnostic.suggestion.take() else { return diagnostic };
+    let spelt = match &written {
+        Some(Value::String(_)) => Some(meant.clone()),
+        Some(Value::List(list)) => in_place_of(list, &meant),
+        _ => None,
+    };
+    match spelt {
+        Some(spelt) => diagnostic.suggestion = Some(spelt),
+        None => diagnostic.help.push(format!("did you mean {}?", suggested(&meant))),
+    }
+    diagnostic
+}
+
+/// A name as it is written in place of a list of words.
+fn in_place_of(list: &[Value], meant: &str) -> Option<String> {
+    let words = |words: &[&Value]| {
+        let words: Vec<String> = words.iter().map(|word| word.to_json()).collect();
+        format!("[{}]", words.join(", "))
+    };
+    let (name, kept) = list.split_last()?;
+    name.as_str()?;
+    let Some(document) = meant.starts_with('[').then(|| Document::parse("", meant.to_owned()).ok()) else {
+        let meant = Value::string(meant);
+        return Some(words(&kept.iter().chain([&meant]).collect::<Vec<_>>()));
+    };
+    let module_and_name = taut_expr::json_to_value(document?.root());
+    let module_and_name = module_and_name.as_list()?;
+    match kept.first()?.as_str()?.as_str() {
+        "@" => Some(words(&list[..2].iter().chain(module_and_name.iter()).collect::<Vec<_>>())),
+        marker if kept.len() > 1 && marker != "./" => None,
+        _ => Some(words(&module_and_name.iter().collect::<Vec<_>>())),
     }
 }
 

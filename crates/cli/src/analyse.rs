@@ -4,7 +4,6 @@ use taut_digest::HashFunction;
 use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
 use taut_store::Store;
 
-use crate::diagnostics::tell;
 use crate::exit::Exit;
 use crate::interruption::Interruption;
 use crate::log::{Level, Log};
@@ -40,7 +39,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
-        tell(problems, Level::Error, log);
+        request::tell_problems(problems, &request, &o.analysis.target, log);
         Exit::AnalysisFailure
     };
     let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
@@ -51,6 +50,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         false => None,
     };
     findings::tell_warnings(&analysed, &request, log);
+    findings::tell_unused(&analysed, &request, &o.analysis, log);
     let mut target = log.voice().name_of_request(&request, log);
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole

@@ -7,11 +7,12 @@ use taut_driver::{
     Undelivered, Wanted, joined,
 };
 use taut_store::Store;
+use taut_syntax::quoted;
 use taut_value::{ActionDescription, NamedTarget, Str};
 
 use crate::{
     compare::Comparison,
-    diagnostics, dumps,
+    dumps,
     exit::Exit,
     findings,
     interruption::Interruption,
@@ -55,7 +56,7 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
             let what = if is_address(address) {
                 format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
             } else {
-                format!("Failed to set cache endpoint address {address:?}")
+                format!("Failed to set cache endpoint address {}", quoted(address))
             };
             log.say(Level::Error, what);
             return Err(Exit::Environment);
@@ -182,8 +183,9 @@ impl Pass for Running<'_> {
         self.interruption.ends(session)
     }
 
-    fn analysis_failed(&mut self, problems: &Diagnostics) -> Exit {
-        diagnostics::tell(problems, Level::Error, self.call.log);
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
+        let Call { o, log, .. } = *self.call;
+        request::tell_problems(problems, request, &o.analysis.target, log);
         Exit::AnalysisFailure
     }
 
@@ -196,11 +198,16 @@ impl Pass for Running<'_> {
         let Call { o, log, .. } = *self.call;
         let asks_for_input = o.analysis.request_action_input.is_some();
         let mut whole = if asks_for_input || o.graph.any() {
-            Some(session.whole_analysis(request).map_err(|problems| self.analysis_failed(&problems))?)
+            Some(
+                session
+                    .whole_analysis(request)
+                    .map_err(|problems| self.analysis_failed(request, &problems))?,
+            )
         } else {
             None
         };
         findings::tell_warnings(analysed, request, log);
+        findings::tell_unused(analysed, request, &o.analysis, log);
         let action = match &mut whole {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,

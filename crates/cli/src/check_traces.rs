@@ -75,7 +75,7 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Re
 }
 
 fn failed(log: &Log, error: &dyn std::fmt::Display) -> Exit {
-    log.say(Level::Error, format!("Cannot check the traces: {error}"));
+    log.say(Level::Error, format!("Cannot check the cache: {error}"));
     Exit::Environment
 }
 
@@ -88,21 +88,21 @@ struct Check<'o> {
 
 impl Check<'_> {
     fn go(&self, logs: impl Fn() -> Option<EventLogs>) -> Result<Exit, Exit> {
-        let believing = self.call("believing", &[])?;
+        let cached = self.call("cached", &[])?;
         // What was asked for is to be seen, whatever is found.
-        eprint_text(&believing.stderr);
-        print(&believing.stdout);
+        eprint_text(&cached.stderr);
+        print(&cached.stdout);
         let elsewhere = self.scratch.path().join("installed");
         let mut more: Vec<OsString> = vec!["--no-trace".into()];
         if self.subject.output_dir.is_some() {
             more.extend(["--output-dir".into(), elsewhere.clone().into_os_string()]);
         }
-        let mut anew = self.call("anew", &more)?;
+        let mut fresh = self.call("fresh", &more)?;
         if let Some(directory) = self.subject.output_dir {
             let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
             let (new, old) = (elsewhere.display().to_string(), directory.display().to_string());
-            anew.stderr = anew.stderr.replace(&new, &old);
-            anew.stdout = String::from_utf8_lossy(&anew.stdout).replace(&new, &old).into_bytes();
+            fresh.stderr = fresh.stderr.replace(&new, &old);
+            fresh.stdout = String::from_utf8_lossy(&fresh.stdout).replace(&new, &old).into_bytes();
             // Where a call installs nothing, it makes no directory.
             let open = |dir| if_exists(dir).map_err(|error| failed(self.log, &error));
             let would = open(self.scratch.at("installed").open_dir())?;
@@ -113,37 +113,43 @@ impl Check<'_> {
                 (Some(would), Some(is)) => first_difference(&would, &is),
             };
             if let Some(path) = differs {
-                return self
-                    .wrong(format!("what is installed at {} is not what it would be", path.display()));
+                return self.wrong(format!(
+                    "{} was installed with another content than without cached build state",
+                    path.display()
+                ));
             }
         }
-        if believing.code != anew.code {
-            return self.wrong(format!("the exit code is {}, and would be {}", believing.code, anew.code));
+        if cached.code != fresh.code {
+            return self.wrong(format!(
+                "the exit code is {}, but {} without cached build state",
+                cached.code, fresh.code
+            ));
         }
-        if believing.stdout != anew.stdout {
-            return self.wrong("what is on standard output is not what it would be".to_owned());
+        if cached.stdout != fresh.stdout {
+            return self.wrong("standard output differs from that without cached build state".to_owned());
         }
-        let (told, would) = (self::told(&believing.stderr), self::told(&anew.stderr));
+        let (told, would) = (self::told(&cached.stderr), self::told(&fresh.stderr));
         if let Some(text) = told.iter().find(|line| !would.contains(line)) {
-            return self.wrong(format!("this is told, and would not be:\n{text}"));
+            return self.wrong(format!("only the call with cached build state printed:\n{text}"));
         }
         if let Some(text) = would.iter().find(|line| !told.contains(line)) {
-            return self.wrong(format!("this is not told, and would be:\n{text}"));
+            return self.wrong(format!("only the call without cached build state printed:\n{text}"));
         }
-        if believing.code == 0 {
+        if cached.code == 0 {
             let logs = logs();
             let before = logs.as_ref().map(EventLogs::now);
             let again = self.call("again", &[])?;
             let excess = logs.zip(before).and_then(|(logs, before)| logs.excess(&before));
             if let Some(excess) = excess {
-                return self.wrong(format!("{excess}, though nothing had changed"));
+                return self
+                    .wrong(format!("a repeated call did work although nothing had changed: {excess}"));
             }
-            if again.stdout != believing.stdout || self::told(&again.stderr) != told {
-                return self.wrong("a second call answers differently".to_owned());
+            if again.stdout != cached.stdout || self::told(&again.stderr) != told {
+                return self.wrong("a repeated call printed something else".to_owned());
             }
         }
-        self.log.say(Level::Info, "The traces were checked: nothing is believed wrongly.");
-        Ok(match believing.code {
+        self.log.say(Level::Info, "Cache check passed.");
+        Ok(match cached.code {
             0 => Exit::Success,
             1 => Exit::BuildFailure,
             2 => Exit::FailedArtifacts,
@@ -155,7 +161,7 @@ impl Check<'_> {
     }
 
     fn wrong(&self, what: String) -> Result<Exit, Exit> {
-        self.log.say(Level::Error, format!("The traces are wrong: {what}"));
+        self.log.say(Level::Error, format!("Cache check failed: {what}"));
         Err(Exit::BuildFailure)
     }
 

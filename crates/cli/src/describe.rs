@@ -8,7 +8,6 @@ use taut_driver::{
 use taut_store::Store;
 
 use crate::{
-    diagnostics,
     exit::Exit,
     log::{Level, Log},
     options::{Describe, Execution},
@@ -41,7 +40,7 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
         None => Traces::none(),
     };
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
-    let options = DescribeOptions { rule: o.rule, json: o.json };
+    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
     let (description, told) = analyser.describe(&request, options);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
@@ -50,7 +49,7 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     }
     let printed = print(description.text.as_bytes());
     if let Err(problems) = told {
-        diagnostics::tell(&problems, Level::Error, log);
+        request::tell_problems(&problems, &request, &o.analysis.target, log);
         reporting.tell(&Event::AnalysisFailed(&problems));
         return Err(Exit::AnalysisFailure);
     }

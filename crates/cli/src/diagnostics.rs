@@ -20,7 +20,8 @@ pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
 /// The texts that tell what is wrong, without colour.
 pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
     let here = std::env::current_dir().unwrap_or_default();
-    let mut plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
+    let plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
+    let mut plain = plain.with_names(taut_value::names_as_typed);
     Group::all(diagnostics).iter().map(|group| plain.render_group(group)).collect()
 }
 
@@ -41,10 +42,19 @@ pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level
         text_of(file)
     };
     let here = std::env::current_dir().unwrap_or_default();
-    let renderer = |color| Renderer::new(&text, color).relative_to(&here.to_string_lossy());
+    let renderer = |color| {
+        let renderer = Renderer::new(&text, color).relative_to(&here.to_string_lossy());
+        match log.is_as_reference() {
+            true => renderer.as_reference(),
+            false => renderer.with_names(taut_value::names_as_typed),
+        }
+    };
     let mut colored = renderer(log.color());
     let mut plain = renderer(false);
     for group in Group::all(diagnostics) {
+        if log.is_as_reference() && group.first.is_own() {
+            continue;
+        }
         log.say_of_files(level, colored.render_group(&group));
     }
     if log.is_collecting() {

@@ -34,19 +34,25 @@ pub(crate) fn file_of(diagnostics: &[String]) -> String {
 pub(crate) fn diagnostic_as_json(diagnostic: &Diagnostic, renderer: &mut Renderer<'_>) -> String {
     let rendered = renderer.render(diagnostic);
     let mut writer = JsonWriter::compact();
-    let Diagnostic { severity, message, location: place, suggestion, help, notes, chain } = diagnostic;
+    let Diagnostic { severity, message, location: place, suggestion, help, notes, chain, .. } = diagnostic;
+    // Texts are for people; the names of targets in them are as people type them.
+    let shown = |renderer: &Renderer<'_>, text: &str| renderer.shown(text).into_owned();
     writer.object(|w| {
         w.key("severity").string(word(*severity));
-        w.key("message").string(message);
+        w.key("message").string(shown(renderer, message));
         location(w, place.as_ref(), renderer);
         if let Some(suggestion) = suggestion {
             w.key("suggestion").string(suggestion);
         }
-        w.key("help").strings(help);
+        w.key("help").list(|w| {
+            for help in help {
+                w.string(shown(renderer, help));
+            }
+        });
         w.key("notes").list(|w| {
             for note in notes {
                 w.object(|w| {
-                    w.key("message").string(&note.message);
+                    w.key("message").string(shown(renderer, &note.message));
                     location(w, note.location.as_ref(), renderer);
                 });
             }
@@ -54,7 +60,7 @@ pub(crate) fn diagnostic_as_json(diagnostic: &Diagnostic, renderer: &mut Rendere
         w.key("chain").list(|w| {
             for frame in chain {
                 w.object(|w| {
-                    w.key("message").string(&frame.message);
+                    w.key("message").string(shown(renderer, &frame.message));
                     location(w, frame.location.as_ref(), renderer);
                     if let Some(target) = &frame.target {
                         w.key("target").string(target);

@@ -1,4 +1,4 @@
-//! `explain`: why something ran in the last call that executed something, or what spared it.
+//! `explain`: why something ran in the last build with work to do, or why it did not.
 
 use std::path::Path;
 
@@ -34,7 +34,10 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
     };
     // A question makes no build root.
     if taut_sys::if_exists(taut_sys::Named::stat(&root)).is_ok_and(|found| found.is_none()) {
-        return Err(unusable(format!("There is no build root {}: nothing was built.", root.display())));
+        return Err(unusable(format!(
+            "There is no build root {}: nothing was built with it.",
+            root.display()
+        )));
     }
     let store = Store::open(&root, HashFunction::GitSha1)
         .map_err(|error| unusable(format!("Cannot use build root {}: {error}", root.display())))?;
@@ -43,7 +46,7 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
     let how = analysis_options(&o.common, &o.analysis);
     let explanation = explain(&question, &logs, &request.repositories, how, &traces, &cwd);
-    match print(explanation.text.as_bytes()) {
+    match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),
     }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use taut_driver::{Analysed, Analysis, Request};
-use taut_value::ActionDescription;
+use taut_driver::{Analysed, Analysis, Diagnostic, Location, Request};
+use taut_syntax::{Document, JsonPath, did_you_mean, quoted};
+use taut_value::{ActionDescription, EntityName, Str};
 
 use crate::{
-    diagnostics::tell,
+    diagnostics::{tell, tell_with},
     exit::Exit,
     log::{Level, Log},
     options,
@@ -15,6 +16,28 @@ use crate::{
 /// Tells what is probably not meant.
 pub(crate) fn tell_warnings(analysed: &Analysed, request: &Request, log: &Log) {
     tell(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
+}
+
+/// Tells which variables that the command line sets are looked at by nothing. The reference does not.
+pub(crate) fn tell_unused(analysed: &Analysed, request: &Request, words: &options::Analysis, log: &Log) {
+    if log.is_as_reference() {
+        return;
+    }
+    let label: Arc<str> = "-D".into();
+    let targets = request.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
+    let targets = targets.collect::<Vec<_>>().join(", ");
+    for text in &words.defines {
+        let Ok(document) = Document::parse(label.clone(), text.as_str()) else { continue };
+        let is_unused = |name: &&str| !analysed.vars.contains(name);
+        let unused = document.root().entries().map(|(name, _)| name).filter(is_unused);
+        let warnings = unused.map(|name| {
+            let message =
+                format!("Nothing that {targets} is made from depends on the variable {}", quoted(name));
+            let warning = Diagnostic::warning(message).at(Location::key(&*label, JsonPath::root().key(name)));
+            warning.suggest(did_you_mean(name, analysed.vars.iter().map(Str::as_str)))
+        });
+        tell_with(&warnings.collect(), &Some((label.clone(), text.as_str().into())), Level::Warn, log);
+    }
 }
 
 /// Turns to the input of an action if that was asked for; then gives the action, and its name.

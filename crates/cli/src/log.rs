@@ -91,6 +91,7 @@ pub struct Log {
     color: bool,
     live: bool,
     files: Mutex<Vec<File>>,
+    /// Whether texts are as the reference has them.
     /// The lines that stand below all messages, as they are shown now.
     shown: Mutex<Vec<String>>,
     /// Diagnostics for programs, as JSON, and the file for them.
@@ -189,6 +190,11 @@ impl Log {
         if !text.is_empty() {
             let _ = io::stderr().lock().write_all(text.as_bytes());
         }
+    }
+
+    /// Whether texts are as the reference has them: the call is under its name.
+    pub fn is_as_reference(&self) -> bool {
+        self.voice.is_reference()
     }
 
     /// Whether diagnostics on standard error may be coloured.

@@ -49,7 +49,7 @@ pub enum Command {
     Install(Install),
     /// Run all actions of a target again and compare with the cache
     Rebuild(Rebuild),
-    /// Tell why something ran in the last call that executed something, or what spared it
+    /// Tell why something ran in the last build with work to do, or why it did not
     Explain(Question),
     /// Build a target, and again whenever something changes that it is made from
     Watch(Watch),

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use taut_driver::{Overrides, Request, SetupError, Words};
+use taut_driver::{Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, Words};
 
-use crate::diagnostics::tell_with;
+use crate::diagnostics::{self, tell_with};
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::surroundings::not_supported;
 use crate::text_file;
+use taut_syntax::quoted;
 
 /// Makes the request, or tells why there is none.
 ///
@@ -86,6 +87,65 @@ pub(crate) fn request_in(
     Request::new(&words, cwd)
 }
 
+/// Tells what is wrong with a description. Problems with the target that the command line names are put as it has to be
+/// written there.
+pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+    let is_asked_for = |problem: &Diagnostic| problem.location.is_none();
+    if log.is_as_reference() || !problems.iter().any(is_asked_for) {
+        return diagnostics::tell(problems, Level::Error, log);
+    }
+    let help = two_words(request, words);
+    let on_command_line = |problem: &Diagnostic| {
+        let mut problem = problem.clone();
+        if !is_asked_for(&problem) {
+            return problem;
+        }
+        problem.suggestion = problem.suggestion.map(|meant| typed(&meant, words));
+        match &help {
+            Some(help) if problem.message.starts_with(NO_MODULE) => problem.help(&**help),
+            _ => problem,
+        }
+    };
+    diagnostics::tell(&problems.iter().map(on_command_line).collect(), Level::Error, log);
+}
+
+/// What two words of the command line mean, if there are two.
+fn two_words(request: &Request, words: &[String]) -> Option<String> {
+    if words.len() != 2 {
+        return None;
+    }
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    Some(match request.targets_here(words, &cwd)[..] {
+        [one, other] => format!(
+            "two words are a module and a target in it; {one} and {other} are targets of the module here: a call takes \
+             one of them"
+        ),
+        [one] => format!("two words are a module and a target in it; {one} is a target of the module here"),
+        _ => "two words are a module and a target in it".to_owned(),
+    })
+}
+
+/// A suggestion as it is written on the command line: a JSON list of module and name, or a name of the module in the words.
+fn typed(meant: &str, words: &[String]) -> String {
+    if let Some((module, name)) = module_and_name(meant) {
+        return format!("{module}:{name}");
+    }
+    match words {
+        [word] => word.rsplit_once(':').map_or(meant.to_owned(), |(module, _)| format!("{module}:{meant}")),
+        [module, _] => format!("{module}:{meant}"),
+        _ => meant.to_owned(),
+    }
+}
+
+fn module_and_name(list: &str) -> Option<(String, String)> {
+    let document = taut_syntax::json::Document::parse("", list.to_owned()).ok()?;
+    let mut items = document.root().as_list()?;
+    match (items.next()?.as_str()?, items.next()?.as_str()?, items.next()) {
+        (module, name, None) => Some((module.to_owned(), name.to_owned())),
+        _ => None,
+    }
+}
+
 /// Tells why there is no request.
 pub(crate) fn tell(error: &SetupError, log: &Log) -> Exit {
     tell_with(&(*error.problem).clone().into(), &error.inline, Level::Error, log);
@@ -112,7 +172,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         return fail(Exit::Environment, text);
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
-        return fail(Exit::Environment, format!("Adding platform property {bad:?} failed."));
+        return fail(Exit::Environment, format!("Adding platform property {} failed.", quoted(&bad)));
     }
     if let Some(text) = not_supported(stores) {
         return fail(Exit::Environment, text);

@@ -86,7 +86,7 @@ pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
 pub(crate) fn not_supported(options: &Stores) -> Option<String> {
     if let Some(address) = &options.remote_execution_address {
         if !is_address(address) {
-            return Some(format!("Failed to set remote endpoint address {address:?}"));
+            return Some(format!("Failed to set remote endpoint address {}", taut_syntax::quoted(&address)));
         }
         return Some(format!("Remote execution (-r {address}) is not supported yet."));
     }

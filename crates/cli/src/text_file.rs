@@ -10,12 +10,15 @@ use crate::{
     standard_streams::print,
 };
 
-/// Writes a text to a file.
+/// Writes a text to a file, to one of the name `-` as well, as the reference does.
 ///
 /// # Errors
 ///
 /// The exit code; what is wrong has been told.
 pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
+    if path.as_os_str() == "-" && !log.is_as_reference() {
+        log.say(Level::Warn, "Writing a file named -; standard output is /dev/stdout here.");
+    }
     let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
     written.map_err(|error| {
         log.say(Level::Error, error.to_string());

@@ -61,6 +61,9 @@ pub(crate) fn set_current(name: Name) {
 
 /// Texts of single steps, and the layout of messages.
 pub(crate) trait Voice: Send + Sync {
+    /// Whether texts are those of the reference.
+    fn is_reference(&self) -> bool;
+
     /// A message as it stands on standard error, with a line feed at its end.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String;
 

@@ -234,7 +234,7 @@ impl Watcher<'_> {
         let traces = if build.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
         let how = analysis_options(&build.common, &build.analysis);
         let session = Session::of_request(&request, how, &store, &traces, &options, &events);
-        let watch = if self.o.look { Watch::polling() } else { Watch::new() };
+        let watch = if self.o.poll { Watch::polling() } else { Watch::new() };
         let watch = watch.map_err(|error| {
             self.log.say(Level::Error, error.to_string());
             Exit::Environment

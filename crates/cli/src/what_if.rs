@@ -6,9 +6,10 @@ use taut_digest::HashFunction;
 use taut_driver::{
     EventLogs, Outcomes, Reach, Request, Traces,
     event::{Analysed, Event},
-    what_if,
+    joined, what_if,
 };
 use taut_store::Store;
+use taut_value::{NamedTarget, SHORT_ID, configured_as_typed, names_as_typed};
 
 use crate::{
     diagnostics,
@@ -102,13 +103,19 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
 
 fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::PathBuf]) -> String {
     let Reach { targets, all_targets, actions, all_actions, unread } = reach;
-    let (names, target) = (said.join(", "), request.target_text());
+    let names = match said {
+        [first, .., last] if said.len() == 2 => format!("{first} and {last}"),
+        _ => said.join(", "),
+    };
+    let shown = |target: &NamedTarget| configured_as_typed(&target.clone().into(), &request.configuration);
+    let target = joined(request.targets.iter().map(shown));
     let mut text = format!("If {names} changed, building {target} would\n");
     let _ = writeln!(text, "analyse at most {} of {all_targets} targets,", targets.len());
     targets.iter().for_each(|target| text.push_str(&format!("  {target}\n")));
     let _ = writeln!(text, "run at most {} of {all_actions} actions.", actions.len());
     for (origin, outs, id) in actions {
-        let _ = writeln!(text, "  %{} ({origin}: {})", &id.to_hex()[..12], outs.join(", "));
+        let (id, origin) = (&id.to_hex()[..SHORT_ID], names_as_typed(origin));
+        let _ = writeln!(text, "  %{id} ({origin}: {})", outs.join(", "));
     }
     for (said, path) in said.iter().zip(paths) {
         if unread.contains(path) {

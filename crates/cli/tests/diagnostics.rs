@@ -7,8 +7,8 @@
 //! `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with what it says. Words are separated by
 //! blanks; single quotes keep them together. Everything else is for the reader.
 //!
-//! In `diagnostics`, calls say what they do at the levels error and warning (`--log-limit 1`), and all files of a case are
-//! there before its first call. In `messages`, everything that is said is shown, standard output below it after a line
+//! In `diagnostics`, calls say what they do at the levels error and warning (`--log-limit 1`), after standard output if
+//! the call is one of `describe`, and all files of a case are there before its first call. In `messages`, everything that is said is shown, standard output below it after a line
 //! `stdout:`; a file that comes after a call is written after it; `` `$ just words…` `` is a call under that name; and
 //! `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as it has said that text, or
 //! the file of that name is there in `$OUT`.
@@ -202,9 +202,14 @@ impl Case {
             Some(text) => self.interrupted(&tool, &words, text),
             None => {
                 let ran = workspace.run(&tool, &words);
-                let is_shown = self.folder == Folder::Messages && !ran.stdout.is_empty();
-                let stdout = if is_shown { format!("stdout:\n{}", ran.stdout) } else { String::new() };
-                (ran.code, ran.stderr + &stdout)
+                let said = match self.folder {
+                    Folder::Diagnostics if words[0] == "describe" => ran.stdout + &ran.stderr,
+                    Folder::Messages if !ran.stdout.is_empty() => {
+                        format!("{}stdout:\n{}", ran.stderr, ran.stdout)
+                    }
+                    _ => ran.stderr,
+                };
+                (ran.code, said)
             }
         };
         let said = said.replace(&*workspace.root().to_string_lossy(), "$ROOT");

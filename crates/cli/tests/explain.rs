@@ -65,7 +65,7 @@ fn before_anything_was_built_nothing_is_known() {
     assert!(!workspace.build_root().exists(), "a question makes nothing");
     workspace.run(&taut(), ["analyse", "all"]).exits(0);
     let ran = workspace.run(&taut(), ["explain", "all"]).exits(1);
-    assert!(ran.stdout.contains("Nothing is known of any build here"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("No build with work to do is recorded here"), "{}", ran.stdout);
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn a_chain_leads_from_an_action_to_the_changed_source() {
         r#"
 0 targets analysed, 2 actions run, 0 known to the action cache.
 
-Action %ID (["@","","m","whisper"]#0: whisper) ran:
-  since shout, made by action %ID (["@","","m","shout"]#0: shout), differs: [ID:2:f] before, now [ID:4:f]
+Action %ID (m:whisper#0: whisper) ran:
+  since shout, made by action %ID (m:shout#0: shout), differs: [ID:2:f] before, now [ID:4:f]
     since the source file m/u.txt changed: it is [ID:4:f] now
 "#,
     );
@@ -93,10 +93,7 @@ Action %ID (["@","","m","whisper"]#0: whisper) ran:
     has(&explained(&workspace, &["a.txt"]), "a.txt was as it had been: nothing ran because of it.");
     workspace.run(&taut(), ["explain", "nowhere"]).exits(1);
     let misspelt = workspace.run(&taut(), ["explain", "sayd"]).exits(1).stdout;
-    has(
-        &misspelt,
-        "That call had no target [\"@\",\"\",\"\",\"sayd\"], and nothing at sayd. Did you mean \"said\"?",
-    );
+    has(&misspelt, "That call had no target :sayd, and nothing at sayd. Did you mean \"said\"?");
 }
 
 #[test]
@@ -114,7 +111,7 @@ fn an_action_can_be_named_by_the_beginning_of_its_id() {
     let text = workspace.run(&taut(), ["explain", "whisper"]).exits(0).stdout;
     let at = text.find('%').expect("an action is named");
     let id = &text[at..at + 9];
-    has(&explained(&workspace, &[id]), r#"(["@","","m","whisper"]#0: whisper) ran:"#);
+    has(&explained(&workspace, &[id]), r#"(m:whisper#0: whisper) ran:"#);
     workspace.run(&taut(), ["explain", "%0g"]).exits(1);
     let just = workspace.beside("just");
     std::os::unix::fs::symlink(taut().path(), &just).unwrap();
@@ -159,16 +156,16 @@ fn definitions_rules_and_configuration_are_reasons() {
     has(
         &explained(&workspace, &["said"]),
         r#"
-Target ["@","","","said"] was analysed again:
-  since rule ["@","","","say"] is defined differently
+Target :said was analysed again:
+  since rule :say is defined differently
     since the entry "say" of RULES changed
 
 It defines 1 action.
-Action %ID (["@","","","said"]#0: said) ran:
+Action %ID (:said#0: said) ran:
   - its command was ["sh","-c","cat a.txt > said; echo none >> said"]
   -             is ["sh","-c","cat a.txt a.txt > said; echo none >> said"]
-  since target ["@","","","said"] defines it anew
-    since rule ["@","","","say"] is defined differently
+  since target :said defines it differently
+    since rule :say is defined differently
       since the entry "say" of RULES changed
 "#,
     );
@@ -181,13 +178,13 @@ Action %ID (["@","","","said"]#0: said) ran:
     has(
         &explained(&workspace, &["said"]),
         r#"
-  since nothing like it is known in this configuration; the call before had another:
+  since no run in this configuration is recorded; the build before had another one:
     V was unset, now it is "x"
 "#,
     );
     has(
         &explained(&workspace, &["m", "shout"]),
-        r#"was not analysed: it is the same as [["@","","m","shout"],{}], since it depends on no variable that differs."#,
+        r#"was not analysed: it is the same as m:shout, since it depends on no variable that differs."#,
     );
 }
 
@@ -207,7 +204,7 @@ fn what_the_action_cache_knew_did_not_run() {
     );
     has(
         &text,
-        "since target [\"@\",\"\",\"m\",\"shout\"] came out differently\n      since the entry \"shout\" of m/TARGETS changed",
+        "since target m:shout came out differently\n      since the entry \"shout\" of m/TARGETS changed",
     );
 }
 
@@ -219,7 +216,7 @@ fn a_failed_build_is_explained_too() {
     workspace.run(&taut(), ["build", "all"]).exits(1);
     let text = explained(&workspace, &["whisper"]);
     has(&text, "just now; it failed.");
-    has(&text, "(["); // it is named
+    has(&text, "(m:whisper#0: whisper)");
     has(&text, "ran, and failed:\n  - its command was");
     workspace.file("m/TARGETS", "{");
     workspace.run(&taut(), ["build", "all"]).exits(8);
@@ -236,10 +233,10 @@ fn what_a_rule_says_for_readers_only_disturbs_nobody() {
     build(&workspace, &[]);
     let text = explained(&workspace, &["said"]);
     has(&text, "0 targets analysed");
-    has(&text, "was not analysed again: everything it had read is as it was, so its recorded run holds");
+    has(&text, "was not analysed again: nothing that it reads has changed");
     workspace.file("RULES", RULES.replace("echo", "echo -n"));
     build(&workspace, &[]);
-    has(&explained(&workspace, &["said"]), "since rule [\"@\",\"\",\"\",\"say\"] is defined differently");
+    has(&explained(&workspace, &["said"]), "since rule :say is defined differently");
 }
 
 #[test]
@@ -277,7 +274,7 @@ const ALONE: &str = "The description as it is now cannot be analysed: what follo
 fn a_description_that_was_broken_since_takes_no_explanation_away() {
     let because = r#"
 The event log names 1 action of it.
-Action %ID (["@","","","b"]#0: b.out) ran:
+Action %ID (:b#0: b.out) ran:
   since the source file b.txt changed"#;
     for broken in ["{", &CHAIN.replace("[\"b\"]", "[\"b\", \"nowhere\"]")] {
         let workspace = failed("d");
@@ -287,18 +284,15 @@ Action %ID (["@","","","b"]#0: b.out) ran:
         let b = explained(&workspace, &["b"]);
         has(&b, ALONE);
         has(&b, because);
-        has(&explained(&workspace, &["c"]), r#"Action %ID (["@","","","c"]#0) ran, and failed:"#);
+        has(&explained(&workspace, &["c"]), r#"Action %ID (:c#0) ran, and failed:"#);
         // It has no line of its own, but a reason.
         let d = explained(&workspace, &["d"]);
-        has(&d, r#"Action %ID (["@","","","d"]#0) was to run, but did not get to it:"#);
+        has(&d, r#"Action %ID (:d#0) was scheduled but not started:"#);
         assert_eq!(explained(&workspace, &[]), d, "what the call was for");
-        has(&explained(&workspace, &["b.out"]), r#"(["@","","","b"]#0: b.out) ran:"#);
+        has(&explained(&workspace, &["b.out"]), r#"(:b#0: b.out) ran:"#);
         has(&explained(&workspace, &["b.txt"]), "The source file b.txt had changed.");
         let unknown = workspace.run(&taut(), ["explain", "e"]).exits(1).stdout;
-        has(
-            &unknown,
-            r#"No event log names target ["@","","","e"], nor e. If the call had it, nothing was done for it."#,
-        );
+        has(&unknown, r#"No event log names target :e, nor e. If the call had it, nothing was done for it."#);
     }
 }
 
@@ -312,14 +306,11 @@ fn a_target_that_is_defined_in_another_way_since_is_explained_as_it_was() {
         &b,
         r#"
 The event log names 1 action of it.
-Action %ID (["@","","","b"]#0: b.out), which is no longer defined, ran:
+Action %ID (:b#0: b.out), which is no longer defined, ran:
   since the source file b.txt changed"#,
     );
     workspace.file("TARGETS", r#"{"c": {"type": "install"}}"#);
-    has(
-        &explained(&workspace, &["b"]),
-        r#"Action %ID (["@","","","b"]#0: b.out), which is no longer defined, ran:"#,
-    );
+    has(&explained(&workspace, &["b"]), r#"Action %ID (:b#0: b.out), which is no longer defined, ran:"#);
 }
 
 #[test]
@@ -340,7 +331,7 @@ fn what_was_spared_is_known_from_earlier_logs_if_the_description_was_broken_sinc
         has(
             &explained(&workspace, &[word]),
             r#"
-Action %ID (["@","","","b"]#0: b.out) did not run: its recorded run was replayed, since all its inputs are as they were."#,
+Action %ID (:b#0: b.out) did not run: its recorded run was replayed, since none of its inputs changed."#,
         );
     }
 }

@@ -258,7 +258,7 @@ impl History {
     fn check(&self, subcommand: &str, more: &[&str]) {
         let more = [&["--check-traces"], more].concat();
         let ran = self.workspace.run(&taut(), self.words(subcommand, &more));
-        let is_right = ran.stderr.contains("The traces were checked: nothing is believed wrongly.");
+        let is_right = ran.stderr.contains("Cache check passed.");
         let (steps, call) = (&self.steps, self.words(subcommand, &more));
         assert!(is_right, "{steps:#?}\n{call:?}\n--- stdout\n{}--- stderr\n{}", ran.stdout, ran.stderr);
     }

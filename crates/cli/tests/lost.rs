@@ -131,7 +131,7 @@ fn what_is_no_file_describes_nothing_and_nobody_waits_for_it() {
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let told = build().exits(8).stderr;
-    assert!(told.contains("JSON file m/TARGETS does not exist."), "{told}");
+    assert!(told.contains("There is no module \"m\": m/TARGETS does not exist"), "{told}");
     fs::remove_dir(&path).unwrap();
     workspace.file("m/TARGETS", targets);
     build().exits(0);
@@ -139,9 +139,9 @@ fn what_is_no_file_describes_nothing_and_nobody_waits_for_it() {
     // Where nobody can make one there is nothing to test.
     if Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
         let told = build().exits(8).stderr;
-        assert!(told.contains("JSON file m/TARGETS does not exist."), "{told}");
+        assert!(told.contains("There is no module \"m\": m/TARGETS does not exist"), "{told}");
         let told = workspace.run(&taut(), ["build", "m", "x"]).exits(8).stderr;
-        assert!(told.contains("JSON file m/TARGETS does not exist."), "{told}");
+        assert!(told.contains("There is no module \"m\": m/TARGETS does not exist"), "{told}");
         fs::remove_file(&path).unwrap();
     }
     fs::write(&path, targets).unwrap();

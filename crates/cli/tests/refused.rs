@@ -98,6 +98,6 @@ fn what_was_refused_while_the_workspace_was_looked_for_is_told() {
     let output = command.args(["build", "o"]).env("TAUT_TEST_FAULT", "1:5").output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     let root = workspace.root().display().to_string();
-    assert!(told.contains("Could not determine workspace root."), "{told}");
+    assert!(told.contains("No ROOT, WORKSPACE or .git here or above."), "{told}");
     assert!(told.contains(&format!("cannot stat {root}/ROOT: Input/output error")), "{told}");
 }

@@ -95,7 +95,7 @@ fn edit(workspace: &Workspace, rng: &mut Rng) -> String {
 }
 
 /// What lines have in them that tell of damage, and of something in the way.
-const TROUBLE: &str = "What earlier calls left in the build root";
+const TROUBLE: &str = "cached build state";
 const UNKEPT: &str = "What this call found out cannot be kept";
 
 /// What must be the same with and without belief in earlier calls: but for how much was cached.
@@ -249,7 +249,7 @@ fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
             damage(&log.unwrap().path());
         }
         let explained = workspace.run(&taut(), ["explain", "all"]).exits(1).stdout;
-        assert!(explained.contains("was damaged; the next one leaves it anew."), "{explained}");
+        assert!(explained.contains("is corrupt; the next build writes a new one."), "{explained}");
         told("the log is for explain only", 0);
     }
     // What stands in the way for good is said each time.
@@ -376,7 +376,7 @@ fn another_checkout_of_the_same_contents_executes_nothing() {
     };
     let (ran, why) = build();
     assert!(processed(&ran) == Some((3, 3)), "{ran}");
-    assert!(why.contains("Nothing is known of any build here that executed something."), "{why}");
+    assert!(why.contains("No build with work to do is recorded here."), "{why}");
     // From then on, each goes its own way.
     other.file("a.txt", "other\n");
     let (ran, why) = build();

@@ -44,12 +44,9 @@ fn a_source_reaches_the_actions_that_come_after_it_and_no_target() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let text = asked(&workspace, &["m/u.txt"]);
-    assert!(
-        text.starts_with("If m/u.txt changed, building [[\"@\",\"\",\"\",\"all\"],{}] would\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("If m/u.txt changed, building :all would\n"), "{text}");
     assert!(text.contains("analyse at most 0 of 5 targets,\nrun at most 2 of 3 actions.\n"), "{text}");
-    assert!(text.contains("[\"@\",\"\",\"m\",\"shout\"]#0: shout)\n"), "{text}");
+    assert!(text.contains("m:shout#0: shout)\n"), "{text}");
     assert!(!text.contains("unrelated"), "nobody asked for it: {text}");
     assert_eq!(counts(&asked(&workspace, &["sub/s"])), (0, 1));
     // Other words for the same, from elsewhere.
@@ -117,7 +114,7 @@ fn no_more_is_done_than_was_said() {
         let said = counts(&asked(&workspace, &[path]));
         let checked = workspace.run(&taut(), ["what-if", path, "--check-traces"]).exits(0);
         assert_eq!(counts(&checked.stdout), said);
-        assert!(checked.stderr.contains("nothing is believed wrongly"), "{}", checked.stderr);
+        assert!(checked.stderr.contains("Cache check passed"), "{}", checked.stderr);
         workspace.file(path, content);
         workspace.run(&taut(), ["build", "all"]).exits(0);
         let text = workspace.run(&taut(), ["explain", path]).stdout;

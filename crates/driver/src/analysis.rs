@@ -42,6 +42,8 @@ pub struct Counts {
 pub struct Analysed {
     /// What the targets offer together.
     pub result: TargetResult,
+    /// The variables that they depend on.
+    pub vars: StrSet,
     /// What they are tainted with.
     pub tainted: StrSet,
     /// How much there is below them.
@@ -65,14 +67,15 @@ impl Analysed {
     fn of_whole(whole: &Analysis, request: &Request) -> Analysed {
         let warnings = relative(&whole.warnings(), &request.repositories.roots);
         let counts = Counts { exports: whole.export_targets(), ..count(whole.definitions()) };
-        let AnalysedTarget { result, tainted, .. } = &*whole.analysed;
-        Analysed { result: result.clone(), tainted: tainted.clone(), counts, warnings }
+        let AnalysedTarget { result, vars, tainted, .. } = &*whole.analysed;
+        Analysed { result: result.clone(), vars: vars.clone(), tainted: tainted.clone(), counts, warnings }
     }
 
-    /// The result, the taint, the five counts, the bytes of the warnings.
+    /// The result, the variables, the taint, the five counts, the bytes of the warnings.
     fn encode(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
         let is_whole = e.result(&self.result);
+        e.texts(self.vars.iter());
         e.texts(self.tainted.iter());
         let Counts { actions, trees, overlays, blobs, exports } = self.counts;
         [actions, trees, overlays, blobs, exports].into_iter().for_each(|count| e.number(count as u64));
@@ -83,6 +86,7 @@ impl Analysed {
     fn decode(bytes: &[u8]) -> Option<Analysed> {
         let mut d = Decoder::new(bytes);
         let result = d.result()?;
+        let vars = d.texts()?.into_iter().collect();
         let tainted = d.texts()?.into_iter().collect();
         let mut count = || usize::try_from(d.number()?).ok();
         let counts = Counts {
@@ -93,7 +97,7 @@ impl Analysed {
             exports: count()?,
         };
         let warnings = Diagnostics::decode(d.bytes()?)?;
-        d.is_done().then_some(Analysed { result, tainted, counts, warnings })
+        d.is_done().then_some(Analysed { result, vars, tainted, counts, warnings })
     }
 }
 
@@ -155,8 +159,9 @@ impl Rule for AnalysisRule {
         }
         let exports = findings.iter().filter(|finding| matches!(&***finding, Finding::Export(_))).count();
         let (counts, warnings) = (Counts { exports, ..counts }, in_order(&findings));
-        let (result, tainted) = (whole.result.clone(), whole.tainted.clone());
-        Ok(Arc::new(Analysed { result, tainted, counts, warnings }))
+        let AnalysedTarget { result, vars, tainted, .. } = &*whole;
+        let (result, vars, tainted) = (result.clone(), vars.clone(), tainted.clone());
+        Ok(Arc::new(Analysed { result, vars, tainted, counts, warnings }))
     }
 
     fn content_hash(&self, _: &Asked, analysed: &Arc<Analysed>) -> Option<Hash> {
@@ -212,6 +217,7 @@ mod tests {
         let told = warnings.encode();
         let analysed = Analysed {
             result: TargetResult::new(stage.clone(), stage, [("p", Value::Null)].into_iter().collect()),
+            vars: [Str::from("V")].into_iter().collect(),
             tainted: [Str::from("test")].into_iter().collect(),
             counts: Counts { actions: 300, trees: 2, overlays: 3, blobs: 4, exports: 5 },
             warnings,
@@ -220,7 +226,7 @@ mod tests {
         let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
         let artifacts = [&b"\x00\x00\x01\x00\x01a\x05\x01x\x14"[..], hash, b"\x0c"].concat();
         let runfiles_and_provides = b"\x01\x00\x01\x00\x01p\x00";
-        let rest = b"\x01\x00\x04test\xac\x02\x02\x03\x04\x05";
+        let rest = b"\x01\x00\x01V\x01\x00\x04test\xac\x02\x02\x03\x04\x05";
         let parts = [&artifacts[..], runfiles_and_provides, rest, &[told.len() as u8], &told];
         assert_eq!(bytes, parts.concat());
         let read = Analysed::decode(&bytes).unwrap();

@@ -17,17 +17,17 @@ impl CacheWarning {
 
     /// Something that earlier calls left is damaged; it is not there any more, or not looked at.
     pub(crate) fn damaged(&self, what: &str) {
-        self.note(|| format!("{LEFT} the build root ({what}) was damaged: it is made anew."));
+        self.note(|| format!("{STATE} ({what}) is corrupt; rebuilding it"));
     }
 
     /// What earlier calls left cannot be read.
     pub(crate) fn unreadable(&self, error: impl Display) {
-        self.note(|| format!("{LEFT} the build root cannot be read: {error}"));
+        self.note(|| format!("{STATE} cannot be read: {error}"));
     }
 
     /// What this call found out cannot be kept.
     pub(crate) fn unkept(&self, error: impl Display) {
-        self.note(|| format!("{FOUND} cannot be kept for later ones: {error}"));
+        self.note(|| format!("{STATE} cannot be written; the next build will repeat the work: {error}"));
     }
 
     /// What went wrong, to be told once.
@@ -36,10 +36,9 @@ impl CacheWarning {
     }
 }
 
-const LEFT: &str = "What earlier calls left in";
-const FOUND: &str = "What this call found out";
+const STATE: &str = "cached build state";
 
 /// Whether a line is such a warning: a call that ignores cached build state has none.
 pub fn is_about_traces(line: &str) -> bool {
-    line.contains(LEFT) || line.contains(FOUND)
+    line.contains(STATE)
 }

@@ -1,21 +1,26 @@
 //! `describe` as a task: what targets or rules are for, from their documentation.
 //!
-//! Nothing is analysed: each definition is looked up and shown as it is written. The formats are the reference's.
+//! Nothing is analysed: each definition is looked up and shown as it is written. JSON is as the reference has it, and under
+//! its name so is the text; otherwise the text tells, too, where a target is defined, and its fields.
 //!
 //! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
 //! while none of them changed, a later `describe` of the same opens no file of the workspace.
 
+mod own;
+
 use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
-    EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, module_file,
-    parse_json_name, relative, vocabulary::is_builtin,
+    DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, definition,
+    definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
+    vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
 use taut_repos::{Place, Repository};
-use taut_syntax::{Diagnostic, Diagnostics, Kind, Node};
+use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
+    configured_as_typed, named_as_typed,
 };
 
 use crate::{asked::Asked, request::configured_text};
@@ -27,6 +32,8 @@ pub struct DescribeOptions {
     pub rule: bool,
     /// Whether programs will read it.
     pub json: bool,
+    /// Whether the text is as the reference has it.
+    pub as_reference: bool,
 }
 
 /// A description. What can be said before something turns out to be wrong is said.
@@ -83,15 +90,17 @@ pub(crate) struct DescribeKey {
 }
 
 impl Key for DescribeKey {
-    /// A byte, 1 for a rule plus 2 for JSON; then what is asked for.
+    /// A byte, 1 for a rule plus 2 for JSON plus 4 for the reference's text; then what is asked for.
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.options.rule) | u8::from(self.options.json) << 1);
+        let DescribeOptions { rule, json, as_reference } = self.options;
+        out.push(u8::from(rule) | u8::from(json) << 1 | u8::from(as_reference) << 2);
         self.asked.encode(out);
     }
 
     fn decode(bytes: &[u8]) -> Option<DescribeKey> {
-        let (flags, asked) = bytes.split_first().filter(|(flags, _)| **flags < 4)?;
-        let options = DescribeOptions { rule: flags & 1 != 0, json: flags & 2 != 0 };
+        let (flags, asked) = bytes.split_first().filter(|(flags, _)| **flags < 8)?;
+        let (rule, json, as_reference) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+        let options = DescribeOptions { rule, json, as_reference };
         Some(DescribeKey { asked: Asked::decode(asked)?, options })
     }
 }
@@ -110,13 +119,14 @@ impl Rule for DescribeRule {
 
     async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<Described>, Fail> {
         let DescribeKey { asked, options } = key;
-        let describer = Describer { cx: &cx, workspace: &self.0, json: options.json };
+        let DescribeOptions { json, as_reference, .. } = *options;
+        let describer = Describer { cx: &cx, workspace: &self.0, json, as_reference };
         let mut described = Described::default();
         let all = &mut described.description;
         for target in asked.targets.iter() {
             let mut one = Description::default();
             let ended = if options.rule && target.reference == ReferenceType::Target {
-                describer.rule(target, &mut one).await
+                describer.rule(target, None, &mut one).await
             } else {
                 describer.target(target, &asked.configuration, &mut one).await
             };
@@ -164,12 +174,13 @@ struct Describer<'a> {
     cx: &'a Cx,
     workspace: &'a Workspace,
     json: bool,
+    as_reference: bool,
 }
 
 impl Describer<'_> {
     fn repository(&self, name: &NamedTarget) -> Result<&Repository, Fail> {
         let repository = self.workspace.repositories.repositories.get(&name.repository);
-        let unknown = || Diagnostic::error(format!("Unknown repository {:?}", &*name.repository));
+        let unknown = || Diagnostic::error(format!("Unknown repository {}", quoted(&*name.repository)));
         repository.ok_or_else(|| wrong(unknown()))
     }
 
@@ -188,7 +199,10 @@ impl Describer<'_> {
         configuration: &Map,
         out: &mut Description,
     ) -> Result<(), Fail> {
-        let shown = configured_text(target, configuration);
+        let shown = match self.as_reference {
+            true => configured_text(target, configuration),
+            false => configured_as_typed(&EntityName::Named(target.clone()), configuration),
+        };
         let kind = match target.reference {
             ReferenceType::Target => None,
             ReferenceType::File => Some("source file"),
@@ -198,21 +212,35 @@ impl Describer<'_> {
         };
         if let Some(kind) = kind {
             out.is_reference = true;
-            out.text = format!("{shown} is a {kind}.\n");
+            out.text = match self.as_reference {
+                true => format!("{shown} is a {kind}.\n"),
+                false => format!("{shown} is a source, not a target of a rule.\n"),
+            };
             return Ok(());
         }
         let repository = self.repository(target)?;
         let place = module_file(&repository.target_root, &target.module, &repository.target_file_name);
-        let Some(entry) = EntryPart(target.name.clone()).project(&self.module(place).await?) else {
+        let file = place.path.clone();
+        let module = match self.module(place.clone()).await {
+            Ok(module) => module,
+            Err(failure) => {
+                return Err(missing_module(self.workspace, self.cx, target, &place, failure).await);
+            }
+        };
+        let Some(entry) = EntryPart(target.name.clone()).project(&module) else {
             out.text = format!("{shown} is implicitly a source file.\n");
             return Ok(());
         };
         let Some(kind) = entry.json().get("type") else {
+            let shown = configured_text(target, configuration);
             let error = Diagnostic::error(format!("{shown} is a target without specified type."));
             return Err(wrong(error.at(entry.location(None))));
         };
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
-            self.builtin(name, &shown, &entry, out);
+            match self.as_reference || self.json {
+                true => self.builtin(name, &shown, &entry, out),
+                false => own::builtin_target(name, &shown, &file, &entry, &mut out.text),
+            }
             return Ok(());
         }
         let rule = parse_json_name(kind, self.names(target)).map_err(|why| {
@@ -221,11 +249,19 @@ impl Describer<'_> {
                 Diagnostic::error(format!("Parsing rule name {kind} for target {shown} failed with:\n{why}"));
             wrong(error.at(entry.location(Some("type"))))
         })?;
-        if !self.json {
-            let rule = EntityName::Named(rule.clone()).to_json();
-            out.text = format!("{shown} is defined by user-defined rule {rule}.\n\n");
+        let of_type = entry.location(Some("type"));
+        let at_type = |failure| named_at(failure, Some(kind), &of_type);
+        if self.json {
+            return self.rule(&rule, None, out).await.map_err(at_type);
         }
-        self.rule(&rule, out).await
+        if self.as_reference {
+            let name = EntityName::Named(rule.clone()).to_json();
+            out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
+            return self.rule(&rule, None, out).await.map_err(at_type);
+        }
+        let place = own::place(&file, &entry);
+        out.text = format!("{shown}, {place}, is a target of rule {}.\n", named_as_typed(&rule));
+        self.rule(&rule, Some(&entry), out).await.map_err(at_type)
     }
 
     fn builtin(&self, name: &str, shown: &str, entry: &ModuleEntry, out: &mut Description) {
@@ -244,7 +280,13 @@ impl Describer<'_> {
         }
         if name == "export" {
             let variables = entry.get("flexible_config");
-            section("Flexible configuration variables", variables, entry.get("config_doc"), &mut out.text);
+            section(
+                "Flexible configuration variables",
+                variables,
+                entry.get("config_doc"),
+                None,
+                &mut out.text,
+            );
         }
         if name == "configure"
             && let Some(target) = entry.get("target")
@@ -254,37 +296,65 @@ impl Describer<'_> {
         }
     }
 
-    async fn rule(&self, name: &NamedTarget, out: &mut Description) -> Result<(), Fail> {
+    /// Describes a rule; with the fields of a target of it, if one is given.
+    async fn rule(
+        &self,
+        name: &NamedTarget,
+        target: Option<&ModuleEntry>,
+        out: &mut Description,
+    ) -> Result<(), Fail> {
         let repository = self.repository(name)?;
         let place = module_file(&repository.rule_root, &name.module, &repository.rule_file_name);
-        let module = self.module(place).await?;
-        let shown = EntityName::Named(name.clone()).to_json();
-        let Some(entry) = EntryPart(name.name.clone()).project(&module) else {
-            let meant = taut_syntax::did_you_mean(&name.name, module.names()).map(str::to_owned);
-            let missing = Diagnostic::error(format!("Rule definition of {shown} is missing"));
-            return Err(wrong(missing.suggest(meant)));
+        let kind = DefinitionKind::Rule;
+        let module = self.module(place.clone()).await;
+        let module = module.map_err(|failure| definition_file(kind, name, &place, failure));
+        let found = module.as_ref().map(|module| EntryPart(name.name.clone()).project(module));
+        let own = manual(&name.name).filter(|_| !self.as_reference && !self.json && name.module.is_empty());
+        let entry = match (found, own) {
+            (Ok(Some(entry)), _) => entry,
+            (_, Some(manual)) => {
+                own::builtin_rule(&name.name, &manual, None, &mut out.text);
+                return Ok(());
+            }
+            (_, None) => {
+                let module = module?;
+                let shown = EntityName::Named(name.clone()).to_json();
+                let missing = definition(kind, name, &place, module.names());
+                return Err(wrong(missing.reference(format!("Rule definition of {shown} is missing"))));
+            }
         };
         if self.json {
             out.text.push_str(&as_json(entry.json(), name));
         } else {
-            self.as_text(entry.json(), name, out);
+            self.as_text(entry.json(), name, target, out);
         }
         Ok(())
     }
 
-    fn as_text(&self, rule: Node<'_>, name: &NamedTarget, out: &mut Description) {
+    fn as_text(
+        &self,
+        rule: Node<'_>,
+        name: &NamedTarget,
+        target: Option<&ModuleEntry>,
+        out: &mut Description,
+    ) {
         let text = &mut out.text;
+        let target = target.map(ModuleEntry::json);
         let docs = rule.get("field_doc");
         doc(rule.get("doc"), " | ", text);
-        section("String fields", rule.get("string_fields"), docs, text);
-        section("Target fields", rule.get("target_fields"), docs, text);
+        section("String fields", rule.get("string_fields"), docs, target, text);
+        section("Target fields", rule.get("target_fields"), docs, target, text);
         for (field, targets) in rule.get("implicit").into_iter().flat_map(entries) {
             text.push_str(" - implicit dependency\n");
             doc(docs.and_then(|docs| get(docs, field)), "   | ", text);
             for target in items(Some(targets)) {
                 match parse_json_name(target, self.names(name)) {
                     Ok(target) => {
-                        let _ = writeln!(text, "   - {}", EntityName::Named(target).to_json());
+                        let shown = match self.as_reference {
+                            true => EntityName::Named(target).to_json(),
+                            false => named_as_typed(&target),
+                        };
+                        let _ = writeln!(text, "   - {shown}");
                     }
                     Err(why) => out.warnings.push(format!(
                         "Failed to resolve {} relative to {}:\n{why}",
@@ -294,9 +364,9 @@ impl Describer<'_> {
                 }
             }
         }
-        section("Config fields", rule.get("config_fields"), docs, text);
+        section("Config fields", rule.get("config_fields"), docs, target, text);
         let variables = rule.get("config_vars");
-        section("Variables taken from the configuration", variables, rule.get("config_doc"), text);
+        section("Variables taken from the configuration", variables, rule.get("config_doc"), None, text);
         text.push_str(" Result\n - Artifacts\n");
         doc(rule.get("artifacts_doc"), "   | ", text);
         text.push_str(" - Runfiles\n");
@@ -346,8 +416,15 @@ fn doc(lines: Option<Node<'_>>, prefix: &str, text: &mut String) {
     }
 }
 
-/// Names below a heading, each with its documentation; nothing if there are none.
-fn section(heading: &str, names: Option<Node<'_>>, docs: Option<Node<'_>>, text: &mut String) {
+/// Names below a heading, each with its documentation, and with what a target has there, if one is given; nothing if there
+/// are none.
+fn section(
+    heading: &str,
+    names: Option<Node<'_>>,
+    docs: Option<Node<'_>>,
+    target: Option<Node<'_>>,
+    text: &mut String,
+) {
     let names = items(names);
     if names.is_empty() {
         return;
@@ -362,6 +439,9 @@ fn section(heading: &str, names: Option<Node<'_>>, docs: Option<Node<'_>>, text:
         text.push('\n');
         let name = name.as_str();
         doc(docs.zip(name).and_then(|(docs, name)| get(docs, name)), "   | ", text);
+        if let Some(value) = target.zip(name).and_then(|(target, name)| target.get(name)) {
+            own::value(value, text);
+        }
     }
 }
 
@@ -418,20 +498,21 @@ mod tests {
 
     use super::*;
 
-    fn key(rule: bool, json: bool) -> DescribeKey {
+    fn key(rule: bool, json: bool, as_reference: bool) -> DescribeKey {
         let configuration: Map = [("V", Value::Bool(true))].into_iter().collect();
         let asked = Asked { targets: NamedTarget::new("r", "m", "t").into(), configuration };
-        DescribeKey { asked, options: DescribeOptions { rule, json } }
+        DescribeKey { asked, options: DescribeOptions { rule, json, as_reference } }
     }
 
     #[test]
     fn keys_are_written_as_specified() {
-        for (rule, json, flags) in [(false, false, 0), (true, false, 1), (false, true, 2), (true, true, 3)] {
+        for flags in 0..8_u8 {
+            let key = || key(flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
             let mut bytes = Vec::new();
-            key(rule, json).encode(&mut bytes);
+            key().encode(&mut bytes);
             let asked = b"\x01\x00\x03\x00\x01r\x00\x01m\x00\x01t\x00\x01\x00\x01V\x02";
             assert_eq!(bytes, [&[flags], &asked[..]].concat());
-            assert_eq!(DescribeKey::decode(&bytes), Some(key(rule, json)));
+            assert_eq!(DescribeKey::decode(&bytes), Some(key()));
             assert!((0..bytes.len()).all(|end| DescribeKey::decode(&bytes[..end]).is_none()));
         }
     }

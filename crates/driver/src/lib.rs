@@ -61,7 +61,7 @@ pub use rounds::{Again, Done};
 pub use run::{Anew, Client, Failed, MAX_TRIES, Pass, Run, Undelivered, Way};
 pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
-pub use taut_analysis::{AnalysedTarget, ConfiguredTarget};
+pub use taut_analysis::{AnalysedTarget, ConfiguredTarget, NO_MODULE};
 pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, MissingOutput, Ran};
 pub use taut_expr::json_to_value;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind};
-use taut_syntax::{Diagnostic, JsonPath, Location};
+use taut_syntax::{Diagnostic, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
 use crate::{Targets, joined};
@@ -121,10 +121,30 @@ impl Request {
         Id::of(e.finish()).to_hex()
     }
 
+    /// Those of some words that are targets of the module which `cwd`, an absolute path, lies in.
+    pub fn targets_here<'w>(&self, words: &'w [String], cwd: &Path) -> Vec<&'w str> {
+        let repositories = &self.repositories;
+        let module = current_module(repositories, cwd);
+        let document = targets_file(repositories, &repositories.main, &module);
+        words.iter().map(String::as_str).filter(|word| has_target(document.as_ref(), word)).collect()
+    }
+
     /// Targets and configuration as messages show them: `[name,configuration]` for each.
     pub fn target_text(&self) -> String {
         joined(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
     }
+}
+
+/// The targets file of a module, if there is one that can be read.
+fn targets_file(repositories: &RepoConfig, repository: &str, module: &str) -> Option<Document> {
+    let repository = repositories.repositories.get(repository)?;
+    let file = taut_analysis::module_file(&repository.target_root, module, &repository.target_file_name);
+    Document::parse("", file.read(&repositories.roots).ok()??).ok()
+}
+
+fn has_target(file: Option<&Document>, name: &str) -> bool {
+    let root = file.map(Document::root);
+    root.is_some_and(|root| root.kind() == Kind::Object && root.get(name).is_some())
 }
 
 /// A target and its configuration as messages show them.
@@ -169,8 +189,9 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             {
                 problem.help.clear();
                 let value = Value::string(value).to_json();
-                *problem =
-                    problem.clone().help(format!("variables are given as JSON: {{{variable:?}: {value}}}"));
+                *problem = problem
+                    .clone()
+                    .help(format!("variables are given as JSON: {{{}: {value}}}", quoted(&variable)));
             }
             let inline = Some((label.clone(), text.as_str().into()));
             SetupError { inline, ..SetupError::from(*problem) }
@@ -255,10 +276,7 @@ fn unquoted(part: &str) -> Option<String> {
 /// Whether a module has a target of this name, or a file. Asked only for names that could be read in another way.
 fn is_in_module(repositories: &RepoConfig, module: &Str, name: &str) -> bool {
     let main = &repositories.repositories[&repositories.main];
-    let place = taut_analysis::module_file(&main.target_root, module, &main.target_file_name);
-    let content = place.read(&repositories.roots).ok().flatten();
-    let document = content.and_then(|content| Document::parse("", content).ok());
-    document.is_some_and(|document| document.root().get(name).is_some())
+    has_target(targets_file(repositories, &repositories.main, module).as_ref(), name)
         || main.workspace_root.source.is_file(&Path::new(module.as_str()).join(name))
 }
 
@@ -271,7 +289,11 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let file = place.full(&repositories.roots);
     let content = (place.read(&repositories.roots))
         .map_err(|error| SetupError::new(error.to_string()))?
-        .ok_or_else(|| SetupError::new(format!("Expected file at {name}.")))?;
+        .ok_or_else(|| {
+            let problem =
+                Diagnostic::error(format!("There is no file {}, which would define the targets", place.path));
+            SetupError::from(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
+        })?;
     let label: Arc<str> = file.to_string_lossy().into();
     let document = Document::parse(label.clone(), content).map_err(|error| {
         let mut problem = Diagnostic::from(error);
@@ -281,13 +303,19 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     if document.root().kind() != Kind::Object {
         let problem = Diagnostic::error(format!("Invalid content in target file {name}."));
         let problem = problem.at(Location::value(label, JsonPath::root()));
-        return Err(problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}").into());
+        return Err(problem.help(A_TARGETS_FILE).into());
     }
     match document.root().entries().next() {
         Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module.clone(), first)),
-        None => Err(SetupError::new(format!("Missing target descriptions in file {name}."))),
+        None => {
+            let problem =
+                Diagnostic::error(format!("{} defines no targets", place.path)).help(A_TARGETS_FILE);
+            Err(problem.reference(format!("Missing target descriptions in file {name}.")).into())
+        }
     }
 }
+
+const A_TARGETS_FILE: &str = "a file maps names to definitions: {\"name\": {\"type\": …}}";
 
 /// The reference's command line takes a word in brackets for several words, with commas in between.
 fn unbracketed(words: &[String]) -> Vec<String> {
@@ -304,13 +332,28 @@ fn unbracketed(words: &[String]) -> Vec<String> {
     words.iter().flat_map(split).collect()
 }
 
+/// How a target can be named on the command line.
+const FORMS: &str = "on the command line a target is named in one of these ways:
+TARGET (of the module that the working directory is in)
+MODULE TARGET
+./ RELATIVE-MODULE TARGET
+@ REPOSITORY MODULE TARGET
+FILE . NAME, also with TREE, GLOB or SYMLINK";
+
 /// A name of several words: the items of a target name in a target file of the current module.
 fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<NamedTarget, SetupError> {
+    let given = words.join(" ");
     let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
     let context = NameContext { repositories, repository: &repositories.main, module };
     parse_name(&words, context).map_err(|why| {
-        let message = format!("Parsing target name {} failed with:\n{why}", words.to_json());
-        SetupError::from(Diagnostic { message, ..why.into_diagnostic() })
+        let reference = format!("Parsing target name {} failed with:\n{why}", words.to_json());
+        let has_no_form = why.has_no_form();
+        let mut problem = why.into_diagnostic().reference(reference);
+        if has_no_form {
+            problem.message = format!("{} names no target", quoted(&given));
+            problem.help = vec![FORMS.to_owned()];
+        }
+        SetupError::from(problem)
     })
 }
 
@@ -343,13 +386,15 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             fs::create_dir_all(dir.path().join("m/sub")).unwrap();
             fs::write(dir.path().join("ROOT"), "").unwrap();
-            fs::write(dir.path().join("TARGETS"), r#"{"b": 1, "a": 1, "Z": 1}"#).unwrap();
+            fs::write(dir.path().join("TARGETS"), r#"{"b": 1, "a": 1, "Z": 1, "m:b": 1}"#).unwrap();
             fs::write(dir.path().join("m/TARGETS"), "{}").unwrap();
+            fs::write(dir.path().join("f:g"), "").unwrap();
             Fixture(dir)
         }
 
         fn ask(&self, cwd: &str, target: &[&str], defines: &[&str]) -> Result<String, String> {
             let words = Words {
+                has_typed_names: true,
                 target: target.iter().map(|word| (*word).to_owned()).collect(),
                 defines: defines.iter().map(|word| (*word).to_owned()).collect(),
                 ..Default::default()
@@ -377,6 +422,14 @@ mod tests {
             ("m", &["/", "t"], r#"["@","","","t"]"#),
             ("", &["FILE", "", "f"], r#"["@","","FILE","","f"]"#),
             ("m", &["GLOB", ".", "*.c"], r#"["@","","GLOB","m","*.c"]"#),
+            ("m/sub", &[":a"], r#"["@","","","a"]"#),
+            ("", &["m:t"], r#"["@","","m","t"]"#),
+            ("m", &["@//m:t"], r#"["@","","m","t"]"#),
+            ("", &["n:t"], r#"["@","","n","t"]"#),
+            ("", &["f:g"], r#"["@","","","f:g"]"#),
+            ("", &["@x//m:t"], r#"["@","","","@x//m:t"]"#),
+            ("", &["m:b"], r#"["@","","","m:b"]"#),
+            ("", &["a:"], r#"["@","","","a:"]"#),
             ("m", &["TREE", "m", "d"], r#"["@","","TREE","m","d"]"#),
         ] {
             assert_eq!(fixture.ask(cwd, words, &[]), Ok(format!("[{target},{{}}]")), "{cwd} {words:?}");
@@ -388,14 +441,14 @@ mod tests {
         let fixture = Fixture::new();
         for (words, reason) in [
             (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
-            (&["a", "b", "c"], "Syntactically invalid entity name: [\"a\",\"b\",\"c\"]."),
+            (&["a", "b", "c"], "\"a b c\" names no target"),
             (&["./", "../../..", "t"], "Relative module name \"../../..\" is outside of workspace"),
             (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
         ] {
             let error = fixture.ask("m", words, &[]).unwrap_err();
             assert!(error.contains(reason), "{words:?}: {error}");
         }
-        assert_eq!(fixture.ask("m", &[], &[]).unwrap_err(), "Missing target descriptions in file m/TARGETS.");
+        assert_eq!(fixture.ask("m", &[], &[]).unwrap_err(), "m/TARGETS defines no targets");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub trait Pass {
     fn goes_on(&mut self, session: &Session) -> Result<(), Self::Stop>;
 
     /// The description is wrong.
-    fn analysis_failed(&mut self, problems: &Diagnostics) -> Self::Stop;
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
 
     /// The request was analysed. Gives what is to be built, unless that is what the targets offer.
     ///
@@ -207,7 +207,8 @@ impl Way<'_> {
         let Way { session, is_cached, tells_all, is_last } = *self;
         client.goes_on(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let analysed = analysis.analyse(request).map_err(|problems| client.analysis_failed(&problems))?;
+        let analysed =
+            analysis.analyse(request).map_err(|problems| client.analysis_failed(request, &problems))?;
         client.goes_on(session)?;
         session.tell_build_begins(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Defined, Dependencies, StrSet};
 use taut_expr::stage::tree_conflict;
-use taut_syntax::{Diagnostic, Diagnostics};
+use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::Reached;
@@ -119,10 +119,10 @@ fn merged(asked: &[Reached], stage: fn(&TargetResult) -> &Map) -> Result<Map, Di
             let (known, other) = all.entry(path).or_insert((value, reached));
             if *known != value {
                 let message = format!(
-                    "Targets {} and {} have different artifacts at {:?}, so they cannot be asked for together",
+                    "Targets {} and {} have different artifacts at {}, so they cannot be asked for together",
                     other.target,
                     reached.target,
-                    path.as_str()
+                    quoted(&path)
                 );
                 return Err(Diagnostic::error(message).into());
             }
@@ -132,7 +132,8 @@ fn merged(asked: &[Reached], stage: fn(&TargetResult) -> &Map) -> Result<Map, Di
     match tree_conflict(&merged) {
         None => Ok(merged),
         Some(path) => {
-            let message = format!("{path:?} would be an artifact of one target and a directory of another");
+            let message =
+                format!("{} would be an artifact of one target and a directory of another", quoted(&path));
             Err(Diagnostic::error(message).into())
         }
     }

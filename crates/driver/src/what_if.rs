@@ -16,10 +16,10 @@ use taut_graph::{ActionGraph, Definition};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::Named;
-use taut_value::{Artifact, EntityName, Id};
+use taut_value::{Artifact, EntityName, Id, configured_as_typed};
 
 use crate::analysing::{begin, workspace};
-use crate::history::{Subject, below_roots, source_file};
+use crate::history::{below_roots, source_file};
 use crate::outcomes::Outcomes;
 use crate::reached::Order;
 use crate::whole::analyse_in;
@@ -112,7 +112,7 @@ pub fn what_if(
         let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), ..target };
         let order = Order::of(&target);
         if analysed.is_defined && known.contains(&order) {
-            targets.insert(order, (words(&Subject::target(&target)), analysed));
+            targets.insert(order, (configured_as_typed(&target.name, target.config.map()), analysed));
         }
     }
     let mut begin: HashSet<Id> =
@@ -193,14 +193,6 @@ fn readers(
         reached.extend(readers[&task].iter().copied().filter(|reader| seen.insert(*reader)));
     }
     targets
-}
-
-fn words(subject: &Subject) -> String {
-    match subject {
-        Subject::Target { name, config } if config.as_str() == "{}" => name.to_string(),
-        Subject::Target { name, config } => format!("[{name},{config}]"),
-        other => format!("{other:?}"),
-    }
 }
 
 /// A definition in an action graph that others refer to.

@@ -9,7 +9,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use taut_digest::{Hash, ObjectInfo};
 use taut_engine::{Fail, Failure};
-use taut_value::{ActionDescription, Id, Str};
+use taut_value::{ActionDescription, Id, Str, quoted};
 
 use crate::trees::TreeError;
 
@@ -143,11 +143,11 @@ impl fmt::Display for Cause {
             Cause::Undefined(what) => what.fmt(f),
             Cause::Lost(object) => write!(f, "object {object} is lost: it is not in the store any more"),
             Cause::NoOutput { action, path } => {
-                write!(f, "action {action} has no output {:?}", path.as_str())
+                write!(f, "action {action} has no output {}", quoted(path))
             }
             Cause::Source { repository, path, shown, why } => match why {
                 SourceProblem::Absent => {
-                    write!(f, "no source file {:?} in repository {:?}", path.as_str(), repository.as_str())
+                    write!(f, "no source file {} in repository {}", quoted(path), quoted(repository))
                 }
                 SourceProblem::OtherKind => write!(f, "source {} is no file and no link", shown.display()),
                 SourceProblem::Unsteady => {
@@ -163,7 +163,11 @@ impl fmt::Display for Cause {
             Cause::Layout { what, why } if what.is_empty() => f.write_str(why),
             Cause::Layout { what, why } => write!(f, "{what}: {why}"),
             Cause::Conflict { overlay, path } => {
-                write!(f, "Naming conflict detected at path {path:?} of disjoint tree overlay {overlay}")
+                write!(
+                    f,
+                    "Naming conflict detected at path {} of disjoint tree overlay {overlay}",
+                    quoted(path)
+                )
             }
             Cause::Store(why) => write!(f, "cannot use the store: {why}"),
             Cause::Fault(why) => f.write_str(why),

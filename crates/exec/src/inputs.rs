@@ -16,7 +16,7 @@ use std::{
 use taut_digest::{Hash as ObjectHash, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::{Cx, Fail, Hash, Policy, Rule};
 use taut_store::Store;
-use taut_value::{Map, Str};
+use taut_value::{Map, Str, quoted};
 
 use crate::{
     ArtifactKey, ArtifactRule, Built, Cause, Execution, built,
@@ -79,8 +79,8 @@ impl Inputs {
 
 /// Builds all that is in a stage, at once.
 pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
-    let no_artifact = |path| {
-        let why = format!("what is staged at {path:?} is no artifact");
+    let no_artifact = |path: Str| {
+        let why = format!("what is staged at {} is no artifact", quoted(&path));
         Cause::Layout { what: String::new(), why }.fail()
     };
     let parts = split::split(stage).map_err(no_artifact)?;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, TreeEntry};
 use taut_store::Store;
 use taut_value::path::{is_normal, normal_path};
-use taut_value::{Str, deep};
+use taut_value::{Str, deep, quoted};
 
 /// Why trees cannot be put together.
 pub(crate) enum TreeError {
@@ -20,11 +20,12 @@ impl std::fmt::Display for TreeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             TreeError::Store(error) => error.fmt(f),
-            TreeError::Conflict(path) => write!(f, "Naming conflict detected at path {path:?}"),
+            TreeError::Conflict(path) => write!(f, "Naming conflict detected at path {}", quoted(path)),
             TreeError::NoDirectory(path) => {
                 write!(
                     f,
-                    "failed to add artifact at {path:?} to the directory: what is staged is no directory"
+                    "failed to add artifact at {} to the directory: what is staged is no directory",
+                    quoted(path)
                 )
             }
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use taut_syntax::{JsonPath, Kind, Node as Json};
+use taut_syntax::{JsonPath, Kind, Node as Json, quoted};
 use taut_value::{Str, Value, deep};
 
 use crate::{
@@ -149,7 +149,7 @@ impl Compiler {
                 }
             },
             "," | ",@" => {
-                let message = format!("{name:?} is only evaluated within a quasi-quotation (\"`\")");
+                let message = format!("{} is only evaluated within a quasi-quotation (\"`\")", quoted(&name));
                 Op::Broken(message, None)
             }
             "cond" => {
@@ -203,13 +203,15 @@ impl Compiler {
                 });
             }
             Construct::Action => {
-                let words = |name: &str| {
-                    match json.get(name) {
+                let words = |name: &str| match json.get(name) {
                     None => Ok(Box::default()),
                     Some(list) => string_list(list).ok_or_else(|| {
-                        format!("{name:?} of \"ACTION\" has to be a list of strings, written literally, but is {}", shown(list))
+                        format!(
+                            "{} of \"ACTION\" has to be a list of strings, written literally, but is {}",
+                            quoted(&name),
+                            shown(list)
+                        )
                     }),
-                }
                 };
                 let (may_fail, no_cache) = (words("may_fail"), words("no_cache"));
                 return Op::Action { args: self.arguments(construct, json, index), may_fail, no_cache };
@@ -388,9 +390,13 @@ fn string_list(json: Json<'_>) -> Option<Box<[Str]>> {
 }
 
 pub(crate) fn missing(key: &str, construct: &str) -> String {
-    format!("{construct:?} lacks {key:?}")
+    format!("{} lacks {}", quoted(&construct), quoted(&key))
 }
 
 pub(crate) fn not_literal(key: &str, construct: &str, found: &str) -> String {
-    format!("{key:?} of {construct:?} has to be a string, written literally, but is a {found}")
+    format!(
+        "{} of {} has to be a string, written literally, but is a {found}",
+        quoted(&key),
+        quoted(&construct)
+    )
 }

@@ -12,7 +12,7 @@ mod wrong;
 
 use std::sync::Arc;
 
-use taut_syntax::{Frame as Way, Location, did_you_mean};
+use taut_syntax::{Frame as Way, Location, did_you_mean, quoted, quoted_list};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
 use self::wrong::Argument;
@@ -132,12 +132,12 @@ impl Evaluator<'_> {
                 let bound = self.locals[locals..].iter();
                 let bound: Vec<String> =
                     bound.map(|(name, value)| format!("{name} = {}", self.shown(value))).collect();
-                let message = format!("in {:?} for {}", construct.name(), bound.join(", "));
+                let message = format!("in {} for {}", quoted(&construct.name()), bound.join(", "));
                 error.push_frame(|| Way::new(message).at(at()));
             }
             // The call itself may be what is wrong.
             Op::CallExpression(Ok(name)) if f.imports.contains_key(name) => {
-                error.push_frame(|| Way::new(format!("called as {name:?}")).at(at()));
+                error.push_frame(|| Way::new(format!("called as {}", quoted(&name))).at(at()));
             }
             _ => {}
         }
@@ -413,7 +413,7 @@ impl Evaluator<'_> {
             return Err(match (&error.suggestion, known.as_slice()) {
                 (Some(_), _) => error,
                 (None, []) => error.help("nothing is imported; \"imports\" maps names to expressions"),
-                (None, known) => error.help(format!("imported are {known:?}")),
+                (None, known) => error.help(format!("imported are {}", quoted_list(known))),
             });
         };
         let value = |var: &Str| {

@@ -13,6 +13,7 @@ use taut_value::path::is_non_upwards;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 
 use crate::{ActionGraph, GraphAction, Origin};
+use taut_syntax::quoted;
 
 /// Why a text is no graph, or no stage of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,11 +100,11 @@ enum Reference<'d> {
 fn reference(node: Node<'_>) -> Result<Reference<'_>> {
     let field = |name: &str| {
         let found = node.get("data").and_then(|data| data.get(name));
-        found.ok_or_else(|| wrong(node, &format!("the artifact's data lack the field {name:?}")))
+        found.ok_or_else(|| wrong(node, &format!("the artifact's data lack the field {}", quoted(&name))))
     };
     let string = |name: &str| {
         let found = field(name)?;
-        found.as_str().ok_or_else(|| wrong(found, &format!("{name:?} must be a string")))
+        found.as_str().ok_or_else(|| wrong(found, &format!("{} must be a string", quoted(&name))))
     };
     let defined = |kind, path| Ok(Reference::Defined { kind, key: string("id")?, path, node });
     match object(node, "an artifact")?.get("type").and_then(Node::as_str) {
@@ -133,7 +134,8 @@ impl Names {
             Reference::Plain(artifact) => Ok(artifact),
             Reference::Defined { kind, key, path, node } => {
                 let id = self.0.get(&(kind, key.to_owned())).copied();
-                let id = id.ok_or_else(|| wrong(node, &format!("there is no {} {key:?}", kind.word())))?;
+                let id =
+                    id.ok_or_else(|| wrong(node, &format!("there is no {} {}", kind.word(), quoted(&key))))?;
                 Ok(match kind {
                     Kind::Action => Artifact::Action { id, path: path.into() },
                     Kind::Tree => Artifact::Tree(id),
@@ -197,7 +199,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
                 for part in parts(kind, node) {
                     let Reference::Defined { kind, key, node, .. } = reference(part)? else { continue };
                     if is_open.contains(&(kind, key)) && !names.0.contains_key(&(kind, key.to_owned())) {
-                        return Err(wrong(node, &format!("{} {key:?} needs itself", kind.word())));
+                        return Err(wrong(node, &format!("{} {} needs itself", kind.word(), quoted(&key))));
                     }
                     if by_name.contains_key(&(kind, key)) && !names.0.contains_key(&(kind, key.to_owned())) {
                         open.push((kind, key));
@@ -246,11 +248,12 @@ fn define(graph: &mut ActionGraph, names: &Names, kind: Kind, node: Node<'_>) ->
 
 fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
     let inside = |field: &str| -> Result<Vec<Str>> {
-        let paths = texts(node.get(field), &format!("{field:?}"))?;
+        let paths = texts(node.get(field), &format!("{}", quoted(&field)))?;
         if let Some(at) = paths.iter().position(|path| !is_non_upwards(path)) {
             let item = node.get(field).and_then(|list| list.item(at)).unwrap_or(node);
-            let what = format!("{field:?} has to be a list of non-upwards relative paths, but contains");
-            return Err(wrong(item, &format!("{what} {:?}", paths[at].as_str())));
+            let what =
+                format!("{} has to be a list of non-upwards relative paths, but contains", quoted(&field));
+            return Err(wrong(item, &format!("{what} {}", quoted(&paths[at]))));
         }
         Ok(paths)
     };
@@ -269,7 +272,9 @@ fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
     }
     let flag = |name: &str| match node.get(name) {
         None => Ok(false),
-        Some(node) => node.as_bool().ok_or_else(|| wrong(node, &format!("{name:?} must be true or false"))),
+        Some(node) => {
+            node.as_bool().ok_or_else(|| wrong(node, &format!("{} must be true or false", quoted(&name))))
+        }
     };
     let scale = match node.get("timeout scaling") {
         None => 1.0,
@@ -284,7 +289,7 @@ fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
         action.cwd = text(node, "\"cwd\"")?;
         if !is_non_upwards(&action.cwd) {
             let what = "\"cwd\" has to be a non-upwards relative path, but is";
-            return Err(wrong(node, &format!("{what} {:?}", action.cwd.as_str())));
+            return Err(wrong(node, &format!("{what} {}", quoted(&action.cwd))));
         }
     }
     action.env = text_map(node.get("env"), "\"env\"")?;

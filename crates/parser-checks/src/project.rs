@@ -74,7 +74,7 @@ fn analysed(bytes: &[u8]) -> bool {
     }
     for rule in [false, true] {
         for json in [false, true] {
-            let _ = analyser.describe(&request, DescribeOptions { rule, json });
+            let _ = analyser.describe(&request, DescribeOptions { rule, json, as_reference: false });
         }
     }
     analysis.is_ok()

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean};
+use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, quoted};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
@@ -79,10 +79,6 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    fn new(message: impl Into<String>) -> ConfigError {
-        Diagnostic::error(message).into()
-    }
-
     fn at(node: Node<'_>, message: impl Into<String>) -> ConfigError {
         Diagnostic::error(message).at(place(node)).into()
     }
@@ -186,8 +182,13 @@ impl RepoConfig {
         let document = match file {
             None => Document::parse("", "{}"),
             Some(file) => {
-                let content =
-                    Named::read(&cwd.join(file)).map_err(|error| ConfigError::new(error.to_string()))?;
+                let content = Named::read(&cwd.join(file)).map_err(|error| {
+                    let problem = Diagnostic::error(match error.is_not_found() {
+                        true => format!("Repository configuration {} does not exist.", file.display()),
+                        false => error.to_string(),
+                    });
+                    problem.reference(error.to_string())
+                })?;
                 Document::parse(cwd.join(file).to_string_lossy(), content)
             }
         };
@@ -238,7 +239,10 @@ impl RepoConfig {
                 if !self.repositories.contains_key(global) {
                     let known = self.repositories.keys().map(|known| known.as_str());
                     let mut problem = Diagnostic::error(format!(
-                        "Binding {local:?} for {name:?} does not refer to a defined repository: {global:?}"
+                        "Binding {} for {} does not refer to a defined repository: {}",
+                        quoted(&local),
+                        quoted(&name),
+                        quoted(&global)
                     ))
                     .suggest(did_you_mean(global, known));
                     let written = described.get(name).and_then(|at| at.get("bindings")?.get(local));
@@ -251,6 +255,8 @@ impl RepoConfig {
     }
 }
 
+const NO_ROOT: &str = "No ROOT, WORKSPACE or .git here or above. Create a file ROOT, or pass -w DIR.";
+
 fn repository(
     name: &str,
     description: Node<'_>,
@@ -259,7 +265,7 @@ fn repository(
     cwd: &Path,
 ) -> Result<Repository, ConfigError> {
     if description.kind() != Kind::Object {
-        let message = format!("Repository config: description of {name:?} is not an object");
+        let message = format!("Repository config: description of {} is not an object", quoted(&name));
         return Err(ConfigError::at(description, message));
     }
     let from_line = |path: &Option<PathBuf>| path.as_ref().map(|path| directory(absolute(cwd, path), false));
@@ -271,7 +277,7 @@ fn repository(
             Some(root) => root,
             None if is_main => {
                 let path = find_workspace_root(cwd).map_err(|refused| {
-                    let problem = Diagnostic::error("Could not determine workspace root.");
+                    let problem = Diagnostic::error(NO_ROOT).reference("Could not determine workspace root.");
                     match refused {
                         Some(error) => problem.note(error.to_string()),
                         None => problem,
@@ -280,7 +286,7 @@ fn repository(
                 directory(path.into(), false)
             }
             None => {
-                let message = format!("Unknown root for repository {name:?}: no workspace_root");
+                let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
                 let problem = Diagnostic::error(message).at(place(description));
                 return Err(problem.help("\"workspace_root\": [\"file\", \"directory\"]").into());
             }
@@ -300,21 +306,30 @@ fn repository(
             (Some(name), _) => Ok(name.into()),
             (None, None) => Ok(default.into()),
             (None, Some(value)) => value.as_str().map(Str::from).ok_or_else(|| {
-                ConfigError::at(value, format!("Repository config: {key} of {name:?} has to be a string"))
+                ConfigError::at(
+                    value,
+                    format!("Repository config: {key} of {} has to be a string", quoted(&name)),
+                )
             }),
         }
     };
     let mut bindings = BTreeMap::new();
     if let Some(described) = description.get("bindings") {
         if described.kind() != Kind::Object {
-            let message =
-                format!("Repository config: bindings of {name:?} have to be a map from names to names");
+            let message = format!(
+                "Repository config: bindings of {} have to be a map from names to names",
+                quoted(&name)
+            );
             return Err(ConfigError::at(described, message));
         }
         for (local, global) in described.entries() {
             let written = global;
             let global = global.as_str().ok_or_else(|| {
-                let message = format!("Repository config: binding {local:?} of {name:?} has to be a string");
+                let message = format!(
+                    "Repository config: binding {} of {} has to be a string",
+                    quoted(&local),
+                    quoted(&name)
+                );
                 ConfigError::at(written, message)
             })?;
             bindings.insert(local.into(), global.into());
@@ -360,15 +375,17 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result
         }
         [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
             let message = format!(
-                "The {key} of repository {repository:?} is {}: roots of this kind are not supported yet",
+                "The {key} of repository {} is {}: roots of this kind are not supported yet",
+                quoted(&repository),
                 root.source()
             );
             Err(ConfigError { unsupported: true, ..ConfigError::at(root, message) })
         }
         _ => {
             let message = format!(
-                "Unknown scheme in the specification {} of the {key} of repository {repository:?}",
-                root.source()
+                "Unknown scheme in the specification {} of the {key} of repository {}",
+                root.source(),
+                quoted(&repository)
             );
             let problem = Diagnostic::error(message).at(place(root.item(0).unwrap_or(root)));
             let meant = words.first().copied().flatten().and_then(|word| did_you_mean(word, SCHEMES));

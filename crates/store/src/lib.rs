@@ -23,6 +23,7 @@ mod splice;
 mod store;
 mod temporary;
 mod uplink;
+mod usage;
 
 pub use cas::Take;
 pub use checkout::Installer;
@@ -31,3 +32,4 @@ pub use gc::{GcMode, gc};
 pub use own::OwnDirectory;
 pub use store::Store;
 pub use temporary::TemporaryDir;
+pub use usage::{Usage, usage};

@@ -17,9 +17,10 @@ use std::sync::Arc;
 pub use group::Group;
 pub use render::{Extent, Renderer, Sources, render};
 pub use set::Diagnostics;
-pub use suggest::did_you_mean;
+pub use suggest::{did_you_mean, suggested};
 
 use crate::json::{Document, JsonPath, Span, SyntaxError};
+use crate::quoted;
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -145,9 +146,13 @@ pub struct Diagnostic {
     /// What is wrong. May have several lines; if the author of a rule has a message for its users, it
     /// comes first.
     pub message: String,
+    /// What the reference says in place of the message, for calls under its name; empty if it says nothing of this
+    /// problem, absent if it is no other text.
+    pub reference: Option<String>,
     /// Where.
     pub location: Option<Location>,
-    /// What was probably meant, as it would have to be written.
+    /// What was probably meant, to be written in place of what the location means: the content of a string, or a JSON list
+    /// for a name of several words.
     pub suggestion: Option<String>,
     /// What can be done about it.
     pub help: Vec<String>,
@@ -162,6 +167,7 @@ impl Diagnostic {
         Diagnostic {
             severity,
             message: message.into(),
+            reference: None,
             location: None,
             suggestion: None,
             help: Vec::new(),
@@ -178,6 +184,17 @@ impl Diagnostic {
     /// A warning.
     pub fn warning(message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Warning, message)
+    }
+
+    /// The diagnostic with what the reference says in place of its message; empty if it says nothing.
+    pub fn reference(mut self, message: impl Into<String>) -> Diagnostic {
+        self.reference = Some(message.into());
+        self
+    }
+
+    /// Whether the reference says nothing of this problem.
+    pub fn is_own(&self) -> bool {
+        self.reference.as_ref().is_some_and(String::is_empty)
     }
 
     /// The diagnostic with its place.
@@ -232,9 +249,12 @@ impl Diagnostic {
         document.duplicates().iter().filter(move |duplicate| inside(duplicate.used)).map(|duplicate| {
             let at = |span| Location { file: document.label().clone(), place: Place::Text(span) };
             let key = &duplicate.key;
-            Diagnostic::warning(format!("key {key:?} occurs twice in one object; this one is ignored"))
-                .at(at(duplicate.ignored))
-                .note(Note::at("the last one counts", at(duplicate.used)))
+            Diagnostic::warning(format!(
+                "key {} occurs twice in one object; this one is ignored",
+                quoted(&key)
+            ))
+            .at(at(duplicate.ignored))
+            .note(Note::at("the last one counts", at(duplicate.used)))
         })
     }
 }

@@ -290,7 +290,7 @@ fn characters_that_are_not_seen_or_look_like_others_are_named() {
         ),
         (
             "{\u{200b}\"a\": 1}",
-            "1:2: expected a key or }, found a zero-width space (U+200B); nothing is seen of it; remove it",
+            "1:2: expected a key or }, found a zero-width space (U+200B); it is invisible; remove it",
         ),
         (
             "\u{feff}\u{feff}{}",
@@ -302,7 +302,7 @@ fn characters_that_are_not_seen_or_look_like_others_are_named() {
         ),
         (
             "[\u{7f}1]",
-            "1:2: expected a value, found a control character (U+007F); nothing is seen of it; remove it",
+            "1:2: expected a value, found a control character (U+007F); it is invisible; remove it",
         ),
         (
             "{“a”: 1}",

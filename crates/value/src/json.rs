@@ -262,6 +262,13 @@ impl JsonWriter {
     }
 }
 
+/// A string as a JSON string literal, as messages show it.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    escape_into(text, &mut out);
+    out
+}
+
 /// Appends a string as a JSON string literal.
 pub fn escape_into(text: &str, out: &mut String) {
     out.push('"');

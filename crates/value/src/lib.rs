@@ -37,7 +37,7 @@ pub use artifact::{Artifact, SharedArtifact};
 pub use codec::{Decoder, Encoder};
 pub use deep::deep;
 pub use id::Id;
-pub use json::{JsonMode, JsonWriter, escape_into};
+pub use json::{JsonMode, JsonWriter, escape_into, quoted};
 pub use json_order::json_order;
 pub use json_size::JsonSize;
 pub use list::List;

@@ -1,14 +1,14 @@
 //! `export` and `configure`: another target in another configuration.
 
 use taut_engine::Fail;
-use taut_syntax::Kind;
+use taut_syntax::{Kind, quoted};
 use taut_value::{EntityName, Map, Value};
 
 use crate::{AnalysedTarget, Config, ConfiguredTarget, StrSet, TargetRule, problem::fail, scope::Scope};
 
 fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
     let help = "it names the target that is meant: \"target\": \"name\"";
-    fail(scope.written.problem("target", format!("{rule:?} needs the field \"target\"")).help(help))
+    fail(scope.written.problem("target", format!("{} needs the field \"target\"", quoted(&rule))).help(help))
 }
 
 /// The target in the configuration that is left of the variables declared flexible; shared by all

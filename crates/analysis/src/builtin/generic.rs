@@ -13,31 +13,33 @@ use taut_value::{
 };
 
 use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
+use taut_syntax::{Diagnostic, quoted};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
     let deps = scope.deps("deps", names).await?;
     let outs = outputs(&scope, "outs", &deps)?;
     let out_dirs = outputs(&scope, "out_dirs", &deps)?;
+    scope.warnings.extend(no_file(&scope, &outs));
     if outs.is_empty() && out_dirs.is_empty() {
         let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
         return Err(fail(scope.written.problem("outs", message).help("they say what the commands make")));
     }
     if let Some(both) = outs.intersection(&out_dirs).next() {
-        let message = format!("outs and out_dirs must be disjoint, but both contain {both:?}");
+        let message = format!("outs and out_dirs must be disjoint, but both contain {}", quoted(&both));
         return Err(fail(scope.written.problem_with("outs", &Value::String(both.clone()), message)));
     }
     let all: Map = outs.iter().chain(&out_dirs).map(|path| (path.clone(), Value::Null)).collect();
     if let Some(path) = tree_conflict(&all) {
-        let message = format!("outputs have a staging conflict on {path:?}");
+        let message = format!("outputs have a staging conflict on {}", quoted(&path));
         let problem = scope.written.problem_with("outs", &Value::string(path.to_string()), message);
-        return Err(fail(problem.help(format!("{path:?} would be a file and a directory at once"))));
+        return Err(fail(problem.help(format!("{} would be a file and a directory at once", quoted(&path)))));
     }
     let command = command(&scope, &deps)?;
     let cwd = scope.field_with("cwd", || Value::string(""), &deps)?;
     let cwd = scope.string("cwd", cwd)?;
     if !is_non_upwards(&cwd) {
-        let message = format!("\"cwd\" has to be a non-upwards relative path, but is {cwd:?}");
+        let message = format!("\"cwd\" has to be a non-upwards relative path, but is {}", quoted(&cwd));
         return Err(fail(scope.written.problem("cwd", message).help(OUTSIDE)));
     }
     let env = string_map(&scope, "env", &deps)?;
@@ -54,7 +56,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let artifacts = deps.iter().map(Dep::artifacts);
     let mut inputs = union(runfiles.chain(artifacts));
     if let Some(path) = tree_conflict(&inputs) {
-        let message = format!("Input artifacts have staging conflict on {path:?}");
+        let message = format!("Input artifacts have staging conflict on {}", quoted(&path));
         return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
     if needs_directory(&inputs, &cwd) {
@@ -79,6 +81,21 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
 
 const OUTSIDE: &str = "an action sees and makes nothing outside of its own directory";
 
+/// A warning about an output that no action can make; the reference has none, and fails after the action has run.
+fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
+    let path = outs.iter().find(|path| path.as_str() == ".")?;
+    let field = scope.written.json("outs");
+    let empty = Value::string("");
+    let spellings = [empty, Value::String(path.clone())];
+    let whole = scope.written.location_of("outs", &Value::Null);
+    let places = spellings.iter().map(|spelling| scope.written.location_of("outs", spelling));
+    let place = places.into_iter().find(|place| *place != whole).unwrap_or(whole);
+    let message =
+        "\"outs\" names the directory of the action itself, which is no file: building it will fail";
+    let help = "outs are files that the commands make; directories belong into \"out_dirs\"";
+    field.map(|_| Diagnostic::warning(message).reference("").at(place).help(help))
+}
+
 /// All maps together, later ones over earlier ones, without copying the union once for each.
 fn union<'m>(maps: impl Iterator<Item = &'m Map>) -> Map {
     let mut filled: Vec<&Map> = maps.filter(|map| !map.is_empty()).collect();
@@ -96,7 +113,11 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
         if is_non_upwards(&path) {
             return Ok(normal_path(&path).into());
         }
-        let message = format!("{field:?} have to be non-upwards relative paths, but contain {path:?}");
+        let message = format!(
+            "{} have to be non-upwards relative paths, but contain {}",
+            quoted(&field),
+            quoted(&path)
+        );
         Err(fail(scope.written.problem_with(field, &Value::String(path), message).help(OUTSIDE)))
     };
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
@@ -139,8 +160,11 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
             let (key, bad) =
                 map.iter().find(|(_, value)| value.as_str().is_none()).expect("one of them is no string");
             let (kind, shown) = (taut_expr::kind_of(bad), scope.written.shown(bad));
-            let message =
-                format!("{field:?} has to be a map of strings, but contains {kind} at {key:?}: {shown}");
+            let message = format!(
+                "{} has to be a map of strings, but contains {kind} at {}: {shown}",
+                quoted(&field),
+                quoted(&key)
+            );
             Err(fail(scope.written.problem_with(field, bad, message)))
         }
         other => Err(scope.written.wrong_type(field, "a map of strings", &other)),

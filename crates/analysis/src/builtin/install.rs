@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use taut_engine::Fail;
 use taut_expr::{Offer, stage::tree_conflict};
-use taut_syntax::{Diagnostic, Kind, Location};
+use taut_syntax::{Diagnostic, Kind, Location, quoted};
 use taut_value::{
     EntityName, Map, NamedTarget, Str, TargetResult, Value,
     path::{join, normal_path},
@@ -32,7 +32,8 @@ impl Stage {
     ) -> Result<(), Fail> {
         match self.0.get(&path) {
             Some((known, other)) if known != artifact => {
-                let message = format!("Staging conflict on path {path:?} between {other} and {}", from.name);
+                let message =
+                    format!("Staging conflict on path {} between {other} and {}", quoted(&path), from.name);
                 Err(fail(scope.written.conflict(field, message, other, &from.name)))
             }
             Some(_) => Ok(()),
@@ -73,10 +74,14 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
             stage.add(&scope, "deps", path.clone(), artifact, dep(name))?;
         }
     }
+    let idle =
+        dep_names.iter().map(dep).filter(|dep| dep.runfiles().is_empty() && !dep.artifacts().is_empty());
+    let idle: Vec<Diagnostic> = idle.map(|dep| without_runfiles(&scope, dep)).collect();
+    scope.warnings.extend(idle);
     let artifacts = all(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
     for ((path, name), artifact) in files.iter().zip(artifacts) {
         if let Some((_, other)) = stage.0.get(path) {
-            let message = format!("Staging conflict for path {path:?}");
+            let message = format!("Staging conflict for path {}", quoted(&path));
             let at = Location::key(
                 scope.written.entry.label().clone(),
                 scope.written.entry.path().key("files").key(path),
@@ -106,12 +111,29 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
     if let Some(path) = tree_conflict(&stage) {
         return Err(fail(scope.written.subtree_conflict(
-            format!("TREE conflict on subtree {path:?}"),
+            format!("TREE conflict on subtree {}", quoted(&path)),
             &path,
             &deps,
         )));
     }
     scope.finish(TargetResult::of_artifacts(stage), &deps)
+}
+
+/// A warning about a dependency whose artifacts are probably expected in the result. The reference has none.
+fn without_runfiles(scope: &Scope<'_>, dep: &Dep) -> Diagnostic {
+    let message = format!("{} contributes nothing: \"deps\" takes runfiles, and it has none", dep.name);
+    let written = dep.name.as_named().map(|named| match named.module == scope.written.named.module {
+        true => Value::string(named.name.as_str()).to_json(),
+        false => format!("[{}, {}]", quoted(&named.module), quoted(&named.name)),
+    });
+    let written = written.unwrap_or_default();
+    let at = dep.artifacts().keys().next().map(|path| path.as_str()).unwrap_or_default();
+    Diagnostic::warning(message).reference("").at(scope.written.location_of_name("deps", &dep.name)).help(
+        format!(
+            "to place its artifacts: \"files\": {{{}: {written}}}, or \"dirs\": [[{written}, \".\"]]",
+            quoted(at)
+        ),
+    )
 }
 
 fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
@@ -129,7 +151,7 @@ fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail
         n => {
             const SHOWN: usize = 5;
             let mut paths: Vec<String> =
-                from.keys().take(SHOWN).map(|path| format!("{:?}", path.as_str())).collect();
+                from.keys().take(SHOWN).map(|path| format!("{}", quoted(&path))).collect();
             paths.extend((n > SHOWN).then(|| "…".to_owned()));
             let paths = paths.join(", ");
             Err(wrong(format!("Not precisely one entry for {name}, but {n}: {paths}")))

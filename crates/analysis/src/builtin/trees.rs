@@ -8,6 +8,7 @@ use taut_expr::{
 use taut_value::{Map, TargetResult, Tree, TreeOverlay, Value};
 
 use crate::{AnalysedTarget, problem::fail, scope::Scope};
+use taut_syntax::quoted;
 
 pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
@@ -22,14 +23,15 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
         {
             let first = deps.iter().find(|dep| dep.artifacts_over_runfiles().contains_key(path));
             let first = first.map_or(&dep.name, |first| &first.name);
-            let message = format!("Staging conflict on path {path:?} between {first} and {}", dep.name);
+            let message =
+                format!("Staging conflict on path {} between {first} and {}", quoted(&path), dep.name);
             return Err(fail(scope.written.conflict("deps", message, first, &dep.name)));
         }
         stage = stage.union(&more);
     }
     if let Some(path) = tree_conflict(&stage) {
         return Err(fail(scope.written.subtree_conflict(
-            format!("TREE conflict on subtree {path:?}"),
+            format!("TREE conflict on subtree {}", quoted(&path)),
             &path,
             &deps,
         )));

@@ -179,9 +179,9 @@ pub struct Watch {
     /// Remove from that directory what is no longer part of the result
     #[arg(long, requires = "output_dir")]
     pub prune: bool,
-    /// Do not rely on being told of changes: look at everything every two seconds
-    #[arg(long)]
-    pub look: bool,
+    /// Look at all files every two seconds instead of waiting for the system to report changes
+    #[arg(long, alias = "look")]
+    pub poll: bool,
 }
 
 /// What a question about builds is about; nothing is built for it.

@@ -95,10 +95,10 @@ pub struct Analysis {
     /// File for the errors of a target-serving service (none are served yet)
     #[arg(long, value_name = "PATH")]
     pub serve_errors_log: Option<PathBuf>,
-    /// Believe no earlier call: read, analyse and verify everything anew
+    /// Ignore cached build state: read, analyse and verify everything
     #[arg(long)]
     pub no_trace: bool,
-    /// Make the call a second time with --no-trace, compare the answers, and see that a third does nothing
+    /// Run the call again with --no-trace, compare the results, and check that a third run does nothing
     #[arg(long, conflicts_with = "no_trace")]
     pub check_traces: bool,
     /// Write a profile of the call to a file, as JSON

@@ -22,17 +22,17 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 6] = [
             "print_unique_artifact",
             "rerun",
         ],
-        "it goes on without end; ask `build` or `install`",
+        "it does not end; use `build` or `install`",
     ),
     (
         "explain",
         &["check_traces", "no_trace", "profile", "request_action_input"],
-        "it tells what an earlier call left, and does nothing",
+        "it reads the record of an earlier call and runs nothing",
     ),
-    ("what-if", &["profile", "request_action_input"], "it asks, and does nothing"),
-    ("traverse", &["rerun"], "a graph has no targets to analyse; ask `build` or `install`"),
-    ("rebuild", &["rerun"], "it runs all actions again; ask `build` or `install`"),
-    ("rebuild", &["check_traces"], "it believes no earlier call anyway"),
+    ("what-if", &["profile", "request_action_input"], "it runs nothing"),
+    ("traverse", &["rerun"], "a graph has no targets to analyse; use `build` or `install`"),
+    ("rebuild", &["rerun"], "it runs all actions again; use `build` or `install`"),
+    ("rebuild", &["check_traces"], "it ignores cached build state anyway"),
 ];
 
 /// Whether a subcommand has no use for an option.

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use clap::{Arg, ArgAction, Command};
+use taut_syntax::quoted;
 
 /// The words of a call in a form that means the same to clap: `--flag=true` is `--flag`, `-X=value` has the value
 /// `=value`, `--option= value` is `--option value`, and names after `--` are names, but not if there were names before it.
@@ -27,7 +28,7 @@ pub(super) fn as_meant(words: &[OsString], command: &Command) -> Result<Vec<OsSt
         let bytes = word.as_bytes();
         if bytes == b"--" {
             if let Some(next) = rest.as_slice().first().filter(|_| names > 0) {
-                return Err(format!("unexpected argument {next:?} found"));
+                return Err(format!("unexpected argument {} found", quoted(&next.to_string_lossy())));
             }
             meant.push(word.clone());
             meant.extend(rest.cloned());
@@ -43,9 +44,9 @@ pub(super) fn as_meant(words: &[OsString], command: &Command) -> Result<Vec<OsSt
                 match (arg, end) {
                     (Some(arg), Some(end)) if !takes_value(arg) => {
                         let flag = OsString::from_vec(bytes[..end + 2].to_vec());
-                        if is_set(&option[end + 1..])
-                            .ok_or_else(|| format!("{word:?} is neither true nor false"))?
-                        {
+                        if is_set(&option[end + 1..]).ok_or_else(|| {
+                            format!("{} is neither true nor false", quoted(&word.to_string_lossy()))
+                        })? {
                             meant.push(flag);
                         } else {
                             let short = arg.get_short().map(|letter| OsString::from(format!("-{letter}")));

@@ -55,6 +55,10 @@ fn prefix(level: Level, name: Option<&str>, color: bool) -> String {
 }
 
 impl Voice for Just {
+    fn is_reference(&self) -> bool {
+        true
+    }
+
     /// `LEVEL: text`, further lines indented so that they stand below the text; with a name and several lines, the text
     /// begins on a line of its own.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {

@@ -57,6 +57,10 @@ fn prefix(level: Level, color: bool) -> &'static str {
 }
 
 impl Voice for Taut {
+    fn is_reference(&self) -> bool {
+        false
+    }
+
     /// Errors and warnings begin with what they are; of one about an action, further lines are its parts, and of another
     /// they stand below the text. Everything else is shown as it is.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {

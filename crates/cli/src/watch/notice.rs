@@ -339,7 +339,7 @@ impl Watcher<'_> {
         held.unwatched = in_words;
         let reasons: Vec<String> = why.iter().filter_map(reason).collect();
         if !reasons.is_empty() {
-            let text = "Changes are found by looking at everything every two seconds, as with --look.";
+            let text = "Changes are found by looking at everything every two seconds, as with --poll.";
             let text = format!("{}.\n{text}", reasons.join(";\n"));
             self.log.say(Level::Warn, text);
         }

@@ -134,7 +134,7 @@ impl Pass for Round<'_> {
         Ok(self.interruption.check()?)
     }
 
-    fn analysis_failed(&mut self, problems: &Diagnostics) -> Stop {
+    fn analysis_failed(&mut self, _: &Request, problems: &Diagnostics) -> Stop {
         let told = format!("{problems:?}");
         if self.changed != Some(None) || told != self.so_far.told {
             diagnostics::tell(problems, Level::Error, self.watcher.log);

@@ -23,7 +23,7 @@ fn a_tree_that_is_part_of_itself_comes_to_an_end() {
     let workspace = Workspace::new();
     let target = r#"{"all": {"type": "generic", "out_dirs": ["d"], "deps": [["TREE", null, "."]],
       "cmds": ["mkdir -p ../x/s; find . -type f > ../x/s/list; cat data > ../x/s/data; rm -rf d; mv ../x d"]}}"#;
-    for more in [&[][..], &["--prune"], &["--look"]] {
+    for more in [&[][..], &["--prune"], &["--poll"]] {
         workspace.file("TARGETS", target).file("data", "1\n");
         let out = workspace.root().join("dist");
         let mut watching = start(&workspace, &out, more);
@@ -82,7 +82,7 @@ fn the_same_where_everything_is_looked_at() {
     let workspace = Workspace::new();
     archive_of_itself(&workspace);
     let out = workspace.root().join("dist");
-    let watching = start(&workspace, &out, &["--look"]);
+    let watching = start(&workspace, &out, &["--poll"]);
     edits_end(&workspace, &out, watching, true);
 }
 

@@ -169,7 +169,7 @@ fn each_round_does_what_the_change_demands() {
     let later = workspace.run(&taut(), ["build", "all"]).exits(0);
     assert_eq!(processed(&later.stderr), Some((3, 3)));
     let why = workspace.run(&taut(), ["explain", "whisper"]).exits(0).stdout;
-    has(&why, "The last call that executed something: watch [[\"@\",\"\",\"\",\"all\"],{}]");
+    has(&why, "Last build with work to do: watch :all");
     has(&why, "since the entry \"whisper\" of m/TARGETS changed");
 }
 
@@ -308,7 +308,7 @@ fn what_the_words_mean_may_change() {
 #[test]
 fn without_being_told_it_looks() {
     let workspace = project();
-    let mut watching = Watching::start(&workspace, &["--look"]);
+    let mut watching = Watching::start(&workspace, &["--poll"]);
     watching.until("everything is looked at every two seconds");
     workspace.file("m/u.txt", "seen\n");
     has(&watching.round("m/u.txt changed."), "2 actions of 3 run");

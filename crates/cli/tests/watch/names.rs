@@ -41,7 +41,7 @@ fn a_file_is_changed_through_another_name() {
 
 #[test]
 fn a_file_is_changed_through_another_name_where_everything_is_looked_at() {
-    changes_through_other_names_are_noticed(&["--look"]);
+    changes_through_other_names_are_noticed(&["--poll"]);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn follows(workspace: &Workspace, watching: &mut Watching) {
 fn without_inotify_instances_everything_is_looked_at() {
     let workspace = project();
     let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &[]) else { return };
-    let told = watching.until("as with --look.");
+    let told = watching.until("as with --poll.");
     has(&told, "fs.inotify.max_user_instances");
     watching.until("everything is looked at every two seconds");
     follows(&workspace, &mut watching);
@@ -69,7 +69,7 @@ fn inotify_instances_that_are_free_again_are_used() {
 #[test]
 fn looking_needs_no_inotify() {
     let workspace = project();
-    let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &["--look"]) else { return };
+    let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &["--poll"]) else { return };
     let told = watching.until("everything is looked at every two seconds");
     assert!(!told.contains("inotify"), "{told}");
     follows(&workspace, &mut watching);
@@ -80,7 +80,7 @@ fn looking_needs_no_inotify() {
 fn without_inotify_watches_everything_is_looked_at() {
     let workspace = project();
     let Some(mut watching) = with_limit(&workspace, "max_inotify_watches", &[]) else { return };
-    let told = watching.until("as with --look.");
+    let told = watching.until("as with --poll.");
     has(&told, "fs.inotify.max_user_watches");
     watching.until("everything is looked at every two seconds");
     follows(&workspace, &mut watching);
@@ -91,7 +91,7 @@ fn without_inotify_watches_everything_is_looked_at() {
 fn a_root_goes_and_comes_back_where_everything_is_looked_at() {
     let workspace = project();
     let out = workspace.beside("out");
-    let mut watching = Watching::start(&workspace, &["--look", "-o", out.to_str().unwrap()]);
+    let mut watching = Watching::start(&workspace, &["--poll", "-o", out.to_str().unwrap()]);
     watching.until("Interrupt to end.");
     fs::rename(workspace.root(), workspace.beside("away")).unwrap();
     watching.until("Waiting until it is there again.");

@@ -1,4 +1,4 @@
-//! Why something ran in the last build that executed something, or what spared it.
+//! Why something ran in the last build with work to do, or why it did not.
 //!
 //! The record says what ran and the first read of it that differed; that is followed down to the file or
 //! variable that was changed. What is not in the record was spared; for what it could have been (an output, an action of
@@ -23,6 +23,7 @@ use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analysing::{begin, workspace};
 use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
+use taut_syntax::quoted;
 use words::{capital, many};
 
 /// What is asked about.
@@ -71,16 +72,16 @@ pub fn explain(
     let endless = logs.endless().map(|call| {
         let (target, ago) = (request(&call.targets, &call.configuration).target_text(), ago(call.when));
         format!(
-            "A later call ran actions, but has no end: {} {target}, {ago}. It was killed, or still runs; its reasons are \
-             not known.",
+            "A later call ran actions and has not ended: {} {target}, {ago}. It was killed or is still running; why it \
+             ran them is not known.",
             call.command
         )
     });
     let Some(mut record) = logs.read() else {
         let text = match logs.is_there() {
-            false => "Nothing is known of any build here that executed something.\n",
+            false => "No build with work to do is recorded here.\n",
             true => {
-                "What was kept of the last call that executed something was damaged; the next one leaves it anew.\n"
+                "The record of the last build with work to do is corrupt; the next build writes a new one.\n"
             }
         };
         let text = endless.map_or(text.to_owned(), |endless| format!("{text}{endless}\n"));
@@ -163,10 +164,7 @@ impl<'r> Teller<'r> {
             Ended::Interrupted => "it was interrupted",
         };
         let (ago, target) = (ago(record.when), request.target_text());
-        self.say(format!(
-            "The last call that executed something: {} {target}, {ago}; {ended}.",
-            record.command
-        ));
+        self.say(format!("Last build with work to do: {} {target}, {ago}; {ended}.", record.command));
         let (ran, cached) = (record.count(How::Ran), record.count(How::Cached));
         let also = |how, word| match record.count(how) {
             0 => String::new(),
@@ -182,8 +180,8 @@ impl<'r> Teller<'r> {
         if record.left_out > 0 {
             let lines = record.left_out;
             self.say(format!(
-                "Its log was cut: {lines} lines are missing. What follows may say of something that it was not done, or \
-                 done for the first time, only since its line is one of them."
+                "Its log was cut: {lines} lines are missing. What follows may say that something was not done, or done \
+                 for the first time, because its line is missing."
             ));
         }
         if self.analysis.is_none() {
@@ -241,7 +239,7 @@ impl<'r> Teller<'r> {
             return;
         }
         let or = path.map(|said| format!(", and nothing at {said}")).unwrap_or_default();
-        let meant = self.meant(target).map(|meant| format!(" Did you mean {meant:?}?"));
+        let meant = self.meant(target).map(|meant| format!(" Did you mean {}?", quoted(&meant)));
         self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
     }
 
@@ -300,8 +298,7 @@ impl<'r> Teller<'r> {
                      differs."
                 ),
                 None => format!(
-                    "Target {json} was not analysed again: everything it had read is as it was, so its recorded \
-                     run holds."
+                    "Target {json} was not analysed again: nothing that it reads has changed."
                 ),
             });
         }
@@ -353,7 +350,7 @@ impl<'r> Teller<'r> {
             match (self.record.actions.get(id), self.why(&subject)) {
                 (None, None) => {
                     self.say(format!(
-                        "{words} did not run: its recorded run was replayed, since all its inputs are as they were."
+                        "{words} did not run: its recorded run was replayed, since none of its inputs changed."
                     ));
                     continue;
                 }
@@ -369,7 +366,7 @@ impl<'r> Teller<'r> {
                     self.say(format!("{words} was running when the call was interrupted:"));
                 }
                 (Some(How::Ran), _) => self.say(format!("{words} ran:")),
-                (None, Some(_)) => self.say(format!("{words} was to run, but did not get to it:")),
+                (None, Some(_)) => self.say(format!("{words} was scheduled but not started:")),
             }
             self.chain(&subject);
         }

@@ -42,6 +42,22 @@ pub enum Why {
     },
 }
 
+impl Why {
+    /// The reason in a few words.
+    fn in_words(&self) -> String {
+        match self {
+            Why::New => "new".to_owned(),
+            Why::Always => "runs in every build".to_owned(),
+            Why::Settings => "the settings of execution changed".to_owned(),
+            Why::Program => "taut itself changed".to_owned(),
+            Why::Changed => "changed".to_owned(),
+            Why::Lost => "its result is no longer stored".to_owned(),
+            Why::Read { what, .. } => format!("{} changed", what.in_words()),
+            Why::Redefined { target, .. } => format!("{} defines it differently", target.in_words()),
+        }
+    }
+}
+
 /// How an action came to its result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum How {
@@ -161,7 +177,7 @@ impl Record {
             if is_due {
                 due.insert(subject);
             } else if !subject.is_reading() {
-                return Some(format!("{subject:?} was done ({why:?})"));
+                return Some(format!("{} ({})", subject.in_words(), why.in_words()));
             }
         }
         None

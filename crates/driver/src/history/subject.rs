@@ -11,8 +11,9 @@ use taut_analysis::{ConfiguredTarget, EntryPart};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{Place, RepoConfig, Repository, Root};
+use taut_syntax::quoted;
 use taut_sys::canonical;
-use taut_value::{Artifact, EntityName, Id, Str};
+use taut_value::{Artifact, EntityName, Id, SHORT_ID, Str};
 
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -128,7 +129,26 @@ impl Subject {
             return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
         }
         // Its key in full may be large, and nothing asks for it.
-        Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..12]).into())
+        Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..SHORT_ID]).into())
+    }
+
+    /// As messages name it where nothing more is known of it.
+    pub(crate) fn in_words(&self) -> String {
+        let short = |id: &Id| id.to_hex()[..SHORT_ID].to_owned();
+        match self {
+            Subject::Target { name, config } if config.as_str() == "{}" => format!("target {name}"),
+            Subject::Target { name, config } => format!("target [{name},{config}]"),
+            Subject::Action(id) => format!("action %{}", short(id)),
+            Subject::Output { action, path } => format!("output {path} of action %{}", short(action)),
+            Subject::Source(path) | Subject::File(path) => format!("file {path}"),
+            Subject::Directory(path) => format!("directory {path}"),
+            Subject::Entry { file, name } => format!("entry {} of {file}", quoted(name)),
+            Subject::Rule(name) => format!("rule {name}"),
+            Subject::Expression(name) => format!("expression {name}"),
+            Subject::Tree(id) => format!("tree {}", short(id)),
+            Subject::Inputs(id) => format!("input directory {}", short(id)),
+            Subject::Other(text) => text.to_string(),
+        }
     }
 
     /// A configured target.

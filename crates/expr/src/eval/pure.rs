@@ -1,7 +1,7 @@
 //! The constructs that need nothing but their arguments.
 
 use rustc_hash::FxHashSet;
-use taut_syntax::Step;
+use taut_syntax::{Step, quoted};
 use taut_value::{JsonMode, List, Map, Str, Value, path};
 
 use super::{Evaluated, Evaluator, Frame, bounds, empty_list, ids, plain, strings, wrong::Argument};
@@ -367,7 +367,7 @@ impl Evaluator<'_> {
                 let name = if flat { path::basename(old) } else { old };
                 path::normal_path(&path::join(subdir, name)) == key.as_str()
             });
-            old.map(|(old, value)| (format!("{:?}", old.as_str()), value.clone())).collect::<Vec<_>>()
+            old.map(|(old, value)| (format!("{}", quoted(&old)), value.clone())).collect::<Vec<_>>()
         };
         let (conflict, result) = unite(entries);
         let Some(key) = conflict else { return Ok(Value::Map(result)) };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use taut_syntax::{Step, did_you_mean};
+use taut_syntax::{Step, did_you_mean, quoted, quoted_list};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
 use super::{Evaluated, Evaluator, Frame, bounds, empty_list, plain, wrong::Argument};
@@ -19,16 +19,16 @@ const OUTSIDE: &str = "an action sees and makes nothing outside of its own direc
 fn overlapping(mut error: EvalError, stage: &Map, path: &str) -> EvalError {
     if !path::is_non_upwards(path) {
         let name = stage.keys().find(|key| path::normal_path(key) == path).map_or(path, |key| key.as_str());
-        return error.help(format!("{name:?} leads out of the directory"));
+        return error.help(format!("{} leads out of the directory", quoted(&name)));
     }
     let below = format!("{path}/");
     let normal = |key: &Str| path::normal_path(key);
     let at = stage.iter().find(|(key, _)| normal(key) == path);
     let inside = stage.iter().find(|(key, _)| normal(key).starts_with(&below));
     for (key, value) in at.into_iter().chain(inside) {
-        error = error.involving(format!("{:?}", key.as_str()), value);
+        error = error.involving(format!("{}", quoted(&key)), value);
     }
-    error.help(format!("{path:?} would be an artifact and a directory with other artifacts at once"))
+    error.help(format!("{} would be an artifact and a directory with other artifacts at once", quoted(&path)))
 }
 
 type Words = Result<Box<[Str]>, String>;
@@ -52,7 +52,7 @@ impl Evaluator<'_> {
                         if error.suggestion.is_none() {
                             error = error.help(match names.as_slice() {
                                 [] => "there are no fields here".to_owned(),
-                                names => format!("the fields here are {names:?}"),
+                                names => format!("the fields here are {}", quoted_list(names)),
                             });
                         }
                         return Err(error.at(self.place(f, args[0])));

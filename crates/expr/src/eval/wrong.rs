@@ -1,6 +1,6 @@
 //! Errors about arguments: which one, what it has to be and what it is, with the place where it is written.
 
-use taut_syntax::{JsonPath, Location, Step, did_you_mean};
+use taut_syntax::{JsonPath, Location, Step, did_you_mean, quoted};
 use taut_value::{List, Map, Str, Value};
 
 use super::{Evaluator, Frame};
@@ -34,7 +34,7 @@ impl<'a> Argument<'a> {
 
 impl std::fmt::Display for Argument<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} of {:?}", self.name, self.construct)
+        write!(f, "{} of {}", quoted(&self.name), quoted(&self.construct))
     }
 }
 
@@ -104,7 +104,7 @@ impl Evaluator<'_> {
     ) -> EvalError {
         let kind = kind_of(item);
         let at = match step {
-            Step::Key(key) => format!(" at {key:?}"),
+            Step::Key(key) => format!(" at {}", quoted(&key)),
             Step::Index(_) => String::new(),
         };
         let shown = match item {
@@ -254,7 +254,7 @@ impl Evaluator<'_> {
                 let locals = self.locals[f.base..].iter().map(|(name, _)| name.as_str());
                 let known = f.environment.keys().map(|name| name.as_str()).chain(locals);
                 if let Some(meant) = did_you_mean(name, known) {
-                    line.push_str(&format!(", did you mean {meant:?}?"));
+                    line.push_str(&format!(", did you mean {}?", quoted(&meant)));
                 }
             }
             lines.push(line);

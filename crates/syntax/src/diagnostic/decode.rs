@@ -52,13 +52,11 @@ impl Reader<'_> {
     }
 
     fn diagnostic(&mut self) -> Option<Diagnostic> {
+        let flags = self.byte().filter(|flags| *flags < 4)?;
         Some(Diagnostic {
-            severity: match self.byte()? {
-                0 => Severity::Error,
-                1 => Severity::Warning,
-                _ => return None,
-            },
+            severity: if flags & 1 == 0 { Severity::Error } else { Severity::Warning },
             message: self.text()?,
+            reference: if flags & 2 == 0 { None } else { Some(self.text()?) },
             location: self.option(Reader::location)?,
             suggestion: self.option(Reader::text)?,
             help: self.list(Reader::text)?,
@@ -113,6 +111,7 @@ mod tests {
         let all = [
             Diagnostic::warning("w").at(location(Place::Key(path.clone()))).help("h").suggest(Some("s")),
             Diagnostic::error("")
+                .reference("r")
                 .at(location(Place::Text(Span { start: 1, end: 2 })))
                 .note(Note::showing("n", location(Place::Value(path))))
                 .within(Frame::of_target("t").at(location(Place::File)).detail("d")),

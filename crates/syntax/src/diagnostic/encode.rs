@@ -6,7 +6,7 @@
 //!
 //! | what | bytes |
 //! |---|---|
-//! | diagnostic | severity (0 error, 1 warning), message, option of location, option of suggestion, list of help, list of notes, list of frames |
+//! | diagnostic | severity (0 error, 1 warning; plus 2 if the reference has another message), message, the reference's message if so, option of location, option of suggestion, list of help, list of notes, list of frames |
 //! | note | message, option of location, whether it shows an excerpt (0 or 1) |
 //! | frame | message, option of location, list of details, option of target |
 //! | location | file, then 0, or 1 and the path of a value, or 2 and the path of a key, or 3 and the first and last offset |
@@ -18,12 +18,10 @@ use crate::json::{JsonPath, Step};
 impl Diagnostic {
     /// Appends the bytes that stand for this diagnostic; no other diagnostic has the same.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let Diagnostic { severity, message, location, suggestion, help, notes, chain } = self;
-        out.push(match severity {
-            Severity::Error => 0,
-            Severity::Warning => 1,
-        });
+        let Diagnostic { severity, message, reference, location, suggestion, help, notes, chain } = self;
+        out.push(u8::from(*severity == Severity::Warning) | u8::from(reference.is_some()) << 1);
         text(out, message);
+        reference.iter().for_each(|message| text(out, message));
         option(out, location, encode_location);
         option(out, suggestion, |out, meant| text(out, meant));
         list(out, help, |out, help| text(out, help));
@@ -159,10 +157,11 @@ mod tests {
             changed.encode(&mut bytes);
             bytes
         };
-        let changes: [fn(&mut Diagnostic); 13] = [
+        let changes: [fn(&mut Diagnostic); 14] = [
             |_| {},
             |d| d.severity = Severity::Warning,
             |d| d.message.push('x'),
+            |d| d.reference = Some(String::new()),
             |d| d.location = None,
             |d| d.location = Some(Location::key("f", JsonPath::root().key("a").index(2))),
             |d| d.location = Some(Location::value("f", JsonPath::root().key("a").key("2"))),

@@ -4,9 +4,9 @@
 //! whole file on one line, so the excerpt must be cut to a window while line and column stay those of
 //! the file.
 
-use std::{collections::HashMap, fmt::Write, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::Arc};
 
-use super::{Diagnostic, Group, Location, Place, Severity};
+use super::{Diagnostic, Group, Location, Place, Severity, suggested};
 use crate::json::{Document, Span};
 
 /// Where the text of files comes from when diagnostics are shown.
@@ -34,6 +34,8 @@ pub struct Renderer<'s> {
     sources: &'s dyn Sources,
     color: bool,
     base: String,
+    as_reference: bool,
+    names: fn(&str) -> Cow<'_, str>,
     files: HashMap<Arc<str>, Option<File>>,
 }
 
@@ -85,7 +87,14 @@ pub fn render(diagnostic: &Diagnostic, sources: &dyn Sources, color: bool) -> St
 impl<'s> Renderer<'s> {
     /// A renderer that looks files up in `sources` and may colour its text for a terminal.
     pub fn new(sources: &'s dyn Sources, color: bool) -> Self {
-        Renderer { sources, color, base: String::new(), files: HashMap::new() }
+        Renderer {
+            sources,
+            color,
+            base: String::new(),
+            as_reference: false,
+            names: |text| text.into(),
+            files: HashMap::new(),
+        }
     }
 
     /// The renderer that shows the names of files below a directory relative to it.
@@ -94,13 +103,32 @@ impl<'s> Renderer<'s> {
         self
     }
 
+    /// The renderer that has the reference's messages, where it has others.
+    pub fn as_reference(mut self) -> Self {
+        self.as_reference = true;
+        self
+    }
+
+    /// The renderer that shows texts with the names in them as the function has it.
+    pub fn with_names(mut self, shown: fn(&str) -> Cow<'_, str>) -> Self {
+        self.names = shown;
+        self
+    }
+
+    /// A text as it is shown: in it, the names of targets as people type them, if that is wanted.
+    pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        (self.names)(text)
+    }
+
     fn paint(&self, style: &str, text: &str) -> String {
         paint(self.color, style, text)
     }
 
     /// The text of a diagnostic: lines without a final newline, without the word for its severity.
     pub fn render(&mut self, diagnostic: &Diagnostic) -> String {
-        let mut out = self.paint("1", &diagnostic.message);
+        let message =
+            diagnostic.reference.as_ref().filter(|_| self.as_reference).unwrap_or(&diagnostic.message);
+        let mut out = self.paint("1", &self.shown(message));
         if let Some(location) = &diagnostic.location {
             let style = match diagnostic.severity {
                 Severity::Error => "1;31",
@@ -110,13 +138,14 @@ impl<'s> Renderer<'s> {
         }
         let help = self.paint("1;36", "help:");
         if let Some(meant) = &diagnostic.suggestion {
-            let _ = write!(out, "\n  {help} did you mean {meant:?}?");
+            let meant = suggested(meant);
+            let _ = write!(out, "\n  {help} did you mean {meant}?");
         }
         for advice in &diagnostic.help {
-            let _ = write!(out, "\n  {help} {}", advice.replace('\n', "\n        "));
+            let _ = write!(out, "\n  {help} {}", self.shown(advice).replace('\n', "\n        "));
         }
         for note in &diagnostic.notes {
-            let text = note.message.trim_end().replace('\n', "\n        ");
+            let text = self.shown(&note.message).trim_end().replace('\n', "\n        ");
             let _ = write!(out, "\n  {} {text}", self.paint("1", "note:"));
             match &note.location {
                 Some(location) if note.with_excerpt => self.excerpt(location, "1", &mut out),
@@ -125,15 +154,16 @@ impl<'s> Renderer<'s> {
         }
         let mut separator = "\n  ";
         for frame in &diagnostic.chain {
-            let _ = write!(out, "{separator}{}", frame.message.replace('\n', "\n  "));
+            let message = self.shown(&frame.message);
+            let _ = write!(out, "{separator}{}", message.replace('\n', "\n  "));
             self.write_place(",", frame.location.as_ref(), &mut out);
             // A short step without a place of its own shares the line with the next one.
             const SHORT: usize = 60;
-            let long = frame.message.len() > SHORT;
+            let long = message.len() > SHORT;
             let alone = frame.location.is_some() || !frame.details.is_empty() || long;
             separator = if alone { "\n  " } else { ", " };
             for detail in &frame.details {
-                let _ = write!(out, "\n    {}", detail.replace('\n', "\n    "));
+                let _ = write!(out, "\n    {}", self.shown(detail).replace('\n', "\n    "));
             }
         }
         out
@@ -145,7 +175,7 @@ impl<'s> Renderer<'s> {
         let mut out = self.render(group.first);
         for other in group.others.iter().take(SHOWN) {
             let Some(outermost) = other.chain.last() else { continue };
-            let _ = write!(out, "\n  also {}", outermost.message);
+            let _ = write!(out, "\n  also {}", self.shown(&outermost.message));
             self.write_place(",", outermost.location.as_ref(), &mut out);
         }
         if group.others.len() > SHOWN {

@@ -1,8 +1,27 @@
 //! Guessing what a mistyped word was meant to be.
 
-/// The candidate nearest to `word`, if one is near enough: at most a third of the word's letters
-/// (and at least one) inserted, deleted, replaced or swapped with their neighbour; a difference in
-/// case only is always near. Ties go to the candidate that comes first in byte order.
+use std::borrow::Cow;
+
+use crate::quoted;
+
+/// What was probably meant, as it is shown: a text in quotes, a list as it is to be written.
+pub fn suggested(meant: &str) -> Cow<'_, str> {
+    if meant.starts_with("[\"") { meant.into() } else { quoted(meant).to_string().into() }
+}
+
+/// How many letters of a word may be wrong.
+fn edits(letters: usize) -> usize {
+    match letters {
+        0..=5 => 1,
+        6..=11 => 2,
+        _ => 3,
+    }
+}
+
+/// The candidate nearest to `word`, if one is near enough: few letters, by the length of the word, are inserted, deleted,
+/// replaced or swapped with their neighbour. People seldom miss the first letter, so another one is a typing error only
+/// in a word of some length in which nothing else is wrong. A difference in case only is always near. Ties go to
+/// the candidate that comes first in byte order.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     const LONGEST: usize = 128;
     let letters: Vec<char> = word.chars().take(LONGEST + 1).collect();
@@ -14,14 +33,13 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
         if candidate == word || candidate.is_empty() || candidate.len() > 4 * LONGEST {
             continue;
         }
-        let limit = (letters.len() / 3).max(1);
         let distance = if candidate.eq_ignore_ascii_case(word) {
             Some(0)
         } else {
-            distance_within(&letters, &candidate.chars().collect::<Vec<_>>(), limit)
+            let other: Vec<char> = candidate.chars().collect();
+            let found = distance_within(&letters, &other, edits(letters.len()));
+            found.filter(|distance| begins_alike(&letters, &other) || (*distance == 1 && letters.len() > 3))
         };
-        // A word of which no letter is left is no hint.
-        let distance = distance.filter(|d| *d == 0 || *d < letters.len());
         if let Some(distance) = distance
             && best.is_none_or(|best| (distance, candidate) < best)
         {
@@ -29,6 +47,11 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
         }
     }
     best.map(|(_, candidate)| candidate)
+}
+
+/// Whether the first letters are the same, or swapped with their neighbours.
+fn begins_alike(a: &[char], b: &[char]) -> bool {
+    a.first() == b.first() || matches!((a, b), ([a, b, ..], [c, d, ..]) if (a, b) == (d, c))
 }
 
 /// Edits (with swaps of neighbours) from `a` to `b`, if they are at most `limit`.
@@ -57,7 +80,7 @@ fn distance_within(a: &[char], b: &[char], limit: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::did_you_mean;
+    use super::{did_you_mean, suggested};
 
     #[test]
     fn near_words_are_suggested_and_far_ones_are_not() {
@@ -69,8 +92,26 @@ mod tests {
         check("tere", Some("tree"));
         check("treeoverlay", Some("tree_overlay"));
         check("library", None);
+        check("nstall", Some("install"));
+        check("eport", Some("export"));
         check("x", None);
         check("", None);
         check("install", None);
+    }
+
+    #[test]
+    fn words_that_merely_end_alike_are_no_typing_errors_of_each_other() {
+        let words = ["cflags", "a.c", "cc_binary", "outs", "deps"];
+        for word in ["ldflags", "b.c", "cc_library", "hdrs", "srcs"] {
+            assert_eq!(did_you_mean(word, words), None, "{word}");
+        }
+        assert_eq!(did_you_mean("clfags", words), Some("cflags"));
+        assert_eq!(did_you_mean("eps", words), None);
+    }
+
+    #[test]
+    fn names_of_several_words_are_shown_as_they_are_written() {
+        assert_eq!(suggested("a"), "\"a\"");
+        assert_eq!(suggested(r#"["m", "a"]"#), r#"["m", "a"]"#);
     }
 }

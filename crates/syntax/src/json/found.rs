@@ -44,7 +44,7 @@ pub(super) fn odd(c: char) -> Option<(String, String)> {
 }
 
 const SPACE: &str = "it looks like an ordinary space; replace it by one";
-const REMOVE: &str = "nothing is seen of it; remove it";
+const REMOVE: &str = "it is invisible; remove it";
 const QUOTES: &str = "strings are written in straight double quotes: \"";
 
 /// The conflict mark at the beginning of a text, as version control leaves them at the beginning of lines.

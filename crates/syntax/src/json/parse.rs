@@ -489,7 +489,7 @@ impl Parser<'_> {
                 wrong.help("JSON has no comments; where documentation is wanted there are fields for it")
             }
             '\'' => wrong.help("strings are written in double quotes"),
-            ']' | '}' if innermost.is_some() && needs_comma => Wrong {
+            ']' | '}' | ':' if innermost.is_some() && needs_comma => Wrong {
                 opened: innermost.map(|at| (format!("this {bracket} is open"), span(at, at + 1))),
                 ..wrong
             },

@@ -65,7 +65,7 @@ impl fmt::Display for JsonPath {
                 Step::Key(key) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
                     write!(f, ".{key}")?;
                 }
-                Step::Key(key) => write!(f, ".{key:?}")?,
+                Step::Key(key) => write!(f, ".{}", crate::quoted(key))?,
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use taut_value::{Map, Value};
 
-use super::Teller;
+use super::{Teller, words::short_ids};
 use crate::history::{Subject, Why};
 
 /// How many links of a chain are shown at most.
@@ -44,7 +44,7 @@ impl Teller<'_> {
             match why {
                 Some(Why::New) => lines.push(match (&subject, &self.record.before) {
                     (Subject::Target { .. }, Some(before)) => different(before, &self.record.configuration),
-                    _ => "since nothing like it is known from before".to_owned(),
+                    _ => "since no earlier run of it is recorded".to_owned(),
                 }),
                 Some(Why::Always) => {
                     lines.push("since it runs each time: it may fail, or is not to be cached".into())
@@ -53,7 +53,7 @@ impl Teller<'_> {
                     "since it is run with other settings, or objects were collected since: its result was looked up".into(),
                 ),
                 Some(Why::Program) => {
-                    lines.push("since this is another taut, which does it differently".into())
+                    lines.push("since taut itself changed".into())
                 }
                 Some(Why::Lost) => {
                     lines.push("since its result, though known to be the same, is no longer stored".into());
@@ -67,14 +67,14 @@ impl Teller<'_> {
                         _ => "changed",
                     };
                     changed = Some(match (was, is) {
-                        (Some(was), Some(is)) => format!("{verb}: {was} before, now {is}"),
-                        (None, Some(is)) => format!("{verb}: it is {is} now"),
+                        (Some(was), Some(is)) => format!("{verb}: {} before, now {}", short_ids(&was), short_ids(&is)),
+                        (None, Some(is)) => format!("{verb}: it is {} now", short_ids(&is)),
                         _ => verb.to_owned(),
                     });
                 }
                 Some(Why::Redefined { difference, .. }) => {
                     lines.extend(difference.iter().map(|line| format!("- {line}")));
-                    changed = Some("defines it anew".to_owned());
+                    changed = Some("defines it differently".to_owned());
                 }
             }
         }
@@ -109,7 +109,7 @@ fn of_action(subject: &Subject) -> Subject {
 /// How two configurations differ.
 fn different(was: &Map, is: &Map) -> String {
     let mut text =
-        String::from("since nothing like it is known in this configuration; the call before had another:");
+        String::from("since no run in this configuration is recorded; the build before had another one:");
     let names: BTreeSet<&str> = was.iter().chain(is.iter()).map(|(name, _)| name.as_str()).collect();
     let shown = |map: &Map, name: &str| map.get(name).map_or_else(|| "unset".to_owned(), Value::to_json);
     for name in names.into_iter().filter(|name| was.get(name) != is.get(name)) {

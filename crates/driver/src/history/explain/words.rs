@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use taut_value::{Id, Str};
+use taut_value::{Id, SHORT_ID, Str};
 
 use super::Teller;
 use crate::history::Subject;
+use taut_syntax::quoted;
 
 impl Teller<'_> {
     pub(super) fn action_words(&self, id: &Id) -> String {
         let hex = id.to_hex();
-        let short = &hex[..12];
+        let short = &hex[..SHORT_ID];
         if let Some(defined) = self.defined.get(id) {
             let outs = defined.action.outs.iter().chain(&defined.action.out_dirs);
             return format!("action %{short} ({}#{}{})", defined.name.to_json(), defined.place, made(outs));
@@ -34,10 +35,10 @@ impl Teller<'_> {
             Subject::Source(path) => format!("the source file {}", self.shown(path)),
             Subject::File(path) => format!("the file {}", self.shown(path)),
             Subject::Directory(path) => format!("what lies in the directory {}", self.shown(path)),
-            Subject::Entry { file, name } => format!("the entry {name:?} of {}", self.shown(file)),
+            Subject::Entry { file, name } => format!("the entry {} of {}", quoted(&name), self.shown(file)),
             Subject::Rule(name) => format!("rule {name}"),
             Subject::Expression(name) => format!("expression {name}"),
-            Subject::Tree(id) => format!("tree {}", &id.to_hex()[..12]),
+            Subject::Tree(id) => format!("tree {}", &id.to_hex()[..SHORT_ID]),
             Subject::Inputs(_) => "a directory among the inputs".to_owned(),
             Subject::Other(text) => text.to_string(),
         }
@@ -60,6 +61,20 @@ fn made<'o>(mut outs: impl Iterator<Item = &'o Str>) -> String {
 
 pub(super) fn many(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A text in which object ids are cut to [`SHORT_ID`] digits.
+pub(super) fn short_ids(text: &str) -> String {
+    const ID: usize = 40;
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(begin) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let digits = rest[begin..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        let shown = if digits >= ID { SHORT_ID } else { digits };
+        out.push_str(&rest[..begin + shown]);
+        rest = &rest[begin + digits..];
+    }
+    out + rest
 }
 
 pub(super) fn capital(text: &str) -> String {

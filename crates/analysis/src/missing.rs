@@ -1,0 +1,149 @@
+//! What is said where a name leads to a file of targets or rules that is not there, or to a rule that is not in it.
+
+use taut_engine::{Cx, Fail};
+use taut_repos::{Entry, Listing, Place};
+use taut_syntax::{Diagnostic, did_you_mean, quoted, quoted_list};
+use taut_value::{EntityName, NamedTarget};
+
+use crate::{
+    Workspace, module::if_missing, problem::settle, source, vocabulary::Builtin, written::respelled,
+};
+
+/// How the message begins about a module that is not there.
+pub const NO_MODULE: &str = "There is no module ";
+
+/// How many names are listed at most.
+const MANY: usize = 12;
+
+/// The failure of a target whose module has no file of targets.
+pub async fn missing_module(
+    workspace: &Workspace,
+    cx: &Cx,
+    named: &NamedTarget,
+    file: &Place,
+    failure: Fail,
+) -> Fail {
+    let (module, name) = (named.module.as_str(), named.name.as_str());
+    let listing = source::listing(workspace, cx, named, module).await.ok();
+    let listing = listing.as_ref().map(|listing| &**listing.whole());
+    let is_directory = matches!(listing, Some(Listing::Entries(_)));
+    let is_absent = matches!(listing, Some(Listing::Absent));
+    let entry = listing.and_then(|listing| listing.get(name));
+    let has_file = matches!(entry, Some(Entry::File | Entry::Symlink));
+    if_missing(failure, file, |mut problem, meant| {
+        let path = file.path.as_str();
+        if module.is_empty() {
+            problem.message = format!("There is no file {path}, which would define the targets");
+            if is_absent && let Ok(repository) = workspace.repository(&named.repository) {
+                problem = problem.note(format!(
+                    "there is no directory {}",
+                    repository.workspace_root.source.shown("").display()
+                ));
+            }
+            return problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}");
+        }
+        problem.message = format!("{NO_MODULE}{}: {path} does not exist", quoted(module));
+        if let Some(meant) = meant {
+            return problem.suggest(Some(quoted_list(&[meant.as_str(), name])));
+        }
+        match (is_directory, has_file) {
+            (_, true) => {
+                let full = format!("{module}/{name}");
+                problem.help(format!(
+                    "{full} is a file of the module above, where it is named {}; it is a file of module {} if {path} \
+                     exists, even with nothing but {{}} in it",
+                    quoted(&full),
+                    quoted(module)
+                ))
+            }
+            (true, false) => {
+                problem.help(format!("directory {module} is there; a file {path} would make it a module"))
+            }
+            (false, false) => problem.note(format!("there is no directory {module}")),
+        }
+    })
+}
+
+/// A rule or expression as messages name it: just by its name, if it is of the root module.
+fn shown(name: &NamedTarget) -> String {
+    match name.module.is_empty() && name.repository.is_empty() {
+        true => quoted(&name.name).to_string(),
+        false => EntityName::Named(name.clone()).to_json(),
+    }
+}
+
+/// A kind of definition that targets and rules refer to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum DefinitionKind {
+    /// In a file of rules.
+    Rule,
+    /// In a file of expressions.
+    Expression,
+}
+
+impl DefinitionKind {
+    fn word(self) -> &'static str {
+        match self {
+            DefinitionKind::Rule => "rule",
+            DefinitionKind::Expression => "expression",
+        }
+    }
+
+    /// What was probably meant by a name; else the names that need no file.
+    fn named_like<'n>(
+        self,
+        problem: Diagnostic,
+        name: &NamedTarget,
+        others: impl Iterator<Item = &'n str>,
+    ) -> Diagnostic {
+        let is_builtin = self == DefinitionKind::Rule && name.module.is_empty();
+        let builtin: Vec<&str> =
+            if is_builtin { Builtin::NAMES.map(|(name, _)| name).into() } else { vec![] };
+        match did_you_mean(&name.name, others.chain(builtin.iter().copied())) {
+            Some(meant) => problem.suggest(Some(meant)),
+            None if is_builtin => problem.help(format!("the built-in rules are {}", quoted_list(&builtin))),
+            None => problem,
+        }
+    }
+}
+
+/// The failure of a rule or expression whose file is not there.
+pub fn definition_file(kind: DefinitionKind, name: &NamedTarget, file: &Place, failure: Fail) -> Fail {
+    if_missing(failure, file, |mut problem, meant| {
+        problem.message = format!("Unknown {} {}", kind.word(), shown(name));
+        problem.notes.clear();
+        let problem = problem.note(format!("there is no file {}, which would define it", file.path));
+        match meant {
+            Some(meant) => problem.suggest(Some(quoted_list(&[meant.as_str(), &name.name]))),
+            None => kind.named_like(problem, name, [].into_iter()),
+        }
+    })
+}
+
+/// What is said if a file does not have a rule or expression.
+pub fn definition<'n>(
+    kind: DefinitionKind,
+    name: &NamedTarget,
+    file: &Place,
+    others: impl Iterator<Item = &'n str>,
+) -> Diagnostic {
+    let word = kind.word();
+    let problem = Diagnostic::error(format!("Unknown {word} {}", shown(name)));
+    let problem = problem.reference(format!("Cannot find {word} {} in {}", quoted(&name.name), file.path));
+    let others: Vec<&str> = others.collect();
+    let problem = problem.note(match others.len() {
+        0 => format!("{} defines no {word}s", file.path),
+        n if n <= MANY => format!("the {word}s in {} are {}", file.path, quoted_list(&others)),
+        n => format!("{} defines {n} {word}s, none of this name", file.path),
+    });
+    kind.named_like(problem, name, others.into_iter())
+}
+
+/// The failure of something that is named where a value is written: at that value, with the suggestion as it has to be
+/// written there.
+pub fn named_at(failure: Fail, json: Option<taut_syntax::Node<'_>>, at: &taut_syntax::Location) -> Fail {
+    settle(failure, |diagnostic| match diagnostic.location {
+        Some(_) => diagnostic,
+        None => respelled(diagnostic, json.map(taut_expr::json_to_value)).at(at.clone()),
+    })
+}

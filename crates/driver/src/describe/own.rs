@@ -1,0 +1,70 @@
+//! Descriptions as taut has them under its own name: where a target is defined, what the fields of its rule mean, and what
+//! is written there.
+
+use std::fmt::Write as _;
+
+use taut_analysis::{Manual, ModuleEntry, manual};
+use taut_syntax::{Kind, Node, quoted};
+
+use super::{doc, items};
+
+/// The longest value that is shown, in bytes.
+const LONGEST: usize = 400;
+
+/// Where a target is defined.
+pub(super) fn place(file: &str, entry: &ModuleEntry) -> String {
+    let (line, column) = entry.position();
+    format!("{file}:{line}:{column}")
+}
+
+/// A target of a built-in rule.
+pub(super) fn builtin_target(rule: &str, shown: &str, file: &str, entry: &ModuleEntry, text: &mut String) {
+    let Some(manual) = manual(rule) else { return };
+    let _ =
+        writeln!(text, "{shown}, {}, is a target of the built-in rule {}.", place(file, entry), quoted(rule));
+    doc(entry.json().get("doc"), " | ", text);
+    builtin_rule(rule, &manual, Some(entry.json()), text);
+}
+
+/// A built-in rule; with the fields of a target of it, if one is given.
+pub(super) fn builtin_rule(rule: &str, manual: &Manual, target: Option<Node<'_>>, text: &mut String) {
+    let _ = writeln!(text, " {}: {}", quoted(rule), manual.doc);
+    text.push_str(" Fields\n");
+    let written = |field: &str| target.and_then(|target| target.get(field));
+    // What the target has comes first.
+    let (set, unset): (Vec<_>, Vec<_>) =
+        manual.fields.iter().partition(|(field, _)| written(field).is_some());
+    for (field, meaning) in set.into_iter().chain(unset) {
+        let _ = writeln!(text, " - {}\n   | {meaning}", quoted(field));
+        if let Some(json) = written(field) {
+            value(json, text);
+        }
+    }
+    let is_known = |field: &str| field == "type" || manual.fields.iter().any(|(known, _)| *known == field);
+    let unknown =
+        target.into_iter().flat_map(|target| target.entries()).filter(|(field, _)| !is_known(field));
+    for (number, (field, json)) in unknown.enumerate() {
+        if number == 0 {
+            text.push_str(" Fields that mean nothing to the rule\n");
+        }
+        let _ = writeln!(text, " - {}", quoted(field));
+        value(json, text);
+    }
+    let Manual { artifacts, runfiles, .. } = manual;
+    let _ = writeln!(text, " Result\n - Artifacts\n   | {artifacts}\n - Runfiles\n   | {runfiles}");
+}
+
+/// What a target has in a field: as it is written, an item a line if it is a list that does not fit into one.
+pub(super) fn value(json: Node<'_>, text: &mut String) {
+    const WIDTH: usize = 96;
+    let one_line = |json: Node<'_>| taut_expr::abbreviate(&taut_expr::json_to_value(json), LONGEST);
+    let whole = one_line(json);
+    if whole.len() <= WIDTH || json.kind() != Kind::List {
+        let _ = writeln!(text, "   = {whole}");
+        return;
+    }
+    for (number, item) in items(Some(json)).into_iter().enumerate() {
+        let _ = writeln!(text, "   {} {}", if number == 0 { "= [" } else { "  ," }, one_line(item));
+    }
+    text.push_str("     ]\n");
+}

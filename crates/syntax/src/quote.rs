@@ -1,0 +1,58 @@
+//! Texts in quotes, as messages show them.
+
+use std::fmt::{self, Write as _};
+
+/// A text as messages show it: a JSON string, so that it can be copied into a file. What a terminal would not show, or
+/// would act upon, is escaped.
+pub fn quoted<T: AsRef<str> + ?Sized>(text: &T) -> Quoted<'_> {
+    Quoted(text.as_ref())
+}
+
+/// Several texts as messages show them: a JSON list.
+pub fn quoted_list<T: AsRef<str>>(texts: &[T]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text).to_string()).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+/// See [`quoted`].
+#[derive(Clone, Copy)]
+pub struct Quoted<'t>(&'t str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if c != '\'' && c.escape_debug().len() > 1 => {
+                    let mut units = [0; 2];
+                    c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}"))?;
+                }
+                c => f.write_char(c)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{quoted, quoted_list};
+
+    #[test]
+    fn texts_are_shown_as_json() {
+        for (text, shown) in [
+            ("a b", r#""a b""#),
+            ("it's \"ü\" \\", r#""it's \"ü\" \\""#),
+            ("\n\t\r\0\u{1b}\u{9b}", r#""\n\t\r\u0000\u001b\u009b""#),
+            ("\u{202e}\u{e0001}", r#""\u202e\udb40\udc01""#),
+        ] {
+            assert_eq!(quoted(text).to_string(), shown);
+        }
+        assert_eq!(quoted_list(&["a", "b\""]), r#"["a", "b\""]"#);
+        assert_eq!(quoted_list::<&str>(&[]), "[]");
+    }
+}
