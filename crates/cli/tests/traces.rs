@@ -181,7 +181,7 @@ fn output_shown_again_is_that_of_the_present_inputs_though_the_artifacts_are_the
     for content in ["first\n", "second\n", "first\n", "second\n"] {
         workspace.file("b.txt", content);
         for _ in 0..2 {
-            let ran = workspace.run(&taut(), ["build", "says"]).exits(0);
+            let ran = workspace.run(&taut(), ["build", "says", "--show-cached-output"]).exits(0);
             assert!(ran.stderr.contains(content), "{content}: {}", ran.stderr);
         }
     }
