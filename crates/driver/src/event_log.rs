@@ -15,6 +15,7 @@ mod line;
 mod place;
 mod read;
 mod tasks;
+mod timings;
 mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
@@ -30,6 +31,7 @@ use crate::event::{Built, Call, Event, Failed, Finished, Origins, Sink, Status};
 use line::Line;
 use place::{Kind, Name, Place, Workspace, micros};
 pub use read::{EventLogs, parse};
+pub use timings::Timings;
 pub(crate) use words::VERSION;
 
 /// From how many bytes on lines are written.
@@ -196,6 +198,11 @@ fn write_what_waits(log: &Weak<Mutex<State>>) {
 }
 
 impl State {
+    /// A target that defines an action, and the action's number there.
+    pub(super) fn origin(&self, action: &Id) -> Option<String> {
+        Some(self.origins.as_ref()?(action)?.numbered())
+    }
+
     fn at(&self) -> Duration {
         self.begin.elapsed()
     }
@@ -263,7 +270,7 @@ impl State {
             Event::ActionBegun(_) | Event::ActionCompared { .. } => {}
             Event::ActionStarted(action) => {
                 self.running.insert(*action.id, at);
-                let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
+                let origin = self.origin(action.id);
                 self.line("action_started", |line| {
                     words::action(line, at, action.id, origin.as_deref());
                 });
@@ -272,7 +279,7 @@ impl State {
             Event::ActionFailed(failed) => self.failed(at, failed),
             Event::Unbuilt(unbuilt) => {
                 let first = unbuilt.actions.first().map(|(id, _)| id);
-                let origin = first.and_then(|id| self.origins.as_ref()?(id));
+                let origin = first.and_then(|id| self.origin(id));
                 self.line_within(MAX_MORE, "unbuilt", |line| {
                     words::unbuilt(line, at, unbuilt, origin.as_deref());
                 });
@@ -336,7 +343,7 @@ impl State {
         self.running.remove(action.id);
         let end = if outcome.cached { "cached" } else { "ran" };
         *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
-        let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
+        let origin = self.origin(action.id);
         self.line("action", |line| {
             words::action(line, at, action.id, origin.as_deref()).shown("end", end);
             words::inputs(line, finished.inputs, &finished.needs());
@@ -351,7 +358,7 @@ impl State {
         let failure = failed.failure;
         self.has_executed = true;
         let since = self.running.remove(&failure.id);
-        let origin = self.origins.as_ref().and_then(|origins| origins(&failure.id));
+        let origin = self.origin(&failure.id);
         if failed.was_ended {
             return self.line_within(MAX_MORE, "action", |line| {
                 words::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
@@ -378,7 +385,7 @@ impl State {
         let mut running: Vec<(Id, Duration)> = self.running.drain().collect();
         running.sort_unstable_by_key(|(_, since)| *since);
         for (id, since) in running {
-            let origin = self.origins.as_ref().and_then(|origins| origins(&id));
+            let origin = self.origin(&id);
             self.line_within(MAX_MORE, "action", |line| {
                 words::action(line, at, &id, origin.as_deref()).shown("end", "unfinished");
                 line.seconds("wall", at.saturating_sub(since));
