@@ -266,7 +266,7 @@ struct State {
     name: String,
     is_many: bool,
     origins: Option<Origins>,
-    /// The targets of actions for which these give none in the course of the build.
+    /// The targets of actions that were found after execution.
     found: HashMap<Id, Origin>,
     /// Messages about such actions.
     waiting: Vec<Waiting>,
@@ -318,6 +318,15 @@ impl Messages {
             (state.found.get(action).cloned(), state.origins.clone())
         };
         found.or_else(|| origins.and_then(|origins| origins(action)))
+    }
+
+    /// Looks for the target of an action after execution.
+    fn find(&self, action: &Id, defined: &dyn Defined) {
+        if !self.state().found.contains_key(action)
+            && let Some(origin) = defined.origin(action)
+        {
+            self.state().found.insert(*action, origin);
+        }
     }
 
     /// Prints a message about an action: now if its target is known, else after execution, when it can be looked for.
@@ -396,13 +405,14 @@ impl Messages {
 
     /// The output of actions that did not run and whose outputs failed ones took: their warnings may be the reason of the
     /// failure.
-    fn show_what_failed_needed(&self) {
+    fn show_what_failed_needed(&self, defined: &dyn Defined) {
         let (needed, replayed) = {
             let mut state = self.state();
             (std::mem::take(&mut state.needed), std::mem::take(&mut state.replayed))
         };
         for Replayed { id, action, ran } in replayed {
             if needed.contains(&id) {
+                self.find(&id, defined);
                 self.show_output(&id, &action, &ran);
             }
         }
@@ -420,6 +430,7 @@ impl Messages {
                 0 => String::new(),
                 more => format!(", and by {}", count(more, "more action")),
             };
+            self.find(id, defined);
             let target = self.target_of(id);
             text += &format!("\nneeded by {target} to build {}{more}", output_of(action));
             text += &format!("\n{}", shown_command(action, &self.log));
@@ -502,17 +513,20 @@ impl BuildMessages for Messages {
     }
 
     fn executed(&self, defined: &dyn Defined) {
-        let waiting = std::mem::take(&mut self.state().waiting);
+        let waiting = {
+            let mut state = self.state();
+            // It holds on to the session, which lasts as long as its sinks.
+            state.origins = None;
+            std::mem::take(&mut state.waiting)
+        };
         for of in &waiting {
-            if let Some(origin) = defined.origin(of.id()) {
-                self.state().found.insert(*of.id(), origin);
-            }
+            self.find(of.id(), defined);
             self.say_at_once(of);
         }
     }
 
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, _: bool) {
-        self.show_what_failed_needed();
+        self.show_what_failed_needed(defined);
         let (of_store, others): (Vec<_>, Vec<_>) =
             failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
         // A store that fails once fails for everything, with a path of its own each time.
@@ -523,6 +537,7 @@ impl BuildMessages for Messages {
             }
         }
         let failed = self.state().failed.clone();
+        failed.iter().for_each(|(id, _)| self.find(id, defined));
         let name = |(id, output): &(Id, String)| format!("{} ({output})", self.target_of(id));
         let failed: Vec<String> = failed.iter().map(name).collect();
         let state = self.state();
