@@ -17,7 +17,7 @@ use crate::persist::StoredLeaf;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::Queue;
 use crate::schedule::slot::{Answer, Outcome, Part as Asked, Slot};
-use crate::schedule::wait::{Wait, Who};
+use crate::schedule::wait::{Wait, Waiter};
 use crate::sync::{Arc, Mutex, Weak, atomic::AtomicBool, lock};
 use crate::{Differs, Facets, Fail, Hash, Part, Ran, Reason, Rule};
 
@@ -102,7 +102,7 @@ impl Build {
         let (mut jobs, mut known) = (Vec::new(), Vec::new());
         for node in &nodes {
             wait.expect_one_more();
-            let (answer, job) = inner.ask(*node, part, Some(Who::Wait(wait.clone())));
+            let (answer, job) = inner.ask(*node, part, Some(Waiter::Wait(wait.clone())));
             if answer.is_some() {
                 wait.arrive();
             } else if let Some(persist) = inner.engine.persist() {

@@ -11,7 +11,7 @@ use crate::graph::run::Mode;
 use crate::schedule::queue::Queue;
 use crate::schedule::reads::Read;
 use crate::schedule::slot::{Answer, Part as Asked};
-use crate::schedule::wait::{Wait, Who};
+use crate::schedule::wait::{Wait, Waiter};
 use crate::settle::frame::Frame;
 use crate::sync::lock;
 use crate::{Facets, Rule};
@@ -127,7 +127,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         let mut jobs = Vec::new();
         for question in self.questions.as_mut().iter_mut().filter(|question| question.answer.is_none()) {
             wait.expect_one_more();
-            let (answer, job) = build.ask(question.node, self.part, Some(Who::Wait(wait.clone())));
+            let (answer, job) = build.ask(question.node, self.part, Some(Waiter::Wait(wait.clone())));
             if answer.is_some() {
                 wait.arrive();
             }

@@ -260,8 +260,8 @@ impl Queue {
             }
             let last = ready.parked + 1 == ready.active;
             // Whoever asked and has the answer, but has not woken up yet, waits for nobody.
-            let somebody_waits = || lock(&self.roots).iter().any(|wait| !wait.is_over());
-            if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 && somebody_waits() {
+            let has_open_request = || lock(&self.roots).iter().any(|wait| !wait.is_over());
+            if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 && has_open_request() {
                 ready.searched = true;
                 drop(ready);
                 let broken = build.break_cycle();

@@ -8,7 +8,7 @@ use crate::Fail;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::node::Node;
 use crate::schedule::reads::Seen;
-use crate::schedule::wait::{Suspended, Who};
+use crate::schedule::wait::{Suspended, Waiter};
 use crate::schedule::work::Work;
 use crate::sync::{Arc, Mutex, atomic::AtomicU32};
 
@@ -116,8 +116,8 @@ pub(crate) struct Open {
     pub(crate) work: Option<Work>,
     pub(crate) hash_frame: Option<Arc<dyn Suspended>>,
     pub(crate) value_frame: Option<Arc<dyn Suspended>>,
-    /// Who is to be told, and of what.
-    pub(crate) waiters: Vec<(Part, Who)>,
+    /// What is notified when a part is settled.
+    pub(crate) waiters: Vec<(Part, Waiter)>,
     /// What the value saw, for the hash function that asked for it.
     pub(crate) own_seen: Option<Box<Seen>>,
 }
@@ -190,17 +190,17 @@ impl State {
     }
 
     /// Takes out those whose question can be answered now.
-    pub(crate) fn answered(&mut self) -> Vec<Who> {
+    pub(crate) fn take_answered(&mut self) -> Vec<Waiter> {
         let Some(open) = self.opened().filter(|open| !open.waiters.is_empty()) else { return Vec::new() };
         let mut waiters = std::mem::take(&mut open.waiters);
-        let is_answered = |part: &mut (Part, Who)| self.is_answered(part.0);
-        let told = waiters.extract_if(.., is_answered).map(|(_, who)| who).collect();
+        let is_answered = |part: &mut (Part, Waiter)| self.is_answered(part.0);
+        let answered = waiters.extract_if(.., is_answered).map(|(_, waiter)| waiter).collect();
         self.open().waiters = waiters;
-        told
+        answered
     }
 
     /// Ends everything of the task that is not done with `fail`; returns computations to abort and whom to tell.
-    pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Who>) {
+    pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Waiter>) {
         if self.hash.done().is_none() && !self.hash.is_idle() {
             self.hash = Progress::Done(Outcome::failed(fail.clone()));
         }
@@ -210,7 +210,7 @@ impl State {
         let Some(open) = self.opened() else { return (Vec::new(), Vec::new()) };
         open.work = None;
         let frames = [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten().collect();
-        (frames, self.answered())
+        (frames, self.take_answered())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who waits for answers, and how they are told.
+//! What waits for answers, and how it is notified.
 
 use std::task::Waker;
 
@@ -21,9 +21,9 @@ pub(crate) trait Suspended: Send + Sync {
     fn abort(&self);
 }
 
-/// Somebody to be told.
+/// What is notified when an answer is there.
 #[derive(Clone)]
-pub(crate) enum Who {
+pub(crate) enum Waiter {
     /// The [`crate::schedule::work::Work`] of this node.
     Node(NodeId),
     Wait(Arc<Wait>),

@@ -12,7 +12,7 @@ use crate::log::entries::Cause;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::Queue;
 use crate::schedule::slot::{Outcome, Part, Progress, Task};
-use crate::schedule::wait::Who;
+use crate::schedule::wait::Waiter;
 use crate::schedule::work::{Check, Work};
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Facets, Hash, Rebuild};
@@ -227,7 +227,7 @@ impl Inner {
         let mut jobs = Vec::new();
         for dep in deps {
             slot.pending.fetch_add(1, Ordering::AcqRel);
-            let (answer, job) = self.ask(dep, part, Some(Who::Node(id)));
+            let (answer, job) = self.ask(dep, part, Some(Waiter::Node(id)));
             if answer.is_some() {
                 slot.pending.fetch_sub(1, Ordering::AcqRel);
             }
@@ -267,7 +267,7 @@ impl Inner {
 
     /// The same; with the value, if it came with the hash.
     pub(crate) fn conclude(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome, value: Option<AnyValue>) {
-        let (told, fetch) = {
+        let (waiters, fetch) = {
             let mut state = lock(&task.slot.state);
             if state.hash.done().is_some() {
                 return;
@@ -282,9 +282,9 @@ impl Inner {
                 state.value = Progress::Busy;
             }
             state.hash = Progress::Done(outcome);
-            (state.answered(), fetch)
+            (state.take_answered(), fetch)
         };
-        self.tell(told);
+        self.notify(waiters);
         if fetch {
             self.fetch(task);
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use crate::graph::ids::NodeId;
 use crate::schedule::inner::Inner;
 use crate::schedule::slot::Part;
-use crate::schedule::wait::Who;
+use crate::schedule::wait::Waiter;
 use crate::schedule::work::Work;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Cycle, Fail};
@@ -49,7 +49,7 @@ impl Inner {
         for (_, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
-            open.waiters.retain(|(_, who)| !matches!(who, Who::Node(waiting) if *waiting == node));
+            open.waiters.retain(|(_, waiter)| !matches!(waiter, Waiter::Node(waiting) if *waiting == node));
         }
         slot.pending.store(0, Ordering::Release);
         let cause = match work {
@@ -66,10 +66,10 @@ impl Inner {
         for (node, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
-            for (_, who) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
-                let waiting = match who {
-                    Who::Node(waiting) => *waiting,
-                    Who::Wait(wait) => match &wait.frame {
+            for (_, waiter) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
+                let waiting = match waiter {
+                    Waiter::Node(waiting) => *waiting,
+                    Waiter::Wait(wait) => match &wait.frame {
                         Some(frame) => frame.node(),
                         None => continue,
                     },

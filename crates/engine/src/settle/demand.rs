@@ -8,7 +8,7 @@ use crate::schedule::cancel::Ends;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::{Job, Queue, Works};
 use crate::schedule::slot::{Answer, Part as Asked, Step, Task};
-use crate::schedule::wait::{Suspended, Wait, Who};
+use crate::schedule::wait::{Suspended, Wait, Waiter};
 use crate::schedule::work::Work;
 use crate::settle::frame::Frame;
 use crate::settle::spare::Working;
@@ -40,9 +40,14 @@ impl Inner {
         self.standing_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
     }
 
-    /// Asks for a part of `node`: the answer if it is there; else notes `who` is to be told, and gives the
+    /// Asks for a part of `node`: the answer if it is there; else notes `waiter` is to be told, and gives the
     /// job that has to be run if nobody asked before.
-    pub(crate) fn ask(&self, node: NodeId, part: Asked, who: Option<Who>) -> (Option<Answer>, Option<Job>) {
+    pub(crate) fn ask(
+        &self,
+        node: NodeId,
+        part: Asked,
+        waiter: Option<Waiter>,
+    ) -> (Option<Answer>, Option<Job>) {
         if let Some(answer) = self.standing_answer(node, part) {
             return (Some(answer), None);
         }
@@ -54,8 +59,8 @@ impl Inner {
             return (Some(Answer::cancelled()), None);
         }
         let job = state.wake_up(part).map(|step| Job::Step(node, step));
-        if let Some(who) = who {
-            state.open().waiters.push((part, who));
+        if let Some(waiter) = waiter {
+            state.open().waiters.push((part, waiter));
         }
         (None, job)
     }
@@ -114,16 +119,17 @@ impl Inner {
     pub(crate) fn withdraw(&self, node: NodeId, part: Asked, wait: &Arc<Wait>) {
         let mut state = lock(&self.slots.at(node).state);
         let Some(open) = state.opened() else { return };
-        open.waiters
-            .retain(|(of, who)| *of != part || !matches!(who, Who::Wait(other) if Arc::ptr_eq(other, wait)));
+        open.waiters.retain(|(of, waiter)| {
+            *of != part || !matches!(waiter, Waiter::Wait(other) if Arc::ptr_eq(other, wait))
+        });
     }
 
     /// Tells those who waited that they may look.
-    pub(crate) fn tell(self: &Arc<Inner>, told: Vec<Who>) {
-        for who in told {
-            match who {
-                Who::Wait(wait) => wait.arrive(),
-                Who::Node(node) => {
+    pub(crate) fn notify(self: &Arc<Inner>, waiters: Vec<Waiter>) {
+        for waiter in waiters {
+            match waiter {
+                Waiter::Wait(wait) => wait.arrive(),
+                Waiter::Node(node) => {
                     if self.slots.at(node).pending.fetch_sub(1, Ordering::AcqRel) == 1 {
                         self.queue.push(self, Job::Resume(node));
                     }
@@ -143,14 +149,14 @@ impl Inner {
     /// Ends whatever these tasks still have open with `fail`.
     pub(crate) fn end(self: &Arc<Inner>, nodes: impl IntoIterator<Item = NodeId>, fail: &Fail) {
         let mut frames: Vec<Arc<dyn Suspended>> = Vec::new();
-        let mut told = Vec::new();
+        let mut waiters = Vec::new();
         for node in nodes {
-            let (more_frames, more_told) = lock(&self.slots.at(node).state).end(fail);
+            let (more_frames, more_waiters) = lock(&self.slots.at(node).state).end(fail);
             frames.extend(more_frames);
-            told.extend(more_told);
+            waiters.extend(more_waiters);
         }
         frames.iter().for_each(|frame| frame.abort());
-        self.tell(told);
+        self.notify(waiters);
     }
 
     pub(crate) fn cancel_all(self: &Arc<Inner>) {

@@ -168,7 +168,7 @@ impl Inner {
     }
 
     fn give_value(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
-        let told = {
+        let waiters = {
             let mut state = lock(&task.slot.state);
             if state.value.done().is_some() {
                 return;
@@ -177,9 +177,9 @@ impl Inner {
             if !seen.is_empty() {
                 state.open().own_seen = Some(Box::new(seen));
             }
-            state.answered()
+            state.take_answered()
         };
-        self.tell(told);
+        self.notify(waiters);
     }
 
     /// A value was made again of a task whose hash was taken as good: keeps it, if it is the same.
