@@ -44,7 +44,7 @@ impl Facets {
     }
 
     /// Whether two versions with these facet hashes are the same for a reader of these facets; not if one lacks a hash.
-    pub(crate) fn are_the_same(self, a: &[u128], b: &[u128]) -> bool {
+    pub(crate) fn are_equal_in(self, a: &[u128], b: &[u128]) -> bool {
         let is_same = |number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b);
         self != Facets::WHOLE && self.numbers().all(is_same)
     }
@@ -57,9 +57,9 @@ impl Facets {
 
 /// What the facets of a version look like. Half a hash each: they are compared with one another within one
 /// task only, and there are many of them.
-pub(crate) type Looks = Arc<[u128]>;
+pub(crate) type FacetHashes = Arc<[u128]>;
 
-pub(crate) fn looks(facets: &[Hash]) -> Looks {
+pub(crate) fn facet_hashes(facets: &[Hash]) -> FacetHashes {
     let half = |hash: &Hash| u128::from_le_bytes(*hash.0.first_chunk().expect("a hash is longer"));
     facets.iter().map(half).collect()
 }

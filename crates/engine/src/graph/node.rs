@@ -4,7 +4,7 @@
 
 use std::any::Any;
 
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::few::Few;
 use crate::graph::ids::{AnyValue, Seq, Unloaded};
 use crate::graph::leaves::Leaves;
@@ -40,7 +40,7 @@ struct Rare {
     has_versions: bool,
     has_runs: bool,
     /// The hashes of the facets, by version; shorter if the last ones have none.
-    facets: Vec<Option<Looks>>,
+    facets: Vec<Option<FacetHashes>>,
     /// How many versions were forgotten, from the first on.
     forgotten: u32,
     /// The latest epoch in which a leaf was looked at by numbers and none of its runs was good.
@@ -130,12 +130,12 @@ impl Hist {
     }
 
     /// The hashes of the facets of a version, if its rule tells any apart.
-    pub(crate) fn facets_of(&self, seq: Seq) -> Option<&Looks> {
+    pub(crate) fn facets_of(&self, seq: Seq) -> Option<&FacetHashes> {
         self.rare.as_ref()?.facets.get(self.place_of(seq)?)?.as_ref()
     }
 
     /// Notes the hashes of the facets of a version.
-    pub(crate) fn set_facets(&mut self, seq: Seq, facets: Looks) {
+    pub(crate) fn set_facets(&mut self, seq: Seq, facets: FacetHashes) {
         let Some(place) = self.place_of(seq) else { return };
         let known = &mut self.rare().facets;
         if known.len() <= place {
@@ -145,9 +145,9 @@ impl Hist {
     }
 
     /// Whether two versions are the same for who sees only these facets.
-    pub(crate) fn look_the_same(&self, a: Seq, b: Seq, facets: Facets) -> bool {
+    pub(crate) fn are_equal_in_facets(&self, a: Seq, b: Seq, facets: Facets) -> bool {
         let (Some(a), Some(b)) = (self.facets_of(a), self.facets_of(b)) else { return false };
-        facets.are_the_same(a, b)
+        facets.are_equal_in(a, b)
     }
 
     /// The value of a version, if it is in memory.
@@ -198,7 +198,7 @@ impl Hist {
 
     /// Takes over the versions that a file knows, and how their facets look, unless they are here. `None`: the file is no more. What others
     /// have recorded of reading the task must then agree with nothing that comes.
-    pub(crate) fn know_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<Looks>>)>) {
+    pub(crate) fn know_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<FacetHashes>>)>) {
         let Some(rare) = &mut self.rare else { return };
         let Some(place) = rare.place.as_mut().filter(|_| !rare.has_versions) else { return };
         let lost = || ((0..place.versions).map(Hash::lost).collect(), Vec::new());

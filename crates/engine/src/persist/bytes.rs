@@ -1,6 +1,6 @@
 //! Numbers and frames as bytes, read back without believing them; and the sum that tells damage.
 
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::sync::Arc;
 
 /// Appends a number, seven bits a byte.
@@ -51,25 +51,25 @@ impl<'b> Reader<'b> {
 }
 
 /// Appends how facets look.
-pub(super) fn put_looks(out: &mut Vec<u8>, looks: &Looks) {
-    number(out, looks.len() as u32);
+pub(super) fn put_facet_hashes(out: &mut Vec<u8>, facet_hashes: &FacetHashes) {
+    number(out, facet_hashes.len() as u32);
     // Most facets of most values are empty.
-    for look in &**looks {
+    for look in &**facet_hashes {
         let bytes = look.to_le_bytes();
         out.push(u8::from(*look != 0));
         out.extend(if *look == 0 { &[] } else { &bytes[..] });
     }
 }
 
-/// Takes what [`put_looks`] appended.
-pub(super) fn looks(reader: &mut Reader<'_>) -> Option<Looks> {
+/// Takes what [`put_facet_hashes`] appended.
+pub(super) fn facet_hashes(reader: &mut Reader<'_>) -> Option<FacetHashes> {
     let count = reader.number()?;
-    let looks = (0..count).map(|_| match reader.byte()? {
+    let facet_hashes = (0..count).map(|_| match reader.byte()? {
         0 => Some(0),
         1 => Some(u128::from_le_bytes(*reader.take(16)?.first_chunk()?)),
         _ => None,
     });
-    looks.collect::<Option<Vec<u128>>>().map(Arc::from)
+    facet_hashes.collect::<Option<Vec<u128>>>().map(Arc::from)
 }
 
 const ODD: u64 = 0xff51_afd7_ed55_8ccd;

@@ -12,7 +12,7 @@ use super::walk::Better;
 use super::writer::{Image, Outcome, Writer};
 use super::{Persist, State, TraceWrite};
 use crate::graph::core::Core;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq};
 use crate::graph::intern::BuildMix;
 use crate::graph::leaves::{Leaves, Part};
@@ -143,7 +143,7 @@ struct Commit<'c> {
 struct Told {
     run: Run,
     hash: Hash,
-    looks: Option<Looks>,
+    facet_hashes: Option<FacetHashes>,
     fail: Option<Vec<u8>>,
     value: Option<Arc<[u8]>>,
     leaves: Option<Arc<Leaves>>,
@@ -161,9 +161,9 @@ impl Commit<'_> {
         // A run before a change that was declared since is no use to anybody.
         for run in hist.runs.iter().filter(|run| run.stamp >= stamp) {
             let Some(hash) = hist.hash_of(run.seq) else { continue };
-            let (run, looks) = (run.clone(), hist.facets_of(run.seq).cloned());
+            let (run, facet_hashes) = (run.clone(), hist.facets_of(run.seq).cloned());
             let leaves = run.leaves().filter(|leaves| leaves.is_undisturbed(&self.between)).cloned();
-            told.push(Told { run, hash, looks, fail: None, value: None, leaves });
+            told.push(Told { run, hash, facet_hashes, fail: None, value: None, leaves });
         }
         drop(hist);
         let rule = self.core.rule(entry);
@@ -378,24 +378,24 @@ impl Pen<'_> {
             self.writer.kin(kin, rule, number);
         }
         let traits = self.commit.traits(entry);
-        for Told { run, hash, looks, fail, value, leaves } in told {
+        for Told { run, hash, facet_hashes, fail, value, leaves } in told {
             edges.clear();
             for edge in &*run.edges {
                 let dep = self.task(edge.dep);
                 let seq = self.writer.version(dep, edge.seq.number());
                 let bits = bits(edge);
-                if bits & 4 != 0 && !self.writer.has_looks(dep, seq) {
-                    let looks = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
-                    if let Some(looks) = looks {
-                        self.writer.looks(dep, seq, &looks);
+                if bits & 4 != 0 && !self.writer.has_facet_hashes(dep, seq) {
+                    let facet_hashes = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
+                    if let Some(facet_hashes) = facet_hashes {
+                        self.writer.facet_hashes(dep, seq, &facet_hashes);
                     }
                 }
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
             let seq = self.writer.version(number, run.seq.number());
             self.writer.hash(number, run.seq.number(), hash);
-            if let Some(looks) = looks {
-                self.writer.looks(number, seq, looks);
+            if let Some(facet_hashes) = facet_hashes {
+                self.writer.facet_hashes(number, seq, facet_hashes);
             }
             let (version, witness) = (run.version, run.witness().map(|witness| &**witness));
             let (fail, value) = (fail.as_deref(), value.as_deref());
@@ -460,19 +460,19 @@ impl Pencil<'_> {
     /// The number in the file of a version of a task, and how its facets look if that is `partial`ly of interest.
     fn version(&mut self, node: NodeId, seq: Seq, partial: bool) -> Option<(u32, u32)> {
         let number = self.number(node)?;
-        let (same, hash, looks) = {
+        let (same, hash, facet_hashes) = {
             let hist = lock(&self.commit.core.node(node).hist);
             let same = hist.is_seq_of(self.generation, number, seq);
-            let looks = if partial { hist.facets_of(seq).cloned() } else { None };
-            (same, hist.hash_of(seq), looks)
+            let facet_hashes = if partial { hist.facets_of(seq).cloned() } else { None };
+            (same, hist.hash_of(seq), facet_hashes)
         };
         let seq = match (same, hash) {
             (true, _) => seq.number(),
             // It was forgotten, or never looked at: a version that no task ever has.
             (false, hash) => self.stored.seq(self.batch, number, hash.unwrap_or(Hash::lost(u32::MAX)))?,
         };
-        if let Some(looks) = looks {
-            self.stored.note_looks(self.batch, number, seq, &looks)?;
+        if let Some(facet_hashes) = facet_hashes {
+            self.stored.note_facet_hashes(self.batch, number, seq, &facet_hashes)?;
         }
         Some((number, seq))
     }
@@ -500,8 +500,8 @@ impl Pencil<'_> {
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
             let (_, seq) = self.version(node, run.seq, false)?;
-            if let Some(looks) = &told.looks {
-                self.stored.note_looks(self.batch, number, seq, looks)?;
+            if let Some(facet_hashes) = &told.facet_hashes {
+                self.stored.note_facet_hashes(self.batch, number, seq, facet_hashes)?;
             }
             let (fail, value) = (told.fail.map(Arc::from), told.value);
             let leaves = match &told.leaves {

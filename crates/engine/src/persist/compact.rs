@@ -212,17 +212,17 @@ impl Pen<'_> {
             for edge in &*run.edges {
                 let dep = self.task(edge.dep)?;
                 let seq = self.writer.version(dep, edge.seq);
-                if edge.bits & 4 != 0 && !self.writer.has_looks(dep, seq) {
+                if edge.bits & 4 != 0 && !self.writer.has_facet_hashes(dep, seq) {
                     let facets = self.stored.facets(edge.dep)?;
-                    if let Some(Some(looks)) = facets.get(edge.seq as usize) {
-                        self.writer.looks(dep, seq, looks);
+                    if let Some(Some(facet_hashes)) = facets.get(edge.seq as usize) {
+                        self.writer.facet_hashes(dep, seq, facet_hashes);
                     }
                 }
                 edges.push(StoredEdge { dep, seq, ..*edge });
             }
             let seq = self.writer.version(number, run.seq);
-            if let Some(Some(looks)) = facets.get(run.seq as usize) {
-                self.writer.looks(number, seq, looks);
+            if let Some(Some(facet_hashes)) = facets.get(run.seq as usize) {
+                self.writer.facet_hashes(number, seq, facet_hashes);
             }
             let leaves = match &run.leaves {
                 Some(leaves) => Some(self.leaves(leaves)?),

@@ -3,11 +3,11 @@
 //! A batch is what one commit adds, so a commit is there as a whole or not at all. Whatever follows the first
 //! batch that is not sound is as if it were not there. New tasks and versions get the next numbers.
 
-use super::bytes::{Reader, bytes, checksum, looks, number, put_looks};
+use super::bytes::{Reader, bytes, checksum, facet_hashes, number, put_facet_hashes};
 use super::leaves::LeafSet;
 use super::stored::{Change, Stored};
 use super::stored_run::{StoredEdge, StoredRun};
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::sync::Arc;
 use crate::{Facets, Hash};
 
@@ -117,7 +117,13 @@ impl Stored {
     }
 
     /// Notes what the facets of a version look like.
-    pub(super) fn note_looks(&mut self, batch: &mut Batch, node: u32, seq: u32, looks: &Looks) -> Option<()> {
+    pub(super) fn note_facet_hashes(
+        &mut self,
+        batch: &mut Batch,
+        node: u32,
+        seq: u32,
+        facet_hashes: &FacetHashes,
+    ) -> Option<()> {
         if self.facets(node)?.get(seq as usize).is_some_and(Option::is_some) {
             return Some(());
         }
@@ -125,8 +131,8 @@ impl Stored {
         out.push(FACETS);
         number(out, node);
         number(out, seq);
-        put_looks(out, looks);
-        self.change(node).looks.push((seq, looks.clone()));
+        put_facet_hashes(out, facet_hashes);
+        self.change(node).facet_hashes.push((seq, facet_hashes.clone()));
         Some(())
     }
 
@@ -224,9 +230,9 @@ impl Stored {
                 }
                 FACETS => {
                     let (node, seq) = (self.known(&mut reader)?, reader.number()?);
-                    let looks = looks(&mut reader)?;
+                    let facet_hashes = facet_hashes(&mut reader)?;
                     (seq < self.versions(node)).then_some(())?;
-                    self.change(node).looks.push((seq, looks));
+                    self.change(node).facet_hashes.push((seq, facet_hashes));
                 }
                 RUNS => self.apply_runs(&mut reader)?,
                 _ => return None,

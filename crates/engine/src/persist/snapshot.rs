@@ -18,12 +18,12 @@ use std::hash::Hasher;
 use std::ops::Range;
 
 use super::TraceRead;
-use super::bytes::{Reader, checksum, looks};
+use super::bytes::{Reader, checksum, facet_hashes};
 use super::leaves::LeafSet;
 use super::pages::{BLOCK, Pages, Source, Sums};
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::Hash;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::intern::Mix;
 use crate::sync::Arc;
 use tasks::Tasks;
@@ -92,7 +92,7 @@ pub(super) struct Counts {
     pub(super) wanted: u64,
     pub(super) unwanted: u64,
     pub(super) kin: u64,
-    pub(super) looks: u64,
+    pub(super) facet_hashes: u64,
     pub(super) buckets: u64,
 }
 
@@ -111,10 +111,10 @@ impl Counts {
             wanted,
             unwanted,
             kin,
-            looks,
+            facet_hashes,
             buckets,
         } = *self;
-        [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, kin, looks, buckets]
+        [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, kin, facet_hashes, buckets]
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Counts> {
@@ -122,7 +122,7 @@ impl Counts {
         let mut next = || words.next().filter(|count| *count < u64::from(u32::MAX));
         let (tasks, versions, words) = (next()?, next()?, next()?);
         let (keys, blobs, rules, codes) = (next()?, next()?, next()?, next()?);
-        let (wanted, unwanted, kin, looks) = (next()?, next()?, next()?, next()?);
+        let (wanted, unwanted, kin, facet_hashes) = (next()?, next()?, next()?, next()?);
         let buckets = next()?;
         buckets.is_power_of_two().then_some(())?;
         Some(Counts {
@@ -136,7 +136,7 @@ impl Counts {
             wanted,
             unwanted,
             kin,
-            looks,
+            facet_hashes,
             buckets,
         })
     }
@@ -146,10 +146,10 @@ impl Counts {
         let entries = self.tasks * ENTRY as u64;
         let directory = (self.buckets + 1) * 4;
         let key_at = (self.tasks + 1) * 4;
-        let (kin, looks) = (self.kin * KIN as u64, self.looks * LOOKS as u64);
+        let (kin, facet_hashes) = (self.kin * KIN as u64, self.facet_hashes * FACETS_ENTRY_SIZE as u64);
         let (wanted, unwanted) = (self.wanted * TIME as u64, self.unwanted * TIME as u64);
         let (hashes, keys, blobs) = (self.versions * 32, self.keys, self.blobs);
-        [hashes, key_at, keys, directory, entries, blobs, kin, looks, wanted, unwanted]
+        [hashes, key_at, keys, directory, entries, blobs, kin, facet_hashes, wanted, unwanted]
     }
 
     /// The length of the section with the sums of all blocks of the other sections.
@@ -174,7 +174,7 @@ pub(super) const ENTRY: usize = 6;
 /// Bytes of an entry of the kin: kinship, rule, task.
 pub(super) const KIN: usize = 16;
 /// Bytes of an entry of the facets: task, version, where what they look like is told.
-pub(super) const LOOKS: usize = 12;
+pub(super) const FACETS_ENTRY_SIZE: usize = 12;
 
 /// Bytes of an entry of the times: task, seconds.
 pub(super) const TIME: usize = 8;
@@ -195,7 +195,7 @@ pub(crate) struct Snapshot {
     entries: Pages,
     blobs: Pages,
     kin: Pages,
-    looks: Pages,
+    facet_hashes: Pages,
     wanted: Pages,
     unwanted: Pages,
 }
@@ -262,7 +262,7 @@ impl Snapshot {
         });
         let mut next = || pages.next();
         let (hashes, key_at, keys, directory) = (next()?, next()?, next()?, next()?);
-        let (entries, blobs, kin, looks) = (next()?, next()?, next()?, next()?);
+        let (entries, blobs, kin, facet_hashes) = (next()?, next()?, next()?, next()?);
         let (wanted, unwanted) = (next()?, next()?);
         Some(Snapshot {
             counts,
@@ -276,7 +276,7 @@ impl Snapshot {
             entries,
             blobs,
             kin,
-            looks,
+            facet_hashes,
             wanted,
             unwanted,
             source,
@@ -414,20 +414,24 @@ impl Snapshot {
     }
 
     /// How the facets of the task's versions look, by version.
-    pub(crate) fn all_looks(&self, task: u32) -> Option<Vec<(u32, Looks)>> {
+    pub(crate) fn all_facet_hashes(&self, task: u32) -> Option<Vec<(u32, FacetHashes)>> {
         let mut found = Vec::new();
         let told = |at: u64| {
-            let [a, b, c] =
-                *self.looks.array::<LOOKS>(at * LOOKS as u64)?.as_chunks::<4>().0.first_chunk()?;
+            let [a, b, c] = *self
+                .facet_hashes
+                .array::<FACETS_ENTRY_SIZE>(at * FACETS_ENTRY_SIZE as u64)?
+                .as_chunks::<4>()
+                .0
+                .first_chunk()?;
             Some((u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c)))
         };
-        let mut at = lower_bound(self.counts.looks, |at| Some(told(at)?.0 < task))?;
-        while at < self.counts.looks {
+        let mut at = lower_bound(self.counts.facet_hashes, |at| Some(told(at)?.0 < task))?;
+        while at < self.counts.facet_hashes {
             let (of, seq, blob) = told(at)?;
             if of != task {
                 break;
             }
-            found.push((seq, looks(&mut Reader(&self.blob(blob)?))?));
+            found.push((seq, facet_hashes(&mut Reader(&self.blob(blob)?))?));
             at += 1;
         }
         Some(found)

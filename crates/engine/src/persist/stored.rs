@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::snapshot::{Columns, Runs, Snapshot};
 use super::stored_run::StoredRun;
 use crate::Hash;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) struct Change {
     pub(super) hashes: Vec<Hash>,
     /// All its runs, if they are others.
     pub(super) runs: Option<Vec<StoredRun>>,
-    pub(super) looks: Vec<(u32, Looks)>,
+    pub(super) facet_hashes: Vec<(u32, FacetHashes)>,
     pub(super) kin: Option<u64>,
 }
 
@@ -144,21 +144,21 @@ impl Stored {
     }
 
     /// How the facets of its versions look, by version; shorter if the last ones have none.
-    pub(crate) fn facets(&self, task: u32) -> Option<Vec<Option<Looks>>> {
+    pub(crate) fn facets(&self, task: u32) -> Option<Vec<Option<FacetHashes>>> {
         let mut facets = Vec::new();
         let old = match self.old(task) {
-            Some(old) => old.all_looks(task)?,
+            Some(old) => old.all_facet_hashes(task)?,
             None => Vec::new(),
         };
-        let new = self.changes.get(&task).into_iter().flat_map(|change| change.looks.iter().cloned());
-        for (seq, looks) in old.into_iter().chain(new) {
+        let new = self.changes.get(&task).into_iter().flat_map(|change| change.facet_hashes.iter().cloned());
+        for (seq, facet_hashes) in old.into_iter().chain(new) {
             if seq >= self.versions(task) {
                 return None;
             }
             if facets.len() <= seq as usize {
                 facets.resize(seq as usize + 1, None);
             }
-            facets[seq as usize] = Some(looks);
+            facets[seq as usize] = Some(facet_hashes);
         }
         Some(facets)
     }

@@ -88,7 +88,7 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
         writer.begin_runs();
         runs.iter().for_each(|run| write(&mut writer, run));
     }
-    writer.looks(sum, 1, &Arc::from([0, 5, u128::MAX]));
+    writer.facet_hashes(sum, 1, &Arc::from([0, 5, u128::MAX]));
     writer.kin(99, rule, sum);
     writer.kin(99, rule, leaf);
     writer.kin(7, other, fails);
@@ -124,8 +124,11 @@ fn matches(stored: &Stored, runs: &[(u32, Vec<StoredRun>)]) -> Option<()> {
         assert_eq!(stored.runs(*task)?, *runs, "task {task}");
     }
     assert_eq!((stored.runs(3)?, stored.has_runs(3), stored.has_runs(0)), (vec![], false, true));
-    let looks = stored.facets(1)?;
-    assert_eq!((looks.len(), looks[1].as_ref().unwrap()[..].to_vec()), (2, vec![0, 5, u128::MAX]));
+    let facet_hashes = stored.facets(1)?;
+    assert_eq!(
+        (facet_hashes.len(), facet_hashes[1].as_ref().unwrap()[..].to_vec()),
+        (2, vec![0, 5, u128::MAX])
+    );
     assert_eq!(stored.all_kin("rule", 99)?, [1, 0]);
     assert_eq!((stored.all_kin("other", 7)?, stored.all_kin("other", 99)?), (vec![2], vec![]));
     assert_eq!((stored.wanted_at(1)?, stored.wanted_at(0)), (1000, None));

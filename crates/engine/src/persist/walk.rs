@@ -28,7 +28,7 @@ use super::snapshot::{Columns, Plain};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::core::Core;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::graph::intern::BuildMix;
 use crate::schedule::inner::Inner;
@@ -97,7 +97,7 @@ pub(super) struct Walk {
     /// The tasks that this process knows.
     bound: HashMap<u32, NodeId, BuildMix>,
     /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
-    facets: HashMap<u32, Vec<Option<Looks>>, BuildMix>,
+    facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildMix>,
     /// What is not as in the file.
     pub(super) better: HashMap<u32, Better, BuildMix>,
     /// How many tasks were found good.
@@ -518,7 +518,7 @@ impl<'l> Look<'l> {
                 }
                 Some(UNDECIDED) => open.undecided = true,
                 Some(now) if now == edge.seq => {}
-                Some(now) => match self.is_same_in_facets(&edge, now) {
+                Some(now) => match self.is_equal_in_facets(&edge, now) {
                     Some(true) => {}
                     Some(false) => open.differs = true,
                     None => open.undecided = true,
@@ -534,7 +534,7 @@ impl<'l> Look<'l> {
 
     /// Whether another version of what was read is the same in the facets that were looked at; `None` if the hashes of
     /// these are not known.
-    fn is_same_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
+    fn is_equal_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
         if edge.bits & 4 == 0 {
             return Some(false);
         }
@@ -547,11 +547,11 @@ impl<'l> Look<'l> {
             now => self.facets_of(edge.dep, now)?,
         };
         let was = self.facets_of(edge.dep, edge.seq)?;
-        Some(edge.facets.are_the_same(&was, &is))
+        Some(edge.facets.are_equal_in(&was, &is))
     }
 
     /// The facet hashes of a version that the file has.
-    fn facets_of(&mut self, task: u32, seq: u32) -> Option<Looks> {
+    fn facets_of(&mut self, task: u32, seq: u32) -> Option<FacetHashes> {
         if !self.walk.facets.contains_key(&task) {
             self.walk.facets.insert(task, self.stored.facets(task)?);
         }

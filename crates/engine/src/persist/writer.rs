@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::bytes::{bytes, checksum, put_looks};
+use super::bytes::{bytes, checksum, put_facet_hashes};
 use super::leaves::LeafSet;
 use super::pages::sums;
 use super::snapshot::tasks::{CHUNK, ENTRY};
 use super::snapshot::{BITS, Counts, HEADER, Header, TIME, bucket, key_hash, run};
 use super::stored_run::StoredEdge;
 use crate::Hash;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
@@ -54,7 +54,7 @@ pub(super) struct Writer {
     wanted: Vec<(u32, u32)>,
     unwanted: Vec<(u32, u32)>,
     kin: Vec<(u64, u16, u32)>,
-    looks: HashMap<(u32, u32), u32, BuildMix>,
+    facet_hashes: HashMap<(u32, u32), u32, BuildMix>,
     /// What the run before read, if it is of the same task.
     before: Vec<StoredEdge>,
     has_before: bool,
@@ -156,18 +156,18 @@ impl Writer {
     }
 
     /// Whether it is known how the facets of a version look.
-    pub(super) fn has_looks(&self, task: u32, seq: u32) -> bool {
-        self.looks.contains_key(&(task, seq))
+    pub(super) fn has_facet_hashes(&self, task: u32, seq: u32) -> bool {
+        self.facet_hashes.contains_key(&(task, seq))
     }
 
-    pub(super) fn looks(&mut self, task: u32, seq: u32, looks: &Looks) {
-        if self.has_looks(task, seq) {
+    pub(super) fn facet_hashes(&mut self, task: u32, seq: u32, facet_hashes: &FacetHashes) {
+        if self.has_facet_hashes(task, seq) {
             return;
         }
         let mut blob = Vec::new();
-        put_looks(&mut blob, looks);
+        put_facet_hashes(&mut blob, facet_hashes);
         let at = self.blob(&blob);
-        self.looks.insert((task, seq), at);
+        self.facet_hashes.insert((task, seq), at);
     }
 
     pub(super) fn kin(&mut self, kin: u64, rule: u16, task: u32) {
@@ -297,8 +297,9 @@ impl Writer {
         self.kin.sort_by_key(|(kin, rule, _)| (*kin, *rule));
         self.wanted.sort_unstable();
         self.unwanted.sort_unstable();
-        let mut all_looks: Vec<_> = self.looks.iter().map(|((task, seq), at)| (*task, *seq, *at)).collect();
-        all_looks.sort_unstable();
+        let mut all_facet_hashes: Vec<_> =
+            self.facet_hashes.iter().map(|((task, seq), at)| (*task, *seq, *at)).collect();
+        all_facet_hashes.sort_unstable();
         let mut rules = Vec::new();
         self.rules.iter().for_each(|rule| bytes(&mut rules, rule.as_bytes()));
         let mut kin = Vec::with_capacity(self.kin.len() * 16);
@@ -307,9 +308,9 @@ impl Writer {
             put(&mut kin, u32::from(*rule));
             put(&mut kin, *task);
         }
-        let mut looks = Vec::with_capacity(all_looks.len() * 12);
-        for (task, seq, at) in &all_looks {
-            [task, seq, at].into_iter().for_each(|word| put(&mut looks, *word));
+        let mut facet_hashes = Vec::with_capacity(all_facet_hashes.len() * 12);
+        for (task, seq, at) in &all_facet_hashes {
+            [task, seq, at].into_iter().for_each(|word| put(&mut facet_hashes, *word));
         }
         let counts = Counts {
             tasks: tasks as u64,
@@ -322,7 +323,7 @@ impl Writer {
             wanted: self.wanted.len() as u64,
             unwanted: self.unwanted.len() as u64,
             kin: self.kin.len() as u64,
-            looks: all_looks.len() as u64,
+            facet_hashes: all_facet_hashes.len() as u64,
             buckets,
         };
         if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) {
@@ -337,7 +338,8 @@ impl Writer {
             out
         });
         let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
-        let mut pages = vec![hashes, key_at, keys, directory, entries, blobs, kin, looks, wanted, unwanted];
+        let mut pages =
+            vec![hashes, key_at, keys, directory, entries, blobs, kin, facet_hashes, wanted, unwanted];
         let all_sums: Vec<u8> =
             pages.iter().flat_map(|section| sums(section)).flat_map(u64::to_le_bytes).collect();
         let mut table = Vec::new();

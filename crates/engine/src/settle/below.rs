@@ -190,7 +190,7 @@ impl<V: Visit> Below<'_, V> {
         let now = settled.or(read.map(|(seq, _)| seq))?;
         if let Some((was, facets)) = read.filter(|_| !self.settles && (by == By::Reads || settled.is_none()))
             && now != was
-            && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(was, now, facets))
+            && (facets == Facets::WHOLE || !lock(&entry.hist).are_equal_in_facets(was, now, facets))
         {
             return None;
         }
@@ -275,16 +275,18 @@ impl<V: Visit> Below<'_, V> {
     }
 
     fn are_as_read(&self, edges: &[Edge]) -> bool {
-        edges.iter().all(|edge| self.inner.is_as_read(edge) && (!self.settles || self.looks_as_read(edge)))
+        edges
+            .iter()
+            .all(|edge| self.inner.is_as_read(edge) && (!self.settles || self.is_equal_in_facets(edge)))
     }
 
     /// The same, with a look at the facets that were read.
-    fn looks_as_read(&self, edge: &Edge) -> bool {
+    fn is_equal_in_facets(&self, edge: &Edge) -> bool {
         let core = &self.inner.engine;
         match self.inner.seq(edge.dep) {
             Some(now) if now != edge.seq => {
                 let _ = core.know_versions(edge.dep);
-                lock(&core.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+                lock(&core.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
             }
             _ => true,
         }

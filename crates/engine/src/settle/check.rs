@@ -195,7 +195,7 @@ impl Inner {
         }
         // Unless they are known: it may be clean without anything but its number having been looked at.
         let _ = self.engine.know_versions(edge.dep);
-        lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+        lock(&self.engine.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
     }
 
     /// Asks for all of the group; gives the check back if the answers are in already.

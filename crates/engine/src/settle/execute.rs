@@ -325,7 +325,7 @@ impl Inner {
         let mut hist = lock(&entry.hist);
         let seq = hist.seq_of(hash);
         if let Some(facets) = facets.filter(|facets| !facets.is_empty()) {
-            hist.set_facets(seq, facet::looks(&facets));
+            hist.set_facets(seq, facet::facet_hashes(&facets));
         }
         if self.is_what_if() {
             return outcome(seq);

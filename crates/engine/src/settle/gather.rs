@@ -142,7 +142,9 @@ impl Gather<'_> {
             return Some(());
         }
         let now = settled.filter(|now| now.is_known())?;
-        if now != read && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(read, now, facets)) {
+        if now != read
+            && (facets == Facets::WHOLE || !lock(&entry.hist).are_equal_in_facets(read, now, facets))
+        {
             return None;
         }
         if !self.seen.insert(node) {
