@@ -5,8 +5,8 @@
 use std::any::Any;
 
 use crate::graph::facet::FacetHashes;
-use crate::graph::few::Few;
 use crate::graph::ids::{AnyValue, Seq, Unloaded};
+use crate::graph::inline_vec::InlineVec;
 use crate::graph::leaves::Leaves;
 use crate::graph::run::{Edge, Run};
 use crate::graph::standing::Standing;
@@ -20,9 +20,9 @@ const VERSIONS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Hist {
     /// The hash of each version that was not forgotten.
-    hashes: Few<Hash>,
+    hashes: InlineVec<Hash>,
     /// The runs kept, latest use first.
-    pub(crate) runs: Few<Run>,
+    pub(crate) runs: InlineVec<Run>,
     /// The latest value at hand, and the version it is the value of.
     pub(crate) memory: Option<(Seq, AnyValue)>,
     /// The reads by which others know that this task depends on them.
