@@ -6,10 +6,10 @@ use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
+use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use super::walk::Better;
-use super::writer::{Image, Outcome, Writer};
 use super::{Persist, State, TraceWrite};
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
@@ -63,7 +63,7 @@ impl Core {
     }
 }
 
-/// The number of a task in the file of a generation, by what this process noted in `numbers` or was told of the task.
+/// The number of a task in the file of a generation, by what this process noted in `numbers` or learnt from the task.
 fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Option<u32> {
     let noted = numbers.get(node as usize).and_then(|number| number.checked_sub(1));
     let place = || lock(&core.node(node).hist).place();
@@ -140,7 +140,7 @@ struct Commit<'c> {
 }
 
 /// A run that outlives the process.
-struct Told {
+struct KeptRun {
     run: Run,
     hash: Hash,
     facet_hashes: Option<FacetHashes>,
@@ -151,8 +151,8 @@ struct Told {
 
 impl Commit<'_> {
     /// The runs of a task that are worth keeping.
-    fn told(&self, entry: &Node, told: &mut Vec<Told>) {
-        told.clear();
+    fn kept_runs(&self, entry: &Node, runs: &mut Vec<KeptRun>) {
+        runs.clear();
         let hist = lock(&entry.hist);
         let stamp = hist.stamp(u64::MAX).max(self.stamps[entry.rule as usize]);
         if hist.is_injected() {
@@ -163,21 +163,21 @@ impl Commit<'_> {
             let Some(hash) = hist.hash_of(run.seq) else { continue };
             let (run, facet_hashes) = (run.clone(), hist.facets_of(run.seq).cloned());
             let leaves = run.leaves().filter(|leaves| leaves.is_undisturbed(&self.between)).cloned();
-            told.push(Told { run, hash, facet_hashes, fail: None, value: None, leaves });
+            runs.push(KeptRun { run, hash, facet_hashes, fail: None, value: None, leaves });
         }
         drop(hist);
         let rule = self.core.rule(entry);
         let constructive = entry.policy.trace == Trace::Constructive;
-        told.retain_mut(|told| {
-            told.value = match told.run.value().filter(|_| constructive) {
+        runs.retain_mut(|kept| {
+            kept.value = match kept.run.value().filter(|_| constructive) {
                 Some(value) => rule.encode_value(&entry.key, value).map(Arc::from),
-                None => told.run.bytes().cloned(),
+                None => kept.run.bytes().cloned(),
             };
-            match told.run.fail() {
+            match kept.run.fail() {
                 None => true,
                 Some(Fail::Task(failure)) => {
-                    told.fail = failure.encode();
-                    told.fail.is_some()
+                    kept.fail = failure.encode();
+                    kept.fail.is_some()
                 }
                 Some(_) => false,
             }
@@ -192,9 +192,9 @@ impl Commit<'_> {
     }
 
     /// The kinship of a task that was made by itself.
-    fn kin(&self, node: NodeId, told: &[Told]) -> Option<u64> {
+    fn kin(&self, node: NodeId, runs: &[KeptRun]) -> Option<u64> {
         let kin = self.core.kin(node)?;
-        told.iter().any(|told| !self.core.is_by_kin(node, &told.run.edges)).then_some(kin)
+        runs.iter().any(|kept| !self.core.is_by_kin(node, &kept.run.edges)).then_some(kin)
     }
 
     /// Writes a file of what this process knows.
@@ -203,8 +203,9 @@ impl Commit<'_> {
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
             lock(&self.core.node(*node).hist).runs.first().map_or(0, |run| run.edges.len())
         });
-        let writer = Writer::with_capacity(tasks, reads.min(16));
-        let mut pen = Pen { commit: self, writer, numbers: Vec::new(), nodes: Vec::with_capacity(tasks) };
+        let builder = SnapshotBuilder::with_capacity(tasks, reads.min(16));
+        let mut snapshot =
+            SnapshotWriter { commit: self, builder, numbers: Vec::new(), nodes: Vec::with_capacity(tasks) };
         // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
         let is_leaf = |node: &&NodeId| self.core.node(**node).policy.leaf;
         let has_runs = |node: &&NodeId| !lock(&self.core.node(**node).hist).runs.is_empty();
@@ -213,23 +214,23 @@ impl Commit<'_> {
         let leaves = self.in_order(leaves, &others);
         let with_runs = leaves.len() + others.len();
         for node in leaves.iter().chain(&others) {
-            pen.task(**node);
+            snapshot.task(**node);
         }
-        let (mut told, mut edges) = (Vec::new(), Vec::new());
+        let (mut runs, mut edges) = (Vec::new(), Vec::new());
         for node in leaves.into_iter().chain(others) {
-            pen.runs(*node, &mut told, &mut edges);
+            snapshot.runs(*node, &mut runs, &mut edges);
         }
-        if pen.nodes.is_empty() {
+        if snapshot.nodes.is_empty() {
             return Ok(0);
         }
         for node in self.what.wanted {
             // What has no runs needs no keeping.
-            if let Some(number) = pen.known(*node).filter(|number| (*number as usize) < with_runs) {
-                pen.writer.want(number, self.now);
+            if let Some(number) = snapshot.known(*node).filter(|number| (*number as usize) < with_runs) {
+                snapshot.builder.want(number, self.now);
             }
         }
-        let Pen { writer, numbers, nodes, .. } = pen;
-        let image = writer.finish(|number, seq| {
+        let SnapshotWriter { builder, numbers, nodes, .. } = snapshot;
+        let image = builder.finish(|number, seq| {
             let node = self.core.node(*nodes.get(number as usize)?);
             lock(&node.hist).hash_of(Seq::new(seq))
         })?;
@@ -299,30 +300,31 @@ impl Commit<'_> {
     fn gather(&self, state: &mut State, batch: &mut Batch, better: Vec<(u32, Better)>) -> Option<()> {
         let generation = state.generation;
         let stored = Arc::make_mut(state.stored.as_mut()?);
-        let mut pencil = Pencil { commit: self, stored, numbers: &mut state.numbers, batch, generation };
+        let mut appender =
+            JournalAppender { commit: self, stored, numbers: &mut state.numbers, batch, generation };
         for (number, better) in better {
-            let mut runs = pencil.stored.runs(number)?;
+            let mut runs = appender.stored.runs(number)?;
             better.apply(&mut runs);
-            pencil.replace(number, runs)?;
+            appender.replace(number, runs)?;
         }
         for rule in self.what.void {
-            pencil.void(self.core.rule_at(*rule).name())?;
+            appender.void(self.core.rule_at(*rule).name())?;
         }
-        pencil.disturb(self.what.disturbed)?;
-        let mut told = Vec::new();
+        appender.disturb(self.what.disturbed)?;
+        let mut runs = Vec::new();
         for node in self.what.dirty {
-            pencil.keep(*node, &mut told)?;
+            appender.keep(*node, &mut runs)?;
         }
-        let writes = !pencil.batch.is_empty();
+        let writes = !appender.batch.is_empty();
         for node in self.what.wanted {
-            let number = pencil.number(*node)?;
-            if pencil.stored.has_runs(number)
-                && (writes || is_late(pencil.stored.wanted_at(number), self.now))
+            let number = appender.number(*node)?;
+            if appender.stored.has_runs(number)
+                && (writes || is_late(appender.stored.wanted_at(number), self.now))
             {
-                pencil.stored.want(pencil.batch, number, self.now);
+                appender.stored.want(appender.batch, number, self.now);
             }
         }
-        (!pencil.stored.is_damaged()).then_some(())
+        (!appender.stored.is_damaged()).then_some(())
     }
 }
 
@@ -333,16 +335,16 @@ fn bits(edge: &Edge) -> u8 {
 }
 
 /// Writes a file of what a process knows.
-struct Pen<'c> {
+struct SnapshotWriter<'c> {
     commit: &'c Commit<'c>,
-    writer: Writer,
+    builder: SnapshotBuilder,
     /// By task, one more than its number in the file; 0: none yet.
     numbers: Vec<u32>,
     /// The tasks by their number in the file.
     nodes: Vec<NodeId>,
 }
 
-impl Pen<'_> {
+impl SnapshotWriter<'_> {
     fn known(&self, node: NodeId) -> Option<u32> {
         self.numbers.get(node as usize)?.checked_sub(1)
     }
@@ -354,8 +356,8 @@ impl Pen<'_> {
         let core = self.commit.core;
         let entry = core.node(node);
         let rule = core.rule(entry);
-        let place = self.writer.rule(rule.name());
-        let number = self.writer.task(place, |out| rule.encode_into(&entry.key, out));
+        let place = self.builder.rule(rule.name());
+        let number = self.builder.task(place, |out| rule.encode_into(&entry.key, out));
         if self.numbers.len() <= node as usize {
             self.numbers.resize((node as usize + 1).max(self.numbers.len() * 2), 0);
         }
@@ -364,44 +366,44 @@ impl Pen<'_> {
         number
     }
 
-    fn runs(&mut self, node: NodeId, told: &mut Vec<Told>, edges: &mut Vec<StoredEdge>) {
+    fn runs(&mut self, node: NodeId, runs: &mut Vec<KeptRun>, edges: &mut Vec<StoredEdge>) {
         let core = self.commit.core;
         let entry = core.node(node);
         let number = self.task(node);
-        self.commit.told(entry, told);
-        self.writer.begin_runs();
-        if told.is_empty() {
+        self.commit.kept_runs(entry, runs);
+        self.builder.begin_runs();
+        if runs.is_empty() {
             return;
         }
-        if let Some(kin) = self.commit.kin(node, told) {
-            let rule = self.writer.rule(core.rule(entry).name());
-            self.writer.kin(kin, rule, number);
+        if let Some(kin) = self.commit.kin(node, runs) {
+            let rule = self.builder.rule(core.rule(entry).name());
+            self.builder.kin(kin, rule, number);
         }
         let traits = self.commit.traits(entry);
-        for Told { run, hash, facet_hashes, fail, value, leaves } in told {
+        for KeptRun { run, hash, facet_hashes, fail, value, leaves } in runs {
             edges.clear();
             for edge in &*run.edges {
                 let dep = self.task(edge.dep);
-                let seq = self.writer.version(dep, edge.seq.number());
+                let seq = self.builder.version(dep, edge.seq.number());
                 let bits = bits(edge);
-                if bits & 4 != 0 && !self.writer.has_facet_hashes(dep, seq) {
+                if bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
                     let facet_hashes = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
                     if let Some(facet_hashes) = facet_hashes {
-                        self.writer.facet_hashes(dep, seq, &facet_hashes);
+                        self.builder.facet_hashes(dep, seq, &facet_hashes);
                     }
                 }
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
-            let seq = self.writer.version(number, run.seq.number());
-            self.writer.hash(number, run.seq.number(), hash);
+            let seq = self.builder.version(number, run.seq.number());
+            self.builder.hash(number, run.seq.number(), hash);
             if let Some(facet_hashes) = facet_hashes {
-                self.writer.facet_hashes(number, seq, facet_hashes);
+                self.builder.facet_hashes(number, seq, facet_hashes);
             }
             let (version, witness) = (run.version, run.witness().map(|witness| &**witness));
             let (fail, value) = (fail.as_deref(), value.as_deref());
             let leaves = leaves.as_ref().and_then(|leaves| self.leaves(leaves));
             let leaves = leaves.as_ref();
-            self.writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, edges);
+            self.builder.run(&RunFields { version, seq, traits, fail, value, witness, leaves }, edges);
         }
     }
 
@@ -410,20 +412,20 @@ impl Pen<'_> {
         let core = self.commit.core;
         let mut set = LeafSet::default();
         for (rule, version) in &*leaves.rules {
-            set.rules.push((self.writer.rule(core.rule_at(*rule).name()), *version));
+            set.rules.push((self.builder.rule(core.rule_at(*rule).name()), *version));
         }
         set.rules.sort_unstable();
         for part in &leaves.parts {
             let Part::Bound(leaf, seq) = *part else { return None };
             let leaf = self.task(leaf);
-            set.push(leaf, self.writer.version(leaf, seq.number()));
+            set.push(leaf, self.builder.version(leaf, seq.number()));
         }
         Some(set)
     }
 }
 
 /// Adds what a process knows to what a file says.
-struct Pencil<'c> {
+struct JournalAppender<'c> {
     commit: &'c Commit<'c>,
     stored: &'c mut Stored,
     numbers: &'c mut Vec<u32>,
@@ -431,7 +433,7 @@ struct Pencil<'c> {
     generation: u64,
 }
 
-impl Pencil<'_> {
+impl JournalAppender<'_> {
     /// The number of a task in the file, if this process knows it.
     fn known(&self, node: NodeId) -> Option<u32> {
         number_of(self.commit.core, self.numbers, self.generation, node)
@@ -478,21 +480,21 @@ impl Pencil<'_> {
     }
 
     /// Brings what the file says of a task's runs up to date.
-    fn keep(&mut self, node: NodeId, told: &mut Vec<Told>) -> Option<()> {
+    fn keep(&mut self, node: NodeId, runs: &mut Vec<KeptRun>) -> Option<()> {
         let entry = self.commit.core.node(node);
-        self.commit.told(entry, told);
-        if told.is_empty() && self.known(node).is_none() {
+        self.commit.kept_runs(entry, runs);
+        if runs.is_empty() && self.known(node).is_none() {
             // Of what is kept nowhere there is nothing to tell.
             return Some(());
         }
         let number = self.number(node)?;
-        if let Some(kin) = self.commit.kin(node, told) {
+        if let Some(kin) = self.commit.kin(node, runs) {
             self.stored.note_kin(self.batch, number, kin)?;
         }
         let traits = self.commit.traits(entry);
         let mut kept = Vec::new();
-        for told in told.drain(..) {
-            let run = told.run;
+        for new in runs.drain(..) {
+            let run = new.run;
             let mut edges = Vec::with_capacity(run.edges.len());
             for edge in &*run.edges {
                 let bits = bits(edge);
@@ -500,11 +502,11 @@ impl Pencil<'_> {
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
             let (_, seq) = self.version(node, run.seq, false)?;
-            if let Some(facet_hashes) = &told.facet_hashes {
+            if let Some(facet_hashes) = &new.facet_hashes {
                 self.stored.note_facet_hashes(self.batch, number, seq, facet_hashes)?;
             }
-            let (fail, value) = (told.fail.map(Arc::from), told.value);
-            let leaves = match &told.leaves {
+            let (fail, value) = (new.fail.map(Arc::from), new.value);
+            let leaves = match &new.leaves {
                 Some(leaves) => self.leaves(leaves)?.map(Arc::new),
                 None => None,
             };

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::io;
 
 use super::leaves::LeafSet;
+use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
-use super::writer::{Image, Outcome, Writer};
 use crate::graph::intern::BuildMix;
 
 /// There is room for so many builds as the largest of the latest ones,
@@ -112,9 +112,9 @@ impl Stored {
         };
         let unwanted: HashMap<u32, u32, BuildMix> = unwanted.into_iter().collect();
         let unwanted_since = |task: u32| unwanted.get(&task).copied().unwrap_or(now);
-        let mut pen = Pen {
+        let mut copier = SnapshotCopier {
             stored: self,
-            writer: Writer::default(),
+            builder: SnapshotBuilder::default(),
             numbers: vec![NONE; self.tasks() as usize],
             olds: Vec::new(),
         };
@@ -147,16 +147,16 @@ impl Stored {
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();
         for task in &kept {
-            pen.task(*task).ok_or_else(damaged)?;
+            copier.task(*task).ok_or_else(damaged)?;
         }
         for task in &kept {
-            pen.runs(*task).ok_or_else(damaged)?;
-            let number = pen.numbers[*task as usize];
+            copier.runs(*task).ok_or_else(damaged)?;
+            let number = copier.numbers[*task as usize];
             if !is_wanted[*task as usize] {
-                pen.writer.leave(number, unwanted_since(*task));
+                copier.builder.leave(number, unwanted_since(*task));
             }
             if let Some(at) = wanted.get(task) {
-                pen.writer.want(number, *at);
+                copier.builder.want(number, *at);
             }
         }
         let old = match &self.snapshot {
@@ -166,28 +166,28 @@ impl Stored {
         let new =
             self.kin.iter().flat_map(|((rule, kin), tasks)| tasks.iter().map(|task| (*kin, *rule, *task)));
         for (kin, rule, task) in old.into_iter().chain(new) {
-            let number = pen.numbers.get(task as usize).copied().ok_or_else(damaged)?;
+            let number = copier.numbers.get(task as usize).copied().ok_or_else(damaged)?;
             if (number as usize) < kept.len() {
-                let rule = pen.writer.rule(self.rules.get(rule as usize).ok_or_else(damaged)?);
-                pen.writer.kin(kin, rule, number);
+                let rule = copier.builder.rule(self.rules.get(rule as usize).ok_or_else(damaged)?);
+                copier.builder.kin(kin, rule, number);
             }
         }
-        let Pen { writer, olds, .. } = pen;
-        let image = writer.finish(|task, seq| self.hash(*olds.get(task as usize)?, seq));
+        let SnapshotCopier { builder, olds, .. } = copier;
+        let image = builder.finish(|task, seq| self.hash(*olds.get(task as usize)?, seq));
         if self.is_damaged() { Err(damaged()) } else { image }
     }
 }
 
 /// Copies tasks.
-struct Pen<'s> {
+struct SnapshotCopier<'s> {
     stored: &'s Stored,
-    writer: Writer,
+    builder: SnapshotBuilder,
     /// The new numbers of the old tasks, and the other way round.
     numbers: Vec<u32>,
     olds: Vec<u32>,
 }
 
-impl Pen<'_> {
+impl SnapshotCopier<'_> {
     /// The new number of a task.
     fn task(&mut self, task: u32) -> Option<u32> {
         let known = *self.numbers.get(task as usize)?;
@@ -195,34 +195,34 @@ impl Pen<'_> {
             return Some(known);
         }
         let rule = self.stored.rules.get(self.stored.rule(task)? as usize)?;
-        let rule = self.writer.rule(rule);
+        let rule = self.builder.rule(rule);
         let mut read = Some(());
-        let number = self.writer.task(rule, |out| read = self.stored.key(task, out));
+        let number = self.builder.task(rule, |out| read = self.stored.key(task, out));
         self.numbers[task as usize] = number;
         self.olds.push(task);
         read.map(|()| number)
     }
 
     fn runs(&mut self, task: u32) -> Option<()> {
-        self.writer.begin_runs();
+        self.builder.begin_runs();
         let number = self.task(task)?;
         let facets = self.stored.facets(task)?;
         for run in self.stored.runs(task)? {
             let mut edges = Vec::with_capacity(run.edges.len());
             for edge in &*run.edges {
                 let dep = self.task(edge.dep)?;
-                let seq = self.writer.version(dep, edge.seq);
-                if edge.bits & 4 != 0 && !self.writer.has_facet_hashes(dep, seq) {
+                let seq = self.builder.version(dep, edge.seq);
+                if edge.bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
                     let facets = self.stored.facets(edge.dep)?;
                     if let Some(Some(facet_hashes)) = facets.get(edge.seq as usize) {
-                        self.writer.facet_hashes(dep, seq, facet_hashes);
+                        self.builder.facet_hashes(dep, seq, facet_hashes);
                     }
                 }
                 edges.push(StoredEdge { dep, seq, ..*edge });
             }
-            let seq = self.writer.version(number, run.seq);
+            let seq = self.builder.version(number, run.seq);
             if let Some(Some(facet_hashes)) = facets.get(run.seq as usize) {
-                self.writer.facet_hashes(number, seq, facet_hashes);
+                self.builder.facet_hashes(number, seq, facet_hashes);
             }
             let leaves = match &run.leaves {
                 Some(leaves) => Some(self.leaves(leaves)?),
@@ -232,7 +232,7 @@ impl Pen<'_> {
             let (version, traits) = (*version, *traits);
             let (fail, value, witness) = (fail.as_deref(), value.as_deref(), witness.as_deref());
             let leaves = leaves.as_ref();
-            self.writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, &edges);
+            self.builder.run(&RunFields { version, seq, traits, fail, value, witness, leaves }, &edges);
         }
         Some(())
     }
@@ -242,14 +242,14 @@ impl Pen<'_> {
         let mut new = LeafSet::default();
         for (rule, version) in &old.rules {
             let name = self.stored.rules.get(usize::from(*rule))?;
-            new.rules.push((self.writer.rule(name), *version));
+            new.rules.push((self.builder.rule(name), *version));
         }
         new.rules.sort_unstable();
         let mut told = Some(());
         old.each(|leaf, seq| {
             told = told.and_then(|()| {
                 let leaf = self.task(leaf)?;
-                let seq = self.writer.version(leaf, seq);
+                let seq = self.builder.version(leaf, seq);
                 new.push(leaf, seq);
                 Some(())
             });

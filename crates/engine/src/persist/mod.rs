@@ -20,12 +20,12 @@ mod pages;
 mod path;
 mod reseal;
 mod snapshot;
+mod snapshot_builder;
 mod stored;
 mod stored_run;
 #[cfg(test)]
 mod tests;
 mod walk;
-mod writer;
 
 pub use commit::Committed;
 pub use file::{TraceFile, TraceRead, TraceWrite};

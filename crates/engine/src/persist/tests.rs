@@ -6,9 +6,9 @@ use super::bytes::checksum;
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
 use super::snapshot::{Counts, HEADER, Header, Snapshot};
+use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
-use super::writer::{Image, Outcome, Writer};
 use crate::sync::{Arc, Mutex, lock};
 use crate::{Facets, Hash};
 use std::fs::File;
@@ -39,26 +39,26 @@ fn run(seq: u32, edges: Vec<StoredEdge>) -> StoredRun {
     StoredRun { version: 3, seq, traits: 0, edges: edges.into(), fail, value, witness, leaves }
 }
 
-fn write(writer: &mut Writer, run: &StoredRun) {
+fn write(builder: &mut SnapshotBuilder, run: &StoredRun) {
     let (fail, value, witness) = (run.fail.as_deref(), run.value.as_deref(), run.witness.as_deref());
     let StoredRun { version, seq, traits, .. } = *run;
     let leaves = run.leaves.as_deref();
-    writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, &run.edges);
+    builder.run(&RunFields { version, seq, traits, fail, value, witness, leaves }, &run.edges);
 }
 
 /// A leaf with evidence, a sum of it with two runs and a value, a failure that looked at a facet of the sum, and
 /// a task that was only read. Every way to tell a run is in it.
 fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
-    let mut writer = Writer::default();
-    let (rule, other) = (writer.rule("rule"), writer.rule("other"));
-    let leaf = writer.task(rule, |key| key.extend(b"leaf"));
-    let sum = writer.task(rule, |key| key.extend(b"sum"));
-    let fails = writer.task(other, |key| key.extend(b"leaf"));
-    let read = writer.task(other, |key| key.extend(b""));
+    let mut builder = SnapshotBuilder::default();
+    let (rule, other) = (builder.rule("rule"), builder.rule("other"));
+    let leaf = builder.task(rule, |key| key.extend(b"leaf"));
+    let sum = builder.task(rule, |key| key.extend(b"sum"));
+    let fails = builder.task(other, |key| key.extend(b"leaf"));
+    let read = builder.task(other, |key| key.extend(b""));
     // Whoever writes calls the versions 10, 11, …
-    assert_eq!([10, 11, 10].map(|version| writer.version(leaf, version)), [0, 1, 0]);
-    assert_eq!([writer.version(sum, 20), writer.version(sum, 21), writer.version(fails, 30)], [0, 1, 0]);
-    assert_eq!((300..600).map(|version| writer.version(read, version)).last(), Some(299));
+    assert_eq!([10, 11, 10].map(|version| builder.version(leaf, version)), [0, 1, 0]);
+    assert_eq!([builder.version(sum, 20), builder.version(sum, 21), builder.version(fails, 30)], [0, 1, 0]);
+    assert_eq!((300..600).map(|version| builder.version(read, version)).last(), Some(299));
     let blob = |text: &str| Some(Arc::from(text.as_bytes()));
     let seen = StoredRun { traits: StoredRun::LEAF, witness: blob("evidence"), ..run(0, vec![]) };
     let partial = StoredEdge { facets: Facets(5), ..edge(sum, 1, 4) };
@@ -85,16 +85,16 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
     let many = (0..5_000).map(|at| edge(leaf, 0, if at == 4_999 { 2 } else { 0 })).collect();
     runs[2].1.push(StoredRun { version: 9, ..run(0, many) });
     for (_, runs) in &runs {
-        writer.begin_runs();
-        runs.iter().for_each(|run| write(&mut writer, run));
+        builder.begin_runs();
+        runs.iter().for_each(|run| write(&mut builder, run));
     }
-    writer.facet_hashes(sum, 1, &Arc::from([0, 5, u128::MAX]));
-    writer.kin(99, rule, sum);
-    writer.kin(99, rule, leaf);
-    writer.kin(7, other, fails);
-    writer.want(sum, 1000);
-    writer.leave(fails, 900);
-    let image = writer.finish(|task, version| Some(Hash::from(u64::from(task * 1000 + version)))).unwrap();
+    builder.facet_hashes(sum, 1, &Arc::from([0, 5, u128::MAX]));
+    builder.kin(99, rule, sum);
+    builder.kin(99, rule, leaf);
+    builder.kin(7, other, fails);
+    builder.want(sum, 1000);
+    builder.leave(fails, 900);
+    let image = builder.finish(|task, version| Some(Hash::from(u64::from(task * 1000 + version)))).unwrap();
     (image, runs)
 }
 
@@ -178,17 +178,17 @@ impl TraceRead for Watched {
 
 /// Many tasks, each of which read the one before; and the bytes of their chunks.
 fn many(tasks: u32) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
-    let mut writer = Writer::default();
-    let rule = writer.rule("rule");
+    let mut builder = SnapshotBuilder::default();
+    let rule = builder.rule("rule");
     for task in 0..tasks {
-        writer.task(rule, |key| key.extend(task.to_le_bytes()));
-        writer.version(task, 0);
+        builder.task(rule, |key| key.extend(task.to_le_bytes()));
+        builder.version(task, 0);
     }
     for task in 0..tasks {
-        writer.begin_runs();
-        write(&mut writer, &run(0, task.checked_sub(1).map(|dep| edge(dep, 0, 2)).into_iter().collect()));
+        builder.begin_runs();
+        write(&mut builder, &run(0, task.checked_sub(1).map(|dep| edge(dep, 0, 2)).into_iter().collect()));
     }
-    let bytes = bytes(&writer.finish(|task, _| Some(Hash::from(u64::from(task)))).unwrap());
+    let bytes = bytes(&builder.finish(|task, _| Some(Hash::from(u64::from(task)))).unwrap());
     let mut at = HEADER + Header::decode(bytes.first_chunk().unwrap()).unwrap().table as usize;
     let chunk = |first: u32| {
         // An entry of ten bytes each, one for the end, and two words each, but for the first task.
@@ -246,16 +246,16 @@ fn all_chunks_are_found_sound_or_the_file_is_damaged() {
 /// A leaf and a task that read it: the whole file, byte for byte.
 #[test]
 fn the_smallest_file() {
-    let mut writer = Writer::default();
-    let rule = writer.rule("r");
-    let leaf = writer.task(rule, |key| key.push(b'a'));
-    let task = writer.task(rule, |key| key.push(b'b'));
-    assert_eq!([leaf, task].map(|task| writer.version(task, 0)), [0, 0]);
+    let mut builder = SnapshotBuilder::default();
+    let rule = builder.rule("r");
+    let leaf = builder.task(rule, |key| key.push(b'a'));
+    let task = builder.task(rule, |key| key.push(b'b'));
+    assert_eq!([leaf, task].map(|task| builder.version(task, 0)), [0, 0]);
     for run in [run(0, vec![]), run(0, vec![edge(leaf, 0, 2)])] {
-        writer.begin_runs();
-        write(&mut writer, &run);
+        builder.begin_runs();
+        write(&mut builder, &run);
     }
-    let image = writer.finish(|task, _| Some(Hash::from(u64::from(task)))).unwrap();
+    let image = builder.finish(|task, _| Some(Hash::from(u64::from(task)))).unwrap();
     let bytes = bytes(&image);
     let words = |at: usize, count: usize| -> Vec<u64> {
         bytes[at..].as_chunks::<8>().0[..count].iter().map(|word| u64::from_le_bytes(*word)).collect()

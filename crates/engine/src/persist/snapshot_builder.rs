@@ -19,7 +19,7 @@ use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
 /// What there is of a run besides what it read.
-pub(super) struct Outcome<'r> {
+pub(super) struct RunFields<'r> {
     pub(super) version: u32,
     pub(super) seq: u32,
     pub(super) traits: u8,
@@ -33,7 +33,7 @@ pub(super) struct Outcome<'r> {
 const NONE: u32 = u32::MAX;
 
 #[derive(Default)]
-pub(super) struct Writer {
+pub(super) struct SnapshotBuilder {
     rules: Vec<Arc<str>>,
     rule_of: Vec<u16>,
     key_hashes: Vec<u64>,
@@ -88,19 +88,19 @@ impl Image {
     }
 }
 
-impl Writer {
+impl SnapshotBuilder {
     /// With room for so many tasks, each of which read about so many.
-    pub(super) fn with_capacity(tasks: usize, reads: usize) -> Writer {
-        let mut writer = Writer::default();
-        writer.key_at.reserve_exact(tasks * 4 + 64);
-        writer.runs_at.reserve_exact(tasks + 16);
-        writer.rule_of.reserve_exact(tasks + 16);
-        writer.words.reserve(tasks * (1 + reads) * 4);
-        writer.key_hashes.reserve(tasks);
-        writer.firsts.reserve(tasks);
-        writer.first_hashes.reserve(tasks);
-        writer.is_known.reserve(tasks);
-        writer
+    pub(super) fn with_capacity(tasks: usize, reads: usize) -> SnapshotBuilder {
+        let mut builder = SnapshotBuilder::default();
+        builder.key_at.reserve_exact(tasks * 4 + 64);
+        builder.runs_at.reserve_exact(tasks + 16);
+        builder.rule_of.reserve_exact(tasks + 16);
+        builder.words.reserve(tasks * (1 + reads) * 4);
+        builder.key_hashes.reserve(tasks);
+        builder.firsts.reserve(tasks);
+        builder.first_hashes.reserve(tasks);
+        builder.is_known.reserve(tasks);
+        builder
     }
 
     /// The place of a rule.
@@ -195,7 +195,7 @@ impl Writer {
     }
 
     /// The next run of the task whose runs were begun last.
-    pub(super) fn run(&mut self, outcome: &Outcome<'_>, edges: &[StoredEdge]) {
+    pub(super) fn run(&mut self, outcome: &RunFields<'_>, edges: &[StoredEdge]) {
         let code = self.codes.iter().position(|code| *code == outcome.version);
         let code = code.or_else(|| {
             self.codes.push(outcome.version);
