@@ -4,6 +4,7 @@
 
 pub(crate) mod agreement;
 pub(crate) mod bits;
+pub(crate) mod clean;
 pub(crate) mod core;
 pub(crate) mod cycle;
 pub(crate) mod erased;
@@ -19,6 +20,5 @@ pub(crate) mod leaves;
 pub(crate) mod node;
 pub(crate) mod policy;
 pub(crate) mod run;
-pub(crate) mod standing;
 pub(crate) mod table;
 pub(crate) mod traces;

@@ -6,6 +6,7 @@
 pub(crate) mod agree;
 pub(crate) mod below;
 pub(crate) mod check;
+pub(crate) mod clean;
 pub(crate) mod deadlock;
 pub(crate) mod demand;
 pub(crate) mod execute;
@@ -13,4 +14,3 @@ pub(crate) mod frame;
 pub(crate) mod gather;
 pub(crate) mod kin;
 pub(crate) mod spare;
-pub(crate) mod standing;

@@ -154,9 +154,9 @@ impl Cx {
         let is_kept = !build.is_what_if();
         let seq = build.engine.put_content(node, hash, Arc::new(Arc::new(content)), is_kept);
         let task = build.task(node);
-        build.note_stands(task, &mut lock(&task.node.hist), seq);
+        build.mark_clean(task, &mut lock(&task.node.hist), seq);
         let (mode, facets) = (Mode::Mention, Facets::WHOLE);
-        let read = Read { dep: node, seq, mode, facets, ends_group: true, later: false, stands: true };
+        let read = Read { dep: node, seq, mode, facets, ends_group: true, later: false, is_clean: true };
         lock(&self.frame.seen).reads.push(read);
         hash
     }
@@ -205,8 +205,8 @@ impl Cx {
         let reads = &mut lock(&self.frame.seen).reads;
         let Some(dep) = node.or_else(|| reads.first().map(|read| read.dep)) else { return };
         let (mode, facets) = (Mode::Hash, Facets::WHOLE);
-        let (ends_group, later, stands) = (true, false, false);
-        reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, stands });
+        let (ends_group, later, is_clean) = (true, false, false);
+        reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, is_clean });
     }
 
     fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> One {

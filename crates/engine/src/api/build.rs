@@ -151,7 +151,7 @@ impl Build {
         }
         // A later epoch may have settled it otherwise: in this build it was what was read.
         let of_build = |(node, read): (NodeId, Seq)| {
-            let seq = inner.standing(node).or_else(|| read.is_known().then_some(read))?;
+            let seq = inner.clean_version(node).or_else(|| read.is_known().then_some(read))?;
             Some((node, seq))
         };
         let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();

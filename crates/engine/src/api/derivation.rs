@@ -66,7 +66,7 @@ impl Build {
             None => match by_numbers {
                 Some(seq) if inner.has_walked.load(Ordering::Relaxed) => seq,
                 Some(_) => return Some(Derivation::Stood),
-                None => return inner.standing(node).map(|_| Derivation::Stood),
+                None => return inner.clean_version(node).map(|_| Derivation::Stood),
             },
             Some(outcome) if outcome.seq.is_known() => outcome.seq,
             Some(_) => return None,

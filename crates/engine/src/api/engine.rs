@@ -229,7 +229,7 @@ impl Begin<'_> {
         if !self.rules.is_empty() {
             // What stands may have been made from tasks that only the file tells of: they become nodes here, before the
             // declaration, which marks them and what was made from them.
-            is_known = self.core.note_dependents_of_standing();
+            is_known = self.core.note_dependents_of_clean();
             let mut stamps = inputs.rules.to_vec();
             for rule in &self.rules {
                 stamps[*rule as usize] = epoch;
@@ -245,7 +245,7 @@ impl Begin<'_> {
         if self.scan {
             (inputs.scanned, inputs.floor) = (epoch, epoch);
         }
-        if !(self.core.reach(changed, epoch) && is_known) {
+        if !(self.core.invalidate(changed, epoch) && is_known) {
             inputs.floor = epoch;
         }
         *lock(&self.core.live).entry(epoch).or_default() += 1;

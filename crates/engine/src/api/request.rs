@@ -36,7 +36,7 @@ impl Cx {
             facets: Facets::WHOLE,
             ends_group: at == last,
             later,
-            stands: all && question.answer.as_ref().is_some_and(|answer| answer.stands),
+            is_clean: all && question.answer.as_ref().is_some_and(|answer| answer.is_clean),
         }));
         first
     }

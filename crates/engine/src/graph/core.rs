@@ -3,12 +3,12 @@
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
 
+use crate::graph::clean::CleanState;
 use crate::graph::erased::ErasedRule;
 use crate::graph::ids::{AnyKey, NodeId, Unloaded};
 use crate::graph::intern::BuildMix;
 use crate::graph::kinships::Kinships;
 use crate::graph::node::{Hist, Node};
-use crate::graph::standing::Standing;
 use crate::graph::table::Table;
 use crate::graph::traces::Traces;
 use crate::sync::{
@@ -45,7 +45,7 @@ pub(crate) struct Core {
     /// others are marked.
     pub(crate) changed_rules: Box<[AtomicU64]>,
     /// Whether any task stands from a build before.
-    pub(crate) stands: AtomicBool,
+    pub(crate) has_clean: AtomicBool,
     /// Whether it is noted who reads whom.
     pub(crate) notes_dependents: AtomicBool,
     /// The epochs of the builds there are, and how many of each.
@@ -99,7 +99,7 @@ impl Core {
             has_unstored: AtomicBool::new(false),
             has_given: AtomicBool::new(false),
             changed_rules,
-            stands: AtomicBool::new(false),
+            has_clean: AtomicBool::new(false),
             notes_dependents: AtomicBool::new(false),
             live: Mutex::default(),
             live_builds: AtomicU64::new(0),
@@ -149,11 +149,11 @@ impl Core {
         let unloaded = unloaded.filter(|_| policy.store != Store::None);
         let id = self.count.fetch_add(1, Ordering::AcqRel);
         let node =
-            Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), standing: Standing::default() };
+            Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), clean: CleanState::default() };
         let fresh = self.nodes.at(id).set(node).is_ok();
         assert!(fresh, "each node is made once");
         // Either the declaration that all tasks of the rule changed sees this one, or this one sees it.
-        self.node(id).standing.is_reached(self.changed_rules[rule as usize].load(Ordering::SeqCst));
+        self.node(id).clean.invalidate(self.changed_rules[rule as usize].load(Ordering::SeqCst));
         if let (Some(traces), Some(place)) = (&self.traces, unloaded) {
             traces.note(place, id);
         }

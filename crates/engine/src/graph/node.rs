@@ -4,12 +4,12 @@
 
 use std::any::Any;
 
+use crate::graph::clean::CleanState;
 use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{AnyValue, Seq, Unloaded};
 use crate::graph::inline_vec::InlineVec;
 use crate::graph::leaves::Leaves;
 use crate::graph::run::{Edge, Run};
-use crate::graph::standing::Standing;
 use crate::sync::{Arc, Mutex};
 use crate::{Facets, Hash, Policy};
 
@@ -358,7 +358,7 @@ pub(crate) struct Node {
     pub(crate) key: Arc<dyn Any + Send + Sync>,
     pub(crate) policy: Policy,
     pub(crate) hist: Mutex<Hist>,
-    pub(crate) standing: Standing,
+    pub(crate) clean: CleanState,
 }
 
 #[cfg(test)]

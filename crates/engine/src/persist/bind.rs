@@ -34,7 +34,7 @@ impl Core {
             Some(runs) => lock(&self.node(node).hist).remember(runs),
             None => lock(&self.node(node).hist).lose(),
         }
-        self.hand_down(node);
+        self.mark_reads_clean(node);
     }
 
     fn read(&self, page: &Page<'_>, node: NodeId, place: Unloaded) -> Option<Vec<Run>> {

@@ -393,7 +393,7 @@ impl<'l> Look<'l> {
             return None;
         }
         // What is settled and does not stand holds for one build only, and so does what is made from it.
-        let seq = self.inner.standing(node)?;
+        let seq = self.inner.clean_version(node)?;
         let is_stored = lock(&self.inner.engine.node(node).hist).is_seq_of(self.walk.generation, task, seq);
         Some(if is_stored { seq.number() } else { OTHER })
     }
@@ -541,7 +541,7 @@ impl<'l> Look<'l> {
         let is = match now {
             OTHER => {
                 let node = *self.walk.bound.get(&edge.dep)?;
-                let seq = self.inner.standing(node)?;
+                let seq = self.inner.clean_version(node)?;
                 lock(&self.inner.engine.node(node).hist).facets_of(seq)?.clone()
             }
             now => self.facets_of(edge.dep, now)?,
@@ -619,7 +619,7 @@ impl Inner {
             return None;
         }
         // From here on, whoever declares a change asks what stood.
-        core.stands.store(true, Ordering::SeqCst);
+        core.has_clean.store(true, Ordering::SeqCst);
         let stored = persist.told(place.generation)?;
         if !stored.read_all_tasks() {
             persist.condemn(place.generation);
@@ -647,7 +647,7 @@ impl Inner {
             }
         });
         core.know_versions(node)?;
-        self.stand_as_stored(node, seq);
+        self.mark_clean_as_stored(node, seq);
         Some(seq)
     }
 }

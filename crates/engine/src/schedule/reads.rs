@@ -17,7 +17,7 @@ pub(crate) struct Read {
     /// Asked for by `depend`: its hash is awaited when the trace is finished.
     pub(crate) later: bool,
     /// What was read stands.
-    pub(crate) stands: bool,
+    pub(crate) is_clean: bool,
 }
 
 /// What a computation has seen.

@@ -78,8 +78,8 @@ impl Outcome {
 /// The answer to a request.
 pub(crate) struct Answer {
     pub(crate) seq: Seq,
-    /// The task stands ([`crate::graph::standing`]).
-    pub(crate) stands: bool,
+    /// The task stands ([`crate::graph::clean`]).
+    pub(crate) is_clean: bool,
     /// `Ok(None)` for a request for the hash.
     pub(crate) result: Result<Option<AnyValue>, Fail>,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The build was cancelled.
     pub(crate) fn cancelled() -> Answer {
-        Answer { seq: Seq::LOST, stands: false, result: Err(Fail::Cancelled) }
+        Answer { seq: Seq::LOST, is_clean: false, result: Err(Fail::Cancelled) }
     }
 }
 
@@ -151,7 +151,7 @@ impl State {
     pub(crate) fn answer(&self, part: Part) -> Option<Answer> {
         let value = || self.value.done().map(|value| value.clone().map_err(|fail| *fail));
         if part == Part::Own {
-            return Some(Answer { seq: Seq::NONE, stands: false, result: value()?.map(Some) });
+            return Some(Answer { seq: Seq::NONE, is_clean: false, result: value()?.map(Some) });
         }
         let Outcome { seq, fail } = self.hash.done()?;
         let result = match (fail, part) {
@@ -164,7 +164,7 @@ impl State {
             Err(Fail::Cancelled) => Seq::LOST,
             _ => *seq,
         };
-        Some(Answer { seq, stands: false, result })
+        Some(Answer { seq, is_clean: false, result })
     }
 
     /// What has to be done so that `part` comes about, unless it is on the way.

@@ -24,7 +24,7 @@ pub(crate) struct Check {
     /// The first read of the group being looked at.
     pub(crate) at: usize,
     /// All that was looked at of the run stands.
-    pub(crate) stands: bool,
+    pub(crate) is_clean: bool,
     /// Why the latest run does not match.
     pub(crate) cause: Option<Cause>,
     pub(crate) policy: Policy,

@@ -68,7 +68,7 @@ impl Inner {
                         return self.execute(task, Cause::ValueLost);
                     }
                     return self
-                        .check(task, Check { run, more, at: 0, stands: true, cause: None, policy, made });
+                        .check(task, Check { run, more, at: 0, is_clean: true, cause: None, policy, made });
                 }
                 (Some(run), None) if run.version != rule.version() => Cause::RuleChanged,
                 (Some(_), None) => Cause::Changed,
@@ -124,19 +124,19 @@ impl Inner {
                 if task.node.policy.is_deep() && !self.is_what_if() {
                     self.note_leaves(task, &check.run);
                 }
-                return self.replay(task, check.run, check.stands);
+                return self.replay(task, check.run, check.is_clean);
             }
-            let (mut missing, mut differs, mut stand) = (false, None, check.stands);
+            let (mut missing, mut differs, mut all_clean) = (false, None, check.is_clean);
             let group = check.group();
             let after = check.at + group.len();
             for edge in group {
                 let settled = self.settled_hash(edge.dep);
                 let settled = settled.or_else(|| if alone { self.settle_alone(edge.dep) } else { None });
-                let Some((now, stands)) = settled else {
+                let Some((now, is_clean)) = settled else {
                     missing = true;
                     continue;
                 };
-                stand &= stands;
+                all_clean &= is_clean;
                 if !self.reads_the_same(&check, edge, now) {
                     differs = differs.or(Some((*edge, now)));
                 }
@@ -160,14 +160,14 @@ impl Inner {
                     Cause::Read { dep: edge.dep, was: edge.seq, is: now }
                 });
                 match check.more.next() {
-                    Some(run) => (check.run, check.at, check.stands) = (run, 0, true),
+                    Some(run) => (check.run, check.at, check.is_clean) = (run, 0, true),
                     None => {
                         let cause = check.cause.expect("a run was looked at");
                         return self.seek(task, cause);
                     }
                 }
             } else {
-                (check.at, check.stands, tried) = (after, stand, alone || !nests);
+                (check.at, check.is_clean, tried) = (after, all_clean, alone || !nests);
             }
         }
     }
@@ -180,7 +180,7 @@ impl Inner {
         if let Some(made) = check.made {
             let dep = self.engine.node(edge.dep);
             let rule = self.engine.rule(dep);
-            let has_failed = self.standing(edge.dep).is_none()
+            let has_failed = self.clean_version(edge.dep).is_none()
                 && lock(&self.slots.at(edge.dep).state).hash.done().is_some_and(|dep| dep.fail.is_some());
             let time = || guarded(|| rule.modtime(&dep.key)).ok().flatten();
             if !has_failed && let Some(of_dep) = time() {
@@ -242,14 +242,14 @@ impl Inner {
     }
 
     /// `run` agrees with the present: its outcome is good. `stands`: so is, as far as anybody knows, all that it read.
-    pub(crate) fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, stands: bool) {
+    pub(crate) fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, is_clean: bool) {
         if !self.is_what_if() {
             let mut hist = lock(&task.node.hist);
             let reordered = hist.used(&run.edges, run.seq);
             let stamp = self.stamp(task.node, &hist);
             let is_latest = |kept: &Run| kept.stamp == stamp && Arc::ptr_eq(&kept.edges, &run.edges);
-            if stands && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
-                self.note_stands(task, &mut hist, run.seq);
+            if is_clean && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
+                self.mark_clean(task, &mut hist, run.seq);
             }
             drop(hist);
             if reordered {

@@ -22,7 +22,7 @@ impl Inner {
     pub(crate) fn break_waits(self: &Arc<Inner>) -> bool {
         let waits = self.waits();
         let Some(nodes) = self.find_cycle(&waits) else { return false };
-        if nodes.iter().any(|node| self.stands_alone(*node)) {
+        if nodes.iter().any(|node| self.execute_instead(*node)) {
             return true;
         }
         let keys = nodes.iter().map(|node| self.engine.key_ref(*node)).collect();
@@ -32,7 +32,7 @@ impl Inner {
 
     /// If the task waits for its kin only since it could have its result: has it execute instead. A wait that
     /// is not needed makes no cycle.
-    fn stands_alone(self: &Arc<Inner>, node: NodeId) -> bool {
+    fn execute_instead(self: &Arc<Inner>, node: NodeId) -> bool {
         let slot = self.slots.at(node);
         let work = {
             let mut state = lock(&slot.state);

@@ -22,8 +22,8 @@ impl Inner {
 
     /// The same, and whether the task stands.
     pub(crate) fn settled_hash(&self, node: NodeId) -> Option<(Seq, bool)> {
-        let standing = self.standing(node).map(|seq| (seq, true));
-        standing.or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| (outcome.seq, false)))
+        let clean = self.clean_version(node).map(|seq| (seq, true));
+        clean.or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| (outcome.seq, false)))
     }
 
     /// The same, if need be after running what can be run for it on the stack of the calling thread, which is the
@@ -37,7 +37,7 @@ impl Inner {
 
     /// The answer, if it is there. Asks for nothing: what stood a moment ago may not stand any more.
     pub(crate) fn peek(&self, node: NodeId, part: Asked) -> Option<Answer> {
-        self.standing_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
+        self.clean_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
     }
 
     /// Asks for a part of `node`: the answer if it is there; else notes `waiter` is to be told, and gives the
@@ -48,7 +48,7 @@ impl Inner {
         part: Asked,
         waiter: Option<Waiter>,
     ) -> (Option<Answer>, Option<Job>) {
-        if let Some(answer) = self.standing_answer(node, part) {
+        if let Some(answer) = self.clean_answer(node, part) {
             return (Some(answer), None);
         }
         let mut state = lock(&self.slots.at(node).state);

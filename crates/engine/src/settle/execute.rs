@@ -334,7 +334,7 @@ impl Inner {
             hist.memory = Some((seq, value.clone()));
         }
         if is_known {
-            let (edges, stands) = (edges(&seen.reads), seen.reads.iter().all(|read| read.stands));
+            let (edges, is_clean) = (edges(&seen.reads), seen.reads.iter().all(|read| read.is_clean));
             keep_reads(seen.reads);
             let keeps_value = fail.is_none()
                 && entry.policy.store == Store::Memory
@@ -352,8 +352,8 @@ impl Inner {
             hist.record(run, entry.policy, self.engine.is_only_build(), holds);
             match &fail {
                 Some(_) => {}
-                None if stands => self.note_stands(task, &mut hist, seq),
-                None => self.stand_by(task, &mut hist, &edges, seq),
+                None if is_clean => self.mark_clean(task, &mut hist, seq),
+                None => self.mark_clean_if_reads_are(task, &mut hist, &edges, seq),
             }
             drop(hist);
             self.engine.note_kin(task.id, &edges);

@@ -148,7 +148,7 @@ impl Inner {
             state.value = Progress::Busy;
         }
         let (mode, facets) = (Mode::Value, Facets::WHOLE);
-        let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false, stands: false };
+        let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false, is_clean: false };
         self.log.replayed();
         self.made(task, value, Seen { reads: vec![read], witness: None });
     }

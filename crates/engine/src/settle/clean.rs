@@ -26,12 +26,12 @@ impl Core {
     /// Says that `nodes` are not in `epoch` what they were before, nor perhaps whatever was made from them.
     /// `false`: nobody knows any more what was made from what, so nothing stands since before.
     #[must_use]
-    pub(crate) fn reach(&self, nodes: impl IntoIterator<Item = NodeId>, epoch: u64) -> bool {
+    pub(crate) fn invalidate(&self, nodes: impl IntoIterator<Item = NodeId>, epoch: u64) -> bool {
         let epoch = epoch as u32;
         let mark = |node: NodeId, above: &mut Vec<NodeId>| {
-            let standing = &self.node(node).standing;
-            let dependents = lock(&standing.dependents);
-            if standing.reached.fetch_max(epoch, Ordering::SeqCst) < epoch {
+            let clean = &self.node(node).clean;
+            let dependents = lock(&clean.dependents);
+            if clean.invalidated.fetch_max(epoch, Ordering::SeqCst) < epoch {
                 above.extend(dependents.iter());
             }
         };
@@ -43,11 +43,11 @@ impl Core {
         // Whoever settles from here on sees that these changed; whoever did before is noted.
         let mut pending = Vec::new();
         nodes.iter().for_each(|node| mark(*node, &mut pending));
-        if self.stands.load(Ordering::SeqCst) && !self.notes_dependents.load(Ordering::SeqCst) {
+        if self.has_clean.load(Ordering::SeqCst) && !self.notes_dependents.load(Ordering::SeqCst) {
             is_known = self.note_dependents();
             pending.clear();
             for node in nodes {
-                pending.extend(lock(&self.node(node).standing.dependents).iter());
+                pending.extend(lock(&self.node(node).clean.dependents).iter());
             }
         }
         while let Some(node) = pending.pop() {
@@ -59,8 +59,8 @@ impl Core {
     /// Binds what stands by the numbers of a file, so that every task that something standing was made from has a node.
     /// `false`: of some it is not known what they were made from.
     #[must_use]
-    pub(crate) fn note_dependents_of_standing(&self) -> bool {
-        !self.stands.load(Ordering::SeqCst) || self.note_dependents()
+    pub(crate) fn note_dependents_of_clean(&self) -> bool {
+        !self.has_clean.load(Ordering::SeqCst) || self.note_dependents()
     }
 
     /// From now on, all who read are noted; and now those who did. `false`: of some nobody knows.
@@ -68,10 +68,10 @@ impl Core {
         if self.notes_dependents.swap(true, Ordering::SeqCst) {
             return true;
         }
-        let is_known = self.bind_standing();
+        let is_known = self.bind_clean();
         for (node, entry) in self.all_nodes() {
             let mut hist = lock(&entry.hist);
-            if entry.standing.settled.load(Ordering::SeqCst) != 0 {
+            if entry.clean.settled.load(Ordering::SeqCst) != 0 {
                 self.note_reads(node, &mut hist);
             }
         }
@@ -79,35 +79,35 @@ impl Core {
     }
 
     /// The reads by which a task stands that was settled by the numbers of a file, now that they are bound.
-    fn handed_down(&self, node: NodeId) -> Option<Arc<[Edge]>> {
+    fn clean_reads(&self, node: NodeId) -> Option<Arc<[Edge]>> {
         let entry = self.node(node);
-        let settled = entry.standing.settled.load(Ordering::SeqCst);
+        let settled = entry.clean.settled.load(Ordering::SeqCst);
         let hist = lock(&entry.hist);
         let run = hist.runs.first().filter(|run| settled != 0 && run.seq.number() == settled as u32);
         run.map(|run| run.edges.clone())
     }
 
     /// A task was bound that was settled by the numbers of a file: what it read was settled with it.
-    pub(crate) fn hand_down(&self, node: NodeId) {
-        let settled = self.node(node).standing.settled.load(Ordering::SeqCst);
-        let edges = self.handed_down(node);
+    pub(crate) fn mark_reads_clean(&self, node: NodeId) {
+        let settled = self.node(node).clean.settled.load(Ordering::SeqCst);
+        let edges = self.clean_reads(node);
         // Below what was found good by leaves nothing was looked at.
         let below =
             edges.iter().flat_map(|edges| edges.iter()).filter(|edge| !self.node(edge.dep).policy.is_deep());
         for Edge { dep, seq, .. } in below {
-            let standing = &self.node(*dep).standing.settled;
+            let clean = &self.node(*dep).clean.settled;
             let since = settled >> 32 << 32 | u64::from(seq.number());
             // Whoever settled it otherwise was there before.
-            let _ = standing.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
+            let _ = clean.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
         }
     }
 
     /// Binds what was settled by the numbers of a file, and all below: it stands as they do. `false`: the file is
     /// no more.
-    pub(crate) fn bind_standing(&self) -> bool {
+    pub(crate) fn bind_clean(&self) -> bool {
         let of_file = |node: NodeId| {
             let entry = self.node(node);
-            let is_settled = entry.standing.settled.load(Ordering::SeqCst) != 0;
+            let is_settled = entry.clean.settled.load(Ordering::SeqCst) != 0;
             (is_settled && lock(&entry.hist).place().is_some()).then_some(node)
         };
         // Also what is bound already: another thread may be about to hand down.
@@ -121,8 +121,8 @@ impl Core {
             if let Some(place) = unloaded {
                 self.load(node, place);
             }
-            self.hand_down(node);
-            match self.handed_down(node) {
+            self.mark_reads_clean(node);
+            match self.clean_reads(node) {
                 // Changes do not reach what is above it: none was noted to read what lies below.
                 Some(edges) if edges.iter().any(|edge| self.node(edge.dep).policy.is_deep()) => return false,
                 Some(edges) => pending.extend(edges.iter().filter_map(|edge| of_file(edge.dep))),
@@ -148,8 +148,8 @@ impl Core {
             before.iter().flat_map(|edges| edges.iter()).map(|edge| edge.dep).collect();
         let mut latest = 0;
         for Edge { dep, .. } in &*edges {
-            let standing = &self.node(*dep).standing;
-            let mut dependents = lock(&standing.dependents);
+            let clean = &self.node(*dep).clean;
+            let mut dependents = lock(&clean.dependents);
             if !before.contains(dep) {
                 if dependents.len() == dependents.capacity() && dependents.len() > 64 {
                     dependents.sort_unstable();
@@ -157,7 +157,7 @@ impl Core {
                 }
                 dependents.push(node);
             }
-            latest = latest.max(standing.reached.load(Ordering::SeqCst));
+            latest = latest.max(clean.invalidated.load(Ordering::SeqCst));
         }
         latest
     }
@@ -165,15 +165,15 @@ impl Core {
 
 impl Inner {
     /// The version of a task in this build, if it stands since an earlier one.
-    pub(crate) fn standing(&self, node: NodeId) -> Option<Seq> {
+    pub(crate) fn clean_version(&self, node: NodeId) -> Option<Seq> {
         if self.is_what_if() {
             return None;
         }
-        self.engine.node(node).standing.version(self.epoch, self.inputs.floor)
+        self.engine.node(node).clean.version(self.epoch, self.inputs.floor)
     }
 
     /// The answer to a request, if the task stands and what is wanted of it is at hand.
-    pub(crate) fn standing_answer(&self, node: NodeId, part: Part) -> Option<Answer> {
+    pub(crate) fn clean_answer(&self, node: NodeId, part: Part) -> Option<Answer> {
         if part == Part::Own {
             return None;
         }
@@ -181,19 +181,19 @@ impl Inner {
             return None;
         }
         let entry = self.engine.node(node);
-        let seq = entry.standing.version(self.epoch, self.inputs.floor)?;
+        let seq = entry.clean.version(self.epoch, self.inputs.floor)?;
         if part == Part::Hash {
-            return Some(Answer { seq, stands: true, result: Ok(None) });
+            return Some(Answer { seq, is_clean: true, result: Ok(None) });
         }
         if entry.policy.store != Store::Memory {
             return None;
         }
         let value = lock(&entry.hist).value_of(seq)?;
-        Some(Answer { seq, stands: true, result: Ok(Some(value)) })
+        Some(Answer { seq, is_clean: true, result: Ok(Some(value)) })
     }
 
     /// Notes that a task was settled by the numbers of a file, and all that it read, too.
-    pub(crate) fn stand_as_stored(&self, node: NodeId, seq: Seq) {
+    pub(crate) fn mark_clean_as_stored(&self, node: NodeId, seq: Seq) {
         let entry = self.engine.node(node);
         self.engine.in_latest(self.epoch, || {
             let hist = lock(&entry.hist);
@@ -201,33 +201,34 @@ impl Inner {
             let is_noted = self.engine.notes_dependents.load(Ordering::SeqCst);
             if hist.unloaded().is_some() && !is_noted {
                 let settled = self.epoch << 32 | u64::from(seq.number());
-                entry.standing.settled.store(settled, Ordering::SeqCst);
+                entry.clean.settled.store(settled, Ordering::SeqCst);
             }
         });
     }
 
     /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too, as it
     /// was read.
-    pub(crate) fn stand_by(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) {
+    pub(crate) fn mark_clean_if_reads_are(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) {
         let by_hash = task.node.policy.rebuild == Rebuild::Hashes;
-        let stands = |edge: &Edge| self.standing(edge.dep).is_some_and(|now| now == edge.seq || !by_hash);
-        if edges.iter().all(stands) {
-            self.note_stands(task, hist, seq);
+        let is_clean =
+            |edge: &Edge| self.clean_version(edge.dep).is_some_and(|now| now == edge.seq || !by_hash);
+        if edges.iter().all(is_clean) {
+            self.mark_clean(task, hist, seq);
         }
     }
 
     /// The same where that was so when it was read.
-    pub(crate) fn note_stands(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) {
+    pub(crate) fn mark_clean(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) {
         let policy = task.node.policy;
         let is_kept = policy.runs > 0 && policy.store != Store::None && !policy.is_only_by_leaves();
         if !seq.is_known() || self.is_what_if() || !is_kept {
             return;
         }
         let core = &self.engine;
-        if !core.stands.load(Ordering::Relaxed) {
-            core.stands.store(true, Ordering::SeqCst);
+        if !core.has_clean.load(Ordering::Relaxed) {
+            core.has_clean.store(true, Ordering::SeqCst);
         }
-        let settled = &task.node.standing.settled;
+        let settled = &task.node.clean.settled;
         if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
             return;
         }
