@@ -114,7 +114,7 @@ fn every_task_can_say_why_it_ran_or_not() {
     // A change that reaches nothing.
     let build = engine.begin().changed::<Input>(&"c".to_owned()).commit(one());
     build.get::<Twice>(ab.clone()).unwrap();
-    assert_eq!(build.derivation::<Twice>(&ab), Some(Derivation::Stood));
+    assert_eq!(build.derivation::<Twice>(&ab), Some(Derivation::Clean));
     assert!(build.causes::<Twice>(&ab).is_empty());
 
     // A change that is none to those above.
@@ -123,7 +123,7 @@ fn every_task_can_say_why_it_ran_or_not() {
     build.get::<Twice>(ab.clone()).unwrap();
     assert_eq!(says(build.derivation::<Input>(&b)), "it executed: it was declared changed");
     assert_eq!(says(build.derivation::<Sum>(&ab)), "all 2 that it had read are the same");
-    assert_eq!(build.derivation::<Input>(&a), Some(Derivation::Stood));
+    assert_eq!(build.derivation::<Input>(&a), Some(Derivation::Clean));
 
     // One that is.
     set("b", 15);

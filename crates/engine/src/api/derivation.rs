@@ -13,8 +13,8 @@ use crate::{KeyRef, Ran, Reason, Rule};
 pub enum Derivation {
     /// It executed.
     Executed(Reason),
-    /// Nothing that it was made from was reached by any change since it was settled in an earlier build.
-    Stood,
+    /// It was settled in an earlier build, and nothing that it was made from was invalidated since.
+    Clean,
     /// A kept run agrees with the present in all that it read, in this order (*replay*).
     Replayed {
         /// What the run had read.
@@ -40,7 +40,7 @@ impl fmt::Display for Derivation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Derivation::Executed(reason) => write!(f, "it executed: {reason}"),
-            Derivation::Stood => f.write_str("nothing that it was made from was declared changed"),
+            Derivation::Clean => f.write_str("nothing that it was made from was declared changed"),
             Derivation::Replayed { reads } => write!(f, "all {} that it had read are the same", reads.len()),
             Derivation::Agreed { leaves } => write!(f, "all {leaves} leaves below it are the same"),
             Derivation::TakenOver { of } => write!(f, "it is the same as {of}"),
@@ -65,8 +65,8 @@ impl Build {
         let seq: Seq = match settled {
             None => match by_numbers {
                 Some(seq) if inner.has_walked.load(Ordering::Relaxed) => seq,
-                Some(_) => return Some(Derivation::Stood),
-                None => return inner.clean_version(node).map(|_| Derivation::Stood),
+                Some(_) => return Some(Derivation::Clean),
+                None => return inner.clean_version(node).map(|_| Derivation::Clean),
             },
             Some(outcome) if outcome.seq.is_known() => outcome.seq,
             Some(_) => return None,
