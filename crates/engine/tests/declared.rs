@@ -91,7 +91,7 @@ impl Rule for Shared {
         Some(Hash::from(*value))
     }
 
-    fn kin(&self, _: &u64) -> Option<u64> {
+    fn share_key(&self, _: &u64) -> Option<u64> {
         Some(0)
     }
 

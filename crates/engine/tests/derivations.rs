@@ -70,7 +70,7 @@ impl Rule for Sum {
         Some(Hash::from(*sum))
     }
 
-    fn kin(&self, word: &String) -> Option<u64> {
+    fn share_key(&self, word: &String) -> Option<u64> {
         Some(word.len() as u64)
     }
 

@@ -85,7 +85,7 @@ impl Build {
         }
         let edges = hist.runs.iter().find(|run| run.seq == seq)?.edges.clone();
         drop(hist);
-        if core.is_by_kin(node, &edges) {
+        if core.is_taken_over(node, &edges) {
             return Some(Derivation::TakenOver { of: core.key_ref(edges[0].dep) });
         }
         Some(Derivation::Replayed { reads: edges.iter().map(|edge| core.key_ref(edge.dep)).collect() })

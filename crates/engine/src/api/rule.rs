@@ -56,14 +56,14 @@ pub trait Rule: Send + Sync + Sized + 'static {
         None
     }
 
-    /// A number that this task shares with those of its rule that may have the same value under another key
-    /// ([`Rule::serves`]), and perhaps with others. `None`: there are none. For rules that leave their hash to
-    /// the value.
-    fn kin(&self, _key: &Self::Key) -> Option<u64> {
+    /// The share key: a number that is equal for all tasks of the rule that may have the same value under different
+    /// keys, its *siblings*. It may be equal for others, too: [`Rule::serves`] decides. `None`: the task has no siblings.
+    /// For rules that take the hash from the value.
+    fn share_key(&self, _key: &Self::Key) -> Option<u64> {
         None
     }
 
-    /// Whether `value`, that of the task `other` with the same [`Rule::kin`], is the value of the task `key`,
+    /// Whether `value`, that of the task `other` with the same [`Rule::share_key`], is the value of the task `key`,
     /// too. Must follow from the keys and the value alone, whatever the world is like.
     fn serves(&self, _key: &Self::Key, _other: &Self::Key, _value: &Self::Value) -> bool {
         false

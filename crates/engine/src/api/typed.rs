@@ -142,8 +142,8 @@ impl<R: Rule> ErasedRule for Typed<R> {
         self.rule.modtime(Self::key(key))
     }
 
-    fn kin(&self, key: &AnyKey) -> Option<u64> {
-        self.rule.kin(Self::key(key))
+    fn share_key(&self, key: &AnyKey) -> Option<u64> {
+        self.rule.share_key(Self::key(key))
     }
 
     fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool {

@@ -7,8 +7,8 @@ use crate::graph::clean::CleanState;
 use crate::graph::erased::ErasedRule;
 use crate::graph::ids::{AnyKey, NodeId, Unloaded};
 use crate::graph::intern::BuildMix;
-use crate::graph::kinships::Kinships;
 use crate::graph::node::{Hist, Node};
+use crate::graph::siblings::Siblings;
 use crate::graph::table::Table;
 use crate::graph::traces::Traces;
 use crate::sync::{
@@ -36,7 +36,7 @@ pub(crate) struct Core {
     pub(crate) count: AtomicU32,
     pub(crate) builds: AtomicU64,
     pub(crate) inputs: Mutex<Inputs>,
-    pub(crate) kinships: Kinships,
+    pub(crate) siblings: Siblings,
     /// Whether there are tasks that are stored nowhere.
     pub(crate) has_unstored: AtomicBool,
     /// Whether any task was ever given its value: most engines need not look for each.
@@ -95,7 +95,7 @@ impl Core {
                 between: never.clone(),
                 rules: never,
             }),
-            kinships: Kinships::default(),
+            siblings: Siblings::default(),
             has_unstored: AtomicBool::new(false),
             has_given: AtomicBool::new(false),
             changed_rules,

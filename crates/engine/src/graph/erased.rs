@@ -53,7 +53,7 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
     fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash>;
     fn modtime(&self, key: &AnyKey) -> Option<u128>;
-    fn kin(&self, key: &AnyKey) -> Option<u64>;
+    fn share_key(&self, key: &AnyKey) -> Option<u64>;
     fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool;
     fn curr(&self, key: &AnyKey) -> Option<Found>;
     fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;

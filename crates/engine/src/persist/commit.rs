@@ -191,10 +191,10 @@ impl Commit<'_> {
         interned | leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
     }
 
-    /// The kinship of a task that was made by itself.
-    fn kin(&self, node: NodeId, runs: &[KeptRun]) -> Option<u64> {
-        let kin = self.core.kin(node)?;
-        runs.iter().any(|kept| !self.core.is_by_kin(node, &kept.run.edges)).then_some(kin)
+    /// The share key of a task that executed; `None` if it took its result over.
+    fn share_key(&self, node: NodeId, runs: &[KeptRun]) -> Option<u64> {
+        let share_key = self.core.share_key(node)?;
+        runs.iter().any(|kept| !self.core.is_taken_over(node, &kept.run.edges)).then_some(share_key)
     }
 
     /// Writes a file of what this process knows.
@@ -375,9 +375,9 @@ impl SnapshotWriter<'_> {
         if runs.is_empty() {
             return;
         }
-        if let Some(kin) = self.commit.kin(node, runs) {
+        if let Some(share_key) = self.commit.share_key(node, runs) {
             let rule = self.builder.rule(core.rule(entry).name());
-            self.builder.kin(kin, rule, number);
+            self.builder.sibling(share_key, rule, number);
         }
         let traits = self.commit.traits(entry);
         for KeptRun { run, hash, facet_hashes, fail, value, leaves } in runs {
@@ -488,8 +488,8 @@ impl JournalAppender<'_> {
             return Some(());
         }
         let number = self.number(node)?;
-        if let Some(kin) = self.commit.kin(node, runs) {
-            self.stored.note_kin(self.batch, number, kin)?;
+        if let Some(share_key) = self.commit.share_key(node, runs) {
+            self.stored.note_sibling(self.batch, number, share_key)?;
         }
         let traits = self.commit.traits(entry);
         let mut kept = Vec::new();

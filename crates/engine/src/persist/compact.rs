@@ -160,16 +160,18 @@ impl Stored {
             }
         }
         let old = match &self.snapshot {
-            Some(snapshot) => snapshot.kinships().ok_or_else(damaged)?,
+            Some(snapshot) => snapshot.all_siblings().ok_or_else(damaged)?,
             None => Vec::new(),
         };
-        let new =
-            self.kin.iter().flat_map(|((rule, kin), tasks)| tasks.iter().map(|task| (*kin, *rule, *task)));
-        for (kin, rule, task) in old.into_iter().chain(new) {
+        let new = self
+            .siblings
+            .iter()
+            .flat_map(|((rule, share_key), tasks)| tasks.iter().map(|task| (*share_key, *rule, *task)));
+        for (share_key, rule, task) in old.into_iter().chain(new) {
             let number = copier.numbers.get(task as usize).copied().ok_or_else(damaged)?;
             if (number as usize) < kept.len() {
                 let rule = copier.builder.rule(self.rules.get(rule as usize).ok_or_else(damaged)?);
-                copier.builder.kin(kin, rule, number);
+                copier.builder.sibling(share_key, rule, number);
             }
         }
         let SnapshotCopier { builder, olds, .. } = copier;

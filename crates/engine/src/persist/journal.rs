@@ -22,7 +22,7 @@ const NODE: u8 = 2;
 const HASH: u8 = 3;
 const RUNS: u8 = 4;
 const FACETS: u8 = 5;
-const KIN: u8 = 6;
+const SHARE_KEY: u8 = 6;
 const WANTED: u8 = 7;
 
 /// What is told of a run: an old one; a new one; a new one that read the same tasks as one that stays.
@@ -146,23 +146,23 @@ impl Stored {
         }
     }
 
-    /// Notes the kinship of a task.
-    pub(super) fn note_kin(&mut self, batch: &mut Batch, node: u32, kin: u64) -> Option<()> {
+    /// Records the share key of a task.
+    pub(super) fn note_sibling(&mut self, batch: &mut Batch, node: u32, share_key: u64) -> Option<()> {
         let rule = self.rule(node)?;
         let name = self.rules.get(rule as usize)?.clone();
-        if self.all_kin(&name, kin)?.contains(&node) {
+        if self.siblings(&name, share_key)?.contains(&node) {
             return Some(());
         }
-        batch.0.push(KIN);
+        batch.0.push(SHARE_KEY);
         number(&mut batch.0, node);
-        batch.0.extend(kin.to_le_bytes());
-        self.add_kin(node, rule, kin);
+        batch.0.extend(share_key.to_le_bytes());
+        self.add_sibling(node, rule, share_key);
         Some(())
     }
 
-    fn add_kin(&mut self, node: u32, rule: u16, kin: u64) {
-        self.change(node).kin = Some(kin);
-        self.kin.entry((rule, kin)).or_default().push(node);
+    fn add_sibling(&mut self, node: u32, rule: u16, share_key: u64) {
+        self.change(node).share_key = Some(share_key);
+        self.siblings.entry((rule, share_key)).or_default().push(node);
     }
 
     /// Sets the runs of a task, which were `old`.
@@ -222,11 +222,11 @@ impl Stored {
                     let (node, time) = (self.known(&mut reader)?, reader.number()?);
                     self.wanted.insert(node, time);
                 }
-                KIN => {
+                SHARE_KEY => {
                     let node = self.known(&mut reader)?;
-                    let kin = u64::from_le_bytes(*reader.take(8)?.first_chunk()?);
+                    let share_key = u64::from_le_bytes(*reader.take(8)?.first_chunk()?);
                     let rule = self.rule(node)?;
-                    self.add_kin(node, rule, kin);
+                    self.add_sibling(node, rule, share_key);
                 }
                 FACETS => {
                     let (node, seq) = (self.known(&mut reader)?, reader.number()?);

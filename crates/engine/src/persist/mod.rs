@@ -279,8 +279,8 @@ impl Persist {
         Some(Unloaded { generation: state.generation, number, versions })
     }
 
-    /// What the file tells of kin: their keys, and where.
-    pub(crate) fn kin(&self, rule: &str, kin: u64) -> Vec<(Arc<[u8]>, Unloaded)> {
+    /// The tasks of the file with this share key: key and place.
+    pub(crate) fn siblings(&self, rule: &str, share_key: u64) -> Vec<(Arc<[u8]>, Unloaded)> {
         let mut state = lock(&self.state);
         let generation = state.generation;
         let stored = state.stored(&*self.file);
@@ -291,7 +291,7 @@ impl Persist {
             (!stored.is_damaged()).then(|| (Arc::from(key), Unloaded { generation, number, versions }))
         };
         let all: Option<Vec<_>> =
-            stored.all_kin(rule, kin).and_then(|kin| kin.into_iter().map(place).collect());
+            stored.siblings(rule, share_key).and_then(|tasks| tasks.into_iter().map(place).collect());
         all.unwrap_or_else(|| {
             state.condemn();
             Vec::new()

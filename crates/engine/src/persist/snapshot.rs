@@ -91,7 +91,7 @@ pub(super) struct Counts {
     pub(super) codes: u64,
     pub(super) wanted: u64,
     pub(super) unwanted: u64,
-    pub(super) kin: u64,
+    pub(super) siblings: u64,
     pub(super) facet_hashes: u64,
     pub(super) buckets: u64,
 }
@@ -110,11 +110,11 @@ impl Counts {
             codes,
             wanted,
             unwanted,
-            kin,
+            siblings,
             facet_hashes,
             buckets,
         } = *self;
-        [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, kin, facet_hashes, buckets]
+        [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, siblings, facet_hashes, buckets]
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Counts> {
@@ -122,7 +122,7 @@ impl Counts {
         let mut next = || words.next().filter(|count| *count < u64::from(u32::MAX));
         let (tasks, versions, words) = (next()?, next()?, next()?);
         let (keys, blobs, rules, codes) = (next()?, next()?, next()?, next()?);
-        let (wanted, unwanted, kin, facet_hashes) = (next()?, next()?, next()?, next()?);
+        let (wanted, unwanted, siblings, facet_hashes) = (next()?, next()?, next()?, next()?);
         let buckets = next()?;
         buckets.is_power_of_two().then_some(())?;
         Some(Counts {
@@ -135,7 +135,7 @@ impl Counts {
             codes,
             wanted,
             unwanted,
-            kin,
+            siblings,
             facet_hashes,
             buckets,
         })
@@ -146,10 +146,11 @@ impl Counts {
         let entries = self.tasks * ENTRY as u64;
         let directory = (self.buckets + 1) * 4;
         let key_at = (self.tasks + 1) * 4;
-        let (kin, facet_hashes) = (self.kin * KIN as u64, self.facet_hashes * FACETS_ENTRY_SIZE as u64);
+        let (siblings, facet_hashes) =
+            (self.siblings * SIBLING_ENTRY_SIZE as u64, self.facet_hashes * FACETS_ENTRY_SIZE as u64);
         let (wanted, unwanted) = (self.wanted * TIME as u64, self.unwanted * TIME as u64);
         let (hashes, keys, blobs) = (self.versions * 32, self.keys, self.blobs);
-        [hashes, key_at, keys, directory, entries, blobs, kin, facet_hashes, wanted, unwanted]
+        [hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted]
     }
 
     /// The length of the section with the sums of all blocks of the other sections.
@@ -171,8 +172,8 @@ impl Counts {
 
 /// Bytes of an entry of the index: a task's number, and 16 bits of its key's hash.
 pub(super) const ENTRY: usize = 6;
-/// Bytes of an entry of the kin: kinship, rule, task.
-pub(super) const KIN: usize = 16;
+/// Bytes of an entry of the siblings: share key, rule, task.
+pub(super) const SIBLING_ENTRY_SIZE: usize = 16;
 /// Bytes of an entry of the facets: task, version, where what they look like is told.
 pub(super) const FACETS_ENTRY_SIZE: usize = 12;
 
@@ -194,7 +195,7 @@ pub(crate) struct Snapshot {
     directory: Pages,
     entries: Pages,
     blobs: Pages,
-    kin: Pages,
+    siblings: Pages,
     facet_hashes: Pages,
     wanted: Pages,
     unwanted: Pages,
@@ -262,7 +263,7 @@ impl Snapshot {
         });
         let mut next = || pages.next();
         let (hashes, key_at, keys, directory) = (next()?, next()?, next()?, next()?);
-        let (entries, blobs, kin, facet_hashes) = (next()?, next()?, next()?, next()?);
+        let (entries, blobs, siblings, facet_hashes) = (next()?, next()?, next()?, next()?);
         let (wanted, unwanted) = (next()?, next()?);
         Some(Snapshot {
             counts,
@@ -275,7 +276,7 @@ impl Snapshot {
             directory,
             entries,
             blobs,
-            kin,
+            siblings,
             facet_hashes,
             wanted,
             unwanted,
@@ -437,21 +438,21 @@ impl Snapshot {
         Some(found)
     }
 
-    /// All tasks of a rule with this kinship, in the order in which they were noted.
-    pub(crate) fn all_kin(&self, rule: u16, kin: u64) -> Option<Vec<u32>> {
+    /// All tasks of a rule with this share key, in the order in which they were recorded.
+    pub(crate) fn siblings(&self, rule: u16, share_key: u64) -> Option<Vec<u32>> {
         let told = |at: u64| {
-            let bytes = self.kin.array::<KIN>(at * KIN as u64)?;
-            let (kin, rest) = bytes.split_first_chunk::<8>()?;
+            let bytes = self.siblings.array::<SIBLING_ENTRY_SIZE>(at * SIBLING_ENTRY_SIZE as u64)?;
+            let (share_key, rest) = bytes.split_first_chunk::<8>()?;
             let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
-            Some((u64::from_le_bytes(*kin), u32::from_le_bytes(rule), u32::from_le_bytes(task)))
+            Some((u64::from_le_bytes(*share_key), u32::from_le_bytes(rule), u32::from_le_bytes(task)))
         };
-        let wanted = (kin, u32::from(rule));
-        let before = |at| told(at).map(|(kin, rule, _)| (kin, rule) < wanted);
-        let mut at = lower_bound(self.counts.kin, before)?;
+        let wanted = (share_key, u32::from(rule));
+        let before = |at| told(at).map(|(share_key, rule, _)| (share_key, rule) < wanted);
+        let mut at = lower_bound(self.counts.siblings, before)?;
         let mut found = Vec::new();
-        while at < self.counts.kin {
-            let (kin, rule, task) = told(at)?;
-            if (kin, rule) != wanted {
+        while at < self.counts.siblings {
+            let (share_key, rule, task) = told(at)?;
+            if (share_key, rule) != wanted {
                 break;
             }
             found.push(task);
@@ -460,15 +461,15 @@ impl Snapshot {
         Some(found)
     }
 
-    /// All kinships: kin, rule, task.
-    pub(crate) fn kinships(&self) -> Option<Vec<(u64, u16, u32)>> {
+    /// All entries: share key, rule, task.
+    pub(crate) fn all_siblings(&self) -> Option<Vec<(u64, u16, u32)>> {
         let mut bytes = Vec::new();
-        self.kin.read(0, (self.counts.kin as usize) * KIN, &mut bytes)?;
-        let told = |entry: &[u8; KIN]| {
-            let (kin, rest) = entry.split_first_chunk::<8>()?;
+        self.siblings.read(0, (self.counts.siblings as usize) * SIBLING_ENTRY_SIZE, &mut bytes)?;
+        let told = |entry: &[u8; SIBLING_ENTRY_SIZE]| {
+            let (share_key, rest) = entry.split_first_chunk::<8>()?;
             let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
             let rule = u16::try_from(u32::from_le_bytes(rule)).ok()?;
-            Some((u64::from_le_bytes(*kin), rule, u32::from_le_bytes(task)))
+            Some((u64::from_le_bytes(*share_key), rule, u32::from_le_bytes(task)))
         };
         bytes.as_chunks().0.iter().map(told).collect()
     }

@@ -53,7 +53,7 @@ pub(super) struct SnapshotBuilder {
     others_of: Vec<u32>,
     wanted: Vec<(u32, u32)>,
     unwanted: Vec<(u32, u32)>,
-    kin: Vec<(u64, u16, u32)>,
+    siblings: Vec<(u64, u16, u32)>,
     facet_hashes: HashMap<(u32, u32), u32, BuildMix>,
     /// What the run before read, if it is of the same task.
     before: Vec<StoredEdge>,
@@ -170,8 +170,8 @@ impl SnapshotBuilder {
         self.facet_hashes.insert((task, seq), at);
     }
 
-    pub(super) fn kin(&mut self, kin: u64, rule: u16, task: u32) {
-        self.kin.push((kin, rule, task));
+    pub(super) fn sibling(&mut self, share_key: u64, rule: u16, task: u32) {
+        self.siblings.push((share_key, rule, task));
     }
 
     pub(super) fn want(&mut self, task: u32, time: u32) {
@@ -294,7 +294,7 @@ impl SnapshotBuilder {
         let (versions_at, hashes) = self.versions(&mut hash);
         let buckets = (tasks as u64 / 8).next_power_of_two();
         let (directory, entries) = self.index(buckets);
-        self.kin.sort_by_key(|(kin, rule, _)| (*kin, *rule));
+        self.siblings.sort_by_key(|(share_key, rule, _)| (*share_key, *rule));
         self.wanted.sort_unstable();
         self.unwanted.sort_unstable();
         let mut all_facet_hashes: Vec<_> =
@@ -302,11 +302,11 @@ impl SnapshotBuilder {
         all_facet_hashes.sort_unstable();
         let mut rules = Vec::new();
         self.rules.iter().for_each(|rule| bytes(&mut rules, rule.as_bytes()));
-        let mut kin = Vec::with_capacity(self.kin.len() * 16);
-        for (number, rule, task) in &self.kin {
-            kin.extend(number.to_le_bytes());
-            put(&mut kin, u32::from(*rule));
-            put(&mut kin, *task);
+        let mut siblings = Vec::with_capacity(self.siblings.len() * 16);
+        for (number, rule, task) in &self.siblings {
+            siblings.extend(number.to_le_bytes());
+            put(&mut siblings, u32::from(*rule));
+            put(&mut siblings, *task);
         }
         let mut facet_hashes = Vec::with_capacity(all_facet_hashes.len() * 12);
         for (task, seq, at) in &all_facet_hashes {
@@ -322,7 +322,7 @@ impl SnapshotBuilder {
             codes: self.codes.len() as u64,
             wanted: self.wanted.len() as u64,
             unwanted: self.unwanted.len() as u64,
-            kin: self.kin.len() as u64,
+            siblings: self.siblings.len() as u64,
             facet_hashes: all_facet_hashes.len() as u64,
             buckets,
         };
@@ -339,7 +339,7 @@ impl SnapshotBuilder {
         });
         let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
         let mut pages =
-            vec![hashes, key_at, keys, directory, entries, blobs, kin, facet_hashes, wanted, unwanted];
+            vec![hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted];
         let all_sums: Vec<u8> =
             pages.iter().flat_map(|section| sums(section)).flat_map(u64::to_le_bytes).collect();
         let mut table = Vec::new();

@@ -17,7 +17,7 @@ pub(super) struct Change {
     /// All its runs, if they are others.
     pub(super) runs: Option<Vec<StoredRun>>,
     pub(super) facet_hashes: Vec<(u32, FacetHashes)>,
-    pub(super) kin: Option<u64>,
+    pub(super) share_key: Option<u64>,
 }
 
 /// All that a file says.
@@ -33,8 +33,8 @@ pub(crate) struct Stored {
     pub(super) changes: HashMap<u32, Change, BuildMix>,
     /// The tasks that were asked for from outside since, and the time of the last time.
     pub(super) wanted: HashMap<u32, u32, BuildMix>,
-    /// By rule and kinship, since.
-    pub(super) kin: HashMap<(u16, u64), Vec<u32>, BuildMix>,
+    /// The siblings of the journal, by rule and share key.
+    pub(super) siblings: HashMap<(u16, u64), Vec<u32>, BuildMix>,
 }
 
 impl Stored {
@@ -241,14 +241,14 @@ impl Stored {
         }
     }
 
-    /// All tasks of a rule with this kinship that were made by themselves.
-    pub(crate) fn all_kin(&self, rule: &str, kin: u64) -> Option<Vec<u32>> {
+    /// All tasks of a rule with this share key that executed.
+    pub(crate) fn siblings(&self, rule: &str, share_key: u64) -> Option<Vec<u32>> {
         let Some(rule) = self.rule_named(rule) else { return Some(Vec::new()) };
         let mut all = match &self.snapshot {
-            Some(snapshot) => snapshot.all_kin(rule, kin)?,
+            Some(snapshot) => snapshot.siblings(rule, share_key)?,
             None => Vec::new(),
         };
-        all.extend(self.kin.get(&(rule, kin)).into_iter().flatten());
+        all.extend(self.siblings.get(&(rule, share_key)).into_iter().flatten());
         Some(all)
     }
 

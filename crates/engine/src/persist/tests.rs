@@ -89,9 +89,9 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
         runs.iter().for_each(|run| write(&mut builder, run));
     }
     builder.facet_hashes(sum, 1, &Arc::from([0, 5, u128::MAX]));
-    builder.kin(99, rule, sum);
-    builder.kin(99, rule, leaf);
-    builder.kin(7, other, fails);
+    builder.sibling(99, rule, sum);
+    builder.sibling(99, rule, leaf);
+    builder.sibling(7, other, fails);
     builder.want(sum, 1000);
     builder.leave(fails, 900);
     let image = builder.finish(|task, version| Some(Hash::from(u64::from(task * 1000 + version)))).unwrap();
@@ -129,8 +129,8 @@ fn matches(stored: &Stored, runs: &[(u32, Vec<StoredRun>)]) -> Option<()> {
         (facet_hashes.len(), facet_hashes[1].as_ref().unwrap()[..].to_vec()),
         (2, vec![0, 5, u128::MAX])
     );
-    assert_eq!(stored.all_kin("rule", 99)?, [1, 0]);
-    assert_eq!((stored.all_kin("other", 7)?, stored.all_kin("other", 99)?), (vec![2], vec![]));
+    assert_eq!(stored.siblings("rule", 99)?, [1, 0]);
+    assert_eq!((stored.siblings("other", 7)?, stored.siblings("other", 99)?), (vec![2], vec![]));
     assert_eq!((stored.wanted_at(1)?, stored.wanted_at(0)), (1000, None));
     Some(())
 }
@@ -404,7 +404,7 @@ fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
             let seqs = [0, 1, stored.versions(task), u32::MAX];
             let _ = seqs.map(|seq| stored.hash(task, seq));
             let _ = stored.version_with(task, Hash::from(1));
-            let _ = ["rule", "other"].map(|rule| (stored.find(rule, b"leaf"), stored.all_kin(rule, 99)));
+            let _ = ["rule", "other"].map(|rule| (stored.find(rule, b"leaf"), stored.siblings(rule, 99)));
             if let Some((columns, (_, runs))) = stored.columns().and_then(|all| Some((all, all.task(task)?)))
             {
                 for mut plain in [3, 9].into_iter().filter_map(|version| columns.plain(runs, version)) {

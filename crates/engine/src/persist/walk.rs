@@ -389,7 +389,7 @@ impl<'l> Look<'l> {
     fn settled(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         if self.inner.engine.is_given(node, self.inner.epoch) {
-            // What took over its result is not as it was, whatever the version (`settle/kin.rs`).
+            // What took over its result is not as it was, whatever the version (`settle/siblings.rs`).
             return None;
         }
         // What is settled and does not stand holds for one build only, and so does what is made from it.

@@ -12,7 +12,7 @@ use crate::{Fail, Hash, Policy};
 pub(crate) enum Work {
     Check(Check),
     Finish(Finish),
-    Kin(Kin),
+    TakeOver(TakeOver),
     Agree(Box<Agree>),
 }
 
@@ -54,10 +54,10 @@ impl Check {
     }
 }
 
-/// A task that may be served by another one, once that is settled.
-pub(crate) struct Kin {
+/// A task that takes over the result of a sibling once that is settled (`settle/siblings.rs`).
+pub(crate) struct TakeOver {
     pub(crate) of: NodeId,
-    /// Why it executes if it is not.
+    /// Why it executes if the result cannot be taken over.
     pub(crate) cause: Cause,
 }
 

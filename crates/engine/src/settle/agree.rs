@@ -62,7 +62,7 @@ impl Inner {
     /// No leaves tell that a run is good: what it read does, or nothing.
     fn without_leaves(self: &Arc<Inner>, task: Task<'_>, cause: Option<Cause>) {
         match cause.filter(|_| task.node.policy.is_only_by_leaves()) {
-            Some(cause) => self.seek(task, cause),
+            Some(cause) => self.take_over_or_execute(task, cause),
             None => self.begin_by_reads(task),
         }
     }

@@ -74,7 +74,7 @@ impl Inner {
                 (Some(_), None) => Cause::Changed,
             }
         };
-        self.seek(task, cause);
+        self.take_over_or_execute(task, cause);
     }
 
     /// A leaf that nobody said has changed, but that is doubtful: whether what it left as evidence shows that
@@ -163,7 +163,7 @@ impl Inner {
                     Some(run) => (check.run, check.at, check.is_clean) = (run, 0, true),
                     None => {
                         let cause = check.cause.expect("a run was looked at");
-                        return self.seek(task, cause);
+                        return self.take_over_or_execute(task, cause);
                     }
                 }
             } else {

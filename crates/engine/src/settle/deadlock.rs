@@ -30,19 +30,19 @@ impl Inner {
         true
     }
 
-    /// If the task waits for its kin only since it could have its result: has it execute instead. A wait that
+    /// If the task waits for a sibling only to take its result over: executes the task instead. A wait that
     /// is not needed makes no cycle.
     fn execute_instead(self: &Arc<Inner>, node: NodeId) -> bool {
         let slot = self.slots.at(node);
         let work = {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { return false };
-            let by_kin = match &open.work {
-                Some(Work::Kin(_)) => true,
-                Some(Work::Check(check)) => self.engine.is_by_kin(node, check.edges()),
+            let for_sibling = match &open.work {
+                Some(Work::TakeOver(_)) => true,
+                Some(Work::Check(check)) => self.engine.is_taken_over(node, check.edges()),
                 _ => false,
             };
-            open.work.take_if(|_| by_kin)
+            open.work.take_if(|_| for_sibling)
         };
         let Some(work) = work else { return false };
         // Nothing else goes on now: whom it waited for need not tell it.
@@ -53,7 +53,7 @@ impl Inner {
         }
         slot.pending.store(0, Ordering::Release);
         let cause = match work {
-            Work::Kin(kin) => kin.cause,
+            Work::TakeOver(other) => other.cause,
             Work::Check(check) => check.into_cause(),
             Work::Finish(_) | Work::Agree(_) => unreachable!("not taken"),
         };

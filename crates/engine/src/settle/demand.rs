@@ -186,7 +186,7 @@ impl Works for Inner {
                 match work {
                     Some(Work::Check(check)) => self.check(task, check),
                     Some(Work::Finish(finish)) => self.finish(task, finish),
-                    Some(Work::Kin(kin)) => self.take_over(task, kin),
+                    Some(Work::TakeOver(share_key)) => self.take_over(task, share_key),
                     Some(Work::Agree(agree)) => self.agree(task, *agree),
                     None => {}
                 }

@@ -356,7 +356,7 @@ impl Inner {
                 None => self.mark_clean_if_reads_are(task, &mut hist, &edges, seq),
             }
             drop(hist);
-            self.engine.note_kin(task.id, &edges);
+            self.engine.note_sibling(task.id, &edges);
             self.engine.touch(task.id);
         }
         outcome(seq)

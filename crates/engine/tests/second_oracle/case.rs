@@ -235,7 +235,7 @@ impl Case {
     }
 
     /// What tells the tasks apart that share their values.
-    pub(crate) fn kin(&self, task: usize) -> Option<usize> {
+    pub(crate) fn share_key(&self, task: usize) -> Option<usize> {
         let twin = self.tasks[task.checked_sub(self.leaves.len())?].twin;
         let has_twin = self.tasks.iter().any(|other| other.twin == Some(task));
         twin.or_else(|| has_twin.then_some(task))

@@ -363,8 +363,8 @@ impl Rule for Tasks {
         own
     }
 
-    fn kin(&self, key: &u64) -> Option<u64> {
-        self.case.kin(*key as usize).map(|kin| kin as u64)
+    fn share_key(&self, key: &u64) -> Option<u64> {
+        self.case.share_key(*key as usize).map(|share_key| share_key as u64)
     }
 
     fn serves(&self, _: &u64, _: &u64, _: &u64) -> bool {

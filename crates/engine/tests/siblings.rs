@@ -1,4 +1,4 @@
-//! Kin: a task takes over the result of another one of its rule, where that is its own, too.
+//! Siblings: a task takes over the result of another task of its rule that has the same value.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -77,7 +77,7 @@ impl Rule for Target {
         Some(Hash::from(result << 32 | config.map_or(0, |config| config + 1)))
     }
 
-    fn kin(&self, (name, _): &(String, u64)) -> Option<u64> {
+    fn share_key(&self, (name, _): &(String, u64)) -> Option<u64> {
         Some(name.len() as u64)
     }
 
@@ -130,7 +130,7 @@ fn what_does_not_look_at_its_configuration_runs_in_one_only() {
     assert_eq!(ask(&engine, 1), (3, ran(&[1])));
     assert_eq!(ask(&engine, 2), (3, ran(&[])));
     assert_eq!(ask(&engine, 2), (3, ran(&[])));
-    // Another name of the same length is no kin that serves.
+    // A sibling with another name of the same length does not serve.
     let other = build(&engine);
     assert_eq!(other.get::<Target>(("xyz".to_owned(), 2)).unwrap(), (3, None));
     assert_eq!(targets(&other), ["target((\"xyz\", 2))"]);

@@ -1,9 +1,10 @@
-//! Kin: tasks of one rule that may have each other's results.
+//! Siblings: tasks of one rule with the same share key ([`crate::Rule::share_key`]), which may have the same value.
 //!
-//! Keys say where a task stands, not what its value depends on. Where a rule can tell from another task's value
-//! that it is this one's too ([`crate::Rule::serves`]), nothing has to run: the result is taken over, and the
-//! trace says so, as a read of the other task. Only tasks that were made by themselves are taken from, and none
-//! that is just being made, so that nobody waits for one that may come to wait for it.
+//! A key may hold more than the value depends on: a target in two configurations that differ in a variable that it
+//! does not read. Where a rule can show from a sibling's value that it is this task's value, too
+//! ([`crate::Rule::serves`]), nothing executes: the result is taken over, and the trace records a read of the sibling.
+//! Only results of siblings that executed are taken over, not results that they took over themselves; and none of a
+//! sibling that is in progress, since that one may come to wait for this task, which would be a cycle.
 
 use crate::Facets;
 use crate::graph::core::Core;
@@ -14,66 +15,70 @@ use crate::log::entries::Cause;
 use crate::schedule::inner::Inner;
 use crate::schedule::reads::{Read, Seen};
 use crate::schedule::slot::{Answer, Part, Progress, Task};
-use crate::schedule::work::{Kin, Work};
+use crate::schedule::work::{TakeOver, Work};
 use crate::sync::{Arc, atomic::Ordering, lock};
 
-/// How many of the kin are looked at, latest first: what serves does so early or not at all.
-const LOOKED_AT: usize = 8;
+/// How many siblings are tried, latest first. If none of these serves, the others rarely do.
+const MAX_TRIED: usize = 8;
 
-/// How many of the kin are remembered.
-const REMEMBERED: usize = 32;
+/// How many siblings are kept in memory by rule and share key.
+const MAX_KEPT: usize = 32;
 
 impl Core {
-    /// The kinship of a task.
-    pub(crate) fn kin(&self, node: NodeId) -> Option<u64> {
+    /// The share key of a task.
+    pub(crate) fn share_key(&self, node: NodeId) -> Option<u64> {
         let node = self.node(node);
-        self.rule(node).kin(&node.key)
+        self.rule(node).share_key(&node.key)
     }
 
-    /// Whether a run with these reads took over the result of a kin of `node`.
-    pub(crate) fn is_by_kin(&self, node: NodeId, edges: &[Edge]) -> bool {
+    /// Whether a run with these reads took over the result of a sibling of `node`.
+    pub(crate) fn is_taken_over(&self, node: NodeId, edges: &[Edge]) -> bool {
         let [edge] = edges else { return false };
         self.node(edge.dep).rule == self.node(node).rule
             && edge.dep != node
-            && self.kin(node).is_some_and(|kin| self.kin(edge.dep) == Some(kin))
+            && self.share_key(node).is_some_and(|share_key| self.share_key(edge.dep) == Some(share_key))
     }
 
-    /// Notes that a task was made by itself.
-    pub(crate) fn note_kin(&self, node: NodeId, edges: &[Edge]) {
-        let Some(kin) = self.kin(node).filter(|_| !self.is_by_kin(node, edges)) else { return };
-        self.kinships.any.store(true, Ordering::Release);
-        let mut kinships = lock(&self.kinships.known);
-        let known = kinships.entry((self.node(node).rule, kin)).or_default();
+    /// Notes that a task executed, so that its siblings may take its result over.
+    pub(crate) fn note_sibling(&self, node: NodeId, edges: &[Edge]) {
+        let Some(share_key) = self.share_key(node).filter(|_| !self.is_taken_over(node, edges)) else {
+            return;
+        };
+        self.siblings.any.store(true, Ordering::Release);
+        let mut siblings = lock(&self.siblings.known);
+        let known = siblings.entry((self.node(node).rule, share_key)).or_default();
         known.retain(|other| *other != node);
         known.push(node);
-        if known.len() > REMEMBERED {
+        if known.len() > MAX_KEPT {
             known.remove(0);
         }
     }
 
-    /// All kin of a task that were made by themselves, latest first.
-    fn all_kin(&self, node: NodeId) -> Vec<NodeId> {
-        if self.persist().is_none() && !self.kinships.any.load(Ordering::Acquire) {
+    /// The siblings of a task that executed, latest first, at most [`MAX_TRIED`].
+    fn siblings(&self, node: NodeId) -> Vec<NodeId> {
+        if self.persist().is_none() && !self.siblings.any.load(Ordering::Acquire) {
             return Vec::new();
         }
-        let Some(kin) = self.kin(node) else { return Vec::new() };
+        let Some(share_key) = self.share_key(node) else { return Vec::new() };
         let rule = self.node(node).rule;
-        let stored =
-            self.persist().into_iter().flat_map(|persist| persist.kin(self.rule_at(rule).name(), kin));
+        let stored = self
+            .persist()
+            .into_iter()
+            .flat_map(|persist| persist.siblings(self.rule_at(rule).name(), share_key));
         let stored: Vec<NodeId> =
             stored.filter_map(|(key, place)| self.intern_stored(rule, &key, place)).collect();
-        let noted = lock(&self.kinships.known).get(&(rule, kin)).cloned().unwrap_or_default();
+        let noted = lock(&self.siblings.known).get(&(rule, share_key)).cloned().unwrap_or_default();
         let mut all: Vec<NodeId> = Vec::new();
         for other in noted.into_iter().rev().chain(stored.into_iter().rev()) {
             if other != node && !all.contains(&other) {
                 all.push(other);
             }
         }
-        all.truncate(LOOKED_AT);
+        all.truncate(MAX_TRIED);
         all
     }
 
-    /// The value of a task's latest run, if it is at hand.
+    /// The value of a task's latest run, if it is in memory or kept with the run.
     fn latest(&self, node: NodeId) -> Option<AnyValue> {
         let entry = self.node(node);
         let unloaded = lock(&entry.hist).unloaded();
@@ -100,39 +105,39 @@ impl Core {
 }
 
 impl Inner {
-    /// No kept run of the task's own will do: it takes over the result of a kin, or executes.
-    pub(crate) fn seek(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
-        let of = if self.engine.is_given(task.id, self.epoch) { None } else { self.find_kin(task.id) };
+    /// No kept run of the task is good: takes over the result of a sibling, or executes the task.
+    pub(crate) fn take_over_or_execute(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
+        let of = if self.engine.is_given(task.id, self.epoch) { None } else { self.find_sibling(task.id) };
         let Some(of) = of else { return self.execute(task, cause) };
-        let work = Work::Kin(Kin { of, cause });
-        if let Some(Work::Kin(kin)) = self.wait_for(task, vec![of], Part::Value, work) {
-            self.take_over(task, kin);
+        let work = Work::TakeOver(TakeOver { of, cause });
+        if let Some(Work::TakeOver(share_key)) = self.wait_for(task, vec![of], Part::Value, work) {
+            self.take_over(task, share_key);
         }
     }
 
-    fn find_kin(&self, node: NodeId) -> Option<NodeId> {
+    fn find_sibling(&self, node: NodeId) -> Option<NodeId> {
         if self.is_what_if() || self.engine.node(node).policy.runs == 0 {
             return None;
         }
         let is_being_made =
             |other: &NodeId| matches!(lock(&self.slots.at(*other).state).hash, Progress::Busy);
-        self.engine.all_kin(node).into_iter().find(|other| {
-            // A value from outside is that of one task only.
+        self.engine.siblings(node).into_iter().find(|other| {
+            // A value that was set from outside belongs to that one task.
             !is_being_made(other)
                 && !self.engine.is_given(*other, self.epoch)
                 && self.engine.latest(*other).is_some_and(|value| self.engine.serves(node, *other, &value))
         })
     }
 
-    /// Whether a run took over the result of a task that now has its value from outside: what held of the value that
-    /// its rule makes holds of that one no longer, even if they are equal.
+    /// Whether a run took over the result of a task whose value is now set from outside. `Rule::serves` was asked about
+    /// the value that the rule computed, so the answer does not hold for the set value, even if the two are equal.
     pub(crate) fn is_from_given(&self, node: NodeId, edges: &[Edge]) -> bool {
         matches!(edges, [edge] if self.engine.is_given(edge.dep, self.epoch))
-            && self.engine.is_by_kin(node, edges)
+            && self.engine.is_taken_over(node, edges)
     }
 
-    /// The kin is settled.
-    pub(crate) fn take_over(self: &Arc<Inner>, task: Task<'_>, Kin { of, cause }: Kin) {
+    /// The sibling is settled: takes its result over if `Rule::serves` still agrees, else executes the task.
+    pub(crate) fn take_over(self: &Arc<Inner>, task: Task<'_>, TakeOver { of, cause }: TakeOver) {
         let served = match self.peek(of, Part::Value) {
             Some(Answer { seq, result: Ok(Some(value)), .. }) if seq.is_known() => {
                 self.engine.serves(task.id, of, &value).then_some((seq, value))
