@@ -100,8 +100,8 @@ impl Engine {
     /// Begins an epoch: first say what changed in the world, then [`Begin::commit`].
     pub fn begin(&self) -> Begin<'_> {
         let core = &self.core;
-        let (keys, values, rules, between) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Begin { core, keys, values, rules, between, scan: false }
+        let (keys, values, rules, leaf_sets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Begin { core, keys, values, rules, leaf_sets, scan: false }
     }
 
     /// Drops the values held in memory, and nothing else: what is wanted again is found or made again.
@@ -142,7 +142,7 @@ pub struct Begin<'a> {
     values: Vec<(NodeId, AnyValue)>,
     rules: Vec<u16>,
     /// Rules of which something is declared of a task that is no leaf.
-    between: Vec<u16>,
+    leaf_sets: Vec<u16>,
     scan: bool,
 }
 
@@ -154,7 +154,7 @@ impl Begin<'_> {
             return self;
         }
         if !self.core.rule_at(rule).policy_of(key).leaf {
-            self.between.push(rule);
+            self.leaf_sets.push(rule);
         }
         // A task that was never asked for has no runs, unless a file knows it.
         if self.core.traces.is_some() {
@@ -172,7 +172,7 @@ impl Begin<'_> {
             return self;
         }
         self.rules.push(rule);
-        self.between.push(rule);
+        self.leaf_sets.push(rule);
         self
     }
 
@@ -184,7 +184,7 @@ impl Begin<'_> {
         let node = self.core.intern::<R>(key);
         let entry = self.core.node(node);
         if !entry.policy.leaf {
-            self.between.push(entry.rule);
+            self.leaf_sets.push(entry.rule);
         }
         self.values.push((node, Arc::new(value)));
         self
@@ -201,13 +201,13 @@ impl Begin<'_> {
     pub fn commit(self, options: Options) -> Build {
         let mut inputs = lock(&self.core.inputs);
         let is_declared = !(self.keys.is_empty() && self.values.is_empty() && self.rules.is_empty());
-        if self.scan || is_declared || !self.between.is_empty() {
+        if self.scan || is_declared || !self.leaf_sets.is_empty() {
             inputs.epoch += 1;
         }
         let epoch = inputs.epoch;
         let oldest = self.core.oldest_live(epoch);
         let mut changed = Vec::with_capacity(self.keys.len() + self.values.len());
-        self.core.disturb(&mut inputs, self.between);
+        self.core.invalidate_leaf_sets(&mut inputs, self.leaf_sets);
         for node in self.keys {
             let mut hist = lock(&self.core.node(node).hist);
             hist.declare_changed(epoch);
@@ -236,7 +236,7 @@ impl Begin<'_> {
                 self.core.changed_rules[*rule as usize].store(epoch, Ordering::SeqCst);
             }
             if let Some(persist) = self.core.persist() {
-                persist.void_rules(&self.rules);
+                persist.invalidate_rules(&self.rules);
             }
             let of_rules = |(node, entry): (NodeId, &Node)| self.rules.contains(&entry.rule).then_some(node);
             changed.extend(self.core.all_nodes().filter_map(of_rules));

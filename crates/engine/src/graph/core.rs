@@ -68,7 +68,7 @@ pub(crate) struct Inputs {
     pub(crate) rules: Arc<[u64]>,
     /// The last epoch in which something was declared of a task of a rule that is no leaf, by rule: a run above such a
     /// task does not follow from the leaves it had before.
-    pub(crate) between: Arc<[u64]>,
+    pub(crate) leaf_sets_invalidated: Arc<[u64]>,
 }
 
 impl Core {
@@ -92,7 +92,7 @@ impl Core {
                 epoch: 1,
                 scanned: u64::from(traces.is_some()),
                 floor: 0,
-                between: never.clone(),
+                leaf_sets_invalidated: never.clone(),
                 rules: never,
             }),
             siblings: Siblings::default(),
@@ -108,17 +108,17 @@ impl Core {
     }
 
     /// Notes of which rules something is declared in an epoch that leaves do not tell.
-    pub(crate) fn disturb(&self, inputs: &mut Inputs, mut rules: Vec<u16>) {
+    pub(crate) fn invalidate_leaf_sets(&self, inputs: &mut Inputs, mut rules: Vec<u16>) {
         if rules.is_empty() {
             return;
         }
         rules.sort_unstable();
         rules.dedup();
-        let mut between = inputs.between.to_vec();
-        rules.iter().for_each(|rule| between[*rule as usize] = inputs.epoch);
-        inputs.between = between.into();
+        let mut leaf_sets_invalidated = inputs.leaf_sets_invalidated.to_vec();
+        rules.iter().for_each(|rule| leaf_sets_invalidated[*rule as usize] = inputs.epoch);
+        inputs.leaf_sets_invalidated = leaf_sets_invalidated.into();
         if let Some(traces) = &self.traces {
-            traces.disturb(&rules);
+            traces.invalidate_leaf_sets(&rules);
         }
     }
 
@@ -205,7 +205,7 @@ impl Core {
     }
 
     /// From the next build on, no task stands since before.
-    pub(crate) fn doubt_all(&self) {
+    pub(crate) fn invalidate_all(&self) {
         let mut inputs = lock(&self.inputs);
         inputs.epoch += 1;
         inputs.floor = inputs.epoch;
@@ -228,8 +228,8 @@ impl Core {
     }
 
     /// By rule, the last time that something was declared of a task that is no leaf.
-    pub(crate) fn disturbed_rules(&self) -> Arc<[u64]> {
-        lock(&self.inputs).between.clone()
+    pub(crate) fn leaf_sets_invalidated(&self) -> Arc<[u64]> {
+        lock(&self.inputs).leaf_sets_invalidated.clone()
     }
 
     pub(crate) fn rule_number(&self, name: &str) -> Option<u16> {

@@ -61,7 +61,7 @@ impl Leaves {
 
     /// Whether nothing was declared of a task in between since. `between`: by rule, the last epoch in which something
     /// was.
-    pub(crate) fn is_undisturbed(&self, between: &[u64]) -> bool {
+    pub(crate) fn is_valid(&self, between: &[u64]) -> bool {
         self.rules.iter().all(|(rule, _)| between[*rule as usize] <= self.made)
     }
 }

@@ -15,5 +15,5 @@ pub(crate) trait Traces: Any + Send + Sync {
     /// Notes that a task's runs are not as the file says.
     fn touch(&self, node: NodeId);
     /// Notes that something was declared of tasks of these rules that are no leaves.
-    fn disturb(&self, rules: &[u16]);
+    fn invalidate_leaf_sets(&self, rules: &[u16]);
 }

@@ -45,17 +45,22 @@ impl Core {
         dirty.sort_unstable();
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
-        let void = std::mem::take(&mut *lock(&persist.void));
-        let disturbed = std::mem::take(&mut *lock(&persist.disturbed));
-        let is_quiet = dirty.is_empty() && void.is_empty() && disturbed.is_empty();
+        let changed_rules = std::mem::take(&mut *lock(&persist.changed_rules));
+        let invalid_leaf_sets = std::mem::take(&mut *lock(&persist.invalid_leaf_sets));
+        let is_quiet = dirty.is_empty() && changed_rules.is_empty() && invalid_leaf_sets.is_empty();
         if is_quiet && !persist.knows_better() && is_noted(core, persist, &wanted) {
             return Ok(Committed::default());
         }
-        let what = What { dirty: &dirty, wanted: &wanted, void: &void, disturbed: &disturbed };
+        let what = What {
+            dirty: &dirty,
+            wanted: &wanted,
+            changed_rules: &changed_rules,
+            invalid_leaf_sets: &invalid_leaf_sets,
+        };
         let written = write(core, persist, what);
         if written.is_err() {
-            lock(&persist.disturbed).extend(disturbed);
-            lock(&persist.void).extend(void);
+            lock(&persist.invalid_leaf_sets).extend(invalid_leaf_sets);
+            lock(&persist.changed_rules).extend(changed_rules);
             lock(&persist.dirty).extend(dirty);
             lock(&persist.wanted).extend(wanted);
         }
@@ -106,17 +111,17 @@ struct What<'c> {
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
     /// Rules of which all tasks were declared changed since the last commit.
-    void: &'c [u16],
+    changed_rules: &'c [u16],
     /// Rules of which something was declared since of a task that is no leaf.
-    disturbed: &'c [u16],
+    invalid_leaf_sets: &'c [u16],
 }
 
 fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed> {
     let file = &mut *persist.file.lock()?;
     let state = &mut *lock(&persist.state);
     state.catch_up(&*persist.file)?;
-    let (stamps, between) = (core.declared_of_rules(), core.disturbed_rules());
-    let commit = Commit { core, stamps, between, what, now: now() };
+    let (stamps, leaf_sets_invalidated) = (core.declared_of_rules(), core.leaf_sets_invalidated());
+    let commit = Commit { core, stamps, leaf_sets_invalidated, what, now: now() };
     let better = persist.take_better(state.generation);
     let bytes = if state.read_to > 0 { commit.add(state, persist, file, better)? } else { None };
     let bytes = match bytes {
@@ -133,7 +138,7 @@ struct Commit<'c> {
     /// The last changes that were declared of all tasks of a rule.
     stamps: Arc<[u64]>,
     /// The same of any task of a rule that is no leaf.
-    between: Arc<[u64]>,
+    leaf_sets_invalidated: Arc<[u64]>,
     what: What<'c>,
     /// Seconds since 1970.
     now: u32,
@@ -162,7 +167,7 @@ impl Commit<'_> {
         for run in hist.runs.iter().filter(|run| run.stamp >= stamp) {
             let Some(hash) = hist.hash_of(run.seq) else { continue };
             let (run, facet_hashes) = (run.clone(), hist.facets_of(run.seq).cloned());
-            let leaves = run.leaves().filter(|leaves| leaves.is_undisturbed(&self.between)).cloned();
+            let leaves = run.leaves().filter(|leaves| leaves.is_valid(&self.leaf_sets_invalidated)).cloned();
             runs.push(KeptRun { run, hash, facet_hashes, fail: None, value: None, leaves });
         }
         drop(hist);
@@ -307,10 +312,10 @@ impl Commit<'_> {
             better.apply(&mut runs);
             appender.replace(number, runs)?;
         }
-        for rule in self.what.void {
-            appender.void(self.core.rule_at(*rule).name())?;
+        for rule in self.what.changed_rules {
+            appender.drop_runs_of(self.core.rule_at(*rule).name())?;
         }
-        appender.disturb(self.what.disturbed)?;
+        appender.drop_leaf_sets_above(self.what.invalid_leaf_sets)?;
         let mut runs = Vec::new();
         for node in self.what.dirty {
             appender.keep(*node, &mut runs)?;
@@ -556,7 +561,7 @@ impl JournalAppender<'_> {
     }
 
     /// Drops the leaves of all runs above tasks of these rules.
-    fn disturb(&mut self, rules: &[u16]) -> Option<()> {
+    fn drop_leaf_sets_above(&mut self, rules: &[u16]) -> Option<()> {
         let core = self.commit.core;
         let names = rules.iter().map(|rule| core.rule_at(*rule).name());
         let places: Vec<u16> = names.filter_map(|name| self.stored.rule_named(name)).collect();
@@ -577,7 +582,7 @@ impl JournalAppender<'_> {
     }
 
     /// Drops the runs of all tasks of a rule: those that were made since are among what is to be written.
-    fn void(&mut self, rule: &str) -> Option<()> {
+    fn drop_runs_of(&mut self, rule: &str) -> Option<()> {
         let Some(rule) = self.stored.rule_named(rule) else { return Some(()) };
         let is_of_rule = |task: &u32| self.stored.rule(*task) == Some(rule) && self.stored.has_runs(*task);
         let tasks: Vec<u32> = (0..self.stored.tasks()).filter(is_of_rule).collect();

@@ -55,9 +55,9 @@ pub(crate) struct Persist {
     /// Tasks whose runs are not as the file says.
     dirty: Mutex<Vec<NodeId>>,
     /// Rules of which all tasks were declared changed: what the file says of their runs is void.
-    void: Mutex<Vec<u16>>,
+    changed_rules: Mutex<Vec<u16>>,
     /// Rules of which something was declared of a task that is no leaf: by leaves alone, no run above them is good.
-    disturbed: Mutex<Vec<u16>>,
+    invalid_leaf_sets: Mutex<Vec<u16>>,
     /// Tasks that were asked for from outside.
     wanted: Mutex<HashSet<NodeId>>,
     /// For how many days what nobody asks for is kept.
@@ -99,8 +99,8 @@ impl Traces for Persist {
         Persist::touch(self, node);
     }
 
-    fn disturb(&self, rules: &[u16]) {
-        Persist::disturb(self, rules.iter().copied());
+    fn invalidate_leaf_sets(&self, rules: &[u16]) {
+        Persist::invalidate_leaf_sets(self, rules.iter().copied());
     }
 }
 
@@ -234,8 +234,18 @@ impl Persist {
     /// For a file, which is read when something in it is asked for.
     pub(crate) fn new(file: Box<dyn TraceFile>, days: u32) -> Persist {
         let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (walk, bound, void) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Persist { file, state, walk, bound, dirty, void, disturbed: Mutex::default(), wanted, days }
+        let (walk, bound, changed_rules) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Persist {
+            file,
+            state,
+            walk,
+            bound,
+            dirty,
+            changed_rules,
+            invalid_leaf_sets: Mutex::default(),
+            wanted,
+            days,
+        }
     }
 
     /// Notes that a task was asked for from outside.
@@ -254,13 +264,13 @@ impl Persist {
     }
 
     /// Notes that all tasks of these rules were declared changed.
-    pub(crate) fn void_rules(&self, rules: &[u16]) {
-        lock(&self.void).extend(rules);
+    pub(crate) fn invalidate_rules(&self, rules: &[u16]) {
+        lock(&self.changed_rules).extend(rules);
     }
 
     /// Notes that something was declared of tasks of these rules that are no leaves.
-    pub(crate) fn disturb(&self, rules: impl IntoIterator<Item = u16>) {
-        lock(&self.disturbed).extend(rules);
+    pub(crate) fn invalidate_leaf_sets(&self, rules: impl IntoIterator<Item = u16>) {
+        lock(&self.invalid_leaf_sets).extend(rules);
     }
 
     /// Where the file tells of a task.

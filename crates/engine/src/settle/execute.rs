@@ -197,7 +197,7 @@ impl Inner {
                 // The hash given out stays for this build; the next one sees no run that gave it.
                 hist.runs.retain(|run| run.seq != good);
                 drop(hist);
-                self.engine.doubt_all();
+                self.engine.invalidate_all();
                 self.log.differs(task.id, was, Some(made));
             }
             _ if good.is_known() && entry.policy.store == Store::Memory => {
@@ -348,7 +348,7 @@ impl Inner {
             };
             let stamp = self.stamp(entry, &hist);
             let run = Run::new(rule.version(), stamp, edges.clone(), seq, rest);
-            let holds = |leaves: &Leaves| leaves.is_undisturbed(&self.inputs.between);
+            let holds = |leaves: &Leaves| leaves.is_valid(&self.inputs.leaf_sets_invalidated);
             hist.record(run, entry.policy, self.engine.is_only_build(), holds);
             match &fail {
                 Some(_) => {}

@@ -45,7 +45,7 @@ impl Inner {
     /// Whether what a leaf set says holds for the rules as they are, and for all that was declared up to this build.
     pub(crate) fn holds(&self, leaves: &Leaves) -> bool {
         leaves.made <= self.epoch
-            && leaves.is_undisturbed(&self.inputs.between)
+            && leaves.is_valid(&self.inputs.leaf_sets_invalidated)
             && leaves.rules.iter().all(|(rule, version)| self.engine.rule_at(*rule).version() == *version)
     }
 

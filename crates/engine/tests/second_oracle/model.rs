@@ -98,7 +98,7 @@ pub(crate) struct Model {
     touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
     /// When something was declared last of a task that is no leaf.
-    disturbed: u64,
+    invalid_leaf_sets: u64,
     scanned: u64,
     epoch: u64,
     builds: u64,
@@ -160,15 +160,15 @@ impl Model {
             for run in runs {
                 run.stamp = 0;
                 run.bytes = run.bytes.or(run.value.take());
-                let disturbed = self.disturbed;
-                run.leaves.take_if(|leaves| leaves.between && leaves.made < disturbed);
+                let invalid_leaf_sets = self.invalid_leaf_sets;
+                run.leaves.take_if(|leaves| leaves.between && leaves.made < invalid_leaf_sets);
                 run.leaves.iter_mut().for_each(|leaves| leaves.made = 0);
             }
         }
         self.memory.clear();
         self.told.clear();
         self.declared.clear();
-        self.disturbed = 0;
+        self.invalid_leaf_sets = 0;
         self.scanned = self.epoch;
     }
 
@@ -224,7 +224,7 @@ impl Model {
                 _ => false,
             };
             if is_between {
-                self.disturbed = self.epoch;
+                self.invalid_leaf_sets = self.epoch;
             }
             match event {
                 Event::Change(task, _) | Event::Flaky(task) | Event::Touch(task) => {
@@ -375,11 +375,11 @@ impl Going<'_> {
         runs: &[Run],
         stamp: u64,
     ) -> Result<(Version, Outcome), Option<usize>> {
-        let disturbed = self.model.disturbed;
+        let invalid_leaf_sets = self.model.invalid_leaf_sets;
         let mut differs = None;
         for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
             let Some(leaves) = &run.leaves else { continue };
-            if leaves.between && leaves.made < disturbed {
+            if leaves.between && leaves.made < invalid_leaf_sets {
                 continue;
             }
             match leaves.all.iter().find(|(leaf, version)| self.settle(*leaf) != *version) {
@@ -559,8 +559,9 @@ impl Going<'_> {
         }
         self.model.touched.insert(key);
         let most = self.kept(key) as usize;
-        let (only, disturbed) = (self.task(key).is_some_and(|task| task.only), self.model.disturbed);
-        let holds = |leaves: &Leaves| !leaves.between || leaves.made >= disturbed;
+        let (only, invalid_leaf_sets) =
+            (self.task(key).is_some_and(|task| task.only), self.model.invalid_leaf_sets);
+        let holds = |leaves: &Leaves| !leaves.between || leaves.made >= invalid_leaf_sets;
         let same = |old: &Run| {
             if only {
                 return old.stamp == run.stamp && !old.leaves.as_ref().is_some_and(holds);

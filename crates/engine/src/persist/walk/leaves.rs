@@ -97,7 +97,7 @@ impl Look<'_> {
         leaves.rules.iter().all(|(rule, version)| {
             let here = self.walk.rules.get(usize::from(*rule)).copied().flatten();
             here.is_some_and(|here| {
-                here.version == *version && self.inner.inputs.between[here.rule as usize] == 0
+                here.version == *version && self.inner.inputs.leaf_sets_invalidated[here.rule as usize] == 0
             })
         })
     }
