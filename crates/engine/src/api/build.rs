@@ -230,7 +230,7 @@ impl Build {
         let is_elsewhere = |node| known.contains(&node) && lock(&core.node(node).hist).unloaded().is_none();
         let below = self.inner.leaves_below(&above, is_elsewhere);
         if let Some((leaves, bound)) =
-            below.and_then(|below| Some((below.told().collect::<Option<Vec<_>>>()?, below.bound)))
+            below.and_then(|below| Some((below.leaves().collect::<Option<Vec<_>>>()?, below.bound)))
         {
             settled.extend(bound.into_iter().filter(|(node, _)| !known.contains(node)));
             return is_complete.then_some((settled, leaves));

@@ -126,7 +126,7 @@ impl<I: Interned, R: Rule> Mentions<I, R> {
             let node: NodeId = id & !NODE;
             return (*self.core.node(node).key).downcast_ref::<R::Key>().cloned();
         }
-        let stored = self.core.persist()?.told(self.generation)?;
+        let stored = self.core.persist()?.stored_of(self.generation)?;
         let mut key = Vec::new();
         stored.key(id, &mut key)?;
         <R::Key as crate::Key>::decode(&key)

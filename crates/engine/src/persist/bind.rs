@@ -22,11 +22,11 @@ impl Core {
     /// Fetches what the file knows of a task.
     pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
         let Some(persist) = self.persist() else { return };
-        let known = persist.told(place.generation).and_then(|stored| {
+        let known = persist.stored_of(place.generation).and_then(|stored| {
             let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
             let page = Page { stored: &stored, generation: place.generation, rules };
             self.read(&page, node, place).or_else(|| {
-                persist.condemn(place.generation);
+                persist.mark_corrupt(place.generation);
                 None
             })
         });
@@ -147,7 +147,7 @@ impl Core {
             return Some(all);
         }
         let generation = leaves.generation;
-        let stored = self.persist()?.told(generation)?;
+        let stored = self.persist()?.stored_of(generation)?;
         let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
         let page = Page { stored: &stored, generation, rules };
         let mut parts = Vec::with_capacity(leaves.parts.len());

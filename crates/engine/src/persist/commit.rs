@@ -272,7 +272,7 @@ impl Commit<'_> {
     ) -> io::Result<Option<u64>> {
         let mut batch = Batch::default();
         if self.gather(state, &mut batch, better).is_none() {
-            state.condemn();
+            state.mark_corrupt();
             return Ok(None);
         }
         if batch.is_empty() {
@@ -285,7 +285,7 @@ impl Commit<'_> {
             let stored = state.stored.clone().unwrap_or_default();
             match stored.compact(self.now, persist.days.saturating_mul(DAY)) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    state.condemn();
+                    state.mark_corrupt();
                     return Ok(None);
                 }
                 image => image.and_then(|image| begin(state, file, &image)),

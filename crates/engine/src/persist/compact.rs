@@ -247,15 +247,15 @@ impl SnapshotCopier<'_> {
             new.rules.push((self.builder.rule(name), *version));
         }
         new.rules.sort_unstable();
-        let mut told = Some(());
+        let mut known = Some(());
         old.each(|leaf, seq| {
-            told = told.and_then(|()| {
+            known = known.and_then(|()| {
                 let leaf = self.task(leaf)?;
                 let seq = self.builder.version(leaf, seq);
                 new.push(leaf, seq);
                 Some(())
             });
         });
-        told.map(|()| new)
+        known.map(|()| new)
     }
 }

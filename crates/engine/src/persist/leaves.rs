@@ -18,9 +18,9 @@ impl LeafSet {
     }
 
     /// Tells of each leaf and its version.
-    pub(crate) fn each(&self, mut told: impl FnMut(u32, u32)) {
+    pub(crate) fn each(&self, mut visit: impl FnMut(u32, u32)) {
         for Range { first, count, seq } in &self.ranges {
-            (*first..first + count).for_each(|leaf| told(leaf, *seq));
+            (*first..first + count).for_each(|leaf| visit(leaf, *seq));
         }
     }
 
@@ -33,7 +33,7 @@ impl LeafSet {
         }
         number(&mut out, self.ranges.len() as u32);
         for Range { first, count, seq } in &self.ranges {
-            [first, count, seq].into_iter().for_each(|told| number(&mut out, *told));
+            [first, count, seq].into_iter().for_each(|field| number(&mut out, *field));
         }
         out
     }

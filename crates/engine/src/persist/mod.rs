@@ -118,7 +118,7 @@ struct State {
     /// The earlier ones of which this process knows tasks.
     older: Vec<(u64, Arc<Stored>)>,
     /// The file that turned out to be damaged.
-    condemned: Option<[u8; 16]>,
+    corrupt: Option<[u8; 16]>,
     /// What was wrong with the file.
     trouble: Option<FileTrouble>,
 }
@@ -134,8 +134,8 @@ impl State {
     }
 
     /// The file is not to be believed, nor is anything that was read of it.
-    fn condemn(&mut self) {
-        self.condemned = self.file.map(|header| header.number).or(self.condemned);
+    fn mark_corrupt(&mut self) {
+        self.corrupt = self.file.map(|header| header.number).or(self.corrupt);
         self.trouble.get_or_insert(FileTrouble::Damaged);
         self.forget();
         self.older.clear();
@@ -159,7 +159,7 @@ impl State {
         let length = file.length()?;
         let head = file::bytes_at(&mut *file, 0, HEADER)?;
         let header = head.first_chunk().and_then(Header::decode);
-        let header = header.filter(|header| self.condemned != Some(header.number));
+        let header = header.filter(|header| self.corrupt != Some(header.number));
         let is_other = self.file.is_none() || self.file != header || length < self.read_to;
         if is_other {
             self.forget();
@@ -189,7 +189,7 @@ impl State {
             self.file = header;
             let snapshot = begins.zip(header).and_then(|(_, header)| Snapshot::open(file, header));
             let (Some(snapshot), Some(begins)) = (snapshot, begins) else {
-                self.condemn();
+                self.mark_corrupt();
                 return Ok(());
             };
             self.stored = Some(Arc::new(Stored::new(snapshot)));
@@ -199,7 +199,7 @@ impl State {
             let stored = Arc::make_mut(self.stored.as_mut().expect("just read"));
             match stored.read(&added) {
                 Some(sound) if !stored.is_damaged() => self.read_to += sound as u64,
-                _ => self.condemn(),
+                _ => self.mark_corrupt(),
             }
         }
         Ok(())
@@ -228,7 +228,7 @@ impl Persist {
 
     /// The number of a task in a file.
     pub(crate) fn number_of(&self, generation: u64, rule: &str, key: &[u8]) -> Option<u32> {
-        self.told(generation)?.find(rule, key)
+        self.stored_of(generation)?.find(rule, key)
     }
 
     /// For a file, which is read when something in it is asked for.
@@ -282,7 +282,7 @@ impl Persist {
         }
         let found = stored.find(rule, &key()).map(|number| (number, stored.versions(number)));
         if stored.is_damaged() {
-            state.condemn();
+            state.mark_corrupt();
             return None;
         }
         let (number, versions) = found?;
@@ -303,13 +303,13 @@ impl Persist {
         let all: Option<Vec<_>> =
             stored.siblings(rule, share_key).and_then(|tasks| tasks.into_iter().map(place).collect());
         all.unwrap_or_else(|| {
-            state.condemn();
+            state.mark_corrupt();
             Vec::new()
         })
     }
 
     /// The file that a task's place is in; `None` if it is not to be believed.
-    pub(crate) fn told(&self, generation: u64) -> Option<Arc<Stored>> {
+    pub(crate) fn stored_of(&self, generation: u64) -> Option<Arc<Stored>> {
         let mut state = lock(&self.state);
         if state.generation == generation {
             return Some(state.stored(&*self.file).clone()).filter(|_| state.generation == generation);
@@ -318,10 +318,10 @@ impl Persist {
     }
 
     /// The file of this generation is damaged.
-    fn condemn(&self, generation: u64) {
+    fn mark_corrupt(&self, generation: u64) {
         let mut state = lock(&self.state);
         if state.generation == generation {
-            state.condemn();
+            state.mark_corrupt();
         } else {
             state.older.retain(|(number, _)| *number != generation);
         }

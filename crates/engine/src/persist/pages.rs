@@ -107,20 +107,20 @@ impl Pages {
 
     /// Appends the bytes from `from` on; `None` if they cannot be believed, and then nothing of the file can.
     pub(super) fn read(&self, from: u64, length: usize, out: &mut Vec<u8>) -> Option<()> {
-        self.told(self.try_read(from, length, |part| out.extend(part)))
+        self.check_damage(self.try_read(from, length, |part| out.extend(part)))
     }
 
     /// So many bytes.
     pub(super) fn array<const N: usize>(&self, from: u64) -> Option<[u8; N]> {
         let (mut bytes, mut at) = ([0; N], 0);
-        self.told(self.try_read(from, N, |part| {
+        self.check_damage(self.try_read(from, N, |part| {
             bytes[at..at + part.len()].copy_from_slice(part);
             at += part.len();
         }))?;
         Some(bytes)
     }
 
-    fn told(&self, read: Option<()>) -> Option<()> {
+    fn check_damage(&self, read: Option<()>) -> Option<()> {
         if read.is_none() {
             self.source.note_damage();
         }

@@ -49,8 +49,8 @@ fn seal_rest(table: &mut [u8], rest: &mut [u8]) -> Option<()> {
         let words = u32::from_le_bytes(*chunk.first_chunk()?);
         let tasks = counts.tasks.saturating_sub((place * CHUNK) as u64).min(CHUNK as u64);
         let length = tasks::entries(tasks) + u64::from(words) * 4;
-        let told = rest.split_off_mut(..usize::try_from(length).ok()?)?;
-        chunk[4..].copy_from_slice(&checksum(told).to_le_bytes());
+        let section = rest.split_off_mut(..usize::try_from(length).ok()?)?;
+        chunk[4..].copy_from_slice(&checksum(section).to_le_bytes());
     }
     let sums = rest.split_off_mut(..usize::try_from(counts.sums()).ok()?)?;
     let mut places = sums.as_chunks_mut::<8>().0.iter_mut();

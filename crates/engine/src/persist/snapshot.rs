@@ -36,7 +36,7 @@ pub(super) fn is_of_another_format(head: &[u8]) -> bool {
     let (name, format) = MAGIC.split_at(MAGIC.len() - 4);
     head.strip_prefix(name)
         .and_then(|rest| rest.first_chunk::<4>())
-        .is_some_and(|told| told.iter().all(u8::is_ascii_digit) && told[..] != *format)
+        .is_some_and(|digits| digits.iter().all(u8::is_ascii_digit) && digits[..] != *format)
 }
 
 /// [`MAGIC`], the file's number, the lengths of the table and of what follows up to the journal, and the sum of all
@@ -188,7 +188,7 @@ pub(crate) struct Snapshot {
     pub(super) counts: Counts,
     pub(super) rules: Vec<Arc<str>>,
     codes: Vec<u32>,
-    told: Tasks,
+    tasks: Tasks,
     hashes: Pages,
     key_at: Pages,
     keys: Pages,
@@ -250,7 +250,7 @@ impl Snapshot {
             return None;
         }
         let mut at = HEADER as u64 + header.table;
-        let told = Tasks::new(&source, counts.tasks as u32, at, chunks);
+        let tasks = Tasks::new(&source, counts.tasks as u32, at, chunks);
         at += counts.of_tasks();
         let of_sums = of_sums.as_chunks().0.iter().map(|sum| u64::from_le_bytes(*sum)).collect();
         let sums = Arc::new(Pages::new(&source, at, counts.sums(), Sums::Here(of_sums)));
@@ -269,7 +269,7 @@ impl Snapshot {
             counts,
             rules,
             codes,
-            told,
+            tasks,
             hashes,
             key_at,
             keys,
@@ -295,17 +295,17 @@ impl Snapshot {
 
     /// Reads what is told of all tasks; returns whether all of it is sound.
     pub(super) fn read_all_tasks(&self) -> bool {
-        self.told.read_all()
+        self.tasks.read_all()
     }
 
     /// The rule of a task, by its place among the rules.
     pub(crate) fn rule(&self, task: u32) -> Option<u16> {
-        self.told.rule(task)
+        self.tasks.rule(task)
     }
 
     /// How many versions of the task there are, and the place of the first among all.
     fn versions_at(&self, task: u32) -> Option<Range<u32>> {
-        let range = self.told.versions(task)?;
+        let range = self.tasks.versions(task)?;
         (range.start <= range.end && u64::from(range.end) <= self.counts.versions).then_some(range)
     }
 
@@ -329,12 +329,12 @@ impl Snapshot {
 
     /// The runs of a task that there is.
     pub(crate) fn runs(&self, task: u32) -> Runs<'_> {
-        Runs::new(self.told.runs(task).map(|(_, words)| words), &self.codes)
+        Runs::new(self.tasks.runs(task).map(|(_, words)| words), &self.codes)
     }
 
     /// The columns by which most tasks are decided.
     pub(super) fn columns(&self) -> Columns<'_> {
-        Columns { tasks: &self.told, codes: &self.codes }
+        Columns { tasks: &self.tasks, codes: &self.codes }
     }
 
     /// Appends the key of a task.
@@ -401,9 +401,9 @@ impl Snapshot {
             None => Some(None),
             Some(at) => self.blob(at).map(|bytes| Some(Arc::from(bytes))),
         };
-        let [fail, value, witness, told] = view.blobs;
+        let [fail, value, witness, leaves_at] = view.blobs;
         let (fail, value, witness) = (blob(fail), blob(value), blob(witness));
-        let leaves = match told {
+        let leaves = match leaves_at {
             Some(at) => Some(Arc::new(self.leaves(at)?)),
             None => None,
         };
@@ -417,7 +417,7 @@ impl Snapshot {
     /// How the facets of the task's versions look, by version.
     pub(crate) fn all_facet_hashes(&self, task: u32) -> Option<Vec<(u32, FacetHashes)>> {
         let mut found = Vec::new();
-        let told = |at: u64| {
+        let entry_at = |at: u64| {
             let [a, b, c] = *self
                 .facet_hashes
                 .array::<FACETS_ENTRY_SIZE>(at * FACETS_ENTRY_SIZE as u64)?
@@ -426,9 +426,9 @@ impl Snapshot {
                 .first_chunk()?;
             Some((u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c)))
         };
-        let mut at = lower_bound(self.counts.facet_hashes, |at| Some(told(at)?.0 < task))?;
+        let mut at = lower_bound(self.counts.facet_hashes, |at| Some(entry_at(at)?.0 < task))?;
         while at < self.counts.facet_hashes {
-            let (of, seq, blob) = told(at)?;
+            let (of, seq, blob) = entry_at(at)?;
             if of != task {
                 break;
             }
@@ -440,18 +440,18 @@ impl Snapshot {
 
     /// All tasks of a rule with this share key, in the order in which they were recorded.
     pub(crate) fn siblings(&self, rule: u16, share_key: u64) -> Option<Vec<u32>> {
-        let told = |at: u64| {
+        let entry_at = |at: u64| {
             let bytes = self.siblings.array::<SIBLING_ENTRY_SIZE>(at * SIBLING_ENTRY_SIZE as u64)?;
             let (share_key, rest) = bytes.split_first_chunk::<8>()?;
             let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
             Some((u64::from_le_bytes(*share_key), u32::from_le_bytes(rule), u32::from_le_bytes(task)))
         };
         let wanted = (share_key, u32::from(rule));
-        let before = |at| told(at).map(|(share_key, rule, _)| (share_key, rule) < wanted);
+        let before = |at| entry_at(at).map(|(share_key, rule, _)| (share_key, rule) < wanted);
         let mut at = lower_bound(self.counts.siblings, before)?;
         let mut found = Vec::new();
         while at < self.counts.siblings {
-            let (share_key, rule, task) = told(at)?;
+            let (share_key, rule, task) = entry_at(at)?;
             if (share_key, rule) != wanted {
                 break;
             }
@@ -465,13 +465,13 @@ impl Snapshot {
     pub(crate) fn all_siblings(&self) -> Option<Vec<(u64, u16, u32)>> {
         let mut bytes = Vec::new();
         self.siblings.read(0, (self.counts.siblings as usize) * SIBLING_ENTRY_SIZE, &mut bytes)?;
-        let told = |entry: &[u8; SIBLING_ENTRY_SIZE]| {
+        let decode = |entry: &[u8; SIBLING_ENTRY_SIZE]| {
             let (share_key, rest) = entry.split_first_chunk::<8>()?;
             let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
             let rule = u16::try_from(u32::from_le_bytes(rule)).ok()?;
             Some((u64::from_le_bytes(*share_key), rule, u32::from_le_bytes(task)))
         };
-        bytes.as_chunks().0.iter().map(told).collect()
+        bytes.as_chunks().0.iter().map(decode).collect()
     }
 
     /// The tasks that were asked for from outside, ascending, and the time of the last time.
@@ -481,9 +481,9 @@ impl Snapshot {
 
     /// The time when a task was last asked for from outside.
     pub(crate) fn wanted_at(&self, task: u32) -> Option<u32> {
-        let told = |at: u64| Some(time(&self.wanted.array(at * TIME as u64)?));
-        let at = lower_bound(self.counts.wanted, |at| Some(told(at)?.0 < task))?;
-        let (of, time) = if at < self.counts.wanted { told(at)? } else { return None };
+        let entry_at = |at: u64| Some(time(&self.wanted.array(at * TIME as u64)?));
+        let at = lower_bound(self.counts.wanted, |at| Some(entry_at(at)?.0 < task))?;
+        let (of, time) = if at < self.counts.wanted { entry_at(at)? } else { return None };
         (of == task).then_some(time)
     }
 

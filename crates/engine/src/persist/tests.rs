@@ -151,8 +151,8 @@ fn whatever_bit_flips_the_answer_is_right_or_there_is_none() {
     for at in (0..whole.len()).filter(|at| *at < 2_000 || at % 211 == 0 || *at > whole.len() - 1_000) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
-        let told = open(&bytes).map(|stored| (matches(&stored, &runs), stored.is_damaged()));
-        assert!(matches!(told, None | Some((None, true)) | Some((Some(()), false))), "byte {at}: {told:?}");
+        let read = open(&bytes).map(|stored| (matches(&stored, &runs), stored.is_damaged()));
+        assert!(matches!(read, None | Some((None, true)) | Some((Some(()), false))), "byte {at}: {read:?}");
     }
 }
 
@@ -454,7 +454,7 @@ fn sums_made_anew_are_those_that_were_there_and_hold_whatever_is_under_them() {
 #[test]
 fn numbers_that_are_too_large_under_right_sums_are_none() {
     let sound = bytes(&all_kinds().0);
-    let mut told = 0;
+    let mut hashes_read = 0;
     // The columns of tasks are near the beginning, the facets at the end.
     for at in (HEADER + 96..HEADER + 700).chain(sound.len() - 40..sound.len() - 4) {
         let mut other = sound.clone();
@@ -464,8 +464,8 @@ fn numbers_that_are_too_large_under_right_sums_are_none() {
         for task in 0..4 {
             assert!(stored.versions(task) <= 305, "byte {at}");
             assert!(stored.facets(task).is_none_or(|facets| facets.len() <= 305), "byte {at}");
-            told += stored.hashes(task).map_or(0, |hashes| hashes.len());
+            hashes_read += stored.hashes(task).map_or(0, |hashes| hashes.len());
         }
     }
-    assert!(told > 0);
+    assert!(hashes_read > 0);
 }

@@ -620,9 +620,9 @@ impl Inner {
         }
         // From here on, whoever declares a change asks what stood.
         core.has_clean.store(true, Ordering::SeqCst);
-        let stored = persist.told(place.generation)?;
+        let stored = persist.stored_of(place.generation)?;
         if !stored.read_all_tasks() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
             return None;
         }
         let (decided, good) = {
@@ -642,7 +642,7 @@ impl Inner {
         let seq = Seq::new(match decided {
             Ok(seq) if !stored.is_damaged() => seq?,
             _ => {
-                persist.condemn(place.generation);
+                persist.mark_corrupt(place.generation);
                 return None;
             }
         });
@@ -658,7 +658,7 @@ impl Inner {
         let core = &*self.engine;
         let persist = core.persist()?;
         let place = lock(&core.node(node).hist).place()?;
-        let stored = persist.told(place.generation)?;
+        let stored = persist.stored_of(place.generation)?;
         let (seq, hash) = {
             let walk = &mut *lock(&persist.walk);
             let look = Look::again(self, &stored, place.generation, walk)?;
@@ -666,7 +666,7 @@ impl Inner {
             (seq, stored.hash(place.number, seq))
         };
         if stored.is_damaged() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
             return None;
         }
         core.fetch_history(node);
@@ -684,10 +684,10 @@ impl Core {
         let hist = &self.node(node).hist;
         let place = lock(hist).unloaded()?;
         let persist = self.persist()?;
-        let stored = persist.told(place.generation)?;
+        let stored = persist.stored_of(place.generation)?;
         let known = stored.hashes(place.number).zip(stored.facets(place.number));
         if known.is_none() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
         }
         lock(hist).know_versions(Some(known?));
         Some(())
@@ -712,10 +712,10 @@ impl Core {
             (place, hist.is_seq_of(place.generation, place.number, seq))
         };
         let persist = self.persist().filter(|_| is_stored)?;
-        let stored = persist.told(place.generation)?;
+        let stored = persist.stored_of(place.generation)?;
         let value = stored.value(place.number, seq.number());
         if stored.is_damaged() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
             return None;
         }
         value

@@ -195,8 +195,8 @@ impl Edges<'_> {
             let ends = bare == 1 || self.at + 1 == self.count;
             return Some(StoredEdge { dep, seq: 0, bits: u8::from(ends) << 1, facets: whole });
         }
-        let told = word(&mut self.words)?;
-        let (seq, bits) = (told >> BITS, (told & ((1 << BITS) - 1)) as u8);
+        let packed = word(&mut self.words)?;
+        let (seq, bits) = (packed >> BITS, (packed & ((1 << BITS) - 1)) as u8);
         let facets = match bits & 4 {
             0 => whole,
             _ => Facets(u16::try_from(word(&mut self.words)?).ok()?),
@@ -248,8 +248,8 @@ impl Plain<'_> {
         let Some(dep) = self.words.first() else { return Some(None) };
         let (seq, bits) = match self.kind {
             run::FULL => {
-                let told = u32::from_le_bytes(*self.words.get(1)?);
-                (told >> BITS, told & ((1 << BITS) - 1))
+                let packed = u32::from_le_bytes(*self.words.get(1)?);
+                (packed >> BITS, packed & ((1 << BITS) - 1))
             }
             run::EACH => (0, 2),
             _ => (0, 0),

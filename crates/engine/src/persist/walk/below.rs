@@ -24,7 +24,7 @@ pub(crate) struct StoredLeaf {
 
 impl Leaves {
     /// What the file tells of them; `None` in place of one that is damaged.
-    pub(crate) fn told(&self) -> impl Iterator<Item = Option<StoredLeaf>> + '_ {
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = Option<StoredLeaf>> + '_ {
         self.leaves.iter().map(|task| {
             let rule = self.stored.rules().get(self.stored.rule(*task)? as usize)?.clone();
             let mut key = Vec::new();
@@ -40,7 +40,7 @@ impl Inner {
     pub(crate) fn leaves_below(&self, tasks: &[NodeId], is_known: impl Fn(NodeId) -> bool) -> Option<Leaves> {
         let persist = self.engine.persist()?;
         let generation = lock(&persist.walk).generation;
-        let stored = persist.told(generation)?;
+        let stored = persist.stored_of(generation)?;
         let place = |node: &NodeId| lock(&self.engine.node(*node).hist).unloaded();
         let number = |place: Unloaded| (place.generation == generation).then_some(place.number);
         let pending: Option<Vec<u32>> = tasks.iter().filter_map(place).map(number).collect();

@@ -170,7 +170,7 @@ impl Inner {
         if is_declared || core.is_given(node, self.epoch) {
             return ByLeaves::None;
         }
-        let Some(stored) = persist.told(place.generation) else { return ByLeaves::None };
+        let Some(stored) = persist.stored_of(place.generation) else { return ByLeaves::None };
         loop {
             let found = {
                 let walk = &mut *lock(&persist.walk);
@@ -206,7 +206,7 @@ impl Inner {
                 // From here on tasks in between are looked at: whether they are there is found out before.
                 Ok((Found::None, _)) if stored.read_all_tasks() => return ByLeaves::None,
                 _ => {
-                    persist.condemn(place.generation);
+                    persist.mark_corrupt(place.generation);
                     return ByLeaves::None;
                 }
             };
@@ -231,7 +231,7 @@ impl Inner {
     /// That a leaf of a file does not have the version that it had, as the cause of an execution.
     pub(crate) fn leaf_differs(&self, generation: u64, leaf: u32, was: u32) -> Option<Cause> {
         let core = &*self.engine;
-        let stored = core.persist()?.told(generation)?;
+        let stored = core.persist()?.stored_of(generation)?;
         let dep = core.bind_number(&stored, generation, leaf)?;
         let hash = stored.hash(leaf, was)?;
         let is = self.seq(dep).or_else(|| self.walked(dep))?;

@@ -45,7 +45,7 @@ impl Persist {
     /// The file that the latest walk was about, if it is still there.
     pub(crate) fn numbers(&self) -> Option<Source<'_>> {
         let generation = lock(&self.walk).generation;
-        let stored = self.told(generation)?;
+        let stored = self.stored_of(generation)?;
         Some(Source { persist: self, generation, stored })
     }
 }
@@ -58,7 +58,7 @@ impl Persist {
             state.stored(&*self.file);
             state.generation
         };
-        let stored = self.told(generation)?;
+        let stored = self.stored_of(generation)?;
         Some(Source { persist: self, generation, stored })
     }
 }
