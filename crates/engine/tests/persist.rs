@@ -170,14 +170,14 @@ fn a_file_that_cannot_be_read_or_written_hurts_nobody() {
         assert_eq!(get(&open(&world, &file), 1).1.len(), 0);
     }
     // Nothing is wrong with what an earlier program wrote.
-    for (content, trouble) in
-        [("taut traces 0003", None), ("taut traces 000x", Some(taut_engine::FileTrouble::Damaged))]
+    for (content, problem) in
+        [("taut traces 0003", None), ("taut traces 000x", Some(taut_engine::FileProblem::Damaged))]
     {
         let file = directory.path().join("earlier");
         std::fs::write(&file, content.repeat(20)).unwrap();
         let engine = open(&world, &file);
         assert_eq!(get(&engine, 1).1.len(), 4);
-        assert_eq!(engine.trouble(), trouble);
+        assert_eq!(engine.file_problem(), problem);
         engine.commit().unwrap();
         assert_eq!(get(&open(&world, &file), 1).1.len(), 0);
     }

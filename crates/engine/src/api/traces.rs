@@ -2,12 +2,12 @@
 
 use std::io;
 
-use crate::{Committed, Engine, FileTrouble};
+use crate::{Committed, Engine, FileProblem};
 
 impl Engine {
     /// What was wrong with the file that the engine was opened with, as far as it was looked at; told once.
-    pub fn trouble(&self) -> Option<FileTrouble> {
-        self.core().trouble()
+    pub fn file_problem(&self) -> Option<FileProblem> {
+        self.core().file_problem()
     }
 
     /// Writes what is new to the file that the engine was opened with; nothing if it has none. To be called

@@ -66,7 +66,7 @@ pub(crate) struct Persist {
 
 /// What was wrong with the file that an engine was opened with. It costs time, nothing else.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FileTrouble {
+pub enum FileProblem {
     /// It is not what anybody wrote; it is written anew.
     Damaged,
     /// It cannot be read, and why.
@@ -81,8 +81,8 @@ impl Core {
     }
 
     /// What was wrong with the file, as far as it was looked at; told once.
-    pub(crate) fn trouble(&self) -> Option<FileTrouble> {
-        lock(&self.persist()?.state).trouble.take()
+    pub(crate) fn file_problem(&self) -> Option<FileProblem> {
+        lock(&self.persist()?.state).problem.take()
     }
 }
 
@@ -120,7 +120,7 @@ struct State {
     /// The file that turned out to be damaged.
     corrupt: Option<[u8; 16]>,
     /// What was wrong with the file.
-    trouble: Option<FileTrouble>,
+    problem: Option<FileProblem>,
 }
 
 impl State {
@@ -136,7 +136,7 @@ impl State {
     /// The file is not to be believed, nor is anything that was read of it.
     fn mark_corrupt(&mut self) {
         self.corrupt = self.file.map(|header| header.number).or(self.corrupt);
-        self.trouble.get_or_insert(FileTrouble::Damaged);
+        self.problem.get_or_insert(FileProblem::Damaged);
         self.forget();
         self.older.clear();
     }
@@ -150,7 +150,7 @@ impl State {
             }
             // Something else is in its place.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.trouble.get_or_insert(FileTrouble::Damaged);
+                self.problem.get_or_insert(FileProblem::Damaged);
                 self.forget();
                 return Ok(());
             }
@@ -175,7 +175,7 @@ impl State {
             }
             None => {
                 self.file = None;
-                self.trouble.get_or_insert(FileTrouble::Damaged);
+                self.problem.get_or_insert(FileProblem::Damaged);
                 return Ok(());
             }
         };
@@ -211,7 +211,7 @@ impl State {
             && let Err(error) = self.catch_up(place)
         {
             // Whatever is wrong with the file costs what it would have saved.
-            self.trouble.get_or_insert(FileTrouble::Unreadable(error.to_string()));
+            self.problem.get_or_insert(FileProblem::Unreadable(error.to_string()));
             self.forget();
         }
         self.stored.get_or_insert_default()

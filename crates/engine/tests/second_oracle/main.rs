@@ -349,7 +349,7 @@ thread_local! {
 }
 
 /// What is wrong with a case, if anything.
-fn trouble(case: &Case, check: fn(&Case)) -> Option<String> {
+fn check_case(case: &Case, check: fn(&Case)) -> Option<String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
@@ -369,7 +369,8 @@ fn trouble(case: &Case, check: fn(&Case)) -> Option<String> {
 
 /// The smallest case that is found to be wrong, from one that is.
 fn shrink(mut case: Case, check: fn(&Case)) -> Case {
-    while let Some(smaller) = case.smaller().into_iter().find(|smaller| trouble(smaller, check).is_some()) {
+    while let Some(smaller) = case.smaller().into_iter().find(|smaller| check_case(smaller, check).is_some())
+    {
         case = smaller;
     }
     case
@@ -384,18 +385,19 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
     for file in files {
         let case = Case::parse(&std::fs::read_to_string(&file).unwrap());
         assert_eq!(Case::parse(&case.to_string()), case, "cases are written as they are read");
-        if let Some(trouble) = trouble(&case, check) {
-            panic!("{}: {trouble}", file.display());
+        if let Some(failure) = check_case(&case, check) {
+            panic!("{}: {failure}", file.display());
         }
     }
     let factor: u64 = std::env::var("TAUT_SOAK").map_or(1, |factor| factor.parse().expect("a number"));
     let first: u64 = std::env::var("TAUT_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     for seed in first..first + cases * factor {
         let case = Case::random(seed);
-        if trouble(&case, check).is_some() {
+        if check_case(&case, check).is_some() {
             let smallest = shrink(case, check);
-            let trouble = trouble(&smallest, check).unwrap_or_else(|| "it does not always happen".to_owned());
-            panic!("seed {seed}: {trouble}\nthe case, made smaller:\n{smallest}");
+            let failure =
+                check_case(&smallest, check).unwrap_or_else(|| "it does not always happen".to_owned());
+            panic!("seed {seed}: {failure}\nthe case, made smaller:\n{smallest}");
         }
     }
     cases * factor
