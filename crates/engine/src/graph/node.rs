@@ -44,7 +44,7 @@ struct Rare {
     /// How many versions were forgotten, from the first on.
     forgotten: u32,
     /// The latest epoch in which a leaf was looked at by numbers and none of its runs was good.
-    refused: u64,
+    stale_in: u64,
     /// Its only run is a content that nothing but a question has mentioned yet.
     unsaved: bool,
     /// Epochs in which the task was declared changed, ascending.
@@ -230,13 +230,13 @@ impl Hist {
     }
 
     /// Notes that none of the runs of a leaf holds in an epoch.
-    pub(crate) fn refuse(&mut self, epoch: u64) {
-        self.rare().refused = epoch;
+    pub(crate) fn note_stale_in(&mut self, epoch: u64) {
+        self.rare().stale_in = epoch;
     }
 
     /// Whether it is known that none of the runs of a leaf holds in an epoch.
-    pub(crate) fn is_refused(&self, epoch: u64) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.refused == epoch)
+    pub(crate) fn is_stale_in(&self, epoch: u64) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.stale_in == epoch)
     }
 
     /// Notes the leaves below the kept run that read this and came to `seq`. Tells whether they are others than those

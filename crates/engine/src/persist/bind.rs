@@ -41,7 +41,7 @@ impl Core {
         let versions = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
         let mut stored = page.stored.runs(place.number)?;
         // What was found out about them by numbers alone.
-        let (better, stamp, refused) = self.persist()?.found_out(place);
+        let (better, stamp, stale) = self.persist()?.found_out(place);
         if let Some(better) = better {
             better.apply(&mut stored);
         }
@@ -49,8 +49,8 @@ impl Core {
         {
             let mut hist = lock(&self.node(node).hist);
             hist.know_versions(Some(versions));
-            if let Some(epoch) = refused {
-                hist.refuse(epoch);
+            if let Some(epoch) = stale {
+                hist.note_stale_in(epoch);
             }
         }
         // A sound run whose parts mean nothing any more is none.

@@ -91,7 +91,7 @@ pub(super) struct Walk {
     /// By task, a bit: a leaf that was looked at and is good.
     looked_at: Vec<u64>,
     /// Leaves that were looked at in this epoch, of which no run is good any more.
-    refused: HashSet<u32, BuildMix>,
+    stale: HashSet<u32, BuildMix>,
     /// Tasks that were found good by the leaves below them.
     by_leaves: HashSet<u32, BuildMix>,
     /// The tasks that this process knows.
@@ -189,7 +189,7 @@ impl Walk {
         }
         (self.generation, self.epoch, self.scanned) = (generation, epoch, inner.inputs.scanned);
         self.looked_at = looked_at;
-        self.refused.clear();
+        self.stale.clear();
         self.by_leaves.clear();
         self.facets.clear();
         true
@@ -478,7 +478,7 @@ impl<'l> Look<'l> {
             at += 1;
         }
         if was_asked {
-            self.walk.refused.insert(task);
+            self.walk.stale.insert(task);
         }
         Ok(None)
     }
@@ -602,8 +602,8 @@ impl Persist {
         }
         let word = walk.looked_at.get(place.number as usize / 64).copied().unwrap_or(0);
         let looked_at = word & 1 << (place.number % 64) != 0;
-        let refused = walk.refused.contains(&place.number).then_some(walk.epoch);
-        (walk.better.get(&place.number).cloned(), looked_at.then_some(walk.scanned), refused)
+        let stale = walk.stale.contains(&place.number).then_some(walk.epoch);
+        (walk.better.get(&place.number).cloned(), looked_at.then_some(walk.scanned), stale)
     }
 }
 

@@ -89,7 +89,7 @@ impl Inner {
                     && (declared..stamp).contains(&run.stamp)
                     && run.witness().is_some()
             };
-            if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_refused(self.epoch) {
+            if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_stale_in(self.epoch) {
                 return;
             }
             let doubtful: Vec<(Run, Option<Hash>)> = hist

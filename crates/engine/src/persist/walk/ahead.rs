@@ -29,7 +29,7 @@ enum Looked {
     /// It is a leaf, and this run is good, with better evidence if there is some.
     Good { run: usize, seq: u32, has_failed: bool, witness: Option<Vec<u8>> },
     /// It is a leaf, and no run is.
-    Refused,
+    Stale,
     /// It is not as plain as that: nothing was asked.
     Other,
 }
@@ -93,7 +93,7 @@ impl Eye<'_> {
             }
             at += 1;
         }
-        Ok(Looked::Refused)
+        Ok(Looked::Stale)
     }
 }
 
@@ -160,8 +160,8 @@ impl Look<'_> {
                 }
                 self.walk.leaf_is_good(leaf, run, (!has_failed).then_some(seq));
             }
-            Looked::Refused => {
-                self.walk.refused.insert(leaf);
+            Looked::Stale => {
+                self.walk.stale.insert(leaf);
                 self.walk.now.set(leaf, UNDECIDED);
             }
             Looked::Other => {}
