@@ -179,10 +179,10 @@ impl Cx {
     /// Whether all of these were asked for, and answered.
     pub(crate) fn has_read(&self, nodes: &[NodeId]) -> bool {
         /// Up to here a scan is faster than a set.
-        const SCANNED: usize = 8;
+        const MAX_SCANNED: usize = 8;
         let seen = lock(&self.frame.seen);
         let answered = || seen.reads.iter().filter(|read| read.seq != Seq::LATER).map(|read| read.dep);
-        if nodes.len() <= SCANNED {
+        if nodes.len() <= MAX_SCANNED {
             return nodes.iter().all(|node| answered().any(|dep| dep == *node));
         }
         let answered: HashSet<NodeId> = answered().collect();

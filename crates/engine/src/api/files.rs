@@ -15,10 +15,10 @@ use crate::{Agreement, Cx, Fail, Hash, Policy, Rule};
 
 /// How long before the look the last change of a file has to be for the evidence to be trusted. Clocks of file systems
 /// tick at up to two seconds; a second change within the tick of the first leaves no trace in size and times.
-const MARGIN: Duration = Duration::from_secs(2);
+const MIN_AGE: Duration = Duration::from_secs(2);
 
 /// How often a file is read that changes while it is read.
-const TRIES: usize = 5;
+const MAX_READS: usize = 5;
 
 /// What was seen of a path, for telling later, without reading it, that the file there is unchanged.
 ///
@@ -55,7 +55,7 @@ impl StatWitness {
     pub fn of(path: &Path) -> io::Result<StatWitness> {
         // The clock first: a change after this moment is never taken for an old one.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let trusted = now.saturating_sub(MARGIN).as_nanos() as i128;
+        let trusted = now.saturating_sub(MIN_AGE).as_nanos() as i128;
         let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         let stat = match fs::metadata(path) {
             Ok(meta) => Some(Stat {
@@ -119,7 +119,7 @@ struct Read {
 
 /// Reads a file; once more, if it changed meanwhile.
 fn read(path: &Path) -> io::Result<Read> {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_READS {
         let witness = StatWitness::of(path)?;
         let content = match witness.stat.filter(Stat::is_file).map(|_| fs::read(path)).transpose() {
             // What was a file is gone, or a directory by now.

@@ -14,7 +14,7 @@ use crate::sync::{Arc, Mutex};
 use crate::{Facets, Hash, Policy};
 
 /// So many versions of a task are told apart at least.
-const VERSIONS: usize = 16;
+const MIN_VERSIONS: usize = 16;
 
 /// What is known of a task from earlier builds.
 #[derive(Default)]
@@ -92,7 +92,7 @@ impl Hist {
         if let Some(known) = self.seq_with(hash) {
             return known;
         }
-        if self.hashes.len() == 2 * VERSIONS {
+        if self.hashes.len() == 2 * MIN_VERSIONS {
             self.forget_versions();
         }
         self.hashes.push(hash);
@@ -107,10 +107,10 @@ impl Hist {
 
     /// Forgets the older half of the versions. What has read one of them agrees with nothing any more.
     fn forget_versions(&mut self) {
-        self.hashes.drop_front(VERSIONS);
+        self.hashes.drop_front(MIN_VERSIONS);
         let rare = self.rare();
-        rare.facets.drain(..VERSIONS.min(rare.facets.len()));
-        rare.forgotten += VERSIONS as u32;
+        rare.facets.drain(..MIN_VERSIONS.min(rare.facets.len()));
+        rare.forgotten += MIN_VERSIONS as u32;
         let first = rare.forgotten;
         self.runs.retain(|run| run.seq.number() >= first);
     }
@@ -312,7 +312,7 @@ impl Hist {
         if !gone.is_empty() {
             let replaced = &mut self.rare().replaced;
             replaced.extend(gone);
-            replaced.drain(..replaced.len().saturating_sub(VERSIONS));
+            replaced.drain(..replaced.len().saturating_sub(MIN_VERSIONS));
         } else if let Some(rare) = self.rare.as_mut().filter(|_| is_alone) {
             rare.replaced.clear();
         }
@@ -370,12 +370,12 @@ mod tests {
         let mut hist = Hist::new(None);
         let first = hist.seq_of(Hash::from(0));
         hist.set_facets(first, Arc::from([7]));
-        for number in 1..VERSIONS as u64 {
+        for number in 1..MIN_VERSIONS as u64 {
             hist.seq_of(Hash::from(number));
         }
         assert_eq!(hist.seq_of(Hash::from(0)), first);
         let mut seen = vec![first];
-        for number in VERSIONS as u64..1_000 {
+        for number in MIN_VERSIONS as u64..1_000 {
             let seq = hist.seq_of(Hash::from(number));
             assert!(!seen.contains(&seq), "a number means one version only");
             assert_eq!(hist.hash_of(seq), Some(Hash::from(number)));
@@ -383,9 +383,9 @@ mod tests {
             seen.push(seq);
         }
         assert_eq!((hist.hash_of(first), hist.facets_of(first)), (None, None));
-        assert!(hist.hashes.len() <= 2 * VERSIONS && hist.rare().facets.len() <= 2 * VERSIONS);
-        let last = seen[seen.len() - VERSIONS];
-        assert_eq!(hist.hash_of(last), Some(Hash::from(1_000 - VERSIONS as u64)));
-        assert_eq!(hist.facets_of(last).unwrap()[..], [1_000 - VERSIONS as u128]);
+        assert!(hist.hashes.len() <= 2 * MIN_VERSIONS && hist.rare().facets.len() <= 2 * MIN_VERSIONS);
+        let last = seen[seen.len() - MIN_VERSIONS];
+        assert_eq!(hist.hash_of(last), Some(Hash::from(1_000 - MIN_VERSIONS as u64)));
+        assert_eq!(hist.facets_of(last).unwrap()[..], [1_000 - MIN_VERSIONS as u128]);
     }
 }

@@ -72,12 +72,12 @@ pub(super) fn facet_hashes(reader: &mut Reader<'_>) -> Option<FacetHashes> {
     facet_hashes.collect::<Option<Vec<u128>>>().map(Arc::from)
 }
 
-const ODD: u64 = 0xff51_afd7_ed55_8ccd;
+const MULTIPLIER: u64 = 0xff51_afd7_ed55_8ccd;
 
 /// Against accidents, not against people. Four sums side by side, since each waits for itself only.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
     let stir = |sum: u64, word: u64| {
-        let sum = (sum ^ word).wrapping_mul(ODD);
+        let sum = (sum ^ word).wrapping_mul(MULTIPLIER);
         sum ^ (sum >> 32)
     };
     let mut sums = [0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64, 1, 2, 3];
@@ -94,7 +94,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u64 {
     for (sum, word) in sums.iter_mut().zip(words) {
         *sum = stir(*sum, u64::from_le_bytes(*word));
     }
-    sums.into_iter().fold(ODD, stir)
+    sums.into_iter().fold(MULTIPLIER, stir)
 }
 
 #[cfg(test)]

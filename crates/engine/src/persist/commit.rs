@@ -22,10 +22,10 @@ use crate::sync::{Arc, lock};
 use crate::{Facets, Fail, Hash, Rebuild, Trace};
 
 /// The file is written anew when more than one in so many of its bytes was added since,
-const SLACK: u64 = 4;
+const MAX_JOURNAL_DIVISOR: u64 = 4;
 
 /// and more than so many.
-const SMALL: u64 = 1 << 16;
+const MIN_JOURNAL_BYTES: u64 = 1 << 16;
 
 /// What [`crate::Engine::commit`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -281,7 +281,7 @@ impl Commit<'_> {
         let bytes = batch.seal();
         let end = state.file.and_then(super::Header::end).unwrap_or(0);
         let added = state.read_to + bytes.len() as u64 - end;
-        let written = if added > SMALL && added > end / SLACK {
+        let written = if added > MIN_JOURNAL_BYTES && added > end / MAX_JOURNAL_DIVISOR {
             let stored = state.stored.clone().unwrap_or_default();
             match stored.compact(self.now, persist.days.saturating_mul(DAY)) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {

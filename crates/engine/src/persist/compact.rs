@@ -14,16 +14,16 @@ use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::intern::BuildMix;
 
 /// There is room for so many builds as the largest of the latest ones,
-const BUILDS: usize = 4;
+const MAX_LARGEST_BUILDS: usize = 4;
 
 /// of which so many are looked at;
-const MEASURED: usize = 16;
+const MEASURED_REQUESTS: usize = 16;
 
 /// and for so many tasks in any case.
-const FEW: usize = 1024;
+const MIN_KEPT_TASKS: usize = 1024;
 
 /// No number yet.
-const NONE: u32 = u32::MAX;
+const NO_NUMBER: u32 = u32::MAX;
 
 fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the file of traces is damaged")
@@ -79,17 +79,17 @@ impl Stored {
             wanted.iter().filter(|(_, at)| **at >= since).map(|(task, at)| (*at, *task)).collect();
         roots.sort_unstable_by(|a, b| b.cmp(a));
         let mut marked = vec![false; self.tasks() as usize];
-        let (mut count, mut room) = (0, FEW);
+        let (mut count, mut room) = (0, MIN_KEPT_TASKS);
         for (place, asked) in roots.chunk_by(|a, b| a.0 == b.0).enumerate() {
             if count > room {
                 break;
             }
-            if place < MEASURED {
+            if place < MEASURED_REQUESTS {
                 let (mut alone, mut size) = (vec![false; marked.len()], 0);
                 for (_, task) in asked {
                     size += self.mark(*task, &mut alone)?;
                 }
-                room = room.max(size * BUILDS);
+                room = room.max(size * MAX_LARGEST_BUILDS);
             }
             for (_, task) in asked {
                 count += self.mark(*task, &mut marked)?;
@@ -115,7 +115,7 @@ impl Stored {
         let mut copier = SnapshotCopier {
             stored: self,
             builder: SnapshotBuilder::default(),
-            numbers: vec![NONE; self.tasks() as usize],
+            numbers: vec![NO_NUMBER; self.tasks() as usize],
             olds: Vec::new(),
         };
         let mut is_kept = |task: &u32| {
@@ -193,7 +193,7 @@ impl SnapshotCopier<'_> {
     /// The new number of a task.
     fn task(&mut self, task: u32) -> Option<u32> {
         let known = *self.numbers.get(task as usize)?;
-        if known != NONE {
+        if known != NO_NUMBER {
             return Some(known);
         }
         let rule = self.stored.rules.get(self.stored.rule(task)? as usize)?;

@@ -41,7 +41,7 @@ use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Unloaded};
 use crate::graph::traces::Traces;
 use crate::sync::{Arc, Mutex, lock};
-use snapshot::{HEADER, Header, Snapshot};
+use snapshot::{HEADER_SIZE, Header, Snapshot};
 use stored::Stored;
 use walk::Walk;
 
@@ -157,7 +157,7 @@ impl State {
             other => other?,
         };
         let length = file.length()?;
-        let head = file::bytes_at(&mut *file, 0, HEADER)?;
+        let head = file::bytes_at(&mut *file, 0, HEADER_SIZE)?;
         let header = head.first_chunk().and_then(Header::decode);
         let header = header.filter(|header| self.corrupt != Some(header.number));
         let is_other = self.file.is_none() || self.file != header || length < self.read_to;

@@ -14,10 +14,10 @@ use crate::sync::{
 };
 
 /// Bytes of a block; the last one may be shorter.
-pub(super) const BLOCK: usize = 4096;
+pub(super) const BLOCK_SIZE: usize = 4096;
 
 /// So many blocks have their place in memory together, and at most so many are read at once.
-const SEGMENT: usize = 64;
+const BLOCKS_PER_SEGMENT: usize = 64;
 
 /// Where the bytes come from.
 pub(super) struct Source {
@@ -131,13 +131,13 @@ impl Pages {
         let end = from.checked_add(length as u64).filter(|end| *end <= self.length)?;
         let (mut at, mut blocks) = (from, lock(&self.blocks));
         while at < end {
-            let (block, offset) = ((at / BLOCK as u64) as usize, (at % BLOCK as u64) as usize);
-            let (segment, place) = (block / SEGMENT, block % SEGMENT);
+            let (block, offset) = ((at / BLOCK_SIZE as u64) as usize, (at % BLOCK_SIZE as u64) as usize);
+            let (segment, place) = (block / BLOCKS_PER_SEGMENT, block % BLOCKS_PER_SEGMENT);
             if blocks.segments.get(segment).is_none_or(|segment| segment.known >> place & 1 == 0) {
                 self.fetch(&mut blocks, block)?;
             }
-            let rest = blocks.segments[segment].bytes.get(place * BLOCK + offset..)?;
-            let part = &rest[..rest.len().min(BLOCK - offset).min((end - at) as usize)];
+            let rest = blocks.segments[segment].bytes.get(place * BLOCK_SIZE + offset..)?;
+            let part = &rest[..rest.len().min(BLOCK_SIZE - offset).min((end - at) as usize)];
             if part.is_empty() {
                 return None;
             }
@@ -151,22 +151,25 @@ impl Pages {
     fn fetch(&self, blocks: &mut Blocks, first: usize) -> Option<()> {
         let Blocks { segments, known } = blocks;
         if segments.is_empty() {
-            segments.resize(self.length.div_ceil((SEGMENT * BLOCK) as u64) as usize, Segment::default());
+            segments.resize(
+                self.length.div_ceil((BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64) as usize,
+                Segment::default(),
+            );
         }
-        let (number, place) = (first / SEGMENT, first % SEGMENT);
+        let (number, place) = (first / BLOCKS_PER_SEGMENT, first % BLOCKS_PER_SEGMENT);
         let segment = segments.get_mut(number)?;
         if segment.bytes.is_empty() {
-            let rest = self.length - (number * SEGMENT * BLOCK) as u64;
+            let rest = self.length - (number * BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64;
             // Memory that was never written to takes no room.
-            segment.bytes = vec![0; rest.min((SEGMENT * BLOCK) as u64) as usize];
+            segment.bytes = vec![0; rest.min((BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64) as usize];
         }
-        let ahead = (*known).clamp(1, SEGMENT - place);
+        let ahead = (*known).clamp(1, BLOCKS_PER_SEGMENT - place);
         let count = ((segment.known >> place).trailing_zeros() as usize).clamp(1, ahead);
-        let end = segment.bytes.len().min((place + count) * BLOCK);
-        let bytes = segment.bytes.get_mut(place * BLOCK..end)?;
-        self.source.fill(self.at + (first * BLOCK) as u64, bytes)?;
-        let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK))?;
-        for (at, (block, sum)) in bytes.chunks(BLOCK).zip(sums).enumerate() {
+        let end = segment.bytes.len().min((place + count) * BLOCK_SIZE);
+        let bytes = segment.bytes.get_mut(place * BLOCK_SIZE..end)?;
+        self.source.fill(self.at + (first * BLOCK_SIZE) as u64, bytes)?;
+        let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK_SIZE))?;
+        for (at, (block, sum)) in bytes.chunks(BLOCK_SIZE).zip(sums).enumerate() {
             if checksum(block) == sum {
                 segment.known |= 1 << (place + at);
                 *known += 1;
@@ -182,7 +185,7 @@ impl Pages {
 
 /// The sums of a part's blocks.
 pub(super) fn sums(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks(BLOCK).map(checksum)
+    bytes.chunks(BLOCK_SIZE).map(checksum)
 }
 
 #[cfg(test)]
@@ -209,23 +212,23 @@ mod tests {
     #[test]
     fn a_damaged_block_is_not_there_and_the_others_are() {
         let directory = tempfile::tempdir().unwrap();
-        let (bytes, source, pages) = pages(directory.path(), 3 * BLOCK + 100, BLOCK + 5);
+        let (bytes, source, pages) = pages(directory.path(), 3 * BLOCK_SIZE + 100, BLOCK_SIZE + 5);
         let mut out = Vec::new();
-        assert_eq!(pages.read(BLOCK as u64 - 10, 10, &mut out), Some(()));
-        assert_eq!(pages.read(2 * BLOCK as u64 - 10, 10, &mut out), None, "its block is damaged");
+        assert_eq!(pages.read(BLOCK_SIZE as u64 - 10, 10, &mut out), Some(()));
+        assert_eq!(pages.read(2 * BLOCK_SIZE as u64 - 10, 10, &mut out), None, "its block is damaged");
         assert!(source.is_damaged());
-        assert_eq!(pages.read(2 * BLOCK as u64, BLOCK + 100, &mut out), Some(()));
-        assert_eq!(out[10..], bytes[2 * BLOCK..]);
-        assert_eq!(pages.read(3 * BLOCK as u64, 101, &mut out), None, "it ends before that");
+        assert_eq!(pages.read(2 * BLOCK_SIZE as u64, BLOCK_SIZE + 100, &mut out), Some(()));
+        assert_eq!(out[10..], bytes[2 * BLOCK_SIZE..]);
+        assert_eq!(pages.read(3 * BLOCK_SIZE as u64, 101, &mut out), None, "it ends before that");
     }
 
     #[test]
     fn whatever_is_read_in_whatever_order_is_what_is_there() {
         let directory = tempfile::tempdir().unwrap();
-        let last = 2 * SEGMENT * BLOCK + 17;
+        let last = 2 * BLOCKS_PER_SEGMENT * BLOCK_SIZE + 17;
         let (bytes, source, pages) = pages(directory.path(), last + 1, last);
         for at in [70, 3, 64, 0, 10, 100, 127, 30] {
-            let (from, length) = (at * BLOCK - at.min(1) * 9, 5 * BLOCK);
+            let (from, length) = (at * BLOCK_SIZE - at.min(1) * 9, 5 * BLOCK_SIZE);
             let length = length.min(last - 17 - from);
             let mut out = Vec::new();
             assert_eq!(pages.read(from as u64, length, &mut out), Some(()), "block {at}");

@@ -48,7 +48,7 @@ fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 
 /// `O_NOFOLLOW` and `O_NONBLOCK`, which the standard library does not name.
 #[cfg(target_os = "linux")]
-const FLAGS: i32 = {
+const OPEN_FLAGS: i32 = {
     let is_other = cfg!(any(
         target_arch = "arm",
         target_arch = "aarch64",
@@ -61,11 +61,11 @@ const FLAGS: i32 = {
     nofollow | nonblock
 };
 #[cfg(target_vendor = "apple")]
-const FLAGS: i32 = 0x100 | 0x4;
+const OPEN_FLAGS: i32 = 0x100 | 0x4;
 
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 fn unfollowed(options: &mut OpenOptions) -> &mut OpenOptions {
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, FLAGS)
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, OPEN_FLAGS)
 }
 
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]

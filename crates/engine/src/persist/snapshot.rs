@@ -20,7 +20,7 @@ use std::ops::Range;
 use super::TraceRead;
 use super::bytes::{Reader, checksum, facet_hashes};
 use super::leaves::LeafSet;
-use super::pages::{BLOCK, Pages, Source, Sums};
+use super::pages::{BLOCK_SIZE, Pages, Source, Sums};
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::Hash;
 use crate::graph::facet::FacetHashes;
@@ -41,7 +41,7 @@ pub(super) fn is_of_another_format(head: &[u8]) -> bool {
 
 /// [`MAGIC`], the file's number, the lengths of the table and of what follows up to the journal, and the sum of all
 /// this.
-pub(super) const HEADER: usize = 56;
+pub(super) const HEADER_SIZE: usize = 56;
 
 /// What a file begins with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,8 +55,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn encode(self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
+    pub(super) fn encode(self) -> [u8; HEADER_SIZE] {
+        let mut bytes = [0; HEADER_SIZE];
         bytes[..16].copy_from_slice(MAGIC);
         bytes[16..32].copy_from_slice(&self.number);
         bytes[32..40].copy_from_slice(&self.table.to_le_bytes());
@@ -66,7 +66,7 @@ impl Header {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8; HEADER]) -> Option<Header> {
+    pub(super) fn decode(bytes: &[u8; HEADER_SIZE]) -> Option<Header> {
         let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
         let is_sound = bytes.starts_with(MAGIC) && checksum(&bytes[..48]) == word(48)?;
         let (number, table, rest) = (*bytes[16..].first_chunk()?, word(32)?, word(40)?);
@@ -75,7 +75,7 @@ impl Header {
 
     /// Where the journal begins.
     pub(super) fn end(self) -> Option<u64> {
-        (HEADER as u64).checked_add(self.table)?.checked_add(self.rest)
+        (HEADER_SIZE as u64).checked_add(self.table)?.checked_add(self.rest)
     }
 }
 
@@ -96,10 +96,10 @@ pub(super) struct Counts {
     pub(super) buckets: u64,
 }
 
-pub(super) const COUNTS: usize = 12;
+pub(super) const COUNT_FIELDS: usize = 12;
 
 impl Counts {
-    pub(super) fn words(&self) -> [u64; COUNTS] {
+    pub(super) fn words(&self) -> [u64; COUNT_FIELDS] {
         let Counts {
             tasks,
             versions,
@@ -143,25 +143,26 @@ impl Counts {
 
     /// The lengths of the sections of pages, in their order; those of their sums apart.
     pub(super) fn pages(&self) -> [u64; 10] {
-        let entries = self.tasks * ENTRY as u64;
+        let entries = self.tasks * ENTRY_SIZE as u64;
         let directory = (self.buckets + 1) * 4;
         let key_at = (self.tasks + 1) * 4;
         let (siblings, facet_hashes) =
-            (self.siblings * SIBLING_ENTRY_SIZE as u64, self.facet_hashes * FACETS_ENTRY_SIZE as u64);
-        let (wanted, unwanted) = (self.wanted * TIME as u64, self.unwanted * TIME as u64);
+            (self.siblings * SIBLING_ENTRY_SIZE as u64, self.facet_hashes * FACET_ENTRY_SIZE as u64);
+        let (wanted, unwanted) =
+            (self.wanted * TIME_ENTRY_SIZE as u64, self.unwanted * TIME_ENTRY_SIZE as u64);
         let (hashes, keys, blobs) = (self.versions * 32, self.keys, self.blobs);
         [hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted]
     }
 
     /// The length of the section with the sums of all blocks of the other sections.
     pub(super) fn sums(&self) -> u64 {
-        self.pages().iter().map(|length| length.div_ceil(BLOCK as u64)).sum::<u64>() * 8
+        self.pages().iter().map(|length| length.div_ceil(BLOCK_SIZE as u64)).sum::<u64>() * 8
     }
 
     /// The lengths of the sections of the table, in their order, these counts and the sum apart.
     pub(super) fn table(&self) -> [u64; 4] {
-        let chunks = tasks::chunks(self.tasks) * CHUNK_ENTRY as u64;
-        [self.rules, self.codes * 4, chunks, self.sums().div_ceil(BLOCK as u64) * 8]
+        let chunks = tasks::chunks(self.tasks) * CHUNK_ENTRY_SIZE as u64;
+        [self.rules, self.codes * 4, chunks, self.sums().div_ceil(BLOCK_SIZE as u64) * 8]
     }
 
     /// The length of what is told of the tasks.
@@ -171,16 +172,16 @@ impl Counts {
 }
 
 /// Bytes of an entry of the index: a task's number, and 16 bits of its key's hash.
-pub(super) const ENTRY: usize = 6;
+pub(super) const ENTRY_SIZE: usize = 6;
 /// Bytes of an entry of the siblings: share key, rule, task.
 pub(super) const SIBLING_ENTRY_SIZE: usize = 16;
 /// Bytes of an entry of the facets: task, version, where what they look like is told.
-pub(super) const FACETS_ENTRY_SIZE: usize = 12;
+pub(super) const FACET_ENTRY_SIZE: usize = 12;
 
 /// Bytes of an entry of the times: task, seconds.
-pub(super) const TIME: usize = 8;
+pub(super) const TIME_ENTRY_SIZE: usize = 8;
 /// Bytes of what the table says of a chunk of tasks: how many words its runs are, and its sum.
-pub(super) const CHUNK_ENTRY: usize = 12;
+pub(super) const CHUNK_ENTRY_SIZE: usize = 12;
 
 /// A file's first part.
 pub(crate) struct Snapshot {
@@ -219,13 +220,13 @@ impl Snapshot {
     /// What `file` begins with; `None` if that cannot be.
     pub(super) fn open(file: Box<dyn TraceRead>, header: Header) -> Option<Snapshot> {
         let source = Source::new(file);
-        let table = source.read(HEADER as u64, usize::try_from(header.table).ok()?)?;
+        let table = source.read(HEADER_SIZE as u64, usize::try_from(header.table).ok()?)?;
         let (body, sum) = table.split_last_chunk::<8>()?;
         if checksum(body) != u64::from_le_bytes(*sum) {
             return None;
         }
         let counts = Counts::decode(body)?;
-        let mut rest = body.get(COUNTS * 8..)?;
+        let mut rest = body.get(COUNT_FIELDS * 8..)?;
         let mut sections = [&[][..]; 4];
         for (section, length) in sections.iter_mut().zip(counts.table()) {
             (*section, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
@@ -241,7 +242,7 @@ impl Snapshot {
             rules.push(Arc::from(std::str::from_utf8(reader.bytes()?).ok()?));
         }
         let codes = codes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        let chunk = |chunk: &[u8; CHUNK_ENTRY]| {
+        let chunk = |chunk: &[u8; CHUNK_ENTRY_SIZE]| {
             let [a, b, c, d, sum @ ..] = *chunk;
             (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(sum))
         };
@@ -249,7 +250,7 @@ impl Snapshot {
         if chunks.clone().map(|(words, _)| u64::from(words)).sum::<u64>() != counts.words {
             return None;
         }
-        let mut at = HEADER as u64 + header.table;
+        let mut at = HEADER_SIZE as u64 + header.table;
         let tasks = Tasks::new(&source, counts.tasks as u32, at, chunks);
         at += counts.of_tasks();
         let of_sums = of_sums.as_chunks().0.iter().map(|sum| u64::from_le_bytes(*sum)).collect();
@@ -258,7 +259,7 @@ impl Snapshot {
         let mut block = 0;
         let mut pages = counts.pages().into_iter().map(|length| {
             let pages = Pages::new(&source, at, length, Sums::In(sums.clone(), block));
-            (at, block) = (at + length, block + length.div_ceil(BLOCK as u64));
+            (at, block) = (at + length, block + length.div_ceil(BLOCK_SIZE as u64));
             pages
         });
         let mut next = || pages.next();
@@ -355,10 +356,10 @@ impl Snapshot {
         let [first, end] = *ends.as_chunks::<4>().0.first_chunk()?;
         let (first, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
         let mut entries = Vec::new();
-        let length = end.checked_sub(first)? as usize * ENTRY;
-        self.entries.read(u64::from(first) * ENTRY as u64, length, &mut entries)?;
+        let length = end.checked_sub(first)? as usize * ENTRY_SIZE;
+        self.entries.read(u64::from(first) * ENTRY_SIZE as u64, length, &mut entries)?;
         let mut known = Vec::new();
-        for entry in entries.as_chunks::<ENTRY>().0 {
+        for entry in entries.as_chunks::<ENTRY_SIZE>().0 {
             let [a, b, c, d, tag_a, tag_b] = *entry;
             let task = u32::from_le_bytes([a, b, c, d]);
             if u16::from_le_bytes([tag_a, tag_b]) == tag && self.rule(task) == Some(rule) {
@@ -375,10 +376,10 @@ impl Snapshot {
     /// What was written there: a failure, a value, a witness.
     pub(crate) fn blob(&self, at: u32) -> Option<Vec<u8>> {
         /// Most witnesses are no longer, so one look is enough.
-        const SHORT: u64 = 64;
+        const FIRST_READ_SIZE: u64 = 64;
         let rest = self.counts.blobs.checked_sub(u64::from(at))?;
-        let mut bytes = Vec::with_capacity(SHORT as usize);
-        self.blobs.read(u64::from(at), rest.min(SHORT) as usize, &mut bytes)?;
+        let mut bytes = Vec::with_capacity(FIRST_READ_SIZE as usize);
+        self.blobs.read(u64::from(at), rest.min(FIRST_READ_SIZE) as usize, &mut bytes)?;
         let mut reader = Reader(&bytes);
         let length = reader.number()? as usize;
         let head = bytes.len() - reader.0.len();
@@ -420,7 +421,7 @@ impl Snapshot {
         let entry_at = |at: u64| {
             let [a, b, c] = *self
                 .facet_hashes
-                .array::<FACETS_ENTRY_SIZE>(at * FACETS_ENTRY_SIZE as u64)?
+                .array::<FACET_ENTRY_SIZE>(at * FACET_ENTRY_SIZE as u64)?
                 .as_chunks::<4>()
                 .0
                 .first_chunk()?;
@@ -481,7 +482,7 @@ impl Snapshot {
 
     /// The time when a task was last asked for from outside.
     pub(crate) fn wanted_at(&self, task: u32) -> Option<u32> {
-        let entry_at = |at: u64| Some(time(&self.wanted.array(at * TIME as u64)?));
+        let entry_at = |at: u64| Some(time(&self.wanted.array(at * TIME_ENTRY_SIZE as u64)?));
         let at = lower_bound(self.counts.wanted, |at| Some(entry_at(at)?.0 < task))?;
         let (of, time) = if at < self.counts.wanted { entry_at(at)? } else { return None };
         (of == task).then_some(time)
@@ -493,14 +494,14 @@ impl Snapshot {
     }
 }
 
-fn time(entry: &[u8; TIME]) -> (u32, u32) {
+fn time(entry: &[u8; TIME_ENTRY_SIZE]) -> (u32, u32) {
     let [a, b, c, d, time @ ..] = *entry;
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(time))
 }
 
 fn times(pages: &Pages, count: u64) -> Option<Vec<(u32, u32)>> {
     let mut bytes = Vec::new();
-    pages.read(0, count as usize * TIME, &mut bytes)?;
+    pages.read(0, count as usize * TIME_ENTRY_SIZE, &mut bytes)?;
     Some(bytes.as_chunks().0.iter().map(time).collect())
 }
 

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use super::bytes::{bytes, checksum, put_facet_hashes};
 use super::leaves::LeafSet;
 use super::pages::sums;
-use super::snapshot::tasks::{CHUNK, ENTRY};
-use super::snapshot::{BITS, Counts, HEADER, Header, TIME, bucket, key_hash, run};
+use super::snapshot::tasks::{ENTRY_SIZE, TASKS_PER_CHUNK};
+use super::snapshot::{BITS, Counts, HEADER_SIZE, Header, TIME_ENTRY_SIZE, bucket, key_hash, run};
 use super::stored_run::StoredEdge;
 use crate::Hash;
 use crate::graph::facet::FacetHashes;
@@ -30,7 +30,7 @@ pub(super) struct RunFields<'r> {
 }
 
 /// No version yet.
-const NONE: u32 = u32::MAX;
+const NO_NUMBER: u32 = u32::MAX;
 
 #[derive(Default)]
 pub(super) struct SnapshotBuilder {
@@ -84,7 +84,7 @@ impl Image {
         to.write_all(&self.table)?;
         to.write_all(&self.tasks)?;
         self.pages.iter().try_for_each(|section| to.write_all(section))?;
-        Ok(HEADER as u64 + header.table + header.rest)
+        Ok(HEADER_SIZE as u64 + header.table + header.rest)
     }
 }
 
@@ -121,7 +121,7 @@ impl SnapshotBuilder {
         key(&mut self.keys);
         self.key_hashes.push(key_hash(rule, &self.keys[at..]));
         self.rule_of.push(rule);
-        self.firsts.push(NONE);
+        self.firsts.push(NO_NUMBER);
         self.first_hashes.push([0; 32]);
         self.is_known.push(false);
         number
@@ -133,7 +133,7 @@ impl SnapshotBuilder {
         if *first == version {
             return 0;
         }
-        if *first == NONE {
+        if *first == NO_NUMBER {
             *first = version;
             return 0;
         }
@@ -286,7 +286,7 @@ impl SnapshotBuilder {
         self.runs_at.resize(tasks + 1, (self.words.len() / 4) as u32);
         put(&mut self.key_at, self.keys.len() as u32);
         for task in 0..tasks {
-            if !self.is_known[task] && self.firsts[task] != NONE {
+            if !self.is_known[task] && self.firsts[task] != NO_NUMBER {
                 let hash = hash(task as u32, self.firsts[task]).unwrap_or(Hash::lost(0));
                 self.first_hashes[task] = hash.0;
             }
@@ -330,7 +330,7 @@ impl SnapshotBuilder {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many traces for one file"));
         }
         let [wanted, unwanted] = [&self.wanted, &self.unwanted].map(|times| {
-            let mut out = Vec::with_capacity(times.len() * TIME);
+            let mut out = Vec::with_capacity(times.len() * TIME_ENTRY_SIZE);
             for (task, time) in times {
                 put(&mut out, *task);
                 put(&mut out, *time);
@@ -357,7 +357,7 @@ impl SnapshotBuilder {
     /// Where the versions of each task begin, and the hashes of all of them.
     fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u32>, Vec<u8>) {
         let tasks = self.firsts.len();
-        if self.others.is_empty() && !self.firsts.contains(&NONE) {
+        if self.others.is_empty() && !self.firsts.contains(&NO_NUMBER) {
             let at = (0..=tasks as u32).collect();
             return (at, std::mem::take(&mut self.first_hashes).into_flattened());
         }
@@ -369,7 +369,7 @@ impl SnapshotBuilder {
         let mut hashes = Vec::with_capacity((tasks + others.len()) * 32);
         for task in 0..tasks {
             at.push((hashes.len() / 32) as u32);
-            if self.firsts[task] != NONE {
+            if self.firsts[task] != NO_NUMBER {
                 hashes.extend(self.first_hashes[task]);
             }
             while let Some((_, seq, version)) = others.next_if(|(of, ..)| *of == task as u32) {
@@ -411,9 +411,10 @@ fn put_tasks(
     versions_at: &[u32],
     words: &[u8],
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(words.len() + (rules.len() + rules.len() / CHUNK + 1) * ENTRY);
-    for first in (0..rules.len()).step_by(CHUNK) {
-        let (begin, end) = (out.len(), rules.len().min(first + CHUNK));
+    let mut out =
+        Vec::with_capacity(words.len() + (rules.len() + rules.len() / TASKS_PER_CHUNK + 1) * ENTRY_SIZE);
+    for first in (0..rules.len()).step_by(TASKS_PER_CHUNK) {
+        let (begin, end) = (out.len(), rules.len().min(first + TASKS_PER_CHUNK));
         for task in first..=end {
             put(&mut out, runs_at[task] - runs_at[first]);
             put(&mut out, versions_at[task]);

@@ -5,7 +5,7 @@ use super::TraceRead;
 use super::bytes::checksum;
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
-use super::snapshot::{Counts, HEADER, Header, Snapshot};
+use super::snapshot::{Counts, HEADER_SIZE, Header, Snapshot};
 use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
@@ -189,7 +189,7 @@ fn many(tasks: u32) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
         write(&mut builder, &run(0, task.checked_sub(1).map(|dep| edge(dep, 0, 2)).into_iter().collect()));
     }
     let bytes = bytes(&builder.finish(|task, _| Some(Hash::from(u64::from(task)))).unwrap());
-    let mut at = HEADER + Header::decode(bytes.first_chunk().unwrap()).unwrap().table as usize;
+    let mut at = HEADER_SIZE + Header::decode(bytes.first_chunk().unwrap()).unwrap().table as usize;
     let chunk = |first: u32| {
         // An entry of ten bytes each, one for the end, and two words each, but for the first task.
         let length = (tasks.min(first + 1024) - first) * 18 + 10 - if first == 0 { 4 } else { 0 };
@@ -220,7 +220,7 @@ fn only_the_chunks_that_are_looked_at_are_read_and_only_they_count() {
     );
     assert_eq!((stored.runs(2047), stored.runs(1)), (Some(edges(2047)), Some(edges(1))));
     assert_eq!(stored.rule(3 * 1024 + 7), None, "there is no such task");
-    let parts = [HEADER..chunks[0].start, chunks[1].clone(), chunks[3].clone(), chunks[0].clone()];
+    let parts = [HEADER_SIZE..chunks[0].start, chunks[1].clone(), chunks[3].clone(), chunks[0].clone()];
     let parts = parts.map(|part| (part.start as u64, part.end as u64));
     assert_eq!(*lock(&read), parts, "each once, as a whole");
     assert!(!stored.is_damaged());
@@ -269,23 +269,23 @@ fn the_smallest_file() {
     assert_eq!(words(32, 2), [table, tasks + sums + 64 + 12 + 2 + 8 + 12]);
     // Two tasks, two versions, three words of runs, two bytes of keys, no blob, two bytes of names, one version of
     // a rule; nothing wanted, unwanted, akin or looked at; one bucket.
-    assert_eq!(words(HEADER, 12), [2, 2, 3, 2, 0, 2, 1, 0, 0, 0, 0, 1]);
-    let rest = &bytes[HEADER + 96..HEADER + table as usize];
+    assert_eq!(words(HEADER_SIZE, 12), [2, 2, 3, 2, 0, 2, 1, 0, 0, 0, 0, 1]);
+    let rest = &bytes[HEADER_SIZE + 96..HEADER_SIZE + table as usize];
     assert_eq!(rest[..2], *b"\x01r", "the rule");
     assert_eq!(rest[2..6], [3, 0, 0, 0], "its version");
-    let of_tasks = &bytes[HEADER + table as usize..][..tasks as usize];
+    let of_tasks = &bytes[HEADER_SIZE + table as usize..][..tasks as usize];
     assert_eq!(rest[6..10], [3, 0, 0, 0], "the words of the only chunk of tasks");
     assert_eq!(rest[10..18], checksum(of_tasks).to_le_bytes(), "its sum");
-    let all_sums = &bytes[HEADER + (table + tasks) as usize..][..sums as usize];
+    let all_sums = &bytes[HEADER_SIZE + (table + tasks) as usize..][..sums as usize];
     assert_eq!(rest[18..26], checksum(all_sums).to_le_bytes(), "the sum of the sums of the blocks");
-    assert_eq!(rest[26..], checksum(&bytes[HEADER..HEADER + table as usize - 8]).to_le_bytes());
+    assert_eq!(rest[26..], checksum(&bytes[HEADER_SIZE..HEADER_SIZE + table as usize - 8]).to_le_bytes());
     // By task where the runs begin, where the versions begin, the rule.
     assert_eq!(of_tasks[..10], [0; 10]);
     assert_eq!(of_tasks[10..20], [1, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
     assert_eq!(of_tasks[20..30], [3, 0, 0, 0, 2, 0, 0, 0, 0, 0]);
     // The leaf read nothing; the task read one, the leaf.
     assert_eq!(of_tasks[30..], [[0; 4], [1, 0, 0, 0], [0; 4]].concat());
-    let cold = &bytes[HEADER + (table + tasks + sums) as usize..];
+    let cold = &bytes[HEADER_SIZE + (table + tasks + sums) as usize..];
     assert_eq!(all_sums[..8], checksum(&cold[..64]).to_le_bytes(), "the sum of the hashes");
     assert_eq!(cold[..64], [Hash::from(0).0, Hash::from(1).0].concat());
     assert_eq!(cold[64..78], *b"\0\0\0\0\x01\0\0\0\x02\0\0\0ab", "where the keys begin, and the keys");
@@ -391,10 +391,10 @@ fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
     let (image, _) = all_kinds();
     let whole = bytes(&image);
     let header = Header::decode(whole.first_chunk().unwrap()).unwrap();
-    let tasks = HEADER + header.table as usize;
+    let tasks = HEADER_SIZE + header.table as usize;
     // Four entries and the end; the first runs; and the last words of the one of five thousand reads.
     let words = tasks + 5 * 10;
-    let end = words + 4 * Counts::decode(&whole[HEADER..]).unwrap().words as usize;
+    let end = words + 4 * Counts::decode(&whole[HEADER_SIZE..]).unwrap().words as usize;
     let ask = |stored: &Stored| {
         for task in 0..stored.tasks().min(20) {
             let mut key = Vec::new();
@@ -417,7 +417,7 @@ fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
         }
         let _ = stored.compact(40, 30).map(|image| open(&bytes(&image)).map(|again| again.tasks()));
     };
-    for at in (HEADER..words + 300).step_by(2).chain(end - 200..end) {
+    for at in (HEADER_SIZE..words + 300).step_by(2).chain(end - 200..end) {
         for value in [0, 0xff, whole[at] ^ 0x10] {
             let mut bytes = whole.clone();
             bytes[at] = value;
@@ -436,7 +436,7 @@ fn sums_made_anew_are_those_that_were_there_and_hold_whatever_is_under_them() {
     super::reseal(&mut again);
     assert!(again == sound);
     let header = Header::decode(sound.first_chunk().unwrap()).unwrap();
-    let tasks = HEADER + header.table as usize;
+    let tasks = HEADER_SIZE + header.table as usize;
     for at in [16, tasks + 8, sound.len() - 8_000, sound.len() - 1] {
         let mut other = sound.clone();
         other[at] ^= 1;
@@ -456,7 +456,7 @@ fn numbers_that_are_too_large_under_right_sums_are_none() {
     let sound = bytes(&all_kinds().0);
     let mut hashes_read = 0;
     // The columns of tasks are near the beginning, the facets at the end.
-    for at in (HEADER + 96..HEADER + 700).chain(sound.len() - 40..sound.len() - 4) {
+    for at in (HEADER_SIZE + 96..HEADER_SIZE + 700).chain(sound.len() - 40..sound.len() - 4) {
         let mut other = sound.clone();
         other[at..at + 4].copy_from_slice(&(1_u32 << 28).to_le_bytes());
         super::reseal(&mut other);

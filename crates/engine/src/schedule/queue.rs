@@ -47,7 +47,7 @@ pub(crate) trait Works: Send + Sync + Sized + 'static {
 }
 
 /// How much stack tasks may use that are run by those who wait for them.
-const IN_PLACE: usize = 256 << 10;
+const MAX_NESTED_STACK: usize = 256 << 10;
 
 /// What a thread has for the build that it works on.
 #[derive(Default)]
@@ -234,7 +234,7 @@ impl Queue {
     pub(crate) fn may_nest<W>(build: &Arc<W>) -> bool {
         WORKER.with(|worker| {
             let worker = worker.borrow();
-            worker.works_on(build) && worker.base.abs_diff(here()) < IN_PLACE
+            worker.works_on(build) && worker.base.abs_diff(here()) < MAX_NESTED_STACK
         })
     }
 

@@ -402,8 +402,8 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
 /// Whether a task was read twice.
 fn has_repeated(reads: &[Read]) -> bool {
     /// Up to here a scan is faster than a set.
-    const SCANNED: usize = 16;
-    if reads.len() <= SCANNED {
+    const MAX_SCANNED: usize = 16;
+    if reads.len() <= MAX_SCANNED {
         return (1..reads.len()).any(|at| reads[..at].iter().any(|before| before.dep == reads[at].dep));
     }
     let mut seen = HashSet::<NodeId, BuildMix>::with_capacity_and_hasher(reads.len(), BuildMix::default());

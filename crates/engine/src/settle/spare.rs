@@ -25,7 +25,7 @@ struct Desk {
 }
 
 /// So many of each are kept to be used again.
-const SPARE: usize = 64;
+const MAX_SPARE: usize = 64;
 
 crate::sync::thread_local! {
     static DESK: RefCell<Desk> = RefCell::default();
@@ -63,14 +63,14 @@ fn spare_frame() -> Option<(Arc<Frame>, Vec<Read>)> {
 /// Keeps the room that reads took.
 pub(crate) fn keep_reads(mut reads: Vec<Read>) {
     /// Not that of the few tasks that read very much.
-    const MOST: usize = 256;
-    if reads.capacity() == 0 || reads.capacity() > MOST {
+    const MAX_KEPT_READS: usize = 256;
+    if reads.capacity() == 0 || reads.capacity() > MAX_KEPT_READS {
         return;
     }
     reads.clear();
     DESK.with(|desk| {
         let desk = &mut *desk.borrow_mut();
-        if desk.build != 0 && desk.reads.len() < SPARE {
+        if desk.build != 0 && desk.reads.len() < MAX_SPARE {
             desk.reads.push(reads);
         }
     });
@@ -110,7 +110,7 @@ impl Frame {
         let is_spare = Arc::get_mut(&mut frame).is_some_and(Frame::renew);
         let too_many = DESK.with(|desk| {
             let desk = &mut *desk.borrow_mut();
-            if desk.build != Arc::as_ptr(&frame.build).addr() || desk.frames.len() >= SPARE || !is_spare {
+            if desk.build != Arc::as_ptr(&frame.build).addr() || desk.frames.len() >= MAX_SPARE || !is_spare {
                 return Some((frame, computation));
             }
             desk.frames.push(frame);
@@ -119,7 +119,7 @@ impl Frame {
                 desk.computations.resize_with(rule + 1, Vec::new);
             }
             let computations = &mut desk.computations[rule];
-            if computations.len() < SPARE {
+            if computations.len() < MAX_SPARE {
                 computations.push(computation);
             }
             None

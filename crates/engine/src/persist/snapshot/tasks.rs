@@ -4,7 +4,7 @@
 //! and stays. So a build that looks at some tasks reads what lies beside them, and one that looks at all reads all, in
 //! about as many system calls as there are chunks. No run is in two chunks: what a look at it takes is one slice.
 //!
-//! In a chunk: an entry of [`ENTRY`] bytes for each task, and one more for the end; then the words of the runs. An entry
+//! In a chunk: an entry of [`ENTRY_SIZE`] bytes for each task, and one more for the end; then the words of the runs. An entry
 //! says where the runs begin, in words of the chunk (u32), where the versions begin, among all (u32), and the rule (u16).
 
 use std::ops::Range;
@@ -17,19 +17,19 @@ use crate::sync::{
 };
 
 /// How many tasks are told of together; the last ones may be fewer.
-pub(in crate::persist) const CHUNK: usize = 1024;
+pub(in crate::persist) const TASKS_PER_CHUNK: usize = 1024;
 
 /// Bytes of what is told of a task besides its runs.
-pub(in crate::persist) const ENTRY: usize = 10;
+pub(in crate::persist) const ENTRY_SIZE: usize = 10;
 
 /// How many chunks so many tasks are in.
 pub(in crate::persist) fn chunks(tasks: u64) -> u64 {
-    tasks.div_ceil(CHUNK as u64)
+    tasks.div_ceil(TASKS_PER_CHUNK as u64)
 }
 
 /// How many bytes so many tasks take, besides their runs.
 pub(in crate::persist) fn entries(tasks: u64) -> u64 {
-    (tasks + chunks(tasks)) * ENTRY as u64
+    (tasks + chunks(tasks)) * ENTRY_SIZE as u64
 }
 
 /// All tasks of a file.
@@ -49,9 +49,9 @@ pub(super) struct Tasks {
 pub(super) type Words<'s> = &'s [[u8; 4]];
 
 /// An entry, and the one after it.
-type Entries<'s> = &'s [[u8; ENTRY]; 2];
+type Entries<'s> = &'s [[u8; ENTRY_SIZE]; 2];
 
-fn word(entry: &[u8; ENTRY], at: usize) -> u32 {
+fn word(entry: &[u8; ENTRY_SIZE], at: usize) -> u32 {
     u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]])
 }
 
@@ -66,7 +66,7 @@ impl Tasks {
         let (mut begins, mut sums) = (vec![at], Vec::new());
         let mut left = count as usize;
         for (words, sum) in chunks {
-            let tasks = left.min(CHUNK);
+            let tasks = left.min(TASKS_PER_CHUNK);
             left -= tasks;
             at += entries(tasks as u64) + u64::from(words) * 4;
             begins.push(at);
@@ -120,10 +120,10 @@ impl Tasks {
         if task >= self.count {
             return None;
         }
-        let (at, place) = (task as usize / CHUNK, task as usize % CHUNK);
-        let tasks = (self.count as usize - at * CHUNK).min(CHUNK);
-        let (entries, words) = self.chunk(at)?.split_at_checked((tasks + 1) * ENTRY)?;
-        let entry = entries.as_chunks::<ENTRY>().0.get(place..place + 2)?.first_chunk()?;
+        let (at, place) = (task as usize / TASKS_PER_CHUNK, task as usize % TASKS_PER_CHUNK);
+        let tasks = (self.count as usize - at * TASKS_PER_CHUNK).min(TASKS_PER_CHUNK);
+        let (entries, words) = self.chunk(at)?.split_at_checked((tasks + 1) * ENTRY_SIZE)?;
+        let entry = entries.as_chunks::<ENTRY_SIZE>().0.get(place..place + 2)?.first_chunk()?;
         Some((entry, words))
     }
 
