@@ -211,6 +211,6 @@ fn readers_of_other_facets_are_decided_by_the_file_and_not_loaded() {
 fn names_share_the_facets_that_are_left() {
     let numbers: Vec<usize> =
         ["", "a", "b", "some/path", "other"].map(|name| Facets::shared(4, name)).to_vec();
-    assert!(numbers.iter().all(|number| (4..Facets::MOST).contains(number)), "{numbers:?}");
+    assert!(numbers.iter().all(|number| (4..Facets::MAX_COUNT).contains(number)), "{numbers:?}");
     assert_eq!(Facets::shared(4, "a"), numbers[1]);
 }

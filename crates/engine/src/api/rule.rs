@@ -37,7 +37,7 @@ pub trait Rule: Send + Sync + Sized + 'static {
         None
     }
 
-    /// Hashes of the facets of a value, at most [`crate::Facets::MOST`], always the same ones in the same order; none
+    /// Hashes of the facets of a value, at most [`crate::Facets::MAX_COUNT`], always the same ones in the same order; none
     /// if nobody needs to tell any apart. Whatever is in none of them is seen only by who sees the whole.
     fn facets(&self, _key: &Self::Key, _value: &Self::Value) -> Vec<Hash> {
         Vec::new()

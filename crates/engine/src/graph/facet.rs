@@ -15,7 +15,7 @@ pub struct Facets(pub(crate) u16);
 
 impl Facets {
     /// How many there can be.
-    pub const MOST: usize = 15;
+    pub const MAX_COUNT: usize = 15;
 
     /// No facet: only that there is a value.
     pub const NONE: Facets = Facets(0);
@@ -25,7 +25,7 @@ impl Facets {
 
     /// The facet of this number. Panics if there can be no such facet.
     pub const fn of(number: usize) -> Facets {
-        assert!(number < Facets::MOST, "a value has at most 15 facets");
+        assert!(number < Facets::MAX_COUNT, "a value has at most 15 facets");
         Facets(1 << number)
     }
 
@@ -35,7 +35,7 @@ impl Facets {
         let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
             (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        first + ((sum ^ (sum >> 32)) % (Facets::MOST - first) as u64) as usize
+        first + ((sum ^ (sum >> 32)) % (Facets::MAX_COUNT - first) as u64) as usize
     }
 
     /// Both sets together.
@@ -51,7 +51,7 @@ impl Facets {
 
     /// The numbers of the facets.
     fn numbers(self) -> impl Iterator<Item = usize> {
-        (0..Facets::MOST).filter(move |number| self.0 & (1 << number) != 0)
+        (0..Facets::MAX_COUNT).filter(move |number| self.0 & (1 << number) != 0)
     }
 }
 
