@@ -12,5 +12,5 @@ pub(crate) mod demand;
 pub(crate) mod execute;
 pub(crate) mod frame;
 pub(crate) mod gather;
+pub(crate) mod reuse;
 pub(crate) mod siblings;
-pub(crate) mod spare;

@@ -36,11 +36,11 @@ pub(crate) enum Job {
 /// What the threads of a queue work on, and how: the queue knows neither tasks nor builds.
 pub(crate) trait Works: Send + Sync + Sized + 'static {
     /// What a thread has while it works.
-    type Desk;
+    type WorkGuard;
     /// Its queue.
     fn queue(&self) -> &Queue;
     /// Called on a thread that begins to work.
-    fn begin_work(self: &Arc<Self>) -> Self::Desk;
+    fn begin_work(self: &Arc<Self>) -> Self::WorkGuard;
     fn run(self: &Arc<Self>, job: Job);
     /// Nothing can go on. Whether it can now.
     fn break_cycle(self: &Arc<Self>) -> bool;
@@ -250,7 +250,7 @@ impl Queue {
         ready.active += 1;
         let worker = Worker { build: Arc::as_ptr(build).addr(), base: here(), stack };
         let outer = WORKER.with(|known| known.replace(worker));
-        let desk = build.begin_work();
+        let guard = build.begin_work();
         while !enough() && !ready.shut {
             if let Some(job) = ready.pop(stack) {
                 drop(ready);
@@ -282,7 +282,7 @@ impl Queue {
         }
         drop(ready);
         WORKER.with(|known| known.replace(outer));
-        drop(desk);
+        drop(guard);
     }
 
     /// Wakes all threads, so that they look whether they have had enough.

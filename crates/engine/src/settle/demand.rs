@@ -11,7 +11,7 @@ use crate::schedule::slot::{Answer, Part as Asked, Step, Task};
 use crate::schedule::wait::{Suspended, Wait, Waiter};
 use crate::schedule::work::Work;
 use crate::settle::frame::Frame;
-use crate::settle::spare::Working;
+use crate::settle::reuse::CacheScope;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
 impl Inner {
@@ -166,14 +166,14 @@ impl Inner {
 }
 
 impl Works for Inner {
-    type Desk = Working;
+    type WorkGuard = CacheScope;
 
     fn queue(&self) -> &Queue {
         &self.queue
     }
 
-    fn begin_work(self: &Arc<Inner>) -> Working {
-        Working::on(self)
+    fn begin_work(self: &Arc<Inner>) -> CacheScope {
+        CacheScope::begin(self)
     }
 
     fn run(self: &Arc<Inner>, job: Job) {

@@ -17,7 +17,7 @@ use crate::schedule::reads::{Read, Seen};
 use crate::schedule::slot::{Outcome, Part, Progress, Task};
 use crate::schedule::work::{Ended, Finish, Work};
 use crate::settle::frame::Frame;
-use crate::settle::spare::{keep_reads, spare_computation};
+use crate::settle::reuse::{cached_computation, recycle_reads};
 use crate::sync::lock;
 use crate::{Fail, Hash, Rebuild, Store, Trace};
 
@@ -78,7 +78,7 @@ impl Inner {
         if !rule.is_part() {
             self.log.executes(task.id, Executed::Value, cause);
         }
-        let mut computation = spare_computation(entry.rule).unwrap_or_else(|| rule.value());
+        let mut computation = cached_computation(entry.rule).unwrap_or_else(|| rule.value());
         match guarded(|| computation.begin(&entry.key, &frame)) {
             Ok(()) => frame.start(computation),
             Err(fail) => self.value_made(task, Err(fail), Seen::default()),
@@ -335,7 +335,7 @@ impl Inner {
         }
         if is_known {
             let (edges, is_clean) = (edges(&seen.reads), seen.reads.iter().all(|read| read.is_clean));
-            keep_reads(seen.reads);
+            recycle_reads(seen.reads);
             let keeps_value = fail.is_none()
                 && entry.policy.store == Store::Memory
                 && entry.policy.trace == Trace::Constructive;

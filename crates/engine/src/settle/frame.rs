@@ -115,7 +115,7 @@ impl Frame {
         }
         if ended.is_ok() && !self.is_hash.load(Ordering::Relaxed) {
             let rule = self.build.engine.node(self.node).rule;
-            self.keep(rule, computation);
+            self.recycle(rule, computation);
         }
     }
 

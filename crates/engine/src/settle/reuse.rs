@@ -14,7 +14,7 @@ use crate::sync::{
 
 /// What a thread has for the build that it works on.
 #[derive(Default)]
-struct Desk {
+struct ThreadCache {
     /// Address of the build; 0: it works on none.
     build: usize,
     /// Frames, and computations by rule, to be used again.
@@ -25,66 +25,66 @@ struct Desk {
 }
 
 /// So many of each are kept to be used again.
-const MAX_SPARE: usize = 64;
+const MAX_CACHED: usize = 64;
 
 crate::sync::thread_local! {
-    static DESK: RefCell<Desk> = RefCell::default();
+    static CACHE: RefCell<ThreadCache> = RefCell::default();
 }
 
 /// While it lives, the calling thread keeps things for a build; then those that it kept before for another one.
-pub(crate) struct Working {
-    outer: Desk,
+pub(crate) struct CacheScope {
+    outer: ThreadCache,
 }
 
-impl Working {
-    pub(crate) fn on(build: &Arc<Inner>) -> Working {
-        let desk = Desk { build: Arc::as_ptr(build).addr(), ..Desk::default() };
-        Working { outer: DESK.with(|known| known.replace(desk)) }
+impl CacheScope {
+    pub(crate) fn begin(build: &Arc<Inner>) -> CacheScope {
+        let cache = ThreadCache { build: Arc::as_ptr(build).addr(), ..ThreadCache::default() };
+        CacheScope { outer: CACHE.with(|known| known.replace(cache)) }
     }
 }
 
-impl Drop for Working {
+impl Drop for CacheScope {
     fn drop(&mut self) {
         let outer = std::mem::take(&mut self.outer);
-        let spare = DESK.with(|known| known.replace(outer));
-        drop(spare);
+        let cached = CACHE.with(|known| known.replace(outer));
+        drop(cached);
     }
 }
 
 /// A frame that was used before by this thread, and room for what is read.
-fn spare_frame() -> Option<(Arc<Frame>, Vec<Read>)> {
-    DESK.with(|desk| {
-        let desk = &mut *desk.borrow_mut();
-        let frame = desk.frames.pop()?;
-        Some((frame, desk.reads.pop().unwrap_or_default()))
+fn cached_frame() -> Option<(Arc<Frame>, Vec<Read>)> {
+    CACHE.with(|cache| {
+        let cache = &mut *cache.borrow_mut();
+        let frame = cache.frames.pop()?;
+        Some((frame, cache.reads.pop().unwrap_or_default()))
     })
 }
 
 /// Keeps the room that reads took.
-pub(crate) fn keep_reads(mut reads: Vec<Read>) {
+pub(crate) fn recycle_reads(mut reads: Vec<Read>) {
     /// Not that of the few tasks that read very much.
     const MAX_KEPT_READS: usize = 256;
     if reads.capacity() == 0 || reads.capacity() > MAX_KEPT_READS {
         return;
     }
     reads.clear();
-    DESK.with(|desk| {
-        let desk = &mut *desk.borrow_mut();
-        if desk.build != 0 && desk.reads.len() < MAX_SPARE {
-            desk.reads.push(reads);
+    CACHE.with(|cache| {
+        let cache = &mut *cache.borrow_mut();
+        if cache.build != 0 && cache.reads.len() < MAX_CACHED {
+            cache.reads.push(reads);
         }
     });
 }
 
 /// A computation of a task of the rule, which was used before by this thread.
-pub(crate) fn spare_computation(rule: u16) -> Option<Computation> {
-    DESK.with(|desk| desk.borrow_mut().computations.get_mut(rule as usize)?.pop())
+pub(crate) fn cached_computation(rule: u16) -> Option<Computation> {
+    CACHE.with(|cache| cache.borrow_mut().computations.get_mut(rule as usize)?.pop())
 }
 
 impl Frame {
     /// For a computation of a task; one that was used before, if there is any.
     pub(crate) fn new(build: &Arc<Inner>, node: NodeId) -> Arc<Frame> {
-        if let Some((mut frame, reads)) = spare_frame() {
+        if let Some((mut frame, reads)) = cached_frame() {
             // Spare ones are the thread's alone, and of the build that it works on.
             if let Some(own) = Arc::get_mut(&mut frame).filter(|frame| Arc::ptr_eq(&frame.build, build)) {
                 own.node = node;
@@ -105,21 +105,24 @@ impl Frame {
     }
 
     /// Keeps a frame that is over for the next task, if nobody else has it, and its computation.
-    pub(super) fn keep(self: Arc<Frame>, rule: u16, computation: Computation) {
+    pub(super) fn recycle(self: Arc<Frame>, rule: u16, computation: Computation) {
         let mut frame = self;
         let is_spare = Arc::get_mut(&mut frame).is_some_and(Frame::renew);
-        let too_many = DESK.with(|desk| {
-            let desk = &mut *desk.borrow_mut();
-            if desk.build != Arc::as_ptr(&frame.build).addr() || desk.frames.len() >= MAX_SPARE || !is_spare {
+        let too_many = CACHE.with(|cache| {
+            let cache = &mut *cache.borrow_mut();
+            if cache.build != Arc::as_ptr(&frame.build).addr()
+                || cache.frames.len() >= MAX_CACHED
+                || !is_spare
+            {
                 return Some((frame, computation));
             }
-            desk.frames.push(frame);
+            cache.frames.push(frame);
             let rule = rule as usize;
-            if desk.computations.len() <= rule {
-                desk.computations.resize_with(rule + 1, Vec::new);
+            if cache.computations.len() <= rule {
+                cache.computations.resize_with(rule + 1, Vec::new);
             }
-            let computations = &mut desk.computations[rule];
-            if computations.len() < MAX_SPARE {
+            let computations = &mut cache.computations[rule];
+            if computations.len() < MAX_CACHED {
                 computations.push(computation);
             }
             None
