@@ -11,7 +11,7 @@
 
 // A file names only files of its own folder and of those before it in this order: graph, log, schedule, persist,
 // settle, api. What goes up, goes through a trait or a closure that the lower one states (`Traces`, `Works`,
-// `Suspended`, `Ends`, `AnyFrame`), or is a method that an upper file adds to a type of a lower one.
+// `Suspended`, `Cancellable`, `AnyFrame`), or is a method that an upper file adds to a type of a lower one.
 mod api;
 mod graph;
 mod log;

@@ -34,7 +34,7 @@ struct Root(Arc<Inner>);
 
 impl Wake for Root {
     fn wake(self: Arc<Root>) {
-        self.0.queue.look_up();
+        self.0.queue.wake_all();
     }
 }
 

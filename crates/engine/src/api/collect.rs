@@ -6,7 +6,7 @@ use std::future::Future;
 use crate::api::build::Build;
 use crate::graph::ids::{NodeId, TaskId};
 use crate::schedule::inner::Inner;
-use crate::settle::below::{Ends, Met, Visit};
+use crate::settle::below::{Incomplete, Met, Visit};
 use crate::{Cx, Key, Rule};
 
 /// The keys of the tasks of a rule.
@@ -134,8 +134,8 @@ impl Cx {
                 let mut visit = visit(self.build());
                 match self.build().visit_below(&roots, true, &mut visit) {
                     Ok(()) => return Some(visit),
-                    Err(Ends::Unknown) => Vec::new(),
-                    Err(Ends::Unsettled(nodes)) => nodes,
+                    Err(Incomplete::Unknown) => Vec::new(),
+                    Err(Incomplete::Unsettled(nodes)) => nodes,
                 }
             };
             let unsettled: Vec<NodeId> = unsettled.into_iter().filter(|node| settled.insert(*node)).collect();

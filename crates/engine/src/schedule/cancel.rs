@@ -9,7 +9,7 @@ use crate::sync::{
 };
 
 /// What the switch ends.
-pub(crate) trait Ends: Send + Sync {
+pub(crate) trait Cancellable: Send + Sync {
     /// Gives up whatever is not done.
     fn end(self: Arc<Self>);
 }
@@ -23,11 +23,11 @@ pub struct Cancel {
 #[derive(Default)]
 struct Shared {
     is_cancelled: AtomicBool,
-    builds: Mutex<Vec<Weak<dyn Ends>>>,
+    builds: Mutex<Vec<Weak<dyn Cancellable>>>,
 }
 
 impl Cancel {
-    /// Ends all builds that have this switch: running computations are dropped where they wait (or when their
+    /// Cancellable all builds that have this switch: running computations are dropped where they wait (or when their
     /// present step returns), every open request is answered [`crate::Fail::Cancelled`]. Not for signal handlers.
     pub fn cancel(&self) {
         self.shared.is_cancelled.store(true, Ordering::Release);
@@ -36,7 +36,7 @@ impl Cancel {
     }
 
     /// Notes a build that has this switch.
-    pub(crate) fn note(&self, build: Weak<dyn Ends>) {
+    pub(crate) fn note(&self, build: Weak<dyn Cancellable>) {
         let mut builds = lock(&self.shared.builds);
         builds.retain(|build| build.strong_count() > 0);
         builds.push(build);

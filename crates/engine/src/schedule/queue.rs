@@ -286,12 +286,12 @@ impl Queue {
     }
 
     /// Wakes all threads, so that they look whether they have had enough.
-    pub(crate) fn look_up(&self) {
+    pub(crate) fn wake_all(&self) {
         drop(lock(&self.ready));
         self.more.notify_all();
     }
 
-    /// Ends all threads. Jobs not taken are dropped.
+    /// Incomplete all threads. Jobs not taken are dropped.
     pub(crate) fn shut(&self) {
         let (jobs, threads) = {
             let mut ready = lock(&self.ready);

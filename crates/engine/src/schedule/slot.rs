@@ -199,7 +199,7 @@ impl State {
         answered
     }
 
-    /// Ends everything of the task that is not done with `fail`; returns computations to abort and whom to tell.
+    /// Incomplete everything of the task that is not done with `fail`; returns computations to abort and whom to tell.
     pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Waiter>) {
         if self.hash.done().is_none() && !self.hash.is_idle() {
             self.hash = Progress::Done(Outcome::failed(fail.clone()));

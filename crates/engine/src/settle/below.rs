@@ -66,7 +66,7 @@ impl Met<'_> {
 }
 
 /// Why the way ends before all was met.
-pub(crate) enum Ends {
+pub(crate) enum Incomplete {
     /// Of some task it is not known what it was made from.
     Unknown,
     /// These have to be settled first.
@@ -116,9 +116,9 @@ impl Inner {
         roots: &[NodeId],
         settles: bool,
         visit: &mut impl Visit,
-    ) -> Result<(), Ends> {
+    ) -> Result<(), Incomplete> {
         if self.is_what_if() {
-            return Err(Ends::Unknown);
+            return Err(Incomplete::Unknown);
         }
         let source = self.engine.persist().and_then(|persist| persist.current());
         let numbers = source.as_ref().and_then(|source| source.turned(self));
@@ -143,12 +143,12 @@ impl Inner {
                 Next::Task(node, read, by) => below.task(node, read, by),
                 Next::Number(number, read, by) => below.number(number, read, by),
             };
-            way.ok_or(Ends::Unknown)?;
+            way.ok_or(Incomplete::Unknown)?;
         }
         if below.numbers.as_ref().is_some_and(Numbers::is_damaged) {
-            return Err(Ends::Unknown);
+            return Err(Incomplete::Unknown);
         }
-        if below.unsettled.is_empty() { Ok(()) } else { Err(Ends::Unsettled(below.unsettled)) }
+        if below.unsettled.is_empty() { Ok(()) } else { Err(Incomplete::Unsettled(below.unsettled)) }
     }
 
     /// Whether a read may have come to what there is now.

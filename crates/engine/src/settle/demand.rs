@@ -4,7 +4,7 @@
 use crate::Fail;
 use crate::graph::ids::{NodeId, Seq};
 use crate::log::entries::Cause;
-use crate::schedule::cancel::Ends;
+use crate::schedule::cancel::Cancellable;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::{Job, Queue, Works};
 use crate::schedule::slot::{Answer, Part as Asked, Step, Task};
@@ -99,8 +99,8 @@ impl Inner {
 
     /// Notes a computation that is suspended for the first time, to be given up if need be. False if nobody wants
     /// what it computes any more.
-    pub(crate) fn know(&self, frame: &Arc<Frame>) -> bool {
-        if !frame.becomes_known() {
+    pub(crate) fn register_frame(&self, frame: &Arc<Frame>) -> bool {
+        if !frame.is_first_suspension() {
             return true;
         }
         let is_hash = frame.is_hash.load(Ordering::Relaxed);
@@ -146,7 +146,7 @@ impl Inner {
         }
     }
 
-    /// Ends whatever these tasks still have open with `fail`.
+    /// Cancellable whatever these tasks still have open with `fail`.
     pub(crate) fn end(self: &Arc<Inner>, nodes: impl IntoIterator<Item = NodeId>, fail: &Fail) {
         let mut frames: Vec<Arc<dyn Suspended>> = Vec::new();
         let mut waiters = Vec::new();
@@ -161,7 +161,7 @@ impl Inner {
 
     pub(crate) fn cancel_all(self: &Arc<Inner>) {
         self.end(self.slots.seen().map(|(node, _)| node), &Fail::Cancelled);
-        self.queue.look_up();
+        self.queue.wake_all();
     }
 }
 
@@ -199,7 +199,7 @@ impl Works for Inner {
     }
 }
 
-impl Ends for Inner {
+impl Cancellable for Inner {
     fn end(self: Arc<Inner>) {
         self.cancel_all();
     }

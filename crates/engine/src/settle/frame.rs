@@ -88,7 +88,7 @@ impl Frame {
             match polled {
                 Ok(Poll::Pending) => {
                     *lock(&self.computation) = Some(computation);
-                    if !self.build.know(&self) {
+                    if !self.build.register_frame(&self) {
                         self.abort();
                     }
                     if self.suspend() {
@@ -128,7 +128,7 @@ impl Frame {
     }
 
     /// Whether this is the first time it is suspended.
-    pub(crate) fn becomes_known(&self) -> bool {
+    pub(crate) fn is_first_suspension(&self) -> bool {
         !self.known.swap(true, Ordering::Relaxed)
     }
 
@@ -216,7 +216,7 @@ impl Wake for Frame {
         // A thread may have run the job and gone idle between the two, seeing the count too high, and left the
         // search for cycles to whoever comes next: that is this one.
         if state == FOREIGN && self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.build.queue.look_up();
+            self.build.queue.wake_all();
         }
     }
 }
