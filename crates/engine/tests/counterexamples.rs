@@ -152,7 +152,7 @@ impl Rule for Includes {
 /// Reads are checked in the order in which they were made: a check in any other order looks at a file that is
 /// no longer included, and makes or reports what nobody wants.
 #[test]
-fn what_is_no_longer_included_is_not_looked_at() {
+fn a_header_that_is_no_longer_included_is_not_read() {
     let inputs = world(&[("z list", 1), ("a included", 5)]);
     let engine = Engine::builder().rule(Input(inputs.clone())).rule(Includes).build();
     assert_eq!(engine.begin().commit(jobs(1)).get::<Includes>(()).unwrap(), 5);
@@ -247,7 +247,7 @@ impl Rule for Timed {
 /// A file that changes twice within one tick of the clock has the same time of modification after both: a leaf
 /// that leaves no evidence is looked at again.
 #[test]
-fn a_file_that_changes_within_a_tick_is_not_believed() {
+fn a_witness_taken_within_a_clock_tick_of_a_change_is_not_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let disk = Arc::new(Mutex::new(Disk { clock: 10, modified: 10, content: 1 }));
     let get = || {
@@ -390,7 +390,7 @@ impl Rule for Both {
 /// The first to wait for a task runs it on its own stack. That it gives up must not end the task, which others
 /// want; and what it gave up on it has not read.
 #[test]
-fn who_waits_first_may_give_up_without_hurting_others() {
+fn a_waiter_that_is_dropped_does_not_affect_other_waiters() {
     let (gate, made) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let inputs = world(&[("a", 9)]);
     let engine = Engine::builder()

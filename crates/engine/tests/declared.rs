@@ -232,7 +232,7 @@ fn what_is_started_and_awaited_later_is_read_where_it_was_started() {
 
 /// Every request for a task that is stored nowhere executes it, unless its value was given.
 #[test]
-fn a_value_that_is_given_is_seen_also_where_it_is_stored_nowhere() {
+fn a_set_value_is_seen_also_by_a_task_stored_nowhere() {
     let world = world(&[1]);
     let engine = engine(&world, None);
     let before = engine.begin().commit(one());
@@ -248,7 +248,7 @@ fn a_value_that_is_given_is_seen_also_where_it_is_stored_nowhere() {
 }
 
 #[test]
-fn a_value_that_is_given_to_one_task_is_not_that_of_those_which_shared_one() {
+fn a_set_value_is_not_taken_over_by_siblings() {
     let world = world(&[5]);
     let engine = engine(&world, None);
     let build = engine.begin().commit(one());
@@ -270,7 +270,7 @@ fn a_value_that_is_given_to_one_task_is_not_that_of_those_which_shared_one() {
 
 /// The same where the shared value is that of another process.
 #[test]
-fn a_value_that_is_given_is_not_shared_with_tasks_known_from_the_file() {
+fn a_set_value_is_not_taken_over_by_siblings_known_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5]);
@@ -287,7 +287,7 @@ fn a_value_that_is_given_is_not_shared_with_tasks_known_from_the_file() {
 }
 
 #[test]
-fn all_tasks_of_a_rule_are_changed_also_those_known_from_the_file_only() {
+fn changed_all_invalidates_tasks_known_only_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5, 1]);
@@ -305,7 +305,7 @@ fn all_tasks_of_a_rule_are_changed_also_those_known_from_the_file_only() {
 
 /// The declaration outlives the process, whatever that process has built, and what another one adds.
 #[test]
-fn that_all_tasks_of_a_rule_changed_is_not_forgotten_with_the_process() {
+fn changed_all_holds_in_later_processes_once_committed() {
     for is_known in [false, true] {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("traces");
@@ -355,7 +355,7 @@ fn a_declaration_survives_a_commit_that_fails() {
 }
 
 #[test]
-fn what_spared_a_task_is_told_also_if_it_was_settled_by_the_numbers_of_the_file() {
+fn the_derivation_of_a_task_settled_by_the_numbers_of_the_file_is_known() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5, 1]);
@@ -425,7 +425,7 @@ fn the_leaves_of_a_build_are_not_those_of_a_later_epoch() {
 
 /// What is clean because a task that read it is clean has a hash, though only its number was looked at.
 #[test]
-fn the_hash_of_what_is_known_to_be_clean_by_a_reader_is_known() {
+fn the_hash_of_a_task_marked_clean_by_its_reader_is_known() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5]);

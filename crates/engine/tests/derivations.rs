@@ -96,7 +96,7 @@ fn one() -> Options {
 }
 
 #[test]
-fn every_task_can_say_why_it_ran_or_not() {
+fn each_derivation_is_reported() {
     let world = World::default();
     let rules = Engine::builder().rule(Input(world.clone())).rule(Sum).rule(Twice);
     let engine = rules.part::<Digit>().build();

@@ -52,7 +52,7 @@ fn make_compiles_what_changed_and_nothing_else() {
 }
 
 #[test]
-fn a_page_is_not_fetched_while_its_tag_is_the_same() {
+fn a_page_is_not_fetched_while_its_etag_is_the_same() {
     let said = output(&mut example("etag"));
     let asked: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  server: ")).collect();
     let (head, get) = ("HEAD / HTTP/1.1", "GET / HTTP/1.1");
@@ -60,7 +60,7 @@ fn a_page_is_not_fetched_while_its_tag_is_the_same() {
 }
 
 #[test]
-fn a_question_says_what_would_run_and_changes_nothing() {
+fn a_what_if_build_reports_what_would_run_and_changes_nothing() {
     let said = output(&mut example("what_if"));
     assert!(said.contains("it would take [\"price(\\\"milk\\\")\", \"dish(\\\"pancakes\\\")\"]"), "{said}");
     assert!(said.ends_with("now: [600, 1300]\n"), "{said}");

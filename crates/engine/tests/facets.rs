@@ -111,7 +111,7 @@ fn after(world: &World, engine: &Engine, now: [u64; 3], run: &[&str]) {
 }
 
 #[test]
-fn only_those_run_that_looked_at_what_changed() {
+fn only_readers_of_a_changed_facet_run() {
     let world = World::default();
     let engine = engine(&world, None);
     after(&world, &engine, [1, 2, 3], &READERS);
@@ -122,7 +122,7 @@ fn only_those_run_that_looked_at_what_changed() {
 }
 
 #[test]
-fn a_failure_looks_like_no_value() {
+fn a_failure_has_no_facets() {
     let world = World::default();
     let engine = engine(&world, None);
     after(&world, &engine, [1, 2, 3], &READERS);
@@ -134,7 +134,7 @@ fn a_failure_looks_like_no_value() {
 }
 
 #[test]
-fn what_was_looked_at_outlives_the_process() {
+fn facets_that_were_read_are_known_in_a_later_process() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("runs");
     let world = World::default();

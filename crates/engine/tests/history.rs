@@ -70,7 +70,7 @@ fn open(world: &World, file: &Path) -> Engine {
 }
 
 /// The values of the kept runs, and what the latest one read.
-fn told(engine: &Engine, key: u64) -> (Vec<Option<u64>>, Option<Vec<String>>) {
+fn past_of(engine: &Engine, key: u64) -> (Vec<Option<u64>>, Option<Vec<String>>) {
     let values = engine.kept::<Sum>(&key).into_iter().map(|kept| kept.value).collect();
     let reads = engine.reads_of(engine.task::<Sum>(key));
     let name = |task| format!("{} {}", engine.key_of(task), engine.is_leaf(task));
@@ -78,12 +78,12 @@ fn told(engine: &Engine, key: u64) -> (Vec<Option<u64>>, Option<Vec<String>>) {
 }
 
 #[test]
-fn a_later_process_knows_what_kept_runs_read_and_came_to() {
+fn a_later_process_knows_the_reads_and_values_of_kept_runs() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("runs");
     let world: World = Arc::new(Mutex::new(vec![1, 2, 3]));
     let engine = open(&world, &file);
-    assert_eq!(told(&engine, 2), (vec![], None), "nothing is known before the first build");
+    assert_eq!(past_of(&engine, 2), (vec![], None), "nothing is known before the first build");
     for second in [2, 5] {
         world.lock().unwrap()[1] = second;
         let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
@@ -91,13 +91,13 @@ fn a_later_process_knows_what_kept_runs_read_and_came_to() {
     }
     engine.commit().unwrap();
     let read = || Some(vec!["leaf(0) true".to_owned(), "leaf(1) true".to_owned()]);
-    assert_eq!(told(&engine, 2), (vec![Some(6), Some(3)], read()));
+    assert_eq!(past_of(&engine, 2), (vec![Some(6), Some(3)], read()));
 
     // The world moves on; the past does not, and nothing becomes known by asking.
     world.lock().unwrap()[0] = 100;
     let later = open(&world, &file);
-    assert_eq!(told(&later, 2), (vec![Some(6), Some(3)], read()));
-    assert_eq!(told(&later, 3), (vec![], None));
+    assert_eq!(past_of(&later, 2), (vec![Some(6), Some(3)], read()));
+    assert_eq!(past_of(&later, 3), (vec![], None));
     assert_eq!(later.commit().unwrap().bytes, 0);
 }
 

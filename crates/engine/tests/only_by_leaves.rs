@@ -283,7 +283,7 @@ fn each(check: impl Fn(&World, &mut dyn FnMut() -> Engine)) {
 }
 
 #[test]
-fn what_is_collected_is_new_though_all_that_was_read_is_the_same() {
+fn a_task_by_leaves_only_collects_anew_though_all_its_reads_are_unchanged() {
     each(|world, next| {
         write(world, &[3, 2]);
         let total = |engine: &Engine| {
@@ -310,7 +310,7 @@ fn what_is_collected_is_new_though_all_that_was_read_is_the_same() {
 }
 
 #[test]
-fn dependents_are_cut_off_where_it_comes_to_the_same_hash() {
+fn early_cutoff_applies_to_dependents_of_a_task_by_leaves_only() {
     each(|world, next| {
         write(world, &[3, 2]);
         build(&next()).get::<Above<1>>(()).unwrap();
@@ -326,7 +326,7 @@ fn dependents_are_cut_off_where_it_comes_to_the_same_hash() {
 }
 
 #[test]
-fn below_a_task_that_is_good_by_its_leaves_what_keeps_no_run_is_made_again() {
+fn collecting_executes_tasks_in_between_that_keep_no_run() {
     each(|world, next| {
         for contents in [[3, 2], [2, 2]] {
             write(world, &contents);
@@ -379,7 +379,7 @@ fn a_root_may_be_a_failure() {
 }
 
 #[test]
-fn another_version_of_a_rule_in_between_makes_it_execute() {
+fn a_new_rule_version_in_between_makes_a_task_by_leaves_only_execute() {
     let (world, directory) = (World::default(), tempfile::tempdir().unwrap());
     let file = directory.path().join("traces");
     write(&world, &[3, 2]);
@@ -393,7 +393,7 @@ fn another_version_of_a_rule_in_between_makes_it_execute() {
 }
 
 #[test]
-fn what_is_declared_of_a_task_in_between_makes_it_execute_once() {
+fn a_change_declared_in_between_makes_a_task_by_leaves_only_execute_once() {
     each(|world, next| {
         write(world, &[3, 2]);
         build(&next()).get::<Total<1>>(0).unwrap();

@@ -158,7 +158,7 @@ fn the_file_does_not_grow_without_end() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_or_written_hurts_nobody() {
+fn builds_succeed_where_the_file_cannot_be_read_or_written() {
     let directory = tempfile::tempdir().unwrap();
     let world: World = Arc::new(Mutex::new(vec![1, 2]));
     for content in [&b""[..], b"something else entirely, and long enough", b"taut traces 9999"] {
@@ -198,7 +198,7 @@ fn leaves(build: &taut_engine::Build) -> Vec<u64> {
 /// What was decided by the numbers of the file is known whole, however much of it was bound since: the leaves
 /// below it, and what a change reaches.
 #[test]
-fn what_a_file_decided_is_known_whole_whoever_looks_at_parts_of_it() {
+fn tasks_decided_by_the_file_are_complete_when_they_are_loaded() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let options = || Options { jobs: 1, ..Options::default() };

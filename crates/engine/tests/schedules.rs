@@ -70,7 +70,7 @@ fn sum(key: u64, low: [u64; 2], below: &mut BTreeSet<u64>) -> u64 {
 }
 
 #[test]
-fn everything_runs_once_however_many_ask() {
+fn each_task_runs_once_however_many_threads_request_it() {
     explore(400, || {
         let made = Arc::new(AtomicUsize::new(0));
         let engine = Engine::builder().rule(Sum { made: made.clone() }).build();
@@ -128,7 +128,7 @@ fn builds_of_two_epochs_at_once_answer_for_their_own() {
 
 /// What stands when an older build asks for it may be reached by a newer one before the answer is fetched.
 #[test]
-fn what_a_build_found_standing_may_fall_under_a_newer_one() {
+fn a_task_that_a_build_found_clean_may_be_invalidated_by_a_newer_build() {
     explore(400, || {
         let engine = Engine::builder().rule(Sum { made: Arc::default() }).build();
         let first = engine.begin().set::<Sum>(0, 3).set::<Sum>(1, 4).commit(jobs(1));
@@ -241,7 +241,7 @@ impl Rule for Wants {
 }
 
 #[test]
-fn the_guard_against_recursion_holds_no_second_requester_for_recursion() {
+fn a_second_requester_is_not_taken_for_recursion() {
     explore(400, || {
         let (gate, made) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
         let engine =
@@ -256,7 +256,7 @@ fn the_guard_against_recursion_holds_no_second_requester_for_recursion() {
 }
 
 #[test]
-fn a_build_that_is_cancelled_answers_everybody_and_records_nothing_wrong() {
+fn a_cancelled_build_answers_all_requests_and_records_nothing_wrong() {
     explore(400, || {
         let engine = Engine::builder().rule(Sum { made: Arc::default() }).build();
         let cancel = Cancel::default();

@@ -124,7 +124,7 @@ fn ran(configs: &[u64]) -> Vec<String> {
 }
 
 #[test]
-fn what_does_not_look_at_its_configuration_runs_in_one_only() {
+fn a_task_that_reads_no_configuration_runs_in_one_configuration_only() {
     let world = World::default();
     let engine = open(&world, None);
     assert_eq!(ask(&engine, 1), (3, ran(&[1])));
@@ -144,7 +144,7 @@ fn what_does_not_look_at_its_configuration_runs_in_one_only() {
 }
 
 #[test]
-fn kin_serve_beyond_the_process() {
+fn a_sibling_serves_in_a_later_process() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::default();
     let ask = |config| {
@@ -163,7 +163,7 @@ fn kin_serve_beyond_the_process() {
 }
 
 #[test]
-fn a_wait_for_kin_makes_no_cycle() {
+fn a_wait_for_a_sibling_makes_no_cycle() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::default();
     let file = directory.path().join("runs");
@@ -181,7 +181,7 @@ fn a_wait_for_kin_makes_no_cycle() {
 }
 
 #[test]
-fn a_cycle_through_kin_is_one_nevertheless() {
+fn a_cycle_through_a_sibling_is_reported() {
     let world = World::default();
     let engine = open(&world, None);
     for config in [0, 1, 2, 3] {

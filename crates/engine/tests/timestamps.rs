@@ -98,7 +98,7 @@ fn round(engine: &Engine) -> (Result<(), Fail>, Vec<String>, Option<Reason>) {
 }
 
 #[test]
-fn what_is_not_older_than_what_it_was_made_from_is_good() {
+fn an_output_not_older_than_its_inputs_is_good() {
     let world = World::default();
     write(&world, "a", "A");
     write(&world, "b", "B");

@@ -345,7 +345,7 @@ fn a_file_without_a_path_is_opened_once_and_written_under_its_lock() {
 }
 
 #[test]
-fn what_cannot_be_opened_costs_time_only() {
+fn a_file_that_cannot_be_opened_costs_time_only() {
     for (kind, problem) in [
         (io::ErrorKind::InvalidData, FileProblem::Damaged),
         (io::ErrorKind::PermissionDenied, FileProblem::Unreadable("permission denied".to_owned())),
@@ -364,7 +364,7 @@ fn what_cannot_be_opened_costs_time_only() {
 }
 
 #[test]
-fn what_cannot_be_written_is_written_by_a_later_commit() {
+fn a_failed_commit_is_made_up_for_by_a_later_one() {
     let file = InMemory::default();
     let engine = rules().open_with(file.clone());
     assert_eq!(ask(&engine, 2), 4);

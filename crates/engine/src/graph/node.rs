@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_come_back_for_a_while_and_do_not_pile_up() {
+    fn recent_versions_keep_their_numbers_and_memory_is_bounded() {
         let mut hist = Hist::new(None);
         let first = hist.seq_of(Hash::from(0));
         hist.set_facets(first, Arc::from([7]));

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_comes_back_and_a_torn_one_does_not() {
+    fn a_number_reads_back_and_a_truncated_one_is_rejected() {
         for wanted in [0, 1, 127, 128, 300, u32::MAX] {
             let mut out = Vec::new();
             number(&mut out, wanted);

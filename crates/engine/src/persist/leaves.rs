@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leaves_side_by_side_are_one_range_and_come_back() {
+    fn adjacent_leaves_are_one_range_and_read_back() {
         let mut set = LeafSet { rules: vec![(0, 3), (2, 0)], ..LeafSet::default() };
         (10..100_000).for_each(|leaf| set.push(leaf, u32::from(leaf == 500)));
         set.push(3, 7);

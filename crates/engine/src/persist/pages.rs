@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_block_is_not_there_and_the_others_are() {
+    fn a_damaged_block_is_rejected_and_other_blocks_are_readable() {
         let directory = tempfile::tempdir().unwrap();
         let (bytes, source, pages) = pages(directory.path(), 3 * BLOCK_SIZE + 100, BLOCK_SIZE + 5);
         let mut out = Vec::new();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_read_in_whatever_order_is_what_is_there() {
+    fn reads_in_any_order_return_the_content() {
         let directory = tempfile::tempdir().unwrap();
         let last = 2 * BLOCKS_PER_SEGMENT * BLOCK_SIZE + 17;
         let (bytes, source, pages) = pages(directory.path(), last + 1, last);

@@ -136,7 +136,7 @@ fn matches(stored: &Stored, runs: &[(u32, Vec<StoredRun>)]) -> Option<()> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn a_written_file_reads_back() {
     let (image, runs) = all_kinds();
     let stored = open(&bytes(&image)).unwrap();
     assert_eq!(matches(&stored, &runs), Some(()));
@@ -145,7 +145,7 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn whatever_bit_flips_the_answer_is_right_or_there_is_none() {
+fn a_flipped_bit_never_gives_a_wrong_answer() {
     let (image, runs) = all_kinds();
     let whole = bytes(&image);
     for at in (0..whole.len()).filter(|at| *at < 2_000 || at % 211 == 0 || *at > whole.len() - 1_000) {
@@ -157,7 +157,7 @@ fn whatever_bit_flips_the_answer_is_right_or_there_is_none() {
 }
 
 #[test]
-fn a_file_that_ends_early_is_none() {
+fn a_truncated_file_is_rejected() {
     let whole = bytes(&all_kinds().0);
     assert!((0..whole.len()).filter(|at| at % 61 == 0 || *at < 200).all(|at| open(&whole[..at]).is_none()));
 }
@@ -201,7 +201,7 @@ fn many(tasks: u32) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
 }
 
 #[test]
-fn only_the_chunks_that_are_looked_at_are_read_and_only_they_count() {
+fn chunks_are_read_on_demand_and_damage_elsewhere_is_not_noticed() {
     let (whole, chunks) = many(3 * 1024 + 7);
     assert_eq!(chunks.len(), 4);
     let directory = tempfile::tempdir().unwrap();
@@ -231,7 +231,7 @@ fn only_the_chunks_that_are_looked_at_are_read_and_only_they_count() {
 }
 
 #[test]
-fn all_chunks_are_found_sound_or_the_file_is_damaged() {
+fn reading_all_chunks_notices_any_damage() {
     let (whole, chunks) = many(2 * 1024);
     let sound = open(&whole).unwrap();
     assert!(sound.read_all_tasks() && sound.read_all_tasks());
@@ -245,7 +245,7 @@ fn all_chunks_are_found_sound_or_the_file_is_damaged() {
 
 /// A leaf and a task that read it: the whole file, byte for byte.
 #[test]
-fn the_smallest_file() {
+fn an_empty_file_reads_back() {
     let mut builder = SnapshotBuilder::default();
     let rule = builder.rule("r");
     let leaf = builder.task(rule, |key| key.push(b'a'));
@@ -323,7 +323,7 @@ fn left(stored: &mut Stored, now: u32) -> Vec<u8> {
 }
 
 #[test]
-fn what_nothing_wanted_is_made_from_goes_after_a_while() {
+fn tasks_that_no_request_needs_are_removed_after_the_retention_time() {
     let mut stored = chain();
     assert_eq!(left(&mut stored, 40), [0, 1, 2, 3, 4, 5], "5 was wanted thirty seconds ago");
     assert_eq!(left(&mut stored, 41), [0, 1, 2, 3, 4, 5], "3, 4 and 5 are found to be unwanted");
@@ -334,7 +334,7 @@ fn what_nothing_wanted_is_made_from_goes_after_a_while() {
 }
 
 #[test]
-fn what_is_wanted_again_stays() {
+fn tasks_requested_again_are_kept() {
     let mut stored = chain();
     left(&mut stored, 60);
     let mut batch = Batch::default();
@@ -344,7 +344,7 @@ fn what_is_wanted_again_stays() {
 
 /// Who edits all day asks for other tasks each time.
 #[test]
-fn there_is_room_for_some_builds_however_many_there_were() {
+fn the_file_keeps_the_tasks_of_a_bounded_number_of_requests() {
     let (mut stored, mut batch) = (Stored::default(), Batch::default());
     let chain = |stored: &mut Stored, batch: &mut Batch, build: u32, tasks: u32| {
         let mut below = None;
@@ -387,7 +387,7 @@ fn a_further_run_with_the_same_reads_takes_few_bytes() {
 
 /// What nobody ever wrote, under sums that are right: answers mean nothing then, but there are some or none.
 #[test]
-fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
+fn numbers_are_validated_before_they_are_used() {
     let (image, _) = all_kinds();
     let whole = bytes(&image);
     let header = Header::decode(whole.first_chunk().unwrap()).unwrap();
@@ -430,7 +430,7 @@ fn numbers_that_make_no_sense_are_looked_at_before_they_are_used() {
 }
 
 #[test]
-fn sums_made_anew_are_those_that_were_there_and_hold_whatever_is_under_them() {
+fn resealing_restores_the_checksums_of_any_content() {
     let sound = bytes(&all_kinds().0);
     let mut again = sound.clone();
     super::reseal(&mut again);
@@ -452,7 +452,7 @@ fn sums_made_anew_are_those_that_were_there_and_hold_whatever_is_under_them() {
 }
 
 #[test]
-fn numbers_that_are_too_large_under_right_sums_are_none() {
+fn numbers_out_of_range_under_valid_checksums_are_rejected() {
     let sound = bytes(&all_kinds().0);
     let mut hashes_read = 0;
     // The columns of tasks are near the beginning, the facets at the end.

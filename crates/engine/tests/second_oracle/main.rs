@@ -219,7 +219,7 @@ fn check(case: &Case) {
             answers_about(case, &model, build, &running);
         }
         if build.what_if.is_none() && curiosity > 1 {
-            reasons_are_told(case, &model, build, &running, (&ran, &settled));
+            check_reasons(case, &model, build, &running, (&ran, &settled));
         }
         if build.what_if.is_none() && !case.has_twins() {
             what_lies_below(&engine, case, &model, build, (&running, &settled));
@@ -234,7 +234,7 @@ fn check(case: &Case) {
             }
         }
         if build.what_if.is_none() {
-            let anew = script::wanted(case, &model.leaves, &model.told)[build.root];
+            let anew = script::wanted(case, &model.leaves, &model.given)[build.root];
             assert_eq!(anew, expected, "the model of build {at} is right");
         }
         if case.has_twins() {
@@ -287,7 +287,7 @@ fn what_lies_below(
     let (read, asked) = script::closures(case, model, build.root);
     let nowhere =
         |task: usize| !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
-    let anew = script::wanted(case, &model.leaves, &model.told);
+    let anew = script::wanted(case, &model.leaves, &model.given);
     let is_plain = !asked.iter().any(|task| nowhere(*task) || anew[*task] == Outcome::Flaky);
     let below = running.collect::<Tasks>([id]);
     // What was only waited for and failed is read by the run that saw it.
@@ -316,7 +316,7 @@ fn what_lies_below(
 }
 
 /// What a build says of every task that it was made from: why it ran or not.
-fn reasons_are_told(
+fn check_reasons(
     case: &Case,
     model: &Model,
     build: &Build,
@@ -325,7 +325,7 @@ fn reasons_are_told(
 ) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
     let (read, _) = script::closures(case, model, build.root);
-    let anew = script::wanted(case, &model.leaves, &model.told);
+    let anew = script::wanted(case, &model.leaves, &model.given);
     for task in read {
         let is_nowhere = !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
         // What lies below a task that is good by its leaves is not looked at.
@@ -407,7 +407,7 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
 /// whatever the engine marks from below must come to the same: P6), P10 (questions change nothing), P12 (failures), P13
 /// (reasons), P14 (mixes of values and hashes), P15 (lost values).
 #[test]
-fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
+fn exactly_the_stale_tasks_run_and_answers_equal_a_clean_build() {
     let cases = run(1_000, check);
     // Says how much was tried, for who collects that (`cargo xtask soak`).
     if let Some(directory) = std::env::var_os("TAUT_SOAK_REPORT") {
@@ -417,7 +417,7 @@ fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
 
 /// P5: asked again, nothing runs but what is never kept and what failed for now, and what reads that.
 #[test]
-fn asked_again_nothing_runs() {
+fn a_second_identical_build_runs_nothing() {
     let _ = run(300, |case| {
         let Some(last) = case.builds.len().checked_sub(1) else { return };
         let mut again = case.clone();
@@ -471,7 +471,7 @@ fn the_number_of_threads_makes_no_difference() {
 
 /// P9: whatever was given up, and wherever, the next answers are as if made anew.
 #[test]
-fn builds_that_are_given_up_leave_nothing_wrong_behind() {
+fn cancelled_builds_leave_no_wrong_state() {
     let _ = run(300, |case| {
         let (rules, world) = rules(case);
         let directory = tempfile::tempdir().unwrap();
@@ -499,7 +499,7 @@ fn builds_that_are_given_up_leave_nothing_wrong_behind() {
             drop(running);
             world.lock().unwrap().cancel = None;
             let again = Build { events: Vec::new(), by_hash: false, ..build.clone() };
-            let anew = script::wanted(case, &model.leaves, &model.told)[build.root];
+            let anew = script::wanted(case, &model.leaves, &model.given)[build.root];
             assert_eq!(did(&engine, &world, case, &again).1, anew, "after build {at} was given up");
         }
     });
@@ -507,11 +507,11 @@ fn builds_that_are_given_up_leave_nothing_wrong_behind() {
 
 /// P11: builds of several epochs, open at once and asked from several threads, each answer for their own.
 #[test]
-fn builds_of_different_epochs_do_not_disturb_each_other() {
+fn builds_of_different_epochs_are_independent() {
     let _ = run(150, |case| {
         let (engine, _) = engine(case);
         let leaves: Vec<Option<u64>> = case.leaves.iter().copied().map(Some).collect();
-        let mut told = BTreeMap::new();
+        let mut given = BTreeMap::new();
         let all: Vec<_> = (case.builds.iter().enumerate())
             .map(|(at, build)| {
                 let mut begin = engine.begin();
@@ -519,22 +519,22 @@ fn builds_of_different_epochs_do_not_disturb_each_other() {
                     if at == 0 || (build.root + leaf).is_multiple_of(2) {
                         let value = (build.root + at * 3 + leaf) as u64 % 4;
                         begin = set(begin, case, leaf, value);
-                        told.insert(leaf, value);
+                        given.insert(leaf, value);
                     }
                 }
                 for event in &build.events {
                     if let Event::Set(task, value) = event {
                         begin = set(begin, case, *task, *value);
-                        told.insert(*task, *value);
+                        given.insert(*task, *value);
                     }
                 }
                 let running = begin.commit(Options { jobs: build.jobs, ..Options::default() });
-                (running, Model::of(leaves.clone(), told.clone()), build.root)
+                (running, Model::of(leaves.clone(), given.clone()), build.root)
             })
             .collect();
         let ask = |(running, model, root): &(taut_engine::Build, Model, usize)| {
             let outcome = outcome(get(running, case, *root));
-            assert_eq!(outcome, script::wanted(case, &model.leaves, &model.told)[*root]);
+            assert_eq!(outcome, script::wanted(case, &model.leaves, &model.given)[*root]);
         };
         // What a build was made from is what its own epoch says, whatever others have settled since.
         let look_back = |(running, model, root): &(taut_engine::Build, Model, usize)| {

@@ -93,7 +93,7 @@ pub(crate) struct Model {
     /// How often a leaf changed in a way that its evidence tells.
     times: Vec<u64>,
     /// The values of tasks that are told, not asked.
-    pub(crate) told: BTreeMap<usize, u64>,
+    pub(crate) given: BTreeMap<usize, u64>,
     /// Tasks of which the file says something else than this process.
     touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
@@ -135,8 +135,8 @@ impl Model {
     }
 
     /// Of an epoch with these leaves, and these tasks told.
-    pub(crate) fn of(leaves: Vec<Option<u64>>, told: BTreeMap<usize, u64>) -> Model {
-        Model { leaves, told, ..Model::default() }
+    pub(crate) fn of(leaves: Vec<Option<u64>>, given: BTreeMap<usize, u64>) -> Model {
+        Model { leaves, given, ..Model::default() }
     }
 
     /// What the latest kept runs of these tasks read.
@@ -151,8 +151,8 @@ impl Model {
     /// Another process has what the file says, and nobody watched the world meanwhile.
     pub(crate) fn restart(&mut self) {
         // What was told is nothing that another process could find again.
-        let (told, touched) = (&self.told, std::mem::take(&mut self.touched));
-        self.runs.retain(|task, _| !told.contains_key(task) || !touched.contains(task));
+        let (given, touched) = (&self.given, std::mem::take(&mut self.touched));
+        self.runs.retain(|task, _| !given.contains_key(task) || !touched.contains(task));
         for (task, runs) in &mut self.runs {
             let declared = self.declared.get(task).copied().unwrap_or(0);
             // What was made before a change that was declared is forgotten, if it is written again.
@@ -166,7 +166,7 @@ impl Model {
             }
         }
         self.memory.clear();
-        self.told.clear();
+        self.given.clear();
         self.declared.clear();
         self.invalid_leaf_sets = 0;
         self.scanned = self.epoch;
@@ -194,7 +194,7 @@ impl Model {
             }
             Event::Set(task, value) => {
                 declare(*task);
-                self.told.insert(*task, *value);
+                self.given.insert(*task, *value);
             }
             Event::Touch(task) => declare(*task),
             Event::TouchAll => (leaves..all).for_each(declare),
@@ -274,7 +274,7 @@ impl Going<'_> {
 
     fn log(&mut self, task: usize, hash: bool, why: Why) {
         // Whoever is told is not asked.
-        if !self.model.told.contains_key(&task) {
+        if !self.model.given.contains_key(&task) {
             self.ran.push(Ran { task, hash, why });
         }
     }
@@ -332,7 +332,7 @@ impl Going<'_> {
             match self.first_difference(run, self.task(key).is_some_and(|task| task.fixed)) {
                 None => {
                     if is_deep
-                        && !self.model.told.contains_key(&key)
+                        && !self.model.given.contains_key(&key)
                         && let Some(leaves) = self.leaves_of(&run.reads)
                     {
                         self.model.runs.get_mut(&key).expect("it has runs")[at].leaves = Some(leaves);
@@ -359,9 +359,9 @@ impl Going<'_> {
             Outcome::Failed(task) => Version::Failed(task),
             Outcome::Flaky => Version::Never,
         };
-        let is_evident = self.task(key).is_none() && has_witness(key) && !self.model.told.contains_key(&key);
+        let is_evident = self.task(key).is_none() && has_witness(key) && !self.model.given.contains_key(&key);
         let witness = is_evident.then(|| self.model.times[key]);
-        let is_known = !self.model.told.contains_key(&key);
+        let is_known = !self.model.given.contains_key(&key);
         let leaves = if is_deep && is_known { self.leaves_of(&reads) } else { None };
         self.remember(key, Run { stamp, reads, version, outcome, value, bytes: None, witness, leaves });
         (version, outcome)
@@ -399,7 +399,7 @@ impl Going<'_> {
         if !of.only || self.suspects.is_some() {
             return Outcome::Flaky;
         }
-        let anew = Anew::of(self.case, &self.model.leaves, &self.model.told);
+        let anew = Anew::of(self.case, &self.model.leaves, &self.model.given);
         let mut met = Vec::new();
         let below = anew.below(self.case, roots, &mut |task| met.push(task));
         for task in met.into_iter().filter(|task| !is_nowhere(self.case, *task)) {
@@ -421,7 +421,7 @@ impl Going<'_> {
             if self.kept(key) == 0 || version == Version::Never || version != was {
                 return None;
             }
-            if self.model.told.contains_key(&key) && !is_leaf {
+            if self.model.given.contains_key(&key) && !is_leaf {
                 return None;
             }
             if !seen.insert(key) {
@@ -489,7 +489,7 @@ impl Going<'_> {
 
     /// Runs what gives the task its hash: the reads, what it comes to, and the value if that was made.
     fn execute(&mut self, key: usize, why: &Why) -> (Vec<Read>, Outcome, Option<u64>) {
-        if let Some(value) = self.model.told.get(&key).copied() {
+        if let Some(value) = self.model.given.get(&key).copied() {
             if !self.is_nowhere(key) {
                 self.values.insert(key, Outcome::Value(value));
             }
@@ -610,9 +610,9 @@ impl Going<'_> {
             return Outcome::Value(value);
         }
         self.log(key, false, Why::Lost);
-        let told = self.model.told.get(&key).copied();
+        let given = self.model.given.get(&key).copied();
         let made = match self.task(key).cloned() {
-            _ if told.is_some() => Outcome::Value(told.unwrap_or_default()),
+            _ if given.is_some() => Outcome::Value(given.unwrap_or_default()),
             None => self.model.leaves[key].map_or(Outcome::Flaky, Outcome::Value),
             Some(task) => self.run_script(key, &task, How::Again).1.returned,
         };

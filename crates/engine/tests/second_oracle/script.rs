@@ -115,12 +115,12 @@ pub(crate) struct Anew {
 }
 
 impl Anew {
-    pub(crate) fn of(case: &Case, leaves: &[Option<u64>], told: &BTreeMap<usize, u64>) -> Anew {
+    pub(crate) fn of(case: &Case, leaves: &[Option<u64>], given: &BTreeMap<usize, u64>) -> Anew {
         let mut anew = Anew::default();
         for key in 0..leaves.len() + case.tasks.len() {
             let (mut reads, mut notes) = (Vec::new(), Vec::new());
-            let told = told.get(&key).copied().map(Outcome::Value);
-            let outcome = told.unwrap_or_else(|| match key.checked_sub(leaves.len()) {
+            let given = given.get(&key).copied().map(Outcome::Value);
+            let outcome = given.unwrap_or_else(|| match key.checked_sub(leaves.len()) {
                 None => leaves[key].map_or(Outcome::Flaky, Outcome::Value),
                 Some(at) => {
                     let task = &case.tasks[at];
@@ -167,15 +167,15 @@ impl Anew {
 }
 
 /// Everything made anew: what each task comes to in this world, some of them told.
-pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], told: &BTreeMap<usize, u64>) -> Vec<Outcome> {
-    Anew::of(case, leaves, told).all
+pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], given: &BTreeMap<usize, u64>) -> Vec<Outcome> {
+    Anew::of(case, leaves, given).all
 }
 
 /// What is looked at to make a task: what is read, and all that is asked for.
 pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
-    let anew = Anew::of(case, &model.leaves, &model.told);
+    let anew = Anew::of(case, &model.leaves, &model.given);
     let (mut read, mut asked) = (BTreeSet::from([root]), BTreeSet::from([root]));
-    for key in (case.leaves.len()..=root).rev().filter(|key| !model.told.contains_key(key)) {
+    for key in (case.leaves.len()..=root).rev().filter(|key| !model.given.contains_key(key)) {
         let task = &case.tasks[key - case.leaves.len()];
         let asks = play(case, key, task, How::Value, &mut |request| anew.answer(case, task, &request)).asks;
         if read.contains(&key) {
@@ -191,9 +191,9 @@ pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usi
 
 /// The contents that are mentioned by what a task is made from.
 pub(crate) fn notes(case: &Case, model: &Model, root: usize) -> BTreeSet<u64> {
-    let anew = Anew::of(case, &model.leaves, &model.told);
+    let anew = Anew::of(case, &model.leaves, &model.given);
     let (read, _) = closures(case, model, root);
-    let is_played = |key: &usize| *key >= case.leaves.len() && !model.told.contains_key(key);
+    let is_played = |key: &usize| *key >= case.leaves.len() && !model.given.contains_key(key);
     let played = read.into_iter().filter(is_played).map(|key| {
         let task = &case.tasks[key - case.leaves.len()];
         let how = if task.kind == Kind::Apart { How::Apart } else { How::Value };
