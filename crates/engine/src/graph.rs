@@ -1,6 +1,6 @@
-//! What there is: tasks, their versions and runs, the tables of them, and the plain types that users meet, too.
+//! The data model: tasks, their versions and runs, the tables of them, and plain types of the public interface.
 //!
-//! Below everything else; nothing here decides anything about a build.
+//! The lowest layer; no decision of a build is made here.
 
 pub(crate) mod agreement;
 pub(crate) mod bits;
