@@ -17,8 +17,9 @@ pub(crate) use shuttle::{thread, thread_local};
 pub(crate) use std::sync::{Arc, OnceLock, PoisonError, Weak};
 
 /// Takes a lock; all code of the crate uses this. A poisoned lock still guards consistent data: the engine's own code
-/// does not panic while it holds one, and user code runs under no lock but that of the walk over a file, which catches
-/// its panics.
+/// does not panic while it holds one. User code that runs under a lock either has its panics caught (the walk over a
+/// file, decoding of values) or runs before anything is changed (`Rule::policy`, encoding of keys). The exception is a
+/// commit, see [`crate::Engine::commit`].
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,8 @@
 //! The tables of an engine: rules, tasks, and what was declared of the outside world.
 //!
-//! Lock order, where several are held: `inputs`, then the `hist` of a task, then the `dependents` of one
-//! (`graph/clean.rs`), then the sets of `traces`. No two tasks' `hist` are locked at once. No lock of this file is held
-//! while a rule's code runs.
+//! Lock order, where several are held: `inputs`; the walk over the file (`Persist::walk`); a shard of an interner; the
+//! state of the file (`Persist::state`); the `hist` of a task, one at a time; the `dependents` of a task. All others
+//! are held for a few statements that take no further lock.
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};

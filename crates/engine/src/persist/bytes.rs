@@ -1,4 +1,4 @@
-//! Numbers and frames as bytes, read back without believing them; and the sum that tells damage.
+//! Numbers and frames as bytes, read back with all lengths checked; and the checksum that detects damage.
 
 use crate::graph::facet::FacetHashes;
 use crate::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(bytes);
 }
 
-/// Takes what the functions above appended; `None` where it cannot be that.
+/// Reads what the functions above appended; `None` where the bytes cannot be that.
 pub(super) struct Reader<'b>(pub(super) &'b [u8]);
 
 impl<'b> Reader<'b> {
@@ -50,7 +50,7 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Appends how facets look.
+/// Appends the hashes of facets.
 pub(super) fn put_facet_hashes(out: &mut Vec<u8>, facet_hashes: &FacetHashes) {
     number(out, facet_hashes.len() as u32);
     // Most facets of most values are empty.
@@ -61,7 +61,7 @@ pub(super) fn put_facet_hashes(out: &mut Vec<u8>, facet_hashes: &FacetHashes) {
     }
 }
 
-/// Takes what [`put_facet_hashes`] appended.
+/// Reads what [`put_facet_hashes`] appended.
 pub(super) fn facet_hashes(reader: &mut Reader<'_>) -> Option<FacetHashes> {
     let count = reader.number()?;
     let facet_hashes = (0..count).map(|_| match reader.byte()? {
@@ -74,7 +74,8 @@ pub(super) fn facet_hashes(reader: &mut Reader<'_>) -> Option<FacetHashes> {
 
 const MULTIPLIER: u64 = 0xff51_afd7_ed55_8ccd;
 
-/// Against accidents, not against people. Four sums side by side, since each waits for itself only.
+/// The checksum of the file's parts. It detects accidental damage, not manipulation. Four sums side by side, so that a
+/// processor computes them in parallel: each multiplication depends only on the one of its own sum.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
     let stir = |sum: u64, word: u64| {
         let sum = (sum ^ word).wrapping_mul(MULTIPLIER);

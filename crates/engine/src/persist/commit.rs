@@ -1,4 +1,8 @@
-//! What a process adds to the file: of each task whose kept runs are not as the file says, what they are.
+//! Commits: writes to the file the runs of all tasks whose kept runs differ from those in it.
+//!
+//! A commit takes the lock on the file (between processes), then `Persist::state`, reads what other processes appended,
+//! and appends one journal batch; or it writes a whole snapshot, if there is no file, it is corrupt, or its journal has
+//! grown too long. If writing fails, what was to be written is noted again, so that the next commit tries again.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,16 +25,16 @@ use crate::graph::run::{Edge, Mode, Run};
 use crate::sync::{Arc, lock};
 use crate::{Facets, Fail, Hash, Rebuild, Trace};
 
-/// The file is written anew when more than one in so many of its bytes was added since,
+/// The file is written anew when its journal is more than one in this many of its bytes,
 const MAX_JOURNAL_DIVISOR: u64 = 4;
 
-/// and more than so many.
+/// and longer than this: a small file is not worth the work.
 const MIN_JOURNAL_BYTES: u64 = 1 << 16;
 
 /// What [`crate::Engine::commit`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Committed {
-    /// Of how many tasks the kept runs changed.
+    /// How many tasks had changes in their kept runs.
     pub tasks: usize,
     /// How many bytes were written.
     pub bytes: u64,
@@ -68,7 +72,7 @@ impl Core {
     }
 }
 
-/// The number of a task in the file of a generation, by what this process noted in `numbers` or learnt from the task.
+/// The number of a task in the file of a generation, from `numbers` or the place of the task.
 fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Option<u32> {
     let noted = numbers.get(node as usize).and_then(|number| number.checked_sub(1));
     let place = || lock(&core.node(node).hist).place();
@@ -78,7 +82,7 @@ fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Opt
 /// Seconds of a day.
 const DAY: u32 = 86_400;
 
-/// Whether the file says of all these tasks that they were wanted lately.
+/// Whether it is recorded in the file that all these tasks were wanted lately.
 fn is_noted(core: &Core, persist: &Persist, wanted: &[NodeId]) -> bool {
     if wanted.is_empty() {
         return true;
@@ -93,8 +97,8 @@ fn is_noted(core: &Core, persist: &Persist, wanted: &[NodeId]) -> bool {
     is_noted && !stored.is_damaged()
 }
 
-/// Whether a task that was wanted at a time has to be noted again: what is asked for every minute is not worth writing a
-/// file for, once a day is enough.
+/// Whether a task that was wanted at a time has to be recorded again: once a day is enough, so that a null build does
+/// not write to the file each time.
 fn is_late(at: Option<u32>, now: u32) -> bool {
     at.is_none_or(|at| now.saturating_sub(at) >= DAY)
 }
@@ -112,7 +116,7 @@ struct What<'c> {
     wanted: &'c [NodeId],
     /// Rules of which all tasks were declared changed since the last commit.
     changed_rules: &'c [u16],
-    /// Rules of which something was declared since of a task that is no leaf.
+    /// Rules of which a change was declared since of a task that is no leaf.
     invalid_leaf_sets: &'c [u16],
 }
 
@@ -126,7 +130,7 @@ fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed
     let bytes = if state.read_to > 0 { commit.add(state, persist, file, better)? } else { None };
     let bytes = match bytes {
         Some(bytes) => bytes,
-        // There is no file, or none that can be believed.
+        // There is no file, or it is corrupt.
         None => commit.first(state, file)?,
     };
     Ok(Committed { tasks: what.dirty.len(), bytes })
@@ -135,16 +139,16 @@ fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed
 /// A commit.
 struct Commit<'c> {
     core: &'c Core,
-    /// The last changes that were declared of all tasks of a rule.
+    /// By rule, the last epoch in which all its tasks were declared changed.
     stamps: Arc<[u64]>,
-    /// The same of any task of a rule that is no leaf.
+    /// By rule, the last epoch in which a change was declared of a task that is no leaf.
     leaf_sets_invalidated: Arc<[u64]>,
     what: What<'c>,
     /// Seconds since 1970.
     now: u32,
 }
 
-/// A run that outlives the process.
+/// A run as it is written to the file.
 struct KeptRun {
     run: Run,
     hash: Hash,
@@ -163,7 +167,7 @@ impl Commit<'_> {
         if hist.is_injected() {
             return;
         }
-        // A run before a change that was declared since is no use to anybody.
+        // A run from before a declared change is invalid.
         for run in hist.runs.iter().filter(|run| run.stamp >= stamp) {
             let Some(hash) = hist.hash_of(run.seq) else { continue };
             let (run, facet_hashes) = (run.clone(), hist.facets_of(run.seq).cloned());
@@ -202,7 +206,7 @@ impl Commit<'_> {
         runs.iter().any(|kept| !self.core.is_taken_over(node, &kept.run.edges)).then_some(share_key)
     }
 
-    /// Writes a file of what this process knows.
+    /// Writes a snapshot of what this process knows.
     fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.what.dirty.len();
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
@@ -211,7 +215,7 @@ impl Commit<'_> {
         let builder = SnapshotBuilder::with_capacity(tasks, reads.min(16));
         let mut snapshot =
             SnapshotWriter { commit: self, builder, numbers: Vec::new(), nodes: Vec::with_capacity(tasks) };
-        // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
+        // Leaves side by side: a null build of a later process reads them and little else.
         let is_leaf = |node: &&NodeId| self.core.node(**node).policy.leaf;
         let has_runs = |node: &&NodeId| !lock(&self.core.node(**node).hist).runs.is_empty();
         let dirty = self.what.dirty.iter().filter(has_runs);
@@ -229,7 +233,7 @@ impl Commit<'_> {
             return Ok(0);
         }
         for node in self.what.wanted {
-            // What has no runs needs no keeping.
+            // A task without runs is not kept.
             if let Some(number) = snapshot.known(*node).filter(|number| (*number as usize) < with_runs) {
                 snapshot.builder.want(number, self.now);
             }
@@ -244,8 +248,8 @@ impl Commit<'_> {
         Ok(bytes)
     }
 
-    /// The leaves in the order in which the tasks that go by them have them, whatever the order was in which threads
-    /// came to them: so those below a task are few ranges.
+    /// The leaves in the order of the leaf sets of the tasks that are verified by them, whatever the order was in which
+    /// threads settled them: so a leaf set is few ranges.
     fn in_order<'n>(&self, leaves: Vec<&'n NodeId>, others: &[&NodeId]) -> Vec<&'n NodeId> {
         let mut places = HashMap::<NodeId, usize, BuildMix>::default();
         for node in others.iter().map(|node| self.core.node(**node)).filter(|node| node.policy.is_deep()) {
@@ -262,7 +266,7 @@ impl Commit<'_> {
         leaves
     }
 
-    /// Adds to the file what is new. `None`: it is damaged.
+    /// Appends to the file what is new. `None`: it is corrupt.
     fn add(
         &self,
         state: &mut State,
@@ -294,14 +298,14 @@ impl Commit<'_> {
             append(state, file, &bytes)
         };
         if written.is_err() {
-            // What was added to `stored` is not in the file: it has to be read again.
+            // `stored` has what could not be written: it has to be read again.
             state.forget();
             state.catch_up(&*persist.file)?;
         }
         written.map(Some)
     }
 
-    /// All that is new. `None`: what is known cannot be read.
+    /// Gathers what is new into a batch. `None`: the file cannot be read.
     fn gather(&self, state: &mut State, batch: &mut Batch, better: Vec<(u32, Better)>) -> Option<()> {
         let generation = state.generation;
         let stored = Arc::make_mut(state.stored.as_mut()?);
@@ -339,11 +343,11 @@ fn bits(edge: &Edge) -> u8 {
     u8::from(hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2 | u8::from(mention) << 3
 }
 
-/// Writes a file of what a process knows.
+/// Builds a snapshot from what a process knows.
 struct SnapshotWriter<'c> {
     commit: &'c Commit<'c>,
     builder: SnapshotBuilder,
-    /// By task, one more than its number in the file; 0: none yet.
+    /// By node, the number of the task in the file plus one; 0: none yet.
     numbers: Vec<u32>,
     /// The tasks by their number in the file.
     nodes: Vec<NodeId>,
@@ -412,7 +416,7 @@ impl SnapshotWriter<'_> {
         }
     }
 
-    /// The leaves below a run, by their numbers. `None`: some had their numbers in another file.
+    /// The leaves below a run, by their numbers. `None`: some are numbers of another file.
     fn leaves(&mut self, leaves: &Leaves) -> Option<LeafSet> {
         let core = self.commit.core;
         let mut set = LeafSet::default();
@@ -429,7 +433,7 @@ impl SnapshotWriter<'_> {
     }
 }
 
-/// Adds what a process knows to what a file says.
+/// Appends what a process knows to the journal of a file.
 struct JournalAppender<'c> {
     commit: &'c Commit<'c>,
     stored: &'c mut Stored,
@@ -439,7 +443,7 @@ struct JournalAppender<'c> {
 }
 
 impl JournalAppender<'_> {
-    /// The number of a task in the file, if this process knows it.
+    /// The number of a task in the file, if it is known without a look at its key.
     fn known(&self, node: NodeId) -> Option<u32> {
         number_of(self.commit.core, self.numbers, self.generation, node)
     }
@@ -464,7 +468,8 @@ impl JournalAppender<'_> {
         Some(number)
     }
 
-    /// The number in the file of a version of a task, and how its facets look if that is `partial`ly of interest.
+    /// The number in the file of a version of a task; the hashes of its facets are recorded, too, if only some of them were
+    /// read (`partial`).
     fn version(&mut self, node: NodeId, seq: Seq, partial: bool) -> Option<(u32, u32)> {
         let number = self.number(node)?;
         let (same, hash, facet_hashes) = {
@@ -475,7 +480,7 @@ impl JournalAppender<'_> {
         };
         let seq = match (same, hash) {
             (true, _) => seq.number(),
-            // It was forgotten, or never looked at: a version that no task ever has.
+            // It was dropped or never loaded: a version that no task ever has.
             (false, hash) => self.stored.seq(self.batch, number, hash.unwrap_or(Hash::lost(u32::MAX)))?,
         };
         if let Some(facet_hashes) = facet_hashes {
@@ -484,12 +489,12 @@ impl JournalAppender<'_> {
         Some((number, seq))
     }
 
-    /// Brings what the file says of a task's runs up to date.
+    /// Brings the runs of a task in the file up to date.
     fn keep(&mut self, node: NodeId, runs: &mut Vec<KeptRun>) -> Option<()> {
         let entry = self.commit.core.node(node);
         self.commit.kept_runs(entry, runs);
         if runs.is_empty() && self.known(node).is_none() {
-            // Of what is kept nowhere there is nothing to tell.
+            // Nothing is kept of a task that is stored nowhere.
             return Some(());
         }
         let number = self.number(node)?;
@@ -521,7 +526,7 @@ impl JournalAppender<'_> {
         self.replace(number, kept)
     }
 
-    /// The leaves below a run, by their numbers. `Some(None)`: some had theirs in another file.
+    /// The leaves below a run, by their numbers. `Some(None)`: some are numbers of another file.
     fn leaves(&mut self, leaves: &Leaves) -> Option<Option<LeafSet>> {
         let core = self.commit.core;
         let mut set = LeafSet::default();
@@ -530,7 +535,7 @@ impl JournalAppender<'_> {
             set.rules.push((rule, *version));
         }
         set.rules.sort_unstable();
-        // What this process knows by its key may be what it knows by its number.
+        // A leaf may be in the set both as a node and by its number.
         let mut seen = Vec::new();
         let mut is_new = |leaf: u32| {
             let (word, bit) = (leaf as usize / 64, 1_u64 << (leaf % 64));
@@ -560,7 +565,7 @@ impl JournalAppender<'_> {
         Some(Some(set))
     }
 
-    /// Drops the leaves of all runs above tasks of these rules.
+    /// Drops the leaf sets of all runs above tasks of these rules.
     fn drop_leaf_sets_above(&mut self, rules: &[u16]) -> Option<()> {
         let core = self.commit.core;
         let names = rules.iter().map(|rule| core.rule_at(*rule).name());
@@ -581,7 +586,7 @@ impl JournalAppender<'_> {
         Some(())
     }
 
-    /// Drops the runs of all tasks of a rule: those that were made since are among what is to be written.
+    /// Drops the runs of all tasks of a rule: newer ones are among what is to be written.
     fn drop_runs_of(&mut self, rule: &str) -> Option<()> {
         let Some(rule) = self.stored.rule_named(rule) else { return Some(()) };
         let is_of_rule = |task: &u32| self.stored.rule(*task) == Some(rule) && self.stored.has_runs(*task);
@@ -606,13 +611,13 @@ impl JournalAppender<'_> {
 }
 
 fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Result<u64> {
-    // What follows is not sound, else it would have been read.
+    // What follows `read_to` is a batch that was cut short, else it would have been read.
     file.append(state.read_to, bytes)?;
     state.read_to += bytes.len() as u64;
     Ok(bytes.len() as u64)
 }
 
-/// Puts a file of what is in `image`, which is all that is known, in the place of the one there is. What a process called its tasks has nothing to do with their new numbers.
+/// Replaces the file by `image`, which has all that is known. All tasks get new numbers, so the generation changes.
 fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
     let number =
         [crate::graph::core::nonce(), state.generation ^ crate::graph::core::nonce().rotate_left(32)];
@@ -623,7 +628,7 @@ fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Res
         Ok(())
     })?;
     state.forget();
-    // It is read when somebody asks.
+    // It is read on first use.
     (state.stored, state.file, state.read_to) = (None, Some(image.header(number)), length);
     Ok(length)
 }

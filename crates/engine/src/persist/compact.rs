@@ -1,8 +1,9 @@
-//! Writing a file anew: what is known now, and nothing that was replaced.
+//! Compaction: writes the file anew, without what was replaced or is not needed any more.
 //!
-//! Only tasks that have runs, and those that runs mention; and nothing of which it was found a while ago, and
-//! again now, that nothing wanted for as long is made from it. However short ago it was wanted, what takes more room
-//! than some builds together goes, the latest last: somebody who edits all day asks for other tasks each time.
+//! Tasks with runs are kept, and those that runs read or mention. A task is removed if no request within the retention
+//! time (`Builder::keep_unwanted`) had it in its closure, both at an earlier compaction and at this one. It is removed
+//! earlier if the requests together take more room than a few of the largest builds, oldest requests first: in a day of
+//! edits each build requests other tasks.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,13 +14,13 @@ use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::intern::BuildMix;
 
-/// There is room for so many builds as the largest of the latest ones,
+/// There is room for this many builds of the size of the largest recent one,
 const MAX_LARGEST_BUILDS: usize = 4;
 
-/// of which so many are looked at;
+/// of which this many are measured;
 const MEASURED_REQUESTS: usize = 16;
 
-/// and for so many tasks in any case.
+/// and for this many tasks in any case.
 const MIN_KEPT_TASKS: usize = 1024;
 
 /// No number yet.
@@ -30,7 +31,7 @@ fn damaged() -> io::Error {
 }
 
 impl Stored {
-    /// The tasks that a task's kept runs read, and the leaves by which they are found good.
+    /// The tasks that a task's kept runs read, and the leaves by which they are verified.
     fn reads(&self, task: u32, mut each: impl FnMut(u32)) -> Option<()> {
         if let Some(runs) = self.changed_runs(task) {
             for run in runs {
@@ -60,7 +61,7 @@ impl Stored {
         Some(wanted)
     }
 
-    /// Marks the tasks that a task is made from, and it, unless they are marked. Returns how many.
+    /// Marks the closure of a task, itself included. Returns how many tasks were not marked before.
     fn mark(&self, task: u32, marked: &mut [bool]) -> Option<usize> {
         let (mut pending, mut count) = (vec![task], 0);
         while let Some(task) = pending.pop() {
@@ -72,8 +73,7 @@ impl Stored {
         Some(count)
     }
 
-    /// The tasks that those asked for since a time are made from, as far as there is room for them; and how much
-    /// there is left.
+    /// The closure of the tasks that were requested since a time, as far as there is room; and how much room is left.
     fn wanted_since(&self, wanted: &HashMap<u32, u32, BuildMix>, since: u32) -> Option<(Vec<bool>, usize)> {
         let mut roots: Vec<(u32, u32)> =
             wanted.iter().filter(|(_, at)| **at >= since).map(|(task, at)| (*at, *task)).collect();
@@ -98,10 +98,10 @@ impl Stored {
         Some((marked, room.saturating_sub(count)))
     }
 
-    /// The file as it is to be, told now, if what is unwanted is kept for so long, both in seconds.
+    /// The compacted file; `now` and the retention time `keep` are in seconds.
     ///
     /// # Errors
-    /// Something in the file is not what it should be, or there is too much.
+    /// The file is corrupt, or there is more than the format can hold.
     pub(super) fn compact(&self, now: u32, keep: u32) -> io::Result<Image> {
         let since = now.saturating_sub(keep);
         let wanted = self.all_wanted().ok_or_else(damaged)?;
@@ -128,10 +128,10 @@ impl Stored {
                 && !self.is_interned(*task)
                 && (is_wanted[*task as usize] || is_left(&mut room))
         };
-        // The latest ones first, for which there may be room.
+        // The latest ones first, as far as there is room.
         let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
         kept.reverse();
-        // What they mention, and no other content.
+        // Contents that they mention, and no others.
         let mut is_mentioned = vec![false; self.tasks() as usize];
         for task in &kept {
             let read = self.reads(*task, |dep| {
@@ -143,7 +143,7 @@ impl Stored {
         }
         let is_content = |task: &u32| is_mentioned[*task as usize] && self.is_interned(*task);
         kept.extend((0..self.tasks()).filter(is_content));
-        // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
+        // Leaves side by side: a null build of a later process reads them and little else.
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();
         for task in &kept {

@@ -1,7 +1,8 @@
-//! What a file says after its first part: batches, each with its length and checksum.
+//! The journal of the file: batches that were appended to the snapshot, each with its length and checksum.
 //!
-//! A batch is what one commit adds, so a commit is there as a whole or not at all. Whatever follows the first
-//! batch that is not sound is as if it were not there. New tasks and versions get the next numbers.
+//! A batch is what one commit adds, so a commit is there as a whole or not at all, also if the process is killed while it
+//! writes. What follows the first batch with a wrong checksum is ignored, and overwritten by the next commit. New tasks
+//! and versions get the next numbers.
 
 use super::bytes::{Reader, bytes, checksum, facet_hashes, number, put_facet_hashes};
 use super::leaves::LeafSet;
@@ -11,7 +12,7 @@ use crate::graph::facet::FacetHashes;
 use crate::sync::Arc;
 use crate::{Facets, Hash};
 
-/// What becomes of one task's runs: those that stay, by their present place, and new ones.
+/// The new list of a task's runs: those that stay, by their present place, and new ones.
 pub(super) enum Kept {
     Old(u32),
     New(StoredRun),
@@ -25,19 +26,19 @@ const FACETS: u8 = 5;
 const SHARE_KEY: u8 = 6;
 const WANTED: u8 = 7;
 
-/// What is told of a run: an old one; a new one; a new one that read the same tasks as one that stays.
+/// How a run is written: an old one by its place; a new one; a new one with the same reads as one that stays.
 const OLD: u8 = 0;
 const NEW: u8 = 1;
 const SAME: u8 = 2;
 
-/// In one byte with the traits: what else there is of a run.
+/// In one byte with the traits: which optional fields of a run follow.
 const FAIL: u8 = 1 << 4;
 const VALUE: u8 = 1 << 5;
 const WITNESS: u8 = 1 << 6;
 const LEAVES: u8 = 1 << 7;
 const TRAITS: u8 = 0xf;
 
-/// A batch being written; what it adds holds in [`Stored`] at once.
+/// A batch being written; what is added to it is added to [`Stored`] at the same time.
 #[derive(Default)]
 pub(super) struct Batch(Vec<u8>);
 
@@ -55,7 +56,7 @@ impl Batch {
     }
 }
 
-/// The first batch, if it is sound, and what follows.
+/// The first batch, if its checksum is right, and what follows.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<8>()?;
     let (sum, rest) = rest.split_first_chunk::<8>()?;
@@ -74,7 +75,7 @@ impl Stored {
         })
     }
 
-    /// The number of a task, which is added if it is new. `None`: nobody can tell.
+    /// The number of a task, which is added if it is new. `None`: the file is corrupt.
     pub(super) fn node(&mut self, batch: &mut Batch, rule: &str, key: &[u8]) -> Option<u32> {
         let rule = self.rule_place(batch, rule);
         if let Some(node) = self.find_of(rule, key) {
@@ -103,7 +104,7 @@ impl Stored {
         self.changes.entry(node).or_default()
     }
 
-    /// The number of a version of a task, which is added if it is new. `None`: nobody can tell.
+    /// The number of a version of a task, which is added if it is new. `None`: the file is corrupt.
     pub(super) fn seq(&mut self, batch: &mut Batch, node: u32, hash: Hash) -> Option<u32> {
         if let Some(seq) = self.version_with(node, hash)? {
             return Some(seq);
@@ -116,7 +117,7 @@ impl Stored {
         Some(next)
     }
 
-    /// Notes what the facets of a version look like.
+    /// Records the hashes of the facets of a version.
     pub(super) fn note_facet_hashes(
         &mut self,
         batch: &mut Batch,
@@ -136,7 +137,7 @@ impl Stored {
         Some(())
     }
 
-    /// Notes that a task was asked for from outside, and when.
+    /// Records that a task was requested from outside, and when.
     pub(super) fn want(&mut self, batch: &mut Batch, node: u32, time: u32) {
         if self.wanted_at(node) != Some(time) {
             self.wanted.insert(node, time);
@@ -188,8 +189,8 @@ impl Stored {
         self.change(node).runs = Some(new);
     }
 
-    /// Reads batches; returns how many bytes of them are sound. `None`: one is whole and makes no sense, so
-    /// that the file is not what it seems, and neither is what was read of it.
+    /// Reads batches; returns the length of those with right checksums. `None`: one has a right checksum and content that
+    /// cannot be, so the file is corrupt, and nothing that was read of it counts.
     pub(super) fn read(&mut self, mut rest: &[u8]) -> Option<usize> {
         let whole = rest.len();
         while let Some((batch, after)) = split(rest) {
@@ -241,7 +242,7 @@ impl Stored {
         Some(())
     }
 
-    /// The number of a task that there is.
+    /// The number of an existing task.
     fn known(&self, reader: &mut Reader<'_>) -> Option<u32> {
         reader.number().filter(|node| *node < self.tasks())
     }
@@ -273,7 +274,7 @@ impl Stored {
                     edges.push(StoredEdge { dep, seq, bits, facets: Facets(facets) });
                 }
             }
-            // Whether there are such versions is looked at where they are used: here that would be a look at each task.
+            // Whether such versions exist is checked where they are used: here it would mean reading the chunk of each task.
             if edges.iter().any(|edge| edge.dep >= self.tasks()) {
                 return None;
             }

@@ -1,8 +1,9 @@
-//! The parts of a file that are looked at here and there: read block by block, each against its sum, when something
-//! in it is wanted for the first time.
+//! The sections of a file that are accessed here and there: read block by block on first access, each block checked
+//! against its checksum.
 //!
-//! A process that finds everything as it was reads one key of a million. The sums are such a part themselves, and the
-//! sums of that lie in what is always read; so a block is believed or it is not there.
+//! A null build of a new process reads one key of a million, so it must not read all. The checksums of the blocks are a
+//! section of blocks themselves; the checksums of that section are in the table, which is always read. So no byte is
+//! used before it was checked.
 
 use super::TraceRead;
 use super::bytes::checksum;
@@ -16,13 +17,13 @@ use crate::sync::{
 /// Bytes of a block; the last one may be shorter.
 pub(super) const BLOCK_SIZE: usize = 4096;
 
-/// So many blocks have their place in memory together, and at most so many are read at once.
+/// How many blocks are allocated together, and at most are read at once.
 const BLOCKS_PER_SEGMENT: usize = 64;
 
 /// Where the bytes come from.
 pub(super) struct Source {
     file: Mutex<Box<dyn TraceRead>>,
-    /// Something in it was not what it should be.
+    /// A checksum was wrong, or content could not be decoded.
     damaged: AtomicBool,
 }
 
@@ -37,13 +38,13 @@ impl Source {
         (bytes.len() == length).then_some(bytes)
     }
 
-    /// The same into memory that is there.
+    /// The same into a buffer.
     fn fill(&self, at: u64, into: &mut [u8]) -> Option<()> {
         let count = lock(&self.file).read_at(at, into).ok()?;
         (count == into.len()).then_some(())
     }
 
-    /// Something was not what it should be.
+    /// Notes that the file is corrupt.
     pub(super) fn note_damage(&self) {
         self.damaged.store(true, Ordering::Relaxed);
     }
@@ -53,15 +54,15 @@ impl Source {
     }
 }
 
-/// Where the sums of a part's blocks are.
+/// Where the checksums of a section's blocks are.
 pub(super) enum Sums {
     Here(Vec<u64>),
-    /// In another part, from one of its sums on.
+    /// In another section, from one of its sums on.
     In(Arc<Pages>, u64),
 }
 
 impl Sums {
-    /// Those of so many blocks.
+    /// The checksums of `count` blocks.
     fn of(&self, first: usize, count: usize) -> Option<Vec<u64>> {
         match self {
             Sums::Here(sums) => sums.get(first..first + count).map(<[u64]>::to_vec),
@@ -74,7 +75,7 @@ impl Sums {
     }
 }
 
-/// One such part.
+/// One such section.
 pub(super) struct Pages {
     source: Arc<Source>,
     at: u64,
@@ -86,16 +87,16 @@ pub(super) struct Pages {
 #[derive(Default)]
 struct Blocks {
     segments: Vec<Segment>,
-    /// How many blocks are there.
+    /// How many blocks were read.
     known: usize,
 }
 
 /// Some blocks side by side.
 #[derive(Clone, Default)]
 struct Segment {
-    /// Nothing before one of them was read.
+    /// Empty until one of them is read.
     bytes: Vec<u8>,
-    /// By block, a bit: it is there.
+    /// By block, a bit: it was read.
     known: u64,
 }
 
@@ -105,12 +106,12 @@ impl Pages {
         Pages { source: source.clone(), at, length, sums, blocks: Mutex::default() }
     }
 
-    /// Appends the bytes from `from` on; `None` if they cannot be believed, and then nothing of the file can.
+    /// Appends the bytes from `from` on; `None` if a checksum is wrong, and then the file is corrupt.
     pub(super) fn read(&self, from: u64, length: usize, out: &mut Vec<u8>) -> Option<()> {
         self.check_damage(self.try_read(from, length, |part| out.extend(part)))
     }
 
-    /// So many bytes.
+    /// `N` bytes from `from` on.
     pub(super) fn array<const N: usize>(&self, from: u64) -> Option<[u8; N]> {
         let (mut bytes, mut at) = ([0; N], 0);
         self.check_damage(self.try_read(from, N, |part| {
@@ -147,7 +148,8 @@ impl Pages {
         Some(())
     }
 
-    /// Reads a block, and the more after it the more were read before.
+    /// Reads a block, and with it the more of the following ones the more were read before: a process that reads few needs
+    /// few, one that reads many needs fewer system calls.
     fn fetch(&self, blocks: &mut Blocks, first: usize) -> Option<()> {
         let Blocks { segments, known } = blocks;
         if segments.is_empty() {
@@ -160,7 +162,7 @@ impl Pages {
         let segment = segments.get_mut(number)?;
         if segment.bytes.is_empty() {
             let rest = self.length - (number * BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64;
-            // Memory that was never written to takes no room.
+            // Zeroed memory takes no room before it is written to.
             segment.bytes = vec![0; rest.min((BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64) as usize];
         }
         let ahead = (*known).clamp(1, BLOCKS_PER_SEGMENT - place);
@@ -183,7 +185,7 @@ impl Pages {
     }
 }
 
-/// The sums of a part's blocks.
+/// The checksums of a section's blocks.
 pub(super) fn sums(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes.chunks(BLOCK_SIZE).map(checksum)
 }
@@ -194,7 +196,7 @@ mod tests {
     use super::*;
     use std::fs::File;
 
-    /// So many bytes and their sums, and the same bytes but for one as pages.
+    /// `length` bytes and their sums, and the same bytes but for one as pages.
     fn pages(directory: &std::path::Path, length: usize, damaged: usize) -> (Vec<u8>, Arc<Source>, Pages) {
         let path = directory.join("pages");
         let bytes: Vec<u8> = (0..length).map(|at| (at / 7) as u8).collect();

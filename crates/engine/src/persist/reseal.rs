@@ -1,15 +1,15 @@
-//! A file of traces that says anything, under sums that are right: for those who test what becomes of it.
+//! Gives arbitrary bytes the checksums of a file of traces, for tests.
 //!
-//! Sums tell damage. What lies under a sound one was written by a program like this one, or by one with a mistake; it is
-//! believed as far as it makes sense, and must not take this process down where it makes none.
+//! Checksums detect damage only. Content under a right checksum may still be wrong (written by a program with a bug), and
+//! must not make this process panic. Tests that flip bits would otherwise never get past the checksums.
 
 use super::bytes::checksum;
 use super::pages::BLOCK_SIZE;
 use super::snapshot::tasks::{self, TASKS_PER_CHUNK};
 use super::snapshot::{CHUNK_ENTRY_SIZE, COUNT_FIELDS, Counts, HEADER_SIZE, Header};
 
-/// Gives whatever `bytes` say the sums that a file of traces has. Lengths are taken from them as far as they are that
-/// long.
+/// Writes the checksums of a file of traces into `bytes`. Lengths of sections are taken from `bytes`, as far as they are
+/// that long.
 pub fn reseal(bytes: &mut [u8]) {
     let Some(head) = bytes.first_chunk::<HEADER_SIZE>() else { return };
     let word = |at: usize| u64::from_le_bytes(*head[at..].first_chunk().expect("a word of the header"));
@@ -35,7 +35,7 @@ pub fn reseal(bytes: &mut [u8]) {
     bytes[..HEADER_SIZE].copy_from_slice(&Header { number, table, rest }.encode());
 }
 
-/// Puts the sums of all that follows the table where they belong, as far as there is room for them.
+/// Writes the checksums of all that follows the table, as far as there is room for them.
 fn seal_rest(table: &mut [u8], rest: &mut [u8]) -> Option<()> {
     let counts = Counts::decode(table)?;
     let mut sections = table.get_mut(COUNT_FIELDS * 8..)?;

@@ -1,13 +1,13 @@
-//! What a file begins with: everything that was known when it was written, in columns, never changed.
+//! The snapshot: everything that was known when the file was written, in columns, never changed in place.
 //!
-//! Three parts. The *table* says how much there is of everything and has the sums of the rest; it is read at once. The
-//! *tasks* are what deciding a build takes: of each its rule, its kept runs and what they read, all as numbers; they are
-//! read chunk by chunk ([`tasks`]). The *pages* are what only a task takes that is looked at by itself: hashes, keys,
-//! values, the way from a key to a number; they are read block by block ([`Pages`]).
+//! Three parts. The *table* has the length of everything and the checksums of the rest; it is read when the file is
+//! opened. The *tasks* are what verifying a build takes: for each its rule, its kept runs and what they read, all as
+//! numbers; they are read chunk by chunk ([`tasks`]). The *pages* are what is needed only for a task that is loaded:
+//! hashes, keys, values, the index from keys to numbers; they are read block by block ([`Pages`]).
 //!
-//! A task is a dense number. Its versions are numbered from 0, the first being, as a rule, what its latest run
-//! came to; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are
-//! looked at before they are used: whatever the bytes are, the answer is right or there is none.
+//! A task is a dense number. Its versions are numbered from 0, the first being, as a rule, the result of its latest
+//! run; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are checked
+//! before they are used: whatever the bytes are, the answer is right or there is none, and nothing panics.
 
 mod runs;
 pub(super) mod tasks;
@@ -31,7 +31,7 @@ use tasks::Tasks;
 /// Marks the file, and its format.
 pub(super) const MAGIC: &[u8; 16] = b"taut traces 0005";
 
-/// Whether a file that begins with this was written by a program that knew this file in another format.
+/// Whether a file that begins with this is a file of traces in another version of the format.
 pub(super) fn is_of_another_format(head: &[u8]) -> bool {
     let (name, format) = MAGIC.split_at(MAGIC.len() - 4);
     head.strip_prefix(name)
@@ -43,10 +43,10 @@ pub(super) fn is_of_another_format(head: &[u8]) -> bool {
 /// this.
 pub(super) const HEADER_SIZE: usize = 56;
 
-/// What a file begins with.
+/// The header of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Header {
-    /// No other file has it.
+    /// A random number, which no other file has.
     pub(super) number: [u8; 16],
     /// The length of the table.
     pub(super) table: u64,
@@ -79,7 +79,7 @@ impl Header {
     }
 }
 
-/// How much there is of everything, in this order.
+/// The number of elements of each section, in this order.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Counts {
     pub(super) tasks: u64,
@@ -165,7 +165,7 @@ impl Counts {
         [self.rules, self.codes * 4, chunks, self.sums().div_ceil(BLOCK_SIZE as u64) * 8]
     }
 
-    /// The length of what is told of the tasks.
+    /// The length of the entries and runs of all tasks.
     pub(super) fn of_tasks(&self) -> u64 {
         tasks::entries(self.tasks) + self.words * 4
     }
@@ -175,15 +175,15 @@ impl Counts {
 pub(super) const ENTRY_SIZE: usize = 6;
 /// Bytes of an entry of the siblings: share key, rule, task.
 pub(super) const SIBLING_ENTRY_SIZE: usize = 16;
-/// Bytes of an entry of the facets: task, version, where what they look like is told.
+/// Bytes of an entry of the facets: task, version, where their hashes are among the blobs.
 pub(super) const FACET_ENTRY_SIZE: usize = 12;
 
 /// Bytes of an entry of the times: task, seconds.
 pub(super) const TIME_ENTRY_SIZE: usize = 8;
-/// Bytes of what the table says of a chunk of tasks: how many words its runs are, and its sum.
+/// Bytes of an entry of the table for a chunk of tasks: how many words its runs are, and its checksum.
 pub(super) const CHUNK_ENTRY_SIZE: usize = 12;
 
-/// A file's first part.
+/// The snapshot of a file, opened.
 pub(crate) struct Snapshot {
     source: Arc<Source>,
     pub(super) counts: Counts,
@@ -211,13 +211,13 @@ pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
     mix.finish().wrapping_mul(0xd6e8_feb8_6659_fd93)
 }
 
-/// The bucket of a key, and what tells it from others there.
+/// The bucket of a key, and the 16 bits by which most other keys of the bucket are excluded.
 pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
     ((hash >> 20) & (buckets - 1), hash as u16)
 }
 
 impl Snapshot {
-    /// What `file` begins with; `None` if that cannot be.
+    /// Opens the snapshot of `file`; `None` if it is corrupt.
     pub(super) fn open(file: Box<dyn TraceRead>, header: Header) -> Option<Snapshot> {
         let source = Source::new(file);
         let table = source.read(HEADER_SIZE as u64, usize::try_from(header.table).ok()?)?;
@@ -285,7 +285,7 @@ impl Snapshot {
         })
     }
 
-    /// Whether something that was looked at was not what it should be.
+    /// Whether something that was read was found corrupt.
     pub(crate) fn is_damaged(&self) -> bool {
         self.source.is_damaged()
     }
@@ -294,7 +294,7 @@ impl Snapshot {
         self.counts.tasks as u32
     }
 
-    /// Reads what is told of all tasks; returns whether all of it is sound.
+    /// Reads the chunks of all tasks; returns whether all checksums are right.
     pub(super) fn read_all_tasks(&self) -> bool {
         self.tasks.read_all()
     }
@@ -328,7 +328,7 @@ impl Snapshot {
         Some(bytes.as_chunks::<32>().0.iter().map(|hash| Hash(*hash)).collect())
     }
 
-    /// The runs of a task that there is.
+    /// The runs of an existing task.
     pub(crate) fn runs(&self, task: u32) -> Runs<'_> {
         Runs::new(self.tasks.runs(task).map(|(_, words)| words), &self.codes)
     }
@@ -373,9 +373,9 @@ impl Snapshot {
         None
     }
 
-    /// What was written there: a failure, a value, a witness.
+    /// The blob at a place: a failure, a value, a witness.
     pub(crate) fn blob(&self, at: u32) -> Option<Vec<u8>> {
-        /// Most witnesses are no longer, so one look is enough.
+        /// Most witnesses are not longer, so that one read is enough.
         const FIRST_READ_SIZE: u64 = 64;
         let rest = self.counts.blobs.checked_sub(u64::from(at))?;
         let mut bytes = Vec::with_capacity(FIRST_READ_SIZE as usize);
@@ -391,12 +391,12 @@ impl Snapshot {
         Some(bytes)
     }
 
-    /// The leaves below a run that were told there.
+    /// The leaf set at a place among the blobs.
     pub(crate) fn leaves(&self, at: u32) -> Option<LeafSet> {
         LeafSet::decode(&self.blob(at)?, self.rules.len(), self.tasks())
     }
 
-    /// A run with all that belongs to it.
+    /// A run with its failure, value, witness and leaves.
     pub(crate) fn whole(&self, view: &RunView<'_>) -> Option<StoredRun> {
         let blob = |at: Option<u32>| match at {
             None => Some(None),
@@ -415,7 +415,7 @@ impl Snapshot {
         Some(StoredRun { version, seq, traits, edges, fail, value, witness, leaves })
     }
 
-    /// How the facets of the task's versions look, by version.
+    /// The hashes of the facets of the task's versions, by version.
     pub(crate) fn all_facet_hashes(&self, task: u32) -> Option<Vec<(u32, FacetHashes)>> {
         let mut found = Vec::new();
         let entry_at = |at: u64| {
@@ -475,12 +475,12 @@ impl Snapshot {
         bytes.as_chunks().0.iter().map(decode).collect()
     }
 
-    /// The tasks that were asked for from outside, ascending, and the time of the last time.
+    /// The tasks that were requested from outside, ascending, and the time of the latest request.
     pub(crate) fn wanted(&self) -> Option<Vec<(u32, u32)>> {
         times(&self.wanted, self.counts.wanted)
     }
 
-    /// The time when a task was last asked for from outside.
+    /// The time of the latest request for a task from outside.
     pub(crate) fn wanted_at(&self, task: u32) -> Option<u32> {
         let entry_at = |at: u64| Some(time(&self.wanted.array(at * TIME_ENTRY_SIZE as u64)?));
         let at = lower_bound(self.counts.wanted, |at| Some(entry_at(at)?.0 < task))?;
@@ -488,7 +488,7 @@ impl Snapshot {
         (of == task).then_some(time)
     }
 
-    /// The tasks that nothing wanted was made from, and the first time when that was so.
+    /// The tasks that no request needed at an earlier compaction, and the time of the first such one.
     pub(crate) fn unwanted(&self) -> Option<Vec<(u32, u32)>> {
         times(&self.unwanted, self.counts.unwanted)
     }
@@ -505,7 +505,7 @@ fn times(pages: &Pages, count: u64) -> Option<Vec<(u32, u32)>> {
     Some(bytes.as_chunks().0.iter().map(time).collect())
 }
 
-/// The first of so many places that is not `before`.
+/// The first of `count` places that is not `before`.
 fn lower_bound(count: u64, before: impl Fn(u64) -> Option<bool>) -> Option<u64> {
     let (mut low, mut high) = (0, count);
     while low < high {

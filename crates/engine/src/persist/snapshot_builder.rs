@@ -1,8 +1,8 @@
-//! Writes what a file begins with ([`super::snapshot`]): tasks first, then their runs in the same order.
+//! Builds a snapshot ([`super::snapshot`]): tasks first, then their runs in the same order.
 //!
-//! Whoever writes has its own numbers for tasks and versions. Tasks get theirs by being added; versions by being
-//! mentioned for the first time, so that what the latest runs read and came to is mostly version 0. Tasks that are
-//! only read may be added while runs are written: they come last and have none.
+//! The caller has its own numbers for tasks and versions. A task gets its number in the file when it is added; a version
+//! when it is first mentioned, so that what the latest runs read and resulted in is mostly version 0. Tasks that are
+//! only read may be added while runs are written: they come last and have no runs.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use crate::graph::facet::FacetHashes;
 use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
-/// What there is of a run besides what it read.
+/// The fields of a run besides its reads.
 pub(super) struct RunFields<'r> {
     pub(super) version: u32,
     pub(super) seq: u32,
@@ -44,18 +44,18 @@ pub(super) struct SnapshotBuilder {
     words: Vec<u8>,
     codes: Vec<u32>,
     blobs: Vec<u8>,
-    /// What version 0 of each task is to whoever writes, and its hash if that is known yet.
+    /// The caller's number of version 0 of each task, and its hash if that is known yet.
     firsts: Vec<u32>,
     first_hashes: Vec<[u8; 32]>,
     is_known: Vec<bool>,
-    /// Other versions: by task and what they are to whoever writes; and how many of each task.
+    /// Other versions, by task and the caller's number; and how many each task has.
     others: HashMap<(u32, u32), u32, BuildMix>,
     others_of: Vec<u32>,
     wanted: Vec<(u32, u32)>,
     unwanted: Vec<(u32, u32)>,
     siblings: Vec<(u64, u16, u32)>,
     facet_hashes: HashMap<(u32, u32), u32, BuildMix>,
-    /// What the run before read, if it is of the same task.
+    /// The reads of the run before, if it is of the same task.
     before: Vec<StoredEdge>,
     has_before: bool,
 }
@@ -64,7 +64,7 @@ fn put(out: &mut Vec<u8>, word: u32) {
     out.extend(word.to_le_bytes());
 }
 
-/// A file's first part, to be written.
+/// A snapshot, to be written.
 pub(super) struct Image {
     table: Vec<u8>,
     tasks: Vec<u8>,
@@ -89,7 +89,7 @@ impl Image {
 }
 
 impl SnapshotBuilder {
-    /// With room for so many tasks, each of which read about so many.
+    /// With room for `tasks` tasks, with about `reads` reads each.
     pub(super) fn with_capacity(tasks: usize, reads: usize) -> SnapshotBuilder {
         let mut builder = SnapshotBuilder::default();
         builder.key_at.reserve_exact(tasks * 4 + 64);
@@ -113,7 +113,7 @@ impl SnapshotBuilder {
         u16::try_from(at).expect("an engine has fewer than 65,536 rules")
     }
 
-    /// Adds a task, whose key is appended to what it is given.
+    /// Adds a task; `key` appends its key to the buffer.
     pub(super) fn task(&mut self, rule: u16, key: impl FnOnce(&mut Vec<u8>)) -> u32 {
         let number = self.firsts.len() as u32;
         let at = self.keys.len();
@@ -127,7 +127,7 @@ impl SnapshotBuilder {
         number
     }
 
-    /// The number of what is `version` to whoever writes.
+    /// The number in the file of the caller's `version`.
     pub(super) fn version(&mut self, task: u32, version: u32) -> u32 {
         let first = &mut self.firsts[task as usize];
         if *first == version {
@@ -147,7 +147,7 @@ impl SnapshotBuilder {
         })
     }
 
-    /// Tells the hash of what is `version` to whoever writes; worth while for the first one only.
+    /// Sets the hash of the caller's `version`; of use for version 0 only.
     pub(super) fn hash(&mut self, task: u32, version: u32, hash: &Hash) {
         if self.firsts[task as usize] == version {
             self.first_hashes[task as usize] = hash.0;
@@ -155,7 +155,7 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Whether it is known how the facets of a version look.
+    /// Whether the hashes of the facets of a version are set.
     pub(super) fn has_facet_hashes(&self, task: u32, seq: u32) -> bool {
         self.facet_hashes.contains_key(&(task, seq))
     }
@@ -276,11 +276,11 @@ impl SnapshotBuilder {
         }
     }
 
-    /// The whole. `hash` tells the hash of what is a version to whoever writes; of what it does not know, no
-    /// task ever has the hash.
+    /// The finished snapshot. `hash` gives the hash of a version by the caller's number; a version of which it knows none
+    /// gets a hash that no task ever has.
     ///
     /// # Errors
-    /// There is too much of something.
+    /// There is more than the format can hold.
     pub(super) fn finish(mut self, mut hash: impl FnMut(u32, u32) -> Option<Hash>) -> io::Result<Image> {
         let tasks = self.firsts.len();
         self.runs_at.resize(tasks + 1, (self.words.len() / 4) as u32);
@@ -403,7 +403,7 @@ impl SnapshotBuilder {
     }
 }
 
-/// What is told of the tasks, chunk by chunk; `table` is told how many words the runs of each chunk are, and its sum.
+/// Writes the tasks, chunk by chunk; `table` gets for each chunk how many words its runs are, and its checksum.
 fn put_tasks(
     table: &mut Vec<u8>,
     rules: &[u16],

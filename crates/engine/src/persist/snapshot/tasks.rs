@@ -1,8 +1,8 @@
-//! What a file tells of each task by numbers, chunk by chunk: so many tasks, in their order, with all their runs.
+//! The tasks of a snapshot as numbers, in chunks: each has the entries and all runs of a fixed number of tasks.
 //!
-//! A chunk is read as a whole when something of one of its tasks is wanted for the first time, against a sum of its own,
-//! and stays. So a build that looks at some tasks reads what lies beside them, and one that looks at all reads all, in
-//! about as many system calls as there are chunks. No run is in two chunks: what a look at it takes is one slice.
+//! A chunk is read as a whole on first access of one of its tasks, checked against its checksum, and stays in memory. So a
+//! build that verifies some tasks reads their neighbours, too, and one that verifies all reads all, with one system call
+//! for each chunk. No run is in two chunks, so it can be accessed as one slice.
 //!
 //! In a chunk: an entry of [`ENTRY_SIZE`] bytes for each task, and one more for the end; then the words of the runs. An entry
 //! says where the runs begin, in words of the chunk (u32), where the versions begin, among all (u32), and the rule (u16).
@@ -16,18 +16,18 @@ use crate::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// How many tasks are told of together; the last ones may be fewer.
+/// How many tasks a chunk has; the last one may have fewer.
 pub(in crate::persist) const TASKS_PER_CHUNK: usize = 1024;
 
-/// Bytes of what is told of a task besides its runs.
+/// Bytes of the entry of a task, without its runs.
 pub(in crate::persist) const ENTRY_SIZE: usize = 10;
 
-/// How many chunks so many tasks are in.
+/// How many chunks this many tasks take.
 pub(in crate::persist) fn chunks(tasks: u64) -> u64 {
     tasks.div_ceil(TASKS_PER_CHUNK as u64)
 }
 
-/// How many bytes so many tasks take, besides their runs.
+/// How many bytes the entries of this many tasks take.
 pub(in crate::persist) fn entries(tasks: u64) -> u64 {
     (tasks + chunks(tasks)) * ENTRY_SIZE as u64
 }
@@ -45,7 +45,7 @@ pub(super) struct Tasks {
     is_read: AtomicBool,
 }
 
-/// What is told of runs.
+/// The words of runs.
 pub(super) type Words<'s> = &'s [[u8; 4]];
 
 /// An entry, and the one after it.
@@ -56,7 +56,7 @@ fn word(entry: &[u8; ENTRY_SIZE], at: usize) -> u32 {
 }
 
 impl Tasks {
-    /// So many tasks, told from `at` on; of each chunk how many words its runs are, and its sum.
+    /// The chunks from `at` on; for each, how many words its runs are, and its checksum.
     pub(super) fn new(
         source: &Arc<Source>,
         count: u32,
@@ -77,7 +77,7 @@ impl Tasks {
         Tasks { source: source.clone(), count, at: begins, sums, chunks, is_read }
     }
 
-    /// A chunk; `None` if there is none, or it is damaged.
+    /// A chunk; `None` if there is none, or its checksum is wrong.
     #[inline]
     fn chunk(&self, at: usize) -> Option<&[u8]> {
         match self.chunks.get(at)?.get() {
@@ -86,10 +86,10 @@ impl Tasks {
         }
     }
 
-    /// Reads a chunk. Two threads may do so at once; one of them has done it in vain.
+    /// Reads a chunk. Two threads may read the same one at once; the `OnceLock` keeps one of the results.
     #[cold]
     fn fetch(&self, at: usize) -> Option<&[u8]> {
-        // Of a damaged file nothing is believed any more.
+        // Nothing more is taken from a corrupt file.
         let chunk = if self.source.is_damaged() { None } else { self.read(at) };
         let Some(chunk) = chunk else {
             self.source.note_damage();
@@ -99,7 +99,7 @@ impl Tasks {
         self.chunks[at].get().map(Vec::as_slice)
     }
 
-    /// Reads all chunks that were not read yet; returns whether all are sound.
+    /// Reads all chunks that were not read yet; returns whether all checksums are right.
     pub(super) fn read_all(&self) -> bool {
         if !self.is_read.load(Ordering::Acquire) {
             let is_read = (0..self.chunks.len()).all(|at| self.chunk(at).is_some());
@@ -114,7 +114,7 @@ impl Tasks {
         (checksum(&chunk) == self.sums[at]).then_some(chunk)
     }
 
-    /// What is told of a task: its entry, and the words of all runs of the chunk.
+    /// The entry of a task, and the words of all runs of the chunk.
     #[inline]
     fn entry(&self, task: u32) -> Option<(Entries<'_>, &[u8])> {
         if task >= self.count {
