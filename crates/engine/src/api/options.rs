@@ -15,7 +15,7 @@ pub struct Options {
     /// Go on starting tasks after a failure that may not happen again ([`crate::Fail::Transient`]). Failures that
     /// follow from the inputs never stop anything: they are results.
     pub keep_going: bool,
-    /// Incomplete the build early, from another thread.
+    /// Ends the build early, from another thread.
     pub cancel: Cancel,
     /// Ask what would happen if all tasks but some were up to date.
     pub what_if: Option<WhatIf>,

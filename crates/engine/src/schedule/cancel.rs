@@ -1,4 +1,4 @@
-//! A switch that ends builds from outside.
+//! Cancellation of builds from another thread.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use crate::sync::{
     lock,
 };
 
-/// What the switch ends.
+/// A build, as something that can be cancelled.
 pub(crate) trait Cancellable: Send + Sync {
-    /// Gives up whatever is not done.
+    /// Ends everything that is not done.
     fn end(self: Arc<Self>);
 }
 
@@ -27,7 +27,7 @@ struct Shared {
 }
 
 impl Cancel {
-    /// Cancellable all builds that have this switch: running computations are dropped where they wait (or when their
+    /// Ends all builds that have this switch: running computations are dropped where they wait (or when their
     /// present step returns), every open request is answered [`crate::Fail::Cancelled`]. Not for signal handlers.
     pub fn cancel(&self) {
         self.shared.is_cancelled.store(true, Ordering::Release);
@@ -35,7 +35,7 @@ impl Cancel {
         builds.iter().filter_map(Weak::upgrade).for_each(|build| build.end());
     }
 
-    /// Notes a build that has this switch.
+    /// Registers a build that has this switch.
     pub(crate) fn note(&self, build: Weak<dyn Cancellable>) {
         let mut builds = lock(&self.shared.builds);
         builds.retain(|build| build.strong_count() > 0);

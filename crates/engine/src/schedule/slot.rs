@@ -1,4 +1,4 @@
-//! What one build knows of one task: how far its hash and its value are, and who waits for them.
+//! The state of one task in one build: how far its hash and its value are, and what waits for them.
 //!
 //! The states only go forward (idle, busy, done), which is the guard against the recursion value → hash →
 //! value: a request for the value first settles the hash; only the task's own hash function may ask for the
@@ -12,7 +12,7 @@ use crate::schedule::wait::{Suspended, Waiter};
 use crate::schedule::work::Work;
 use crate::sync::{Arc, Mutex, atomic::AtomicU32};
 
-/// A task, with what is known of it between builds and in one.
+/// A task, with its node (kept between builds) and its slot (of one build).
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'b> {
     pub(crate) id: NodeId,
@@ -20,23 +20,23 @@ pub(crate) struct Task<'b> {
     pub(crate) slot: &'b Slot,
 }
 
-/// What can be done for a task that somebody wants.
+/// The next step for a task that is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// Settle the hash.
     Begin,
-    /// The hash is good: get hold of the value.
+    /// The hash is good: find the value, or compute it again.
     Fetch,
-    /// Make the value, whatever is known of the hash.
+    /// Compute the value, whether or not the hash is known.
     Construct,
 }
 
-/// What is asked of a task.
+/// What is requested of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     Hash,
     Value,
-    /// The value, asked for by the task's own hash function.
+    /// The value, requested by the task's own hash function.
     Own,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Of which nothing is remembered.
+    /// A failure of which nothing is recorded.
     pub(crate) fn failed(fail: Fail) -> Outcome {
         Outcome { seq: Seq::NONE, fail: Some(Box::new(fail)) }
     }
@@ -78,7 +78,7 @@ impl Outcome {
 /// The answer to a request.
 pub(crate) struct Answer {
     pub(crate) seq: Seq,
-    /// The task stands ([`crate::graph::clean`]).
+    /// The task is clean ([`crate::graph::clean`]).
     pub(crate) is_clean: bool,
     /// `Ok(None)` for a request for the hash.
     pub(crate) result: Result<Option<AnyValue>, Fail>,
@@ -91,7 +91,7 @@ impl Answer {
     }
 }
 
-/// A task in one build. Small: a build that looks at many tasks has one for each.
+/// A task in one build. Small, since a build has one for each task that it looks at.
 #[derive(Default)]
 pub(crate) struct Slot {
     pub(crate) state: Mutex<State>,
@@ -103,11 +103,11 @@ pub(crate) struct Slot {
 pub(crate) struct State {
     pub(crate) hash: Progress<Outcome>,
     pub(crate) value: Progress<Result<AnyValue, Box<Fail>>>,
-    /// Somebody asked for the value: it follows the hash.
+    /// The value was requested: it is fetched once the hash is settled.
     pub(crate) wants_value: bool,
-    /// The value being made gives the hash.
+    /// The hash is that of the value that is being computed.
     pub(crate) by_store: bool,
-    /// What there is only while something waits.
+    /// The fields that are needed only while something waits.
     open: Option<Box<Open>>,
 }
 
@@ -118,12 +118,12 @@ pub(crate) struct Open {
     pub(crate) value_frame: Option<Arc<dyn Suspended>>,
     /// What is notified when a part is settled.
     pub(crate) waiters: Vec<(Part, Waiter)>,
-    /// What the value saw, for the hash function that asked for it.
+    /// The reads of the value, for the hash function that requested it.
     pub(crate) own_seen: Option<Box<Seen>>,
 }
 
 impl State {
-    /// What waits, to add to it.
+    /// What waits, made if there is nothing yet.
     pub(crate) fn open(&mut self) -> &mut Open {
         self.open.get_or_insert_default()
     }
@@ -167,7 +167,7 @@ impl State {
         Some(Answer { seq, is_clean: false, result })
     }
 
-    /// What has to be done so that `part` comes about, unless it is on the way.
+    /// The step by which `part` is computed, unless that is in progress; marks it as in progress.
     pub(crate) fn wake_up(&mut self, part: Part) -> Option<Step> {
         if part == Part::Own {
             return self.value.is_idle().then(|| {
@@ -189,7 +189,7 @@ impl State {
         }
     }
 
-    /// Takes out those whose question can be answered now.
+    /// Takes out the waiters whose request can be answered now.
     pub(crate) fn take_answered(&mut self) -> Vec<Waiter> {
         let Some(open) = self.opened().filter(|open| !open.waiters.is_empty()) else { return Vec::new() };
         let mut waiters = std::mem::take(&mut open.waiters);
@@ -199,7 +199,8 @@ impl State {
         answered
     }
 
-    /// Incomplete everything of the task that is not done with `fail`; returns computations to abort and whom to tell.
+    /// Ends everything of the task that is not done with `fail`; returns the computations to abort and the waiters to
+    /// notify.
     pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Waiter>) {
         if self.hash.done().is_none() && !self.hash.is_idle() {
             self.hash = Progress::Done(Outcome::failed(fail.clone()));
@@ -214,6 +215,6 @@ impl State {
     }
 }
 
-/// So that a build which looks at many tasks stays small.
+/// A build has one of these for each task that it looks at.
 #[cfg(not(shuttle))]
 const _: () = assert!(size_of::<Slot>() <= 80);

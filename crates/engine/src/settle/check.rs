@@ -1,8 +1,9 @@
 //! Verification: does a kept run agree with the present, read by read, in the order of its reads?
 //!
-//! An explicit little machine per task, driven by the queue: no future, no recursion, so the depth of the graph
-//! costs memory only. It stops at the first group with a difference: as long as all groups before agree, the
-//! task would ask for exactly this group again if it ran, so nothing is demanded that a run would not demand.
+//! A state machine for each task, driven by the queue: no future, no recursion, so the depth of the graph costs memory
+//! only. It stops at the first group with a difference. As long as all groups before agree, the task would request
+//! exactly this group again if it executed, so nothing is demanded that an execution would not demand (*Build Systems à
+//! la Carte* calls such traces, checked in order, those of a monadic suspending build system; Shake does the same).
 
 use crate::graph::fail::guarded;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
@@ -34,7 +35,7 @@ impl Inner {
         self.begin_by_reads(task);
     }
 
-    /// The same for a task of which the runs are here, by what they read.
+    /// The same for a task whose runs are loaded, by their reads.
     #[inline]
     pub(crate) fn begin_by_reads(self: &Arc<Inner>, task: Task<'_>) {
         let Task { id, node, .. } = task;
@@ -49,10 +50,10 @@ impl Inner {
                 && let Some(run) = hist.runs.first().filter(|_| self.assumes(id)).map(Candidate::new)
             {
                 drop(hist);
-                // Nobody found out that it agrees.
+                // Assumed, not verified: not counted as replayed.
                 return self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
             }
-            // What it read does not tell of one that goes by leaves only.
+            // The reads do not decide for a task that is verified by leaves only.
             let by_reads = !node.policy.is_only_by_leaves();
             let fits = |run: &&Run| by_reads && run.version == rule.version() && run.stamp == stamp;
             let mut runs = hist.runs.iter().filter(fits).map(Candidate::new);
@@ -77,8 +78,8 @@ impl Inner {
         self.take_over_or_execute(task, cause);
     }
 
-    /// A leaf that nobody said has changed, but that is doubtful: whether what it left as evidence shows that
-    /// it would come to the same result.
+    /// Verifies a stale leaf that was not declared changed: if its rule confirms a kept run by the witness, that run is
+    /// valid again.
     fn confirm(&self, Task { id, node: entry, .. }: Task<'_>) {
         let rule = self.engine.rule(entry);
         let (stamp, doubtful) = {
@@ -114,7 +115,7 @@ impl Inner {
         }
     }
 
-    /// Goes on with a check until it is decided or has to wait.
+    /// Verifies runs until the task is settled or has to wait.
     pub(crate) fn check(self: &Arc<Inner>, task: Task<'_>, mut check: Check) {
         let nests = Queue::may_nest(self);
         let alone = nests && self.queue.is_alone();
@@ -172,7 +173,7 @@ impl Inner {
         }
     }
 
-    /// Whether what was read is, as far as it was looked at, what is there now.
+    /// Whether a read agrees with the present version, in the facets that were read.
     fn reads_the_same(&self, check: &Check, edge: &Edge, now: Seq) -> bool {
         if now == Seq::NONE {
             return false;
@@ -193,12 +194,12 @@ impl Inner {
         if edge.facets == Facets::WHOLE {
             return false;
         }
-        // Unless they are known: it may be clean without anything but its number having been looked at.
+        // It may be clean by its number alone, without its versions being loaded.
         let _ = self.engine.know_versions(edge.dep);
         lock(&self.engine.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
     }
 
-    /// Asks for all of the group; gives the check back if the answers are in already.
+    /// Requests the whole group; returns the check if all answers are there already.
     fn wait_for_group(self: &Arc<Inner>, task: Task<'_>, check: Check) -> Option<Check> {
         let deps: Vec<NodeId> = check.group().iter().map(|edge| edge.dep).collect();
         match self.wait_for(task, deps, Part::Hash, Work::Check(check))? {
@@ -207,8 +208,8 @@ impl Inner {
         }
     }
 
-    /// Sets `work` aside until `part` of each of `deps` is settled; gives it back if they are already, and
-    /// drops it if the task was ended meanwhile.
+    /// Suspends `work` until `part` of each of `deps` is settled; returns it if they are already, and drops it if the task
+    /// was ended meanwhile.
     pub(crate) fn wait_for(
         self: &Arc<Inner>,
         Task { id, slot, .. }: Task<'_>,
@@ -216,6 +217,8 @@ impl Inner {
         part: Part,
         work: Work,
     ) -> Option<Work> {
+        // One count for this function itself, so that the answers that arrive meanwhile do not resume the work before all
+        // waiters are registered. Whichever thread counts down to zero takes the work.
         slot.pending.store(1, Ordering::Release);
         {
             let mut state = lock(&slot.state);
@@ -233,7 +236,7 @@ impl Inner {
             }
             jobs.extend(job);
         }
-        // This thread takes one of them next.
+        // This thread is about to take one of them itself.
         self.queue.push_all(self, jobs.into_iter(), 1);
         if slot.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
@@ -241,7 +244,7 @@ impl Inner {
         lock(&slot.state).take_work()
     }
 
-    /// `run` agrees with the present: its outcome is good. `stands`: so is, as far as anybody knows, all that it read.
+    /// Replays `run`, which was found good. `is_clean`: all that it read is clean, so the task becomes clean.
     pub(crate) fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, is_clean: bool) {
         if !self.is_what_if() {
             let mut hist = lock(&task.node.hist);
@@ -260,12 +263,12 @@ impl Inner {
         self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
     }
 
-    /// The hash of a task is known without the value: tells everybody, and goes on to the value if it is wanted.
+    /// Settles a task whose hash is known: notifies the waiters, and fetches the value if it is wanted.
     pub(crate) fn settle(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome) {
         self.conclude(task, outcome, None);
     }
 
-    /// The same; with the value, if it came with the hash.
+    /// The same; with the value, if it was computed with the hash.
     pub(crate) fn conclude(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome, value: Option<AnyValue>) {
         let (waiters, fetch) = {
             let mut state = lock(&task.slot.state);

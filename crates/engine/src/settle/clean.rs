@@ -1,14 +1,17 @@
-//! What stays good from one build to the next, without a look at what it was made from.
+//! Clean tasks: those that stay good from one build to the next without verification.
 //!
-//! A task that was settled in some epoch, and everything below it too, is good in all later epochs until
-//! something below it is said to have changed. So changes are carried upwards when they are declared, along
-//! the reads of the runs that tasks were settled by, and a build that asks for a task that nothing reached has
-//! its answer at once: a build after no change costs the same however large the graph is, and one after a
-//! change looks at what that change can have reached, as far as somebody asks for it.
+//! A task that was settled in some epoch, with everything in its closure, is *clean* in all later epochs until a change is
+//! declared of something in its closure. A declared change invalidates all transitive dependents at once, along the
+//! reads of the runs by which tasks were settled (the *dirtying* phase of Adapton; the push half of a push-pull
+//! algorithm). A request for a clean task has its answer at once: a null build costs the same however large the graph
+//! is, and a build after a change verifies only what that change invalidated, as far as it is requested.
 //!
-//! Who reads whom is noted from the first change on that comes after a build: a process that builds once does
-//! without. All this is about the latest epoch; a build of an earlier one that meets something newer verifies
-//! by the traces, as if nothing stood.
+//! Dependents are recorded from the first change on that follows a build, so that a process that builds once does
+//! without. All this is about the latest epoch; a build of an earlier epoch that meets something newer verifies by the
+//! traces, as if nothing were clean.
+//!
+//! `graph/clean.rs` has the reason for `SeqCst`: storing that a task is settled and looking for invalidation must not be
+//! reordered, nor declaring a change and looking for settled tasks.
 
 use std::collections::HashSet;
 
@@ -23,8 +26,8 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Rebuild, Store};
 
 impl Core {
-    /// Says that `nodes` are not in `epoch` what they were before, nor perhaps whatever was made from them.
-    /// `false`: nobody knows any more what was made from what, so nothing stands since before.
+    /// Invalidates `nodes`, which changed in `epoch`, and their transitive dependents. `false`: the dependents of some are
+    /// not known, so the caller has to treat no task as clean.
     #[must_use]
     pub(crate) fn invalidate(&self, nodes: impl IntoIterator<Item = NodeId>, epoch: u64) -> bool {
         let epoch = epoch as u32;
@@ -40,7 +43,8 @@ impl Core {
             return true;
         }
         let mut is_known = true;
-        // Whoever settles from here on sees that these changed; whoever did before is noted.
+        // A task that is settled from here on sees that these changed; one that was settled before is among the
+        // dependents.
         let mut pending = Vec::new();
         nodes.iter().for_each(|node| mark(*node, &mut pending));
         if self.has_clean.load(Ordering::SeqCst) && !self.notes_dependents.load(Ordering::SeqCst) {
@@ -56,14 +60,14 @@ impl Core {
         is_known
     }
 
-    /// Binds what stands by the numbers of a file, so that every task that something standing was made from has a node.
-    /// `false`: of some it is not known what they were made from.
+    /// Loads what is clean by the numbers of a file, so that every task in the closure of a clean task has a node.
+    /// `false`: the reads of some are not known.
     #[must_use]
     pub(crate) fn note_dependents_of_clean(&self) -> bool {
         !self.has_clean.load(Ordering::SeqCst) || self.note_dependents()
     }
 
-    /// From now on, all who read are noted; and now those who did. `false`: of some nobody knows.
+    /// Records dependents from now on, and now those of all tasks that are clean. `false`: the reads of some are not known.
     fn note_dependents(&self) -> bool {
         if self.notes_dependents.swap(true, Ordering::SeqCst) {
             return true;
@@ -78,7 +82,7 @@ impl Core {
         is_known
     }
 
-    /// The reads by which a task stands that was settled by the numbers of a file, now that they are bound.
+    /// The reads of the run by which a task was settled by the numbers of a file, now that it is loaded.
     fn clean_reads(&self, node: NodeId) -> Option<Arc<[Edge]>> {
         let entry = self.node(node);
         let settled = entry.clean.settled.load(Ordering::SeqCst);
@@ -87,30 +91,30 @@ impl Core {
         run.map(|run| run.edges.clone())
     }
 
-    /// A task was bound that was settled by the numbers of a file: what it read was settled with it.
+    /// A task was loaded that was settled by the numbers of a file: marks its reads as settled since the same epoch.
     pub(crate) fn mark_reads_clean(&self, node: NodeId) {
         let settled = self.node(node).clean.settled.load(Ordering::SeqCst);
         let edges = self.clean_reads(node);
-        // Below what was found good by leaves nothing was looked at.
+        // Below a task that was found good by leaves nothing was verified.
         let below =
             edges.iter().flat_map(|edges| edges.iter()).filter(|edge| !self.node(edge.dep).policy.is_deep());
         for Edge { dep, seq, .. } in below {
             let clean = &self.node(*dep).clean.settled;
             let since = settled >> 32 << 32 | u64::from(seq.number());
-            // Whoever settled it otherwise was there before.
+            // Unless it was settled otherwise before.
             let _ = clean.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
         }
     }
 
-    /// Binds what was settled by the numbers of a file, and all below: it stands as they do. `false`: the file is
-    /// no more.
+    /// Loads what was settled by the numbers of a file, with its closure, which is as clean as it is. `false`: the file is
+    /// gone or corrupt.
     pub(crate) fn bind_clean(&self) -> bool {
         let of_file = |node: NodeId| {
             let entry = self.node(node);
             let is_settled = entry.clean.settled.load(Ordering::SeqCst) != 0;
             (is_settled && lock(&entry.hist).place().is_some()).then_some(node)
         };
-        // Also what is bound already: another thread may be about to hand down.
+        // Also what is loaded already: another thread may not have marked its reads yet.
         let mut pending: Vec<NodeId> = self.all_nodes().filter_map(|(node, _)| of_file(node)).collect();
         let mut seen: HashSet<NodeId, BuildMix> = HashSet::default();
         while let Some(node) = pending.pop() {
@@ -123,7 +127,7 @@ impl Core {
             }
             self.mark_reads_clean(node);
             match self.clean_reads(node) {
-                // Changes do not reach what is above it: none was noted to read what lies below.
+                // Changes below a deep task do not invalidate it: the tasks in between have no recorded dependents.
                 Some(edges) if edges.iter().any(|edge| self.node(edge.dep).policy.is_deep()) => return false,
                 Some(edges) => pending.extend(edges.iter().filter_map(|edge| of_file(edge.dep))),
                 None if unloaded.is_some() => return false,
@@ -133,7 +137,8 @@ impl Core {
         true
     }
 
-    /// Notes what the latest run of a task read; returns the latest change that it came too late to see.
+    /// Adds a task to the dependents of what its latest run read. Returns the latest epoch in which any of these was
+    /// invalidated before, of which the task was not notified.
     fn note_reads(&self, node: NodeId, hist: &mut Hist) -> u32 {
         let Some(edges) = hist.runs.first().map(|run| run.edges.clone()) else { return 0 };
         let before = hist.noted.replace(edges.clone());
@@ -141,7 +146,7 @@ impl Core {
             before.len() == edges.len() && before.iter().zip(&*edges).all(|(a, b)| a.dep == b.dep)
         };
         if before.as_ref().is_some_and(same) {
-            // It was seen by all changes since.
+            // It was among the dependents all the time.
             return 0;
         }
         let before: HashSet<NodeId, BuildMix> =
@@ -164,7 +169,7 @@ impl Core {
 }
 
 impl Inner {
-    /// The version of a task in this build, if it stands since an earlier one.
+    /// The version of a task, if it is clean in this build.
     pub(crate) fn clean_version(&self, node: NodeId) -> Option<Seq> {
         if self.is_what_if() {
             return None;
@@ -172,7 +177,7 @@ impl Inner {
         self.engine.node(node).clean.version(self.epoch, self.inputs.floor)
     }
 
-    /// The answer to a request, if the task stands and what is wanted of it is at hand.
+    /// The answer to a request, if the task is clean and its value, if that is wanted, is in memory.
     pub(crate) fn clean_answer(&self, node: NodeId, part: Part) -> Option<Answer> {
         if part == Part::Own {
             return None;
@@ -192,12 +197,12 @@ impl Inner {
         Some(Answer { seq, is_clean: true, result: Ok(Some(value)) })
     }
 
-    /// Notes that a task was settled by the numbers of a file, and all that it read, too.
+    /// Marks a task that was settled by the numbers of a file, with its closure, as clean.
     pub(crate) fn mark_clean_as_stored(&self, node: NodeId, seq: Seq) {
         let entry = self.engine.node(node);
         self.engine.in_latest(self.epoch, || {
             let hist = lock(&entry.hist);
-            // Once it is noted who reads whom, somebody would have to do so here.
+            // Once dependents are recorded, it is not: its reads are not loaded, so it could not be added to theirs.
             let is_noted = self.engine.notes_dependents.load(Ordering::SeqCst);
             if hist.unloaded().is_some() && !is_noted {
                 let settled = self.epoch << 32 | u64::from(seq.number());
@@ -206,8 +211,8 @@ impl Inner {
         });
     }
 
-    /// Notes that a task was settled by its latest run, for the builds to come, if all that it read stands, too, as it
-    /// was read.
+    /// Marks a task that was settled by its latest run as clean, if all that it read is clean, too, at the version that was
+    /// read.
     pub(crate) fn mark_clean_if_reads_are(&self, task: Task<'_>, hist: &mut Hist, edges: &[Edge], seq: Seq) {
         let by_hash = task.node.policy.rebuild == Rebuild::Hashes;
         let is_clean =
@@ -217,7 +222,7 @@ impl Inner {
         }
     }
 
-    /// The same where that was so when it was read.
+    /// The same where that is known.
     pub(crate) fn mark_clean(&self, task: Task<'_>, hist: &mut Hist, seq: Seq) {
         let policy = task.node.policy;
         let is_kept = policy.runs > 0 && policy.store != Store::None && !policy.is_only_by_leaves();
@@ -232,8 +237,9 @@ impl Inner {
         if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
             return;
         }
-        // First it is noted, so that changes from here on reach it; what a change before has reached, it was too late
-        // to see. If nobody notes yet, whoever begins to will lock the task and see that it is settled.
+        // First the task is added to the dependents, so that later changes invalidate it; changes before that are in the
+        // result. If dependents are not recorded yet, the thread that begins to record them locks each task's history,
+        // which is held here, and then sees that this one is settled.
         let notes = core.notes_dependents.load(Ordering::SeqCst);
         if notes && u64::from(core.note_reads(task.id, hist)) > self.epoch {
             return;

@@ -1,8 +1,8 @@
-//! True cycles: the search for tasks that wait for each other.
+//! Dependency cycles: the search for tasks that wait for each other.
 //!
-//! Nobody searches when an edge is added. When nothing can go on any more, the waits that are left contain a
-//! cycle; it is found in time linear in the tasks that wait, and it is always the same one: among all tasks
-//! on cycles the one with the least key, and from there a shortest way back, least keys first.
+//! There is no search when an edge is added. When all threads are idle, the remaining waits contain a cycle; it is found
+//! in time linear in the waiting tasks, and it is always the same one, whatever the schedule was: through the least key
+//! of all tasks on cycles, and from there a shortest path back, least keys first.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,11 +14,11 @@ use crate::schedule::work::Work;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Cycle, Fail};
 
-/// Who waits for whom.
+/// By task, the tasks that it waits for.
 type Waits = HashMap<NodeId, BTreeSet<NodeId>>;
 
 impl Inner {
-    /// Nothing can go on: fails the tasks of one cycle, and says whether there was one.
+    /// All threads are idle: fails the tasks of one cycle; returns whether there was one.
     pub(crate) fn break_waits(self: &Arc<Inner>) -> bool {
         let waits = self.waits();
         let Some(nodes) = self.find_cycle(&waits) else { return false };
@@ -45,7 +45,7 @@ impl Inner {
             open.work.take_if(|_| for_sibling)
         };
         let Some(work) = work else { return false };
-        // Nothing else goes on now: whom it waited for need not tell it.
+        // All threads are idle, so nothing is notified meanwhile: its waiters can be removed.
         for (_, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
@@ -82,8 +82,8 @@ impl Inner {
 
     /// The canonical cycle: shortest through the least key that lies on any.
     fn find_cycle(&self, waits: &Waits) -> Option<Vec<NodeId>> {
-        // Whatever remains after taking away, again and again, those who wait for nobody that remains, and
-        // those for whom nobody remaining waits, either lies on a cycle or between two of them.
+        // After removing, repeatedly, the tasks that wait for none that remains and those that none that remains waits
+        // for, what is left lies on a cycle or on a path between two cycles.
         let mut left = trim(waits);
         while !left.is_empty() {
             let least = *left.iter().min_by_key(|node| self.engine.key_ref(**node))?;
@@ -95,7 +95,7 @@ impl Inner {
         None
     }
 
-    /// A shortest way from `start` to itself; of several, the one whose keys are least from the start on.
+    /// A shortest path from `start` to itself; of several, the one whose keys are least from the start on.
     fn way_back(&self, waits: &Waits, left: &BTreeSet<NodeId>, start: NodeId) -> Option<Vec<NodeId>> {
         let mut from = HashMap::new();
         let mut queue = VecDeque::from([start]);
@@ -122,7 +122,7 @@ impl Inner {
     }
 }
 
-/// The nodes that lie on a cycle or on a way from one to another.
+/// The nodes that lie on a cycle or on a path from one to another.
 fn trim(waits: &Waits) -> BTreeSet<NodeId> {
     let mut reversed = Waits::new();
     for (node, deps) in waits {

@@ -1,5 +1,5 @@
-//! How one task gets to know another within a build: what is there is taken, what is not is asked for, and done by
-//! whoever can do it at once.
+//! Requests between tasks of a build: an answer that is there is taken; otherwise a waiter is registered, and the task is
+//! run by the requesting thread if it can, else by a thread of the queue.
 
 use crate::Fail;
 use crate::graph::ids::{NodeId, Seq};
@@ -15,19 +15,18 @@ use crate::settle::reuse::CacheScope;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
 impl Inner {
-    /// The settled hash of `node`, as a number.
+    /// The version of `node`, if it is settled.
     pub(crate) fn seq(&self, node: NodeId) -> Option<Seq> {
         self.settled_hash(node).map(|(seq, _)| seq)
     }
 
-    /// The same, and whether the task stands.
+    /// The same, and whether the task is clean.
     pub(crate) fn settled_hash(&self, node: NodeId) -> Option<(Seq, bool)> {
         let clean = self.clean_version(node).map(|seq| (seq, true));
         clean.or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| (outcome.seq, false)))
     }
 
-    /// The same, if need be after running what can be run for it on the stack of the calling thread, which is the
-    /// build's only one.
+    /// The same; if need be, runs the task on the stack of the calling thread, which is the build's only one.
     pub(crate) fn settle_alone(self: &Arc<Inner>, node: NodeId) -> Option<(Seq, bool)> {
         let task = self.task(node);
         let step = self.claim(task, Asked::Hash)?;
@@ -35,13 +34,13 @@ impl Inner {
         self.settled_hash(node)
     }
 
-    /// The answer, if it is there. Asks for nothing: what stood a moment ago may not stand any more.
+    /// The answer, if it is there. Starts nothing: a task that was clean a moment ago may have been invalidated.
     pub(crate) fn peek(&self, node: NodeId, part: Asked) -> Option<Answer> {
         self.clean_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
     }
 
-    /// Asks for a part of `node`: the answer if it is there; else notes `waiter` is to be told, and gives the
-    /// job that has to be run if nobody asked before.
+    /// Requests a part of `node`. Returns the answer if it is there; else registers `waiter`, and returns the job that has to
+    /// be run if this is the first request.
     pub(crate) fn ask(
         &self,
         node: NodeId,
@@ -65,8 +64,8 @@ impl Inner {
         (None, job)
     }
 
-    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; while it is
-    /// at one, other threads may take the next.
+    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; meanwhile other
+    /// threads may take the next ones.
     pub(crate) fn run_group(self: &Arc<Inner>, nodes: impl Iterator<Item = NodeId>, part: Asked) {
         let claimed = |node| {
             let task = self.task(node);
@@ -88,7 +87,7 @@ impl Inner {
         }
     }
 
-    /// What has to be done so that `part` of a task comes about, for who does it at once.
+    /// The step by which `part` of a task is computed, for a caller that runs it at once.
     fn claim(&self, task: Task<'_>, part: Asked) -> Option<Step> {
         if self.cancel.is_cancelled() {
             return None;
@@ -97,8 +96,8 @@ impl Inner {
         if state.is_answered(part) { None } else { state.wake_up(part) }
     }
 
-    /// Notes a computation that is suspended for the first time, to be given up if need be. False if nobody wants
-    /// what it computes any more.
+    /// Registers a computation that is suspended for the first time, so that it can be aborted. False if its result is not
+    /// needed any more.
     pub(crate) fn register_frame(&self, frame: &Arc<Frame>) -> bool {
         if !frame.is_first_suspension() {
             return true;
@@ -124,7 +123,7 @@ impl Inner {
         });
     }
 
-    /// Tells those who waited that they may look.
+    /// Notifies waiters whose answer is there.
     pub(crate) fn notify(self: &Arc<Inner>, waiters: Vec<Waiter>) {
         for waiter in waiters {
             match waiter {
@@ -146,7 +145,7 @@ impl Inner {
         }
     }
 
-    /// Cancellable whatever these tasks still have open with `fail`.
+    /// Ends everything that is in progress of these tasks with `fail`.
     pub(crate) fn end(self: &Arc<Inner>, nodes: impl IntoIterator<Item = NodeId>, fail: &Fail) {
         let mut frames: Vec<Arc<dyn Suspended>> = Vec::new();
         let mut waiters = Vec::new();

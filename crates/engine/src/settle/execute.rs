@@ -1,5 +1,5 @@
-//! Running a task's own code, and what follows when it ends: waiting for what it only mentioned, hashing,
-//! recording, telling.
+//! Executing a task's own code, and what follows when it ends: waiting for the tasks that it only depends on, hashing,
+//! recording the run, notifying.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::sync::lock;
 use crate::{Fail, Hash, Rebuild, Store, Trace};
 
 impl Inner {
-    /// No kept run will do: the task's hash function runs, or its value, which then gives the hash.
+    /// No kept run is good: executes the task's hash function if it has one, else its value, whose hash is then taken.
     pub(crate) fn execute(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
         if self.stops() {
             return self.settle(task, Outcome::failed(Fail::Cancelled));
@@ -51,12 +51,12 @@ impl Inner {
         }
     }
 
-    /// The value came about without the task's own code.
+    /// Settles a task with a value that its own code did not compute (set from outside, or of a sibling).
     pub(crate) fn made(self: &Arc<Inner>, task: Task<'_>, value: AnyValue, seen: Seen) {
         self.finish(task, Finish { result: Ended::Value(Ok(value)), seen });
     }
 
-    /// The value was asked for by the task's own hash function, or is to be made again.
+    /// Computes the value for the task's own hash function, or again because it is not kept.
     pub(crate) fn construct(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
         if self.stops() {
             return self.value_made(task, Err(Fail::Cancelled), Seen::default());
@@ -85,7 +85,7 @@ impl Inner {
         }
     }
 
-    /// The hash is good and somebody wants the value: from where it lies, else made again.
+    /// The hash is good and the value is wanted: finds the value by the store policy, else computes it again.
     pub(crate) fn fetch(self: &Arc<Inner>, task: Task<'_>) {
         let entry = task.node;
         let seq = match lock(&task.slot.state).hash.done() {
@@ -110,7 +110,7 @@ impl Inner {
             Store::File | Store::Cas => self.verify_curr(task, seq),
             Store::None => None,
         };
-        // Whoever is told is never asked, whatever was lost.
+        // A rule is never asked for a value that was set, even if it was evicted.
         let given = || {
             let mut hist = lock(&entry.hist);
             let value = hist.injected(self.epoch)?;
@@ -125,14 +125,14 @@ impl Inner {
         }
     }
 
-    /// What lies there now, if its hash is that of `seq`.
+    /// The value that lies in the task's place (file or store), if its hash is that of `seq`.
     fn verify_curr(&self, task: Task<'_>, seq: Seq) -> Option<AnyValue> {
         let entry = task.node;
         let wanted = lock(&entry.hist).hash_of(seq)?;
         let rule = self.engine.rule(entry);
         let found = guarded(|| {
             let Found { value, hash } = rule.curr(&entry.key)?;
-            // Who goes by times believes what lies there.
+            // With `Rebuild::Times` the times were compared, so no hash is.
             (entry.policy.rebuild == Rebuild::Times || hash() == Some(wanted)).then_some(value)
         });
         found.ok().flatten()
@@ -150,13 +150,13 @@ impl Inner {
                 return self.finish(task, Finish { result: Ended::Value(value), seen });
             }
             if state.value.done().is_some() {
-                // It was given up.
+                // It was aborted.
                 return;
             }
             state.hash.done().map(|outcome| outcome.seq)
         };
-        // Made again, or made for the task's own hash function, which takes over what was read. What missed
-        // something that there is may be another value.
+        // The hash was known: the value was computed again, or for the task's own hash function, which takes over the
+        // reads. It is compared with the hash, unless a request was not answered (cancelled): then it may differ.
         let is_itself = seen.reads.iter().all(|read| read.seq != Seq::LOST);
         if let (Some(seq), Ok(value), true) = (known, &value, is_itself) {
             self.compare(task, seq, value);
@@ -182,7 +182,8 @@ impl Inner {
         self.notify(waiters);
     }
 
-    /// A value was made again of a task whose hash was taken as good: keeps it, if it is the same.
+    /// The value of a task whose hash was taken for good was computed again: keeps it if it has that hash. If not, the rule is
+    /// not deterministic, which is reported ([`crate::Build::differing`]).
     fn compare(self: &Arc<Inner>, task: Task<'_>, good: Seq, value: &AnyValue) {
         if self.is_what_if() {
             return;
@@ -194,7 +195,7 @@ impl Inner {
         let was = hist.hash_of(good);
         match made {
             Some(made) if was.is_some_and(|was| was != made) && self.by_store(task) => {
-                // The hash given out stays for this build; the next one sees no run that gave it.
+                // The hash stays for this build, since dependents have seen it; the runs that have it are dropped.
                 hist.runs.retain(|run| run.seq != good);
                 drop(hist);
                 self.engine.invalidate_all();
@@ -207,7 +208,7 @@ impl Inner {
         }
     }
 
-    /// Whether the task's hash is that of its value.
+    /// Whether the task has no hash function of its own.
     fn by_store(self: &Arc<Inner>, task: Task<'_>) -> bool {
         let entry = task.node;
         let frame = Frame::new(self, task.id);
@@ -222,19 +223,19 @@ impl Inner {
                 open.hash_frame = None;
             }
             if state.hash.done().is_some() {
-                // It was given up, and may have seen that.
+                // It was aborted, and may have observed that.
                 return;
             }
         }
         self.finish(task, Finish { result: Ended::Hash(hash), seen });
     }
 
-    /// Finishes the trace: waits for the hashes of what was only mentioned, then records.
+    /// Finishes the trace: waits for the hashes of tasks requested by `depend`, then records the run.
     pub(crate) fn finish(self: &Arc<Inner>, task: Task<'_>, mut finish: Finish) {
         if finish.seen.reads.iter().all(|read| read.seq != Seq::LATER) {
             return self.finished(task, finish);
         }
-        // A request that was dropped before its answer told the task nothing.
+        // A request that was dropped before its answer is no dependency.
         finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
         let mut missing = Vec::new();
         for read in &mut finish.seen.reads {
@@ -283,7 +284,7 @@ impl Inner {
         self.conclude(task, outcome, value);
     }
 
-    /// Gives the outcome its number, and keeps the run if it may be kept.
+    /// Gives the outcome its version number, and keeps the run if it may be kept.
     fn record(
         &self,
         task: Task<'_>,
@@ -296,7 +297,7 @@ impl Inner {
         let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
         let is_lost = matches!(hash, Err(Fail::Transient(_)));
         if !is_kept || is_lost || seen.reads.iter().any(|read| !read.seq.is_known()) {
-            // No run will tell that it was made from these.
+            // No kept run has these reads.
             self.asked_for(task.id, seen.reads.iter().map(|read| (read.dep, read.seq)).collect());
         }
         let (hash, fail) = match hash {
@@ -304,7 +305,7 @@ impl Inner {
             Err(Fail::Task(failure)) => {
                 let own = guarded(|| failure.hash()).ok().flatten();
                 let hash = own.unwrap_or(Hash::of_build(self.number));
-                // Never the hash of a value.
+                // Never equal to the hash of a value.
                 (Hash(hash.0.map(|byte| byte ^ 0xa5)), Some(Fail::Task(failure)))
             }
             Err(fail) => return Outcome::failed(fail),
@@ -362,7 +363,7 @@ impl Inner {
         outcome(seq)
     }
 
-    /// Unless the build keeps going, a failure that is no property of the inputs stops new starts.
+    /// Unless the build keeps going, a transient failure stops it from starting more tasks.
     fn note_transient(&self, fail: &Fail) {
         if let Fail::Transient(_) = fail {
             self.failed();
@@ -370,7 +371,7 @@ impl Inner {
     }
 }
 
-/// What was read, without what was read before.
+/// The reads of a run, each task once.
 fn edges(reads: &[Read]) -> Arc<[Edge]> {
     let edge = |read: &Read| {
         let Read { dep, seq, mode, facets, ends_group, .. } = *read;
@@ -387,7 +388,7 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
             edges.push(edge);
             continue;
         };
-        // A value read weighs more than a hash read; and the group ends nevertheless.
+        // A read of the value includes one of the hash; and the group ends nevertheless.
         known.facets = known.facets.and(edge.facets);
         if edge.mode == Mode::Value {
             known.mode = Mode::Value;
@@ -399,9 +400,9 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
     edges.into()
 }
 
-/// Whether a task was read twice.
+/// Whether some task was read twice.
 fn has_repeated(reads: &[Read]) -> bool {
-    /// Up to here a scan is faster than a set.
+    /// Up to this length a scan is faster than a set.
     const MAX_SCANNED: usize = 16;
     if reads.len() <= MAX_SCANNED {
         return (1..reads.len()).any(|at| reads[..at].iter().any(|before| before.dep == reads[at].dep));

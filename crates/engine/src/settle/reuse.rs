@@ -1,4 +1,5 @@
-//! What a thread keeps of tasks that are over for the next ones: frames, computations, room for reads.
+//! A cache of each thread: frames, computations and buffers for reads of finished tasks, to be used again. A small task
+//! then allocates nothing.
 
 use std::cell::RefCell;
 
@@ -12,26 +13,26 @@ use crate::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU32},
 };
 
-/// What a thread has for the build that it works on.
+/// The cache of a thread for the build that it works on.
 #[derive(Default)]
 struct ThreadCache {
     /// Address of the build; 0: it works on none.
     build: usize,
-    /// Frames, and computations by rule, to be used again.
+    /// Frames, and computations by rule.
     frames: Vec<Arc<Frame>>,
     computations: Vec<Vec<Computation>>,
-    /// Room for reads.
+    /// Empty buffers for reads.
     reads: Vec<Vec<Read>>,
 }
 
-/// So many of each are kept to be used again.
+/// How many of each kind are kept.
 const MAX_CACHED: usize = 64;
 
 crate::sync::thread_local! {
     static CACHE: RefCell<ThreadCache> = RefCell::default();
 }
 
-/// While it lives, the calling thread keeps things for a build; then those that it kept before for another one.
+/// While it lives, the calling thread has a cache for this build; after that, the cache that it had before for another.
 pub(crate) struct CacheScope {
     outer: ThreadCache,
 }
@@ -51,7 +52,7 @@ impl Drop for CacheScope {
     }
 }
 
-/// A frame that was used before by this thread, and room for what is read.
+/// A cached frame and a buffer for reads.
 fn cached_frame() -> Option<(Arc<Frame>, Vec<Read>)> {
     CACHE.with(|cache| {
         let cache = &mut *cache.borrow_mut();
@@ -60,9 +61,9 @@ fn cached_frame() -> Option<(Arc<Frame>, Vec<Read>)> {
     })
 }
 
-/// Keeps the room that reads took.
+/// Keeps a buffer for reads.
 pub(crate) fn recycle_reads(mut reads: Vec<Read>) {
-    /// Not that of the few tasks that read very much.
+    /// Buffers of the few tasks with very many reads are not kept.
     const MAX_KEPT_READS: usize = 256;
     if reads.capacity() == 0 || reads.capacity() > MAX_KEPT_READS {
         return;
@@ -76,16 +77,16 @@ pub(crate) fn recycle_reads(mut reads: Vec<Read>) {
     });
 }
 
-/// A computation of a task of the rule, which was used before by this thread.
+/// A cached computation of the rule.
 pub(crate) fn cached_computation(rule: u16) -> Option<Computation> {
     CACHE.with(|cache| cache.borrow_mut().computations.get_mut(rule as usize)?.pop())
 }
 
 impl Frame {
-    /// For a computation of a task; one that was used before, if there is any.
+    /// A frame for a task, from the cache if there is one.
     pub(crate) fn new(build: &Arc<Inner>, node: NodeId) -> Arc<Frame> {
         if let Some((mut frame, reads)) = cached_frame() {
-            // Spare ones are the thread's alone, and of the build that it works on.
+            // A cached frame is referred to by nothing else, and belongs to the build that the thread works on.
             if let Some(own) = Arc::get_mut(&mut frame).filter(|frame| Arc::ptr_eq(&frame.build, build)) {
                 own.node = node;
                 own.seen.get_mut().unwrap_or_else(PoisonError::into_inner).reads = reads;
@@ -104,7 +105,7 @@ impl Frame {
         })
     }
 
-    /// Keeps a frame that is over for the next task, if nobody else has it, and its computation.
+    /// Keeps a frame that is over, if nothing else refers to it, and its computation.
     pub(super) fn recycle(self: Arc<Frame>, rule: u16, computation: Computation) {
         let mut frame = self;
         let is_spare = Arc::get_mut(&mut frame).is_some_and(Frame::renew);
@@ -127,7 +128,7 @@ impl Frame {
             }
             None
         });
-        // Not while the desk is borrowed: nobody knows what this drops.
+        // Dropped only here, where the cache is not borrowed: user code may run when a computation is dropped.
         drop(too_many);
     }
 }
