@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use taut_engine::{Cx, Engine, Fail, Options, Rule};
 
-/// Reads all that the graph says, at once, and lists the cycles that it is told of.
+/// Reads its successors in the graph, at once, and lists the cycles that are reported.
 struct Reader(Arc<Vec<BTreeSet<u64>>>);
 
 impl Rule for Reader {

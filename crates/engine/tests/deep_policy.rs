@@ -1,4 +1,5 @@
-//! Tasks that go by the leaves below them (`Policy::deep`): what is looked at, how often, and when it counts.
+//! Tasks that are verified by the leaves below them (`Policy::deep`): which leaves are asked, how often, and when leaf
+//! sets are valid.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::HashMap;
@@ -283,7 +284,7 @@ fn leaf_sets_are_stored_as_ranges_of_few_bytes() {
         engine.commit().unwrap();
         std::fs::metadata(file).unwrap().len()
     };
-    // What each reads is told anyway, with four bytes for each.
+    // The reads of each are stored in any case, with four bytes for each.
     let per_sum = (length(10) - length(1)) / 9;
     assert!(per_sum < 6_000, "{per_sum}");
 }

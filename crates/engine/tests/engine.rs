@@ -1,4 +1,4 @@
-//! What the engine promises, as sentences. Most say what did *not* run.
+//! The guarantees of the engine, one test each. Most assert what did *not* run.
 
 use std::{
     collections::HashMap,
@@ -90,7 +90,7 @@ fn engine(world: &World) -> Engine {
     Engine::builder().rule(Input(world.clone())).rule(Formula).build()
 }
 
-/// Builds after a look at the world; the result and what ran, inputs apart.
+/// Builds after a scan; returns the result and what ran, without inputs.
 fn build(engine: &Engine, key: &str) -> (Result<u64, String>, Vec<String>) {
     let build = engine.begin().scan().commit(Options { jobs: 2, ..Options::default() });
     let result = build.get::<Formula>(key.into()).map_err(|fail| fail.to_string());
@@ -128,7 +128,7 @@ fn going_back_to_an_earlier_state_runs_nothing_but_for_lost_values() {
     world.set("a", 1);
     let (result, ran) = build(&engine, "a+b");
     assert_eq!(result, Ok(3));
-    assert!(ran.len() <= 2, "at most the values no longer at hand: {ran:?}");
+    assert!(ran.len() <= 2, "at most the values that are not kept: {ran:?}");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn asking_for_the_hash_does_not_make_the_value() {
     assert_eq!(made.load(SeqCst), 1);
 }
 
-/// Waits for a thread that the engine knows nothing of.
+/// Awaits a thread outside the engine.
 struct Foreign;
 
 impl Rule for Foreign {
@@ -349,7 +349,7 @@ fn a_panic_is_a_failure_of_its_task() {
     assert!(build.get::<Panics>(()).unwrap_err().to_string().contains("oh no"));
 }
 
-/// Waits for an input without reading it, and says whether it was there.
+/// Waits for an input without reading it; returns whether it was there.
 struct After;
 
 impl Rule for After {

@@ -1,4 +1,4 @@
-//! Facets: who looked at some aspects of a value is not disturbed by changes of the others.
+//! Facets: a reader of some aspects of a value is not invalidated by changes of the others.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use taut_engine::{Agreement, Cx, Engine, Facets, Fail, Hash, Options, Policy, Ru
 /// Three numbers by name, as the outside world has them.
 type World = Arc<Mutex<[u64; 3]>>;
 
-/// All three; the first two are facets, the third is seen only by who sees the whole.
+/// All three; the first two are facets, the third is seen only by readers of the whole.
 struct Source(World);
 
 impl Rule for Source {
@@ -101,7 +101,7 @@ fn names(readers: &[&str]) -> Vec<String> {
     readers.iter().map(|reader| format!("reader({reader:?})")).collect()
 }
 
-/// Sets the world, builds, and says which readers have to run, or not.
+/// Sets the world, builds, and asserts which readers run.
 fn after(world: &World, engine: &Engine, now: [u64; 3], run: &[&str]) {
     *world.lock().unwrap() = now;
     let (ran, values) = round(engine);

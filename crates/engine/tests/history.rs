@@ -1,4 +1,4 @@
-//! What builds left can be asked about, in the same process and in a later one, and asking changes nothing.
+//! The history can be queried in the same process and in a later one, and querying changes nothing.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -108,7 +108,7 @@ fn the_value_of_a_hash_is_known_wherever_it_was_kept() {
     let world: World = Arc::new(Mutex::new(vec![1, 2, 3]));
     let engine = open(&world, &file);
     let value = |engine: &Engine, sum: u64| engine.value_with::<Sum>(&2, Hash::from(sum));
-    assert_eq!(value(&engine, 3), None, "nobody asked for the task");
+    assert_eq!(value(&engine, 3), None, "the task was never requested");
     for second in [2, 5] {
         world.lock().unwrap()[1] = second;
         let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
@@ -118,7 +118,7 @@ fn the_value_of_a_hash_is_known_wherever_it_was_kept() {
     assert_eq!([3, 6, 4].map(|sum| value(&engine, sum)), [Some(3), Some(6), None]);
 
     let later = open(&world, &file);
-    assert_eq!(value(&later, 6), None, "nobody asked for the task here");
+    assert_eq!(value(&later, 6), None, "the task was never requested here");
     let build = later.begin().scan().commit(Options { jobs: 1, ..Options::default() });
     build.hash_of::<Sum>(2).unwrap();
     // By the file alone, and by what is read in for other questions.

@@ -148,7 +148,7 @@ fn the_file_keeps_what_a_kept_run_mentions_and_no_more() {
         *world.lock().unwrap() = text(edit);
         let engine = open(&world, &file);
         let build = build(&engine);
-        // Who asks does not keep it.
+        // Requesting a content does not keep it.
         for hash in collected(&engine, &build) {
             build.get::<Content<Text>>(hash).unwrap();
         }

@@ -1,4 +1,4 @@
-//! Tasks that go by the leaves below them only, and whose value depends on what they collect there.
+//! Tasks that are verified by the leaves below them only, whose value depends on what they collect there.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ impl Failure for TooMuch {
     }
 }
 
-/// Whether a leaf is odd: mentions the leaf's content, which its hash does not tell. Below an odd one lies the next.
+/// Whether a leaf is odd: mentions the leaf's content, which is not in its hash. Below an odd one is the next.
 struct Odd<const VERSION: u32>;
 
 impl<const VERSION: u32> Rule for Odd<VERSION> {
@@ -299,7 +299,7 @@ fn a_task_by_leaves_only_collects_anew_though_all_its_reads_are_unchanged() {
         let (value, ran) = total(&engine);
         assert_eq!(value, below(&[0, 1], &[3, 4]));
         assert_eq!(ran, ["leaf(1)", "odd(1)", "total(0)"]);
-        // Back: the leaves tell that the first run is good; its values are of the same version, so what is at hand is.
+        // Back: the first run is good by its leaves; the values in memory have the same version, so they are used.
         write(world, &[3, 2]);
         let engine = next();
         let build = build(&engine);

@@ -100,7 +100,7 @@ fn early_cutoff_works_across_processes() {
     let engine = open(&world, &file);
     get(&engine, 2);
     engine.commit().unwrap();
-    // Values of leaves are not kept beyond the process: who runs again reads them again.
+    // Values of leaves are not kept beyond the process: a task that executes again reads them again.
     world.lock().unwrap()[1] = 11;
     let engine = open(&world, &file);
     assert_eq!(get(&engine, 2).1, ["leaf(1)", "task(1)", "task(2)", "leaf(2)"]);
@@ -150,7 +150,7 @@ fn the_file_does_not_grow_without_end() {
         longest = longest.max(std::fs::metadata(&file).unwrap().len());
     }
     assert!(longest < 300_000, "{longest}");
-    // Who had the old file open is not confused by the new one.
+    // A process that has the old file open is not affected by the new one.
     let (value, _) = get(&bystander, 59);
     bystander.commit().unwrap();
     let engine = open(&world, &file);
@@ -188,7 +188,7 @@ fn builds_succeed_where_the_file_cannot_be_read_or_written() {
     assert_eq!(get(&engine, 1).1.len(), 0);
 }
 
-/// The tasks' leaves, as the build says.
+/// The leaves of the build.
 fn leaves(build: &taut_engine::Build) -> Vec<u64> {
     let mut leaves: Vec<u64> = build.leaves().iter().filter_map(|key| key.downcast().copied()).collect();
     leaves.sort_unstable();

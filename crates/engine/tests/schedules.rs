@@ -102,7 +102,7 @@ fn checks_and_early_cutoff_run_nothing_too_much() {
         let first = build.get::<Sum>(14).unwrap();
         assert_eq!(first, sum(14, [1, 2], &mut BTreeSet::new()));
         let ran: BTreeSet<String> = build.ran().into_iter().collect();
-        // Both come out as before, and nobody else runs.
+        // Both have the same results as before, and nothing else runs.
         assert_eq!(ran, BTreeSet::from(["sum(1)".to_owned(), "sum(3)".to_owned()]));
         assert_eq!(made.load(SeqCst), 2);
     });
@@ -126,7 +126,7 @@ fn builds_of_two_epochs_at_once_answer_for_their_own() {
     });
 }
 
-/// What stands when an older build asks for it may be reached by a newer one before the answer is fetched.
+/// A task that is clean when an older build requests it may be invalidated by a newer one before the answer is fetched.
 #[test]
 fn a_task_that_a_build_found_clean_may_be_invalidated_by_a_newer_build() {
     explore(400, || {
@@ -172,7 +172,7 @@ fn cycles_are_found_and_always_the_same() {
     });
 }
 
-/// Something that the engine knows nothing of.
+/// Something outside the engine.
 #[derive(Clone, Default)]
 struct Gate(Arc<(AtomicBool, Mutex<Vec<Waker>>)>);
 
@@ -214,7 +214,7 @@ impl Rule for Slow {
     }
 }
 
-/// Odd ones want the hash, even ones the value; the first gives up.
+/// Odd ones request the hash, even ones the value; the first drops its request.
 struct Wants;
 
 impl Rule for Wants {

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use taut_engine::{Agreement, Build, Cx, Engine, Fail, Hash, Options, Policy, Rule};
 
-/// What the descriptions say.
-type World = Arc<Mutex<Says>>;
+/// The content of the descriptions.
+type World = Arc<Mutex<Content>>;
 
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-enum Says {
+enum Content {
     /// The same in all configurations.
     #[default]
     Plain,
@@ -18,27 +18,27 @@ enum Says {
     /// Below a configuration of 3: the same as in the next one.
     Next,
     /// The same in the next configuration, for ever.
-    Mad,
+    Cyclic,
 }
 
 struct Description(World);
 
 impl Rule for Description {
     type Key = ();
-    type Value = Says;
+    type Value = Content;
     const NAME: &'static str = "description";
 
     fn policy(&self, (): &()) -> Policy {
         Policy::leaf()
     }
 
-    async fn value(&self, (): &(), cx: Cx) -> Result<Says, Fail> {
+    async fn value(&self, (): &(), cx: Cx) -> Result<Content, Fail> {
         cx.witness([]);
         Ok(*self.0.lock().unwrap())
     }
 
-    fn content_hash(&self, (): &(), says: &Says) -> Option<Hash> {
-        Some(Hash::from(*says as u64))
+    fn content_hash(&self, (): &(), description: &Content) -> Option<Hash> {
+        Some(Hash::from(*description as u64))
     }
 
     fn agrees(&self, (): &(), _: &[u8], hash: Hash) -> Agreement {
@@ -65,11 +65,11 @@ impl Rule for Target {
     async fn value(&self, (name, config): &(String, u64), cx: Cx) -> Result<Analysed, Fail> {
         let next = async |cx: &Cx| Ok((cx.get::<Target>((name.clone(), config + 1)).await?.0, Some(*config)));
         match cx.get::<Description>(()).await? {
-            Says::Plain => Ok((name.len() as u64, None)),
-            Says::Next if *config < 3 => next(&cx).await,
-            Says::Configured | Says::Next => Ok((100 + config, Some(*config))),
-            Says::Mad if *config < 3 => next(&cx).await,
-            Says::Mad => Ok((cx.get::<Target>((name.clone(), 0)).await?.0, Some(*config))),
+            Content::Plain => Ok((name.len() as u64, None)),
+            Content::Next if *config < 3 => next(&cx).await,
+            Content::Configured | Content::Next => Ok((100 + config, Some(*config))),
+            Content::Cyclic if *config < 3 => next(&cx).await,
+            Content::Cyclic => Ok((cx.get::<Target>((name.clone(), 0)).await?.0, Some(*config))),
         }
     }
 
@@ -134,11 +134,11 @@ fn a_task_that_reads_no_configuration_runs_in_one_configuration_only() {
     let other = build(&engine);
     assert_eq!(other.get::<Target>(("xyz".to_owned(), 2)).unwrap(), (3, None));
     assert_eq!(targets(&other), ["target((\"xyz\", 2))"]);
-    // Now it does look, so that each is on its own. What was taken over is found not to hold any more.
-    *world.lock().unwrap() = Says::Configured;
+    // Now it reads the configuration, so that each has its own value. What was taken over is not valid any more.
+    *world.lock().unwrap() = Content::Configured;
     assert_eq!(ask(&engine, 1), (101, ran(&[1])));
     assert_eq!(ask(&engine, 2), (102, ran(&[2])));
-    *world.lock().unwrap() = Says::Plain;
+    *world.lock().unwrap() = Content::Plain;
     assert_eq!(ask(&engine, 2), (3, ran(&[])));
     assert_eq!(ask(&engine, 5), (3, ran(&[])));
 }
@@ -157,8 +157,8 @@ fn a_sibling_serves_in_a_later_process() {
     for config in [2, 3, 2, 1] {
         assert_eq!(ask(config), (3, ran(&[])));
     }
-    *world.lock().unwrap() = Says::Configured;
-    assert_eq!(ask(2), (102, ran(&[1, 2])), "1 is asked first, and says that it is of no use");
+    *world.lock().unwrap() = Content::Configured;
+    assert_eq!(ask(2), (102, ran(&[1, 2])), "1 is tried first, and does not serve");
     assert_eq!(ask(1), (101, ran(&[])));
 }
 
@@ -173,7 +173,7 @@ fn a_wait_for_a_sibling_makes_no_cycle() {
         engine.commit().unwrap();
     }
     // 1, 2 and 3 took over from 0, which now asks for 1.
-    *world.lock().unwrap() = Says::Next;
+    *world.lock().unwrap() = Content::Next;
     let engine = open(&world, Some(&file));
     let (result, mut made) = ask(&engine, 0);
     made.sort();
@@ -187,7 +187,7 @@ fn a_cycle_through_a_sibling_is_reported() {
     for config in [0, 1, 2, 3] {
         ask(&engine, config);
     }
-    *world.lock().unwrap() = Says::Mad;
+    *world.lock().unwrap() = Content::Cyclic;
     let failed = build(&engine).get::<Target>(("abc".to_owned(), 2)).unwrap_err();
     let Fail::Cycle(cycle) = failed else { panic!("{failed}") };
     assert_eq!(cycle.keys().len(), 4, "{cycle}");

@@ -99,7 +99,7 @@ mod hostile {
     fn is_replaced(directory: &Path) {
         let file = directory.join("traces");
         let engine = rules().open(&file);
-        assert_eq!(ask(&engine, 2), 4, "nothing of it is believed");
+        assert_eq!(ask(&engine, 2), 4, "nothing of it is used");
         assert_eq!(engine.file_problem(), Some(FileProblem::Damaged));
         engine.commit().unwrap();
         assert!(is_regular(&file));
@@ -223,9 +223,9 @@ struct InMemory(Arc<Mutex<Memory>>);
 struct Memory {
     file: Option<Arc<Vec<u8>>>,
     asked: Vec<&'static str>,
-    /// What opening says, if anything.
+    /// The error of opening, if any.
     problem: Option<io::ErrorKind>,
-    /// Writing fails after so many bytes.
+    /// Writing fails after this many bytes.
     room: Option<usize>,
 }
 
@@ -257,7 +257,7 @@ impl TraceRead for Reading {
 
 struct Writing(InMemory);
 
-/// Takes so many bytes at most.
+/// Takes at most this many bytes.
 struct Room(Vec<u8>, Option<usize>);
 
 impl Write for Room {

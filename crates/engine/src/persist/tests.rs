@@ -1,4 +1,4 @@
-//! What a file says after it was written and read again, in small.
+//! Unit tests of the file format: written and read back, byte by byte, damaged, and compacted.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use super::TraceRead;
@@ -20,7 +20,7 @@ fn bytes(image: &Image) -> Vec<u8> {
     bytes
 }
 
-/// What such a file says; `None` if it says nothing.
+/// The content of such a file; `None` if it is rejected.
 fn open(bytes: &[u8]) -> Option<Stored> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("traces");
@@ -47,7 +47,7 @@ fn write(builder: &mut SnapshotBuilder, run: &StoredRun) {
 }
 
 /// A leaf with evidence, a sum of it with two runs and a value, a failure that looked at a facet of the sum, and
-/// a task that was only read. Every way to tell a run is in it.
+/// a task that was only read. It has a run in every encoding.
 fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
     let mut builder = SnapshotBuilder::default();
     let (rule, other) = (builder.rule("rule"), builder.rule("other"));
@@ -55,7 +55,7 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
     let sum = builder.task(rule, |key| key.extend(b"sum"));
     let fails = builder.task(other, |key| key.extend(b"leaf"));
     let read = builder.task(other, |key| key.extend(b""));
-    // Whoever writes calls the versions 10, 11, …
+    // The caller's numbers of versions are 10, 11, …
     assert_eq!([10, 11, 10].map(|version| builder.version(leaf, version)), [0, 1, 0]);
     assert_eq!([builder.version(sum, 20), builder.version(sum, 21), builder.version(fails, 30)], [0, 1, 0]);
     assert_eq!((300..600).map(|version| builder.version(read, version)).last(), Some(299));
@@ -224,7 +224,7 @@ fn chunks_are_read_on_demand_and_damage_elsewhere_is_not_noticed() {
     let parts = parts.map(|part| (part.start as u64, part.end as u64));
     assert_eq!(*lock(&read), parts, "each once, as a whole");
     assert!(!stored.is_damaged());
-    // What is damaged is not there, whatever is asked of it; and from then on, neither is what was not read before.
+    // A damaged chunk is rejected on every access; and from then on, so is what was not read before.
     assert_eq!((stored.rule(2048), stored.runs(2048), stored.versions(2048)), (None, None, 0));
     assert!(stored.is_damaged());
     assert_eq!(lock(&read).len(), 5, "it is not tried again");
@@ -268,7 +268,7 @@ fn an_empty_file_reads_back() {
     let (table, tasks, sums) = (96 + 2 + 4 + 12 + 8 + 8, 3 * 10 + 3 * 4, 5 * 8);
     assert_eq!(words(32, 2), [table, tasks + sums + 64 + 12 + 2 + 8 + 12]);
     // Two tasks, two versions, three words of runs, two bytes of keys, no blob, two bytes of names, one version of
-    // a rule; nothing wanted, unwanted, akin or looked at; one bucket.
+    // a rule; nothing wanted or unwanted, no siblings, no facets; one bucket.
     assert_eq!(words(HEADER_SIZE, 12), [2, 2, 3, 2, 0, 2, 1, 0, 0, 0, 0, 1]);
     let rest = &bytes[HEADER_SIZE + 96..HEADER_SIZE + table as usize];
     assert_eq!(rest[..2], *b"\x01r", "the rule");
@@ -342,7 +342,7 @@ fn tasks_requested_again_are_kept() {
     assert_eq!(left(&mut stored, 100), [0, 1, 2, 3, 4]);
 }
 
-/// Who edits all day asks for other tasks each time.
+/// In a day of edits each build requests other tasks.
 #[test]
 fn the_file_keeps_the_tasks_of_a_bounded_number_of_requests() {
     let (mut stored, mut batch) = (Stored::default(), Batch::default());
@@ -385,7 +385,7 @@ fn a_further_run_with_the_same_reads_takes_few_bytes() {
     assert_eq!(open(&bytes(&image)).unwrap().runs(5).unwrap().len(), 2);
 }
 
-/// What nobody ever wrote, under sums that are right: answers mean nothing then, but there are some or none.
+/// Content that no program wrote, under checksums that are right: answers are arbitrary then, but nothing panics.
 #[test]
 fn numbers_are_validated_before_they_are_used() {
     let (image, _) = all_kinds();
@@ -447,7 +447,7 @@ fn resealing_restores_the_checksums_of_any_content() {
         });
         assert!(!stored.is_damaged(), "byte {at}");
     }
-    // What there is too little of is none, and nobody minds.
+    // Too few bytes are left as they are.
     (0..sound.len()).step_by(97).for_each(|end| super::reseal(&mut sound[..end].to_vec()));
 }
 

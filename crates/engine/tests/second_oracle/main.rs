@@ -1,11 +1,11 @@
 //! A second opinion of the engine, written against its public interface and the definition of a build alone.
 //!
-//! Beyond the first (`oracle.rs`): hash functions apart from values, values in files that somebody writes into,
-//! tasks stored nowhere, order-only reads, tasks started early, failures that go away, values told from outside,
-//! tasks that share their values, rules of which everything changed, questions (*what if*) that change nothing, and
-//! for every function that ran the reason why. What ran must be what the model says, no more and no less (where tasks
-//! share their values, that depends on the order in which they are asked for, and only answers are compared); a build
-//! without questions must answer as if made anew; and what it says of itself afterwards must be so.
+//! Beyond the first (`oracle.rs`): hash functions apart from values, values in files that are overwritten,
+//! tasks stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
+//! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why. What
+//! ran must be exactly what the model predicts (where siblings share a value, that depends on the order of requests,
+//! and only answers are compared); a build that is no what-if build must answer as a clean build does; and what it
+//! reports afterwards must be true.
 //!
 //! `corpus/*.txt` are cases that once failed, or are worth reading; they come first. A failing random case is
 //! made smaller and printed in that form. `TAUT_SOAK` multiplies the number of random cases.
@@ -18,7 +18,7 @@ mod script;
 
 use case::{Build, Case, Event, Kind, Place, Task};
 use model::{Expected, Model, Outcome, Ran, Version, Why};
-use rules::{Leaves, Note, Tasks, World, Zero, tells};
+use rules::{Leaves, Note, Tasks, World, Zero, hash_is_value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,7 @@ fn changed<'e>(begin: Begin<'e>, case: &Case, task: usize) -> Begin<'e> {
     }
 }
 
-/// Tells a task its value.
+/// Sets the value of a task.
 fn set<'e>(begin: Begin<'e>, case: &Case, task: usize, value: u64) -> Begin<'e> {
     match task < case.leaves.len() {
         true => begin.set::<Leaves>(task as u64, value),
@@ -61,7 +61,7 @@ fn number(key: &taut_engine::KeyRef) -> usize {
     *key.downcast::<u64>().expect("a key") as usize
 }
 
-/// Lets happen what happens before a build, and tells of it.
+/// Applies the events before a build, and declares them.
 fn begin<'e>(engine: &'e Engine, world: &Mutex<World>, case: &Case, build: &Build) -> Begin<'e> {
     let mut begin = engine.begin();
     for event in &build.events {
@@ -119,7 +119,7 @@ fn engine(case: &Case) -> (Engine, Arc<Mutex<World>>) {
     (rules().build(), world)
 }
 
-/// What a build did, in the model's words.
+/// What a build did, in terms of the model.
 fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Vec<Ran>, Outcome) {
     let (ran, outcome, _) = done(engine, world, case, build);
     (ran, outcome)
@@ -142,7 +142,7 @@ fn done(
         begin(engine, world, case, build).commit(Options { jobs: build.jobs, what_if, ..Options::default() });
     let answer = if build.by_hash {
         hash_of(&running, case, build.root).map(|hash| match hash {
-            Some(hash) if tells(case, build.root) => {
+            Some(hash) if hash_is_value(case, build.root) => {
                 assert_eq!(hash.0[8..], [0; 24]);
                 u64::from_le_bytes(hash.0[..8].try_into().unwrap())
             }
@@ -183,7 +183,7 @@ fn check(case: &Case) {
     let (rules, world) = rules(case);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
-    // Who never ends needs no file, and is not told that it begins.
+    // A case with one process needs no file.
     let restarts = case.builds.iter().any(|build| build.restart);
     let begin = || if restarts { rules().open(&file) } else { rules().build() };
     let mut engine = begin();
@@ -203,7 +203,7 @@ fn check(case: &Case) {
             // What is assumed is what is remembered, which depends on which of them ran.
             continue;
         }
-        let opaque = build.by_hash && !tells(case, build.root);
+        let opaque = build.by_hash && !hash_is_value(case, build.root);
         let same = match (outcome, expected) {
             (Outcome::Value(_), Outcome::Value(_)) if opaque => true,
             (outcome, expected) => outcome == expected,
@@ -212,8 +212,8 @@ fn check(case: &Case) {
         if !case.has_twins() {
             assert_eq!(ran, must, "what ran in build {at} (left), and what must (right)");
         }
-        // To be asked binds what would else be known by its number only: so some builds are asked everything, some
-        // what they were made from, and some nothing.
+        // A query loads tasks that would else be known by their numbers only: so some builds are asked for everything,
+        // some for their closure, and some for nothing.
         let curiosity = (at + build.root + case.tasks.len()) % 3;
         if build.what_if.is_none() && curiosity > 0 {
             answers_about(case, &model, build, &running);
@@ -224,7 +224,7 @@ fn check(case: &Case) {
         if build.what_if.is_none() && !case.has_twins() {
             what_lies_below(&engine, case, &model, build, (&running, &settled));
         }
-        // Whatever was inferred, of anything, is so; and asking again makes nothing.
+        // Whatever was inferred is true; and a second request executes nothing.
         for (task, version) in settled.clone().into_iter().filter(|_| curiosity > 1) {
             let hash = hash_of(&running, case, task);
             match version {
@@ -258,7 +258,7 @@ fn check(case: &Case) {
     }
 }
 
-/// What a build says of the leaves that it was made from.
+/// The leaves that a build reports.
 fn answers_about(case: &Case, model: &Model, build: &Build, running: &taut_engine::Build) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
     let (read, asked) = script::closures(case, model, build.root);
@@ -292,7 +292,7 @@ fn what_lies_below(
     let below = running.collect::<Tasks>([id]);
     // What was only waited for and failed is read by the run that saw it.
     let is_settled = asked.iter().all(|task| settled.contains_key(task));
-    assert!(below.is_some() || !is_plain || !is_settled, "all was looked at");
+    assert!(below.is_some() || !is_plain || !is_settled, "all was settled");
     let Some(tasks) = below.filter(|_| is_plain) else { return };
     let tasks: Vec<usize> = tasks.into_iter().map(|task| task as usize).collect();
     let unique: BTreeSet<usize> = tasks.iter().copied().collect();
@@ -315,7 +315,7 @@ fn what_lies_below(
     assert_eq!(running.log().len(), before, "nothing runs for a content");
 }
 
-/// What a build says of every task that it was made from: why it ran or not.
+/// Checks what a build reports of every task in its closure: why it ran or not.
 fn check_reasons(
     case: &Case,
     model: &Model,
@@ -328,7 +328,7 @@ fn check_reasons(
     let anew = script::wanted(case, &model.leaves, &model.given);
     for task in read {
         let is_nowhere = !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
-        // What lies below a task that is good by its leaves is not looked at.
+        // What is below a task that is good by its leaves is not verified.
         let is_settled = settled.contains_key(&task) || case.has_twins();
         if is_nowhere || !is_settled || anew[task] == Outcome::Flaky || case.has_twins() && task != build.root
         {
@@ -339,8 +339,8 @@ fn check_reasons(
             false => running.derivation::<Tasks>(&(task as u64)),
         };
         let has_run = ran.iter().any(|ran| ran.task == task);
-        let says = why.as_ref().map(|why| matches!(why, Derivation::Executed(_)));
-        assert_eq!(says, Some(has_run), "task {task} is good since {why:?}");
+        let executed = why.as_ref().map(|why| matches!(why, Derivation::Executed(_)));
+        assert_eq!(executed, Some(has_run), "task {task} is good since {why:?}");
     }
 }
 
@@ -409,7 +409,7 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
 #[test]
 fn exactly_the_stale_tasks_run_and_answers_equal_a_clean_build() {
     let cases = run(1_000, check);
-    // Says how much was tried, for who collects that (`cargo xtask soak`).
+    // Prints how much was tried, for `cargo xtask soak`.
     if let Some(directory) = std::env::var_os("TAUT_SOAK_REPORT") {
         std::fs::write(std::path::Path::new(&directory).join("oracle_cases"), cases.to_string()).unwrap();
     }
@@ -427,7 +427,7 @@ fn a_second_identical_build_runs_nothing() {
             let is_verified = task.place == Place::File && task.kind != Kind::Unhashed;
             task.runs > 0 && (task.place == Place::Memory || is_verified)
         };
-        // What lies above a task that is told its value does not follow from leaves.
+        // A task above one with a set value does not follow from leaves.
         let tells_between = |build: &Build| {
             let is_between =
                 |event: &Event| matches!(event, Event::Set(task, _) if *task >= case.leaves.len());
@@ -447,7 +447,7 @@ fn a_second_identical_build_runs_nothing() {
     });
 }
 
-/// What the builds of a case do, on so many threads.
+/// What the builds of a case do, on this number of threads.
 fn outcomes(case: &Case, jobs: impl Fn(&Build) -> usize) -> Vec<(Vec<Ran>, Outcome)> {
     let (engine, world) = engine(case);
     let with = |build: &Build| Build { jobs: jobs(build), ..build.clone() };
@@ -469,7 +469,7 @@ fn the_number_of_threads_makes_no_difference() {
     });
 }
 
-/// P9: whatever was given up, and wherever, the next answers are as if made anew.
+/// P9: whatever was cancelled, and wherever, the next answers are those of a clean build.
 #[test]
 fn cancelled_builds_leave_no_wrong_state() {
     let _ = run(300, |case| {
@@ -500,7 +500,7 @@ fn cancelled_builds_leave_no_wrong_state() {
             world.lock().unwrap().cancel = None;
             let again = Build { events: Vec::new(), by_hash: false, ..build.clone() };
             let anew = script::wanted(case, &model.leaves, &model.given)[build.root];
-            assert_eq!(did(&engine, &world, case, &again).1, anew, "after build {at} was given up");
+            assert_eq!(did(&engine, &world, case, &again).1, anew, "after build {at} was cancelled");
         }
     });
 }
@@ -536,7 +536,7 @@ fn builds_of_different_epochs_are_independent() {
             let outcome = outcome(get(running, case, *root));
             assert_eq!(outcome, script::wanted(case, &model.leaves, &model.given)[*root]);
         };
-        // What a build was made from is what its own epoch says, whatever others have settled since.
+        // The closure of a build is that of its own epoch, whatever others have settled since.
         let look_back = |(running, model, root): &(taut_engine::Build, Model, usize)| {
             let leaves: BTreeSet<usize> = running.leaves().iter().map(number).collect();
             let (read, _) = script::closures(case, model, *root);

@@ -1,9 +1,8 @@
 //! What must happen: no threads, no waiting, no memory but the kept runs as a plain list.
 //!
-//! `wanted` gives what a build must answer if everything were made anew; `Model::build` says which functions of
-//! which tasks must run, why, and what is remembered of it. It goes through the recorded reads of a task group
-//! by group, as the definition of a build says: what is looked at is exactly what the task, run again, would ask
-//! for.
+//! `wanted` gives the answers of a clean build; `Model::build` derives which functions of which tasks must run, why, and
+//! what is kept. It goes through the recorded reads of a task group by group, as the definition of a build requires:
+//! what is verified is exactly what the task would request if it executed.
 
 use super::case::{Build, Case, Event, Kind, Place, Task};
 use super::rules::{has_witness, is_nowhere};
@@ -14,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     Value(u64),
-    /// The task whose result is zero.
+    /// A failure: the key of the task whose result is zero.
     Failed(usize),
     /// A failure that may go away.
     Flaky,
@@ -90,14 +89,14 @@ pub(crate) struct Model {
     pub(crate) files: HashMap<usize, u64>,
     /// What leaves are that are asked.
     pub(crate) leaves: Vec<Option<u64>>,
-    /// How often a leaf changed in a way that its evidence tells.
+    /// How often a leaf changed in a way that changes its witness.
     times: Vec<u64>,
-    /// The values of tasks that are told, not asked.
+    /// The values of tasks that are set from outside.
     pub(crate) given: BTreeMap<usize, u64>,
-    /// Tasks of which the file says something else than this process.
+    /// Tasks whose runs in the file differ from those of this process.
     touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
-    /// When something was declared last of a task that is no leaf.
+    /// The last epoch in which a change was declared of a task that is no leaf.
     invalid_leaf_sets: u64,
     scanned: u64,
     epoch: u64,
@@ -111,7 +110,7 @@ struct Going<'a> {
     /// The suspects, if it is a question.
     suspects: Option<&'a [usize]>,
     settled: BTreeMap<usize, (Version, Outcome)>,
-    /// Tasks whose value is at hand in this build.
+    /// Tasks whose value is known in this build.
     values: BTreeMap<usize, Outcome>,
     /// Tasks that were found good by their leaves.
     by_leaves: BTreeMap<usize, Leaves>,
@@ -124,7 +123,7 @@ struct Going<'a> {
 pub(crate) struct Expected {
     pub(crate) ran: Vec<Ran>,
     pub(crate) outcome: Outcome,
-    /// What was inferred or made of every task that was looked at.
+    /// The outcome of every task that was settled.
     pub(crate) settled: BTreeMap<usize, Version>,
 }
 
@@ -134,7 +133,7 @@ impl Model {
         Model { times: vec![0; leaves.len()], leaves, epoch: 1, ..Model::default() }
     }
 
-    /// Of an epoch with these leaves, and these tasks told.
+    /// A model with these leaves and these set values.
     pub(crate) fn of(leaves: Vec<Option<u64>>, given: BTreeMap<usize, u64>) -> Model {
         Model { leaves, given, ..Model::default() }
     }
@@ -148,9 +147,9 @@ impl Model {
         of.keys().filter_map(latest).collect()
     }
 
-    /// Another process has what the file says, and nobody watched the world meanwhile.
+    /// Another process begins with what is in the file; changes are not watched meanwhile.
     pub(crate) fn restart(&mut self) {
-        // What was told is nothing that another process could find again.
+        // A set value does not outlive the process.
         let (given, touched) = (&self.given, std::mem::take(&mut self.touched));
         self.runs.retain(|task, _| !given.contains_key(task) || !touched.contains(task));
         for (task, runs) in &mut self.runs {
@@ -273,7 +272,7 @@ impl Going<'_> {
     }
 
     fn log(&mut self, task: usize, hash: bool, why: Why) {
-        // Whoever is told is not asked.
+        // A task with a set value does not execute.
         if !self.model.given.contains_key(&task) {
             self.ran.push(Ran { task, hash, why });
         }
@@ -367,8 +366,8 @@ impl Going<'_> {
         (version, outcome)
     }
 
-    /// Settles a task by the first run of which all leaves are as they were; looks at them one by one, no further than
-    /// the first that is not. `Err`: none is, and the first leaf that was found to be different.
+    /// Settles a task by the first run of which all leaves are unchanged; verifies them one by one, no further than
+    /// the first that changed. `Err`: there is none, and the first leaf that changed.
     fn by_leaves(
         &mut self,
         key: usize,
@@ -441,8 +440,8 @@ impl Going<'_> {
         Some(leaves)
     }
 
-    /// The change of the world that a task's run must have seen. A leaf that is merely doubtful, and left evidence that
-    /// still holds, is believed.
+    /// The change of the world that a task's run must have seen. A leaf that is merely stale after a scan, and whose witness
+    /// still agrees, is valid.
     fn stamp(&mut self, key: usize) -> u64 {
         let declared = self.model.declared.get(&key).copied().unwrap_or(0);
         if self.task(key).is_some() {
@@ -580,7 +579,7 @@ impl Going<'_> {
         runs.insert(0, Run { value, ..run });
     }
 
-    /// The value of a task whose version is settled: from where it lies, else made again.
+    /// The value of a task whose version is settled: from where it is kept, else computed again.
     fn value(&mut self, key: usize) -> Outcome {
         let (version, outcome) = self.settled[&key];
         if !matches!(outcome, Outcome::Value(_)) {

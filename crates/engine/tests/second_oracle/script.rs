@@ -1,8 +1,8 @@
-//! What a script comes to, and what follows for all tasks if everything is made anew.
+//! The outcome of a script, and those of all tasks in a clean build.
 
 use super::case::{Case, Kind, Task, What};
 use super::model::{Model, Outcome};
-use super::rules::{FAILED, OPAQUE, is_nowhere, mix, note, summed, tells};
+use super::rules::{FAILED, OPAQUE, hash_is_value, is_nowhere, mix, note, summed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that a script asked for.
@@ -21,7 +21,7 @@ pub(crate) enum How {
     Value,
     /// For the hash, apart from the value.
     Apart,
-    /// For a value whose hash is known: nobody waits for what is only mentioned.
+    /// For a value whose hash is known: what it only depends on is not awaited.
     Again,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn play(
             group += usize::from(is_leaf && *dep >= case.leaves.len());
             is_leaf &= *dep < case.leaves.len();
             let by_hash = match step.what {
-                What::Value | What::Start => how == How::Apart && tells(case, *dep),
+                What::Value | What::Start => how == How::Apart && hash_is_value(case, *dep),
                 What::Hash | What::Depend | What::Collect => true,
                 What::Order | What::Begun => false,
                 What::Mention => unreachable!("it asks for nothing"),
@@ -76,7 +76,7 @@ pub(crate) fn play(
             let result = ask(Request::Task(*dep, !by_hash));
             let failed = !matches!(result, Outcome::Value(_));
             let seen = match result {
-                Outcome::Value(_) if step.what == What::Hash && !tells(case, *dep) => OPAQUE,
+                Outcome::Value(_) if step.what == What::Hash && !hash_is_value(case, *dep) => OPAQUE,
                 Outcome::Value(value) => value,
                 _ => FAILED,
             };
@@ -104,7 +104,7 @@ pub(crate) fn play(
     Played { returned, outcome: mentioned.unwrap_or(returned), asks, notes }
 }
 
-/// Everything made anew in this world, some tasks told.
+/// A clean build in this world, with some values set.
 #[derive(Default)]
 pub(crate) struct Anew {
     pub(crate) all: Vec<Outcome>,
@@ -146,7 +146,7 @@ impl Anew {
         }
     }
 
-    /// What lies below some tasks, as a number; `meet` is told of each task.
+    /// The closure of some tasks, as a number; `meet` is called for each task.
     pub(crate) fn below(&self, case: &Case, roots: &[usize], meet: &mut dyn FnMut(usize)) -> Outcome {
         let (mut tasks, mut notes, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let mut next: Vec<usize> =
@@ -166,12 +166,12 @@ impl Anew {
     }
 }
 
-/// Everything made anew: what each task comes to in this world, some of them told.
+/// The outcome of each task in a clean build in this world, with some values set.
 pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], given: &BTreeMap<usize, u64>) -> Vec<Outcome> {
     Anew::of(case, leaves, given).all
 }
 
-/// What is looked at to make a task: what is read, and all that is asked for.
+/// What is needed to execute a task: its reads, and all other requests.
 pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
     let anew = Anew::of(case, &model.leaves, &model.given);
     let (mut read, mut asked) = (BTreeSet::from([root]), BTreeSet::from([root]));
