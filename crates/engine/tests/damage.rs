@@ -1,4 +1,4 @@
-//! P7: whatever happens to the file of traces, the next process answers as a clean build does.
+//! P7: whatever happens to the file of traces, the next process answers as a build from scratch does.
 //!
 //! Three ways to lose: the process is killed after any byte it wrote, any bit of the file flips, and pieces of other
 //! versions of the file lie in it. A killed process loses the runs of its last commit at most. Runs here in
@@ -139,7 +139,7 @@ impl Scene {
         )
     }
 
-    /// The answer of a clean build.
+    /// The answer of a build from scratch.
     fn anew(&self) -> String {
         self.ask(&self.engine(None)).0
     }

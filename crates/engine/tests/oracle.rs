@@ -1,7 +1,7 @@
 //! The engine against a model of it: random programs, policies, edits, evictions, thread counts, and
 //! processes that end, are killed, or find the file of traces damaged (P7).
 //!
-//! The model has no threads, no waiting and no state machine: `outcome` computes a clean build (P1), and
+//! The model has no threads, no waiting and no state machine: `outcome` computes a build from scratch (P1), and
 //! `Model::predict` derives from the reads of all tasks which of them have to run. What ran must be exactly that:
 //! nothing more (P3) and nothing less (P4).
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
@@ -273,7 +273,7 @@ struct Reference {
     roots: Vec<usize>,
 }
 
-/// A clean build.
+/// A build from scratch.
 fn reference(program: &Program) -> Vec<Reference> {
     let mut all: Vec<Reference> = program
         .leaves

@@ -13,7 +13,7 @@ pub(crate) struct Range {
     pub(crate) seq: u32,
 }
 
-/// The leaves below a run, in the order in which a clean build on one thread would ask for them.
+/// The leaves below a run, in the order in which a build from scratch on one thread would ask for them.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct LeafSet {
     /// The rules of the tasks between the run and the leaves, by their place in the file, with the versions they had.

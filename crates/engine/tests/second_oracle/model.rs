@@ -1,6 +1,6 @@
 //! What must happen: no threads, no waiting, no memory but the kept runs as a plain list.
 //!
-//! `wanted` gives the answers of a clean build; `Model::build` derives which functions of which tasks must run, why, and
+//! `wanted` gives the answers of a build from scratch; `Model::build` derives which functions of which tasks must run, why, and
 //! what is kept. It goes through the recorded reads of a task group by group, as the definition of a build requires:
 //! what is verified is exactly what the task would request if it executed.
 

@@ -1,4 +1,4 @@
-//! The outcome of a script, and those of all tasks in a clean build.
+//! The outcome of a script, and those of all tasks in a build from scratch.
 
 use super::case::{Case, Kind, Task, What};
 use super::model::{Model, Outcome};
@@ -104,7 +104,7 @@ pub(crate) fn play(
     Played { returned, outcome: mentioned.unwrap_or(returned), asks, notes }
 }
 
-/// A clean build in this world, with some values set.
+/// A build from scratch in this world, with some values set.
 #[derive(Default)]
 pub(crate) struct Anew {
     pub(crate) all: Vec<Outcome>,
@@ -166,7 +166,7 @@ impl Anew {
     }
 }
 
-/// The outcome of each task in a clean build in this world, with some values set.
+/// The outcome of each task in a build from scratch in this world, with some values set.
 pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], given: &BTreeMap<usize, u64>) -> Vec<Outcome> {
     Anew::of(case, leaves, given).all
 }
