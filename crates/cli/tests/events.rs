@@ -275,7 +275,8 @@ fn actions_have_their_target_after_a_description_was_changed_and_changed_back_be
     build();
     let log = last(&workspace);
     assert_eq!(of_kind(&log, "action").len(), 2);
-    (action(&log, "first"), action(&log, "last"));
+    action(&log, "first");
+    action(&log, "last");
 }
 
 #[test]

@@ -172,6 +172,18 @@ fn a_call_that_changes_nothing_reads_and_runs_nothing() {
 }
 
 #[test]
+fn output_shown_again_is_that_of_the_present_inputs_though_the_artifacts_are_the_same() {
+    let workspace = project();
+    for content in ["first\n", "second\n", "first\n", "second\n"] {
+        workspace.file("b.txt", content);
+        for _ in 0..2 {
+            let ran = workspace.run(&taut(), ["build", "says"]).exits(0);
+            assert!(ran.stderr.contains(content), "{content}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
 fn what_a_report_promises_is_there_or_made_again() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);

@@ -117,6 +117,12 @@ impl Rule for ActionRule {
             text.push_str(&format!("{}:{path}{info}", path.len()));
         }
         text.push_str(&outcome.failed.to_string());
+        // A version has one value: what was printed is part of it. Readers of artifacts are cut off at these.
+        for (name, stream) in [("stdout", &outcome.ran.stdout), ("stderr", &outcome.ran.stderr)] {
+            if let Some(digest) = stream {
+                text.push_str(&format!("{name}{}", digest.hash));
+            }
+        }
         Some(Hash(Id::of(text).0))
     }
 
