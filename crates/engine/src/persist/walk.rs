@@ -12,6 +12,7 @@
 
 mod ahead;
 mod below;
+mod facets;
 mod leaves;
 mod numbers;
 mod runs;
@@ -60,6 +61,11 @@ impl Now {
         self.0.len()
     }
 
+    /// Makes room for so many tasks; the new ones are [`SPECIAL`].
+    fn grow(&mut self, tasks: usize) {
+        self.0.resize(tasks, !SPECIAL);
+    }
+
     #[inline]
     fn get(&self, task: u32) -> Option<u32> {
         self.0.get(task as usize).map(|now| !now)
@@ -86,6 +92,7 @@ pub(super) struct Walk {
     generation: u64,
     epoch: u64,
     scanned: u64,
+    floor: u64,
     /// By task: the version that is good, or one of the above.
     now: Now,
     /// By task, a bit: a leaf that was looked at and is good.
@@ -98,6 +105,9 @@ pub(super) struct Walk {
     bound: HashMap<u32, NodeId, BuildMix>,
     /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
     facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildMix>,
+    /// By task, the version that is good, where a reader of facets is good that read another one; for as long as what was
+    /// settled is clean.
+    same_in_facets: HashMap<u32, u32, BuildMix>,
     /// What is not as in the file.
     pub(super) better: HashMap<u32, Better, BuildMix>,
     /// How many tasks were found good.
@@ -109,19 +119,41 @@ pub(super) struct Walk {
 /// What was found out about a task's runs.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Better {
-    /// The one that is good; it comes first from now on.
-    pub(super) run: usize,
-    /// Better evidence of what it saw.
-    pub(super) witness: Option<Arc<[u8]>>,
+    /// Those that were good, each once, the latest one first: they come before the others from now on.
+    runs: Vec<usize>,
+    /// Better evidence of what the first of them saw.
+    witness: Option<Arc<[u8]>>,
 }
 
 impl Better {
-    /// Says so in the task's runs.
+    fn of(run: usize) -> Better {
+        Better { runs: vec![run], witness: None }
+    }
+
+    /// The run that is good.
+    pub(super) fn run(&self) -> usize {
+        self.runs.first().copied().unwrap_or(0)
+    }
+
+    /// Notes that a run is good.
+    fn use_run(&mut self, run: usize) {
+        if self.run() != run {
+            self.runs.retain(|used| *used != run);
+            self.runs.insert(0, run);
+            self.witness = None;
+        }
+    }
+
+    /// Brings the task's runs into this order.
     pub(super) fn apply(&self, runs: &mut [StoredRun]) {
-        let Some(upto) = runs.get_mut(..=self.run) else { return };
-        upto.rotate_right(1);
-        if self.witness.is_some() {
-            upto[0].witness.clone_from(&self.witness);
+        let mut order: Vec<usize> = (0..runs.len()).collect();
+        for run in self.runs.iter().rev() {
+            let Some(at) = order.iter().position(|other| other == run) else { continue };
+            order[..=at].rotate_right(1);
+            runs[..=at].rotate_right(1);
+        }
+        if let Some(run) = runs.first_mut().filter(|_| self.witness.is_some()) {
+            run.witness.clone_from(&self.witness);
         }
     }
 }
@@ -145,8 +177,19 @@ impl Walk {
             return false;
         }
         let tasks = stored.tasks() as usize;
-        let same = generation == self.generation && self.now.len() == tasks;
-        if same && epoch == self.epoch && self.rules.len() == stored.rules().len() {
+        let same = generation == self.generation && self.now.len() <= tasks;
+        let here = |name: &Arc<str>| {
+            let rule = inner.engine.rule_number(name)?;
+            let version = inner.engine.rule_at(rule).version();
+            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
+        };
+        if same && epoch == self.epoch {
+            if self.rules.len() != stored.rules().len() {
+                self.rules = stored.rules().iter().map(here).collect();
+            }
+            // What was found out holds for the tasks that a commit has added to the file, too: they are in its journal.
+            self.now.grow(tasks);
+            self.looked_at.resize(tasks.div_ceil(64), 0);
             self.bind(std::mem::take(&mut *lock(&persist.bound)));
             return true;
         }
@@ -155,17 +198,13 @@ impl Walk {
             *self = Walk { good: self.good, generation, ..Walk::default() };
         }
         self.bind(std::mem::take(&mut *lock(&persist.bound)));
-        let here = |name: &Arc<str>| {
-            let rule = inner.engine.rule_number(name)?;
-            let version = inner.engine.rule_at(rule).version();
-            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
-        };
         self.rules = stored.rules().iter().map(here).collect();
         let mut looked_at = if same && self.scanned == inner.inputs.scanned {
             std::mem::take(&mut self.looked_at)
         } else {
-            vec![0; tasks.div_ceil(64)]
+            Vec::new()
         };
+        looked_at.resize(tasks.div_ceil(64), 0);
         let before = std::mem::take(&mut self.now);
         self.now = Now::new(tasks);
         let rules = &self.rules;
@@ -187,7 +226,11 @@ impl Walk {
                 self.now.set(task, SPECIAL);
             }
         }
-        (self.generation, self.epoch, self.scanned) = (generation, epoch, inner.inputs.scanned);
+        if self.floor != inner.inputs.floor {
+            self.same_in_facets.clear();
+        }
+        (self.generation, self.epoch) = (generation, epoch);
+        (self.scanned, self.floor) = (inner.inputs.scanned, inner.inputs.floor);
         self.looked_at = looked_at;
         self.stale.clear();
         self.by_leaves.clear();
@@ -200,7 +243,10 @@ impl Walk {
         let task = open.task;
         if matches!(step, Step::Undecided) {
             self.now.set(task, UNDECIDED);
-            self.better.remove(&task);
+            if open.is_leaf {
+                // Its evidence was for a run that is not good.
+                self.better.remove(&task);
+            }
             return;
         }
         if matches!(step, Step::Failed) {
@@ -224,13 +270,19 @@ impl Walk {
         self.is_good_by(leaf, run);
     }
 
-    /// Notes which of its runs a task is good by, whatever was so in an earlier epoch.
+    /// Notes that a leaf is good by one of its runs, and better evidence of what that one saw.
+    fn good_by_witness(&mut self, leaf: u32, run: usize, witness: Arc<[u8]>) {
+        let better = self.better.entry(leaf).or_insert_with(|| Better::of(run));
+        better.use_run(run);
+        better.witness = Some(witness);
+    }
+
+    /// Notes which of its runs a task is good by, after those of earlier epochs.
     fn is_good_by(&mut self, task: u32, run: usize) {
         match self.better.get_mut(&task) {
-            Some(better) if better.run == run => {}
-            _ if run == 0 => drop(self.better.remove(&task)),
-            Some(better) => *better = Better { run, witness: None },
-            None => drop(self.better.insert(task, Better { run, witness: None })),
+            Some(better) => better.use_run(run),
+            None if run == 0 => {}
+            None => drop(self.better.insert(task, Better::of(run))),
         }
     }
 
@@ -328,6 +380,9 @@ impl<'l> Look<'l> {
                         let decided = matches!(step, Step::Good);
                         self.walk.now.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
+                        if decided && !self.walk.better.is_empty() {
+                            self.walk.is_good_by(plain.task, 0);
+                        }
                         stack.pop();
                     }
                     // There is more to it.
@@ -488,7 +543,7 @@ impl<'l> Look<'l> {
         match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
-                self.walk.better.insert(task, Better { run: at, witness: Some(witness.into()) });
+                self.walk.good_by_witness(task, at, witness.into());
                 Ok(true)
             }
             Agreement::No => Ok(false),
@@ -530,32 +585,6 @@ impl<'l> Look<'l> {
                 return Ok(Step::Undecided);
             }
         }
-    }
-
-    /// Whether another version of what was read is the same in the facets that were looked at; `None` if the hashes of
-    /// these are not known.
-    fn is_equal_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
-        if edge.bits & 4 == 0 {
-            return Some(false);
-        }
-        let is = match now {
-            OTHER => {
-                let node = *self.walk.bound.get(&edge.dep)?;
-                let seq = self.inner.clean_version(node)?;
-                lock(&self.inner.engine.node(node).hist).facets_of(seq)?.clone()
-            }
-            now => self.facets_of(edge.dep, now)?,
-        };
-        let was = self.facets_of(edge.dep, edge.seq)?;
-        Some(edge.facets.are_equal_in(&was, &is))
-    }
-
-    /// The facet hashes of a version that the file has.
-    fn facets_of(&mut self, task: u32, seq: u32) -> Option<FacetHashes> {
-        if !self.walk.facets.contains_key(&task) {
-            self.walk.facets.insert(task, self.stored.facets(task)?);
-        }
-        self.walk.facets[&task].get(seq as usize)?.clone()
     }
 
     /// All that was asked for together is known.

@@ -98,8 +98,9 @@ impl Core {
         // Below a task that was found good by leaves nothing was verified.
         let below =
             edges.iter().flat_map(|edges| edges.iter()).filter(|edge| !self.node(edge.dep).policy.is_deep());
-        for Edge { dep, seq, .. } in below {
-            let clean = &self.node(*dep).clean.settled;
+        for edge in below {
+            let Some(seq) = self.version_when_clean(edge) else { continue };
+            let clean = &self.node(edge.dep).clean.settled;
             let since = settled >> 32 << 32 | u64::from(seq.number());
             // Unless it was settled otherwise before.
             let _ = clean.compare_exchange(0, since, Ordering::SeqCst, Ordering::SeqCst);
@@ -109,10 +110,9 @@ impl Core {
     /// Loads what was settled by the numbers of a file, with its closure, which is as clean as it is. `false`: the file is
     /// gone or corrupt.
     pub(crate) fn bind_clean(&self) -> bool {
+        let is_settled = |node: NodeId| self.node(node).clean.settled.load(Ordering::SeqCst) != 0;
         let of_file = |node: NodeId| {
-            let entry = self.node(node);
-            let is_settled = entry.clean.settled.load(Ordering::SeqCst) != 0;
-            (is_settled && lock(&entry.hist).place().is_some()).then_some(node)
+            (is_settled(node) && lock(&self.node(node).hist).place().is_some()).then_some(node)
         };
         // Also what is loaded already: another thread may not have marked its reads yet.
         let mut pending: Vec<NodeId> = self.all_nodes().filter_map(|(node, _)| of_file(node)).collect();
@@ -129,6 +129,8 @@ impl Core {
             match self.clean_reads(node) {
                 // Changes below a deep task do not invalidate it: the tasks in between have no recorded dependents.
                 Some(edges) if edges.iter().any(|edge| self.node(edge.dep).policy.is_deep()) => return false,
+                // Nor is the closure of a reader of facets known, if it is not known which version was good.
+                Some(edges) if !edges.iter().all(|edge| is_settled(edge.dep)) => return false,
                 Some(edges) => pending.extend(edges.iter().filter_map(|edge| of_file(edge.dep))),
                 None if unloaded.is_some() => return false,
                 None => {}

@@ -6,7 +6,7 @@
 //! differs depends on no schedule. Some leaves behind that one may have been asked as well, for nothing.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Better, Damaged, Here, Look, UNDECIDED, UNKNOWN};
+use super::{Damaged, Here, Look, UNDECIDED, UNKNOWN};
 use crate::Agreement;
 use crate::graph::fail::guarded;
 use crate::persist::leaves::LeafSet;
@@ -60,7 +60,7 @@ struct Eye<'e> {
 }
 
 impl Eye<'_> {
-    /// Looks at a leaf that reads nothing, if it is one by all its kept runs.
+    /// FacetHashes at a leaf that reads nothing, if it is one by all its kept runs.
     fn look(self, task: u32, key: &mut Vec<u8>) -> Result<Looked, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         let Some(here) = self.rules.get(usize::from(rule)).copied().flatten() else {
@@ -98,7 +98,7 @@ impl Eye<'_> {
 }
 
 impl Look<'_> {
-    /// Looks at the leaves of a set that nothing is known of, if there are many and the build may use two threads.
+    /// FacetHashes at the leaves of a set that nothing is known of, if there are many and the build may use two threads.
     pub(super) fn look_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
         let count: usize = leaves.ranges.iter().map(|range| range.count as usize).sum();
         if count < MANY || !self.inner.queue.has_many_threads() {
@@ -156,7 +156,7 @@ impl Look<'_> {
         match looked {
             Looked::Good { run, seq, has_failed, witness } => {
                 if let Some(witness) = witness {
-                    self.walk.better.insert(leaf, Better { run, witness: Some(witness.into()) });
+                    self.walk.good_by_witness(leaf, run, witness.into());
                 }
                 self.walk.leaf_is_good(leaf, run, (!has_failed).then_some(seq));
             }

@@ -1,7 +1,7 @@
 //! The leaves below what was decided by numbers: what a build was made from, told without binding it.
 
 use super::runs::AnyRuns;
-use super::{OTHER, Walk};
+use super::{Better, OTHER, Walk};
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::persist::stored::Stored;
 use crate::persist::stored_run::StoredRun;
@@ -61,9 +61,8 @@ impl Inner {
                 continue;
             }
             let now = walk.now.get(task).filter(|now| *now < OTHER)?;
-            let better = walk.better.get(&task);
             let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
-            for _ in 0..=better.map_or(0, |better| better.run) {
+            for _ in 0..=walk.better.get(&task).map_or(0, Better::run) {
                 run = runs.next().ok()?;
             }
             let mut run = run.filter(|run| run.seq == now)?;

@@ -1,7 +1,7 @@
 //! Runs that are good by the leaves below them, decided by numbers: no run in between is looked at.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Damaged, Here, Look, OTHER, UNDECIDED};
+use super::{Better, Damaged, Here, Look, OTHER, UNDECIDED};
 use crate::graph::ids::{NodeId, Unloaded};
 use crate::graph::leaves::{Leaves, Part};
 use crate::log::entries::Cause;
@@ -61,7 +61,7 @@ impl Look<'_> {
     pub(super) fn by_leaves(&mut self, task: u32, here: Here, at: &mut Position) -> Result<Found, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut number = 0;
-        at.latest = self.walk.better.get(&task).map_or(0, |better| better.run);
+        at.latest = self.walk.better.get(&task).map_or(0, Better::run);
         while let Some(run) = runs.next()? {
             if number > at.run {
                 at.next_run();
@@ -161,7 +161,7 @@ impl Look<'_> {
 }
 
 impl Inner {
-    /// Looks for a run of a task, of which only the file tells, that is good by its leaves.
+    /// FacetHashes for a run of a task, of which only the file tells, that is good by its leaves.
     pub(crate) fn by_stored_leaves(&self, node: NodeId, place: Unloaded, at: &mut Position) -> ByLeaves {
         let core = &*self.engine;
         let Some(persist) = core.persist() else { return ByLeaves::None };

@@ -1,7 +1,7 @@
 //! What a walk has found out, for who follows the good runs down, partly by numbers.
 
 use super::runs::AnyRuns;
-use super::{Look, OTHER, Walk};
+use super::{Better, Look, OTHER, Walk};
 use crate::Facets;
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
@@ -75,10 +75,9 @@ impl Source<'_> {
     pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
-        if !is_of_build || walk.now.len() != self.stored.tasks() as usize {
+        if !is_of_build || !walk.turn_to(&self.stored, self.generation, inner, self.persist) {
             return None;
         }
-        walk.bind(std::mem::take(&mut *lock(&self.persist.bound)));
         Some(Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
     }
 }
@@ -228,7 +227,7 @@ impl Numbers<'_> {
 
     fn found(&mut self, task: u32) -> Option<Good> {
         let now = self.now(task)?;
-        let at = self.walk.better.get(&task).map_or(0, |better| better.run);
+        let at = self.walk.better.get(&task).map_or(0, Better::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
         for _ in 0..=at {
             run = runs.next().ok()?;
