@@ -44,9 +44,9 @@ impl Core {
         let versions = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
         let mut stored = page.stored.runs(place.number)?;
         // What the walk over the numbers found out about them.
-        let (better, stamp, stale) = self.persist()?.found_out(place);
-        if let Some(better) = better {
-            better.apply(&mut stored);
+        let (update, stamp, stale) = self.persist()?.findings(place);
+        if let Some(update) = update {
+            update.apply(&mut stored);
         }
         let good = stamp.and_then(|stamp| Some((stamp, stored.first()?.seq)));
         {

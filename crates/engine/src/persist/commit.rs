@@ -13,7 +13,7 @@ use super::leaves::{LeafSet, Range};
 use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
-use super::walk::Better;
+use super::walk::RunUpdate;
 use super::{Persist, State, TraceWrite};
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
@@ -52,7 +52,7 @@ impl Core {
         let changed_rules = std::mem::take(&mut *lock(&persist.changed_rules));
         let invalid_leaf_sets = std::mem::take(&mut *lock(&persist.invalid_leaf_sets));
         let is_quiet = dirty.is_empty() && changed_rules.is_empty() && invalid_leaf_sets.is_empty();
-        if is_quiet && !persist.knows_better() && is_noted(core, persist, &wanted) {
+        if is_quiet && !persist.has_updates() && is_noted(core, persist, &wanted) {
             return Ok(Committed::default());
         }
         let what = What {
@@ -126,8 +126,8 @@ fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed
     state.catch_up(&*persist.file)?;
     let (stamps, leaf_sets_invalidated) = (core.declared_of_rules(), core.leaf_sets_invalidated());
     let commit = Commit { core, stamps, leaf_sets_invalidated, what, now: now() };
-    let better = persist.take_better(state.generation);
-    let bytes = if state.read_to > 0 { commit.add(state, persist, file, better)? } else { None };
+    let updates = persist.take_updates(state.generation);
+    let bytes = if state.read_to > 0 { commit.add(state, persist, file, updates)? } else { None };
     let bytes = match bytes {
         Some(bytes) => bytes,
         // There is no file, or it is corrupt.
@@ -272,10 +272,10 @@ impl Commit<'_> {
         state: &mut State,
         persist: &Persist,
         file: &mut dyn TraceWrite,
-        better: Vec<(u32, Better)>,
+        updates: Vec<(u32, RunUpdate)>,
     ) -> io::Result<Option<u64>> {
         let mut batch = Batch::default();
-        if self.gather(state, &mut batch, better).is_none() {
+        if self.gather(state, &mut batch, updates).is_none() {
             state.mark_corrupt();
             return Ok(None);
         }
@@ -306,14 +306,14 @@ impl Commit<'_> {
     }
 
     /// Gathers what is new into a batch. `None`: the file cannot be read.
-    fn gather(&self, state: &mut State, batch: &mut Batch, better: Vec<(u32, Better)>) -> Option<()> {
+    fn gather(&self, state: &mut State, batch: &mut Batch, updates: Vec<(u32, RunUpdate)>) -> Option<()> {
         let generation = state.generation;
         let stored = Arc::make_mut(state.stored.as_mut()?);
         let mut appender =
             JournalAppender { commit: self, stored, numbers: &mut state.numbers, batch, generation };
-        for (number, better) in better {
+        for (number, update) in updates {
             let mut runs = appender.stored.runs(number)?;
-            better.apply(&mut runs);
+            update.apply(&mut runs);
             appender.replace(number, runs)?;
         }
         for rule in self.what.changed_rules {

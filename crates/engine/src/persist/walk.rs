@@ -109,7 +109,7 @@ pub(super) struct Walk {
     /// settled is clean.
     same_in_facets: HashMap<u32, u32, BuildMix>,
     /// What is not as in the file.
-    pub(super) better: HashMap<u32, Better, BuildMix>,
+    pub(super) updates: HashMap<u32, RunUpdate, BuildMix>,
     /// How many tasks were found good.
     good: u64,
     /// What the rules of the file are here; `None`: their tasks go the ordinary way.
@@ -118,16 +118,16 @@ pub(super) struct Walk {
 
 /// What was found out about a task's runs.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Better {
+pub(super) struct RunUpdate {
     /// Those that were good, each once, the latest one first: they come before the others from now on.
     runs: Vec<usize>,
-    /// Better evidence of what the first of them saw.
+    /// RunUpdate evidence of what the first of them saw.
     witness: Option<Arc<[u8]>>,
 }
 
-impl Better {
-    fn of(run: usize) -> Better {
-        Better { runs: vec![run], witness: None }
+impl RunUpdate {
+    fn of(run: usize) -> RunUpdate {
+        RunUpdate { runs: vec![run], witness: None }
     }
 
     /// The run that is good.
@@ -245,7 +245,7 @@ impl Walk {
             self.now.set(task, UNDECIDED);
             if open.is_leaf {
                 // Its evidence was for a run that is not good.
-                self.better.remove(&task);
+                self.updates.remove(&task);
             }
             return;
         }
@@ -271,18 +271,18 @@ impl Walk {
     }
 
     /// Notes that a leaf is good by one of its runs, and better evidence of what that one saw.
-    fn good_by_witness(&mut self, leaf: u32, run: usize, witness: Arc<[u8]>) {
-        let better = self.better.entry(leaf).or_insert_with(|| Better::of(run));
-        better.use_run(run);
-        better.witness = Some(witness);
+    fn refresh_witness(&mut self, leaf: u32, run: usize, witness: Arc<[u8]>) {
+        let update = self.updates.entry(leaf).or_insert_with(|| RunUpdate::of(run));
+        update.use_run(run);
+        update.witness = Some(witness);
     }
 
     /// Notes which of its runs a task is good by, after those of earlier epochs.
     fn is_good_by(&mut self, task: u32, run: usize) {
-        match self.better.get_mut(&task) {
-            Some(better) => better.use_run(run),
+        match self.updates.get_mut(&task) {
+            Some(update) => update.use_run(run),
             None if run == 0 => {}
-            None => drop(self.better.insert(task, Better::of(run))),
+            None => drop(self.updates.insert(task, RunUpdate::of(run))),
         }
     }
 
@@ -380,7 +380,7 @@ impl<'l> Look<'l> {
                         let decided = matches!(step, Step::Good);
                         self.walk.now.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
-                        if decided && !self.walk.better.is_empty() {
+                        if decided && !self.walk.updates.is_empty() {
                             self.walk.is_good_by(plain.task, 0);
                         }
                         stack.pop();
@@ -543,7 +543,7 @@ impl<'l> Look<'l> {
         match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
-                self.walk.good_by_witness(task, at, witness.into());
+                self.walk.refresh_witness(task, at, witness.into());
                 Ok(true)
             }
             Agreement::No => Ok(false),
@@ -609,22 +609,22 @@ impl<'l> Look<'l> {
 
 impl Persist {
     /// Whether the file should say something else of what is as it was.
-    pub(super) fn knows_better(&self) -> bool {
-        !lock(&self.walk).better.is_empty()
+    pub(super) fn has_updates(&self) -> bool {
+        !lock(&self.walk).updates.is_empty()
     }
 
     /// What the file should say instead, in a certain order.
-    pub(super) fn take_better(&self, generation: u64) -> Vec<(u32, Better)> {
+    pub(super) fn take_updates(&self, generation: u64) -> Vec<(u32, RunUpdate)> {
         let mut walk = lock(&self.walk);
-        let better = std::mem::take(&mut walk.better);
-        let mut better: Vec<_> = better.into_iter().filter(|_| walk.generation == generation).collect();
-        better.sort_unstable_by_key(|(task, _)| *task);
-        better
+        let updates = std::mem::take(&mut walk.updates);
+        let mut updates: Vec<_> = updates.into_iter().filter(|_| walk.generation == generation).collect();
+        updates.sort_unstable_by_key(|(task, _)| *task);
+        updates
     }
 
     /// What was found out about the runs of a task; of a leaf that was looked at and is good, when; and the epoch in
     /// which it was and is not.
-    pub(super) fn found_out(&self, place: Unloaded) -> (Option<Better>, Option<u64>, Option<u64>) {
+    pub(super) fn findings(&self, place: Unloaded) -> (Option<RunUpdate>, Option<u64>, Option<u64>) {
         let walk = lock(&self.walk);
         if walk.generation != place.generation {
             return (None, None, None);
@@ -632,7 +632,7 @@ impl Persist {
         let word = walk.looked_at.get(place.number as usize / 64).copied().unwrap_or(0);
         let looked_at = word & 1 << (place.number % 64) != 0;
         let stale = walk.stale.contains(&place.number).then_some(walk.epoch);
-        (walk.better.get(&place.number).cloned(), looked_at.then_some(walk.scanned), stale)
+        (walk.updates.get(&place.number).cloned(), looked_at.then_some(walk.scanned), stale)
     }
 }
 

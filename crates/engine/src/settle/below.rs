@@ -295,7 +295,7 @@ impl<V: Visit> Below<'_, V> {
 
     fn number(&mut self, number: u32, read: Option<(u32, Facets)>, by: By) -> Option<()> {
         let numbers = self.numbers.as_mut()?;
-        if let Some(node) = numbers.known_better(self.inner, number) {
+        if let Some(node) = numbers.loaded_node(self.inner, number) {
             let read = match read {
                 Some((seq, facets)) => Some((numbers.seq_here(node, number, seq)?, facets)),
                 None => None,

@@ -171,7 +171,7 @@ impl Gather<'_> {
     }
 
     fn number(&mut self, number: u32) -> Option<()> {
-        if let Some(node) = self.numbers.as_ref()?.known_better(self.inner, number) {
+        if let Some(node) = self.numbers.as_ref()?.loaded_node(self.inner, number) {
             let now = self.inner.seq(node)?;
             return self.task(node, now, Facets::WHOLE);
         }

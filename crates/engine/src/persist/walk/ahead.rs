@@ -156,7 +156,7 @@ impl Look<'_> {
         match looked {
             Looked::Good { run, seq, has_failed, witness } => {
                 if let Some(witness) = witness {
-                    self.walk.good_by_witness(leaf, run, witness.into());
+                    self.walk.refresh_witness(leaf, run, witness.into());
                 }
                 self.walk.leaf_is_good(leaf, run, (!has_failed).then_some(seq));
             }

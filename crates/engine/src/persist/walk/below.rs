@@ -1,7 +1,7 @@
 //! The leaves below what was decided by numbers: what a build was made from, told without binding it.
 
 use super::runs::AnyRuns;
-use super::{Better, OTHER, Walk};
+use super::{OTHER, RunUpdate, Walk};
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::persist::stored::Stored;
 use crate::persist::stored_run::StoredRun;
@@ -62,7 +62,7 @@ impl Inner {
             }
             let now = walk.now.get(task).filter(|now| *now < OTHER)?;
             let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
-            for _ in 0..=walk.better.get(&task).map_or(0, Better::run) {
+            for _ in 0..=walk.updates.get(&task).map_or(0, RunUpdate::run) {
                 run = runs.next().ok()?;
             }
             let mut run = run.filter(|run| run.seq == now)?;

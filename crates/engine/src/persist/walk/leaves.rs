@@ -1,7 +1,7 @@
 //! Runs that are good by the leaves below them, decided by numbers: no run in between is looked at.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Better, Damaged, Here, Look, OTHER, UNDECIDED};
+use super::{Damaged, Here, Look, OTHER, RunUpdate, UNDECIDED};
 use crate::graph::ids::{NodeId, Unloaded};
 use crate::graph::leaves::{Leaves, Part};
 use crate::log::entries::Cause;
@@ -61,7 +61,7 @@ impl Look<'_> {
     pub(super) fn by_leaves(&mut self, task: u32, here: Here, at: &mut Position) -> Result<Found, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut number = 0;
-        at.latest = self.walk.better.get(&task).map_or(0, Better::run);
+        at.latest = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         while let Some(run) = runs.next()? {
             if number > at.run {
                 at.next_run();
@@ -138,11 +138,11 @@ impl Look<'_> {
     pub(super) fn close_by_leaves(&mut self, task: u32, run: usize, seq: u32) {
         self.walk.now.set(task, seq);
         self.walk.by_leaves.insert(task);
-        self.note_better(task, run);
+        self.note_good_run(task, run);
     }
 
     /// Notes which of its runs a task is good by.
-    pub(super) fn note_better(&mut self, task: u32, run: usize) {
+    pub(super) fn note_good_run(&mut self, task: u32, run: usize) {
         self.walk.good += 1;
         self.walk.is_good_by(task, run);
     }
@@ -186,7 +186,7 @@ impl Inner {
                         look.leaves_here(leaves)
                     }
                     Ok(Found::Good { run, leaves, .. }) => {
-                        look.note_better(place.number, *run);
+                        look.note_good_run(place.number, *run);
                         look.leaves_here(leaves)
                     }
                     _ => None,

@@ -1,7 +1,7 @@
 //! What a walk has found out, for who follows the good runs down, partly by numbers.
 
 use super::runs::AnyRuns;
-use super::{Better, Look, OTHER, Walk};
+use super::{Look, OTHER, RunUpdate, Walk};
 use crate::Facets;
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
@@ -107,7 +107,7 @@ impl Numbers<'_> {
 
     /// The node of a task of which this process knows more than the file. What was found good by its number stays so in
     /// the epoch, even if its history was asked for since.
-    pub(crate) fn known_better(&self, inner: &Inner, task: u32) -> Option<NodeId> {
+    pub(crate) fn loaded_node(&self, inner: &Inner, task: u32) -> Option<NodeId> {
         if self.now(task).is_some() {
             return None;
         }
@@ -130,7 +130,7 @@ impl Numbers<'_> {
         let mut special = Bits::new(self.tasks());
         self.stored
             .changed()
-            .chain(self.walk.better.keys().copied())
+            .chain(self.walk.updates.keys().copied())
             .chain(self.walk.by_leaves.iter().copied())
             .for_each(|task| {
                 special.insert(task);
@@ -227,7 +227,7 @@ impl Numbers<'_> {
 
     fn found(&mut self, task: u32) -> Option<Good> {
         let now = self.now(task)?;
-        let at = self.walk.better.get(&task).map_or(0, Better::run);
+        let at = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
         for _ in 0..=at {
             run = runs.next().ok()?;
