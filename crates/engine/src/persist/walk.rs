@@ -37,33 +37,33 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
 
 /// Nobody has looked yet.
-const UNKNOWN: u32 = u32::MAX;
+const UNVISITED: u32 = u32::MAX;
 /// The same, of a task that the journal or this process may know more of.
-const SPECIAL: u32 = u32::MAX - 1;
+const NOT_PLAIN: u32 = u32::MAX - 1;
 /// Being looked at.
-const OPEN: u32 = u32::MAX - 2;
+const IN_PROGRESS: u32 = u32::MAX - 2;
 /// To be decided the ordinary way.
 const UNDECIDED: u32 = u32::MAX - 3;
 /// It has a version that the file does not know.
-const OTHER: u32 = u32::MAX - 4;
+const OTHER_VERSION: u32 = u32::MAX - 4;
 
-/// A number for each task, at first [`UNKNOWN`]; kept as its complement, since memory that holds zeros takes no room
+/// A number for each task, at first [`UNVISITED`]; kept as its complement, since memory that holds zeros takes no room
 /// before something else is written there: of most tasks nothing is ever known.
 #[derive(Default)]
-struct Now(Vec<u32>);
+struct Verdicts(Vec<u32>);
 
-impl Now {
-    fn new(tasks: usize) -> Now {
-        Now(vec![!UNKNOWN; tasks])
+impl Verdicts {
+    fn new(tasks: usize) -> Verdicts {
+        Verdicts(vec![!UNVISITED; tasks])
     }
 
     fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Makes room for so many tasks; the new ones are [`SPECIAL`].
+    /// Makes room for so many tasks; the new ones are [`NOT_PLAIN`].
     fn grow(&mut self, tasks: usize) {
-        self.0.resize(tasks, !SPECIAL);
+        self.0.resize(tasks, !NOT_PLAIN);
     }
 
     #[inline]
@@ -78,9 +78,9 @@ impl Now {
     }
 
     /// Notes that there may be more to a task of which nothing is known yet, if there is such a task.
-    fn note_special(&mut self, task: u32) {
-        if self.get(task) == Some(UNKNOWN) {
-            self.set(task, SPECIAL);
+    fn note_not_plain(&mut self, task: u32) {
+        if self.get(task) == Some(UNVISITED) {
+            self.set(task, NOT_PLAIN);
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) struct Walk {
     scanned: u64,
     floor: u64,
     /// By task: the version that is good, or one of the above.
-    now: Now,
+    verdicts: Verdicts,
     /// By task, a bit: a leaf that was looked at and is good.
     looked_at: Vec<u64>,
     /// Leaves that were looked at in this epoch, of which no run is good any more.
@@ -113,7 +113,7 @@ pub(super) struct Walk {
     /// How many tasks were found good.
     good: u64,
     /// What the rules of the file are here; `None`: their tasks go the ordinary way.
-    rules: Vec<Option<Here>>,
+    rules: Vec<Option<LocalRule>>,
 }
 
 /// What was found out about a task's runs.
@@ -160,7 +160,7 @@ impl RunUpdate {
 
 /// What a rule of the file is here.
 #[derive(Clone, Copy)]
-struct Here {
+struct LocalRule {
     rule: u16,
     version: u32,
 }
@@ -177,18 +177,18 @@ impl Walk {
             return false;
         }
         let tasks = stored.tasks() as usize;
-        let same = generation == self.generation && self.now.len() <= tasks;
+        let same = generation == self.generation && self.verdicts.len() <= tasks;
         let here = |name: &Arc<str>| {
             let rule = inner.engine.rule_number(name)?;
             let version = inner.engine.rule_at(rule).version();
-            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
+            (inner.inputs.rules[rule as usize] == 0).then_some(LocalRule { rule, version })
         };
         if same && epoch == self.epoch {
             if self.rules.len() != stored.rules().len() {
                 self.rules = stored.rules().iter().map(here).collect();
             }
             // What was found out holds for the tasks that a commit has added to the file, too: they are in its journal.
-            self.now.grow(tasks);
+            self.verdicts.grow(tasks);
             self.looked_at.resize(tasks.div_ceil(64), 0);
             self.bind(std::mem::take(&mut *lock(&persist.bound)));
             return true;
@@ -205,8 +205,8 @@ impl Walk {
             Vec::new()
         };
         looked_at.resize(tasks.div_ceil(64), 0);
-        let before = std::mem::take(&mut self.now);
-        self.now = Now::new(tasks);
+        let before = std::mem::take(&mut self.verdicts);
+        self.verdicts = Verdicts::new(tasks);
         let rules = &self.rules;
         let is_void =
             |task: usize| stored.rule(task as u32).and_then(|rule| *rules.get(usize::from(rule))?).is_none();
@@ -217,13 +217,13 @@ impl Walk {
                     // All of its rule were declared changed.
                     *word &= !(1 << (task % 64));
                 } else {
-                    self.now.0[task] = before.0[task];
+                    self.verdicts.0[task] = before.0[task];
                 }
             }
         }
         for task in stored.changed().chain(self.bound.keys().copied()) {
-            if self.now.get(task).is_some() {
-                self.now.set(task, SPECIAL);
+            if self.verdicts.get(task).is_some() {
+                self.verdicts.set(task, NOT_PLAIN);
             }
         }
         if self.floor != inner.inputs.floor {
@@ -242,7 +242,7 @@ impl Walk {
     fn close(&mut self, open: &Open<'_>, step: &Step) {
         let task = open.task;
         if matches!(step, Step::Undecided) {
-            self.now.set(task, UNDECIDED);
+            self.verdicts.set(task, UNDECIDED);
             if open.is_leaf {
                 // Its evidence was for a run that is not good.
                 self.updates.remove(&task);
@@ -251,9 +251,9 @@ impl Walk {
         }
         if matches!(step, Step::Failed) {
             // How it failed is for others to tell, but it need not be looked at again.
-            self.now.set(task, UNDECIDED);
+            self.verdicts.set(task, UNDECIDED);
         } else {
-            self.now.set(task, open.run.seq);
+            self.verdicts.set(task, open.run.seq);
             self.good += 1;
         }
         if open.is_leaf {
@@ -264,7 +264,7 @@ impl Walk {
 
     /// A leaf that reads nothing holds by one of its runs; `None` in place of its version: as a failure.
     fn leaf_is_good(&mut self, leaf: u32, run: usize, seq: Option<u32>) {
-        self.now.set(leaf, seq.unwrap_or(UNDECIDED));
+        self.verdicts.set(leaf, seq.unwrap_or(UNDECIDED));
         self.good += u64::from(seq.is_some());
         self.looked_at[leaf as usize / 64] |= 1 << (leaf % 64);
         self.is_good_by(leaf, run);
@@ -290,7 +290,7 @@ impl Walk {
     fn bind(&mut self, bound: impl IntoIterator<Item = (Unloaded, NodeId)>) {
         for (place, node) in bound.into_iter().filter(|(place, _)| place.generation == self.generation) {
             self.bound.insert(place.number, node);
-            self.now.note_special(place.number);
+            self.verdicts.note_not_plain(place.number);
         }
     }
 }
@@ -341,7 +341,7 @@ enum Step {
 }
 
 /// One look at a file.
-pub(super) struct Look<'l> {
+pub(super) struct Walker<'l> {
     inner: &'l Inner,
     stored: &'l Stored,
     columns: Option<Columns<'l>>,
@@ -352,9 +352,9 @@ pub(super) struct Look<'l> {
     key: Vec<u8>,
 }
 
-impl<'l> Look<'l> {
-    fn new(inner: &'l Inner, stored: &'l Stored, walk: &'l mut Walk) -> Look<'l> {
-        Look { inner, stored, columns: stored.columns(), walk, depth: 0, key: Vec::new() }
+impl<'l> Walker<'l> {
+    fn new(inner: &'l Inner, stored: &'l Stored, walk: &'l mut Walk) -> Walker<'l> {
+        Walker { inner, stored, columns: stored.columns(), walk, depth: 0, key: Vec::new() }
     }
 
     /// At what a build has found out by now; `None` if that is about something else.
@@ -363,9 +363,9 @@ impl<'l> Look<'l> {
         stored: &'l Stored,
         generation: u64,
         walk: &'l mut Walk,
-    ) -> Option<Look<'l>> {
+    ) -> Option<Walker<'l>> {
         let is_of_build = walk.generation == generation && walk.epoch == inner.epoch && !inner.is_what_if();
-        is_of_build.then_some(Look { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
+        is_of_build.then_some(Walker { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
     /// The good version of a task, if that can be told plainly.
@@ -378,7 +378,7 @@ impl<'l> Look<'l> {
                     Some(Step::Below(dep)) => self.enter(dep, &mut stack)?,
                     Some(step) => {
                         let decided = matches!(step, Step::Good);
-                        self.walk.now.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
+                        self.walk.verdicts.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
                         if decided && !self.walk.updates.is_empty() {
                             self.walk.is_good_by(plain.task, 0);
@@ -401,14 +401,14 @@ impl<'l> Look<'l> {
                 },
             }
         }
-        Ok(self.known(task).filter(|seq| *seq < OTHER))
+        Ok(self.known(task).filter(|seq| *seq < OTHER_VERSION))
     }
 
     /// Goes on with a plain run. `None`: it is not as plain as that.
     #[inline]
     fn go_on(&self, plain: &mut PlainOpen<'_>) -> Option<Step> {
         while let Some((dep, seq, bits)) = plain.run.read()? {
-            let now = self.walk.now.get(dep)?;
+            let now = self.walk.verdicts.get(dep)?;
             if now != seq {
                 match self.known(dep) {
                     None => return Some(Step::Below(dep)),
@@ -429,11 +429,11 @@ impl<'l> Look<'l> {
     /// What is known of a task; `None`: it has to be looked at.
     #[inline]
     fn known(&self, task: u32) -> Option<u32> {
-        match self.walk.now.get(task).unwrap_or(UNDECIDED) {
-            UNKNOWN => None,
+        match self.walk.verdicts.get(task).unwrap_or(UNDECIDED) {
+            UNVISITED => None,
             // What waits for itself is for others to find out.
-            OPEN => Some(UNDECIDED),
-            SPECIAL => self.special(task),
+            IN_PROGRESS => Some(UNDECIDED),
+            NOT_PLAIN => self.not_plain(task),
             // It may have been settled the ordinary way meanwhile.
             UNDECIDED => Some(self.settled(task).unwrap_or(UNDECIDED)),
             known => Some(known),
@@ -450,11 +450,11 @@ impl<'l> Look<'l> {
         // What is settled and does not stand holds for one build only, and so does what is made from it.
         let seq = self.inner.clean_version(node)?;
         let is_stored = lock(&self.inner.engine.node(node).hist).is_seq_of(self.walk.generation, task, seq);
-        Some(if is_stored { seq.number() } else { OTHER })
+        Some(if is_stored { seq.number() } else { OTHER_VERSION })
     }
 
     /// What this process knows of a task.
-    fn special(&self, task: u32) -> Option<u32> {
+    fn not_plain(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         let entry = self.inner.engine.node(node);
         if self.inner.engine.is_given(node, self.inner.epoch) {
@@ -475,13 +475,13 @@ impl<'l> Look<'l> {
             return Ok(());
         }
         // What the journal says nothing of, nor this process knows.
-        if let (Some(columns), Some(UNKNOWN)) = (&self.columns, self.walk.now.get(task)) {
+        if let (Some(columns), Some(UNVISITED)) = (&self.columns, self.walk.verdicts.get(task)) {
             let plain = columns.task(task).and_then(|(rule, runs)| {
                 let here = (*self.walk.rules.get(usize::from(rule))?)?;
                 columns.plain(runs, here.version)
             });
             if let Some(run) = plain {
-                self.walk.now.set(task, OPEN);
+                self.walk.verdicts.set(task, IN_PROGRESS);
                 stack.push(Frame::Plain(PlainOpen { task, run, undecided: false }));
                 return Ok(());
             }
@@ -495,7 +495,7 @@ impl<'l> Look<'l> {
         if let Some(here) = self.walk.rules.get(rule as usize).copied().flatten()
             && self.is_deep(task)?
         {
-            self.walk.now.set(task, OPEN);
+            self.walk.verdicts.set(task, IN_PROGRESS);
             return self.meet(task, here);
         }
         let open = match self.walk.rules.get(rule as usize).copied().flatten() {
@@ -507,13 +507,13 @@ impl<'l> Look<'l> {
             self.walk.leaf_is_good(task, leaf.at, (!leaf.run.has_failed).then_some(leaf.run.seq));
             return Ok(());
         }
-        self.walk.now.set(task, if open.is_some() { OPEN } else { UNDECIDED });
+        self.walk.verdicts.set(task, if open.is_some() { IN_PROGRESS } else { UNDECIDED });
         stack.extend(open.map(|open| Frame::Open(Box::new(open))));
         Ok(())
     }
 
     /// The first run that fits, of a leaf also its evidence; `None` if there is none, or none that is plain.
-    fn first_run(&mut self, task: u32, here: Here) -> Result<Option<Open<'l>>, Damaged> {
+    fn first_run(&mut self, task: u32, here: LocalRule) -> Result<Option<Open<'l>>, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let (mut at, mut was_asked) = (0, false);
         while let Some(run) = runs.next()? {
@@ -539,7 +539,7 @@ impl<'l> Look<'l> {
     }
 
     /// Whether a leaf's rule says that it would come to the result of this run.
-    fn agrees(&mut self, task: u32, here: Here, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
+    fn agrees(&mut self, task: u32, here: LocalRule, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
         match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
@@ -660,9 +660,9 @@ impl Inner {
                 return None;
             }
             let before = walk.good;
-            let mut look = Look::new(self, &stored, walk);
-            let decided = look.decide(place.number);
-            (decided, look.walk.good - before)
+            let mut walker = Walker::new(self, &stored, walk);
+            let decided = walker.decide(place.number);
+            (decided, walker.walk.good - before)
         };
         self.log.replayed_so_many(good);
         if good > 0 {
@@ -690,8 +690,8 @@ impl Inner {
         let stored = persist.stored_of(place.generation)?;
         let (seq, hash) = {
             let walk = &mut *lock(&persist.walk);
-            let look = Look::again(self, &stored, place.generation, walk)?;
-            let seq = look.walk.now.get(place.number).filter(|now| *now < OTHER)?;
+            let walker = Walker::again(self, &stored, place.generation, walk)?;
+            let seq = walker.walk.verdicts.get(place.number).filter(|now| *now < OTHER_VERSION)?;
             (seq, stored.hash(place.number, seq))
         };
         if stored.is_damaged() {

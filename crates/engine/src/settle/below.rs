@@ -102,7 +102,7 @@ struct Below<'b, V> {
     versions: HashMap<NodeId, Seq, BuildMix>,
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
-    special: Bits,
+    not_plain: Bits,
     next: Vec<Next>,
     visit: &'b mut V,
 }
@@ -123,7 +123,7 @@ impl Inner {
         let source = self.engine.persist().and_then(|persist| persist.current());
         let numbers = source.as_ref().and_then(|source| source.turned(self));
         let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
-        let special = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::special);
+        let not_plain = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::not_plain);
         let mut below = Below {
             inner: self,
             numbers,
@@ -134,7 +134,7 @@ impl Inner {
             seen: Bits::new(self.engine.count()),
             versions: HashMap::default(),
             seen_numbers: Bits::new(tasks),
-            special,
+            not_plain,
             next: roots.iter().rev().map(|root| Next::Task(*root, None, By::Reads)).collect(),
             visit,
         };
@@ -305,7 +305,7 @@ impl<V: Visit> Below<'_, V> {
         if !self.seen_numbers.insert(number) {
             return Some(());
         }
-        if numbers.now(number).is_some() && !self.special.has(number) {
+        if numbers.now(number).is_some() && !self.not_plain.has(number) {
             let first = self.next.len();
             let (next, seen) = (&mut self.next, &self.seen_numbers);
             let wanted = self.visit.reads();

@@ -35,7 +35,7 @@ struct Gather<'g> {
     seen: HashSet<NodeId, BuildMix>,
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
-    special: Bits,
+    not_plain: Bits,
     next: Vec<Next>,
 }
 
@@ -55,11 +55,11 @@ impl Inner {
         let numbers = numbers.take().flatten();
         let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
         let generation = numbers.as_ref().map_or(0, Numbers::generation);
-        let special = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::special);
+        let not_plain = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::not_plain);
         let mut gather = Gather {
             inner: self,
             numbers,
-            special,
+            not_plain,
             rules: BTreeMap::new(),
             parts: Vec::new(),
             seen: HashSet::default(),
@@ -178,7 +178,7 @@ impl Gather<'_> {
         if !self.seen_numbers.insert(number) {
             return Some(());
         }
-        if !self.special.has(number) {
+        if !self.not_plain.has(number) {
             let first = self.next.len();
             let next = &mut self.next;
             let plain = self

@@ -6,7 +6,7 @@
 //! differs depends on no schedule. Some leaves behind that one may have been asked as well, for nothing.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Damaged, Here, Look, UNDECIDED, UNKNOWN};
+use super::{Damaged, LocalRule, UNDECIDED, UNVISITED, Walker};
 use crate::Agreement;
 use crate::graph::fail::guarded;
 use crate::persist::leaves::LeafSet;
@@ -25,7 +25,7 @@ const MANY: usize = if cfg!(shuttle) { 2 } else { 2000 };
 const BLOCK: usize = if cfg!(shuttle) { 1 } else { 128 };
 
 /// What a look at the kept runs of a task tells.
-enum Looked {
+enum LeafVerdict {
     /// It is a leaf, and this run is good, with better evidence if there is some.
     Good { run: usize, seq: u32, has_failed: bool, witness: Option<Vec<u8>> },
     /// It is a leaf, and no run is.
@@ -38,7 +38,7 @@ enum Looked {
 pub(super) fn ask(
     inner: &Inner,
     stored: &Stored,
-    (task, here): (u32, Here),
+    (task, here): (u32, LocalRule),
     run: &AnyRun<'_>,
     key: &mut Vec<u8>,
 ) -> Result<Agreement, Damaged> {
@@ -53,29 +53,29 @@ pub(super) fn ask(
 
 /// What a thread looks with.
 #[derive(Clone, Copy)]
-struct Eye<'e> {
+struct LeafCheck<'e> {
     inner: &'e Inner,
     stored: &'e Stored,
-    rules: &'e [Option<Here>],
+    rules: &'e [Option<LocalRule>],
 }
 
-impl Eye<'_> {
+impl LeafCheck<'_> {
     /// FacetHashes at a leaf that reads nothing, if it is one by all its kept runs.
-    fn look(self, task: u32, key: &mut Vec<u8>) -> Result<Looked, Damaged> {
+    fn look(self, task: u32, key: &mut Vec<u8>) -> Result<LeafVerdict, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         let Some(here) = self.rules.get(usize::from(rule)).copied().flatten() else {
-            return Ok(Looked::Other);
+            return Ok(LeafVerdict::Other);
         };
         let mut runs = AnyRuns::of(self.stored, task);
         let mut count = 0;
         while let Some(run) = runs.next()? {
             if run.traits & !StoredRun::INTERNED != StoredRun::LEAF || !run.edges.is_empty() {
-                return Ok(Looked::Other);
+                return Ok(LeafVerdict::Other);
             }
             count += usize::from(run.version == here.version);
         }
         if count == 0 {
-            return Ok(Looked::Other);
+            return Ok(LeafVerdict::Other);
         }
         let mut runs = AnyRuns::of(self.stored, task);
         let mut at = 0;
@@ -88,16 +88,16 @@ impl Eye<'_> {
                 };
                 if let Some(witness) = witness {
                     let AnyRun { seq, has_failed, .. } = run;
-                    return Ok(Looked::Good { run: at, seq, has_failed, witness });
+                    return Ok(LeafVerdict::Good { run: at, seq, has_failed, witness });
                 }
             }
             at += 1;
         }
-        Ok(Looked::Stale)
+        Ok(LeafVerdict::Stale)
     }
 }
 
-impl Look<'_> {
+impl Walker<'_> {
     /// FacetHashes at the leaves of a set that nothing is known of, if there are many and the build may use two threads.
     pub(super) fn look_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
         let count: usize = leaves.ranges.iter().map(|range| range.count as usize).sum();
@@ -106,14 +106,14 @@ impl Look<'_> {
         }
         let mut unknown = Vec::new();
         leaves.each(|leaf, seq| {
-            if self.walk.now.get(leaf) == Some(UNKNOWN) {
+            if self.walk.verdicts.get(leaf) == Some(UNVISITED) {
                 unknown.push((leaf, seq));
             }
         });
         if unknown.len() < MANY {
             return Ok(());
         }
-        let eye = Eye { inner: self.inner, stored: self.stored, rules: &self.walk.rules };
+        let check = LeafCheck { inner: self.inner, stored: self.stored, rules: &self.walk.rules };
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || {
             let (mut found, mut key) = (Vec::with_capacity(unknown.len() / 2 + BLOCK), Vec::new());
@@ -124,10 +124,10 @@ impl Look<'_> {
                     break;
                 }
                 for (leaf, was) in block {
-                    let looked = eye.look(*leaf, &mut key);
-                    let is_same = matches!(&looked, Ok(Looked::Good { seq, .. }) if seq == was);
-                    let ends = !is_same && !matches!(looked, Ok(Looked::Other));
-                    found.push((*leaf, looked));
+                    let verdict = check.look(*leaf, &mut key);
+                    let is_same = matches!(&verdict, Ok(LeafVerdict::Good { seq, .. }) if seq == was);
+                    let ends = !is_same && !matches!(verdict, Ok(LeafVerdict::Other));
+                    found.push((*leaf, verdict));
                     if ends {
                         // What comes before is in blocks that were taken before.
                         is_over.store(true, Ordering::Relaxed);
@@ -146,25 +146,25 @@ impl Look<'_> {
             let own = work();
             [Some(own), other.and_then(|other| other.join().ok())]
         });
-        for (leaf, looked) in all.into_iter().flatten().flatten() {
-            self.note(leaf, looked?);
+        for (leaf, verdict) in all.into_iter().flatten().flatten() {
+            self.note(leaf, verdict?);
         }
         Ok(())
     }
 
-    fn note(&mut self, leaf: u32, looked: Looked) {
-        match looked {
-            Looked::Good { run, seq, has_failed, witness } => {
+    fn note(&mut self, leaf: u32, verdict: LeafVerdict) {
+        match verdict {
+            LeafVerdict::Good { run, seq, has_failed, witness } => {
                 if let Some(witness) = witness {
                     self.walk.refresh_witness(leaf, run, witness.into());
                 }
                 self.walk.leaf_is_good(leaf, run, (!has_failed).then_some(seq));
             }
-            Looked::Stale => {
+            LeafVerdict::Stale => {
                 self.walk.stale.insert(leaf);
-                self.walk.now.set(leaf, UNDECIDED);
+                self.walk.verdicts.set(leaf, UNDECIDED);
             }
-            Looked::Other => {}
+            LeafVerdict::Other => {}
         }
     }
 }

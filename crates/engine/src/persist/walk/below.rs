@@ -1,7 +1,7 @@
 //! The leaves below what was decided by numbers: what a build was made from, told without binding it.
 
 use super::runs::AnyRuns;
-use super::{OTHER, RunUpdate, Walk};
+use super::{OTHER_VERSION, RunUpdate, Walk};
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::persist::stored::Stored;
 use crate::persist::stored_run::StoredRun;
@@ -50,7 +50,7 @@ impl Inner {
             return None;
         }
         walk.bind(std::mem::take(&mut *lock(&persist.bound)));
-        let mut seen = vec![false; walk.now.len()];
+        let mut seen = vec![false; walk.verdicts.len()];
         let (mut leaves, mut bound) = (Vec::new(), Vec::new());
         while let Some(task) = pending.pop() {
             if std::mem::replace(seen.get_mut(task as usize)?, true) {
@@ -60,7 +60,7 @@ impl Inner {
                 bound.push((node, self.seq(node)?));
                 continue;
             }
-            let now = walk.now.get(task).filter(|now| *now < OTHER)?;
+            let now = walk.verdicts.get(task).filter(|now| *now < OTHER_VERSION)?;
             let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
             for _ in 0..=walk.updates.get(&task).map_or(0, RunUpdate::run) {
                 run = runs.next().ok()?;

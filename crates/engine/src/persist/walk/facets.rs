@@ -1,6 +1,6 @@
 //! Readers of facets, decided over the numbers of a file: another version of what was read may be the same for them.
 
-use super::{Look, OTHER};
+use super::{OTHER_VERSION, Walker};
 use crate::Facets;
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
@@ -9,7 +9,7 @@ use crate::graph::run::Edge;
 use crate::persist::stored_run::StoredEdge;
 use crate::sync::lock;
 
-impl Look<'_> {
+impl Walker<'_> {
     /// Whether another version of what was read is the same in the facets that were looked at; not if one of them has no
     /// facet hashes. `None`: it is not known.
     pub(super) fn is_equal_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
@@ -17,7 +17,9 @@ impl Look<'_> {
             return Some(false);
         }
         let is = match now {
-            OTHER => self.facets_here(edge.dep, self.inner.clean_version(*self.walk.bound.get(&edge.dep)?)?),
+            OTHER_VERSION => {
+                self.facets_here(edge.dep, self.inner.clean_version(*self.walk.bound.get(&edge.dep)?)?)
+            }
             // The file has facet hashes of the versions of kept runs and of those that a reader of facets has read; this
             // process may have come to another one of its versions.
             now => match self.facets_of(edge.dep, now)? {
@@ -27,7 +29,7 @@ impl Look<'_> {
         };
         let was = self.facets_of(edge.dep, edge.seq)?;
         let is_same = was.zip(is).is_some_and(|(was, is)| edge.facets.are_equal_in(&was, &is));
-        if is_same && now != OTHER {
+        if is_same && now != OTHER_VERSION {
             self.walk.same_in_facets.insert(edge.dep, now);
         }
         Some(is_same)

@@ -1,7 +1,7 @@
 //! Runs that are good by the leaves below them, decided by numbers: no run in between is looked at.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Damaged, Here, Look, OTHER, RunUpdate, UNDECIDED};
+use super::{Damaged, LocalRule, OTHER_VERSION, RunUpdate, UNDECIDED, Walker};
 use crate::graph::ids::{NodeId, Unloaded};
 use crate::graph::leaves::{Leaves, Part};
 use crate::log::entries::Cause;
@@ -50,7 +50,7 @@ pub(super) enum Found {
     None,
 }
 
-impl Look<'_> {
+impl Walker<'_> {
     /// Whether the task goes by leaves.
     pub(super) fn is_deep(&self, task: u32) -> Result<bool, Damaged> {
         let first = AnyRuns::of(self.stored, task).next()?;
@@ -58,7 +58,12 @@ impl Look<'_> {
     }
 
     /// The first run of a task, from a position on, that is good by its leaves.
-    pub(super) fn by_leaves(&mut self, task: u32, here: Here, at: &mut Position) -> Result<Found, Damaged> {
+    pub(super) fn by_leaves(
+        &mut self,
+        task: u32,
+        here: LocalRule,
+        at: &mut Position,
+    ) -> Result<Found, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut number = 0;
         at.latest = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
@@ -115,7 +120,7 @@ impl Look<'_> {
                     None => self.look_at(leaf)?,
                 };
                 if now != range.seq {
-                    return Ok(Some((leaf, range.seq, now < OTHER)));
+                    return Ok(Some((leaf, range.seq, now < OTHER_VERSION)));
                 }
                 at.leaf += 1;
             }
@@ -136,7 +141,7 @@ impl Look<'_> {
 
     /// Notes that a task is good by the leaves of one of its runs.
     pub(super) fn close_by_leaves(&mut self, task: u32, run: usize, seq: u32) {
-        self.walk.now.set(task, seq);
+        self.walk.verdicts.set(task, seq);
         self.walk.by_leaves.insert(task);
         self.note_good_run(task, run);
     }
@@ -178,20 +183,20 @@ impl Inner {
                     return ByLeaves::None;
                 }
                 let before = walk.good;
-                let mut look = Look::new(self, &stored, walk);
-                let found = look.of_task(place.number, at);
+                let mut walker = Walker::new(self, &stored, walk);
+                let found = walker.of_task(place.number, at);
                 let leaves = match &found {
                     Ok(Found::Good { run, seq, has_failed: false, leaves }) => {
-                        look.close_by_leaves(place.number, *run, *seq);
-                        look.leaves_here(leaves)
+                        walker.close_by_leaves(place.number, *run, *seq);
+                        walker.leaves_here(leaves)
                     }
                     Ok(Found::Good { run, leaves, .. }) => {
-                        look.note_good_run(place.number, *run);
-                        look.leaves_here(leaves)
+                        walker.note_good_run(place.number, *run);
+                        walker.leaves_here(leaves)
                     }
                     _ => None,
                 };
-                let good = look.walk.good - before;
+                let good = walker.walk.good - before;
                 self.log.replayed_so_many(good);
                 if good > 0 {
                     self.has_walked.store(true, Ordering::Relaxed);
@@ -241,7 +246,7 @@ impl Inner {
     }
 }
 
-impl Look<'_> {
+impl Walker<'_> {
     fn of_task(&mut self, task: u32, at: &mut Position) -> Result<Found, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         match self.walk.rules.get(rule as usize).copied().flatten() {
@@ -251,11 +256,11 @@ impl Look<'_> {
     }
 
     /// What is found out about a task that is met on the way, if its runs go by leaves.
-    pub(super) fn meet(&mut self, task: u32, here: Here) -> Result<(), Damaged> {
+    pub(super) fn meet(&mut self, task: u32, here: LocalRule) -> Result<(), Damaged> {
         let found = self.by_leaves(task, here, &mut Position::default())?;
         match found {
             Found::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),
-            _ => self.walk.now.set(task, UNDECIDED),
+            _ => self.walk.verdicts.set(task, UNDECIDED),
         }
         Ok(())
     }

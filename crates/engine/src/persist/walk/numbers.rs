@@ -1,7 +1,7 @@
 //! What a walk has found out, for who follows the good runs down, partly by numbers.
 
 use super::runs::AnyRuns;
-use super::{Look, OTHER, RunUpdate, Walk};
+use super::{OTHER_VERSION, RunUpdate, Walk, Walker};
 use crate::Facets;
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
@@ -97,12 +97,12 @@ impl Numbers<'_> {
 
     /// How many tasks the file tells of.
     pub(crate) fn tasks(&self) -> usize {
-        self.walk.now.len()
+        self.walk.verdicts.len()
     }
 
     /// The good version of a task, if it was found.
     pub(crate) fn now(&self, task: u32) -> Option<u32> {
-        self.walk.now.get(task).filter(|now| *now < OTHER)
+        self.walk.verdicts.get(task).filter(|now| *now < OTHER_VERSION)
     }
 
     /// The node of a task of which this process knows more than the file. What was found good by its number stays so in
@@ -126,7 +126,7 @@ impl Numbers<'_> {
     }
 
     /// By task, whether it takes more than its latest run as the file began with it to tell what it is good by.
-    pub(crate) fn special(&self) -> Bits {
+    pub(crate) fn not_plain(&self) -> Bits {
         let mut special = Bits::new(self.tasks());
         self.stored
             .changed()
@@ -138,7 +138,7 @@ impl Numbers<'_> {
         special
     }
 
-    /// The rule of a task and what it was found good by, if it is not special ([`Numbers::special`]), its latest run has
+    /// The rule of a task and what it was found good by, if it is not special ([`Numbers::not_plain`]), its latest run has
     /// none of the traits `without`, and that can be told at once; `each` is given what it read, in order, like
     /// [`Good::reads`].
     #[inline]
@@ -149,7 +149,7 @@ impl Numbers<'_> {
         mut each: impl FnMut(u32, u32, Facets),
     ) -> Option<u16> {
         let columns = self.columns.as_ref()?;
-        let now = self.walk.now.get(task)?;
+        let now = self.walk.verdicts.get(task)?;
         let (rule, runs) = columns.task(task)?;
         let here = (*self.walk.rules.get(usize::from(rule))?)?;
         let mut plain = columns.latest(runs, here.version, without).filter(|plain| plain.seq == now)?;
@@ -186,7 +186,7 @@ impl Numbers<'_> {
     /// leaves are as they were found. `read`: the version that was read of it.
     pub(crate) fn follow(&mut self, task: u32, read: Option<u32>) -> Option<Good> {
         if self.now(task).is_none() {
-            let decided = Look::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;
+            let decided = Walker::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;
             if decided.is_none() {
                 // `None`: who asks wants it to be settled.
                 return self.failed(task, read?);
@@ -239,7 +239,7 @@ impl Numbers<'_> {
         let mut leaves = None;
         if self.walk.by_leaves.contains(&task) {
             let set = run.leaves.read().ok()??;
-            leaves = Some(Look::new(self.inner, self.stored, &mut self.walk).leaves_here(&set)?);
+            leaves = Some(Walker::new(self.inner, self.stored, &mut self.walk).leaves_here(&set)?);
         }
         while let Some(edge) = run.edges.next().ok()? {
             reads.push((edge.dep, edge.seq, edge.facets));
