@@ -61,7 +61,7 @@ impl Build {
             return Some(Derivation::Executed(core.reason(cause)));
         }
         let settled = lock(&inner.slots.at(node).state).hash.done().cloned();
-        let by_numbers = if settled.is_none() { inner.walked(node) } else { None };
+        let by_numbers = if settled.is_none() { inner.version_by_numbers(node) } else { None };
         let seq: Seq = match settled {
             None => match by_numbers {
                 Some(seq) if inner.has_walked.load(Ordering::Relaxed) => seq,

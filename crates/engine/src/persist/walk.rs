@@ -96,7 +96,7 @@ pub(super) struct Walk {
     /// By task: the version that is good, or one of the above.
     verdicts: Verdicts,
     /// By task, a bit: a leaf that was looked at and is good.
-    looked_at: Vec<u64>,
+    good_leaves: Vec<u64>,
     /// Leaves that were looked at in this epoch, of which no run is good any more.
     stale: HashSet<u32, BuildMix>,
     /// Tasks that were found good by the leaves below them.
@@ -107,7 +107,7 @@ pub(super) struct Walk {
     facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildMix>,
     /// By task, the version that is good, where a reader of facets is good that read another one; for as long as what was
     /// settled is clean.
-    same_in_facets: HashMap<u32, u32, BuildMix>,
+    equal_in_facets: HashMap<u32, u32, BuildMix>,
     /// What is not as in the file.
     pub(super) updates: HashMap<u32, RunUpdate, BuildMix>,
     /// How many tasks were found good.
@@ -171,7 +171,7 @@ struct Damaged;
 impl Walk {
     /// Makes it about this file and epoch; `false` if it is about a later one. What this process has come to know of
     /// the file is noted first: of what was declared changed, nothing that was found out before holds.
-    fn turn_to(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
+    fn begin_epoch(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
         let epoch = inner.epoch;
         if generation < self.generation || (generation == self.generation && epoch < self.epoch) {
             return false;
@@ -189,7 +189,7 @@ impl Walk {
             }
             // What was found out holds for the tasks that a commit has added to the file, too: they are in its journal.
             self.verdicts.grow(tasks);
-            self.looked_at.resize(tasks.div_ceil(64), 0);
+            self.good_leaves.resize(tasks.div_ceil(64), 0);
             self.bind(std::mem::take(&mut *lock(&persist.bound)));
             return true;
         }
@@ -199,18 +199,18 @@ impl Walk {
         }
         self.bind(std::mem::take(&mut *lock(&persist.bound)));
         self.rules = stored.rules().iter().map(here).collect();
-        let mut looked_at = if same && self.scanned == inner.inputs.scanned {
-            std::mem::take(&mut self.looked_at)
+        let mut good_leaves = if same && self.scanned == inner.inputs.scanned {
+            std::mem::take(&mut self.good_leaves)
         } else {
             Vec::new()
         };
-        looked_at.resize(tasks.div_ceil(64), 0);
+        good_leaves.resize(tasks.div_ceil(64), 0);
         let before = std::mem::take(&mut self.verdicts);
         self.verdicts = Verdicts::new(tasks);
         let rules = &self.rules;
         let is_void =
             |task: usize| stored.rule(task as u32).and_then(|rule| *rules.get(usize::from(rule))?).is_none();
-        for (at, word) in looked_at.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
+        for (at, word) in good_leaves.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
             let bits = *word;
             for task in (at * 64..tasks.min(at * 64 + 64)).filter(|task| bits & 1 << (task % 64) != 0) {
                 if is_void(task) {
@@ -227,11 +227,11 @@ impl Walk {
             }
         }
         if self.floor != inner.inputs.floor {
-            self.same_in_facets.clear();
+            self.equal_in_facets.clear();
         }
         (self.generation, self.epoch) = (generation, epoch);
         (self.scanned, self.floor) = (inner.inputs.scanned, inner.inputs.floor);
-        self.looked_at = looked_at;
+        self.good_leaves = good_leaves;
         self.stale.clear();
         self.by_leaves.clear();
         self.facets.clear();
@@ -239,7 +239,7 @@ impl Walk {
     }
 
     /// A task is decided.
-    fn close(&mut self, open: &Open<'_>, step: &Step) {
+    fn close(&mut self, open: &OpenTask<'_>, step: &Step) {
         let task = open.task;
         if matches!(step, Step::Undecided) {
             self.verdicts.set(task, UNDECIDED);
@@ -257,7 +257,7 @@ impl Walk {
             self.good += 1;
         }
         if open.is_leaf {
-            self.looked_at[task as usize / 64] |= 1 << (task % 64);
+            self.good_leaves[task as usize / 64] |= 1 << (task % 64);
         }
         self.is_good_by(task, open.at);
     }
@@ -266,7 +266,7 @@ impl Walk {
     fn leaf_is_good(&mut self, leaf: u32, run: usize, seq: Option<u32>) {
         self.verdicts.set(leaf, seq.unwrap_or(UNDECIDED));
         self.good += u64::from(seq.is_some());
-        self.looked_at[leaf as usize / 64] |= 1 << (leaf % 64);
+        self.good_leaves[leaf as usize / 64] |= 1 << (leaf % 64);
         self.is_good_by(leaf, run);
     }
 
@@ -296,7 +296,7 @@ impl Walk {
 }
 
 /// A task being looked at.
-struct Open<'s> {
+struct OpenTask<'s> {
     task: u32,
     runs: AnyRuns<'s>,
     /// Which of them this is.
@@ -311,15 +311,15 @@ struct Open<'s> {
 }
 
 /// The same, while its latest run may do.
-struct PlainOpen<'s> {
+struct OpenPlainTask<'s> {
     task: u32,
     run: Plain<'s>,
     undecided: bool,
 }
 
 enum Frame<'s> {
-    Plain(PlainOpen<'s>),
-    Open(Box<Open<'s>>),
+    Plain(OpenPlainTask<'s>),
+    Open(Box<OpenTask<'s>>),
 }
 
 /// What became of a group of reads.
@@ -368,7 +368,7 @@ impl<'l> Walker<'l> {
         is_of_build.then_some(Walker { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
-    /// The good version of a task, if that can be told plainly.
+    /// The good version of a task, if that can be told plain_reads.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
         let mut stack: Vec<Frame<'l>> = Vec::new();
         self.enter(task, &mut stack)?;
@@ -406,7 +406,7 @@ impl<'l> Walker<'l> {
 
     /// Goes on with a plain run. `None`: it is not as plain as that.
     #[inline]
-    fn go_on(&self, plain: &mut PlainOpen<'_>) -> Option<Step> {
+    fn go_on(&self, plain: &mut OpenPlainTask<'_>) -> Option<Step> {
         while let Some((dep, seq, bits)) = plain.run.read()? {
             let now = self.walk.verdicts.get(dep)?;
             if now != seq {
@@ -482,7 +482,7 @@ impl<'l> Walker<'l> {
             });
             if let Some(run) = plain {
                 self.walk.verdicts.set(task, IN_PROGRESS);
-                stack.push(Frame::Plain(PlainOpen { task, run, undecided: false }));
+                stack.push(Frame::Plain(OpenPlainTask { task, run, undecided: false }));
                 return Ok(());
             }
         }
@@ -496,7 +496,7 @@ impl<'l> Walker<'l> {
             && self.is_deep(task)?
         {
             self.walk.verdicts.set(task, IN_PROGRESS);
-            return self.meet(task, here);
+            return self.decide_by_leaves(task, here);
         }
         let open = match self.walk.rules.get(rule as usize).copied().flatten() {
             Some(here) => self.first_run(task, here)?,
@@ -513,7 +513,7 @@ impl<'l> Walker<'l> {
     }
 
     /// The first run that fits, of a leaf also its evidence; `None` if there is none, or none that is plain.
-    fn first_run(&mut self, task: u32, here: LocalRule) -> Result<Option<Open<'l>>, Damaged> {
+    fn first_run(&mut self, task: u32, here: LocalRule) -> Result<Option<OpenTask<'l>>, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let (mut at, mut was_asked) = (0, false);
         while let Some(run) = runs.next()? {
@@ -525,9 +525,9 @@ impl<'l> Walker<'l> {
                 was_asked |= is_leaf;
                 if !is_leaf || self.agrees(task, here, at, &run)? {
                     // Another run of a leaf has no evidence that holds.
-                    let runs = if is_leaf { AnyRuns::New([].iter()) } else { runs };
+                    let runs = if is_leaf { AnyRuns::Journal([].iter()) } else { runs };
                     let (waits, differs, undecided) = (None, false, false);
-                    return Ok(Some(Open { task, runs, at, run, waits, differs, undecided, is_leaf }));
+                    return Ok(Some(OpenTask { task, runs, at, run, waits, differs, undecided, is_leaf }));
                 }
             }
             at += 1;
@@ -540,7 +540,7 @@ impl<'l> Walker<'l> {
 
     /// Whether a leaf's rule says that it would come to the result of this run.
     fn agrees(&mut self, task: u32, here: LocalRule, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
-        match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
+        match ahead::ask_rule(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
                 self.walk.refresh_witness(task, at, witness.into());
@@ -551,7 +551,7 @@ impl<'l> Walker<'l> {
     }
 
     /// Goes on with a task until it is decided or has to wait.
-    fn step(&mut self, open: &mut Open<'l>) -> Result<Step, Damaged> {
+    fn step(&mut self, open: &mut OpenTask<'l>) -> Result<Step, Damaged> {
         loop {
             let next = match open.waits.take() {
                 Some(edge) => Some(edge),
@@ -588,7 +588,7 @@ impl<'l> Walker<'l> {
     }
 
     /// All that was asked for together is known.
-    fn end_group(&self, open: &mut Open<'l>) -> Result<Group, Damaged> {
+    fn end_group(&self, open: &mut OpenTask<'l>) -> Result<Group, Damaged> {
         let (undecided, differs) = (std::mem::take(&mut open.undecided), std::mem::take(&mut open.differs));
         if undecided {
             return Ok(Group::Undecided);
@@ -629,17 +629,17 @@ impl Persist {
         if walk.generation != place.generation {
             return (None, None, None);
         }
-        let word = walk.looked_at.get(place.number as usize / 64).copied().unwrap_or(0);
-        let looked_at = word & 1 << (place.number % 64) != 0;
+        let word = walk.good_leaves.get(place.number as usize / 64).copied().unwrap_or(0);
+        let good_leaves = word & 1 << (place.number % 64) != 0;
         let stale = walk.stale.contains(&place.number).then_some(walk.epoch);
-        (walk.updates.get(&place.number).cloned(), looked_at.then_some(walk.scanned), stale)
+        (walk.updates.get(&place.number).cloned(), good_leaves.then_some(walk.scanned), stale)
     }
 }
 
 impl Inner {
-    /// The good version of a task that a file tells of, if the file tells that plainly: it is settled then, and
+    /// The good version of a task that a file tells of, if the file tells that plain_reads: it is settled then, and
     /// stands, and nothing of it is bound but its versions.
-    pub(crate) fn walk(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
+    pub(crate) fn settle_by_numbers(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
         let core = &*self.engine;
         let persist = core.persist()?;
         let policy = core.node(node).policy;
@@ -656,7 +656,7 @@ impl Inner {
         }
         let (decided, good) = {
             let walk = &mut *lock(&persist.walk);
-            if !walk.turn_to(&stored, place.generation, self, persist) {
+            if !walk.begin_epoch(&stored, place.generation, self, persist) {
                 return None;
             }
             let before = walk.good;
@@ -683,7 +683,7 @@ impl Inner {
 
 impl Inner {
     /// The version of a task that a walk in the epoch of this build found good, whether or not the task was bound then.
-    pub(crate) fn walked(&self, node: NodeId) -> Option<Seq> {
+    pub(crate) fn version_by_numbers(&self, node: NodeId) -> Option<Seq> {
         let core = &*self.engine;
         let persist = core.persist()?;
         let place = lock(&core.node(node).hist).place()?;

@@ -121,7 +121,7 @@ impl Inner {
             return Err(Incomplete::Unknown);
         }
         let source = self.engine.persist().and_then(|persist| persist.current());
-        let numbers = source.as_ref().and_then(|source| source.turned(self));
+        let numbers = source.as_ref().and_then(|source| source.in_epoch_of(self));
         let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
         let not_plain = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::not_plain);
         let mut below = Below {
@@ -309,8 +309,8 @@ impl<V: Visit> Below<'_, V> {
             let first = self.next.len();
             let (next, seen) = (&mut self.next, &self.seen_numbers);
             let wanted = self.visit.reads();
-            let kind = wanted.and_then(|rule| numbers.rule_there(rule));
-            let found = numbers.plainly(number, 0, |dep, seq, facets| {
+            let kind = wanted.and_then(|rule| numbers.rule_in_file(rule));
+            let found = numbers.plain_reads(number, 0, |dep, seq, facets| {
                 // Each task is visited once.
                 if wanted.is_some() || !seen.has(dep) {
                     next.push(Next::Number(dep, Some((seq, facets)), By::Reads));
@@ -347,7 +347,7 @@ impl<V: Visit> Below<'_, V> {
         if is_wanted {
             let (place, source) = (Place::Number(number), Source::Numbers(numbers));
             self.visit.met(&Met { rule: found.rule.0, place, source })?;
-            let kind = self.visit.reads().and_then(|rule| numbers.rule_there(rule));
+            let kind = self.visit.reads().and_then(|rule| numbers.rule_in_file(rule));
             let of_kind = found.reads.iter().filter(|(dep, ..)| numbers.is_of(*dep, kind));
             of_kind.for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
         }

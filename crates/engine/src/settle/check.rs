@@ -27,7 +27,7 @@ impl Inner {
             return self.begin_by_leaves(task, unloaded);
         }
         if let Some(unloaded) = unloaded {
-            if let Some(seq) = self.walk(id, unloaded) {
+            if let Some(seq) = self.settle_by_numbers(id, unloaded) {
                 return self.settle(task, Outcome { seq, fail: None });
             }
             self.engine.load(id, unloaded);

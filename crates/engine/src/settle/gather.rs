@@ -184,7 +184,7 @@ impl Gather<'_> {
             let plain = self
                 .numbers
                 .as_ref()?
-                .plainly(number, Numbers::GOOD_BY_READS, |dep, _, _| next.push(Next::Number(dep)));
+                .plain_reads(number, Numbers::GOOD_BY_READS, |dep, _, _| next.push(Next::Number(dep)));
             if let Some(rule) = plain {
                 self.next[first..].reverse();
                 self.rules.insert(rule, self.inner.engine.rule_at(rule).version());
@@ -192,7 +192,7 @@ impl Gather<'_> {
             }
             self.next.truncate(first);
         }
-        let found = self.numbers.as_mut()?.look(number)?;
+        let found = self.numbers.as_mut()?.good_by_hashes(number)?;
         if found.is_leaf {
             self.push_number(number, found.seq);
         } else {

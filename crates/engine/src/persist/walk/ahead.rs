@@ -19,10 +19,10 @@ use crate::sync::{
 };
 
 /// So many leaves are worth a second thread; few where schedules are tried.
-const MANY: usize = if cfg!(shuttle) { 2 } else { 2000 };
+const MIN_SHARED_LEAVES: usize = if cfg!(shuttle) { 2 } else { 2000 };
 
 /// How many leaves a thread takes at once.
-const BLOCK: usize = if cfg!(shuttle) { 1 } else { 128 };
+const LEAVES_PER_BATCH: usize = if cfg!(shuttle) { 1 } else { 128 };
 
 /// What a look at the kept runs of a task tells.
 enum LeafVerdict {
@@ -35,7 +35,7 @@ enum LeafVerdict {
 }
 
 /// What a leaf's rule says of a run.
-pub(super) fn ask(
+pub(super) fn ask_rule(
     inner: &Inner,
     stored: &Stored,
     (task, here): (u32, LocalRule),
@@ -61,7 +61,7 @@ struct LeafCheck<'e> {
 
 impl LeafCheck<'_> {
     /// FacetHashes at a leaf that reads nothing, if it is one by all its kept runs.
-    fn look(self, task: u32, key: &mut Vec<u8>) -> Result<LeafVerdict, Damaged> {
+    fn verify(self, task: u32, key: &mut Vec<u8>) -> Result<LeafVerdict, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         let Some(here) = self.rules.get(usize::from(rule)).copied().flatten() else {
             return Ok(LeafVerdict::Other);
@@ -81,7 +81,7 @@ impl LeafCheck<'_> {
         let mut at = 0;
         while let Some(run) = runs.next()? {
             if run.version == here.version {
-                let witness = match ask(self.inner, self.stored, (task, here), &run, key)? {
+                let witness = match ask_rule(self.inner, self.stored, (task, here), &run, key)? {
                     Agreement::Yes => Some(None),
                     Agreement::YesBy(witness) => Some(Some(witness)),
                     Agreement::No => None,
@@ -99,9 +99,9 @@ impl LeafCheck<'_> {
 
 impl Walker<'_> {
     /// FacetHashes at the leaves of a set that nothing is known of, if there are many and the build may use two threads.
-    pub(super) fn look_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
+    pub(super) fn verify_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
         let count: usize = leaves.ranges.iter().map(|range| range.count as usize).sum();
-        if count < MANY || !self.inner.queue.has_many_threads() {
+        if count < MIN_SHARED_LEAVES || !self.inner.queue.has_many_threads() {
             return Ok(());
         }
         let mut unknown = Vec::new();
@@ -110,21 +110,21 @@ impl Walker<'_> {
                 unknown.push((leaf, seq));
             }
         });
-        if unknown.len() < MANY {
+        if unknown.len() < MIN_SHARED_LEAVES {
             return Ok(());
         }
         let check = LeafCheck { inner: self.inner, stored: self.stored, rules: &self.walk.rules };
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || {
-            let (mut found, mut key) = (Vec::with_capacity(unknown.len() / 2 + BLOCK), Vec::new());
+            let (mut found, mut key) = (Vec::with_capacity(unknown.len() / 2 + LEAVES_PER_BATCH), Vec::new());
             while !is_over.load(Ordering::Relaxed) {
-                let from = next.fetch_add(BLOCK, Ordering::Relaxed).min(unknown.len());
-                let block = &unknown[from..unknown.len().min(from + BLOCK)];
+                let from = next.fetch_add(LEAVES_PER_BATCH, Ordering::Relaxed).min(unknown.len());
+                let block = &unknown[from..unknown.len().min(from + LEAVES_PER_BATCH)];
                 if block.is_empty() {
                     break;
                 }
                 for (leaf, was) in block {
-                    let verdict = check.look(*leaf, &mut key);
+                    let verdict = check.verify(*leaf, &mut key);
                     let is_same = matches!(&verdict, Ok(LeafVerdict::Good { seq, .. }) if seq == was);
                     let ends = !is_same && !matches!(verdict, Ok(LeafVerdict::Other));
                     found.push((*leaf, verdict));

@@ -30,7 +30,7 @@ impl Walker<'_> {
         let was = self.facets_of(edge.dep, edge.seq)?;
         let is_same = was.zip(is).is_some_and(|(was, is)| edge.facets.are_equal_in(&was, &is));
         if is_same && now != OTHER_VERSION {
-            self.walk.same_in_facets.insert(edge.dep, now);
+            self.walk.equal_in_facets.insert(edge.dep, now);
         }
         Some(is_same)
     }
@@ -76,7 +76,7 @@ impl Core {
             if walk.generation != place.generation {
                 return None;
             }
-            walk.same_in_facets.get(&place.number).copied()
+            walk.equal_in_facets.get(&place.number).copied()
         };
         let Some(now) = now else { return Some(edge.seq) };
         let hist = &self.node(edge.dep).hist;

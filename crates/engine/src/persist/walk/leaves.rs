@@ -12,7 +12,7 @@ use crate::schedule::work::Position;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
 /// A leaf may read other tasks, which may go by leaves: so deep may that be before it is left to others.
-const DEPTH: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 impl Position {
     fn next_run(&mut self) {
@@ -110,14 +110,14 @@ impl Walker<'_> {
     /// The first leaf that does not have the version it had, which that is, and whether it is known to have another.
     fn compare(&mut self, leaves: &LeafSet, at: &mut Position) -> Result<Option<(u32, u32, bool)>, Damaged> {
         if (at.range, at.leaf) == (0, 0) {
-            self.look_ahead(leaves)?;
+            self.verify_ahead(leaves)?;
         }
         while let Some(range) = leaves.ranges.get(at.range) {
             while at.leaf < range.count {
                 let leaf = range.first + at.leaf;
                 let now = match self.known(leaf) {
                     Some(now) => now,
-                    None => self.look_at(leaf)?,
+                    None => self.decide_leaf(leaf)?,
                 };
                 if now != range.seq {
                     return Ok(Some((leaf, range.seq, now < OTHER_VERSION)));
@@ -129,8 +129,8 @@ impl Walker<'_> {
         Ok(None)
     }
 
-    fn look_at(&mut self, leaf: u32) -> Result<u32, Damaged> {
-        if self.depth == DEPTH {
+    fn decide_leaf(&mut self, leaf: u32) -> Result<u32, Damaged> {
+        if self.depth == MAX_DEPTH {
             return Ok(UNDECIDED);
         }
         self.depth += 1;
@@ -179,7 +179,7 @@ impl Inner {
         loop {
             let found = {
                 let walk = &mut *lock(&persist.walk);
-                if !walk.turn_to(&stored, place.generation, self, persist) {
+                if !walk.begin_epoch(&stored, place.generation, self, persist) {
                     return ByLeaves::None;
                 }
                 let before = walk.good;
@@ -239,7 +239,7 @@ impl Inner {
         let stored = core.persist()?.stored_of(generation)?;
         let dep = core.bind_number(&stored, generation, leaf)?;
         let hash = stored.hash(leaf, was)?;
-        let is = self.seq(dep).or_else(|| self.walked(dep))?;
+        let is = self.seq(dep).or_else(|| self.version_by_numbers(dep))?;
         core.fetch_history(dep);
         let was = lock(&core.node(dep).hist).seq_with(hash)?;
         Some(Cause::Read { dep, was, is })
@@ -256,7 +256,7 @@ impl Walker<'_> {
     }
 
     /// What is found out about a task that is met on the way, if its runs go by leaves.
-    pub(super) fn meet(&mut self, task: u32, here: LocalRule) -> Result<(), Damaged> {
+    pub(super) fn decide_by_leaves(&mut self, task: u32, here: LocalRule) -> Result<(), Damaged> {
         let found = self.by_leaves(task, here, &mut Position::default())?;
         match found {
             Found::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),

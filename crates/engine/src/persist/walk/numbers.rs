@@ -31,7 +31,7 @@ pub(crate) struct Numbers<'s> {
 /// What a task was found good by.
 pub(crate) struct Good {
     pub(crate) is_leaf: bool,
-    pub(crate) goes_by_times: bool,
+    pub(crate) by_times: bool,
     pub(crate) seq: u32,
     /// The rule and its version.
     pub(crate) rule: (u16, u32),
@@ -65,9 +65,9 @@ impl Persist {
 
 impl Source<'_> {
     /// What was found out, and is from here on, in the epoch of a build; `None` if a later walk was about another.
-    pub(crate) fn turned<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
+    pub(crate) fn in_epoch_of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
-        let is_of_build = walk.turn_to(&self.stored, self.generation, inner, self.persist);
+        let is_of_build = walk.begin_epoch(&self.stored, self.generation, inner, self.persist);
         is_of_build.then(|| Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
     }
 
@@ -75,7 +75,7 @@ impl Source<'_> {
     pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
-        if !is_of_build || !walk.turn_to(&self.stored, self.generation, inner, self.persist) {
+        if !is_of_build || !walk.begin_epoch(&self.stored, self.generation, inner, self.persist) {
             return None;
         }
         Some(Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
@@ -83,7 +83,7 @@ impl Source<'_> {
 }
 
 impl Numbers<'_> {
-    /// For [`Numbers::plainly`]: not a leaf, nor one that goes by times or by its leaves.
+    /// For [`Numbers::plain_reads`]: not a leaf, nor one that goes by times or by its leaves.
     pub(crate) const GOOD_BY_READS: u8 = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
 
     pub(crate) fn generation(&self) -> u64 {
@@ -142,7 +142,7 @@ impl Numbers<'_> {
     /// none of the traits `without`, and that can be told at once; `each` is given what it read, in order, like
     /// [`Good::reads`].
     #[inline]
-    pub(crate) fn plainly(
+    pub(crate) fn plain_reads(
         &self,
         task: u32,
         without: u8,
@@ -161,7 +161,7 @@ impl Numbers<'_> {
     }
 
     /// What the file calls a rule.
-    pub(crate) fn rule_there(&self, rule: u16) -> Option<u16> {
+    pub(crate) fn rule_in_file(&self, rule: u16) -> Option<u16> {
         let name = self.inner.engine.rule_at(rule).name();
         self.stored.rules().iter().position(|there| **there == *name).map(|at| at as u16)
     }
@@ -199,11 +199,11 @@ impl Numbers<'_> {
     /// follows it down finds out about the rest.
     fn failed(&self, task: u32, read: u32) -> Option<Good> {
         let here = (*self.walk.rules.get(self.stored.rule(task)? as usize)?)?;
-        let looked_at = self.walk.looked_at.get(task as usize / 64)? & 1 << (task % 64) != 0;
+        let good_leaves = self.walk.good_leaves.get(task as usize / 64)? & 1 << (task % 64) != 0;
         let mut runs = AnyRuns::of(self.stored, task);
         while let Some(mut run) = runs.next().ok()? {
             let is_leaf = run.traits & StoredRun::LEAF != 0;
-            if run.seq != read || !run.has_failed || run.version != here.version || is_leaf && !looked_at {
+            if run.seq != read || !run.has_failed || run.version != here.version || is_leaf && !good_leaves {
                 continue;
             }
             let (mut reads, mut agrees) = (Vec::new(), true);
@@ -213,16 +213,16 @@ impl Numbers<'_> {
                 reads.push((edge.dep, edge.seq, edge.facets));
             }
             if agrees {
-                let (rule, goes_by_times) = ((here.rule, here.version), false);
-                return Some(Good { is_leaf, goes_by_times, seq: read, rule, leaves: None, reads });
+                let (rule, by_times) = ((here.rule, here.version), false);
+                return Some(Good { is_leaf, by_times, seq: read, rule, leaves: None, reads });
             }
         }
         None
     }
 
     /// What a task was found good by; `None` if it was not, or goes by times.
-    pub(crate) fn look(&mut self, task: u32) -> Option<Good> {
-        self.found(task).filter(|found| !found.goes_by_times)
+    pub(crate) fn good_by_hashes(&mut self, task: u32) -> Option<Good> {
+        self.found(task).filter(|found| !found.by_times)
     }
 
     fn found(&mut self, task: u32) -> Option<Good> {
@@ -233,7 +233,7 @@ impl Numbers<'_> {
             run = runs.next().ok()?;
         }
         let mut run = run.filter(|run| run.seq == now)?;
-        let goes_by_times = run.traits & StoredRun::TIMES != 0;
+        let by_times = run.traits & StoredRun::TIMES != 0;
         let here = (*self.walk.rules.get(self.stored.rule(task)? as usize)?)?;
         let mut reads = Vec::new();
         let mut leaves = None;
@@ -245,6 +245,6 @@ impl Numbers<'_> {
             reads.push((edge.dep, edge.seq, edge.facets));
         }
         let is_leaf = run.traits & StoredRun::LEAF != 0;
-        Some(Good { is_leaf, goes_by_times, seq: now, rule: (here.rule, here.version), leaves, reads })
+        Some(Good { is_leaf, by_times, seq: now, rule: (here.rule, here.version), leaves, reads })
     }
 }
