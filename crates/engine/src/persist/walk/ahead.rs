@@ -1,9 +1,9 @@
-//! Many leaves looked at by two threads.
+//! Verification of many leaves by two threads.
 //!
-//! To ask a leaf's rule whether it agrees is mostly to wait for the system. Below a task that goes by many leaves a
-//! second thread takes its share of them, block by block in their order, until one is found to be different. What is
-//! found out is noted afterwards, by the thread that walks; so each leaf is asked once, and which one is the first that
-//! differs depends on no schedule. Some leaves behind that one may have been asked as well, for nothing.
+//! Asking a leaf's rule whether it agrees is mostly waiting for the system. Below a task with a large leaf set a second
+//! thread takes its share of the leaves, batch by batch in their order, until one has changed. The verdicts are recorded
+//! afterwards, by the thread of the walk; so each leaf is asked once, and which one is the first that changed does not
+//! depend on the schedule. Some leaves behind that one may have been asked in vain.
 
 use super::runs::{AnyRun, AnyRuns};
 use super::{Damaged, LocalRule, UNDECIDED, UNVISITED, Walker};
@@ -18,23 +18,23 @@ use crate::sync::{
     thread,
 };
 
-/// So many leaves are worth a second thread; few where schedules are tried.
+/// How many leaves are worth a second thread; few where tests run under many schedules.
 const MIN_SHARED_LEAVES: usize = if cfg!(shuttle) { 2 } else { 2000 };
 
 /// How many leaves a thread takes at once.
 const LEAVES_PER_BATCH: usize = if cfg!(shuttle) { 1 } else { 128 };
 
-/// What a look at the kept runs of a task tells.
+/// The verdict of a leaf by its kept runs.
 enum LeafVerdict {
-    /// It is a leaf, and this run is good, with better evidence if there is some.
+    /// It is a leaf, and this run is good, with a refreshed witness if there is one.
     Good { run: usize, seq: u32, has_failed: bool, witness: Option<Vec<u8>> },
-    /// It is a leaf, and no run is.
+    /// It is a leaf, and no run is good.
     Stale,
-    /// It is not as plain as that: nothing was asked.
+    /// It is no leaf without reads: nothing was asked.
     Other,
 }
 
-/// What a leaf's rule says of a run.
+/// Asks a leaf's rule whether a run is good.
 pub(super) fn ask_rule(
     inner: &Inner,
     stored: &Stored,
@@ -51,7 +51,7 @@ pub(super) fn ask_rule(
     Ok(agreement.ok().flatten().unwrap_or(Agreement::No))
 }
 
-/// What a thread looks with.
+/// What a thread needs to verify leaves: shared, and nothing that it changes.
 #[derive(Clone, Copy)]
 struct LeafCheck<'e> {
     inner: &'e Inner,
@@ -114,6 +114,7 @@ impl Walker<'_> {
             return Ok(());
         }
         let check = LeafCheck { inner: self.inner, stored: self.stored, rules: &self.walk.rules };
+        // Relaxed: `next` only hands out batches, `is_over` only saves work; the verdicts are read after the join.
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || {
             let (mut found, mut key) = (Vec::with_capacity(unknown.len() / 2 + LEAVES_PER_BATCH), Vec::new());
@@ -129,7 +130,7 @@ impl Walker<'_> {
                     let ends = !is_same && !matches!(verdict, Ok(LeafVerdict::Other));
                     found.push((*leaf, verdict));
                     if ends {
-                        // What comes before is in blocks that were taken before.
+                        // All leaves before it are in batches that were taken before, which are finished.
                         is_over.store(true, Ordering::Relaxed);
                         break;
                     }

@@ -1,4 +1,4 @@
-//! Runs that are good by the leaves below them, decided by numbers: no run in between is looked at.
+//! Verification of leaf sets by the numbers of the file: no run in between is read.
 
 use super::runs::{AnyRun, AnyRuns};
 use super::{Damaged, LocalRule, OTHER_VERSION, RunUpdate, UNDECIDED, Walker};
@@ -11,7 +11,8 @@ use crate::schedule::inner::Inner;
 use crate::schedule::work::Position;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
-/// A leaf may read other tasks, which may go by leaves: so deep may that be before it is left to others.
+/// A leaf may read other tasks, which may have leaf sets: how deep that may nest, as recursion on the stack, before such a
+/// leaf is settled the ordinary way.
 const MAX_DEPTH: usize = 32;
 
 impl Position {
@@ -27,17 +28,17 @@ impl Position {
     }
 }
 
-/// What comes of it.
+/// The verdict of a task by its leaf sets.
 pub(crate) enum ByLeaves {
     /// A run is good.
     Good { seq: u32, leaves: Arc<Leaves>, has_failed: bool },
-    /// Nothing can be said before this leaf is settled.
+    /// This leaf has to be settled first.
     Wait(NodeId),
-    /// No run is, by its leaves.
+    /// No run is good by its leaves.
     None,
 }
 
-/// The same by numbers only.
+/// The same, by numbers only.
 pub(super) enum Found {
     Good {
         run: usize,
@@ -45,13 +46,13 @@ pub(super) enum Found {
         has_failed: bool,
         leaves: Arc<LeafSet>,
     },
-    /// The leaf and the version that it had.
+    /// This leaf is undecided; the version that it had.
     Undecided(u32, u32),
     None,
 }
 
 impl Walker<'_> {
-    /// Whether the task goes by leaves.
+    /// Whether the task is verified by leaves.
     pub(super) fn is_deep(&self, task: u32) -> Result<bool, Damaged> {
         let first = AnyRuns::of(self.stored, task).next()?;
         Ok(first.is_some_and(|run| run.traits & StoredRun::DEEP != 0))
@@ -97,7 +98,7 @@ impl Walker<'_> {
         Ok(at.leaves.clone())
     }
 
-    /// Whether the rules in between are as they were, and nothing was declared of them.
+    /// Whether a leaf set is valid: the rules in between have the same versions, and no change was declared of their tasks.
     fn holds(&self, leaves: &LeafSet) -> bool {
         leaves.rules.iter().all(|(rule, version)| {
             let here = self.walk.rules.get(usize::from(*rule)).copied().flatten();
@@ -107,7 +108,8 @@ impl Walker<'_> {
         })
     }
 
-    /// The first leaf that does not have the version it had, which that is, and whether it is known to have another.
+    /// The first leaf that does not have the version of the set, with that version, and whether it is known to have another
+    /// one (or is undecided).
     fn compare(&mut self, leaves: &LeafSet, at: &mut Position) -> Result<Option<(u32, u32, bool)>, Damaged> {
         if (at.range, at.leaf) == (0, 0) {
             self.verify_ahead(leaves)?;
@@ -146,13 +148,13 @@ impl Walker<'_> {
         self.note_good_run(task, run);
     }
 
-    /// Notes which of its runs a task is good by.
+    /// Notes by which of its runs a task is good.
     pub(super) fn note_good_run(&mut self, task: u32, run: usize) {
         self.walk.good += 1;
         self.walk.is_good_by(task, run);
     }
 
-    /// The leaves as this process has it. `None`: a rule in between is not known here.
+    /// The leaf set in terms of this process. `None`: a rule in between does not exist here.
     pub(super) fn leaves_here(&self, leaves: &LeafSet) -> Option<Leaves> {
         let here = |(rule, version): &(u16, u32)| {
             let here = self.walk.rules.get(usize::from(*rule)).copied().flatten()?;
@@ -208,7 +210,7 @@ impl Inner {
                     return ByLeaves::Good { seq, leaves: Arc::new(leaves), has_failed };
                 }
                 Ok((Found::Undecided(leaf, seq), _)) if !stored.is_damaged() => (leaf, seq),
-                // From here on tasks in between are looked at: whether they are there is found out before.
+                // From here on tasks in between are verified, so all chunks are read and checked first.
                 Ok((Found::None, _)) if stored.read_all_tasks() => return ByLeaves::None,
                 _ => {
                     persist.mark_corrupt(place.generation);
@@ -233,7 +235,7 @@ impl Inner {
 }
 
 impl Inner {
-    /// That a leaf of a file does not have the version that it had, as the cause of an execution.
+    /// The cause of an execution: a leaf of the file does not have the version that it had.
     pub(crate) fn leaf_differs(&self, generation: u64, leaf: u32, was: u32) -> Option<Cause> {
         let core = &*self.engine;
         let stored = core.persist()?.stored_of(generation)?;
@@ -255,7 +257,7 @@ impl Walker<'_> {
         }
     }
 
-    /// What is found out about a task that is met on the way, if its runs go by leaves.
+    /// Decides a task with leaf sets that the walk visits on its way.
     pub(super) fn decide_by_leaves(&mut self, task: u32, here: LocalRule) -> Result<(), Damaged> {
         let found = self.by_leaves(task, here, &mut Position::default())?;
         match found {

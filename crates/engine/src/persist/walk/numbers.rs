@@ -1,4 +1,4 @@
-//! What a walk has found out, for who follows the good runs down, partly by numbers.
+//! Access to the verdicts of a walk, for the traversals that follow good runs (`settle/below.rs`, `settle/gather.rs`).
 
 use super::runs::AnyRuns;
 use super::{OTHER_VERSION, RunUpdate, Walk, Walker};
@@ -13,14 +13,14 @@ use crate::persist::stored_run::StoredRun;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, MutexGuard, lock};
 
-/// The file that the latest walk was about.
+/// A file that is or was walked.
 pub(crate) struct Source<'p> {
     persist: &'p Persist,
     generation: u64,
     stored: Arc<Stored>,
 }
 
-/// The same, while no other thread walks.
+/// The same with the lock on the walk, so that no other thread walks meanwhile.
 pub(crate) struct Numbers<'s> {
     inner: &'s Inner,
     stored: &'s Stored,
@@ -28,7 +28,7 @@ pub(crate) struct Numbers<'s> {
     columns: Option<Columns<'s>>,
 }
 
-/// What a task was found good by.
+/// Why a task is good: the run, as numbers of the file.
 pub(crate) struct Good {
     pub(crate) is_leaf: bool,
     pub(crate) by_times: bool,
@@ -37,12 +37,12 @@ pub(crate) struct Good {
     pub(crate) rule: (u16, u32),
     /// The leaves, if it is good by them.
     pub(crate) leaves: Option<Leaves>,
-    /// What the run read, in order: the task, its version, and what of it was looked at.
+    /// The reads of the run, in order: the task, its version, and the facets that were read.
     pub(crate) reads: Vec<(u32, u32, Facets)>,
 }
 
 impl Persist {
-    /// The file that the latest walk was about, if it is still there.
+    /// The file of the latest walk, if it is still known.
     pub(crate) fn numbers(&self) -> Option<Source<'_>> {
         let generation = lock(&self.walk).generation;
         let stored = self.stored_of(generation)?;
@@ -51,7 +51,7 @@ impl Persist {
 }
 
 impl Persist {
-    /// The file as it is known now.
+    /// The present file.
     pub(crate) fn current(&self) -> Option<Source<'_>> {
         let generation = {
             let mut state = lock(&self.state);
@@ -64,14 +64,14 @@ impl Persist {
 }
 
 impl Source<'_> {
-    /// What was found out, and is from here on, in the epoch of a build; `None` if a later walk was about another.
+    /// Begins or continues the walk in the epoch of a build; `None` if a later epoch has begun.
     pub(crate) fn in_epoch_of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
         let is_of_build = walk.begin_epoch(&self.stored, self.generation, inner, self.persist);
         is_of_build.then(|| Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
     }
 
-    /// What was found out in the epoch of a build; `None` if the latest walk was about another.
+    /// Continues the walk in the epoch of a build; `None` if the latest walk was of another file or epoch.
     pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
@@ -83,19 +83,19 @@ impl Source<'_> {
 }
 
 impl Numbers<'_> {
-    /// For [`Numbers::plain_reads`]: not a leaf, nor one that goes by times or by its leaves.
+    /// For [`Numbers::plain_reads`]: no leaf, nor compared by times or verified by leaves.
     pub(crate) const GOOD_BY_READS: u8 = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
 
     pub(crate) fn generation(&self) -> u64 {
         self.walk.generation
     }
 
-    /// Whether something of the file that was looked at was not what it should be: then no answer counts.
+    /// Whether the file was found corrupt: then no answer counts.
     pub(crate) fn is_damaged(&self) -> bool {
         self.stored.is_damaged()
     }
 
-    /// How many tasks the file tells of.
+    /// How many tasks are in the file.
     pub(crate) fn tasks(&self) -> usize {
         self.walk.verdicts.len()
     }
@@ -105,8 +105,8 @@ impl Numbers<'_> {
         self.walk.verdicts.get(task).filter(|now| *now < OTHER_VERSION)
     }
 
-    /// The node of a task of which this process knows more than the file. What was found good by its number stays so in
-    /// the epoch, even if its history was asked for since.
+    /// The node of a task that was not found good by its number, and is loaded or has a set value. A task that was found good
+    /// by its number is followed by numbers throughout the epoch, even if it was loaded since.
     pub(crate) fn loaded_node(&self, inner: &Inner, task: u32) -> Option<NodeId> {
         if self.now(task).is_some() {
             return None;
@@ -116,7 +116,7 @@ impl Numbers<'_> {
         (is_loaded || inner.engine.is_given(node, inner.epoch)).then_some(node)
     }
 
-    /// What a version of a task is to this process, which knows it.
+    /// The number in this process of a version in the file, for a task that has a node.
     pub(crate) fn seq_here(&self, node: NodeId, task: u32, seq: u32) -> Option<Seq> {
         let hist = lock(&self.inner.engine.node(node).hist);
         if hist.is_seq_of(self.walk.generation, task, Seq::new(seq)) {
@@ -125,7 +125,7 @@ impl Numbers<'_> {
         hist.seq_with(self.stored.hash(task, seq)?)
     }
 
-    /// By task, whether it takes more than its latest run as the file began with it to tell what it is good by.
+    /// By task, whether its latest run in the snapshot may not be its good run.
     pub(crate) fn not_plain(&self) -> Bits {
         let mut special = Bits::new(self.tasks());
         self.stored
@@ -138,9 +138,8 @@ impl Numbers<'_> {
         special
     }
 
-    /// The rule of a task and what it was found good by, if it is not special ([`Numbers::not_plain`]), its latest run has
-    /// none of the traits `without`, and that can be told at once; `each` is given what it read, in order, like
-    /// [`Good::reads`].
+    /// The rule of a task that is plain ([`Numbers::not_plain`]), if its latest run is good, has none of the traits
+    /// `without`, and has reads only; `each` is called for each read, in order, as in [`Good::reads`].
     #[inline]
     pub(crate) fn plain_reads(
         &self,
@@ -160,7 +159,7 @@ impl Numbers<'_> {
         Some(here.rule)
     }
 
-    /// What the file calls a rule.
+    /// The place of a rule in the file.
     pub(crate) fn rule_in_file(&self, rule: u16) -> Option<u16> {
         let name = self.inner.engine.rule_at(rule).name();
         self.stored.rules().iter().position(|there| **there == *name).map(|at| at as u16)
@@ -171,7 +170,7 @@ impl Numbers<'_> {
         rule.is_some() && self.stored.rule(task) == rule
     }
 
-    /// The node of a task.
+    /// The node of a task, made if need be.
     pub(crate) fn bound(&self, task: u32) -> Option<NodeId> {
         self.inner.engine.bind_number(self.stored, self.walk.generation, task)
     }
@@ -182,21 +181,21 @@ impl Numbers<'_> {
         self.stored.key(task, &mut key).map(|()| key)
     }
 
-    /// What a task is good by, of itself or since what is above it is good by its leaves. Nothing is executed, and the
-    /// leaves are as they were found. `read`: the version that was read of it.
+    /// The good run of a task, which is decided now if it is not yet (below a task that is good by its leaves). Nothing is
+    /// executed, and leaves are not asked again. `read`: the version that was read of it.
     pub(crate) fn follow(&mut self, task: u32, read: Option<u32>) -> Option<Good> {
         if self.now(task).is_none() {
             let decided = Walker::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;
             if decided.is_none() {
-                // `None`: who asks wants it to be settled.
+                // `None` for `read`: the caller settles it instead.
                 return self.failed(task, read?);
             }
         }
         self.found(task)
     }
 
-    /// The run by which a task failed, as far as what it read is decided: no walk does more with one that failed. Who
-    /// follows it down finds out about the rest.
+    /// The run by which a task failed, as far as its reads are decided: the walk leaves failures undecided. The caller
+    /// verifies the rest on its way down.
     fn failed(&self, task: u32, read: u32) -> Option<Good> {
         let here = (*self.walk.rules.get(self.stored.rule(task)? as usize)?)?;
         let good_leaves = self.walk.good_leaves.get(task as usize / 64)? & 1 << (task % 64) != 0;
@@ -220,7 +219,7 @@ impl Numbers<'_> {
         None
     }
 
-    /// What a task was found good by; `None` if it was not, or goes by times.
+    /// The good run of a task; `None` if none was found, or it is compared by times.
     pub(crate) fn good_by_hashes(&mut self, task: u32) -> Option<Good> {
         self.found(task).filter(|found| !found.by_times)
     }

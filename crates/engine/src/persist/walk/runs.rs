@@ -1,4 +1,4 @@
-//! The runs of a task one by one, whether the file began with them or its journal tells of them.
+//! The runs of a task in the file one by one, whether they are in the snapshot or in the journal.
 
 use super::Damaged;
 use crate::persist::leaves::LeafSet;
@@ -7,13 +7,13 @@ use crate::persist::stored::Stored;
 use crate::persist::stored_run::{StoredEdge, StoredRun};
 use crate::sync::Arc;
 
-/// The runs of a task, wherever they are told.
+/// The runs of a task, latest use first.
 pub(super) enum AnyRuns<'s> {
     Snapshot(&'s Snapshot, Runs<'s>),
     Journal(std::slice::Iter<'s, StoredRun>),
 }
 
-/// A run, as far as it takes to decide.
+/// A run, as far as verification needs it.
 pub(super) struct AnyRun<'s> {
     pub(super) seq: u32,
     pub(super) traits: u8,
@@ -36,7 +36,7 @@ pub(super) enum Witness<'s> {
     Journal(&'s [u8]),
 }
 
-/// Where the leaves below a run are told.
+/// The place of the leaf set of a run.
 #[derive(Clone, Copy)]
 pub(super) enum LeavesAt<'s> {
     None,
