@@ -46,8 +46,8 @@ impl Cx {
         }
     }
 
-    /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency on those facets only
-    /// that are looked at ([`Rule::facets`]), besides that there is a value.
+    /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency only on the facets that are
+    /// read ([`Rule::facets`]), besides that there is a value.
     pub fn facets<R: Rule>(
         &self,
         keys: Vec<R::Key>,

@@ -3,7 +3,7 @@
 //! [`Trace`] and [`Rebuild`] are the rebuilders of *Build Systems à la Carte* (verifying and constructive traces, dirty
 //! bit by time); [`Deep`] is its deep constructive trace.
 
-/// How a task is treated; a rule says so per key ([`crate::Rule::policy`]).
+/// How a task is stored and verified; determined by its rule for each key ([`crate::Rule::policy`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// How many past runs are kept; 0 means that the task executes in every build that wants it.

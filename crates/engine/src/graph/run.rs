@@ -22,7 +22,7 @@ pub(crate) struct Edge {
     pub(crate) dep: NodeId,
     pub(crate) seq: Seq,
     pub(crate) mode: Mode,
-    /// What was looked at.
+    /// The facets that were read.
     pub(crate) facets: Facets,
     /// The last of a group that was requested together: what follows was requested with these answers known.
     pub(crate) ends_group: bool,

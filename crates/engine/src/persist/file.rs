@@ -13,8 +13,8 @@ pub trait TraceFile: Send + Sync {
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`]: there is none. [`io::ErrorKind::InvalidData`]: what is there is no regular file (a
-    /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then says that the file is damaged
-    /// and replaces it with the next commit. Any other: the engine works without, and says why.
+    /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then reports that the file is
+    /// corrupt and replaces it with the next commit. Any other: the engine works without a file, and reports the error.
     fn open(&self) -> io::Result<Box<dyn TraceRead>>;
 
     /// Waits until no other process or engine writes, and keeps all others from it until the lock is dropped.
@@ -54,7 +54,7 @@ pub trait TraceWrite {
     /// is replaced, not followed.
     ///
     /// # Errors
-    /// What `write` says, or that the file cannot be made; also that a directory is in its place.
+    /// An error of `write`, or the file cannot be created; also if a directory is in its place.
     fn replace(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 }
 

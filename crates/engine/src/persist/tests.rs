@@ -46,7 +46,7 @@ fn write(builder: &mut SnapshotBuilder, run: &StoredRun) {
     builder.run(&RunFields { version, seq, traits, fail, value, witness, leaves }, &run.edges);
 }
 
-/// A leaf with evidence, a sum of it with two runs and a value, a failure that looked at a facet of the sum, and
+/// A leaf with a witness, a sum of it with two runs and a value, a failure that read a facet of the sum, and
 /// a task that was only read. It has a run in every encoding.
 fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
     let mut builder = SnapshotBuilder::default();

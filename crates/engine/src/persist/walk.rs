@@ -125,7 +125,7 @@ pub(super) struct Walk {
 pub(super) struct RunUpdate {
     /// The runs that were good, each once, the latest one first: they come before the others from now on.
     runs: Vec<usize>,
-    /// RunUpdate evidence of what the first of them saw.
+    /// The refreshed witness of the first of them.
     witness: Option<Arc<[u8]>>,
 }
 
@@ -373,7 +373,7 @@ impl<'l> Walker<'l> {
         is_of_build.then_some(Walker { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
-    /// The good version of a task, if that can be told plain_reads.
+    /// Decides a task: its good version, if the numbers of the file suffice.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
         let mut stack: Vec<Frame<'l>> = Vec::new();
         self.enter(task, &mut stack)?;
@@ -643,8 +643,8 @@ impl Persist {
 }
 
 impl Inner {
-    /// The good version of a task that a file tells of, if the file tells that plain_reads: it is settled then, and
-    /// stands, and nothing of it is bound but its versions.
+    /// Settles a task by the numbers of the file, if these suffice: returns its good version. It is clean then, and only its
+    /// versions are loaded.
     pub(crate) fn settle_by_numbers(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
         let core = &*self.engine;
         let persist = core.persist()?;

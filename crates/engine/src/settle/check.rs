@@ -82,10 +82,10 @@ impl Inner {
     /// valid again.
     fn confirm(&self, Task { id, node: entry, .. }: Task<'_>) {
         let rule = self.engine.rule(entry);
-        let (stamp, doubtful) = {
+        let (stamp, stale) = {
             let hist = lock(&entry.hist);
             let (stamp, declared) = (self.stamp(entry, &hist), self.declared(entry, &hist));
-            let is_doubtful = |run: &&Run| {
+            let is_stale = |run: &&Run| {
                 run.version == rule.version()
                     && (declared..stamp).contains(&run.stamp)
                     && run.witness().is_some()
@@ -93,15 +93,11 @@ impl Inner {
             if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_stale_in(self.epoch) {
                 return;
             }
-            let doubtful: Vec<(Run, Option<Hash>)> = hist
-                .runs
-                .iter()
-                .filter(is_doubtful)
-                .map(|run| (run.clone(), hist.hash_of(run.seq)))
-                .collect();
-            (stamp, doubtful)
+            let stale: Vec<(Run, Option<Hash>)> =
+                hist.runs.iter().filter(is_stale).map(|run| (run.clone(), hist.hash_of(run.seq))).collect();
+            (stamp, stale)
         };
-        for (run, hash) in doubtful {
+        for (run, hash) in stale {
             let (Some(witness), Some(hash)) = (run.witness(), hash) else { continue };
             let witness = match guarded(|| rule.agrees(&entry.key, witness, hash)) {
                 Ok(Agreement::Yes) => None,
@@ -163,7 +159,7 @@ impl Inner {
                 match check.more.next() {
                     Some(run) => (check.run, check.at, check.is_clean) = (run, 0, true),
                     None => {
-                        let cause = check.cause.expect("a run was looked at");
+                        let cause = check.cause.expect("a run was verified");
                         return self.take_over_or_execute(task, cause);
                     }
                 }

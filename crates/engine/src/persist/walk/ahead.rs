@@ -60,7 +60,7 @@ struct LeafCheck<'e> {
 }
 
 impl LeafCheck<'_> {
-    /// FacetHashes at a leaf that reads nothing, if it is one by all its kept runs.
+    /// Verifies a task, if it is a leaf without reads in all its kept runs.
     fn verify(self, task: u32, key: &mut Vec<u8>) -> Result<LeafVerdict, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         let Some(here) = self.rules.get(usize::from(rule)).copied().flatten() else {
@@ -98,7 +98,7 @@ impl LeafCheck<'_> {
 }
 
 impl Walker<'_> {
-    /// FacetHashes at the leaves of a set that nothing is known of, if there are many and the build may use two threads.
+    /// Verifies the unvisited leaves of a set, if there are many and the build may use two threads.
     pub(super) fn verify_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
         let count: usize = leaves.ranges.iter().map(|range| range.count as usize).sum();
         if count < MIN_SHARED_LEAVES || !self.inner.queue.has_many_threads() {

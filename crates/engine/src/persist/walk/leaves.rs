@@ -168,7 +168,7 @@ impl Walker<'_> {
 }
 
 impl Inner {
-    /// FacetHashes for a run of a task, of which only the file tells, that is good by its leaves.
+    /// Finds a run that is good by its leaves, for a task that is not loaded.
     pub(crate) fn by_stored_leaves(&self, node: NodeId, place: Unloaded, at: &mut Position) -> ByLeaves {
         let core = &*self.engine;
         let Some(persist) = core.persist() else { return ByLeaves::None };
