@@ -126,6 +126,7 @@ fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed
     state.catch_up(&*persist.file)?;
     let (stamps, leaf_sets_invalidated) = (core.declared_of_rules(), core.leaf_sets_invalidated());
     let commit = Commit { core, stamps, leaf_sets_invalidated, what, now: now() };
+    // The walk's lock under `state`: the other way round than elsewhere, which is safe while no build runs.
     let updates = persist.take_updates(state.generation);
     let bytes = if state.read_to > 0 { commit.add(state, persist, file, updates)? } else { None };
     let bytes = match bytes {

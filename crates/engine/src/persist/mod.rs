@@ -51,7 +51,8 @@ use walk::Walk;
 /// The file of traces that an engine was opened with, and what a commit has to add to it.
 ///
 /// Locks: `walk` before `bound` and `state`; each other lock is held alone. `state` is taken under a shard of an interner
-/// ([`Persist::find`]), so no key is interned under `state`.
+/// ([`Persist::find`]), so no key is interned under `state`. The exception is a commit, which takes `walk` under `state`:
+/// one more reason why no build may run meanwhile ([`crate::Engine::commit`]).
 pub(crate) struct Persist {
     file: Box<dyn TraceFile>,
     state: Mutex<State>,
