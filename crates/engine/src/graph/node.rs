@@ -203,6 +203,7 @@ impl Hist {
     pub(crate) fn know_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<FacetHashes>>)>) {
         let Some(rare) = &mut self.rare else { return };
         let Some(place) = rare.place.as_mut().filter(|_| !rare.has_versions) else { return };
+        // With hashes that no task ever has, so that the numbers are taken and equal no version.
         let lost = || ((0..place.versions).map(Hash::lost).collect(), Vec::new());
         let (hashes, facets) = known.unwrap_or_else(lost);
         place.versions = hashes.len() as u32;

@@ -45,12 +45,14 @@ impl Core {
     pub(crate) fn commit(&self) -> io::Result<Committed> {
         let core = self;
         let Some(persist) = core.persist() else { return Ok(Committed::default()) };
+        // Taken out first, so that what another thread notes from here on is left for the next commit.
         let mut dirty = std::mem::take(&mut *lock(&persist.dirty));
         dirty.sort_unstable();
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
         let changed_rules = std::mem::take(&mut *lock(&persist.changed_rules));
         let invalid_leaf_sets = std::mem::take(&mut *lock(&persist.invalid_leaf_sets));
+        // A null build must not take the lock on the file, nor write.
         let is_quiet = dirty.is_empty() && changed_rules.is_empty() && invalid_leaf_sets.is_empty();
         if is_quiet && !persist.has_updates() && is_noted(core, persist, &wanted) {
             return Ok(Committed::default());
@@ -121,6 +123,8 @@ struct What<'c> {
 }
 
 fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed> {
+    // The lock between processes is taken before `state`, and held to the end: numbers of new tasks must not be given by
+    // two processes.
     let file = &mut *persist.file.lock()?;
     let state = &mut *lock(&persist.state);
     state.catch_up(&*persist.file)?;
@@ -283,6 +287,7 @@ impl Commit<'_> {
         if batch.is_empty() {
             return Ok(Some(0));
         }
+        // The batch is built in any case: it brings `stored` up to date, from which a compaction is made.
         let bytes = batch.seal();
         let end = state.file.and_then(super::Header::end).unwrap_or(0);
         let added = state.read_to + bytes.len() as u64 - end;
@@ -623,6 +628,7 @@ fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Res
     let number =
         [crate::graph::core::nonce(), state.generation ^ crate::graph::core::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
+    // Readers that have the old file open are not affected: it is replaced by name, not overwritten.
     let mut length = 0;
     file.replace(&mut |to| {
         length = image.write(number, to)?;

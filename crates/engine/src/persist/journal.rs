@@ -49,6 +49,7 @@ impl Batch {
 
     /// The bytes to append to the file.
     pub(super) fn seal(self) -> Vec<u8> {
+        // The length is outside the checksum: a wrong one leads to a batch whose checksum is wrong.
         let mut sealed = (self.0.len() as u64).to_le_bytes().to_vec();
         sealed.extend(checksum(&self.0).to_le_bytes());
         sealed.extend(self.0);
@@ -193,6 +194,8 @@ impl Stored {
     /// cannot be, so the file is corrupt, and nothing that was read of it counts.
     pub(super) fn read(&mut self, mut rest: &[u8]) -> Option<usize> {
         let whole = rest.len();
+        // Stops at the first batch that is cut short, which a killed process leaves behind. `read_to` stays before it, so
+        // the next commit cuts it off.
         while let Some((batch, after)) = split(rest) {
             self.apply(batch)?;
             rest = after;
@@ -200,6 +203,7 @@ impl Stored {
         Some(whole - rest.len())
     }
 
+    /// Applies the records of a batch, in order: each refers only to rules, tasks and versions of records before it.
     fn apply(&mut self, batch: &[u8]) -> Option<()> {
         let mut reader = Reader(batch);
         while !reader.0.is_empty() {
@@ -300,6 +304,7 @@ fn put_run(out: &mut Vec<u8>, run: &StoredRun, old: &[StoredRun]) {
         old.edges.len() == run.edges.len()
             && old.edges.iter().zip(&*run.edges).all(|(a, b)| StoredEdge { seq: a.seq, ..*b } == *a)
     };
+    // Most new runs of a task read the same tasks at other versions: then only the versions are written.
     let same = old.iter().position(reads_the_same).filter(|_| !run.edges.is_empty());
     out.push(if same.is_some() { SAME } else { NEW });
     let mut flags = run.traits;

@@ -129,6 +129,7 @@ impl Pages {
     }
 
     fn try_read(&self, from: u64, length: usize, mut each: impl FnMut(&[u8])) -> Option<()> {
+        // `from` and `length` come from the file and may be anything: they are checked before memory is allocated.
         let end = from.checked_add(length as u64).filter(|end| *end <= self.length)?;
         let (mut at, mut blocks) = (from, lock(&self.blocks));
         while at < end {
@@ -165,6 +166,7 @@ impl Pages {
             // Zeroed memory takes no room before it is written to.
             segment.bytes = vec![0; rest.min((BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64) as usize];
         }
+        // At most as many blocks as were read so far, up to the end of the segment or the next block that was read.
         let ahead = (*known).clamp(1, BLOCKS_PER_SEGMENT - place);
         let count = ((segment.known >> place).trailing_zeros() as usize).clamp(1, ahead);
         let end = segment.bytes.len().min((place + count) * BLOCK_SIZE);
@@ -172,6 +174,7 @@ impl Pages {
         self.source.fill(self.at + (first * BLOCK_SIZE) as u64, bytes)?;
         let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK_SIZE))?;
         for (at, (block, sum)) in bytes.chunks(BLOCK_SIZE).zip(sums).enumerate() {
+            // A wrong checksum of a block that was read ahead is no damage yet: nothing has asked for that block.
             if checksum(block) == sum {
                 segment.known |= 1 << (place + at);
                 *known += 1;

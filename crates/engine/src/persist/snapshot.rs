@@ -225,6 +225,7 @@ impl Snapshot {
         if checksum(body) != u64::from_le_bytes(*sum) {
             return None;
         }
+        // From here on lengths are those that were written. They are checked nevertheless: they index memory.
         let counts = Counts::decode(body)?;
         let mut rest = body.get(COUNT_FIELDS * 8..)?;
         let mut sections = [&[][..]; 4];
@@ -256,6 +257,7 @@ impl Snapshot {
         let of_sums = of_sums.as_chunks().0.iter().map(|sum| u64::from_le_bytes(*sum)).collect();
         let sums = Arc::new(Pages::new(&source, at, counts.sums(), Sums::Here(of_sums)));
         at += counts.sums();
+        // The sections of pages follow one another; `block` counts their blocks, as their checksums do.
         let mut block = 0;
         let mut pages = counts.pages().into_iter().map(|length| {
             let pages = Pages::new(&source, at, length, Sums::In(sums.clone(), block));
@@ -362,6 +364,7 @@ impl Snapshot {
         for entry in entries.as_chunks::<ENTRY_SIZE>().0 {
             let [a, b, c, d, tag_a, tag_b] = *entry;
             let task = u32::from_le_bytes([a, b, c, d]);
+            // The tag excludes nearly all other keys, so that few keys are read.
             if u16::from_le_bytes([tag_a, tag_b]) == tag && self.rule(task) == Some(rule) {
                 known.clear();
                 self.key(task, &mut known)?;

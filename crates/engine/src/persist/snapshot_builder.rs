@@ -196,6 +196,8 @@ impl SnapshotBuilder {
 
     /// The next run of the task whose runs were begun last.
     pub(super) fn run(&mut self, outcome: &RunFields<'_>, edges: &[StoredEdge]) {
+        // The fields of the first word have few bits. A number that does not fit is written as all ones, and follows in a
+        // word of its own: here the place of the rule's version, below the number of reads.
         let code = self.codes.iter().position(|code| *code == outcome.version);
         let code = code.or_else(|| {
             self.codes.push(outcome.version);
@@ -212,6 +214,8 @@ impl SnapshotBuilder {
             (run::WITNESS, outcome.witness),
             (run::LEAVES, leaves.as_deref()),
         ];
+        // The order of the optional words is that in which `Runs` reads them: number of reads, version of the rule, version of
+        // the result, blobs.
         let mut head = count | code << run::CODE_AT | kind | u32::from(outcome.traits) << run::TRAITS_AT;
         head |= if wide { run::WIDE } else { 0 };
         head |= if outcome.seq == 0 { 0 } else { run::SEQ };
@@ -245,6 +249,7 @@ impl SnapshotBuilder {
                     }
                 }
             }
+            // The reads are those of the run before: only their versions are written, in bytes if these suffice.
             _ if wide => edges.iter().for_each(|edge| put(words, edge.seq)),
             _ => {
                 words.extend(edges.iter().map(|edge| edge.seq as u8));
@@ -292,8 +297,10 @@ impl SnapshotBuilder {
             }
         }
         let (versions_at, hashes) = self.versions(&mut hash);
+        // About eight keys in a bucket: a look-up reads one entry of the directory and one or two blocks.
         let buckets = (tasks as u64 / 8).next_power_of_two();
         let (directory, entries) = self.index(buckets);
+        // Sorted, since these sections are searched by bisection.
         self.siblings.sort_by_key(|(share_key, rule, _)| (*share_key, *rule));
         self.wanted.sort_unstable();
         self.unwanted.sort_unstable();
@@ -326,6 +333,7 @@ impl SnapshotBuilder {
             facet_hashes: all_facet_hashes.len() as u64,
             buckets,
         };
+        // Places in the file are u32, and the highest number has a meaning of its own.
         if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many traces for one file"));
         }
@@ -340,6 +348,8 @@ impl SnapshotBuilder {
         let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
         let mut pages =
             vec![hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted];
+        // The checksums of the blocks are a section themselves, whose checksums are in the table: so opening a file reads the
+        // table only, and a block is read with one block of checksums.
         let all_sums: Vec<u8> =
             pages.iter().flat_map(|section| sums(section)).flat_map(u64::to_le_bytes).collect();
         let mut table = Vec::new();

@@ -135,7 +135,7 @@ pub(crate) struct Queue {
     extra: usize,
     /// How many tasks await something foreign.
     pub(crate) foreign: AtomicIsize,
-    /// Whether all `extra` threads run. Relaxed, and read before the lock: a stale value costs one more look under the lock.
+    /// Whether all `extra` threads run, or no more can be started. Relaxed: it is accessed under the lock of `ready`.
     full: AtomicBool,
     /// The waits of requests from outside.
     pub(crate) roots: Mutex<Vec<Arc<Wait>>>,
@@ -181,8 +181,10 @@ impl Queue {
         if ready.stacks.is_empty() {
             ready.stacks.push(Stack::default());
         }
+        // A thread that does not work on the build (a waker) has no stack: any will do, idle threads take from all.
         let stack = &mut ready.stacks[own_stack.unwrap_or(0)].jobs;
         let before = stack.len();
+        // Reversed: the owner takes the last one first.
         stack.extend(jobs.rev().map(|job| (group, job)));
         let added = stack.len() - before;
         ready.jobs += added;
@@ -190,6 +192,8 @@ impl Queue {
         if added <= own {
             return group;
         }
+        // Parked threads are woken before another one is started. The condition variable is notified under the lock, so a
+        // thread that is about to park sees the job or the notification.
         let wanted = added - own;
         if ready.parked > 0 {
             if wanted > 1 { self.more.notify_all() } else { self.more.notify_one() }

@@ -169,6 +169,7 @@ impl State {
 
     /// The step by which `part` is computed, unless that is in progress; marks it as in progress.
     pub(crate) fn wake_up(&mut self, part: Part) -> Option<Step> {
+        // The hash is being computed, by the function that asks: the value is computed without it.
         if part == Part::Own {
             return self.value.is_idle().then(|| {
                 self.value = Progress::Busy;

@@ -47,6 +47,7 @@ impl Inner {
         part: Asked,
         waiter: Option<Waiter>,
     ) -> (Option<Answer>, Option<Job>) {
+        // A clean task is answered without its slot, so a null build allocates none.
         if let Some(answer) = self.clean_answer(node, part) {
             return (Some(answer), None);
         }
@@ -57,6 +58,8 @@ impl Inner {
         if self.cancel.is_cancelled() {
             return (Some(Answer::cancelled()), None);
         }
+        // Answer, step and waiter are decided under one lock: either this request sees the answer, or the thread that
+        // settles the task sees the waiter. Exactly one request gets the job.
         let job = state.wake_up(part).map(|step| Job::Step(node, step));
         if let Some(waiter) = waiter {
             state.open().waiters.push((part, waiter));
@@ -75,6 +78,7 @@ impl Inner {
         if self.queue.is_alone() {
             return steps.for_each(|(task, step)| self.step(task, step));
         }
+        // The first is run here, the others are offered to other threads; what none of them has taken is run here, too.
         let Some((task, step)) = steps.next() else { return };
         let rest: Vec<Job> = steps.map(|(task, step)| Job::Step(task.id, step)).collect();
         if rest.is_empty() {

@@ -113,6 +113,7 @@ impl<'s> Runs<'s> {
                 *blob = Some(word(words)?);
             }
         }
+        // `take` fails where the chunk ends, so a wrong count cannot lead out of it.
         let mut seqs = None;
         let base = match head & run::KIND {
             run::TOGETHER => Base::Plain(take(words, count)?, true),
