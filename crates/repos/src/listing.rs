@@ -95,7 +95,7 @@ impl Listing {
     /// Of whether it can be read: as [`Listing::encode`] writes it, without entries. Of some entries: these. 0 of
     /// nothing.
     pub(crate) fn facets(&self) -> Vec<Hash> {
-        let mut facets: Vec<Encoder> = (0..Facets::MOST).map(|_| Encoder::limited(0, 0)).collect();
+        let mut facets: Vec<Encoder> = (0..Facets::MAX_COUNT).map(|_| Encoder::limited(0, 0)).collect();
         match self {
             Listing::Absent => {}
             Listing::Unreadable(why) => {
