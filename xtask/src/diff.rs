@@ -43,7 +43,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let reference = Tool::reference()
         .context("the reference is not installed here: name its binary in TAUT_REFERENCE")?;
-    let taut = Tool::at(cargo::taut(false)?);
+    let taut = Tool::at(cargo::taut(false)?).called("just");
     if let Some(count) = single {
         return expressions::run(count, seed, &taut, &reference);
     }

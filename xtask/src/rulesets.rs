@@ -63,7 +63,7 @@ fn obtain() -> Result<PathBuf> {
 }
 
 fn check(rules: &Path) -> Result<()> {
-    let taut = Tool::at(cargo::taut(false)?);
+    let taut = Tool::at(cargo::taut(false)?).called("just");
     let reference = Tool::reference();
     let here = cargo::root().join("xtask/rulesets");
     let (project, scratch) = (here.join("project"), tempfile::tempdir()?);

@@ -50,7 +50,7 @@ impl Rule for TargetRule {
     }
 
     /// Tasks that may share a value: all configurations of a target.
-    fn kin(&self, target: &ConfiguredTarget) -> Option<u64> {
+    fn share_key(&self, target: &ConfiguredTarget) -> Option<u64> {
         target.name.id().0.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 

@@ -20,7 +20,7 @@ const PROVIDERS: usize = 3;
 /// Artifacts, runfiles and all providers.
 pub(crate) const RESULT: Facets = {
     let (mut all, mut number) = (ARTIFACTS.and(RUNFILES), PROVIDERS);
-    while number < Facets::MOST {
+    while number < Facets::MAX_COUNT {
         all = all.and(Facets::of(number));
         number += 1;
     }
@@ -34,7 +34,7 @@ pub(crate) fn of_provider(name: &str) -> Facets {
 
 /// The hashes of all facets.
 pub(crate) fn of(target: &AnalysedTarget) -> Vec<Hash> {
-    let mut shared: Vec<Vec<u8>> = vec![Vec::new(); Facets::MOST - PROVIDERS];
+    let mut shared: Vec<Vec<u8>> = vec![Vec::new(); Facets::MAX_COUNT - PROVIDERS];
     for (name, value) in target.result.provides.iter() {
         let facet = &mut shared[Facets::shared(PROVIDERS, name) - PROVIDERS];
         // The length separates name and value, and this provider from the next one.

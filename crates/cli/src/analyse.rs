@@ -10,8 +10,9 @@ use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
-use crate::settings::analysis_options;
+use crate::settings::{analysis_options, log_limit};
 use crate::surroundings::{Name, build_root};
+use crate::voice::Found;
 use crate::{dumps, findings, report, request};
 
 /// Runs `analyse`.
@@ -50,27 +51,28 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     };
     findings::tell_warnings(&analysed, &request, log);
     findings::tell_unused(&analysed, &request, &o.analysis, log);
-    let mut target = request.target_text();
+    let mut target = log.voice().name_of_request(&request, log);
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole
-        && let Some(action) = findings::turn_to_input(analysis, &o.analysis, log)?
+        && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
         target = format!("input of action {action} of target {target}");
         result = analysis.analysed.result.clone();
     }
-    findings::tell_targets(&analysed, &request, &o.analysis, log);
-    match too_long_as_text(&result, &request) {
-        Some(why) => log.say(Level::Warn, format!("{why}; it is not shown.")),
-        None => log.say(
-            Level::Info,
-            report::result_of_target(&target, &result.artifacts, &result.provides, &result.runfiles),
-        ),
+    let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
+    let too_long = too_long_as_text(&result, &request);
+    let text = too_long
+        .is_none()
+        .then(|| report::result_of_target(&target, &result.artifacts, &result.provides, &result.runfiles));
+    log.voice().analysed(&found, text.as_deref(), log);
+    if let Some(why) = too_long {
+        log.say(Level::Warn, format!("{why}; it is not shown."));
     }
     if let Some(analysis) = &whole {
         dumps::of_values(analysis, &target, &o.dumps, log)?;
         dumps::of_graphs(analysis, &o.graph, log)?;
     }
-    findings::tell_taint(&analysed.tainted, log);
+    log.voice().tainted(&found.tainted(), log);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     analyser.leave();

@@ -3,33 +3,31 @@
 use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Analysed, Anew, BuildFailure, Client, Diagnostics, Pass, Request, Results, Run, Session, Sink,
+    Analysed, Anew, BuildFailure, Client, Diagnostics, EventLogs, Pass, Request, Results, Run, Session, Sink,
     Undelivered, Wanted, joined,
 };
 use taut_store::Store;
 use taut_syntax::quoted;
-use taut_value::NamedTarget;
+use taut_value::{ActionDescription, NamedTarget, Str};
 
 use crate::{
     compare::Comparison,
     dumps,
     exit::Exit,
-    failures::{self, Defined},
     findings,
     interruption::Interruption,
     log::{Level, Log},
     options::{Build, Install, Rebuild},
-    printer::Printer,
     profile::Profile,
-    progress::{Display, Progress},
+    progress::{Display, Progress, ReadTimings},
     report,
     reporting::{Reporting, reported, warn_of_cache},
     reproduce::Reproduction,
-    request,
-    results::{self, Destination},
-    retry::LOST_OBJECTS,
+    request, rerun,
+    results::{self, Delivery, Destination},
     settings::{analysis_options, build_options, log_limit},
-    surroundings::{Name, is_address, open_store},
+    surroundings::{Name, build_root, build_root_option, is_address, open_store},
+    voice::{BuildMessages, Found, Of},
 };
 
 /// Runs `build`.
@@ -82,11 +80,15 @@ struct Running<'c> {
     first: Option<Request>,
     destination: &'c Destination<'c>,
     store: &'c Store,
-    printer: Arc<Printer>,
+    messages: Arc<dyn BuildMessages>,
     progress: Arc<Progress>,
     /// Shows progress from the end of analysis to that of execution.
     display: Option<Display>,
     interruption: Interruption,
+    /// The action that is run alone, if one is.
+    rerun: Option<Arc<ActionDescription>>,
+    /// Whether earlier calls are asked how long actions took.
+    is_timed: bool,
 }
 
 struct Call<'o> {
@@ -107,9 +109,10 @@ impl Call<'_> {
         let first = Some(self.request()?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
-        let printer = Printer::new(name, &o.stores, log, &store);
+        let messages = log.voice().build(self.of(&store));
         let progress = Arc::new(Progress::default());
-        let mut all: Vec<Arc<dyn Sink>> = vec![printer.clone(), progress.clone()];
+        let sink_of_messages: Arc<dyn Sink> = messages.clone();
+        let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
         all.extend(self.reporting.sinks());
         all.extend(self.again.as_ref().map(|again| again.comparison.clone() as Arc<dyn Sink>));
         let sink: Arc<dyn Sink> = Arc::new(all);
@@ -123,29 +126,47 @@ impl Call<'_> {
             reports_all_actions: self.reporting.profile.is_some(),
         };
         let (store, display) = (&store, None);
-        run.go(&mut Running {
+        let (rerun, is_timed) = (None, self.reporting.uses_state);
+        let done = run.go(&mut Running {
             call: self,
             first,
             destination,
             store,
-            printer,
+            messages: messages.clone(),
             progress,
             display,
             interruption,
-        })
+            rerun,
+            is_timed,
+        });
+        if let Err(Exit::Signal(_)) = done {
+            messages.interrupted();
+        }
+        done
+    }
+
+    /// What the messages of this call need to know.
+    fn of<'c>(&'c self, store: &'c Store) -> Of<'c> {
+        let Call { name, o, log, again, .. } = self;
+        let again_by_hand =
+            if again.is_some() { Reproduction::none() } else { Reproduction::of_call(std::env::args()) };
+        Of {
+            log,
+            store,
+            build_root_option: build_root_option(&o.stores),
+            build_root: build_root(*name, &o.stores).unwrap_or_default(),
+            shows_cached_output: o.results.show_cached_output,
+            again: again_by_hand,
+            is_rebuild: again.is_some(),
+            begin: log.begin(),
+        }
     }
 
     fn request(&self) -> Result<Request, Exit> {
         request::request(&self.o.common, &self.o.analysis, self.log)
     }
 
-    fn announcement(&self, request: &Request, action: Option<String>) -> String {
-        let word = if self.again.is_some() { "Rebuilding" } else { "Building" };
-        let input = action.map(|action| format!(" input of action {action} of")).unwrap_or_default();
-        format!("{word}{input} {}.", self.requested(request))
-    }
-
-    /// The requested targets, as messages name them.
+    /// The requested targets, as the reference's messages name them.
     fn requested(&self, request: &Request) -> String {
         let limit = log_limit(&self.o.analysis);
         let shown =
@@ -191,21 +212,21 @@ impl Pass for Running<'_> {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,
         };
-        findings::tell_targets(analysed, request, &o.analysis, log);
-        findings::tell_taint(&analysed.tainted, log);
-        let counts = &analysed.counts;
-        let discovered = report::discovered(counts.actions, counts.overlays, counts.trees, counts.blobs);
-        log.say(Level::Info, discovered);
+        let found = Found { request, analysed, limit: log_limit(&o.analysis) };
+        self.messages.analysed(&found);
         if let Some(analysis) = &whole {
             dumps::of_graphs(analysis, &o.graph, log)?;
         }
-        log.say(Level::Info, self.call.announcement(request, action));
-        self.display = Some(Display::start(&self.progress, log));
+        let (action, description) = action.unzip();
+        self.rerun = description.filter(|_| o.results.rerun.is_some());
+        self.messages.building(&self.call.requested(request), action.as_deref());
+        self.display = Some(Display::start(&self.progress, log, self.timings(request)));
         Ok(whole.filter(|_| asks_for_input).map(|analysis| analysis.wanted()))
     }
 
-    fn executed(&mut self, _: &Session, _: &Request, _: &Analysed, _: bool) {
+    fn executed(&mut self, session: &Session, request: &Request, _: &Analysed, _: bool) {
         self.display = None;
+        self.messages.executed(&session.origins(request));
     }
 
     fn build_failed(
@@ -215,19 +236,12 @@ impl Pass for Running<'_> {
         failure: &BuildFailure,
         is_last: bool,
     ) -> Exit {
-        let Call { o, log, again, .. } = self.call;
+        let Call { o, log, .. } = self.call;
         if failure.is_undefined() && is_last {
             log.say(Level::Error, "The description keeps changing while it is being built.");
         }
-        let by_hand =
-            if again.is_some() { Reproduction::none() } else { Reproduction::of_call(std::env::args()) };
         let origins = session.origins(request);
-        let defined = Defined {
-            action: &|id| origins.of(id),
-            overlay: &|id| origins.of_overlay(id),
-            requested: self.call.requested(request),
-        };
-        failures::tell(failure, &defined, &self.printer, &by_hand, o.results.keep_going);
+        self.messages.failed(failure, &origins, o.results.keep_going);
         Exit::BuildFailure
     }
 
@@ -239,25 +253,32 @@ impl Pass for Running<'_> {
         results: &Results,
     ) -> Result<Exit, Undelivered<Exit>> {
         let Call { o, log, again, .. } = self.call;
-        match again {
-            None => {
-                let hits = session.cache_hits(results.actions);
-                log.say(Level::Info, report::processed(results.actions, hits));
-            }
-            Some(Again { comparison, dump }) => {
-                if let Some(path) = dump {
-                    comparison.dump(path, log)?;
-                }
-                log.say(Level::Info, comparison.summary());
-            }
+        let comparison = again.as_ref().map(|again| &*again.comparison);
+        if let Some(Again { comparison, dump: Some(path) }) = again {
+            comparison.dump(path, log)?;
+        }
+        self.messages.processed(results.actions, session.cache_hits(results.actions), comparison);
+        if let Some(action) = &self.rerun {
+            return Ok(rerun::run(action, self.store, results, log)?);
         }
         let owner = request.owner();
-        let exit = results::deliver(self.store, results, self.destination, &owner, &o.results, log)?;
-        findings::tell_taint(&analysed.tainted, log);
-        if exit == Exit::FailedArtifacts {
-            log.say(Level::Warn, "Build result contains failed artifacts.");
-        }
+        let delivery = Delivery { store: self.store, results, owner: &owner, o: &o.results, log };
+        let exit = results::deliver(&delivery, self.destination, &*self.messages)?;
+        let tainted: Vec<&str> = analysed.tainted.iter().map(Str::as_str).collect();
+        self.messages.ended(&tainted, exit == Exit::FailedArtifacts);
         Ok(exit)
+    }
+}
+
+impl Running<'_> {
+    /// What reads how long actions took in earlier calls.
+    fn timings(&self, request: &Request) -> Option<ReadTimings> {
+        let (store, repositories) = (self.store.clone(), request.repositories.clone());
+        let read = move || {
+            let logs = EventLogs::of(&store, &repositories);
+            logs.map(|logs| logs.timings()).unwrap_or_default()
+        };
+        self.is_timed.then(|| Box::new(read) as ReadTimings)
     }
 }
 
@@ -265,18 +286,13 @@ impl Client for Running<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
         let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
         self.call.reporting.requested(&request);
+        let name = self.call.log.voice().name_of_request(&request, self.call.log);
+        self.messages.requested(&request.repositories, name);
         Ok(request)
     }
 
     fn begins_anew(&mut self, why: Anew) {
-        self.printer.begin_anew();
-        match why {
-            Anew::Changed => {
-                let text = "The description changed while it was being built: beginning anew.";
-                self.call.log.say(Level::Info, text);
-            }
-            Anew::Lost => self.call.log.say(Level::Warn, LOST_OBJECTS),
-        }
+        self.messages.begins_anew(why);
     }
 
     fn warn_of_cache(&mut self, text: String) {

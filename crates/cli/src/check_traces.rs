@@ -27,6 +27,7 @@ use crate::{
     retry::LOST_OBJECTS,
     standard_streams::{eprint_text, print},
     surroundings::{Name, open_store},
+    voice::differs_each_time,
 };
 
 /// The option's word, which the calls are made without.
@@ -39,6 +40,8 @@ pub(crate) struct Subject<'o> {
     pub(crate) stores: &'o options::Stores,
     /// Where it installs to.
     pub(crate) output_dir: Option<&'o Path>,
+    /// Whether it runs actions, which may print something.
+    pub(crate) runs_actions: bool,
     /// Whether it executes nothing at all.
     pub(crate) is_question: bool,
 }
@@ -169,6 +172,10 @@ impl Check<'_> {
         let mut args: Vec<OsString> =
             self.words[..end].iter().filter(|word| *word != WORD).cloned().collect();
         args.extend_from_slice(more);
+        if self.subject.runs_actions {
+            // Which of them run differs from call to call.
+            args.push("--show-cached-output".into());
+        }
         args.extend_from_slice(&self.words[end..]);
         let (stdout, stderr) = (format!("{name}.out"), format!("{name}.err"));
         let (stdout, stderr) = (self.scratch.at(&stdout), self.scratch.at(&stderr));
@@ -191,7 +198,7 @@ impl Check<'_> {
 }
 
 /// Waits for something that another thread does.
-fn wait<F: Future>(future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Unpark>) {
@@ -211,13 +218,8 @@ fn wait<F: Future>(future: F) -> F::Output {
 /// The lines that must be the same, whatever was known from before: not how much that was, nor how far a build
 /// was, nor which objects were lost since, nor how to repeat the call itself; nor which directory an action happened to get.
 fn told(stderr: &str) -> Vec<String> {
-    let differs = |line: &&str| {
-        line.contains("INFO: Processed ")
-            || line.contains("PROG:")
-            || line.contains("--request-action-input")
-            || line.contains(LOST_OBJECTS)
-            || is_about_traces(line)
-    };
+    let differs =
+        |line: &&str| differs_each_time(line) || line.contains(LOST_OBJECTS) || is_about_traces(line);
     let lines = stderr.lines().filter(|line| !differs(line));
     let mut lines: Vec<String> = lines.map(without_stage).collect();
     lines.sort_unstable();
@@ -268,11 +270,9 @@ mod tests {
 
     #[test]
     fn what_every_call_tells_differently_is_left_out() {
-        let one =
-            "INFO: b\nINFO: Processed 1 actions, 0 cache hits.\nERROR: /x/exec_root/1-2-3/0/root: bad\n";
-        let two =
-            "ERROR: /x/exec_root/4-5-6/7/root: bad\nINFO: Processed 1 actions, 1 cache hits.\nINFO: b\n";
+        let one = "b\nBuilt :t in 0.1 s: 1 action run\nerror: /x/exec_root/1-2-3/0/root: bad\n";
+        let two = "error: /x/exec_root/4-5-6/7/root: bad\n:t is up to date (1 action, 0.01 s)\nb\n";
         assert_eq!(told(one), told(two));
-        assert_ne!(told("INFO: a"), told("INFO: b"));
+        assert_ne!(told("a"), told("b"));
     }
 }

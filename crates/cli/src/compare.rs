@@ -15,9 +15,10 @@ use taut_value::{Id, JsonWriter, Str};
 
 use crate::{
     exit::Exit,
-    log::{Level, Log},
+    log::Log,
     report::object,
     text_file,
+    voice::{Flaky, count},
 };
 
 /// Collects what comparisons find.
@@ -47,6 +48,27 @@ impl Comparison {
 
     fn found(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What comparing came to, in figures.
+    pub(crate) fn figures(&self) -> String {
+        let found = self.found();
+        let mut parts = Vec::new();
+        if found.compared > 0 || found.misses.is_empty() {
+            let compared =
+                format!("{} run again and compared with the cache", count(found.compared, "action"));
+            parts.push(match (found.flaky.len(), found.flaky_and_tainted) {
+                (0, _) => format!("{compared}, none differs"),
+                (flaky, 0) => format!("{compared}, {flaky} gave another result"),
+                (flaky, tainted) => {
+                    format!("{compared}, {flaky} gave another result ({tainted} of them tainted)")
+                }
+            });
+        }
+        if !found.misses.is_empty() {
+            parts.push(format!("{} run that the cache did not know", count(found.misses.len(), "action")));
+        }
+        parts.join("; ")
     }
 
     /// The reference's summary.
@@ -112,18 +134,11 @@ impl Comparison {
             return;
         }
         let is_tainted = action.may_fail.is_some() || action.no_cache;
-        let (word, level) = if is_tainted { ("tainted ", Level::Debug) } else { ("", Level::Warn) };
-        let mut command = JsonWriter::compact();
-        command.strings(&action.command);
-        let mut text = format!("Found flaky {word}action:\n - id: {id}\n - cmd: {}", command.finish());
-        for (path, Pair { rebuilt, cached }) in &differing {
-            text.push_str(&format!(
-                "\n - output '{path}' differs:\n   - {rebuilt} (rebuilt)\n   - {cached} (cached)"
-            ));
-        }
+        let outputs =
+            differing.iter().map(|(path, pair)| (path.clone(), pair.rebuilt, pair.cached)).collect();
         found.flaky_and_tainted += usize::from(is_tainted);
         found.flaky.insert(*id, differing);
         drop(found);
-        self.log.say(level, text);
+        self.log.voice().flaky(&Flaky { id, action, is_tainted, outputs }, &self.log);
     }
 }

@@ -1,17 +1,16 @@
-//! Messages about what analysis found: the targets, warnings, taint.
+//! What analysis found before anything is built: warnings, and the action whose inputs are asked for.
 
 use std::sync::Arc;
 
 use taut_driver::{Analysed, Analysis, Diagnostic, Location, Request};
 use taut_syntax::{Document, JsonPath, did_you_mean, quoted};
-use taut_value::{EntityName, Str};
+use taut_value::{ActionDescription, EntityName, Str};
 
 use crate::{
     diagnostics::{tell, tell_with},
     exit::Exit,
     log::{Level, Log},
-    options, report,
-    settings::log_limit,
+    options,
 };
 
 /// Tells what is probably not meant.
@@ -41,7 +40,7 @@ pub(crate) fn tell_unused(analysed: &Analysed, request: &Request, words: &option
     }
 }
 
-/// Turns to the input of an action if that was asked for; then gives the action's name.
+/// Turns to the input of an action if that was asked for; then gives the action, and its name.
 ///
 /// # Errors
 ///
@@ -50,31 +49,12 @@ pub(crate) fn turn_to_input(
     analysis: &mut Analysis,
     words: &options::Analysis,
     log: &Log,
-) -> Result<Option<String>, Exit> {
+) -> Result<Option<(String, Arc<ActionDescription>)>, Exit> {
     let Some(wanted) = &words.request_action_input else { return Ok(None) };
-    let name = analysis.turn_to_input_of(wanted).map_err(|text| {
+    let (name, action) = analysis.turn_to_input_of(wanted).map_err(|text| {
         log.say(Level::Error, text);
         Exit::AnalysisFailure
     })?;
-    log.say(Level::Info, format!("Request is input of action {name}"));
-    Ok(Some(name))
-}
-
-/// Tells which targets were analysed, and of what export targets there are.
-pub(crate) fn tell_targets(analysed: &Analysed, request: &Request, words: &options::Analysis, log: &Log) {
-    for target in request.targets.iter() {
-        let shown = report::configured(&target.clone().into(), &request.configuration, log_limit(words));
-        log.say(Level::Info, format!("Analysed target {shown}"));
-    }
-    if let Some(text) = report::export_targets(0, None, 0, analysed.counts.exports) {
-        log.say(Level::Info, text);
-    }
-}
-
-/// Tells what the targets are tainted with, if anything.
-pub(crate) fn tell_taint<'t>(tainted: impl IntoIterator<Item = &'t Str>, log: &Log) {
-    let tainted: Vec<&str> = tainted.into_iter().map(Str::as_str).collect();
-    if !tainted.is_empty() {
-        log.say(Level::Info, report::tainted(&tainted));
-    }
+    log.voice().turned_to_input(&name, log);
+    Ok(Some((name, action)))
 }

@@ -14,19 +14,18 @@ mod diagnostics_file;
 mod dumps;
 pub mod exit;
 mod explain;
-mod failures;
 mod findings;
 mod interruption;
 pub mod log;
 pub mod options;
 mod output;
-mod printer;
 mod profile;
 mod progress;
 pub mod report;
 mod reporting;
 mod reproduce;
 mod request;
+mod rerun;
 mod results;
 mod retry;
 mod settings;
@@ -35,6 +34,7 @@ mod surroundings;
 mod text_file;
 mod traverse;
 mod version;
+mod voice;
 mod watch;
 mod what_if;
 
@@ -44,17 +44,21 @@ use std::sync::Arc;
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
-use standard_streams::{eprint_text, print};
+use standard_streams::{eprint_error, eprint_text, print};
 use surroundings::Name;
 pub use taut_driver::{helper_main_if_requested, raise_open_file_limit};
 
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
     let name = Name::of_call(words.first());
+    voice::set_current(name);
+    if name == Name::Taut && words.len() == 2 && words[1] == "--version" {
+        return print(version::line().as_bytes()).code();
+    }
     let outcome = match CommandLine::parse_words(name.word(), &words) {
         Ok(line) => match checked(&line.subcommand) {
             Some((subject, options)) => {
-                with_log(options, |log| check_traces::run(name, &words, &subject, log))
+                with_log(name, options, |log| check_traces::run(name, &words, &subject, log))
             }
             None => dispatch(name, line.subcommand),
         },
@@ -70,6 +74,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
 /// What to know of a call that is to be checked.
 fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Log)> {
     let (mut output_dir, mut is_question) = (None, false);
+    let runs_actions = matches!(command, Command::Build(_) | Command::Install(_));
     let (common, analysis, stores, log) = match command {
         Command::Analyse(o) => (&o.common, &o.analysis, &o.stores, &o.log),
         Command::Build(o) => (&o.common, &o.analysis, &o.stores, &o.log),
@@ -85,32 +90,32 @@ fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Lo
         // Others refuse the option.
         _ => return None,
     };
-    let subject = check_traces::Subject { common, analysis, stores, output_dir, is_question };
+    let subject = check_traces::Subject { common, analysis, stores, output_dir, runs_actions, is_question };
     analysis.check_traces.then_some((subject, log))
 }
 
 fn dispatch(name: Name, command: Command) -> Exit {
     match command {
         Command::Version => print(version::text(name).as_bytes()),
-        Command::InstallCas(options) => with_log(&options.log, |log| cas::install(name, &options, log)),
-        Command::AddToCas(options) => with_log(&options.log, |log| cas::add(name, &options, log)),
-        Command::Gc(options) => with_log(&options.log, |log| cas::collect_garbage(name, &options, log)),
+        Command::InstallCas(options) => with_log(name, &options.log, |log| cas::install(name, &options, log)),
+        Command::AddToCas(options) => with_log(name, &options.log, |log| cas::add(name, &options, log)),
+        Command::Gc(options) => with_log(name, &options.log, |log| cas::collect_garbage(name, &options, log)),
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
-        Command::Describe(o) => with_log(&o.log, |log| describe::run(name, &o, log)),
-        Command::Watch(o) => with_log(&o.build.log, |log| watch::run(name, &o, log)),
-        Command::WhatIf(o) => with_log(&o.question.log, |log| what_if::run(name, &o, log)),
-        Command::Explain(o) => with_log(&o.log, |log| explain::run(name, &o, log)),
-        Command::Analyse(o) => with_log(&o.log, |log| analyse::run(name, &o, log)),
-        Command::Build(o) => with_log(&o.log, |log| build::build(name, &o, log)),
-        Command::Install(o) => with_log(&o.build.log, |log| build::install(name, &o, log)),
-        Command::Rebuild(o) => with_log(&o.build.log, |log| build::rebuild(name, &o, log)),
-        Command::Traverse(o) => with_log(&o.log, |log| traverse::run(name, &o, log)),
+        Command::Describe(o) => with_log(name, &o.log, |log| describe::run(name, &o, log)),
+        Command::Watch(o) => with_log(name, &o.build.log, |log| watch::run(name, &o, log)),
+        Command::WhatIf(o) => with_log(name, &o.question.log, |log| what_if::run(name, &o, log)),
+        Command::Explain(o) => with_log(name, &o.log, |log| explain::run(name, &o, log)),
+        Command::Analyse(o) => with_log(name, &o.log, |log| analyse::run(name, &o, log)),
+        Command::Build(o) => with_log(name, &o.log, |log| build::build(name, &o, log)),
+        Command::Install(o) => with_log(name, &o.build.log, |log| build::install(name, &o, log)),
+        Command::Rebuild(o) => with_log(name, &o.build.log, |log| build::rebuild(name, &o, log)),
+        Command::Traverse(o) => with_log(name, &o.log, |log| traverse::run(name, &o, log)),
     }
 }
 
-fn with_log(options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
-    match Log::open(options) {
+fn with_log(name: Name, options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
+    match Log::open(options, voice::of(name)) {
         Ok(log) => {
             let log = Arc::new(log);
             let exit = go(&log);
@@ -123,13 +128,13 @@ fn with_log(options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit 
             }
         }
         Err(text) => {
-            eprint_text(&format!("ERROR: {text}\n"));
+            eprint_error(&text);
             Exit::Environment
         }
     }
 }
 
 fn not_supported(what: &str) -> Exit {
-    eprint_text(&format!("ERROR: {what} is not supported yet.\n"));
+    eprint_error(&format!("{what} is not supported yet."));
     Exit::Environment
 }

@@ -6,17 +6,21 @@
 
 mod pieces;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use taut_syntax::Severity;
 use taut_sys::Named;
 
-use crate::{diagnostics_file, options, surroundings::Name};
+use crate::{
+    diagnostics_file, options,
+    voice::{Escapes, Names, Voice, plain},
+};
 
 /// How important a message is; the number is what `--log-limit` compares with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -52,7 +56,7 @@ impl Level {
         Level::ALL[number.min(6) as usize]
     }
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Level::Error => "ERROR",
             Level::Warn => "WARN",
@@ -61,16 +65,6 @@ impl Level {
             Level::Performance => "PERF",
             Level::Debug => "DEBUG",
             Level::Trace => "TRACE",
-        }
-    }
-
-    fn color(self) -> &'static str {
-        match self {
-            Level::Error => "\x1b[1;31m",
-            Level::Warn => "\x1b[1;33m",
-            Level::Info => "\x1b[32m",
-            Level::Progress => "\x1b[36m",
-            Level::Performance | Level::Debug | Level::Trace => "\x1b[35m",
         }
     }
 }
@@ -88,13 +82,16 @@ pub struct Said {
 
 /// Where messages go.
 pub struct Log {
+    voice: &'static dyn Voice,
+    names: Names,
+    /// When the call began.
+    begin: Instant,
     limit: Level,
     console_limit: Level,
     color: bool,
     live: bool,
     files: Mutex<Vec<File>>,
     /// Whether texts are as the reference has them.
-    as_reference: bool,
     /// The lines that stand below all messages, as they are shown now.
     shown: Mutex<Vec<String>>,
     /// Diagnostics for programs, as JSON, and the file for them.
@@ -111,9 +108,8 @@ impl Log {
     /// # Errors
     ///
     /// A text that names the log file which cannot be written.
-    pub fn open(options: &options::Log) -> Result<Log, String> {
-        let limit = options.log_limit.map_or(Level::Progress, Level::from_number);
-        let console_limit = options.restrict_stderr_log_limit.map_or(limit, Level::from_number).min(limit);
+    pub(crate) fn open(options: &options::Log, voice: &'static dyn Voice) -> Result<Log, String> {
+        let (limit, console_limit) = limits(options);
         let mut files = Vec::new();
         for path in &options.log_file {
             let named = Named::of_user(path);
@@ -129,17 +125,49 @@ impl Log {
             _ => wants_color(|name| std::env::var(name).ok(), terminal),
         };
         Ok(Log {
+            voice,
+            names: Names::default(),
+            begin: Instant::now(),
             limit,
             console_limit,
             color,
             live,
             files: Mutex::new(files),
-            as_reference: Name::of_process() == Name::Just,
             shown: Mutex::default(),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             record: Mutex::default(),
             has_cache_warning: AtomicBool::new(false),
         })
+    }
+
+    /// How this call talks.
+    pub(crate) fn voice(&self) -> &'static dyn Voice {
+        self.voice
+    }
+
+    /// How messages name targets.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// When the call began.
+    pub(crate) fn begin(&self) -> Instant {
+        self.begin
+    }
+
+    /// How many columns a line on standard error may have.
+    pub(crate) fn width(&self) -> usize {
+        /// Where there is no terminal.
+        const WIDTH: usize = 120;
+        match rustix::termios::tcgetwinsize(io::stderr()) {
+            Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).max(20),
+            _ => WIDTH,
+        }
+    }
+
+    /// How many rows the terminal has.
+    pub(crate) fn rows(&self) -> usize {
+        Screen::now().rows
     }
 
     /// Whether standard error is a terminal on which lines can be drawn over.
@@ -152,20 +180,21 @@ impl Log {
         if !self.live {
             return;
         }
-        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
-        // 0: the terminal does not know either.
-        let width = if width == 0 { 80 } else { width.max(20) };
-        let cut = |line: &String| line.chars().take(usize::from(width) - 1).collect::<String>();
         let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Screen { columns, rows } = Screen::now();
         let mut text = erasure(&shown);
-        *shown = lines.iter().map(cut).collect();
+        // The last column stays free, since some terminals begin a new line behind it, and so does the last row.
+        let cut = |line: &String| cut(line, columns.saturating_sub(1));
+        *shown = lines.iter().take(rows.saturating_sub(1)).map(cut).collect();
         text.extend(shown.iter().map(|line| format!("{line}\n")));
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        if !text.is_empty() {
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        }
     }
 
     /// Whether texts are as the reference has them: the call is under its name.
     pub fn is_as_reference(&self) -> bool {
-        self.as_reference
+        self.voice.is_reference()
     }
 
     /// Whether diagnostics on standard error may be coloured.
@@ -211,7 +240,8 @@ impl Log {
         self.tell(level, None, text.as_ref());
     }
 
-    fn note(&self, level: Level, name: Option<&str>, text: &str) {
+    /// Collects a message that is shown in another form.
+    pub(crate) fn note(&self, level: Level, name: Option<&str>, text: &str) {
         if level <= Level::Warn && self.is_collecting() {
             let severity = if level == Level::Error { Severity::Error } else { Severity::Warning };
             self.collect(diagnostics_file::message_as_json(severity, name, text.trim_end_matches('\n')));
@@ -244,11 +274,13 @@ impl Log {
 
     fn tell(&self, level: Level, name: Option<&str>, text: &str) {
         let text = text.trim_end_matches('\n');
+        let (shown, text) = self.filtered(text);
+        let text = &*text;
         if let Some(record) = &mut *self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
             record.push(Said { level, name: name.map(str::to_owned), text: text.to_owned() });
         }
         if level <= self.console_limit {
-            let lines = console_lines(level, name, text, self.color);
+            let lines = self.voice.layout(level, name, &shown, self.color);
             let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
             let lines = erasure(&shown) + &lines + &below;
@@ -268,14 +300,87 @@ impl Log {
         }
     }
 
+    /// A text as the terminal gets it, and as files do.
+    fn filtered<'t>(&self, text: &'t str) -> (Cow<'t, str>, Cow<'t, str>) {
+        if !self.voice.filters_escapes() {
+            return (text.into(), text.into());
+        }
+        let plain = plain(text);
+        let shown = if self.color { Escapes::new(true).pass(text) } else { plain.clone() };
+        (shown, plain)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<File>> {
         self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// What makes a terminal forget the lines it shows last.
+/// How much of the log goes to files, and how much to standard error: as `--log-limit` and
+/// `--restrict-stderr-log-limit` say. `--verbose` asks for no less than commands and figures, and `--quiet` for errors
+/// only on standard error.
+fn limits(options: &options::Log) -> (Level, Level) {
+    let limit = options.log_limit.map_or(Level::Progress, Level::from_number);
+    let limit = if options.verbose { limit.max(Level::Debug) } else { limit };
+    let restricted = options.restrict_stderr_log_limit.map_or(limit, Level::from_number).min(limit);
+    (limit, if options.quiet { Level::Error } else { restricted })
+}
+
+/// The size of the terminal.
+#[derive(Clone, Copy)]
+struct Screen {
+    columns: usize,
+    rows: usize,
+}
+
+impl Screen {
+    fn now() -> Screen {
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+        // 0: the terminal does not know either.
+        let known = |number: Option<u16>, usual: usize| match number {
+            None | Some(0) => usual,
+            Some(number) => usize::from(number),
+        };
+        Screen { columns: known(size.map(|s| s.ws_col), 80), rows: known(size.map(|s| s.ws_row), 24) }
+    }
+}
+
+/// What makes a terminal forget the lines it shows last. If it has become narrower since they were drawn, each takes as
+/// many rows as it is wide.
 fn erasure(shown: &[String]) -> String {
-    if shown.is_empty() { String::new() } else { format!("\x1b[{}F\x1b[J", shown.len()) }
+    if shown.is_empty() {
+        return String::new();
+    }
+    let Screen { columns, rows } = Screen::now();
+    let taken: usize = shown.iter().map(|line| width(line).div_ceil(columns).max(1)).sum();
+    format!("\x1b[{}F\x1b[J", taken.min(rows.saturating_sub(1).max(1)))
+}
+
+/// The beginning of a line that takes at most so many columns.
+fn cut(line: &str, columns: usize) -> String {
+    let mut left = columns;
+    let fits = |c: &char| match left.checked_sub(columns_of(*c)) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    line.chars().take_while(fits).collect()
+}
+
+fn width(line: &str) -> usize {
+    line.chars().map(columns_of).sum()
+}
+
+/// How many columns a terminal gives a character: two for those of East Asian scripts and for pictures, none for marks
+/// that are put on the character before.
+fn columns_of(c: char) -> usize {
+    match u32::from(c) {
+        0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
+        0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
 }
 
 /// Whether to colour without being told: NO_COLOR beats CLICOLOR_FORCE beats the kind of terminal.
@@ -288,31 +393,6 @@ fn wants_color(environment: impl Fn(&str) -> Option<String>, terminal: bool) -> 
         return true;
     }
     terminal && environment("TERM").is_none_or(|term| term != "dumb")
-}
-
-/// `LEVEL: text`, further lines indented so that they stand below the text; with a name and several
-/// lines, the text begins on a line of its own.
-fn console_lines(level: Level, name: Option<&str>, text: &str, color: bool) -> String {
-    let own_line = name.is_some() && text.contains('\n');
-    let indent = if own_line { 5 } else { console_prefix(level, name, false).len() + 1 };
-    let mut lines = console_prefix(level, name, color);
-    if own_line {
-        lines.push('\n');
-    }
-    for (number, line) in text.split('\n').enumerate() {
-        let width = if number == 0 && !own_line { 1 } else { indent };
-        lines.extend(std::iter::repeat_n(' ', width));
-        lines.push_str(line);
-        lines.push('\n');
-    }
-    lines
-}
-
-/// What stands before the text, up to the colon.
-fn console_prefix(level: Level, name: Option<&str>, color: bool) -> String {
-    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-    let (begin, end) = if color { (level.color(), "\x1b[0m") } else { ("", "") };
-    format!("{begin}{}{name}:{end}", level.word())
 }
 
 /// Seconds and nanoseconds since the epoch.
@@ -359,10 +439,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn further_lines_stand_below_the_first() {
-        assert_eq!(console_lines(Level::Info, None, "a\nb", false), "INFO: a\n      b\n");
-        assert_eq!(console_lines(Level::Warn, Some("x"), "a", false), "WARN (x): a\n");
-        assert_eq!(console_lines(Level::Error, Some("x"), "a\nb", false), "ERROR (x):\n     a\n     b\n");
+    fn lines_are_cut_where_the_terminal_ends() {
+        assert_eq!((cut("abc", 3), cut("abcd", 3), cut("a漢b", 2)), ("abc".into(), "abc".into(), "a".into()));
+        assert_eq!((width("a漢b"), width("e\u{301}")), (4, 1));
+    }
+
+    #[test]
+    fn quiet_and_verbose_say_how_much_is_shown() {
+        let limits = |log_limit, verbose, quiet| {
+            limits(&options::Log { log_limit, verbose, quiet, ..options::Log::default() })
+        };
+        assert_eq!(limits(None, false, false), (Level::Progress, Level::Progress));
+        assert_eq!(limits(None, true, false), (Level::Debug, Level::Debug));
+        assert_eq!(limits(None, false, true), (Level::Progress, Level::Error));
+        assert_eq!(limits(Some(6), true, true), (Level::Trace, Level::Error));
+        assert_eq!(limits(Some(1), true, false), (Level::Debug, Level::Debug));
     }
 
     #[test]

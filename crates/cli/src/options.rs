@@ -106,6 +106,37 @@ impl Command {
 }
 
 impl Command {
+    /// The options about analysis, of the subcommands that have them.
+    fn analysis_mut(&mut self) -> Option<&mut Analysis> {
+        Some(match self {
+            Command::Describe(o) => &mut o.analysis,
+            Command::Analyse(o) => &mut o.analysis,
+            Command::Build(o) => &mut o.analysis,
+            Command::Install(o) => &mut o.build.analysis,
+            Command::Rebuild(o) => &mut o.build.analysis,
+            Command::Explain(o) => &mut o.analysis,
+            Command::Watch(o) => &mut o.build.analysis,
+            Command::WhatIf(o) => &mut o.question.analysis,
+            _ => return None,
+        })
+    }
+
+    /// Fills in what follows from other options and from the tool's name: the inputs of an action that is to be run
+    /// again are asked for, and names like `module:target` are taut's own.
+    fn complete(&mut self, is_taut: bool) {
+        let rerun = match self {
+            Command::Build(o) => o.results.rerun.clone(),
+            Command::Install(o) => o.build.results.rerun.clone(),
+            _ => None,
+        };
+        if let Some(analysis) = self.analysis_mut() {
+            analysis.has_typed_names = is_taut;
+            analysis.request_action_input = rerun.or(analysis.request_action_input.take());
+        }
+    }
+}
+
+impl Command {
     /// A word of this call that the tool whose name may be used does not know, if there is one.
     fn own(&self) -> Option<&'static str> {
         if self.execution().is_some_and(|execution| execution.termination_grace.is_some()) {

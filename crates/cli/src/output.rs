@@ -32,6 +32,14 @@ impl Stream {
         (size > 0).then_some(Stream { file, size, digest })
     }
 
+    /// At most so many bytes of its beginning.
+    pub(crate) fn beginning(mut self, bytes: usize) -> String {
+        let mut text = Vec::new();
+        // What cannot be read is not looked at.
+        let _ = Read::by_ref(&mut self.file).take(bytes as u64).read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// Gives out the text in pieces, each line indented, without the line feed at the end. `to_see_all`: whether to leave
     /// out the middle of a large output, and the words of the command, up to the object's name, that shows all of it.
     pub(crate) fn show(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {

@@ -1,28 +1,35 @@
-//! How far a build is: a live display on a terminal, plain lines at growing intervals elsewhere.
+//! How far a build is: a live display on a terminal, plain lines from time to time elsewhere. The voice has the texts.
+//!
+//! What is left of a build is estimated from how long actions took in earlier calls. The logs of these are read by the
+//! thread that displays, when the display appears: shorter builds do not read them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use taut_driver::event::{Action, Event, Origins, Sink};
-use taut_value::{ActionDescription, Id, JsonWriter};
+use taut_driver::{
+    Timings,
+    event::{Action, Event, Origin, Origins, Sink},
+};
+use taut_value::Id;
 
-use crate::log::{Level, Log};
-
-/// When the first plain line is due; later ones at intervals that grow by this factor, as the
-/// reference has it.
-const FIRST_LINE: Duration = Duration::from_secs(3);
-const GROWTH: f64 = 99.0 / 70.0;
+use crate::{
+    log::{Level, Log},
+    voice::Names,
+};
 
 /// When the live display appears, and how often it is drawn.
 const FIRST_FRAME: Duration = Duration::from_millis(500);
 const FRAME: Duration = Duration::from_millis(100);
 
-/// How many running actions the live display shows.
-const SHOWN: usize = 8;
+/// How often what is left is estimated anew.
+const ESTIMATE: Duration = Duration::from_secs(1);
+
+/// Of which part of the actions that are left it has to be known how long they take, for an estimate: three of four.
+const KNOWN_PART: (usize, usize) = (3, 4);
 
 /// Counts actions as they go.
 #[derive(Default)]
@@ -32,79 +39,117 @@ pub(crate) struct Progress {
 
 #[derive(Default)]
 struct State {
-    /// How many actions there are, and who defines each.
+    /// How many actions there are, and where each is defined.
     total: usize,
     origins: Option<Origins>,
     begun: u64,
     cached: usize,
     run: usize,
+    failed: usize,
     /// Actions that have begun and have no result yet, in the order in which they began.
     open: BTreeMap<u64, Open>,
     numbers: HashMap<Id, u64>,
+    /// Actions that have a result.
+    closed: HashSet<Id>,
+    /// How many processes ran at the same time at most.
+    most_running: usize,
 }
 
-struct Open {
-    name: String,
+/// An action that has begun.
+pub(crate) struct Open {
+    pub(crate) id: Id,
+    pub(crate) origin: Option<Origin>,
+    /// Its first output.
+    pub(crate) output: String,
     /// Since when its process runs.
-    runs_since: Option<Instant>,
+    pub(crate) runs_since: Option<Instant>,
+}
+
+/// How far a build is.
+pub(crate) struct Snapshot<'s> {
+    /// How many actions there are.
+    pub(crate) total: usize,
+    /// How many of them are to be done, as far as earlier calls tell.
+    pub(crate) to_do: Option<usize>,
+    pub(crate) cached: usize,
+    /// How many were run, failed ones included.
+    pub(crate) run: usize,
+    pub(crate) failed: usize,
+    pub(crate) open: &'s BTreeMap<u64, Open>,
+    pub(crate) since: Instant,
+    pub(crate) at: Instant,
+    /// How long it will take from now on, if enough is known.
+    pub(crate) left: Option<Duration>,
+    /// How many rows the display may have.
+    pub(crate) rows: usize,
+    pub(crate) names: &'s Names,
+}
+
+impl Snapshot<'_> {
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.at.saturating_duration_since(self.since)
+    }
+}
+
+/// What earlier calls say of what is left.
+#[derive(Clone, Copy, Default)]
+struct Estimate {
+    to_do: Option<usize>,
+    left: Option<Duration>,
 }
 
 impl State {
-    fn percent(&self) -> usize {
-        match self.total.saturating_sub(self.cached) {
-            0 => 100,
-            work => self.run * 100 / work,
-        }
-    }
-
-    fn name(&self, id: &Id, action: &ActionDescription) -> String {
-        let mut quoted = JsonWriter::compact();
-        let output = action.outs.first().or(action.out_dirs.first()).map_or("", |path| path.as_str());
-        quoted.string(output.rsplit('/').next().unwrap_or(output));
-        let origin = self.origins.as_ref().and_then(|origins| origins(id));
-        let origin = origin.unwrap_or_else(|| format!("\"{id}\""));
-        format!("{origin} {}", quoted.finish())
-    }
-
-    /// The line that the reference prints.
-    fn line(&self) -> String {
-        let sample = self.open.values().next().map(|open| {
-            let more = if self.open.len() > 1 { ", ..." } else { "" };
-            format!(" ({}{more})", open.name)
-        });
-        let (percent, cached, run, active) = (self.percent(), self.cached, self.run, self.open.len());
-        let sample = sample.unwrap_or_default();
-        format!("[{percent:3}%] {cached} cached, {run} run, {active} processing{sample}.")
-    }
-
-    /// The live display.
-    fn frame(&self, since: Instant, now: Instant) -> Vec<String> {
-        let running: Vec<(Duration, &str)> = (self.open.values())
-            .filter_map(|open| Some((now.saturating_duration_since(open.runs_since?), &*open.name)))
-            .collect();
-        let elapsed = now.saturating_duration_since(since).as_secs();
-        let mut lines = vec![format!(
-            "[{:3}%] {} cached, {} run, {} running, {} waiting, {}:{:02}",
-            self.percent(),
-            self.cached,
-            self.run,
-            running.len(),
-            self.open.len() - running.len(),
-            elapsed / 60,
-            elapsed % 60,
-        )];
-        for (time, name) in running.iter().take(SHOWN) {
-            lines.push(format!("{:6.1}s  {name}", time.as_secs_f64()));
-        }
-        if running.len() > SHOWN {
-            lines.push(format!("         and {} more", running.len() - SHOWN));
-        }
-        lines
-    }
-
     fn close(&mut self, id: &Id) {
+        self.closed.insert(*id);
         if let Some(number) = self.numbers.remove(id) {
             self.open.remove(&number);
+        }
+    }
+
+    /// What is left: the actions that have begun, and those that needed outputs of begun or finished ones in earlier
+    /// calls. It takes as long as all of them one after the other, divided by how many ran at once, and not less than
+    /// the longest of them.
+    fn estimate(&self, timings: &Timings, at: Instant) -> Estimate {
+        if timings.is_empty() {
+            return Estimate::default();
+        }
+        let begun = self.open.values().map(|open| open.id).chain(self.closed.iter().copied());
+        let dependents = timings.dependents(begun);
+        let (mut known, mut all, mut longest) = (0, Duration::ZERO, Duration::ZERO);
+        let mut add = |time: Option<Duration>| {
+            let Some(time) = time else { return };
+            known += 1;
+            all += time;
+            longest = longest.max(time);
+        };
+        for open in self.open.values() {
+            let origin = open.origin.as_ref().map(Origin::numbered);
+            let ran = open.runs_since.map_or(Duration::ZERO, |since| at.saturating_duration_since(since));
+            add(timings.of(&open.id, origin.as_deref()).map(|time| time.saturating_sub(ran)));
+        }
+        dependents.iter().for_each(|id| add(timings.of(id, None)));
+        let left = self.open.len() + dependents.len();
+        let is_known = left > 0 && known * KNOWN_PART.1 >= left * KNOWN_PART.0;
+        let at_once = u32::try_from(self.most_running.max(1)).unwrap_or(u32::MAX);
+        Estimate {
+            to_do: Some((self.closed.len() + left).min(self.total)),
+            left: is_known.then(|| longest.max(all / at_once)),
+        }
+    }
+
+    fn snapshot<'s>(&'s self, since: Instant, at: Instant, estimate: Estimate, log: &'s Log) -> Snapshot<'s> {
+        Snapshot {
+            total: self.total,
+            to_do: estimate.to_do,
+            cached: self.cached,
+            run: self.run,
+            failed: self.failed,
+            open: &self.open,
+            since,
+            at,
+            left: estimate.left,
+            rows: log.rows(),
+            names: log.names(),
         }
     }
 }
@@ -125,10 +170,12 @@ impl Sink for Progress {
             }
             Event::ActionBegun(Action { id, description }) => {
                 let mut state = self.state();
-                let name = state.name(id, description);
+                let origin = state.origins.as_ref().and_then(|origins| origins(id));
+                let output = description.outs.first().or(description.out_dirs.first());
+                let output = output.map(|path| path.to_string()).unwrap_or_default();
                 state.begun += 1;
                 let number = state.begun;
-                state.open.insert(number, Open { name, runs_since: None });
+                state.open.insert(number, Open { id: **id, origin, output, runs_since: None });
                 state.numbers.insert(**id, number);
             }
             Event::ActionStarted(action) => {
@@ -137,6 +184,8 @@ impl Sink for Progress {
                 if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
                     open.runs_since = Some(Instant::now());
                 }
+                let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
+                state.most_running = state.most_running.max(running);
             }
             Event::ActionFinished(finished) => {
                 let mut state = self.state();
@@ -151,11 +200,15 @@ impl Sink for Progress {
                 let mut state = self.state();
                 state.close(&failed.failure.id);
                 state.run += 1;
+                state.failed += usize::from(!failed.was_ended);
             }
             _ => {}
         }
     }
 }
+
+/// What reads how long actions took in earlier calls.
+pub(crate) type ReadTimings = Box<dyn FnOnce() -> Timings + Send>;
 
 /// Shows progress until it is dropped.
 pub(crate) struct Display {
@@ -164,11 +217,12 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    pub(crate) fn start(progress: &Arc<Progress>, log: &Arc<Log>) -> Display {
+    pub(crate) fn start(progress: &Arc<Progress>, log: &Arc<Log>, timings: Option<ReadTimings>) -> Display {
         let end = Arc::new((Mutex::new(false), Condvar::new()));
         let thread = log.wants(Level::Progress).then(|| {
             let (end, progress, log) = (end.clone(), progress.clone(), log.clone());
-            std::thread::Builder::new().name("progress".into()).spawn(move || show(&end, &progress, &log))
+            let thread = std::thread::Builder::new().name("progress".into());
+            thread.spawn(move || show(&end, &progress, &log, timings))
         });
         // Without a thread there is no display; that is no reason to fail.
         Display { end, thread: thread.and_then(Result::ok) }
@@ -180,34 +234,53 @@ impl Drop for Display {
         *self.end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.end.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say that could be lost.
+            // Nothing is lost if it panicked.
             let _ = thread.join();
         }
     }
 }
 
-fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log) {
+fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: Option<ReadTimings>) {
     let begin = Instant::now();
     let live = log.is_live();
-    let mut line_due = begin + FIRST_LINE;
-    let mut interval = FIRST_LINE;
-    let mut frame_due = begin + FIRST_FRAME;
+    let (first_line, growth) = log.voice().progress_pace();
+    let mut interval = first_line;
+    let mut due = begin + if live { FIRST_FRAME } else { first_line };
+    let mut timings = Timings::default();
+    let (mut estimate, mut estimated) = (Estimate::default(), None::<Instant>);
     let mut over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
     while !*over {
-        let due = if live { frame_due } else { line_due };
         let wait = due.saturating_duration_since(Instant::now());
         over = end.1.wait_timeout(over, wait).unwrap_or_else(PoisonError::into_inner).0;
-        let now = Instant::now();
-        if *over || now < due {
+        if *over || Instant::now() < due {
             continue;
         }
+        if let Some(read) = read.take() {
+            // Reading may take some milliseconds; the end of the build can be noted meanwhile.
+            drop(over);
+            timings = read();
+            over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if *over {
+                break;
+            }
+        }
+        let now = Instant::now();
+        let state = progress.state();
+        if estimated.is_none_or(|at| now.saturating_duration_since(at) >= ESTIMATE) {
+            (estimate, estimated) = (state.estimate(&timings, now), Some(now));
+        }
+        let snapshot = state.snapshot(begin, now, estimate, log);
         if live {
-            log.show(&progress.state().frame(begin, now));
-            frame_due = now + FRAME;
+            let frame = log.voice().progress_frame(&snapshot);
+            drop(state);
+            log.show(&frame);
+            due = now + FRAME;
         } else {
-            log.say(Level::Progress, progress.state().line());
-            interval = interval.mul_f64(GROWTH);
-            line_due = now + interval;
+            let line = log.voice().progress_line(&snapshot);
+            drop(state);
+            log.say(Level::Progress, line);
+            interval = interval.mul_f64(growth);
+            due = now + interval;
         }
     }
     log.show(&[]);
@@ -216,7 +289,9 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{options, surroundings::Name, voice};
     use taut_driver::{ActionOutcome, event::Finished};
+    use taut_value::{ActionDescription, EntityName, Map, NamedTarget, Value};
 
     fn action(out: &str) -> Arc<ActionDescription> {
         let mut action = ActionDescription::default();
@@ -232,6 +307,10 @@ mod tests {
         progress.event(&Event::ActionBegun(Action { id: &id(name), description: &action(out) }));
     }
 
+    fn start(progress: &Progress, name: &str) {
+        progress.event(&Event::ActionStarted(Action { id: &id(name), description: &action("x") }));
+    }
+
     fn finish(progress: &Progress, name: &str, cached: bool) {
         let (id, description) = (id(name), action("out"));
         let outcome = ActionOutcome { ran: Arc::default(), cached, failed: false };
@@ -240,39 +319,72 @@ mod tests {
         progress.event(&Event::ActionFinished(&finished));
     }
 
-    #[test]
-    fn a_line_tells_counts_and_the_oldest_action() {
-        let progress = Progress::default();
-        let origin = "[\"@\",\"\",\"\",\"t\"]#0".to_owned();
+    fn log(name: Name) -> Log {
+        Log::open(&options::Log::default(), voice::of(name)).unwrap()
+    }
+
+    fn of_target(progress: &Progress, actions: usize) {
+        let target = Value::Name(EntityName::Named(NamedTarget::new("", "", "t")));
+        let origin = Origin { target, subtask: 0, config: Map::default() };
         let origins: Origins = Arc::new(move |of| (*of == id("a")).then(|| origin.clone()));
-        progress.event(&Event::BuildBegan { actions: 3, origins: &origins });
-        assert_eq!(progress.state().line(), "[  0%] 0 cached, 0 run, 0 processing.");
+        progress.event(&Event::BuildBegan { actions, origins: &origins });
+    }
+
+    #[test]
+    fn a_line_has_counts_and_the_oldest_action() {
+        let (progress, log) = (Progress::default(), log(Name::Just));
+        let now = Instant::now();
+        let line = || {
+            let state = progress.state();
+            log.voice().progress_line(&state.snapshot(now, now, Estimate::default(), &log))
+        };
+        of_target(&progress, 3);
+        assert_eq!(line(), "[  0%] 0 cached, 0 run, 0 processing.");
         begin(&progress, "a", "d/out");
         begin(&progress, "b", "out");
-        assert_eq!(
-            progress.state().line(),
-            "[  0%] 0 cached, 0 run, 2 processing ([\"@\",\"\",\"\",\"t\"]#0 \"out\", ...)."
-        );
+        assert_eq!(line(), "[  0%] 0 cached, 0 run, 2 processing ([\"@\",\"\",\"\",\"t\"]#0 \"out\", ...).");
         finish(&progress, "b", true);
         finish(&progress, "a", false);
-        assert_eq!(progress.state().line(), "[ 50%] 1 cached, 1 run, 0 processing.");
+        assert_eq!(line(), "[ 50%] 1 cached, 1 run, 0 processing.");
     }
 
     #[test]
     fn a_frame_shows_what_runs_and_since_when() {
-        let progress = Progress::default();
-        let now = Instant::now();
+        let (progress, now) = (Progress::default(), Instant::now());
         for number in 0..10 {
             begin(&progress, &number.to_string(), "x");
             if number > 0 {
-                let (id, description) = (id(&number.to_string()), action("x"));
-                progress.event(&Event::ActionStarted(Action { id: &id, description: &description }));
+                start(&progress, &number.to_string());
             }
         }
-        let frame = progress.state().frame(now, now + Duration::from_secs(75));
-        assert_eq!(frame[0], "[100%] 0 cached, 0 run, 9 running, 1 waiting, 1:15");
-        assert_eq!(frame.len(), 1 + SHOWN + 1);
-        assert!(frame[1].ends_with(" \"x\""), "{}", frame[1]);
-        assert_eq!(frame[9], "         and 1 more");
+        let frame = |name| {
+            let (log, state) = (log(name), progress.state());
+            let snapshot = state.snapshot(now, now + Duration::from_secs(75), Estimate::default(), &log);
+            log.voice().progress_frame(&Snapshot { rows: 24, ..snapshot })
+        };
+        let just = frame(Name::Just);
+        assert_eq!(just[0], "[100%] 0 cached, 0 run, 9 running, 1 waiting, 1:15");
+        assert_eq!(just.len(), 1 + 8 + 1);
+        assert!(just[1].ends_with(" \"x\""), "{}", just[1]);
+        assert_eq!(just[9], "         and 1 more");
+        let taut = frame(Name::Taut);
+        assert_eq!((&*taut[0], taut.len()), ("[0/10] 9 running, 1:15", 1 + 8 + 1));
+        assert_eq!(taut[9], "          and 1 more action");
+    }
+
+    #[test]
+    fn our_line_names_the_action_that_has_run_longest() {
+        let (progress, log, now) = (Progress::default(), log(Name::Taut), Instant::now());
+        of_target(&progress, 3);
+        begin(&progress, "a", "d/out");
+        start(&progress, "a");
+        begin(&progress, "b", "out");
+        finish(&progress, "b", true);
+        let state = progress.state();
+        let estimate = Estimate { to_do: Some(2), left: Some(Duration::from_secs(90)) };
+        let snapshot = state.snapshot(now, now + Duration::from_secs(15), estimate, &log);
+        let line = log.voice().progress_line(&snapshot);
+        let expected = "[1/2] 1 running, 1 from cache, 0:15, about 1:30 left; longest: :t d/out (14 s)";
+        assert_eq!(line.replace("(15 s)", "(14 s)"), expected);
     }
 }

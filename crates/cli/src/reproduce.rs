@@ -1,13 +1,18 @@
 //! How to see a failed action again by hand: commands to copy.
 
 use taut_driver::ActionFailure;
-use taut_value::ActionDescription;
+use taut_value::{ActionDescription, Id};
+
+/// How many digits of an id stand for an action.
+const SHORT_ID: usize = 12;
 
 /// What the commands need to know of the call.
 pub(crate) struct Reproduction {
     /// The call with everything that selects the target, up to where options can be added, and the rest;
     /// none if the target was not selected by a call of that kind.
     call: Option<(Vec<String>, Vec<String>)>,
+    /// The call as it is, in the same two parts.
+    whole: Option<(Vec<String>, Vec<String>)>,
 }
 
 impl Reproduction {
@@ -16,15 +21,26 @@ impl Reproduction {
         let mut words: Vec<String> = words.into_iter().collect();
         let known = words.iter().position(|word| word == "build" || word == "install");
         let Some(subcommand) = known else { return Reproduction::none() };
-        words[subcommand] = "install".to_owned();
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
         let rest = words.split_off(end);
-        Reproduction { call: Some((words, rest)) }
+        let whole = Some((words.clone(), rest.clone()));
+        words[subcommand] = "install".to_owned();
+        Reproduction { call: Some((words, rest)), whole }
     }
 
     /// Where nothing is known that could install an action's inputs.
     pub(crate) fn none() -> Reproduction {
-        Reproduction { call: None }
+        Reproduction { call: None, whole: None }
+    }
+
+    /// The command that runs one action of the call alone, in one line.
+    pub(crate) fn command(&self, id: &Id) -> Option<String> {
+        let (words, rest) = self.whole.as_ref()?;
+        let shown = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        let mut digits = id.to_hex();
+        digits.truncate(SHORT_ID);
+        let rest = if rest.is_empty() { String::new() } else { format!(" {}", shown(rest)) };
+        Some(format!("{} --rerun %{digits}{rest}", shown(words)))
     }
 
     /// A line that introduces the commands, and these: they make a directory that is the user's alone, install the

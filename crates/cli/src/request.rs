@@ -8,7 +8,7 @@ use crate::diagnostics::{self, tell_with};
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
-use crate::surroundings::{Name, not_supported};
+use crate::surroundings::not_supported;
 use crate::text_file;
 use taut_syntax::quoted;
 
@@ -23,7 +23,7 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
         log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
     }
     let request = quiet_request(common, analysis, log)?;
-    log.say(Level::Info, format!("Requested target is {}", request.target_text()));
+    log.voice().requested(&request, log);
     if let Some(path) = &analysis.serve_errors_log {
         // Nobody is asked to serve a target, so nobody failed.
         text_file::write(path, "[]\n", log)?;
@@ -82,7 +82,7 @@ pub(crate) fn request_in(
         config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
         defines: analysis.defines.clone(),
         target: target.to_vec(),
-        typed_names: Name::of_process() == Name::Taut,
+        has_typed_names: analysis.has_typed_names,
     };
     Request::new(&words, cwd)
 }

@@ -1,5 +1,6 @@
 //! What becomes of a build: reports of artifacts or of failure, installation, contents on standard output.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::{
     report::{self, Built},
     standard_streams::print,
     text_file,
+    voice::{BuildMessages, Delivered},
 };
 
 /// Where artifacts go.
@@ -60,36 +62,40 @@ pub(crate) fn give_up(undelivered: Undelivered<Exit>) -> Exit {
     }
 }
 
-/// Installs and shows what was built for `owner`: what was installed for others stays theirs. Tells whether artifacts come from failed actions.
+/// Results on their way to where they belong.
+pub(crate) struct Delivery<'d> {
+    pub(crate) store: &'d Store,
+    pub(crate) results: &'d Results,
+    /// What they are installed for: what was installed for others stays theirs.
+    pub(crate) owner: &'d str,
+    pub(crate) o: &'d options::Results,
+    pub(crate) log: &'d Arc<Log>,
+}
+
+/// Installs and shows what was built. The exit code says whether artifacts come from failed actions.
 ///
 /// # Errors
 ///
 /// What is wrong.
 pub(crate) fn deliver(
-    store: &Store,
-    results: &Results,
+    delivery: &Delivery<'_>,
     destination: &Destination<'_>,
-    owner: &str,
-    o: &options::Results,
-    log: &Arc<Log>,
+    messages: &dyn BuildMessages,
 ) -> Result<Exit, Undelivered<Exit>> {
-    let (heading, built) = match destination {
-        Destination::Nowhere => {
-            let heading = "Artifacts built, logical paths are:";
-            (heading, shown(results, o.show_runfiles, |path| path.to_owned()))
-        }
+    let Delivery { store, results, owner, o, log } = *delivery;
+    let (directory, built) = match destination {
+        Destination::Nowhere => (None, shown(results, o.show_runfiles, |path| path.to_owned())),
         Destination::Directory { path, prune } => {
             let directory = put(store, results, path, owner, *prune, log)?;
             let place = |path: &str| directory.join(path).display().to_string();
-            ("Artifacts can be found in:", shown(results, o.show_runfiles, place))
+            let built = shown(results, o.show_runfiles, place);
+            (Some(directory), built)
         }
     };
     let omitted = if o.show_runfiles { 0 } else { results.runfiles.len() };
-    log.say(Level::Info, report::artifacts(heading, &built, omitted));
-    let failed: Vec<Built> = built.iter().filter(|built| built.failed).cloned().collect();
-    if !failed.is_empty() {
-        log.say(Level::Info, report::artifacts("Failed artifacts:", &failed, 0));
-    }
+    let all = results.artifacts.iter().chain(&results.runfiles);
+    let paths = all.map(|(path, _)| path).collect::<HashSet<_>>().len();
+    messages.delivered(&Delivered { directory: directory.as_deref(), built: &built, omitted, paths });
     for path in &o.dump_artifacts {
         text_file::write_or_print(path, &report::dump_artifacts(&built), log)?;
     }
@@ -131,8 +137,7 @@ pub(crate) fn put(
     let Installed { removed, kept } = install(store, objects, &directory, owner, prune)
         .map_err(|error| undelivered(&error, format!("Cannot install: {error}"), store, results, log))?;
     if !removed.is_empty() {
-        let paths: Vec<String> = removed.iter().map(|path| format!("\n  {path}")).collect();
-        log.say(Level::Info, format!("Removed what is no longer part of the result:{}", paths.concat()));
+        log.voice().removed(&removed, log);
     }
     for path in kept {
         log.say(
@@ -157,22 +162,18 @@ fn print_requested(
         (None, true) => match &results.artifacts[..] {
             [(path, _)] => path.to_string(),
             _ => {
-                log.say(Level::Info, "Target does not have precisely one artifact.");
+                log.voice().not_one_artifact(results, log);
                 return Ok(());
             }
         },
         (None, false) => return Ok(()),
     };
     let Some(Located { found: Found { object, ends }, from }) = find(store, results, &wanted) else {
-        log.say(Level::Warn, format!("{wanted} not a logical path of the specified target"));
+        log.voice().not_in_result(&wanted, results, log);
         return Ok(());
     };
     if let Some((artifact, way)) = from {
-        let taken = format!("will take subobject '{way}' of '{artifact}'");
-        log.say(
-            Level::Info,
-            format!("'{wanted}' not a direct logical path of the specified target; {taken}"),
-        );
+        log.voice().within_artifact(&wanted, &artifact, &way, log);
     }
     if let Some(text) = ends {
         log.say(Level::Warn, text);

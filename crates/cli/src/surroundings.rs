@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::log::{Level, Log};
 use crate::options::Stores;
+use crate::reproduce::quoted;
 use taut_digest::HashFunction;
 use taut_store::Store;
-use taut_syntax::quoted;
 
 /// The name by which the tool was called. It decides defaults, never what a result is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,11 +25,6 @@ impl Name {
             Some(name) if name == "just" => Name::Just,
             _ => Name::Taut,
         }
-    }
-
-    /// The name by which this process was called.
-    pub(crate) fn of_process() -> Name {
-        Name::of_call(std::env::args_os().next().as_ref())
     }
 
     pub(crate) fn word(self) -> &'static str {
@@ -50,6 +45,12 @@ pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String
             .map_err(|error| format!("Cannot use the home directory: {error}")),
         None => Err("Cannot determine the home directory; set HOME or give --local-build-root.".to_owned()),
     }
+}
+
+/// The words that give the build root, for a command line that is shown, with a blank in front.
+pub(crate) fn build_root_option(options: &Stores) -> Option<String> {
+    let root = options.local_build_root.as_ref()?;
+    Some(format!(" --local-build-root {}", quoted(&root.to_string_lossy())))
 }
 
 /// Whether there is a build root; a question makes none.
@@ -85,7 +86,7 @@ pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
 pub(crate) fn not_supported(options: &Stores) -> Option<String> {
     if let Some(address) = &options.remote_execution_address {
         if !is_address(address) {
-            return Some(format!("Failed to set remote endpoint address {}", quoted(&address)));
+            return Some(format!("Failed to set remote endpoint address {}", taut_syntax::quoted(&address)));
         }
         return Some(format!("Remote execution (-r {address}) is not supported yet."));
     }

@@ -55,6 +55,6 @@ pub(crate) fn announce_and_write(
 ) -> Result<(), Exit> {
     let Some(path) = path else { return Ok(()) };
     let announcement = if path.as_os_str() == "-" { before_stdout } else { before_file(path) };
-    log.say(Level::Info, announcement);
+    log.voice().dumping(&announcement, log);
     write_or_print(path, &text(), log)
 }

@@ -13,19 +13,17 @@ use taut_sys::Named;
 use crate::{
     diagnostics::tell,
     exit::Exit,
-    failures::{self, Defined},
     interruption::Interruption,
     log::{Level, Log},
     options::Traverse,
-    printer::Printer,
     progress::{Display, Progress},
-    report,
     reporting::{Reporting, reported},
     reproduce::Reproduction,
     request,
-    results::{self, Destination},
+    results::{self, Delivery, Destination},
     settings::build_options,
-    surroundings::{Name, open_store},
+    surroundings::{Name, build_root, build_root_option, open_store},
+    voice::{Defined, Of},
 };
 
 /// Runs `traverse`.
@@ -84,12 +82,23 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
     reporting.requested_graph(&repositories);
     reporting.keep_in(&store);
-    let printer = Printer::new(name, &o.stores, log, &store);
+    let messages = log.voice().build(Of {
+        log,
+        store: &store,
+        build_root_option: build_root_option(&o.stores),
+        build_root: build_root(name, &o.stores).unwrap_or_default(),
+        shows_cached_output: o.results.show_cached_output,
+        again: Reproduction::none(),
+        is_rebuild: false,
+        begin: log.begin(),
+    });
+    messages.requested(&repositories, format!("graph {label}"));
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
     let defined = graph.clone();
-    let origins: Origins = Arc::new(move |id| Some(defined.first_origin(id)));
-    let mut all: Vec<Arc<dyn Sink>> = vec![printer.clone(), progress.clone()];
+    let origins: Origins = Arc::new(move |id| defined.origin(id));
+    let sink_of_messages: Arc<dyn Sink> = messages.clone();
+    let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
     all.extend(reporting.sinks());
     let events: Arc<dyn Sink> = Arc::new(all);
     let options = build_options(&o.common, &o.execution, &o.results, false, log)?;
@@ -98,26 +107,22 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     interruption.ends(&session)?;
 
     events.event(&Event::BuildBegan { actions: graph.actions.len(), origins: &origins });
-    let display = Display::start(&progress, log);
+    let display = Display::start(&progress, log, None);
     let built = session.build(&wanted);
     drop(display);
-    interruption.check()?;
+    messages.executed(&*graph);
+    interruption.check().inspect_err(|_| messages.interrupted())?;
     let built = match built {
         Ok(built) => built,
         Err(failure) => {
-            let defined = Defined {
-                action: &|id| graph.origins(id),
-                overlay: &|_| Vec::new(),
-                requested: format!("the graph {label}"),
-            };
-            let by_hand = Reproduction::none();
-            failures::tell(&failure, &defined, &printer, &by_hand, o.results.keep_going);
+            messages.failed(&failure, &*graph, o.results.keep_going);
             return Err(Exit::BuildFailure);
         }
     };
     let hits = session.cache_hits(built.actions);
-    log.say(Level::Info, report::processed(built.actions, hits));
+    messages.processed(built.actions, hits, None);
     let destination = Destination::Directory { path: &o.output_directory, prune: false };
-    results::deliver(&store, &built, &destination, "traverse", &o.results, log).map_err(results::give_up)?;
+    let delivery = Delivery { store: &store, results: &built, owner: "traverse", o: &o.results, log };
+    results::deliver(&delivery, &destination, &*messages).map_err(results::give_up)?;
     Ok(Exit::Success)
 }

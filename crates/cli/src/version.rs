@@ -9,6 +9,12 @@ use crate::surroundings::Name;
 /// The version of the reference whose language and command line taut has.
 const COMPATIBLE_WITH: &str = "1,6,5";
 
+/// The line that `taut --version` prints.
+pub(crate) fn line() -> String {
+    let compatible: Vec<&str> = COMPATIBLE_WITH.split(',').take(2).collect();
+    format!("taut {} (compatible with just {})\n", env!("CARGO_PKG_VERSION"), compatible.join("."))
+}
+
 /// The text that `version` prints.
 pub(crate) fn text(name: Name) -> String {
     let (version, suffix) = match name {

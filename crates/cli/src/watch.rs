@@ -7,6 +7,7 @@
 //! a first one does.
 
 use std::{
+    cell::Cell,
     collections::{BTreeSet, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -25,13 +26,14 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log},
     options,
-    printer::Printer,
     reporting::{Reporting, warn_of_cache},
+    reproduce::Reproduction,
     request,
     retry::LOST_OBJECTS,
     settings::{analysis_options, build_options},
-    surroundings::{Name, open_store},
+    surroundings::{Name, build_root, build_root_option, open_store},
     text_file,
+    voice::{BuildMessages, Of, count, seconds},
 };
 
 mod feedback;
@@ -54,7 +56,14 @@ pub(crate) fn run(name: Name, o: &options::Watch, log: &Arc<Log>) -> Exit {
     // What the words mean depends on the path, whatever becomes of the directory.
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let output = o.output_dir.as_ref().map(|directory| taut_sys::normal(&here.join(directory)));
-    Watcher { name, o, log, here, output }.run().unwrap_or_else(|exit| exit)
+    let watcher = Watcher { name, o, log, here, output, rounds: Cell::new(0) };
+    let begin = Instant::now();
+    let exit = watcher.run().unwrap_or_else(|exit| exit);
+    if matches!(exit, Exit::Signal(_)) {
+        let rounds = count(watcher.rounds.get(), "build");
+        log.say(Level::Info, format!("Stopped watching after {rounds} in {}", seconds(begin.elapsed())));
+    }
+    exit
 }
 
 struct Watcher<'o> {
@@ -65,25 +74,27 @@ struct Watcher<'o> {
     here: PathBuf,
     /// Where to install.
     output: Option<PathBuf>,
+    /// How many rounds there were.
+    rounds: Cell<usize>,
 }
 
-/// Events go to the printer and the event log of the present round.
-struct Present(Mutex<(Arc<Printer>, Arc<Reporting>)>);
+/// Events go to the messages and the event log of the present round.
+struct Present(Mutex<(Arc<dyn BuildMessages>, Arc<Reporting>)>);
 
 impl Present {
-    fn printer(&self) -> Arc<Printer> {
+    fn messages(&self) -> Arc<dyn BuildMessages> {
         self.both().0
     }
 
-    fn both(&self) -> (Arc<Printer>, Arc<Reporting>) {
+    fn both(&self) -> (Arc<dyn BuildMessages>, Arc<Reporting>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Sink for Present {
     fn event(&self, event: &Event<'_>) {
-        let (printer, reporting) = self.both();
-        printer.event(event);
+        let (messages, reporting) = self.both();
+        messages.event(event);
         reporting.tell(event);
     }
 }
@@ -158,7 +169,7 @@ impl Watcher<'_> {
             text_file::write(path, "[]\n", self.log)?;
         }
         loop {
-            self.log.say(Level::Info, format!("Requested target is {}", request.target_text()));
+            self.log.voice().requested(&request, self.log);
             let mut held = self.hold(request)?;
             interruption.wakes(held.watch.waker());
             let over = interruption.ends(&held.session).map_err(Over::Exit);
@@ -195,12 +206,29 @@ impl Watcher<'_> {
         request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)
     }
 
+    /// What one round says of its build.
+    fn messages(&self, store: &Store, request: &Request) -> Arc<dyn BuildMessages> {
+        let build = &self.o.build;
+        let messages = self.log.voice().build(Of {
+            log: self.log,
+            store,
+            build_root_option: build_root_option(&build.stores),
+            build_root: build_root(self.name, &build.stores).unwrap_or_default(),
+            shows_cached_output: build.results.show_cached_output,
+            again: Reproduction::of_call(std::env::args()),
+            is_rebuild: false,
+            begin: Instant::now(),
+        });
+        messages.requested(&request.repositories, self.log.voice().name_of_request(request, self.log));
+        messages
+    }
+
     fn hold(&self, request: Request) -> Result<Held, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
-        let printer = Printer::new(Name::Taut, &build.stores, self.log, &store);
+        let messages = self.messages(&store, &request);
         let reporting = Arc::new(Reporting::of_round(!build.analysis.no_trace));
-        let present = Arc::new(Present(Mutex::new((printer, reporting))));
+        let present = Arc::new(Present(Mutex::new((messages, reporting))));
         let events: Arc<dyn Sink> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
         let traces = if build.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };

@@ -132,7 +132,7 @@ fn a_build_is_of_the_description_that_was_analysed_and_the_next_of_what_it_becam
     let workspace = changes_between_analysis_and_execution(twice);
     let ran = workspace.run(&taut(), ["build", "top", "-P", "top"]).exits(0);
     assert_eq!(ran.stdout, "two\n");
-    assert!(!ran.stderr.contains("ERROR"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("error: "), "{}", ran.stderr);
     let again = workspace.run(&taut(), ["build", "top", "-P", "top", "--check-traces"]).exits(0);
     assert_eq!(again.stdout, "two\ntwo\n");
 }

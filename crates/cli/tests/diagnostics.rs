@@ -1,20 +1,34 @@
-//! What people see when something is wrong: `diagnostics/*.md` is the specification, and this runs it.
+//! What people see, as documents that are run: `diagnostics/*.md` when something is wrong with what they wrote, and
+//! `messages/*.md` when they build.
 //!
 //! A file is about one theme; a heading of second level begins a case. In a case, a line that is just
 //! `` `path` `` names the file whose content follows as a fenced block (`` `path` → `target` `` is a
 //! symbolic link, a content that begins with `#!` makes the file executable), and a line
-//! `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with all that is told at the
-//! levels error and warning (`--log-limit 1`), after standard output if the call is one of `describe`. All
-//! files of a case are there before its first call.
-//! Words are separated by blanks; single quotes keep them together. Everything else is for the reader.
+//! `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with what it says. Words are separated by
+//! blanks; single quotes keep them together. Everything else is for the reader.
 //!
-//! `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes what is told now; then read it, as someone
-//! who has just made that mistake. `$ROOT` stands for the workspace, `$BUILD` for the build root, `$OUT`
+//! In `diagnostics`, calls say what they do at the levels error and warning (`--log-limit 1`), after standard output if
+//! the call is one of `describe`, and all files of a case are there before its first call. In `messages`, everything that is said is shown, standard output below it after a line
+//! `stdout:`; a file that comes after a call is written after it; `` `$ just words…` `` is a call under that name; and
+//! `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as it has said that text, or
+//! the file of that name is there in `$OUT`.
+//!
+//! Times are shown as `N s`. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes what is said now; then read it, as someone
+//! who has just made that call. `$ROOT` stands for the workspace, `$BUILD` for the build root, `$OUT`
 //! for a directory beside them.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Read as _,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use taut_testkit::{Tool, Workspace};
 
 /// The words of a call.
@@ -40,12 +54,36 @@ fn words(line: &str) -> Vec<String> {
 enum Line<'l> {
     File(&'l str),
     Link(&'l str, &'l str),
-    Call(&'l str),
+    Call(Call<'l>),
     Text,
 }
 
+/// A call of the tool.
+#[derive(Clone, Copy)]
+struct Call<'l> {
+    name: &'static str,
+    words: &'l str,
+    /// What it has said, or made, before it is interrupted.
+    interrupted_after: Option<&'l str>,
+}
+
+fn call(line: &str) -> Option<Call<'_>> {
+    for name in ["taut", "just"] {
+        let Some(rest) = line.strip_prefix("`$ ").and_then(|rest| rest.strip_prefix(name)) else { continue };
+        let (words, rest) = rest.strip_prefix(' ')?.split_once('`')?;
+        let interrupted_after = rest
+            .strip_prefix(" interrupted after `")
+            .and_then(|rest| rest.split_once('`'))
+            .map(|(text, _)| text);
+        if rest.contains(" exits with ") {
+            return Some(Call { name, words, interrupted_after });
+        }
+    }
+    None
+}
+
 fn meaning(line: &str) -> Line<'_> {
-    if let Some((call, _)) = line.strip_prefix("`$ taut ").and_then(|rest| rest.split_once("` exits with ")) {
+    if let Some(call) = call(line) {
         return Line::Call(call);
     }
     let Some(inner) = line.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
@@ -58,10 +96,26 @@ fn meaning(line: &str) -> Line<'_> {
     }
 }
 
-/// A case, and what became of it.
+/// A folder of documents.
+#[derive(Clone, Copy, PartialEq)]
+enum Folder {
+    Diagnostics,
+    Messages,
+}
+
+impl Folder {
+    fn name(self) -> &'static str {
+        match self {
+            Folder::Diagnostics => "diagnostics",
+            Folder::Messages => "messages",
+        }
+    }
+}
+
+/// A case while it is run.
 struct Case {
+    folder: Folder,
     workspace: Workspace,
-    calls: Vec<String>,
 }
 
 /// The block that begins at a line, and the line behind it.
@@ -76,57 +130,158 @@ fn block(lines: &[&str], at: usize) -> Option<(String, usize)> {
 }
 
 impl Case {
-    fn new(lines: &[&str]) -> Case {
-        let workspace = Workspace::new();
-        let mut calls = Vec::new();
+    /// A workspace with the files of a case: all of them, or those before its first call.
+    fn new(folder: Folder, lines: &[&str]) -> Case {
+        let case = Case { folder, workspace: Workspace::new() };
+        fs::create_dir(case.workspace.beside("made")).unwrap();
         let mut at = 0;
         while at < lines.len() {
             let line = lines[at];
             at += 1;
             match meaning(line) {
-                Line::File(path) => {
-                    let (content, next) = block(lines, at).unwrap_or_else(|| panic!("a block after {line}"));
-                    at = next;
-                    let content = content.replace("$ROOT", &workspace.root().to_string_lossy());
-                    if content.starts_with("#!") {
-                        workspace.executable(path, content);
-                    } else if let Some(directory) = path.strip_suffix('/') {
-                        fs::create_dir_all(workspace.root().join(directory)).unwrap();
-                    } else {
-                        // Some of the errors are about how a file ends.
-                        workspace.file(path, content.trim_end_matches('\n'));
-                    }
-                }
-                Line::Link(path, target) => {
-                    workspace.link(path, target);
-                }
-                Line::Call(call) => calls.push(call.to_owned()),
-                Line::Text => {}
+                Line::Call(_) if folder == Folder::Messages => break,
+                meaning => at = case.write(meaning, lines, at).unwrap_or(at),
             }
         }
-        Case { workspace, calls }
+        case
     }
 
-    /// The exit code and what is told.
-    fn run(&self, call: &str) -> (i32, String) {
+    /// Writes the file that a line names; gives the line behind its block.
+    fn write(&self, meaning: Line<'_>, lines: &[&str], at: usize) -> Option<usize> {
+        let workspace = &self.workspace;
+        match meaning {
+            Line::File(path) => {
+                let (content, next) = block(lines, at).unwrap_or_else(|| panic!("a block after {path}"));
+                let content = content.replace("$ROOT", &workspace.root().to_string_lossy());
+                let content = match self.folder {
+                    Folder::Diagnostics => content,
+                    Folder::Messages => content.replace("$OUT", &workspace.beside("made").to_string_lossy()),
+                };
+                if content.starts_with("#!") {
+                    workspace.executable(path, content);
+                } else if let Some(directory) = path.strip_suffix('/') {
+                    fs::create_dir_all(workspace.root().join(directory)).unwrap();
+                } else if self.folder == Folder::Diagnostics {
+                    // Some of the errors are about how a file ends.
+                    workspace.file(path, content.trim_end_matches('\n'));
+                } else {
+                    workspace.file(path, content);
+                }
+                Some(next)
+            }
+            Line::Link(path, target) => {
+                workspace.link(path, target);
+                None
+            }
+            Line::Call(_) | Line::Text => None,
+        }
+    }
+
+    /// The exit code and what is said.
+    fn run(&self, call: &Call<'_>) -> (i32, String) {
         let workspace = &self.workspace;
         let out = workspace.beside("out").display().to_string();
-        let mut words: Vec<String> = words(call).iter().map(|word| word.replace("$OUT", &out)).collect();
-        if !words.first().is_some_and(|word| word.starts_with('-') || word == "frobnicate") {
-            for word in ["1", "--log-limit", "--plain-log"] {
-                words.insert(1, word.to_owned());
-            }
+        let mut words: Vec<String> =
+            words(call.words).iter().map(|word| word.replace("$OUT", &out)).collect();
+        let options: &[&str] = match self.folder {
+            Folder::Diagnostics => &["1", "--log-limit", "--plain-log"],
+            Folder::Messages => &["1", "-J"],
+        };
+        let takes_options = |word: &String| !word.starts_with('-') && word != "frobnicate";
+        let is_build = |word: &String| ["build", "install", "rebuild", "watch"].contains(&&**word);
+        if words
+            .first()
+            .is_some_and(|word| takes_options(word) && (self.folder == Folder::Diagnostics || is_build(word)))
+        {
+            let is_given = words.iter().any(|word| word == "-J");
+            options.iter().filter(|_| !is_given).for_each(|word| words.insert(1, (*word).to_owned()));
         }
-        let ran = workspace.run(&Tool::at(env!("CARGO_BIN_EXE_taut")), &words);
-        let stdout = if words[0] == "describe" { ran.stdout } else { String::new() };
-        let told = (stdout + &ran.stderr).replace(&*workspace.root().to_string_lossy(), "$ROOT");
-        let told = told.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
-        (ran.code, told)
+        let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(call.name);
+        let tool = tool.with_env("TMPDIR", workspace.beside("made"));
+        let (code, said) = match call.interrupted_after {
+            Some(text) => self.interrupted(&tool, &words, text),
+            None => {
+                let ran = workspace.run(&tool, &words);
+                let said = match self.folder {
+                    Folder::Diagnostics if words[0] == "describe" => ran.stdout + &ran.stderr,
+                    Folder::Messages if !ran.stdout.is_empty() => {
+                        format!("{}stdout:\n{}", ran.stderr, ran.stdout)
+                    }
+                    _ => ran.stderr,
+                };
+                (ran.code, said)
+            }
+        };
+        let said = said.replace(&*workspace.root().to_string_lossy(), "$ROOT");
+        let said = said.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
+        let said = said.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
+        (code, without_random_names(&without_times(&said)))
+    }
+
+    /// What a call says that gets SIGINT after it has said or made something.
+    fn interrupted(&self, tool: &Tool, words: &[String], text: &str) -> (i32, String) {
+        let made = self.workspace.beside("made").join(text);
+        let _ = fs::remove_file(&made);
+        let mut child = self.workspace.start(tool, words);
+        let mut stderr = child.stderr.take().unwrap();
+        let said: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let kept = said.clone();
+        let reader = thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut buffer) {
+                kept.lock().unwrap().extend(&buffer[..read]);
+            }
+        });
+        let has_said = || String::from_utf8_lossy(&said.lock().unwrap()).contains(text);
+        while !made.exists() && !has_said() {
+            assert!(child.try_wait().unwrap().is_none(), "{words:?} did not come to {text:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let code = child.wait().unwrap().code().unwrap_or(-1);
+        reader.join().unwrap();
+        let said = said.lock().unwrap();
+        (code, String::from_utf8_lossy(&said).into_owned())
     }
 }
 
-/// The document with what is told now; counts its cases.
-fn now(text: &str, count: &mut usize) -> String {
+/// A text without the hexadecimal numbers of directories in which actions are run again.
+fn without_random_names(text: &str) -> String {
+    let mut parts = text.split("/taut-rerun-");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out += "/taut-rerun-N";
+        out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    out
+}
+
+/// A text with `N s` for each time.
+fn without_times(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
+        out.push_str(&rest[..begin]);
+        let number = &rest[begin..];
+        let end =
+            number.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(number.len());
+        let (number, after) = number.split_at(end);
+        // A colon ends the place in a file; within a time it stands between digits.
+        let end = number.trim_end_matches(':').len();
+        let (number, colons) = number.split_at(end);
+        let is_of_seconds = after.starts_with(" s") && !after[2..].starts_with(char::is_alphabetic);
+        let is_clock = number.contains(':') && out.ends_with(", ");
+        let is_time =
+            is_clock || (colons.is_empty() && is_of_seconds && (number.contains('.') || out.ends_with('(')));
+        out.push_str(if is_time { "N" } else { number });
+        out.push_str(colons);
+        rest = after;
+    }
+    out + rest
+}
+
+/// The document with what is said now; counts its cases.
+fn now(folder: Folder, text: &str, count: &mut usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let headings = (0..lines.len()).filter(|line| lines[*line].starts_with("## "));
     let mut begins: Vec<usize> = headings.collect();
@@ -135,36 +290,46 @@ fn now(text: &str, count: &mut usize) -> String {
     begins.push(lines.len());
     for pair in begins.windows(2) {
         let lines = &lines[pair[0]..pair[1]];
-        let case = Case::new(lines);
-        assert!(!case.calls.is_empty(), "{} has a call", lines[0]);
-        let mut at = 0;
+        let case = Case::new(folder, lines);
+        let (mut at, mut calls) = (0, 0);
         while at < lines.len() {
             let line = lines[at];
             at += 1;
             match meaning(line) {
                 Line::Call(call) => {
-                    let (code, told) = case.run(call);
-                    assert!(!told.contains("```"), "{call}");
-                    let _ = write!(out, "`$ taut {call}` exits with {code}:\n\n```\n{told}```\n");
+                    calls += 1;
+                    let (code, said) = case.run(&call);
+                    assert!(!said.contains("```"), "{}", call.words);
+                    let begin = line.split_once(" exits with ").map_or(line, |(begin, _)| begin);
+                    // What is said need not end with a line feed.
+                    let feed = if said.is_empty() || said.ends_with('\n') { "" } else { "\n" };
+                    let _ = write!(out, "{begin} exits with {code}:\n\n```\n{said}{feed}```\n");
                     if let Some((_, next)) = block(lines, at) {
                         at = next;
                     }
+                    if lines.get(at).is_some_and(|line| !line.is_empty()) {
+                        out.push('\n');
+                    }
                 }
-                Line::File(_) => {
-                    let (_, next) = block(lines, at).expect("seen before");
+                Line::File(path) => {
+                    let (_, next) = block(lines, at).unwrap_or_else(|| panic!("a block after {path}"));
+                    if calls > 0 && folder == Folder::Messages {
+                        case.write(Line::File(path), lines, at);
+                    }
                     lines[at - 1..next].iter().for_each(|line| out.push_str(&format!("{line}\n")));
                     at = next;
                 }
                 Line::Link(..) | Line::Text => out.push_str(&format!("{line}\n")),
             }
         }
+        assert!(calls > 0, "{} has a call", lines[0]);
     }
     out
 }
 
-#[test]
-fn every_mistake_is_answered_as_it_is_written_down() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
+/// Runs the documents of a folder, of which there are at least so many cases.
+fn check(folder: Folder, least: usize) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder.name());
     let bless = std::env::var_os("TAUT_BLESS").is_some();
     let only = std::env::var("TAUT_ONLY").unwrap_or_default();
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -173,12 +338,28 @@ fn every_mistake_is_answered_as_it_is_written_down() {
     let mut count = 0;
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
-        let told = now(&text, &mut count);
+        let said = now(folder, &text, &mut count);
         if bless {
-            fs::write(&path, told).unwrap();
+            fs::write(&path, said).unwrap();
         } else {
-            expect_test::expect_file![path].assert_eq(&told);
+            expect_test::expect_file![path].assert_eq(&said);
         }
     }
-    assert!(!only.is_empty() || count >= 100, "{count} mistakes");
+    assert!(!only.is_empty() || count >= least, "{count} cases");
+}
+
+#[test]
+fn every_mistake_is_answered_as_it_is_written_down() {
+    check(Folder::Diagnostics, 100);
+}
+
+#[test]
+fn builds_say_what_is_written_down() {
+    check(Folder::Messages, 20);
+}
+
+#[test]
+fn times_are_replaced() {
+    assert_eq!(without_times("in 0.03 s: 5 actions, 1.5 sec, v1.2.3"), "in N s: 5 actions, 1.5 sec, v1.2.3");
+    assert_eq!(without_times("a.c:1:12: x, 0:12; t (12 s)"), "a.c:1:12: x, N; t (N s)");
 }

@@ -116,10 +116,10 @@ fn an_action_can_be_named_by_the_beginning_of_its_id() {
     let just = workspace.beside("just");
     std::os::unix::fs::symlink(taut().path(), &just).unwrap();
     let place = workspace.beside("input");
-    for tool in [taut(), Tool::at(&just)] {
+    for (tool, shown) in [(taut(), "the inputs of action"), (Tool::at(&just), "Request is input of action")] {
         let words = ["install", "all", "--request-action-input", id, "-o", place.to_str().unwrap()];
         let told = workspace.run(&tool, words).exits(0).stderr;
-        has(&told, &format!("Request is input of action {id}"));
+        has(&told, &format!("{shown} {id}"));
         assert_eq!(std::fs::read_to_string(place.join("shout")).unwrap(), "U\n");
         std::fs::remove_dir_all(&place).unwrap();
     }

@@ -4,10 +4,13 @@
 
 use std::{
     fs,
-    os::unix::{fs::symlink, net::UnixListener},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        net::UnixListener,
+    },
 };
 
-use taut_testkit::{Ran, Tool, Workspace};
+use taut_testkit::{Ran, Tool, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -40,18 +43,14 @@ fn a_path_below_an_input_that_is_a_file_is_told_with_both_paths_and_the_action()
             "dir": {"type": "generic", "out_dirs": ["a"], "deps": ["a"], "cmds": ["echo 1 > a/b"]},
             "cwd": {"type": "generic", "outs": ["o"], "cwd": "a/w", "deps": ["a"], "cmds": ["pwd > ../o"]}}"#,
     );
-    let told = "action was not run: its inputs do not fit into one directory";
+    let told = "was not run: its inputs do not fit into one directory";
     for (target, why) in [
         ("out", "output a/b lies below a, which is an input that is a file"),
         ("dir", "output directory a is an input that is a file"),
         ("cwd", "working directory a/w lies below a, which is an input that is a file"),
     ] {
-        let origin = format!(r#"- [["@","","","{target}"],{{}}]#0"#);
-        fails(
-            &workspace,
-            &[target],
-            &[told, why, "Failed to execute command [\"sh\",", &origin, "To run it by hand:"],
-        );
+        let origin = format!(": :{target}: action for ");
+        fails(&workspace, &[target], &["error: TARGETS:", told, why, &origin, "  reproduce: "]);
     }
 }
 
@@ -62,10 +61,10 @@ fn what_the_system_refuses_counts_as_a_failed_action() {
             "y": {"type": "generic", "outs": ["y"], "cmds": ["touch y"]},
             "all": {"type": "install", "files": {"1": "x", "2": "y"}}}"#,
     );
-    let summary = "ERROR: 1 failed actions; not built because of that:\n         1\n";
+    let summary = "1 action failed: :x (a/b); 1 action run; not built: 1\n";
     fails(&workspace, &["all", "--keep-going"], &[summary]);
     let again = workspace.run(&taut(), ["build", "y"]).exits(0);
-    says(&again, &["Processed 1 actions, 1 cache hits."]);
+    assert_eq!(processed(&again.stderr), Some((1, 1)));
 }
 
 #[test]
@@ -76,12 +75,12 @@ fn a_command_that_is_too_long_is_told_so_and_shown_by_its_ends() {
             "variable": {{"type": "generic", "outs": ["o"], "env": {{"type": "singleton_map", "key": "V", "value": "{long}"}},
                           "cmds": ["echo > o"]}}}}"#
     ));
-    let started = "action could not be started: Argument list too long";
+    let started = "the command could not be started: Argument list too long";
     fails(&workspace, &["word"], &[started, "a word of the command has 1048589 bytes; 131071 are possible"]);
     fails(&workspace, &["variable"], &[started, "variable V of the environment has 1048578 bytes"]);
     let ran = workspace.run(&taut(), ["build", "word"]).exits(1);
     assert!(ran.stderr.len() < 20_000, "{} bytes", ran.stderr.len());
-    says(&ran, &["[\"sh\",\"-c\",\"echo > o; : zzz", "bytes left out …]zzz"]);
+    says(&ran, &["\n  echo > o; : zzz", "zzz…zzz"]);
 }
 
 #[test]
@@ -105,7 +104,7 @@ fn what_is_missing_is_told_with_its_reason() {
     fails(
         &workspace,
         &["launcher", "-L", r#"["nosuch"]"#],
-        &["action could not be started: No such file or directory", "there is no program nosuch"],
+        &["the command could not be started: No such file or directory", "there is no program nosuch"],
     );
     let script = workspace.beside("s").display().to_string();
     workspace.executable("../s", "#!/nosuch/interpreter\necho > o\n");
@@ -115,7 +114,7 @@ fn what_is_missing_is_told_with_its_reason() {
     fails(
         &workspace,
         &["o"],
-        &["action could not be started: No such file", "s asks for the interpreter /nosuch/interpreter"],
+        &["the command could not be started: No such file", "s asks for the interpreter /nosuch/interpreter"],
     );
 }
 
@@ -138,20 +137,20 @@ fn what_was_made_in_place_of_an_output_is_told() {
             "d": {"type": "generic", "out_dirs": ["d"], "cmds": ["rmdir d; touch d"]},
             "c": {"type": "generic", "outs": ["x/Out.txt"], "cmds": ["touch x/out.txt x/other"]}}"#,
     );
-    let missing = "action executed with missing outputs.\n      - ";
-    fails(&workspace, &["o"], &[&format!("{missing}o is a directory (out_dirs is for those)\n")]);
-    fails(&workspace, &["d"], &[&format!("{missing}d is a file (outs is for those)\n")]);
-    fails(&workspace, &["c"], &[&format!("{missing}x/Out.txt; there is x/out.txt\n")]);
+    let missing = "the command succeeded, but did not create its outputs\n";
+    fails(&workspace, &["o"], &[missing, "\n  missing: o is a directory (out_dirs is for those)\n"]);
+    fails(&workspace, &["d"], &[missing, "\n  missing: d is a file (outs is for those)\n"]);
+    fails(&workspace, &["c"], &[missing, "\n  missing: x/Out.txt; there is x/out.txt\n"]);
 }
 
 #[test]
 fn of_a_large_output_both_ends_are_shown_and_the_command_shows_the_rest() {
     let workspace =
         workspace(r#"{"o": {"type": "generic", "outs": ["o"], "cmds": ["seq 100000; touch o"]}}"#);
-    for _ in 0..2 {
-        let ran = workspace.run(&taut(), ["build", "o"]).exits(0);
+    for more in ["--keep-going", "--show-cached-output"] {
+        let ran = workspace.run(&taut(), ["build", "o", more]).exits(0);
         assert!(ran.stderr.len() < 400_000, "{} bytes", ran.stderr.len());
-        says(&ran, &["Stdout of command", "       1\n       2\n", "       100000\n"]);
+        says(&ran, &[":o: output of building o:\n", "  1\n  2\n", "  100000\n"]);
         let (_, command) = ran.stderr.split_once("bytes left out; all of it: taut install-cas ").unwrap();
         let (words, _) = command.split_once(" …]").unwrap();
         let words: Vec<&str> =
@@ -174,8 +173,8 @@ fn of_an_action_that_may_fail_it_is_told_too_that_it_was_not_started() {
         ),
     );
     workspace.file("TARGETS", r#"{"t": {"type": "r", "tainted": ["test"]}}"#);
-    let started = "may fail (exit code 1)\n     action could not be started: Argument list too long";
-    fails(&workspace, &["t"], &[started, "Moreover action executed with missing outputs.\n      - o\n"]);
+    let started = "the command could not be started: Argument list too long";
+    fails(&workspace, &["t"], &[": :t: may fail (exit code 1)\n", started, "\n  missing: o\n"]);
 }
 
 /// A workspace with a graph of one action for each source, and that of the artifacts of these actions.
@@ -213,9 +212,7 @@ fn a_source_that_cannot_be_used_is_told_with_target_output_and_command() {
         let _socket = UnixListener::bind(workspace.root().join("socket")).unwrap();
         symlink("loop", workspace.root().join("loop")).unwrap();
         let ran = traverse(&taut(), &workspace, &artifacts);
-        let action = "needed to build \"o0\" by command [\"cp\",\"in\",\"o0\"] in environment {}\n";
-        let target = "requested by\n      - [[\"@\",\"\",\"m\",\"t0\"],{}]#0\n";
-        says(&ran, &["ERROR (action:", &why, action, target]);
+        says(&ran, &["error: ", &why, "\n  needed by m:t0 to build o0\n  cp in o0\n"]);
     }
 }
 
@@ -225,11 +222,11 @@ fn a_cause_is_told_once_however_much_it_affects() {
     let more = r#"{"type": "LOCAL", "data": {"path": "none", "repository": ""}}"#;
     let artifacts = format!(r#"{artifacts}, "q": {more}, "r": {more}"#);
     let ran = traverse(&taut(), &workspace, &artifacts);
+    says(&ran, &["needed by m:t0 to build o0, and by 11 more actions\n"]);
     says(
         &ran,
-        &["needed for \"q\" and 1 more of the graph g\n", "in environment {}, and for 11 other actions\n"],
+        &["error: build of graph g failed after ", ": 1 error; not built: p0, p1, p10, p11, p2 and 9 more\n"],
     );
-    says(&ran, &["0 failed actions and 1 other errors; not built because of that:"]);
     assert_eq!(ran.stderr.matches("no source file").count(), 1, "{}", ran.stderr);
 }
 
@@ -239,7 +236,7 @@ fn of_many_causes_ten_are_told() {
     let (workspace, artifacts) = graph(&sources.iter().map(String::as_str).collect::<Vec<_>>());
     let ran = traverse(&taut(), &workspace, &artifacts);
     assert_eq!(ran.stderr.matches("no source file").count(), 10, "{}", ran.stderr);
-    says(&ran, &["There are 4 more errors like these."]);
+    says(&ran, &["error: 4 more errors like these\n"]);
 }
 
 #[test]
@@ -257,7 +254,7 @@ fn an_object_that_is_not_defined_is_told_with_the_path_that_was_wanted() {
     let object = r#"{"type": "KNOWN", "data": {"id": "f244228aff57ef96cb88087c0cec7c526bcc352d", "size": 6, "file_type": "f"}}"#;
     let ran = traverse(&taut(), &workspace, &format!(r#""p": {object}"#));
     let why = "object [f244228aff57ef96cb88087c0cec7c526bcc352d:6:f] is neither defined nor in the store\n";
-    says(&ran, &[why, "       needed for \"p\" of the graph g\n"]);
+    says(&ran, &[why, "  needed for p of graph g\n"]);
 }
 
 #[test]
@@ -285,7 +282,7 @@ fn a_store_that_cannot_be_written_is_told_once_with_what_it_was_needed_for() {
     fs::write(&files, "no directory").unwrap();
     let ran = workspace.run(&taut(), ["build", "all", "--keep-going"]).exits(1);
     assert_eq!(ran.stderr.matches("cannot use the store: ").count(), 1, "{}", ran.stderr);
-    says(&ran, &["needed to build \"o0\" by command [\"sh\",", "- [[\"@\",\"\",\"\",\"t0\"],{}]#0\n"]);
+    says(&ran, &["needed by :t0 to build o0, and by 4 more actions\n  cp s0 o0\n"]);
     fs::remove_file(&files).unwrap();
     workspace.run(&taut(), ["build", "all"]).exits(0);
 }
@@ -300,7 +297,39 @@ fn what_known_actions_printed_is_shown_by_a_call_that_fails_too() {
     let build = |code| workspace.run(&taut(), ["build", "top"]).exits(code).stderr;
     let shown = |stderr: &str| stderr.lines().filter(|line| line.trim() == "a warning of old").count();
     assert_eq!(shown(&build(0)), 1);
+    assert_eq!(shown(&build(0)), 0, "it is not new");
     workspace.file("a", "wrong\n");
     assert_eq!(shown(&build(1)), 1, "it was not run again");
     assert_eq!(shown(&build(1)), 1);
+}
+
+#[test]
+fn the_command_that_a_failure_names_runs_its_action_again_alone() {
+    let workspace = workspace(
+        r#"{"t": {"type": "generic", "outs": ["d/x"], "out_dirs": ["e/f"], "deps": [["./", ".", "made"], "a"], "cwd": "",
+                  "env": {"type": "singleton_map", "key": "GREETING", "value": "hello"},
+                  "cmds": ["echo $GREETING", "cat a made/in", "ls -d d e/f", "env | grep -c ^HOME", "exit 5"]},
+            "made": {"type": "generic", "outs": ["made/in"], "cmds": ["echo an input > made/in"]}}"#,
+    );
+    let failed = workspace.run(&taut(), ["build", "t"]).exits(1);
+    let (_, command) = failed.stderr.split_once("  reproduce: ").unwrap();
+    let command = command.lines().next().unwrap();
+    let temporary = workspace.beside("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let tool = Tool::at("/bin/sh").with_env("TMPDIR", &temporary);
+    for _ in 0..2 {
+        let again = tool.run(&workspace.root(), ["-c", command]).exits(1);
+        assert_eq!(again.stdout, "hello\na file\nan input\nd\ne/f\n0\n");
+        says(&again, &["the action ended with exit code 5 in ", &*temporary.to_string_lossy()]);
+        assert!(!again.stderr.contains("error:"), "{}", again.stderr);
+    }
+    let directories: Vec<_> = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(directories.len(), 2, "each call has a directory of its own");
+    for directory in directories {
+        assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(directory.join("made/in")).unwrap(), "an input\n");
+    }
+    // No result is kept.
+    let built = workspace.run(&taut(), ["build", "t"]).exits(1);
+    says(&built, &["building d/x failed (exit code 5)"]);
 }

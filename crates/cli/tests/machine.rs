@@ -69,7 +69,10 @@ fn whatever_becomes_of_a_call_the_file_is_written() {
     }
 
     let (code, document) = written(&workspace, &["build", "fails"]);
-    assert_eq!((code, messages(&document)[0].as_str()), (1, "error: action returned non-zero exit code 3"));
+    assert_eq!(
+        (code, messages(&document)[0].as_str()),
+        (1, "error: TARGETS:2: :fails: building o failed (exit code 3)\nexit 3")
+    );
     let about = document.root().get("diagnostics").and_then(|all| all.item(0)?.get("about")?.as_str());
     assert!(about.is_some_and(|about| about.starts_with("action:")), "{about:?}");
 
@@ -94,7 +97,7 @@ fn what_people_see_once_for_many_targets_programs_see_for_each() {
     let (_, document) = written(&workspace, &["analyse", "t"]);
     assert_eq!(messages(&document).len(), 2);
     let ran = workspace.run(&taut(), ["analyse", "t"]);
-    assert_eq!(ran.stderr.matches("ERROR").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn thousands_of_errors_along_a_chain_are_all_told_in_order() {
     let targets: Vec<String> = (0..LENGTH).map(target).collect();
     workspace.file("TARGETS", format!("{{{}}}", targets.join(",\n")));
     let ran = workspace.run(&taut(), ["analyse", "--log-limit", "0", "0"]).exits(8);
-    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("ERROR")).collect();
+    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(told.len(), 2 * LENGTH);
     assert!(
         told[0].contains("\"missing 0\"")

@@ -5,7 +5,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, thread, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
-use taut_testkit::{Ran, Tool, Workspace};
+use taut_testkit::{Ran, Tool, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -32,16 +32,16 @@ fn with_keep_going_everything_that_can_be_built_is_and_the_rest_is_listed() {
             "all": {"type": "install", "files": {"x/1": "on a", "x/2": "b", "x/3": "on c"}}}"#,
     );
     let ran = run(&workspace, &["build", "--keep-going", "-J", "2", "all"]).exits(1);
-    assert!(ran.stderr.contains("action returned non-zero exit code 1"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("action returned non-zero exit code 2"), "{}", ran.stderr);
-    let summary = "2 failed actions; not built because of that:\n         x/1\n         x/2\n";
+    assert!(ran.stderr.contains("building a failed (exit code 1)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("building b failed (exit code 2)"), "{}", ran.stderr);
+    let summary = "2 actions failed: :a (a), :b (b); 2 actions run; not built: x/1, x/2\n";
     assert!(ran.stderr.contains(summary), "{}", ran.stderr);
     let again = run(&workspace, &["build", "on c"]).exits(0);
-    assert!(again.stderr.contains("Processed 2 actions, 2 cache hits."), "{}", again.stderr);
+    assert!(processed(&again.stderr) == Some((2, 2)), "{}", again.stderr);
 }
 
 #[test]
-fn the_commands_shown_for_a_failed_action_fail_in_the_same_way() {
+fn the_command_shown_for_a_failed_action_fails_in_the_same_way() {
     let workspace = workspace(
         r#"{"in": {"type": "generic", "outs": ["made"], "cmds": ["echo 'made of' > made"]},
             "t": {"type": "generic", "outs": ["d/out"], "deps": ["in", "it's"], "env": {"type": "'", "$1": {"A": "b c"}},
@@ -49,8 +49,8 @@ fn the_commands_shown_for_a_failed_action_fail_in_the_same_way() {
     );
     workspace.file("it's", "a source\n");
     let ran = run(&workspace, &["build", "t", "-D", r#"{"V": "x y"}"#]).exits(1);
-    let (_, shown) = ran.stderr.split_once("To run it by hand:\n").expect("commands are shown");
-    let (script, _) = shown.split_once("\nERROR: ").unwrap();
+    let (_, shown) = ran.stderr.split_once("\n  reproduce: ").expect("a command is shown");
+    let (script, _) = shown.split_once('\n').unwrap();
     let temporary = workspace.beside("temporary");
     fs::create_dir(&temporary).unwrap();
     let mut by_hand = Command::new("sh");
@@ -60,7 +60,9 @@ fn the_commands_shown_for_a_failed_action_fail_in_the_same_way() {
         fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().metadata().unwrap()).collect();
     assert_eq!(made.len(), 1, "all is done in one new directory");
     assert_eq!(made[0].permissions().mode() & 0o777, 0o700, "which is the user's alone");
-    assert_eq!(by_hand.status.code(), Some(5), "{script}\n{}", String::from_utf8_lossy(&by_hand.stderr));
+    let said = String::from_utf8_lossy(&by_hand.stderr);
+    assert_eq!(by_hand.status.code(), Some(1), "{script}\n{said}");
+    assert!(said.contains("the action ended with exit code 5 in "), "{said}");
     assert_eq!(String::from_utf8_lossy(&by_hand.stdout), "made of\na source\nb c\nhere\n");
 }
 

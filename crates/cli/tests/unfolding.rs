@@ -99,6 +99,6 @@ fn what_fails_in_such_a_configuration_is_told_shortly() {
     for words in ["build top", "build top --keep-going"] {
         let ran = run(&workspace, words).exits(1);
         is_short(&ran);
-        assert!(ran.stderr.contains("action returned non-zero exit code 3"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("failed (exit code 3)"), "{}", ran.stderr);
     }
 }

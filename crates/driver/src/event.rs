@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
 use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stop};
+pub use taut_graph::Origin;
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
 use taut_syntax::Diagnostics;
@@ -33,8 +34,8 @@ impl Sink for Vec<Arc<dyn Sink>> {
     }
 }
 
-/// A target that defines an action, and the action's number there, as messages show them; `None` if it is not known.
-pub type Origins = Arc<dyn Fn(&Id) -> Option<String> + Send + Sync>;
+/// A target that defines an action, and the action's number there; `None` if it is not known.
+pub type Origins = Arc<dyn Fn(&Id) -> Option<Origin> + Send + Sync>;
 
 /// A step of a call. A call that succeeds sends events in the order of this list, as far as it has such steps; those of
 /// actions come in any order between the beginning and the end of the build.

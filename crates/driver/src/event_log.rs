@@ -16,6 +16,7 @@ mod fields;
 mod line;
 mod read;
 mod tasks;
+mod timings;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,6 +32,7 @@ use directory::{Kind, LogDirectory, Name, Workspace, micros};
 pub(crate) use fields::VERSION;
 use line::Line;
 pub use read::{EventLogs, parse};
+pub use timings::Timings;
 
 /// How many bytes of lines are buffered before they are written.
 const MAX_BUFFERED_BYTES: usize = 64 << 10;
@@ -202,6 +204,11 @@ fn write_periodically(log: &Weak<Mutex<State>>) {
 }
 
 impl State {
+    /// A target that defines an action, and the action's number there.
+    pub(super) fn origin(&self, action: &Id) -> Option<String> {
+        Some(self.origins.as_ref()?(action)?.numbered())
+    }
+
     fn at(&self) -> Duration {
         self.begin.elapsed()
     }
@@ -269,7 +276,7 @@ impl State {
             Event::ActionBegun(_) | Event::ActionCompared { .. } => {}
             Event::ActionStarted(action) => {
                 self.running.insert(*action.id, at);
-                let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
+                let origin = self.origin(action.id);
                 self.line("action_started", |line| {
                     fields::action(line, at, action.id, origin.as_deref());
                 });
@@ -278,7 +285,7 @@ impl State {
             Event::ActionFailed(failed) => self.failed(at, failed),
             Event::Unbuilt(unbuilt) => {
                 let first = unbuilt.actions.first().map(|(id, _)| id);
-                let origin = first.and_then(|id| self.origins.as_ref()?(id));
+                let origin = first.and_then(|id| self.origin(id));
                 self.bounded_line(MAX_EXTRA_BYTES, "unbuilt", |line| {
                     fields::unbuilt(line, at, unbuilt, origin.as_deref());
                 });
@@ -342,7 +349,7 @@ impl State {
         self.running.remove(action.id);
         let end = if outcome.cached { "cached" } else { "ran" };
         *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
-        let origin = self.origins.as_ref().and_then(|origins| origins(action.id));
+        let origin = self.origin(action.id);
         self.line("action", |line| {
             fields::action(line, at, action.id, origin.as_deref()).shown("end", end);
             fields::inputs(line, finished.inputs, &finished.needs());
@@ -357,7 +364,7 @@ impl State {
         let failure = failed.failure;
         self.has_executed = true;
         let since = self.running.remove(&failure.id);
-        let origin = self.origins.as_ref().and_then(|origins| origins(&failure.id));
+        let origin = self.origin(&failure.id);
         if failed.was_ended {
             return self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
                 fields::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
@@ -384,7 +391,7 @@ impl State {
         let mut running: Vec<(Id, Duration)> = self.running.drain().collect();
         running.sort_unstable_by_key(|(_, since)| *since);
         for (id, since) in running {
-            let origin = self.origins.as_ref().and_then(|origins| origins(&id));
+            let origin = self.origin(&id);
             self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
                 fields::action(line, at, &id, origin.as_deref()).shown("end", "unfinished");
                 line.seconds("wall", at.saturating_sub(since));

@@ -105,12 +105,12 @@ impl Analysis {
 
     /// Replaces the target's own result by the inputs of one of its actions: `%id` of any action that is needed, or the
     /// beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either without
-    /// mark. Returns the name that messages have for that action.
+    /// mark. Returns the name that messages have for that action, and the action.
     ///
     /// # Errors
     ///
     /// Why there is no such action.
-    pub fn turn_to_input_of(&mut self, wanted: &str) -> Result<String, String> {
+    pub fn turn_to_input_of(&mut self, wanted: &str) -> Result<(String, Arc<ActionDescription>), String> {
         let defined = || self.reached.iter().flat_map(|reached| &reached.analysed.defined.actions);
         let by_id = |id: &str| {
             let id = Id::from_hex(id)?;
@@ -137,7 +137,7 @@ impl Analysis {
         let mut analysed = (*self.analysed).clone();
         analysed.result = TargetResult::new(action.inputs.clone(), Map::default(), parts_of(&action));
         self.analysed = Arc::new(analysed);
-        Ok(name)
+        Ok((name, action))
     }
 
     /// What is to be built.

@@ -70,20 +70,19 @@ impl Origins {
     }
 
     /// A target that defines an action, and the action's number there; `None` if none is known.
-    pub fn first(&self, action: &Id) -> Option<String> {
+    pub fn first(&self, action: &Id) -> Option<Origin> {
         let target = self.mentions()?.first(&DefinitionKey::action(action).0)?;
-        let (target, analysed) = self.analysed(target)?;
-        let origin = origin(&target, &analysed, action)?;
-        Some(format!("{}#{}", origin.target_text(), origin.subtask))
+        // The run that is good need not be the latest one.
+        let kept = self.0.engine.kept::<TargetRule>(&target).into_iter();
+        kept.filter_map(|kept| kept.value).find_map(|analysed| origin(&target, &analysed, action))
     }
 
     /// Like [`Origins::first`], outside of tasks: if kept runs do not have it, all targets are analysed.
-    pub fn first_of_all(&self, action: &Id) -> Option<String> {
+    pub fn first_of_all(&self, action: &Id) -> Option<Origin> {
         self.first(action).or_else(|| {
             let defining = self.defining(DefinitionKey::action(action));
             let (target, analysed) = defining.first()?;
-            let origin = origin(target, analysed, action)?;
-            Some(format!("{}#{}", origin.target_text(), origin.subtask))
+            origin(target, analysed, action)
         })
     }
 

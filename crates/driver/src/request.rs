@@ -28,8 +28,8 @@ pub struct Words {
     pub defines: Vec<String>,
     /// The target as it is named on the command line.
     pub target: Vec<String>,
-    /// Whether one word may name a target as messages do, `module:name`, unless it is the name of a target.
-    pub typed_names: bool,
+    /// Whether one word may be a name like `module:target`.
+    pub has_typed_names: bool,
 }
 
 /// What a call is about.
@@ -95,10 +95,13 @@ impl Request {
         let module = current_module(&repositories, cwd);
         let target = match &unbracketed(&words.target)[..] {
             [] => first_target(&repositories, &module)?,
-            [name] => match words.typed_names.then(|| typed(&repositories, &module, name)).flatten() {
-                Some(typed) => typed,
-                None => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
-            },
+            [name] => {
+                let typed = Some(name).filter(|_| words.has_typed_names).and_then(|name| typed_name(name));
+                match typed.filter(|_| !is_in_module(&repositories, &module, name)) {
+                    Some(typed) => typed.target(&repositories)?,
+                    None => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
+                }
+            }
             // On the command line a module may be written as a path from the root.
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             words => named(&repositories, &module, words)?,
@@ -143,20 +146,6 @@ fn targets_file(repositories: &RepoConfig, repository: &str, module: &str) -> Op
 fn has_target(file: Option<&Document>, name: &str) -> bool {
     let root = file.map(Document::root);
     root.is_some_and(|root| root.kind() == Kind::Object && root.get(name).is_some())
-}
-
-/// The target that a word names as messages do: `module:name`, `:name`, `@repository//module:name`. A target or file of the
-/// module at hand that has the word as its name comes first.
-fn typed(repositories: &RepoConfig, module: &str, word: &str) -> Option<NamedTarget> {
-    let (place, name) = word.rsplit_once(':').filter(|(_, name)| !name.is_empty())?;
-    let (repository, of) = match place.strip_prefix('@').and_then(|place| place.split_once("//")) {
-        Some((repository, of)) => (repositories.repositories.get_key_value(repository)?.0, of),
-        None => (&repositories.main, place),
-    };
-    let main = &repositories.repositories[&repositories.main];
-    let is_target = has_target(targets_file(repositories, &repositories.main, module).as_ref(), word);
-    let is_name = is_target || main.workspace_root.source.is_file(&Path::new(module).join(word));
-    (!is_name).then(|| NamedTarget::new(repository.clone(), of, name))
 }
 
 /// A target and its configuration as messages show them.
@@ -234,6 +223,62 @@ fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
         |module: &Path| main.target_root.source.is_file(&module.join(main.target_file_name.as_str()));
     let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
     module.to_string_lossy().as_ref().into()
+}
+
+/// A name in one word: `module:target`, with `//` in front or not, or `@repository//module:target`. The module is a path
+/// from the root, as it is in two words.
+struct TypedName {
+    repository: Option<String>,
+    module: String,
+    name: String,
+}
+
+impl TypedName {
+    fn target(&self, repositories: &RepoConfig) -> Result<NamedTarget, SetupError> {
+        let TypedName { repository, module, name } = self;
+        let own = |repository: &Str| NamedTarget::new(repository.clone(), module.as_str(), name.as_str());
+        match repository {
+            None => Ok(own(&repositories.main)),
+            Some(repository) if repositories.repositories.contains_key(repository.as_str()) => {
+                Ok(own(&repository.as_str().into()))
+            }
+            // As a target file of the main repository would name it.
+            Some(repository) => {
+                let words = ["@", repository, module, name].map(str::to_owned);
+                named(repositories, &Str::default(), &words)
+            }
+        }
+    }
+}
+
+fn typed_name(word: &str) -> Option<TypedName> {
+    let (repository, rest) = match word.strip_prefix('@') {
+        Some(rest) => {
+            let (repository, rest) = rest.split_once("//")?;
+            (Some(unquoted(repository)?), rest)
+        }
+        None => (None, word.strip_prefix("//").unwrap_or(word)),
+    };
+    // A colon within quotes is none.
+    let quoted_end = rest.strip_prefix('"').and_then(|rest| rest.find("\":")).map_or(0, |end| end + 2);
+    let colon = quoted_end + rest[quoted_end..].find(':')?;
+    let (module, name) = (unquoted(&rest[..colon])?, unquoted(&rest[colon + 1..])?);
+    (!rest[colon + 1..].is_empty()).then_some(TypedName { repository, module, name })
+}
+
+/// A part of a name, which may be in quotes as JSON has them.
+fn unquoted(part: &str) -> Option<String> {
+    if !part.starts_with('"') {
+        return Some(part.to_owned());
+    }
+    Document::parse("", part.as_bytes().to_vec()).ok()?.root().as_str().map(str::to_owned)
+}
+
+/// Whether a module has a target of this name, or a file. Asked only for names that could be read in another way.
+fn is_in_module(repositories: &RepoConfig, module: &Str, name: &str) -> bool {
+    let main = &repositories.repositories[&repositories.main];
+    has_target(targets_file(repositories, &repositories.main, module).as_ref(), name)
+        || main.workspace_root.source.is_file(&Path::new(module.as_str()).join(name))
 }
 
 /// The target that is meant if none is named: the first one, by the bytes of their names.
@@ -350,7 +395,7 @@ mod tests {
 
         fn ask(&self, cwd: &str, target: &[&str], defines: &[&str]) -> Result<String, String> {
             let words = Words {
-                typed_names: true,
+                has_typed_names: true,
                 target: target.iter().map(|word| (*word).to_owned()).collect(),
                 defines: defines.iter().map(|word| (*word).to_owned()).collect(),
                 ..Default::default()

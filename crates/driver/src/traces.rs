@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use taut_analysis::module_file;
-use taut_engine::{Builder, Engine, FileTrouble, Options};
+use taut_engine::{Builder, Engine, FileProblem, Options};
 use taut_repos::{FileRule, Place};
 use taut_store::{EpochDir, Store};
 use taut_value::Id;
@@ -73,9 +73,9 @@ impl Traces {
 
     /// What went wrong, the engine's file included.
     pub(crate) fn take_warning(&self, engine: &Engine) -> Option<String> {
-        match engine.trouble() {
-            Some(FileTrouble::Damaged) => self.warning.damaged("runs"),
-            Some(FileTrouble::Unreadable(error)) => self.warning.unreadable(error),
+        match engine.file_problem() {
+            Some(FileProblem::Damaged) => self.warning.damaged("runs"),
+            Some(FileProblem::Unreadable(error)) => self.warning.unreadable(error),
             None => {}
         }
         self.warning.take()

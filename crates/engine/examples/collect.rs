@@ -1,4 +1,4 @@
-//! What it costs to collect the tasks below a root of which only the file tells, and below one that was made in this
+//! What it costs to collect the tasks below a root that is only in the file, and below one that executed in this
 //! process. Run with `--release`; prints nanoseconds for each task passed.
 
 #![allow(clippy::disallowed_methods, reason = "a directory of its own, that nothing else knows of")]
@@ -137,6 +137,6 @@ fn main() {
     let engine = open();
     let found = build(&engine);
     assert!(found.ran().is_empty());
-    measure("told by the file", &engine, &found);
+    measure("by the file", &engine, &found);
     std::fs::remove_dir_all(&directory).expect("it is there");
 }

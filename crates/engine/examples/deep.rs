@@ -52,7 +52,7 @@ impl Rule for Leaf {
     }
 }
 
-/// What is worth telling about a group.
+/// A note about a group.
 struct Note(String);
 
 impl Interned for Note {
@@ -73,7 +73,7 @@ impl Interned for Note {
     }
 }
 
-/// The sum of a group of leaves; every thousandth has something to say.
+/// The sum of a group of leaves; every thousandth mentions a note.
 struct Group;
 
 impl Rule for Group {

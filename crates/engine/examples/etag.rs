@@ -1,5 +1,5 @@
 //! A value in memory, its hash on the wire: a page is a parsed response, its hash is the entity tag, which a
-//! `HEAD` request tells without the page. `cargo run -p taut-engine --example etag` starts a server of its own.
+//! `HEAD` request returns without the page. `cargo run -p taut-engine --example etag` starts a server of its own.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -41,7 +41,7 @@ impl Rule for PageRule {
         fetch(self.0, "GET", path).map(Arc::new).map_err(|error| Fail::transient(error.to_string()))
     }
 
-    /// Does not ask for the value: whoever wants only the hash does not fetch the page.
+    /// Does not request the value: a dependent that wants only the hash does not fetch the page.
     async fn hash(&self, path: &String, _: HashCx<PageRule>) -> Result<Hash, Fail> {
         let page = fetch(self.0, "HEAD", path).map_err(|error| Fail::transient(error.to_string()))?;
         let tag = page.headers.get("etag").ok_or_else(|| Fail::task(format!("{path} has no entity tag")))?;
@@ -66,7 +66,7 @@ impl Rule for Words {
     }
 }
 
-/// Serves one page; says what it was asked for.
+/// Serves one page; prints the requests.
 fn serve(listener: &TcpListener, page: &Mutex<(u32, String)>) {
     for stream in listener.incoming() {
         let Ok(mut stream) = stream else { return };

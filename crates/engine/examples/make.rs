@@ -40,7 +40,7 @@ impl Rule for Source {
         Ok(())
     }
 
-    // The hash is had without a value, so nobody ever asks for one.
+    // The hash is computed without a value, so a value is never requested.
     async fn hash(&self, path: &String, cx: taut_engine::HashCx<Source>) -> Result<Hash, Fail> {
         cx.witness(stat(path));
         hash_of(Path::new(path)).ok_or_else(|| Fail::transient(format!("cannot read {path}")))
@@ -87,7 +87,7 @@ impl Rule for Object {
         let deps = Path::new(source).with_extension("d");
         cx.hash_of::<Source>(source.clone()).await?;
         run(Command::new("cc").args(["-MD", "-c", source, "-o"]).arg(&object))?;
-        // Dynamic dependencies: the compiler says what it read, and reading it is what is recorded.
+        // Dynamic dependencies: the compiler reports what it read, and the task reads these files, which is recorded.
         let text = fs::read_to_string(&deps).map_err(|error| Fail::transient(error.to_string()))?;
         let headers = text.split([' ', '\n', '\\']).filter(|word| word.ends_with(".h"));
         headers.for_each(|header| cx.depend::<Source>(header.to_owned()));

@@ -77,7 +77,7 @@ fn main() {
     let tasks = WIDTH * LAYERS;
     timed("layered, first", tasks, || engine.begin().commit(options()).get::<Top>(())).expect("no failure");
     timed("layered, null", tasks, || engine.begin().commit(options()).get::<Top>(())).expect("no failure");
-    timed("layered, all leaves looked at", tasks, || engine.begin().scan().commit(options()).get::<Top>(()))
+    timed("layered, all leaves verified", tasks, || engine.begin().scan().commit(options()).get::<Top>(()))
         .expect("no failure");
     let million = 1_000_000;
     let chain = move || {

@@ -22,7 +22,7 @@ impl Rule for Price {
 
     async fn value(&self, name: &String, _: Cx) -> Result<u64, Fail> {
         let prices = self.0.lock().expect("no panic");
-        prices.get(&**name).copied().ok_or_else(|| Fail::task(format!("nobody sells {name}")))
+        prices.get(&**name).copied().ok_or_else(|| Fail::task(format!("{name} is not for sale")))
     }
 
     fn content_hash(&self, _: &String, price: &u64) -> Option<Hash> {

@@ -1,17 +1,23 @@
-//! Tasks with a value and, apart from it, a hash: demand-driven, parallel, and run only where no derivation
-//! says that the result is known.
+//! An engine for incremental computation: demand-driven, parallel tasks with a value and, apart from it, a hash, which
+//! execute only if no recorded run shows that the result is known.
 //!
-//! A [`Rule`] says how the tasks of one kind get their value; a task is a rule and a [`Key`]. What a task asks
-//! of others through its [`Cx`] is recorded, in order, with the hashes it saw. When the task is wanted again
-//! and a recorded run agrees with the present (*replay*), its hash is good without running it; its value is
-//! taken from where it lies if its hash is the right one (*verify*), and made again only if it is not there.
+//! A [`Rule`] computes the values of the tasks of one kind; a task is a rule and a [`Key`]. What a task requests
+//! from others through its [`Cx`] is recorded, in order, with the hashes that it saw: its *trace*. When the task is wanted
+//! again and all reads of a recorded run agree with the present (*replay*), its hash is good without executing it; its
+//! value is taken from where it lies if it has that hash (*verify*), and computed again only if it is not there.
 //!
-//! An [`Engine`] remembers runs from [`Build`] to build, and beyond the process if it has a file for them
-//! ([`Builder::open`]). What this crate does not know: processes, descriptions, and what any of its tasks is for.
+//! An [`Engine`] keeps runs from [`Build`] to build, and beyond the process if it has a file for them
+//! ([`Builder::open`]). The crate knows nothing of processes, build descriptions, or the purpose of its tasks.
+//!
+//! In terms of *Build Systems à la Carte* (Mokhov, Mitchell, Peyton Jones, 2018): a suspending scheduler with verifying,
+//! constructive or deep constructive traces for each rule, early cutoff, and monadic (dynamic) dependencies. The
+//! invalidation of transitive dependents in memory is that of Adapton (Hammer et al., 2014) and salsa.
 
-// A file names only files of its own folder and of those before it in this order: graph, log, schedule, persist,
-// settle, api. What goes up, goes through a trait or a closure that the lower one states (`Traces`, `Works`,
-// `Suspended`, `Ends`, `AnyFrame`), or is a method that an upper file adds to a type of a lower one.
+#![deny(missing_docs)]
+
+// Layers, lowest first: graph, log, schedule, persist, settle, api. A file uses only files of its own layer and lower
+// ones. Calls upwards go through a trait or a closure that the lower layer defines (`Traces`, `Works`, `Suspended`,
+// `Cancellable`, `AnyFrame`), or the upper layer adds methods to a type of a lower one.
 mod api;
 mod graph;
 mod log;
@@ -45,7 +51,7 @@ pub use log::entries::Executed;
 pub use log::reason::{Differs, Ran, Reason};
 #[doc(hidden)]
 pub use persist::reseal;
-pub use persist::{Committed, FileTrouble, PathFile, TraceFile, TraceRead, TraceWrite};
+pub use persist::{Committed, FileProblem, PathFile, TraceFile, TraceRead, TraceWrite};
 pub use schedule::cancel::Cancel;
 
 /// The guide's examples, compiled and run.

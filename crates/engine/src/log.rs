@@ -1,4 +1,4 @@
-//! What a build did: noted in numbers, spelled out when somebody asks.
+//! The log of a build: recorded as numbers, and turned into keys and hashes on request.
 
 pub(crate) mod entries;
 pub(crate) mod reason;

@@ -1,4 +1,4 @@
-//! The state of a build, and the threads that work on it. How tasks are settled is not known here.
+//! The state of a build, and the threads that work on it. The algorithms that settle tasks are in `settle`.
 
 pub(crate) mod cancel;
 pub(crate) mod inner;

@@ -1,8 +1,8 @@
-//! What threads share, from one place: the standard library's, or, with `--cfg shuttle`, stand-ins that try many
-//! schedules of the same test (`tests/schedules.rs`).
+//! The synchronisation primitives of the crate: the standard library's, or, with `--cfg shuttle`, those of `shuttle`,
+//! which runs a test under many schedules (`tests/schedules.rs`).
 //!
-//! Only what threads wait for, or see of each other, has a stand-in. A `OnceLock` here is never waited for by
-//! code that may be interrupted while it fills one, and counting references decides nothing.
+//! `OnceLock`, `Arc` and `Weak` stay the standard ones: the code that fills a `OnceLock` has no scheduling point of
+//! `shuttle` in it, and no decision depends on reference counts.
 
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
@@ -16,8 +16,10 @@ pub(crate) use shuttle::{thread, thread_local};
 
 pub(crate) use std::sync::{Arc, OnceLock, PoisonError, Weak};
 
-/// The one way to take a lock here: the engine's own code does not panic while holding one, and user code runs under
-/// none but that of the walk over a file, which is guarded; so a poisoned lock still guards consistent data.
+/// Takes a lock; all code of the crate uses this. A poisoned lock still guards consistent data: the engine's own code
+/// does not panic while it holds one. User code that runs under a lock either has its panics caught (the walk over a
+/// file, decoding of values) or runs before anything is changed (`Rule::policy`, encoding of keys). The exception is a
+/// commit, see [`crate::Engine::commit`].
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

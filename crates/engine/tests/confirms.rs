@@ -1,4 +1,4 @@
-//! What a leaf says, outside of a build, of what it saw.
+//! `Engine::confirms`: verifying a leaf by its witness outside of a build.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -75,7 +75,7 @@ fn a_leaf_confirms_what_it_saw_or_does_not() {
     (0..3).for_each(|number: u64| write(&world, &number.to_string(), number));
     let engine = engine(&world);
     let confirms = |key: &str| engine.confirms::<Leaf>(&key.to_owned());
-    assert!(!confirms("1"), "nobody asked for it");
+    assert!(!confirms("1"), "it was never requested");
     let build = engine.begin().commit(Options::default());
     build.get::<Sum>(2).unwrap();
     let _ = build.get::<Leaf>("unaccountable".to_owned());
@@ -86,7 +86,7 @@ fn a_leaf_confirms_what_it_saw_or_does_not() {
     assert!(confirms("1"), "the same was written again");
     write(&world, "1", 5);
     assert!(!confirms("1"));
-    // Asking changes nothing: who declares nothing is believed, who declares the change is heard.
+    // Confirming changes nothing: without a declaration the leaf stays clean, with one it is stale.
     drop(build);
     let deaf = engine.begin().commit(Options::default());
     assert_eq!((deaf.get::<Sum>(2).unwrap(), deaf.ran()), (2, vec![]));

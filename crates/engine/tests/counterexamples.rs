@@ -74,7 +74,7 @@ impl Rule for Output {
     }
 }
 
-/// That all inputs of an output are as they were says nothing about the file: somebody may have edited it.
+/// That all inputs of an output are unchanged does not show that the output file is: it may have been edited.
 #[test]
 fn an_edited_output_is_not_taken_for_good_because_its_inputs_are() {
     let (inputs, disk) = (world(&[("a", 2)]), world(&[]));
@@ -113,7 +113,7 @@ impl Rule for Choice {
 }
 
 /// Two states agree on all that a third one's run has read, and differ from it there: they may go on to read
-/// something on which they differ from each other. Who infers one from the other through the third is wrong.
+/// something on which they differ from each other. It would be wrong to infer one from the other through the third.
 #[test]
 fn states_that_agree_on_what_another_run_read_are_not_the_same_state() {
     let inputs = world(&[("a", 0), ("b", 1)]);
@@ -132,7 +132,7 @@ fn states_that_agree_on_what_another_run_read_are_not_the_same_state() {
     assert_eq!(get(1, 1), (101, false));
 }
 
-/// Reads what a list says; numbers are names of inputs.
+/// Reads the inputs in a list; numbers are names of inputs.
 struct Includes;
 
 impl Rule for Includes {
@@ -149,10 +149,10 @@ impl Rule for Includes {
     }
 }
 
-/// Reads are checked in the order in which they were made: a check in any other order looks at a file that is
-/// no longer included, and makes or reports what nobody wants.
+/// Reads are verified in the order in which they were made: any other order reads a file that is no longer included,
+/// and executes or reports what is not needed.
 #[test]
-fn what_is_no_longer_included_is_not_looked_at() {
+fn a_header_that_is_no_longer_included_is_not_read() {
     let inputs = world(&[("z list", 1), ("a included", 5)]);
     let engine = Engine::builder().rule(Input(inputs.clone())).rule(Includes).build();
     assert_eq!(engine.begin().commit(jobs(1)).get::<Includes>(()).unwrap(), 5);
@@ -191,7 +191,7 @@ impl Rule for Reader {
     }
 }
 
-/// The numbers of builds stand for results without a hash. If each process counted from the same number, the
+/// The number of the build is the hash of a result without one. If each process counted from the same number, the
 /// result of its first build would be taken for that of another process's first build.
 #[test]
 fn builds_of_different_processes_are_never_taken_for_each_other() {
@@ -214,7 +214,7 @@ struct Disk {
     content: u64,
 }
 
-/// Believes a file by its time of modification, unless that is the present tick: it may change within it.
+/// Trusts the modification time of a file, unless it is the present tick, within which it may change again.
 struct Timed(Arc<Mutex<Disk>>);
 
 impl Rule for Timed {
@@ -245,9 +245,9 @@ impl Rule for Timed {
 }
 
 /// A file that changes twice within one tick of the clock has the same time of modification after both: a leaf
-/// that leaves no evidence is looked at again.
+/// without a witness is read again.
 #[test]
-fn a_file_that_changes_within_a_tick_is_not_believed() {
+fn a_witness_taken_within_a_clock_tick_of_a_change_is_not_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let disk = Arc::new(Mutex::new(Disk { clock: 10, modified: 10, content: 1 }));
     let get = || {
@@ -269,7 +269,7 @@ fn a_file_that_changes_within_a_tick_is_not_believed() {
     assert_eq!(get(), (3, 1));
 }
 
-/// Something that the engine knows nothing of, waited for by some and opened by one.
+/// Something outside the engine, awaited by some tasks and opened by one.
 #[derive(Clone, Default)]
 struct Gate(Arc<(AtomicUsize, Mutex<Vec<Waker>>)>);
 
@@ -334,8 +334,8 @@ impl Rule for Wants {
     }
 }
 
-/// While a task's hash function waits for the task's own value, others ask for both: they have to wait, not to
-/// be taken for a recursion, for which the value would be made a second time.
+/// While a task's hash function waits for the task's own value, others request both: they have to wait, and not to be
+/// taken for a recursion, for which the value would be computed a second time.
 #[test]
 fn a_second_requester_does_not_trip_the_guard_against_recursion() {
     for jobs in [1, 2, 4] {
@@ -352,7 +352,7 @@ fn a_second_requester_does_not_trip_the_guard_against_recursion() {
     }
 }
 
-/// Begins to wait for the slow one, has enough of it, and opens the gate.
+/// Begins to wait for the slow one, drops the request, and opens the gate.
 struct Impatient(Gate);
 
 impl Rule for Impatient {
@@ -387,10 +387,10 @@ impl Rule for Both {
     }
 }
 
-/// The first to wait for a task runs it on its own stack. That it gives up must not end the task, which others
-/// want; and what it gave up on it has not read.
+/// The first thread that waits for a task runs it on its own stack. If the request is dropped, the task must go on, since
+/// others want it; and the dropped request is no read.
 #[test]
-fn who_waits_first_may_give_up_without_hurting_others() {
+fn a_waiter_that_is_dropped_does_not_affect_other_waiters() {
     let (gate, made) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let inputs = world(&[("a", 9)]);
     let engine = Engine::builder()
@@ -408,7 +408,7 @@ fn who_waits_first_may_give_up_without_hurting_others() {
     assert!(!build.ran().contains(&"impatient(())".to_owned()), "{:?}", build.ran());
 }
 
-/// A task whose hash wants its value and whose value wants its own hash, through another task: a true cycle.
+/// A task whose hash requests its value and whose value requests its own hash, through another task: a true cycle.
 struct Loop;
 
 impl Rule for Loop {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use taut_engine::{Cx, Engine, Fail, Options, Rule};
 
-/// Reads all that the graph says, at once, and lists the cycles that it is told of.
+/// Reads its successors in the graph, at once, and lists the cycles that are reported.
 struct Reader(Arc<Vec<BTreeSet<u64>>>);
 
 impl Rule for Reader {
@@ -26,8 +26,8 @@ impl Rule for Reader {
     }
 }
 
-/// What the root is told, with so many threads.
-fn told(graph: &Arc<Vec<BTreeSet<u64>>>, jobs: usize) -> Result<Arc<BTreeSet<String>>, String> {
+/// The outcome of the root on this number of threads.
+fn outcome(graph: &Arc<Vec<BTreeSet<u64>>>, jobs: usize) -> Result<Arc<BTreeSet<String>>, String> {
     let engine = Engine::builder().rule(Reader(graph.clone())).build();
     let build = engine.begin().commit(Options { jobs, ..Options::default() });
     build.get::<Reader>(0).map_err(|fail| match fail {
@@ -69,11 +69,11 @@ proptest! {
         })
     ) {
         let graph = Arc::new(graph);
-        let one = told(&graph, 1);
+        let one = outcome(&graph, 1);
         let found = one.as_ref().map_or(true, |cycles| !cycles.is_empty());
         prop_assert_eq!(found, has_cycle(&graph));
         for jobs in [1, 2, 4] {
-            prop_assert_eq!(&told(&graph, jobs), &one);
+            prop_assert_eq!(&outcome(&graph, jobs), &one);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! P7: whatever happens to the file of traces, the next process answers as if everything were made anew.
+//! P7: whatever happens to the file of traces, the next process answers as a build from scratch does.
 //!
 //! Three ways to lose: the process is killed after any byte it wrote, any bit of the file flips, and pieces of other
 //! versions of the file lie in it. A killed process loses the runs of its last commit at most. Runs here in
@@ -139,7 +139,7 @@ impl Scene {
         )
     }
 
-    /// Everything made anew.
+    /// The answer of a build from scratch.
     fn anew(&self) -> String {
         self.ask(&self.engine(None)).0
     }
@@ -177,7 +177,7 @@ fn soak() -> u64 {
     factor.min(40)
 }
 
-/// Says how much was tried, for who collects that (`cargo xtask soak`).
+/// Prints how much was tried, for `cargo xtask soak`.
 fn tried(what: &str, times: usize) {
     if let Some(directory) = std::env::var_os("TAUT_SOAK_REPORT") {
         fs::write(Path::new(&directory).join(what), times.to_string()).unwrap();
@@ -327,7 +327,7 @@ impl Rule for Twice {
     }
 }
 
-/// The sum of so many of those, and how many leaves lie below.
+/// The sum of this many of those, and how many leaves are below.
 struct Request;
 
 impl Rule for Request {

@@ -11,7 +11,7 @@ use taut_engine::{Agreement, Build, Cx, Derivation, Engine, Fail, Hash, Options,
 
 type World = Arc<Mutex<Vec<u64>>>;
 
-/// A number in the outside world, with evidence that says nothing: what it saw is believed in every later process.
+/// A number in the outside world, with a witness that always agrees: its result is valid in every later process.
 struct Input(World);
 
 impl Rule for Input {
@@ -71,7 +71,7 @@ impl Rule for Twice {
     }
 }
 
-/// Input 0, for every key: all its tasks have the same value, and say so.
+/// Input 0, for every key: all its tasks are siblings with the same value.
 struct Shared;
 
 impl Rule for Shared {
@@ -91,7 +91,7 @@ impl Rule for Shared {
         Some(Hash::from(*value))
     }
 
-    fn kin(&self, _: &u64) -> Option<u64> {
+    fn share_key(&self, _: &u64) -> Option<u64> {
         Some(0)
     }
 
@@ -108,7 +108,7 @@ impl Rule for Shared {
     }
 }
 
-/// Reads the shared value of its key, and tells it.
+/// Reads and returns the shared value of its key.
 struct Reads;
 
 impl Rule for Reads {
@@ -232,7 +232,7 @@ fn what_is_started_and_awaited_later_is_read_where_it_was_started() {
 
 /// Every request for a task that is stored nowhere executes it, unless its value was given.
 #[test]
-fn a_value_that_is_given_is_seen_also_where_it_is_stored_nowhere() {
+fn a_set_value_is_seen_also_by_a_task_stored_nowhere() {
     let world = world(&[1]);
     let engine = engine(&world, None);
     let before = engine.begin().commit(one());
@@ -248,17 +248,17 @@ fn a_value_that_is_given_is_seen_also_where_it_is_stored_nowhere() {
 }
 
 #[test]
-fn a_value_that_is_given_to_one_task_is_not_that_of_those_which_shared_one() {
+fn a_set_value_is_not_taken_over_by_siblings() {
     let world = world(&[5]);
     let engine = engine(&world, None);
     let build = engine.begin().commit(one());
     assert_eq!((build.get::<Reads>(0).unwrap(), build.get::<Reads>(1).unwrap()), (5, 5));
     assert!(matches!(build.derivation::<Shared>(&1), Some(Derivation::TakenOver { .. })));
-    // Neither does the task that was given a value take over another's,
+    // Neither does the task whose value was set take over that of a sibling,
     let build = engine.begin().set::<Shared>(1, 50).commit(one());
     assert_eq!((build.get::<Reads>(1).unwrap(), build.get::<Reads>(0).unwrap()), (50, 5));
     assert_eq!(build.get::<Reads>(2).unwrap(), 5);
-    // nor do others take over the value that was given,
+    // nor do siblings take over the value that was set,
     world.lock().unwrap()[0] = 6;
     let build = engine.begin().changed::<Input>(&0).set::<Shared>(0, 60).commit(one());
     assert_eq!((build.get::<Reads>(0).unwrap(), build.get::<Reads>(2).unwrap()), (60, 6));
@@ -270,7 +270,7 @@ fn a_value_that_is_given_to_one_task_is_not_that_of_those_which_shared_one() {
 
 /// The same where the shared value is that of another process.
 #[test]
-fn a_value_that_is_given_is_not_shared_with_tasks_known_from_the_file() {
+fn a_set_value_is_not_taken_over_by_siblings_known_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5]);
@@ -287,7 +287,7 @@ fn a_value_that_is_given_is_not_shared_with_tasks_known_from_the_file() {
 }
 
 #[test]
-fn all_tasks_of_a_rule_are_changed_also_those_known_from_the_file_only() {
+fn changed_all_invalidates_tasks_known_only_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5, 1]);
@@ -305,7 +305,7 @@ fn all_tasks_of_a_rule_are_changed_also_those_known_from_the_file_only() {
 
 /// The declaration outlives the process, whatever that process has built, and what another one adds.
 #[test]
-fn that_all_tasks_of_a_rule_changed_is_not_forgotten_with_the_process() {
+fn changed_all_holds_in_later_processes_once_committed() {
     for is_known in [false, true] {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("traces");
@@ -355,7 +355,7 @@ fn a_declaration_survives_a_commit_that_fails() {
 }
 
 #[test]
-fn what_spared_a_task_is_told_also_if_it_was_settled_by_the_numbers_of_the_file() {
+fn the_derivation_of_a_task_settled_by_the_numbers_of_the_file_is_known() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5, 1]);
@@ -365,7 +365,7 @@ fn what_spared_a_task_is_told_also_if_it_was_settled_by_the_numbers_of_the_file(
     drop(build);
     first.commit().unwrap();
     let second = engine(&world, Some(&file));
-    let says = |build: &Build| {
+    let text = |build: &Build| {
         let all = [
             build.derivation::<Reads>(&1),
             build.derivation::<Shared>(&1),
@@ -383,18 +383,18 @@ fn what_spared_a_task_is_told_also_if_it_was_settled_by_the_numbers_of_the_file(
         "it is the same as shared(0)",
         "all 1 that it had read are the same",
         "all 0 that it had read are the same",
-        // They were not asked for.
+        // They were not requested.
         "-",
         "-",
     ];
-    assert_eq!(says(&build), expected);
+    assert_eq!(text(&build), expected);
     assert_eq!(leaves(&build), names(&["input(0)"]), "asking binds tasks, and changes nothing");
-    assert_eq!(says(&build), expected);
-    // The next build has nothing to do with numbers: it all stands.
+    assert_eq!(text(&build), expected);
+    // In the next build all is clean, without the numbers of the file.
     let build = second.begin().commit(one());
     build.hash_of::<Reads>(1).unwrap();
-    let stood = "nothing that it was made from was declared changed";
-    assert_eq!(says(&build)[..4], [stood; 4].map(str::to_owned));
+    let clean = "nothing that it was made from was declared changed";
+    assert_eq!(text(&build)[..4], [clean; 4].map(str::to_owned));
     assert_eq!(leaves(&build), names(&["input(0)"]));
 }
 
@@ -407,7 +407,7 @@ fn the_leaves_of_a_build_are_not_those_of_a_later_epoch() {
     first.all::<Reads>([0, 1]).into_iter().for_each(|value| assert_eq!(value.unwrap(), 5));
     first.get::<Depends>(1).unwrap();
     drop(first);
-    // It all stands here,
+    // All is clean here,
     let second = engine.begin().commit(one());
     second.get::<Depends>(1).unwrap();
     assert_eq!(leaves(&second), names(&["input(0)", "input(1)"]));
@@ -423,9 +423,9 @@ fn the_leaves_of_a_build_are_not_those_of_a_later_epoch() {
     assert_eq!(leaves(&second), names(&["input(0)", "input(1)"]));
 }
 
-/// What is clean because a task that read it is clean has a hash, though only its number was looked at.
+/// A task that is clean because a task that read it is has a hash, though only its number was read from the file.
 #[test]
-fn the_hash_of_what_is_known_to_be_clean_by_a_reader_is_known() {
+fn the_hash_of_a_task_marked_clean_by_its_reader_is_known() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let world = world(&[5]);

@@ -1,4 +1,5 @@
-//! Tasks that go by the leaves below them (`Policy::deep`): what is looked at, how often, and when it counts.
+//! Tasks that are verified by the leaves below them (`Policy::deep`): which leaves are asked, how often, and when leaf
+//! sets are valid.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::HashMap;
@@ -163,7 +164,7 @@ fn begun() -> (World, tempfile::TempDir, std::path::PathBuf) {
 }
 
 #[test]
-fn where_no_leaf_changed_each_is_asked_once_and_nothing_in_between_is_bound() {
+fn a_null_build_asks_each_leaf_once_and_loads_nothing_in_between() {
     let (world, _directory, file) = begun();
     let engine = open::<1>(&world, &file);
     let build = build(&engine);
@@ -179,7 +180,7 @@ fn where_no_leaf_changed_each_is_asked_once_and_nothing_in_between_is_bound() {
 }
 
 #[test]
-fn after_an_edit_each_leaf_is_asked_once_whatever_looks_at_it() {
+fn after_an_edit_each_leaf_is_asked_once() {
     let (world, _directory, file) = begun();
     for edit in 1..8 {
         write(&world, 3, 30 + 2 * edit);
@@ -203,7 +204,7 @@ fn after_an_edit_each_leaf_is_asked_once_whatever_looks_at_it() {
 }
 
 #[test]
-fn what_was_written_without_changing_refreshes_the_witness_in_the_file() {
+fn a_touched_leaf_refreshes_its_witness_in_the_file() {
     let (world, _directory, file) = begun();
     (0..10).for_each(|key| write(&world, key, 10 * key));
     for refreshed in [true, false] {
@@ -215,7 +216,7 @@ fn what_was_written_without_changing_refreshes_the_witness_in_the_file() {
 }
 
 #[test]
-fn where_a_leaf_changed_and_nothing_that_was_read_did_what_was_read_decides() {
+fn early_cutoff_applies_where_a_leaf_changed_and_no_read_did() {
     let (world, _directory, file) = begun();
     write(&world, 3, 31);
     for ran in [&["half(3)", "leaf(3)"][..], &[]] {
@@ -240,7 +241,7 @@ fn where_a_leaf_changed_and_nothing_that_was_read_did_what_was_read_decides() {
 }
 
 #[test]
-fn leaves_say_nothing_across_another_version_of_a_rule_in_between() {
+fn a_new_rule_version_in_between_invalidates_leaf_sets() {
     let (world, _directory, file) = begun();
     let engine = open::<2>(&world, &file);
     let build = build(&engine);
@@ -250,7 +251,7 @@ fn leaves_say_nothing_across_another_version_of_a_rule_in_between() {
 }
 
 #[test]
-fn what_is_declared_of_a_task_in_between_counts_in_this_process_and_the_next() {
+fn a_change_declared_in_between_invalidates_leaf_sets_in_this_process_and_the_next() {
     let (world, _directory, file) = begun();
     let engine = open::<1>(&world, &file);
     engine.begin().changed::<Half<1>>(&4).commit(Options::default());
@@ -264,15 +265,15 @@ fn what_is_declared_of_a_task_in_between_counts_in_this_process_and_the_next() {
     }
     // A value from outside is that of this process.
     let engine = open::<1>(&world, &file);
-    let told = engine.begin().set::<Half<1>>(4, 0).commit(Options::default());
-    assert_eq!(told.get::<Sum<1>>(10).unwrap(), 205_160);
+    let given = engine.begin().set::<Half<1>>(4, 0).commit(Options::default());
+    assert_eq!(given.get::<Sum<1>>(10).unwrap(), 205_160);
     engine.commit().unwrap();
     let engine = open::<1>(&world, &file);
     assert_eq!(build(&engine).get::<Sum<1>>(10).unwrap(), 225_180);
 }
 
 #[test]
-fn leaves_are_told_by_their_numbers_and_cost_no_room() {
+fn leaf_sets_are_stored_as_ranges_of_few_bytes() {
     let world = World::default();
     let directory = tempfile::tempdir().unwrap();
     let length = |sums: u64| {
@@ -283,7 +284,7 @@ fn leaves_are_told_by_their_numbers_and_cost_no_room() {
         engine.commit().unwrap();
         std::fs::metadata(file).unwrap().len()
     };
-    // What each reads is told anyway, with four bytes for each.
+    // The reads of each are stored in any case, with four bytes for each.
     let per_sum = (length(10) - length(1)) / 9;
     assert!(per_sum < 6_000, "{per_sum}");
 }

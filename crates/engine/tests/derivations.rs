@@ -1,4 +1,4 @@
-//! Why a task executed, down to the input; and what spared it, if it did not.
+//! Derivations: why a task executed, down to the input; or why it did not.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -70,7 +70,7 @@ impl Rule for Sum {
         Some(Hash::from(*sum))
     }
 
-    fn kin(&self, word: &String) -> Option<u64> {
+    fn share_key(&self, word: &String) -> Option<u64> {
         Some(word.len() as u64)
     }
 
@@ -96,34 +96,34 @@ fn one() -> Options {
 }
 
 #[test]
-fn every_task_can_say_why_it_ran_or_not() {
+fn each_derivation_is_reported() {
     let world = World::default();
     let rules = Engine::builder().rule(Input(world.clone())).rule(Sum).rule(Twice);
     let engine = rules.part::<Digit>().build();
     let set = |name: &str, value| world.lock().unwrap().insert(name.to_owned(), value);
     let [a, b, ab, ba] = ["a", "b", "ab", "ba"].map(str::to_owned);
-    let says = |derivation: Option<Derivation>| derivation.map(|why| why.to_string()).unwrap_or_default();
+    let text = |derivation: Option<Derivation>| derivation.map(|why| why.to_string()).unwrap_or_default();
 
     let build = engine.begin().commit(one());
     build.get::<Twice>(ab.clone()).unwrap();
-    assert_eq!(says(build.derivation::<Twice>(&ab)), "it executed: it was never made before");
+    assert_eq!(text(build.derivation::<Twice>(&ab)), "it executed: it was never made before");
     build.get::<Sum>(ba.clone()).unwrap();
-    assert_eq!(says(build.derivation::<Sum>(&ba)), "it is the same as sum(\"ab\")");
+    assert_eq!(text(build.derivation::<Sum>(&ba)), "it is the same as sum(\"ab\")");
     assert_eq!(build.derivation::<Twice>(&ba), None);
 
-    // A change that reaches nothing.
+    // A change of something that nothing depends on.
     let build = engine.begin().changed::<Input>(&"c".to_owned()).commit(one());
     build.get::<Twice>(ab.clone()).unwrap();
-    assert_eq!(build.derivation::<Twice>(&ab), Some(Derivation::Stood));
+    assert_eq!(build.derivation::<Twice>(&ab), Some(Derivation::Clean));
     assert!(build.causes::<Twice>(&ab).is_empty());
 
     // A change that is none to those above.
     set("b", 10);
     let build = engine.begin().changed::<Input>(&b).commit(one());
     build.get::<Twice>(ab.clone()).unwrap();
-    assert_eq!(says(build.derivation::<Input>(&b)), "it executed: it was declared changed");
-    assert_eq!(says(build.derivation::<Sum>(&ab)), "all 2 that it had read are the same");
-    assert_eq!(build.derivation::<Input>(&a), Some(Derivation::Stood));
+    assert_eq!(text(build.derivation::<Input>(&b)), "it executed: it was declared changed");
+    assert_eq!(text(build.derivation::<Sum>(&ab)), "all 2 that it had read are the same");
+    assert_eq!(build.derivation::<Input>(&a), Some(Derivation::Clean));
 
     // One that is.
     set("b", 15);
@@ -148,7 +148,7 @@ fn every_task_can_say_why_it_ran_or_not() {
     let build = engine.begin().commit(Options { what_if, ..one() });
     build.get::<Twice>(ab.clone()).unwrap();
     assert_eq!(build.derivation::<Sum>(&ab), Some(Derivation::Assumed));
-    assert_eq!(build.replayed(), 0, "nobody found out that it agrees");
+    assert_eq!(build.replayed(), 0, "assumed, not verified");
 
     let what_if = Some(WhatIf::new().but::<Sum>(ab.clone()));
     let build = engine.begin().commit(Options { what_if, ..one() });

@@ -1,4 +1,4 @@
-//! What the engine promises, as sentences. Most say what did *not* run.
+//! The guarantees of the engine, one test each. Most assert what did *not* run.
 
 use std::{
     collections::HashMap,
@@ -90,7 +90,7 @@ fn engine(world: &World) -> Engine {
     Engine::builder().rule(Input(world.clone())).rule(Formula).build()
 }
 
-/// Builds after a look at the world; the result and what ran, inputs apart.
+/// Builds after a scan; returns the result and what ran, without inputs.
 fn build(engine: &Engine, key: &str) -> (Result<u64, String>, Vec<String>) {
     let build = engine.begin().scan().commit(Options { jobs: 2, ..Options::default() });
     let result = build.get::<Formula>(key.into()).map_err(|fail| fail.to_string());
@@ -108,7 +108,7 @@ fn nothing_runs_when_nothing_changed() {
 }
 
 #[test]
-fn an_equal_result_stops_the_change() {
+fn early_cutoff_stops_at_an_equal_result() {
     let world = World::of(&[("a", 4), ("b", 1)]);
     let engine = engine(&world);
     assert_eq!(build(&engine, "a/2+b").0, Ok(3));
@@ -128,11 +128,11 @@ fn going_back_to_an_earlier_state_runs_nothing_but_for_lost_values() {
     world.set("a", 1);
     let (result, ran) = build(&engine, "a+b");
     assert_eq!(result, Ok(3));
-    assert!(ran.len() <= 2, "at most the values no longer at hand: {ran:?}");
+    assert!(ran.len() <= 2, "at most the values that are not kept: {ran:?}");
 }
 
 #[test]
-fn a_dependency_no_longer_asked_for_is_not_made() {
+fn a_dependency_no_longer_requested_is_not_executed() {
     let world = World::of(&[("c", 1), ("a", 1), ("b", 2)]);
     let engine = engine(&world);
     assert_eq!(build(&engine, "?c:a:b").0, Ok(1));
@@ -195,7 +195,7 @@ impl Rule for Ring {
 }
 
 #[test]
-fn a_cycle_is_reported_whole_from_its_least_task_on_whoever_asks() {
+fn a_cycle_is_reported_from_its_least_key_whichever_task_is_requested() {
     for (jobs, start) in [(1, 7), (2, 42), (2, 0)] {
         let build =
             Engine::builder().rule(Ring).build().begin().commit(Options { jobs, ..Options::default() });
@@ -257,7 +257,7 @@ impl Rule for ReadsFirst {
 }
 
 #[test]
-fn who_reads_a_part_is_not_disturbed_by_changes_elsewhere() {
+fn a_reader_of_a_part_is_not_invalidated_by_changes_elsewhere() {
     let world = World::of(&[("first", 1), ("second", 2)]);
     let engine = Engine::builder().rule(Text(world.clone())).rule(ReadsFirst).part::<Line>().build();
     let ran = |changed: bool| {
@@ -300,7 +300,7 @@ fn asking_for_the_hash_does_not_make_the_value() {
     assert_eq!(made.load(SeqCst), 1);
 }
 
-/// Waits for a thread that the engine knows nothing of.
+/// Awaits a thread outside the engine.
 struct Foreign;
 
 impl Rule for Foreign {
@@ -325,7 +325,7 @@ impl Rule for Foreign {
 }
 
 #[test]
-fn tasks_may_wait_for_what_the_engine_does_not_know() {
+fn tasks_may_await_foreign_futures() {
     let engine = Engine::builder().rule(Foreign).build();
     let build = engine.begin().commit(Options { jobs: 1, ..Options::default() });
     let sum: u32 = build.all::<Foreign>(0..50).into_iter().map(Result::unwrap).sum();
@@ -349,7 +349,7 @@ fn a_panic_is_a_failure_of_its_task() {
     assert!(build.get::<Panics>(()).unwrap_err().to_string().contains("oh no"));
 }
 
-/// Waits for an input without reading it, and says whether it was there.
+/// Waits for an input without reading it; returns whether it was there.
 struct After;
 
 impl Rule for After {
@@ -362,7 +362,7 @@ impl Rule for After {
 }
 
 #[test]
-fn what_is_only_waited_for_may_change_unless_it_failed() {
+fn an_order_only_dependency_may_change_unless_it_failed() {
     let world = World::of(&[("a", 1)]);
     let engine = Engine::builder().rule(Input(world.clone())).rule(After).build();
     let ask = |key: &str| {

@@ -1,4 +1,4 @@
-//! The examples do what their first lines say.
+//! The examples do what their headers describe.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::fs;
@@ -20,12 +20,12 @@ fn output(command: &mut Command) -> String {
 
 /// The files that make compiled, and whether it linked.
 fn make(directory: &Path) -> (Vec<String>, bool) {
-    let said = output(example("make").arg(directory));
-    let sources = said.lines().filter_map(|line| line.split("\"-c\" \"").nth(1)?.split('"').next());
+    let printed = output(example("make").arg(directory));
+    let sources = printed.lines().filter_map(|line| line.split("\"-c\" \"").nth(1)?.split('"').next());
     let name = |path: &str| PathBuf::from(path).file_name().unwrap().to_string_lossy().into_owned();
     let mut compiled: Vec<String> = sources.map(name).collect();
     compiled.sort();
-    (compiled, said.lines().any(|line| line.starts_with("\"cc\"") && !line.contains("\"-c\"")))
+    (compiled, printed.lines().any(|line| line.starts_with("\"cc\"") && !line.contains("\"-c\"")))
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn make_compiles_what_changed_and_nothing_else() {
     // A comment changes no object: the program is not linked again.
     write("c.c", "int g; // commented\n");
     assert_eq!(make(directory.path()), made(&["c.c"], false));
-    // What somebody did to a result is undone.
+    // An output that was edited is made again.
     write("program", "tampered with");
     assert!(make(directory.path()).1);
     assert!(Command::new(directory.path().join("program")).status().unwrap().success());
@@ -52,16 +52,19 @@ fn make_compiles_what_changed_and_nothing_else() {
 }
 
 #[test]
-fn a_page_is_not_fetched_while_its_tag_is_the_same() {
-    let said = output(&mut example("etag"));
-    let asked: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  server: ")).collect();
+fn a_page_is_not_fetched_while_its_etag_is_the_same() {
+    let printed = output(&mut example("etag"));
+    let asked: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("  server: ")).collect();
     let (head, get) = ("HEAD / HTTP/1.1", "GET / HTTP/1.1");
     assert_eq!(asked, [head, get, head, head, get]);
 }
 
 #[test]
-fn a_question_says_what_would_run_and_changes_nothing() {
-    let said = output(&mut example("what_if"));
-    assert!(said.contains("it would take [\"price(\\\"milk\\\")\", \"dish(\\\"pancakes\\\")\"]"), "{said}");
-    assert!(said.ends_with("now: [600, 1300]\n"), "{said}");
+fn a_what_if_build_reports_what_would_run_and_changes_nothing() {
+    let printed = output(&mut example("what_if"));
+    assert!(
+        printed.contains("it would take [\"price(\\\"milk\\\")\", \"dish(\\\"pancakes\\\")\"]"),
+        "{printed}"
+    );
+    assert!(printed.ends_with("now: [600, 1300]\n"), "{printed}");
 }

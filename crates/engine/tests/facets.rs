@@ -1,4 +1,4 @@
-//! Facets: who looked at some aspects of a value is not disturbed by changes of the others.
+//! Facets: a reader of some aspects of a value is not invalidated by changes of the others.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use taut_engine::{Agreement, Cx, Engine, Facets, Fail, Hash, Options, Policy, Ru
 /// Three numbers by name, as the outside world has them.
 type World = Arc<Mutex<[u64; 3]>>;
 
-/// All three; the first two are facets, the third is seen only by who sees the whole.
+/// All three; the first two are facets, the third is seen only by readers of the whole.
 struct Source(World);
 
 impl Rule for Source {
@@ -101,7 +101,7 @@ fn names(readers: &[&str]) -> Vec<String> {
     readers.iter().map(|reader| format!("reader({reader:?})")).collect()
 }
 
-/// Sets the world, builds, and says which readers have to run, or not.
+/// Sets the world, builds, and asserts which readers run.
 fn after(world: &World, engine: &Engine, now: [u64; 3], run: &[&str]) {
     *world.lock().unwrap() = now;
     let (ran, values) = round(engine);
@@ -111,7 +111,7 @@ fn after(world: &World, engine: &Engine, now: [u64; 3], run: &[&str]) {
 }
 
 #[test]
-fn only_those_run_that_looked_at_what_changed() {
+fn only_readers_of_a_changed_facet_run() {
     let world = World::default();
     let engine = engine(&world, None);
     after(&world, &engine, [1, 2, 3], &READERS);
@@ -122,7 +122,7 @@ fn only_those_run_that_looked_at_what_changed() {
 }
 
 #[test]
-fn a_failure_looks_like_no_value() {
+fn a_failure_has_no_facets() {
     let world = World::default();
     let engine = engine(&world, None);
     after(&world, &engine, [1, 2, 3], &READERS);
@@ -134,7 +134,7 @@ fn a_failure_looks_like_no_value() {
 }
 
 #[test]
-fn what_was_looked_at_outlives_the_process() {
+fn facets_that_were_read_are_known_in_a_later_process() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("runs");
     let world = World::default();
@@ -211,6 +211,6 @@ fn readers_of_other_facets_are_decided_by_the_file_and_not_loaded() {
 fn names_share_the_facets_that_are_left() {
     let numbers: Vec<usize> =
         ["", "a", "b", "some/path", "other"].map(|name| Facets::shared(4, name)).to_vec();
-    assert!(numbers.iter().all(|number| (4..Facets::MOST).contains(number)), "{numbers:?}");
+    assert!(numbers.iter().all(|number| (4..Facets::MAX_COUNT).contains(number)), "{numbers:?}");
     assert_eq!(Facets::shared(4, "a"), numbers[1]);
 }

@@ -106,7 +106,7 @@ fn witness(path: &Path) -> StatWitness {
 }
 
 #[test]
-fn what_was_touched_is_hashed_once() {
+fn a_touched_file_is_hashed_once() {
     let directory = Directory::built("one");
     let file = fs::File::options().write(true).open(directory.path()).unwrap();
     file.set_modified(SystemTime::now()).unwrap();
@@ -132,7 +132,7 @@ fn changes_of_the_same_size_in_the_same_second_are_noticed() {
 }
 
 #[test]
-fn an_old_time_of_modification_hides_nothing() {
+fn a_change_with_an_old_modification_time_is_noticed() {
     let directory = Directory::built("one");
     let old = fs::metadata(directory.path()).unwrap().modified().unwrap();
     directory.write("two");

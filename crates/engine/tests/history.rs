@@ -1,4 +1,4 @@
-//! What builds left can be asked about, in the same process and in a later one, and asking changes nothing.
+//! The history can be queried in the same process and in a later one, and querying changes nothing.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -70,7 +70,7 @@ fn open(world: &World, file: &Path) -> Engine {
 }
 
 /// The values of the kept runs, and what the latest one read.
-fn told(engine: &Engine, key: u64) -> (Vec<Option<u64>>, Option<Vec<String>>) {
+fn past_of(engine: &Engine, key: u64) -> (Vec<Option<u64>>, Option<Vec<String>>) {
     let values = engine.kept::<Sum>(&key).into_iter().map(|kept| kept.value).collect();
     let reads = engine.reads_of(engine.task::<Sum>(key));
     let name = |task| format!("{} {}", engine.key_of(task), engine.is_leaf(task));
@@ -78,12 +78,12 @@ fn told(engine: &Engine, key: u64) -> (Vec<Option<u64>>, Option<Vec<String>>) {
 }
 
 #[test]
-fn a_later_process_knows_what_kept_runs_read_and_came_to() {
+fn a_later_process_knows_the_reads_and_values_of_kept_runs() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("runs");
     let world: World = Arc::new(Mutex::new(vec![1, 2, 3]));
     let engine = open(&world, &file);
-    assert_eq!(told(&engine, 2), (vec![], None), "nothing is known before the first build");
+    assert_eq!(past_of(&engine, 2), (vec![], None), "nothing is known before the first build");
     for second in [2, 5] {
         world.lock().unwrap()[1] = second;
         let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
@@ -91,13 +91,13 @@ fn a_later_process_knows_what_kept_runs_read_and_came_to() {
     }
     engine.commit().unwrap();
     let read = || Some(vec!["leaf(0) true".to_owned(), "leaf(1) true".to_owned()]);
-    assert_eq!(told(&engine, 2), (vec![Some(6), Some(3)], read()));
+    assert_eq!(past_of(&engine, 2), (vec![Some(6), Some(3)], read()));
 
     // The world moves on; the past does not, and nothing becomes known by asking.
     world.lock().unwrap()[0] = 100;
     let later = open(&world, &file);
-    assert_eq!(told(&later, 2), (vec![Some(6), Some(3)], read()));
-    assert_eq!(told(&later, 3), (vec![], None));
+    assert_eq!(past_of(&later, 2), (vec![Some(6), Some(3)], read()));
+    assert_eq!(past_of(&later, 3), (vec![], None));
     assert_eq!(later.commit().unwrap().bytes, 0);
 }
 
@@ -108,7 +108,7 @@ fn the_value_of_a_hash_is_known_wherever_it_was_kept() {
     let world: World = Arc::new(Mutex::new(vec![1, 2, 3]));
     let engine = open(&world, &file);
     let value = |engine: &Engine, sum: u64| engine.value_with::<Sum>(&2, Hash::from(sum));
-    assert_eq!(value(&engine, 3), None, "nobody asked for the task");
+    assert_eq!(value(&engine, 3), None, "the task was never requested");
     for second in [2, 5] {
         world.lock().unwrap()[1] = second;
         let build = engine.begin().scan().commit(Options { jobs: 1, ..Options::default() });
@@ -118,7 +118,7 @@ fn the_value_of_a_hash_is_known_wherever_it_was_kept() {
     assert_eq!([3, 6, 4].map(|sum| value(&engine, sum)), [Some(3), Some(6), None]);
 
     let later = open(&world, &file);
-    assert_eq!(value(&later, 6), None, "nobody asked for the task here");
+    assert_eq!(value(&later, 6), None, "the task was never requested here");
     let build = later.begin().scan().commit(Options { jobs: 1, ..Options::default() });
     build.hash_of::<Sum>(2).unwrap();
     // By the file alone, and by what is read in for other questions.

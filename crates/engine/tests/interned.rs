@@ -90,7 +90,7 @@ fn collected(engine: &Engine, build: &Build) -> Vec<Hash> {
 }
 
 #[test]
-fn what_was_mentioned_is_found_by_its_hash_in_another_process_and_nothing_runs() {
+fn mentioned_content_is_found_by_its_hash_in_another_process_without_executing() {
     let (world, directory) = (World::default(), tempfile::tempdir().unwrap());
     let file = directory.path().join("traces");
     *world.lock().unwrap() = "one two three two".into();
@@ -148,7 +148,7 @@ fn the_file_keeps_what_a_kept_run_mentions_and_no_more() {
         *world.lock().unwrap() = text(edit);
         let engine = open(&world, &file);
         let build = build(&engine);
-        // Who asks does not keep it.
+        // Requesting a content does not keep it.
         for hash in collected(&engine, &build) {
             build.get::<Content<Text>>(hash).unwrap();
         }
@@ -165,7 +165,7 @@ fn the_file_keeps_what_a_kept_run_mentions_and_no_more() {
 }
 
 #[test]
-fn from_a_content_to_the_tasks_that_mention_it() {
+fn the_tasks_that_mention_a_content_are_found() {
     let (world, directory) = (World::default(), tempfile::tempdir().unwrap());
     let file = directory.path().join("traces");
     *world.lock().unwrap() = "one two".into();

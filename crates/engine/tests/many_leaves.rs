@@ -1,4 +1,4 @@
-//! Many leaves below one task, looked at by one thread or two.
+//! Many leaves below one task, verified by one thread or two.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -70,7 +70,8 @@ impl Rule for All {
     }
 }
 
-/// Two threads look at many leaves as one does: each is asked once, and the first that differs is the cause.
+/// Two threads verify many leaves with the same result as one: each leaf is asked once, and the first that differs is
+/// the cause.
 #[test]
 fn many_leaves_are_asked_once_each_by_two_threads() {
     let count = ASKED.len() as u64;

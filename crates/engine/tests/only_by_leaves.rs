@@ -1,4 +1,4 @@
-//! Tasks that go by the leaves below them only, and whose value depends on what they collect there.
+//! Tasks that are verified by the leaves below them only, whose value depends on what they collect there.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ impl Failure for TooMuch {
     }
 }
 
-/// Whether a leaf is odd: mentions the leaf's content, which its hash does not tell. Below an odd one lies the next.
+/// Whether a leaf is odd: mentions the leaf's content, which is not in its hash. Below an odd one is the next.
 struct Odd<const VERSION: u32>;
 
 impl<const VERSION: u32> Rule for Odd<VERSION> {
@@ -283,7 +283,7 @@ fn each(check: impl Fn(&World, &mut dyn FnMut() -> Engine)) {
 }
 
 #[test]
-fn what_is_collected_is_new_though_all_that_was_read_is_the_same() {
+fn a_task_by_leaves_only_collects_anew_though_all_its_reads_are_unchanged() {
     each(|world, next| {
         write(world, &[3, 2]);
         let total = |engine: &Engine| {
@@ -299,7 +299,7 @@ fn what_is_collected_is_new_though_all_that_was_read_is_the_same() {
         let (value, ran) = total(&engine);
         assert_eq!(value, below(&[0, 1], &[3, 4]));
         assert_eq!(ran, ["leaf(1)", "odd(1)", "total(0)"]);
-        // Back: the leaves tell that the first run is good; its values are of the same version, so what is at hand is.
+        // Back: the first run is good by its leaves; the values in memory have the same version, so they are used.
         write(world, &[3, 2]);
         let engine = next();
         let build = build(&engine);
@@ -310,7 +310,7 @@ fn what_is_collected_is_new_though_all_that_was_read_is_the_same() {
 }
 
 #[test]
-fn dependents_are_cut_off_where_it_comes_to_the_same_hash() {
+fn early_cutoff_applies_to_dependents_of_a_task_by_leaves_only() {
     each(|world, next| {
         write(world, &[3, 2]);
         build(&next()).get::<Above<1>>(()).unwrap();
@@ -326,7 +326,7 @@ fn dependents_are_cut_off_where_it_comes_to_the_same_hash() {
 }
 
 #[test]
-fn below_a_task_that_is_good_by_its_leaves_what_keeps_no_run_is_made_again() {
+fn collecting_executes_tasks_in_between_that_keep_no_run() {
     each(|world, next| {
         for contents in [[3, 2], [2, 2]] {
             write(world, &contents);
@@ -379,7 +379,7 @@ fn a_root_may_be_a_failure() {
 }
 
 #[test]
-fn another_version_of_a_rule_in_between_makes_it_execute() {
+fn a_new_rule_version_in_between_makes_a_task_by_leaves_only_execute() {
     let (world, directory) = (World::default(), tempfile::tempdir().unwrap());
     let file = directory.path().join("traces");
     write(&world, &[3, 2]);
@@ -393,7 +393,7 @@ fn another_version_of_a_rule_in_between_makes_it_execute() {
 }
 
 #[test]
-fn what_is_declared_of_a_task_in_between_makes_it_execute_once() {
+fn a_change_declared_in_between_makes_a_task_by_leaves_only_execute_once() {
     each(|world, next| {
         write(world, &[3, 2]);
         build(&next()).get::<Total<1>>(0).unwrap();

@@ -1,8 +1,8 @@
 //! The engine against a model of it: random programs, policies, edits, evictions, thread counts, and
 //! processes that end, are killed, or find the file of traces damaged (P7).
 //!
-//! The model knows no executor, no waiting and no machine: `outcome` computes everything anew (P1), and
-//! `Model::predict` says from the reads of all tasks which of them have to run. What ran must be exactly that:
+//! The model has no threads, no waiting and no state machine: `outcome` computes a build from scratch (P1), and
+//! `Model::predict` derives from the reads of all tasks which of them have to run. What ran must be exactly that:
 //! nothing more (P3) and nothing less (P4).
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
@@ -138,7 +138,7 @@ fn has_witness(leaf: usize) -> bool {
 }
 
 /// Tasks, by what is asked of them: those that go by leaves only are of another rule than the others. Notes if it is not
-/// known what lies below one: a file was found to be damaged after it had told of it.
+/// known what is below one: the file was found to be corrupt after it was settled by it.
 #[derive(Clone)]
 struct Tasks(Arc<Program>, Arc<AtomicBool>);
 
@@ -273,7 +273,7 @@ struct Reference {
     roots: Vec<usize>,
 }
 
-/// Everything anew, without a memory.
+/// A build from scratch.
 fn reference(program: &Program) -> Vec<Reference> {
     let mut all: Vec<Reference> = program
         .leaves
@@ -365,7 +365,7 @@ struct Run {
     version: Version,
 }
 
-/// A run that is kept, and where its value is at hand.
+/// A kept run, and where its value is kept.
 #[derive(Clone, Debug)]
 struct Kept {
     run: Run,
@@ -401,7 +401,7 @@ struct Model {
     memory: BTreeMap<usize, Version>,
     /// The last change declared of a leaf.
     declared: BTreeMap<usize, u64>,
-    /// When all leaves became doubtful.
+    /// The last epoch in which all leaves became stale.
     scanned: u64,
     build: u64,
     /// The version of the rule of most tasks.
@@ -425,8 +425,8 @@ impl Model {
         Model { runs, build: self.build, code: self.code, ..Model::default() }
     }
 
-    /// The change of the world that a task's run must have seen. A leaf that is merely doubtful, and left
-    /// evidence that still holds, is believed.
+    /// The change of the world that a task's run must have seen. A leaf that is merely stale after a scan, and whose
+    /// witness still agrees, is valid.
     fn stamp(&mut self, program: &Program, key: usize) -> u64 {
         let declared = self.declared.get(&key).copied().unwrap_or(0);
         let Some(value) = program.leaves.get(key) else { return declared };
@@ -453,7 +453,7 @@ impl Model {
         let closure = closure(all, root);
         let mut wanted = BTreeSet::from([root]);
         for key in closure.iter().rev() {
-            // What lies below a task that is good by its leaves was not looked at, and is if its value is wanted.
+            // What is below a task that is good by its leaves was not verified; it is if its value is wanted.
             if wanted.contains(key) && !going.versions.contains_key(key) {
                 self.settle(program, all, &mut going, *key);
             }
@@ -621,8 +621,8 @@ fn check(mut program: Program, edits: Vec<Edit>) {
     let (mut code, unknown) = (0, Arc::new(AtomicBool::new(false)));
     let mut engine = open(&world, (&program, &unknown), &file, code);
     let mut model = Model { scanned: 1, ..Model::default() };
-    // What is known to be in the file. After damage nobody knows: then only outcomes are compared, until a
-    // process begins with nothing.
+    // What is in the file. After damage that is not known: then only outcomes are compared, until a process begins with
+    // nothing.
     let mut durable = Model::default();
     let mut is_exact = true;
     for (at, edit) in edits.into_iter().enumerate() {
@@ -643,7 +643,7 @@ fn check(mut program: Program, edits: Vec<Edit>) {
             }
             drop(engine);
             engine = open(&world, (&program, &unknown), &file, code);
-            // Nobody watched the world meanwhile.
+            // Changes are not watched while no process runs.
             model = Model { build: model.build, scanned: epoch - 1, code, ..durable.clone() };
         }
         let mut begin = engine.begin();

@@ -100,7 +100,7 @@ fn early_cutoff_works_across_processes() {
     let engine = open(&world, &file);
     get(&engine, 2);
     engine.commit().unwrap();
-    // Values of leaves are not kept beyond the process: who runs again reads them again.
+    // Values of leaves are not kept beyond the process: a task that executes again reads them again.
     world.lock().unwrap()[1] = 11;
     let engine = open(&world, &file);
     assert_eq!(get(&engine, 2).1, ["leaf(1)", "task(1)", "task(2)", "leaf(2)"]);
@@ -150,7 +150,7 @@ fn the_file_does_not_grow_without_end() {
         longest = longest.max(std::fs::metadata(&file).unwrap().len());
     }
     assert!(longest < 300_000, "{longest}");
-    // Who had the old file open is not confused by the new one.
+    // A process that has the old file open is not affected by the new one.
     let (value, _) = get(&bystander, 59);
     bystander.commit().unwrap();
     let engine = open(&world, &file);
@@ -158,7 +158,7 @@ fn the_file_does_not_grow_without_end() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_or_written_hurts_nobody() {
+fn builds_succeed_where_the_file_cannot_be_read_or_written() {
     let directory = tempfile::tempdir().unwrap();
     let world: World = Arc::new(Mutex::new(vec![1, 2]));
     for content in [&b""[..], b"something else entirely, and long enough", b"taut traces 9999"] {
@@ -170,14 +170,14 @@ fn a_file_that_cannot_be_read_or_written_hurts_nobody() {
         assert_eq!(get(&open(&world, &file), 1).1.len(), 0);
     }
     // Nothing is wrong with what an earlier program wrote.
-    for (content, trouble) in
-        [("taut traces 0003", None), ("taut traces 000x", Some(taut_engine::FileTrouble::Damaged))]
+    for (content, problem) in
+        [("taut traces 0003", None), ("taut traces 000x", Some(taut_engine::FileProblem::Damaged))]
     {
         let file = directory.path().join("earlier");
         std::fs::write(&file, content.repeat(20)).unwrap();
         let engine = open(&world, &file);
         assert_eq!(get(&engine, 1).1.len(), 4);
-        assert_eq!(engine.trouble(), trouble);
+        assert_eq!(engine.file_problem(), problem);
         engine.commit().unwrap();
         assert_eq!(get(&open(&world, &file), 1).1.len(), 0);
     }
@@ -188,7 +188,7 @@ fn a_file_that_cannot_be_read_or_written_hurts_nobody() {
     assert_eq!(get(&engine, 1).1.len(), 0);
 }
 
-/// The tasks' leaves, as the build says.
+/// The leaves of the build.
 fn leaves(build: &taut_engine::Build) -> Vec<u64> {
     let mut leaves: Vec<u64> = build.leaves().iter().filter_map(|key| key.downcast().copied()).collect();
     leaves.sort_unstable();
@@ -198,7 +198,7 @@ fn leaves(build: &taut_engine::Build) -> Vec<u64> {
 /// What was decided by the numbers of the file is known whole, however much of it was bound since: the leaves
 /// below it, and what a change reaches.
 #[test]
-fn what_a_file_decided_is_known_whole_whoever_looks_at_parts_of_it() {
+fn tasks_decided_by_the_file_are_complete_when_they_are_loaded() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let options = || Options { jobs: 1, ..Options::default() };

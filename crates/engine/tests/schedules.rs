@@ -70,7 +70,7 @@ fn sum(key: u64, low: [u64; 2], below: &mut BTreeSet<u64>) -> u64 {
 }
 
 #[test]
-fn everything_runs_once_however_many_ask() {
+fn each_task_runs_once_however_many_threads_request_it() {
     explore(400, || {
         let made = Arc::new(AtomicUsize::new(0));
         let engine = Engine::builder().rule(Sum { made: made.clone() }).build();
@@ -102,7 +102,7 @@ fn checks_and_early_cutoff_run_nothing_too_much() {
         let first = build.get::<Sum>(14).unwrap();
         assert_eq!(first, sum(14, [1, 2], &mut BTreeSet::new()));
         let ran: BTreeSet<String> = build.ran().into_iter().collect();
-        // Both come out as before, and nobody else runs.
+        // Both have the same results as before, and nothing else runs.
         assert_eq!(ran, BTreeSet::from(["sum(1)".to_owned(), "sum(3)".to_owned()]));
         assert_eq!(made.load(SeqCst), 2);
     });
@@ -126,9 +126,9 @@ fn builds_of_two_epochs_at_once_answer_for_their_own() {
     });
 }
 
-/// What stands when an older build asks for it may be reached by a newer one before the answer is fetched.
+/// A task that is clean when an older build requests it may be invalidated by a newer one before the answer is fetched.
 #[test]
-fn what_a_build_found_standing_may_fall_under_a_newer_one() {
+fn a_task_that_a_build_found_clean_may_be_invalidated_by_a_newer_build() {
     explore(400, || {
         let engine = Engine::builder().rule(Sum { made: Arc::default() }).build();
         let first = engine.begin().set::<Sum>(0, 3).set::<Sum>(1, 4).commit(jobs(1));
@@ -172,7 +172,7 @@ fn cycles_are_found_and_always_the_same() {
     });
 }
 
-/// Something that the engine knows nothing of.
+/// Something outside the engine.
 #[derive(Clone, Default)]
 struct Gate(Arc<(AtomicBool, Mutex<Vec<Waker>>)>);
 
@@ -214,7 +214,7 @@ impl Rule for Slow {
     }
 }
 
-/// Odd ones want the hash, even ones the value; the first gives up.
+/// Odd ones request the hash, even ones the value; the first drops its request.
 struct Wants;
 
 impl Rule for Wants {
@@ -241,7 +241,7 @@ impl Rule for Wants {
 }
 
 #[test]
-fn the_guard_against_recursion_holds_no_second_requester_for_recursion() {
+fn a_second_requester_is_not_taken_for_recursion() {
     explore(400, || {
         let (gate, made) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
         let engine =
@@ -256,7 +256,7 @@ fn the_guard_against_recursion_holds_no_second_requester_for_recursion() {
 }
 
 #[test]
-fn a_build_that_is_cancelled_answers_everybody_and_records_nothing_wrong() {
+fn a_cancelled_build_answers_all_requests_and_records_nothing_wrong() {
     explore(400, || {
         let engine = Engine::builder().rule(Sum { made: Arc::default() }).build();
         let cancel = Cancel::default();

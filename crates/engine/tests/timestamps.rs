@@ -29,7 +29,7 @@ fn time(world: &World, name: &str) -> Option<u128> {
     world.lock().unwrap().files.get(name).map(|(_, time)| *time)
 }
 
-/// A file that somebody writes. Its hash is its time: nobody reads it to know whether it changed.
+/// A source file. Its hash is its time: it is not read to find whether it changed.
 struct Source(World);
 
 impl Rule for Source {
@@ -86,7 +86,7 @@ impl Rule for Made {
     }
 
     fn curr(&self, _: &String) -> Curr<()> {
-        Curr::There { value: (), hash: Box::new(|| panic!("who goes by times hashes nothing")) }
+        Curr::There { value: (), hash: Box::new(|| panic!("nothing is hashed with Rebuild::Times")) }
     }
 }
 
@@ -98,7 +98,7 @@ fn round(engine: &Engine) -> (Result<(), Fail>, Vec<String>, Option<Reason>) {
 }
 
 #[test]
-fn what_is_not_older_than_what_it_was_made_from_is_good() {
+fn an_output_not_older_than_its_inputs_is_good() {
     let world = World::default();
     write(&world, "a", "A");
     write(&world, "b", "B");

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use taut_engine::{
-    Agreement, Builder, Cx, Engine, Fail, FileTrouble, Hash, Options, Policy, Rule, TraceFile, TraceRead,
+    Agreement, Builder, Cx, Engine, Fail, FileProblem, Hash, Options, Policy, Rule, TraceFile, TraceRead,
     TraceWrite,
 };
 
@@ -99,12 +99,12 @@ mod hostile {
     fn is_replaced(directory: &Path) {
         let file = directory.join("traces");
         let engine = rules().open(&file);
-        assert_eq!(ask(&engine, 2), 4, "nothing of it is believed");
-        assert_eq!(engine.trouble(), Some(FileTrouble::Damaged));
+        assert_eq!(ask(&engine, 2), 4, "nothing of it is used");
+        assert_eq!(engine.file_problem(), Some(FileProblem::Damaged));
         engine.commit().unwrap();
         assert!(is_regular(&file));
         let again = rules().open(&file);
-        assert_eq!((ask(&again, 2), again.trouble()), (0, None));
+        assert_eq!((ask(&again, 2), again.file_problem()), (0, None));
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod hostile {
         fs::write(file.join("decoy"), "kept").unwrap();
         let engine = rules().open(&file);
         assert_eq!(ask(&engine, 2), 4);
-        assert_eq!(engine.trouble(), Some(FileTrouble::Damaged));
+        assert_eq!(engine.file_problem(), Some(FileProblem::Damaged));
         engine.commit().unwrap_err();
         assert_eq!(fs::read(file.join("decoy")).unwrap(), b"kept");
         let left: Vec<_> =
@@ -223,9 +223,9 @@ struct InMemory(Arc<Mutex<Memory>>);
 struct Memory {
     file: Option<Arc<Vec<u8>>>,
     asked: Vec<&'static str>,
-    /// What opening says, if anything.
-    trouble: Option<io::ErrorKind>,
-    /// Writing fails after so many bytes.
+    /// The error of opening, if any.
+    problem: Option<io::ErrorKind>,
+    /// Writing fails after this many bytes.
     room: Option<usize>,
 }
 
@@ -257,7 +257,7 @@ impl TraceRead for Reading {
 
 struct Writing(InMemory);
 
-/// Takes so many bytes at most.
+/// Takes at most this many bytes.
 struct Room(Vec<u8>, Option<usize>);
 
 impl Write for Room {
@@ -305,8 +305,8 @@ impl TraceFile for InMemory {
     fn open(&self) -> io::Result<Box<dyn TraceRead>> {
         let mut memory = self.memory();
         memory.asked.push("open");
-        if let Some(trouble) = memory.trouble {
-            return Err(trouble.into());
+        if let Some(problem) = memory.problem {
+            return Err(problem.into());
         }
         let file = memory.file.clone().ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(Reading(self.clone(), file)))
@@ -345,26 +345,26 @@ fn a_file_without_a_path_is_opened_once_and_written_under_its_lock() {
 }
 
 #[test]
-fn what_cannot_be_opened_costs_time_only() {
-    for (kind, trouble) in [
-        (io::ErrorKind::InvalidData, FileTrouble::Damaged),
-        (io::ErrorKind::PermissionDenied, FileTrouble::Unreadable("permission denied".to_owned())),
+fn a_file_that_cannot_be_opened_costs_time_only() {
+    for (kind, problem) in [
+        (io::ErrorKind::InvalidData, FileProblem::Damaged),
+        (io::ErrorKind::PermissionDenied, FileProblem::Unreadable("permission denied".to_owned())),
     ] {
         let file = InMemory::default();
-        file.memory().trouble = Some(kind);
+        file.memory().problem = Some(kind);
         let engine = rules().open_with(file.clone());
         assert_eq!(ask(&engine, 2), 4);
-        assert_eq!(engine.trouble(), Some(trouble));
+        assert_eq!(engine.file_problem(), Some(problem));
         // What is no file is replaced; what cannot be read is left.
         assert_eq!(engine.commit().is_ok(), kind == io::ErrorKind::InvalidData);
-        file.memory().trouble = None;
+        file.memory().problem = None;
         engine.commit().unwrap();
         assert_eq!(ask(&rules().open_with(file), 2), 0);
     }
 }
 
 #[test]
-fn what_cannot_be_written_is_written_by_a_later_commit() {
+fn a_failed_commit_is_made_up_for_by_a_later_one() {
     let file = InMemory::default();
     let engine = rules().open_with(file.clone());
     assert_eq!(ask(&engine, 2), 4);

@@ -67,6 +67,11 @@ impl Origin {
         (named.is_none(), named, anonymous, Value::Map(self.config.clone()).id(), self.subtask)
     }
 
+    /// The target as messages name it, and the action's number there.
+    pub fn numbered(&self) -> String {
+        format!("{}#{}", self.target_text(), self.subtask)
+    }
+
     /// The target in the form of messages.
     pub fn target_text(&self) -> String {
         match &self.target {
@@ -94,7 +99,7 @@ impl ActionGraph {
     /// The first target that defines an action, and the action's number there; the id if no target is known.
     pub fn first_origin(&self, action: &Id) -> String {
         let origin = self.actions.get(action).and_then(|action| action.origins.first());
-        origin.map_or_else(|| format!("\"{action}\""), |o| format!("{}#{}", o.target_text(), o.subtask))
+        origin.map_or_else(|| format!("\"{action}\""), Origin::numbered)
     }
 
     /// The configured targets that define an action, in the form of messages.

@@ -202,7 +202,7 @@ impl Rule for Level {
         pair.iter().map(|number| Hash::from(*number)).collect()
     }
 
-    fn kin(&self, level: &u8) -> Option<u64> {
+    fn share_key(&self, level: &u8) -> Option<u64> {
         Some(u64::from(level % 3))
     }
 

@@ -96,7 +96,7 @@ impl Listing {
     /// entries; the others consist of their entries. An empty facet has hash 0.
     pub(crate) fn facets(&self) -> Vec<Hash> {
         // One encoder per facet; several names may share one.
-        let mut facets: Vec<Encoder> = (0..Facets::MOST).map(|_| Encoder::limited(0, 0)).collect();
+        let mut facets: Vec<Encoder> = (0..Facets::MAX_COUNT).map(|_| Encoder::limited(0, 0)).collect();
         match self {
             Listing::Absent => {}
             Listing::Unreadable(why) => {

@@ -367,6 +367,17 @@ impl<'d> At<'d> {
         self.open_dir()
     }
 
+    /// The same, closed to other users.
+    ///
+    /// # Errors
+    /// As for [`At::make_dir`].
+    pub fn make_private_dir(self) -> Result<Dir> {
+        self.last("create directory", |dir, name| {
+            rustix::fs::mkdirat(dir, checked(name)?, Mode::from_raw_mode(0o700))
+        })?;
+        self.open_dir()
+    }
+
     /// As [`At::make_dir`], without opening it.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! The tool runs in a nearly empty environment (no `HOME` of the developer, no colour
 //! variables), so that no machine's settings decide a test.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +14,8 @@ pub struct Tool {
     path: PathBuf,
     /// The name by which it is called, if that is not its path.
     name: Option<&'static str>,
+    /// Environment variables beside the usual ones.
+    env: Vec<(&'static str, OsString)>,
 }
 
 /// The result of a call of a tool.
@@ -31,13 +33,20 @@ impl Tool {
     /// The tool at `path`, usually `env!("CARGO_BIN_EXE_taut")`.
     #[must_use]
     pub fn at(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_path_buf(), name: None }
+        Self { path: path.as_ref().to_path_buf(), name: None, env: Vec::new() }
     }
 
     /// The same tool, called by another name: taut talks as the tool of that name does.
     #[must_use]
     pub fn called(self, name: &'static str) -> Self {
         Self { name: Some(name), ..self }
+    }
+
+    /// The same tool with another environment variable.
+    #[must_use]
+    pub fn with_env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
+        self
     }
 
     /// The reference implementation, if this machine has it: the binary that the
@@ -67,8 +76,8 @@ impl Tool {
         &self.path
     }
 
-    /// A call of the tool that is not started yet: in `dir`, with only `PATH` and `HOME`
-    /// (= `dir`) set, standard input empty, both outputs kept.
+    /// A call of the tool that is not started yet: in `dir`, with only `PATH`, `HOME`
+    /// (= `dir`) and what [`Tool::with_env`] adds, standard input empty, both outputs kept.
     pub fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.path);
         if let Some(name) = self.name {
@@ -79,6 +88,7 @@ impl Tool {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -123,6 +133,26 @@ impl Ran {
     }
 }
 
+/// How many actions a build was about, and how many of them did not run, from the last line that taut prints of it;
+/// `None` if there is no such line.
+#[must_use]
+pub fn processed(stderr: &str) -> Option<(usize, usize)> {
+    let line = stderr.lines().rfind(|line| line.starts_with("Built ") || line.contains(" up to date ("))?;
+    let number = |text: &str| text.split(' ').next().and_then(|number| number.parse::<usize>().ok());
+    if let Some((_, figures)) = line.split_once(" up to date (") {
+        let all = number(figures).or(figures.starts_with("no actions").then_some(0))?;
+        return Some((all, all));
+    }
+    let figures = line.split("; installed").next().unwrap_or_default().rsplit(" s: ").next()?;
+    let (mut all, mut hits) = (0, 0);
+    for part in figures.split(", ") {
+        let count = number(part)?;
+        all += count;
+        hits += if part.ends_with(" run") { 0 } else { count };
+    }
+    Some((all, hits))
+}
+
 fn code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
@@ -134,7 +164,7 @@ fn find(name: &&str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::Tool;
+    use super::{Tool, processed};
     use std::path::Path;
 
     #[test]
@@ -146,6 +176,20 @@ mod tests {
     #[test]
     fn death_by_a_signal_is_128_and_its_number() {
         assert_eq!(Tool::at("/bin/sh").run(Path::new("/"), ["-c", "kill -9 $$"]).code, 137);
+    }
+
+    #[test]
+    fn the_figures_of_a_build_are_in_its_last_line() {
+        for (line, figures) in [
+            (":t is up to date (3 actions, 0.01 s)", Some((3, 3))),
+            ("the inputs of action #0 of :t are up to date (1 action, 0.01 s)", Some((1, 1))),
+            (":t is up to date (no actions, 0.01 s); installed 1 artifact in x", Some((0, 0))),
+            ("warning: x\nBuilt :t in 0.1 s: 2 actions run, 3 from cache, 4 up to date", Some((9, 7))),
+            ("Built :t in 0.1 s: 1 action from cache; installed 2 artifacts in out", Some((1, 1))),
+            ("error: build of :t failed after 0.1 s", None),
+        ] {
+            assert_eq!(processed(line), figures, "{line}");
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Workspace {
 
     fn args<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Vec<std::ffi::OsString> {
         let mut words: Vec<_> = args.into_iter().map(|s| s.as_ref().to_owned()).collect();
-        if words.first().is_some_and(|word| word != "version") {
+        if words.first().is_some_and(|word| word != "version" && word != "--version") {
             words.insert(1, self.build_root().into());
             words.insert(1, "--local-build-root".into());
         }

@@ -304,6 +304,9 @@ fn taut_command(rival: &Rival, subcommand: &str, dir: &Path, root: &Path, jobs: 
 
 /// How many actions a build ran, by its log.
 fn actions_run(log: &str) -> Option<u64> {
+    if let Some((all, known)) = taut_testkit::processed(log) {
+        return Some((all - known) as u64);
+    }
     if let Some(at) = log.rfind("Processed ") {
         let mut numbers = log[at..].split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
         let (all, known): (u64, u64) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
@@ -324,6 +327,7 @@ mod tests {
     #[test]
     fn the_number_of_actions_is_read_from_the_log_of_each_tool() {
         assert_eq!(actions_run("INFO: Processed 12 actions, 10 cache hits.\n"), Some(2));
+        assert_eq!(actions_run("Built :t in 0.1 s: 2 actions run, 10 up to date\n"), Some(2));
         assert_eq!(actions_run("[1/3] a\n[3/3] b\n"), Some(3));
         assert_eq!(actions_run("ninja: no work to do.\n"), Some(0));
         assert_eq!(actions_run(""), None);

@@ -2,10 +2,8 @@
 
 use std::io::Write as _;
 
-use super::{Level, Log, Said, console_prefix, erasure, file_lines, now};
-
-/// By how much the lines of a message with a name are indented.
-const INDENT: &str = "\n     ";
+use super::{Level, Log, Said, erasure, file_lines, now};
+use crate::voice::Escapes;
 
 impl Log {
     /// Tells a message of several lines about something, which is produced piece by piece, without a line feed at the
@@ -29,19 +27,24 @@ impl Log {
         };
         let (seconds, nanos) = now();
         let head = file_lines(level, Some(name), "", seconds, nanos);
-        write(
-            &format!("{}{}{INDENT}", erasure(&shown), console_prefix(level, Some(name), self.color)),
-            head.trim_end_matches('\n'),
-        );
+        let (before, line_feed) = self.voice.layout_in_pieces(level, name, self.color);
+        write(&format!("{}{before}", erasure(&shown)), head.trim_end_matches('\n'));
         let mut text = String::new();
+        // On the terminal colour stays if it is shown at all; nowhere else.
+        let filters = self.voice.filters_escapes();
+        let (mut for_terminal, mut for_files) = (Escapes::new(self.color), Escapes::new(false));
         produce(&mut |piece| {
+            let (shown, plain) = match filters {
+                true => (for_terminal.pass(piece), for_files.pass(piece)),
+                false => (piece.into(), piece.into()),
+            };
             if record.is_some() {
-                text.push_str(piece);
+                text.push_str(&plain);
             }
-            write(&piece.replace('\n', INDENT), &piece.replace('\n', "\n   "));
+            write(&shown.replace('\n', line_feed), &plain.replace('\n', "\n   "));
         });
         let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
-        write(&format!("\n{below}"), "\n");
+        write(&format!("{}\n{below}", for_terminal.end()), "\n");
         if let Some(record) = &mut *record {
             record.push(Said { level, name: Some(name.to_owned()), text });
         }

@@ -29,6 +29,12 @@ pub struct Common {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Messages")]
 pub struct Log {
+    /// Show the commands that run, ids, figures and all artifacts, too
+    #[arg(short, long, overrides_with = "quiet")]
+    pub verbose: bool,
+    /// Show errors only
+    #[arg(short, long, overrides_with = "verbose")]
+    pub quiet: bool,
     /// Write messages to a file, too (accumulates)
     #[arg(short = 'f', long, value_name = "PATH", action = ArgAction::Append)]
     pub log_file: Vec<PathBuf>,
@@ -101,6 +107,9 @@ pub struct Analysis {
     /// TARGET, or MODULE TARGET, or the parts of any target name
     #[arg(value_name = "TARGET", help_heading = "Arguments")]
     pub target: Vec<String>,
+    /// Whether a target may be named by one word like `module:target`.
+    #[arg(skip)]
+    pub has_typed_names: bool,
 }
 
 /// Writing the action graph.
@@ -197,6 +206,12 @@ pub struct Results {
     /// Write which artifacts were built, with identifiers; - is standard output (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_artifacts: Vec<PathBuf>,
+    /// Show what actions printed also if they did not have to run
+    #[arg(long)]
+    pub show_cached_output: bool,
+    /// Run this action again, alone, and show what it prints: %ID or its beginning, as messages show it
+    #[arg(long, value_name = "ACTION")]
+    pub rerun: Option<String>,
     /// Show runfiles, too
     #[arg(short, long)]
     pub show_runfiles: bool,

@@ -43,12 +43,15 @@ impl CommandLine {
         // What is wrong, and help, is told by who knows all subcommands.
         let all = || read(CommandLine::command());
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
-        let (line, matches) = quick.map_or_else(all, Ok)?;
+        let (mut line, matches) = quick.map_or_else(all, Ok)?;
         let unknown = line.subcommand.own().filter(|_| name == "just");
         let unknown = unknown.map(|word| format!("error: unexpected argument '{word}' found"));
         match unknown.or_else(|| refused::refusal(&matches)) {
             Some(text) => Err(NoCommand::wrong(&text)),
-            None => Ok(line),
+            None => {
+                line.subcommand.complete(name != "just");
+                Ok(line)
+            }
         }
     }
 }
@@ -96,6 +99,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             let is_own = ["diagnostics", "check_traces", "prune", "termination_grace"]
                 .iter()
                 .any(|own| arg.get_id() == own);
+            let arg = if name == "just" { without_own(arg) } else { arg };
             let is_refused = refused::is_refused(&of, arg.get_id().as_str());
             let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
@@ -109,6 +113,19 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             if takes_value { arg.allow_hyphen_values(true) } else { arg }
         })
     })
+}
+
+/// An option that the reference does not have, and that its parser would take for something else, is out of reach under
+/// its name: no command line can hold such a word.
+fn without_own(arg: clap::Arg) -> clap::Arg {
+    let unreachable = match arg.get_id().as_str() {
+        "verbose" => "\u{1}",
+        "quiet" => "\u{2}",
+        "show_cached_output" => "\u{3}",
+        "rerun" => "\u{4}",
+        _ => return arg,
+    };
+    arg.long(unreachable).short(None).hide(true)
 }
 
 fn or_here(path: OsString) -> PathBuf {

@@ -6,7 +6,7 @@
 use clap::{ArgMatches, parser::ValueSource};
 
 /// Subcommands, what they refuse, and why.
-pub(super) const REFUSED: [(&str, &[&str], &str); 4] = [
+pub(super) const REFUSED: [(&str, &[&str], &str); 6] = [
     (
         "watch",
         &[
@@ -20,6 +20,7 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 4] = [
             "show_runfiles",
             "print_to_stdout",
             "print_unique_artifact",
+            "rerun",
         ],
         "it does not end; use `build` or `install`",
     ),
@@ -29,6 +30,8 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 4] = [
         "it reads the record of an earlier call and runs nothing",
     ),
     ("what-if", &["profile", "request_action_input"], "it runs nothing"),
+    ("traverse", &["rerun"], "a graph has no targets to analyse; use `build` or `install`"),
+    ("rebuild", &["rerun"], "it runs all actions again; use `build` or `install`"),
     ("rebuild", &["check_traces"], "it ignores cached build state anyway"),
 ];
 
@@ -40,8 +43,9 @@ pub(super) fn is_refused(subcommand: &str, option: &str) -> bool {
 /// What is wrong with options that the subcommand has no use for.
 pub(super) fn refusal(matches: &ArgMatches) -> Option<String> {
     let (name, matches) = matches.subcommand()?;
-    let (_, options, why) = REFUSED.iter().find(|(refusing, ..)| *refusing == name)?;
     let given = |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);
-    let option = options.iter().find(given)?.replace('_', "-");
-    Some(format!("error: --{option} is not for '{name}': {why}"))
+    REFUSED.iter().filter(|(refusing, ..)| *refusing == name).find_map(|(_, options, why)| {
+        let option = options.iter().find(given)?.replace('_', "-");
+        Some(format!("error: --{option} is not for '{name}': {why}"))
+    })
 }

@@ -348,10 +348,11 @@ impl Watcher<'_> {
             true => "",
             false => "; some cannot be, so everything is looked at every two seconds",
         };
-        self.log.say(
-            Level::Info,
-            format!("Watching {} directories{polling}. Interrupt to end.", held.watch.len()),
-        );
+        let directories = match held.watch.len() {
+            1 => "1 directory".to_owned(),
+            many => format!("{many} directories"),
+        };
+        self.log.say(Level::Info, format!("Watching {directories}{polling}. Interrupt to end."));
     }
 }
 

@@ -17,15 +17,12 @@ use super::{Held, Over, SHOWN, Watcher, feedback::Feedback, paths::what_changed}
 use crate::{
     diagnostics,
     exit::Exit,
-    failures::{self, Defined},
     findings,
     interruption::Interruption,
     log::Level,
-    printer::Printer,
     reporting::Reporting,
-    reproduce::Reproduction,
     results,
-    surroundings::Name,
+    voice::{BuildMessages, count, seconds},
 };
 
 /// Why a round is over before its end: it was told, or so are the rounds with this session.
@@ -54,8 +51,12 @@ impl Watcher<'_> {
         reporting.keep_in(&held.store);
         interruption.ends_log(&reporting.log);
         held.begin = SystemTime::now();
+        // Other rounds only make sure that nothing changed meanwhile.
+        if changed != Some(None) {
+            self.rounds.set(self.rounds.get() + 1);
+        }
         *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            (Printer::new(Name::Taut, &self.o.build.stores, self.log, &held.store), reporting.clone());
+            (self.messages(&held.store, &held.request), reporting.clone());
         if let Some(Some(paths)) = changed {
             self.log.say(Level::Info, what_changed(&self.here, paths));
         }
@@ -66,7 +67,7 @@ impl Watcher<'_> {
             changed,
             begin: Instant::now(),
             store: &held.store,
-            printer: held.present.printer(),
+            messages_of_build: held.present.messages(),
             so_far: &mut held.so_far,
             messages: Vec::new(),
         };
@@ -117,7 +118,7 @@ struct Round<'r> {
     changed: Option<Option<&'r [PathBuf]>>,
     begin: Instant,
     store: &'r Store,
-    printer: Arc<Printer>,
+    messages_of_build: Arc<dyn BuildMessages>,
     so_far: &'r mut SoFar,
     /// What was done, to be told when it is kept: then the round is over for the user, too.
     messages: Vec<String>,
@@ -164,24 +165,26 @@ impl Pass for Round<'_> {
     /// Tells what was done, unless that was nothing, and nothing had changed either.
     fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool) {
         self.so_far.is_built = is_complete;
+        self.messages_of_build.executed(&session.origins(request));
         let done = session.done();
         let is_silent = self.changed == Some(None) && done.ran.is_empty() && done.analysed == 0;
         if is_silent || self.interruption.check().is_err() {
             return;
         }
         let mut text = format!(
-            "{}: {} analysed, {} of {} run, {} known to the action cache; {:.2} s.",
-            request.targets.names(),
-            many(done.analysed, "target"),
-            many(done.ran.len(), "action"),
+            "{}: {} analysed, {} of {} run, {} from cache, {}",
+            self.watcher.log.voice().name_of_request(request, self.watcher.log),
+            count(done.analysed, "target"),
+            count(done.ran.len(), "action"),
             analysed.counts.actions,
             done.cached,
-            self.begin.elapsed().as_secs_f64(),
+            seconds(self.begin.elapsed()),
         );
         let origins = session.origins(request);
         for id in done.ran.iter().take(SHOWN) {
-            let origin = origins.first_of_all(id).unwrap_or_else(|| format!("\"{id}\""));
-            text.push_str(&format!("\n  ran {origin}"));
+            let origin = origins.first_of_all(id);
+            let origin = origin.map(|origin| self.watcher.log.names().origin(&origin));
+            text.push_str(&format!("\n  ran {}", origin.unwrap_or_else(|| format!("action {id}"))));
         }
         if done.ran.len() > SHOWN {
             text.push_str(&format!("\n  and {} more", done.ran.len() - SHOWN));
@@ -207,13 +210,8 @@ impl Pass for Round<'_> {
             })));
         }
         let origins = session.origins(request);
-        let defined = Defined {
-            action: &|id| origins.of(id),
-            overlay: &|id| origins.of_overlay(id),
-            requested: request.targets.names(),
-        };
-        let by_hand = Reproduction::of_call(std::env::args());
-        failures::tell(failure, &defined, &self.printer, &by_hand, self.watcher.o.build.results.keep_going);
+        let keep_going = self.watcher.o.build.results.keep_going;
+        self.messages_of_build.failed(failure, &origins, keep_going);
         Stop::Told
     }
 
@@ -241,8 +239,10 @@ impl Pass for Round<'_> {
             let all = built.runfiles.iter().chain(&built.artifacts);
             so_far.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
         }
+        let has_ids = log.wants(Level::Debug);
+        let object = |built: &Built| if has_ids { format!(" {}", built.info) } else { String::new() };
         let shown: String =
-            new.iter().take(SHOWN).map(|(path, built)| format!("\n  {path} {}", built.info)).collect();
+            new.iter().take(SHOWN).map(|(path, built)| format!("\n  {path}{}", object(built))).collect();
         if !new.is_empty() {
             let more = new.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
@@ -251,8 +251,4 @@ impl Pass for Round<'_> {
         so_far.results = built.artifacts.iter().map(|(path, built)| (path.clone(), built.info)).collect();
         Ok(())
     }
-}
-
-fn many(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

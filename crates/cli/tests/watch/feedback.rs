@@ -8,7 +8,7 @@ fn start(workspace: &Workspace, out: &Path, more: &[&str]) -> Watching {
 
 /// How often an action ran.
 fn runs(watching: &Watching) -> usize {
-    watching.all().matches("\n        ran ").count()
+    watching.all().matches("\n  ran ").count()
 }
 
 /// A tree that holds the directory into which an archive of it is installed.

@@ -140,7 +140,7 @@ fn a_target_root_goes_and_comes_back_in_the_same_ways() {
     fs::rename(&root, case.beside("away")).unwrap();
     watching.until("Waiting until it is there again.");
     fs::rename(case.beside("away"), &root).unwrap();
-    watching.until(" known to the action cache");
+    watching.until(" from cache, ");
     targets("three");
     case.becomes("three\nstart\n");
     assert_eq!(watching.interrupt(), 130);

@@ -30,7 +30,7 @@ const MAX_EARLIER_LOGS: usize = 32;
 /// The logs of a workspace.
 #[derive(Debug)]
 pub struct EventLogs {
-    directory: LogDirectory,
+    pub(super) directory: LogDirectory,
     workspace: Workspace,
 }
 
@@ -46,7 +46,7 @@ impl EventLogs {
     }
 
     /// The logs of calls with work to do, latest first.
-    fn work(&self) -> impl Iterator<Item = Name> {
+    pub(super) fn work(&self) -> impl Iterator<Item = Name> {
         let workspace = self.workspace;
         let names = self.directory.names().into_iter();
         names.filter(move |name| name.kind == Kind::Work && name.workspace == workspace)

@@ -31,7 +31,7 @@ impl State {
         let more = if *why == Why::New { 0 } else { MAX_EXTRA_BYTES };
         // An action that did not end has no other line.
         let origin = match subject {
-            Subject::Action(id) => self.origins.as_ref().and_then(|origins| origins(id)),
+            Subject::Action(id) => self.origin(id),
             _ => None,
         };
         self.bounded_line(more, "cause", |line| {

@@ -1,4 +1,4 @@
-//! What a running task can ask of others.
+//! The requests that a running task can make: the methods of [`Cx`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -46,8 +46,8 @@ impl Cx {
         }
     }
 
-    /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency on those facets only
-    /// that are looked at ([`Rule::facets`]), besides that there is a value.
+    /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency only on the facets that are
+    /// read ([`Rule::facets`]), besides that there is a value.
     pub fn facets<R: Rule>(
         &self,
         keys: Vec<R::Key>,
@@ -69,7 +69,7 @@ impl Cx {
         }
     }
 
-    /// A part of a task's value. Only changes of the part disturb this task.
+    /// A part of a task's value. Only changes of the part invalidate this task.
     pub fn part<P: Part>(
         &self,
         of: <P::Of as Rule>::Key,
@@ -86,7 +86,7 @@ impl Cx {
         self.all::<PartRule<P>>(parts)
     }
 
-    /// The hash of a task: a dependency that does not make its value if the hash can be had otherwise.
+    /// The hash of a task: a dependency that does not compute its value if the hash is known otherwise.
     /// `None` for tasks stored nowhere, whose hash equals no other.
     pub fn hash_of<R: Rule>(
         &self,
@@ -101,14 +101,14 @@ impl Cx {
         }
     }
 
-    /// Says that the result depends on the hash of a task, without waiting for it now: it is awaited when
+    /// Declares that the result depends on the hash of a task, without waiting for it now: it is awaited when
     /// this task is done. If it fails, so does this task.
     pub fn depend<R: Rule>(&self, key: R::Key) {
         self.reads(&[Question::new(self.request::<R>(key))], Mode::Hash, true, true);
     }
 
-    /// Waits until a task is done, without depending on it: the trace does not mention it. A failure is news,
-    /// and counts as read.
+    /// Waits until a task is done, without depending on it (an *order-only* dependency): it is not in the trace, unless it
+    /// failed; a failure counts as read.
     pub fn order<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<(), Fail>> + Send + use<R> {
         let cx = self.clone();
         let request = self.ask_one::<R>(key, Asked::Value, None);
@@ -138,9 +138,9 @@ impl Cx {
         Pending { request, rule: PhantomData }
     }
 
-    /// Leaves evidence of what the task saw of the outside world, by which [`Rule::agrees`] can tell later,
-    /// even in another process, that it would see the same. To be gathered before looking: what changes
-    /// in between must make the evidence fail.
+    /// Sets the witness: evidence of what the task saw of the outside world, by which [`Rule::agrees`] can decide later,
+    /// even in another process, whether it would see the same. To be taken before reading, so that what changes
+    /// in between makes the evidence fail.
     pub fn witness(&self, evidence: impl Into<Vec<u8>>) {
         lock(&self.frame.seen).witness = Some(evidence.into().into());
     }
@@ -154,9 +154,9 @@ impl Cx {
         let is_kept = !build.is_what_if();
         let seq = build.engine.put_content(node, hash, Arc::new(Arc::new(content)), is_kept);
         let task = build.task(node);
-        build.note_stands(task, &mut lock(&task.node.hist), seq);
+        build.mark_clean(task, &mut lock(&task.node.hist), seq);
         let (mode, facets) = (Mode::Mention, Facets::WHOLE);
-        let read = Read { dep: node, seq, mode, facets, ends_group: true, later: false, stands: true };
+        let read = Read { dep: node, seq, mode, facets, ends_group: true, later: false, is_clean: true };
         lock(&self.frame.seen).reads.push(read);
         hash
     }
@@ -170,27 +170,26 @@ impl Cx {
         &self.frame.build
     }
 
-    /// Whether the task's result may depend on everything below what it read.
+    /// Whether the task's result may depend on the whole closure of what it read.
     pub(crate) fn may_collect(&self) -> bool {
         let build = &self.frame.build;
         build.engine.node(self.frame.node).policy.is_only_by_leaves() && !build.is_what_if()
     }
 
-    /// Whether all of these were asked for, and answered.
+    /// Whether all of these were requested, and answered.
     pub(crate) fn has_read(&self, nodes: &[NodeId]) -> bool {
-        /// Up to here a scan is faster than a set.
-        const SCANNED: usize = 8;
+        /// Up to this length a scan is faster than a set.
+        const MAX_SCANNED: usize = 8;
         let seen = lock(&self.frame.seen);
         let answered = || seen.reads.iter().filter(|read| read.seq != Seq::LATER).map(|read| read.dep);
-        if nodes.len() <= SCANNED {
+        if nodes.len() <= MAX_SCANNED {
             return nodes.iter().all(|node| answered().any(|dep| dep == *node));
         }
         let answered: HashSet<NodeId> = answered().collect();
         nodes.iter().all(|node| answered.contains(node))
     }
 
-    /// Settles the hashes of these tasks, which the trace does not mention. A failure that may go away is news, and counts
-    /// as read.
+    /// Settles the hashes of these tasks, which are not in the trace. A transient failure counts as read.
     pub(crate) async fn settle(&self, nodes: Vec<NodeId>) {
         let questions: Vec<Question> = nodes.into_iter().map(Question::new).collect();
         let answers = Request::new(self.frame.clone(), questions, Asked::Hash, None).await;
@@ -200,13 +199,13 @@ impl Cx {
         }
     }
 
-    /// Notes that this task did not learn what it asked for about another, so that no run of it is kept.
+    /// Notes that a request of this task was not answered, so that no run of it is kept.
     pub(crate) fn has_missed(&self, node: Option<NodeId>) {
         let reads = &mut lock(&self.frame.seen).reads;
         let Some(dep) = node.or_else(|| reads.first().map(|read| read.dep)) else { return };
         let (mode, facets) = (Mode::Hash, Facets::WHOLE);
-        let (ends_group, later, stands) = (true, false, false);
-        reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, stands });
+        let (ends_group, later, is_clean) = (true, false, false);
+        reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, is_clean });
     }
 
     fn ask_one<R: Rule>(&self, key: R::Key, part: Asked, mode: Option<Mode>) -> One {
@@ -234,7 +233,7 @@ impl<R: Rule> Future for Pending<R> {
 }
 
 impl<R: Rule> HashCx<R> {
-    /// The task's own value, made now if need be. What it read counts as read by the hash, too.
+    /// The task's own value, computed now if need be. Its reads count as reads of the hash, too.
     pub fn value(&self) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
         let frame = self.cx.frame.clone();
         let own = [Question::new(frame.node)];
@@ -269,8 +268,8 @@ impl<R: Rule> HashCx<R> {
     }
 }
 
-/// A value of which what is looked at is noted. To be used by the computation that asked for it; whoever
-/// carries it out of there looks unseen.
+/// A value whose facets are recorded when they are read. To be used only by the computation that requested it: reads
+/// elsewhere, or after it has ended, are not recorded.
 #[derive(Clone)]
 pub struct Faceted<V> {
     frame: Arc<Frame>,
@@ -280,7 +279,7 @@ pub struct Faceted<V> {
 }
 
 impl<V> Faceted<V> {
-    /// The value, to look at these facets of it.
+    /// The value, to read these facets of it.
     pub fn at(&self, facets: Facets) -> &V {
         if let Some(read) = lock(&self.frame.seen).reads.get_mut(self.read) {
             read.facets = read.facets.and(facets);
@@ -288,7 +287,7 @@ impl<V> Faceted<V> {
         &self.value
     }
 
-    /// The value, to look at anything in it.
+    /// The value, to read anything in it.
     pub fn whole(&self) -> &V {
         self.at(Facets::WHOLE)
     }

@@ -1,4 +1,4 @@
-//! One build: a demand for some tasks at one epoch.
+//! One build: requests for tasks at one epoch.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,24 +17,24 @@ use crate::persist::StoredLeaf;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::Queue;
 use crate::schedule::slot::{Answer, Outcome, Part as Asked, Slot};
-use crate::schedule::wait::{Wait, Who};
+use crate::schedule::wait::{Wait, Waiter};
 use crate::sync::{Arc, Mutex, Weak, atomic::AtomicBool, lock};
 use crate::{Differs, Facets, Fail, Hash, Part, Ran, Reason, Rule};
 
-/// A build. Ask it for tasks; dropping it gives up what is still running.
+/// A build, from which tasks are requested. Dropping it aborts what is still running.
 ///
-/// May be shared among threads; each that asks works along until its own answer is there. A rule's code must
-/// not ask the build that runs it: it has a [`crate::Cx`] for that.
+/// May be shared among threads; each thread that requests something works on the build until its answer is there. A
+/// rule's code must not request from the build that runs it: it has a [`crate::Cx`] for that.
 pub struct Build {
     inner: Arc<Inner>,
 }
 
-/// Wakes the threads of a build, one of which waits for a root.
+/// Wakes the threads of a build when the answer to a request from outside is there.
 struct Root(Arc<Inner>);
 
 impl Wake for Root {
     fn wake(self: Arc<Root>) {
-        self.0.queue.look_up();
+        self.0.queue.wake_all();
     }
 }
 
@@ -65,7 +65,10 @@ impl Build {
         Build { inner }
     }
 
-    /// The value of a task. Blocks; the calling thread works along.
+    /// The value of a task. Blocks; the calling thread works on the build meanwhile.
+    ///
+    /// # Errors
+    /// The task failed ([`Fail::Task`], [`Fail::Transient`]), the build was cancelled, or the task is on a cycle.
     pub fn get<R: Rule>(&self, key: R::Key) -> Result<R::Value, Fail> {
         self.all::<R>([key]).pop().expect("one answer for one key")
     }
@@ -79,12 +82,18 @@ impl Build {
     }
 
     /// A part of a task's value.
+    ///
+    /// # Errors
+    /// As [`Build::get`], if the whole fails.
     pub fn part<P: Part>(&self, of: <P::Of as Rule>::Key, part: P) -> Result<P::Value, Fail> {
         self.get::<PartRule<P>>((of, part))
     }
 
-    /// The hash of a task, without making its value if the hash can be had otherwise.
+    /// The hash of a task, without computing its value if the hash is known otherwise.
     /// `None` for tasks stored nowhere, whose hash equals no other.
+    ///
+    /// # Errors
+    /// As [`Build::get`].
     pub fn hash_of<R: Rule>(&self, key: R::Key) -> Result<Option<Hash>, Fail> {
         let node = self.request::<R>(key);
         let answer = self.answers(vec![node], Asked::Hash).pop().expect("one answer for one question");
@@ -102,7 +111,7 @@ impl Build {
         let (mut jobs, mut known) = (Vec::new(), Vec::new());
         for node in &nodes {
             wait.expect_one_more();
-            let (answer, job) = inner.ask(*node, part, Some(Who::Wait(wait.clone())));
+            let (answer, job) = inner.ask(*node, part, Some(Waiter::Wait(wait.clone())));
             if answer.is_some() {
                 wait.arrive();
             } else if let Some(persist) = inner.engine.persist() {
@@ -113,7 +122,7 @@ impl Build {
         }
         let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::LATER, |answer| answer.seq);
         lock(&inner.asked).extend(nodes.iter().copied().zip(known.iter().map(seq)));
-        // Who asks for what is known disturbs no other thread.
+        // No thread is woken for answers that are known.
         if known.iter().all(Option::is_some) {
             return known.into_iter().flatten().collect();
         }
@@ -136,22 +145,22 @@ impl Build {
         &self.inner.engine
     }
 
-    /// The tasks that what this build was asked for was made from, and the version each has: those that it
-    /// settled, and those below them that were clean, along the reads of the runs that they were settled by. `binds`:
-    /// what only a file tells of is fetched on the way; else it is named, and nothing below it. `false`: of some it is
-    /// not known any more what they were made from.
+    /// The closure of this build's requests, with the version of each task: the tasks that it settled, and those below
+    /// them that were clean, along the reads of the runs by which they were settled. `binds`: tasks that are only in the
+    /// file are loaded on the way; else they are listed without what is below. `false`: the reads of some are not known any
+    /// more.
     pub(crate) fn settled(&self, binds: bool) -> (Vec<(NodeId, Seq)>, bool) {
         let inner = &self.inner;
         let of_slot =
             |(node, slot): (NodeId, &Slot)| lock(&slot.state).hash.done().map(|outcome| (node, outcome.seq));
         let mut settled: Vec<(NodeId, Seq)> = inner.slots.seen().filter_map(of_slot).collect();
         if inner.is_what_if() {
-            // What is below a task that is assumed to be as it was is of no interest to the question.
+            // A what-if build does not look below a task that is assumed to be as it was.
             return (settled, true);
         }
-        // A later epoch may have settled it otherwise: in this build it was what was read.
+        // A later epoch may have settled it otherwise: in this build it had the version that was read.
         let of_build = |(node, read): (NodeId, Seq)| {
-            let seq = inner.standing(node).or_else(|| read.is_known().then_some(read))?;
+            let seq = inner.clean_version(node).or_else(|| read.is_known().then_some(read))?;
             Some((node, seq))
         };
         let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
@@ -163,7 +172,7 @@ impl Build {
         while let Some((node, seq)) = settled.get(at).copied() {
             let leaves = lock(&inner.by_leaves).get(&node).cloned();
             if let Some(leaves) = leaves {
-                // Nothing below it was looked at but these.
+                // Nothing below it was verified but these.
                 let is_stored = lock(&inner.engine.node(node).hist).unloaded().is_some();
                 if binds || !is_stored {
                     match inner.engine.bound_parts(&leaves) {
@@ -183,14 +192,14 @@ impl Build {
                 let hist = lock(&inner.engine.node(node).hist);
                 (hist.reads_of(seq, is_alone), hist.place(), hist.unloaded().is_some())
             };
-            // One that came to the same from other reads is not what was made in this build.
+            // A run with the same result and other reads is not the one of this build.
             let is_as_read = |edge: &Edge| {
                 let now = inner.seq(edge.dep);
                 now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
             };
             runs.retain(|edges| edges.iter().all(is_as_read));
-            // Of what was made in this build and is not kept, the reads are among what was asked for. What was found
-            // good, by the numbers of a file that is no more, was not made.
+            // The reads of a task that executed in this build and is not kept are in `asked`. A task that was found good
+            // by the numbers of a file that is gone did not execute.
             let is_made = || at < of_slots && (place.is_none() || inner.log.executed(node).is_some());
             is_complete &= !runs.is_empty() || is_stored || !seq.is_known() || is_made();
             at += 1;
@@ -201,7 +210,7 @@ impl Build {
         (settled, is_complete)
     }
 
-    /// The tasks that look at the outside world, as far as what this build was asked for needs them.
+    /// The leaves in the closure of this build's requests: the tasks that read the outside world.
     pub fn leaves(&self) -> Vec<KeyRef> {
         let core = self.core();
         let (settled, below) = self.settled_and_below().unwrap_or_else(|| (self.settled(true).0, Vec::new()));
@@ -215,8 +224,8 @@ impl Build {
         leaves.chain(below).collect()
     }
 
-    /// What [`Build::settled`] tells, and the leaves below that only a file tells of; `None`: it does not any more, or of some it is not known
-    /// what they were made from.
+    /// The result of [`Build::settled`], and the leaves below that are only in the file; `None`: the file is gone, or the
+    /// reads of some task are not known.
     #[allow(clippy::type_complexity, reason = "two lists")]
     fn settled_and_below(&self) -> Option<(Vec<(NodeId, Seq)>, Vec<StoredLeaf>)> {
         let core = self.core();
@@ -230,7 +239,7 @@ impl Build {
         let is_elsewhere = |node| known.contains(&node) && lock(&core.node(node).hist).unloaded().is_none();
         let below = self.inner.leaves_below(&above, is_elsewhere);
         if let Some((leaves, bound)) =
-            below.and_then(|below| Some((below.told().collect::<Option<Vec<_>>>()?, below.bound)))
+            below.and_then(|below| Some((below.leaves().collect::<Option<Vec<_>>>()?, below.bound)))
         {
             settled.extend(bound.into_iter().filter(|(node, _)| !known.contains(node)));
             return is_complete.then_some((settled, leaves));
@@ -239,13 +248,13 @@ impl Build {
         is_complete.then_some((settled, Vec::new()))
     }
 
-    /// What executed so far, in the order in which it started. Parts are not mentioned: they only project.
+    /// What executed so far, in the order in which it started. Parts are left out: they only project.
     pub fn log(&self) -> Vec<Ran> {
         let core = self.core();
         self.inner.log.ran(|node, what, cause| core.spelled(node, what, cause))
     }
 
-    /// The same as text, `Rule(key)` or `hash of Rule(key)`: for tests that say what did and what did not run.
+    /// The same as text, `Rule(key)` or `hash of Rule(key)`, for tests.
     pub fn ran(&self) -> Vec<String> {
         self.log().iter().map(Ran::to_string).collect()
     }
@@ -256,12 +265,12 @@ impl Build {
         Some(self.inner.engine.reason(cause))
     }
 
-    /// How many tasks were found good by a kept run; those that a what-if build takes for good are none of them.
+    /// How many tasks were found good by a kept run; those that a what-if build assumes to be good are not counted.
     pub fn replayed(&self) -> u64 {
         self.inner.log.count_replayed()
     }
 
-    /// Tasks that were made again from the same inputs and came out different.
+    /// Tasks that executed again with the same inputs and had another result: their rules are not deterministic.
     pub fn differing(&self) -> Vec<Differs> {
         let core = self.core();
         self.inner.log.all_that_differ(|node, was, is| Differs { key: core.key_ref(node), was, is })
@@ -275,7 +284,7 @@ impl fmt::Debug for Build {
 }
 
 impl Drop for Build {
-    /// Computations hold the build they belong to: they must go for it to go.
+    /// Computations hold a reference to their build, so they have to be dropped for it to be dropped.
     fn drop(&mut self) {
         self.inner.queue.shut();
         for (_, slot) in self.inner.slots.seen() {
@@ -293,5 +302,5 @@ fn builds_are_shared(build: Build) -> impl Send + Sync {
     build
 }
 
-/// So that [`Outcome`] is seen to be cheap: a number and, for failures, a pointer.
+/// An [`Outcome`] is copied often: it is a number and, for failures, a pointer.
 const _: () = assert!(size_of::<Outcome>() <= 32);

@@ -1,4 +1,5 @@
-//! Collecting: which tasks of a rule lie below some tasks, by the runs that are good in a build (`settle/below.rs`).
+//! Collecting: the tasks of a rule in the closure of some tasks, by the runs that are good in a build
+//! (`settle/below.rs`).
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -6,7 +7,7 @@ use std::future::Future;
 use crate::api::build::Build;
 use crate::graph::ids::{NodeId, TaskId};
 use crate::schedule::inner::Inner;
-use crate::settle::below::{Ends, Met, Visit};
+use crate::settle::below::{Incomplete, Met, Visit};
 use crate::{Cx, Key, Rule};
 
 /// The keys of the tasks of a rule.
@@ -47,14 +48,14 @@ impl<A: Key, B: Key> Visit for (Keys<A>, Keys<B>) {
 }
 
 impl Build {
-    /// The tasks of a rule that these tasks were made from, themselves included, by the runs that are good in this
+    /// The tasks of a rule in the closure of these tasks, themselves included, by the runs that are good in this
     /// build, which settled them; contents that were mentioned, too ([`crate::Content`]). Each once, in the order in which
-    /// a run without any memory, one task after the other, would come to them first; so the order does not depend on
-    /// threads, nor on what was known before. Nothing is executed for it.
+    /// a build from scratch on one thread would first request them; so the order does not depend on threads, nor on what was known
+    /// before. Nothing is executed for it.
     ///
-    /// `None`: of some task it is not known (any more) what it was made from. That is so of roots that this build was not
-    /// asked for, of questions (what-if), and may be so below a task that is good by its leaves
-    /// ([`crate::Policy::deep`]), if something in between keeps no run of that state.
+    /// `None`: the reads of some task are not known (any more). That is so for roots that were not requested from this
+    /// build, for what-if builds, and may be so below a task that is good by its leaves ([`crate::Policy::deep`]), if
+    /// something in between keeps no run of that state.
     pub fn collect<R: Rule>(&self, roots: impl IntoIterator<Item = TaskId>) -> Option<Vec<R::Key>> {
         let keys = self.below(roots, Keys::of::<R>(self.inner()))?;
         Some(keys.keys)
@@ -78,20 +79,20 @@ impl Build {
 }
 
 impl Cx {
-    /// The tasks of a rule that these tasks were made from, themselves included, as [`Build::collect`] has them: each
-    /// once, in the order in which a run without any memory would come to them first. The roots are tasks of which this
-    /// task has asked for the value, the hash or facets before, and has the answer ([`Cx::task`] names them); what only
-    /// waited, was called, or was asked for by [`Cx::depend`] does not count. A root that failed counts.
+    /// The tasks of a rule in the closure of these tasks, themselves included, as [`Build::collect`] has them: each
+    /// once, in the order in which a build from scratch on one thread would first request them. The roots are tasks of which this
+    /// task has requested the value, the hash or facets before, and has the answer ([`Cx::task`] names them); a task that
+    /// was requested by [`Cx::order`], [`Cx::call`] or [`Cx::depend`] does not count. A root that failed counts.
     ///
-    /// What lies below the roots is settled for it: below a root that is good by its leaves ([`crate::Policy::deep`]), a
-    /// task of which no kept run is good executes. That is not recorded, since it follows from what was read, and from
-    /// the leaves below that.
+    /// The closure of the roots is settled for it: below a root that is good by its leaves ([`crate::Policy::deep`]), a
+    /// task of which no kept run is good executes. That is not recorded, since it follows from the reads and
+    /// the leaves below them.
     ///
-    /// Sound only in tasks that go by leaves only ([`crate::Policy::only_by_leaves`]), so there is no answer in any other:
-    /// what it would tell is not told by the hashes that the task read. `None` also: a root was not asked for; the build
-    /// is a question (what-if); or of something it is not known what it was made from (a build that is given up, or
-    /// others that replace its runs meanwhile; something that is not deterministic). No run is kept of a task that was told
-    /// the last of these, nor of one below whose roots something that had to be settled failed for now.
+    /// Sound only in tasks that are verified by leaves only ([`crate::Policy::only_by_leaves`]), since the answer does not
+    /// follow from the hashes that the task read; in all others the answer is `None`. It is `None` also if a root was not
+    /// requested; in a what-if build; or if the reads of some task are not known (the build is cancelled, another build
+    /// replaces the runs meanwhile, or a rule is not deterministic). In the last case no run of the task is kept, nor if
+    /// something below the roots had to be settled and had a transient failure.
     pub fn collect<R: Rule>(
         &self,
         roots: Vec<TaskId>,
@@ -117,7 +118,7 @@ impl Cx {
         }
     }
 
-    /// The roots, if this task may collect what lies below them once it is polled.
+    /// The roots, if this task may collect from their closure.
     fn roots(&self, roots: Vec<TaskId>) -> Option<Vec<NodeId>> {
         let roots: Vec<NodeId> = roots.into_iter().map(TaskId::node).collect();
         self.may_collect().then_some(roots)
@@ -129,13 +130,13 @@ impl Cx {
         }
         let mut settled: HashSet<NodeId> = HashSet::new();
         loop {
-            // Apart, so that no guard is held while it waits.
+            // In a block of its own, so that no lock is held while it waits.
             let unsettled = {
                 let mut visit = visit(self.build());
                 match self.build().visit_below(&roots, true, &mut visit) {
                     Ok(()) => return Some(visit),
-                    Err(Ends::Unknown) => Vec::new(),
-                    Err(Ends::Unsettled(nodes)) => nodes,
+                    Err(Incomplete::Unknown) => Vec::new(),
+                    Err(Incomplete::Unsettled(nodes)) => nodes,
                 }
             };
             let unsettled: Vec<NodeId> = unsettled.into_iter().filter(|node| settled.insert(*node)).collect();

@@ -1,12 +1,12 @@
-//! Asking a leaf's rule, outside of a build, whether it would see what it saw.
+//! Verifying a leaf by its witness, outside of a build. Used to watch the world: what is confirmed need not be declared.
 
 use crate::graph::fail::guarded;
 use crate::sync::lock;
 use crate::{Agreement, Engine, Rule};
 
 impl Engine {
-    /// Whether a leaf's rule confirms, by a look at the world as it is now, what the leaf's latest kept run came to.
-    /// Then nothing has to be declared of it ([`crate::Begin::changed`]), and what is made from it stands.
+    /// Whether a leaf's rule confirms, by the world as it is now, the result of the leaf's latest kept run.
+    /// Then no change has to be declared of it ([`crate::Begin::changed`]), and its dependents stay clean.
     pub fn confirms<R: Rule>(&self, key: &R::Key) -> bool {
         let core = self.core();
         let Some(id) = core.find_known::<R>(key).filter(|id| core.node(*id).policy.leaf) else {

@@ -1,7 +1,7 @@
-//! What a task sees of the engine: it asks for other tasks, and what it asks for is recorded, in order.
+//! The context of a running task, through which it requests other tasks; the requests are recorded, in order.
 //!
-//! Nothing is looked up when a request is made, only when it is first polled (or started); requests that are
-//! dropped before their answer leave no trace, since the task learned nothing from them.
+//! Nothing happens when a request is made, only when it is first polled (or started). A request that is
+//! dropped before its answer is not recorded, since the task cannot depend on it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::settle::frame::Frame;
 
-/// A running task's window on the others. Cheap to clone; clones record into the same trace.
+/// The context of a running task. Cheap to clone; clones record into the same trace.
 #[derive(Clone)]
 pub struct Cx {
     pub(crate) frame: Arc<Frame>,
@@ -28,7 +28,7 @@ impl fmt::Debug for Cx {
     }
 }
 
-/// What a task's hash function sees: all of [`Cx`], and the task's own value.
+/// The context of a task's hash function: all of [`Cx`], and the task's own value.
 pub struct HashCx<R> {
     pub(super) cx: Cx,
     rule: PhantomData<fn() -> R>,

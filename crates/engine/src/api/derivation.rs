@@ -1,4 +1,4 @@
-//! Why a task did not have to execute, and, for one that did, the way down to what changed.
+//! Explains a build: why a task did not have to execute, and, for one that did, the path down to what changed.
 
 use std::fmt;
 
@@ -8,31 +8,31 @@ use crate::log::entries::Cause;
 use crate::sync::{atomic::Ordering, lock};
 use crate::{KeyRef, Ran, Reason, Rule};
 
-/// What made a task's hash good in a build.
+/// Why a task's hash is good in a build.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Derivation {
     /// It executed.
     Executed(Reason),
-    /// Nothing that it was made from was reached by any change since it was settled in an earlier build.
-    Stood,
+    /// It was settled in an earlier build, and nothing that it was made from was invalidated since.
+    Clean,
     /// A kept run agrees with the present in all that it read, in this order (*replay*).
     Replayed {
-        /// What the run had read.
+        /// The reads of the run.
         reads: Vec<KeyRef>,
     },
-    /// All leaves below a kept run are what they were ([`crate::Policy::deep`]).
+    /// All leaves below a kept run are unchanged ([`crate::Policy::deep`]).
     Agreed {
         /// How many.
         leaves: usize,
     },
-    /// Another task of its rule has the same value ([`Rule::serves`]).
+    /// Its result was taken over from a sibling, which has the same value ([`Rule::serves`]).
     TakenOver {
-        /// The other task.
+        /// The sibling.
         of: KeyRef,
     },
-    /// It was given from outside ([`crate::Begin::set`]).
+    /// It was set from outside ([`crate::Begin::set`]).
     Given,
-    /// The build asks what if, and this task is assumed to be as in its latest run.
+    /// This is a what-if build, and the task is assumed to be as in its latest run.
     Assumed,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Derivation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Derivation::Executed(reason) => write!(f, "it executed: {reason}"),
-            Derivation::Stood => f.write_str("nothing that it was made from was declared changed"),
+            Derivation::Clean => f.write_str("nothing that it was made from was declared changed"),
             Derivation::Replayed { reads } => write!(f, "all {} that it had read are the same", reads.len()),
             Derivation::Agreed { leaves } => write!(f, "all {leaves} leaves below it are the same"),
             Derivation::TakenOver { of } => write!(f, "it is the same as {of}"),
@@ -51,8 +51,8 @@ impl fmt::Display for Derivation {
 }
 
 impl Build {
-    /// What made the hash of a task good in this build; `None` if it was not asked for, or has none. Tasks that were
-    /// found good by the numbers of a file are no exception: what they read is fetched for the answer.
+    /// Why the hash of a task is good in this build; `None` if it was not requested, or has none. Tasks that were
+    /// found good by the numbers of a file are loaded for the answer.
     pub fn derivation<R: Rule>(&self, key: &R::Key) -> Option<Derivation> {
         let inner = self.inner();
         let core = self.core();
@@ -61,12 +61,12 @@ impl Build {
             return Some(Derivation::Executed(core.reason(cause)));
         }
         let settled = lock(&inner.slots.at(node).state).hash.done().cloned();
-        let by_numbers = if settled.is_none() { inner.walked(node) } else { None };
+        let by_numbers = if settled.is_none() { inner.version_by_numbers(node) } else { None };
         let seq: Seq = match settled {
             None => match by_numbers {
                 Some(seq) if inner.has_walked.load(Ordering::Relaxed) => seq,
-                Some(_) => return Some(Derivation::Stood),
-                None => return inner.standing(node).map(|_| Derivation::Stood),
+                Some(_) => return Some(Derivation::Clean),
+                None => return inner.clean_version(node).map(|_| Derivation::Clean),
             },
             Some(outcome) if outcome.seq.is_known() => outcome.seq,
             Some(_) => return None,
@@ -85,21 +85,21 @@ impl Build {
         }
         let edges = hist.runs.iter().find(|run| run.seq == seq)?.edges.clone();
         drop(hist);
-        if core.is_by_kin(node, &edges) {
+        if core.is_taken_over(node, &edges) {
             return Some(Derivation::TakenOver { of: core.key_ref(edges[0].dep) });
         }
         Some(Derivation::Replayed { reads: edges.iter().map(|edge| core.key_ref(edge.dep)).collect() })
     }
 
-    /// Why a task executed, step by step down to what did not execute because of anything else: an input that
-    /// changed, a task that is new, one that is always made. Empty if it did not execute.
+    /// Why a task executed, step by step down to the root cause: an input that changed, a task that is new, one that always
+    /// executes. Empty if it did not execute.
     pub fn causes<R: Rule>(&self, key: &R::Key) -> Vec<Ran> {
         let (inner, core) = (self.inner(), self.core());
         let mut way: Vec<Ran> = Vec::new();
         let mut next = core.find::<R>(key);
         while let Some(node) = next {
             let Some((what, cause)) = inner.log.executed(node) else {
-                // A part is in no log: what executed is the whole.
+                // Parts are not logged: the whole is what executed.
                 let entry = core.node(node);
                 let whole = || Some(lock(&entry.hist).runs.first()?.edges.first()?.dep);
                 next = if core.rule(entry).is_part() { whole() } else { None };

@@ -1,4 +1,4 @@
-//! The engine: the rules, and what is remembered from build to build.
+//! The engine: the rules, what is kept from build to build, and declaring changes ([`Begin`]).
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -20,9 +20,9 @@ use crate::persist::Persist;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Content, Interned, Part, PathFile, Rule, TraceFile};
 
-/// Holds the rules and, for each task that was ever asked for, the runs that are kept of it.
+/// Holds the rules and, for each task that was ever requested, the kept runs.
 ///
-/// Cheap to clone; all clones are the same engine. What it remembers ends with the process, unless it was
+/// Cheap to clone; all clones are the same engine. What it keeps ends with the process, unless it was
 /// opened with a file ([`Builder::open`]).
 #[derive(Clone)]
 pub struct Engine {
@@ -60,26 +60,25 @@ impl Builder {
         self
     }
 
-    /// An engine with these rules that knows of no runs, and forgets them with the process.
+    /// An engine with these rules, without runs and without a file.
     pub fn build(self) -> Engine {
         self.with(None)
     }
 
-    /// An engine with these rules that knows the runs in the file at a path, and adds to them ([`Engine::commit`]). The
-    /// directory exists. A file that is damaged, foreign or of another format is as good as none.
+    /// An engine with these rules and the runs in the file at a path, which [`Engine::commit`] adds to. The
+    /// directory exists. A file that is corrupt, foreign or of another format counts as absent.
     pub fn open(self, file: &Path) -> Engine {
         self.open_with(PathFile::new(file))
     }
 
-    /// The same for a file that is reached otherwise than by its path.
+    /// The same for a file that is accessed otherwise than by its path.
     pub fn open_with(self, file: impl TraceFile + 'static) -> Engine {
         let persist = Persist::new(Box::new(file), self.days);
         self.with(Some(persist))
     }
 
-    /// For how many days the file keeps what nothing was made from that anybody asked for: 30 unless said
-    /// otherwise; less long if it takes more room than some builds. It goes when the file is written anew, which is when
-    /// much in it was replaced.
+    /// For how many days the file keeps tasks that no request needs: 30 by default; less if they take more room than a few
+    /// builds. They are removed when the file is written anew, which is when much of it was replaced.
     pub fn keep_unwanted(self, days: u32) -> Builder {
         Builder { days, ..self }
     }
@@ -97,16 +96,16 @@ impl Engine {
         Builder { rules: Vec::new(), by_type: HashMap::default(), days: 30 }
     }
 
-    /// Begins an epoch: first say what changed in the world, then [`Begin::commit`].
+    /// Begins an epoch: first declare what changed in the world, then [`Begin::commit`].
     pub fn begin(&self) -> Begin<'_> {
         let core = &self.core;
-        let (keys, values, rules, between) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Begin { core, keys, values, rules, between, scan: false }
+        let (keys, values, rules, leaf_sets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Begin { core, keys, values, rules, leaf_sets, scan: false }
     }
 
-    /// Drops the values held in memory, and nothing else: what is wanted again is found or made again.
+    /// Drops the values held in memory, and nothing else: values that are wanted again are found or computed again.
     pub fn evict_values(&self) {
-        // A content has no other place before it is in the file.
+        // The value of a content is kept: before it is in the file there is no other copy.
         let is_made = |node: &Node| !self.core.rule(node).is_interned();
         for (_, node) in self.core.all_nodes().filter(|(_, node)| is_made(node)) {
             let mut hist = lock(&node.hist);
@@ -121,7 +120,7 @@ impl Engine {
         &self.core
     }
 
-    /// How many tasks the engine has ever been asked for, parts included.
+    /// How many tasks have a node: all that were ever requested or loaded, parts included.
     pub fn tasks(&self) -> usize {
         self.core.count.load(Ordering::Acquire) as usize
     }
@@ -134,29 +133,29 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// What happened in the world since the last epoch. Nothing takes effect before [`Begin::commit`].
+/// The changes of the world since the last epoch, being declared. Nothing takes effect before [`Begin::commit`].
 #[must_use = "nothing is declared before it is committed"]
 pub struct Begin<'a> {
     core: &'a Arc<Core>,
     keys: Vec<NodeId>,
     values: Vec<(NodeId, AnyValue)>,
     rules: Vec<u16>,
-    /// Rules of which something is declared of a task that is no leaf.
-    between: Vec<u16>,
+    /// Rules of which a change is declared of a task that is no leaf.
+    leaf_sets: Vec<u16>,
     scan: bool,
 }
 
 impl Begin<'_> {
-    /// What this task saw of the outside world may have changed: no run of it made before is believed.
+    /// Declares that what this task read of the outside world may have changed: its earlier runs are not valid any more.
     pub fn changed<R: Rule>(mut self, key: &R::Key) -> Self {
         let rule = self.core.rule_id::<R>();
         if self.core.rule_at(rule).is_interned() {
             return self;
         }
         if !self.core.rule_at(rule).policy_of(key).leaf {
-            self.between.push(rule);
+            self.leaf_sets.push(rule);
         }
-        // A task that was never asked for has no runs, unless a file knows it.
+        // A task without a node has no runs, unless it is in the file.
         if self.core.traces.is_some() {
             self.keys.push(self.core.intern::<R>(key.clone()));
         } else {
@@ -172,11 +171,11 @@ impl Begin<'_> {
             return self;
         }
         self.rules.push(rule);
-        self.between.push(rule);
+        self.leaf_sets.push(rule);
         self
     }
 
-    /// Gives a task its value from outside: from this epoch on the rule is not asked for it.
+    /// Sets the value of a task from outside: from this epoch on the rule is not asked for it.
     pub fn set<R: Rule>(mut self, key: R::Key, value: R::Value) -> Self {
         if self.core.rule_at(self.core.rule_id::<R>()).is_interned() {
             return self;
@@ -184,13 +183,13 @@ impl Begin<'_> {
         let node = self.core.intern::<R>(key);
         let entry = self.core.node(node);
         if !entry.policy.leaf {
-            self.between.push(entry.rule);
+            self.leaf_sets.push(entry.rule);
         }
         self.values.push((node, Arc::new(value)));
         self
     }
 
-    /// Anything outside may have changed: every leaf ([`crate::Policy::leaf`]) that is wanted is looked at again.
+    /// Declares that anything outside may have changed: every leaf ([`crate::Policy::leaf`]) is stale until it is verified.
     pub fn scan(mut self) -> Self {
         self.scan = true;
         self
@@ -201,13 +200,13 @@ impl Begin<'_> {
     pub fn commit(self, options: Options) -> Build {
         let mut inputs = lock(&self.core.inputs);
         let is_declared = !(self.keys.is_empty() && self.values.is_empty() && self.rules.is_empty());
-        if self.scan || is_declared || !self.between.is_empty() {
+        if self.scan || is_declared || !self.leaf_sets.is_empty() {
             inputs.epoch += 1;
         }
         let epoch = inputs.epoch;
         let oldest = self.core.oldest_live(epoch);
         let mut changed = Vec::with_capacity(self.keys.len() + self.values.len());
-        self.core.disturb(&mut inputs, self.between);
+        self.core.invalidate_leaf_sets(&mut inputs, self.leaf_sets);
         for node in self.keys {
             let mut hist = lock(&self.core.node(node).hist);
             hist.declare_changed(epoch);
@@ -227,16 +226,16 @@ impl Begin<'_> {
         }
         let mut is_known = true;
         if !self.rules.is_empty() {
-            // What stands may have been made from tasks that only the file tells of: they become nodes here, before the
-            // declaration, which marks them and what was made from them.
-            is_known = self.core.note_dependents_of_standing();
+            // There may be tasks in the closure of clean tasks that are only in the file. They become nodes here, before
+            // the declaration, which then invalidates them and their dependents.
+            is_known = self.core.note_dependents_of_clean();
             let mut stamps = inputs.rules.to_vec();
             for rule in &self.rules {
                 stamps[*rule as usize] = epoch;
                 self.core.changed_rules[*rule as usize].store(epoch, Ordering::SeqCst);
             }
             if let Some(persist) = self.core.persist() {
-                persist.void_rules(&self.rules);
+                persist.invalidate_rules(&self.rules);
             }
             let of_rules = |(node, entry): (NodeId, &Node)| self.rules.contains(&entry.rule).then_some(node);
             changed.extend(self.core.all_nodes().filter_map(of_rules));
@@ -245,7 +244,7 @@ impl Begin<'_> {
         if self.scan {
             (inputs.scanned, inputs.floor) = (epoch, epoch);
         }
-        if !(self.core.reach(changed, epoch) && is_known) {
+        if !(self.core.invalidate(changed, epoch) && is_known) {
             inputs.floor = epoch;
         }
         *lock(&self.core.live).entry(epoch).or_default() += 1;

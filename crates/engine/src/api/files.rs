@@ -1,6 +1,9 @@
-//! Files below a directory as leaves: evidence of a file that is cheap to compare, and its content by hash.
+//! Files below a directory as leaves: verified by `stat`, and by content only if that is not conclusive.
 //!
 //! Behind the feature `files`, for users of the library; needs Unix, for inodes and change times.
+//!
+//! The two-second rule is that of git's *racy* index entries: a file that was changed within a clock tick of the `stat`
+//! may change again without the `stat` changing.
 #![allow(clippy::disallowed_methods, reason = "taut itself looks at files through its crate sys")]
 
 use std::hash::{DefaultHasher, Hasher as _};
@@ -13,20 +16,21 @@ use std::{fs, thread};
 
 use crate::{Agreement, Cx, Fail, Hash, Policy, Rule};
 
-/// How long before the look the last change of a file has to be for the evidence to be trusted. Clocks of file systems
-/// tick at up to two seconds; a second change within the tick of the first leaves no trace in size and times.
-const MARGIN: Duration = Duration::from_secs(2);
+/// How long before the `stat` the last change of a file has to be for the witness to be trusted. Clocks of file systems
+/// tick at up to two seconds; a second change of the same size within the tick of the first changes neither size nor
+/// times.
+const MIN_AGE: Duration = Duration::from_secs(2);
 
-/// How often a file is read that changes while it is read.
-const TRIES: usize = 5;
+/// How often a file is read that changes while it is read, before that is an error.
+const MAX_READS: usize = 5;
 
-/// What was seen of a path, for telling later, without reading it, that the file there is unchanged.
+/// The `stat` of a path, by which it is known later, without reading it, that the file there is unchanged.
 ///
 /// Size, times of modification and change, device, inode and mode; or that nothing is there. Links are followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StatWitness {
     stat: Option<Stat>,
-    /// Whether the last change was so long before the look that every later one shows.
+    /// Whether the last change was long enough before the `stat` that every later change is visible.
     is_firm: bool,
 }
 
@@ -48,14 +52,14 @@ impl Stat {
 }
 
 impl StatWitness {
-    /// Looks at a path. To be called before the content is read, so that a change in between makes the witness fail.
+    /// Takes the witness of a path. To be called before the content is read, so that a change in between makes it fail.
     ///
     /// # Errors
-    /// The system does not tell what is there.
+    /// `stat` fails, other than because there is nothing at the path.
     pub fn of(path: &Path) -> io::Result<StatWitness> {
-        // The clock first: a change after this moment is never taken for an old one.
+        // The clock is read before the `stat`, so that a change after this moment never counts as an old one.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let trusted = now.saturating_sub(MARGIN).as_nanos() as i128;
+        let trusted = now.saturating_sub(MIN_AGE).as_nanos() as i128;
         let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         let stat = match fs::metadata(path) {
             Ok(meta) => Some(Stat {
@@ -73,8 +77,8 @@ impl StatWitness {
         Ok(StatWitness { stat, is_firm })
     }
 
-    /// Whether what is there `now` is certainly what was there then. `false` also where the file had just been changed
-    /// when this witness was taken: then only its content tells.
+    /// Whether what is there `now` is certainly what was there then. `false` also if the file had just been changed
+    /// when this witness was taken: then its content has to be compared.
     pub fn still_holds(&self, now: &StatWitness) -> bool {
         self.is_firm && self.stat == now.stat
     }
@@ -110,19 +114,19 @@ impl StatWitness {
     }
 }
 
-/// What a file holds, and evidence of it.
+/// The content of a file, and its witness.
 struct Read {
     /// `None`: there is no regular file.
     content: Option<Vec<u8>>,
     witness: StatWitness,
 }
 
-/// Reads a file; once more, if it changed meanwhile.
+/// Reads a file; again, if it changed meanwhile.
 fn read(path: &Path) -> io::Result<Read> {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_READS {
         let witness = StatWitness::of(path)?;
         let content = match witness.stat.filter(Stat::is_file).map(|_| fs::read(path)).transpose() {
-            // What was a file is gone, or a directory by now.
+            // The file was removed or replaced by a directory in between.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => continue,
             content => content?,
         };
@@ -134,8 +138,8 @@ fn read(path: &Path) -> io::Result<Read> {
     Err(io::Error::other("it keeps changing while it is read"))
 }
 
-/// A leaf for each file below a directory. The key is its path relative to the directory (no `..`: what lies outside is
-/// not to be asked for), the value its content; `None` if there is no regular file, be it that nothing is there or a directory.
+/// A leaf for each file below a directory. The key is its path relative to the directory (without `..`: nothing outside
+/// may be requested), the value its content; `None` if there is no regular file.
 ///
 /// In a later process a file whose [`StatWitness`] holds is not opened. One that was touched, or that had just been changed
 /// when it was read, is hashed: if its content is the same, no task runs, and the new witness is kept.
@@ -143,7 +147,7 @@ fn read(path: &Path) -> io::Result<Read> {
 /// ```
 /// use taut_engine::{Engine, Files, Hash, Options};
 ///
-/// // With a hash function of one's own: a real one, where others may write the files.
+/// // With another hash function: a cryptographic one, where others may write the files.
 /// let length = |content: &[u8]| Hash::from(content.len() as u64);
 /// let engine = Engine::builder().rule(Files::hashed_by(env!("CARGO_MANIFEST_DIR"), length)).build();
 /// let build = engine.begin().commit(Options::default());
@@ -159,8 +163,8 @@ pub struct Files {
 type HashOf = dyn Fn(&[u8]) -> Hash + Send + Sync;
 
 impl Files {
-    /// The files below a directory, compared by a hash of 128 bits that nobody finds collisions of by accident; whoever wants
-    /// to does. Another version of the standard library may have another one: then the files count as changed.
+    /// The files below a directory, compared by a hash of 128 bits. It has no collisions by accident, but can be attacked. With
+    /// another version of the standard library it may differ: then the files count as changed.
     pub fn below(directory: impl Into<PathBuf>) -> Files {
         Files::hashed_by(directory, quick_hash)
     }

@@ -1,7 +1,7 @@
-//! Questions about the past: which runs of a task are kept, what they read, what they came to.
+//! Queries of the history: which runs of a task are kept, their reads and results.
 //!
-//! For those who explain builds, or ask what a change would reach. Nothing here executes, checks or records
-//! anything; answers are what the latest builds left, whether or not it still holds.
+//! For tools that explain builds, or find what a change would invalidate. Nothing here executes, verifies or records
+//! anything; answers are from the latest builds, whether or not they are still valid.
 
 use crate::graph::core::Core;
 use crate::graph::ids::NodeId;
@@ -9,7 +9,7 @@ use crate::graph::ids::TaskId;
 use crate::sync::lock;
 use crate::{Engine, Hash, KeyRef, Rule};
 
-/// What a kept run came to.
+/// The result of a kept run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Kept<V> {
     /// The hash of the task by this run.
@@ -29,12 +29,12 @@ impl Engine {
         self.core().key_ref(task.node())
     }
 
-    /// Whether the task looks at the outside world.
+    /// Whether the task is a leaf: reads the outside world.
     pub fn is_leaf(&self, task: TaskId) -> bool {
         self.core().node(task.node()).policy.leaf
     }
 
-    /// What the latest kept run of the task read, in order; `None` if no run is kept.
+    /// The reads of the latest kept run of the task, in order; `None` if no run is kept.
     pub fn reads_of(&self, task: TaskId) -> Option<Vec<TaskId>> {
         let core = self.core();
         core.fetch_history(task.node());
@@ -42,7 +42,7 @@ impl Engine {
         hist.runs.first().map(|run| run.edges.iter().map(|edge| TaskId::of(edge.dep)).collect())
     }
 
-    /// What the kept runs of a task came to, latest use first.
+    /// The results of the kept runs of a task, latest use first.
     pub fn kept<R: Rule>(&self, key: &R::Key) -> Vec<Kept<R::Value>> {
         let core = self.core();
         let id = core.intern::<R>(key.clone());
@@ -79,7 +79,7 @@ impl Engine {
             let decode = || rule.decode_value(&node.key, run?.bytes()?);
             (in_memory.or_else(|| run?.value().cloned()).or_else(decode), seq)
         };
-        // What only the file tells of need not be bound for that.
+        // A task that is only in the file need not be loaded for that.
         let stored = || rule.decode_value(&node.key, &core.stored_value(id, seq)?);
         let value = known.or_else(|| is_stored.then(stored)?)?;
         value.downcast_ref::<R::Value>().cloned()
@@ -87,7 +87,7 @@ impl Engine {
 }
 
 impl Core {
-    /// Fetches what the file knows of a task, if nobody did yet.
+    /// Loads a task from the file, unless it is loaded.
     pub(crate) fn fetch_history(&self, node: NodeId) {
         let unloaded = lock(&self.node(node).hist).unloaded();
         if let Some(unloaded) = unloaded {

@@ -1,9 +1,9 @@
 //! Interned tasks: content that is named by its hash.
 //!
-//! A task that comes to something which others have to find again, without running anything, *mentions* it
+//! A task that produces something which others have to find again without executing anything *mentions* it
 //! ([`crate::Cx::mention`]): the content becomes a task whose key is the content's hash and whose value is the content.
-//! It reads nothing and is always good. The read by which it is mentioned is one of a kind of its own; as long as a
-//! kept run has one, the file keeps the content, however large it is, and no longer.
+//! It reads nothing and is always good. A mention is recorded as a read of a special kind; as long as a kept run has
+//! one, the file keeps the content, however large it is, and no longer.
 
 use std::marker::PhantomData;
 
@@ -21,10 +21,10 @@ pub trait Interned: Send + Sync + Sized + 'static {
     /// Names the content: two contents have the same hash if and only if they are equal, in every process.
     fn hash(&self) -> Hash;
 
-    /// Appends bytes that stand for the content.
+    /// Appends the content as bytes.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// What [`Interned::encode`] wrote. `None` if the bytes mean nothing (any more).
+    /// The content that [`Interned::encode`] wrote. `None` if the bytes cannot be decoded (any more).
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -72,7 +72,7 @@ impl<I: Interned> Rule for Content<I> {
 }
 
 impl Core {
-    /// Takes in a content, unless it is kept already; gives its only version. `is_kept`: the file is to have it.
+    /// Adds a content, unless it is there already; returns its only version. `is_kept`: it is to be written to the file.
     pub(crate) fn put_content(&self, node: NodeId, hash: Hash, content: AnyValue, is_kept: bool) -> Seq {
         self.fetch_history(node);
         let entry = self.node(node);

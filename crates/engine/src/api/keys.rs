@@ -25,7 +25,7 @@ impl Core {
         self.interner::<R>(self.rule_id::<R>()).find(key)
     }
 
-    /// The node of a task of which something is known, if only from the file.
+    /// The node of a task that has one or is in the file.
     pub(crate) fn find_known<R: Rule>(&self, key: &R::Key) -> Option<NodeId> {
         self.find::<R>(key).or_else(|| {
             let encoded = || {
@@ -44,8 +44,8 @@ impl Core {
         self.interner::<R>(rule).intern(key, |key| self.add(rule, key))
     }
 
-    /// The node of a request for the task in an epoch: one of its own for each if the task is stored nowhere, since
-    /// each then executes it; unless its value was given ([`crate::Begin::set`]), since then none does.
+    /// The node of a request for the task in an epoch. A task that is stored nowhere gets a new node for each request, since
+    /// each request executes it; unless its value is set ([`crate::Begin::set`]), since then none does.
     pub(crate) fn request<R: Rule>(&self, key: R::Key, epoch: u64) -> NodeId {
         let id = self.intern::<R>(key);
         if !self.has_unstored.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! From a content to the tasks that mention it.
+//! Reverse lookup of mentions: from a content to the tasks that mention it.
 
 use std::marker::PhantomData;
 
@@ -14,21 +14,21 @@ use crate::{Content, Hash, Interned, Rule};
 /// decoded when it is asked for.
 pub struct Mentions<I, R> {
     core: Arc<Core>,
-    /// The file that the numbers are of, by how many there were before it.
+    /// The generation of the file that the numbers belong to.
     generation: u64,
-    /// What was mentioned, and by which task, ascending by the content, else in order.
+    /// Pairs of content and mentioning task, ascending by the content, else in order.
     pairs: Vec<(Id, Id)>,
     kinds: PhantomData<fn() -> (I, R)>,
 }
 
-/// A task: the number that the file has for it, or that of its node, with the highest bit.
+/// A task: its number in the file, or that of its node with the highest bit set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Id(u32);
 
 const NODE: u32 = 1 << 31;
 
 impl Id {
-    /// `None`: there is no room for its number.
+    /// `None`: the number has the highest bit set.
     fn of(place: Place) -> Option<Id> {
         match place {
             Place::Number(number) => (number < NODE).then_some(Id(number)),
@@ -42,7 +42,7 @@ struct Gather {
     kind: u16,
     by: Option<Id>,
     pairs: Vec<(Id, Id)>,
-    /// Some number has no room.
+    /// Some number has the highest bit set.
     overflows: bool,
 }
 
@@ -69,8 +69,8 @@ impl Visit for Gather {
 }
 
 impl Build {
-    /// Which tasks of the rule `R` that the roots were made from mention which contents of the kind `I`, in one pass
-    /// below the roots like that of [`Build::collect`]. To ask for a content counts as to mention it. `None`: as there.
+    /// Which tasks of the rule `R` in the closure of the roots mention which contents of the kind `I`, in one traversal
+    /// like that of [`Build::collect`]. Requesting a content counts as mentioning it. `None`: as there.
     pub fn mentions<I: Interned, R: Rule>(
         &self,
         roots: impl IntoIterator<Item = TaskId>,
@@ -94,7 +94,7 @@ impl<I: Interned, R: Rule> Mentions<I, R> {
     }
 
     /// The first task that mentions the content with this hash, in the order of [`Build::collect`]. `None`: none does, or
-    /// the file that told of it was replaced since.
+    /// the file that it was in was replaced since.
     pub fn first(&self, content: &Hash) -> Option<R::Key> {
         self.key(self.of(content).next()?.1)
     }
@@ -104,7 +104,8 @@ impl<I: Interned, R: Rule> Mentions<I, R> {
         self.of(content).filter_map(|(_, by)| self.key(*by))
     }
 
-    /// Its mentions. What this process has written to the file since it met it may be there under both numbers.
+    /// The mentions of a content, which may be there both by its node and by its number in the file, if it was written to
+    /// the file since.
     fn of<'m>(&'m self, content: &Hash) -> impl Iterator<Item = &'m (Id, Id)> + use<'m, I, R> {
         let of = |id: Id| {
             let first = self.pairs.partition_point(|(content, _)| *content < id);
@@ -126,7 +127,7 @@ impl<I: Interned, R: Rule> Mentions<I, R> {
             let node: NodeId = id & !NODE;
             return (*self.core.node(node).key).downcast_ref::<R::Key>().cloned();
         }
-        let stored = self.core.persist()?.told(self.generation)?;
+        let stored = self.core.persist()?.stored_of(self.generation)?;
         let mut key = Vec::new();
         stored.key(id, &mut key)?;
         <R::Key as crate::Key>::decode(&key)

@@ -17,22 +17,22 @@ pub struct Options {
     pub keep_going: bool,
     /// Ends the build early, from another thread.
     pub cancel: Cancel,
-    /// Ask what would happen if all tasks but some were up to date.
+    /// What would happen if all tasks but some were up to date (a what-if build).
     pub what_if: Option<WhatIf>,
 }
 
 impl Default for Options {
     /// One thread per core, keeps going, for real.
     fn default() -> Options {
-        // The system is asked once: it answers by reading a dozen files.
+        // Determined once: the system reads a dozen files for it.
         static CORES: OnceLock<usize> = OnceLock::new();
         let jobs = *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
         Options { jobs, keep_going: true, cancel: Cancel::default(), what_if: None }
     }
 }
 
-/// Assume that every task with a known run is as in its latest, except those named. The results of such a
-/// build answer a question: nothing of them is recorded.
+/// A what-if build: assumes that every task with a kept run is as in its latest one, except those named. Nothing of such a
+/// build is recorded.
 #[derive(Clone, Default)]
 pub struct WhatIf {
     #[allow(clippy::type_complexity, reason = "a list of lookups in an engine not yet known")]
@@ -45,10 +45,10 @@ impl WhatIf {
         WhatIf::default()
     }
 
-    /// But not of this task: it is checked, and executed if need be.
+    /// Does not assume it of this task: it is verified, and executed if need be.
     pub fn but<R: Rule>(mut self, key: R::Key) -> WhatIf {
         self.suspects.push(Arc::new(move |core| match core.traces {
-            // Nobody may have asked for it yet in this process: its runs are in the file.
+            // It may have no node in this process yet, while its runs are in the file.
             Some(_) => Some(core.intern::<R>(key.clone())),
             None => core.find::<R>(&key),
         }));

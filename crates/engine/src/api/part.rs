@@ -1,8 +1,9 @@
-//! Parts: a dependency on one part of a value is not disturbed by changes elsewhere in it.
+//! Parts: a dependency on one part of a value is not invalidated by changes elsewhere in it.
 //!
-//! A part is a task of its own, made by the engine: it reads the whole and projects. Since it has a
-//! content hash, whoever read only this part is not run again while the part stays the same, although
-//! the whole did run. While the whole is known to be unchanged, no value is needed to know the part's hash.
+//! A part is a task of its own, made by the engine: it reads the whole and projects (a *firewall* task, as users of
+//! salsa call it). Since it has a content hash, early cutoff applies: a task that reads only this part does not execute
+//! while the part stays the same, although the whole did. While the whole is unchanged, the part's hash is known
+//! without any value.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,5 @@
-//! Requests of a running task: what is there is taken, what is not is waited for, and both are recorded.
+//! The futures behind the requests of a running task: an answer that is there is taken, others are awaited, and both are
+//! recorded.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use crate::graph::run::Mode;
 use crate::schedule::queue::Queue;
 use crate::schedule::reads::Read;
 use crate::schedule::slot::{Answer, Part as Asked};
-use crate::schedule::wait::{Wait, Who};
+use crate::schedule::wait::{Wait, Waiter};
 use crate::settle::frame::Frame;
 use crate::sync::lock;
 use crate::{Facets, Rule};
@@ -36,13 +37,13 @@ impl Cx {
             facets: Facets::WHOLE,
             ends_group: at == last,
             later,
-            stands: all && question.answer.as_ref().is_some_and(|answer| answer.stands),
+            is_clean: all && question.answer.as_ref().is_some_and(|answer| answer.is_clean),
         }));
         first
     }
 }
 
-/// What is asked of a task, and the answer once it is there.
+/// A request for one task, and the answer once it is there.
 #[derive(Default)]
 pub(super) struct Question {
     pub(super) node: NodeId,
@@ -59,11 +60,11 @@ impl Question {
     }
 }
 
-/// One or more questions asked at once, and the wait for their answers.
+/// One or more tasks requested at once, and the wait for their answers.
 ///
-/// What is there is taken at once, and kept: what stands may not stand any more when the others are in. What is
-/// not is run on the stack of who asks, if there is stack left; only for what is still missing then is there
-/// anything to wait for.
+/// Answers that are there are taken at once, and kept: a clean task may be invalidated before the others are there. The
+/// other tasks are run on the stack of the requesting thread, if there is stack left; only what is still missing then
+/// is waited for.
 pub(super) struct Request<Q: AsRef<[Question]>> {
     frame: Arc<Frame>,
     pub(super) questions: Q,
@@ -71,7 +72,7 @@ pub(super) struct Request<Q: AsRef<[Question]>> {
     /// How the reads are recorded; `None`: they are not.
     mode: Option<Mode>,
     begun: bool,
-    /// The reads are recorded, the answers are not: it was only started.
+    /// The reads are recorded, their answers are not yet: it was only started.
     is_unread: bool,
     /// The wait, if some answers were not there.
     wait: Option<Arc<Wait>>,
@@ -84,7 +85,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         Request { frame, questions, part, mode, begun: false, is_unread: false, wait: None, first: 0 }
     }
 
-    /// Takes the answers that are there; whether that is all.
+    /// Takes the answers that are there; returns whether that is all.
     fn look(&mut self) -> bool {
         let (build, part) = (&self.frame.build, self.part);
         let questions = self.questions.as_mut().iter_mut().filter(|question| question.answer.is_none());
@@ -101,13 +102,13 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         self.questions.as_ref().iter().filter(|question| question.answer.is_none()).map(|one| one.node)
     }
 
-    /// Asks all questions. `is_awaited`: tasks that have to run may do so on this stack, and what is answered is read;
-    /// else only once the request is awaited.
+    /// Makes all requests. `is_awaited`: tasks that have to run may do so on this stack, and answers are recorded; else only
+    /// once the request is awaited.
     pub(super) fn begin(&mut self, waker: &Waker, is_awaited: bool) {
         self.begun = true;
         let build = self.frame.build.clone();
         if let (None, Asked::Value, Some(persist)) = (self.mode, self.part, build.engine.persist()) {
-            // No trace mentions them, so nothing but this keeps them.
+            // They are in no trace, so they are noted here.
             self.questions.as_ref().iter().for_each(|question| persist.want(question.node));
         }
         let mut all = self.look();
@@ -127,7 +128,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
         let mut jobs = Vec::new();
         for question in self.questions.as_mut().iter_mut().filter(|question| question.answer.is_none()) {
             wait.expect_one_more();
-            let (answer, job) = build.ask(question.node, self.part, Some(Who::Wait(wait.clone())));
+            let (answer, job) = build.ask(question.node, self.part, Some(Waiter::Wait(wait.clone())));
             if answer.is_some() {
                 wait.arrive();
             }

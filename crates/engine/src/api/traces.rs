@@ -1,20 +1,23 @@
-//! The file that outlives the process, as users see it.
+//! The public operations on the file of traces.
 
 use std::io;
 
-use crate::{Committed, Engine, FileTrouble};
+use crate::{Committed, Engine, FileProblem};
 
 impl Engine {
-    /// What was wrong with the file that the engine was opened with, as far as it was looked at; told once.
-    pub fn trouble(&self) -> Option<FileTrouble> {
-        self.core().trouble()
+    /// What is wrong with the file that the engine was opened with, as far as it was read; returned once.
+    pub fn file_problem(&self) -> Option<FileProblem> {
+        self.core().file_problem()
     }
 
-    /// Writes what is new to the file that the engine was opened with; nothing if it has none. To be called
-    /// when no build runs, after whatever the values refer to is where it will be looked for.
+    /// Writes what is new to the file that the engine was opened with; does nothing if it has none. To be called
+    /// when no build runs, and after the objects that values refer to are stored, since a later process relies on them.
     ///
     /// # Errors
-    /// The file cannot be written; nothing of this commit counts then, and the next one tries again.
+    /// The file cannot be written. Then nothing of this commit counts, and the next one tries again.
+    ///
+    /// # Panics
+    /// A rule's code panics when a key, value or failure is encoded. The engine must not be used after that.
     pub fn commit(&self) -> io::Result<Committed> {
         self.core().commit()
     }

@@ -1,4 +1,4 @@
-//! A rule with its types, behind what the engine's core calls.
+//! Adapter from [`Rule`], with its types, to the type-erased interface that the engine's core calls.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -45,7 +45,7 @@ fn computing<F: Future<Output = Made> + Send + 'static>(
 }
 
 thread_local! {
-    /// Set when a rule answers "by the store" before it computed anything: then there is nothing to run.
+    /// Set when a rule's hash function is the default, which takes the hash from the value: then there is no future to run.
     static BY_STORE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -142,8 +142,8 @@ impl<R: Rule> ErasedRule for Typed<R> {
         self.rule.modtime(Self::key(key))
     }
 
-    fn kin(&self, key: &AnyKey) -> Option<u64> {
-        self.rule.kin(Self::key(key))
+    fn share_key(&self, key: &AnyKey) -> Option<u64> {
+        self.rule.share_key(Self::key(key))
     }
 
     fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool {

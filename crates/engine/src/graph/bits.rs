@@ -1,4 +1,4 @@
-//! A set of small numbers: a bit for each, as many as it takes.
+//! A set of small numbers as a bit vector. Task numbers are dense, so it is smaller and faster than a hash set.
 
 /// A set of small numbers.
 pub(crate) struct Bits(Vec<u64>);
@@ -13,7 +13,7 @@ impl Bits {
         self.0.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 != 0)
     }
 
-    /// Whether it is new.
+    /// Adds a number; returns whether it was not in the set.
     #[inline]
     pub(crate) fn insert(&mut self, number: u32) -> bool {
         let at = number as usize / 64;

@@ -1,14 +1,18 @@
 //! The tables of an engine: rules, tasks, and what was declared of the outside world.
+//!
+//! Lock order, where several are held: `inputs`; the walk over the file (`Persist::walk`); a shard of an interner; the
+//! state of the file (`Persist::state`); the `hist` of a task, one at a time; the `dependents` of a task. All others
+//! are held for a few statements that take no further lock.
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
 
+use crate::graph::clean::CleanState;
 use crate::graph::erased::ErasedRule;
 use crate::graph::ids::{AnyKey, NodeId, Unloaded};
 use crate::graph::intern::BuildMix;
-use crate::graph::kinships::Kinships;
 use crate::graph::node::{Hist, Node};
-use crate::graph::standing::Standing;
+use crate::graph::siblings::Siblings;
 use crate::graph::table::Table;
 use crate::graph::traces::Traces;
 use crate::sync::{
@@ -18,9 +22,10 @@ use crate::sync::{
 };
 use crate::{KeyRef, Policy, Store};
 
-/// A number that no other process has, nor any that counts up from another process's.
+/// A number from which a process counts its builds, such that the ranges of two processes do not overlap.
 pub(crate) fn nonce() -> u64 {
     static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    // Relaxed: only that each call gets another number matters.
     let calls = CALLS.fetch_add(1 << 40, Ordering::Relaxed);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let process = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -36,43 +41,45 @@ pub(crate) struct Core {
     pub(crate) count: AtomicU32,
     pub(crate) builds: AtomicU64,
     pub(crate) inputs: Mutex<Inputs>,
-    pub(crate) kinships: Kinships,
-    /// Whether there are tasks that are stored nowhere.
+    pub(crate) siblings: Siblings,
+    /// Whether there are tasks that are stored nowhere ([`Store::None`]). Only ever set; a hint that saves lookups.
     pub(crate) has_unstored: AtomicBool,
-    /// Whether any task was ever given its value: most engines need not look for each.
+    /// Whether the value of any task was ever set from outside. Most engines have none: this spares them a look at each
+    /// task.
     pub(crate) has_given: AtomicBool,
-    /// By rule, the latest epoch in which all its tasks were declared changed, for those that become nodes while the
-    /// others are marked.
+    /// By rule, the latest epoch in which all its tasks were declared changed. A task that becomes a node while the others
+    /// are marked reads it after it is in the table; the declaration is written before the table is read. Both are `SeqCst`,
+    /// so one of the two sees the other.
     pub(crate) changed_rules: Box<[AtomicU64]>,
-    /// Whether any task stands from a build before.
-    pub(crate) stands: AtomicBool,
-    /// Whether it is noted who reads whom.
+    /// Whether any task is clean since an earlier build.
+    pub(crate) has_clean: AtomicBool,
+    /// Whether dependents are recorded: from the first change on that follows a build (`settle/clean.rs`).
     pub(crate) notes_dependents: AtomicBool,
-    /// The epochs of the builds there are, and how many of each.
+    /// The epochs of the builds that exist, and how many builds each has.
     pub(crate) live: Mutex<BTreeMap<u64, usize>>,
-    /// How many they are.
+    /// How many builds exist: the sum of `live`, readable without the lock.
     pub(crate) live_builds: AtomicU64,
-    /// What outlives the process.
+    /// The file of traces, if the engine was opened with one.
     pub(crate) traces: Option<Box<dyn Traces>>,
 }
 
-/// What the outside world was said to have done, by epoch.
+/// The changes of the outside world that were declared, by epoch. A build has a copy from when it began.
 #[derive(Clone)]
 pub(crate) struct Inputs {
     pub(crate) epoch: u64,
-    /// The last epoch in which all leaves became doubtful.
+    /// The last epoch in which all leaves became stale ([`crate::Begin::scan`]).
     pub(crate) scanned: u64,
-    /// No task stands since before this epoch.
+    /// No task is clean since before this epoch.
     pub(crate) floor: u64,
     /// The last epoch in which all tasks of a rule were declared changed.
     pub(crate) rules: Arc<[u64]>,
-    /// The last epoch in which something was declared of a task of a rule that is no leaf, by rule: a run above such a
-    /// task does not follow from the leaves it had before.
-    pub(crate) between: Arc<[u64]>,
+    /// By rule, the last epoch in which a change was declared of a task that is no leaf. The leaf sets of runs above such
+    /// a task that are older are not valid any more, since the change is in no leaf.
+    pub(crate) leaf_sets_invalidated: Arc<[u64]>,
 }
 
 impl Core {
-    /// With these rules, nothing known of their tasks but what `traces` tell.
+    /// An engine with these rules that knows no tasks but those in `traces`.
     pub(crate) fn new(
         rules: Vec<Box<dyn ErasedRule>>,
         by_type: HashMap<TypeId, u16, BuildMix>,
@@ -85,21 +92,22 @@ impl Core {
             by_type,
             nodes: Table::new(),
             count: AtomicU32::new(0),
-            // Numbers of builds stand for results without a hash: those of no other process.
+            // The number of a build is the hash of results that have none of their own; in a file it must not equal that of
+            // another process.
             builds: AtomicU64::new(if traces.is_some() { nonce() } else { 0 }),
-            // What happened while no process ran is not known: leaves have to be looked at.
+            // What changed while no process ran is not known, so all leaves of the file are stale.
             inputs: Mutex::new(Inputs {
                 epoch: 1,
                 scanned: u64::from(traces.is_some()),
                 floor: 0,
-                between: never.clone(),
+                leaf_sets_invalidated: never.clone(),
                 rules: never,
             }),
-            kinships: Kinships::default(),
+            siblings: Siblings::default(),
             has_unstored: AtomicBool::new(false),
             has_given: AtomicBool::new(false),
             changed_rules,
-            stands: AtomicBool::new(false),
+            has_clean: AtomicBool::new(false),
             notes_dependents: AtomicBool::new(false),
             live: Mutex::default(),
             live_builds: AtomicU64::new(0),
@@ -107,22 +115,22 @@ impl Core {
         }
     }
 
-    /// Notes of which rules something is declared in an epoch that leaves do not tell.
-    pub(crate) fn disturb(&self, inputs: &mut Inputs, mut rules: Vec<u16>) {
+    /// Invalidates the leaf sets of all runs above tasks of these rules, of which a change was declared that is in no leaf.
+    pub(crate) fn invalidate_leaf_sets(&self, inputs: &mut Inputs, mut rules: Vec<u16>) {
         if rules.is_empty() {
             return;
         }
         rules.sort_unstable();
         rules.dedup();
-        let mut between = inputs.between.to_vec();
-        rules.iter().for_each(|rule| between[*rule as usize] = inputs.epoch);
-        inputs.between = between.into();
+        let mut leaf_sets_invalidated = inputs.leaf_sets_invalidated.to_vec();
+        rules.iter().for_each(|rule| leaf_sets_invalidated[*rule as usize] = inputs.epoch);
+        inputs.leaf_sets_invalidated = leaf_sets_invalidated.into();
         if let Some(traces) = &self.traces {
-            traces.disturb(&rules);
+            traces.invalidate_leaf_sets(&rules);
         }
     }
 
-    /// Whether the task has a value given from outside in an epoch.
+    /// Whether the value of the task is set from outside in an epoch.
     pub(crate) fn is_given(&self, id: NodeId, epoch: u64) -> bool {
         self.has_given.load(Ordering::Acquire) && lock(&self.node(id).hist).injected(epoch).is_some()
     }
@@ -135,7 +143,7 @@ impl Core {
         self.add_node(rule, key, unloaded)
     }
 
-    /// The node of a task that the file tells of, by the bytes of its key. `None`: they mean nothing.
+    /// The node of a task of the file, by the bytes of its key. `None` if they cannot be decoded.
     pub(crate) fn intern_stored(&self, rule: u16, key: &[u8], place: Unloaded) -> Option<NodeId> {
         self.rule_at(rule).intern_bytes(key, &|key| self.add_node(rule, key, Some(place)))
     }
@@ -147,13 +155,15 @@ impl Core {
             self.has_unstored.store(true, Ordering::Relaxed);
         }
         let unloaded = unloaded.filter(|_| policy.store != Store::None);
+        // A number is visible to other threads only by what is published after the node: the interner's shard, or a
+        // `OnceLock` of the table.
         let id = self.count.fetch_add(1, Ordering::AcqRel);
         let node =
-            Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), standing: Standing::default() };
+            Node { rule, key, policy, hist: Mutex::new(Hist::new(unloaded)), clean: CleanState::default() };
         let fresh = self.nodes.at(id).set(node).is_ok();
         assert!(fresh, "each node is made once");
-        // Either the declaration that all tasks of the rule changed sees this one, or this one sees it.
-        self.node(id).standing.is_reached(self.changed_rules[rule as usize].load(Ordering::SeqCst));
+        // Either `changed_all` of the rule finds this node in the table, or this thread finds its epoch here.
+        self.node(id).clean.invalidate(self.changed_rules[rule as usize].load(Ordering::SeqCst));
         if let (Some(traces), Some(place)) = (&self.traces, unloaded) {
             traces.note(place, id);
         }
@@ -173,17 +183,17 @@ impl Core {
         self.nodes.seen().filter_map(|(id, node)| Some((id, node.get()?)))
     }
 
-    /// The epoch of the oldest build there is, or `epoch`.
+    /// The epoch of the oldest build that exists, or `epoch`.
     pub(crate) fn oldest_live(&self, epoch: u64) -> u64 {
         lock(&self.live).first_key_value().map_or(epoch, |(oldest, _)| *oldest)
     }
 
-    /// Whether there is no second build that could be asked about what it did.
+    /// Whether no second build exists, which could be asked about what it did.
     pub(crate) fn is_only_build(&self) -> bool {
         self.live_builds.load(Ordering::Acquire) <= 1
     }
 
-    /// A build of `epoch` is no more.
+    /// A build of `epoch` was dropped.
     pub(crate) fn build_ended(&self, epoch: u64) {
         self.live_builds.fetch_sub(1, Ordering::AcqRel);
         let mut live = lock(&self.live);
@@ -195,7 +205,7 @@ impl Core {
         }
     }
 
-    /// Does something in an epoch, unless there is a later one.
+    /// Calls `what`, unless a later epoch has begun; none begins meanwhile.
     pub(crate) fn in_latest(&self, epoch: u64, what: impl FnOnce()) {
         let inputs = lock(&self.inputs);
         if inputs.epoch == epoch {
@@ -204,8 +214,8 @@ impl Core {
         drop(inputs);
     }
 
-    /// From the next build on, no task stands since before.
-    pub(crate) fn doubt_all(&self) {
+    /// Makes all tasks not clean, from the next build on.
+    pub(crate) fn invalidate_all(&self) {
         let mut inputs = lock(&self.inputs);
         inputs.epoch += 1;
         inputs.floor = inputs.epoch;
@@ -215,21 +225,21 @@ impl Core {
         &*self.rules[node.rule as usize]
     }
 
-    /// Notes that what is known of a task's runs has changed.
+    /// Notes that the kept runs of a task differ from those in the file.
     pub(crate) fn touch(&self, node: NodeId) {
         if let Some(traces) = &self.traces {
             traces.touch(node);
         }
     }
 
-    /// By rule, the last change that was declared of all its tasks.
+    /// By rule, the last epoch in which all its tasks were declared changed.
     pub(crate) fn declared_of_rules(&self) -> Arc<[u64]> {
         lock(&self.inputs).rules.clone()
     }
 
-    /// By rule, the last time that something was declared of a task that is no leaf.
-    pub(crate) fn disturbed_rules(&self) -> Arc<[u64]> {
-        lock(&self.inputs).between.clone()
+    /// By rule, the last epoch in which a change was declared of a task that is no leaf.
+    pub(crate) fn leaf_sets_invalidated(&self) -> Arc<[u64]> {
+        lock(&self.inputs).leaf_sets_invalidated.clone()
     }
 
     pub(crate) fn rule_number(&self, name: &str) -> Option<u16> {

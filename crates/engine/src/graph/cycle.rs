@@ -1,4 +1,4 @@
-//! Tasks that wait for each other, as a failure tells of them.
+//! A dependency cycle, as a failure reports it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Rules with their types erased: what the engine's core calls, typed at the edge.
+//! Rules with their types erased, so that the engine's core is compiled once, not for each rule.
 
 use std::any::Any;
 use std::fmt;
@@ -53,13 +53,14 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn content_hash(&self, key: &AnyKey, value: &AnyValue) -> Option<Hash>;
     fn facets(&self, key: &AnyKey, value: &AnyValue) -> Vec<Hash>;
     fn modtime(&self, key: &AnyKey) -> Option<u128>;
-    fn kin(&self, key: &AnyKey) -> Option<u64>;
+    fn share_key(&self, key: &AnyKey) -> Option<u64>;
     fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool;
     fn curr(&self, key: &AnyKey) -> Option<Found>;
     fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;
-    /// The key that the bytes stand for.
+    /// The key that was encoded as these bytes.
     fn decode(&self, key: &[u8]) -> Option<AnyKey>;
-    /// The node of the key that the bytes stand for, if need be a `fresh` one. `None`: they mean nothing.
+    /// The node of the key that was encoded as these bytes; `fresh` makes one if there is none. `None`: they cannot be
+    /// decoded.
     fn intern_bytes(&self, key: &[u8], fresh: &dyn Fn(AnyKey) -> NodeId) -> Option<NodeId>;
     fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>>;
     fn decode_value(&self, key: &AnyKey, bytes: &[u8]) -> Option<AnyValue>;

@@ -1,9 +1,9 @@
-//! Facets: the few aspects of a value that its rule can tell apart.
+//! Facets: the few aspects of a value that have hashes of their own.
 //!
-//! A version of a task has, besides the hash of the whole, a hash for each facet. Who asked for a task by
-//! [`crate::Cx::facets`] depends on those facets only that it looked at: where the task was made again and
-//! came out different elsewhere, the recorded read still agrees. That costs no task of its own, unlike a
-//! [`crate::Part`]; in return there are few, and the rule says once and for all what they are.
+//! A version of a task has, besides the hash of the whole, a hash for each facet. A task that requested it by
+//! [`crate::Cx::facets`] depends only on the facets that it read: if the task executes again and differs in other
+//! facets, the recorded read still agrees (early cutoff by facet). That takes no task of its own, unlike a
+//! [`crate::Part`]; in return there are at most 15, and the rule fixes what they are.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::Hash;
 pub struct Facets(pub(crate) u16);
 
 impl Facets {
-    /// How many there can be.
-    pub const MOST: usize = 15;
+    /// How many facets a value can have.
+    pub const MAX_COUNT: usize = 15;
 
     /// No facet: only that there is a value.
     pub const NONE: Facets = Facets(0);
@@ -25,17 +25,17 @@ impl Facets {
 
     /// The facet of this number. Panics if there can be no such facet.
     pub const fn of(number: usize) -> Facets {
-        assert!(number < Facets::MOST, "a value has at most 15 facets");
+        assert!(number < Facets::MAX_COUNT, "a value has at most 15 facets");
         Facets(1 << number)
     }
 
-    /// For what is known by name and of any number: the number, from `first` on, of the facet that names like
-    /// this share.
+    /// For aspects that are identified by a name and are of any number (the entries of a map): the number, from `first`
+    /// on, of the facet that this name shares with others.
     pub fn shared(first: usize, name: &str) -> usize {
         let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
             (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        first + ((sum ^ (sum >> 32)) % (Facets::MOST - first) as u64) as usize
+        first + ((sum ^ (sum >> 32)) % (Facets::MAX_COUNT - first) as u64) as usize
     }
 
     /// Both sets together.
@@ -44,22 +44,22 @@ impl Facets {
     }
 
     /// Whether two versions with these facet hashes are the same for a reader of these facets; not if one lacks a hash.
-    pub(crate) fn are_the_same(self, a: &[u128], b: &[u128]) -> bool {
+    pub(crate) fn are_equal_in(self, a: &[u128], b: &[u128]) -> bool {
         let is_same = |number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b);
         self != Facets::WHOLE && self.numbers().all(is_same)
     }
 
     /// The numbers of the facets.
     fn numbers(self) -> impl Iterator<Item = usize> {
-        (0..Facets::MOST).filter(move |number| self.0 & (1 << number) != 0)
+        (0..Facets::MAX_COUNT).filter(move |number| self.0 & (1 << number) != 0)
     }
 }
 
-/// What the facets of a version look like. Half a hash each: they are compared with one another within one
-/// task only, and there are many of them.
-pub(crate) type Looks = Arc<[u128]>;
+/// The hashes of the facets of a version. Half a hash each: they are only compared within one task, and there are
+/// many of them.
+pub(crate) type FacetHashes = Arc<[u128]>;
 
-pub(crate) fn looks(facets: &[Hash]) -> Looks {
+pub(crate) fn facet_hashes(facets: &[Hash]) -> FacetHashes {
     let half = |hash: &Hash| u128::from_le_bytes(*hash.0.first_chunk().expect("a hash is longer"));
     facets.iter().map(half).collect()
 }

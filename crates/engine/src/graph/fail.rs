@@ -1,4 +1,4 @@
-//! Why a task has no value, sorted by what may be remembered of it.
+//! Why a task has no value, and whether that may be recorded.
 
 use std::any::Any;
 use std::fmt;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use crate::{Cycle, Hash};
 
-/// What a rule says went wrong. Implement it for your error type: `impl Failure for MyError {}`.
+/// An error of a rule. Implement it for your error type: `impl Failure for MyError {}`.
 pub trait Failure: Any + fmt::Debug + fmt::Display + Send + Sync {
-    /// Stands for this failure where dependents compare: equal hash means they would see the same.
+    /// Hash by which dependents compare failures: equal hash means that they would see the same.
     /// `None`: every execution that fails counts as a new failure.
     fn hash(&self) -> Option<Hash> {
         None
     }
 
     /// As bytes, from which [`crate::Rule::decode_failure`] makes it again in another process. `None`: a run
-    /// that fails like this is forgotten with the process.
+    /// with this failure is not written to the file.
     fn encode(&self) -> Option<Vec<u8>> {
         None
     }
@@ -48,7 +48,7 @@ impl Fail {
         Fail::Transient(Arc::new(failure))
     }
 
-    /// What the rule said, if it said it with a `T`.
+    /// The failure, if it is a `T`.
     pub fn downcast_ref<T: Failure>(&self) -> Option<&T> {
         match self {
             Fail::Task(failure) | Fail::Transient(failure) => (&**failure as &dyn Any).downcast_ref(),
@@ -87,7 +87,7 @@ impl std::error::Error for Fail {}
 /// A rule's code panicked. Transient: a panic says nothing about the inputs.
 #[derive(Debug)]
 pub struct Panicked {
-    /// What the panic said.
+    /// The message of the panic.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a task, and a version of it, are called: in this process, and in a file of traces.
+//! The numbers of tasks and versions, in this process and in a file of traces.
 //!
 //! A task is a dense number. A version ("seq") is the dense number of a distinct hash that the task had, so that
 //! comparing a recorded read with the present is comparing two `u32`s.
@@ -21,12 +21,12 @@ pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
 pub(crate) struct Seq(u32);
 
 impl Seq {
-    /// Equals no recorded seq: the outcome must not be remembered, nor what was made from it.
+    /// Equals no recorded seq: the outcome must not be recorded, nor that of any task that read it.
     pub(crate) const NONE: Seq = Seq(u32::MAX);
     /// Not known yet.
     pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
-    /// Whatever the task is, this answer is not it: the build was cancelled, or the value of a hash that is good
-    /// could not be made.
+    /// The answer is no result of the task: the build was cancelled, or the hash is good and the value could not be
+    /// computed.
     pub(crate) const LOST: Seq = Seq(u32::MAX - 2);
 
     pub(crate) fn new(number: u32) -> Seq {
@@ -42,14 +42,14 @@ impl Seq {
     }
 }
 
-/// Where the file of traces tells of a task.
+/// The place of a task in the file of traces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unloaded {
-    /// The file, by how many there were before it.
+    /// The generation of the file: how many files this process read before it. Task numbers belong to one generation.
     pub(crate) generation: u64,
     /// The task's number there.
     pub(crate) number: u32,
-    /// How many versions of it the file knows.
+    /// How many versions of it are in the file.
     pub(crate) versions: u32,
 }
 

@@ -1,4 +1,7 @@
 //! From typed keys to dense node numbers: one sharded map per rule.
+//!
+//! A shard is locked while a fresh node is made, so that a key gets one number. What is called under that lock (`fresh`)
+//! takes the locks of `graph/core.rs`; nothing that holds one of those interns a key of the same rule.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
@@ -7,7 +10,7 @@ use crate::Key;
 use crate::graph::ids::NodeId;
 use crate::sync::{Arc, Mutex, lock};
 
-/// Shards of a map, so that threads seldom meet.
+/// Shards of a map, so that threads rarely contend for a lock.
 const SHARDS: usize = 16;
 
 /// A fast, not collision-resistant hasher: keys come from the user's own descriptions.

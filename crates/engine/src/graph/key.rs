@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The arguments of a task; together with the rule they are the task's identity.
 pub trait Key: Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
-    /// Appends bytes that stand for this key, the same in every process and every version of the program.
+    /// Appends this key as bytes, the same in every process and every version of the program.
     /// Two keys have the same bytes if and only if they are equal.
     fn encode(&self, out: &mut Vec<u8>);
 

@@ -1,10 +1,11 @@
-//! What the leaves below a run were, by which the run is found good without a look at any task in between
-//! ([`crate::Policy::deep`]): in terms of this process, or as ranges of numbers in a file.
+//! Leaf sets: the leaves below a run and their versions, by which the run is verified without looking at any task in
+//! between ([`crate::Policy::deep`]). They are in terms of this process, or ranges of numbers in a file. In *Build
+//! Systems à la Carte* (Mokhov, Mitchell, Peyton Jones, 2018) such a run is a *deep constructive trace*.
 
 use crate::graph::ids::{NodeId, Seq};
 use crate::sync::Arc;
 
-/// Leaves that follow one another, all of them at one version.
+/// Leaves with consecutive numbers, all at the same version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Range {
     pub(crate) first: u32,
@@ -12,7 +13,7 @@ pub(crate) struct Range {
     pub(crate) seq: u32,
 }
 
-/// The leaves below a run, in the order in which a run without any memory would ask for them.
+/// The leaves below a run, in the order in which a build from scratch on one thread would ask for them.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct LeafSet {
     /// The rules of the tasks between the run and the leaves, by their place in the file, with the versions they had.
@@ -24,33 +25,33 @@ pub(crate) struct LeafSet {
 /// One or more leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
-    /// One that this process knows.
+    /// One that has a node in this process.
     Bound(NodeId, Seq),
-    /// Those with these numbers in a file.
+    /// Those with these numbers in a file, which are not loaded.
     Stored(Range),
 }
 
 /// The leaves below a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Leaves {
-    /// The epoch of the build that found that the run is made from these; 0: it was in the file.
+    /// The epoch of the build that gathered them; 0: they were in the file.
     pub(crate) made: u64,
     /// The rules of the tasks in between, and the versions they had; ascending.
     pub(crate) rules: Arc<[(u16, u32)]>,
-    /// The file in which the numbers mean something, by how many there were before it.
+    /// The generation of the file that the numbers belong to.
     pub(crate) generation: u64,
     pub(crate) parts: Vec<Part>,
 }
 
 impl Leaves {
-    /// Whether both name the same leaves at the same versions, in the same words.
+    /// Whether both have the same leaves at the same versions, in the same representation.
     pub(crate) fn is_like(&self, other: &Leaves) -> bool {
         (&self.rules, &self.parts) == (&other.rules, &other.parts)
             && (self.generation == other.generation
                 || !self.parts.iter().any(|part| matches!(part, Part::Stored(_))))
     }
 
-    /// How many they are.
+    /// How many leaves there are.
     pub(crate) fn count(&self) -> usize {
         let count = |part: &Part| match part {
             Part::Bound(..) => 1,
@@ -59,9 +60,8 @@ impl Leaves {
         self.parts.iter().map(count).sum()
     }
 
-    /// Whether nothing was declared of a task in between since. `between`: by rule, the last epoch in which something
-    /// was.
-    pub(crate) fn is_undisturbed(&self, between: &[u64]) -> bool {
+    /// Whether no change was declared of a task in between since. `between`: by rule, the last epoch in which one was.
+    pub(crate) fn is_valid(&self, between: &[u64]) -> bool {
         self.rules.iter().all(|(rule, _)| between[*rule as usize] <= self.made)
     }
 }

@@ -1,63 +1,65 @@
-//! What the engine knows of one task between builds: its key, the versions it had, the runs kept.
+//! What is kept of one task between builds: its key, its versions, its kept runs.
 //!
-//! A hash that comes back gets its old number back. Hashes are never compared anywhere else.
+//! Hashes are compared here only, when a version gets its number: a hash that the task had before gets the same number
+//! again. So verifying a read is comparing two `u32`s. Most tasks have one version, one run and nothing else; the
+//! layout (inline vectors, [`Rare`] behind a pointer) keeps these small, since there may be millions.
 
 use std::any::Any;
 
-use crate::graph::facet::Looks;
-use crate::graph::few::Few;
+use crate::graph::clean::CleanState;
+use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{AnyValue, Seq, Unloaded};
+use crate::graph::inline_vec::InlineVec;
 use crate::graph::leaves::Leaves;
 use crate::graph::run::{Edge, Run};
-use crate::graph::standing::Standing;
 use crate::sync::{Arc, Mutex};
 use crate::{Facets, Hash, Policy};
 
-/// So many versions of a task are told apart at least.
-const VERSIONS: usize = 16;
+/// How many versions of a task are distinguished at least; up to twice as many are kept.
+const MIN_VERSIONS: usize = 16;
 
-/// What is known of a task from earlier builds.
+/// The history of a task: what is kept from earlier builds.
 #[derive(Default)]
 pub(crate) struct Hist {
-    /// The hash of each version that was not forgotten.
-    hashes: Few<Hash>,
+    /// The hash of each version that was not dropped.
+    hashes: InlineVec<Hash>,
     /// The runs kept, latest use first.
-    pub(crate) runs: Few<Run>,
-    /// The latest value at hand, and the version it is the value of.
+    pub(crate) runs: InlineVec<Run>,
+    /// The latest value in memory, and its version.
     pub(crate) memory: Option<(Seq, AnyValue)>,
-    /// The reads by which others know that this task depends on them.
+    /// The reads for which this task is among the dependents of what it read.
     pub(crate) noted: Option<Arc<[Edge]>>,
-    /// What few tasks have.
+    /// What few tasks have, apart so that the others stay small.
     rare: Option<Box<Rare>>,
 }
 
 /// What few tasks have, all of it empty for most.
 #[derive(Default)]
 struct Rare {
-    /// Where a file tells of the task, and how many of its versions have the numbers that they have there.
+    /// The place of the task in a file, and how many of its versions have the same numbers there.
     place: Option<Unloaded>,
-    /// Whether the hashes of these versions are here, and whether the runs are.
+    /// Whether the hashes of these versions are loaded, and whether the runs are.
     has_versions: bool,
     has_runs: bool,
     /// The hashes of the facets, by version; shorter if the last ones have none.
-    facets: Vec<Option<Looks>>,
-    /// How many versions were forgotten, from the first on.
+    facets: Vec<Option<FacetHashes>>,
+    /// How many versions were dropped, from the first on.
     forgotten: u32,
-    /// The latest epoch in which a leaf was looked at by numbers and none of its runs was good.
-    refused: u64,
-    /// Its only run is a content that nothing but a question has mentioned yet.
+    /// The latest epoch in which a leaf was verified by the numbers of the file and none of its runs was good.
+    stale_in: u64,
+    /// Its only run is a content that nothing but a what-if build has mentioned yet.
     unsaved: bool,
     /// Epochs in which the task was declared changed, ascending.
     changed: Vec<u64>,
-    /// The versions and reads of runs that were replaced while an earlier build than the one that replaced them was
-    /// still there to be asked, latest last.
+    /// The versions and reads of runs that were replaced while an earlier build existed, which may still be asked about
+    /// them; latest last.
     replaced: Vec<(Seq, Arc<[Edge]>)>,
-    /// Values given from outside, with the epoch from which they hold, ascending.
+    /// Values set from outside, with the epoch from which they hold, ascending.
     injected: Vec<(u64, AnyValue)>,
 }
 
 impl Hist {
-    /// Of a task that nobody has asked for yet.
+    /// The history of a new node.
     pub(crate) fn new(unloaded: Option<Unloaded>) -> Hist {
         let rare = unloaded.map(|_| Box::new(Rare { place: unloaded, ..Rare::default() }));
         Hist { rare, ..Hist::default() }
@@ -67,18 +69,18 @@ impl Hist {
         self.rare.get_or_insert_default()
     }
 
-    /// What a file knows, before anybody has looked.
+    /// The place in a file, if the runs are not loaded from there yet.
     pub(crate) fn unloaded(&self) -> Option<Unloaded> {
         let rare = self.rare.as_ref()?;
         rare.place.filter(|_| !rare.has_runs)
     }
 
-    /// Where a file tells of the task.
+    /// The place of the task in a file.
     pub(crate) fn place(&self) -> Option<Unloaded> {
         self.rare.as_ref()?.place
     }
 
-    /// Whether a version has the same number here and at a place in a file.
+    /// Whether a version has the same number here and at this place of a file.
     pub(crate) fn is_seq_of(&self, generation: u64, number: u32, seq: Seq) -> bool {
         let Some(rare) = &self.rare else { return false };
         rare.place.is_some_and(|place| {
@@ -87,12 +89,12 @@ impl Hist {
         })
     }
 
-    /// The number of `hash` for this node: the old one if it had this hash before, and not too many since.
+    /// The number of `hash` for this node: the old one if it had this hash before, and few others since.
     pub(crate) fn seq_of(&mut self, hash: Hash) -> Seq {
         if let Some(known) = self.seq_with(hash) {
             return known;
         }
-        if self.hashes.len() == 2 * VERSIONS {
+        if self.hashes.len() == 2 * MIN_VERSIONS {
             self.forget_versions();
         }
         self.hashes.push(hash);
@@ -105,22 +107,22 @@ impl Hist {
         Some(Seq::new(self.forgotten() + at as u32))
     }
 
-    /// Forgets the older half of the versions. What has read one of them agrees with nothing any more.
+    /// Drops the older half of the versions. A recorded read of one of them agrees with no version any more.
     fn forget_versions(&mut self) {
-        self.hashes.drop_front(VERSIONS);
+        self.hashes.drop_front(MIN_VERSIONS);
         let rare = self.rare();
-        rare.facets.drain(..VERSIONS.min(rare.facets.len()));
-        rare.forgotten += VERSIONS as u32;
+        rare.facets.drain(..MIN_VERSIONS.min(rare.facets.len()));
+        rare.forgotten += MIN_VERSIONS as u32;
         let first = rare.forgotten;
         self.runs.retain(|run| run.seq.number() >= first);
     }
 
-    /// How many versions were forgotten.
+    /// How many versions were dropped.
     fn forgotten(&self) -> u32 {
         self.rare.as_ref().map_or(0, |rare| rare.forgotten)
     }
 
-    /// The place of what is known of a version.
+    /// The index of a version in `hashes` and `facets`.
     fn place_of(&self, seq: Seq) -> Option<usize> {
         seq.number().checked_sub(self.forgotten()).map(|place| place as usize)
     }
@@ -129,13 +131,13 @@ impl Hist {
         self.hashes.get(self.place_of(seq)?).copied()
     }
 
-    /// The hashes of the facets of a version, if its rule tells any apart.
-    pub(crate) fn facets_of(&self, seq: Seq) -> Option<&Looks> {
+    /// The hashes of the facets of a version, if its rule has any.
+    pub(crate) fn facets_of(&self, seq: Seq) -> Option<&FacetHashes> {
         self.rare.as_ref()?.facets.get(self.place_of(seq)?)?.as_ref()
     }
 
     /// Notes the hashes of the facets of a version.
-    pub(crate) fn set_facets(&mut self, seq: Seq, facets: Looks) {
+    pub(crate) fn set_facets(&mut self, seq: Seq, facets: FacetHashes) {
         let Some(place) = self.place_of(seq) else { return };
         let known = &mut self.rare().facets;
         if known.len() <= place {
@@ -144,10 +146,10 @@ impl Hist {
         known[place] = Some(facets);
     }
 
-    /// Whether two versions are the same for who sees only these facets.
-    pub(crate) fn look_the_same(&self, a: Seq, b: Seq, facets: Facets) -> bool {
+    /// Whether two versions are equal for a reader of only these facets.
+    pub(crate) fn are_equal_in_facets(&self, a: Seq, b: Seq, facets: Facets) -> bool {
         let (Some(a), Some(b)) = (self.facets_of(a), self.facets_of(b)) else { return false };
-        facets.are_the_same(a, b)
+        facets.are_equal_in(a, b)
     }
 
     /// The value of a version, if it is in memory.
@@ -163,7 +165,7 @@ impl Hist {
         rare.changed.iter().rev().copied().find(|changed| *changed <= epoch).unwrap_or(0)
     }
 
-    /// Forgets the declarations that no build can see, `oldest` being the epoch of the oldest one.
+    /// Drops the declarations that no build can see; `oldest` is the epoch of the oldest build.
     pub(crate) fn forget_before(&mut self, oldest: u64) {
         let Some(rare) = &mut self.rare else { return };
         let seen = rare.changed.partition_point(|changed| *changed <= oldest);
@@ -179,7 +181,7 @@ impl Hist {
         }
     }
 
-    /// The value given from outside that holds in `epoch`.
+    /// The value set from outside that holds in `epoch`.
     pub(crate) fn injected(&self, epoch: u64) -> Option<AnyValue> {
         let injected = &self.rare.as_ref()?.injected;
         injected.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| value.clone())
@@ -196,11 +198,12 @@ impl Hist {
         self.rare.as_ref().is_some_and(|rare| !rare.injected.is_empty())
     }
 
-    /// Takes over the versions that a file knows, and how their facets look, unless they are here. `None`: the file is no more. What others
-    /// have recorded of reading the task must then agree with nothing that comes.
-    pub(crate) fn know_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<Looks>>)>) {
+    /// Loads the versions that are in a file, and the hashes of their facets, unless they are loaded. `None`: the file is
+    /// gone or corrupt. Then no recorded read of the task may agree with any later version.
+    pub(crate) fn know_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<FacetHashes>>)>) {
         let Some(rare) = &mut self.rare else { return };
         let Some(place) = rare.place.as_mut().filter(|_| !rare.has_versions) else { return };
+        // With hashes that no task ever has, so that the numbers are taken and equal no version.
         let lost = || ((0..place.versions).map(Hash::lost).collect(), Vec::new());
         let (hashes, facets) = known.unwrap_or_else(lost);
         place.versions = hashes.len() as u32;
@@ -208,7 +211,7 @@ impl Hist {
         (self.hashes, rare.facets) = (hashes.into(), facets);
     }
 
-    /// Takes over the runs that a file knows, unless another thread was faster.
+    /// Loads the runs that are in a file, unless another thread has done so.
     pub(crate) fn remember(&mut self, runs: Vec<Run>) {
         let Some(rare) = &mut self.rare else { return };
         if rare.place.is_some() && !rare.has_runs {
@@ -217,7 +220,8 @@ impl Hist {
         }
     }
 
-    /// Notes that a content was mentioned: by a question only, or else. Tells whether the file is to have it now.
+    /// Notes that a content was mentioned, by a what-if build or another one. Returns whether it has to be written to the
+    /// file.
     pub(crate) fn is_mentioned(&mut self, is_new: bool, by_question: bool) -> bool {
         if by_question {
             if is_new {
@@ -229,18 +233,18 @@ impl Hist {
         is_new || was_unsaved
     }
 
-    /// Notes that none of the runs of a leaf holds in an epoch.
-    pub(crate) fn refuse(&mut self, epoch: u64) {
-        self.rare().refused = epoch;
+    /// Notes that no run of a leaf is good in an epoch.
+    pub(crate) fn note_stale_in(&mut self, epoch: u64) {
+        self.rare().stale_in = epoch;
     }
 
-    /// Whether it is known that none of the runs of a leaf holds in an epoch.
-    pub(crate) fn is_refused(&self, epoch: u64) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.refused == epoch)
+    /// Whether it is known that no run of a leaf is good in an epoch.
+    pub(crate) fn is_stale_in(&self, epoch: u64) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.stale_in == epoch)
     }
 
-    /// Notes the leaves below the kept run that read this and came to `seq`. Tells whether they are others than those
-    /// before, or those do not hold any more, so that the file may not have them.
+    /// Sets the leaves below the kept run with these reads and this version. Returns whether they differ from those before,
+    /// or those were not valid any more, so that the file has to be updated.
     pub(crate) fn set_leaves(
         &mut self,
         edges: &Arc<[Edge]>,
@@ -255,7 +259,7 @@ impl Hist {
         is_new
     }
 
-    /// The same, told otherwise.
+    /// Sets the leaves, in another representation.
     pub(crate) fn put_leaves(&mut self, edges: &Arc<[Edge]>, seq: Seq, leaves: Arc<Leaves>) {
         let mut runs = self.runs.iter_mut();
         if let Some(run) = runs.find(|run| run.seq == seq && Arc::ptr_eq(&run.edges, edges)) {
@@ -263,13 +267,13 @@ impl Hist {
         }
     }
 
-    /// The file that knew the task is no more.
+    /// The file that the task was in is gone or corrupt.
     pub(crate) fn lose(&mut self) {
         self.know_versions(None);
         self.remember(Vec::new());
     }
 
-    /// Notes that the leaf still comes to the result of a kept run, as of `stamp`.
+    /// Notes that the leaf still has the result of a kept run, as of `stamp`.
     pub(crate) fn confirm(&mut self, seq: Seq, stamp: u64, witness: Option<Vec<u8>>) {
         if let Some(run) = self.runs.iter_mut().find(|run| run.seq == seq) {
             run.stamp = stamp;
@@ -279,9 +283,9 @@ impl Hist {
         }
     }
 
-    /// Keeps `run` as the latest, in place of a kept one that read the same; of a task that goes by leaves only, in place
-    /// of those of which `leaves_hold` says that no leaves tell any more that they are good. `is_alone`: no build but the
-    /// one that made the run can be asked what it was made from.
+    /// Keeps `run` as the latest, in place of a kept one with the same reads; of a task that is verified by leaves only, in
+    /// place of those without valid leaves (`leaves_hold`). `is_alone`: no other build exists that may be asked about the
+    /// runs that are replaced.
     pub(crate) fn record(
         &mut self,
         run: Run,
@@ -292,7 +296,7 @@ impl Hist {
         let others = if is_alone { Vec::new() } else { self.all_reads() };
         let is_replaced = |kept: &Run| {
             if policy.is_only_by_leaves() {
-                // Its result may be another one, whatever it read.
+                // Its result may differ even if the reads are the same.
                 !kept.leaves().is_some_and(|leaves| leaves_hold(leaves))
             } else {
                 same_reads(&kept.edges, &run.edges)
@@ -312,7 +316,7 @@ impl Hist {
         if !gone.is_empty() {
             let replaced = &mut self.rare().replaced;
             replaced.extend(gone);
-            replaced.drain(..replaced.len().saturating_sub(VERSIONS));
+            replaced.drain(..replaced.len().saturating_sub(MIN_VERSIONS));
         } else if let Some(rare) = self.rare.as_mut().filter(|_| is_alone) {
             rare.replaced.clear();
         }
@@ -323,8 +327,8 @@ impl Hist {
         self.runs.iter().map(|run| (run.seq, run.edges.clone())).collect()
     }
 
-    /// What the run read that came to a version: that of the latest such run; if not `is_alone`, those of all there
-    /// were, since another build may have used one after this one did.
+    /// The reads of the run with this version: those of the latest such run; if not `is_alone`, those of all such runs,
+    /// since another build may have used one after this one did.
     pub(crate) fn reads_of(&self, seq: Seq, is_alone: bool) -> Vec<Arc<[Edge]>> {
         let kept = self.runs.iter().filter(|run| run.seq == seq).map(|run| run.edges.clone());
         if is_alone {
@@ -334,10 +338,9 @@ impl Hist {
         kept.chain(replaced.filter(|(of, _)| *of == seq).map(|(_, edges)| edges.clone())).collect()
     }
 
-    /// Notes that the kept run that came to `seq` by these reads was found good: the one to be dropped is the one
-    /// longest unused.
+    /// Notes that the kept run with these reads was found good: runs are dropped least recently used first.
     ///
-    /// Tells whether that changes which one it is.
+    /// Returns whether the order of the runs changed.
     pub(crate) fn used(&mut self, edges: &Arc<[Edge]>, seq: Seq) -> bool {
         let found = self.runs.iter().position(|kept| kept.seq == seq && Arc::ptr_eq(&kept.edges, edges));
         if let Some(at) = found {
@@ -352,13 +355,13 @@ fn same_reads(a: &[Edge], b: &[Edge]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a.dep, a.seq) == (b.dep, b.seq))
 }
 
-/// A task, for as long as the engine lives.
+/// A task. A node is never dropped before the engine, so its number is valid for as long.
 pub(crate) struct Node {
     pub(crate) rule: u16,
     pub(crate) key: Arc<dyn Any + Send + Sync>,
     pub(crate) policy: Policy,
     pub(crate) hist: Mutex<Hist>,
-    pub(crate) standing: Standing,
+    pub(crate) clean: CleanState,
 }
 
 #[cfg(test)]
@@ -366,16 +369,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_come_back_for_a_while_and_do_not_pile_up() {
+    fn recent_versions_keep_their_numbers_and_memory_is_bounded() {
         let mut hist = Hist::new(None);
         let first = hist.seq_of(Hash::from(0));
         hist.set_facets(first, Arc::from([7]));
-        for number in 1..VERSIONS as u64 {
+        for number in 1..MIN_VERSIONS as u64 {
             hist.seq_of(Hash::from(number));
         }
         assert_eq!(hist.seq_of(Hash::from(0)), first);
         let mut seen = vec![first];
-        for number in VERSIONS as u64..1_000 {
+        for number in MIN_VERSIONS as u64..1_000 {
             let seq = hist.seq_of(Hash::from(number));
             assert!(!seen.contains(&seq), "a number means one version only");
             assert_eq!(hist.hash_of(seq), Some(Hash::from(number)));
@@ -383,9 +386,9 @@ mod tests {
             seen.push(seq);
         }
         assert_eq!((hist.hash_of(first), hist.facets_of(first)), (None, None));
-        assert!(hist.hashes.len() <= 2 * VERSIONS && hist.rare().facets.len() <= 2 * VERSIONS);
-        let last = seen[seen.len() - VERSIONS];
-        assert_eq!(hist.hash_of(last), Some(Hash::from(1_000 - VERSIONS as u64)));
-        assert_eq!(hist.facets_of(last).unwrap()[..], [1_000 - VERSIONS as u128]);
+        assert!(hist.hashes.len() <= 2 * MIN_VERSIONS && hist.rare().facets.len() <= 2 * MIN_VERSIONS);
+        let last = seen[seen.len() - MIN_VERSIONS];
+        assert_eq!(hist.hash_of(last), Some(Hash::from(1_000 - MIN_VERSIONS as u64)));
+        assert_eq!(hist.facets_of(last).unwrap()[..], [1_000 - MIN_VERSIONS as u128]);
     }
 }

@@ -1,6 +1,9 @@
-//! What is kept of a task's runs, where its value lies, and whether it looks at the outside world.
+//! What is kept of a task's runs, where its value lies, and whether it reads the outside world.
+//!
+//! [`Trace`] and [`Rebuild`] are the rebuilders of *Build Systems à la Carte* (verifying and constructive traces, dirty
+//! bit by time); [`Deep`] is its deep constructive trace.
 
-/// How a task is treated; a rule says so per key ([`crate::Rule::policy`]).
+/// How a task is stored and verified; determined by its rule for each key ([`crate::Rule::policy`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// How many past runs are kept; 0 means that the task executes in every build that wants it.
@@ -9,26 +12,26 @@ pub struct Policy {
     pub trace: Trace,
     /// Where the value lies.
     pub store: Store,
-    /// The task looks at the outside world: [`crate::Begin::scan`] makes its runs doubtful.
+    /// The task reads the outside world: [`crate::Begin::scan`] makes it stale.
     pub leaf: bool,
     /// How a kept run is found to agree with the present.
     pub rebuild: Rebuild,
     /// What the task asks for follows from its key, not from answers: all that a kept run read is settled at once,
     /// not group by group.
     pub fixed_reads: bool,
-    /// Whether the leaves below a kept run tell that it is good ([`Policy::deep`]).
+    /// Whether a kept run is verified by the leaves below it ([`Policy::deep`]).
     pub deep: Deep,
 }
 
-/// Whether a kept run is found good by the leaves below it.
+/// Whether a kept run is verified by the leaves below it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Deep {
-    /// No: what it read decides.
+    /// No: its reads decide.
     #[default]
     No,
-    /// If they are what they were; where no run agrees so, what the runs read decides ([`Policy::deep`]).
+    /// It is good if they are unchanged; where no run is, the reads of the runs decide ([`Policy::deep`]).
     First,
-    /// Only if they are what they were; where no run agrees so, the task executes ([`Policy::only_by_leaves`]).
+    /// It is good only if they are unchanged; where no run is, the task executes ([`Policy::only_by_leaves`]).
     Only,
 }
 
@@ -37,18 +40,17 @@ pub enum Deep {
 pub enum Rebuild {
     /// What it read has the hashes it had then.
     Hashes,
-    /// Nothing that it read is newer than what lies in the task's place ([`crate::Rule::modtime`]), as `make` has
-    /// it. Nobody hashes anything for that; in return, what is given an old time is believed. What has no time is
-    /// compared by hash.
+    /// Nothing that it read is newer than what lies in the task's place ([`crate::Rule::modtime`]), as in `make`. Nothing
+    /// is hashed; in return, a change that is given an old time is missed. What has no time is compared by hash.
     Times,
 }
 
 /// What is kept of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
-    /// The hashes of what was read and of the result. Only the latest value is at hand.
+    /// The hashes of what was read and of the result. Only the latest value is kept.
     Verifying,
-    /// The value too, for each kept run: switching back to an earlier state makes nothing anew.
+    /// The value too, for each kept run: switching back to an earlier state executes nothing.
     Constructive,
 }
 
@@ -57,10 +59,10 @@ pub enum Trace {
 pub enum Store {
     /// In memory, while there is memory.
     Memory,
-    /// In a file: [`crate::Rule::curr`] tells what lies there, and it is believed only if its hash is right. A
-    /// value without a content hash cannot be, so it is made in every build that wants it.
+    /// In a file: [`crate::Rule::curr`] finds what lies there, and it is used only if its hash is the recorded one. A
+    /// value without a content hash cannot be verified, so it is made in every build that wants it.
     File,
-    /// In a content-addressed store: [`crate::Rule::curr`] tells whether it is still there.
+    /// In a content-addressed store: [`crate::Rule::curr`] finds whether it is still there.
     Cas,
     /// Nowhere: every request executes the task and sees a result that equals no other.
     None,
@@ -90,8 +92,8 @@ impl Policy {
         Policy::verifying(0)
     }
 
-    /// A task that looks at the outside world. What it saw is believed until
-    /// [`crate::Begin::changed`], [`crate::Begin::changed_all`] or [`crate::Begin::scan`] says otherwise.
+    /// A task that reads the outside world. Its result is valid until
+    /// [`crate::Begin::changed`], [`crate::Begin::changed_all`] or [`crate::Begin::scan`] invalidates it.
     pub const fn leaf() -> Policy {
         Policy { leaf: true, ..Policy::verifying(1) }
     }
@@ -101,42 +103,42 @@ impl Policy {
         Policy { store: Store::File, rebuild: Rebuild::Times, ..Policy::verifying(1) }
     }
 
-    /// Keeps the hashes and the values of the last `runs` runs, and of each the leaves below it (*deep*): a run is good
-    /// if each of them is what it was, and then nothing in between is looked at. Where no run agrees so, what the runs
-    /// read decides, as ever.
+    /// Keeps the hashes and the values of the last `runs` runs, and for each the leaves below it (*deep*): a run is good
+    /// if all of them are unchanged, and then nothing in between is looked at. Where no run is good by its leaves, its reads
+    /// decide, as for other tasks.
     ///
-    /// For few tasks, near the top, that are asked for again and again: each keeps a list of all its leaves. It
-    /// promises that what lies in between follows from the leaves. Of a task above one that always executes, that
-    /// goes by times, or that was given its value, no leaves are kept, and it goes by what it read. Something declared
-    /// of a task that is no leaf, or another version of its rule, has the tasks above that rule's go by what they
-    /// read, once. Questions (what-if) do not go by leaves.
+    /// For few tasks, near the top, that are requested again and again: each keeps a list of all its leaves. The tasks in
+    /// between must follow from the leaves. Of a task above one that always executes, that is compared by times, or whose
+    /// value was set from outside, no leaves are kept, and it is verified by its reads. A change that is declared of a task
+    /// that is no leaf, or another version of its rule, invalidates the leaf sets above: the tasks there are verified by their
+    /// reads, once. What-if builds do not use leaf sets.
     pub const fn deep(runs: u8) -> Policy {
         Policy { deep: Deep::First, ..Policy::constructive(runs) }
     }
 
     /// The same for tasks whose value may depend on everything below them, not only on what they read: a kept run is good
-    /// only if the leaves below it are what they were. Where no run agrees so, or none has leaves that could be kept
+    /// only if the leaves below it are unchanged. Where no run is, or none has leaves that could be kept
     /// (something below always executes, failed for now, or was declared; a rule in between has another version), the
     /// task executes: early cutoff by what it read does not apply to it. Where it then comes to the same hash, early
     /// cutoff applies to its dependents as usual. It is not clean from build to build either: each build that wants it
     /// compares the leaves. In a question (what-if) it is as in its latest run, or executes.
     ///
-    /// Such a task, and no other, may collect what lies below what it read ([`crate::Cx::collect`]).
+    /// Such a task, and no other, may collect from the closure of what it read ([`crate::Cx::collect`]).
     pub const fn only_by_leaves(self) -> Policy {
         Policy { deep: Deep::Only, ..self }
     }
 
-    /// Whether kept runs are found good by the leaves below them.
+    /// Whether kept runs are verified by the leaves below them.
     pub(crate) fn is_deep(self) -> bool {
         self.deep != Deep::No
     }
 
-    /// Whether kept runs are found good in no other way.
+    /// Whether kept runs are verified in no other way.
     pub(crate) fn is_only_by_leaves(self) -> bool {
         self.deep == Deep::Only
     }
 
-    /// The same for tasks of which what they ask for follows from their key.
+    /// The same for tasks whose reads follow from their key.
     pub const fn with_fixed_reads(self) -> Policy {
         Policy { fixed_reads: true, ..self }
     }

@@ -1,4 +1,4 @@
-//! A kept run of a task: what it read, in order, and what it came to.
+//! A kept run of a task (a *trace*): what it read, in order, and its result.
 
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::leaves::Leaves;
@@ -22,9 +22,9 @@ pub(crate) struct Edge {
     pub(crate) dep: NodeId,
     pub(crate) seq: Seq,
     pub(crate) mode: Mode,
-    /// What was looked at.
+    /// The facets that were read.
     pub(crate) facets: Facets,
-    /// The last of those requested together: what follows was requested knowing their answers.
+    /// The last of a group that was requested together: what follows was requested with these answers known.
     pub(crate) ends_group: bool,
 }
 
@@ -33,26 +33,26 @@ pub(crate) struct Edge {
 pub(crate) struct Run {
     /// `Rule::VERSION` of the code that ran.
     pub(crate) version: u32,
-    /// The change of the outside world that the run had seen (see [`crate::graph::node::Hist::stamp`]).
+    /// The epoch of the latest declared change that the run has seen (see [`crate::graph::node::Hist::stamp`]).
     pub(crate) stamp: u64,
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,
-    /// What not all runs have.
+    /// What few runs have, apart so that the others stay small.
     rest: Option<Box<Rest>>,
 }
 
-/// What else there may be to a run.
+/// The rare fields of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Rest {
-    /// What a leaf left as evidence of what it saw.
+    /// The witness of a leaf: evidence of what it saw ([`crate::Cx::witness`]).
     pub(crate) witness: Option<Arc<[u8]>>,
     /// A deterministic failure, if that was the outcome.
     pub(crate) fail: Option<Fail>,
     /// The value, for constructive traces.
     pub(crate) value: Option<AnyValue>,
-    /// The value as bytes, if it was read with the trace.
+    /// The value as bytes, if the run was loaded from a file.
     pub(crate) bytes: Option<Arc<[u8]>>,
-    /// The leaves below, for tasks that go by them.
+    /// The leaves below, for tasks that are verified by them.
     pub(crate) leaves: Option<Arc<Leaves>>,
 }
 
@@ -84,17 +84,17 @@ impl Run {
         self.rest.as_ref()?.leaves.as_ref()
     }
 
-    /// Notes other leaves.
+    /// Sets the leaves below.
     pub(crate) fn set_leaves(&mut self, leaves: Arc<Leaves>) {
         self.rest.get_or_insert_default().leaves = Some(leaves);
     }
 
-    /// Notes better evidence.
+    /// Replaces the witness.
     pub(crate) fn set_witness(&mut self, witness: Arc<[u8]>) {
         self.rest.get_or_insert_default().witness = Some(witness);
     }
 
-    /// Drops the value, not the bytes of it.
+    /// Drops the value, not its bytes.
     pub(crate) fn evict(&mut self) {
         if let Some(rest) = &mut self.rest {
             rest.value = None;
@@ -102,7 +102,7 @@ impl Run {
     }
 }
 
-/// A kept run that may agree with the present.
+/// A kept run to be verified.
 pub(crate) struct Candidate {
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,

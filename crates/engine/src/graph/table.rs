@@ -27,7 +27,7 @@ impl<T: Default> Table<T> {
         (level as usize, (chunk - (1 << level)) as usize, (index & ((1 << CHUNK) - 1)) as usize)
     }
 
-    /// The element, made by `Default` if nobody has looked at it before.
+    /// The element, made by `Default` on first access.
     #[inline]
     pub(crate) fn at(&self, index: u32) -> &T {
         let (level, chunk, offset) = Table::<T>::place(index);
@@ -45,7 +45,7 @@ impl<T: Default> Table<T> {
         chunks[chunk].get_or_init(|| elements().try_into().ok().expect("as many elements as a chunk has"))
     }
 
-    /// All elements in chunks that somebody has looked at, with their indices, ascending.
+    /// All elements of the chunks that were accessed, with their indices, ascending.
     pub(crate) fn seen(&self) -> impl Iterator<Item = (u32, &T)> {
         self.levels.iter().enumerate().flat_map(|(level, chunks)| {
             chunks.get().into_iter().flatten().enumerate().flat_map(move |(chunk, elements)| {

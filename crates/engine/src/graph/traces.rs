@@ -1,19 +1,19 @@
-//! What the tables ask of whatever outlives the process.
+//! The interface of the tables to the file of traces.
 //!
-//! The tables stand below the file of traces, which is written in terms of them; so they know it by these few
-//! questions only. Who stands above both asks for all of it (`Core::persist`).
+//! The file is written in terms of the tables, so `persist` depends on `graph` and not the other way round: the tables
+//! call it through this trait. `settle` and `api` depend on both and use all of it (`Core::persist`).
 
 use std::any::Any;
 
 use crate::graph::ids::{NodeId, Unloaded};
 
 pub(crate) trait Traces: Any + Send + Sync {
-    /// Where a task is told of; `key` gives the bytes of its key.
+    /// The place of a task in the file; `key` gives the bytes of its key.
     fn find(&self, rule: &str, key: &dyn Fn() -> Vec<u8>) -> Option<Unloaded>;
-    /// Notes that this process knows a task of the file.
+    /// Notes that a task of the file has a node.
     fn note(&self, place: Unloaded, node: NodeId);
-    /// Notes that a task's runs are not as the file says.
+    /// Notes that the kept runs of a task differ from those in the file.
     fn touch(&self, node: NodeId);
-    /// Notes that something was declared of tasks of these rules that are no leaves.
-    fn disturb(&self, rules: &[u16]);
+    /// Notes that a change was declared of tasks of these rules that are no leaves.
+    fn invalidate_leaf_sets(&self, rules: &[u16]);
 }

@@ -1,4 +1,5 @@
-//! What a build did, in numbers: which tasks executed, in which order, and why.
+//! The log of a build in numbers: which tasks executed, in which order, and why. Keys and hashes are looked up only
+//! when the log is read, since most builds log much and show little.
 
 use crate::Hash;
 use crate::graph::ids::{NodeId, Seq};
@@ -17,7 +18,7 @@ pub enum Executed {
     Hash,
 }
 
-/// Why a task executed, in numbers: spelled out ([`crate::Reason`]) only if somebody asks.
+/// Why a task executed, in numbers; [`crate::Reason`] has the keys and hashes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cause {
     New,
@@ -29,7 +30,7 @@ pub(crate) enum Cause {
     ValueLost,
 }
 
-/// A task, the hash it was taken to have, the hash it came out with.
+/// A task, the hash that was taken for good, and the hash that it now has.
 type Versions = (NodeId, Option<Hash>, Option<Hash>);
 
 /// What happened in a build so far.
@@ -45,6 +46,7 @@ impl Log {
         lock(&self.ran).push((node, what, cause));
     }
 
+    // Relaxed here and below: a statistic. A thread that has an answer sees what was counted for it, by the lock of the slot.
     pub(crate) fn replayed(&self) {
         self.replayed.fetch_add(1, Ordering::Relaxed);
     }
@@ -61,7 +63,7 @@ impl Log {
         lock(&self.differs).push((node, was, is));
     }
 
-    /// What executed so far, as `spelled`.
+    /// What executed so far, mapped by `spelled`.
     pub(crate) fn ran<T>(&self, spelled: impl Fn(NodeId, Executed, Cause) -> T) -> Vec<T> {
         let ran = lock(&self.ran).clone();
         ran.into_iter().map(|(node, what, cause)| spelled(node, what, cause)).collect()
@@ -77,7 +79,7 @@ impl Log {
         lock(&self.ran).iter().find(|(ran, ..)| *ran == node).map(|(_, what, cause)| (*what, *cause))
     }
 
-    /// What came out different, as `spelled`.
+    /// The tasks with differing results, mapped by `spelled`.
     pub(crate) fn all_that_differ<T>(
         &self,
         spelled: impl Fn(NodeId, Option<Hash>, Option<Hash>) -> T,

@@ -1,4 +1,4 @@
-//! What a build did, spelled out: tasks by their keys, versions by their hashes.
+//! The log of a build with keys and hashes, for users: why a task executed, and what was not deterministic.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ pub enum Reason {
     Always,
     /// `Rule::VERSION` is not that of the known runs.
     RuleChanged,
-    /// It was declared changed, or is a leaf and was to be looked at again, or goes by leaves only
-    /// ([`crate::Policy::only_by_leaves`]) and there are none by which a kept run could be good.
+    /// It was declared changed, or is a leaf and stale, or is verified by leaves only
+    /// ([`crate::Policy::only_by_leaves`]) and no kept run has valid ones.
     Changed,
-    /// It had read something that is different now. The first in the order of reading; everything
-    /// read before it is the same. For a task that goes by leaves only: the first leaf below it that is different.
+    /// Something that it had read has changed: the first in the order of reading; everything
+    /// read before it is unchanged. For a task that is verified by leaves only: the first leaf below it that changed.
     Read {
         /// What it had read, or the leaf.
         dep: KeyRef,
@@ -34,7 +34,7 @@ pub enum Reason {
         /// What it had read.
         dep: KeyRef,
     },
-    /// The result is known to be the same, but the value was wanted and is no longer at hand.
+    /// The result is known to be the same, but the value was wanted and is not kept any more.
     ValueLost,
 }
 
@@ -79,14 +79,14 @@ impl fmt::Display for Ran {
     }
 }
 
-/// A task that was made again from the same inputs and came out different.
+/// A task that executed again with the same inputs and had another result: its rule is not deterministic.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Differs {
     /// The task.
     pub key: KeyRef,
-    /// The hash that was taken as good.
+    /// The hash that was taken for good.
     pub was: Option<Hash>,
-    /// The hash of what was made now.
+    /// The hash of the new result.
     pub is: Option<Hash>,
 }
 

@@ -1,4 +1,7 @@
-//! From what a file says of a task to what this process knows of it.
+//! Loads tasks from the file: stored runs in terms of the file's numbers become runs in terms of this process's nodes.
+//!
+//! Only the loaded task's history is filled; the tasks that it read become nodes without a history, which are loaded in
+//! turn if they have to be verified read by read.
 
 use super::leaves::{LeafSet, Range};
 use super::stored::Stored;
@@ -10,23 +13,23 @@ use crate::graph::leaves::{Leaves, Part};
 use crate::graph::run::{Candidate, Edge, Mode, Rest, Run};
 use crate::sync::{Arc, lock};
 
-/// A place in a file, to follow what is told there.
+/// A file, with the translation of its rules to those of this process.
 struct Page<'s> {
     stored: &'s Stored,
     generation: u64,
-    /// What the file's rules are here.
+    /// By place in the file, the number of the rule in this process, if it is there.
     rules: Vec<Option<u16>>,
 }
 
 impl Core {
-    /// Fetches what the file knows of a task.
+    /// Loads the versions and runs of a task.
     pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
         let Some(persist) = self.persist() else { return };
-        let known = persist.told(place.generation).and_then(|stored| {
+        let known = persist.stored_of(place.generation).and_then(|stored| {
             let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
             let page = Page { stored: &stored, generation: place.generation, rules };
             self.read(&page, node, place).or_else(|| {
-                persist.condemn(place.generation);
+                persist.mark_corrupt(place.generation);
                 None
             })
         });
@@ -34,26 +37,26 @@ impl Core {
             Some(runs) => lock(&self.node(node).hist).remember(runs),
             None => lock(&self.node(node).hist).lose(),
         }
-        self.hand_down(node);
+        self.mark_reads_clean(node);
     }
 
     fn read(&self, page: &Page<'_>, node: NodeId, place: Unloaded) -> Option<Vec<Run>> {
         let versions = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
         let mut stored = page.stored.runs(place.number)?;
-        // What was found out about them by numbers alone.
-        let (better, stamp, refused) = self.persist()?.found_out(place);
-        if let Some(better) = better {
-            better.apply(&mut stored);
+        // What the walk over the numbers found out about them.
+        let (update, stamp, stale) = self.persist()?.findings(place);
+        if let Some(update) = update {
+            update.apply(&mut stored);
         }
         let good = stamp.and_then(|stamp| Some((stamp, stored.first()?.seq)));
         {
             let mut hist = lock(&self.node(node).hist);
             hist.know_versions(Some(versions));
-            if let Some(epoch) = refused {
-                hist.refuse(epoch);
+            if let Some(epoch) = stale {
+                hist.note_stale_in(epoch);
             }
         }
-        // A sound run whose parts mean nothing any more is none.
+        // A run with a part that cannot be decoded any more (another rule version, say) is dropped.
         let mut runs: Vec<Run> =
             stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
         if let Some((stamp, seq)) = good {
@@ -62,7 +65,7 @@ impl Core {
         (!page.stored.is_damaged()).then_some(runs)
     }
 
-    /// A stored run in terms of this process; `None` if something in it means nothing any more.
+    /// A stored run in terms of this process; `None` if something in it cannot be decoded any more.
     fn bind(&self, page: &Page<'_>, node: NodeId, place: Unloaded, run: StoredRun) -> Option<Run> {
         let entry = self.node(node);
         let rule = self.rule(entry);
@@ -97,8 +100,8 @@ impl Core {
         Some((self.intern_stored(rule, &key, place)?, place))
     }
 
-    /// What a version of a task in the file is here. It is the same number unless the task was known before the
-    /// file was, or from another one.
+    /// The number in this process of a version in the file. It is the same number unless the task was a node before the
+    /// file was read, or was loaded from another file.
     fn seq_here(&self, page: &Page<'_>, dep: NodeId, place: Unloaded, seq: u32) -> Option<Seq> {
         let hist = &self.node(dep).hist;
         if lock(hist).is_seq_of(place.generation, place.number, Seq::new(seq)) {
@@ -120,8 +123,7 @@ impl Core {
         self.bind_task(&Page { stored, generation, rules }, number).map(|(node, _)| node)
     }
 
-    /// The leaves of a kept run, each as this process knows it; the run has them so from now on. `None`: the file that
-    /// told of some is no more.
+    /// The leaves of a kept run, each as a node; the run keeps them so. `None`: the file that some are in is gone.
     pub(crate) fn bound_leaves(
         &self,
         node: NodeId,
@@ -137,7 +139,7 @@ impl Core {
         Some(bound)
     }
 
-    /// The leaves, each as this process knows it, and the version it had.
+    /// The leaves, each as a node, with their versions.
     pub(crate) fn bound_parts(&self, leaves: &Leaves) -> Option<Vec<(NodeId, Seq)>> {
         let bound = |part: &Part| match *part {
             Part::Bound(leaf, seq) => Some((leaf, seq)),
@@ -147,7 +149,7 @@ impl Core {
             return Some(all);
         }
         let generation = leaves.generation;
-        let stored = self.persist()?.told(generation)?;
+        let stored = self.persist()?.stored_of(generation)?;
         let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
         let page = Page { stored: &stored, generation, rules };
         let mut parts = Vec::with_capacity(leaves.parts.len());
@@ -166,7 +168,7 @@ impl Core {
     }
 }
 
-/// The leaves below a stored run. `None`: a rule in between means nothing any more, and neither do they.
+/// The leaves below a stored run. `None`: a rule in between is not in this process, so the set is not valid.
 fn leaves_here(page: &Page<'_>, leaves: &LeafSet) -> Option<Leaves> {
     let rule = |(rule, version): &(u16, u32)| Some(((*page.rules.get(usize::from(*rule))?)?, *version));
     let mut rules = leaves.rules.iter().map(rule).collect::<Option<Vec<_>>>()?;
@@ -175,5 +177,5 @@ fn leaves_here(page: &Page<'_>, leaves: &LeafSet) -> Option<Leaves> {
     Some(Leaves { made: 0, rules: rules.into(), generation: page.generation, parts })
 }
 
-/// So that a thread may read while another one writes.
+/// A thread may read the file's content while another one commits.
 const _: fn(Arc<Stored>) -> Box<dyn Send> = |stored| Box::new(stored);

@@ -1,6 +1,6 @@
-//! Numbers and frames as bytes, read back without believing them; and the sum that tells damage.
+//! Numbers and frames as bytes, read back with all lengths checked; and the checksum that detects damage.
 
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::sync::Arc;
 
 /// Appends a number, seven bits a byte.
@@ -18,7 +18,7 @@ pub(super) fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(bytes);
 }
 
-/// Takes what the functions above appended; `None` where it cannot be that.
+/// Reads what the functions above appended; `None` where the bytes cannot be that.
 pub(super) struct Reader<'b>(pub(super) &'b [u8]);
 
 impl<'b> Reader<'b> {
@@ -50,34 +50,35 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Appends how facets look.
-pub(super) fn put_looks(out: &mut Vec<u8>, looks: &Looks) {
-    number(out, looks.len() as u32);
+/// Appends the hashes of facets.
+pub(super) fn put_facet_hashes(out: &mut Vec<u8>, facet_hashes: &FacetHashes) {
+    number(out, facet_hashes.len() as u32);
     // Most facets of most values are empty.
-    for look in &**looks {
+    for look in &**facet_hashes {
         let bytes = look.to_le_bytes();
         out.push(u8::from(*look != 0));
         out.extend(if *look == 0 { &[] } else { &bytes[..] });
     }
 }
 
-/// Takes what [`put_looks`] appended.
-pub(super) fn looks(reader: &mut Reader<'_>) -> Option<Looks> {
+/// Reads what [`put_facet_hashes`] appended.
+pub(super) fn facet_hashes(reader: &mut Reader<'_>) -> Option<FacetHashes> {
     let count = reader.number()?;
-    let looks = (0..count).map(|_| match reader.byte()? {
+    let facet_hashes = (0..count).map(|_| match reader.byte()? {
         0 => Some(0),
         1 => Some(u128::from_le_bytes(*reader.take(16)?.first_chunk()?)),
         _ => None,
     });
-    looks.collect::<Option<Vec<u128>>>().map(Arc::from)
+    facet_hashes.collect::<Option<Vec<u128>>>().map(Arc::from)
 }
 
-const ODD: u64 = 0xff51_afd7_ed55_8ccd;
+const MULTIPLIER: u64 = 0xff51_afd7_ed55_8ccd;
 
-/// Against accidents, not against people. Four sums side by side, since each waits for itself only.
+/// The checksum of the file's parts. It detects accidental damage, not manipulation. Four sums side by side, so that a
+/// processor computes them in parallel: each multiplication depends only on the one of its own sum.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
     let stir = |sum: u64, word: u64| {
-        let sum = (sum ^ word).wrapping_mul(ODD);
+        let sum = (sum ^ word).wrapping_mul(MULTIPLIER);
         sum ^ (sum >> 32)
     };
     let mut sums = [0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64, 1, 2, 3];
@@ -94,7 +95,7 @@ pub(super) fn checksum(bytes: &[u8]) -> u64 {
     for (sum, word) in sums.iter_mut().zip(words) {
         *sum = stir(*sum, u64::from_le_bytes(*word));
     }
-    sums.into_iter().fold(ODD, stir)
+    sums.into_iter().fold(MULTIPLIER, stir)
 }
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_comes_back_and_a_torn_one_does_not() {
+    fn a_number_reads_back_and_a_truncated_one_is_rejected() {
         for wanted in [0, 1, 127, 128, 300, u32::MAX] {
             let mut out = Vec::new();
             number(&mut out, wanted);

@@ -1,4 +1,8 @@
-//! What a process adds to the file: of each task whose kept runs are not as the file says, what they are.
+//! Commits: writes to the file the runs of all tasks whose kept runs differ from those in it.
+//!
+//! A commit takes the lock on the file (between processes), then `Persist::state`, reads what other processes appended,
+//! and appends one journal batch; or it writes a whole snapshot, if there is no file, it is corrupt, or its journal has
+//! grown too long. If writing fails, what was to be written is noted again, so that the next commit tries again.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,13 +10,13 @@ use std::time::SystemTime;
 
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
+use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
-use super::walk::Better;
-use super::writer::{Image, Outcome, Writer};
+use super::walk::RunUpdate;
 use super::{Persist, State, TraceWrite};
 use crate::graph::core::Core;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq};
 use crate::graph::intern::BuildMix;
 use crate::graph::leaves::{Leaves, Part};
@@ -21,16 +25,16 @@ use crate::graph::run::{Edge, Mode, Run};
 use crate::sync::{Arc, lock};
 use crate::{Facets, Fail, Hash, Rebuild, Trace};
 
-/// The file is written anew when more than one in so many of its bytes was added since,
-const SLACK: u64 = 4;
+/// The file is written anew when its journal is more than one in this many of its bytes,
+const MAX_JOURNAL_DIVISOR: u64 = 4;
 
-/// and more than so many.
-const SMALL: u64 = 1 << 16;
+/// and longer than this: a small file is not worth the work.
+const MIN_JOURNAL_BYTES: u64 = 1 << 16;
 
 /// What [`crate::Engine::commit`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Committed {
-    /// Of how many tasks the kept runs changed.
+    /// How many tasks had changes in their kept runs.
     pub tasks: usize,
     /// How many bytes were written.
     pub bytes: u64,
@@ -41,21 +45,28 @@ impl Core {
     pub(crate) fn commit(&self) -> io::Result<Committed> {
         let core = self;
         let Some(persist) = core.persist() else { return Ok(Committed::default()) };
+        // Taken out first, so that what another thread notes from here on is left for the next commit.
         let mut dirty = std::mem::take(&mut *lock(&persist.dirty));
         dirty.sort_unstable();
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
-        let void = std::mem::take(&mut *lock(&persist.void));
-        let disturbed = std::mem::take(&mut *lock(&persist.disturbed));
-        let is_quiet = dirty.is_empty() && void.is_empty() && disturbed.is_empty();
-        if is_quiet && !persist.knows_better() && is_noted(core, persist, &wanted) {
+        let changed_rules = std::mem::take(&mut *lock(&persist.changed_rules));
+        let invalid_leaf_sets = std::mem::take(&mut *lock(&persist.invalid_leaf_sets));
+        // A null build must not take the lock on the file, nor write.
+        let is_quiet = dirty.is_empty() && changed_rules.is_empty() && invalid_leaf_sets.is_empty();
+        if is_quiet && !persist.has_updates() && is_noted(core, persist, &wanted) {
             return Ok(Committed::default());
         }
-        let what = What { dirty: &dirty, wanted: &wanted, void: &void, disturbed: &disturbed };
+        let what = What {
+            dirty: &dirty,
+            wanted: &wanted,
+            changed_rules: &changed_rules,
+            invalid_leaf_sets: &invalid_leaf_sets,
+        };
         let written = write(core, persist, what);
         if written.is_err() {
-            lock(&persist.disturbed).extend(disturbed);
-            lock(&persist.void).extend(void);
+            lock(&persist.invalid_leaf_sets).extend(invalid_leaf_sets);
+            lock(&persist.changed_rules).extend(changed_rules);
             lock(&persist.dirty).extend(dirty);
             lock(&persist.wanted).extend(wanted);
         }
@@ -63,7 +74,7 @@ impl Core {
     }
 }
 
-/// The number of a task in the file of a generation, by what this process noted in `numbers` or was told of the task.
+/// The number of a task in the file of a generation, from `numbers` or the place of the task.
 fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Option<u32> {
     let noted = numbers.get(node as usize).and_then(|number| number.checked_sub(1));
     let place = || lock(&core.node(node).hist).place();
@@ -73,7 +84,7 @@ fn number_of(core: &Core, numbers: &[u32], generation: u64, node: NodeId) -> Opt
 /// Seconds of a day.
 const DAY: u32 = 86_400;
 
-/// Whether the file says of all these tasks that they were wanted lately.
+/// Whether it is recorded in the file that all these tasks were wanted lately.
 fn is_noted(core: &Core, persist: &Persist, wanted: &[NodeId]) -> bool {
     if wanted.is_empty() {
         return true;
@@ -88,8 +99,8 @@ fn is_noted(core: &Core, persist: &Persist, wanted: &[NodeId]) -> bool {
     is_noted && !stored.is_damaged()
 }
 
-/// Whether a task that was wanted at a time has to be noted again: what is asked for every minute is not worth writing a
-/// file for, once a day is enough.
+/// Whether a task that was wanted at a time has to be recorded again: once a day is enough, so that a null build does
+/// not write to the file each time.
 fn is_late(at: Option<u32>, now: u32) -> bool {
     at.is_none_or(|at| now.saturating_sub(at) >= DAY)
 }
@@ -106,22 +117,25 @@ struct What<'c> {
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
     /// Rules of which all tasks were declared changed since the last commit.
-    void: &'c [u16],
-    /// Rules of which something was declared since of a task that is no leaf.
-    disturbed: &'c [u16],
+    changed_rules: &'c [u16],
+    /// Rules of which a change was declared since of a task that is no leaf.
+    invalid_leaf_sets: &'c [u16],
 }
 
 fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed> {
+    // The lock between processes is taken before `state`, and held to the end: numbers of new tasks must not be given by
+    // two processes.
     let file = &mut *persist.file.lock()?;
     let state = &mut *lock(&persist.state);
     state.catch_up(&*persist.file)?;
-    let (stamps, between) = (core.declared_of_rules(), core.disturbed_rules());
-    let commit = Commit { core, stamps, between, what, now: now() };
-    let better = persist.take_better(state.generation);
-    let bytes = if state.read_to > 0 { commit.add(state, persist, file, better)? } else { None };
+    let (stamps, leaf_sets_invalidated) = (core.declared_of_rules(), core.leaf_sets_invalidated());
+    let commit = Commit { core, stamps, leaf_sets_invalidated, what, now: now() };
+    // The walk's lock under `state`: the other way round than elsewhere, which is safe while no build runs.
+    let updates = persist.take_updates(state.generation);
+    let bytes = if state.read_to > 0 { commit.add(state, persist, file, updates)? } else { None };
     let bytes = match bytes {
         Some(bytes) => bytes,
-        // There is no file, or none that can be believed.
+        // There is no file, or it is corrupt.
         None => commit.first(state, file)?,
     };
     Ok(Committed { tasks: what.dirty.len(), bytes })
@@ -130,20 +144,20 @@ fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed
 /// A commit.
 struct Commit<'c> {
     core: &'c Core,
-    /// The last changes that were declared of all tasks of a rule.
+    /// By rule, the last epoch in which all its tasks were declared changed.
     stamps: Arc<[u64]>,
-    /// The same of any task of a rule that is no leaf.
-    between: Arc<[u64]>,
+    /// By rule, the last epoch in which a change was declared of a task that is no leaf.
+    leaf_sets_invalidated: Arc<[u64]>,
     what: What<'c>,
     /// Seconds since 1970.
     now: u32,
 }
 
-/// A run that outlives the process.
-struct Told {
+/// A run as it is written to the file.
+struct KeptRun {
     run: Run,
     hash: Hash,
-    looks: Option<Looks>,
+    facet_hashes: Option<FacetHashes>,
     fail: Option<Vec<u8>>,
     value: Option<Arc<[u8]>>,
     leaves: Option<Arc<Leaves>>,
@@ -151,33 +165,33 @@ struct Told {
 
 impl Commit<'_> {
     /// The runs of a task that are worth keeping.
-    fn told(&self, entry: &Node, told: &mut Vec<Told>) {
-        told.clear();
+    fn kept_runs(&self, entry: &Node, runs: &mut Vec<KeptRun>) {
+        runs.clear();
         let hist = lock(&entry.hist);
         let stamp = hist.stamp(u64::MAX).max(self.stamps[entry.rule as usize]);
         if hist.is_injected() {
             return;
         }
-        // A run before a change that was declared since is no use to anybody.
+        // A run from before a declared change is invalid.
         for run in hist.runs.iter().filter(|run| run.stamp >= stamp) {
             let Some(hash) = hist.hash_of(run.seq) else { continue };
-            let (run, looks) = (run.clone(), hist.facets_of(run.seq).cloned());
-            let leaves = run.leaves().filter(|leaves| leaves.is_undisturbed(&self.between)).cloned();
-            told.push(Told { run, hash, looks, fail: None, value: None, leaves });
+            let (run, facet_hashes) = (run.clone(), hist.facets_of(run.seq).cloned());
+            let leaves = run.leaves().filter(|leaves| leaves.is_valid(&self.leaf_sets_invalidated)).cloned();
+            runs.push(KeptRun { run, hash, facet_hashes, fail: None, value: None, leaves });
         }
         drop(hist);
         let rule = self.core.rule(entry);
         let constructive = entry.policy.trace == Trace::Constructive;
-        told.retain_mut(|told| {
-            told.value = match told.run.value().filter(|_| constructive) {
+        runs.retain_mut(|kept| {
+            kept.value = match kept.run.value().filter(|_| constructive) {
                 Some(value) => rule.encode_value(&entry.key, value).map(Arc::from),
-                None => told.run.bytes().cloned(),
+                None => kept.run.bytes().cloned(),
             };
-            match told.run.fail() {
+            match kept.run.fail() {
                 None => true,
                 Some(Fail::Task(failure)) => {
-                    told.fail = failure.encode();
-                    told.fail.is_some()
+                    kept.fail = failure.encode();
+                    kept.fail.is_some()
                 }
                 Some(_) => false,
             }
@@ -191,21 +205,22 @@ impl Commit<'_> {
         interned | leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
     }
 
-    /// The kinship of a task that was made by itself.
-    fn kin(&self, node: NodeId, told: &[Told]) -> Option<u64> {
-        let kin = self.core.kin(node)?;
-        told.iter().any(|told| !self.core.is_by_kin(node, &told.run.edges)).then_some(kin)
+    /// The share key of a task that executed; `None` if it took its result over.
+    fn share_key(&self, node: NodeId, runs: &[KeptRun]) -> Option<u64> {
+        let share_key = self.core.share_key(node)?;
+        runs.iter().any(|kept| !self.core.is_taken_over(node, &kept.run.edges)).then_some(share_key)
     }
 
-    /// Writes a file of what this process knows.
+    /// Writes a snapshot of what this process knows.
     fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.what.dirty.len();
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
             lock(&self.core.node(*node).hist).runs.first().map_or(0, |run| run.edges.len())
         });
-        let writer = Writer::with_capacity(tasks, reads.min(16));
-        let mut pen = Pen { commit: self, writer, numbers: Vec::new(), nodes: Vec::with_capacity(tasks) };
-        // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
+        let builder = SnapshotBuilder::with_capacity(tasks, reads.min(16));
+        let mut snapshot =
+            SnapshotWriter { commit: self, builder, numbers: Vec::new(), nodes: Vec::with_capacity(tasks) };
+        // Leaves side by side: a null build of a later process reads them and little else.
         let is_leaf = |node: &&NodeId| self.core.node(**node).policy.leaf;
         let has_runs = |node: &&NodeId| !lock(&self.core.node(**node).hist).runs.is_empty();
         let dirty = self.what.dirty.iter().filter(has_runs);
@@ -213,23 +228,23 @@ impl Commit<'_> {
         let leaves = self.in_order(leaves, &others);
         let with_runs = leaves.len() + others.len();
         for node in leaves.iter().chain(&others) {
-            pen.task(**node);
+            snapshot.task(**node);
         }
-        let (mut told, mut edges) = (Vec::new(), Vec::new());
+        let (mut runs, mut edges) = (Vec::new(), Vec::new());
         for node in leaves.into_iter().chain(others) {
-            pen.runs(*node, &mut told, &mut edges);
+            snapshot.runs(*node, &mut runs, &mut edges);
         }
-        if pen.nodes.is_empty() {
+        if snapshot.nodes.is_empty() {
             return Ok(0);
         }
         for node in self.what.wanted {
-            // What has no runs needs no keeping.
-            if let Some(number) = pen.known(*node).filter(|number| (*number as usize) < with_runs) {
-                pen.writer.want(number, self.now);
+            // A task without runs is not kept.
+            if let Some(number) = snapshot.known(*node).filter(|number| (*number as usize) < with_runs) {
+                snapshot.builder.want(number, self.now);
             }
         }
-        let Pen { writer, numbers, nodes, .. } = pen;
-        let image = writer.finish(|number, seq| {
+        let SnapshotWriter { builder, numbers, nodes, .. } = snapshot;
+        let image = builder.finish(|number, seq| {
             let node = self.core.node(*nodes.get(number as usize)?);
             lock(&node.hist).hash_of(Seq::new(seq))
         })?;
@@ -238,8 +253,8 @@ impl Commit<'_> {
         Ok(bytes)
     }
 
-    /// The leaves in the order in which the tasks that go by them have them, whatever the order was in which threads
-    /// came to them: so those below a task are few ranges.
+    /// The leaves in the order of the leaf sets of the tasks that are verified by them, whatever the order was in which
+    /// threads settled them: so a leaf set is few ranges.
     fn in_order<'n>(&self, leaves: Vec<&'n NodeId>, others: &[&NodeId]) -> Vec<&'n NodeId> {
         let mut places = HashMap::<NodeId, usize, BuildMix>::default();
         for node in others.iter().map(|node| self.core.node(**node)).filter(|node| node.policy.is_deep()) {
@@ -256,30 +271,31 @@ impl Commit<'_> {
         leaves
     }
 
-    /// Adds to the file what is new. `None`: it is damaged.
+    /// Appends to the file what is new. `None`: it is corrupt.
     fn add(
         &self,
         state: &mut State,
         persist: &Persist,
         file: &mut dyn TraceWrite,
-        better: Vec<(u32, Better)>,
+        updates: Vec<(u32, RunUpdate)>,
     ) -> io::Result<Option<u64>> {
         let mut batch = Batch::default();
-        if self.gather(state, &mut batch, better).is_none() {
-            state.condemn();
+        if self.gather(state, &mut batch, updates).is_none() {
+            state.mark_corrupt();
             return Ok(None);
         }
         if batch.is_empty() {
             return Ok(Some(0));
         }
+        // The batch is built in any case: it brings `stored` up to date, from which a compaction is made.
         let bytes = batch.seal();
         let end = state.file.and_then(super::Header::end).unwrap_or(0);
         let added = state.read_to + bytes.len() as u64 - end;
-        let written = if added > SMALL && added > end / SLACK {
+        let written = if added > MIN_JOURNAL_BYTES && added > end / MAX_JOURNAL_DIVISOR {
             let stored = state.stored.clone().unwrap_or_default();
             match stored.compact(self.now, persist.days.saturating_mul(DAY)) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    state.condemn();
+                    state.mark_corrupt();
                     return Ok(None);
                 }
                 image => image.and_then(|image| begin(state, file, &image)),
@@ -288,41 +304,42 @@ impl Commit<'_> {
             append(state, file, &bytes)
         };
         if written.is_err() {
-            // What was added to `stored` is not in the file: it has to be read again.
+            // `stored` has what could not be written: it has to be read again.
             state.forget();
             state.catch_up(&*persist.file)?;
         }
         written.map(Some)
     }
 
-    /// All that is new. `None`: what is known cannot be read.
-    fn gather(&self, state: &mut State, batch: &mut Batch, better: Vec<(u32, Better)>) -> Option<()> {
+    /// Gathers what is new into a batch. `None`: the file cannot be read.
+    fn gather(&self, state: &mut State, batch: &mut Batch, updates: Vec<(u32, RunUpdate)>) -> Option<()> {
         let generation = state.generation;
         let stored = Arc::make_mut(state.stored.as_mut()?);
-        let mut pencil = Pencil { commit: self, stored, numbers: &mut state.numbers, batch, generation };
-        for (number, better) in better {
-            let mut runs = pencil.stored.runs(number)?;
-            better.apply(&mut runs);
-            pencil.replace(number, runs)?;
+        let mut appender =
+            JournalAppender { commit: self, stored, numbers: &mut state.numbers, batch, generation };
+        for (number, update) in updates {
+            let mut runs = appender.stored.runs(number)?;
+            update.apply(&mut runs);
+            appender.replace(number, runs)?;
         }
-        for rule in self.what.void {
-            pencil.void(self.core.rule_at(*rule).name())?;
+        for rule in self.what.changed_rules {
+            appender.drop_runs_of(self.core.rule_at(*rule).name())?;
         }
-        pencil.disturb(self.what.disturbed)?;
-        let mut told = Vec::new();
+        appender.drop_leaf_sets_above(self.what.invalid_leaf_sets)?;
+        let mut runs = Vec::new();
         for node in self.what.dirty {
-            pencil.keep(*node, &mut told)?;
+            appender.keep(*node, &mut runs)?;
         }
-        let writes = !pencil.batch.is_empty();
+        let writes = !appender.batch.is_empty();
         for node in self.what.wanted {
-            let number = pencil.number(*node)?;
-            if pencil.stored.has_runs(number)
-                && (writes || is_late(pencil.stored.wanted_at(number), self.now))
+            let number = appender.number(*node)?;
+            if appender.stored.has_runs(number)
+                && (writes || is_late(appender.stored.wanted_at(number), self.now))
             {
-                pencil.stored.want(pencil.batch, number, self.now);
+                appender.stored.want(appender.batch, number, self.now);
             }
         }
-        (!pencil.stored.is_damaged()).then_some(())
+        (!appender.stored.is_damaged()).then_some(())
     }
 }
 
@@ -332,17 +349,17 @@ fn bits(edge: &Edge) -> u8 {
     u8::from(hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2 | u8::from(mention) << 3
 }
 
-/// Writes a file of what a process knows.
-struct Pen<'c> {
+/// Builds a snapshot from what a process knows.
+struct SnapshotWriter<'c> {
     commit: &'c Commit<'c>,
-    writer: Writer,
-    /// By task, one more than its number in the file; 0: none yet.
+    builder: SnapshotBuilder,
+    /// By node, the number of the task in the file plus one; 0: none yet.
     numbers: Vec<u32>,
     /// The tasks by their number in the file.
     nodes: Vec<NodeId>,
 }
 
-impl Pen<'_> {
+impl SnapshotWriter<'_> {
     fn known(&self, node: NodeId) -> Option<u32> {
         self.numbers.get(node as usize)?.checked_sub(1)
     }
@@ -354,8 +371,8 @@ impl Pen<'_> {
         let core = self.commit.core;
         let entry = core.node(node);
         let rule = core.rule(entry);
-        let place = self.writer.rule(rule.name());
-        let number = self.writer.task(place, |out| rule.encode_into(&entry.key, out));
+        let place = self.builder.rule(rule.name());
+        let number = self.builder.task(place, |out| rule.encode_into(&entry.key, out));
         if self.numbers.len() <= node as usize {
             self.numbers.resize((node as usize + 1).max(self.numbers.len() * 2), 0);
         }
@@ -364,66 +381,66 @@ impl Pen<'_> {
         number
     }
 
-    fn runs(&mut self, node: NodeId, told: &mut Vec<Told>, edges: &mut Vec<StoredEdge>) {
+    fn runs(&mut self, node: NodeId, runs: &mut Vec<KeptRun>, edges: &mut Vec<StoredEdge>) {
         let core = self.commit.core;
         let entry = core.node(node);
         let number = self.task(node);
-        self.commit.told(entry, told);
-        self.writer.begin_runs();
-        if told.is_empty() {
+        self.commit.kept_runs(entry, runs);
+        self.builder.begin_runs();
+        if runs.is_empty() {
             return;
         }
-        if let Some(kin) = self.commit.kin(node, told) {
-            let rule = self.writer.rule(core.rule(entry).name());
-            self.writer.kin(kin, rule, number);
+        if let Some(share_key) = self.commit.share_key(node, runs) {
+            let rule = self.builder.rule(core.rule(entry).name());
+            self.builder.sibling(share_key, rule, number);
         }
         let traits = self.commit.traits(entry);
-        for Told { run, hash, looks, fail, value, leaves } in told {
+        for KeptRun { run, hash, facet_hashes, fail, value, leaves } in runs {
             edges.clear();
             for edge in &*run.edges {
                 let dep = self.task(edge.dep);
-                let seq = self.writer.version(dep, edge.seq.number());
+                let seq = self.builder.version(dep, edge.seq.number());
                 let bits = bits(edge);
-                if bits & 4 != 0 && !self.writer.has_looks(dep, seq) {
-                    let looks = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
-                    if let Some(looks) = looks {
-                        self.writer.looks(dep, seq, &looks);
+                if bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
+                    let facet_hashes = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
+                    if let Some(facet_hashes) = facet_hashes {
+                        self.builder.facet_hashes(dep, seq, &facet_hashes);
                     }
                 }
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
-            let seq = self.writer.version(number, run.seq.number());
-            self.writer.hash(number, run.seq.number(), hash);
-            if let Some(looks) = looks {
-                self.writer.looks(number, seq, looks);
+            let seq = self.builder.version(number, run.seq.number());
+            self.builder.hash(number, run.seq.number(), hash);
+            if let Some(facet_hashes) = facet_hashes {
+                self.builder.facet_hashes(number, seq, facet_hashes);
             }
             let (version, witness) = (run.version, run.witness().map(|witness| &**witness));
             let (fail, value) = (fail.as_deref(), value.as_deref());
             let leaves = leaves.as_ref().and_then(|leaves| self.leaves(leaves));
             let leaves = leaves.as_ref();
-            self.writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, edges);
+            self.builder.run(&RunFields { version, seq, traits, fail, value, witness, leaves }, edges);
         }
     }
 
-    /// The leaves below a run, by their numbers. `None`: some had their numbers in another file.
+    /// The leaves below a run, by their numbers. `None`: some are numbers of another file.
     fn leaves(&mut self, leaves: &Leaves) -> Option<LeafSet> {
         let core = self.commit.core;
         let mut set = LeafSet::default();
         for (rule, version) in &*leaves.rules {
-            set.rules.push((self.writer.rule(core.rule_at(*rule).name()), *version));
+            set.rules.push((self.builder.rule(core.rule_at(*rule).name()), *version));
         }
         set.rules.sort_unstable();
         for part in &leaves.parts {
             let Part::Bound(leaf, seq) = *part else { return None };
             let leaf = self.task(leaf);
-            set.push(leaf, self.writer.version(leaf, seq.number()));
+            set.push(leaf, self.builder.version(leaf, seq.number()));
         }
         Some(set)
     }
 }
 
-/// Adds what a process knows to what a file says.
-struct Pencil<'c> {
+/// Appends what a process knows to the journal of a file.
+struct JournalAppender<'c> {
     commit: &'c Commit<'c>,
     stored: &'c mut Stored,
     numbers: &'c mut Vec<u32>,
@@ -431,8 +448,8 @@ struct Pencil<'c> {
     generation: u64,
 }
 
-impl Pencil<'_> {
-    /// The number of a task in the file, if this process knows it.
+impl JournalAppender<'_> {
+    /// The number of a task in the file, if it is known without a look at its key.
     fn known(&self, node: NodeId) -> Option<u32> {
         number_of(self.commit.core, self.numbers, self.generation, node)
     }
@@ -457,42 +474,43 @@ impl Pencil<'_> {
         Some(number)
     }
 
-    /// The number in the file of a version of a task, and how its facets look if that is `partial`ly of interest.
+    /// The number in the file of a version of a task; the hashes of its facets are recorded, too, if only some of them were
+    /// read (`partial`).
     fn version(&mut self, node: NodeId, seq: Seq, partial: bool) -> Option<(u32, u32)> {
         let number = self.number(node)?;
-        let (same, hash, looks) = {
+        let (same, hash, facet_hashes) = {
             let hist = lock(&self.commit.core.node(node).hist);
             let same = hist.is_seq_of(self.generation, number, seq);
-            let looks = if partial { hist.facets_of(seq).cloned() } else { None };
-            (same, hist.hash_of(seq), looks)
+            let facet_hashes = if partial { hist.facets_of(seq).cloned() } else { None };
+            (same, hist.hash_of(seq), facet_hashes)
         };
         let seq = match (same, hash) {
             (true, _) => seq.number(),
-            // It was forgotten, or never looked at: a version that no task ever has.
+            // It was dropped or never loaded: a version that no task ever has.
             (false, hash) => self.stored.seq(self.batch, number, hash.unwrap_or(Hash::lost(u32::MAX)))?,
         };
-        if let Some(looks) = looks {
-            self.stored.note_looks(self.batch, number, seq, &looks)?;
+        if let Some(facet_hashes) = facet_hashes {
+            self.stored.note_facet_hashes(self.batch, number, seq, &facet_hashes)?;
         }
         Some((number, seq))
     }
 
-    /// Brings what the file says of a task's runs up to date.
-    fn keep(&mut self, node: NodeId, told: &mut Vec<Told>) -> Option<()> {
+    /// Brings the runs of a task in the file up to date.
+    fn keep(&mut self, node: NodeId, runs: &mut Vec<KeptRun>) -> Option<()> {
         let entry = self.commit.core.node(node);
-        self.commit.told(entry, told);
-        if told.is_empty() && self.known(node).is_none() {
-            // Of what is kept nowhere there is nothing to tell.
+        self.commit.kept_runs(entry, runs);
+        if runs.is_empty() && self.known(node).is_none() {
+            // Nothing is kept of a task that is stored nowhere.
             return Some(());
         }
         let number = self.number(node)?;
-        if let Some(kin) = self.commit.kin(node, told) {
-            self.stored.note_kin(self.batch, number, kin)?;
+        if let Some(share_key) = self.commit.share_key(node, runs) {
+            self.stored.note_sibling(self.batch, number, share_key)?;
         }
         let traits = self.commit.traits(entry);
         let mut kept = Vec::new();
-        for told in told.drain(..) {
-            let run = told.run;
+        for new in runs.drain(..) {
+            let run = new.run;
             let mut edges = Vec::with_capacity(run.edges.len());
             for edge in &*run.edges {
                 let bits = bits(edge);
@@ -500,11 +518,11 @@ impl Pencil<'_> {
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
             let (_, seq) = self.version(node, run.seq, false)?;
-            if let Some(looks) = &told.looks {
-                self.stored.note_looks(self.batch, number, seq, looks)?;
+            if let Some(facet_hashes) = &new.facet_hashes {
+                self.stored.note_facet_hashes(self.batch, number, seq, facet_hashes)?;
             }
-            let (fail, value) = (told.fail.map(Arc::from), told.value);
-            let leaves = match &told.leaves {
+            let (fail, value) = (new.fail.map(Arc::from), new.value);
+            let leaves = match &new.leaves {
                 Some(leaves) => self.leaves(leaves)?.map(Arc::new),
                 None => None,
             };
@@ -514,7 +532,7 @@ impl Pencil<'_> {
         self.replace(number, kept)
     }
 
-    /// The leaves below a run, by their numbers. `Some(None)`: some had theirs in another file.
+    /// The leaves below a run, by their numbers. `Some(None)`: some are numbers of another file.
     fn leaves(&mut self, leaves: &Leaves) -> Option<Option<LeafSet>> {
         let core = self.commit.core;
         let mut set = LeafSet::default();
@@ -523,7 +541,7 @@ impl Pencil<'_> {
             set.rules.push((rule, *version));
         }
         set.rules.sort_unstable();
-        // What this process knows by its key may be what it knows by its number.
+        // A leaf may be in the set both as a node and by its number.
         let mut seen = Vec::new();
         let mut is_new = |leaf: u32| {
             let (word, bit) = (leaf as usize / 64, 1_u64 << (leaf % 64));
@@ -553,8 +571,8 @@ impl Pencil<'_> {
         Some(Some(set))
     }
 
-    /// Drops the leaves of all runs above tasks of these rules.
-    fn disturb(&mut self, rules: &[u16]) -> Option<()> {
+    /// Drops the leaf sets of all runs above tasks of these rules.
+    fn drop_leaf_sets_above(&mut self, rules: &[u16]) -> Option<()> {
         let core = self.commit.core;
         let names = rules.iter().map(|rule| core.rule_at(*rule).name());
         let places: Vec<u16> = names.filter_map(|name| self.stored.rule_named(name)).collect();
@@ -574,8 +592,8 @@ impl Pencil<'_> {
         Some(())
     }
 
-    /// Drops the runs of all tasks of a rule: those that were made since are among what is to be written.
-    fn void(&mut self, rule: &str) -> Option<()> {
+    /// Drops the runs of all tasks of a rule: newer ones are among what is to be written.
+    fn drop_runs_of(&mut self, rule: &str) -> Option<()> {
         let Some(rule) = self.stored.rule_named(rule) else { return Some(()) };
         let is_of_rule = |task: &u32| self.stored.rule(*task) == Some(rule) && self.stored.has_runs(*task);
         let tasks: Vec<u32> = (0..self.stored.tasks()).filter(is_of_rule).collect();
@@ -599,24 +617,25 @@ impl Pencil<'_> {
 }
 
 fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Result<u64> {
-    // What follows is not sound, else it would have been read.
+    // What follows `read_to` is a batch that was cut short, else it would have been read.
     file.append(state.read_to, bytes)?;
     state.read_to += bytes.len() as u64;
     Ok(bytes.len() as u64)
 }
 
-/// Puts a file of what is in `image`, which is all that is known, in the place of the one there is. What a process called its tasks has nothing to do with their new numbers.
+/// Replaces the file by `image`, which has all that is known. All tasks get new numbers, so the generation changes.
 fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
     let number =
         [crate::graph::core::nonce(), state.generation ^ crate::graph::core::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
+    // Readers that have the old file open are not affected: it is replaced by name, not overwritten.
     let mut length = 0;
     file.replace(&mut |to| {
         length = image.write(number, to)?;
         Ok(())
     })?;
     state.forget();
-    // It is read when somebody asks.
+    // It is read on first use.
     (state.stored, state.file, state.read_to) = (None, Some(image.header(number)), length);
     Ok(length)
 }

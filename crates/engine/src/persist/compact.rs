@@ -1,36 +1,37 @@
-//! Writing a file anew: what is known now, and nothing that was replaced.
+//! Compaction: writes the file anew, without what was replaced or is not needed any more.
 //!
-//! Only tasks that have runs, and those that runs mention; and nothing of which it was found a while ago, and
-//! again now, that nothing wanted for as long is made from it. However short ago it was wanted, what takes more room
-//! than some builds together goes, the latest last: somebody who edits all day asks for other tasks each time.
+//! Tasks with runs are kept, and those that runs read or mention. A task is removed if no request within the retention
+//! time (`Builder::keep_unwanted`) had it in its closure, both at an earlier compaction and at this one. It is removed
+//! earlier if the requests together take more room than a few of the largest builds, oldest requests first: in a day of
+//! edits each build requests other tasks.
 
 use std::collections::HashMap;
 use std::io;
 
 use super::leaves::LeafSet;
+use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
-use super::writer::{Image, Outcome, Writer};
 use crate::graph::intern::BuildMix;
 
-/// There is room for so many builds as the largest of the latest ones,
-const BUILDS: usize = 4;
+/// There is room for this many builds of the size of the largest recent one,
+const MAX_LARGEST_BUILDS: usize = 4;
 
-/// of which so many are looked at;
-const MEASURED: usize = 16;
+/// of which this many are measured;
+const MEASURED_REQUESTS: usize = 16;
 
-/// and for so many tasks in any case.
-const FEW: usize = 1024;
+/// and for this many tasks in any case.
+const MIN_KEPT_TASKS: usize = 1024;
 
 /// No number yet.
-const NONE: u32 = u32::MAX;
+const NO_NUMBER: u32 = u32::MAX;
 
 fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the file of traces is damaged")
 }
 
 impl Stored {
-    /// The tasks that a task's kept runs read, and the leaves by which they are found good.
+    /// The tasks that a task's kept runs read, and the leaves by which they are verified.
     fn reads(&self, task: u32, mut each: impl FnMut(u32)) -> Option<()> {
         if let Some(runs) = self.changed_runs(task) {
             for run in runs {
@@ -60,7 +61,7 @@ impl Stored {
         Some(wanted)
     }
 
-    /// Marks the tasks that a task is made from, and it, unless they are marked. Returns how many.
+    /// Marks the closure of a task, itself included. Returns how many tasks were not marked before.
     fn mark(&self, task: u32, marked: &mut [bool]) -> Option<usize> {
         let (mut pending, mut count) = (vec![task], 0);
         while let Some(task) = pending.pop() {
@@ -72,24 +73,23 @@ impl Stored {
         Some(count)
     }
 
-    /// The tasks that those asked for since a time are made from, as far as there is room for them; and how much
-    /// there is left.
+    /// The closure of the tasks that were requested since a time, as far as there is room; and how much room is left.
     fn wanted_since(&self, wanted: &HashMap<u32, u32, BuildMix>, since: u32) -> Option<(Vec<bool>, usize)> {
         let mut roots: Vec<(u32, u32)> =
             wanted.iter().filter(|(_, at)| **at >= since).map(|(task, at)| (*at, *task)).collect();
         roots.sort_unstable_by(|a, b| b.cmp(a));
         let mut marked = vec![false; self.tasks() as usize];
-        let (mut count, mut room) = (0, FEW);
+        let (mut count, mut room) = (0, MIN_KEPT_TASKS);
         for (place, asked) in roots.chunk_by(|a, b| a.0 == b.0).enumerate() {
             if count > room {
                 break;
             }
-            if place < MEASURED {
+            if place < MEASURED_REQUESTS {
                 let (mut alone, mut size) = (vec![false; marked.len()], 0);
                 for (_, task) in asked {
                     size += self.mark(*task, &mut alone)?;
                 }
-                room = room.max(size * BUILDS);
+                room = room.max(size * MAX_LARGEST_BUILDS);
             }
             for (_, task) in asked {
                 count += self.mark(*task, &mut marked)?;
@@ -98,10 +98,10 @@ impl Stored {
         Some((marked, room.saturating_sub(count)))
     }
 
-    /// The file as it is to be, told now, if what is unwanted is kept for so long, both in seconds.
+    /// The compacted file; `now` and the retention time `keep` are in seconds.
     ///
     /// # Errors
-    /// Something in the file is not what it should be, or there is too much.
+    /// The file is corrupt, or there is more than the format can hold.
     pub(super) fn compact(&self, now: u32, keep: u32) -> io::Result<Image> {
         let since = now.saturating_sub(keep);
         let wanted = self.all_wanted().ok_or_else(damaged)?;
@@ -112,10 +112,10 @@ impl Stored {
         };
         let unwanted: HashMap<u32, u32, BuildMix> = unwanted.into_iter().collect();
         let unwanted_since = |task: u32| unwanted.get(&task).copied().unwrap_or(now);
-        let mut pen = Pen {
+        let mut copier = SnapshotCopier {
             stored: self,
-            writer: Writer::default(),
-            numbers: vec![NONE; self.tasks() as usize],
+            builder: SnapshotBuilder::default(),
+            numbers: vec![NO_NUMBER; self.tasks() as usize],
             olds: Vec::new(),
         };
         let mut is_kept = |task: &u32| {
@@ -128,10 +128,10 @@ impl Stored {
                 && !self.is_interned(*task)
                 && (is_wanted[*task as usize] || is_left(&mut room))
         };
-        // The latest ones first, for which there may be room.
+        // The latest ones first, as far as there is room.
         let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
         kept.reverse();
-        // What they mention, and no other content.
+        // Contents that they mention, and no others.
         let mut is_mentioned = vec![false; self.tasks() as usize];
         for task in &kept {
             let read = self.reads(*task, |dep| {
@@ -143,86 +143,88 @@ impl Stored {
         }
         let is_content = |task: &u32| is_mentioned[*task as usize] && self.is_interned(*task);
         kept.extend((0..self.tasks()).filter(is_content));
-        // Leaves side by side: what a process looks at of them, and of nothing else, lies together.
+        // Leaves side by side: a null build of a later process reads them and little else.
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();
         for task in &kept {
-            pen.task(*task).ok_or_else(damaged)?;
+            copier.task(*task).ok_or_else(damaged)?;
         }
         for task in &kept {
-            pen.runs(*task).ok_or_else(damaged)?;
-            let number = pen.numbers[*task as usize];
+            copier.runs(*task).ok_or_else(damaged)?;
+            let number = copier.numbers[*task as usize];
             if !is_wanted[*task as usize] {
-                pen.writer.leave(number, unwanted_since(*task));
+                copier.builder.leave(number, unwanted_since(*task));
             }
             if let Some(at) = wanted.get(task) {
-                pen.writer.want(number, *at);
+                copier.builder.want(number, *at);
             }
         }
         let old = match &self.snapshot {
-            Some(snapshot) => snapshot.kinships().ok_or_else(damaged)?,
+            Some(snapshot) => snapshot.all_siblings().ok_or_else(damaged)?,
             None => Vec::new(),
         };
-        let new =
-            self.kin.iter().flat_map(|((rule, kin), tasks)| tasks.iter().map(|task| (*kin, *rule, *task)));
-        for (kin, rule, task) in old.into_iter().chain(new) {
-            let number = pen.numbers.get(task as usize).copied().ok_or_else(damaged)?;
+        let new = self
+            .siblings
+            .iter()
+            .flat_map(|((rule, share_key), tasks)| tasks.iter().map(|task| (*share_key, *rule, *task)));
+        for (share_key, rule, task) in old.into_iter().chain(new) {
+            let number = copier.numbers.get(task as usize).copied().ok_or_else(damaged)?;
             if (number as usize) < kept.len() {
-                let rule = pen.writer.rule(self.rules.get(rule as usize).ok_or_else(damaged)?);
-                pen.writer.kin(kin, rule, number);
+                let rule = copier.builder.rule(self.rules.get(rule as usize).ok_or_else(damaged)?);
+                copier.builder.sibling(share_key, rule, number);
             }
         }
-        let Pen { writer, olds, .. } = pen;
-        let image = writer.finish(|task, seq| self.hash(*olds.get(task as usize)?, seq));
+        let SnapshotCopier { builder, olds, .. } = copier;
+        let image = builder.finish(|task, seq| self.hash(*olds.get(task as usize)?, seq));
         if self.is_damaged() { Err(damaged()) } else { image }
     }
 }
 
 /// Copies tasks.
-struct Pen<'s> {
+struct SnapshotCopier<'s> {
     stored: &'s Stored,
-    writer: Writer,
+    builder: SnapshotBuilder,
     /// The new numbers of the old tasks, and the other way round.
     numbers: Vec<u32>,
     olds: Vec<u32>,
 }
 
-impl Pen<'_> {
+impl SnapshotCopier<'_> {
     /// The new number of a task.
     fn task(&mut self, task: u32) -> Option<u32> {
         let known = *self.numbers.get(task as usize)?;
-        if known != NONE {
+        if known != NO_NUMBER {
             return Some(known);
         }
         let rule = self.stored.rules.get(self.stored.rule(task)? as usize)?;
-        let rule = self.writer.rule(rule);
+        let rule = self.builder.rule(rule);
         let mut read = Some(());
-        let number = self.writer.task(rule, |out| read = self.stored.key(task, out));
+        let number = self.builder.task(rule, |out| read = self.stored.key(task, out));
         self.numbers[task as usize] = number;
         self.olds.push(task);
         read.map(|()| number)
     }
 
     fn runs(&mut self, task: u32) -> Option<()> {
-        self.writer.begin_runs();
+        self.builder.begin_runs();
         let number = self.task(task)?;
         let facets = self.stored.facets(task)?;
         for run in self.stored.runs(task)? {
             let mut edges = Vec::with_capacity(run.edges.len());
             for edge in &*run.edges {
                 let dep = self.task(edge.dep)?;
-                let seq = self.writer.version(dep, edge.seq);
-                if edge.bits & 4 != 0 && !self.writer.has_looks(dep, seq) {
+                let seq = self.builder.version(dep, edge.seq);
+                if edge.bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
                     let facets = self.stored.facets(edge.dep)?;
-                    if let Some(Some(looks)) = facets.get(edge.seq as usize) {
-                        self.writer.looks(dep, seq, looks);
+                    if let Some(Some(facet_hashes)) = facets.get(edge.seq as usize) {
+                        self.builder.facet_hashes(dep, seq, facet_hashes);
                     }
                 }
                 edges.push(StoredEdge { dep, seq, ..*edge });
             }
-            let seq = self.writer.version(number, run.seq);
-            if let Some(Some(looks)) = facets.get(run.seq as usize) {
-                self.writer.looks(number, seq, looks);
+            let seq = self.builder.version(number, run.seq);
+            if let Some(Some(facet_hashes)) = facets.get(run.seq as usize) {
+                self.builder.facet_hashes(number, seq, facet_hashes);
             }
             let leaves = match &run.leaves {
                 Some(leaves) => Some(self.leaves(leaves)?),
@@ -232,7 +234,7 @@ impl Pen<'_> {
             let (version, traits) = (*version, *traits);
             let (fail, value, witness) = (fail.as_deref(), value.as_deref(), witness.as_deref());
             let leaves = leaves.as_ref();
-            self.writer.run(&Outcome { version, seq, traits, fail, value, witness, leaves }, &edges);
+            self.builder.run(&RunFields { version, seq, traits, fail, value, witness, leaves }, &edges);
         }
         Some(())
     }
@@ -242,18 +244,18 @@ impl Pen<'_> {
         let mut new = LeafSet::default();
         for (rule, version) in &old.rules {
             let name = self.stored.rules.get(usize::from(*rule))?;
-            new.rules.push((self.writer.rule(name), *version));
+            new.rules.push((self.builder.rule(name), *version));
         }
         new.rules.sort_unstable();
-        let mut told = Some(());
+        let mut known = Some(());
         old.each(|leaf, seq| {
-            told = told.and_then(|()| {
+            known = known.and_then(|()| {
                 let leaf = self.task(leaf)?;
-                let seq = self.writer.version(leaf, seq);
+                let seq = self.builder.version(leaf, seq);
                 new.push(leaf, seq);
                 Some(())
             });
         });
-        told.map(|()| new)
+        known.map(|()| new)
     }
 }

@@ -1,7 +1,7 @@
-//! The engine's window on the file that it keeps its runs in: the operations that a caller supplies.
+//! The operations on the file of traces that the engine needs, as traits that a caller can implement.
 //!
-//! The engine knows no paths. Where a path can be trusted, [`PathFile`](super::PathFile) does what is said here; a tool
-//! that must not follow links that others plant supplies its own, beneath a directory that it holds open.
+//! The engine itself handles no paths. [`PathFile`](super::PathFile) implements the traits for a path in a trusted
+//! directory; a tool that must not follow links planted by others implements them beneath a directory that it holds open.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,8 +13,8 @@ pub trait TraceFile: Send + Sync {
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`]: there is none. [`io::ErrorKind::InvalidData`]: what is there is no regular file (a
-    /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then says that the file is damaged
-    /// and replaces it with the next commit. Any other: the engine works without, and says why.
+    /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then reports that the file is
+    /// corrupt and replaces it with the next commit. Any other: the engine works without a file, and reports the error.
     fn open(&self) -> io::Result<Box<dyn TraceRead>>;
 
     /// Waits until no other process or engine writes, and keeps all others from it until the lock is dropped.
@@ -29,7 +29,7 @@ pub trait TraceRead: Send {
     /// How many bytes the file has now. It may grow.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The length cannot be determined.
     fn length(&mut self) -> io::Result<u64>;
 
     /// Fills `into` with the bytes of the file from `at` on, and returns how many there are: fewer than asked for only if
@@ -54,7 +54,7 @@ pub trait TraceWrite {
     /// is replaced, not followed.
     ///
     /// # Errors
-    /// What `write` says, or that the file cannot be made; also that a directory is in its place.
+    /// An error of `write`, or the file cannot be created; also if a directory is in its place.
     fn replace(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 }
 
@@ -90,11 +90,10 @@ fn read_some(mut file: &File, at: u64, into: &mut [u8]) -> io::Result<usize> {
     file.read(into)
 }
 
-/// So many bytes from `at` on; fewer only if the file ends before that.
+/// `length` bytes from `at` on; fewer only if the file ends before that.
 ///
 /// # Errors
-/// The file cannot be read, or there is no memory for so much: lengths are told by the file itself, which may say
-/// anything.
+/// The file cannot be read, or there is not enough memory: lengths come from the file itself, which may be corrupt.
 pub(super) fn bytes_at(file: &mut dyn TraceRead, at: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;

@@ -1,17 +1,18 @@
-//! What a file says after its first part: batches, each with its length and checksum.
+//! The journal of the file: batches that were appended to the snapshot, each with its length and checksum.
 //!
-//! A batch is what one commit adds, so a commit is there as a whole or not at all. Whatever follows the first
-//! batch that is not sound is as if it were not there. New tasks and versions get the next numbers.
+//! A batch is what one commit adds, so a commit is there as a whole or not at all, also if the process is killed while it
+//! writes. What follows the first batch with a wrong checksum is ignored, and overwritten by the next commit. New tasks
+//! and versions get the next numbers.
 
-use super::bytes::{Reader, bytes, checksum, looks, number, put_looks};
+use super::bytes::{Reader, bytes, checksum, facet_hashes, number, put_facet_hashes};
 use super::leaves::LeafSet;
 use super::stored::{Change, Stored};
 use super::stored_run::{StoredEdge, StoredRun};
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::sync::Arc;
 use crate::{Facets, Hash};
 
-/// What becomes of one task's runs: those that stay, by their present place, and new ones.
+/// The new list of a task's runs: those that stay, by their present place, and new ones.
 pub(super) enum Kept {
     Old(u32),
     New(StoredRun),
@@ -22,22 +23,22 @@ const NODE: u8 = 2;
 const HASH: u8 = 3;
 const RUNS: u8 = 4;
 const FACETS: u8 = 5;
-const KIN: u8 = 6;
+const SHARE_KEY: u8 = 6;
 const WANTED: u8 = 7;
 
-/// What is told of a run: an old one; a new one; a new one that read the same tasks as one that stays.
+/// How a run is written: an old one by its place; a new one; a new one with the same reads as one that stays.
 const OLD: u8 = 0;
 const NEW: u8 = 1;
 const SAME: u8 = 2;
 
-/// In one byte with the traits: what else there is of a run.
+/// In one byte with the traits: which optional fields of a run follow.
 const FAIL: u8 = 1 << 4;
 const VALUE: u8 = 1 << 5;
 const WITNESS: u8 = 1 << 6;
 const LEAVES: u8 = 1 << 7;
 const TRAITS: u8 = 0xf;
 
-/// A batch being written; what it adds holds in [`Stored`] at once.
+/// A batch being written; what is added to it is added to [`Stored`] at the same time.
 #[derive(Default)]
 pub(super) struct Batch(Vec<u8>);
 
@@ -48,6 +49,7 @@ impl Batch {
 
     /// The bytes to append to the file.
     pub(super) fn seal(self) -> Vec<u8> {
+        // The length is outside the checksum: a wrong one leads to a batch whose checksum is wrong.
         let mut sealed = (self.0.len() as u64).to_le_bytes().to_vec();
         sealed.extend(checksum(&self.0).to_le_bytes());
         sealed.extend(self.0);
@@ -55,7 +57,7 @@ impl Batch {
     }
 }
 
-/// The first batch, if it is sound, and what follows.
+/// The first batch, if its checksum is right, and what follows.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<8>()?;
     let (sum, rest) = rest.split_first_chunk::<8>()?;
@@ -74,7 +76,7 @@ impl Stored {
         })
     }
 
-    /// The number of a task, which is added if it is new. `None`: nobody can tell.
+    /// The number of a task, which is added if it is new. `None`: the file is corrupt.
     pub(super) fn node(&mut self, batch: &mut Batch, rule: &str, key: &[u8]) -> Option<u32> {
         let rule = self.rule_place(batch, rule);
         if let Some(node) = self.find_of(rule, key) {
@@ -103,7 +105,7 @@ impl Stored {
         self.changes.entry(node).or_default()
     }
 
-    /// The number of a version of a task, which is added if it is new. `None`: nobody can tell.
+    /// The number of a version of a task, which is added if it is new. `None`: the file is corrupt.
     pub(super) fn seq(&mut self, batch: &mut Batch, node: u32, hash: Hash) -> Option<u32> {
         if let Some(seq) = self.version_with(node, hash)? {
             return Some(seq);
@@ -116,8 +118,14 @@ impl Stored {
         Some(next)
     }
 
-    /// Notes what the facets of a version look like.
-    pub(super) fn note_looks(&mut self, batch: &mut Batch, node: u32, seq: u32, looks: &Looks) -> Option<()> {
+    /// Records the hashes of the facets of a version.
+    pub(super) fn note_facet_hashes(
+        &mut self,
+        batch: &mut Batch,
+        node: u32,
+        seq: u32,
+        facet_hashes: &FacetHashes,
+    ) -> Option<()> {
         if self.facets(node)?.get(seq as usize).is_some_and(Option::is_some) {
             return Some(());
         }
@@ -125,12 +133,12 @@ impl Stored {
         out.push(FACETS);
         number(out, node);
         number(out, seq);
-        put_looks(out, looks);
-        self.change(node).looks.push((seq, looks.clone()));
+        put_facet_hashes(out, facet_hashes);
+        self.change(node).facet_hashes.push((seq, facet_hashes.clone()));
         Some(())
     }
 
-    /// Notes that a task was asked for from outside, and when.
+    /// Records that a task was requested from outside, and when.
     pub(super) fn want(&mut self, batch: &mut Batch, node: u32, time: u32) {
         if self.wanted_at(node) != Some(time) {
             self.wanted.insert(node, time);
@@ -140,23 +148,23 @@ impl Stored {
         }
     }
 
-    /// Notes the kinship of a task.
-    pub(super) fn note_kin(&mut self, batch: &mut Batch, node: u32, kin: u64) -> Option<()> {
+    /// Records the share key of a task.
+    pub(super) fn note_sibling(&mut self, batch: &mut Batch, node: u32, share_key: u64) -> Option<()> {
         let rule = self.rule(node)?;
         let name = self.rules.get(rule as usize)?.clone();
-        if self.all_kin(&name, kin)?.contains(&node) {
+        if self.siblings(&name, share_key)?.contains(&node) {
             return Some(());
         }
-        batch.0.push(KIN);
+        batch.0.push(SHARE_KEY);
         number(&mut batch.0, node);
-        batch.0.extend(kin.to_le_bytes());
-        self.add_kin(node, rule, kin);
+        batch.0.extend(share_key.to_le_bytes());
+        self.add_sibling(node, rule, share_key);
         Some(())
     }
 
-    fn add_kin(&mut self, node: u32, rule: u16, kin: u64) {
-        self.change(node).kin = Some(kin);
-        self.kin.entry((rule, kin)).or_default().push(node);
+    fn add_sibling(&mut self, node: u32, rule: u16, share_key: u64) {
+        self.change(node).share_key = Some(share_key);
+        self.siblings.entry((rule, share_key)).or_default().push(node);
     }
 
     /// Sets the runs of a task, which were `old`.
@@ -182,10 +190,12 @@ impl Stored {
         self.change(node).runs = Some(new);
     }
 
-    /// Reads batches; returns how many bytes of them are sound. `None`: one is whole and makes no sense, so
-    /// that the file is not what it seems, and neither is what was read of it.
+    /// Reads batches; returns the length of those with right checksums. `None`: one has a right checksum and content that
+    /// cannot be, so the file is corrupt, and nothing that was read of it counts.
     pub(super) fn read(&mut self, mut rest: &[u8]) -> Option<usize> {
         let whole = rest.len();
+        // Stops at the first batch that is cut short, which a killed process leaves behind. `read_to` stays before it, so
+        // the next commit cuts it off.
         while let Some((batch, after)) = split(rest) {
             self.apply(batch)?;
             rest = after;
@@ -193,6 +203,7 @@ impl Stored {
         Some(whole - rest.len())
     }
 
+    /// Applies the records of a batch, in order: each refers only to rules, tasks and versions of records before it.
     fn apply(&mut self, batch: &[u8]) -> Option<()> {
         let mut reader = Reader(batch);
         while !reader.0.is_empty() {
@@ -216,17 +227,17 @@ impl Stored {
                     let (node, time) = (self.known(&mut reader)?, reader.number()?);
                     self.wanted.insert(node, time);
                 }
-                KIN => {
+                SHARE_KEY => {
                     let node = self.known(&mut reader)?;
-                    let kin = u64::from_le_bytes(*reader.take(8)?.first_chunk()?);
+                    let share_key = u64::from_le_bytes(*reader.take(8)?.first_chunk()?);
                     let rule = self.rule(node)?;
-                    self.add_kin(node, rule, kin);
+                    self.add_sibling(node, rule, share_key);
                 }
                 FACETS => {
                     let (node, seq) = (self.known(&mut reader)?, reader.number()?);
-                    let looks = looks(&mut reader)?;
+                    let facet_hashes = facet_hashes(&mut reader)?;
                     (seq < self.versions(node)).then_some(())?;
-                    self.change(node).looks.push((seq, looks));
+                    self.change(node).facet_hashes.push((seq, facet_hashes));
                 }
                 RUNS => self.apply_runs(&mut reader)?,
                 _ => return None,
@@ -235,7 +246,7 @@ impl Stored {
         Some(())
     }
 
-    /// The number of a task that there is.
+    /// The number of an existing task.
     fn known(&self, reader: &mut Reader<'_>) -> Option<u32> {
         reader.number().filter(|node| *node < self.tasks())
     }
@@ -267,7 +278,7 @@ impl Stored {
                     edges.push(StoredEdge { dep, seq, bits, facets: Facets(facets) });
                 }
             }
-            // Whether there are such versions is looked at where they are used: here that would be a look at each task.
+            // Whether such versions exist is checked where they are used: here it would mean reading the chunk of each task.
             if edges.iter().any(|edge| edge.dep >= self.tasks()) {
                 return None;
             }
@@ -293,6 +304,7 @@ fn put_run(out: &mut Vec<u8>, run: &StoredRun, old: &[StoredRun]) {
         old.edges.len() == run.edges.len()
             && old.edges.iter().zip(&*run.edges).all(|(a, b)| StoredEdge { seq: a.seq, ..*b } == *a)
     };
+    // Most new runs of a task read the same tasks at other versions: then only the versions are written.
     let same = old.iter().position(reads_the_same).filter(|_| !run.edges.is_empty());
     out.push(if same.is_some() { SAME } else { NEW });
     let mut flags = run.traits;

@@ -1,8 +1,8 @@
-//! What the leaves below a task were, told by their numbers in a file.
+//! Leaf sets as they are stored: ranges of task numbers of the file.
 //!
-//! A file has its leaves side by side, in about the order in which builds ask for them; so those below a task are a
-//! few ranges, however many they are. A set says nothing of how a leaf is looked at: key, witness and hash are the
-//! leaf's own, told once, whatever number of sets mention it.
+//! A file has its leaves side by side, in about the order in which builds request them; so the leaves below a task are a
+//! few ranges, however many they are. A set has only numbers and versions: key, witness and hash of a leaf are stored
+//! once, with the leaf, whatever number of sets contain it.
 //!
 //! As bytes, every number with seven bits a byte (see [`super::bytes`]): how many rules; of each its place among the
 //! file's rules and its version; how many ranges; of each its first task, how many tasks, and the version that
@@ -17,10 +17,10 @@ impl LeafSet {
         push(&mut self.ranges, Range { first: leaf, count: 1, seq });
     }
 
-    /// Tells of each leaf and its version.
-    pub(crate) fn each(&self, mut told: impl FnMut(u32, u32)) {
+    /// Calls `visit` for each leaf with its version.
+    pub(crate) fn each(&self, mut visit: impl FnMut(u32, u32)) {
         for Range { first, count, seq } in &self.ranges {
-            (*first..first + count).for_each(|leaf| told(leaf, *seq));
+            (*first..first + count).for_each(|leaf| visit(leaf, *seq));
         }
     }
 
@@ -33,12 +33,12 @@ impl LeafSet {
         }
         number(&mut out, self.ranges.len() as u32);
         for Range { first, count, seq } in &self.ranges {
-            [first, count, seq].into_iter().for_each(|told| number(&mut out, *told));
+            [first, count, seq].into_iter().for_each(|field| number(&mut out, *field));
         }
         out
     }
 
-    /// What was encoded, in a file of so many rules and tasks; `None` if it cannot be that.
+    /// Decodes a set in a file with this many rules and tasks; `None` if the bytes cannot be one.
     pub(super) fn decode(bytes: &[u8], rules: usize, tasks: u32) -> Option<LeafSet> {
         let mut reader = Reader(bytes);
         let mut set = LeafSet::default();
@@ -50,7 +50,7 @@ impl LeafSet {
         for _ in 0..reader.number()? {
             let range = Range { first: reader.number()?, count: reader.number()?, seq: reader.number()? };
             range.first.checked_add(range.count).filter(|end| *end <= tasks && range.count > 0)?;
-            // Each is told once.
+            // Each leaf is in one range only.
             leaves = leaves.checked_add(range.count).filter(|leaves| *leaves <= tasks)?;
             set.ranges.push(range);
         }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leaves_side_by_side_are_one_range_and_come_back() {
+    fn adjacent_leaves_are_one_range_and_read_back() {
         let mut set = LeafSet { rules: vec![(0, 3), (2, 0)], ..LeafSet::default() };
         (10..100_000).for_each(|leaf| set.push(leaf, u32::from(leaf == 500)));
         set.push(3, 7);

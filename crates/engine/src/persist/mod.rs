@@ -1,13 +1,16 @@
-//! Traces that outlive the process: bound to tasks when they are first asked for, kept by a commit.
+//! Traces that outlive the process: loaded task by task on first use, written by a commit.
 //!
-//! One file: what was known when it was written ([`snapshot`]), then what came since ([`journal`]). Several processes
-//! may have it open: each reads what the others added before it adds its own, under a lock held for that
-//! moment only. Nothing in the file is believed of a leaf but what its rule confirms ([`crate::Rule::agrees`]):
-//! nobody watched the world while no process ran.
+//! One file: a snapshot of all that was known when it was written ([`snapshot`]), then a journal of what was added
+//! since ([`journal`]). Several processes may have it open: each reads what the others appended before it appends its
+//! own, under a lock on the file that is held for that moment only. The result of a leaf is taken from the file only if
+//! its rule confirms it ([`crate::Rule::agrees`]), since changes are not watched while no process runs.
 //!
-//! What is found to be damaged only when it is looked at makes the whole file worthless from then on: no answer
-//! is built on it any more, and the next commit writes another file. Answers given before stand on what was
-//! found sound.
+//! Crash safety: a snapshot is written to a file of its own, synced, and renamed; a journal batch counts only if its
+//! checksum is right, so a batch that was cut short is as if it were not there.
+//!
+//! Everything is under checksums, which are checked when a block is first read. Where one is wrong, the whole file counts
+//! as corrupt from then on: nothing more is taken from it, and the next commit writes a new one. Answers that were given
+//! before depend only on blocks whose checksums were right.
 
 mod bind;
 mod bytes;
@@ -20,12 +23,12 @@ mod pages;
 mod path;
 mod reseal;
 mod snapshot;
+mod snapshot_builder;
 mod stored;
 mod stored_run;
 #[cfg(test)]
 mod tests;
 mod walk;
-mod writer;
 
 pub use commit::Committed;
 pub use file::{TraceFile, TraceRead, TraceWrite};
@@ -41,48 +44,52 @@ use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Unloaded};
 use crate::graph::traces::Traces;
 use crate::sync::{Arc, Mutex, lock};
-use snapshot::{HEADER, Header, Snapshot};
+use snapshot::{HEADER_SIZE, Header, Snapshot};
 use stored::Stored;
 use walk::Walk;
 
-/// The traces that an engine was opened with, and what is new.
+/// The file of traces that an engine was opened with, and what a commit has to add to it.
+///
+/// Locks: `walk` before `bound` and `state`; each other lock is held alone. `state` is taken under a shard of an interner
+/// ([`Persist::find`]), so no key is interned under `state`. The exception is a commit, which takes `walk` under `state`:
+/// one more reason why no build may run meanwhile ([`crate::Engine::commit`]).
 pub(crate) struct Persist {
     file: Box<dyn TraceFile>,
     state: Mutex<State>,
     walk: Mutex<Walk>,
-    /// Tasks that the file tells of and this process has come to know since somebody looked.
+    /// Tasks of the file that became nodes since the walk last took them over.
     bound: Mutex<Vec<(Unloaded, NodeId)>>,
-    /// Tasks whose runs are not as the file says.
+    /// Tasks whose kept runs differ from those in the file.
     dirty: Mutex<Vec<NodeId>>,
-    /// Rules of which all tasks were declared changed: what the file says of their runs is void.
-    void: Mutex<Vec<u16>>,
-    /// Rules of which something was declared of a task that is no leaf: by leaves alone, no run above them is good.
-    disturbed: Mutex<Vec<u16>>,
-    /// Tasks that were asked for from outside.
+    /// Rules of which all tasks were declared changed: their runs in the file are invalid.
+    changed_rules: Mutex<Vec<u16>>,
+    /// Rules of which a change was declared of a task that is no leaf: leaf sets above them are invalid.
+    invalid_leaf_sets: Mutex<Vec<u16>>,
+    /// Tasks that were requested from outside, not by other tasks.
     wanted: Mutex<HashSet<NodeId>>,
-    /// For how many days what nobody asks for is kept.
+    /// For how many days tasks are kept that no request needs.
     days: u32,
 }
 
-/// What was wrong with the file that an engine was opened with. It costs time, nothing else.
+/// What is wrong with the file that an engine was opened with. It costs time, nothing else.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FileTrouble {
-    /// It is not what anybody wrote; it is written anew.
+pub enum FileProblem {
+    /// It is corrupt, or no file of traces; the next commit replaces it.
     Damaged,
     /// It cannot be read, and why.
     Unreadable(String),
 }
 
 impl Core {
-    /// What outlives the process, if anything does: all that it can be asked.
+    /// The file of traces with all its operations, if there is one.
     pub(crate) fn persist(&self) -> Option<&Persist> {
         let traces: &dyn Any = &**self.traces.as_ref()?;
         traces.downcast_ref()
     }
 
-    /// What was wrong with the file, as far as it was looked at; told once.
-    pub(crate) fn trouble(&self) -> Option<FileTrouble> {
-        lock(&self.persist()?.state).trouble.take()
+    /// What is wrong with the file, as far as it was read; returned once.
+    pub(crate) fn file_problem(&self) -> Option<FileProblem> {
+        lock(&self.persist()?.state).problem.take()
     }
 }
 
@@ -99,32 +106,33 @@ impl Traces for Persist {
         Persist::touch(self, node);
     }
 
-    fn disturb(&self, rules: &[u16]) {
-        Persist::disturb(self, rules.iter().copied());
+    fn invalidate_leaf_sets(&self, rules: &[u16]) {
+        Persist::invalidate_leaf_sets(self, rules.iter().copied());
     }
 }
 
 #[derive(Default)]
 struct State {
-    /// `None`: nobody has looked at the file, or it was written anew since.
+    /// `None`: the file was not read yet, or was written anew since.
     stored: Option<Arc<Stored>>,
-    /// The file that was read, and how far. Names and inodes are used again; its number is not.
+    /// The header of the file that was read, and how far it was read. A file is identified by the random number in its
+    /// header, since names and inodes are used again.
     file: Option<Header>,
     read_to: u64,
-    /// Numbers in the file of the tasks of this process, one more than they are; 0: not known.
+    /// By node, the number of the task in the file plus one; 0: not known.
     numbers: Vec<u32>,
-    /// How many other files there were before this one: the numbers of each are its own.
+    /// How many files were read before this one. Task numbers belong to one generation.
     generation: u64,
-    /// The earlier ones of which this process knows tasks.
+    /// Earlier files, by generation: tasks of this process may have their place there.
     older: Vec<(u64, Arc<Stored>)>,
-    /// The file that turned out to be damaged.
-    condemned: Option<[u8; 16]>,
-    /// What was wrong with the file.
-    trouble: Option<FileTrouble>,
+    /// The number of the file that turned out to be corrupt: it is not read again.
+    corrupt: Option<[u8; 16]>,
+    /// What is wrong with the file, to be reported.
+    problem: Option<FileProblem>,
 }
 
 impl State {
-    /// There is another file, or none.
+    /// Forgets the file: there is another one, or none.
     fn forget(&mut self) {
         self.generation += 1;
         let old = self.stored.replace(Arc::default());
@@ -133,33 +141,33 @@ impl State {
         self.numbers.clear();
     }
 
-    /// The file is not to be believed, nor is anything that was read of it.
-    fn condemn(&mut self) {
-        self.condemned = self.file.map(|header| header.number).or(self.condemned);
-        self.trouble.get_or_insert(FileTrouble::Damaged);
+    /// Drops all files that were read, and has the present one not read again.
+    fn mark_corrupt(&mut self) {
+        self.corrupt = self.file.map(|header| header.number).or(self.corrupt);
+        self.problem.get_or_insert(FileProblem::Damaged);
         self.forget();
         self.older.clear();
     }
 
-    /// Reads what the file has that was not read yet; everything, if it is another file.
+    /// Reads the part of the journal that was not read yet; everything, if it is another file.
     fn catch_up(&mut self, place: &dyn TraceFile) -> io::Result<()> {
         let mut file = match place.open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.forget();
                 return Ok(());
             }
-            // Something else is in its place.
+            // What is there is no regular file.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.trouble.get_or_insert(FileTrouble::Damaged);
+                self.problem.get_or_insert(FileProblem::Damaged);
                 self.forget();
                 return Ok(());
             }
             other => other?,
         };
         let length = file.length()?;
-        let head = file::bytes_at(&mut *file, 0, HEADER)?;
+        let head = file::bytes_at(&mut *file, 0, HEADER_SIZE)?;
         let header = head.first_chunk().and_then(Header::decode);
-        let header = header.filter(|header| self.condemned != Some(header.number));
+        let header = header.filter(|header| self.corrupt != Some(header.number));
         let is_other = self.file.is_none() || self.file != header || length < self.read_to;
         if is_other {
             self.forget();
@@ -168,18 +176,18 @@ impl State {
         let begins = match header.map(|header| header.end().filter(|end| *end <= length)) {
             _ if is_read => Some(self.read_to),
             Some(begins) => begins,
-            // One of an earlier format is as good as none, and nothing is wrong with it.
+            // A file in another format counts as absent, and is not reported.
             None if snapshot::is_of_another_format(&head) => {
                 self.file = None;
                 return Ok(());
             }
             None => {
                 self.file = None;
-                self.trouble.get_or_insert(FileTrouble::Damaged);
+                self.problem.get_or_insert(FileProblem::Damaged);
                 return Ok(());
             }
         };
-        // What was added since, from the same file, whatever is put in its place meanwhile.
+        // From the open file: another one may be put in its place meanwhile.
         let mut added = Vec::new();
         if let Some(begins) = begins.filter(|begins| *begins > 0 && length > *begins) {
             let length = usize::try_from(length - begins).unwrap_or(usize::MAX);
@@ -189,7 +197,7 @@ impl State {
             self.file = header;
             let snapshot = begins.zip(header).and_then(|(_, header)| Snapshot::open(file, header));
             let (Some(snapshot), Some(begins)) = (snapshot, begins) else {
-                self.condemn();
+                self.mark_corrupt();
                 return Ok(());
             };
             self.stored = Some(Arc::new(Stored::new(snapshot)));
@@ -199,19 +207,19 @@ impl State {
             let stored = Arc::make_mut(self.stored.as_mut().expect("just read"));
             match stored.read(&added) {
                 Some(sound) if !stored.is_damaged() => self.read_to += sound as u64,
-                _ => self.condemn(),
+                _ => self.mark_corrupt(),
             }
         }
         Ok(())
     }
 
-    /// What the file says.
+    /// The content of the file, which is read if it was not yet.
     fn stored(&mut self, place: &dyn TraceFile) -> &Arc<Stored> {
         if self.stored.is_none()
             && let Err(error) = self.catch_up(place)
         {
-            // Whatever is wrong with the file costs what it would have saved.
-            self.trouble.get_or_insert(FileTrouble::Unreadable(error.to_string()));
+            // An engine works without a file, too: it only executes more.
+            self.problem.get_or_insert(FileProblem::Unreadable(error.to_string()));
             self.forget();
         }
         self.stored.get_or_insert_default()
@@ -219,7 +227,7 @@ impl State {
 }
 
 impl Persist {
-    /// The file as it is known now, by how many there were before it.
+    /// The generation of the present file.
     pub(crate) fn generation(&self) -> u64 {
         let mut state = lock(&self.state);
         state.stored(&*self.file);
@@ -228,42 +236,52 @@ impl Persist {
 
     /// The number of a task in a file.
     pub(crate) fn number_of(&self, generation: u64, rule: &str, key: &[u8]) -> Option<u32> {
-        self.told(generation)?.find(rule, key)
+        self.stored_of(generation)?.find(rule, key)
     }
 
-    /// For a file, which is read when something in it is asked for.
+    /// For a file, which is read on first use.
     pub(crate) fn new(file: Box<dyn TraceFile>, days: u32) -> Persist {
         let (state, dirty, wanted) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (walk, bound, void) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Persist { file, state, walk, bound, dirty, void, disturbed: Mutex::default(), wanted, days }
+        let (walk, bound, changed_rules) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Persist {
+            file,
+            state,
+            walk,
+            bound,
+            dirty,
+            changed_rules,
+            invalid_leaf_sets: Mutex::default(),
+            wanted,
+            days,
+        }
     }
 
-    /// Notes that a task was asked for from outside.
+    /// Notes that a task was requested from outside.
     pub(crate) fn want(&self, node: NodeId) {
         lock(&self.wanted).insert(node);
     }
 
-    /// Notes that this process knows a task of the file.
+    /// Notes that a task of the file has a node.
     pub(crate) fn note(&self, place: Unloaded, node: NodeId) {
         lock(&self.bound).push((place, node));
     }
 
-    /// Notes that a task's runs are not as the file says.
+    /// Notes that the kept runs of a task differ from those in the file.
     pub(crate) fn touch(&self, node: NodeId) {
         lock(&self.dirty).push(node);
     }
 
     /// Notes that all tasks of these rules were declared changed.
-    pub(crate) fn void_rules(&self, rules: &[u16]) {
-        lock(&self.void).extend(rules);
+    pub(crate) fn invalidate_rules(&self, rules: &[u16]) {
+        lock(&self.changed_rules).extend(rules);
     }
 
-    /// Notes that something was declared of tasks of these rules that are no leaves.
-    pub(crate) fn disturb(&self, rules: impl IntoIterator<Item = u16>) {
-        lock(&self.disturbed).extend(rules);
+    /// Notes that a change was declared of tasks of these rules that are no leaves.
+    pub(crate) fn invalidate_leaf_sets(&self, rules: impl IntoIterator<Item = u16>) {
+        lock(&self.invalid_leaf_sets).extend(rules);
     }
 
-    /// Where the file tells of a task.
+    /// The place of a task in the file.
     pub(crate) fn find(&self, rule: &str, key: impl FnOnce() -> Vec<u8>) -> Option<Unloaded> {
         let mut state = lock(&self.state);
         let stored = state.stored(&*self.file);
@@ -272,15 +290,15 @@ impl Persist {
         }
         let found = stored.find(rule, &key()).map(|number| (number, stored.versions(number)));
         if stored.is_damaged() {
-            state.condemn();
+            state.mark_corrupt();
             return None;
         }
         let (number, versions) = found?;
         Some(Unloaded { generation: state.generation, number, versions })
     }
 
-    /// What the file tells of kin: their keys, and where.
-    pub(crate) fn kin(&self, rule: &str, kin: u64) -> Vec<(Arc<[u8]>, Unloaded)> {
+    /// The tasks of the file with this share key: key and place.
+    pub(crate) fn siblings(&self, rule: &str, share_key: u64) -> Vec<(Arc<[u8]>, Unloaded)> {
         let mut state = lock(&self.state);
         let generation = state.generation;
         let stored = state.stored(&*self.file);
@@ -291,15 +309,15 @@ impl Persist {
             (!stored.is_damaged()).then(|| (Arc::from(key), Unloaded { generation, number, versions }))
         };
         let all: Option<Vec<_>> =
-            stored.all_kin(rule, kin).and_then(|kin| kin.into_iter().map(place).collect());
+            stored.siblings(rule, share_key).and_then(|tasks| tasks.into_iter().map(place).collect());
         all.unwrap_or_else(|| {
-            state.condemn();
+            state.mark_corrupt();
             Vec::new()
         })
     }
 
-    /// The file that a task's place is in; `None` if it is not to be believed.
-    pub(crate) fn told(&self, generation: u64) -> Option<Arc<Stored>> {
+    /// The file of a generation; `None` if it is corrupt.
+    pub(crate) fn stored_of(&self, generation: u64) -> Option<Arc<Stored>> {
         let mut state = lock(&self.state);
         if state.generation == generation {
             return Some(state.stored(&*self.file).clone()).filter(|_| state.generation == generation);
@@ -307,11 +325,11 @@ impl Persist {
         state.older.iter().find(|(number, _)| *number == generation).map(|(_, stored)| stored.clone())
     }
 
-    /// The file of this generation is damaged.
-    fn condemn(&self, generation: u64) {
+    /// Marks the file of a generation as corrupt.
+    fn mark_corrupt(&self, generation: u64) {
         let mut state = lock(&self.state);
         if state.generation == generation {
-            state.condemn();
+            state.mark_corrupt();
         } else {
             state.older.retain(|(number, _)| *number != generation);
         }

@@ -1,8 +1,9 @@
-//! The parts of a file that are looked at here and there: read block by block, each against its sum, when something
-//! in it is wanted for the first time.
+//! The sections of a file that are accessed here and there: read block by block on first access, each block checked
+//! against its checksum.
 //!
-//! A process that finds everything as it was reads one key of a million. The sums are such a part themselves, and the
-//! sums of that lie in what is always read; so a block is believed or it is not there.
+//! A null build of a new process reads one key of a million, so it must not read all. The checksums of the blocks are a
+//! section of blocks themselves; the checksums of that section are in the table, which is always read. So no byte is
+//! used before it was checked.
 
 use super::TraceRead;
 use super::bytes::checksum;
@@ -14,15 +15,15 @@ use crate::sync::{
 };
 
 /// Bytes of a block; the last one may be shorter.
-pub(super) const BLOCK: usize = 4096;
+pub(super) const BLOCK_SIZE: usize = 4096;
 
-/// So many blocks have their place in memory together, and at most so many are read at once.
-const SEGMENT: usize = 64;
+/// How many blocks are allocated together, and at most are read at once.
+const BLOCKS_PER_SEGMENT: usize = 64;
 
 /// Where the bytes come from.
 pub(super) struct Source {
     file: Mutex<Box<dyn TraceRead>>,
-    /// Something in it was not what it should be.
+    /// A checksum was wrong, or content could not be decoded.
     damaged: AtomicBool,
 }
 
@@ -37,13 +38,13 @@ impl Source {
         (bytes.len() == length).then_some(bytes)
     }
 
-    /// The same into memory that is there.
+    /// The same into a buffer.
     fn fill(&self, at: u64, into: &mut [u8]) -> Option<()> {
         let count = lock(&self.file).read_at(at, into).ok()?;
         (count == into.len()).then_some(())
     }
 
-    /// Something was not what it should be.
+    /// Notes that the file is corrupt.
     pub(super) fn note_damage(&self) {
         self.damaged.store(true, Ordering::Relaxed);
     }
@@ -53,15 +54,15 @@ impl Source {
     }
 }
 
-/// Where the sums of a part's blocks are.
+/// Where the checksums of a section's blocks are.
 pub(super) enum Sums {
     Here(Vec<u64>),
-    /// In another part, from one of its sums on.
+    /// In another section, from one of its sums on.
     In(Arc<Pages>, u64),
 }
 
 impl Sums {
-    /// Those of so many blocks.
+    /// The checksums of `count` blocks.
     fn of(&self, first: usize, count: usize) -> Option<Vec<u64>> {
         match self {
             Sums::Here(sums) => sums.get(first..first + count).map(<[u64]>::to_vec),
@@ -74,7 +75,7 @@ impl Sums {
     }
 }
 
-/// One such part.
+/// One such section.
 pub(super) struct Pages {
     source: Arc<Source>,
     at: u64,
@@ -86,16 +87,16 @@ pub(super) struct Pages {
 #[derive(Default)]
 struct Blocks {
     segments: Vec<Segment>,
-    /// How many blocks are there.
+    /// How many blocks were read.
     known: usize,
 }
 
 /// Some blocks side by side.
 #[derive(Clone, Default)]
 struct Segment {
-    /// Nothing before one of them was read.
+    /// Empty until one of them is read.
     bytes: Vec<u8>,
-    /// By block, a bit: it is there.
+    /// By block, a bit: it was read.
     known: u64,
 }
 
@@ -105,22 +106,22 @@ impl Pages {
         Pages { source: source.clone(), at, length, sums, blocks: Mutex::default() }
     }
 
-    /// Appends the bytes from `from` on; `None` if they cannot be believed, and then nothing of the file can.
+    /// Appends the bytes from `from` on; `None` if a checksum is wrong, and then the file is corrupt.
     pub(super) fn read(&self, from: u64, length: usize, out: &mut Vec<u8>) -> Option<()> {
-        self.told(self.try_read(from, length, |part| out.extend(part)))
+        self.check_damage(self.try_read(from, length, |part| out.extend(part)))
     }
 
-    /// So many bytes.
+    /// `N` bytes from `from` on.
     pub(super) fn array<const N: usize>(&self, from: u64) -> Option<[u8; N]> {
         let (mut bytes, mut at) = ([0; N], 0);
-        self.told(self.try_read(from, N, |part| {
+        self.check_damage(self.try_read(from, N, |part| {
             bytes[at..at + part.len()].copy_from_slice(part);
             at += part.len();
         }))?;
         Some(bytes)
     }
 
-    fn told(&self, read: Option<()>) -> Option<()> {
+    fn check_damage(&self, read: Option<()>) -> Option<()> {
         if read.is_none() {
             self.source.note_damage();
         }
@@ -128,16 +129,17 @@ impl Pages {
     }
 
     fn try_read(&self, from: u64, length: usize, mut each: impl FnMut(&[u8])) -> Option<()> {
+        // `from` and `length` come from the file and may be anything: they are checked before memory is allocated.
         let end = from.checked_add(length as u64).filter(|end| *end <= self.length)?;
         let (mut at, mut blocks) = (from, lock(&self.blocks));
         while at < end {
-            let (block, offset) = ((at / BLOCK as u64) as usize, (at % BLOCK as u64) as usize);
-            let (segment, place) = (block / SEGMENT, block % SEGMENT);
+            let (block, offset) = ((at / BLOCK_SIZE as u64) as usize, (at % BLOCK_SIZE as u64) as usize);
+            let (segment, place) = (block / BLOCKS_PER_SEGMENT, block % BLOCKS_PER_SEGMENT);
             if blocks.segments.get(segment).is_none_or(|segment| segment.known >> place & 1 == 0) {
                 self.fetch(&mut blocks, block)?;
             }
-            let rest = blocks.segments[segment].bytes.get(place * BLOCK + offset..)?;
-            let part = &rest[..rest.len().min(BLOCK - offset).min((end - at) as usize)];
+            let rest = blocks.segments[segment].bytes.get(place * BLOCK_SIZE + offset..)?;
+            let part = &rest[..rest.len().min(BLOCK_SIZE - offset).min((end - at) as usize)];
             if part.is_empty() {
                 return None;
             }
@@ -147,26 +149,32 @@ impl Pages {
         Some(())
     }
 
-    /// Reads a block, and the more after it the more were read before.
+    /// Reads a block, and with it the more of the following ones the more were read before: a process that reads few needs
+    /// few, one that reads many needs fewer system calls.
     fn fetch(&self, blocks: &mut Blocks, first: usize) -> Option<()> {
         let Blocks { segments, known } = blocks;
         if segments.is_empty() {
-            segments.resize(self.length.div_ceil((SEGMENT * BLOCK) as u64) as usize, Segment::default());
+            segments.resize(
+                self.length.div_ceil((BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64) as usize,
+                Segment::default(),
+            );
         }
-        let (number, place) = (first / SEGMENT, first % SEGMENT);
+        let (number, place) = (first / BLOCKS_PER_SEGMENT, first % BLOCKS_PER_SEGMENT);
         let segment = segments.get_mut(number)?;
         if segment.bytes.is_empty() {
-            let rest = self.length - (number * SEGMENT * BLOCK) as u64;
-            // Memory that was never written to takes no room.
-            segment.bytes = vec![0; rest.min((SEGMENT * BLOCK) as u64) as usize];
+            let rest = self.length - (number * BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64;
+            // Zeroed memory takes no room before it is written to.
+            segment.bytes = vec![0; rest.min((BLOCKS_PER_SEGMENT * BLOCK_SIZE) as u64) as usize];
         }
-        let ahead = (*known).clamp(1, SEGMENT - place);
+        // At most as many blocks as were read so far, up to the end of the segment or the next block that was read.
+        let ahead = (*known).clamp(1, BLOCKS_PER_SEGMENT - place);
         let count = ((segment.known >> place).trailing_zeros() as usize).clamp(1, ahead);
-        let end = segment.bytes.len().min((place + count) * BLOCK);
-        let bytes = segment.bytes.get_mut(place * BLOCK..end)?;
-        self.source.fill(self.at + (first * BLOCK) as u64, bytes)?;
-        let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK))?;
-        for (at, (block, sum)) in bytes.chunks(BLOCK).zip(sums).enumerate() {
+        let end = segment.bytes.len().min((place + count) * BLOCK_SIZE);
+        let bytes = segment.bytes.get_mut(place * BLOCK_SIZE..end)?;
+        self.source.fill(self.at + (first * BLOCK_SIZE) as u64, bytes)?;
+        let sums = self.sums.of(first, bytes.len().div_ceil(BLOCK_SIZE))?;
+        for (at, (block, sum)) in bytes.chunks(BLOCK_SIZE).zip(sums).enumerate() {
+            // A wrong checksum of a block that was read ahead is no damage yet: nothing has asked for that block.
             if checksum(block) == sum {
                 segment.known |= 1 << (place + at);
                 *known += 1;
@@ -180,9 +188,9 @@ impl Pages {
     }
 }
 
-/// The sums of a part's blocks.
+/// The checksums of a section's blocks.
 pub(super) fn sums(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks(BLOCK).map(checksum)
+    bytes.chunks(BLOCK_SIZE).map(checksum)
 }
 
 #[cfg(test)]
@@ -191,7 +199,7 @@ mod tests {
     use super::*;
     use std::fs::File;
 
-    /// So many bytes and their sums, and the same bytes but for one as pages.
+    /// `length` bytes and their sums, and the same bytes but for one as pages.
     fn pages(directory: &std::path::Path, length: usize, damaged: usize) -> (Vec<u8>, Arc<Source>, Pages) {
         let path = directory.join("pages");
         let bytes: Vec<u8> = (0..length).map(|at| (at / 7) as u8).collect();
@@ -207,25 +215,25 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_block_is_not_there_and_the_others_are() {
+    fn a_damaged_block_is_rejected_and_other_blocks_are_readable() {
         let directory = tempfile::tempdir().unwrap();
-        let (bytes, source, pages) = pages(directory.path(), 3 * BLOCK + 100, BLOCK + 5);
+        let (bytes, source, pages) = pages(directory.path(), 3 * BLOCK_SIZE + 100, BLOCK_SIZE + 5);
         let mut out = Vec::new();
-        assert_eq!(pages.read(BLOCK as u64 - 10, 10, &mut out), Some(()));
-        assert_eq!(pages.read(2 * BLOCK as u64 - 10, 10, &mut out), None, "its block is damaged");
+        assert_eq!(pages.read(BLOCK_SIZE as u64 - 10, 10, &mut out), Some(()));
+        assert_eq!(pages.read(2 * BLOCK_SIZE as u64 - 10, 10, &mut out), None, "its block is damaged");
         assert!(source.is_damaged());
-        assert_eq!(pages.read(2 * BLOCK as u64, BLOCK + 100, &mut out), Some(()));
-        assert_eq!(out[10..], bytes[2 * BLOCK..]);
-        assert_eq!(pages.read(3 * BLOCK as u64, 101, &mut out), None, "it ends before that");
+        assert_eq!(pages.read(2 * BLOCK_SIZE as u64, BLOCK_SIZE + 100, &mut out), Some(()));
+        assert_eq!(out[10..], bytes[2 * BLOCK_SIZE..]);
+        assert_eq!(pages.read(3 * BLOCK_SIZE as u64, 101, &mut out), None, "it ends before that");
     }
 
     #[test]
-    fn whatever_is_read_in_whatever_order_is_what_is_there() {
+    fn reads_in_any_order_return_the_content() {
         let directory = tempfile::tempdir().unwrap();
-        let last = 2 * SEGMENT * BLOCK + 17;
+        let last = 2 * BLOCKS_PER_SEGMENT * BLOCK_SIZE + 17;
         let (bytes, source, pages) = pages(directory.path(), last + 1, last);
         for at in [70, 3, 64, 0, 10, 100, 127, 30] {
-            let (from, length) = (at * BLOCK - at.min(1) * 9, 5 * BLOCK);
+            let (from, length) = (at * BLOCK_SIZE - at.min(1) * 9, 5 * BLOCK_SIZE);
             let length = length.min(last - 17 - from);
             let mut out = Vec::new();
             assert_eq!(pages.read(from as u64, length, &mut out), Some(()), "block {at}");

@@ -1,7 +1,7 @@
-//! A file of kept runs by its path, for users of the library whose directories are their own.
+//! A file of traces at a path, for users of the library whose directories can be trusted.
 //!
-//! What lies at the path is not believed to be a file: a link is not followed, nor is a fifo waited for or a device
-//! opened. The directories above it are: a tool that cannot trust those gives the engine its own [`TraceFile`].
+//! What lies at the path is not trusted to be a regular file: a link is not followed, a fifo not waited for, a device not
+//! opened. The directories above are trusted: a tool that cannot do so gives the engine its own [`TraceFile`].
 #![allow(clippy::disallowed_methods, reason = "this crate stands alone; nothing else in it opens a file")]
 
 use std::fs::{self, File, OpenOptions};
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::file::{TraceFile, TraceRead, TraceWrite};
 
-/// A file of kept runs at a path. Beside it lies a file of the same name with `.lock`, which is never removed, and for
-/// moments one with `.new`. The directory exists.
+/// A file of traces at a path. Beside it lies a lock file of the same name with `.lock`, which is never removed (another
+/// process may be waiting for it), and while it is replaced one with `.new`. The directory exists.
 #[derive(Clone, Debug)]
 pub struct PathFile {
     path: PathBuf,
@@ -36,19 +36,19 @@ fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
         let text = format!("{} is not a regular file", path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)
     };
-    // To open a device can be an act; so it is looked at before,
+    // Opening a device can have effects, so its type is checked before,
     match fs::symlink_metadata(path) {
         Ok(known) if !known.is_file() => return Err(other()),
         _ => {}
     }
-    // and for what comes in between it is opened without following or waiting, and looked at again.
+    // and again after opening it without following links or waiting, since it may have been replaced in between.
     let file = unfollowed(options).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
 }
 
 /// `O_NOFOLLOW` and `O_NONBLOCK`, which the standard library does not name.
 #[cfg(target_os = "linux")]
-const FLAGS: i32 = {
+const OPEN_FLAGS: i32 = {
     let is_other = cfg!(any(
         target_arch = "arm",
         target_arch = "aarch64",
@@ -61,11 +61,11 @@ const FLAGS: i32 = {
     nofollow | nonblock
 };
 #[cfg(target_vendor = "apple")]
-const FLAGS: i32 = 0x100 | 0x4;
+const OPEN_FLAGS: i32 = 0x100 | 0x4;
 
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 fn unfollowed(options: &mut OpenOptions) -> &mut OpenOptions {
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, FLAGS)
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, OPEN_FLAGS)
 }
 
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
@@ -73,7 +73,7 @@ fn unfollowed(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Whether another name leads to the same file.
+/// Whether the file has another hard link.
 #[cfg(unix)]
 fn has_other_names(file: &File) -> io::Result<bool> {
     Ok(std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) > 1)
@@ -113,18 +113,19 @@ impl TraceFile for PathFile {
 /// The lock on a file at a path.
 struct Locked<'f> {
     file: &'f PathFile,
-    /// Others wait until it is closed.
+    /// Holds the lock until it is closed.
     _lock: File,
 }
 
 impl Locked<'_> {
-    /// A new file under a name of its own. What a killed process left there goes; what cannot go keeps its name.
+    /// A new file under a temporary name. What a killed process left there is removed; where that fails, the next name is
+    /// tried.
     fn create(&self) -> io::Result<(PathBuf, File)> {
         const NAMES: [&str; 4] = [".new", ".new1", ".new2", ".new3"];
         let mut failed = None;
         for name in NAMES {
             let path = self.file.beside(name);
-            // A link goes itself, not what it leads to.
+            // Removes a link itself, not its target.
             let _ = fs::remove_file(&path);
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok((path, file)),
@@ -139,7 +140,7 @@ impl TraceWrite for Locked<'_> {
     fn append(&mut self, end: u64, bytes: &[u8]) -> io::Result<()> {
         let mut file = open_regular(&self.file.path, OpenOptions::new().read(true).write(true))?;
         if has_other_names(&file)? {
-            // What has another name is another's, too: it stays as it is there.
+            // A file with another hard link belongs to others, too: it is copied, not changed in place.
             return self.replace(&mut |new| {
                 file.seek(SeekFrom::Start(0))?;
                 io::copy(&mut (&mut file).take(end), new)?;
@@ -156,7 +157,7 @@ impl TraceWrite for Locked<'_> {
         let path = &self.file.path;
         let mut put = |file: &mut File| {
             write(file)?;
-            // Else the name could outlive the content.
+            // After a crash of the system the new name must not refer to content that has not reached the disk.
             file.sync_all()?;
             fs::rename(&temporary, path)
         };

@@ -1,23 +1,23 @@
-//! A file of traces that says anything, under sums that are right: for those who test what becomes of it.
+//! Gives arbitrary bytes the checksums of a file of traces, for tests.
 //!
-//! Sums tell damage. What lies under a sound one was written by a program like this one, or by one with a mistake; it is
-//! believed as far as it makes sense, and must not take this process down where it makes none.
+//! Checksums detect damage only. Content under a right checksum may still be wrong (written by a program with a bug), and
+//! must not make this process panic. Tests that flip bits would otherwise never get past the checksums.
 
 use super::bytes::checksum;
-use super::pages::BLOCK;
-use super::snapshot::tasks::{self, CHUNK};
-use super::snapshot::{CHUNK_ENTRY, COUNTS, Counts, HEADER, Header};
+use super::pages::BLOCK_SIZE;
+use super::snapshot::tasks::{self, TASKS_PER_CHUNK};
+use super::snapshot::{CHUNK_ENTRY_SIZE, COUNT_FIELDS, Counts, HEADER_SIZE, Header};
 
-/// Gives whatever `bytes` say the sums that a file of traces has. Lengths are taken from them as far as they are that
-/// long.
+/// Writes the checksums of a file of traces into `bytes`. Lengths of sections are taken from `bytes`, as far as they are
+/// that long.
 pub fn reseal(bytes: &mut [u8]) {
-    let Some(head) = bytes.first_chunk::<HEADER>() else { return };
+    let Some(head) = bytes.first_chunk::<HEADER_SIZE>() else { return };
     let word = |at: usize| u64::from_le_bytes(*head[at..].first_chunk().expect("a word of the header"));
     let number = *head[16..].first_chunk().expect("a number in the header");
-    let whole = (bytes.len() - HEADER) as u64;
+    let whole = (bytes.len() - HEADER_SIZE) as u64;
     let table = word(32).min(whole);
     let rest = word(40).min(whole - table);
-    let (snapshot, journal) = bytes[HEADER..].split_at_mut((table + rest) as usize);
+    let (snapshot, journal) = bytes[HEADER_SIZE..].split_at_mut((table + rest) as usize);
     let (table_part, rest_part) = snapshot.split_at_mut(table as usize);
     if let Some((body, sum)) = table_part.split_last_chunk_mut::<8>() {
         seal_rest(body, rest_part);
@@ -32,36 +32,36 @@ pub fn reseal(bytes: &mut [u8]) {
         *sum = checksum(batch).to_le_bytes();
         batches = after;
     }
-    bytes[..HEADER].copy_from_slice(&Header { number, table, rest }.encode());
+    bytes[..HEADER_SIZE].copy_from_slice(&Header { number, table, rest }.encode());
 }
 
-/// Puts the sums of all that follows the table where they belong, as far as there is room for them.
+/// Writes the checksums of all that follows the table, as far as there is room for them.
 fn seal_rest(table: &mut [u8], rest: &mut [u8]) -> Option<()> {
     let counts = Counts::decode(table)?;
-    let mut sections = table.get_mut(COUNTS * 8..)?;
+    let mut sections = table.get_mut(COUNT_FIELDS * 8..)?;
     for length in &counts.table()[..2] {
         sections.split_off_mut(..usize::try_from(*length).ok()?)?;
     }
     let [_, _, chunks, of_sums] = counts.table();
     let chunks = sections.split_off_mut(..usize::try_from(chunks).ok()?)?;
     let mut rest = rest;
-    for (place, chunk) in chunks.as_chunks_mut::<CHUNK_ENTRY>().0.iter_mut().enumerate() {
+    for (place, chunk) in chunks.as_chunks_mut::<CHUNK_ENTRY_SIZE>().0.iter_mut().enumerate() {
         let words = u32::from_le_bytes(*chunk.first_chunk()?);
-        let tasks = counts.tasks.saturating_sub((place * CHUNK) as u64).min(CHUNK as u64);
+        let tasks = counts.tasks.saturating_sub((place * TASKS_PER_CHUNK) as u64).min(TASKS_PER_CHUNK as u64);
         let length = tasks::entries(tasks) + u64::from(words) * 4;
-        let told = rest.split_off_mut(..usize::try_from(length).ok()?)?;
-        chunk[4..].copy_from_slice(&checksum(told).to_le_bytes());
+        let section = rest.split_off_mut(..usize::try_from(length).ok()?)?;
+        chunk[4..].copy_from_slice(&checksum(section).to_le_bytes());
     }
     let sums = rest.split_off_mut(..usize::try_from(counts.sums()).ok()?)?;
     let mut places = sums.as_chunks_mut::<8>().0.iter_mut();
     for length in counts.pages() {
         let section = rest.split_off_mut(..usize::try_from(length).ok()?)?;
-        for (block, sum) in section.chunks(BLOCK).zip(places.by_ref()) {
+        for (block, sum) in section.chunks(BLOCK_SIZE).zip(places.by_ref()) {
             *sum = checksum(block).to_le_bytes();
         }
     }
     let of_sums = sections.get_mut(..usize::try_from(of_sums).ok()?)?;
-    for (block, sum) in sums.chunks(BLOCK).zip(of_sums.as_chunks_mut::<8>().0) {
+    for (block, sum) in sums.chunks(BLOCK_SIZE).zip(of_sums.as_chunks_mut::<8>().0) {
         *sum = checksum(block).to_le_bytes();
     }
     Some(())

@@ -1,13 +1,13 @@
-//! What a file begins with: everything that was known when it was written, in columns, never changed.
+//! The snapshot: everything that was known when the file was written, in columns, never changed in place.
 //!
-//! Three parts. The *table* says how much there is of everything and has the sums of the rest; it is read at once. The
-//! *tasks* are what deciding a build takes: of each its rule, its kept runs and what they read, all as numbers; they are
-//! read chunk by chunk ([`tasks`]). The *pages* are what only a task takes that is looked at by itself: hashes, keys,
-//! values, the way from a key to a number; they are read block by block ([`Pages`]).
+//! Three parts. The *table* has the length of everything and the checksums of the rest; it is read when the file is
+//! opened. The *tasks* are what verifying a build takes: for each its rule, its kept runs and what they read, all as
+//! numbers; they are read chunk by chunk ([`tasks`]). The *pages* are what is needed only for a task that is loaded:
+//! hashes, keys, values, the index from keys to numbers; they are read block by block ([`Pages`]).
 //!
-//! A task is a dense number. Its versions are numbered from 0, the first being, as a rule, what its latest run
-//! came to; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are
-//! looked at before they are used: whatever the bytes are, the answer is right or there is none.
+//! A task is a dense number. Its versions are numbered from 0, the first being, as a rule, the result of its latest
+//! run; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are checked
+//! before they are used: whatever the bytes are, the answer is right or there is none, and nothing panics.
 
 mod runs;
 pub(super) mod tasks;
@@ -18,12 +18,12 @@ use std::hash::Hasher;
 use std::ops::Range;
 
 use super::TraceRead;
-use super::bytes::{Reader, checksum, looks};
+use super::bytes::{Reader, checksum, facet_hashes};
 use super::leaves::LeafSet;
-use super::pages::{BLOCK, Pages, Source, Sums};
+use super::pages::{BLOCK_SIZE, Pages, Source, Sums};
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::Hash;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::intern::Mix;
 use crate::sync::Arc;
 use tasks::Tasks;
@@ -31,22 +31,22 @@ use tasks::Tasks;
 /// Marks the file, and its format.
 pub(super) const MAGIC: &[u8; 16] = b"taut traces 0005";
 
-/// Whether a file that begins with this was written by a program that knew this file in another format.
+/// Whether a file that begins with this is a file of traces in another version of the format.
 pub(super) fn is_of_another_format(head: &[u8]) -> bool {
     let (name, format) = MAGIC.split_at(MAGIC.len() - 4);
     head.strip_prefix(name)
         .and_then(|rest| rest.first_chunk::<4>())
-        .is_some_and(|told| told.iter().all(u8::is_ascii_digit) && told[..] != *format)
+        .is_some_and(|digits| digits.iter().all(u8::is_ascii_digit) && digits[..] != *format)
 }
 
 /// [`MAGIC`], the file's number, the lengths of the table and of what follows up to the journal, and the sum of all
 /// this.
-pub(super) const HEADER: usize = 56;
+pub(super) const HEADER_SIZE: usize = 56;
 
-/// What a file begins with.
+/// The header of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Header {
-    /// No other file has it.
+    /// A random number, which no other file has.
     pub(super) number: [u8; 16],
     /// The length of the table.
     pub(super) table: u64,
@@ -55,8 +55,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn encode(self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
+    pub(super) fn encode(self) -> [u8; HEADER_SIZE] {
+        let mut bytes = [0; HEADER_SIZE];
         bytes[..16].copy_from_slice(MAGIC);
         bytes[16..32].copy_from_slice(&self.number);
         bytes[32..40].copy_from_slice(&self.table.to_le_bytes());
@@ -66,7 +66,7 @@ impl Header {
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8; HEADER]) -> Option<Header> {
+    pub(super) fn decode(bytes: &[u8; HEADER_SIZE]) -> Option<Header> {
         let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
         let is_sound = bytes.starts_with(MAGIC) && checksum(&bytes[..48]) == word(48)?;
         let (number, table, rest) = (*bytes[16..].first_chunk()?, word(32)?, word(40)?);
@@ -75,11 +75,11 @@ impl Header {
 
     /// Where the journal begins.
     pub(super) fn end(self) -> Option<u64> {
-        (HEADER as u64).checked_add(self.table)?.checked_add(self.rest)
+        (HEADER_SIZE as u64).checked_add(self.table)?.checked_add(self.rest)
     }
 }
 
-/// How much there is of everything, in this order.
+/// The number of elements of each section, in this order.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Counts {
     pub(super) tasks: u64,
@@ -91,15 +91,15 @@ pub(super) struct Counts {
     pub(super) codes: u64,
     pub(super) wanted: u64,
     pub(super) unwanted: u64,
-    pub(super) kin: u64,
-    pub(super) looks: u64,
+    pub(super) siblings: u64,
+    pub(super) facet_hashes: u64,
     pub(super) buckets: u64,
 }
 
-pub(super) const COUNTS: usize = 12;
+pub(super) const COUNT_FIELDS: usize = 12;
 
 impl Counts {
-    pub(super) fn words(&self) -> [u64; COUNTS] {
+    pub(super) fn words(&self) -> [u64; COUNT_FIELDS] {
         let Counts {
             tasks,
             versions,
@@ -110,11 +110,11 @@ impl Counts {
             codes,
             wanted,
             unwanted,
-            kin,
-            looks,
+            siblings,
+            facet_hashes,
             buckets,
         } = *self;
-        [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, kin, looks, buckets]
+        [tasks, versions, words, keys, blobs, rules, codes, wanted, unwanted, siblings, facet_hashes, buckets]
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Counts> {
@@ -122,7 +122,7 @@ impl Counts {
         let mut next = || words.next().filter(|count| *count < u64::from(u32::MAX));
         let (tasks, versions, words) = (next()?, next()?, next()?);
         let (keys, blobs, rules, codes) = (next()?, next()?, next()?, next()?);
-        let (wanted, unwanted, kin, looks) = (next()?, next()?, next()?, next()?);
+        let (wanted, unwanted, siblings, facet_hashes) = (next()?, next()?, next()?, next()?);
         let buckets = next()?;
         buckets.is_power_of_two().then_some(())?;
         Some(Counts {
@@ -135,67 +135,69 @@ impl Counts {
             codes,
             wanted,
             unwanted,
-            kin,
-            looks,
+            siblings,
+            facet_hashes,
             buckets,
         })
     }
 
     /// The lengths of the sections of pages, in their order; those of their sums apart.
     pub(super) fn pages(&self) -> [u64; 10] {
-        let entries = self.tasks * ENTRY as u64;
+        let entries = self.tasks * ENTRY_SIZE as u64;
         let directory = (self.buckets + 1) * 4;
         let key_at = (self.tasks + 1) * 4;
-        let (kin, looks) = (self.kin * KIN as u64, self.looks * LOOKS as u64);
-        let (wanted, unwanted) = (self.wanted * TIME as u64, self.unwanted * TIME as u64);
+        let (siblings, facet_hashes) =
+            (self.siblings * SIBLING_ENTRY_SIZE as u64, self.facet_hashes * FACET_ENTRY_SIZE as u64);
+        let (wanted, unwanted) =
+            (self.wanted * TIME_ENTRY_SIZE as u64, self.unwanted * TIME_ENTRY_SIZE as u64);
         let (hashes, keys, blobs) = (self.versions * 32, self.keys, self.blobs);
-        [hashes, key_at, keys, directory, entries, blobs, kin, looks, wanted, unwanted]
+        [hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted]
     }
 
     /// The length of the section with the sums of all blocks of the other sections.
     pub(super) fn sums(&self) -> u64 {
-        self.pages().iter().map(|length| length.div_ceil(BLOCK as u64)).sum::<u64>() * 8
+        self.pages().iter().map(|length| length.div_ceil(BLOCK_SIZE as u64)).sum::<u64>() * 8
     }
 
     /// The lengths of the sections of the table, in their order, these counts and the sum apart.
     pub(super) fn table(&self) -> [u64; 4] {
-        let chunks = tasks::chunks(self.tasks) * CHUNK_ENTRY as u64;
-        [self.rules, self.codes * 4, chunks, self.sums().div_ceil(BLOCK as u64) * 8]
+        let chunks = tasks::chunks(self.tasks) * CHUNK_ENTRY_SIZE as u64;
+        [self.rules, self.codes * 4, chunks, self.sums().div_ceil(BLOCK_SIZE as u64) * 8]
     }
 
-    /// The length of what is told of the tasks.
+    /// The length of the entries and runs of all tasks.
     pub(super) fn of_tasks(&self) -> u64 {
         tasks::entries(self.tasks) + self.words * 4
     }
 }
 
 /// Bytes of an entry of the index: a task's number, and 16 bits of its key's hash.
-pub(super) const ENTRY: usize = 6;
-/// Bytes of an entry of the kin: kinship, rule, task.
-pub(super) const KIN: usize = 16;
-/// Bytes of an entry of the facets: task, version, where what they look like is told.
-pub(super) const LOOKS: usize = 12;
+pub(super) const ENTRY_SIZE: usize = 6;
+/// Bytes of an entry of the siblings: share key, rule, task.
+pub(super) const SIBLING_ENTRY_SIZE: usize = 16;
+/// Bytes of an entry of the facets: task, version, where their hashes are among the blobs.
+pub(super) const FACET_ENTRY_SIZE: usize = 12;
 
 /// Bytes of an entry of the times: task, seconds.
-pub(super) const TIME: usize = 8;
-/// Bytes of what the table says of a chunk of tasks: how many words its runs are, and its sum.
-pub(super) const CHUNK_ENTRY: usize = 12;
+pub(super) const TIME_ENTRY_SIZE: usize = 8;
+/// Bytes of an entry of the table for a chunk of tasks: how many words its runs are, and its checksum.
+pub(super) const CHUNK_ENTRY_SIZE: usize = 12;
 
-/// A file's first part.
+/// The snapshot of a file, opened.
 pub(crate) struct Snapshot {
     source: Arc<Source>,
     pub(super) counts: Counts,
     pub(super) rules: Vec<Arc<str>>,
     codes: Vec<u32>,
-    told: Tasks,
+    tasks: Tasks,
     hashes: Pages,
     key_at: Pages,
     keys: Pages,
     directory: Pages,
     entries: Pages,
     blobs: Pages,
-    kin: Pages,
-    looks: Pages,
+    siblings: Pages,
+    facet_hashes: Pages,
     wanted: Pages,
     unwanted: Pages,
 }
@@ -209,22 +211,23 @@ pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
     mix.finish().wrapping_mul(0xd6e8_feb8_6659_fd93)
 }
 
-/// The bucket of a key, and what tells it from others there.
+/// The bucket of a key, and the 16 bits by which most other keys of the bucket are excluded.
 pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
     ((hash >> 20) & (buckets - 1), hash as u16)
 }
 
 impl Snapshot {
-    /// What `file` begins with; `None` if that cannot be.
+    /// Opens the snapshot of `file`; `None` if it is corrupt.
     pub(super) fn open(file: Box<dyn TraceRead>, header: Header) -> Option<Snapshot> {
         let source = Source::new(file);
-        let table = source.read(HEADER as u64, usize::try_from(header.table).ok()?)?;
+        let table = source.read(HEADER_SIZE as u64, usize::try_from(header.table).ok()?)?;
         let (body, sum) = table.split_last_chunk::<8>()?;
         if checksum(body) != u64::from_le_bytes(*sum) {
             return None;
         }
+        // From here on lengths are those that were written. They are checked nevertheless: they index memory.
         let counts = Counts::decode(body)?;
-        let mut rest = body.get(COUNTS * 8..)?;
+        let mut rest = body.get(COUNT_FIELDS * 8..)?;
         let mut sections = [&[][..]; 4];
         for (section, length) in sections.iter_mut().zip(counts.table()) {
             (*section, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
@@ -240,7 +243,7 @@ impl Snapshot {
             rules.push(Arc::from(std::str::from_utf8(reader.bytes()?).ok()?));
         }
         let codes = codes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        let chunk = |chunk: &[u8; CHUNK_ENTRY]| {
+        let chunk = |chunk: &[u8; CHUNK_ENTRY_SIZE]| {
             let [a, b, c, d, sum @ ..] = *chunk;
             (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(sum))
         };
@@ -248,42 +251,43 @@ impl Snapshot {
         if chunks.clone().map(|(words, _)| u64::from(words)).sum::<u64>() != counts.words {
             return None;
         }
-        let mut at = HEADER as u64 + header.table;
-        let told = Tasks::new(&source, counts.tasks as u32, at, chunks);
+        let mut at = HEADER_SIZE as u64 + header.table;
+        let tasks = Tasks::new(&source, counts.tasks as u32, at, chunks);
         at += counts.of_tasks();
         let of_sums = of_sums.as_chunks().0.iter().map(|sum| u64::from_le_bytes(*sum)).collect();
         let sums = Arc::new(Pages::new(&source, at, counts.sums(), Sums::Here(of_sums)));
         at += counts.sums();
+        // The sections of pages follow one another; `block` counts their blocks, as their checksums do.
         let mut block = 0;
         let mut pages = counts.pages().into_iter().map(|length| {
             let pages = Pages::new(&source, at, length, Sums::In(sums.clone(), block));
-            (at, block) = (at + length, block + length.div_ceil(BLOCK as u64));
+            (at, block) = (at + length, block + length.div_ceil(BLOCK_SIZE as u64));
             pages
         });
         let mut next = || pages.next();
         let (hashes, key_at, keys, directory) = (next()?, next()?, next()?, next()?);
-        let (entries, blobs, kin, looks) = (next()?, next()?, next()?, next()?);
+        let (entries, blobs, siblings, facet_hashes) = (next()?, next()?, next()?, next()?);
         let (wanted, unwanted) = (next()?, next()?);
         Some(Snapshot {
             counts,
             rules,
             codes,
-            told,
+            tasks,
             hashes,
             key_at,
             keys,
             directory,
             entries,
             blobs,
-            kin,
-            looks,
+            siblings,
+            facet_hashes,
             wanted,
             unwanted,
             source,
         })
     }
 
-    /// Whether something that was looked at was not what it should be.
+    /// Whether something that was read was found corrupt.
     pub(crate) fn is_damaged(&self) -> bool {
         self.source.is_damaged()
     }
@@ -292,19 +296,19 @@ impl Snapshot {
         self.counts.tasks as u32
     }
 
-    /// Reads what is told of all tasks; returns whether all of it is sound.
+    /// Reads the chunks of all tasks; returns whether all checksums are right.
     pub(super) fn read_all_tasks(&self) -> bool {
-        self.told.read_all()
+        self.tasks.read_all()
     }
 
     /// The rule of a task, by its place among the rules.
     pub(crate) fn rule(&self, task: u32) -> Option<u16> {
-        self.told.rule(task)
+        self.tasks.rule(task)
     }
 
     /// How many versions of the task there are, and the place of the first among all.
     fn versions_at(&self, task: u32) -> Option<Range<u32>> {
-        let range = self.told.versions(task)?;
+        let range = self.tasks.versions(task)?;
         (range.start <= range.end && u64::from(range.end) <= self.counts.versions).then_some(range)
     }
 
@@ -326,14 +330,14 @@ impl Snapshot {
         Some(bytes.as_chunks::<32>().0.iter().map(|hash| Hash(*hash)).collect())
     }
 
-    /// The runs of a task that there is.
+    /// The runs of an existing task.
     pub(crate) fn runs(&self, task: u32) -> Runs<'_> {
-        Runs::new(self.told.runs(task).map(|(_, words)| words), &self.codes)
+        Runs::new(self.tasks.runs(task).map(|(_, words)| words), &self.codes)
     }
 
     /// The columns by which most tasks are decided.
     pub(super) fn columns(&self) -> Columns<'_> {
-        Columns { tasks: &self.told, codes: &self.codes }
+        Columns { tasks: &self.tasks, codes: &self.codes }
     }
 
     /// Appends the key of a task.
@@ -354,12 +358,13 @@ impl Snapshot {
         let [first, end] = *ends.as_chunks::<4>().0.first_chunk()?;
         let (first, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
         let mut entries = Vec::new();
-        let length = end.checked_sub(first)? as usize * ENTRY;
-        self.entries.read(u64::from(first) * ENTRY as u64, length, &mut entries)?;
+        let length = end.checked_sub(first)? as usize * ENTRY_SIZE;
+        self.entries.read(u64::from(first) * ENTRY_SIZE as u64, length, &mut entries)?;
         let mut known = Vec::new();
-        for entry in entries.as_chunks::<ENTRY>().0 {
+        for entry in entries.as_chunks::<ENTRY_SIZE>().0 {
             let [a, b, c, d, tag_a, tag_b] = *entry;
             let task = u32::from_le_bytes([a, b, c, d]);
+            // The tag excludes nearly all other keys, so that few keys are read.
             if u16::from_le_bytes([tag_a, tag_b]) == tag && self.rule(task) == Some(rule) {
                 known.clear();
                 self.key(task, &mut known)?;
@@ -371,13 +376,13 @@ impl Snapshot {
         None
     }
 
-    /// What was written there: a failure, a value, a witness.
+    /// The blob at a place: a failure, a value, a witness.
     pub(crate) fn blob(&self, at: u32) -> Option<Vec<u8>> {
-        /// Most witnesses are no longer, so one look is enough.
-        const SHORT: u64 = 64;
+        /// Most witnesses are not longer, so that one read is enough.
+        const FIRST_READ_SIZE: u64 = 64;
         let rest = self.counts.blobs.checked_sub(u64::from(at))?;
-        let mut bytes = Vec::with_capacity(SHORT as usize);
-        self.blobs.read(u64::from(at), rest.min(SHORT) as usize, &mut bytes)?;
+        let mut bytes = Vec::with_capacity(FIRST_READ_SIZE as usize);
+        self.blobs.read(u64::from(at), rest.min(FIRST_READ_SIZE) as usize, &mut bytes)?;
         let mut reader = Reader(&bytes);
         let length = reader.number()? as usize;
         let head = bytes.len() - reader.0.len();
@@ -389,20 +394,20 @@ impl Snapshot {
         Some(bytes)
     }
 
-    /// The leaves below a run that were told there.
+    /// The leaf set at a place among the blobs.
     pub(crate) fn leaves(&self, at: u32) -> Option<LeafSet> {
         LeafSet::decode(&self.blob(at)?, self.rules.len(), self.tasks())
     }
 
-    /// A run with all that belongs to it.
+    /// A run with its failure, value, witness and leaves.
     pub(crate) fn whole(&self, view: &RunView<'_>) -> Option<StoredRun> {
         let blob = |at: Option<u32>| match at {
             None => Some(None),
             Some(at) => self.blob(at).map(|bytes| Some(Arc::from(bytes))),
         };
-        let [fail, value, witness, told] = view.blobs;
+        let [fail, value, witness, leaves_at] = view.blobs;
         let (fail, value, witness) = (blob(fail), blob(value), blob(witness));
-        let leaves = match told {
+        let leaves = match leaves_at {
             Some(at) => Some(Arc::new(self.leaves(at)?)),
             None => None,
         };
@@ -413,41 +418,45 @@ impl Snapshot {
         Some(StoredRun { version, seq, traits, edges, fail, value, witness, leaves })
     }
 
-    /// How the facets of the task's versions look, by version.
-    pub(crate) fn all_looks(&self, task: u32) -> Option<Vec<(u32, Looks)>> {
+    /// The hashes of the facets of the task's versions, by version.
+    pub(crate) fn all_facet_hashes(&self, task: u32) -> Option<Vec<(u32, FacetHashes)>> {
         let mut found = Vec::new();
-        let told = |at: u64| {
-            let [a, b, c] =
-                *self.looks.array::<LOOKS>(at * LOOKS as u64)?.as_chunks::<4>().0.first_chunk()?;
+        let entry_at = |at: u64| {
+            let [a, b, c] = *self
+                .facet_hashes
+                .array::<FACET_ENTRY_SIZE>(at * FACET_ENTRY_SIZE as u64)?
+                .as_chunks::<4>()
+                .0
+                .first_chunk()?;
             Some((u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c)))
         };
-        let mut at = lower_bound(self.counts.looks, |at| Some(told(at)?.0 < task))?;
-        while at < self.counts.looks {
-            let (of, seq, blob) = told(at)?;
+        let mut at = lower_bound(self.counts.facet_hashes, |at| Some(entry_at(at)?.0 < task))?;
+        while at < self.counts.facet_hashes {
+            let (of, seq, blob) = entry_at(at)?;
             if of != task {
                 break;
             }
-            found.push((seq, looks(&mut Reader(&self.blob(blob)?))?));
+            found.push((seq, facet_hashes(&mut Reader(&self.blob(blob)?))?));
             at += 1;
         }
         Some(found)
     }
 
-    /// All tasks of a rule with this kinship, in the order in which they were noted.
-    pub(crate) fn all_kin(&self, rule: u16, kin: u64) -> Option<Vec<u32>> {
-        let told = |at: u64| {
-            let bytes = self.kin.array::<KIN>(at * KIN as u64)?;
-            let (kin, rest) = bytes.split_first_chunk::<8>()?;
+    /// All tasks of a rule with this share key, in the order in which they were recorded.
+    pub(crate) fn siblings(&self, rule: u16, share_key: u64) -> Option<Vec<u32>> {
+        let entry_at = |at: u64| {
+            let bytes = self.siblings.array::<SIBLING_ENTRY_SIZE>(at * SIBLING_ENTRY_SIZE as u64)?;
+            let (share_key, rest) = bytes.split_first_chunk::<8>()?;
             let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
-            Some((u64::from_le_bytes(*kin), u32::from_le_bytes(rule), u32::from_le_bytes(task)))
+            Some((u64::from_le_bytes(*share_key), u32::from_le_bytes(rule), u32::from_le_bytes(task)))
         };
-        let wanted = (kin, u32::from(rule));
-        let before = |at| told(at).map(|(kin, rule, _)| (kin, rule) < wanted);
-        let mut at = lower_bound(self.counts.kin, before)?;
+        let wanted = (share_key, u32::from(rule));
+        let before = |at| entry_at(at).map(|(share_key, rule, _)| (share_key, rule) < wanted);
+        let mut at = lower_bound(self.counts.siblings, before)?;
         let mut found = Vec::new();
-        while at < self.counts.kin {
-            let (kin, rule, task) = told(at)?;
-            if (kin, rule) != wanted {
+        while at < self.counts.siblings {
+            let (share_key, rule, task) = entry_at(at)?;
+            if (share_key, rule) != wanted {
                 break;
             }
             found.push(task);
@@ -456,50 +465,50 @@ impl Snapshot {
         Some(found)
     }
 
-    /// All kinships: kin, rule, task.
-    pub(crate) fn kinships(&self) -> Option<Vec<(u64, u16, u32)>> {
+    /// All entries: share key, rule, task.
+    pub(crate) fn all_siblings(&self) -> Option<Vec<(u64, u16, u32)>> {
         let mut bytes = Vec::new();
-        self.kin.read(0, (self.counts.kin as usize) * KIN, &mut bytes)?;
-        let told = |entry: &[u8; KIN]| {
-            let (kin, rest) = entry.split_first_chunk::<8>()?;
+        self.siblings.read(0, (self.counts.siblings as usize) * SIBLING_ENTRY_SIZE, &mut bytes)?;
+        let decode = |entry: &[u8; SIBLING_ENTRY_SIZE]| {
+            let (share_key, rest) = entry.split_first_chunk::<8>()?;
             let [rule, task] = *rest.as_chunks::<4>().0.first_chunk()?;
             let rule = u16::try_from(u32::from_le_bytes(rule)).ok()?;
-            Some((u64::from_le_bytes(*kin), rule, u32::from_le_bytes(task)))
+            Some((u64::from_le_bytes(*share_key), rule, u32::from_le_bytes(task)))
         };
-        bytes.as_chunks().0.iter().map(told).collect()
+        bytes.as_chunks().0.iter().map(decode).collect()
     }
 
-    /// The tasks that were asked for from outside, ascending, and the time of the last time.
+    /// The tasks that were requested from outside, ascending, and the time of the latest request.
     pub(crate) fn wanted(&self) -> Option<Vec<(u32, u32)>> {
         times(&self.wanted, self.counts.wanted)
     }
 
-    /// The time when a task was last asked for from outside.
+    /// The time of the latest request for a task from outside.
     pub(crate) fn wanted_at(&self, task: u32) -> Option<u32> {
-        let told = |at: u64| Some(time(&self.wanted.array(at * TIME as u64)?));
-        let at = lower_bound(self.counts.wanted, |at| Some(told(at)?.0 < task))?;
-        let (of, time) = if at < self.counts.wanted { told(at)? } else { return None };
+        let entry_at = |at: u64| Some(time(&self.wanted.array(at * TIME_ENTRY_SIZE as u64)?));
+        let at = lower_bound(self.counts.wanted, |at| Some(entry_at(at)?.0 < task))?;
+        let (of, time) = if at < self.counts.wanted { entry_at(at)? } else { return None };
         (of == task).then_some(time)
     }
 
-    /// The tasks that nothing wanted was made from, and the first time when that was so.
+    /// The tasks that no request needed at an earlier compaction, and the time of the first such one.
     pub(crate) fn unwanted(&self) -> Option<Vec<(u32, u32)>> {
         times(&self.unwanted, self.counts.unwanted)
     }
 }
 
-fn time(entry: &[u8; TIME]) -> (u32, u32) {
+fn time(entry: &[u8; TIME_ENTRY_SIZE]) -> (u32, u32) {
     let [a, b, c, d, time @ ..] = *entry;
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(time))
 }
 
 fn times(pages: &Pages, count: u64) -> Option<Vec<(u32, u32)>> {
     let mut bytes = Vec::new();
-    pages.read(0, count as usize * TIME, &mut bytes)?;
+    pages.read(0, count as usize * TIME_ENTRY_SIZE, &mut bytes)?;
     Some(bytes.as_chunks().0.iter().map(time).collect())
 }
 
-/// The first of so many places that is not `before`.
+/// The first of `count` places that is not `before`.
 fn lower_bound(count: u64, before: impl Fn(u64) -> Option<bool>) -> Option<u64> {
     let (mut low, mut high) = (0, count);
     while low < high {

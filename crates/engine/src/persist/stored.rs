@@ -1,26 +1,26 @@
-//! All that a file says: what it begins with, and over it what its journal says otherwise.
+//! The content of a file: the snapshot, overlaid by the changes of the journal.
 
 use std::collections::HashMap;
 
 use super::snapshot::{Columns, Runs, Snapshot};
 use super::stored_run::StoredRun;
 use crate::Hash;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
-/// What the journal says of a task.
+/// The changes of a task in the journal.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Change {
-    /// Versions besides those that the file began with.
+    /// Versions besides those of the snapshot.
     pub(super) hashes: Vec<Hash>,
-    /// All its runs, if they are others.
+    /// All its runs, if they changed.
     pub(super) runs: Option<Vec<StoredRun>>,
-    pub(super) looks: Vec<(u32, Looks)>,
-    pub(super) kin: Option<u64>,
+    pub(super) facet_hashes: Vec<(u32, FacetHashes)>,
+    pub(super) share_key: Option<u64>,
 }
 
-/// All that a file says.
+/// The content of a file.
 #[derive(Clone, Default)]
 pub(crate) struct Stored {
     pub(super) snapshot: Option<Arc<Snapshot>>,
@@ -31,10 +31,10 @@ pub(crate) struct Stored {
     /// Their numbers, by rule.
     pub(super) index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
     pub(super) changes: HashMap<u32, Change, BuildMix>,
-    /// The tasks that were asked for from outside since, and the time of the last time.
+    /// The tasks that were requested from outside since, and the time of the latest request.
     pub(super) wanted: HashMap<u32, u32, BuildMix>,
-    /// By rule and kinship, since.
-    pub(super) kin: HashMap<(u16, u64), Vec<u32>, BuildMix>,
+    /// The siblings of the journal, by rule and share key.
+    pub(super) siblings: HashMap<(u16, u64), Vec<u32>, BuildMix>,
 }
 
 impl Stored {
@@ -48,12 +48,12 @@ impl Stored {
         self.begins_with() + self.fresh.len() as u32
     }
 
-    /// How many there are in the snapshot.
+    /// How many tasks there are in the snapshot.
     pub(super) fn begins_with(&self) -> u32 {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.tasks())
     }
 
-    /// Whether something that was looked at was not what it should be: then nothing of it may be believed.
+    /// Whether something that was read was found corrupt: then nothing of the file may be used.
     pub(crate) fn is_damaged(&self) -> bool {
         self.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_damaged())
     }
@@ -143,32 +143,32 @@ impl Stored {
         Some(hashes)
     }
 
-    /// How the facets of its versions look, by version; shorter if the last ones have none.
-    pub(crate) fn facets(&self, task: u32) -> Option<Vec<Option<Looks>>> {
+    /// The hashes of the facets of its versions, by version; shorter if the last ones have none.
+    pub(crate) fn facets(&self, task: u32) -> Option<Vec<Option<FacetHashes>>> {
         let mut facets = Vec::new();
         let old = match self.old(task) {
-            Some(old) => old.all_looks(task)?,
+            Some(old) => old.all_facet_hashes(task)?,
             None => Vec::new(),
         };
-        let new = self.changes.get(&task).into_iter().flat_map(|change| change.looks.iter().cloned());
-        for (seq, looks) in old.into_iter().chain(new) {
+        let new = self.changes.get(&task).into_iter().flat_map(|change| change.facet_hashes.iter().cloned());
+        for (seq, facet_hashes) in old.into_iter().chain(new) {
             if seq >= self.versions(task) {
                 return None;
             }
             if facets.len() <= seq as usize {
                 facets.resize(seq as usize + 1, None);
             }
-            facets[seq as usize] = Some(looks);
+            facets[seq as usize] = Some(facet_hashes);
         }
         Some(facets)
     }
 
-    /// What the journal says of the task's runs, if it does.
+    /// The runs of the task, if the journal changed them.
     pub(crate) fn changed_runs(&self, task: u32) -> Option<&[StoredRun]> {
         self.changes.get(&task)?.runs.as_deref()
     }
 
-    /// The tasks that the journal says something of.
+    /// The tasks with changes in the journal.
     pub(crate) fn changed(&self) -> impl Iterator<Item = u32> + '_ {
         self.changes.keys().copied()
     }
@@ -183,19 +183,18 @@ impl Stored {
         old.blob(views.find(|view| view.seq == seq && view.blobs[1].is_some())?.blobs[1]?)
     }
 
-    /// What the file began with says of the task's runs, if the journal says nothing.
+    /// The runs of the task in the snapshot, if the journal did not change them.
     pub(crate) fn views(&self, task: u32) -> Option<(&Snapshot, Runs<'_>)> {
         let old = self.old(task)?;
         Some((old, old.runs(task)))
     }
 
-    /// The tasks that the file began with, by which most tasks are decided.
+    /// The columns of the snapshot, by which most tasks are verified.
     pub(super) fn columns(&self) -> Option<Columns<'_>> {
         self.snapshot.as_deref().map(Snapshot::columns)
     }
 
-    /// Reads what the file began with of all tasks, in the order in which it lies there. Returns whether all of it is
-    /// sound.
+    /// Reads all chunks of tasks of the snapshot, in their order in the file. Returns whether all checksums are right.
     pub(super) fn read_all_tasks(&self) -> bool {
         self.snapshot.as_ref().is_none_or(|snapshot| snapshot.read_all_tasks())
     }
@@ -210,12 +209,12 @@ impl Stored {
         runs.filter(|_| views.is_over())
     }
 
-    /// Whether the task looks at the outside world, by its latest run.
+    /// Whether the task was a leaf in its latest run.
     pub(super) fn is_leaf(&self, task: u32) -> bool {
         self.has_trait(task, StoredRun::LEAF)
     }
 
-    /// Whether the task goes by the leaves below it, by its latest run.
+    /// Whether the task was verified by leaves in its latest run.
     pub(super) fn is_deep(&self, task: u32) -> bool {
         self.has_trait(task, StoredRun::DEEP)
     }
@@ -241,18 +240,18 @@ impl Stored {
         }
     }
 
-    /// All tasks of a rule with this kinship that were made by themselves.
-    pub(crate) fn all_kin(&self, rule: &str, kin: u64) -> Option<Vec<u32>> {
+    /// All tasks of a rule with this share key that executed.
+    pub(crate) fn siblings(&self, rule: &str, share_key: u64) -> Option<Vec<u32>> {
         let Some(rule) = self.rule_named(rule) else { return Some(Vec::new()) };
         let mut all = match &self.snapshot {
-            Some(snapshot) => snapshot.all_kin(rule, kin)?,
+            Some(snapshot) => snapshot.siblings(rule, share_key)?,
             None => Vec::new(),
         };
-        all.extend(self.kin.get(&(rule, kin)).into_iter().flatten());
+        all.extend(self.siblings.get(&(rule, share_key)).into_iter().flatten());
         Some(all)
     }
 
-    /// The time when the task was last asked for from outside.
+    /// The time of the latest request for the task from outside.
     pub(super) fn wanted_at(&self, task: u32) -> Option<u32> {
         self.wanted.get(&task).copied().or_else(|| self.old(task)?.wanted_at(task))
     }

@@ -1,4 +1,4 @@
-//! What a file tells of one run: as a whole, whichever part of the file tells of it.
+//! A run as it is stored, whether it is in the snapshot or in the journal.
 
 use super::leaves::LeafSet;
 use crate::Facets;
@@ -20,23 +20,23 @@ pub(crate) struct StoredEdge {
 pub(crate) struct StoredRun {
     pub(crate) version: u32,
     pub(crate) seq: u32,
-    /// What the task's policy was, as far as it decides how a run is found to agree with the present.
+    /// The task's policy, as far as it decides how a run is verified.
     pub(crate) traits: u8,
     pub(crate) edges: Arc<[StoredEdge]>,
     pub(crate) fail: Option<Arc<[u8]>>,
     pub(crate) value: Option<Arc<[u8]>>,
     pub(crate) witness: Option<Arc<[u8]>>,
-    /// The leaves below, by which the run is found good.
+    /// The leaves below, by which the run is verified.
     pub(crate) leaves: Option<Arc<LeafSet>>,
 }
 
 impl StoredRun {
-    /// The task looks at the outside world.
+    /// The task is a leaf.
     pub(crate) const LEAF: u8 = 1;
-    /// It goes by times.
+    /// It is verified by times ([`crate::Rebuild::Times`]).
     pub(crate) const TIMES: u8 = 2;
-    /// It goes by the leaves below.
+    /// It is verified by the leaves below ([`crate::Policy::deep`]).
     pub(crate) const DEEP: u8 = 4;
-    /// It is a content, and kept for those who mention it.
+    /// It is an interned content, kept as long as a kept run mentions it.
     pub(crate) const INTERNED: u8 = 8;
 }

@@ -1,14 +1,18 @@
-//! Deciding a build over the numbers of a file, without making anything of them.
+//! The walk: verifies the closure of a task by the numbers of a file, without loading any of it.
 //!
-//! What a check of kept runs decides task by task (`settle/check.rs`), this decides for everything below a task at
-//! once, as the file has it: a leaf holds if its rule says so, another task if its latest run that fits read
-//! what holds now, group by group. No key is decoded but those of leaves, no task is bound, and the depth of the
-//! graph costs a stack in memory. Whatever is not that plain is left undecided, and goes the ordinary way when
-//! somebody asks for it: what has to run, what failed, what goes by times, what this process knows better than the
-//! file. So a process binds what a change invalidates, and nothing else: of a directory in which a file was added, the
-//! readers of the other files agree by their facets.
+//! `settle/check.rs` verifies kept runs task by task; the walk does the same for the whole closure of a task at once, over
+//! the columns of the file: a leaf is good if its rule confirms its witness, another task if the reads of one of its runs
+//! agree, group by group. No key is decoded but those of leaves, no task is loaded, and the depth of the graph costs a
+//! stack in memory. Whatever is not that plain is left undecided, and is settled the ordinary way when it is requested:
+//! tasks that have to execute, that failed, that are compared by times, or of which this process has newer runs than the
+//! file. So a process loads what a change invalidates, and nothing else: if a file was added to a directory, the readers
+//! of the other files agree by their facets.
 //!
-//! Demand is that of a check: a group is looked at only if all groups before agree.
+//! The demand is that of `settle/check.rs`: a group is verified only if all groups before agree.
+//!
+//! The state of a walk ([`Walk`]) is under one lock, which is held while a task is decided; rules of leaves are called
+//! under it, and their panics are caught. It is taken before `Persist::bound`, the state of the file, and the history of
+//! any task.
 
 mod ahead;
 mod below;
@@ -29,41 +33,42 @@ use super::snapshot::{Columns, Plain};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::core::Core;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::graph::intern::BuildMix;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
 
-/// Nobody has looked yet.
-const UNKNOWN: u32 = u32::MAX;
-/// The same, of a task that the journal or this process may know more of.
-const SPECIAL: u32 = u32::MAX - 1;
-/// Being looked at.
-const OPEN: u32 = u32::MAX - 2;
-/// To be decided the ordinary way.
+/// Not visited yet.
+const UNVISITED: u32 = u32::MAX;
+/// Not visited yet, and the columns alone do not decide it: there may be more in the journal or in this process.
+const NOT_PLAIN: u32 = u32::MAX - 1;
+/// In progress: on the stack of the walk.
+const IN_PROGRESS: u32 = u32::MAX - 2;
+/// Visited, and to be settled the ordinary way.
 const UNDECIDED: u32 = u32::MAX - 3;
-/// It has a version that the file does not know.
-const OTHER: u32 = u32::MAX - 4;
+/// It is clean in this process, with a version that is not in the file.
+const OTHER_VERSION: u32 = u32::MAX - 4;
 
-/// A number for each task, at first [`UNKNOWN`]; kept as its complement, since memory that holds zeros takes no room
-/// before something else is written there: of most tasks nothing is ever known.
+/// What is known of each task: the version that is good, or one of the constants above, at first [`UNVISITED`]. Stored
+/// as the complement, so that this is zero: zeroed memory takes no room before it is written to, and most tasks are
+/// never visited.
 #[derive(Default)]
-struct Now(Vec<u32>);
+struct Verdicts(Vec<u32>);
 
-impl Now {
-    fn new(tasks: usize) -> Now {
-        Now(vec![!UNKNOWN; tasks])
+impl Verdicts {
+    fn new(tasks: usize) -> Verdicts {
+        Verdicts(vec![!UNVISITED; tasks])
     }
 
     fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Makes room for so many tasks; the new ones are [`SPECIAL`].
+    /// Makes room for this many tasks; the new ones are [`NOT_PLAIN`].
     fn grow(&mut self, tasks: usize) {
-        self.0.resize(tasks, !SPECIAL);
+        self.0.resize(tasks, !NOT_PLAIN);
     }
 
     #[inline]
@@ -71,63 +76,62 @@ impl Now {
         self.0.get(task as usize).map(|now| !now)
     }
 
-    /// Notes it of a task that there is.
+    /// Sets it for an existing task.
     #[inline]
     fn set(&mut self, task: u32, now: u32) {
         self.0[task as usize] = !now;
     }
 
-    /// Notes that there may be more to a task of which nothing is known yet, if there is such a task.
-    fn note_special(&mut self, task: u32) {
-        if self.get(task) == Some(UNKNOWN) {
-            self.set(task, SPECIAL);
+    /// Marks an unvisited task as [`NOT_PLAIN`], if it exists.
+    fn note_not_plain(&mut self, task: u32) {
+        if self.get(task) == Some(UNVISITED) {
+            self.set(task, NOT_PLAIN);
         }
     }
 }
 
-/// What was found out about the tasks of a file.
+/// What the walk has found out about the tasks of a file.
 #[derive(Default)]
 pub(super) struct Walk {
-    /// The file, and the epoch for which it holds.
+    /// The generation of the file, and the epoch for which this is valid.
     generation: u64,
     epoch: u64,
     scanned: u64,
     floor: u64,
-    /// By task: the version that is good, or one of the above.
-    now: Now,
-    /// By task, a bit: a leaf that was looked at and is good.
-    looked_at: Vec<u64>,
-    /// Leaves that were looked at in this epoch, of which no run is good any more.
-    refused: HashSet<u32, BuildMix>,
+    verdicts: Verdicts,
+    /// By task, a bit: a leaf that was verified and is good. Kept for later epochs, until a scan or a declared change.
+    good_leaves: Vec<u64>,
+    /// Leaves of which no run is good in this epoch.
+    stale: HashSet<u32, BuildMix>,
     /// Tasks that were found good by the leaves below them.
     by_leaves: HashSet<u32, BuildMix>,
-    /// The tasks that this process knows.
+    /// The tasks that have a node.
     bound: HashMap<u32, NodeId, BuildMix>,
     /// By task, the facet hashes of its versions in the file, of tasks of which they were compared in this epoch.
-    facets: HashMap<u32, Vec<Option<Looks>>, BuildMix>,
-    /// By task, the version that is good, where a reader of facets is good that read another one; for as long as what was
-    /// settled is clean.
-    same_in_facets: HashMap<u32, u32, BuildMix>,
-    /// What is not as in the file.
-    pub(super) better: HashMap<u32, Better, BuildMix>,
+    facets: HashMap<u32, Vec<Option<FacetHashes>>, BuildMix>,
+    /// By task, the version that is good, if a reader of facets is good that read another version; kept as long as tasks
+    /// stay clean.
+    equal_in_facets: HashMap<u32, u32, BuildMix>,
+    /// What the next commit writes: the order of runs, and refreshed witnesses.
+    pub(super) updates: HashMap<u32, RunUpdate, BuildMix>,
     /// How many tasks were found good.
     good: u64,
-    /// What the rules of the file are here; `None`: their tasks go the ordinary way.
-    rules: Vec<Option<Here>>,
+    /// By place in the file, the rules in this process; `None`: their tasks are settled the ordinary way.
+    rules: Vec<Option<LocalRule>>,
 }
 
-/// What was found out about a task's runs.
+/// What the walk has found out about the kept runs of a task, and is not in the file yet.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Better {
-    /// Those that were good, each once, the latest one first: they come before the others from now on.
+pub(super) struct RunUpdate {
+    /// The runs that were good, each once, the latest one first: they come before the others from now on.
     runs: Vec<usize>,
-    /// Better evidence of what the first of them saw.
+    /// The refreshed witness of the first of them.
     witness: Option<Arc<[u8]>>,
 }
 
-impl Better {
-    fn of(run: usize) -> Better {
-        Better { runs: vec![run], witness: None }
+impl RunUpdate {
+    fn of(run: usize) -> RunUpdate {
+        RunUpdate { runs: vec![run], witness: None }
     }
 
     /// The run that is good.
@@ -144,7 +148,7 @@ impl Better {
         }
     }
 
-    /// Brings the task's runs into this order.
+    /// Brings the task's runs into this order, with the refreshed witness.
     pub(super) fn apply(&self, runs: &mut [StoredRun]) {
         let mut order: Vec<usize> = (0..runs.len()).collect();
         for run in self.runs.iter().rev() {
@@ -158,217 +162,218 @@ impl Better {
     }
 }
 
-/// What a rule of the file is here.
+/// A rule of the file as it is in this process.
 #[derive(Clone, Copy)]
-struct Here {
+struct LocalRule {
     rule: u16,
     version: u32,
 }
 
-/// The file cannot be believed.
+/// The file is corrupt.
 struct Damaged;
 
 impl Walk {
-    /// Makes it about this file and epoch; `false` if it is about a later one. What this process has come to know of
-    /// the file is noted first: of what was declared changed, nothing that was found out before holds.
-    fn turn_to(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
+    /// Begins the walk of a file in the epoch of a build, if it is not in that epoch already; `false` if a later epoch has
+    /// begun. Tasks that became nodes are taken over first, so that no verdict of before is kept for a task that was
+    /// declared changed.
+    fn begin_epoch(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
         let epoch = inner.epoch;
         if generation < self.generation || (generation == self.generation && epoch < self.epoch) {
             return false;
         }
         let tasks = stored.tasks() as usize;
-        let same = generation == self.generation && self.now.len() <= tasks;
+        let same = generation == self.generation && self.verdicts.len() <= tasks;
         let here = |name: &Arc<str>| {
             let rule = inner.engine.rule_number(name)?;
             let version = inner.engine.rule_at(rule).version();
-            (inner.inputs.rules[rule as usize] == 0).then_some(Here { rule, version })
+            (inner.inputs.rules[rule as usize] == 0).then_some(LocalRule { rule, version })
         };
         if same && epoch == self.epoch {
             if self.rules.len() != stored.rules().len() {
                 self.rules = stored.rules().iter().map(here).collect();
             }
-            // What was found out holds for the tasks that a commit has added to the file, too: they are in its journal.
-            self.now.grow(tasks);
-            self.looked_at.resize(tasks.div_ceil(64), 0);
+            // A commit of this process may have added tasks to the journal.
+            self.verdicts.grow(tasks);
+            self.good_leaves.resize(tasks.div_ceil(64), 0);
             self.bind(std::mem::take(&mut *lock(&persist.bound)));
             return true;
         }
         if generation != self.generation {
-            // Nothing of the other one has to be told any more, or it was.
+            // The updates of the other file were written with it, or are of no use.
             *self = Walk { good: self.good, generation, ..Walk::default() };
         }
         self.bind(std::mem::take(&mut *lock(&persist.bound)));
         self.rules = stored.rules().iter().map(here).collect();
-        let mut looked_at = if same && self.scanned == inner.inputs.scanned {
-            std::mem::take(&mut self.looked_at)
+        let mut good_leaves = if same && self.scanned == inner.inputs.scanned {
+            std::mem::take(&mut self.good_leaves)
         } else {
             Vec::new()
         };
-        looked_at.resize(tasks.div_ceil(64), 0);
-        let before = std::mem::take(&mut self.now);
-        self.now = Now::new(tasks);
+        good_leaves.resize(tasks.div_ceil(64), 0);
+        let before = std::mem::take(&mut self.verdicts);
+        self.verdicts = Verdicts::new(tasks);
         let rules = &self.rules;
         let is_void =
             |task: usize| stored.rule(task as u32).and_then(|rule| *rules.get(usize::from(rule))?).is_none();
-        for (at, word) in looked_at.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
+        for (at, word) in good_leaves.iter_mut().enumerate().filter(|(_, word)| **word != 0) {
             let bits = *word;
             for task in (at * 64..tasks.min(at * 64 + 64)).filter(|task| bits & 1 << (task % 64) != 0) {
                 if is_void(task) {
-                    // All of its rule were declared changed.
+                    // All tasks of its rule were declared changed.
                     *word &= !(1 << (task % 64));
                 } else {
-                    self.now.0[task] = before.0[task];
+                    self.verdicts.0[task] = before.0[task];
                 }
             }
         }
         for task in stored.changed().chain(self.bound.keys().copied()) {
-            if self.now.get(task).is_some() {
-                self.now.set(task, SPECIAL);
+            if self.verdicts.get(task).is_some() {
+                self.verdicts.set(task, NOT_PLAIN);
             }
         }
         if self.floor != inner.inputs.floor {
-            self.same_in_facets.clear();
+            self.equal_in_facets.clear();
         }
         (self.generation, self.epoch) = (generation, epoch);
         (self.scanned, self.floor) = (inner.inputs.scanned, inner.inputs.floor);
-        self.looked_at = looked_at;
-        self.refused.clear();
+        self.good_leaves = good_leaves;
+        self.stale.clear();
         self.by_leaves.clear();
         self.facets.clear();
         true
     }
 
-    /// A task is decided.
-    fn close(&mut self, open: &Open<'_>, step: &Step) {
+    /// Records the verdict of a task.
+    fn close(&mut self, open: &OpenTask<'_>, step: &Step) {
         let task = open.task;
         if matches!(step, Step::Undecided) {
-            self.now.set(task, UNDECIDED);
+            self.verdicts.set(task, UNDECIDED);
             if open.is_leaf {
-                // Its evidence was for a run that is not good.
-                self.better.remove(&task);
+                // The refreshed witness was of a run that is not good.
+                self.updates.remove(&task);
             }
             return;
         }
         if matches!(step, Step::Failed) {
-            // How it failed is for others to tell, but it need not be looked at again.
-            self.now.set(task, UNDECIDED);
+            // The failure itself is in the run, which is loaded on request; the leaf need not be verified again.
+            self.verdicts.set(task, UNDECIDED);
         } else {
-            self.now.set(task, open.run.seq);
+            self.verdicts.set(task, open.run.seq);
             self.good += 1;
         }
         if open.is_leaf {
-            self.looked_at[task as usize / 64] |= 1 << (task % 64);
+            self.good_leaves[task as usize / 64] |= 1 << (task % 64);
         }
         self.is_good_by(task, open.at);
     }
 
-    /// A leaf that reads nothing holds by one of its runs; `None` in place of its version: as a failure.
+    /// Records that a leaf without reads is good by one of its runs; `None` in place of its version: it is a failure.
     fn leaf_is_good(&mut self, leaf: u32, run: usize, seq: Option<u32>) {
-        self.now.set(leaf, seq.unwrap_or(UNDECIDED));
+        self.verdicts.set(leaf, seq.unwrap_or(UNDECIDED));
         self.good += u64::from(seq.is_some());
-        self.looked_at[leaf as usize / 64] |= 1 << (leaf % 64);
+        self.good_leaves[leaf as usize / 64] |= 1 << (leaf % 64);
         self.is_good_by(leaf, run);
     }
 
-    /// Notes that a leaf is good by one of its runs, and better evidence of what that one saw.
-    fn good_by_witness(&mut self, leaf: u32, run: usize, witness: Arc<[u8]>) {
-        let better = self.better.entry(leaf).or_insert_with(|| Better::of(run));
-        better.use_run(run);
-        better.witness = Some(witness);
+    /// Notes that a leaf is good by one of its runs, with a refreshed witness.
+    fn refresh_witness(&mut self, leaf: u32, run: usize, witness: Arc<[u8]>) {
+        let update = self.updates.entry(leaf).or_insert_with(|| RunUpdate::of(run));
+        update.use_run(run);
+        update.witness = Some(witness);
     }
 
-    /// Notes which of its runs a task is good by, after those of earlier epochs.
+    /// Notes by which of its runs a task is good; the latest such note comes first.
     fn is_good_by(&mut self, task: u32, run: usize) {
-        match self.better.get_mut(&task) {
-            Some(better) => better.use_run(run),
+        match self.updates.get_mut(&task) {
+            Some(update) => update.use_run(run),
             None if run == 0 => {}
-            None => drop(self.better.insert(task, Better::of(run))),
+            None => drop(self.updates.insert(task, RunUpdate::of(run))),
         }
     }
 
-    /// Takes note of what this process has come to know.
+    /// Takes over the tasks that became nodes.
     fn bind(&mut self, bound: impl IntoIterator<Item = (Unloaded, NodeId)>) {
         for (place, node) in bound.into_iter().filter(|(place, _)| place.generation == self.generation) {
             self.bound.insert(place.number, node);
-            self.now.note_special(place.number);
+            self.verdicts.note_not_plain(place.number);
         }
     }
 }
 
-/// A task being looked at.
-struct Open<'s> {
+/// A task in progress.
+struct OpenTask<'s> {
     task: u32,
     runs: AnyRuns<'s>,
-    /// Which of them this is.
+    /// The place of the run among them.
     at: usize,
     run: AnyRun<'s>,
-    /// The read that waits for an answer.
+    /// The read whose task has to be decided first.
     waits: Option<StoredEdge>,
-    /// Of the group: one is different, one is undecided.
+    /// Of the present group: whether a read differs, and whether one is undecided.
     differs: bool,
     undecided: bool,
     is_leaf: bool,
 }
 
-/// The same, while its latest run may do.
-struct PlainOpen<'s> {
+/// A task in progress whose latest run is plain.
+struct OpenPlainTask<'s> {
     task: u32,
     run: Plain<'s>,
     undecided: bool,
 }
 
 enum Frame<'s> {
-    Plain(PlainOpen<'s>),
-    Open(Box<Open<'s>>),
+    Plain(OpenPlainTask<'s>),
+    Open(Box<OpenTask<'s>>),
 }
 
-/// What became of a group of reads.
+/// The verdict of a group of reads.
 enum Group {
     Agrees,
-    /// It does not, but there is another run.
+    /// It differs, but there is another run to verify.
     Again,
     Undecided,
 }
 
-/// What became of a task.
+/// The verdict of a task, or what has to be done before.
 enum Step {
     Good,
-    /// It holds, and is a failure.
+    /// It is good, and a failure.
     Failed,
     Undecided,
-    /// Another one has to be looked at first.
+    /// This task has to be decided first.
     Below(u32),
 }
 
-/// One look at a file.
-pub(super) struct Look<'l> {
+/// A walk in progress.
+pub(super) struct Walker<'l> {
     inner: &'l Inner,
     stored: &'l Stored,
     columns: Option<Columns<'l>>,
     walk: &'l mut Walk,
-    /// How many leaves are being looked at, each for a task that is read by the one before.
+    /// How many leaves are in progress, each below a task that the one before reads.
     depth: usize,
-    /// Room for a key.
+    /// A buffer for keys.
     key: Vec<u8>,
 }
 
-impl<'l> Look<'l> {
-    fn new(inner: &'l Inner, stored: &'l Stored, walk: &'l mut Walk) -> Look<'l> {
-        Look { inner, stored, columns: stored.columns(), walk, depth: 0, key: Vec::new() }
+impl<'l> Walker<'l> {
+    fn new(inner: &'l Inner, stored: &'l Stored, walk: &'l mut Walk) -> Walker<'l> {
+        Walker { inner, stored, columns: stored.columns(), walk, depth: 0, key: Vec::new() }
     }
 
-    /// At what a build has found out by now; `None` if that is about something else.
+    /// Access to the verdicts of a build; `None` if they are of another epoch or file.
     pub(super) fn again(
         inner: &'l Inner,
         stored: &'l Stored,
         generation: u64,
         walk: &'l mut Walk,
-    ) -> Option<Look<'l>> {
+    ) -> Option<Walker<'l>> {
         let is_of_build = walk.generation == generation && walk.epoch == inner.epoch && !inner.is_what_if();
-        is_of_build.then_some(Look { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
+        is_of_build.then_some(Walker { inner, stored, columns: None, walk, depth: 0, key: Vec::new() })
     }
 
-    /// The good version of a task, if that can be told plainly.
+    /// Decides a task: its good version, if the numbers of the file suffice.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
         let mut stack: Vec<Frame<'l>> = Vec::new();
         self.enter(task, &mut stack)?;
@@ -378,14 +383,14 @@ impl<'l> Look<'l> {
                     Some(Step::Below(dep)) => self.enter(dep, &mut stack)?,
                     Some(step) => {
                         let decided = matches!(step, Step::Good);
-                        self.walk.now.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
+                        self.walk.verdicts.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
-                        if decided && !self.walk.better.is_empty() {
+                        if decided && !self.walk.updates.is_empty() {
                             self.walk.is_good_by(plain.task, 0);
                         }
                         stack.pop();
                     }
-                    // There is more to it.
+                    // Another run has to be verified, or the facets.
                     None => {
                         let task = plain.task;
                         stack.pop();
@@ -401,20 +406,20 @@ impl<'l> Look<'l> {
                 },
             }
         }
-        Ok(self.known(task).filter(|seq| *seq < OTHER))
+        Ok(self.known(task).filter(|seq| *seq < OTHER_VERSION))
     }
 
-    /// Goes on with a plain run. `None`: it is not as plain as that.
+    /// Verifies the reads of a plain run. `None`: the plain run alone does not decide it.
     #[inline]
-    fn go_on(&self, plain: &mut PlainOpen<'_>) -> Option<Step> {
+    fn go_on(&self, plain: &mut OpenPlainTask<'_>) -> Option<Step> {
         while let Some((dep, seq, bits)) = plain.run.read()? {
-            let now = self.walk.now.get(dep)?;
+            let now = self.walk.verdicts.get(dep)?;
             if now != seq {
                 match self.known(dep) {
                     None => return Some(Step::Below(dep)),
                     Some(UNDECIDED) => plain.undecided = true,
                     Some(now) if now == seq => {}
-                    // Others may agree, or it is the same in what was looked at.
+                    // Another run may agree, or it is equal in the facets that were read.
                     Some(_) => return None,
                 }
             }
@@ -426,14 +431,14 @@ impl<'l> Look<'l> {
         Some(if plain.undecided { Step::Undecided } else { Step::Good })
     }
 
-    /// What is known of a task; `None`: it has to be looked at.
+    /// What is known of a task; `None`: it has to be visited.
     #[inline]
     fn known(&self, task: u32) -> Option<u32> {
-        match self.walk.now.get(task).unwrap_or(UNDECIDED) {
-            UNKNOWN => None,
-            // What waits for itself is for others to find out.
-            OPEN => Some(UNDECIDED),
-            SPECIAL => self.special(task),
+        match self.walk.verdicts.get(task).unwrap_or(UNDECIDED) {
+            UNVISITED => None,
+            // A cycle: the ordinary way reports it.
+            IN_PROGRESS => Some(UNDECIDED),
+            NOT_PLAIN => self.not_plain(task),
             // It may have been settled the ordinary way meanwhile.
             UNDECIDED => Some(self.settled(task).unwrap_or(UNDECIDED)),
             known => Some(known),
@@ -444,17 +449,17 @@ impl<'l> Look<'l> {
     fn settled(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         if self.inner.engine.is_given(node, self.inner.epoch) {
-            // What took over its result is not as it was, whatever the version (`settle/kin.rs`).
+            // A sibling that took over its result is not valid any more, whatever the version (`settle/siblings.rs`).
             return None;
         }
-        // What is settled and does not stand holds for one build only, and so does what is made from it.
-        let seq = self.inner.standing(node)?;
+        // A task that is settled and not clean is valid for one build only, and so are its dependents.
+        let seq = self.inner.clean_version(node)?;
         let is_stored = lock(&self.inner.engine.node(node).hist).is_seq_of(self.walk.generation, task, seq);
-        Some(if is_stored { seq.number() } else { OTHER })
+        Some(if is_stored { seq.number() } else { OTHER_VERSION })
     }
 
-    /// What this process knows of a task.
-    fn special(&self, task: u32) -> Option<u32> {
+    /// What this process knows of a task that is [`NOT_PLAIN`].
+    fn not_plain(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         let entry = self.inner.engine.node(node);
         if self.inner.engine.is_given(node, self.inner.epoch) {
@@ -469,51 +474,52 @@ impl<'l> Look<'l> {
         (!is_as_stored).then_some(UNDECIDED)
     }
 
-    /// Begins to look at a task.
+    /// Begins a task.
     fn enter(&mut self, task: u32, stack: &mut Vec<Frame<'l>>) -> Result<(), Damaged> {
         if self.known(task).is_some() {
             return Ok(());
         }
-        // What the journal says nothing of, nor this process knows.
-        if let (Some(columns), Some(UNKNOWN)) = (&self.columns, self.walk.now.get(task)) {
+        // A task without changes in the journal and without a node.
+        if let (Some(columns), Some(UNVISITED)) = (&self.columns, self.walk.verdicts.get(task)) {
             let plain = columns.task(task).and_then(|(rule, runs)| {
                 let here = (*self.walk.rules.get(usize::from(rule))?)?;
                 columns.plain(runs, here.version)
             });
             if let Some(run) = plain {
-                self.walk.now.set(task, OPEN);
-                stack.push(Frame::Plain(PlainOpen { task, run, undecided: false }));
+                self.walk.verdicts.set(task, IN_PROGRESS);
+                stack.push(Frame::Plain(OpenPlainTask { task, run, undecided: false }));
                 return Ok(());
             }
         }
         self.open(task, stack)
     }
 
-    /// Begins to look at a task run by run.
+    /// Begins a task run by run.
     fn open(&mut self, task: u32, stack: &mut Vec<Frame<'l>>) -> Result<(), Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         if let Some(here) = self.walk.rules.get(rule as usize).copied().flatten()
             && self.is_deep(task)?
         {
-            self.walk.now.set(task, OPEN);
-            return self.meet(task, here);
+            self.walk.verdicts.set(task, IN_PROGRESS);
+            return self.decide_by_leaves(task, here);
         }
         let open = match self.walk.rules.get(rule as usize).copied().flatten() {
             Some(here) => self.first_run(task, here)?,
             None => None,
         };
-        // Most leaves read nothing, and that is all there is to them.
+        // Most leaves read nothing, so they are decided.
         if let Some(leaf) = open.as_ref().filter(|open| open.is_leaf && open.run.edges.is_empty()) {
             self.walk.leaf_is_good(task, leaf.at, (!leaf.run.has_failed).then_some(leaf.run.seq));
             return Ok(());
         }
-        self.walk.now.set(task, if open.is_some() { OPEN } else { UNDECIDED });
+        self.walk.verdicts.set(task, if open.is_some() { IN_PROGRESS } else { UNDECIDED });
         stack.extend(open.map(|open| Frame::Open(Box::new(open))));
         Ok(())
     }
 
-    /// The first run that fits, of a leaf also its evidence; `None` if there is none, or none that is plain.
-    fn first_run(&mut self, task: u32, here: Here) -> Result<Option<Open<'l>>, Damaged> {
+    /// The first run of the present version of the rule, of a leaf the first with a witness that agrees; `None` if there is
+    /// none, or it is compared by times.
+    fn first_run(&mut self, task: u32, here: LocalRule) -> Result<Option<OpenTask<'l>>, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let (mut at, mut was_asked) = (0, false);
         while let Some(run) = runs.next()? {
@@ -524,34 +530,34 @@ impl<'l> Look<'l> {
                 let is_leaf = run.traits & StoredRun::LEAF != 0;
                 was_asked |= is_leaf;
                 if !is_leaf || self.agrees(task, here, at, &run)? {
-                    // Another run of a leaf has no evidence that holds.
-                    let runs = if is_leaf { AnyRuns::New([].iter()) } else { runs };
+                    // No other run of a leaf has a witness that agrees.
+                    let runs = if is_leaf { AnyRuns::Journal([].iter()) } else { runs };
                     let (waits, differs, undecided) = (None, false, false);
-                    return Ok(Some(Open { task, runs, at, run, waits, differs, undecided, is_leaf }));
+                    return Ok(Some(OpenTask { task, runs, at, run, waits, differs, undecided, is_leaf }));
                 }
             }
             at += 1;
         }
         if was_asked {
-            self.walk.refused.insert(task);
+            self.walk.stale.insert(task);
         }
         Ok(None)
     }
 
-    /// Whether a leaf's rule says that it would come to the result of this run.
-    fn agrees(&mut self, task: u32, here: Here, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
-        match ahead::ask(self.inner, self.stored, (task, here), run, &mut self.key)? {
+    /// Whether a leaf's rule confirms the result of this run.
+    fn agrees(&mut self, task: u32, here: LocalRule, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
+        match ahead::ask_rule(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
-                self.walk.good_by_witness(task, at, witness.into());
+                self.walk.refresh_witness(task, at, witness.into());
                 Ok(true)
             }
             Agreement::No => Ok(false),
         }
     }
 
-    /// Goes on with a task until it is decided or has to wait.
-    fn step(&mut self, open: &mut Open<'l>) -> Result<Step, Damaged> {
+    /// Verifies a task until it is decided or another one has to be decided first.
+    fn step(&mut self, open: &mut OpenTask<'l>) -> Result<Step, Damaged> {
         loop {
             let next = match open.waits.take() {
                 Some(edge) => Some(edge),
@@ -560,7 +566,7 @@ impl<'l> Look<'l> {
             let Some(edge) = next else {
                 match self.end_group(open)? {
                     Group::Again => continue,
-                    // Who asks for what failed is told how, which takes more than a number.
+                    // To replay a failure, the run has to be loaded.
                     Group::Agrees if !open.run.has_failed => return Ok(Step::Good),
                     Group::Agrees => return Ok(Step::Failed),
                     _ => return Ok(Step::Undecided),
@@ -573,7 +579,7 @@ impl<'l> Look<'l> {
                 }
                 Some(UNDECIDED) => open.undecided = true,
                 Some(now) if now == edge.seq => {}
-                Some(now) => match self.is_same_in_facets(&edge, now) {
+                Some(now) => match self.is_equal_in_facets(&edge, now) {
                     Some(true) => {}
                     Some(false) => open.differs = true,
                     None => open.undecided = true,
@@ -587,8 +593,8 @@ impl<'l> Look<'l> {
         }
     }
 
-    /// All that was asked for together is known.
-    fn end_group(&self, open: &mut Open<'l>) -> Result<Group, Damaged> {
+    /// All reads of a group are decided.
+    fn end_group(&self, open: &mut OpenTask<'l>) -> Result<Group, Damaged> {
         let (undecided, differs) = (std::mem::take(&mut open.undecided), std::mem::take(&mut open.differs));
         if undecided {
             return Ok(Group::Undecided);
@@ -608,38 +614,38 @@ impl<'l> Look<'l> {
 }
 
 impl Persist {
-    /// Whether the file should say something else of what is as it was.
-    pub(super) fn knows_better(&self) -> bool {
-        !lock(&self.walk).better.is_empty()
+    /// Whether there are updates to write.
+    pub(super) fn has_updates(&self) -> bool {
+        !lock(&self.walk).updates.is_empty()
     }
 
-    /// What the file should say instead, in a certain order.
-    pub(super) fn take_better(&self, generation: u64) -> Vec<(u32, Better)> {
+    /// Takes the updates out, ascending by task.
+    pub(super) fn take_updates(&self, generation: u64) -> Vec<(u32, RunUpdate)> {
         let mut walk = lock(&self.walk);
-        let better = std::mem::take(&mut walk.better);
-        let mut better: Vec<_> = better.into_iter().filter(|_| walk.generation == generation).collect();
-        better.sort_unstable_by_key(|(task, _)| *task);
-        better
+        let updates = std::mem::take(&mut walk.updates);
+        let mut updates: Vec<_> = updates.into_iter().filter(|_| walk.generation == generation).collect();
+        updates.sort_unstable_by_key(|(task, _)| *task);
+        updates
     }
 
-    /// What was found out about the runs of a task; of a leaf that was looked at and is good, when; and the epoch in
-    /// which it was and is not.
-    pub(super) fn found_out(&self, place: Unloaded) -> (Option<Better>, Option<u64>, Option<u64>) {
+    /// The update of a task; the epoch of the scan after which it was found good, if it is a leaf that was; and the epoch in
+    /// which it was found stale, if it was.
+    pub(super) fn findings(&self, place: Unloaded) -> (Option<RunUpdate>, Option<u64>, Option<u64>) {
         let walk = lock(&self.walk);
         if walk.generation != place.generation {
             return (None, None, None);
         }
-        let word = walk.looked_at.get(place.number as usize / 64).copied().unwrap_or(0);
-        let looked_at = word & 1 << (place.number % 64) != 0;
-        let refused = walk.refused.contains(&place.number).then_some(walk.epoch);
-        (walk.better.get(&place.number).cloned(), looked_at.then_some(walk.scanned), refused)
+        let word = walk.good_leaves.get(place.number as usize / 64).copied().unwrap_or(0);
+        let good_leaves = word & 1 << (place.number % 64) != 0;
+        let stale = walk.stale.contains(&place.number).then_some(walk.epoch);
+        (walk.updates.get(&place.number).cloned(), good_leaves.then_some(walk.scanned), stale)
     }
 }
 
 impl Inner {
-    /// The good version of a task that a file tells of, if the file tells that plainly: it is settled then, and
-    /// stands, and nothing of it is bound but its versions.
-    pub(crate) fn walk(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
+    /// Settles a task by the numbers of the file, if these suffice: returns its good version. It is clean then, and only its
+    /// versions are loaded.
+    pub(crate) fn settle_by_numbers(&self, node: NodeId, place: Unloaded) -> Option<Seq> {
         let core = &*self.engine;
         let persist = core.persist()?;
         let policy = core.node(node).policy;
@@ -647,22 +653,22 @@ impl Inner {
         if !is_plain || self.is_what_if() || core.notes_dependents.load(Ordering::SeqCst) {
             return None;
         }
-        // From here on, whoever declares a change asks what stood.
-        core.stands.store(true, Ordering::SeqCst);
-        let stored = persist.told(place.generation)?;
+        // Set before the walk, so that a change that is declared from here on looks for clean tasks.
+        core.has_clean.store(true, Ordering::SeqCst);
+        let stored = persist.stored_of(place.generation)?;
         if !stored.read_all_tasks() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
             return None;
         }
         let (decided, good) = {
             let walk = &mut *lock(&persist.walk);
-            if !walk.turn_to(&stored, place.generation, self, persist) {
+            if !walk.begin_epoch(&stored, place.generation, self, persist) {
                 return None;
             }
             let before = walk.good;
-            let mut look = Look::new(self, &stored, walk);
-            let decided = look.decide(place.number);
-            (decided, look.walk.good - before)
+            let mut walker = Walker::new(self, &stored, walk);
+            let decided = walker.decide(place.number);
+            (decided, walker.walk.good - before)
         };
         self.log.replayed_so_many(good);
         if good > 0 {
@@ -671,31 +677,31 @@ impl Inner {
         let seq = Seq::new(match decided {
             Ok(seq) if !stored.is_damaged() => seq?,
             _ => {
-                persist.condemn(place.generation);
+                persist.mark_corrupt(place.generation);
                 return None;
             }
         });
         core.know_versions(node)?;
-        self.stand_as_stored(node, seq);
+        self.mark_clean_as_stored(node, seq);
         Some(seq)
     }
 }
 
 impl Inner {
-    /// The version of a task that a walk in the epoch of this build found good, whether or not the task was bound then.
-    pub(crate) fn walked(&self, node: NodeId) -> Option<Seq> {
+    /// The version of a task that a walk in the epoch of this build found good, whether or not it had a node then.
+    pub(crate) fn version_by_numbers(&self, node: NodeId) -> Option<Seq> {
         let core = &*self.engine;
         let persist = core.persist()?;
         let place = lock(&core.node(node).hist).place()?;
-        let stored = persist.told(place.generation)?;
+        let stored = persist.stored_of(place.generation)?;
         let (seq, hash) = {
             let walk = &mut *lock(&persist.walk);
-            let look = Look::again(self, &stored, place.generation, walk)?;
-            let seq = look.walk.now.get(place.number).filter(|now| *now < OTHER)?;
+            let walker = Walker::again(self, &stored, place.generation, walk)?;
+            let seq = walker.walk.verdicts.get(place.number).filter(|now| *now < OTHER_VERSION)?;
             (seq, stored.hash(place.number, seq))
         };
         if stored.is_damaged() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
             return None;
         }
         core.fetch_history(node);
@@ -708,22 +714,22 @@ impl Inner {
 }
 
 impl Core {
-    /// Fetches the hashes of what the file knows of a task, not its runs. `None`: the file is no more.
+    /// Loads the versions of a task with their hashes, not its runs. `None`: they are loaded, or the file is gone.
     pub(crate) fn know_versions(&self, node: NodeId) -> Option<()> {
         let hist = &self.node(node).hist;
         let place = lock(hist).unloaded()?;
         let persist = self.persist()?;
-        let stored = persist.told(place.generation)?;
+        let stored = persist.stored_of(place.generation)?;
         let known = stored.hashes(place.number).zip(stored.facets(place.number));
         if known.is_none() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
         }
         lock(hist).know_versions(Some(known?));
         Some(())
     }
 
-    /// The hash of a version of a task, fetched if only the file tells of it: a task that is clean because one that read
-    /// it is, by the numbers of the file, has not been looked at.
+    /// The hash of a version of a task, which is loaded if need be: a task that is clean because a task that read it is, by
+    /// the numbers of the file, may not be loaded.
     pub(crate) fn hash_of(&self, node: NodeId, seq: Seq) -> Option<Hash> {
         let hist = &self.node(node).hist;
         let known = lock(hist).hash_of(seq);
@@ -733,7 +739,7 @@ impl Core {
         })
     }
 
-    /// The value of a version as bytes, of a task of which only the versions are here.
+    /// The value of a version as bytes, from the file, of a task whose runs are not loaded.
     pub(crate) fn stored_value(&self, node: NodeId, seq: Seq) -> Option<Vec<u8>> {
         let (place, is_stored) = {
             let hist = lock(&self.node(node).hist);
@@ -741,10 +747,10 @@ impl Core {
             (place, hist.is_seq_of(place.generation, place.number, seq))
         };
         let persist = self.persist().filter(|_| is_stored)?;
-        let stored = persist.told(place.generation)?;
+        let stored = persist.stored_of(place.generation)?;
         let value = stored.value(place.number, seq.number());
         if stored.is_damaged() {
-            persist.condemn(place.generation);
+            persist.mark_corrupt(place.generation);
             return None;
         }
         value

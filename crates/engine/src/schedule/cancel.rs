@@ -1,4 +1,4 @@
-//! A switch that ends builds from outside.
+//! Cancellation of builds from another thread.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use crate::sync::{
     lock,
 };
 
-/// What the switch ends.
-pub(crate) trait Ends: Send + Sync {
-    /// Gives up whatever is not done.
+/// A build, as something that can be cancelled.
+pub(crate) trait Cancellable: Send + Sync {
+    /// Ends everything that is not done.
     fn end(self: Arc<Self>);
 }
 
@@ -23,7 +23,7 @@ pub struct Cancel {
 #[derive(Default)]
 struct Shared {
     is_cancelled: AtomicBool,
-    builds: Mutex<Vec<Weak<dyn Ends>>>,
+    builds: Mutex<Vec<Weak<dyn Cancellable>>>,
 }
 
 impl Cancel {
@@ -35,8 +35,8 @@ impl Cancel {
         builds.iter().filter_map(Weak::upgrade).for_each(|build| build.end());
     }
 
-    /// Notes a build that has this switch.
-    pub(crate) fn note(&self, build: Weak<dyn Ends>) {
+    /// Registers a build that has this switch.
+    pub(crate) fn note(&self, build: Weak<dyn Cancellable>) {
         let mut builds = lock(&self.shared.builds);
         builds.retain(|build| build.strong_count() > 0);
         builds.push(build);

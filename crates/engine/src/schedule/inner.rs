@@ -1,6 +1,9 @@
 //! The state of one build: what its threads and tasks share.
 //!
-//! Only state: how a task is settled stands in the files of `settle`, as methods.
+//! Only state: the algorithms are methods in the files of `settle`.
+//!
+//! Lock order: `unkept`, then `by_leaves`; the state of a slot is taken under neither of the queue's locks. The walk over
+//! the file (`Persist::walk`) is taken before both.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,15 +28,16 @@ pub(crate) struct Inner {
     pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) inputs: Inputs,
-    /// The tasks that were asked for from outside, or by one of which no run is kept, and what was answered, if that was
-    /// known at once.
+    /// The tasks that were requested from outside, or by a task of which no run is kept, and the version in the answer, if
+    /// there was one at once.
     pub(crate) asked: Mutex<Vec<(NodeId, Seq)>>,
-    /// What those read that executed and of which no run is kept.
+    /// The reads of tasks that executed and of which no run is kept.
     pub(crate) unkept: Mutex<HashMap<NodeId, Vec<(NodeId, Seq)>>>,
     pub(crate) slots: Table<Slot>,
-    /// Whether this build has decided tasks by the numbers of a file.
+    /// Whether this build has settled tasks by the numbers of a file. Relaxed: a hint for explanations, set before the
+    /// answers that depend on it.
     pub(crate) has_walked: AtomicBool,
-    /// The tasks that were found good by the leaves below them, and these.
+    /// The tasks that were found good by the leaves below them, with these.
     pub(crate) by_leaves: Mutex<HashMap<NodeId, Arc<Leaves>>>,
     pub(crate) queue: Queue,
     pub(crate) log: Log,
@@ -46,13 +50,13 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// The change of the outside world that a run must have seen to be believed in this build.
+    /// The epoch of the latest change of the outside world that a run must have seen to be valid in this build.
     pub(crate) fn stamp(&self, node: &Node, hist: &Hist) -> u64 {
         let scanned = if node.policy.leaf { self.inputs.scanned } else { 0 };
         self.declared(node, hist).max(scanned)
     }
 
-    /// The last change that was declared of this task, or of all of its rule.
+    /// The epoch of the latest change that was declared of this task, or of all tasks of its rule.
     pub(crate) fn declared(&self, node: &Node, hist: &Hist) -> u64 {
         hist.stamp(self.epoch).max(self.inputs.rules[node.rule as usize])
     }
@@ -61,7 +65,7 @@ impl Inner {
         self.suspects.is_some()
     }
 
-    /// Whether `node` is to be taken as in its latest run.
+    /// Whether `node` is assumed to be as in its latest run (what-if).
     pub(crate) fn assumes(&self, node: NodeId) -> bool {
         self.suspects.as_ref().is_some_and(|suspects| !suspects.contains(&node))
     }
@@ -80,7 +84,7 @@ impl Inner {
         Task { id, node: self.engine.node(id), slot: self.slots.at(id) }
     }
 
-    /// Notes that what this build is made from includes these, as no kept run says.
+    /// Notes reads that are in no kept run, so that the closure of the build's requests includes them.
     pub(crate) fn asked_for(&self, by: NodeId, nodes: Vec<(NodeId, Seq)>) {
         lock(&self.asked).extend(&nodes);
         lock(&self.unkept).insert(by, nodes);

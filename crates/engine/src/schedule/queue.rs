@@ -1,13 +1,17 @@
 //! The threads that work on one build.
 //!
-//! A stack of jobs for each of up to `jobs` threads (last in, first out: depth first, so few computations are open
-//! at once); who has nothing to do takes from the others. Who waits for a task runs it on its own stack, as far as
-//! that goes, so that most tasks are never in a queue. A thread that calls `Build::get` is one of them until its answer is there; the others
-//! are started when there is a second thing to do, so that a small build never starts a thread.
+//! Work stealing: a stack of jobs for each of up to `jobs` threads (last in, first out: depth first, so few computations
+//! are open at once); an idle thread takes jobs from the others. A thread that needs a task runs it on its own stack, as
+//! far as there is room, so that most tasks are never in a queue. A thread that calls `Build::get` is a worker until its
+//! answer is there; the others are started when there is a second job, so that a small build never starts a thread.
 //!
-//! A task that waits for something foreign (a process, a timer) occupies no thread: its waker brings it back.
-//! When all threads find nothing to do, and no task waits for something foreign, whatever is unfinished
-//! waits for itself: only then are cycles searched ([`Works::break_cycle`]), so that edges cost nothing.
+//! A task that awaits something foreign (a process, a timer) occupies no thread: its waker pushes it again. When all
+//! threads are idle and no task awaits something foreign, the unfinished tasks wait for each other: only then are
+//! cycles searched ([`Works::break_cycle`]), so that waiting needs no bookkeeping.
+//!
+//! Locks: `roots` is taken under `ready`; no other lock is taken under `ready`, and rules do not run under it.
+//! Everything that decides whether a thread sleeps is read and written under `ready`, so no wake-up is lost; the one
+//! exception is the count of foreign waits, see `Frame::wake_by_ref`.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -35,28 +39,28 @@ pub(crate) enum Job {
 
 /// What the threads of a queue work on, and how: the queue knows neither tasks nor builds.
 pub(crate) trait Works: Send + Sync + Sized + 'static {
-    /// What a thread has while it works.
-    type Desk;
+    /// Held by a thread while it works.
+    type WorkGuard;
     /// Its queue.
     fn queue(&self) -> &Queue;
     /// Called on a thread that begins to work.
-    fn begin_work(self: &Arc<Self>) -> Self::Desk;
+    fn begin_work(self: &Arc<Self>) -> Self::WorkGuard;
     fn run(self: &Arc<Self>, job: Job);
-    /// Nothing can go on. Whether it can now.
+    /// All threads are idle. Returns whether a cycle was broken, so that work can go on.
     fn break_cycle(self: &Arc<Self>) -> bool;
 }
 
-/// How much stack tasks may use that are run by those who wait for them.
-const IN_PLACE: usize = 256 << 10;
+/// How many bytes of stack tasks may use that are run on the stack of the thread that needs them.
+const MAX_NESTED_STACK: usize = 256 << 10;
 
-/// What a thread has for the build that it works on.
+/// The state of a thread that works on a build.
 #[derive(Default)]
 struct Worker {
     /// Address of the build; 0: it works on none.
     build: usize,
-    /// Where its stack was when it began.
+    /// The address of its stack when it began.
     base: usize,
-    /// Which of the queue's stacks is its own.
+    /// The index of its stack of jobs.
     stack: usize,
 }
 
@@ -92,12 +96,12 @@ struct Ready {
     groups: u64,
 }
 
-/// The jobs that a thread has pushed, each with the group that it was pushed with. It takes the last one first;
-/// the others, when they have nothing to do, the first one, under which most is to be done.
+/// The jobs that a thread has pushed, each with the number of its group. The thread takes the last one first; idle
+/// threads take the first one, which probably has the most work below it.
 #[derive(Default)]
 struct Stack {
     jobs: VecDeque<(u64, Job)>,
-    /// Whether some thread has it.
+    /// Whether a thread owns it.
     owned: bool,
 }
 
@@ -113,7 +117,7 @@ impl Ready {
         job.map(|(_, job)| job)
     }
 
-    /// A stack that no thread has.
+    /// A stack that no thread owns.
     fn own_stack(&mut self) -> usize {
         let free = self.stacks.iter().position(|stack| !stack.owned).unwrap_or_else(|| {
             self.stacks.push(Stack::default());
@@ -127,13 +131,13 @@ impl Ready {
 pub(crate) struct Queue {
     ready: Mutex<Ready>,
     more: Condvar,
-    /// Threads wanted besides those that call.
+    /// How many threads may be started besides those that call.
     extra: usize,
-    /// Tasks that wait for something foreign.
+    /// How many tasks await something foreign.
     pub(crate) foreign: AtomicIsize,
-    /// Whether all `extra` threads run, to be asked without the lock.
+    /// Whether all `extra` threads run, or no more can be started. Relaxed: it is accessed under the lock of `ready`.
     full: AtomicBool,
-    /// The waits of those who ask from outside.
+    /// The waits of requests from outside.
     pub(crate) roots: Mutex<Vec<Arc<Wait>>>,
 }
 
@@ -177,8 +181,10 @@ impl Queue {
         if ready.stacks.is_empty() {
             ready.stacks.push(Stack::default());
         }
+        // A thread that does not work on the build (a waker) has no stack: any will do, idle threads take from all.
         let stack = &mut ready.stacks[own_stack.unwrap_or(0)].jobs;
         let before = stack.len();
+        // Reversed: the owner takes the last one first.
         stack.extend(jobs.rev().map(|job| (group, job)));
         let added = stack.len() - before;
         ready.jobs += added;
@@ -186,6 +192,8 @@ impl Queue {
         if added <= own {
             return group;
         }
+        // Parked threads are woken before another one is started. The condition variable is notified under the lock, so a
+        // thread that is about to park sees the job or the notification.
         let wanted = added - own;
         if ready.parked > 0 {
             if wanted > 1 { self.more.notify_all() } else { self.more.notify_one() }
@@ -195,7 +203,7 @@ impl Queue {
         group
     }
 
-    /// The job of a group that is next for the calling thread, if nobody has taken it, and nothing came after it.
+    /// The next job of a group for the calling thread, if no other thread has taken it and none was pushed after it.
     pub(crate) fn take_back(&self, group: u64) -> Option<Job> {
         let own = WORKER.with(|worker| worker.borrow().stack);
         let mut ready = lock(&self.ready);
@@ -220,12 +228,12 @@ impl Queue {
         });
         match spawned {
             Ok(thread) => ready.threads.push(thread),
-            // Fewer threads: slower, not wrong.
+            // With fewer threads the build is slower, not wrong.
             Err(_) => self.full.store(true, Ordering::Relaxed),
         }
     }
 
-    /// Whether the build may use more threads than the one that asks.
+    /// Whether the build may use more threads than the calling one.
     pub(crate) fn has_many_threads(&self) -> bool {
         self.extra > 0
     }
@@ -234,7 +242,7 @@ impl Queue {
     pub(crate) fn may_nest<W>(build: &Arc<W>) -> bool {
         WORKER.with(|worker| {
             let worker = worker.borrow();
-            worker.works_on(build) && worker.base.abs_diff(here()) < IN_PLACE
+            worker.works_on(build) && worker.base.abs_diff(here()) < MAX_NESTED_STACK
         })
     }
 
@@ -243,14 +251,14 @@ impl Queue {
         WORKER.with(|worker| worker.borrow().works_on(build))
     }
 
-    /// Works until `enough` says so or the queue is shut.
+    /// Works until `enough` returns true or the queue is shut.
     pub(crate) fn work<W: Works>(&self, build: &Arc<W>, enough: &mut dyn FnMut() -> bool) {
         let mut ready = lock(&self.ready);
         let stack = ready.own_stack();
         ready.active += 1;
         let worker = Worker { build: Arc::as_ptr(build).addr(), base: here(), stack };
         let outer = WORKER.with(|known| known.replace(worker));
-        let desk = build.begin_work();
+        let guard = build.begin_work();
         while !enough() && !ready.shut {
             if let Some(job) = ready.pop(stack) {
                 drop(ready);
@@ -259,14 +267,14 @@ impl Queue {
                 continue;
             }
             let last = ready.parked + 1 == ready.active;
-            // Whoever asked and has the answer, but has not woken up yet, waits for nobody.
-            let somebody_waits = || lock(&self.roots).iter().any(|wait| !wait.is_over());
-            if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 && somebody_waits() {
+            // A request that has its answer is not waiting, even if its thread has not woken up yet.
+            let has_open_request = || lock(&self.roots).iter().any(|wait| !wait.is_over());
+            if last && !ready.searched && self.foreign.load(Ordering::Acquire) == 0 && has_open_request() {
                 ready.searched = true;
                 drop(ready);
                 let broken = build.break_cycle();
                 ready = lock(&self.ready);
-                // Those who wait for this cycle may wait for another one too: nothing went on, look again.
+                // There may be another cycle, for which the tasks of this one were not responsible: search again.
                 ready.searched &= !broken;
                 continue;
             }
@@ -276,17 +284,17 @@ impl Queue {
         }
         ready.active -= 1;
         ready.stacks[stack].owned = false;
-        // Whoever stays may now be the last one, who has to look for cycles.
+        // A parked thread may now be the last active one, which has to search for cycles.
         if ready.active > 0 && (ready.active == ready.parked || ready.jobs > 0) {
             self.more.notify_one();
         }
         drop(ready);
         WORKER.with(|known| known.replace(outer));
-        drop(desk);
+        drop(guard);
     }
 
-    /// Wakes all threads, so that they look whether they have had enough.
-    pub(crate) fn look_up(&self) {
+    /// Wakes all threads, so that they call `enough` again.
+    pub(crate) fn wake_all(&self) {
         drop(lock(&self.ready));
         self.more.notify_all();
     }
@@ -302,7 +310,7 @@ impl Queue {
         };
         self.more.notify_all();
         for thread in threads {
-            // A rule that holds the last handle of its own build must not wait for itself.
+            // If a rule drops the last handle of its own build, this is one of the threads: it must not join itself.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }

@@ -5,19 +5,19 @@ use crate::graph::ids::{NodeId, Seq};
 use crate::graph::run::Mode;
 use crate::sync::Arc;
 
-/// Something that a computation asked for.
+/// A request of a computation.
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) dep: NodeId,
     pub(crate) seq: Seq,
     pub(crate) mode: Mode,
-    /// What was looked at, once the answer is there.
+    /// The facets that were read, once the answer is there.
     pub(crate) facets: Facets,
     pub(crate) ends_group: bool,
-    /// Asked for by `depend`: its hash is awaited when the trace is finished.
+    /// Requested by `depend`: its hash is awaited when the trace is finished.
     pub(crate) later: bool,
-    /// What was read stands.
-    pub(crate) stands: bool,
+    /// The task that was read is clean.
+    pub(crate) is_clean: bool,
 }
 
 /// What a computation has seen.

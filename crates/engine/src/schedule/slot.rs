@@ -1,4 +1,4 @@
-//! What one build knows of one task: how far its hash and its value are, and who waits for them.
+//! The state of one task in one build: how far its hash and its value are, and what waits for them.
 //!
 //! The states only go forward (idle, busy, done), which is the guard against the recursion value → hash →
 //! value: a request for the value first settles the hash; only the task's own hash function may ask for the
@@ -8,11 +8,11 @@ use crate::Fail;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::node::Node;
 use crate::schedule::reads::Seen;
-use crate::schedule::wait::{Suspended, Who};
+use crate::schedule::wait::{Suspended, Waiter};
 use crate::schedule::work::Work;
 use crate::sync::{Arc, Mutex, atomic::AtomicU32};
 
-/// A task, with what is known of it between builds and in one.
+/// A task, with its node (kept between builds) and its slot (of one build).
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'b> {
     pub(crate) id: NodeId,
@@ -20,23 +20,23 @@ pub(crate) struct Task<'b> {
     pub(crate) slot: &'b Slot,
 }
 
-/// What can be done for a task that somebody wants.
+/// The next step for a task that is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// Settle the hash.
     Begin,
-    /// The hash is good: get hold of the value.
+    /// The hash is good: find the value, or compute it again.
     Fetch,
-    /// Make the value, whatever is known of the hash.
+    /// Compute the value, whether or not the hash is known.
     Construct,
 }
 
-/// What is asked of a task.
+/// What is requested of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     Hash,
     Value,
-    /// The value, asked for by the task's own hash function.
+    /// The value, requested by the task's own hash function.
     Own,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Of which nothing is remembered.
+    /// A failure of which nothing is recorded.
     pub(crate) fn failed(fail: Fail) -> Outcome {
         Outcome { seq: Seq::NONE, fail: Some(Box::new(fail)) }
     }
@@ -78,8 +78,8 @@ impl Outcome {
 /// The answer to a request.
 pub(crate) struct Answer {
     pub(crate) seq: Seq,
-    /// The task stands ([`crate::graph::standing`]).
-    pub(crate) stands: bool,
+    /// The task is clean ([`crate::graph::clean`]).
+    pub(crate) is_clean: bool,
     /// `Ok(None)` for a request for the hash.
     pub(crate) result: Result<Option<AnyValue>, Fail>,
 }
@@ -87,11 +87,11 @@ pub(crate) struct Answer {
 impl Answer {
     /// The build was cancelled.
     pub(crate) fn cancelled() -> Answer {
-        Answer { seq: Seq::LOST, stands: false, result: Err(Fail::Cancelled) }
+        Answer { seq: Seq::LOST, is_clean: false, result: Err(Fail::Cancelled) }
     }
 }
 
-/// A task in one build. Small: a build that looks at many tasks has one for each.
+/// A task in one build. Small, since a build has one for each task that it looks at.
 #[derive(Default)]
 pub(crate) struct Slot {
     pub(crate) state: Mutex<State>,
@@ -103,11 +103,11 @@ pub(crate) struct Slot {
 pub(crate) struct State {
     pub(crate) hash: Progress<Outcome>,
     pub(crate) value: Progress<Result<AnyValue, Box<Fail>>>,
-    /// Somebody asked for the value: it follows the hash.
+    /// The value was requested: it is fetched once the hash is settled.
     pub(crate) wants_value: bool,
-    /// The value being made gives the hash.
+    /// The hash is that of the value that is being computed.
     pub(crate) by_store: bool,
-    /// What there is only while something waits.
+    /// The fields that are needed only while something waits.
     open: Option<Box<Open>>,
 }
 
@@ -116,14 +116,14 @@ pub(crate) struct Open {
     pub(crate) work: Option<Work>,
     pub(crate) hash_frame: Option<Arc<dyn Suspended>>,
     pub(crate) value_frame: Option<Arc<dyn Suspended>>,
-    /// Who is to be told, and of what.
-    pub(crate) waiters: Vec<(Part, Who)>,
-    /// What the value saw, for the hash function that asked for it.
+    /// What is notified when a part is settled.
+    pub(crate) waiters: Vec<(Part, Waiter)>,
+    /// The reads of the value, for the hash function that requested it.
     pub(crate) own_seen: Option<Box<Seen>>,
 }
 
 impl State {
-    /// What waits, to add to it.
+    /// What waits, made if there is nothing yet.
     pub(crate) fn open(&mut self) -> &mut Open {
         self.open.get_or_insert_default()
     }
@@ -151,7 +151,7 @@ impl State {
     pub(crate) fn answer(&self, part: Part) -> Option<Answer> {
         let value = || self.value.done().map(|value| value.clone().map_err(|fail| *fail));
         if part == Part::Own {
-            return Some(Answer { seq: Seq::NONE, stands: false, result: value()?.map(Some) });
+            return Some(Answer { seq: Seq::NONE, is_clean: false, result: value()?.map(Some) });
         }
         let Outcome { seq, fail } = self.hash.done()?;
         let result = match (fail, part) {
@@ -164,11 +164,12 @@ impl State {
             Err(Fail::Cancelled) => Seq::LOST,
             _ => *seq,
         };
-        Some(Answer { seq, stands: false, result })
+        Some(Answer { seq, is_clean: false, result })
     }
 
-    /// What has to be done so that `part` comes about, unless it is on the way.
+    /// The step by which `part` is computed, unless that is in progress; marks it as in progress.
     pub(crate) fn wake_up(&mut self, part: Part) -> Option<Step> {
+        // The hash is being computed, by the function that asks: the value is computed without it.
         if part == Part::Own {
             return self.value.is_idle().then(|| {
                 self.value = Progress::Busy;
@@ -189,18 +190,19 @@ impl State {
         }
     }
 
-    /// Takes out those whose question can be answered now.
-    pub(crate) fn answered(&mut self) -> Vec<Who> {
+    /// Takes out the waiters whose request can be answered now.
+    pub(crate) fn take_answered(&mut self) -> Vec<Waiter> {
         let Some(open) = self.opened().filter(|open| !open.waiters.is_empty()) else { return Vec::new() };
         let mut waiters = std::mem::take(&mut open.waiters);
-        let is_answered = |part: &mut (Part, Who)| self.is_answered(part.0);
-        let told = waiters.extract_if(.., is_answered).map(|(_, who)| who).collect();
+        let is_answered = |part: &mut (Part, Waiter)| self.is_answered(part.0);
+        let answered = waiters.extract_if(.., is_answered).map(|(_, waiter)| waiter).collect();
         self.open().waiters = waiters;
-        told
+        answered
     }
 
-    /// Ends everything of the task that is not done with `fail`; returns computations to abort and whom to tell.
-    pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Who>) {
+    /// Ends everything of the task that is not done with `fail`; returns the computations to abort and the waiters to
+    /// notify.
+    pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Waiter>) {
         if self.hash.done().is_none() && !self.hash.is_idle() {
             self.hash = Progress::Done(Outcome::failed(fail.clone()));
         }
@@ -210,10 +212,10 @@ impl State {
         let Some(open) = self.opened() else { return (Vec::new(), Vec::new()) };
         open.work = None;
         let frames = [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten().collect();
-        (frames, self.answered())
+        (frames, self.take_answered())
     }
 }
 
-/// So that a build which looks at many tasks stays small.
+/// A build has one of these for each task that it looks at.
 #[cfg(not(shuttle))]
 const _: () = assert!(size_of::<Slot>() <= 80);

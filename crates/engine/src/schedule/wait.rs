@@ -1,4 +1,4 @@
-//! Who waits for answers, and how they are told.
+//! What waits for answers, and how it is notified.
 
 use std::task::Waker;
 
@@ -9,21 +9,21 @@ use crate::sync::{
     lock,
 };
 
-/// A computation that was begun and is not over, as those see it who hold it while it waits.
+/// A computation that was begun and is suspended. A trait, since the computation itself belongs to `settle`.
 pub(crate) trait Suspended: Send + Sync {
     /// The task.
     fn node(&self) -> NodeId;
-    /// How many of its waits for other tasks are open.
+    /// How many of its waits for other tasks are open; none while it is suspended: it awaits something foreign.
     fn waits(&self) -> &AtomicU32;
-    /// Goes on after somebody has woken it. To be called by the one who took it from the queue.
+    /// Goes on after it was woken. Called by the thread that took it from the queue.
     fn resume(self: Arc<Self>);
-    /// Gives it up: it is dropped, now or when its present step returns.
+    /// Aborts it: it is dropped, now or when its present step returns.
     fn abort(&self);
 }
 
-/// Somebody to be told.
+/// What is notified when an answer is there.
 #[derive(Clone)]
-pub(crate) enum Who {
+pub(crate) enum Waiter {
     /// The [`crate::schedule::work::Work`] of this node.
     Node(NodeId),
     Wait(Arc<Wait>),
@@ -39,8 +39,9 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// Holds one count for whoever makes it, to be released by [`Wait::arrive`] after the last registration.
+    /// Holds one count for the caller, to be released by [`Wait::arrive`] after the last registration.
     pub(crate) fn new(frame: Option<Arc<dyn Suspended>>, waker: Waker) -> Arc<Wait> {
+        // Relaxed: the computation itself counts up, on its own thread, before it is suspended.
         if let Some(frame) = &frame {
             frame.waits().fetch_add(1, Ordering::Relaxed);
         }
@@ -57,10 +58,11 @@ impl Wait {
     }
 
     pub(crate) fn expect_one_more(&self) {
+        // Relaxed: the caller holds a count, so this one cannot be the last.
         self.remaining.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts one down; wakes at zero.
+    /// Counts one down; wakes at zero. `AcqRel`, so that the woken future sees what all others that arrived have written.
     pub(crate) fn arrive(&self) {
         if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.close();

@@ -1,4 +1,5 @@
-//! Work on a task that waits for others, as it is set aside: how far it is, and nothing of how it goes on.
+//! Work on a task that is suspended until other tasks are settled. Only the data: the algorithms are in `settle`. Plain
+//! state machines, not futures, so that no depth of the graph needs stack.
 
 use crate::graph::ids::{AnyValue, NodeId, Unloaded};
 use crate::graph::leaves::{LeafSet, Leaves};
@@ -12,33 +13,33 @@ use crate::{Fail, Hash, Policy};
 pub(crate) enum Work {
     Check(Check),
     Finish(Finish),
-    Kin(Kin),
+    TakeOver(TakeOver),
     Agree(Box<Agree>),
 }
 
 /// How far the check of a task's kept runs is.
 pub(crate) struct Check {
     pub(crate) run: Candidate,
-    /// The ones to be looked at after that.
+    /// The runs to be verified after that.
     pub(crate) more: std::vec::IntoIter<Candidate>,
-    /// The first read of the group being looked at.
+    /// The first read of the group being verified.
     pub(crate) at: usize,
-    /// All that was looked at of the run stands.
-    pub(crate) stands: bool,
+    /// All reads of the run so far are clean.
+    pub(crate) is_clean: bool,
     /// Why the latest run does not match.
     pub(crate) cause: Option<Cause>,
     pub(crate) policy: Policy,
-    /// When what lies in the task's place was made, if that decides.
+    /// The modification time of what lies in the task's place, for [`crate::Rebuild::Times`].
     pub(crate) made: Option<u128>,
 }
 
 impl Check {
-    /// Why the task executes if its runs are of no use.
+    /// Why the task executes if none of its runs is good.
     pub(crate) fn into_cause(self) -> Cause {
         self.cause.unwrap_or(Cause::Changed)
     }
 
-    /// What the run that is being looked at read.
+    /// The reads of the run being verified.
     pub(crate) fn edges(&self) -> &[Edge] {
         &self.run.edges
     }
@@ -54,10 +55,10 @@ impl Check {
     }
 }
 
-/// A task that may be served by another one, once that is settled.
-pub(crate) struct Kin {
+/// A task that takes over the result of a sibling once that is settled (`settle/siblings.rs`).
+pub(crate) struct TakeOver {
     pub(crate) of: NodeId,
-    /// Why it executes if it is not.
+    /// Why it executes if the result cannot be taken over.
     pub(crate) cause: Cause,
 }
 
@@ -86,15 +87,15 @@ impl Ended {
 
 /// How far the comparison of a task's leaves is.
 pub(crate) enum Agree {
-    /// With what the file says.
+    /// By the numbers of the file.
     Stored { place: Unloaded, at: Position },
-    /// With what this process knows.
+    /// By the runs that are loaded.
     Bound {
         runs: std::vec::IntoIter<(Candidate, Arc<Leaves>)>,
         run: Candidate,
         leaves: Arc<Leaves>,
         at: usize,
-        /// The first leaf that was found to be different.
+        /// The first leaf that has changed.
         cause: Option<Cause>,
     },
 }
@@ -107,7 +108,7 @@ pub(crate) struct Position {
     pub(crate) leaf: u32,
     /// The leaves of the run, once they were read.
     pub(crate) leaves: Option<Arc<LeafSet>>,
-    /// The first leaf that was found to be different, and the version that it had; of the latest run, if there is one.
+    /// The first leaf that has changed, and the version that it had; of the latest run, if there is one.
     pub(crate) differs: Option<(u32, u32)>,
     /// The latest run.
     pub(crate) latest: usize,

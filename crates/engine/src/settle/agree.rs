@@ -1,13 +1,13 @@
-//! Verification by leaves: is a kept run good since all leaves below it are what they were? Nothing in between is
-//! looked at, nor fetched from the file.
+//! Verification by leaves ([`crate::Policy::deep`]): a kept run is good if all leaves below it are unchanged. The tasks
+//! in between are neither verified nor loaded.
 //!
-//! Of a task that only the file tells of, the leaves are compared by their numbers there; one that cannot be
-//! decided by numbers alone (its evidence does not hold, or this process knows better) is bound and settled the
-//! ordinary way. Of a task that was made in this process they are compared one by one. Either way a leaf is settled
-//! once in a build, be it for another run, another task, the walk over the file, or the code that runs.
+//! For a task that is not loaded, the leaves are compared by their numbers in the file; a leaf that cannot be decided by
+//! numbers alone (its witness does not agree, or this process has newer runs) is loaded and settled the ordinary way.
+//! For a task that is loaded they are compared one by one. Either way a leaf is settled once in a build, whether it is
+//! for another run, another task, the walk over the file, or a running task.
 //!
-//! Where no run agrees, the ordinary check of what was read decides (`settle/check.rs`): a leaf may be different and
-//! what was read be the same all the same. A task that goes by leaves only executes then.
+//! Where no run is good by its leaves, its reads decide (`settle/check.rs`): a leaf may have changed and the reads be
+//! unchanged (early cutoff). A task that is verified by leaves only executes then.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use crate::schedule::work::{Agree, Position, Work};
 use crate::sync::lock;
 
 impl Inner {
-    /// Settles a task of which a run may be good by its leaves.
-    // Apart from the path that most tasks take, which runs on its own stack again and again.
+    /// Settles a task that is verified by leaves first.
+    // Not inlined into the path that most tasks take, which nests on the stack.
     #[inline(never)]
     pub(crate) fn begin_by_leaves(self: &Arc<Inner>, task: Task<'_>, unloaded: Option<Unloaded>) {
         if let Some(place) = unloaded {
@@ -59,19 +59,19 @@ impl Inner {
         self.without_leaves(task, cause);
     }
 
-    /// No leaves tell that a run is good: what it read does, or nothing.
+    /// No run is good by its leaves: verifies the reads, or executes a task that is verified by leaves only.
     fn without_leaves(self: &Arc<Inner>, task: Task<'_>, cause: Option<Cause>) {
         match cause.filter(|_| task.node.policy.is_only_by_leaves()) {
-            Some(cause) => self.seek(task, cause),
+            Some(cause) => self.take_over_or_execute(task, cause),
             None => self.begin_by_reads(task),
         }
     }
 
-    /// Goes on until it is decided or has to wait.
+    /// Compares leaves until the task is settled or has to wait.
     #[inline(never)]
     pub(crate) fn agree(self: &Arc<Inner>, task: Task<'_>, mut agree: Agree) {
         loop {
-            // The leaf that has to be settled before anything else.
+            // The leaf that has to be settled next.
             let leaf = match &mut agree {
                 Agree::Stored { place, at } => {
                     let place = *place;
@@ -82,7 +82,7 @@ impl Inner {
                             if !has_failed && self.engine.know_versions(task.id).is_some() {
                                 return self.settle(task, Outcome { seq: Seq::new(seq), fail: None });
                             }
-                            // How it failed takes more than a number.
+                            // To replay a failure, the run has to be loaded.
                             self.engine.load(task.id, place);
                             let latest = lock(&task.node.hist).runs.first().map(Candidate::new);
                             return match latest.filter(|run| run.has_failed() == has_failed) {
@@ -138,7 +138,7 @@ impl Inner {
         self.replay(task, run, false);
     }
 
-    /// A run was found good by what it read: from now on it is by these leaves, too.
+    /// A run was found good by its reads: sets its leaf set to the present leaves.
     #[inline(never)]
     pub(crate) fn note_leaves(&self, task: Task<'_>, run: &Candidate) {
         if self.engine.is_given(task.id, self.epoch) {
@@ -151,7 +151,7 @@ impl Inner {
         }
     }
 
-    /// The settled leaf `node`, as far as it takes to tell whether its hash is this one.
+    /// Whether the version `now` of `node` has this hash.
     pub(crate) fn has_hash(&self, node: NodeId, now: Seq, hash: crate::Hash) -> bool {
         now.is_known() && self.engine.hash_of(node, now) == Some(hash)
     }

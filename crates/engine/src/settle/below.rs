@@ -1,8 +1,8 @@
-//! The way down from some tasks, along the runs that are good in a build.
+//! Traversal of the closure of some tasks, along the runs that are good in a build, for collecting and explaining.
 //!
-//! What was decided by the numbers of a file is followed there, and nothing that lies between is bound. What is good by
-//! its leaves was not looked at below. Either that is followed by its kept runs and the leaves as they were found, and
-//! nothing is executed for it; or the tasks that are not settled are listed, and the way is taken again once they are.
+//! Tasks that were settled by the numbers of a file are traversed there, and are not loaded. Below a task that is good by
+//! its leaves, the tasks in between were not settled. Either the traversal follows their kept runs and the leaves as they
+//! were found, and executes nothing; or it lists the unsettled tasks, and is repeated once they are settled.
 
 use std::collections::HashMap;
 
@@ -18,32 +18,32 @@ use crate::persist::Numbers;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, MutexGuard, lock};
 
-/// What is gathered on the way.
+/// What is collected by a traversal.
 pub(crate) trait Visit {
     /// Whether tasks of a rule are of interest.
     fn wants(&self, rule: u16) -> bool;
 
-    /// A task of such a rule, met for the first time. `None`: its key means nothing.
+    /// Called for a task of such a rule, once. `None`: its key cannot be decoded.
     fn met(&mut self, met: &Met<'_>) -> Option<()>;
 
-    /// The rule of which it is of interest what such tasks read.
+    /// The rule whose tasks are reported to [`Visit::read`] if a task of interest read them.
     fn reads(&self) -> Option<u16> {
         None
     }
 
-    /// A task of that rule that a task read, or mentioned; in order, right after it was met.
+    /// Called for a task of that rule that a task read or mentioned; in order, right after [`Visit::met`] for the reader.
     fn read(&mut self, _read: Place) {}
 }
 
-/// A task on the way.
+/// A task of a traversal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
     Node(NodeId),
-    /// Of which the file tells under this number.
+    /// A task that is not loaded, by its number in the file.
     Number(u32),
 }
 
-/// The same, to be asked for its key.
+/// A task of interest, with access to its key.
 pub(crate) struct Met<'m> {
     pub(crate) rule: u16,
     pub(crate) place: Place,
@@ -65,65 +65,65 @@ impl Met<'_> {
     }
 }
 
-/// Why the way ends before all was met.
-pub(crate) enum Ends {
-    /// Of some task it is not known what it was made from.
+/// Why a traversal ends before it is complete.
+pub(crate) enum Incomplete {
+    /// The reads of the good run of some task are not known.
     Unknown,
-    /// These have to be settled first.
+    /// These tasks have to be settled first.
     Unsettled(Vec<NodeId>),
 }
 
 enum Next {
-    /// A task, and the version that was read, if one was, with what of it was looked at.
+    /// A task, with the version and facets that were read, if it was read.
     Task(NodeId, Option<(Seq, Facets)>, By),
-    /// One that only the file tells of, by its number there.
+    /// A task that is not loaded, by its number in the file.
     Number(u32, Option<(u32, Facets)>, By),
 }
 
-/// What the run that read something is good by.
+/// By what the reading run is good.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// What it read is as it was.
+    /// Its reads are unchanged.
     Reads,
-    /// The leaves below: what it read and has no hash of its content may be another version now.
+    /// The leaves below are unchanged: a read of a task without a content hash may be another version now.
     Leaves,
 }
 
 struct Below<'b, V> {
     inner: &'b Inner,
     numbers: Option<Numbers<'b>>,
-    /// What is not settled is listed, not followed.
+    /// Unsettled tasks are listed, not followed.
     settles: bool,
     unsettled: Vec<NodeId>,
     unkept: MutexGuard<'b, HashMap<NodeId, Vec<(NodeId, Seq)>>>,
     by_leaves: MutexGuard<'b, HashMap<NodeId, Arc<Leaves>>>,
     seen: Bits,
-    /// Of those that are not settled, the version by which they were followed.
+    /// The version by which each unsettled task was followed.
     versions: HashMap<NodeId, Seq, BuildMix>,
     seen_numbers: Bits,
-    /// By number, whether there is more to what it is good by than the file tells at once.
-    special: Bits,
+    /// By number, whether the plain columns of the file do not have its good run.
+    not_plain: Bits,
     next: Vec<Next>,
     visit: &'b mut V,
 }
 
 impl Inner {
-    /// Visits the tasks that the roots were made from, themselves included, each once, in the order in which a run
-    /// without any memory, one task after the other, would come to them first. `settles`: what is not settled in this
-    /// build ends the way; else it is followed as far as kept runs and settled leaves tell.
+    /// Visits the closure of the roots, themselves included, each task once, in the order in which a build from scratch on one
+    /// thread would first request them. `settles`: unsettled tasks are listed in the error; else they are followed as far
+    /// as kept runs and settled leaves allow.
     pub(crate) fn visit_below(
         &self,
         roots: &[NodeId],
         settles: bool,
         visit: &mut impl Visit,
-    ) -> Result<(), Ends> {
+    ) -> Result<(), Incomplete> {
         if self.is_what_if() {
-            return Err(Ends::Unknown);
+            return Err(Incomplete::Unknown);
         }
         let source = self.engine.persist().and_then(|persist| persist.current());
-        let numbers = source.as_ref().and_then(|source| source.turned(self));
+        let numbers = source.as_ref().and_then(|source| source.in_epoch_of(self));
         let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
-        let special = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::special);
+        let not_plain = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::not_plain);
         let mut below = Below {
             inner: self,
             numbers,
@@ -134,7 +134,7 @@ impl Inner {
             seen: Bits::new(self.engine.count()),
             versions: HashMap::default(),
             seen_numbers: Bits::new(tasks),
-            special,
+            not_plain,
             next: roots.iter().rev().map(|root| Next::Task(*root, None, By::Reads)).collect(),
             visit,
         };
@@ -143,15 +143,15 @@ impl Inner {
                 Next::Task(node, read, by) => below.task(node, read, by),
                 Next::Number(number, read, by) => below.number(number, read, by),
             };
-            way.ok_or(Ends::Unknown)?;
+            way.ok_or(Incomplete::Unknown)?;
         }
         if below.numbers.as_ref().is_some_and(Numbers::is_damaged) {
-            return Err(Ends::Unknown);
+            return Err(Incomplete::Unknown);
         }
-        if below.unsettled.is_empty() { Ok(()) } else { Err(Ends::Unsettled(below.unsettled)) }
+        if below.unsettled.is_empty() { Ok(()) } else { Err(Incomplete::Unsettled(below.unsettled)) }
     }
 
-    /// Whether a read may have come to what there is now.
+    /// Whether a recorded read may agree with the present version.
     fn is_as_read(&self, edge: &Edge) -> bool {
         let now = self.seq(edge.dep);
         now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
@@ -172,7 +172,7 @@ impl<V: Visit> Below<'_, V> {
         let is_decided = |place: &Unloaded| {
             self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
         };
-        // What was given its value does not go by what the file says.
+        // A task with a set value is not traversed by the file.
         let is_given = core.is_given(node, self.inner.epoch);
         let by_number =
             place.filter(|place| !is_given && (unloaded.is_some() || settled.is_none() && is_decided(place)));
@@ -190,12 +190,12 @@ impl<V: Visit> Below<'_, V> {
         let now = settled.or(read.map(|(seq, _)| seq))?;
         if let Some((was, facets)) = read.filter(|_| !self.settles && (by == By::Reads || settled.is_none()))
             && now != was
-            && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(was, now, facets))
+            && (facets == Facets::WHOLE || !lock(&entry.hist).are_equal_in_facets(was, now, facets))
         {
             return None;
         }
         if settled.is_none() && self.versions.insert(node, now).is_some_and(|other| other != now) {
-            // The same task at two versions: which is the good one is not known.
+            // The same task was read at two versions: which one is good is not known.
             return None;
         }
         if !self.seen.insert(node) {
@@ -212,7 +212,7 @@ impl<V: Visit> Below<'_, V> {
             self.visit.met(&Met { rule: entry.rule, place: at, source: Source::Node(entry) })?;
         }
         if settled.is_none() && entry.policy.leaf {
-            // It was not looked at, so nothing that read it is known to be good.
+            // It was not verified, so no task that read it is known to be good.
             return None;
         }
         let first = self.next.len();
@@ -241,8 +241,9 @@ impl<V: Visit> Below<'_, V> {
         Some(())
     }
 
-    /// What the run read that a task is good by at a version. Another build may have put another run of that version in its
-    /// place, so where what is not settled is listed, it is one of which that is certain, or none before more is settled.
+    /// The reads of the good run of a task at a version. Another build may have replaced that run by another one with the
+    /// same version. So where unsettled tasks are listed, a run is only taken if it certainly is the good one; else its
+    /// unsettled reads are listed, and none is taken yet.
     fn good_run(&mut self, node: NodeId, entry: &Node, now: Seq) -> Option<Arc<[Edge]>> {
         let version = self.inner.engine.rule(entry).version();
         let (runs, replaced) = {
@@ -275,16 +276,18 @@ impl<V: Visit> Below<'_, V> {
     }
 
     fn are_as_read(&self, edges: &[Edge]) -> bool {
-        edges.iter().all(|edge| self.inner.is_as_read(edge) && (!self.settles || self.looks_as_read(edge)))
+        edges
+            .iter()
+            .all(|edge| self.inner.is_as_read(edge) && (!self.settles || self.is_equal_in_facets(edge)))
     }
 
-    /// The same, with a look at the facets that were read.
-    fn looks_as_read(&self, edge: &Edge) -> bool {
+    /// The same for the facets that were read.
+    fn is_equal_in_facets(&self, edge: &Edge) -> bool {
         let core = &self.inner.engine;
         match self.inner.seq(edge.dep) {
             Some(now) if now != edge.seq => {
                 let _ = core.know_versions(edge.dep);
-                lock(&core.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+                lock(&core.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
             }
             _ => true,
         }
@@ -292,7 +295,7 @@ impl<V: Visit> Below<'_, V> {
 
     fn number(&mut self, number: u32, read: Option<(u32, Facets)>, by: By) -> Option<()> {
         let numbers = self.numbers.as_mut()?;
-        if let Some(node) = numbers.known_better(self.inner, number) {
+        if let Some(node) = numbers.loaded_node(self.inner, number) {
             let read = match read {
                 Some((seq, facets)) => Some((numbers.seq_here(node, number, seq)?, facets)),
                 None => None,
@@ -302,13 +305,13 @@ impl<V: Visit> Below<'_, V> {
         if !self.seen_numbers.insert(number) {
             return Some(());
         }
-        if numbers.now(number).is_some() && !self.special.has(number) {
+        if numbers.now(number).is_some() && !self.not_plain.has(number) {
             let first = self.next.len();
             let (next, seen) = (&mut self.next, &self.seen_numbers);
             let wanted = self.visit.reads();
-            let kind = wanted.and_then(|rule| numbers.rule_there(rule));
-            let found = numbers.plainly(number, 0, |dep, seq, facets| {
-                // What was met is not met again.
+            let kind = wanted.and_then(|rule| numbers.rule_in_file(rule));
+            let found = numbers.plain_reads(number, 0, |dep, seq, facets| {
+                // Each task is visited once.
                 if wanted.is_some() || !seen.has(dep) {
                     next.push(Next::Number(dep, Some((seq, facets)), By::Reads));
                 }
@@ -344,7 +347,7 @@ impl<V: Visit> Below<'_, V> {
         if is_wanted {
             let (place, source) = (Place::Number(number), Source::Numbers(numbers));
             self.visit.met(&Met { rule: found.rule.0, place, source })?;
-            let kind = self.visit.reads().and_then(|rule| numbers.rule_there(rule));
+            let kind = self.visit.reads().and_then(|rule| numbers.rule_in_file(rule));
             let of_kind = found.reads.iter().filter(|(dep, ..)| numbers.is_of(*dep, kind));
             of_kind.for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
         }

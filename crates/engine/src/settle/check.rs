@@ -1,8 +1,9 @@
 //! Verification: does a kept run agree with the present, read by read, in the order of its reads?
 //!
-//! An explicit little machine per task, driven by the queue: no future, no recursion, so the depth of the graph
-//! costs memory only. It stops at the first group with a difference: as long as all groups before agree, the
-//! task would ask for exactly this group again if it ran, so nothing is demanded that a run would not demand.
+//! A state machine for each task, driven by the queue: no future, no recursion, so the depth of the graph costs memory
+//! only. It stops at the first group with a difference. As long as all groups before agree, the task would request
+//! exactly this group again if it executed, so nothing is demanded that an execution would not demand (*Build Systems à
+//! la Carte* calls such traces, checked in order, those of a monadic suspending build system; Shake does the same).
 
 use crate::graph::fail::guarded;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
@@ -12,7 +13,7 @@ use crate::log::entries::Cause;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::Queue;
 use crate::schedule::slot::{Outcome, Part, Progress, Task};
-use crate::schedule::wait::Who;
+use crate::schedule::wait::Waiter;
 use crate::schedule::work::{Check, Work};
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Facets, Hash, Rebuild};
@@ -26,7 +27,7 @@ impl Inner {
             return self.begin_by_leaves(task, unloaded);
         }
         if let Some(unloaded) = unloaded {
-            if let Some(seq) = self.walk(id, unloaded) {
+            if let Some(seq) = self.settle_by_numbers(id, unloaded) {
                 return self.settle(task, Outcome { seq, fail: None });
             }
             self.engine.load(id, unloaded);
@@ -34,7 +35,7 @@ impl Inner {
         self.begin_by_reads(task);
     }
 
-    /// The same for a task of which the runs are here, by what they read.
+    /// The same for a task whose runs are loaded, by their reads.
     #[inline]
     pub(crate) fn begin_by_reads(self: &Arc<Inner>, task: Task<'_>) {
         let Task { id, node, .. } = task;
@@ -49,10 +50,10 @@ impl Inner {
                 && let Some(run) = hist.runs.first().filter(|_| self.assumes(id)).map(Candidate::new)
             {
                 drop(hist);
-                // Nobody found out that it agrees.
+                // Assumed, not verified: not counted as replayed.
                 return self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
             }
-            // What it read does not tell of one that goes by leaves only.
+            // The reads do not decide for a task that is verified by leaves only.
             let by_reads = !node.policy.is_only_by_leaves();
             let fits = |run: &&Run| by_reads && run.version == rule.version() && run.stamp == stamp;
             let mut runs = hist.runs.iter().filter(fits).map(Candidate::new);
@@ -68,39 +69,35 @@ impl Inner {
                         return self.execute(task, Cause::ValueLost);
                     }
                     return self
-                        .check(task, Check { run, more, at: 0, stands: true, cause: None, policy, made });
+                        .check(task, Check { run, more, at: 0, is_clean: true, cause: None, policy, made });
                 }
                 (Some(run), None) if run.version != rule.version() => Cause::RuleChanged,
                 (Some(_), None) => Cause::Changed,
             }
         };
-        self.seek(task, cause);
+        self.take_over_or_execute(task, cause);
     }
 
-    /// A leaf that nobody said has changed, but that is doubtful: whether what it left as evidence shows that
-    /// it would come to the same result.
+    /// Verifies a stale leaf that was not declared changed: if its rule confirms a kept run by the witness, that run is
+    /// valid again.
     fn confirm(&self, Task { id, node: entry, .. }: Task<'_>) {
         let rule = self.engine.rule(entry);
-        let (stamp, doubtful) = {
+        let (stamp, stale) = {
             let hist = lock(&entry.hist);
             let (stamp, declared) = (self.stamp(entry, &hist), self.declared(entry, &hist));
-            let is_doubtful = |run: &&Run| {
+            let is_stale = |run: &&Run| {
                 run.version == rule.version()
                     && (declared..stamp).contains(&run.stamp)
                     && run.witness().is_some()
             };
-            if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_refused(self.epoch) {
+            if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_stale_in(self.epoch) {
                 return;
             }
-            let doubtful: Vec<(Run, Option<Hash>)> = hist
-                .runs
-                .iter()
-                .filter(is_doubtful)
-                .map(|run| (run.clone(), hist.hash_of(run.seq)))
-                .collect();
-            (stamp, doubtful)
+            let stale: Vec<(Run, Option<Hash>)> =
+                hist.runs.iter().filter(is_stale).map(|run| (run.clone(), hist.hash_of(run.seq))).collect();
+            (stamp, stale)
         };
-        for (run, hash) in doubtful {
+        for (run, hash) in stale {
             let (Some(witness), Some(hash)) = (run.witness(), hash) else { continue };
             let witness = match guarded(|| rule.agrees(&entry.key, witness, hash)) {
                 Ok(Agreement::Yes) => None,
@@ -114,7 +111,7 @@ impl Inner {
         }
     }
 
-    /// Goes on with a check until it is decided or has to wait.
+    /// Verifies runs until the task is settled or has to wait.
     pub(crate) fn check(self: &Arc<Inner>, task: Task<'_>, mut check: Check) {
         let nests = Queue::may_nest(self);
         let alone = nests && self.queue.is_alone();
@@ -124,19 +121,19 @@ impl Inner {
                 if task.node.policy.is_deep() && !self.is_what_if() {
                     self.note_leaves(task, &check.run);
                 }
-                return self.replay(task, check.run, check.stands);
+                return self.replay(task, check.run, check.is_clean);
             }
-            let (mut missing, mut differs, mut stand) = (false, None, check.stands);
+            let (mut missing, mut differs, mut all_clean) = (false, None, check.is_clean);
             let group = check.group();
             let after = check.at + group.len();
             for edge in group {
                 let settled = self.settled_hash(edge.dep);
                 let settled = settled.or_else(|| if alone { self.settle_alone(edge.dep) } else { None });
-                let Some((now, stands)) = settled else {
+                let Some((now, is_clean)) = settled else {
                     missing = true;
                     continue;
                 };
-                stand &= stands;
+                all_clean &= is_clean;
                 if !self.reads_the_same(&check, edge, now) {
                     differs = differs.or(Some((*edge, now)));
                 }
@@ -160,19 +157,19 @@ impl Inner {
                     Cause::Read { dep: edge.dep, was: edge.seq, is: now }
                 });
                 match check.more.next() {
-                    Some(run) => (check.run, check.at, check.stands) = (run, 0, true),
+                    Some(run) => (check.run, check.at, check.is_clean) = (run, 0, true),
                     None => {
-                        let cause = check.cause.expect("a run was looked at");
-                        return self.seek(task, cause);
+                        let cause = check.cause.expect("a run was verified");
+                        return self.take_over_or_execute(task, cause);
                     }
                 }
             } else {
-                (check.at, check.stands, tried) = (after, stand, alone || !nests);
+                (check.at, check.is_clean, tried) = (after, all_clean, alone || !nests);
             }
         }
     }
 
-    /// Whether what was read is, as far as it was looked at, what is there now.
+    /// Whether a read agrees with the present version, in the facets that were read.
     fn reads_the_same(&self, check: &Check, edge: &Edge, now: Seq) -> bool {
         if now == Seq::NONE {
             return false;
@@ -180,7 +177,7 @@ impl Inner {
         if let Some(made) = check.made {
             let dep = self.engine.node(edge.dep);
             let rule = self.engine.rule(dep);
-            let has_failed = self.standing(edge.dep).is_none()
+            let has_failed = self.clean_version(edge.dep).is_none()
                 && lock(&self.slots.at(edge.dep).state).hash.done().is_some_and(|dep| dep.fail.is_some());
             let time = || guarded(|| rule.modtime(&dep.key)).ok().flatten();
             if !has_failed && let Some(of_dep) = time() {
@@ -193,12 +190,12 @@ impl Inner {
         if edge.facets == Facets::WHOLE {
             return false;
         }
-        // Unless they are known: it may be clean without anything but its number having been looked at.
+        // It may be clean by its number alone, without its versions being loaded.
         let _ = self.engine.know_versions(edge.dep);
-        lock(&self.engine.node(edge.dep).hist).look_the_same(edge.seq, now, edge.facets)
+        lock(&self.engine.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
     }
 
-    /// Asks for all of the group; gives the check back if the answers are in already.
+    /// Requests the whole group; returns the check if all answers are there already.
     fn wait_for_group(self: &Arc<Inner>, task: Task<'_>, check: Check) -> Option<Check> {
         let deps: Vec<NodeId> = check.group().iter().map(|edge| edge.dep).collect();
         match self.wait_for(task, deps, Part::Hash, Work::Check(check))? {
@@ -207,8 +204,8 @@ impl Inner {
         }
     }
 
-    /// Sets `work` aside until `part` of each of `deps` is settled; gives it back if they are already, and
-    /// drops it if the task was ended meanwhile.
+    /// Suspends `work` until `part` of each of `deps` is settled; returns it if they are already, and drops it if the task
+    /// was ended meanwhile.
     pub(crate) fn wait_for(
         self: &Arc<Inner>,
         Task { id, slot, .. }: Task<'_>,
@@ -216,6 +213,8 @@ impl Inner {
         part: Part,
         work: Work,
     ) -> Option<Work> {
+        // One count for this function itself, so that the answers that arrive meanwhile do not resume the work before all
+        // waiters are registered. Whichever thread counts down to zero takes the work.
         slot.pending.store(1, Ordering::Release);
         {
             let mut state = lock(&slot.state);
@@ -227,13 +226,13 @@ impl Inner {
         let mut jobs = Vec::new();
         for dep in deps {
             slot.pending.fetch_add(1, Ordering::AcqRel);
-            let (answer, job) = self.ask(dep, part, Some(Who::Node(id)));
+            let (answer, job) = self.ask(dep, part, Some(Waiter::Node(id)));
             if answer.is_some() {
                 slot.pending.fetch_sub(1, Ordering::AcqRel);
             }
             jobs.extend(job);
         }
-        // This thread takes one of them next.
+        // This thread is about to take one of them itself.
         self.queue.push_all(self, jobs.into_iter(), 1);
         if slot.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
@@ -241,15 +240,15 @@ impl Inner {
         lock(&slot.state).take_work()
     }
 
-    /// `run` agrees with the present: its outcome is good. `stands`: so is, as far as anybody knows, all that it read.
-    pub(crate) fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, stands: bool) {
+    /// Replays `run`, which was found good. `is_clean`: all that it read is clean, so the task becomes clean.
+    pub(crate) fn replay(self: &Arc<Inner>, task: Task<'_>, run: Candidate, is_clean: bool) {
         if !self.is_what_if() {
             let mut hist = lock(&task.node.hist);
             let reordered = hist.used(&run.edges, run.seq);
             let stamp = self.stamp(task.node, &hist);
             let is_latest = |kept: &Run| kept.stamp == stamp && Arc::ptr_eq(&kept.edges, &run.edges);
-            if stands && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
-                self.note_stands(task, &mut hist, run.seq);
+            if is_clean && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
+                self.mark_clean(task, &mut hist, run.seq);
             }
             drop(hist);
             if reordered {
@@ -260,14 +259,14 @@ impl Inner {
         self.settle(task, Outcome { seq: run.seq, fail: run.fail.map(Box::new) });
     }
 
-    /// The hash of a task is known without the value: tells everybody, and goes on to the value if it is wanted.
+    /// Settles a task whose hash is known: notifies the waiters, and fetches the value if it is wanted.
     pub(crate) fn settle(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome) {
         self.conclude(task, outcome, None);
     }
 
-    /// The same; with the value, if it came with the hash.
+    /// The same; with the value, if it was computed with the hash.
     pub(crate) fn conclude(self: &Arc<Inner>, task: Task<'_>, outcome: Outcome, value: Option<AnyValue>) {
-        let (told, fetch) = {
+        let (waiters, fetch) = {
             let mut state = lock(&task.slot.state);
             if state.hash.done().is_some() {
                 return;
@@ -282,9 +281,9 @@ impl Inner {
                 state.value = Progress::Busy;
             }
             state.hash = Progress::Done(outcome);
-            (state.answered(), fetch)
+            (state.take_answered(), fetch)
         };
-        self.tell(told);
+        self.notify(waiters);
         if fetch {
             self.fetch(task);
         }

@@ -1,28 +1,28 @@
-//! True cycles: the search for tasks that wait for each other.
+//! Dependency cycles: the search for tasks that wait for each other.
 //!
-//! Nobody searches when an edge is added. When nothing can go on any more, the waits that are left contain a
-//! cycle; it is found in time linear in the tasks that wait, and it is always the same one: among all tasks
-//! on cycles the one with the least key, and from there a shortest way back, least keys first.
+//! There is no search when an edge is added. When all threads are idle, the remaining waits contain a cycle; it is found
+//! in time linear in the waiting tasks, and it is always the same one, whatever the schedule was: through the least key
+//! of all tasks on cycles, and from there a shortest path back, least keys first.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::graph::ids::NodeId;
 use crate::schedule::inner::Inner;
 use crate::schedule::slot::Part;
-use crate::schedule::wait::Who;
+use crate::schedule::wait::Waiter;
 use crate::schedule::work::Work;
 use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Cycle, Fail};
 
-/// Who waits for whom.
+/// By task, the tasks that it waits for.
 type Waits = HashMap<NodeId, BTreeSet<NodeId>>;
 
 impl Inner {
-    /// Nothing can go on: fails the tasks of one cycle, and says whether there was one.
+    /// All threads are idle: fails the tasks of one cycle; returns whether there was one.
     pub(crate) fn break_waits(self: &Arc<Inner>) -> bool {
         let waits = self.waits();
         let Some(nodes) = self.find_cycle(&waits) else { return false };
-        if nodes.iter().any(|node| self.stands_alone(*node)) {
+        if nodes.iter().any(|node| self.execute_instead(*node)) {
             return true;
         }
         let keys = nodes.iter().map(|node| self.engine.key_ref(*node)).collect();
@@ -30,30 +30,30 @@ impl Inner {
         true
     }
 
-    /// If the task waits for its kin only since it could have its result: has it execute instead. A wait that
+    /// If the task waits for a sibling only to take its result over: executes the task instead. A wait that
     /// is not needed makes no cycle.
-    fn stands_alone(self: &Arc<Inner>, node: NodeId) -> bool {
+    fn execute_instead(self: &Arc<Inner>, node: NodeId) -> bool {
         let slot = self.slots.at(node);
         let work = {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { return false };
-            let by_kin = match &open.work {
-                Some(Work::Kin(_)) => true,
-                Some(Work::Check(check)) => self.engine.is_by_kin(node, check.edges()),
+            let for_sibling = match &open.work {
+                Some(Work::TakeOver(_)) => true,
+                Some(Work::Check(check)) => self.engine.is_taken_over(node, check.edges()),
                 _ => false,
             };
-            open.work.take_if(|_| by_kin)
+            open.work.take_if(|_| for_sibling)
         };
         let Some(work) = work else { return false };
-        // Nothing else goes on now: whom it waited for need not tell it.
+        // All threads are idle, so nothing is notified meanwhile: its waiters can be removed.
         for (_, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
-            open.waiters.retain(|(_, who)| !matches!(who, Who::Node(waiting) if *waiting == node));
+            open.waiters.retain(|(_, waiter)| !matches!(waiter, Waiter::Node(waiting) if *waiting == node));
         }
         slot.pending.store(0, Ordering::Release);
         let cause = match work {
-            Work::Kin(kin) => kin.cause,
+            Work::TakeOver(other) => other.cause,
             Work::Check(check) => check.into_cause(),
             Work::Finish(_) | Work::Agree(_) => unreachable!("not taken"),
         };
@@ -66,10 +66,10 @@ impl Inner {
         for (node, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
-            for (_, who) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
-                let waiting = match who {
-                    Who::Node(waiting) => *waiting,
-                    Who::Wait(wait) => match &wait.frame {
+            for (_, waiter) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
+                let waiting = match waiter {
+                    Waiter::Node(waiting) => *waiting,
+                    Waiter::Wait(wait) => match &wait.frame {
                         Some(frame) => frame.node(),
                         None => continue,
                     },
@@ -82,8 +82,8 @@ impl Inner {
 
     /// The canonical cycle: shortest through the least key that lies on any.
     fn find_cycle(&self, waits: &Waits) -> Option<Vec<NodeId>> {
-        // Whatever remains after taking away, again and again, those who wait for nobody that remains, and
-        // those for whom nobody remaining waits, either lies on a cycle or between two of them.
+        // After removing, repeatedly, the tasks that wait for none that remains and those that none that remains waits
+        // for, what is left lies on a cycle or on a path between two cycles.
         let mut left = trim(waits);
         while !left.is_empty() {
             let least = *left.iter().min_by_key(|node| self.engine.key_ref(**node))?;
@@ -95,7 +95,7 @@ impl Inner {
         None
     }
 
-    /// A shortest way from `start` to itself; of several, the one whose keys are least from the start on.
+    /// A shortest path from `start` to itself; of several, the one whose keys are least from the start on.
     fn way_back(&self, waits: &Waits, left: &BTreeSet<NodeId>, start: NodeId) -> Option<Vec<NodeId>> {
         let mut from = HashMap::new();
         let mut queue = VecDeque::from([start]);
@@ -122,7 +122,7 @@ impl Inner {
     }
 }
 
-/// The nodes that lie on a cycle or on a way from one to another.
+/// The nodes that lie on a cycle or on a path from one to another.
 fn trim(waits: &Waits) -> BTreeSet<NodeId> {
     let mut reversed = Waits::new();
     for (node, deps) in waits {

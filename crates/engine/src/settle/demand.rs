@@ -1,33 +1,32 @@
-//! How one task gets to know another within a build: what is there is taken, what is not is asked for, and done by
-//! whoever can do it at once.
+//! Requests between tasks of a build: an answer that is there is taken; otherwise a waiter is registered, and the task is
+//! run by the requesting thread if it can, else by a thread of the queue.
 
 use crate::Fail;
 use crate::graph::ids::{NodeId, Seq};
 use crate::log::entries::Cause;
-use crate::schedule::cancel::Ends;
+use crate::schedule::cancel::Cancellable;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::{Job, Queue, Works};
 use crate::schedule::slot::{Answer, Part as Asked, Step, Task};
-use crate::schedule::wait::{Suspended, Wait, Who};
+use crate::schedule::wait::{Suspended, Wait, Waiter};
 use crate::schedule::work::Work;
 use crate::settle::frame::Frame;
-use crate::settle::spare::Working;
+use crate::settle::reuse::CacheScope;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
 impl Inner {
-    /// The settled hash of `node`, as a number.
+    /// The version of `node`, if it is settled.
     pub(crate) fn seq(&self, node: NodeId) -> Option<Seq> {
         self.settled_hash(node).map(|(seq, _)| seq)
     }
 
-    /// The same, and whether the task stands.
+    /// The same, and whether the task is clean.
     pub(crate) fn settled_hash(&self, node: NodeId) -> Option<(Seq, bool)> {
-        let standing = self.standing(node).map(|seq| (seq, true));
-        standing.or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| (outcome.seq, false)))
+        let clean = self.clean_version(node).map(|seq| (seq, true));
+        clean.or_else(|| lock(&self.slots.at(node).state).hash.done().map(|outcome| (outcome.seq, false)))
     }
 
-    /// The same, if need be after running what can be run for it on the stack of the calling thread, which is the
-    /// build's only one.
+    /// The same; if need be, runs the task on the stack of the calling thread, which is the build's only one.
     pub(crate) fn settle_alone(self: &Arc<Inner>, node: NodeId) -> Option<(Seq, bool)> {
         let task = self.task(node);
         let step = self.claim(task, Asked::Hash)?;
@@ -35,15 +34,21 @@ impl Inner {
         self.settled_hash(node)
     }
 
-    /// The answer, if it is there. Asks for nothing: what stood a moment ago may not stand any more.
+    /// The answer, if it is there. Starts nothing: a task that was clean a moment ago may have been invalidated.
     pub(crate) fn peek(&self, node: NodeId, part: Asked) -> Option<Answer> {
-        self.standing_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
+        self.clean_answer(node, part).or_else(|| lock(&self.slots.at(node).state).answer(part))
     }
 
-    /// Asks for a part of `node`: the answer if it is there; else notes `who` is to be told, and gives the
-    /// job that has to be run if nobody asked before.
-    pub(crate) fn ask(&self, node: NodeId, part: Asked, who: Option<Who>) -> (Option<Answer>, Option<Job>) {
-        if let Some(answer) = self.standing_answer(node, part) {
+    /// Requests a part of `node`. Returns the answer if it is there; else registers `waiter`, and returns the job that has to
+    /// be run if this is the first request.
+    pub(crate) fn ask(
+        &self,
+        node: NodeId,
+        part: Asked,
+        waiter: Option<Waiter>,
+    ) -> (Option<Answer>, Option<Job>) {
+        // A clean task is answered without its slot, so a null build allocates none.
+        if let Some(answer) = self.clean_answer(node, part) {
             return (Some(answer), None);
         }
         let mut state = lock(&self.slots.at(node).state);
@@ -53,15 +58,17 @@ impl Inner {
         if self.cancel.is_cancelled() {
             return (Some(Answer::cancelled()), None);
         }
+        // Answer, step and waiter are decided under one lock: either this request sees the answer, or the thread that
+        // settles the task sees the waiter. Exactly one request gets the job.
         let job = state.wake_up(part).map(|step| Job::Step(node, step));
-        if let Some(who) = who {
-            state.open().waiters.push((part, who));
+        if let Some(waiter) = waiter {
+            state.open().waiters.push((part, waiter));
         }
         (None, job)
     }
 
-    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; while it is
-    /// at one, other threads may take the next.
+    /// Runs what can be run of these tasks on the stack of the calling thread, which works on the build; meanwhile other
+    /// threads may take the next ones.
     pub(crate) fn run_group(self: &Arc<Inner>, nodes: impl Iterator<Item = NodeId>, part: Asked) {
         let claimed = |node| {
             let task = self.task(node);
@@ -71,6 +78,7 @@ impl Inner {
         if self.queue.is_alone() {
             return steps.for_each(|(task, step)| self.step(task, step));
         }
+        // The first is run here, the others are offered to other threads; what none of them has taken is run here, too.
         let Some((task, step)) = steps.next() else { return };
         let rest: Vec<Job> = steps.map(|(task, step)| Job::Step(task.id, step)).collect();
         if rest.is_empty() {
@@ -83,7 +91,7 @@ impl Inner {
         }
     }
 
-    /// What has to be done so that `part` of a task comes about, for who does it at once.
+    /// The step by which `part` of a task is computed, for a caller that runs it at once.
     fn claim(&self, task: Task<'_>, part: Asked) -> Option<Step> {
         if self.cancel.is_cancelled() {
             return None;
@@ -92,10 +100,10 @@ impl Inner {
         if state.is_answered(part) { None } else { state.wake_up(part) }
     }
 
-    /// Notes a computation that is suspended for the first time, to be given up if need be. False if nobody wants
-    /// what it computes any more.
-    pub(crate) fn know(&self, frame: &Arc<Frame>) -> bool {
-        if !frame.becomes_known() {
+    /// Registers a computation that is suspended for the first time, so that it can be aborted. False if its result is not
+    /// needed any more.
+    pub(crate) fn register_frame(&self, frame: &Arc<Frame>) -> bool {
+        if !frame.is_first_suspension() {
             return true;
         }
         let is_hash = frame.is_hash.load(Ordering::Relaxed);
@@ -114,16 +122,17 @@ impl Inner {
     pub(crate) fn withdraw(&self, node: NodeId, part: Asked, wait: &Arc<Wait>) {
         let mut state = lock(&self.slots.at(node).state);
         let Some(open) = state.opened() else { return };
-        open.waiters
-            .retain(|(of, who)| *of != part || !matches!(who, Who::Wait(other) if Arc::ptr_eq(other, wait)));
+        open.waiters.retain(|(of, waiter)| {
+            *of != part || !matches!(waiter, Waiter::Wait(other) if Arc::ptr_eq(other, wait))
+        });
     }
 
-    /// Tells those who waited that they may look.
-    pub(crate) fn tell(self: &Arc<Inner>, told: Vec<Who>) {
-        for who in told {
-            match who {
-                Who::Wait(wait) => wait.arrive(),
-                Who::Node(node) => {
+    /// Notifies waiters whose answer is there.
+    pub(crate) fn notify(self: &Arc<Inner>, waiters: Vec<Waiter>) {
+        for waiter in waiters {
+            match waiter {
+                Waiter::Wait(wait) => wait.arrive(),
+                Waiter::Node(node) => {
                     if self.slots.at(node).pending.fetch_sub(1, Ordering::AcqRel) == 1 {
                         self.queue.push(self, Job::Resume(node));
                     }
@@ -140,34 +149,34 @@ impl Inner {
         }
     }
 
-    /// Ends whatever these tasks still have open with `fail`.
+    /// Ends everything that is in progress of these tasks with `fail`.
     pub(crate) fn end(self: &Arc<Inner>, nodes: impl IntoIterator<Item = NodeId>, fail: &Fail) {
         let mut frames: Vec<Arc<dyn Suspended>> = Vec::new();
-        let mut told = Vec::new();
+        let mut waiters = Vec::new();
         for node in nodes {
-            let (more_frames, more_told) = lock(&self.slots.at(node).state).end(fail);
+            let (more_frames, more_waiters) = lock(&self.slots.at(node).state).end(fail);
             frames.extend(more_frames);
-            told.extend(more_told);
+            waiters.extend(more_waiters);
         }
         frames.iter().for_each(|frame| frame.abort());
-        self.tell(told);
+        self.notify(waiters);
     }
 
     pub(crate) fn cancel_all(self: &Arc<Inner>) {
         self.end(self.slots.seen().map(|(node, _)| node), &Fail::Cancelled);
-        self.queue.look_up();
+        self.queue.wake_all();
     }
 }
 
 impl Works for Inner {
-    type Desk = Working;
+    type WorkGuard = CacheScope;
 
     fn queue(&self) -> &Queue {
         &self.queue
     }
 
-    fn begin_work(self: &Arc<Inner>) -> Working {
-        Working::on(self)
+    fn begin_work(self: &Arc<Inner>) -> CacheScope {
+        CacheScope::begin(self)
     }
 
     fn run(self: &Arc<Inner>, job: Job) {
@@ -180,7 +189,7 @@ impl Works for Inner {
                 match work {
                     Some(Work::Check(check)) => self.check(task, check),
                     Some(Work::Finish(finish)) => self.finish(task, finish),
-                    Some(Work::Kin(kin)) => self.take_over(task, kin),
+                    Some(Work::TakeOver(share_key)) => self.take_over(task, share_key),
                     Some(Work::Agree(agree)) => self.agree(task, *agree),
                     None => {}
                 }
@@ -193,7 +202,7 @@ impl Works for Inner {
     }
 }
 
-impl Ends for Inner {
+impl Cancellable for Inner {
     fn end(self: Arc<Inner>) {
         self.cancel_all();
     }

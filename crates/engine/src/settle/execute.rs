@@ -1,5 +1,5 @@
-//! Running a task's own code, and what follows when it ends: waiting for what it only mentioned, hashing,
-//! recording, telling.
+//! Executing a task's own code, and what follows when it ends: waiting for the tasks that it only depends on, hashing,
+//! recording the run, notifying.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::schedule::reads::{Read, Seen};
 use crate::schedule::slot::{Outcome, Part, Progress, Task};
 use crate::schedule::work::{Ended, Finish, Work};
 use crate::settle::frame::Frame;
-use crate::settle::spare::{keep_reads, spare_computation};
+use crate::settle::reuse::{cached_computation, recycle_reads};
 use crate::sync::lock;
 use crate::{Fail, Hash, Rebuild, Store, Trace};
 
 impl Inner {
-    /// No kept run will do: the task's hash function runs, or its value, which then gives the hash.
+    /// No kept run is good: executes the task's hash function if it has one, else its value, whose hash is then taken.
     pub(crate) fn execute(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
         if self.stops() {
             return self.settle(task, Outcome::failed(Fail::Cancelled));
@@ -51,12 +51,12 @@ impl Inner {
         }
     }
 
-    /// The value came about without the task's own code.
+    /// Settles a task with a value that its own code did not compute (set from outside, or of a sibling).
     pub(crate) fn made(self: &Arc<Inner>, task: Task<'_>, value: AnyValue, seen: Seen) {
         self.finish(task, Finish { result: Ended::Value(Ok(value)), seen });
     }
 
-    /// The value was asked for by the task's own hash function, or is to be made again.
+    /// Computes the value for the task's own hash function, or again because it is not kept.
     pub(crate) fn construct(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
         if self.stops() {
             return self.value_made(task, Err(Fail::Cancelled), Seen::default());
@@ -78,14 +78,14 @@ impl Inner {
         if !rule.is_part() {
             self.log.executes(task.id, Executed::Value, cause);
         }
-        let mut computation = spare_computation(entry.rule).unwrap_or_else(|| rule.value());
+        let mut computation = cached_computation(entry.rule).unwrap_or_else(|| rule.value());
         match guarded(|| computation.begin(&entry.key, &frame)) {
             Ok(()) => frame.start(computation),
             Err(fail) => self.value_made(task, Err(fail), Seen::default()),
         }
     }
 
-    /// The hash is good and somebody wants the value: from where it lies, else made again.
+    /// The hash is good and the value is wanted: finds the value by the store policy, else computes it again.
     pub(crate) fn fetch(self: &Arc<Inner>, task: Task<'_>) {
         let entry = task.node;
         let seq = match lock(&task.slot.state).hash.done() {
@@ -110,7 +110,7 @@ impl Inner {
             Store::File | Store::Cas => self.verify_curr(task, seq),
             Store::None => None,
         };
-        // Whoever is told is never asked, whatever was lost.
+        // A rule is never asked for a value that was set, even if it was evicted.
         let given = || {
             let mut hist = lock(&entry.hist);
             let value = hist.injected(self.epoch)?;
@@ -125,14 +125,14 @@ impl Inner {
         }
     }
 
-    /// What lies there now, if its hash is that of `seq`.
+    /// The value that lies in the task's place (file or store), if its hash is that of `seq`.
     fn verify_curr(&self, task: Task<'_>, seq: Seq) -> Option<AnyValue> {
         let entry = task.node;
         let wanted = lock(&entry.hist).hash_of(seq)?;
         let rule = self.engine.rule(entry);
         let found = guarded(|| {
             let Found { value, hash } = rule.curr(&entry.key)?;
-            // Who goes by times believes what lies there.
+            // With `Rebuild::Times` the times were compared, so no hash is.
             (entry.policy.rebuild == Rebuild::Times || hash() == Some(wanted)).then_some(value)
         });
         found.ok().flatten()
@@ -150,13 +150,13 @@ impl Inner {
                 return self.finish(task, Finish { result: Ended::Value(value), seen });
             }
             if state.value.done().is_some() {
-                // It was given up.
+                // It was aborted.
                 return;
             }
             state.hash.done().map(|outcome| outcome.seq)
         };
-        // Made again, or made for the task's own hash function, which takes over what was read. What missed
-        // something that there is may be another value.
+        // The hash was known: the value was computed again, or for the task's own hash function, which takes over the
+        // reads. It is compared with the hash, unless a request was not answered (cancelled): then it may differ.
         let is_itself = seen.reads.iter().all(|read| read.seq != Seq::LOST);
         if let (Some(seq), Ok(value), true) = (known, &value, is_itself) {
             self.compare(task, seq, value);
@@ -168,7 +168,7 @@ impl Inner {
     }
 
     fn give_value(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
-        let told = {
+        let waiters = {
             let mut state = lock(&task.slot.state);
             if state.value.done().is_some() {
                 return;
@@ -177,12 +177,13 @@ impl Inner {
             if !seen.is_empty() {
                 state.open().own_seen = Some(Box::new(seen));
             }
-            state.answered()
+            state.take_answered()
         };
-        self.tell(told);
+        self.notify(waiters);
     }
 
-    /// A value was made again of a task whose hash was taken as good: keeps it, if it is the same.
+    /// The value of a task whose hash was taken for good was computed again: keeps it if it has that hash. If not, the rule is
+    /// not deterministic, which is reported ([`crate::Build::differing`]).
     fn compare(self: &Arc<Inner>, task: Task<'_>, good: Seq, value: &AnyValue) {
         if self.is_what_if() {
             return;
@@ -194,10 +195,10 @@ impl Inner {
         let was = hist.hash_of(good);
         match made {
             Some(made) if was.is_some_and(|was| was != made) && self.by_store(task) => {
-                // The hash given out stays for this build; the next one sees no run that gave it.
+                // The hash stays for this build, since dependents have seen it; the runs that have it are dropped.
                 hist.runs.retain(|run| run.seq != good);
                 drop(hist);
-                self.engine.doubt_all();
+                self.engine.invalidate_all();
                 self.log.differs(task.id, was, Some(made));
             }
             _ if good.is_known() && entry.policy.store == Store::Memory => {
@@ -207,7 +208,7 @@ impl Inner {
         }
     }
 
-    /// Whether the task's hash is that of its value.
+    /// Whether the task has no hash function of its own.
     fn by_store(self: &Arc<Inner>, task: Task<'_>) -> bool {
         let entry = task.node;
         let frame = Frame::new(self, task.id);
@@ -222,19 +223,19 @@ impl Inner {
                 open.hash_frame = None;
             }
             if state.hash.done().is_some() {
-                // It was given up, and may have seen that.
+                // It was aborted, and may have observed that.
                 return;
             }
         }
         self.finish(task, Finish { result: Ended::Hash(hash), seen });
     }
 
-    /// Finishes the trace: waits for the hashes of what was only mentioned, then records.
+    /// Finishes the trace: waits for the hashes of tasks requested by `depend`, then records the run.
     pub(crate) fn finish(self: &Arc<Inner>, task: Task<'_>, mut finish: Finish) {
         if finish.seen.reads.iter().all(|read| read.seq != Seq::LATER) {
             return self.finished(task, finish);
         }
-        // A request that was dropped before its answer told the task nothing.
+        // A request that was dropped before its answer is no dependency.
         finish.seen.reads.retain(|read| read.later || read.seq != Seq::LATER);
         let mut missing = Vec::new();
         for read in &mut finish.seen.reads {
@@ -283,7 +284,7 @@ impl Inner {
         self.conclude(task, outcome, value);
     }
 
-    /// Gives the outcome its number, and keeps the run if it may be kept.
+    /// Gives the outcome its version number, and keeps the run if it may be kept.
     fn record(
         &self,
         task: Task<'_>,
@@ -296,7 +297,7 @@ impl Inner {
         let is_kept = entry.policy.runs > 0 && entry.policy.store != Store::None;
         let is_lost = matches!(hash, Err(Fail::Transient(_)));
         if !is_kept || is_lost || seen.reads.iter().any(|read| !read.seq.is_known()) {
-            // No run will tell that it was made from these.
+            // No kept run has these reads.
             self.asked_for(task.id, seen.reads.iter().map(|read| (read.dep, read.seq)).collect());
         }
         let (hash, fail) = match hash {
@@ -304,7 +305,7 @@ impl Inner {
             Err(Fail::Task(failure)) => {
                 let own = guarded(|| failure.hash()).ok().flatten();
                 let hash = own.unwrap_or(Hash::of_build(self.number));
-                // Never the hash of a value.
+                // Never equal to the hash of a value.
                 (Hash(hash.0.map(|byte| byte ^ 0xa5)), Some(Fail::Task(failure)))
             }
             Err(fail) => return Outcome::failed(fail),
@@ -325,7 +326,7 @@ impl Inner {
         let mut hist = lock(&entry.hist);
         let seq = hist.seq_of(hash);
         if let Some(facets) = facets.filter(|facets| !facets.is_empty()) {
-            hist.set_facets(seq, facet::looks(&facets));
+            hist.set_facets(seq, facet::facet_hashes(&facets));
         }
         if self.is_what_if() {
             return outcome(seq);
@@ -334,8 +335,8 @@ impl Inner {
             hist.memory = Some((seq, value.clone()));
         }
         if is_known {
-            let (edges, stands) = (edges(&seen.reads), seen.reads.iter().all(|read| read.stands));
-            keep_reads(seen.reads);
+            let (edges, is_clean) = (edges(&seen.reads), seen.reads.iter().all(|read| read.is_clean));
+            recycle_reads(seen.reads);
             let keeps_value = fail.is_none()
                 && entry.policy.store == Store::Memory
                 && entry.policy.trace == Trace::Constructive;
@@ -348,21 +349,21 @@ impl Inner {
             };
             let stamp = self.stamp(entry, &hist);
             let run = Run::new(rule.version(), stamp, edges.clone(), seq, rest);
-            let holds = |leaves: &Leaves| leaves.is_undisturbed(&self.inputs.between);
+            let holds = |leaves: &Leaves| leaves.is_valid(&self.inputs.leaf_sets_invalidated);
             hist.record(run, entry.policy, self.engine.is_only_build(), holds);
             match &fail {
                 Some(_) => {}
-                None if stands => self.note_stands(task, &mut hist, seq),
-                None => self.stand_by(task, &mut hist, &edges, seq),
+                None if is_clean => self.mark_clean(task, &mut hist, seq),
+                None => self.mark_clean_if_reads_are(task, &mut hist, &edges, seq),
             }
             drop(hist);
-            self.engine.note_kin(task.id, &edges);
+            self.engine.note_sibling(task.id, &edges);
             self.engine.touch(task.id);
         }
         outcome(seq)
     }
 
-    /// Unless the build keeps going, a failure that is no property of the inputs stops new starts.
+    /// Unless the build keeps going, a transient failure stops it from starting more tasks.
     fn note_transient(&self, fail: &Fail) {
         if let Fail::Transient(_) = fail {
             self.failed();
@@ -370,7 +371,7 @@ impl Inner {
     }
 }
 
-/// What was read, without what was read before.
+/// The reads of a run, each task once.
 fn edges(reads: &[Read]) -> Arc<[Edge]> {
     let edge = |read: &Read| {
         let Read { dep, seq, mode, facets, ends_group, .. } = *read;
@@ -387,7 +388,7 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
             edges.push(edge);
             continue;
         };
-        // A value read weighs more than a hash read; and the group ends nevertheless.
+        // A read of the value includes one of the hash; and the group ends nevertheless.
         known.facets = known.facets.and(edge.facets);
         if edge.mode == Mode::Value {
             known.mode = Mode::Value;
@@ -399,11 +400,11 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
     edges.into()
 }
 
-/// Whether a task was read twice.
+/// Whether some task was read twice.
 fn has_repeated(reads: &[Read]) -> bool {
-    /// Up to here a scan is faster than a set.
-    const SCANNED: usize = 16;
-    if reads.len() <= SCANNED {
+    /// Up to this length a scan is faster than a set.
+    const MAX_SCANNED: usize = 16;
+    if reads.len() <= MAX_SCANNED {
         return (1..reads.len()).any(|at| reads[..at].iter().any(|before| before.dep == reads[at].dep));
     }
     let mut seen = HashSet::<NodeId, BuildMix>::with_capacity_and_hasher(reads.len(), BuildMix::default());

@@ -1,8 +1,14 @@
 //! A computation that has started: its future, what it has read so far, and its waker.
 //!
-//! The future lies on the heap and is polled by whoever has it in hand, on any stack; polling one inside
-//! another ("in place") does not tie their lives together, so the first to wait can be dropped without
-//! hurting those who also wait.
+//! The future lies on the heap and is polled by the thread that took it, on any stack. Polling one inside another does
+//! not tie their lifetimes together, so the requesting future can be dropped without affecting others that wait for
+//! the same task.
+//!
+//! The state is one atomic with these transitions: RUNNING → IDLE or FOREIGN (suspended) → SCHEDULED (woken, in the
+//! queue) → RUNNING; RUNNING → NOTIFIED (woken while it is polled) → RUNNING (polled again); any → OVER. Each
+//! transition is a compare-exchange or swap, so exactly one thread does it, and that thread has the right to what
+//! follows: to poll, to push the job, to drop the computation. `AcqRel`, so that the thread that polls next sees what the
+//! one before has written.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Wake, Waker};
@@ -24,12 +30,13 @@ pub(crate) struct Frame {
     pub(crate) build: Arc<Inner>,
     pub(crate) node: NodeId,
     pub(super) state: AtomicU8,
-    /// The task's slot knows of it, since it was suspended.
+    /// Whether the task's slot refers to it, since it was suspended.
     pub(super) known: AtomicBool,
-    /// How many of this computation's waits for other tasks are open. None while it is suspended means
-    /// that it waits for something foreign.
+    /// How many of this computation's waits for other tasks are open. If it is suspended with none, it awaits something
+    /// foreign.
     pub(crate) waits: AtomicU32,
-    /// Whether this is the task's hash function, not its value.
+    /// Whether this is the task's hash function, not its value. Relaxed: set before the first poll, by the thread that
+    /// polls.
     pub(crate) is_hash: AtomicBool,
     pub(super) computation: Mutex<Option<Computation>>,
     pub(crate) seen: Mutex<Seen>,
@@ -37,17 +44,17 @@ pub(crate) struct Frame {
 
 /// Suspended, waiting for other tasks.
 const IDLE: u8 = 0;
-/// Suspended, waiting for something that the engine does not know.
+/// Suspended, awaiting something that the engine does not control.
 const FOREIGN: u8 = 1;
 const SCHEDULED: u8 = 2;
 pub(super) const RUNNING: u8 = 3;
 /// Woken while running.
 const NOTIFIED: u8 = 4;
-/// Finished or given up.
+/// Finished or aborted.
 const OVER: u8 = 5;
 
 impl Frame {
-    /// Makes a frame that is over as good as new; false if something is left in it.
+    /// Resets a frame that is over, for the next task; false if something is left in it.
     pub(crate) fn renew(&mut self) -> bool {
         let seen = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner);
         seen.reads.clear();
@@ -69,7 +76,7 @@ impl Frame {
         self.poll(computation);
     }
 
-    /// Goes on after somebody has woken it. To be called by the one who scheduled it.
+    /// Goes on after it was woken. Called by the thread that took its job.
     pub(crate) fn run(self: Arc<Frame>) {
         if self.state.compare_exchange(SCHEDULED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return;
@@ -88,7 +95,7 @@ impl Frame {
             match polled {
                 Ok(Poll::Pending) => {
                     *lock(&self.computation) = Some(computation);
-                    if !self.build.know(&self) {
+                    if !self.build.register_frame(&self) {
                         self.abort();
                     }
                     if self.suspend() {
@@ -108,14 +115,14 @@ impl Frame {
             }
         };
         drop(waker);
-        // A future's locals may panic when they go; the outcome stands.
+        // A future's locals may panic when they are dropped; the outcome is valid nevertheless.
         let ended = catch_unwind(AssertUnwindSafe(|| computation.end()));
         if self.state.swap(OVER, Ordering::AcqRel) != OVER {
             self.finished(made);
         }
         if ended.is_ok() && !self.is_hash.load(Ordering::Relaxed) {
             let rule = self.build.engine.node(self.node).rule;
-            self.keep(rule, computation);
+            self.recycle(rule, computation);
         }
     }
 
@@ -128,7 +135,7 @@ impl Frame {
     }
 
     /// Whether this is the first time it is suspended.
-    pub(crate) fn becomes_known(&self) -> bool {
+    pub(crate) fn is_first_suspension(&self) -> bool {
         !self.known.swap(true, Ordering::Relaxed)
     }
 
@@ -149,12 +156,12 @@ impl Frame {
         if self.state.compare_exchange(NOTIFIED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             return false;
         }
-        // Given up meanwhile: the computation goes.
+        // Aborted meanwhile.
         self.drop_computation();
         true
     }
 
-    /// Gives the computation up: it is dropped, now or when its present poll returns.
+    /// Aborts the computation: it is dropped, now or when its present poll returns.
     pub(crate) fn abort(&self) {
         match self.state.swap(OVER, Ordering::AcqRel) {
             RUNNING | NOTIFIED | OVER => return,
@@ -211,12 +218,13 @@ impl Wake for Frame {
         if state == RUNNING {
             return;
         }
-        // First into the queue, then out of the count: an idle executor sees one or the other.
+        // First into the queue, then out of the count of foreign waits: an idle thread sees one or the other, and does not
+        // search for a cycle meanwhile.
         self.build.queue.push(&self.build, Job::Run(self.clone()));
-        // A thread may have run the job and gone idle between the two, seeing the count too high, and left the
-        // search for cycles to whoever comes next: that is this one.
+        // A thread may have run the job and gone idle between the two. It has seen the count too high and has not searched
+        // for cycles, so the threads are woken once more.
         if state == FOREIGN && self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.build.queue.look_up();
+            self.build.queue.wake_all();
         }
     }
 }

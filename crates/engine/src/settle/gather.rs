@@ -1,12 +1,10 @@
-//! What the leaves below a run were, by which the run is found good without a look at any task in between
-//! ([`crate::Policy::deep`]): how a set of them is put together.
+//! Gathers the leaf set of a run ([`crate::graph::leaves`]).
 //!
-//! The leaves stand in the order in which a run without any memory, one task after the other, would ask for them.
-//! So a comparison with the present one by one, which stops at the first that is different, asks for no leaf that
-//! such a run would not ask for.
+//! The leaves are in the order in which a build from scratch on one thread would request them. So verification, which compares
+//! one by one and stops at the first that has changed, requests no leaf that such a build would not request.
 //!
-//! A set is only made where it says all: not above a task of which no run is kept, which always executes; nor above
-//! one that goes by times, or has its value from outside, neither of which follows from leaves.
+//! There is a set only where the run follows from the leaves: not above a task of which no run is kept, which always
+//! executes; nor above one that is verified by times or has a set value.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,11 +18,11 @@ use crate::schedule::inner::Inner;
 use crate::sync::lock;
 use crate::{Facets, Rebuild, Store};
 
-/// What is still to be looked at.
+/// What is still to be visited.
 enum Next {
-    /// A task, the version that was read, and what of it was looked at.
+    /// A task, with the version and facets that were read.
     Task(NodeId, Seq, Facets),
-    /// A task of the file that is decided by the numbers there.
+    /// A task that is settled by the numbers of the file.
     Number(u32),
 }
 
@@ -36,32 +34,32 @@ struct Gather<'g> {
     parts: Vec<Part>,
     seen: HashSet<NodeId, BuildMix>,
     seen_numbers: Bits,
-    /// By number, whether there is more to what it is good by than the file tells at once.
-    special: Bits,
+    /// By number, whether the plain columns of the file do not have its good run.
+    not_plain: Bits,
     next: Vec<Next>,
 }
 
 impl Inner {
-    /// Whether what a leaf set says holds for the rules as they are, and for all that was declared up to this build.
+    /// Whether a leaf set is valid with the present rule versions and all changes declared up to this build.
     pub(crate) fn holds(&self, leaves: &Leaves) -> bool {
         leaves.made <= self.epoch
-            && leaves.is_undisturbed(&self.inputs.between)
+            && leaves.is_valid(&self.inputs.leaf_sets_invalidated)
             && leaves.rules.iter().all(|(rule, version)| self.engine.rule_at(*rule).version() == *version)
     }
 
-    /// The leaves below a run that read this and is good in this build; `None` if that does not follow from them, or it
-    /// is not known any more what something was made from.
+    /// The leaves below a run with these reads that is good in this build; `None` if it does not follow from them, or the
+    /// reads of some task below are not known any more.
     pub(crate) fn leaves_of(&self, edges: &[Edge]) -> Option<Leaves> {
         let source = self.engine.persist().and_then(|persist| persist.numbers());
         let mut numbers = source.as_ref().map(|source| source.of(self));
         let numbers = numbers.take().flatten();
         let tasks = numbers.as_ref().map_or(0, Numbers::tasks);
         let generation = numbers.as_ref().map_or(0, Numbers::generation);
-        let special = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::special);
+        let not_plain = numbers.as_ref().map_or_else(|| Bits::new(0), Numbers::not_plain);
         let mut gather = Gather {
             inner: self,
             numbers,
-            special,
+            not_plain,
             rules: BTreeMap::new(),
             parts: Vec::new(),
             seen: HashSet::default(),
@@ -81,7 +79,7 @@ impl Inner {
 }
 
 impl Gather<'_> {
-    /// What was read first is looked at first.
+    /// The first read is visited first.
     fn push(&mut self, edges: &[Edge]) {
         self.next.extend(edges.iter().rev().map(|edge| Next::Task(edge.dep, edge.seq, edge.facets)));
     }
@@ -93,7 +91,7 @@ impl Gather<'_> {
         }
     }
 
-    /// Takes over what another task is made from.
+    /// Adds the leaf set of a task below.
     fn splice(&mut self, leaves: &Leaves) -> Option<()> {
         self.rules.extend(leaves.rules.iter().copied());
         for part in &leaves.parts {
@@ -128,21 +126,23 @@ impl Gather<'_> {
         let settled = self.inner.seq(node);
         let generation = self.numbers.as_ref().map(Numbers::generation);
         let place = lock(&entry.hist).place().filter(|place| Some(place.generation) == generation);
-        // Its history may have been asked for after it was decided.
+        // Its history may have been loaded after it was settled by numbers.
         let decided = place.filter(|place| {
             settled.is_none()
                 && self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
         });
         if let (Some(place), false) = (unloaded.or(decided), is_given) {
             let numbers = self.numbers.as_ref().filter(|numbers| numbers.generation() == place.generation)?;
-            // Where it is settled, it is so by these numbers.
+            // If it is settled, then by these numbers.
             numbers.now(place.number)?;
             self.seen.insert(node);
             self.next.push(Next::Number(place.number));
             return Some(());
         }
         let now = settled.filter(|now| now.is_known())?;
-        if now != read && (facets == Facets::WHOLE || !lock(&entry.hist).look_the_same(read, now, facets)) {
+        if now != read
+            && (facets == Facets::WHOLE || !lock(&entry.hist).are_equal_in_facets(read, now, facets))
+        {
             return None;
         }
         if !self.seen.insert(node) {
@@ -171,20 +171,20 @@ impl Gather<'_> {
     }
 
     fn number(&mut self, number: u32) -> Option<()> {
-        if let Some(node) = self.numbers.as_ref()?.known_better(self.inner, number) {
+        if let Some(node) = self.numbers.as_ref()?.loaded_node(self.inner, number) {
             let now = self.inner.seq(node)?;
             return self.task(node, now, Facets::WHOLE);
         }
         if !self.seen_numbers.insert(number) {
             return Some(());
         }
-        if !self.special.has(number) {
+        if !self.not_plain.has(number) {
             let first = self.next.len();
             let next = &mut self.next;
             let plain = self
                 .numbers
                 .as_ref()?
-                .plainly(number, Numbers::GOOD_BY_READS, |dep, _, _| next.push(Next::Number(dep)));
+                .plain_reads(number, Numbers::GOOD_BY_READS, |dep, _, _| next.push(Next::Number(dep)));
             if let Some(rule) = plain {
                 self.next[first..].reverse();
                 self.rules.insert(rule, self.inner.engine.rule_at(rule).version());
@@ -192,7 +192,7 @@ impl Gather<'_> {
             }
             self.next.truncate(first);
         }
-        let found = self.numbers.as_mut()?.look(number)?;
+        let found = self.numbers.as_mut()?.good_by_hashes(number)?;
         if found.is_leaf {
             self.push_number(number, found.seq);
         } else {

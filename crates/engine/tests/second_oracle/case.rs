@@ -37,7 +37,7 @@ pub(crate) enum What {
 pub(crate) enum Kind {
     /// It is that of the value.
     Content,
-    /// There is none: the build's number stands for it.
+    /// It has none: the build's number is taken.
     Unhashed,
     /// By a function that reads hashes where it can, and never its own value.
     Apart,
@@ -64,11 +64,11 @@ pub(crate) struct Task {
     pub(crate) fails: bool,
     /// What it asks for is promised to follow from its key: no step is conditional.
     pub(crate) fixed: bool,
-    /// It goes by the leaves below it.
+    /// It is verified by the leaves below it.
     pub(crate) deep: bool,
-    /// And by nothing else.
+    /// And in no other way.
     pub(crate) only: bool,
-    /// It does what this lower task does, and says that they share their values.
+    /// It does what this lower task does, and they are siblings.
     pub(crate) twin: Option<usize>,
     pub(crate) steps: Vec<Step>,
 }
@@ -99,9 +99,9 @@ pub(crate) enum Event {
     Change(usize, u64),
     /// The leaf fails for now, and that it changed is declared.
     Flaky(usize),
-    /// From now on the task is told its value, not asked.
+    /// From now on the task's value is set.
     Set(usize, u64),
-    /// The leaf is something else, which its evidence does not tell; all leaves are declared changed.
+    /// The leaf is something else, with the same witness; all leaves are declared changed.
     ChangeAll(usize, u64),
     /// Any task is declared changed.
     Touch(usize),
@@ -110,7 +110,7 @@ pub(crate) enum Event {
     Scan,
     /// All values in memory go.
     Evict,
-    /// Somebody writes into the file of a task.
+    /// The file of a task is overwritten.
     Tamper(usize, u64),
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct Build {
     pub(crate) root: usize,
     pub(crate) by_hash: bool,
     pub(crate) jobs: usize,
-    /// Asks what would be if only these were doubtful.
+    /// A what-if build with these suspects.
     pub(crate) what_if: Option<Vec<usize>>,
 }
 
@@ -234,8 +234,8 @@ impl Case {
         self.tasks.iter().any(|task| task.twin.is_some())
     }
 
-    /// What tells the tasks apart that share their values.
-    pub(crate) fn kin(&self, task: usize) -> Option<usize> {
+    /// The share key of a task.
+    pub(crate) fn share_key(&self, task: usize) -> Option<usize> {
         let twin = self.tasks[task.checked_sub(self.leaves.len())?].twin;
         let has_twin = self.tasks.iter().any(|other| other.twin == Some(task));
         twin.or_else(|| has_twin.then_some(task))

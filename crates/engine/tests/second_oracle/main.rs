@@ -1,11 +1,11 @@
 //! A second opinion of the engine, written against its public interface and the definition of a build alone.
 //!
-//! Beyond the first (`oracle.rs`): hash functions apart from values, values in files that somebody writes into,
-//! tasks stored nowhere, order-only reads, tasks started early, failures that go away, values told from outside,
-//! tasks that share their values, rules of which everything changed, questions (*what if*) that change nothing, and
-//! for every function that ran the reason why. What ran must be what the model says, no more and no less (where tasks
-//! share their values, that depends on the order in which they are asked for, and only answers are compared); a build
-//! without questions must answer as if made anew; and what it says of itself afterwards must be so.
+//! Beyond the first (`oracle.rs`): hash functions apart from values, values in files that are overwritten,
+//! tasks stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
+//! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why. What
+//! ran must be exactly what the model predicts (where siblings share a value, that depends on the order of requests,
+//! and only answers are compared); a build that is no what-if build must answer as a build from scratch does; and what it
+//! reports afterwards must be true.
 //!
 //! `corpus/*.txt` are cases that once failed, or are worth reading; they come first. A failing random case is
 //! made smaller and printed in that form. `TAUT_SOAK` multiplies the number of random cases.
@@ -18,7 +18,7 @@ mod script;
 
 use case::{Build, Case, Event, Kind, Place, Task};
 use model::{Expected, Model, Outcome, Ran, Version, Why};
-use rules::{Leaves, Note, Tasks, World, Zero, tells};
+use rules::{Leaves, Note, Tasks, World, Zero, hash_is_value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,7 @@ fn changed<'e>(begin: Begin<'e>, case: &Case, task: usize) -> Begin<'e> {
     }
 }
 
-/// Tells a task its value.
+/// Sets the value of a task.
 fn set<'e>(begin: Begin<'e>, case: &Case, task: usize, value: u64) -> Begin<'e> {
     match task < case.leaves.len() {
         true => begin.set::<Leaves>(task as u64, value),
@@ -61,7 +61,7 @@ fn number(key: &taut_engine::KeyRef) -> usize {
     *key.downcast::<u64>().expect("a key") as usize
 }
 
-/// Lets happen what happens before a build, and tells of it.
+/// Applies the events before a build, and declares them.
 fn begin<'e>(engine: &'e Engine, world: &Mutex<World>, case: &Case, build: &Build) -> Begin<'e> {
     let mut begin = engine.begin();
     for event in &build.events {
@@ -119,7 +119,7 @@ fn engine(case: &Case) -> (Engine, Arc<Mutex<World>>) {
     (rules().build(), world)
 }
 
-/// What a build did, in the model's words.
+/// What a build did, in terms of the model.
 fn did(engine: &Engine, world: &Mutex<World>, case: &Case, build: &Build) -> (Vec<Ran>, Outcome) {
     let (ran, outcome, _) = done(engine, world, case, build);
     (ran, outcome)
@@ -142,7 +142,7 @@ fn done(
         begin(engine, world, case, build).commit(Options { jobs: build.jobs, what_if, ..Options::default() });
     let answer = if build.by_hash {
         hash_of(&running, case, build.root).map(|hash| match hash {
-            Some(hash) if tells(case, build.root) => {
+            Some(hash) if hash_is_value(case, build.root) => {
                 assert_eq!(hash.0[8..], [0; 24]);
                 u64::from_le_bytes(hash.0[..8].try_into().unwrap())
             }
@@ -183,7 +183,7 @@ fn check(case: &Case) {
     let (rules, world) = rules(case);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
-    // Who never ends needs no file, and is not told that it begins.
+    // A case with one process needs no file.
     let restarts = case.builds.iter().any(|build| build.restart);
     let begin = || if restarts { rules().open(&file) } else { rules().build() };
     let mut engine = begin();
@@ -203,7 +203,7 @@ fn check(case: &Case) {
             // What is assumed is what is remembered, which depends on which of them ran.
             continue;
         }
-        let opaque = build.by_hash && !tells(case, build.root);
+        let opaque = build.by_hash && !hash_is_value(case, build.root);
         let same = match (outcome, expected) {
             (Outcome::Value(_), Outcome::Value(_)) if opaque => true,
             (outcome, expected) => outcome == expected,
@@ -212,19 +212,19 @@ fn check(case: &Case) {
         if !case.has_twins() {
             assert_eq!(ran, must, "what ran in build {at} (left), and what must (right)");
         }
-        // To be asked binds what would else be known by its number only: so some builds are asked everything, some
-        // what they were made from, and some nothing.
+        // A query loads tasks that would else be known by their numbers only: so some builds are asked for everything,
+        // some for their closure, and some for nothing.
         let curiosity = (at + build.root + case.tasks.len()) % 3;
         if build.what_if.is_none() && curiosity > 0 {
             answers_about(case, &model, build, &running);
         }
         if build.what_if.is_none() && curiosity > 1 {
-            reasons_are_told(case, &model, build, &running, (&ran, &settled));
+            check_reasons(case, &model, build, &running, (&ran, &settled));
         }
         if build.what_if.is_none() && !case.has_twins() {
             what_lies_below(&engine, case, &model, build, (&running, &settled));
         }
-        // Whatever was inferred, of anything, is so; and asking again makes nothing.
+        // Whatever was inferred is true; and a second request executes nothing.
         for (task, version) in settled.clone().into_iter().filter(|_| curiosity > 1) {
             let hash = hash_of(&running, case, task);
             match version {
@@ -234,7 +234,7 @@ fn check(case: &Case) {
             }
         }
         if build.what_if.is_none() {
-            let anew = script::wanted(case, &model.leaves, &model.told)[build.root];
+            let anew = script::wanted(case, &model.leaves, &model.given)[build.root];
             assert_eq!(anew, expected, "the model of build {at} is right");
         }
         if case.has_twins() {
@@ -258,7 +258,7 @@ fn check(case: &Case) {
     }
 }
 
-/// What a build says of the leaves that it was made from.
+/// The leaves that a build reports.
 fn answers_about(case: &Case, model: &Model, build: &Build, running: &taut_engine::Build) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
     let (read, asked) = script::closures(case, model, build.root);
@@ -287,12 +287,12 @@ fn what_lies_below(
     let (read, asked) = script::closures(case, model, build.root);
     let nowhere =
         |task: usize| !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
-    let anew = script::wanted(case, &model.leaves, &model.told);
+    let anew = script::wanted(case, &model.leaves, &model.given);
     let is_plain = !asked.iter().any(|task| nowhere(*task) || anew[*task] == Outcome::Flaky);
     let below = running.collect::<Tasks>([id]);
     // What was only waited for and failed is read by the run that saw it.
     let is_settled = asked.iter().all(|task| settled.contains_key(task));
-    assert!(below.is_some() || !is_plain || !is_settled, "all was looked at");
+    assert!(below.is_some() || !is_plain || !is_settled, "all was settled");
     let Some(tasks) = below.filter(|_| is_plain) else { return };
     let tasks: Vec<usize> = tasks.into_iter().map(|task| task as usize).collect();
     let unique: BTreeSet<usize> = tasks.iter().copied().collect();
@@ -315,8 +315,8 @@ fn what_lies_below(
     assert_eq!(running.log().len(), before, "nothing runs for a content");
 }
 
-/// What a build says of every task that it was made from: why it ran or not.
-fn reasons_are_told(
+/// Checks what a build reports of every task in its closure: why it ran or not.
+fn check_reasons(
     case: &Case,
     model: &Model,
     build: &Build,
@@ -325,10 +325,10 @@ fn reasons_are_told(
 ) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
     let (read, _) = script::closures(case, model, build.root);
-    let anew = script::wanted(case, &model.leaves, &model.told);
+    let anew = script::wanted(case, &model.leaves, &model.given);
     for task in read {
         let is_nowhere = !is_leaf(&task) && case.tasks[task - case.leaves.len()].place == Place::Nowhere;
-        // What lies below a task that is good by its leaves is not looked at.
+        // What is below a task that is good by its leaves is not verified.
         let is_settled = settled.contains_key(&task) || case.has_twins();
         if is_nowhere || !is_settled || anew[task] == Outcome::Flaky || case.has_twins() && task != build.root
         {
@@ -339,8 +339,8 @@ fn reasons_are_told(
             false => running.derivation::<Tasks>(&(task as u64)),
         };
         let has_run = ran.iter().any(|ran| ran.task == task);
-        let says = why.as_ref().map(|why| matches!(why, Derivation::Executed(_)));
-        assert_eq!(says, Some(has_run), "task {task} is good since {why:?}");
+        let executed = why.as_ref().map(|why| matches!(why, Derivation::Executed(_)));
+        assert_eq!(executed, Some(has_run), "task {task} is good since {why:?}");
     }
 }
 
@@ -349,7 +349,7 @@ thread_local! {
 }
 
 /// What is wrong with a case, if anything.
-fn trouble(case: &Case, check: fn(&Case)) -> Option<String> {
+fn check_case(case: &Case, check: fn(&Case)) -> Option<String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
@@ -369,7 +369,8 @@ fn trouble(case: &Case, check: fn(&Case)) -> Option<String> {
 
 /// The smallest case that is found to be wrong, from one that is.
 fn shrink(mut case: Case, check: fn(&Case)) -> Case {
-    while let Some(smaller) = case.smaller().into_iter().find(|smaller| trouble(smaller, check).is_some()) {
+    while let Some(smaller) = case.smaller().into_iter().find(|smaller| check_case(smaller, check).is_some())
+    {
         case = smaller;
     }
     case
@@ -384,18 +385,19 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
     for file in files {
         let case = Case::parse(&std::fs::read_to_string(&file).unwrap());
         assert_eq!(Case::parse(&case.to_string()), case, "cases are written as they are read");
-        if let Some(trouble) = trouble(&case, check) {
-            panic!("{}: {trouble}", file.display());
+        if let Some(failure) = check_case(&case, check) {
+            panic!("{}: {failure}", file.display());
         }
     }
     let factor: u64 = std::env::var("TAUT_SOAK").map_or(1, |factor| factor.parse().expect("a number"));
     let first: u64 = std::env::var("TAUT_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     for seed in first..first + cases * factor {
         let case = Case::random(seed);
-        if trouble(&case, check).is_some() {
+        if check_case(&case, check).is_some() {
             let smallest = shrink(case, check);
-            let trouble = trouble(&smallest, check).unwrap_or_else(|| "it does not always happen".to_owned());
-            panic!("seed {seed}: {trouble}\nthe case, made smaller:\n{smallest}");
+            let failure =
+                check_case(&smallest, check).unwrap_or_else(|| "it does not always happen".to_owned());
+            panic!("seed {seed}: {failure}\nthe case, made smaller:\n{smallest}");
         }
     }
     cases * factor
@@ -405,9 +407,9 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
 /// whatever the engine marks from below must come to the same: P6), P10 (questions change nothing), P12 (failures), P13
 /// (reasons), P14 (mixes of values and hashes), P15 (lost values).
 #[test]
-fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
+fn exactly_the_stale_tasks_run_and_answers_equal_a_clean_build() {
     let cases = run(1_000, check);
-    // Says how much was tried, for who collects that (`cargo xtask soak`).
+    // Prints how much was tried, for `cargo xtask soak`.
     if let Some(directory) = std::env::var_os("TAUT_SOAK_REPORT") {
         std::fs::write(std::path::Path::new(&directory).join("oracle_cases"), cases.to_string()).unwrap();
     }
@@ -415,7 +417,7 @@ fn what_runs_is_what_must_and_every_answer_is_as_if_made_anew() {
 
 /// P5: asked again, nothing runs but what is never kept and what failed for now, and what reads that.
 #[test]
-fn asked_again_nothing_runs() {
+fn a_second_identical_build_runs_nothing() {
     let _ = run(300, |case| {
         let Some(last) = case.builds.len().checked_sub(1) else { return };
         let mut again = case.clone();
@@ -425,7 +427,7 @@ fn asked_again_nothing_runs() {
             let is_verified = task.place == Place::File && task.kind != Kind::Unhashed;
             task.runs > 0 && (task.place == Place::Memory || is_verified)
         };
-        // What lies above a task that is told its value does not follow from leaves.
+        // A task above one with a set value does not follow from leaves.
         let tells_between = |build: &Build| {
             let is_between =
                 |event: &Event| matches!(event, Event::Set(task, _) if *task >= case.leaves.len());
@@ -445,7 +447,7 @@ fn asked_again_nothing_runs() {
     });
 }
 
-/// What the builds of a case do, on so many threads.
+/// What the builds of a case do, on this number of threads.
 fn outcomes(case: &Case, jobs: impl Fn(&Build) -> usize) -> Vec<(Vec<Ran>, Outcome)> {
     let (engine, world) = engine(case);
     let with = |build: &Build| Build { jobs: jobs(build), ..build.clone() };
@@ -467,9 +469,9 @@ fn the_number_of_threads_makes_no_difference() {
     });
 }
 
-/// P9: whatever was given up, and wherever, the next answers are as if made anew.
+/// P9: whatever was cancelled, and wherever, the next answers are those of a build from scratch.
 #[test]
-fn builds_that_are_given_up_leave_nothing_wrong_behind() {
+fn cancelled_builds_leave_no_wrong_state() {
     let _ = run(300, |case| {
         let (rules, world) = rules(case);
         let directory = tempfile::tempdir().unwrap();
@@ -497,19 +499,19 @@ fn builds_that_are_given_up_leave_nothing_wrong_behind() {
             drop(running);
             world.lock().unwrap().cancel = None;
             let again = Build { events: Vec::new(), by_hash: false, ..build.clone() };
-            let anew = script::wanted(case, &model.leaves, &model.told)[build.root];
-            assert_eq!(did(&engine, &world, case, &again).1, anew, "after build {at} was given up");
+            let anew = script::wanted(case, &model.leaves, &model.given)[build.root];
+            assert_eq!(did(&engine, &world, case, &again).1, anew, "after build {at} was cancelled");
         }
     });
 }
 
 /// P11: builds of several epochs, open at once and asked from several threads, each answer for their own.
 #[test]
-fn builds_of_different_epochs_do_not_disturb_each_other() {
+fn builds_of_different_epochs_are_independent() {
     let _ = run(150, |case| {
         let (engine, _) = engine(case);
         let leaves: Vec<Option<u64>> = case.leaves.iter().copied().map(Some).collect();
-        let mut told = BTreeMap::new();
+        let mut given = BTreeMap::new();
         let all: Vec<_> = (case.builds.iter().enumerate())
             .map(|(at, build)| {
                 let mut begin = engine.begin();
@@ -517,24 +519,24 @@ fn builds_of_different_epochs_do_not_disturb_each_other() {
                     if at == 0 || (build.root + leaf).is_multiple_of(2) {
                         let value = (build.root + at * 3 + leaf) as u64 % 4;
                         begin = set(begin, case, leaf, value);
-                        told.insert(leaf, value);
+                        given.insert(leaf, value);
                     }
                 }
                 for event in &build.events {
                     if let Event::Set(task, value) = event {
                         begin = set(begin, case, *task, *value);
-                        told.insert(*task, *value);
+                        given.insert(*task, *value);
                     }
                 }
                 let running = begin.commit(Options { jobs: build.jobs, ..Options::default() });
-                (running, Model::of(leaves.clone(), told.clone()), build.root)
+                (running, Model::of(leaves.clone(), given.clone()), build.root)
             })
             .collect();
         let ask = |(running, model, root): &(taut_engine::Build, Model, usize)| {
             let outcome = outcome(get(running, case, *root));
-            assert_eq!(outcome, script::wanted(case, &model.leaves, &model.told)[*root]);
+            assert_eq!(outcome, script::wanted(case, &model.leaves, &model.given)[*root]);
         };
-        // What a build was made from is what its own epoch says, whatever others have settled since.
+        // The closure of a build is that of its own epoch, whatever others have settled since.
         let look_back = |(running, model, root): &(taut_engine::Build, Model, usize)| {
             let leaves: BTreeSet<usize> = running.leaves().iter().map(number).collect();
             let (read, _) = script::closures(case, model, *root);

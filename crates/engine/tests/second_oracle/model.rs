@@ -1,9 +1,8 @@
 //! What must happen: no threads, no waiting, no memory but the kept runs as a plain list.
 //!
-//! `wanted` gives what a build must answer if everything were made anew; `Model::build` says which functions of
-//! which tasks must run, why, and what is remembered of it. It goes through the recorded reads of a task group
-//! by group, as the definition of a build says: what is looked at is exactly what the task, run again, would ask
-//! for.
+//! `wanted` gives the answers of a build from scratch; `Model::build` derives which functions of which tasks must run, why, and
+//! what is kept. It goes through the recorded reads of a task group by group, as the definition of a build requires:
+//! what is verified is exactly what the task would request if it executed.
 
 use super::case::{Build, Case, Event, Kind, Place, Task};
 use super::rules::{has_witness, is_nowhere};
@@ -14,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
     Value(u64),
-    /// The task whose result is zero.
+    /// A failure: the key of the task whose result is zero.
     Failed(usize),
     /// A failure that may go away.
     Flaky,
@@ -90,15 +89,15 @@ pub(crate) struct Model {
     pub(crate) files: HashMap<usize, u64>,
     /// What leaves are that are asked.
     pub(crate) leaves: Vec<Option<u64>>,
-    /// How often a leaf changed in a way that its evidence tells.
+    /// How often a leaf changed in a way that changes its witness.
     times: Vec<u64>,
-    /// The values of tasks that are told, not asked.
-    pub(crate) told: BTreeMap<usize, u64>,
-    /// Tasks of which the file says something else than this process.
+    /// The values of tasks that are set from outside.
+    pub(crate) given: BTreeMap<usize, u64>,
+    /// Tasks whose runs in the file differ from those of this process.
     touched: BTreeSet<usize>,
     declared: HashMap<usize, u64>,
-    /// When something was declared last of a task that is no leaf.
-    disturbed: u64,
+    /// The last epoch in which a change was declared of a task that is no leaf.
+    invalid_leaf_sets: u64,
     scanned: u64,
     epoch: u64,
     builds: u64,
@@ -111,7 +110,7 @@ struct Going<'a> {
     /// The suspects, if it is a question.
     suspects: Option<&'a [usize]>,
     settled: BTreeMap<usize, (Version, Outcome)>,
-    /// Tasks whose value is at hand in this build.
+    /// Tasks whose value is known in this build.
     values: BTreeMap<usize, Outcome>,
     /// Tasks that were found good by their leaves.
     by_leaves: BTreeMap<usize, Leaves>,
@@ -124,7 +123,7 @@ struct Going<'a> {
 pub(crate) struct Expected {
     pub(crate) ran: Vec<Ran>,
     pub(crate) outcome: Outcome,
-    /// What was inferred or made of every task that was looked at.
+    /// The outcome of every task that was settled.
     pub(crate) settled: BTreeMap<usize, Version>,
 }
 
@@ -134,9 +133,9 @@ impl Model {
         Model { times: vec![0; leaves.len()], leaves, epoch: 1, ..Model::default() }
     }
 
-    /// Of an epoch with these leaves, and these tasks told.
-    pub(crate) fn of(leaves: Vec<Option<u64>>, told: BTreeMap<usize, u64>) -> Model {
-        Model { leaves, told, ..Model::default() }
+    /// A model with these leaves and these set values.
+    pub(crate) fn of(leaves: Vec<Option<u64>>, given: BTreeMap<usize, u64>) -> Model {
+        Model { leaves, given, ..Model::default() }
     }
 
     /// What the latest kept runs of these tasks read.
@@ -148,11 +147,11 @@ impl Model {
         of.keys().filter_map(latest).collect()
     }
 
-    /// Another process has what the file says, and nobody watched the world meanwhile.
+    /// Another process begins with what is in the file; changes are not watched meanwhile.
     pub(crate) fn restart(&mut self) {
-        // What was told is nothing that another process could find again.
-        let (told, touched) = (&self.told, std::mem::take(&mut self.touched));
-        self.runs.retain(|task, _| !told.contains_key(task) || !touched.contains(task));
+        // A set value does not outlive the process.
+        let (given, touched) = (&self.given, std::mem::take(&mut self.touched));
+        self.runs.retain(|task, _| !given.contains_key(task) || !touched.contains(task));
         for (task, runs) in &mut self.runs {
             let declared = self.declared.get(task).copied().unwrap_or(0);
             // What was made before a change that was declared is forgotten, if it is written again.
@@ -160,15 +159,15 @@ impl Model {
             for run in runs {
                 run.stamp = 0;
                 run.bytes = run.bytes.or(run.value.take());
-                let disturbed = self.disturbed;
-                run.leaves.take_if(|leaves| leaves.between && leaves.made < disturbed);
+                let invalid_leaf_sets = self.invalid_leaf_sets;
+                run.leaves.take_if(|leaves| leaves.between && leaves.made < invalid_leaf_sets);
                 run.leaves.iter_mut().for_each(|leaves| leaves.made = 0);
             }
         }
         self.memory.clear();
-        self.told.clear();
+        self.given.clear();
         self.declared.clear();
-        self.disturbed = 0;
+        self.invalid_leaf_sets = 0;
         self.scanned = self.epoch;
     }
 
@@ -194,7 +193,7 @@ impl Model {
             }
             Event::Set(task, value) => {
                 declare(*task);
-                self.told.insert(*task, *value);
+                self.given.insert(*task, *value);
             }
             Event::Touch(task) => declare(*task),
             Event::TouchAll => (leaves..all).for_each(declare),
@@ -224,7 +223,7 @@ impl Model {
                 _ => false,
             };
             if is_between {
-                self.disturbed = self.epoch;
+                self.invalid_leaf_sets = self.epoch;
             }
             match event {
                 Event::Change(task, _) | Event::Flaky(task) | Event::Touch(task) => {
@@ -273,8 +272,8 @@ impl Going<'_> {
     }
 
     fn log(&mut self, task: usize, hash: bool, why: Why) {
-        // Whoever is told is not asked.
-        if !self.model.told.contains_key(&task) {
+        // A task with a set value does not execute.
+        if !self.model.given.contains_key(&task) {
             self.ran.push(Ran { task, hash, why });
         }
     }
@@ -332,7 +331,7 @@ impl Going<'_> {
             match self.first_difference(run, self.task(key).is_some_and(|task| task.fixed)) {
                 None => {
                     if is_deep
-                        && !self.model.told.contains_key(&key)
+                        && !self.model.given.contains_key(&key)
                         && let Some(leaves) = self.leaves_of(&run.reads)
                     {
                         self.model.runs.get_mut(&key).expect("it has runs")[at].leaves = Some(leaves);
@@ -359,27 +358,27 @@ impl Going<'_> {
             Outcome::Failed(task) => Version::Failed(task),
             Outcome::Flaky => Version::Never,
         };
-        let is_evident = self.task(key).is_none() && has_witness(key) && !self.model.told.contains_key(&key);
+        let is_evident = self.task(key).is_none() && has_witness(key) && !self.model.given.contains_key(&key);
         let witness = is_evident.then(|| self.model.times[key]);
-        let is_known = !self.model.told.contains_key(&key);
+        let is_known = !self.model.given.contains_key(&key);
         let leaves = if is_deep && is_known { self.leaves_of(&reads) } else { None };
         self.remember(key, Run { stamp, reads, version, outcome, value, bytes: None, witness, leaves });
         (version, outcome)
     }
 
-    /// Settles a task by the first run of which all leaves are as they were; looks at them one by one, no further than
-    /// the first that is not. `Err`: none is, and the first leaf that was found to be different.
+    /// Settles a task by the first run of which all leaves are unchanged; verifies them one by one, no further than
+    /// the first that changed. `Err`: there is none, and the first leaf that changed.
     fn by_leaves(
         &mut self,
         key: usize,
         runs: &[Run],
         stamp: u64,
     ) -> Result<(Version, Outcome), Option<usize>> {
-        let disturbed = self.model.disturbed;
+        let invalid_leaf_sets = self.model.invalid_leaf_sets;
         let mut differs = None;
         for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.stamp == stamp) {
             let Some(leaves) = &run.leaves else { continue };
-            if leaves.between && leaves.made < disturbed {
+            if leaves.between && leaves.made < invalid_leaf_sets {
                 continue;
             }
             match leaves.all.iter().find(|(leaf, version)| self.settle(*leaf) != *version) {
@@ -399,7 +398,7 @@ impl Going<'_> {
         if !of.only || self.suspects.is_some() {
             return Outcome::Flaky;
         }
-        let anew = Anew::of(self.case, &self.model.leaves, &self.model.told);
+        let anew = Anew::of(self.case, &self.model.leaves, &self.model.given);
         let mut met = Vec::new();
         let below = anew.below(self.case, roots, &mut |task| met.push(task));
         for task in met.into_iter().filter(|task| !is_nowhere(self.case, *task)) {
@@ -421,7 +420,7 @@ impl Going<'_> {
             if self.kept(key) == 0 || version == Version::Never || version != was {
                 return None;
             }
-            if self.model.told.contains_key(&key) && !is_leaf {
+            if self.model.given.contains_key(&key) && !is_leaf {
                 return None;
             }
             if !seen.insert(key) {
@@ -441,8 +440,8 @@ impl Going<'_> {
         Some(leaves)
     }
 
-    /// The change of the world that a task's run must have seen. A leaf that is merely doubtful, and left evidence that
-    /// still holds, is believed.
+    /// The change of the world that a task's run must have seen. A leaf that is merely stale after a scan, and whose witness
+    /// still agrees, is valid.
     fn stamp(&mut self, key: usize) -> u64 {
         let declared = self.model.declared.get(&key).copied().unwrap_or(0);
         if self.task(key).is_some() {
@@ -489,7 +488,7 @@ impl Going<'_> {
 
     /// Runs what gives the task its hash: the reads, what it comes to, and the value if that was made.
     fn execute(&mut self, key: usize, why: &Why) -> (Vec<Read>, Outcome, Option<u64>) {
-        if let Some(value) = self.model.told.get(&key).copied() {
+        if let Some(value) = self.model.given.get(&key).copied() {
             if !self.is_nowhere(key) {
                 self.values.insert(key, Outcome::Value(value));
             }
@@ -559,8 +558,9 @@ impl Going<'_> {
         }
         self.model.touched.insert(key);
         let most = self.kept(key) as usize;
-        let (only, disturbed) = (self.task(key).is_some_and(|task| task.only), self.model.disturbed);
-        let holds = |leaves: &Leaves| !leaves.between || leaves.made >= disturbed;
+        let (only, invalid_leaf_sets) =
+            (self.task(key).is_some_and(|task| task.only), self.model.invalid_leaf_sets);
+        let holds = |leaves: &Leaves| !leaves.between || leaves.made >= invalid_leaf_sets;
         let same = |old: &Run| {
             if only {
                 return old.stamp == run.stamp && !old.leaves.as_ref().is_some_and(holds);
@@ -579,7 +579,7 @@ impl Going<'_> {
         runs.insert(0, Run { value, ..run });
     }
 
-    /// The value of a task whose version is settled: from where it lies, else made again.
+    /// The value of a task whose version is settled: from where it is kept, else computed again.
     fn value(&mut self, key: usize) -> Outcome {
         let (version, outcome) = self.settled[&key];
         if !matches!(outcome, Outcome::Value(_)) {
@@ -609,9 +609,9 @@ impl Going<'_> {
             return Outcome::Value(value);
         }
         self.log(key, false, Why::Lost);
-        let told = self.model.told.get(&key).copied();
+        let given = self.model.given.get(&key).copied();
         let made = match self.task(key).cloned() {
-            _ if told.is_some() => Outcome::Value(told.unwrap_or_default()),
+            _ if given.is_some() => Outcome::Value(given.unwrap_or_default()),
             None => self.model.leaves[key].map_or(Outcome::Flaky, Outcome::Value),
             Some(task) => self.run_script(key, &task, How::Again).1.returned,
         };

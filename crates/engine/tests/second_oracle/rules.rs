@@ -1,4 +1,4 @@
-//! The case as a rule of the engine: only what anybody could write.
+//! The case as rules of the engine, by its public interface.
 
 use super::case::{Case, Kind, Place, Task, What};
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +11,7 @@ use taut_engine::{
 
 /// What a failure that was read counts as.
 pub(crate) const FAILED: u64 = 77;
-/// What a hash counts as that says nothing about the value.
+/// What a hash counts as from which the value cannot be derived.
 pub(crate) const OPAQUE: u64 = 5;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,11 +43,11 @@ pub(crate) fn mix(sum: u64, read: u64) -> u64 {
 pub(crate) struct World {
     /// `None`: fails for now.
     pub(crate) leaves: Vec<Option<u64>>,
-    /// How often a leaf changed in a way that its evidence tells.
+    /// How often a leaf changed in a way that changes its witness.
     pub(crate) times: Vec<u64>,
     /// What lies in the files of tasks.
     pub(crate) files: HashMap<usize, u64>,
-    /// Cancels when so many more values were asked for.
+    /// Cancels after this many more requests for values.
     pub(crate) cancel: Option<(usize, Cancel)>,
 }
 
@@ -164,8 +164,8 @@ pub(crate) fn is_nowhere(case: &Case, task: usize) -> bool {
 
 type Asked<T> = Pin<Box<dyn Future<Output = Result<T, Fail>> + Send>>;
 
-/// Whether the hash of a task tells its value.
-pub(crate) fn tells(case: &Case, task: usize) -> bool {
+/// Whether the value of a task can be derived from its hash.
+pub(crate) fn hash_is_value(case: &Case, task: usize) -> bool {
     match task.checked_sub(case.leaves.len()) {
         None => true,
         Some(at) => case.tasks[at].kind != Kind::Unhashed && case.tasks[at].place != Place::Nowhere,
@@ -173,7 +173,7 @@ pub(crate) fn tells(case: &Case, task: usize) -> bool {
 }
 
 fn number(hash: Option<Hash>) -> u64 {
-    let hash = hash.expect("a task that tells has a hash");
+    let hash = hash.expect("a task whose hash is its value has a hash");
     u64::from_le_bytes(hash.0[..8].try_into().expect("eight bytes"))
 }
 
@@ -215,7 +215,7 @@ impl Tasks {
         };
         match asked.await {
             Err(_) => FAILED,
-            Ok(hash) if tells(&self.case, dep) => number(hash),
+            Ok(hash) if hash_is_value(&self.case, dep) => number(hash),
             Ok(_) => OPAQUE,
         }
     }
@@ -236,7 +236,7 @@ impl Tasks {
         Ok(summed(tasks.into_iter().map(|task| task as usize), &notes))
     }
 
-    /// Runs a task's script. `apart`: by hashes wherever they tell enough.
+    /// Runs a task's script. `apart`: by hashes wherever these are enough.
     async fn script(&self, key: usize, cx: &Cx, apart: bool) -> Result<u64, Fail> {
         let task = self.task(key);
         let mut sum = 0;
@@ -250,7 +250,7 @@ impl Tasks {
                     for dep in &step.deps {
                         sum = mix(
                             sum,
-                            match tells(&self.case, *dep) {
+                            match hash_is_value(&self.case, *dep) {
                                 true => self.look(cx, *dep).await,
                                 false => self.get(cx, *dep).await.unwrap_or(FAILED),
                             },
@@ -285,7 +285,7 @@ impl Tasks {
                         // What is stored nowhere is executed for each request, and it is not known when.
                         let is_nowhere = !self.is_leaf(dep) && self.task(dep).place == Place::Nowhere;
                         let started = (!is_nowhere).then(|| self.start(cx, dep));
-                        // Sometimes it is given up first.
+                        // Sometimes the request is dropped first.
                         let started = started.filter(|_| dep.is_multiple_of(2));
                         let _ = self.order(cx, dep).await;
                         drop(started);
@@ -363,8 +363,8 @@ impl Rule for Tasks {
         own
     }
 
-    fn kin(&self, key: &u64) -> Option<u64> {
-        self.case.kin(*key as usize).map(|kin| kin as u64)
+    fn share_key(&self, key: &u64) -> Option<u64> {
+        self.case.share_key(*key as usize).map(|share_key| share_key as u64)
     }
 
     fn serves(&self, _: &u64, _: &u64, _: &u64) -> bool {

@@ -1,8 +1,8 @@
-//! What a script comes to, and what follows for all tasks if everything is made anew.
+//! The outcome of a script, and those of all tasks in a build from scratch.
 
 use super::case::{Case, Kind, Task, What};
 use super::model::{Model, Outcome};
-use super::rules::{FAILED, OPAQUE, is_nowhere, mix, note, summed, tells};
+use super::rules::{FAILED, OPAQUE, hash_is_value, is_nowhere, mix, note, summed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that a script asked for.
@@ -21,7 +21,7 @@ pub(crate) enum How {
     Value,
     /// For the hash, apart from the value.
     Apart,
-    /// For a value whose hash is known: nobody waits for what is only mentioned.
+    /// For a value whose hash is known: what it only depends on is not awaited.
     Again,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn play(
             group += usize::from(is_leaf && *dep >= case.leaves.len());
             is_leaf &= *dep < case.leaves.len();
             let by_hash = match step.what {
-                What::Value | What::Start => how == How::Apart && tells(case, *dep),
+                What::Value | What::Start => how == How::Apart && hash_is_value(case, *dep),
                 What::Hash | What::Depend | What::Collect => true,
                 What::Order | What::Begun => false,
                 What::Mention => unreachable!("it asks for nothing"),
@@ -76,7 +76,7 @@ pub(crate) fn play(
             let result = ask(Request::Task(*dep, !by_hash));
             let failed = !matches!(result, Outcome::Value(_));
             let seen = match result {
-                Outcome::Value(_) if step.what == What::Hash && !tells(case, *dep) => OPAQUE,
+                Outcome::Value(_) if step.what == What::Hash && !hash_is_value(case, *dep) => OPAQUE,
                 Outcome::Value(value) => value,
                 _ => FAILED,
             };
@@ -104,7 +104,7 @@ pub(crate) fn play(
     Played { returned, outcome: mentioned.unwrap_or(returned), asks, notes }
 }
 
-/// Everything made anew in this world, some tasks told.
+/// A build from scratch in this world, with some values set.
 #[derive(Default)]
 pub(crate) struct Anew {
     pub(crate) all: Vec<Outcome>,
@@ -115,12 +115,12 @@ pub(crate) struct Anew {
 }
 
 impl Anew {
-    pub(crate) fn of(case: &Case, leaves: &[Option<u64>], told: &BTreeMap<usize, u64>) -> Anew {
+    pub(crate) fn of(case: &Case, leaves: &[Option<u64>], given: &BTreeMap<usize, u64>) -> Anew {
         let mut anew = Anew::default();
         for key in 0..leaves.len() + case.tasks.len() {
             let (mut reads, mut notes) = (Vec::new(), Vec::new());
-            let told = told.get(&key).copied().map(Outcome::Value);
-            let outcome = told.unwrap_or_else(|| match key.checked_sub(leaves.len()) {
+            let given = given.get(&key).copied().map(Outcome::Value);
+            let outcome = given.unwrap_or_else(|| match key.checked_sub(leaves.len()) {
                 None => leaves[key].map_or(Outcome::Flaky, Outcome::Value),
                 Some(at) => {
                     let task = &case.tasks[at];
@@ -146,7 +146,7 @@ impl Anew {
         }
     }
 
-    /// What lies below some tasks, as a number; `meet` is told of each task.
+    /// The closure of some tasks, as a number; `meet` is called for each task.
     pub(crate) fn below(&self, case: &Case, roots: &[usize], meet: &mut dyn FnMut(usize)) -> Outcome {
         let (mut tasks, mut notes, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let mut next: Vec<usize> =
@@ -166,16 +166,16 @@ impl Anew {
     }
 }
 
-/// Everything made anew: what each task comes to in this world, some of them told.
-pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], told: &BTreeMap<usize, u64>) -> Vec<Outcome> {
-    Anew::of(case, leaves, told).all
+/// The outcome of each task in a build from scratch in this world, with some values set.
+pub(crate) fn wanted(case: &Case, leaves: &[Option<u64>], given: &BTreeMap<usize, u64>) -> Vec<Outcome> {
+    Anew::of(case, leaves, given).all
 }
 
-/// What is looked at to make a task: what is read, and all that is asked for.
+/// What is needed to execute a task: its reads, and all other requests.
 pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usize>, BTreeSet<usize>) {
-    let anew = Anew::of(case, &model.leaves, &model.told);
+    let anew = Anew::of(case, &model.leaves, &model.given);
     let (mut read, mut asked) = (BTreeSet::from([root]), BTreeSet::from([root]));
-    for key in (case.leaves.len()..=root).rev().filter(|key| !model.told.contains_key(key)) {
+    for key in (case.leaves.len()..=root).rev().filter(|key| !model.given.contains_key(key)) {
         let task = &case.tasks[key - case.leaves.len()];
         let asks = play(case, key, task, How::Value, &mut |request| anew.answer(case, task, &request)).asks;
         if read.contains(&key) {
@@ -191,9 +191,9 @@ pub(crate) fn closures(case: &Case, model: &Model, root: usize) -> (BTreeSet<usi
 
 /// The contents that are mentioned by what a task is made from.
 pub(crate) fn notes(case: &Case, model: &Model, root: usize) -> BTreeSet<u64> {
-    let anew = Anew::of(case, &model.leaves, &model.told);
+    let anew = Anew::of(case, &model.leaves, &model.given);
     let (read, _) = closures(case, model, root);
-    let is_played = |key: &usize| *key >= case.leaves.len() && !model.told.contains_key(key);
+    let is_played = |key: &usize| *key >= case.leaves.len() && !model.given.contains_key(key);
     let played = read.into_iter().filter(is_played).map(|key| {
         let task = &case.tasks[key - case.leaves.len()];
         let how = if task.kind == Kind::Apart { How::Apart } else { How::Value };

@@ -47,7 +47,7 @@ impl Bench<'_> {
         let begin = Instant::now();
         for _ in 0..ROUNDS {
             self.graph.touch(&taut.source(&dir))?;
-            until("known to the action cache")?;
+            until(" from cache, ")?;
         }
         let wall = begin.elapsed().as_secs_f64() * 1e3 / f64::from(ROUNDS);
         let cpu = (cpu_of(child.id())? - before) / f64::from(ROUNDS);

@@ -1,13 +1,13 @@
-//! The words in which a file's first part tells of runs, and how they are read: most runs, by far, are a list of
-//! tasks, so they are told and read as one.
+//! The encoding of runs in the snapshot, as 32-bit words. By far the most runs read version 0 of some tasks, as values:
+//! the encoding has short forms for these, which are read without any decoding.
 
 use super::tasks::{Tasks, Words};
 use crate::Facets;
 use crate::persist::stored_run::{StoredEdge, StoredRun};
 
-/// How a run is told: the first word of it.
+/// The fields of the first word of a run.
 pub(crate) mod run {
-    /// How many tasks it read; all ones: the next word says.
+    /// How many tasks it read; all ones: the next word is the number.
     pub(crate) const COUNT: u32 = 0xfff;
     /// The place of the rule's version among the versions; all ones: the next word is the version.
     pub(crate) const CODE: u32 = 0x3f;
@@ -16,15 +16,14 @@ pub(crate) mod run {
     pub(crate) const TOGETHER: u32 = 0 << 18;
     /// The same, asked for one after the other.
     pub(crate) const EACH: u32 = 1 << 18;
-    /// Two words for each, three if it was not the whole that was looked at: the task, its version and
-    /// `StoredEdge::bits`, the facets.
+    /// Two words for each, three if only some facets were read: the task, its version and `StoredEdge::bits`, the facets.
     pub(crate) const FULL: u32 = 2 << 18;
-    /// The tasks that the run before read, other versions: a byte for each.
+    /// The reads of the run before with other versions: a byte for each.
     pub(crate) const SAME: u32 = 3 << 18;
     pub(crate) const KIND: u32 = 3 << 18;
-    /// A word says to which version it came; else it is version 0.
+    /// A word has the version of the result; else it is version 0.
     pub(crate) const SEQ: u32 = 1 << 20;
-    /// A word each says where the failure, the value, the witness are told.
+    /// A word each has the place of the failure, the value, the witness among the blobs.
     pub(crate) const FAIL: u32 = 1 << 21;
     pub(crate) const VALUE: u32 = 1 << 22;
     pub(crate) const WITNESS: u32 = 1 << 23;
@@ -33,7 +32,7 @@ pub(crate) mod run {
     pub(crate) const TRAITS: u32 = 0xf;
     /// [`SAME`], with a word for each version.
     pub(crate) const WIDE: u32 = 1 << 28;
-    /// A word says where the leaves below are told, after those of [`FAIL`], [`VALUE`] and [`WITNESS`].
+    /// A word has the place of the leaf set, after those of [`FAIL`], [`VALUE`] and [`WITNESS`].
     pub(crate) const LEAVES: u32 = 1 << 29;
 }
 
@@ -48,31 +47,31 @@ enum Base<'s> {
     Full(Words<'s>),
 }
 
-/// One kept run, as far as it can be told from the hot part.
+/// One kept run, without its blobs.
 #[derive(Clone, Copy)]
 pub(crate) struct RunView<'s> {
     pub(crate) version: u32,
     pub(crate) seq: u32,
     /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::DEEP`.
     pub(crate) traits: u8,
-    /// Where failure, value, witness and leaves are told.
+    /// The places of failure, value, witness and leaves among the blobs.
     pub(crate) blobs: [Option<u32>; 4],
     count: usize,
     base: Base<'s>,
     seqs: Option<(Words<'s>, bool)>,
 }
 
-/// The kept runs of a task, latest use first; ends early if they make no sense.
+/// The kept runs of a task, latest use first; ends early where they cannot be decoded.
 pub(crate) struct Runs<'s> {
     words: Words<'s>,
     codes: &'s [u32],
     before: Option<Base<'s>>,
-    /// What is left cannot be told.
+    /// The rest cannot be decoded.
     is_broken: bool,
 }
 
 impl<'s> Runs<'s> {
-    /// Those that are told in these words, if they can be read; `codes` are the versions of rules.
+    /// The runs in these words, if the words can be read; `codes` are the versions of rules.
     pub(super) fn new(words: Option<Words<'s>>, codes: &'s [u32]) -> Runs<'s> {
         Runs { words: words.unwrap_or(&[]), codes, before: None, is_broken: words.is_none() }
     }
@@ -91,7 +90,7 @@ fn word(words: &mut Words<'_>) -> Option<u32> {
 }
 
 impl<'s> Runs<'s> {
-    /// Whether all of them have been told.
+    /// Whether all of them were decoded.
     pub(crate) fn is_over(&self) -> bool {
         self.words.is_empty() && !self.is_broken
     }
@@ -114,6 +113,7 @@ impl<'s> Runs<'s> {
                 *blob = Some(word(words)?);
             }
         }
+        // `take` fails where the chunk ends, so a wrong count cannot lead out of it.
         let mut seqs = None;
         let base = match head & run::KIND {
             run::TOGETHER => Base::Plain(take(words, count)?, true),
@@ -143,7 +143,7 @@ impl<'s> Iterator for Runs<'s> {
             return None;
         }
         let next = self.run();
-        // Nothing that follows can be told either; it is not over, though.
+        // Nothing that follows can be decoded; `is_over` stays false, by which callers notice.
         self.is_broken = next.is_none();
         next
     }
@@ -195,8 +195,8 @@ impl Edges<'_> {
             let ends = bare == 1 || self.at + 1 == self.count;
             return Some(StoredEdge { dep, seq: 0, bits: u8::from(ends) << 1, facets: whole });
         }
-        let told = word(&mut self.words)?;
-        let (seq, bits) = (told >> BITS, (told & ((1 << BITS) - 1)) as u8);
+        let packed = word(&mut self.words)?;
+        let (seq, bits) = (packed >> BITS, (packed & ((1 << BITS) - 1)) as u8);
         let facets = match bits & 4 {
             0 => whole,
             _ => Facets(u16::try_from(word(&mut self.words)?).ok()?),
@@ -206,7 +206,7 @@ impl Edges<'_> {
 }
 
 impl Iterator for Edges<'_> {
-    /// `None` in place of a read that cannot be told.
+    /// `None` in place of a read that cannot be decoded.
     type Item = Option<StoredEdge>;
 
     #[inline]
@@ -232,7 +232,7 @@ impl Iterator for Edges<'_> {
     }
 }
 
-/// What a plain latest run read: so many words, as `kind` says.
+/// The reads of a plain latest run, encoded as `kind` says.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<'s> {
     pub(crate) seq: u32,
@@ -242,14 +242,14 @@ pub(crate) struct Plain<'s> {
 
 impl Plain<'_> {
     /// The next read, which stays the next one: the task, its version and `StoredEdge::bits`. `Some(None)`: there is none;
-    /// `None`: it cannot be told.
+    /// `None`: it cannot be decoded.
     #[inline]
     pub(crate) fn read(&self) -> Option<Option<(u32, u32, u32)>> {
         let Some(dep) = self.words.first() else { return Some(None) };
         let (seq, bits) = match self.kind {
             run::FULL => {
-                let told = u32::from_le_bytes(*self.words.get(1)?);
-                (told >> BITS, told & ((1 << BITS) - 1))
+                let packed = u32::from_le_bytes(*self.words.get(1)?);
+                (packed >> BITS, packed & ((1 << BITS) - 1))
             }
             run::EACH => (0, 2),
             _ => (0, 0),
@@ -264,7 +264,7 @@ impl Plain<'_> {
         self.words = self.words.get(stride..).unwrap_or(&[]);
     }
 
-    /// What of the next read was looked at, if it has these bits.
+    /// The facets of the next read, if it has these bits.
     #[inline]
     pub(crate) fn facets(&self, bits: u32) -> Option<Facets> {
         match bits & 4 {
@@ -274,7 +274,7 @@ impl Plain<'_> {
     }
 }
 
-/// The tasks of a file, to decide most of them by a look at the numbers.
+/// The tasks of a snapshot as columns of numbers, by which most of them are verified.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns<'s> {
     pub(super) tasks: &'s Tasks,
@@ -288,14 +288,13 @@ impl<'s> Columns<'s> {
         self.tasks.runs(task)
     }
 
-    /// The latest of a task's runs, if the rule's version is this one and there is nothing more to it than what it
-    /// read.
+    /// The latest of a task's runs, if it has this version of the rule and is *plain*: it has reads and nothing else.
     #[inline]
     pub(crate) fn plain(&self, runs: Words<'s>, version: u32) -> Option<Plain<'s>> {
         self.latest(runs, version, StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP)
     }
 
-    /// The same of a task that is none of this.
+    /// The same, if the task has none of these traits.
     #[inline]
     pub(crate) fn latest(&self, runs: Words<'s>, version: u32, traits: u8) -> Option<Plain<'s>> {
         let mut words = runs;

@@ -1,10 +1,10 @@
-//! What a file tells of each task by numbers, chunk by chunk: so many tasks, in their order, with all their runs.
+//! The tasks of a snapshot as numbers, in chunks: each has the entries and all runs of a fixed number of tasks.
 //!
-//! A chunk is read as a whole when something of one of its tasks is wanted for the first time, against a sum of its own,
-//! and stays. So a build that looks at some tasks reads what lies beside them, and one that looks at all reads all, in
-//! about as many system calls as there are chunks. No run is in two chunks: what a look at it takes is one slice.
+//! A chunk is read as a whole on first access of one of its tasks, checked against its checksum, and stays in memory. So a
+//! build that verifies some tasks reads their neighbours, too, and one that verifies all reads all, with one system call
+//! for each chunk. No run is in two chunks, so it can be accessed as one slice.
 //!
-//! In a chunk: an entry of [`ENTRY`] bytes for each task, and one more for the end; then the words of the runs. An entry
+//! In a chunk: an entry of [`ENTRY_SIZE`] bytes for each task, and one more for the end; then the words of the runs. An entry
 //! says where the runs begin, in words of the chunk (u32), where the versions begin, among all (u32), and the rule (u16).
 
 use std::ops::Range;
@@ -16,20 +16,20 @@ use crate::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// How many tasks are told of together; the last ones may be fewer.
-pub(in crate::persist) const CHUNK: usize = 1024;
+/// How many tasks a chunk has; the last one may have fewer.
+pub(in crate::persist) const TASKS_PER_CHUNK: usize = 1024;
 
-/// Bytes of what is told of a task besides its runs.
-pub(in crate::persist) const ENTRY: usize = 10;
+/// Bytes of the entry of a task, without its runs.
+pub(in crate::persist) const ENTRY_SIZE: usize = 10;
 
-/// How many chunks so many tasks are in.
+/// How many chunks this many tasks take.
 pub(in crate::persist) fn chunks(tasks: u64) -> u64 {
-    tasks.div_ceil(CHUNK as u64)
+    tasks.div_ceil(TASKS_PER_CHUNK as u64)
 }
 
-/// How many bytes so many tasks take, besides their runs.
+/// How many bytes the entries of this many tasks take.
 pub(in crate::persist) fn entries(tasks: u64) -> u64 {
-    (tasks + chunks(tasks)) * ENTRY as u64
+    (tasks + chunks(tasks)) * ENTRY_SIZE as u64
 }
 
 /// All tasks of a file.
@@ -45,18 +45,18 @@ pub(super) struct Tasks {
     is_read: AtomicBool,
 }
 
-/// What is told of runs.
+/// The words of runs.
 pub(super) type Words<'s> = &'s [[u8; 4]];
 
 /// An entry, and the one after it.
-type Entries<'s> = &'s [[u8; ENTRY]; 2];
+type Entries<'s> = &'s [[u8; ENTRY_SIZE]; 2];
 
-fn word(entry: &[u8; ENTRY], at: usize) -> u32 {
+fn word(entry: &[u8; ENTRY_SIZE], at: usize) -> u32 {
     u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]])
 }
 
 impl Tasks {
-    /// So many tasks, told from `at` on; of each chunk how many words its runs are, and its sum.
+    /// The chunks from `at` on; for each, how many words its runs are, and its checksum.
     pub(super) fn new(
         source: &Arc<Source>,
         count: u32,
@@ -66,7 +66,7 @@ impl Tasks {
         let (mut begins, mut sums) = (vec![at], Vec::new());
         let mut left = count as usize;
         for (words, sum) in chunks {
-            let tasks = left.min(CHUNK);
+            let tasks = left.min(TASKS_PER_CHUNK);
             left -= tasks;
             at += entries(tasks as u64) + u64::from(words) * 4;
             begins.push(at);
@@ -77,7 +77,7 @@ impl Tasks {
         Tasks { source: source.clone(), count, at: begins, sums, chunks, is_read }
     }
 
-    /// A chunk; `None` if there is none, or it is damaged.
+    /// A chunk; `None` if there is none, or its checksum is wrong.
     #[inline]
     fn chunk(&self, at: usize) -> Option<&[u8]> {
         match self.chunks.get(at)?.get() {
@@ -86,10 +86,10 @@ impl Tasks {
         }
     }
 
-    /// Reads a chunk. Two threads may do so at once; one of them has done it in vain.
+    /// Reads a chunk. Two threads may read the same one at once; the `OnceLock` keeps one of the results.
     #[cold]
     fn fetch(&self, at: usize) -> Option<&[u8]> {
-        // Of a damaged file nothing is believed any more.
+        // Nothing more is taken from a corrupt file.
         let chunk = if self.source.is_damaged() { None } else { self.read(at) };
         let Some(chunk) = chunk else {
             self.source.note_damage();
@@ -99,7 +99,7 @@ impl Tasks {
         self.chunks[at].get().map(Vec::as_slice)
     }
 
-    /// Reads all chunks that were not read yet; returns whether all are sound.
+    /// Reads all chunks that were not read yet; returns whether all checksums are right.
     pub(super) fn read_all(&self) -> bool {
         if !self.is_read.load(Ordering::Acquire) {
             let is_read = (0..self.chunks.len()).all(|at| self.chunk(at).is_some());
@@ -114,16 +114,16 @@ impl Tasks {
         (checksum(&chunk) == self.sums[at]).then_some(chunk)
     }
 
-    /// What is told of a task: its entry, and the words of all runs of the chunk.
+    /// The entry of a task, and the words of all runs of the chunk.
     #[inline]
     fn entry(&self, task: u32) -> Option<(Entries<'_>, &[u8])> {
         if task >= self.count {
             return None;
         }
-        let (at, place) = (task as usize / CHUNK, task as usize % CHUNK);
-        let tasks = (self.count as usize - at * CHUNK).min(CHUNK);
-        let (entries, words) = self.chunk(at)?.split_at_checked((tasks + 1) * ENTRY)?;
-        let entry = entries.as_chunks::<ENTRY>().0.get(place..place + 2)?.first_chunk()?;
+        let (at, place) = (task as usize / TASKS_PER_CHUNK, task as usize % TASKS_PER_CHUNK);
+        let tasks = (self.count as usize - at * TASKS_PER_CHUNK).min(TASKS_PER_CHUNK);
+        let (entries, words) = self.chunk(at)?.split_at_checked((tasks + 1) * ENTRY_SIZE)?;
+        let entry = entries.as_chunks::<ENTRY_SIZE>().0.get(place..place + 2)?.first_chunk()?;
         Some((entry, words))
     }
 

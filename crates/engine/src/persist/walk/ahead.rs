@@ -1,12 +1,12 @@
-//! Many leaves looked at by two threads.
+//! Verification of many leaves by two threads.
 //!
-//! To ask a leaf's rule whether it agrees is mostly to wait for the system. Below a task that goes by many leaves a
-//! second thread takes its share of them, block by block in their order, until one is found to be different. What is
-//! found out is noted afterwards, by the thread that walks; so each leaf is asked once, and which one is the first that
-//! differs depends on no schedule. Some leaves behind that one may have been asked as well, for nothing.
+//! Asking a leaf's rule whether it agrees is mostly waiting for the system. Below a task with a large leaf set a second
+//! thread takes its share of the leaves, batch by batch in their order, until one has changed. The verdicts are recorded
+//! afterwards, by the thread of the walk; so each leaf is asked once, and which one is the first that changed does not
+//! depend on the schedule. Some leaves behind that one may have been asked in vain.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Damaged, Here, Look, UNDECIDED, UNKNOWN};
+use super::{Damaged, LocalRule, UNDECIDED, UNVISITED, Walker};
 use crate::Agreement;
 use crate::graph::fail::guarded;
 use crate::persist::leaves::LeafSet;
@@ -18,27 +18,27 @@ use crate::sync::{
     thread,
 };
 
-/// So many leaves are worth a second thread; few where schedules are tried.
-const MANY: usize = if cfg!(shuttle) { 2 } else { 2000 };
+/// How many leaves are worth a second thread; few where tests run under many schedules.
+const MIN_SHARED_LEAVES: usize = if cfg!(shuttle) { 2 } else { 2000 };
 
 /// How many leaves a thread takes at once.
-const BLOCK: usize = if cfg!(shuttle) { 1 } else { 128 };
+const LEAVES_PER_BATCH: usize = if cfg!(shuttle) { 1 } else { 128 };
 
-/// What a look at the kept runs of a task tells.
-enum Looked {
-    /// It is a leaf, and this run is good, with better evidence if there is some.
+/// The verdict of a leaf by its kept runs.
+enum LeafVerdict {
+    /// It is a leaf, and this run is good, with a refreshed witness if there is one.
     Good { run: usize, seq: u32, has_failed: bool, witness: Option<Vec<u8>> },
-    /// It is a leaf, and no run is.
-    Refused,
-    /// It is not as plain as that: nothing was asked.
+    /// It is a leaf, and no run is good.
+    Stale,
+    /// It is no leaf without reads: nothing was asked.
     Other,
 }
 
-/// What a leaf's rule says of a run.
-pub(super) fn ask(
+/// Asks a leaf's rule whether a run is good.
+pub(super) fn ask_rule(
     inner: &Inner,
     stored: &Stored,
-    (task, here): (u32, Here),
+    (task, here): (u32, LocalRule),
     run: &AnyRun<'_>,
     key: &mut Vec<u8>,
 ) -> Result<Agreement, Damaged> {
@@ -51,85 +51,86 @@ pub(super) fn ask(
     Ok(agreement.ok().flatten().unwrap_or(Agreement::No))
 }
 
-/// What a thread looks with.
+/// What a thread needs to verify leaves: shared, and nothing that it changes.
 #[derive(Clone, Copy)]
-struct Eye<'e> {
+struct LeafCheck<'e> {
     inner: &'e Inner,
     stored: &'e Stored,
-    rules: &'e [Option<Here>],
+    rules: &'e [Option<LocalRule>],
 }
 
-impl Eye<'_> {
-    /// Looks at a leaf that reads nothing, if it is one by all its kept runs.
-    fn look(self, task: u32, key: &mut Vec<u8>) -> Result<Looked, Damaged> {
+impl LeafCheck<'_> {
+    /// Verifies a task, if it is a leaf without reads in all its kept runs.
+    fn verify(self, task: u32, key: &mut Vec<u8>) -> Result<LeafVerdict, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         let Some(here) = self.rules.get(usize::from(rule)).copied().flatten() else {
-            return Ok(Looked::Other);
+            return Ok(LeafVerdict::Other);
         };
         let mut runs = AnyRuns::of(self.stored, task);
         let mut count = 0;
         while let Some(run) = runs.next()? {
             if run.traits & !StoredRun::INTERNED != StoredRun::LEAF || !run.edges.is_empty() {
-                return Ok(Looked::Other);
+                return Ok(LeafVerdict::Other);
             }
             count += usize::from(run.version == here.version);
         }
         if count == 0 {
-            return Ok(Looked::Other);
+            return Ok(LeafVerdict::Other);
         }
         let mut runs = AnyRuns::of(self.stored, task);
         let mut at = 0;
         while let Some(run) = runs.next()? {
             if run.version == here.version {
-                let witness = match ask(self.inner, self.stored, (task, here), &run, key)? {
+                let witness = match ask_rule(self.inner, self.stored, (task, here), &run, key)? {
                     Agreement::Yes => Some(None),
                     Agreement::YesBy(witness) => Some(Some(witness)),
                     Agreement::No => None,
                 };
                 if let Some(witness) = witness {
                     let AnyRun { seq, has_failed, .. } = run;
-                    return Ok(Looked::Good { run: at, seq, has_failed, witness });
+                    return Ok(LeafVerdict::Good { run: at, seq, has_failed, witness });
                 }
             }
             at += 1;
         }
-        Ok(Looked::Refused)
+        Ok(LeafVerdict::Stale)
     }
 }
 
-impl Look<'_> {
-    /// Looks at the leaves of a set that nothing is known of, if there are many and the build may use two threads.
-    pub(super) fn look_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
+impl Walker<'_> {
+    /// Verifies the unvisited leaves of a set, if there are many and the build may use two threads.
+    pub(super) fn verify_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
         let count: usize = leaves.ranges.iter().map(|range| range.count as usize).sum();
-        if count < MANY || !self.inner.queue.has_many_threads() {
+        if count < MIN_SHARED_LEAVES || !self.inner.queue.has_many_threads() {
             return Ok(());
         }
         let mut unknown = Vec::new();
         leaves.each(|leaf, seq| {
-            if self.walk.now.get(leaf) == Some(UNKNOWN) {
+            if self.walk.verdicts.get(leaf) == Some(UNVISITED) {
                 unknown.push((leaf, seq));
             }
         });
-        if unknown.len() < MANY {
+        if unknown.len() < MIN_SHARED_LEAVES {
             return Ok(());
         }
-        let eye = Eye { inner: self.inner, stored: self.stored, rules: &self.walk.rules };
+        let check = LeafCheck { inner: self.inner, stored: self.stored, rules: &self.walk.rules };
+        // Relaxed: `next` only hands out batches, `is_over` only saves work; the verdicts are read after the join.
         let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || {
-            let (mut found, mut key) = (Vec::with_capacity(unknown.len() / 2 + BLOCK), Vec::new());
+            let (mut found, mut key) = (Vec::with_capacity(unknown.len() / 2 + LEAVES_PER_BATCH), Vec::new());
             while !is_over.load(Ordering::Relaxed) {
-                let from = next.fetch_add(BLOCK, Ordering::Relaxed).min(unknown.len());
-                let block = &unknown[from..unknown.len().min(from + BLOCK)];
+                let from = next.fetch_add(LEAVES_PER_BATCH, Ordering::Relaxed).min(unknown.len());
+                let block = &unknown[from..unknown.len().min(from + LEAVES_PER_BATCH)];
                 if block.is_empty() {
                     break;
                 }
                 for (leaf, was) in block {
-                    let looked = eye.look(*leaf, &mut key);
-                    let is_same = matches!(&looked, Ok(Looked::Good { seq, .. }) if seq == was);
-                    let ends = !is_same && !matches!(looked, Ok(Looked::Other));
-                    found.push((*leaf, looked));
+                    let verdict = check.verify(*leaf, &mut key);
+                    let is_same = matches!(&verdict, Ok(LeafVerdict::Good { seq, .. }) if seq == was);
+                    let ends = !is_same && !matches!(verdict, Ok(LeafVerdict::Other));
+                    found.push((*leaf, verdict));
                     if ends {
-                        // What comes before is in blocks that were taken before.
+                        // All leaves before it are in batches that were taken before, which are finished.
                         is_over.store(true, Ordering::Relaxed);
                         break;
                     }
@@ -146,25 +147,25 @@ impl Look<'_> {
             let own = work();
             [Some(own), other.and_then(|other| other.join().ok())]
         });
-        for (leaf, looked) in all.into_iter().flatten().flatten() {
-            self.note(leaf, looked?);
+        for (leaf, verdict) in all.into_iter().flatten().flatten() {
+            self.note(leaf, verdict?);
         }
         Ok(())
     }
 
-    fn note(&mut self, leaf: u32, looked: Looked) {
-        match looked {
-            Looked::Good { run, seq, has_failed, witness } => {
+    fn note(&mut self, leaf: u32, verdict: LeafVerdict) {
+        match verdict {
+            LeafVerdict::Good { run, seq, has_failed, witness } => {
                 if let Some(witness) = witness {
-                    self.walk.good_by_witness(leaf, run, witness.into());
+                    self.walk.refresh_witness(leaf, run, witness.into());
                 }
                 self.walk.leaf_is_good(leaf, run, (!has_failed).then_some(seq));
             }
-            Looked::Refused => {
-                self.walk.refused.insert(leaf);
-                self.walk.now.set(leaf, UNDECIDED);
+            LeafVerdict::Stale => {
+                self.walk.stale.insert(leaf);
+                self.walk.verdicts.set(leaf, UNDECIDED);
             }
-            Looked::Other => {}
+            LeafVerdict::Other => {}
         }
     }
 }

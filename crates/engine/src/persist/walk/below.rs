@@ -1,30 +1,30 @@
-//! The leaves below what was decided by numbers: what a build was made from, told without binding it.
+//! The leaves in the closure of tasks that were settled by the numbers of a file, found without loading anything.
 
 use super::runs::AnyRuns;
-use super::{Better, OTHER, Walk};
+use super::{OTHER_VERSION, RunUpdate, Walk};
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::persist::stored::Stored;
 use crate::persist::stored_run::StoredRun;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, lock};
 
-/// The leaves below tasks that were settled by the numbers of a file, as far as nobody else knows them.
+/// The leaves below some tasks that are only in the file.
 pub(crate) struct Leaves {
     stored: Arc<Stored>,
     leaves: Vec<u32>,
-    /// Those that this process knows by their nodes, below what is good by its leaves.
+    /// Those that were settled as nodes, below a task that is good by its leaves.
     pub(crate) bound: Vec<(NodeId, Seq)>,
 }
 
-/// A leaf that was found good, as a file tells of it.
+/// A leaf that was found good, as it is in the file.
 pub(crate) struct StoredLeaf {
     pub(crate) rule: Arc<str>,
     pub(crate) key: Vec<u8>,
 }
 
 impl Leaves {
-    /// What the file tells of them; `None` in place of one that is damaged.
-    pub(crate) fn told(&self) -> impl Iterator<Item = Option<StoredLeaf>> + '_ {
+    /// The rules and keys of the leaves; `None` in place of one that cannot be read.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = Option<StoredLeaf>> + '_ {
         self.leaves.iter().map(|task| {
             let rule = self.stored.rules().get(self.stored.rule(*task)? as usize)?.clone();
             let mut key = Vec::new();
@@ -35,12 +35,12 @@ impl Leaves {
 }
 
 impl Inner {
-    /// The leaves below these tasks, of which only the versions are known here; what `is_known` is left to others.
-    /// `None`: nobody knows.
+    /// The leaves below these tasks, which are not loaded; tasks for which `is_known` returns true are left out with what is
+    /// below. `None`: the leaves are not known.
     pub(crate) fn leaves_below(&self, tasks: &[NodeId], is_known: impl Fn(NodeId) -> bool) -> Option<Leaves> {
         let persist = self.engine.persist()?;
         let generation = lock(&persist.walk).generation;
-        let stored = persist.told(generation)?;
+        let stored = persist.stored_of(generation)?;
         let place = |node: &NodeId| lock(&self.engine.node(*node).hist).unloaded();
         let number = |place: Unloaded| (place.generation == generation).then_some(place.number);
         let pending: Option<Vec<u32>> = tasks.iter().filter_map(place).map(number).collect();
@@ -50,7 +50,7 @@ impl Inner {
             return None;
         }
         walk.bind(std::mem::take(&mut *lock(&persist.bound)));
-        let mut seen = vec![false; walk.now.len()];
+        let mut seen = vec![false; walk.verdicts.len()];
         let (mut leaves, mut bound) = (Vec::new(), Vec::new());
         while let Some(task) = pending.pop() {
             if std::mem::replace(seen.get_mut(task as usize)?, true) {
@@ -60,9 +60,9 @@ impl Inner {
                 bound.push((node, self.seq(node)?));
                 continue;
             }
-            let now = walk.now.get(task).filter(|now| *now < OTHER)?;
+            let now = walk.verdicts.get(task).filter(|now| *now < OTHER_VERSION)?;
             let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
-            for _ in 0..=walk.better.get(&task).map_or(0, Better::run) {
+            for _ in 0..=walk.updates.get(&task).map_or(0, RunUpdate::run) {
                 run = runs.next().ok()?;
             }
             let mut run = run.filter(|run| run.seq == now)?;
@@ -86,7 +86,7 @@ impl Inner {
         Some(Leaves { stored, leaves, bound })
     }
 
-    /// The node of a leaf that was settled otherwise than by numbers.
+    /// The node of a leaf that was not settled by numbers.
     fn loaded(&self, walk: &Walk, task: u32) -> Option<NodeId> {
         let node = *walk.bound.get(&task)?;
         let entry = self.engine.node(node);

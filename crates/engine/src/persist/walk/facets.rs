@@ -1,54 +1,56 @@
-//! Readers of facets, decided over the numbers of a file: another version of what was read may be the same for them.
+//! Readers of facets in the walk: another version of a task may be equal in the facets that were read.
 
-use super::{Look, OTHER};
+use super::{OTHER_VERSION, Walker};
 use crate::Facets;
 use crate::graph::core::Core;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq};
 use crate::graph::run::Edge;
 use crate::persist::stored_run::StoredEdge;
 use crate::sync::lock;
 
-impl Look<'_> {
-    /// Whether another version of what was read is the same in the facets that were looked at; not if one of them has no
-    /// facet hashes. `None`: it is not known.
-    pub(super) fn is_same_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
+impl Walker<'_> {
+    /// Whether the version `now` is equal to the one that was read in the facets that were read; not if one of them has no
+    /// facet hashes. `None`: that is not known.
+    pub(super) fn is_equal_in_facets(&mut self, edge: &StoredEdge, now: u32) -> Option<bool> {
         if edge.bits & 4 == 0 {
             return Some(false);
         }
         let is = match now {
-            OTHER => self.facets_here(edge.dep, self.inner.standing(*self.walk.bound.get(&edge.dep)?)?),
-            // The file has facet hashes of the versions of kept runs and of those that a reader of facets has read; this
-            // process may have come to another one of its versions.
+            OTHER_VERSION => {
+                self.facets_here(edge.dep, self.inner.clean_version(*self.walk.bound.get(&edge.dep)?)?)
+            }
+            // The file has facet hashes of the versions of kept runs and of those that a reader of facets has read; the
+            // version that is good in this process may be another one.
             now => match self.facets_of(edge.dep, now)? {
                 None if self.is_seq_here(edge.dep, now) => self.facets_here(edge.dep, Seq::new(now)),
                 known => known,
             },
         };
         let was = self.facets_of(edge.dep, edge.seq)?;
-        let is_same = was.zip(is).is_some_and(|(was, is)| edge.facets.are_the_same(&was, &is));
-        if is_same && now != OTHER {
-            self.walk.same_in_facets.insert(edge.dep, now);
+        let is_same = was.zip(is).is_some_and(|(was, is)| edge.facets.are_equal_in(&was, &is));
+        if is_same && now != OTHER_VERSION {
+            self.walk.equal_in_facets.insert(edge.dep, now);
         }
         Some(is_same)
     }
 
-    /// The facet hashes of a version by its number here, of a task that this process knows.
-    fn facets_here(&self, task: u32, seq: Seq) -> Option<Looks> {
+    /// The facet hashes of a version by its number in this process, of a task that has a node.
+    fn facets_here(&self, task: u32, seq: Seq) -> Option<FacetHashes> {
         let node = *self.walk.bound.get(&task)?;
         lock(&self.inner.engine.node(node).hist).facets_of(seq).cloned()
     }
 
-    /// Whether this process knows the task, and a version of it by the number that the file has for it.
+    /// Whether the task has a node, in which the version has the same number as in the file.
     fn is_seq_here(&self, task: u32, seq: u32) -> bool {
         let hist = |node: &NodeId| lock(&self.inner.engine.node(*node).hist);
         let is_seq = |node| hist(node).is_seq_of(self.walk.generation, task, Seq::new(seq));
         self.walk.bound.get(&task).is_some_and(is_seq)
     }
 
-    /// The facet hashes of a version that the file has, if it has any. `None`: the file is damaged.
-    fn facets_of(&mut self, task: u32, seq: u32) -> Option<Option<Looks>> {
-        let known = |all: &Vec<Option<Looks>>| all.get(seq as usize).cloned().flatten();
+    /// The facet hashes of a version in the file, if it has any. `None`: the file is corrupt.
+    fn facets_of(&mut self, task: u32, seq: u32) -> Option<Option<FacetHashes>> {
+        let known = |all: &Vec<Option<FacetHashes>>| all.get(seq as usize).cloned().flatten();
         if let Some(known) = self.walk.facets.get(&task).and_then(known) {
             return Some(Some(known));
         }
@@ -61,9 +63,9 @@ impl Look<'_> {
 }
 
 impl Core {
-    /// The version that was good of a task that another one read, where a walk found the reader good; `None` if that is not
-    /// known any more. A reader of facets may have read another version.
-    pub(crate) fn handed_version(&self, edge: &Edge) -> Option<Seq> {
+    /// The version of a task that was good when a walk found a reader of it good; `None` if that is not known any more. A
+    /// reader of facets may have read another version.
+    pub(crate) fn version_when_clean(&self, edge: &Edge) -> Option<Seq> {
         if edge.facets == Facets::WHOLE {
             return Some(edge.seq);
         }
@@ -74,14 +76,14 @@ impl Core {
             if walk.generation != place.generation {
                 return None;
             }
-            walk.same_in_facets.get(&place.number).copied()
+            walk.equal_in_facets.get(&place.number).copied()
         };
         let Some(now) = now else { return Some(edge.seq) };
         let hist = &self.node(edge.dep).hist;
         if lock(hist).is_seq_of(place.generation, place.number, Seq::new(now)) {
             return Some(Seq::new(now));
         }
-        let hash = persist.told(place.generation)?.hash(place.number, now)?;
+        let hash = persist.stored_of(place.generation)?.hash(place.number, now)?;
         lock(hist).seq_with(hash)
     }
 }

@@ -1,7 +1,7 @@
-//! Runs that are good by the leaves below them, decided by numbers: no run in between is looked at.
+//! Verification of leaf sets by the numbers of the file: no run in between is read.
 
 use super::runs::{AnyRun, AnyRuns};
-use super::{Better, Damaged, Here, Look, OTHER, UNDECIDED};
+use super::{Damaged, LocalRule, OTHER_VERSION, RunUpdate, UNDECIDED, Walker};
 use crate::graph::ids::{NodeId, Unloaded};
 use crate::graph::leaves::{Leaves, Part};
 use crate::log::entries::Cause;
@@ -11,8 +11,9 @@ use crate::schedule::inner::Inner;
 use crate::schedule::work::Position;
 use crate::sync::{Arc, atomic::Ordering, lock};
 
-/// A leaf may read other tasks, which may go by leaves: so deep may that be before it is left to others.
-const DEPTH: usize = 32;
+/// A leaf may read other tasks, which may have leaf sets: how deep that may nest, as recursion on the stack, before such a
+/// leaf is settled the ordinary way.
+const MAX_DEPTH: usize = 32;
 
 impl Position {
     fn next_run(&mut self) {
@@ -27,17 +28,17 @@ impl Position {
     }
 }
 
-/// What comes of it.
+/// The verdict of a task by its leaf sets.
 pub(crate) enum ByLeaves {
     /// A run is good.
     Good { seq: u32, leaves: Arc<Leaves>, has_failed: bool },
-    /// Nothing can be said before this leaf is settled.
+    /// This leaf has to be settled first.
     Wait(NodeId),
-    /// No run is, by its leaves.
+    /// No run is good by its leaves.
     None,
 }
 
-/// The same by numbers only.
+/// The same, by numbers only.
 pub(super) enum Found {
     Good {
         run: usize,
@@ -45,23 +46,28 @@ pub(super) enum Found {
         has_failed: bool,
         leaves: Arc<LeafSet>,
     },
-    /// The leaf and the version that it had.
+    /// This leaf is undecided; the version that it had.
     Undecided(u32, u32),
     None,
 }
 
-impl Look<'_> {
-    /// Whether the task goes by leaves.
+impl Walker<'_> {
+    /// Whether the task is verified by leaves.
     pub(super) fn is_deep(&self, task: u32) -> Result<bool, Damaged> {
         let first = AnyRuns::of(self.stored, task).next()?;
         Ok(first.is_some_and(|run| run.traits & StoredRun::DEEP != 0))
     }
 
     /// The first run of a task, from a position on, that is good by its leaves.
-    pub(super) fn by_leaves(&mut self, task: u32, here: Here, at: &mut Position) -> Result<Found, Damaged> {
+    pub(super) fn by_leaves(
+        &mut self,
+        task: u32,
+        here: LocalRule,
+        at: &mut Position,
+    ) -> Result<Found, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut number = 0;
-        at.latest = self.walk.better.get(&task).map_or(0, Better::run);
+        at.latest = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         while let Some(run) = runs.next()? {
             if number > at.run {
                 at.next_run();
@@ -92,30 +98,31 @@ impl Look<'_> {
         Ok(at.leaves.clone())
     }
 
-    /// Whether the rules in between are as they were, and nothing was declared of them.
+    /// Whether a leaf set is valid: the rules in between have the same versions, and no change was declared of their tasks.
     fn holds(&self, leaves: &LeafSet) -> bool {
         leaves.rules.iter().all(|(rule, version)| {
             let here = self.walk.rules.get(usize::from(*rule)).copied().flatten();
             here.is_some_and(|here| {
-                here.version == *version && self.inner.inputs.between[here.rule as usize] == 0
+                here.version == *version && self.inner.inputs.leaf_sets_invalidated[here.rule as usize] == 0
             })
         })
     }
 
-    /// The first leaf that does not have the version it had, which that is, and whether it is known to have another.
+    /// The first leaf that does not have the version of the set, with that version, and whether it is known to have another
+    /// one (or is undecided).
     fn compare(&mut self, leaves: &LeafSet, at: &mut Position) -> Result<Option<(u32, u32, bool)>, Damaged> {
         if (at.range, at.leaf) == (0, 0) {
-            self.look_ahead(leaves)?;
+            self.verify_ahead(leaves)?;
         }
         while let Some(range) = leaves.ranges.get(at.range) {
             while at.leaf < range.count {
                 let leaf = range.first + at.leaf;
                 let now = match self.known(leaf) {
                     Some(now) => now,
-                    None => self.look_at(leaf)?,
+                    None => self.decide_leaf(leaf)?,
                 };
                 if now != range.seq {
-                    return Ok(Some((leaf, range.seq, now < OTHER)));
+                    return Ok(Some((leaf, range.seq, now < OTHER_VERSION)));
                 }
                 at.leaf += 1;
             }
@@ -124,8 +131,8 @@ impl Look<'_> {
         Ok(None)
     }
 
-    fn look_at(&mut self, leaf: u32) -> Result<u32, Damaged> {
-        if self.depth == DEPTH {
+    fn decide_leaf(&mut self, leaf: u32) -> Result<u32, Damaged> {
+        if self.depth == MAX_DEPTH {
             return Ok(UNDECIDED);
         }
         self.depth += 1;
@@ -136,18 +143,18 @@ impl Look<'_> {
 
     /// Notes that a task is good by the leaves of one of its runs.
     pub(super) fn close_by_leaves(&mut self, task: u32, run: usize, seq: u32) {
-        self.walk.now.set(task, seq);
+        self.walk.verdicts.set(task, seq);
         self.walk.by_leaves.insert(task);
-        self.note_better(task, run);
+        self.note_good_run(task, run);
     }
 
-    /// Notes which of its runs a task is good by.
-    pub(super) fn note_better(&mut self, task: u32, run: usize) {
+    /// Notes by which of its runs a task is good.
+    pub(super) fn note_good_run(&mut self, task: u32, run: usize) {
         self.walk.good += 1;
         self.walk.is_good_by(task, run);
     }
 
-    /// The leaves as this process has it. `None`: a rule in between is not known here.
+    /// The leaf set in terms of this process. `None`: a rule in between does not exist here.
     pub(super) fn leaves_here(&self, leaves: &LeafSet) -> Option<Leaves> {
         let here = |(rule, version): &(u16, u32)| {
             let here = self.walk.rules.get(usize::from(*rule)).copied().flatten()?;
@@ -161,7 +168,7 @@ impl Look<'_> {
 }
 
 impl Inner {
-    /// Looks for a run of a task, of which only the file tells, that is good by its leaves.
+    /// Finds a run that is good by its leaves, for a task that is not loaded.
     pub(crate) fn by_stored_leaves(&self, node: NodeId, place: Unloaded, at: &mut Position) -> ByLeaves {
         let core = &*self.engine;
         let Some(persist) = core.persist() else { return ByLeaves::None };
@@ -170,28 +177,28 @@ impl Inner {
         if is_declared || core.is_given(node, self.epoch) {
             return ByLeaves::None;
         }
-        let Some(stored) = persist.told(place.generation) else { return ByLeaves::None };
+        let Some(stored) = persist.stored_of(place.generation) else { return ByLeaves::None };
         loop {
             let found = {
                 let walk = &mut *lock(&persist.walk);
-                if !walk.turn_to(&stored, place.generation, self, persist) {
+                if !walk.begin_epoch(&stored, place.generation, self, persist) {
                     return ByLeaves::None;
                 }
                 let before = walk.good;
-                let mut look = Look::new(self, &stored, walk);
-                let found = look.of_task(place.number, at);
+                let mut walker = Walker::new(self, &stored, walk);
+                let found = walker.of_task(place.number, at);
                 let leaves = match &found {
                     Ok(Found::Good { run, seq, has_failed: false, leaves }) => {
-                        look.close_by_leaves(place.number, *run, *seq);
-                        look.leaves_here(leaves)
+                        walker.close_by_leaves(place.number, *run, *seq);
+                        walker.leaves_here(leaves)
                     }
                     Ok(Found::Good { run, leaves, .. }) => {
-                        look.note_better(place.number, *run);
-                        look.leaves_here(leaves)
+                        walker.note_good_run(place.number, *run);
+                        walker.leaves_here(leaves)
                     }
                     _ => None,
                 };
-                let good = look.walk.good - before;
+                let good = walker.walk.good - before;
                 self.log.replayed_so_many(good);
                 if good > 0 {
                     self.has_walked.store(true, Ordering::Relaxed);
@@ -203,10 +210,10 @@ impl Inner {
                     return ByLeaves::Good { seq, leaves: Arc::new(leaves), has_failed };
                 }
                 Ok((Found::Undecided(leaf, seq), _)) if !stored.is_damaged() => (leaf, seq),
-                // From here on tasks in between are looked at: whether they are there is found out before.
+                // From here on tasks in between are verified, so all chunks are read and checked first.
                 Ok((Found::None, _)) if stored.read_all_tasks() => return ByLeaves::None,
                 _ => {
-                    persist.condemn(place.generation);
+                    persist.mark_corrupt(place.generation);
                     return ByLeaves::None;
                 }
             };
@@ -228,20 +235,20 @@ impl Inner {
 }
 
 impl Inner {
-    /// That a leaf of a file does not have the version that it had, as the cause of an execution.
+    /// The cause of an execution: a leaf of the file does not have the version that it had.
     pub(crate) fn leaf_differs(&self, generation: u64, leaf: u32, was: u32) -> Option<Cause> {
         let core = &*self.engine;
-        let stored = core.persist()?.told(generation)?;
+        let stored = core.persist()?.stored_of(generation)?;
         let dep = core.bind_number(&stored, generation, leaf)?;
         let hash = stored.hash(leaf, was)?;
-        let is = self.seq(dep).or_else(|| self.walked(dep))?;
+        let is = self.seq(dep).or_else(|| self.version_by_numbers(dep))?;
         core.fetch_history(dep);
         let was = lock(&core.node(dep).hist).seq_with(hash)?;
         Some(Cause::Read { dep, was, is })
     }
 }
 
-impl Look<'_> {
+impl Walker<'_> {
     fn of_task(&mut self, task: u32, at: &mut Position) -> Result<Found, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         match self.walk.rules.get(rule as usize).copied().flatten() {
@@ -250,12 +257,12 @@ impl Look<'_> {
         }
     }
 
-    /// What is found out about a task that is met on the way, if its runs go by leaves.
-    pub(super) fn meet(&mut self, task: u32, here: Here) -> Result<(), Damaged> {
+    /// Decides a task with leaf sets that the walk visits on its way.
+    pub(super) fn decide_by_leaves(&mut self, task: u32, here: LocalRule) -> Result<(), Damaged> {
         let found = self.by_leaves(task, here, &mut Position::default())?;
         match found {
             Found::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),
-            _ => self.walk.now.set(task, UNDECIDED),
+            _ => self.walk.verdicts.set(task, UNDECIDED),
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! What a walk has found out, for who follows the good runs down, partly by numbers.
+//! Access to the verdicts of a walk, for the traversals that follow good runs (`settle/below.rs`, `settle/gather.rs`).
 
 use super::runs::AnyRuns;
-use super::{Better, Look, OTHER, Walk};
+use super::{OTHER_VERSION, RunUpdate, Walk, Walker};
 use crate::Facets;
 use crate::graph::bits::Bits;
 use crate::graph::ids::{NodeId, Seq};
@@ -13,14 +13,14 @@ use crate::persist::stored_run::StoredRun;
 use crate::schedule::inner::Inner;
 use crate::sync::{Arc, MutexGuard, lock};
 
-/// The file that the latest walk was about.
+/// A file that is or was walked.
 pub(crate) struct Source<'p> {
     persist: &'p Persist,
     generation: u64,
     stored: Arc<Stored>,
 }
 
-/// The same, while no other thread walks.
+/// The same with the lock on the walk, so that no other thread walks meanwhile.
 pub(crate) struct Numbers<'s> {
     inner: &'s Inner,
     stored: &'s Stored,
@@ -28,54 +28,54 @@ pub(crate) struct Numbers<'s> {
     columns: Option<Columns<'s>>,
 }
 
-/// What a task was found good by.
+/// Why a task is good: the run, as numbers of the file.
 pub(crate) struct Good {
     pub(crate) is_leaf: bool,
-    pub(crate) goes_by_times: bool,
+    pub(crate) by_times: bool,
     pub(crate) seq: u32,
     /// The rule and its version.
     pub(crate) rule: (u16, u32),
     /// The leaves, if it is good by them.
     pub(crate) leaves: Option<Leaves>,
-    /// What the run read, in order: the task, its version, and what of it was looked at.
+    /// The reads of the run, in order: the task, its version, and the facets that were read.
     pub(crate) reads: Vec<(u32, u32, Facets)>,
 }
 
 impl Persist {
-    /// The file that the latest walk was about, if it is still there.
+    /// The file of the latest walk, if it is still known.
     pub(crate) fn numbers(&self) -> Option<Source<'_>> {
         let generation = lock(&self.walk).generation;
-        let stored = self.told(generation)?;
+        let stored = self.stored_of(generation)?;
         Some(Source { persist: self, generation, stored })
     }
 }
 
 impl Persist {
-    /// The file as it is known now.
+    /// The present file.
     pub(crate) fn current(&self) -> Option<Source<'_>> {
         let generation = {
             let mut state = lock(&self.state);
             state.stored(&*self.file);
             state.generation
         };
-        let stored = self.told(generation)?;
+        let stored = self.stored_of(generation)?;
         Some(Source { persist: self, generation, stored })
     }
 }
 
 impl Source<'_> {
-    /// What was found out, and is from here on, in the epoch of a build; `None` if a later walk was about another.
-    pub(crate) fn turned<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
+    /// Begins or continues the walk in the epoch of a build; `None` if a later epoch has begun.
+    pub(crate) fn in_epoch_of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
-        let is_of_build = walk.turn_to(&self.stored, self.generation, inner, self.persist);
+        let is_of_build = walk.begin_epoch(&self.stored, self.generation, inner, self.persist);
         is_of_build.then(|| Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
     }
 
-    /// What was found out in the epoch of a build; `None` if the latest walk was about another.
+    /// Continues the walk in the epoch of a build; `None` if the latest walk was of another file or epoch.
     pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
-        if !is_of_build || !walk.turn_to(&self.stored, self.generation, inner, self.persist) {
+        if !is_of_build || !walk.begin_epoch(&self.stored, self.generation, inner, self.persist) {
             return None;
         }
         Some(Numbers { inner, stored: &self.stored, walk, columns: self.stored.columns() })
@@ -83,31 +83,31 @@ impl Source<'_> {
 }
 
 impl Numbers<'_> {
-    /// For [`Numbers::plainly`]: not a leaf, nor one that goes by times or by its leaves.
+    /// For [`Numbers::plain_reads`]: no leaf, nor compared by times or verified by leaves.
     pub(crate) const GOOD_BY_READS: u8 = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
 
     pub(crate) fn generation(&self) -> u64 {
         self.walk.generation
     }
 
-    /// Whether something of the file that was looked at was not what it should be: then no answer counts.
+    /// Whether the file was found corrupt: then no answer counts.
     pub(crate) fn is_damaged(&self) -> bool {
         self.stored.is_damaged()
     }
 
-    /// How many tasks the file tells of.
+    /// How many tasks are in the file.
     pub(crate) fn tasks(&self) -> usize {
-        self.walk.now.len()
+        self.walk.verdicts.len()
     }
 
     /// The good version of a task, if it was found.
     pub(crate) fn now(&self, task: u32) -> Option<u32> {
-        self.walk.now.get(task).filter(|now| *now < OTHER)
+        self.walk.verdicts.get(task).filter(|now| *now < OTHER_VERSION)
     }
 
-    /// The node of a task of which this process knows more than the file. What was found good by its number stays so in
-    /// the epoch, even if its history was asked for since.
-    pub(crate) fn known_better(&self, inner: &Inner, task: u32) -> Option<NodeId> {
+    /// The node of a task that was not found good by its number, and is loaded or has a set value. A task that was found good
+    /// by its number is followed by numbers throughout the epoch, even if it was loaded since.
+    pub(crate) fn loaded_node(&self, inner: &Inner, task: u32) -> Option<NodeId> {
         if self.now(task).is_some() {
             return None;
         }
@@ -116,7 +116,7 @@ impl Numbers<'_> {
         (is_loaded || inner.engine.is_given(node, inner.epoch)).then_some(node)
     }
 
-    /// What a version of a task is to this process, which knows it.
+    /// The number in this process of a version in the file, for a task that has a node.
     pub(crate) fn seq_here(&self, node: NodeId, task: u32, seq: u32) -> Option<Seq> {
         let hist = lock(&self.inner.engine.node(node).hist);
         if hist.is_seq_of(self.walk.generation, task, Seq::new(seq)) {
@@ -125,12 +125,12 @@ impl Numbers<'_> {
         hist.seq_with(self.stored.hash(task, seq)?)
     }
 
-    /// By task, whether it takes more than its latest run as the file began with it to tell what it is good by.
-    pub(crate) fn special(&self) -> Bits {
+    /// By task, whether its latest run in the snapshot may not be its good run.
+    pub(crate) fn not_plain(&self) -> Bits {
         let mut special = Bits::new(self.tasks());
         self.stored
             .changed()
-            .chain(self.walk.better.keys().copied())
+            .chain(self.walk.updates.keys().copied())
             .chain(self.walk.by_leaves.iter().copied())
             .for_each(|task| {
                 special.insert(task);
@@ -138,18 +138,17 @@ impl Numbers<'_> {
         special
     }
 
-    /// The rule of a task and what it was found good by, if it is not special ([`Numbers::special`]), its latest run has
-    /// none of the traits `without`, and that can be told at once; `each` is given what it read, in order, like
-    /// [`Good::reads`].
+    /// The rule of a task that is plain ([`Numbers::not_plain`]), if its latest run is good, has none of the traits
+    /// `without`, and has reads only; `each` is called for each read, in order, as in [`Good::reads`].
     #[inline]
-    pub(crate) fn plainly(
+    pub(crate) fn plain_reads(
         &self,
         task: u32,
         without: u8,
         mut each: impl FnMut(u32, u32, Facets),
     ) -> Option<u16> {
         let columns = self.columns.as_ref()?;
-        let now = self.walk.now.get(task)?;
+        let now = self.walk.verdicts.get(task)?;
         let (rule, runs) = columns.task(task)?;
         let here = (*self.walk.rules.get(usize::from(rule))?)?;
         let mut plain = columns.latest(runs, here.version, without).filter(|plain| plain.seq == now)?;
@@ -160,8 +159,8 @@ impl Numbers<'_> {
         Some(here.rule)
     }
 
-    /// What the file calls a rule.
-    pub(crate) fn rule_there(&self, rule: u16) -> Option<u16> {
+    /// The place of a rule in the file.
+    pub(crate) fn rule_in_file(&self, rule: u16) -> Option<u16> {
         let name = self.inner.engine.rule_at(rule).name();
         self.stored.rules().iter().position(|there| **there == *name).map(|at| at as u16)
     }
@@ -171,7 +170,7 @@ impl Numbers<'_> {
         rule.is_some() && self.stored.rule(task) == rule
     }
 
-    /// The node of a task.
+    /// The node of a task, made if need be.
     pub(crate) fn bound(&self, task: u32) -> Option<NodeId> {
         self.inner.engine.bind_number(self.stored, self.walk.generation, task)
     }
@@ -182,28 +181,28 @@ impl Numbers<'_> {
         self.stored.key(task, &mut key).map(|()| key)
     }
 
-    /// What a task is good by, of itself or since what is above it is good by its leaves. Nothing is executed, and the
-    /// leaves are as they were found. `read`: the version that was read of it.
+    /// The good run of a task, which is decided now if it is not yet (below a task that is good by its leaves). Nothing is
+    /// executed, and leaves are not asked again. `read`: the version that was read of it.
     pub(crate) fn follow(&mut self, task: u32, read: Option<u32>) -> Option<Good> {
         if self.now(task).is_none() {
-            let decided = Look::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;
+            let decided = Walker::new(self.inner, self.stored, &mut self.walk).decide(task).ok()?;
             if decided.is_none() {
-                // `None`: who asks wants it to be settled.
+                // `None` for `read`: the caller settles it instead.
                 return self.failed(task, read?);
             }
         }
         self.found(task)
     }
 
-    /// The run by which a task failed, as far as what it read is decided: no walk does more with one that failed. Who
-    /// follows it down finds out about the rest.
+    /// The run by which a task failed, as far as its reads are decided: the walk leaves failures undecided. The caller
+    /// verifies the rest on its way down.
     fn failed(&self, task: u32, read: u32) -> Option<Good> {
         let here = (*self.walk.rules.get(self.stored.rule(task)? as usize)?)?;
-        let looked_at = self.walk.looked_at.get(task as usize / 64)? & 1 << (task % 64) != 0;
+        let good_leaves = self.walk.good_leaves.get(task as usize / 64)? & 1 << (task % 64) != 0;
         let mut runs = AnyRuns::of(self.stored, task);
         while let Some(mut run) = runs.next().ok()? {
             let is_leaf = run.traits & StoredRun::LEAF != 0;
-            if run.seq != read || !run.has_failed || run.version != here.version || is_leaf && !looked_at {
+            if run.seq != read || !run.has_failed || run.version != here.version || is_leaf && !good_leaves {
                 continue;
             }
             let (mut reads, mut agrees) = (Vec::new(), true);
@@ -213,38 +212,38 @@ impl Numbers<'_> {
                 reads.push((edge.dep, edge.seq, edge.facets));
             }
             if agrees {
-                let (rule, goes_by_times) = ((here.rule, here.version), false);
-                return Some(Good { is_leaf, goes_by_times, seq: read, rule, leaves: None, reads });
+                let (rule, by_times) = ((here.rule, here.version), false);
+                return Some(Good { is_leaf, by_times, seq: read, rule, leaves: None, reads });
             }
         }
         None
     }
 
-    /// What a task was found good by; `None` if it was not, or goes by times.
-    pub(crate) fn look(&mut self, task: u32) -> Option<Good> {
-        self.found(task).filter(|found| !found.goes_by_times)
+    /// The good run of a task; `None` if none was found, or it is compared by times.
+    pub(crate) fn good_by_hashes(&mut self, task: u32) -> Option<Good> {
+        self.found(task).filter(|found| !found.by_times)
     }
 
     fn found(&mut self, task: u32) -> Option<Good> {
         let now = self.now(task)?;
-        let at = self.walk.better.get(&task).map_or(0, Better::run);
+        let at = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
         for _ in 0..=at {
             run = runs.next().ok()?;
         }
         let mut run = run.filter(|run| run.seq == now)?;
-        let goes_by_times = run.traits & StoredRun::TIMES != 0;
+        let by_times = run.traits & StoredRun::TIMES != 0;
         let here = (*self.walk.rules.get(self.stored.rule(task)? as usize)?)?;
         let mut reads = Vec::new();
         let mut leaves = None;
         if self.walk.by_leaves.contains(&task) {
             let set = run.leaves.read().ok()??;
-            leaves = Some(Look::new(self.inner, self.stored, &mut self.walk).leaves_here(&set)?);
+            leaves = Some(Walker::new(self.inner, self.stored, &mut self.walk).leaves_here(&set)?);
         }
         while let Some(edge) = run.edges.next().ok()? {
             reads.push((edge.dep, edge.seq, edge.facets));
         }
         let is_leaf = run.traits & StoredRun::LEAF != 0;
-        Some(Good { is_leaf, goes_by_times, seq: now, rule: (here.rule, here.version), leaves, reads })
+        Some(Good { is_leaf, by_times, seq: now, rule: (here.rule, here.version), leaves, reads })
     }
 }

@@ -1,4 +1,4 @@
-//! The runs of a task one by one, whether the file began with them or its journal tells of them.
+//! The runs of a task in the file one by one, whether they are in the snapshot or in the journal.
 
 use super::Damaged;
 use crate::persist::leaves::LeafSet;
@@ -7,13 +7,13 @@ use crate::persist::stored::Stored;
 use crate::persist::stored_run::{StoredEdge, StoredRun};
 use crate::sync::Arc;
 
-/// The runs of a task, wherever they are told.
+/// The runs of a task, latest use first.
 pub(super) enum AnyRuns<'s> {
-    Old(&'s Snapshot, Runs<'s>),
-    New(std::slice::Iter<'s, StoredRun>),
+    Snapshot(&'s Snapshot, Runs<'s>),
+    Journal(std::slice::Iter<'s, StoredRun>),
 }
 
-/// A run, as far as it takes to decide.
+/// A run, as far as verification needs it.
 pub(super) struct AnyRun<'s> {
     pub(super) seq: u32,
     pub(super) traits: u8,
@@ -25,33 +25,33 @@ pub(super) struct AnyRun<'s> {
 }
 
 pub(super) enum AnyEdges<'s> {
-    Old(Edges<'s>),
-    New(std::slice::Iter<'s, StoredEdge>),
+    Snapshot(Edges<'s>),
+    Journal(std::slice::Iter<'s, StoredEdge>),
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Witness<'s> {
     None,
-    Old(&'s Snapshot, u32),
-    New(&'s [u8]),
+    Snapshot(&'s Snapshot, u32),
+    Journal(&'s [u8]),
 }
 
-/// Where the leaves below a run are told.
+/// The place of the leaf set of a run.
 #[derive(Clone, Copy)]
 pub(super) enum LeavesAt<'s> {
     None,
-    Old(&'s Snapshot, u32),
-    New(&'s Arc<LeafSet>),
+    Snapshot(&'s Snapshot, u32),
+    Journal(&'s Arc<LeafSet>),
 }
 
 impl LeavesAt<'_> {
     pub(super) fn read(&self) -> Result<Option<Arc<LeafSet>>, Damaged> {
         match self {
             LeavesAt::None => Ok(None),
-            LeavesAt::Old(snapshot, at) => {
+            LeavesAt::Snapshot(snapshot, at) => {
                 snapshot.leaves(*at).map(|leaves| Some(Arc::new(leaves))).ok_or(Damaged)
             }
-            LeavesAt::New(leaves) => Ok(Some((*leaves).clone())),
+            LeavesAt::Journal(leaves) => Ok(Some((*leaves).clone())),
         }
     }
 }
@@ -60,8 +60,8 @@ impl Witness<'_> {
     pub(super) fn read(&self) -> Option<Option<Vec<u8>>> {
         match self {
             Witness::None => Some(None),
-            Witness::Old(snapshot, at) => snapshot.blob(*at).map(Some),
-            Witness::New(bytes) => Some(Some(bytes.to_vec())),
+            Witness::Snapshot(snapshot, at) => snapshot.blob(*at).map(Some),
+            Witness::Journal(bytes) => Some(Some(bytes.to_vec())),
         }
     }
 }
@@ -69,39 +69,39 @@ impl Witness<'_> {
 impl<'s> AnyRuns<'s> {
     pub(super) fn of(stored: &'s Stored, task: u32) -> AnyRuns<'s> {
         if let Some(runs) = stored.changed_runs(task) {
-            return AnyRuns::New(runs.iter());
+            return AnyRuns::Journal(runs.iter());
         }
         match stored.views(task) {
-            Some((snapshot, runs)) => AnyRuns::Old(snapshot, runs),
-            None => AnyRuns::New([].iter()),
+            Some((snapshot, runs)) => AnyRuns::Snapshot(snapshot, runs),
+            None => AnyRuns::Journal([].iter()),
         }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<AnyRun<'s>>, Damaged> {
         match self {
-            AnyRuns::Old(snapshot, views) => {
+            AnyRuns::Snapshot(snapshot, views) => {
                 let Some(view) = views.next() else {
                     return if views.is_over() { Ok(None) } else { Err(Damaged) };
                 };
-                let witness = view.blobs[2].map_or(Witness::None, |at| Witness::Old(snapshot, at));
+                let witness = view.blobs[2].map_or(Witness::None, |at| Witness::Snapshot(snapshot, at));
                 Ok(Some(AnyRun {
                     seq: view.seq,
                     traits: view.traits,
                     version: view.version,
                     has_failed: view.blobs[0].is_some(),
-                    edges: AnyEdges::Old(view.edges()),
+                    edges: AnyEdges::Snapshot(view.edges()),
                     witness,
-                    leaves: view.blobs[3].map_or(LeavesAt::None, |at| LeavesAt::Old(snapshot, at)),
+                    leaves: view.blobs[3].map_or(LeavesAt::None, |at| LeavesAt::Snapshot(snapshot, at)),
                 }))
             }
-            AnyRuns::New(runs) => Ok(runs.next().map(|run| AnyRun {
+            AnyRuns::Journal(runs) => Ok(runs.next().map(|run| AnyRun {
                 seq: run.seq,
                 traits: run.traits,
                 version: run.version,
                 has_failed: run.fail.is_some(),
-                edges: AnyEdges::New(run.edges.iter()),
-                witness: run.witness.as_deref().map_or(Witness::None, Witness::New),
-                leaves: run.leaves.as_ref().map_or(LeavesAt::None, LeavesAt::New),
+                edges: AnyEdges::Journal(run.edges.iter()),
+                witness: run.witness.as_deref().map_or(Witness::None, Witness::Journal),
+                leaves: run.leaves.as_ref().map_or(LeavesAt::None, LeavesAt::Journal),
             })),
         }
     }
@@ -110,16 +110,16 @@ impl<'s> AnyRuns<'s> {
 impl AnyEdges<'_> {
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            AnyEdges::Old(edges) => edges.is_empty(),
-            AnyEdges::New(edges) => edges.len() == 0,
+            AnyEdges::Snapshot(edges) => edges.is_empty(),
+            AnyEdges::Journal(edges) => edges.len() == 0,
         }
     }
 
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<StoredEdge>, Damaged> {
         match self {
-            AnyEdges::Old(edges) => edges.next().map_or(Ok(None), |edge| edge.map(Some).ok_or(Damaged)),
-            AnyEdges::New(edges) => Ok(edges.next().copied()),
+            AnyEdges::Snapshot(edges) => edges.next().map_or(Ok(None), |edge| edge.map(Some).ok_or(Damaged)),
+            AnyEdges::Journal(edges) => Ok(edges.next().copied()),
         }
     }
 }

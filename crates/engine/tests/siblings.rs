@@ -1,15 +1,15 @@
-//! Kin: a task takes over the result of another one of its rule, where that is its own, too.
+//! Siblings: a task takes over the result of another task of its rule that has the same value.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use taut_engine::{Agreement, Build, Cx, Engine, Fail, Hash, Options, Policy, Rule};
 
-/// What the descriptions say.
-type World = Arc<Mutex<Says>>;
+/// The content of the descriptions.
+type World = Arc<Mutex<Content>>;
 
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-enum Says {
+enum Content {
     /// The same in all configurations.
     #[default]
     Plain,
@@ -18,27 +18,27 @@ enum Says {
     /// Below a configuration of 3: the same as in the next one.
     Next,
     /// The same in the next configuration, for ever.
-    Mad,
+    Cyclic,
 }
 
 struct Description(World);
 
 impl Rule for Description {
     type Key = ();
-    type Value = Says;
+    type Value = Content;
     const NAME: &'static str = "description";
 
     fn policy(&self, (): &()) -> Policy {
         Policy::leaf()
     }
 
-    async fn value(&self, (): &(), cx: Cx) -> Result<Says, Fail> {
+    async fn value(&self, (): &(), cx: Cx) -> Result<Content, Fail> {
         cx.witness([]);
         Ok(*self.0.lock().unwrap())
     }
 
-    fn content_hash(&self, (): &(), says: &Says) -> Option<Hash> {
-        Some(Hash::from(*says as u64))
+    fn content_hash(&self, (): &(), description: &Content) -> Option<Hash> {
+        Some(Hash::from(*description as u64))
     }
 
     fn agrees(&self, (): &(), _: &[u8], hash: Hash) -> Agreement {
@@ -65,11 +65,11 @@ impl Rule for Target {
     async fn value(&self, (name, config): &(String, u64), cx: Cx) -> Result<Analysed, Fail> {
         let next = async |cx: &Cx| Ok((cx.get::<Target>((name.clone(), config + 1)).await?.0, Some(*config)));
         match cx.get::<Description>(()).await? {
-            Says::Plain => Ok((name.len() as u64, None)),
-            Says::Next if *config < 3 => next(&cx).await,
-            Says::Configured | Says::Next => Ok((100 + config, Some(*config))),
-            Says::Mad if *config < 3 => next(&cx).await,
-            Says::Mad => Ok((cx.get::<Target>((name.clone(), 0)).await?.0, Some(*config))),
+            Content::Plain => Ok((name.len() as u64, None)),
+            Content::Next if *config < 3 => next(&cx).await,
+            Content::Configured | Content::Next => Ok((100 + config, Some(*config))),
+            Content::Cyclic if *config < 3 => next(&cx).await,
+            Content::Cyclic => Ok((cx.get::<Target>((name.clone(), 0)).await?.0, Some(*config))),
         }
     }
 
@@ -77,7 +77,7 @@ impl Rule for Target {
         Some(Hash::from(result << 32 | config.map_or(0, |config| config + 1)))
     }
 
-    fn kin(&self, (name, _): &(String, u64)) -> Option<u64> {
+    fn share_key(&self, (name, _): &(String, u64)) -> Option<u64> {
         Some(name.len() as u64)
     }
 
@@ -124,27 +124,27 @@ fn ran(configs: &[u64]) -> Vec<String> {
 }
 
 #[test]
-fn what_does_not_look_at_its_configuration_runs_in_one_only() {
+fn a_task_that_reads_no_configuration_runs_in_one_configuration_only() {
     let world = World::default();
     let engine = open(&world, None);
     assert_eq!(ask(&engine, 1), (3, ran(&[1])));
     assert_eq!(ask(&engine, 2), (3, ran(&[])));
     assert_eq!(ask(&engine, 2), (3, ran(&[])));
-    // Another name of the same length is no kin that serves.
+    // A sibling with another name of the same length does not serve.
     let other = build(&engine);
     assert_eq!(other.get::<Target>(("xyz".to_owned(), 2)).unwrap(), (3, None));
     assert_eq!(targets(&other), ["target((\"xyz\", 2))"]);
-    // Now it does look, so that each is on its own. What was taken over is found not to hold any more.
-    *world.lock().unwrap() = Says::Configured;
+    // Now it reads the configuration, so that each has its own value. What was taken over is not valid any more.
+    *world.lock().unwrap() = Content::Configured;
     assert_eq!(ask(&engine, 1), (101, ran(&[1])));
     assert_eq!(ask(&engine, 2), (102, ran(&[2])));
-    *world.lock().unwrap() = Says::Plain;
+    *world.lock().unwrap() = Content::Plain;
     assert_eq!(ask(&engine, 2), (3, ran(&[])));
     assert_eq!(ask(&engine, 5), (3, ran(&[])));
 }
 
 #[test]
-fn kin_serve_beyond_the_process() {
+fn a_sibling_serves_in_a_later_process() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::default();
     let ask = |config| {
@@ -157,13 +157,13 @@ fn kin_serve_beyond_the_process() {
     for config in [2, 3, 2, 1] {
         assert_eq!(ask(config), (3, ran(&[])));
     }
-    *world.lock().unwrap() = Says::Configured;
-    assert_eq!(ask(2), (102, ran(&[1, 2])), "1 is asked first, and says that it is of no use");
+    *world.lock().unwrap() = Content::Configured;
+    assert_eq!(ask(2), (102, ran(&[1, 2])), "1 is tried first, and does not serve");
     assert_eq!(ask(1), (101, ran(&[])));
 }
 
 #[test]
-fn a_wait_for_kin_makes_no_cycle() {
+fn a_wait_for_a_sibling_makes_no_cycle() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::default();
     let file = directory.path().join("runs");
@@ -173,7 +173,7 @@ fn a_wait_for_kin_makes_no_cycle() {
         engine.commit().unwrap();
     }
     // 1, 2 and 3 took over from 0, which now asks for 1.
-    *world.lock().unwrap() = Says::Next;
+    *world.lock().unwrap() = Content::Next;
     let engine = open(&world, Some(&file));
     let (result, mut made) = ask(&engine, 0);
     made.sort();
@@ -181,13 +181,13 @@ fn a_wait_for_kin_makes_no_cycle() {
 }
 
 #[test]
-fn a_cycle_through_kin_is_one_nevertheless() {
+fn a_cycle_through_a_sibling_is_reported() {
     let world = World::default();
     let engine = open(&world, None);
     for config in [0, 1, 2, 3] {
         ask(&engine, config);
     }
-    *world.lock().unwrap() = Says::Mad;
+    *world.lock().unwrap() = Content::Cyclic;
     let failed = build(&engine).get::<Target>(("abc".to_owned(), 2)).unwrap_err();
     let Fail::Cycle(cycle) = failed else { panic!("{failed}") };
     assert_eq!(cycle.keys().len(), 4, "{cycle}");

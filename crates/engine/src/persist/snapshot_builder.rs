@@ -1,25 +1,25 @@
-//! Writes what a file begins with ([`super::snapshot`]): tasks first, then their runs in the same order.
+//! Builds a snapshot ([`super::snapshot`]): tasks first, then their runs in the same order.
 //!
-//! Whoever writes has its own numbers for tasks and versions. Tasks get theirs by being added; versions by being
-//! mentioned for the first time, so that what the latest runs read and came to is mostly version 0. Tasks that are
-//! only read may be added while runs are written: they come last and have none.
+//! The caller has its own numbers for tasks and versions. A task gets its number in the file when it is added; a version
+//! when it is first mentioned, so that what the latest runs read and resulted in is mostly version 0. Tasks that are
+//! only read may be added while runs are written: they come last and have no runs.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::bytes::{bytes, checksum, put_looks};
+use super::bytes::{bytes, checksum, put_facet_hashes};
 use super::leaves::LeafSet;
 use super::pages::sums;
-use super::snapshot::tasks::{CHUNK, ENTRY};
-use super::snapshot::{BITS, Counts, HEADER, Header, TIME, bucket, key_hash, run};
+use super::snapshot::tasks::{ENTRY_SIZE, TASKS_PER_CHUNK};
+use super::snapshot::{BITS, Counts, HEADER_SIZE, Header, TIME_ENTRY_SIZE, bucket, key_hash, run};
 use super::stored_run::StoredEdge;
 use crate::Hash;
-use crate::graph::facet::Looks;
+use crate::graph::facet::FacetHashes;
 use crate::graph::intern::BuildMix;
 use crate::sync::Arc;
 
-/// What there is of a run besides what it read.
-pub(super) struct Outcome<'r> {
+/// The fields of a run besides its reads.
+pub(super) struct RunFields<'r> {
     pub(super) version: u32,
     pub(super) seq: u32,
     pub(super) traits: u8,
@@ -30,10 +30,10 @@ pub(super) struct Outcome<'r> {
 }
 
 /// No version yet.
-const NONE: u32 = u32::MAX;
+const NO_NUMBER: u32 = u32::MAX;
 
 #[derive(Default)]
-pub(super) struct Writer {
+pub(super) struct SnapshotBuilder {
     rules: Vec<Arc<str>>,
     rule_of: Vec<u16>,
     key_hashes: Vec<u64>,
@@ -44,18 +44,18 @@ pub(super) struct Writer {
     words: Vec<u8>,
     codes: Vec<u32>,
     blobs: Vec<u8>,
-    /// What version 0 of each task is to whoever writes, and its hash if that is known yet.
+    /// The caller's number of version 0 of each task, and its hash if that is known yet.
     firsts: Vec<u32>,
     first_hashes: Vec<[u8; 32]>,
     is_known: Vec<bool>,
-    /// Other versions: by task and what they are to whoever writes; and how many of each task.
+    /// Other versions, by task and the caller's number; and how many each task has.
     others: HashMap<(u32, u32), u32, BuildMix>,
     others_of: Vec<u32>,
     wanted: Vec<(u32, u32)>,
     unwanted: Vec<(u32, u32)>,
-    kin: Vec<(u64, u16, u32)>,
-    looks: HashMap<(u32, u32), u32, BuildMix>,
-    /// What the run before read, if it is of the same task.
+    siblings: Vec<(u64, u16, u32)>,
+    facet_hashes: HashMap<(u32, u32), u32, BuildMix>,
+    /// The reads of the run before, if it is of the same task.
     before: Vec<StoredEdge>,
     has_before: bool,
 }
@@ -64,7 +64,7 @@ fn put(out: &mut Vec<u8>, word: u32) {
     out.extend(word.to_le_bytes());
 }
 
-/// A file's first part, to be written.
+/// A snapshot, to be written.
 pub(super) struct Image {
     table: Vec<u8>,
     tasks: Vec<u8>,
@@ -84,23 +84,23 @@ impl Image {
         to.write_all(&self.table)?;
         to.write_all(&self.tasks)?;
         self.pages.iter().try_for_each(|section| to.write_all(section))?;
-        Ok(HEADER as u64 + header.table + header.rest)
+        Ok(HEADER_SIZE as u64 + header.table + header.rest)
     }
 }
 
-impl Writer {
-    /// With room for so many tasks, each of which read about so many.
-    pub(super) fn with_capacity(tasks: usize, reads: usize) -> Writer {
-        let mut writer = Writer::default();
-        writer.key_at.reserve_exact(tasks * 4 + 64);
-        writer.runs_at.reserve_exact(tasks + 16);
-        writer.rule_of.reserve_exact(tasks + 16);
-        writer.words.reserve(tasks * (1 + reads) * 4);
-        writer.key_hashes.reserve(tasks);
-        writer.firsts.reserve(tasks);
-        writer.first_hashes.reserve(tasks);
-        writer.is_known.reserve(tasks);
-        writer
+impl SnapshotBuilder {
+    /// With room for `tasks` tasks, with about `reads` reads each.
+    pub(super) fn with_capacity(tasks: usize, reads: usize) -> SnapshotBuilder {
+        let mut builder = SnapshotBuilder::default();
+        builder.key_at.reserve_exact(tasks * 4 + 64);
+        builder.runs_at.reserve_exact(tasks + 16);
+        builder.rule_of.reserve_exact(tasks + 16);
+        builder.words.reserve(tasks * (1 + reads) * 4);
+        builder.key_hashes.reserve(tasks);
+        builder.firsts.reserve(tasks);
+        builder.first_hashes.reserve(tasks);
+        builder.is_known.reserve(tasks);
+        builder
     }
 
     /// The place of a rule.
@@ -113,7 +113,7 @@ impl Writer {
         u16::try_from(at).expect("an engine has fewer than 65,536 rules")
     }
 
-    /// Adds a task, whose key is appended to what it is given.
+    /// Adds a task; `key` appends its key to the buffer.
     pub(super) fn task(&mut self, rule: u16, key: impl FnOnce(&mut Vec<u8>)) -> u32 {
         let number = self.firsts.len() as u32;
         let at = self.keys.len();
@@ -121,19 +121,19 @@ impl Writer {
         key(&mut self.keys);
         self.key_hashes.push(key_hash(rule, &self.keys[at..]));
         self.rule_of.push(rule);
-        self.firsts.push(NONE);
+        self.firsts.push(NO_NUMBER);
         self.first_hashes.push([0; 32]);
         self.is_known.push(false);
         number
     }
 
-    /// The number of what is `version` to whoever writes.
+    /// The number in the file of the caller's `version`.
     pub(super) fn version(&mut self, task: u32, version: u32) -> u32 {
         let first = &mut self.firsts[task as usize];
         if *first == version {
             return 0;
         }
-        if *first == NONE {
+        if *first == NO_NUMBER {
             *first = version;
             return 0;
         }
@@ -147,7 +147,7 @@ impl Writer {
         })
     }
 
-    /// Tells the hash of what is `version` to whoever writes; worth while for the first one only.
+    /// Sets the hash of the caller's `version`; of use for version 0 only.
     pub(super) fn hash(&mut self, task: u32, version: u32, hash: &Hash) {
         if self.firsts[task as usize] == version {
             self.first_hashes[task as usize] = hash.0;
@@ -155,23 +155,23 @@ impl Writer {
         }
     }
 
-    /// Whether it is known how the facets of a version look.
-    pub(super) fn has_looks(&self, task: u32, seq: u32) -> bool {
-        self.looks.contains_key(&(task, seq))
+    /// Whether the hashes of the facets of a version are set.
+    pub(super) fn has_facet_hashes(&self, task: u32, seq: u32) -> bool {
+        self.facet_hashes.contains_key(&(task, seq))
     }
 
-    pub(super) fn looks(&mut self, task: u32, seq: u32, looks: &Looks) {
-        if self.has_looks(task, seq) {
+    pub(super) fn facet_hashes(&mut self, task: u32, seq: u32, facet_hashes: &FacetHashes) {
+        if self.has_facet_hashes(task, seq) {
             return;
         }
         let mut blob = Vec::new();
-        put_looks(&mut blob, looks);
+        put_facet_hashes(&mut blob, facet_hashes);
         let at = self.blob(&blob);
-        self.looks.insert((task, seq), at);
+        self.facet_hashes.insert((task, seq), at);
     }
 
-    pub(super) fn kin(&mut self, kin: u64, rule: u16, task: u32) {
-        self.kin.push((kin, rule, task));
+    pub(super) fn sibling(&mut self, share_key: u64, rule: u16, task: u32) {
+        self.siblings.push((share_key, rule, task));
     }
 
     pub(super) fn want(&mut self, task: u32, time: u32) {
@@ -195,7 +195,9 @@ impl Writer {
     }
 
     /// The next run of the task whose runs were begun last.
-    pub(super) fn run(&mut self, outcome: &Outcome<'_>, edges: &[StoredEdge]) {
+    pub(super) fn run(&mut self, outcome: &RunFields<'_>, edges: &[StoredEdge]) {
+        // The fields of the first word have few bits. A number that does not fit is written as all ones, and follows in a
+        // word of its own: here the place of the rule's version, below the number of reads.
         let code = self.codes.iter().position(|code| *code == outcome.version);
         let code = code.or_else(|| {
             self.codes.push(outcome.version);
@@ -212,6 +214,8 @@ impl Writer {
             (run::WITNESS, outcome.witness),
             (run::LEAVES, leaves.as_deref()),
         ];
+        // The order of the optional words is that in which `Runs` reads them: number of reads, version of the rule, version of
+        // the result, blobs.
         let mut head = count | code << run::CODE_AT | kind | u32::from(outcome.traits) << run::TRAITS_AT;
         head |= if wide { run::WIDE } else { 0 };
         head |= if outcome.seq == 0 { 0 } else { run::SEQ };
@@ -245,6 +249,7 @@ impl Writer {
                     }
                 }
             }
+            // The reads are those of the run before: only their versions are written, in bytes if these suffice.
             _ if wide => edges.iter().for_each(|edge| put(words, edge.seq)),
             _ => {
                 words.extend(edges.iter().map(|edge| edge.seq as u8));
@@ -276,40 +281,43 @@ impl Writer {
         }
     }
 
-    /// The whole. `hash` tells the hash of what is a version to whoever writes; of what it does not know, no
-    /// task ever has the hash.
+    /// The finished snapshot. `hash` gives the hash of a version by the caller's number; a version of which it knows none
+    /// gets a hash that no task ever has.
     ///
     /// # Errors
-    /// There is too much of something.
+    /// There is more than the format can hold.
     pub(super) fn finish(mut self, mut hash: impl FnMut(u32, u32) -> Option<Hash>) -> io::Result<Image> {
         let tasks = self.firsts.len();
         self.runs_at.resize(tasks + 1, (self.words.len() / 4) as u32);
         put(&mut self.key_at, self.keys.len() as u32);
         for task in 0..tasks {
-            if !self.is_known[task] && self.firsts[task] != NONE {
+            if !self.is_known[task] && self.firsts[task] != NO_NUMBER {
                 let hash = hash(task as u32, self.firsts[task]).unwrap_or(Hash::lost(0));
                 self.first_hashes[task] = hash.0;
             }
         }
         let (versions_at, hashes) = self.versions(&mut hash);
+        // About eight keys in a bucket: a look-up reads one entry of the directory and one or two blocks.
         let buckets = (tasks as u64 / 8).next_power_of_two();
         let (directory, entries) = self.index(buckets);
-        self.kin.sort_by_key(|(kin, rule, _)| (*kin, *rule));
+        // Sorted, since these sections are searched by bisection.
+        self.siblings.sort_by_key(|(share_key, rule, _)| (*share_key, *rule));
         self.wanted.sort_unstable();
         self.unwanted.sort_unstable();
-        let mut all_looks: Vec<_> = self.looks.iter().map(|((task, seq), at)| (*task, *seq, *at)).collect();
-        all_looks.sort_unstable();
+        let mut all_facet_hashes: Vec<_> =
+            self.facet_hashes.iter().map(|((task, seq), at)| (*task, *seq, *at)).collect();
+        all_facet_hashes.sort_unstable();
         let mut rules = Vec::new();
         self.rules.iter().for_each(|rule| bytes(&mut rules, rule.as_bytes()));
-        let mut kin = Vec::with_capacity(self.kin.len() * 16);
-        for (number, rule, task) in &self.kin {
-            kin.extend(number.to_le_bytes());
-            put(&mut kin, u32::from(*rule));
-            put(&mut kin, *task);
+        let mut siblings = Vec::with_capacity(self.siblings.len() * 16);
+        for (number, rule, task) in &self.siblings {
+            siblings.extend(number.to_le_bytes());
+            put(&mut siblings, u32::from(*rule));
+            put(&mut siblings, *task);
         }
-        let mut looks = Vec::with_capacity(all_looks.len() * 12);
-        for (task, seq, at) in &all_looks {
-            [task, seq, at].into_iter().for_each(|word| put(&mut looks, *word));
+        let mut facet_hashes = Vec::with_capacity(all_facet_hashes.len() * 12);
+        for (task, seq, at) in &all_facet_hashes {
+            [task, seq, at].into_iter().for_each(|word| put(&mut facet_hashes, *word));
         }
         let counts = Counts {
             tasks: tasks as u64,
@@ -321,15 +329,16 @@ impl Writer {
             codes: self.codes.len() as u64,
             wanted: self.wanted.len() as u64,
             unwanted: self.unwanted.len() as u64,
-            kin: self.kin.len() as u64,
-            looks: all_looks.len() as u64,
+            siblings: self.siblings.len() as u64,
+            facet_hashes: all_facet_hashes.len() as u64,
             buckets,
         };
+        // Places in the file are u32, and the highest number has a meaning of its own.
         if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many traces for one file"));
         }
         let [wanted, unwanted] = [&self.wanted, &self.unwanted].map(|times| {
-            let mut out = Vec::with_capacity(times.len() * TIME);
+            let mut out = Vec::with_capacity(times.len() * TIME_ENTRY_SIZE);
             for (task, time) in times {
                 put(&mut out, *task);
                 put(&mut out, *time);
@@ -337,7 +346,10 @@ impl Writer {
             out
         });
         let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
-        let mut pages = vec![hashes, key_at, keys, directory, entries, blobs, kin, looks, wanted, unwanted];
+        let mut pages =
+            vec![hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted];
+        // The checksums of the blocks are a section themselves, whose checksums are in the table: so opening a file reads the
+        // table only, and a block is read with one block of checksums.
         let all_sums: Vec<u8> =
             pages.iter().flat_map(|section| sums(section)).flat_map(u64::to_le_bytes).collect();
         let mut table = Vec::new();
@@ -355,7 +367,7 @@ impl Writer {
     /// Where the versions of each task begin, and the hashes of all of them.
     fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u32>, Vec<u8>) {
         let tasks = self.firsts.len();
-        if self.others.is_empty() && !self.firsts.contains(&NONE) {
+        if self.others.is_empty() && !self.firsts.contains(&NO_NUMBER) {
             let at = (0..=tasks as u32).collect();
             return (at, std::mem::take(&mut self.first_hashes).into_flattened());
         }
@@ -367,7 +379,7 @@ impl Writer {
         let mut hashes = Vec::with_capacity((tasks + others.len()) * 32);
         for task in 0..tasks {
             at.push((hashes.len() / 32) as u32);
-            if self.firsts[task] != NONE {
+            if self.firsts[task] != NO_NUMBER {
                 hashes.extend(self.first_hashes[task]);
             }
             while let Some((_, seq, version)) = others.next_if(|(of, ..)| *of == task as u32) {
@@ -401,7 +413,7 @@ impl Writer {
     }
 }
 
-/// What is told of the tasks, chunk by chunk; `table` is told how many words the runs of each chunk are, and its sum.
+/// Writes the tasks, chunk by chunk; `table` gets for each chunk how many words its runs are, and its checksum.
 fn put_tasks(
     table: &mut Vec<u8>,
     rules: &[u16],
@@ -409,9 +421,10 @@ fn put_tasks(
     versions_at: &[u32],
     words: &[u8],
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(words.len() + (rules.len() + rules.len() / CHUNK + 1) * ENTRY);
-    for first in (0..rules.len()).step_by(CHUNK) {
-        let (begin, end) = (out.len(), rules.len().min(first + CHUNK));
+    let mut out =
+        Vec::with_capacity(words.len() + (rules.len() + rules.len() / TASKS_PER_CHUNK + 1) * ENTRY_SIZE);
+    for first in (0..rules.len()).step_by(TASKS_PER_CHUNK) {
+        let (begin, end) = (out.len(), rules.len().min(first + TASKS_PER_CHUNK));
         for task in first..=end {
             put(&mut out, runs_at[task] - runs_at[first]);
             put(&mut out, versions_at[task]);

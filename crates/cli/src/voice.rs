@@ -1,0 +1,317 @@
+//! The texts on standard error, in two voices: the one place where the names `just` and `taut` differ in messages.
+//!
+//! Under the name `just` every line is the reference's, since scripts look for these lines ([`just`]); under the name
+//! `taut` the texts are ours ([`taut`]). Both render the same events and figures; what a call does, standard output, dumps
+//! and exit codes do not depend on the voice. [`Voice`] has the texts of single steps and the layout of messages;
+//! [`BuildMessages`] has state: it renders the events of one build, and its steps.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use taut_digest::ObjectInfo;
+use taut_driver::{
+    Analysed, Anew, BuildFailure, DefinedAt, Origins, RepoConfig, Request, Results, Sink, event::Origin,
+    graph::ActionGraph,
+};
+use taut_store::Store;
+use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
+
+use crate::{
+    compare::Comparison,
+    log::{Level, Log},
+    progress::Snapshot,
+    report::{self, Built},
+    reproduce::Reproduction,
+    surroundings::Name,
+};
+
+mod command;
+mod escapes;
+mod figures;
+mod just;
+mod taut;
+
+pub(crate) use escapes::{Escapes, plain};
+pub(crate) use figures::{count, seconds};
+pub(crate) use taut::differs_each_time;
+
+/// The voice of the tool of this name.
+pub(crate) fn of(name: Name) -> &'static dyn Voice {
+    match name {
+        Name::Taut => &taut::Taut,
+        Name::Just => &just::Just,
+    }
+}
+
+/// The voice of this process, where there is no log yet: that of the name by which it was called.
+pub(crate) fn current() -> &'static dyn Voice {
+    *CURRENT.get().unwrap_or(&(&taut::Taut as &dyn Voice))
+}
+
+static CURRENT: OnceLock<&'static dyn Voice> = OnceLock::new();
+
+/// Sets the voice of this process.
+pub(crate) fn set_current(name: Name) {
+    // There is only one call in a process.
+    let _ = CURRENT.set(of(name));
+}
+
+/// Texts of single steps, and the layout of messages.
+pub(crate) trait Voice: Send + Sync {
+    /// Whether texts are those of the reference.
+    fn is_reference(&self) -> bool;
+
+    /// A message as it stands on standard error, with a line feed at its end.
+    fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String;
+
+    /// The same for a message that comes in pieces: what stands before it, and what a line feed in it becomes.
+    fn layout_in_pieces(&self, level: Level, name: &str, color: bool) -> (String, &'static str);
+
+    /// Whether escape codes are removed where they are of no use: in files, and of them all but colour on a terminal.
+    fn filters_escapes(&self) -> bool;
+
+    /// What is asked for is known.
+    fn requested(&self, request: &Request, log: &Log);
+
+    /// The inputs of an action are asked for in place of the target.
+    fn turned_to_input(&self, action: &str, log: &Log);
+
+    /// Data that was asked for is about to be written, to standard output or to a file.
+    fn dumping(&self, announcement: &str, log: &Log);
+
+    /// What `analyse` found.
+    fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log);
+
+    /// What targets are tainted with, if anything.
+    fn tainted(&self, tainted: &[&str], log: &Log);
+
+    /// How a request is named in texts.
+    fn name_of_request(&self, request: &Request, log: &Log) -> String;
+
+    /// Files that installing removed since they are no longer part of the result.
+    fn removed(&self, paths: &[String], log: &Log);
+
+    /// A request for the content at a path that the result does not have.
+    fn not_in_result(&self, wanted: &str, results: &Results, log: &Log);
+
+    /// A request for the only artifact of a result that has several, or none.
+    fn not_one_artifact(&self, results: &Results, log: &Log);
+
+    /// A request for the content at a path within an artifact.
+    fn within_artifact(&self, wanted: &str, artifact: &str, way: &str, log: &Log);
+
+    /// An action that gave something else when it was run again.
+    fn flaky(&self, flaky: &Flaky<'_>, log: &Log);
+
+    /// How far a build is, in one line.
+    fn progress_line(&self, now: &Snapshot<'_>) -> String;
+
+    /// How far a build is, as lines that are drawn over each other. They are cut where the terminal ends.
+    fn progress_frame(&self, now: &Snapshot<'_>) -> Vec<String>;
+
+    /// When lines about progress are due: the first, and by which factor the time to the next grows.
+    fn progress_pace(&self) -> (Duration, f64);
+
+    /// The messages of one build.
+    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages>;
+}
+
+/// An action that gave something else when it was run again.
+pub(crate) struct Flaky<'f> {
+    pub(crate) id: &'f Id,
+    pub(crate) action: &'f ActionDescription,
+    /// Whether it is tainted, or its result is never kept: no surprise then.
+    pub(crate) is_tainted: bool,
+    /// Paths with the object that was made now, and the one that is in the cache.
+    pub(crate) outputs: Vec<(Str, ObjectInfo, ObjectInfo)>,
+}
+
+/// What the messages of a build need to know of it.
+pub(crate) struct Of<'o> {
+    pub(crate) log: &'o Arc<Log>,
+    pub(crate) store: &'o Store,
+    /// The option with the build root, if it was given, as a word of a command line.
+    pub(crate) build_root_option: Option<String>,
+    pub(crate) build_root: PathBuf,
+    /// Whether output of actions that did not run is shown, too.
+    pub(crate) shows_cached_output: bool,
+    pub(crate) again: Reproduction,
+    /// Whether all actions that have a result are run again, to be compared.
+    pub(crate) is_rebuild: bool,
+    /// When it began.
+    pub(crate) begin: Instant,
+}
+
+/// The messages of one build: about its events, and about the steps that are no events.
+pub(crate) trait BuildMessages: Sink {
+    /// The request, and where its targets are defined. `name`: how messages name it.
+    fn requested(&self, repositories: &RepoConfig, name: String);
+
+    /// What is to be built is known. `input_of`: the action whose inputs are asked for instead.
+    fn analysed(&self, found: &Found<'_>);
+
+    /// Execution is about to begin. `name`: what was asked for, as the reference shows it.
+    fn building(&self, name: &str, input_of: Option<&str>);
+
+    /// The build is tried again from its beginning.
+    fn begins_anew(&self, why: Anew);
+
+    /// Execution has ended, with or without failures.
+    fn executed(&self, defined: &dyn Defined);
+
+    /// The build failed.
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool);
+
+    /// Everything is built, and neither installed nor shown yet. `hits`: how many of these actions did not run.
+    fn processed(&self, actions: usize, hits: usize, compared: Option<&Comparison>);
+
+    /// The results are installed, or shown.
+    fn delivered(&self, delivered: &Delivered<'_>);
+
+    /// What the targets are tainted with, and whether artifacts come from failed actions, after all else.
+    fn ended(&self, tainted: &[&str], has_failed_artifacts: bool);
+
+    /// A signal ended the build.
+    fn interrupted(&self);
+}
+
+/// What analysis found.
+pub(crate) struct Found<'f> {
+    pub(crate) request: &'f Request,
+    pub(crate) analysed: &'f Analysed,
+    /// How many bytes of a configuration are shown.
+    pub(crate) limit: usize,
+}
+
+impl Found<'_> {
+    /// What the targets are tainted with.
+    pub(crate) fn tainted(&self) -> Vec<&str> {
+        self.analysed.tainted.iter().map(Str::as_str).collect()
+    }
+}
+
+/// Where things are defined. Asked for only after execution: an answer may take an analysis of all targets.
+pub(crate) trait Defined {
+    /// A target that asks for an action, and the action's number there.
+    fn origin(&self, action: &Id) -> Option<Origin>;
+
+    /// The targets that ask for an action, as the reference names them.
+    fn all_origins(&self, action: &Id) -> Vec<String>;
+
+    /// The targets that define an overlay of trees, as the reference names them.
+    fn of_overlay(&self, overlay: &Id) -> Vec<String>;
+}
+
+impl Defined for Origins {
+    fn origin(&self, action: &Id) -> Option<Origin> {
+        self.first_of_all(action)
+    }
+
+    fn all_origins(&self, action: &Id) -> Vec<String> {
+        self.of(action)
+    }
+
+    fn of_overlay(&self, overlay: &Id) -> Vec<String> {
+        Origins::of_overlay(self, overlay)
+    }
+}
+
+/// A graph from a file has the targets that its actions come from, but not those of overlays.
+impl Defined for ActionGraph {
+    fn origin(&self, action: &Id) -> Option<Origin> {
+        self.actions.get(action)?.origins.first().cloned()
+    }
+
+    fn all_origins(&self, action: &Id) -> Vec<String> {
+        self.origins(action)
+    }
+
+    fn of_overlay(&self, _: &Id) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Results that are installed, or shown.
+pub(crate) struct Delivered<'d> {
+    /// Where they were installed, if they were.
+    pub(crate) directory: Option<&'d Path>,
+    /// The artifacts, and runfiles if these are shown, by the place where they are.
+    pub(crate) built: &'d [Built],
+    /// How many runfiles are not among them.
+    pub(crate) omitted: usize,
+    /// How many paths there are at all.
+    pub(crate) paths: usize,
+}
+
+/// How many bytes of a configuration messages show.
+const MAX_CONFIGURATION: usize = 160;
+
+/// How messages name targets: the main repository's without the repository.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<Str>);
+
+impl Names {
+    /// From now on, this is the main repository.
+    pub(crate) fn set_main(&self, repository: &Str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = repository.clone();
+    }
+
+    /// A target as one types it.
+    pub(crate) fn typed(&self, name: &EntityName, configuration: &Map) -> String {
+        let main = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = match name {
+            EntityName::Named(named) if named.repository == main => {
+                let local = NamedTarget::new(Str::default(), named.module.clone(), named.name.clone());
+                EntityName::Named(local.with_reference(named.reference))
+            }
+            name => name.clone(),
+        };
+        if configuration.is_empty() {
+            return taut_value::as_typed(&name);
+        }
+        // A configuration may be longer than any message.
+        let configured = report::configured(&name, configuration, MAX_CONFIGURATION);
+        taut_value::names_as_typed(&configured).into_owned()
+    }
+
+    /// The targets of a request.
+    pub(crate) fn request(&self, request: &Request) -> String {
+        let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &request.configuration);
+        taut_driver::joined(request.targets.iter().map(typed))
+    }
+
+    /// A target that defines an action.
+    pub(crate) fn origin(&self, origin: &Origin) -> String {
+        match &origin.target {
+            Value::Name(name) => self.typed(name, &origin.config),
+            other => match named(other) {
+                Some(named) => self.typed(&named.into(), &origin.config),
+                None => taut_value::names_as_typed(&other.to_json()).into_owned(),
+            },
+        }
+    }
+}
+
+/// A name as graph files have it: `["@", repository, module, name]`.
+fn named(json: &Value) -> Option<NamedTarget> {
+    let Value::List(items) = json else { return None };
+    let items: Option<Vec<&Str>> = items.as_slice().iter().map(Value::as_str).collect();
+    match items?[..] {
+        [at, repository, module, name] if at.as_str() == "@" => {
+            Some(NamedTarget::new(repository.clone(), module.clone(), name.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// Where the target that defines an action is defined, as a path from the working directory and a line.
+fn place_of(origin: &Origin, repositories: &RepoConfig) -> Option<String> {
+    let Value::Name(target) = &origin.target else { return None };
+    let DefinedAt { file, line } = taut_driver::defined_at(repositories, target)?;
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = file.strip_prefix(&here).unwrap_or(&file);
+    Some(format!("{}:{line}", shown.display()))
+}

@@ -1,0 +1,53 @@
+//! The command of an action in one line.
+
+use taut_value::ActionDescription;
+
+use crate::reproduce::quoted;
+
+/// The command of an action as one would type it, in one line of at most `limit` characters. Of `sh -c SCRIPT` it is the
+/// script; what a command has in several lines is joined by semicolons, and what is too long lacks its middle.
+pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
+    let words: Vec<&str> = action.command.iter().map(|word| word.as_str()).collect();
+    let text = match words[..] {
+        [shell, "-c", script] if shell.rsplit('/').next().is_some_and(|name| name.ends_with("sh")) => {
+            script.to_owned()
+        }
+        _ => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join("; ");
+    let clean: String = joined.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    without_middle(&clean, limit)
+}
+
+/// A text of at most `limit` characters, with `…` in place of its middle if it is longer.
+fn without_middle(text: &str, limit: usize) -> String {
+    let length = text.chars().count();
+    if length <= limit {
+        return text.to_owned();
+    }
+    let limit = limit.max(8);
+    let end = limit / 3;
+    let begin: String = text.chars().take(limit - end - 1).collect();
+    let rest: String = text.chars().skip(length - end).collect();
+    format!("{begin}…{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(command: &[&str], limit: usize) -> String {
+        let mut action = ActionDescription::default();
+        action.command = command.iter().map(|word| (*word).into()).collect();
+        in_one_line(&action, limit)
+    }
+
+    #[test]
+    fn a_command_is_one_line() {
+        assert_eq!(shown(&["cc", "-c", "a b.c"], 80), "cc -c 'a b.c'");
+        assert_eq!(shown(&["sh", "-c", "cc -c a.c\nmv a b\n"], 80), "cc -c a.c; mv a b");
+        assert_eq!(shown(&["/bin/bash", "-c", "x"], 80), "x");
+        assert_eq!(shown(&["cc", "0123456789", "0123456789"], 16), "cc 0123456…56789");
+    }
+}

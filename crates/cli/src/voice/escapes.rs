@@ -1,0 +1,93 @@
+//! Escape codes in what actions and diagnostics print: colour stays where standard error is in colour, everything else
+//! is removed. A code that moves the cursor would spoil the lines of the display, and a log file is no terminal.
+
+use std::borrow::Cow;
+
+/// A filter of text that comes in pieces; a code may be cut in two by the end of a piece.
+pub(crate) struct Escapes {
+    keeps_color: bool,
+    /// The code that the text so far ends with, without its end.
+    open: String,
+    /// Whether colour was set and not reset.
+    is_colored: bool,
+}
+
+impl Escapes {
+    /// A filter; whether it keeps codes that set colours and weights.
+    pub(crate) fn new(keeps_color: bool) -> Escapes {
+        Escapes { keeps_color, open: String::new(), is_colored: false }
+    }
+
+    /// What is left of a piece.
+    pub(crate) fn pass<'p>(&mut self, piece: &'p str) -> Cow<'p, str> {
+        let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+        if self.open.is_empty() && piece.chars().all(is_plain) {
+            return Cow::Borrowed(piece);
+        }
+        let mut out = String::with_capacity(piece.len());
+        for c in piece.chars() {
+            if self.open.is_empty() {
+                match c {
+                    '\x1b' => self.open.push(c),
+                    c if is_plain(c) => out.push(c),
+                    _ => {}
+                }
+                continue;
+            }
+            self.open.push(c);
+            if is_complete(&self.open) {
+                let code = std::mem::take(&mut self.open);
+                if self.keeps_color && code.starts_with("\x1b[") && c == 'm' {
+                    self.is_colored = !matches!(&*code, "\x1b[m" | "\x1b[0m");
+                    out.push_str(&code);
+                }
+            }
+        }
+        Cow::Owned(out)
+    }
+
+    /// What resets the colour at the end of the text, if that is necessary.
+    pub(crate) fn end(&mut self) -> &'static str {
+        if std::mem::take(&mut self.is_colored) { "\x1b[0m" } else { "" }
+    }
+}
+
+/// Whether an escape code has come to its end: `ESC [` with parameters up to a letter or the like, `ESC ]` with text up to a
+/// bell or `ESC \`, `ESC` with one character otherwise. One that gets too long ends, too.
+fn is_complete(code: &str) -> bool {
+    const MAX: usize = 4096;
+    let last = code.chars().last().unwrap_or_default();
+    match code.as_bytes().get(1) {
+        Some(b'[') => code.len() > 2 && ('\x40'..='\x7e').contains(&last),
+        Some(b']') => last == '\x07' || code.ends_with("\x1b\\") || code.len() > MAX,
+        Some(b'(' | b')') => code.len() > 2,
+        _ => true,
+    }
+}
+
+/// A text without escape codes.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    Escapes::new(false).pass(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_stays_and_everything_else_goes() {
+        let text = "a\x1b[1;31mred\x1b[2K\x1b]8;;http://x\x07link\x1b[0m\r\nb\x08";
+        assert_eq!(plain(text), "aredlink\nb");
+        let mut filter = Escapes::new(true);
+        assert_eq!(filter.pass(text), "a\x1b[1;31mredlink\x1b[0m\nb");
+        assert_eq!(filter.end(), "");
+        assert!(matches!(plain("a\n\tb"), Cow::Borrowed("a\n\tb")));
+    }
+
+    #[test]
+    fn a_code_may_be_cut_by_the_end_of_a_piece() {
+        let mut filter = Escapes::new(true);
+        let parts: String = ["a\x1b", "[3", "1mb"].map(|piece| filter.pass(piece).into_owned()).concat();
+        assert_eq!((&*parts, filter.end()), ("a\x1b[31mb", "\x1b[0m"));
+    }
+}

@@ -1,0 +1,450 @@
+//! The voice under the name `just`: every line as the reference has it, since scripts look for these lines.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use taut_digest::Digest;
+use taut_driver::{
+    ActionFailure, Anew, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Sink, Unbuilt,
+    event::{Event, Failed, Finished},
+};
+use taut_store::Store;
+use taut_value::{ActionDescription, Id, JsonWriter};
+
+use super::{BuildMessages, Defined, Delivered, Flaky, Found, Of, Voice};
+use crate::{
+    compare::Comparison,
+    log::{Level, Log},
+    output::Stream,
+    progress::{Open, Snapshot},
+    report,
+    reproduce::Reproduction,
+    retry::LOST_OBJECTS,
+};
+
+/// When the first plain line about progress is due; later ones at intervals that grow by this factor.
+const FIRST_LINE: Duration = Duration::from_secs(3);
+const GROWTH: f64 = 99.0 / 70.0;
+
+/// How many running actions the live display shows.
+const MAX_RUNNING_SHOWN: usize = 8;
+
+/// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
+const MAX_ALIKE: usize = 10;
+
+/// By how much the lines of a message with a name are indented.
+const INDENT: &str = "\n     ";
+
+pub(crate) struct Just;
+
+fn color_of(level: Level) -> &'static str {
+    match level {
+        Level::Error => "\x1b[1;31m",
+        Level::Warn => "\x1b[1;33m",
+        Level::Info => "\x1b[32m",
+        Level::Progress => "\x1b[36m",
+        Level::Performance | Level::Debug | Level::Trace => "\x1b[35m",
+    }
+}
+
+/// What stands before the text, up to the colon.
+fn prefix(level: Level, name: Option<&str>, color: bool) -> String {
+    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+    let (begin, end) = if color { (color_of(level), "\x1b[0m") } else { ("", "") };
+    format!("{begin}{}{name}:{end}", level.word())
+}
+
+impl Voice for Just {
+    fn is_reference(&self) -> bool {
+        true
+    }
+
+    /// `LEVEL: text`, further lines indented so that they stand below the text; with a name and several lines, the text
+    /// begins on a line of its own.
+    fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
+        let own_line = name.is_some() && text.contains('\n');
+        let indent = if own_line { INDENT.len() - 1 } else { prefix(level, name, false).len() + 1 };
+        let mut lines = prefix(level, name, color);
+        if own_line {
+            lines.push('\n');
+        }
+        for (number, line) in text.split('\n').enumerate() {
+            let width = if number == 0 && !own_line { 1 } else { indent };
+            lines.extend(std::iter::repeat_n(' ', width));
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        lines
+    }
+
+    fn layout_in_pieces(&self, level: Level, name: &str, color: bool) -> (String, &'static str) {
+        (format!("{}{INDENT}", prefix(level, Some(name), color)), INDENT)
+    }
+
+    fn filters_escapes(&self) -> bool {
+        false
+    }
+
+    fn requested(&self, request: &Request, log: &Log) {
+        log.say(Level::Info, format!("Requested target is {}", request.target_text()));
+    }
+
+    fn turned_to_input(&self, action: &str, log: &Log) {
+        log.say(Level::Info, format!("Request is input of action {action}"));
+    }
+
+    fn dumping(&self, announcement: &str, log: &Log) {
+        log.say(Level::Info, announcement);
+    }
+
+    fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log) {
+        say_targets(found, log);
+        if let Some(result) = result {
+            log.say(Level::Info, result);
+        }
+    }
+
+    fn tainted(&self, tainted: &[&str], log: &Log) {
+        if !tainted.is_empty() {
+            log.say(Level::Info, report::tainted(tainted));
+        }
+    }
+
+    fn name_of_request(&self, request: &Request, _: &Log) -> String {
+        request.target_text()
+    }
+
+    fn removed(&self, paths: &[String], log: &Log) {
+        let paths: Vec<String> = paths.iter().map(|path| format!("\n  {path}")).collect();
+        log.say(Level::Info, format!("Removed what is no longer part of the result:{}", paths.concat()));
+    }
+
+    fn not_in_result(&self, wanted: &str, _: &Results, log: &Log) {
+        log.say(Level::Warn, format!("{wanted} not a logical path of the specified target"));
+    }
+
+    fn not_one_artifact(&self, _: &Results, log: &Log) {
+        log.say(Level::Info, "Target does not have precisely one artifact.");
+    }
+
+    fn within_artifact(&self, wanted: &str, artifact: &str, way: &str, log: &Log) {
+        let taken = format!("will take subobject '{way}' of '{artifact}'");
+        log.say(
+            Level::Info,
+            format!("'{wanted}' not a direct logical path of the specified target; {taken}"),
+        );
+    }
+
+    fn flaky(&self, flaky: &Flaky<'_>, log: &Log) {
+        let (word, level) = if flaky.is_tainted { ("tainted ", Level::Debug) } else { ("", Level::Warn) };
+        let mut command = JsonWriter::compact();
+        command.strings(&flaky.action.command);
+        let command = command.finish();
+        let mut text = format!("Found flaky {word}action:\n - id: {}\n - cmd: {command}", flaky.id);
+        for (path, rebuilt, cached) in &flaky.outputs {
+            text.push_str(&format!(
+                "\n - output '{path}' differs:\n   - {rebuilt} (rebuilt)\n   - {cached} (cached)"
+            ));
+        }
+        log.say(level, text);
+    }
+
+    fn progress_line(&self, now: &Snapshot<'_>) -> String {
+        let open = now.open.len();
+        let sample = now.open.values().next().map(|first| {
+            let more = if open > 1 { ", ..." } else { "" };
+            format!(" ({}{more})", name_of(first))
+        });
+        let (percent, sample) = (percent(now), sample.unwrap_or_default());
+        format!("[{percent:3}%] {} cached, {} run, {open} processing{sample}.", now.cached, now.run)
+    }
+
+    fn progress_frame(&self, now: &Snapshot<'_>) -> Vec<String> {
+        let running: Vec<(Duration, String)> = (now.open.values())
+            .filter_map(|open| Some((now.at.saturating_duration_since(open.runs_since?), name_of(open))))
+            .collect();
+        let elapsed = now.elapsed().as_secs();
+        let mut lines = vec![format!(
+            "[{:3}%] {} cached, {} run, {} running, {} waiting, {}:{:02}",
+            percent(now),
+            now.cached,
+            now.run,
+            running.len(),
+            now.open.len() - running.len(),
+            elapsed / 60,
+            elapsed % 60,
+        )];
+        for (time, name) in running.iter().take(MAX_RUNNING_SHOWN) {
+            lines.push(format!("{:6.1}s  {name}", time.as_secs_f64()));
+        }
+        if running.len() > MAX_RUNNING_SHOWN {
+            lines.push(format!("         and {} more", running.len() - MAX_RUNNING_SHOWN));
+        }
+        lines
+    }
+
+    fn progress_pace(&self) -> (Duration, f64) {
+        (FIRST_LINE, GROWTH)
+    }
+
+    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages> {
+        Arc::new(Messages {
+            log: of.log.clone(),
+            store: of.store.clone(),
+            again: of.again,
+            is_rebuild: of.is_rebuild,
+            failures: Mutex::default(),
+            outputs: Mutex::default(),
+            shown: Mutex::default(),
+        })
+    }
+}
+
+fn percent(now: &Snapshot<'_>) -> usize {
+    match now.total.saturating_sub(now.cached) {
+        0 => 100,
+        work => now.run * 100 / work,
+    }
+}
+
+fn name_of(open: &Open) -> String {
+    let mut quoted = JsonWriter::compact();
+    quoted.string(open.output.rsplit('/').next().unwrap_or(&open.output));
+    let origin = open.origin.as_ref().map_or_else(|| format!("\"{}\"", open.id), |origin| origin.numbered());
+    format!("{origin} {}", quoted.finish())
+}
+
+/// Which targets were analysed, what of export targets there is, and what they are tainted with.
+fn say_targets(found: &Found<'_>, log: &Log) {
+    let Found { request, analysed, limit } = found;
+    for target in request.targets.iter() {
+        let shown = report::configured(&target.clone().into(), &request.configuration, *limit);
+        log.say(Level::Info, format!("Analysed target {shown}"));
+    }
+    if let Some(text) = report::export_targets(0, None, 0, analysed.counts.exports) {
+        log.say(Level::Info, text);
+    }
+}
+
+/// What an action printed.
+#[derive(Clone, PartialEq, Debug)]
+struct Output {
+    /// The action, as messages name it.
+    name: String,
+    /// Its command and environment, as messages show them.
+    command: String,
+    stdout: Option<Digest>,
+    stderr: Option<Digest>,
+}
+
+/// Outputs of actions are shown as they end; failures are kept, and shown last.
+struct Messages {
+    log: Arc<Log>,
+    store: Store,
+    again: Reproduction,
+    is_rebuild: bool,
+    failures: Mutex<Vec<ActionFailure>>,
+    outputs: Mutex<Vec<Output>>,
+    /// What was shown before the call began anew.
+    shown: Mutex<Vec<Output>>,
+}
+
+impl Messages {
+    fn failures(&self) -> MutexGuard<'_, Vec<ActionFailure>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, output: &Output) {
+        if self.shown.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
+            return;
+        }
+        let stream = |digest| Stream::open(&self.store, digest);
+        let (stdout, stderr) = (stream(&output.stdout), stream(&output.stderr));
+        if stdout.is_none() && stderr.is_none() {
+            return;
+        }
+        let heads = report::heads_of_output(&output.command, stdout.is_some(), stderr.is_some());
+        self.log.say_in_pieces(Level::Info, &output.name, |give| {
+            for (head, stream) in [(&heads.0, stdout), (&heads.1, stderr)] {
+                if let Some(stream) = stream {
+                    give(head);
+                    stream.show(None, give);
+                }
+            }
+        });
+    }
+
+    fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+        if ran.stdout.is_none() && ran.stderr.is_none() {
+            return;
+        }
+        let command = report::in_environment(&action.command, &action.env);
+        let (stdout, stderr) = (ran.stdout, ran.stderr);
+        let output = Output { name: format!("action:{id}"), command, stdout, stderr };
+        self.show(&output);
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push(output);
+    }
+
+    fn action_finished(&self, Finished { action, outcome, .. }: &Finished<'_>) {
+        let (id, action) = (action.id, action.description);
+        self.output(id, action, &outcome.ran);
+        if outcome.ran.exit_code != 0
+            && let Some(message) = &action.may_fail
+        {
+            let mut text = format!("{message} (exit code {}); outputs:", outcome.ran.exit_code);
+            for (path, info) in &outcome.ran.outputs {
+                let mut quoted = JsonWriter::compact();
+                quoted.string(path);
+                text.push_str(&format!("\n - {} {info}", quoted.finish()));
+            }
+            self.log.say_about(Level::Warn, &format!("action:{id}"), text);
+        }
+    }
+
+    fn action_failed(&self, Failed { failure, .. }: &Failed<'_>) {
+        self.output(&failure.id, &failure.action, &failure.ran);
+        self.failures().push((*failure).clone());
+    }
+
+    /// Each failed action: how it ended, the targets that ask for it, how to run it again by hand.
+    fn say_failures(&self, defined: &dyn Defined) {
+        for failure in self.failures().iter() {
+            let name = format!("action:{}", failure.id);
+            let action = &failure.action;
+            let message = match &action.may_fail {
+                Some(message) if failure.ran.exit_code != 0 => {
+                    let Ran { exit_code, missing, .. } = &*failure.ran;
+                    let missing: String =
+                        missing.iter().map(|output| format!("\n - {}", output.path)).collect();
+                    format!(
+                        "{message} (exit code {exit_code})\nMoreover action executed with missing outputs.{missing}"
+                    )
+                }
+                _ => failure.as_reference(),
+            };
+            self.log.say_about(Level::Error, &name, message);
+            let command = report::in_environment(&action.command, &action.env);
+            let failed = report::failed_command(&command, &defined.all_origins(&failure.id));
+            self.log.say_about(Level::Error, &name, failed);
+            if let Some((text, commands)) = self.again.text(failure) {
+                self.log.say_with_block(Level::Info, &name, &text, &commands);
+            }
+        }
+    }
+
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
+        let mut text = unbuilt.cause.to_string();
+        if let Cause::Conflict { overlay, .. } = &unbuilt.cause {
+            text += &report::requested_by(&defined.of_overlay(overlay));
+        }
+        self.log.say(Level::Error, text);
+    }
+}
+
+impl Sink for Messages {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::ActionFinished(finished) => self.action_finished(finished),
+            Event::ActionFailed(failed) => self.action_failed(failed),
+            _ => {}
+        }
+    }
+}
+
+impl BuildMessages for Messages {
+    fn requested(&self, _: &RepoConfig, _: String) {}
+
+    fn analysed(&self, found: &Found<'_>) {
+        say_targets(found, &self.log);
+        Just.tainted(&found.tainted(), &self.log);
+        let counts = &found.analysed.counts;
+        let discovered = report::discovered(counts.actions, counts.overlays, counts.trees, counts.blobs);
+        self.log.say(Level::Info, discovered);
+    }
+
+    fn building(&self, name: &str, input_of: Option<&str>) {
+        let word = if self.is_rebuild { "Rebuilding" } else { "Building" };
+        let input = input_of.map(|action| format!(" input of action {action} of")).unwrap_or_default();
+        self.log.say(Level::Info, format!("{word}{input} {name}."));
+    }
+
+    /// Failures before that are none, and what was shown once is not shown again.
+    fn begins_anew(&self, why: Anew) {
+        self.failures().clear();
+        let said = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+        match why {
+            Anew::Changed => {
+                let text = "The description changed while it was being built: beginning anew.";
+                self.log.say(Level::Info, text);
+            }
+            Anew::Lost => self.log.say(Level::Warn, LOST_OBJECTS),
+        }
+    }
+
+    fn executed(&self, _: &dyn Defined) {}
+
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool) {
+        self.say_failures(defined);
+        let (of_store, others): (Vec<_>, Vec<_>) =
+            failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
+        // A store that fails once fails for everything, with a path of its own each time.
+        for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
+            all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));
+            if all.len() > limit {
+                let text = format!("There are {} more errors like these.", all.len() - limit);
+                self.log.say(Level::Error, text);
+            }
+        }
+        if keep_going && !failure.not_built.is_empty() {
+            let paths: Vec<String> = failure.not_built.iter().map(|path| format!("\n  {path}")).collect();
+            let (failed, other) = (self.failures().len(), failure.unbuilt.len());
+            let more = if other > 0 { format!(" and {other} other errors") } else { String::new() };
+            let text = format!("{failed} failed actions{more}; not built because of that:{}", paths.concat());
+            self.log.say(Level::Error, text);
+        }
+        self.log.say(Level::Error, "Build failed.");
+    }
+
+    fn processed(&self, actions: usize, hits: usize, compared: Option<&Comparison>) {
+        match compared {
+            Some(comparison) => self.log.say(Level::Info, comparison.summary()),
+            None => self.log.say(Level::Info, report::processed(actions, hits)),
+        }
+    }
+
+    fn delivered(&self, delivered: &Delivered<'_>) {
+        let heading = match delivered.directory {
+            Some(_) => "Artifacts can be found in:",
+            None => "Artifacts built, logical paths are:",
+        };
+        let Delivered { built, omitted, .. } = *delivered;
+        self.log.say(Level::Info, report::artifacts(heading, built, omitted));
+        let failed: Vec<report::Built> = built.iter().filter(|built| built.failed).cloned().collect();
+        if !failed.is_empty() {
+            self.log.say(Level::Info, report::artifacts("Failed artifacts:", &failed, 0));
+        }
+    }
+
+    fn ended(&self, tainted: &[&str], has_failed_artifacts: bool) {
+        Just.tainted(tainted, &self.log);
+        if has_failed_artifacts {
+            self.log.say(Level::Warn, "Build result contains failed artifacts.");
+        }
+    }
+
+    fn interrupted(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_lines_stand_below_the_first() {
+        let lines = |level, name, text| Just.layout(level, name, text, false);
+        assert_eq!(lines(Level::Info, None, "a\nb"), "INFO: a\n      b\n");
+        assert_eq!(lines(Level::Warn, Some("x"), "a"), "WARN (x): a\n");
+        assert_eq!(lines(Level::Error, Some("x"), "a\nb"), "ERROR (x):\n     a\n     b\n");
+    }
+}

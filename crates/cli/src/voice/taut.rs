@@ -1,0 +1,649 @@
+//! The voice under the name `taut`: silent about what was not done, one line for what was, and figures in it.
+//!
+//! A failed action is shown when it fails (`failure.rs`), and named once more in the last line. What an action printed is
+//! shown when it ran, not each time that its result is known.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use taut_driver::{
+    ActionFailure, Anew, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Sink, Unbuilt,
+    event::{Event, Failed, Finished, Origin, Origins},
+};
+use taut_store::Store;
+use taut_value::{ActionDescription, Id, JsonWriter, Str};
+
+use super::{BuildMessages, Defined, Delivered, Found, Of, Voice, command, count, figures::some_of, seconds};
+use crate::{
+    compare::Comparison,
+    log::{Level, Log},
+    output::Stream,
+    progress::Snapshot,
+    reproduce::Reproduction,
+    retry::LOST_OBJECTS,
+    surroundings::with_hint,
+};
+
+mod failure;
+mod progress;
+
+/// By how much further lines of an error or a warning are indented.
+const INDENT: &str = "       ";
+
+/// How many things of a kind are named in a line.
+const MAX_NAMED: usize = 5;
+
+/// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
+const MAX_ALIKE: usize = 10;
+
+/// How many digits of an id are shown of an action.
+const SHORT_ID: usize = 12;
+
+pub(crate) struct Taut;
+
+/// What stands before a message.
+fn prefix(level: Level, color: bool) -> &'static str {
+    match (level, color) {
+        (Level::Error, false) => "error: ",
+        (Level::Error, true) => "\x1b[1;31merror:\x1b[0m ",
+        (Level::Warn, false) => "warning: ",
+        (Level::Warn, true) => "\x1b[1;33mwarning:\x1b[0m ",
+        _ => "",
+    }
+}
+
+impl Voice for Taut {
+    fn is_reference(&self) -> bool {
+        false
+    }
+
+    /// Errors and warnings begin with what they are; of one about an action, further lines are its parts, and of another
+    /// they stand below the text. Everything else is shown as it is.
+    fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
+        let indent = match (level, name) {
+            (Level::Error | Level::Warn, Some(_)) => "  ",
+            (Level::Error | Level::Warn, None) => INDENT,
+            _ => "",
+        };
+        let mut lines = prefix(level, color).to_owned();
+        for (number, line) in text.split('\n').enumerate() {
+            if number > 0 && !line.is_empty() {
+                lines.push_str(indent);
+            }
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        lines
+    }
+
+    fn layout_in_pieces(&self, level: Level, _: &str, color: bool) -> (String, &'static str) {
+        (prefix(level, color).to_owned(), "\n")
+    }
+
+    fn filters_escapes(&self) -> bool {
+        true
+    }
+
+    fn requested(&self, request: &Request, log: &Log) {
+        log.names().set_main(&request.repositories.main);
+    }
+
+    fn turned_to_input(&self, action: &str, log: &Log) {
+        log.say(Level::Debug, format!("what is asked for is the input of action {action}"));
+    }
+
+    fn dumping(&self, announcement: &str, log: &Log) {
+        log.say(Level::Debug, announcement);
+    }
+
+    fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log) {
+        say_counts(found, log);
+        if let Some(result) = result {
+            log.say(Level::Info, result);
+        }
+    }
+
+    fn tainted(&self, tainted: &[&str], log: &Log) {
+        if !tainted.is_empty() {
+            log.say(Level::Debug, format!("tainted: {}", tainted.join(", ")));
+        }
+    }
+
+    fn name_of_request(&self, request: &Request, log: &Log) -> String {
+        log.names().request(request)
+    }
+
+    fn removed(&self, paths: &[String], log: &Log) {
+        let (files, named) = (count(paths.len(), "file"), some_of(paths, MAX_NAMED));
+        log.say(Level::Info, format!("removed {files} no longer part of the result: {named}"));
+    }
+
+    fn not_in_result(&self, wanted: &str, results: &Results, log: &Log) {
+        let text = format!("the result has nothing at {}{}", quoted(wanted), what_there_is(results));
+        log.say(Level::Warn, text);
+    }
+
+    fn not_one_artifact(&self, results: &Results, log: &Log) {
+        let number = count(results.artifacts.len(), "artifact");
+        log.say(Level::Warn, format!("the result has {number}, not precisely one{}", what_there_is(results)));
+    }
+
+    fn within_artifact(&self, wanted: &str, artifact: &str, way: &str, log: &Log) {
+        log.say(Level::Debug, format!("{} is {} in {}", quoted(wanted), quoted(way), quoted(artifact)));
+    }
+
+    fn flaky(&self, flaky: &super::Flaky<'_>, log: &Log) {
+        let mut text =
+            format!("running an action again gave another result\n{}", shown_command(flaky.action, log));
+        for (path, now, before) in &flaky.outputs {
+            text += &format!("\n{path}: now {now}, in the cache {before}");
+        }
+        if log.wants(Level::Debug) {
+            text += &format!("\naction {}", flaky.id);
+        }
+        let level = if flaky.is_tainted { Level::Debug } else { Level::Warn };
+        log.say_about(level, &format!("action:{}", flaky.id), text);
+    }
+
+    fn progress_line(&self, now: &Snapshot<'_>) -> String {
+        progress::line(now)
+    }
+
+    fn progress_frame(&self, now: &Snapshot<'_>) -> Vec<String> {
+        progress::frame(now)
+    }
+
+    fn progress_pace(&self) -> (Duration, f64) {
+        (Duration::from_secs(10), 1.0)
+    }
+
+    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages> {
+        let to_see_all = format!("taut install-cas{}", of.build_root_option.unwrap_or_default());
+        Arc::new(Messages {
+            log: of.log.clone(),
+            store: of.store.clone(),
+            to_see_all,
+            build_root: of.build_root,
+            shows_cached_output: of.shows_cached_output || of.log.wants(Level::Debug),
+            again: of.again,
+            begin: of.begin,
+            state: Mutex::default(),
+        })
+    }
+}
+
+/// Whether a line of a call says something that differs when the call is made again: how much was known before, how long
+/// it took, and how to repeat it.
+pub(crate) fn differs_each_time(line: &str) -> bool {
+    // How far it was, or a command that ran.
+    let is_of_running = line.starts_with('[');
+    is_of_running
+        || line.starts_with("Built ")
+        || line.starts_with("Rebuilt ")
+        || line.contains(" up to date (")
+        || (line.starts_with("error: build of ") && line.contains(" failed after "))
+        || line.starts_with("  reproduce: ")
+}
+
+/// Text in quotes, as JSON has it.
+fn quoted(text: &str) -> String {
+    let mut quoted = JsonWriter::compact();
+    quoted.string(text);
+    quoted.finish()
+}
+
+/// The paths of a result, for a message about one that it does not have.
+fn what_there_is(results: &Results) -> String {
+    let all = results.artifacts.iter().chain(&results.runfiles);
+    let mut paths: Vec<&str> = all.map(|(path, _)| path.as_str()).collect();
+    paths.dedup();
+    if paths.is_empty() { String::new() } else { format!("; it has {}", some_of(&paths, MAX_NAMED)) }
+}
+
+/// How many actions, trees and so on analysis found (`-v`).
+fn say_counts(found: &Found<'_>, log: &Log) {
+    let counts = &found.analysed.counts;
+    let numbers = [
+        (counts.actions, "action"),
+        (counts.trees, "tree"),
+        (counts.overlays, "tree overlay"),
+        (counts.blobs, "blob"),
+        (counts.exports, "export target"),
+    ];
+    let numbers = numbers.into_iter().filter(|(number, _)| *number > 0);
+    let numbers: Vec<String> = numbers.map(|(number, what)| count(number, what)).collect();
+    let numbers = if numbers.is_empty() { "nothing to build".to_owned() } else { numbers.join(", ") };
+    log.say(Level::Debug, format!("analysed {}: {numbers}", log.names().request(found.request)));
+}
+
+/// The command of an action in one line that fits below a message.
+fn shown_command(action: &ActionDescription, log: &Log) -> String {
+    command::in_one_line(action, log.width().saturating_sub(2))
+}
+
+/// What an action makes, as messages name it: its first output.
+fn output_of(action: &ActionDescription) -> &str {
+    action.outs.iter().chain(&action.out_dirs).next().map_or("nothing", Str::as_str)
+}
+
+fn short(id: &Id) -> String {
+    let mut digits = id.to_hex();
+    digits.truncate(SHORT_ID);
+    digits
+}
+
+/// A message about an action that waits until the target is known.
+enum Waiting {
+    Output(Id, Arc<ActionDescription>, Arc<Ran>),
+    Tolerated(Id, Arc<ActionDescription>, Arc<Ran>),
+    Failure(ActionFailure),
+}
+
+impl Waiting {
+    fn id(&self) -> &Id {
+        match self {
+            Waiting::Output(id, ..) | Waiting::Tolerated(id, ..) => id,
+            Waiting::Failure(failure) => &failure.id,
+        }
+    }
+}
+
+/// What an action printed when it did not run in this call.
+struct Replayed {
+    id: Id,
+    action: Arc<ActionDescription>,
+    ran: Arc<Ran>,
+}
+
+#[derive(Default)]
+struct State {
+    repositories: Option<RepoConfig>,
+    /// What was asked for, and whether that is more than one thing.
+    name: String,
+    is_many: bool,
+    origins: Option<Origins>,
+    /// The targets of actions that were found after execution.
+    found: HashMap<Id, Origin>,
+    /// Messages about such actions.
+    waiting: Vec<Waiting>,
+    /// How many actions there are.
+    total: usize,
+    /// How many had a result when everything was built.
+    processed: usize,
+    ran: usize,
+    /// How many were known to the action cache.
+    cached: usize,
+    /// How many were ended since the call was interrupted.
+    interrupted: usize,
+    /// The actions that failed, with their first outputs.
+    failed: Vec<(Id, String)>,
+    /// The actions that took part in the inputs of those.
+    needed: HashSet<Id>,
+    replayed: Vec<Replayed>,
+    /// What was shown already: when the build is tried again, its events come again.
+    shown: HashSet<Id>,
+    /// What comparing with the cache came to.
+    compared: Option<String>,
+}
+
+struct Messages {
+    log: Arc<Log>,
+    store: Store,
+    /// The command that shows all of an output, up to the object's name.
+    to_see_all: String,
+    build_root: PathBuf,
+    shows_cached_output: bool,
+    again: Reproduction,
+    begin: Instant,
+    state: Mutex<State>,
+}
+
+impl Messages {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bold(&self, text: &str) -> String {
+        if self.log.color() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// A target that defines an action.
+    fn origin(&self, action: &Id) -> Option<Origin> {
+        let (found, origins) = {
+            let state = self.state();
+            (state.found.get(action).cloned(), state.origins.clone())
+        };
+        found.or_else(|| origins.and_then(|origins| origins(action)))
+    }
+
+    /// Looks for the target of an action after execution.
+    fn find(&self, action: &Id, defined: &dyn Defined) {
+        if !self.state().found.contains_key(action)
+            && let Some(origin) = defined.origin(action)
+        {
+            self.state().found.insert(*action, origin);
+        }
+    }
+
+    /// Prints a message about an action: now if its target is known, else after execution, when it can be looked for.
+    fn say_of_action(&self, of: Waiting) {
+        if self.origin(of.id()).is_some() { self.say_at_once(&of) } else { self.state().waiting.push(of) }
+    }
+
+    fn say_at_once(&self, of: &Waiting) {
+        match of {
+            Waiting::Output(id, action, ran) => self.show_output(id, action, ran),
+            Waiting::Tolerated(id, action, ran) => self.show_tolerated(id, action, ran),
+            Waiting::Failure(failure) => self.show_failure(failure),
+        }
+    }
+
+    /// The same as messages name it, and what the action makes of it.
+    fn target_of(&self, id: &Id) -> String {
+        let origin = self.origin(id);
+        origin.map_or_else(|| format!("action {}", short(id)), |origin| self.log.names().origin(&origin))
+    }
+
+    /// What an action printed, below its target and output.
+    fn show_output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+        let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
+        if streams.iter().all(Option::is_none) || !self.log.wants(Level::Info) {
+            return;
+        }
+        let head = self.bold(&format!("{}: output of building {}:", self.target_of(id), output_of(action)));
+        self.log.say_in_pieces(Level::Info, &format!("action:{id}"), |give| {
+            give(&head);
+            for stream in streams.into_iter().flatten() {
+                give("\n");
+                stream.show(Some(&self.to_see_all), give);
+            }
+        });
+    }
+
+    fn action_finished(&self, finished: &Finished<'_>) {
+        let Finished { action, outcome, is_replayed, .. } = finished;
+        let (id, action, ran) = (action.id, action.description, &outcome.ran);
+        let is_new = !is_replayed && !outcome.cached;
+        if !is_replayed {
+            let mut state = self.state();
+            *(if outcome.cached { &mut state.cached } else { &mut state.ran }) += 1;
+        }
+        let has_output = ran.stdout.is_some() || ran.stderr.is_some();
+        let has_failed = ran.exit_code != 0 && action.may_fail.is_some();
+        if !(has_output || has_failed) || !self.state().shown.insert(*id) {
+            return;
+        }
+        if has_failed {
+            self.say_of_action(Waiting::Tolerated(*id, action.clone(), ran.clone()));
+        } else if is_new || self.shows_cached_output {
+            self.say_of_action(Waiting::Output(*id, action.clone(), ran.clone()));
+        } else {
+            self.state().replayed.push(Replayed { id: *id, action: action.clone(), ran: ran.clone() });
+        }
+    }
+
+    fn action_failed(&self, failed: &Failed<'_>) {
+        let failure = failed.failure;
+        if failed.was_ended {
+            self.state().interrupted += 1;
+            return;
+        }
+        {
+            let mut state = self.state();
+            state.failed.push((failure.id, output_of(&failure.action).to_owned()));
+            state.needed.extend(failed.needs());
+        }
+        // When the build is tried again, the event comes again.
+        if self.state().shown.insert(failure.id) {
+            self.say_of_action(Waiting::Failure(failure.clone()));
+        }
+    }
+
+    /// The output of actions that did not run and whose outputs failed ones took: their warnings may be the reason of the
+    /// failure.
+    fn show_what_failed_needed(&self, defined: &dyn Defined) {
+        let (needed, replayed) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.needed), std::mem::take(&mut state.replayed))
+        };
+        for Replayed { id, action, ran } in replayed {
+            if needed.contains(&id) {
+                self.find(&id, defined);
+                self.show_output(&id, &action, &ran);
+            }
+        }
+    }
+
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
+        let mut text = with_hint(unbuilt.cause.to_string(), &self.build_root);
+        if let Cause::Conflict { overlay, .. } = &unbuilt.cause
+            && let [first, ..] = &defined.of_overlay(overlay)[..]
+        {
+            text += &format!("\nin {}", taut_value::names_as_typed(first));
+        }
+        if let Some((id, action)) = unbuilt.actions.first() {
+            let more = match unbuilt.actions.len() - 1 {
+                0 => String::new(),
+                more => format!(", and by {}", count(more, "more action")),
+            };
+            self.find(id, defined);
+            let target = self.target_of(id);
+            text += &format!("\nneeded by {target} to build {}{more}", output_of(action));
+            text += &format!("\n{}", shown_command(action, &self.log));
+            return self.log.say_about(Level::Error, &format!("action:{id}"), text);
+        }
+        if !unbuilt.paths.is_empty() {
+            text += &format!("\nneeded for {} of {}", some_of(&unbuilt.paths, MAX_NAMED), self.state().name);
+        }
+        self.log.say_about(Level::Error, "build", text);
+    }
+
+    /// Counts of what was done, for the last line.
+    fn figures(&self, state: &State) -> Vec<String> {
+        let mut figures = Vec::new();
+        if state.ran > 0 {
+            figures.push(format!("{} run", count(state.ran, "action")));
+        }
+        if state.cached > 0 {
+            let what = if state.ran > 0 { state.cached.to_string() } else { count(state.cached, "action") };
+            figures.push(format!("{what} from cache"));
+        }
+        figures
+    }
+}
+
+impl Sink for Messages {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::BuildBegan { actions, origins } => {
+                let mut state = self.state();
+                (state.total, state.origins) = (*actions, Some((*origins).clone()));
+            }
+            Event::ActionStarted(action) if self.log.wants(Level::Debug) => {
+                let command = command::in_one_line(action.description, usize::MAX);
+                let (target, id) = (self.target_of(action.id), short(action.id));
+                self.log.say(Level::Debug, format!("[{id}] {target}: {command}"));
+            }
+            Event::ActionFinished(finished) => self.action_finished(finished),
+            Event::ActionFailed(failed) => self.action_failed(failed),
+            _ => {}
+        }
+    }
+}
+
+impl BuildMessages for Messages {
+    fn requested(&self, repositories: &RepoConfig, name: String) {
+        self.log.names().set_main(&repositories.main);
+        let mut state = self.state();
+        (state.repositories, state.name) = (Some(repositories.clone()), name);
+    }
+
+    fn analysed(&self, found: &Found<'_>) {
+        self.state().is_many = found.request.targets.iter().nth(1).is_some();
+        say_counts(found, &self.log);
+        Taut.tainted(&found.tainted(), &self.log);
+    }
+
+    fn building(&self, _: &str, input_of: Option<&str>) {
+        if let Some(action) = input_of {
+            let mut state = self.state();
+            state.is_many = true;
+            let shown =
+                if action.starts_with('%') { action.get(..=SHORT_ID).unwrap_or(action) } else { action };
+            state.name = format!("the inputs of action {shown} of {}", state.name);
+        }
+    }
+
+    fn begins_anew(&self, why: Anew) {
+        {
+            let mut state = self.state();
+            state.failed.clear();
+            (state.needed, state.replayed) = Default::default();
+        }
+        match why {
+            Anew::Changed => {
+                self.log.say(Level::Info, "the description changed during the build; starting again");
+            }
+            Anew::Lost => self.log.say(Level::Warn, LOST_OBJECTS),
+        }
+    }
+
+    fn executed(&self, defined: &dyn Defined) {
+        let waiting = {
+            let mut state = self.state();
+            // It holds on to the session, which lasts as long as its sinks.
+            state.origins = None;
+            std::mem::take(&mut state.waiting)
+        };
+        for of in &waiting {
+            self.find(of.id(), defined);
+            self.say_at_once(of);
+        }
+    }
+
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, _: bool) {
+        self.show_what_failed_needed(defined);
+        let (of_store, others): (Vec<_>, Vec<_>) =
+            failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
+        // A store that fails once fails for everything, with a path of its own each time.
+        for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
+            all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));
+            if all.len() > limit {
+                self.log.say(Level::Error, format!("{} like these", count(all.len() - limit, "more error")));
+            }
+        }
+        let failed = self.state().failed.clone();
+        failed.iter().for_each(|(id, _)| self.find(id, defined));
+        let name = |(id, output): &(Id, String)| format!("{} ({output})", self.target_of(id));
+        let failed: Vec<String> = failed.iter().map(name).collect();
+        let state = self.state();
+        let mut parts = Vec::new();
+        if !failed.is_empty() {
+            let (number, named) = (count(failed.len(), "action"), some_of(&failed, MAX_NAMED));
+            parts.push(format!("{number} failed: {named}"));
+        }
+        if !failure.unbuilt.is_empty() {
+            let what = if failed.is_empty() { "error" } else { "other error" };
+            parts.push(count(failure.unbuilt.len(), what));
+        }
+        let done = self.figures(&state);
+        if !done.is_empty() {
+            parts.push(done.join(", "));
+        }
+        if !failure.not_built.is_empty() {
+            parts.push(format!("not built: {}", some_of(&failure.not_built, MAX_NAMED)));
+        }
+        let time = seconds(self.begin.elapsed());
+        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
+        self.log.say(Level::Error, format!("build of {} failed after {time}{parts}", state.name));
+    }
+
+    fn processed(&self, actions: usize, _: usize, compared: Option<&Comparison>) {
+        let mut state = self.state();
+        state.processed = actions;
+        state.compared = compared.map(Comparison::figures);
+    }
+
+    fn delivered(&self, delivered: &Delivered<'_>) {
+        for built in delivered.built {
+            let failed = if built.failed { ", of a failed action" } else { "" };
+            self.log.say(Level::Debug, format!("  {} {}{failed}", built.path, built.object));
+        }
+        let state = self.state();
+        let (name, time) = (&state.name, seconds(self.begin.elapsed()));
+        let mut figures = self.figures(&state);
+        let installed = delivered.directory.map(|directory| {
+            let here = std::env::current_dir().unwrap_or_default();
+            let shown = match directory.strip_prefix(&here) {
+                Ok(below) if below.as_os_str().is_empty() => Path::new("."),
+                Ok(below) => below,
+                Err(_) => directory,
+            };
+            format!("installed {} in {}", count(delivered.paths, "artifact"), shown.display())
+        });
+        let mut line = if let Some(compared) = &state.compared {
+            format!("Rebuilt {name} in {time}: {compared}")
+        } else if figures.is_empty() {
+            let actions = match state.processed {
+                0 => "no actions".to_owned(),
+                number => count(number, "action"),
+            };
+            let verb = if state.is_many { "are" } else { "is" };
+            format!("{name} {verb} up to date ({actions}, {time})")
+        } else {
+            let rest = state.processed.saturating_sub(state.ran + state.cached);
+            if rest > 0 {
+                figures.push(format!("{rest} up to date"));
+            }
+            format!("Built {name} in {time}: {}", figures.join(", "))
+        };
+        if let Some(installed) = installed {
+            line += &format!("; {installed}");
+        }
+        self.log.say(Level::Info, line);
+        let failed: Vec<&str> =
+            delivered.built.iter().filter(|built| built.failed).map(|built| &*built.path).collect();
+        if !failed.is_empty() {
+            let named = some_of(&failed, MAX_NAMED);
+            self.log.say(Level::Warn, format!("the result has artifacts of failed actions: {named}"));
+        }
+    }
+
+    fn ended(&self, _: &[&str], _: bool) {}
+
+    fn interrupted(&self) {
+        let state = self.state();
+        let time = seconds(self.begin.elapsed());
+        let text = match state.total {
+            0 => format!("Interrupted after {time}, before anything was built"),
+            total => {
+                let done = format!("{} of {} done", state.ran + state.cached, count(total, "action"));
+                let ended = match state.interrupted {
+                    0 => String::new(),
+                    1 => "; 1 running action was ended".to_owned(),
+                    many => format!("; {many} running actions were ended"),
+                };
+                format!("Interrupted after {time}: {done}{ended}")
+            }
+        };
+        self.log.say(Level::Info, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_warnings_begin_with_what_they_are() {
+        let lines = |level, name, text| Taut.layout(level, name, text, false);
+        assert_eq!(lines(Level::Info, None, "a\nb"), "a\nb\n");
+        assert_eq!(lines(Level::Warn, Some("x"), "a\nb"), "warning: a\n  b\n");
+        assert_eq!(lines(Level::Error, None, "a\n\nb"), "error: a\n\n       b\n");
+        assert_eq!(Taut.layout(Level::Error, None, "a", true), "\x1b[1;31merror:\x1b[0m a\n");
+    }
+}

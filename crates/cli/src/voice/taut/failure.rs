@@ -1,0 +1,225 @@
+//! A failed action in a few lines: where its target is defined, what failed and how, the command, what it printed, and one
+//! command to run it again.
+
+use taut_digest::Digest;
+use taut_driver::{ActionFailure, Ran};
+use taut_store::Store;
+use taut_value::{ActionDescription, Id, Str};
+
+use super::{Messages, output_of, shown_command};
+use crate::{
+    log::Level,
+    output::Stream,
+    surroundings::with_hint,
+    voice::{command, place_of},
+};
+
+/// How much of an output is searched for why a program was not found.
+const MAX_SEARCHED: usize = 64 << 10;
+
+/// What helps if a target gives its actions no `PATH`.
+const HELP_ABOUT_PATH: &str =
+    "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
+
+/// The first signal's exit code, as a shell gives it, is one more than this.
+const SIGNALS: i32 = 128;
+
+/// How an action ended: in a few words for the first line, and in lines of their own.
+struct Ending {
+    words: String,
+    details: Vec<String>,
+}
+
+impl Ending {
+    fn of(failure: &ActionFailure) -> Ending {
+        let what = output_of(&failure.action);
+        if let Some(error) = &failure.error {
+            let phase = error.phase.to_string();
+            let words = phase.strip_prefix("action ").unwrap_or(&phase);
+            let details = error.why.lines().map(str::to_owned).collect();
+            return Ending { words: format!("action for {what} {words}"), details };
+        }
+        let Ran { exit_code, missing, invalid, .. } = &*failure.ran;
+        let mut details: Vec<String> = Vec::new();
+        let mut words = match &failure.action.may_fail {
+            Some(message) if *exit_code != 0 => {
+                details.extend(why_not_started(&failure.ran));
+                format!("{message} ({})", exit(*exit_code))
+            }
+            _ => how_it_failed(what, &failure.ran, &mut details),
+        };
+        if !missing.is_empty() {
+            if *exit_code == 0 {
+                words =
+                    format!("building {what} failed: the command succeeded, but did not create its outputs");
+            }
+            details.extend(missing.iter().map(|output| format!("missing: {output}")));
+        } else if words.is_empty() {
+            words = format!("building {what} failed: its outputs cannot be used");
+        }
+        details.extend(invalid.iter().flat_map(|text| text.lines()).map(str::to_owned));
+        Ending { words, details }
+    }
+}
+
+/// How the command of an action ended; empty if it did well.
+fn how_it_failed(what: &str, ran: &Ran, details: &mut Vec<String>) -> String {
+    if let Some(why) = &ran.not_started {
+        let mut lines = why.lines();
+        let first = lines.next().unwrap_or_default();
+        details.extend(lines.map(|line| line.trim().to_owned()));
+        return format!("building {what} failed: the command could not be started: {first}");
+    }
+    if ran.timed_out {
+        return format!("building {what} failed: time limit exceeded");
+    }
+    match ran.exit_code {
+        0 => String::new(),
+        code => format!("building {what} failed ({})", exit(code)),
+    }
+}
+
+/// Why the command was not started, if it was not; the exit code is made up then.
+fn why_not_started(ran: &Ran) -> Vec<String> {
+    let why = ran.not_started.as_ref().map(|why| format!("the command could not be started: {why}"));
+    why.iter().flat_map(|why| why.lines()).map(|line| line.trim().to_owned()).collect()
+}
+
+/// An exit code; one that stands for a signal with its number.
+fn exit(code: i32) -> String {
+    match code - SIGNALS {
+        signal @ 1..=64 => match name_of_signal(signal) {
+            Some(name) => format!("exit code {code}: signal {signal}, {name}"),
+            None => format!("exit code {code}: signal {signal}"),
+        },
+        _ => format!("exit code {code}"),
+    }
+}
+
+fn name_of_signal(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
+
+/// What helps if a program was not found since the target gives no `PATH`.
+fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<&'static str> {
+    if ran.exit_code == 0 || action.env.iter().any(|(name, _)| name.as_str() == "PATH") {
+        return None;
+    }
+    const SIGNS: [&str; 3] = ["command not found", ": not found", "cannot execute"];
+    let says_so = |digest: &Option<Digest>| {
+        let text = Stream::open(store, digest).map(|stream| stream.beginning(MAX_SEARCHED));
+        text.is_some_and(|text| SIGNS.iter().any(|sign| text.contains(sign)))
+    };
+    if let Some(why) = &ran.not_started {
+        // It may be a launcher, which is looked up elsewhere.
+        let program = action.command.first().map_or("", Str::as_str);
+        return why.contains(&format!("there is no program {program}")).then_some(HELP_ABOUT_PATH);
+    }
+    (ran.exit_code == 127 || says_so(&ran.stderr) || says_so(&ran.stdout)).then_some(HELP_ABOUT_PATH)
+}
+
+impl Messages {
+    /// A failed action.
+    pub(super) fn show_failure(&self, failure: &ActionFailure) {
+        let Ending { words, details } = Ending::of(failure);
+        let mut lines = details;
+        lines.extend(self.details_of_id(&failure.id));
+        let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
+        self.show_block(
+            Level::Error,
+            &failure.id,
+            &failure.action,
+            &failure.ran,
+            &format!("{place}{}", self.bold(&format!("{target}: {words}"))),
+            &with_hint(lines.join("\n"), &self.build_root),
+            self.again.command(&failure.id),
+        );
+    }
+
+    /// An action that failed as it may.
+    pub(super) fn show_tolerated(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+        let message = action.may_fail.as_ref().map_or("action failed", |message| message.as_str());
+        let mut lines = why_not_started(ran);
+        lines.extend(self.details_of_id(id));
+        let (place, target) = (self.place(id), self.target_of(id));
+        let head = format!("{target}: {message} ({})", exit(ran.exit_code));
+        let head = format!("{place}{}", self.bold(&head));
+        self.show_block(Level::Warn, id, action, ran, &head, &lines.join("\n"), None);
+    }
+
+    /// The file and line where the target of an action is defined, with a colon and a blank.
+    fn place(&self, id: &Id) -> String {
+        let repositories = self.state().repositories.clone();
+        let place = self.origin(id).zip(repositories);
+        let place = place.and_then(|(origin, repositories)| place_of(&origin, &repositories));
+        place.map(|place| format!("{place}: ")).unwrap_or_default()
+    }
+
+    fn details_of_id(&self, id: &Id) -> Option<String> {
+        self.log.wants(Level::Debug).then(|| format!("action {id}"))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one message")]
+    fn show_block(
+        &self,
+        level: Level,
+        id: &Id,
+        action: &ActionDescription,
+        ran: &Ran,
+        head: &str,
+        details: &str,
+        again: Option<String>,
+    ) {
+        let name = format!("action:{id}");
+        self.log.note(
+            level,
+            Some(&name),
+            &crate::voice::plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
+        );
+        let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
+        self.log.say_in_pieces(level, &name, |give| {
+            give(head);
+            give(&format!("\n  {}", shown_command(action, &self.log)));
+            details.lines().for_each(|line| give(&format!("\n  {line}")));
+            for stream in streams.into_iter().flatten() {
+                give("\n");
+                stream.show(Some(&self.to_see_all), give);
+            }
+            if let Some(hint) = hint_of_path(action, ran, &self.store) {
+                give(&format!("\n  {hint}"));
+            }
+            if let Some(again) = again {
+                give(&format!("\n  reproduce: {again}"));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_of_signals_say_which() {
+        assert_eq!(exit(1), "exit code 1");
+        assert_eq!(exit(137), "exit code 137: signal 9, SIGKILL");
+        assert_eq!(exit(128 + 40), "exit code 168: signal 40");
+        assert_eq!(exit(255), "exit code 255");
+    }
+}

@@ -1,0 +1,73 @@
+//! How far a build is: one line of state, and below it the actions that have run longest.
+
+use std::time::Duration;
+
+use crate::{
+    progress::{Open, Snapshot},
+    voice::count,
+};
+
+/// How many running actions are shown.
+const MAX_RUNNING_SHOWN: usize = 8;
+
+fn name(open: &Open, now: &Snapshot<'_>) -> String {
+    let target = open.origin.as_ref().map(|origin| now.names.origin(origin));
+    let name = target.map_or_else(|| open.output.clone(), |target| format!("{target} {}", open.output));
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The actions whose processes run, with how long they do, longest first.
+fn running<'s>(now: &'s Snapshot<'_>) -> Vec<(Duration, &'s Open)> {
+    let mut running: Vec<(Duration, &Open)> = (now.open.values())
+        .filter_map(|open| Some((now.at.saturating_duration_since(open.runs_since?), open)))
+        .collect();
+    running.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
+    running
+}
+
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds / 3600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
+/// `[12/40] 3 running, 2 from cache, 1 failed, 0:12, about 0:30 left`
+fn state(now: &Snapshot<'_>, running: usize) -> String {
+    let done = now.run + now.cached;
+    let all = now.to_do.unwrap_or(now.total).max(done + now.open.len());
+    let mut text = format!("[{done}/{all}] {running} running");
+    for (number, what) in [(now.cached, "from cache"), (now.failed, "failed")] {
+        if number > 0 {
+            text += &format!(", {number} {what}");
+        }
+    }
+    text += &format!(", {}", clock(now.elapsed()));
+    if let Some(left) = now.left {
+        text += &format!(", about {} left", clock(left));
+    }
+    text
+}
+
+pub(super) fn line(now: &Snapshot<'_>) -> String {
+    let running = running(now);
+    let mut text = state(now, running.len());
+    if let Some((time, open)) = running.first() {
+        text += &format!("; longest: {} ({} s)", name(open, now), time.as_secs());
+    }
+    text
+}
+
+pub(super) fn frame(now: &Snapshot<'_>) -> Vec<String> {
+    let running = running(now);
+    let mut lines = vec![state(now, running.len())];
+    let shown = MAX_RUNNING_SHOWN.min(now.rows.saturating_sub(3));
+    for (time, open) in running.iter().take(shown) {
+        lines.push(format!("{:6.1} s  {}", time.as_secs_f64(), name(open, now)));
+    }
+    if running.len() > shown && shown > 0 {
+        lines.push(format!("          and {}", count(running.len() - shown, "more action")));
+    }
+    lines
+}

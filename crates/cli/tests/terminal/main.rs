@@ -1,0 +1,292 @@
+//! What a terminal shows: calls are recorded on a pseudo-terminal, and what is on the screen at the end, and while an
+//! action runs, is compared with `screens/*.txt`. `TAUT_BLESS=1` writes them.
+//!
+//! `<1;31>text<>` is text in a style. Times are shown as `N`.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+mod screen;
+
+use std::{
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+use screen::Screen;
+use taut_testkit::{Tool, Workspace};
+
+/// A call on a terminal.
+struct Recording {
+    columns: u16,
+    rows: u16,
+    env: Vec<(&'static str, &'static str)>,
+    /// Gets SIGINT when this file is there, and the display was drawn.
+    interrupted_after: Option<PathBuf>,
+    /// Narrower from when the display was drawn.
+    narrowed_to: Option<u16>,
+}
+
+/// What a terminal showed.
+struct Shown {
+    code: Option<i32>,
+    /// Everything that was written.
+    raw: String,
+    columns: u16,
+    rows: u16,
+    /// From where on it was narrower, and how narrow.
+    narrowed: Option<(usize, u16)>,
+}
+
+impl Shown {
+    fn screen(&self) -> Screen {
+        let mut screen = Screen::new(self.columns.into(), self.rows.into());
+        let (at, columns) = self.narrowed.unwrap_or((self.raw.len(), self.columns));
+        screen.feed(&self.raw[..at]);
+        screen.resize(columns.into());
+        screen.feed(&self.raw[at..]);
+        assert!(screen.unknown.is_empty(), "{:?}", screen.unknown);
+        screen
+    }
+
+    /// What the screen showed with the tallest display, the last one of these, before it was erased.
+    fn tallest_frame(&self) -> String {
+        let mut tallest = String::new();
+        for (erasure, _) in self.raw.match_indices("\x1b[J") {
+            let end = self.raw[..erasure].rfind("\x1b[").expect("the cursor was moved up");
+            let mut screen = Screen::new(self.columns.into(), self.rows.into());
+            screen.feed(&self.raw[..end]);
+            assert!(
+                screen.height() <= usize::from(self.rows),
+                "taller than the terminal:\n{}",
+                screen.text()
+            );
+            if screen.text().lines().count() >= tallest.lines().count() {
+                tallest = screen.text();
+            }
+        }
+        tallest
+    }
+}
+
+impl Recording {
+    fn new(columns: u16) -> Recording {
+        let env = vec![("TERM", "xterm-256color")];
+        Recording { columns, rows: 24, env, interrupted_after: None, narrowed_to: None }
+    }
+
+    fn run(&self, workspace: &Workspace, words: &[&str]) -> Shown {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let size = |columns| Winsize { ws_row: self.rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size(self.columns)).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let end = fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called("taut");
+        let mut command = tool.command(&workspace.root());
+        // Lines are wrapped where they are in every directory.
+        command.args([words[0], "--local-build-root", "../build-root", "-J", "2"]);
+        command.args(&words[1..]).envs(self.env.iter().copied());
+        let mut child = command.stderr(end).spawn().unwrap();
+        // The end that it inherited is the only one left, so that reading ends with it.
+        drop(command);
+        let mut terminal = fs::File::from(terminal);
+        let raw: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let reader = {
+            let (mut terminal, raw) = (terminal.try_clone().unwrap(), raw.clone());
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = terminal.read(&mut buffer) {
+                    raw.lock().unwrap().extend(&buffer[..read]);
+                }
+            })
+        };
+        // The display is there half a second after the build begins.
+        let settle = Duration::from_millis(1500);
+        let mut narrowed = None;
+        if let Some(columns) = self.narrowed_to {
+            thread::sleep(settle);
+            // Between two frames, or a few bytes later.
+            let mut raw = raw.lock().unwrap();
+            tcsetwinsize(&mut terminal, size(columns)).unwrap();
+            narrowed = Some((raw.len(), columns));
+            raw.push(b'\r');
+        }
+        if let Some(path) = &self.interrupted_after {
+            let begin = Instant::now();
+            while !path.exists() {
+                assert!(begin.elapsed() < Duration::from_secs(60));
+                thread::sleep(Duration::from_millis(5));
+            }
+            thread::sleep(settle);
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        }
+        let code = child.wait().unwrap().code();
+        reader.join().unwrap();
+        let raw = String::from_utf8(raw.lock().unwrap().clone()).unwrap();
+        Shown { code, raw, columns: self.columns, rows: self.rows, narrowed }
+    }
+}
+
+/// A text without what differs from call to call.
+fn without_numbers(text: &str, workspace: &Workspace) -> String {
+    let text = text.replace(&*workspace.root().to_string_lossy(), "$ROOT");
+    let mut out = String::new();
+    let mut rest = &*text;
+    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
+        out.push_str(&rest[..begin]);
+        let number = &rest[begin..];
+        let end =
+            number.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(number.len());
+        let (number, after) = number.split_at(end);
+        // Not the line and the column behind a path.
+        let is_clock = number.contains(':') && !out.ends_with(':');
+        let is_time = is_clock || (number.contains('.') && after.starts_with(" s"));
+        out.push_str(if is_time { "N" } else { number });
+        rest = after;
+    }
+    out + rest
+}
+
+#[track_caller]
+fn check(name: &str, text: &str, workspace: &Workspace) {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terminal/screens").join(format!("{name}.txt"));
+    let text = without_numbers(text, workspace);
+    if std::env::var_os("TAUT_BLESS").is_some() {
+        fs::write(path, text).unwrap();
+    } else {
+        expect_test::expect_file![path].assert_eq(&text);
+    }
+}
+
+/// Sizes of terminals that calls are recorded at.
+const SIZES: [u16; 2] = [80, 200];
+
+fn project() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file(
+        "src/TARGETS",
+        r#"{ "lib":
+  { "type": "generic", "outs": ["lib.o"], "deps": ["lib.c"]
+  , "cmds": ["printf 'lib.c:1:5: \\033[1;35mwarning:\\033[0m unused variable\\033[2K\\n' >&2", "cp lib.c lib.o"] }
+, "x":
+  { "type": "generic", "outs": ["x.o"], "deps": ["lib"]
+  , "cmds": ["printf 'lib.c:2:1: \\033[1;31merror:\\033[0m expected a semicolon at the end of this declaration\\n' >&2", "test -e lib.o && test -e a-file-with-a-long-name-that-is-never-there && exit 0", "exit 1"] }
+}"#,
+    );
+    workspace.file("src/lib.c", "int x;\n");
+    workspace
+}
+
+#[test]
+fn a_build_a_null_build_and_a_failure() {
+    for columns in SIZES {
+        let workspace = project();
+        let recording = Recording::new(columns);
+        let mut all = String::new();
+        for (target, code) in [("src:lib", 0), ("src:lib", 0), ("src:x", 1)] {
+            let shown = recording.run(&workspace, &["build", target]);
+            assert_eq!(shown.code, Some(code), "{}", shown.raw);
+            all += &format!("$ taut build {target}\n{}", shown.screen().text());
+        }
+        check(&format!("build-{columns}"), &all, &workspace);
+    }
+}
+
+#[test]
+fn without_colour_nothing_is_coloured() {
+    for env in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let workspace = project();
+        let mut recording = Recording::new(80);
+        recording.env.push(env);
+        let shown = recording.run(&workspace, &["build", "src:x"]);
+        assert!(!shown.raw.contains('\x1b'), "{:?}", shown.raw);
+        check("no-color", &shown.screen().text(), &workspace);
+    }
+}
+
+/// A target whose action runs until it is ended, or for some seconds.
+fn slow(workspace: &Workspace, seconds: u32) -> PathBuf {
+    let started = workspace.beside("started");
+    workspace.file(
+        "TARGETS",
+        format!(
+            r#"{{"first": {{"type": "generic", "outs": ["first"], "cmds": ["touch first"]}},
+ "slow": {{"type": "generic", "outs": ["a/file/with/quite/a/long/name/below/some/directories/slow.o"], "deps": ["first"],
+           "cmds": ["touch {}; sleep {seconds}; touch a/file/with/quite/a/long/name/below/some/directories/slow.o"]}},
+ "step": {{"type": "generic", "outs": ["step"], "deps": ["first"], "cmds": ["sleep 0.3; touch step"]}},
+ "other": {{"type": "generic", "outs": ["other"], "deps": ["step"], "cmds": ["sleep {seconds}; touch other"]}},
+ "all": {{"type": "install", "deps": ["slow", "other"], "files": {{"s": "slow", "o": "other"}}}}}}"#,
+            started.display()
+        ),
+    );
+    started
+}
+
+#[test]
+fn progress_is_shown_and_nothing_is_left_of_it() {
+    for columns in SIZES {
+        let workspace = Workspace::new();
+        slow(&workspace, 2);
+        let shown = Recording::new(columns).run(&workspace, &["build", "all"]);
+        assert_eq!(shown.code, Some(0), "{}", shown.raw);
+        let frame = shown.tallest_frame();
+        let longest = frame.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+        assert!(longest < columns.into(), "{frame}");
+        let end = shown.screen().text();
+        check(&format!("progress-{columns}"), &format!("{frame}--- at the end\n{end}"), &workspace);
+    }
+}
+
+#[test]
+fn an_interrupted_build_leaves_one_line() {
+    let workspace = Workspace::new();
+    let started = slow(&workspace, 60);
+    let recording = Recording { interrupted_after: Some(started), ..Recording::new(80) };
+    let shown = recording.run(&workspace, &["build", "all"]);
+    assert_eq!(shown.code, Some(130), "{}", shown.raw);
+    check("interrupted", &shown.screen().text(), &workspace);
+}
+
+#[test]
+fn a_terminal_may_be_small_and_become_narrower() {
+    let workspace = Workspace::new();
+    slow(&workspace, 3);
+    let tiny = Recording { rows: 3, ..Recording::new(20) };
+    let shown = tiny.run(&workspace, &["build", "all"]);
+    assert!(shown.tallest_frame().lines().count() <= 2, "{}", shown.tallest_frame());
+    assert_eq!(shown.screen().text().lines().count(), 2, "{}", shown.screen().text());
+
+    let workspace = Workspace::new();
+    slow(&workspace, 3);
+    let narrowed = Recording { narrowed_to: Some(30), ..Recording::new(80) };
+    let shown = narrowed.run(&workspace, &["build", "all"]);
+    let end = shown.screen().text();
+    assert!(end.starts_with("Built :all in ") && !end.contains("running"), "{end}");
+}
+
+#[test]
+fn the_rest_of_a_build_is_estimated_from_earlier_calls() {
+    let workspace = Workspace::new();
+    slow(&workspace, 2);
+    let recording = Recording::new(80);
+    let first = recording.run(&workspace, &["build", "all"]);
+    assert!(!first.tallest_frame().contains(" left"), "{}", first.tallest_frame());
+    let text = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
+    workspace.file(
+        "TARGETS",
+        text.replace("; touch other", "; touch  other").replace("; touch a/f", "; touch  a/f"),
+    );
+    let again = recording.run(&workspace, &["build", "all"]);
+    assert!(again.tallest_frame().contains(" left\n"), "{}", again.tallest_frame());
+    assert!(again.tallest_frame().starts_with("[0/2] 2 running, "), "{}", again.tallest_frame());
+}

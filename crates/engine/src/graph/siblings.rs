@@ -1,0 +1,16 @@
+//! The tasks whose result another task may take over: those that executed, by the share key of their rule
+//! ([`crate::Rule::share_key`]). `settle/siblings.rs` says how they are used.
+
+use std::collections::HashMap;
+
+use crate::graph::ids::NodeId;
+use crate::graph::intern::BuildMix;
+use crate::sync::{Mutex, atomic::AtomicBool};
+
+/// The tasks that executed, by rule and share key.
+#[derive(Default)]
+pub(crate) struct Siblings {
+    pub(crate) known: Mutex<HashMap<(u16, u64), Vec<NodeId>, BuildMix>>,
+    /// Whether there are any. Most engines have none: this spares them the lock for each task.
+    pub(crate) any: AtomicBool,
+}
