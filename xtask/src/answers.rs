@@ -1,8 +1,8 @@
-//! What a tool answers to a request, in a form to compare: exit codes, standard output, every dump,
-//! counts, the installed tree. Texts on standard error are for people and not compared.
+//! The results of a tool for a request, in a form that can be compared: exit codes, standard output, every dump,
+//! counts, the installed tree. Texts on standard error are not compared.
 //!
-//! Two tools are asked the same thing with the same scratch directory, in turn, since some outputs
-//! show where they are installed.
+//! Two tools get the same request with the same scratch directory, one after the other, since some outputs contain the
+//! path where they are installed.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -30,20 +30,20 @@ const DUMPS: &[&str] = &[
 
 /// A request for one target.
 pub(crate) struct Question<'a> {
-    /// Where the tool is called.
+    /// The directory in which the tool is called.
     pub(crate) dir: &'a Path,
-    /// For build roots, dumps and installed files.
+    /// The directory for build roots, dumps and installed files.
     pub(crate) scratch: &'a Path,
     /// Options: configuration, repositories.
     pub(crate) options: &'a [String],
     pub(crate) target: &'a [String],
-    /// A rule to describe, if the target shall be described and the rule.
+    /// A rule to describe; the target and the rule are described if there is one.
     pub(crate) rule: Option<&'a str>,
     /// Whether to build and install after analysis.
     pub(crate) build: bool,
 }
 
-/// By question.
+/// The results, by request.
 pub(crate) struct Answers {
     pub(crate) exit: i32,
     pub(crate) by_question: BTreeMap<String, String>,
@@ -53,16 +53,16 @@ pub(crate) struct Answers {
 }
 
 impl Question<'_> {
-    /// Asks a tool; `who` keeps its build root apart from those of others.
+    /// Calls a tool; `label` distinguishes its build root from those of others.
     ///
     /// # Errors
     ///
     /// If the scratch directory cannot be used.
-    pub(crate) fn ask(&self, tool: &Tool, who: &str) -> Result<Answers> {
-        let dumps = self.scratch.join(format!("{who}-dumps"));
+    pub(crate) fn ask(&self, tool: &Tool, label: &str) -> Result<Answers> {
+        let dumps = self.scratch.join(format!("{label}-dumps"));
         let _ = fs::remove_dir_all(&dumps);
         fs::create_dir_all(&dumps)?;
-        let build_root = self.scratch.join(format!("{who}-root")).display().to_string();
+        let build_root = self.scratch.join(format!("{label}-root")).display().to_string();
         let mut common = vec!["--local-build-root".to_owned(), build_root, "--plain-log".to_owned()];
         common.extend_from_slice(self.options);
         let mut by_question = BTreeMap::new();
@@ -86,7 +86,7 @@ impl Question<'_> {
             let mut words = vec!["describe".to_owned()];
             words.extend(common.clone());
             words.extend(style.iter().map(|word| (*word).to_owned()));
-            // A rule is named as a target is.
+            // A rule is written like a target.
             words.extend(if style.contains(&"--rule") {
                 vec![rule.to_owned()]
             } else {
@@ -120,7 +120,7 @@ impl Question<'_> {
 }
 
 impl Answers {
-    /// How these, the reference's, differ from `ours`, as text; none if they do not.
+    /// The difference between these results, the reference's, and `ours`, as text; `None` if there is none.
     pub(crate) fn difference(&self, ours: &Self) -> Option<String> {
         let mut text = String::new();
         let answers = ours.questions();
@@ -133,8 +133,8 @@ impl Answers {
         if text.is_empty() {
             return None;
         }
-        text += &format!("## reference's log\n\n{}\n\n", told(&self.log));
-        text += &format!("## taut's log\n\n{}\n", told(&ours.log));
+        text += &format!("## reference's log\n\n{}\n\n", unexpected_lines(&self.log));
+        text += &format!("## taut's log\n\n{}\n", unexpected_lines(&ours.log));
         Some(text)
     }
 
@@ -146,8 +146,8 @@ impl Answers {
     }
 }
 
-/// The text of a dump. Source trees provide nothing, which the reference shows as `null`: one of the
-/// documented differences.
+/// The text of a dump. Source trees have no provides, which the reference shows as `null`: one of the documented
+/// differences.
 fn with_provides(dump: &str, text: String) -> String {
     match dump {
         "provides" if text.trim() == "null" => "{}\n".to_owned(),
@@ -156,12 +156,12 @@ fn with_provides(dump: &str, text: String) -> String {
     }
 }
 
-/// What a log says apart from the expected.
-fn told(log: &str) -> String {
+/// The unexpected lines of a log.
+fn unexpected_lines(log: &str) -> String {
     log.lines().filter(|line| !line.contains("INFO: Dumping ")).map(|l| format!("{l}\n")).collect()
 }
 
-/// The lines of a log that count: how many actions there are and were run.
+/// The lines of a log that are compared: the numbers of actions and of actions that ran.
 fn counts(log: &str) -> String {
     log.lines()
         .filter(|line| line.contains("Discovered ") || line.contains("Processed "))

@@ -1,14 +1,13 @@
-//! Packages of a Debian mirror, fetched by `apt-get` with lists and cache of their own: nothing is
-//! installed, no rights are needed, and the machine's own package state is only read.
+//! Packages of a Debian mirror, fetched by `apt-get` with lists and cache of their own: nothing is installed, no rights
+//! are needed, and the machine's own package state is only read.
 
 use anyhow::{Context as _, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Downloads packages, also those that are installed, and what they need beyond what this machine has, and
-/// unpacks them into `root`.
-/// `place` is emptied first.
+/// Downloads packages, also those that are installed, with the dependencies that this machine lacks, and unpacks them
+/// into `root`. `place` is emptied first.
 ///
 /// # Errors
 ///
@@ -30,8 +29,8 @@ pub(crate) fn unpack(packages: &[&str], place: &Path, root: &Path) -> Result<()>
     apt.clean()
 }
 
-/// Downloads the sources, without the packaging, of a package of Debian's development branch; gives
-/// the directory that they are unpacked in. `place` is emptied first.
+/// Downloads the sources, without the packaging, of a package of Debian's development branch; returns the directory in
+/// which they are unpacked. `place` is emptied first.
 ///
 /// # Errors
 ///
@@ -90,14 +89,14 @@ impl Apt {
         succeed(&mut self.command(words))
     }
 
-    /// Lists and packages are large, and not needed again.
+    /// Removes lists and packages, which are large and not needed again.
     fn clean(&self) -> Result<()> {
         fs::remove_dir_all(&self.lists)?;
         Ok(fs::remove_dir_all(&self.cache)?)
     }
 }
 
-/// The mirror that this machine is set up with.
+/// The mirror that this machine uses.
 fn mirror() -> Result<String> {
     let output = Command::new("apt-get")
         .args(["indextargets", "--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages"])

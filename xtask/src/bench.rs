@@ -1,4 +1,4 @@
-//! `cargo xtask bench build`: what builds cost beside `just` and `ninja`.
+//! `cargo xtask bench build`: the cost of builds, compared with `just` and `ninja`.
 //!
 //! Runs are interleaved (every tool once, then all again), so that a machine that gets slower
 //! or faster in between does so for all; medians are compared. It prints figures and ratios; the
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// What is measured, in this order, on one copy of the project.
+/// The phases, in this order, on one copy of the project.
 const PHASES: [&str; 3] = ["cold", "null", "edit"];
 
 struct Options {
@@ -33,7 +33,7 @@ struct Options {
     jobs: usize,
 }
 
-/// Measures and prints; `args` are what follows `bench`.
+/// Measures and prints; `args` are the words behind `bench`.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
     let file = scratch.path().join("cost");
     let mut costs: BTreeMap<(usize, usize), Vec<Cost>> = BTreeMap::new();
     println!("\n{} {}, {} actions, -J {}", graph.shape.name(), graph.size, graph.actions(), options.jobs);
-    // A median of fewer is enough where a run is long.
+    // Long runs vary less, so a median of fewer is enough.
     let rounds = options.rounds.unwrap_or(if graph.actions() > 2_000 { 3 } else { 5 });
     for round in 0..rounds {
         for (number, rival) in rivals.iter().enumerate() {
@@ -125,8 +125,8 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
                 let cost = measure::cost(&rival.command(&dir, options.jobs), &file)?;
                 costs.entry((phase, number)).or_default().push(cost);
             }
-            // Nothing is removed before the end: some file systems (ext4) make the next inodes dear
-            // for minutes after others were freed, and the next tool would pay for it.
+            // Nothing is removed before the end: on some file systems (ext4) creating inodes is slow for minutes after
+            // others were freed, which would be charged to the next tool.
         }
     }
     let mut rows = Vec::new();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_median_is_the_middle_or_between_the_two_middle_ones() {
+    fn a_median_is_the_middle_value_or_the_mean_of_the_two_middle_ones() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]).to_bits(), 2.5_f64.to_bits());
     }

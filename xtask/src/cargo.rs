@@ -1,4 +1,4 @@
-//! Calls of cargo: which repository this is, what it consists of, where its binary lies.
+//! Calls of cargo: the root of the repository, its packages, and the path of the binary.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// What `cargo metadata` says, with all dependencies if `all`.
+/// The output of `cargo metadata`, with all dependencies if `all`.
 pub(crate) fn metadata(all: bool) -> Result<Value> {
     let mut command = cargo();
     command.args(["metadata", "--format-version", "1", "--locked"]);
@@ -33,8 +33,8 @@ pub(crate) fn metadata(all: bool) -> Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Builds taut, optimised if `release`, and says where the binary lies. The environment
-/// variable `TAUT` names another binary to use instead.
+/// Builds taut, optimised if `release`, and returns the path of the binary. The environment variable `TAUT` names
+/// another binary to use instead.
 pub(crate) fn taut(release: bool) -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TAUT") {
         return Ok(std::path::absolute(path)?);

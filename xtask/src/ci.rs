@@ -1,4 +1,4 @@
-//! Everything a change must pass, in the order in which failures are cheapest to find.
+//! All checks that a change must pass, the quickest ones first.
 //!
 //! All checks run even if an early one fails: a report that names three problems saves two
 //! rounds.

@@ -1,12 +1,12 @@
-//! Something real, built with taut: the first of the two commands in the README.
+//! A real example, built with taut: the first of the two commands in the README.
 
 use crate::cargo;
 use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
-/// Builds taut and with it `examples/hello`; installs the result below `target/demo` and runs
-/// the program that came out. The build root is there too, so that a second call shows hits.
+/// Builds taut and with it `examples/hello`; installs the result below `target/demo` and runs the program that was
+/// built. The build root is there, too, so that a second call shows cache hits.
 pub(crate) fn run() -> Result<()> {
     let taut = cargo::taut(false)?;
     let place = cargo::root().join("target/demo");

@@ -1,7 +1,7 @@
 //! `cargo xtask diff`: random projects, taut and the reference side by side.
 //!
-//! Compared are exit codes, standard output, every dump and installed trees; texts on standard
-//! error are ours to choose. A difference is shrunk to a small project and printed.
+//! Exit codes, standard output, every dump and installed trees are compared; texts on standard error are not. A
+//! difference is shrunk to a small project and printed.
 //!
 //! `--expressions` compares values of expressions instead, hundreds in one project.
 
@@ -16,13 +16,13 @@ use std::fs;
 use std::path::PathBuf;
 use taut_testkit::{Case, Rng, Tool, random_case, shrink};
 
-/// Compares `--cases N` projects (100) or `--expressions N` expressions, beginning at `--seed S` (0);
-/// `--out DIR` keeps what differs as files, `--only analyse` builds nothing, `--shrink N` limits the
-/// attempts to make what differs smaller (400).
+/// Compares `--cases N` projects (100) or `--expressions N` expressions, beginning at `--seed S` (0); `--out DIR`
+/// writes the differences to files, `--only analyse` builds nothing, `--shrink N` limits the attempts to shrink a
+/// difference (400).
 ///
 /// # Errors
 ///
-/// If there is no reference here, or something differs.
+/// If there is no reference here, or a difference is found.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut cases, mut seed, mut build, mut tries) = (100_u64, 0_u64, true, 400);
     let (mut out, mut rest, mut single) = (None::<PathBuf>, args, None::<u64>);
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What differs, as text; none if nothing does, or the value is not a case.
+/// The difference as text; `None` if there is none, or the value is not a case.
 fn difference(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option<String> {
     compare(case, taut, reference, build)?.0
 }

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: a coverage-guided fuzzer on one target, without further tools.
 //!
-//! What `cargo fuzz` does, as far as it is needed here: coverage and address sanitizer through the
-//! compiler's flags, a corpus that grows in `fuzz/grown` (ignored by git) beside the committed one. What
-//! it finds lies in `fuzz/artifacts`; a shrunk copy of it belongs into `fuzz/corpus`.
+//! A small part of `cargo fuzz`: coverage and address sanitizer through the compiler's flags, a corpus that grows in
+//! `fuzz/grown` (ignored by git) beside the committed one. Inputs that fail are in `fuzz/artifacts`; a shrunk copy
+//! should be added to `fuzz/corpus`.
 
 use crate::cargo;
 use anyhow::{Context as _, Result, bail};
@@ -13,11 +13,11 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Ccodegen-units=1 -Cdebug-assertions";
 
-/// Runs the target named by the first word, for as many seconds as the second says (60).
+/// Runs the target named by the first word, for the number of seconds in the second (60).
 ///
 /// # Errors
 ///
-/// If there is no nightly compiler or no such target, or something is found.
+/// If there is no nightly compiler or no such target, or an input fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (target, seconds) = match args {
         [target] => (target, 60),

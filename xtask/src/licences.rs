@@ -1,12 +1,12 @@
-//! Which licences dependencies may have, and whether they do.
+//! The licences that dependencies may have.
 //!
-//! This is the part of a licence and advisory check that works without a network: cargo's own
-//! metadata against a list. Advisories need a database from elsewhere and are left out.
+//! This is the part of a licence and advisory check that works without a network: cargo's own metadata against a list.
+//! Advisories need a database from elsewhere and are left out.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// Licences that ask for no more than attribution.
+/// Licences that require no more than attribution.
 const ALLOWED: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -24,7 +24,7 @@ const ALLOWED: &[&str] = &[
 ];
 
 /// A line for each package in `metadata` whose licence is not allowed.
-pub(crate) fn offences(metadata: &Value) -> Result<Vec<String>> {
+pub(crate) fn violations(metadata: &Value) -> Result<Vec<String>> {
     let packages = metadata["packages"].as_array().context("no packages")?;
     Ok(packages
         .iter()
@@ -40,7 +40,7 @@ pub(crate) fn offences(metadata: &Value) -> Result<Vec<String>> {
 
 /// Whether an SPDX expression can be satisfied by allowed licences only.
 fn allowed(expression: &str) -> bool {
-    // The old way of writing "or" still occurs.
+    // The old notation for "or", which still occurs.
     let text = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut rest = words.as_slice();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_or_is_malformed_is_not_allowed() {
+    fn missing_and_malformed_licences_are_not_allowed() {
         for text in ["", "(MIT", "MIT OR", "MIT MIT", ")"] {
             assert!(!allowed(text), "{text}");
         }

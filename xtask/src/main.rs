@@ -1,8 +1,7 @@
 //! Development commands, called as `cargo xtask COMMAND`.
 //!
-//! Everything a developer or a build machine does with this repository that is more than one
-//! cargo command is here, in Rust, so that it runs wherever the project compiles. taut itself
-//! is seen from outside only, as a binary.
+//! All tasks of a developer or a build machine that are more than one cargo command are here, in Rust, so that they run
+//! wherever the project compiles. taut is used from outside only, as a binary.
 #![allow(clippy::disallowed_methods, reason = "development tools are no part of the product")]
 
 mod answers;
@@ -20,6 +19,7 @@ mod realworld;
 mod rulesets;
 mod soak;
 mod tidy;
+mod words;
 
 use anyhow::{Result, bail};
 
@@ -60,9 +60,9 @@ fn main() -> Result<()> {
         "demo" => demo::run(),
         "ci" => ci::run(),
         "bench" => bench::run(rest),
-        // Both are started by `bench` itself: one between it and what it measures, one to be compared with.
+        // Both are started by `bench` itself: one runs what is measured, the other is compared with it.
         "measure" => measure::run(rest),
-        "look" => measure::look::run(rest),
+        "statx-loop" => measure::statx_loop::run(rest),
         "proto" => proto::run(),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),

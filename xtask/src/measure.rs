@@ -1,18 +1,16 @@
-//! What a command costs: processor time of its whole process tree, wall time, peak memory.
+//! The cost of a command: processor time of its whole process tree, wall time, peak memory.
 //!
-//! The command runs under a small process of its own (`xtask measure FILE COMMAND…`), for two
-//! reasons. The kernel reports as peak memory of a child at least what its parent occupied
-//! when it forked, so the parent must be small. And a build tool may leave processes behind
-//! that end after it (helpers, runners); as a subreaper the small process inherits them, waits
-//! for all of them, and counts them.
+//! The command runs under a small process of its own (`xtask measure FILE COMMAND…`), for two reasons. The kernel
+//! reports as peak memory of a child at least what its parent occupied when it forked, so the parent must be small. And
+//! a build tool may leave processes behind that end after it (helpers, runners); as a sub-reaper the small process
+//! inherits them, waits for all of them, and counts them.
 //!
-//! Waiting alone still misses processes whose parent ignores that they end, and those that the
-//! kernel removes at the end of a process namespace: their time is added to no parent. So the
-//! tree runs in a control group of its own where one can be made (`cgroup`), and the larger of
-//! both figures counts. Polling `/proc` instead would miss short-lived processes.
+//! Waiting alone still misses processes whose parent ignores their end, and those that the kernel removes at the end of
+//! a process namespace: their time is added to no parent. So the tree runs in a control group of its own where one can
+//! be made (`cgroup`), and the larger of both figures counts. Polling `/proc` instead would miss short-lived processes.
 
 mod cgroup;
-pub(crate) mod look;
+pub(crate) mod statx_loop;
 
 use anyhow::{Context as _, Result, bail};
 use cgroup::Group;
@@ -26,7 +24,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 /// How long processes may outlive the command that started them.
-const PATIENCE: Duration = Duration::from_secs(60);
+const MAX_SURVIVAL: Duration = Duration::from_secs(60);
 
 /// User and system time, in milliseconds. The sum is exact; the kernel divides it by sampling at clock ticks,
 /// so that the parts of a few milliseconds are rough.
@@ -46,7 +44,7 @@ impl Times {
     }
 }
 
-/// What one run of a command cost.
+/// The cost of one run of a command.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
     /// User and system time of the process and everything it started, in milliseconds.
@@ -55,7 +53,7 @@ pub(crate) struct Cost {
     pub(crate) user: f64,
     /// The part of `cpu` that is system time.
     pub(crate) system: f64,
-    /// The part of `cpu` that no parent waited for; 0 where there is no control group to tell.
+    /// The part of `cpu` that no parent waited for; 0 if there is no control group to measure it.
     pub(crate) unwaited: f64,
     /// From start to the end of the process itself, in milliseconds.
     pub(crate) wall: f64,
@@ -66,7 +64,7 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// From the report that the process in between wrote.
+    /// From the report of the process in between.
     fn of(report: &Value) -> Result<Self> {
         let number = |key: &str| report[key].as_f64().with_context(|| format!("no {key}"));
         Ok(Self {
@@ -103,20 +101,20 @@ pub(crate) fn cost(command: &Command, file: &Path) -> Result<Cost> {
     Cost::of(&report)
 }
 
-/// What a bare `statx` loop over the files costs that `list` names, one a line; `file` is a scratch file.
+/// The cost of a bare `statx` loop over the files in `list`, one per line; `file` is a scratch file.
 ///
 /// # Errors
 ///
-/// If a file is not there.
-pub(crate) fn look(list: &Path, file: &Path) -> Result<Cost> {
-    let status = Command::new(std::env::current_exe()?).arg("look").args([list, file]).status()?;
+/// If a file does not exist.
+pub(crate) fn statx_cost(list: &Path, file: &Path) -> Result<Cost> {
+    let status = Command::new(std::env::current_exe()?).arg("statx-loop").args([list, file]).status()?;
     if !status.success() {
-        bail!("cannot look at the files that {} lists", list.display());
+        bail!("cannot check the files that {} lists", list.display());
     }
     Cost::of(&serde_json::from_slice(&fs::read(file)?)?)
 }
 
-/// The process in between: starts the command, waits until nothing of it is left, reports.
+/// The process in between: starts the command, waits until no process of it is left, and writes a report.
 ///
 /// # Errors
 ///
@@ -138,8 +136,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let ended = match wait_for_any(wall.is_none())? {
             Waited::Ended(ended) => ended,
             Waited::None => break,
-            Waited::NotYet if wall.is_some_and(|wall| start.elapsed() > wall + PATIENCE) => {
-                bail!("{program} left a process that still runs {} s after it", PATIENCE.as_secs());
+            Waited::NotYet if wall.is_some_and(|wall| start.elapsed() > wall + MAX_SURVIVAL) => {
+                bail!("{program} left a process that still runs {} s after it", MAX_SURVIVAL.as_secs());
             }
             Waited::NotYet => {
                 thread::sleep(Duration::from_millis(1));
@@ -156,7 +154,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let wall = wall.context("the command did not end")?;
     let late = start.elapsed().saturating_sub(wall);
-    // What this process used is in its group as well.
+    // The time of this process is counted in its group as well.
     let own = own_times().since(own_before);
     let counted = group.as_ref().and_then(Group::times).map(|times| times.since(counted_before).since(own));
     let (times, unwaited) = larger(waited, counted);
@@ -169,9 +167,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Which of the figures counts, and how much of it no parent waited for.
+/// The figure that counts, and how much of it no parent waited for.
 ///
-/// The group may know less, too: a tool that makes groups of its own for its actions takes these out of it.
+/// The group can miss time, too: a tool that makes groups of its own for its actions moves these out of it.
 fn larger(waited: Times, counted: Option<Times>) -> (Times, f64) {
     match counted {
         Some(counted) if counted.cpu() > waited.cpu() => (counted, counted.cpu() - waited.cpu()),
@@ -199,7 +197,7 @@ fn times_of(usage: &libc::rusage) -> Times {
     Times { user: millis(usage.ru_utime), system: millis(usage.ru_stime) }
 }
 
-/// What this process itself used so far.
+/// The processor time of this process itself so far.
 #[expect(unsafe_code, reason = "no safe binding reports the resource usage of a process")]
 pub(crate) fn own_times() -> Times {
     // SAFETY: rusage consists of integers only, for which all zeros is a value.
@@ -209,8 +207,8 @@ pub(crate) fn own_times() -> Times {
     times_of(&usage)
 }
 
-/// One `statx` relative to an open directory. It is called directly, for xtask is seldom compiled with
-/// optimisation: a wrapper would make the loop dearer than it has to be, and what is compared with it look better.
+/// One `statx` relative to an open directory. It is called directly, since xtask is seldom compiled with optimisation:
+/// a wrapper would slow the loop down, and make what is compared with it look better.
 #[expect(unsafe_code, reason = "the bare system call is what is to be measured")]
 fn look_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let mut found = MaybeUninit::<libc::statx>::uninit();
@@ -251,7 +249,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_group_counts_where_it_knows_of_more_than_was_waited_for() {
+    fn the_larger_of_waited_and_group_time_counts() {
         let waited = Times { user: 3.0, system: 2.0 };
         let more = Times { user: 4.0, system: 3.0 };
         assert_eq!(larger(waited, Some(more)), (more, 2.0));

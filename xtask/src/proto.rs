@@ -1,9 +1,9 @@
-//! `cargo xtask proto`: `examples/proto`, built with the real protoc.
+//! `cargo xtask proto`: builds `examples/proto` with the real protoc.
 //!
-//! The tests of the command line show what *would* be done; here it is done. The tools are those of
-//! the machine if it has them. Otherwise they come from the packages of the Debian or Ubuntu that
-//! this runs on, unpacked below `target` with a package database of their own: nothing is
-//! installed, and no rights are needed. What cannot be obtained is a failure, never a silent pass.
+//! The tests of the command line show what *would* be done; here it is done. The tools are those of the machine if it
+//! has them. Otherwise they come from the packages of the Debian or Ubuntu that this runs on, unpacked below `target`
+//! with a package database of their own: nothing is installed, and no rights are needed. A tool that cannot be obtained
+//! is a failure, never a silent pass.
 
 use crate::realworld::processed;
 use crate::{apt, cargo};
@@ -18,14 +18,14 @@ const PACKAGES: &[&str] = &["protobuf-compiler", "libprotobuf-dev", "python3-pro
 /// Eight calls of protoc, seven of the compiler, one of the linker; one action runs both programs.
 const ACTIONS: usize = 8 + 7 + 1 + 1;
 
-/// What both programs say about the town that either has written.
-const TOLD: &str = "Mill Lane: 17.0 m\nCorn Market: 24.0 m2\n";
+/// The expected output of both programs for the data that either has written.
+const EXPECTED_OUTPUT: &str = "Mill Lane: 17.0 m\nCorn Market: 24.0 m2\n";
 
-/// Builds the example, runs what came out, and checks that a second build runs nothing.
+/// Builds the example, runs the programs, and checks that a second build runs nothing.
 ///
 /// # Errors
 ///
-/// If the tools cannot be had, something fails, or an action runs twice.
+/// If the tools cannot be obtained, a step fails, or an action runs twice.
 pub(crate) fn run() -> Result<()> {
     let taut = cargo::taut(false)?;
     let env = tools()?;
@@ -55,9 +55,9 @@ pub(crate) fn run() -> Result<()> {
     };
     expect("first", build()?, (ACTIONS, 0))?;
     for log in ["doc/cc to py.txt", "doc/py to cc.txt"] {
-        let told = fs::read_to_string(out.join(log))?;
-        if told != TOLD {
-            bail!("{log} is {told:?}");
+        let output = fs::read_to_string(out.join(log))?;
+        if output != EXPECTED_OUTPUT {
+            bail!("{log} is {output:?}");
         }
     }
     let programs: [(&str, Vec<PathBuf>); 2] =
@@ -66,11 +66,11 @@ pub(crate) fn run() -> Result<()> {
         for (reader, read) in &programs {
             let file = scratch.path().join("town");
             call(write, "new", &file, &env)?;
-            let told = call(read, "show", &file, &env)?;
-            if told != TOLD {
-                bail!("of what {writer} wrote, {reader} tells {told:?}");
+            let output = call(read, "show", &file, &env)?;
+            if output != EXPECTED_OUTPUT {
+                bail!("of what {writer} wrote, {reader} prints {output:?}");
             }
-            println!("{writer} to {reader}: {}", told.trim_end().replace('\n', ", "));
+            println!("{writer} to {reader}: {}", output.trim_end().replace('\n', ", "));
         }
     }
     expect("second", build()?, (ACTIONS, ACTIONS))?;
@@ -78,7 +78,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Runs an installed program; gives what it prints.
+/// Runs an installed program; returns its output.
 fn call(program: &[PathBuf], what: &str, file: &Path, env: &Map<String, Value>) -> Result<String> {
     let output = command(&program[0], env).args(&program[1..]).arg(what).arg(file).output()?;
     if !output.status.success() {
@@ -87,7 +87,7 @@ fn call(program: &[PathBuf], what: &str, file: &Path, env: &Map<String, Value>) 
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A command in the environment of the actions. It is found by the shell, in the `PATH` it gets.
+/// A command in the environment of the actions. The shell finds it in the `PATH` of that environment.
 fn command(program: &Path, env: &Map<String, Value>) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "exec \"$0\" \"$@\""]).arg(program).env_clear();
@@ -138,7 +138,7 @@ fn environment(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Whether everything is found in an environment.
+/// Whether an environment has all tools.
 fn complete(env: &Map<String, Value>) -> bool {
     let works = |script: &str| {
         command(Path::new("sh"), env)
@@ -153,7 +153,7 @@ fn complete(env: &Map<String, Value>) -> bool {
         && works("python3 -c 'import google.protobuf'")
 }
 
-/// The directory with the libraries; its name has the architecture in it.
+/// The directory of the libraries, whose name contains the architecture.
 fn libraries(root: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(root.join("usr/lib"))? {
         let path = entry?.path();

@@ -1,10 +1,9 @@
-//! `cargo xtask realworld`: a C library that others wrote, built with taut.
+//! `cargo xtask realworld`: builds a C library by other authors with taut.
 //!
-//! Oniguruma, a regular-expression library of some fifty source files that comes with test
-//! programs, is obtained as the sources inside the crate `onig_sys`, through cargo's ordinary
-//! client. Nothing of it is kept in this repository; only this description of how to build it
-//! is ours. The build needs generated configuration, headers, sources that include sources, an
-//! archive, several programs and tests that run.
+//! Oniguruma, a regular-expression library of some fifty source files that comes with test programs, is obtained as the
+//! sources inside the crate `onig_sys`, through cargo's ordinary client. Nothing of it is kept in this repository,
+//! which only describes how to build it. The build needs generated configuration, headers, sources that include
+//! sources, an archive, several programs and tests that run.
 
 use crate::cargo;
 use anyhow::{Context as _, Result, bail};
@@ -16,8 +15,8 @@ use std::process::Command;
 const CRATE: &str = "onig_sys";
 const VERSION: &str = "=69.9.3";
 
-/// Sources that are not compiled by themselves: a generator, what `unicode.c` includes, and
-/// the optional POSIX interface.
+/// Sources that are not compiled by themselves: a generator, files that `unicode.c` includes, and the optional POSIX
+/// interface.
 const NOT_COMPILED: &[&str] = &[
     "mktable.c",
     "unicode_egcb_data.c",
@@ -50,7 +49,7 @@ const CONFIG: &str = "\
 ///
 /// # Errors
 ///
-/// If the registry cannot be reached, something fails, or the second build runs an action.
+/// If the registry is not available, a step fails, or the second build runs an action.
 pub(crate) fn run() -> Result<()> {
     let taut = cargo::taut(false)?;
     let scratch = tempfile::tempdir()?;
@@ -79,7 +78,7 @@ pub(crate) fn run() -> Result<()> {
         bail!("the first build should run {actions} actions: (actions, hits) are {first:?}");
     }
     for test in TESTS {
-        // The tests print what they match, in many encodings.
+        // The tests print matches in many encodings.
         let log = fs::read(out.join(format!("{test}.log")))?;
         let log = String::from_utf8_lossy(&log);
         println!("{test}: {}", log.lines().rfind(|l| !l.is_empty()).unwrap_or("no summary"));
@@ -113,7 +112,7 @@ fn obtain(scratch: &Path) -> Result<PathBuf> {
     Ok(dir.join("vendor").join(CRATE))
 }
 
-/// Copies what is needed into `work` and describes it; returns how many objects there are.
+/// Copies the needed files into `work` and writes a description; returns the number of objects.
 fn describe(sources: &Path, work: &Path) -> Result<usize> {
     let names = copy(&sources.join("src"), &work.join("src"))?;
     copy(&sources.join("test"), &work.join("test"))?;

@@ -1,11 +1,10 @@
-//! `cargo xtask rulesets`: justbuild's own rule sets, unchanged, build small projects.
+//! `cargo xtask rulesets`: builds small projects with justbuild's own, unchanged rule sets.
 //!
-//! The rule sets are no part of this repository. `--rules` names a directory that has them;
-//! otherwise they come out of the source package that Debian has of justbuild. Ours, in
-//! `xtask/rulesets`, are the targets files that say which tools the rule sets use, a project with a
-//! module for each rule set, and requests with what has to come out. What has to come out is what
-//! the projects are for, so it holds for any version of the rules and of the compilers. Where the
-//! reference is there, everything it answers is compared too.
+//! The rule sets are no part of this repository. `--rules` names a directory that has them; otherwise they come from
+//! Debian's source package of justbuild. In `xtask/rulesets` there are the targets files with the tools for the rule
+//! sets, a project with a module for each rule set, and requests with their expected results. These are determined by
+//! the projects, so they hold for any version of the rules and of the compilers. If the reference is available, all its
+//! results are compared, too.
 
 use crate::answers::{Answers, Question};
 use crate::{apt, cargo, proto};
@@ -17,15 +16,15 @@ use taut_testkit::Tool;
 
 const PACKAGE: &str = "justbuild";
 
-/// What test runners write down of time and place: it is another one in each run.
+/// Files in which test runners record time and place: they differ in each run.
 const VOLATILE: &[&str] = &["pwd", "time-start", "time-stop"];
 
 /// Makes all requests.
 ///
 /// # Errors
 ///
-/// If the rule sets cannot be had (with `--if-available`, this is told only), or anything does not
-/// come out as it has to.
+/// If the rule sets cannot be obtained (with `--if-available`, this is only a remark), or a result differs from the
+/// expected one.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut rules, mut if_available, mut rest) = (None, false, args);
     while let [option, tail @ ..] = rest {
@@ -123,7 +122,7 @@ fn check(rules: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What of a request did not come out.
+/// The expected results of a request that are missing or different.
 fn unexpected(request: &Value, answers: &Answers) -> Vec<String> {
     let mut wrong = Vec::new();
     let code = request["code"].as_i64().unwrap_or(0);
@@ -131,7 +130,7 @@ fn unexpected(request: &Value, answers: &Answers) -> Vec<String> {
         wrong.push(format!("exit code {} instead of {code}", answers.exit));
     }
     for (path, content) in request["shows"].as_object().into_iter().flatten() {
-        // A listing has kind and permissions before the content.
+        // An entry of a listing has kind and permissions before the content.
         let found = answers.tree.get(path).map(|text| text.splitn(3, ' ').last().unwrap_or(""));
         match (found, content.as_str()) {
             (None, _) => wrong.push(format!("{path} is not there")),
@@ -144,14 +143,13 @@ fn unexpected(request: &Value, answers: &Answers) -> Vec<String> {
     wrong
 }
 
-/// The answers without what is another one in each run, and without the order that the reference's
-/// hash tables have.
+/// The results without the parts that differ in each run, and without the order of the reference's hash tables.
 fn comparable(mut answers: Answers) -> Result<Answers> {
     let volatile = |path: &str| VOLATILE.contains(&path.rsplit('/').next().unwrap_or(path));
     let before = answers.tree.len();
     answers.tree.retain(|path, _| !volatile(path));
     if answers.tree.len() < before {
-        // It has the ids of what is volatile, and of the trees with it.
+        // It contains the ids of the volatile files, and of the trees with them.
         answers.by_question.remove("install: stdout");
     }
     if let Some(dump) = answers.by_question.get_mut("analyse: --dump-targets-graph") {

@@ -5,29 +5,29 @@ use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
 use taut_testkit::Tool;
 
-/// How many times the counts of a short run: two hundred kills.
-const FACTOR: &str = "50";
+/// The factor by which the counts of a short run are multiplied: two hundred kills.
+const SOAK_FACTOR: &str = "50";
 
-/// The same for the engine: a million random programs, tens of thousands of kill points and flipped bits.
-const ENGINE: &str = "1000";
+/// The factor for the engine: a million random programs, tens of thousands of kill points and flipped bits.
+const ENGINE_FACTOR: &str = "1000";
 
-/// The same for the schedules of its threads: some hundred for each test otherwise.
-const SCHEDULES: &str = "20";
+/// The factor for the schedules of its threads: a short run has some hundred for each test.
+const SCHEDULES_FACTOR: &str = "20";
 
-/// Where the last run says how much it tried: JSON, a number for each kind of case.
+/// The path of the report of the last run: JSON, a number for each kind of case.
 ///
 /// # Errors
 ///
-/// If cargo does not say where it writes.
+/// If cargo does not report its target directory.
 pub(crate) fn report_path() -> Result<PathBuf> {
     let metadata = cargo::metadata(false)?;
     let target = metadata["target_directory"].as_str().context("cargo metadata has no target directory")?;
     Ok(PathBuf::from(target).join("soak.json"))
 }
 
-/// The tests of the engine, optimised, for there are very many; notes how many there were.
+/// The tests of the engine, optimised, since there are very many; records their number.
 fn engine() -> Result<()> {
-    let factor = std::env::var("TAUT_SOAK_ENGINE").unwrap_or_else(|_| ENGINE.to_owned());
+    let factor = std::env::var("TAUT_SOAK_ENGINE").unwrap_or_else(|_| ENGINE_FACTOR.to_owned());
     println!("== the tests of the engine, {factor} times their counts");
     let counts = tempfile::tempdir()?;
     let status = cargo::cargo()
@@ -41,10 +41,10 @@ fn engine() -> Result<()> {
     println!("== the engine's threads under many schedules");
     let status = cargo::cargo()
         .args(["test", "--package", "taut-engine", "--locked", "--test", "schedules"])
-        // Other flags, other results of compiling: beside the usual ones, not in place of them.
+        // Other flags mean other build results: in a directory of their own, so that the usual ones are kept.
         .args(["--target-dir", "target/shuttle"])
         .env("RUSTFLAGS", "--cfg shuttle")
-        .env("TAUT_SOAK", SCHEDULES)
+        .env("TAUT_SOAK", SCHEDULES_FACTOR)
         .status()?;
     if !status.success() {
         bail!("a schedule was found on which the engine fails");
@@ -60,7 +60,8 @@ fn engine() -> Result<()> {
     Ok(())
 }
 
-/// What is `unsafe` (`sys`, a few system calls), under the address sanitizer, which only nightly compilers have.
+/// Tests of the `unsafe` code (`sys`, a few system calls) under the address sanitizer, which only nightly compilers
+/// have.
 fn sanitized() -> Result<()> {
     let nightly = || {
         let mut cargo = std::process::Command::new("cargo");
@@ -75,7 +76,7 @@ fn sanitized() -> Result<()> {
     println!("== the tests of sys under the address sanitizer");
     let status = nightly()
         .args(["test", "--package", "taut-sys", "--locked"])
-        // With a target named, what runs while compiling is not sanitized.
+        // With an explicit target, build scripts and procedural macros are not sanitized.
         .args(["--target", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)])
         .args(["--target-dir", "target/sanitized"])
         .env("RUSTFLAGS", "-Zsanitizer=address")
@@ -86,20 +87,20 @@ fn sanitized() -> Result<()> {
     Ok(())
 }
 
-/// Runs them; `TAUT_SOAK` overrides the factor by which counts are multiplied.
+/// Runs the long tests; `TAUT_SOAK` overrides the factor of the counts.
 ///
 /// # Errors
 ///
 /// If one fails.
 pub(crate) fn run() -> Result<()> {
-    let factor = std::env::var("TAUT_SOAK").unwrap_or_else(|_| FACTOR.to_owned());
+    let factor = std::env::var("TAUT_SOAK").unwrap_or_else(|_| SOAK_FACTOR.to_owned());
     engine()?;
     sanitized()?;
     println!("== every test that knows TAUT_SOAK, {factor} times its counts");
     let status = cargo::cargo()
         .args(["test", "--workspace", "--exclude", "taut-engine", "--locked"])
         .env("TAUT_SOAK", &factor)
-        // Property tests read this one.
+        // Read by property tests.
         .env("PROPTEST_CASES", "10000")
         .status()?;
     if !status.success() {

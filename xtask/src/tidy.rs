@@ -1,22 +1,22 @@
-//! The house rules that a program can check: crate directions, file headers and lengths,
-//! where `unsafe` may be, licences.
+//! The rules of the project that a program can check: crate dependencies, file headers and lengths, where `unsafe` may
+//! be, banned words, licences.
 //!
-//! The table in `docs/ARCHITECTURE.md` is the only statement of who may use whom; this reads
-//! it, so that the map can never differ from the territory.
+//! The table in `docs/ARCHITECTURE.md` is the only list of allowed dependencies; this compares it with the workspace,
+//! so that it is never out of date.
 
-use crate::{cargo, licences};
+use crate::{cargo, licences, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MOST_LINES: usize = 800;
+const MAX_LINES: usize = 800;
 
-/// Where the keyword may occur: system calls that no safe binding offers.
+/// Where the keyword may occur: system calls without a safe binding.
 const MAY_BE_UNSAFE: &[&str] = &["crates/sys/src/", "xtask/src/measure.rs"];
 
-/// What marks it; in two pieces, so that this file does not accuse itself.
+/// The forms of the keyword; in two pieces, so that this file does not contain them.
 const UNSAFE: &[&str] = &[
     concat!("uns", "afe {"),
     concat!("uns", "afe fn"),
@@ -30,28 +30,29 @@ const UNSAFE: &[&str] = &[
 ///
 /// # Errors
 ///
-/// If one is broken; the error lists every offence.
+/// If one is broken; the error lists every violation.
 pub(crate) fn run() -> Result<()> {
     let root = cargo::root();
     let map = fs::read_to_string(root.join("docs/ARCHITECTURE.md"))?;
     let table = table(&map)?;
     let all = cargo::metadata(true)?;
-    let mut offences = directions(&table, &edges(&cargo::metadata(false)?)?);
+    let mut violations = directions(&table, &edges(&cargo::metadata(false)?)?);
     for file in sources(&root)? {
         let name = file.strip_prefix(&root)?.to_string_lossy().into_owned();
-        offences.extend(file_offences(&name, &fs::read_to_string(&file)?));
+        violations.extend(file_violations(&name, &fs::read_to_string(&file)?));
     }
-    offences.extend(licences::offences(&all)?);
-    if offences.is_empty() {
+    violations.extend(words::violations(&root)?);
+    violations.extend(licences::violations(&all)?);
+    if violations.is_empty() {
         return Ok(());
     }
-    bail!("{} offences\n  {}", offences.len(), offences.join("\n  "))
+    bail!("{} violations\n  {}", violations.len(), violations.join("\n  "))
 }
 
-/// One row of the map: the crate and what it may use. Rows are in the order of the file.
+/// One row of the table: the crate and the crates that it may use. Rows are in the order of the file.
 type Row = (String, BTreeSet<String>);
 
-/// The crates and allowed edges as the document states them.
+/// The crates and allowed dependencies in the document.
 fn table(document: &str) -> Result<Vec<Row>> {
     let names =
         |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
@@ -70,7 +71,7 @@ fn table(document: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// For each crate of the workspace the other ones it depends on, tests left out.
+/// For each crate of the workspace the crates that it depends on, except for tests.
 fn edges(metadata: &Value) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let packages = metadata["packages"].as_array().context("no packages")?;
     let name = |value: &Value| crate_name(value["name"].as_str().unwrap_or("")).to_owned();
@@ -98,44 +99,44 @@ fn crate_name(package: &str) -> &str {
 }
 
 fn directions(table: &[Row], edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
-    let mut offences = Vec::new();
+    let mut violations = Vec::new();
     let mut above = BTreeSet::new();
     for (name, allowed) in table {
         for used in allowed.difference(&above) {
-            offences.push(format!("the map lets {name} use {used}, which is no row above it"));
+            violations.push(format!("the map lets {name} use {used}, which is no row above it"));
         }
         above.insert(name.clone());
         match edges.get(name) {
-            None => offences.push(format!("the map has {name}, the workspace does not")),
-            Some(used) => offences.extend(
+            None => violations.push(format!("the map has {name}, the workspace does not")),
+            Some(used) => violations.extend(
                 used.difference(allowed)
                     .map(|used| format!("{name} uses {used}, which the map does not allow")),
             ),
         }
     }
     for name in edges.keys().filter(|name| !above.contains(*name)) {
-        offences.push(format!("the workspace has {name}, the map does not"));
+        violations.push(format!("the workspace has {name}, the map does not"));
     }
-    offences
+    violations
 }
 
-fn file_offences(name: &str, text: &str) -> Vec<String> {
-    let mut offences = Vec::new();
+fn file_violations(name: &str, text: &str) -> Vec<String> {
+    let mut violations = Vec::new();
     let is_source = name.contains("/src/");
     if is_source && !text.starts_with("//!") {
-        offences.push(format!("{name}: does not open with //! and a reason"));
+        violations.push(format!("{name}: does not open with //! and a reason"));
     }
     let lines = text.lines().count();
-    if lines > MOST_LINES {
-        offences.push(format!("{name}: {lines} lines are more than one idea"));
+    if lines > MAX_LINES {
+        violations.push(format!("{name}: {lines} lines are more than one idea"));
     }
-    // Or no test sees what other schedules of its threads do.
+    // Otherwise the tests of thread schedules do not control it.
     if name.starts_with("crates/engine/src/") && !name.ends_with("/sync.rs") {
         let product = text.split("#[cfg(test)]").next().unwrap_or("");
         for waited in ["Mutex", "Condvar", "RwLock", "atomic"] {
             let is_direct = |line: &str| line.starts_with("use std::sync::") && line.contains(waited);
             if product.lines().any(is_direct) {
-                offences.push(format!("{name}: {waited} comes from crate::sync"));
+                violations.push(format!("{name}: {waited} comes from crate::sync"));
             }
         }
     }
@@ -143,11 +144,11 @@ fn file_offences(name: &str, text: &str) -> Vec<String> {
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or("");
             if UNSAFE.iter().any(|mark| code.contains(mark)) {
-                offences.push(format!("{name}:{}: not a place for this keyword", number + 1));
+                violations.push(format!("{name}:{}: not a place for this keyword", number + 1));
             }
         }
     }
-    offences
+    violations
 }
 
 /// Every Rust file of the project, in a fixed order.
@@ -170,7 +171,7 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{directions, file_offences, table};
+    use super::{directions, file_violations, table};
     use std::collections::{BTreeMap, BTreeSet};
 
     const MAP: &str = "| crate | what | uses |\n|---|---|---|\n\
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_upwards_is_an_offence() {
+    fn an_edge_upwards_is_a_violation() {
         let found = check(&[("low", &["high"]), ("high", &[])]);
         assert_eq!(found, ["low uses high, which the map does not allow"]);
     }
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_whose_rows_point_downwards_is_an_offence_itself() {
+    fn a_map_whose_rows_point_downwards_is_a_violation_itself() {
         let wrong = "| `a` | x | `b` |\n| `b` | x | – |\n";
         let edges = [("a".to_owned(), BTreeSet::new()), ("b".to_owned(), BTreeSet::new())];
         let found = directions(&table(wrong).unwrap(), &edges.into_iter().collect());
@@ -214,14 +215,14 @@ mod tests {
 
     #[test]
     fn files_have_a_reason_and_no_forbidden_keyword() {
-        assert_eq!(file_offences("crates/a/src/b.rs", "//! Why.\n"), [] as [&str; 0]);
-        assert_eq!(file_offences("crates/a/src/b.rs", "fn f() {}\n").len(), 1);
+        assert_eq!(file_violations("crates/a/src/b.rs", "//! Why.\n"), [] as [&str; 0]);
+        assert_eq!(file_violations("crates/a/src/b.rs", "fn f() {}\n").len(), 1);
         let bad = concat!("//! Why.\nfn f() { uns", "afe {} }\n");
-        assert_eq!(file_offences("crates/a/src/b.rs", bad).len(), 1);
-        assert_eq!(file_offences("crates/sys/src/b.rs", bad), [] as [&str; 0]);
-        assert_eq!(file_offences("crates/a/src/b.rs", &"//!\n".repeat(801)).len(), 1);
+        assert_eq!(file_violations("crates/a/src/b.rs", bad).len(), 1);
+        assert_eq!(file_violations("crates/sys/src/b.rs", bad), [] as [&str; 0]);
+        assert_eq!(file_violations("crates/a/src/b.rs", &"//!\n".repeat(801)).len(), 1);
         let direct = "//! Why.\nuse std::sync::{Arc, Mutex};\n";
-        assert_eq!(file_offences("crates/engine/src/b.rs", direct).len(), 1);
-        assert_eq!(file_offences("crates/a/src/b.rs", direct), [] as [&str; 0]);
+        assert_eq!(file_violations("crates/engine/src/b.rs", direct).len(), 1);
+        assert_eq!(file_violations("crates/a/src/b.rs", direct), [] as [&str; 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! What `xtask measure` counts: every process of a tree, whether or not it outlives the one that was started.
+//! The processes that `xtask measure` counts: all of a tree, also those that outlive the command.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of a development tool")]
 
 use serde_json::Value;
@@ -15,10 +15,10 @@ fn measure(dir: &Path, script: &str) -> Value {
     serde_json::from_slice(&fs::read(report).unwrap()).unwrap()
 }
 
-/// What uses processor time, then writes down how much that was by its own account, as `0m0.12s 0m0.01s`.
+/// Uses processor time, then writes its own account of it, as `0m0.12s 0m0.01s`.
 const WORK: &str = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; times > used";
 
-/// The milliseconds that a process noted.
+/// The milliseconds that a process recorded.
 fn noted(dir: &Path) -> f64 {
     let text = fs::read_to_string(dir.join("used")).unwrap();
     let times = text.lines().next().unwrap().split_whitespace().map(|time| {
@@ -28,16 +28,16 @@ fn noted(dir: &Path) -> f64 {
     times.sum()
 }
 
-/// User and system time of a report, with what rounding to clock ticks may have added to the other side.
+/// User and system time of a report, with the possible error of rounding to clock ticks.
 fn counted(report: &Value) -> f64 {
     const TICKS: f64 = 20.0;
     report["user"].as_f64().unwrap() + report["system"].as_f64().unwrap() + TICKS
 }
 
 #[test]
-fn a_process_that_outlives_the_command_is_waited_for_and_counted() {
+fn a_process_that_outlives_the_command_is_counted() {
     let dir = tempfile::tempdir().unwrap();
-    // What it reads comes from another process, so that the command is over long before.
+    // It reads from another process, so that the command ends long before.
     let report =
         measure(dir.path(), &format!("mkfifo go; (read x < go; {WORK}) & (sleep 0.2; echo > go) & exit 3"));
     assert_eq!(report["code"], 3);

@@ -1,4 +1,4 @@
-//! What analysis yields for a target: its result, what it defines and what it asked for.
+//! The result of analysing a target: what it offers, what it defines, and its dependencies.
 
 use taut_digest::Hash;
 use taut_repos::Roots;
@@ -13,25 +13,25 @@ use crate::{
 /// A configured target, analysed.
 #[derive(Clone, Debug)]
 pub struct AnalysedTarget {
-    /// What it offers to others.
+    /// What it offers to its dependents.
     pub result: TargetResult,
-    /// What it defines.
+    /// The definitions that it makes.
     pub defined: Defined,
-    /// The configuration variables it depends on, directly or through others.
+    /// The configuration variables that it depends on, directly or through dependencies.
     pub vars: StrSet,
-    /// What it is tainted with.
+    /// The words that it is tainted with.
     pub tainted: StrSet,
-    /// The targets it asked for.
+    /// Its dependencies.
     pub dependencies: Dependencies,
-    /// What is not wrong, but probably not meant.
+    /// Warnings: what is valid, but probably not meant.
     pub warnings: Diagnostics,
-    /// Whether it is a target that descriptions define, not a source file.
+    /// Whether it is defined by a description, not a source file.
     pub is_defined: bool,
     /// Whether it is an export target.
     pub is_export: bool,
 }
 
-/// The configured targets that a target asked for, by how it came to.
+/// The dependencies of a target, by origin.
 #[derive(Clone, Debug, Default)]
 pub struct Dependencies {
     /// Named in the target's definition.
@@ -49,7 +49,7 @@ impl Dependencies {
     }
 }
 
-/// What is hashed, so written that it could be read again.
+/// Bytes to be hashed. Each text has its length in front, so that different sequences have different bytes.
 struct Pieces(Vec<u8>);
 
 impl Pieces {
@@ -78,10 +78,10 @@ impl Pieces {
 }
 
 impl AnalysedTarget {
-    /// The hash of all of it, apart from where the roots lie: it is the same in every checkout.
+    /// The hash of all of it, without the locations of roots: it is the same in every checkout.
     pub(crate) fn id(&self, roots: &Roots) -> Id {
         let mut pieces = Pieces(Vec::with_capacity(1024));
-        // By its parts, which are known by id anyway; the id of the whole is that of its JSON text.
+        // By its parts, whose ids are computed in any case; the id of the whole result would need its JSON text.
         for part in [&self.result.artifacts, &self.result.runfiles, &self.result.provides] {
             pieces.id(part.id());
         }
@@ -118,9 +118,11 @@ impl AnalysedTarget {
         Id::of(pieces.0)
     }
 
-    /// All of it as bytes, apart from where the roots lie; `None` if something is nested too deeply to be read again.
+    /// All of it as bytes (docs/store.md, Targets), without the locations of roots; `None` if something is nested too
+    /// deeply to be decoded.
     pub(crate) fn encode(&self, roots: &Roots) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
+        // Written in the order that docs/store.md specifies; `decode` reads in the same order.
         let mut good = e.result(&self.result);
         let Defined { actions, blobs, trees, overlays } = &self.defined;
         for ids in [actions, trees, overlays] {
@@ -143,7 +145,7 @@ impl AnalysedTarget {
         good.then(|| e.finish())
     }
 
-    /// What [`AnalysedTarget::encode`] wrote.
+    /// Decodes [`AnalysedTarget::encode`].
     pub(crate) fn decode(bytes: &[u8], roots: &Roots) -> Option<AnalysedTarget> {
         let mut d = Decoder::new(bytes);
         let result = d.result()?;
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_of_a_target_stays_what_it_is() {
+    fn the_hash_of_a_target_is_stable() {
         let artifacts: Map = [("a", Value::string("x"))].into_iter().collect();
         let named = NamedTarget::new("r", "m", "n").with_reference(ReferenceType::Glob);
         let config = Config::new([("V", Value::Bool(true))].into_iter().collect());

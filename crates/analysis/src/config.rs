@@ -1,7 +1,7 @@
 //! Configurations, and the sets of variables to which they are pruned.
 //!
-//! Both are shared and immutable: most targets of a graph see the same few of them, so equal ones
-//! should cost a pointer. Equality is that of the map, a comparison of ids.
+//! Both are shared and immutable: most targets of a graph have one of a few configurations, so a copy should cost a
+//! pointer. They are compared as maps, by ids.
 
 use std::{fmt, sync::Arc, sync::OnceLock};
 
@@ -23,17 +23,17 @@ impl Config {
         EMPTY.get_or_init(Config::default).clone()
     }
 
-    /// All variables that are mentioned, null or not.
+    /// All variables that are set, also to null.
     pub fn map(&self) -> &Map {
         &self.0
     }
 
-    /// Whether the variable is mentioned, be it with the value null.
+    /// Whether the variable is set, also to null.
     pub fn mentions(&self, variable: &str) -> bool {
         self.0.contains_key(variable)
     }
 
-    /// The configuration restricted to `variables`; those not mentioned become null.
+    /// The configuration restricted to `variables`; variables that are not set become null.
     pub fn prune(&self, variables: &StrSet) -> Config {
         if variables.is_empty() {
             return Config::empty();
@@ -45,7 +45,7 @@ impl Config {
         Config(variables.iter().map(|variable| (variable.clone(), value(variable))).collect())
     }
 
-    /// Whether both have the same values for these variables; one that is not mentioned is null.
+    /// Whether both have the same values for these variables; a variable that is not set is null.
     pub fn agrees_with(&self, other: &Config, variables: &StrSet) -> bool {
         let value = |config: &Config, variable: &Str| config.0.get(variable).cloned().unwrap_or_default();
         self.0 == other.0 || variables.iter().all(|variable| value(self, variable) == value(other, variable))
@@ -74,7 +74,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// A shared set of strings in byte order: names of variables, reasons of taint.
+/// A shared set of strings in byte order: names of variables, words of taint.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StrSet(Arc<[Str]>);
 
@@ -110,7 +110,7 @@ impl StrSet {
         Arc::ptr_eq(&self.0, &other.0) || self.iter().all(|member| other.contains(member))
     }
 
-    /// Both sets together; one of the two objects if it contains the other.
+    /// The union; one of the two objects if it contains the other.
     pub fn union(&self, other: &StrSet) -> StrSet {
         if other.is_subset_of(self) {
             self.clone()
@@ -121,7 +121,7 @@ impl StrSet {
         }
     }
 
-    /// The set without what `fixed` mentions.
+    /// The set without the keys of `fixed`.
     pub fn without(&self, fixed: &Map) -> StrSet {
         if fixed.is_empty() || !self.iter().any(|member| fixed.contains_key(member)) {
             return self.clone();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn pruning_keeps_what_is_named_and_makes_the_rest_null() {
+    fn pruning_keeps_named_variables_and_sets_absent_ones_to_null() {
         let pruned = config(&[("A", 1.0), ("B", 2.0)]).prune(&["Z", "A"].into_iter().collect());
         assert_eq!(pruned.to_label(), r#"{"A":1.0,"Z":null}"#);
         assert_eq!(pruned.without_nulls().to_label(), r#"{"A":1.0}"#);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn configurations_agree_on_variables_that_one_does_not_mention_and_the_other_sets_to_null() {
+    fn an_unset_variable_agrees_with_one_that_is_null() {
         let null: Map = [("N", Value::Null)].into_iter().collect();
         let (a, b) = (config(&[("A", 1.0)]).update(&null), config(&[("A", 1.0), ("B", 2.0)]));
         assert!(a.agrees_with(&b, &["A", "N"].into_iter().collect()));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn updating_overlays_and_a_variable_set_to_null_is_still_fixed() {
+    fn a_variable_updated_to_null_counts_as_fixed() {
         let change: Map = [("A", Value::Null)].into_iter().collect();
         let updated = config(&[("A", 1.0), ("B", 2.0)]).update(&change);
         assert_eq!(updated.to_label(), r#"{"A":null,"B":2.0}"#);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn unions_share_the_larger_set() {
+    fn a_union_with_a_subset_is_the_larger_set_itself() {
         let both: StrSet = ["b", "a", "b"].into_iter().collect();
         let one: StrSet = ["a"].into_iter().collect();
         assert!(Arc::ptr_eq(&one.union(&both).0, &both.0));

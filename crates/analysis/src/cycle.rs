@@ -1,8 +1,8 @@
-//! Cycles as people have to break them: each step with the place where it is written.
+//! Reports of cycles: each step with the location where it is written.
 //!
-//! What the engine knows of a cycle are names; here the definitions of these names are searched for what
-//! leads on. A step that is written nowhere as such, since an expression computes the name, is shown at the
-//! definition it is in.
+//! The engine knows a cycle as a list of keys; here the definitions of these keys are searched for the value that leads
+//! to the next one. A step that is not written as such, since an expression computes the name, is shown at the
+//! definition that contains it.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::{
 };
 
 /// How many steps are shown with what is written.
-const SHOWN: usize = 20;
+const MAX_SHOWN_STEPS: usize = 20;
 
-/// How many are named at most: from the beginning, and before it closes.
-const NAMED: [usize; 2] = [90, 10];
+/// How many steps are named at most, at the beginning and at the end.
+const MAX_NAMED_STEPS: [usize; 2] = [90, 10];
 
-/// What a cycle is about, with where to get parsed files.
+/// What is needed to report a cycle.
 pub struct CycleReport<'c> {
     /// All repositories.
     pub repositories: &'c RepoConfig,
-    /// A file that was read on the way.
+    /// A parsed file that the analysis has read.
     pub module: &'c dyn Fn(&Place) -> Option<Arc<Module>>,
 }
 
@@ -46,7 +46,7 @@ impl Link {
             .map_or_else(|| Link::Other(key.to_string()), |target| Link::Target(target.clone()))
     }
 
-    /// As messages show it.
+    /// In the form of messages.
     fn shown(&self) -> String {
         match self {
             Link::Target(target) => target.to_string(),
@@ -55,7 +55,7 @@ impl Link {
         }
     }
 
-    /// Without its configuration.
+    /// The name without configuration.
     fn name(&self) -> String {
         match self {
             Link::Target(ConfiguredTarget { name: EntityName::Named(_), .. }) | Link::Expression(_) => {
@@ -76,13 +76,13 @@ impl Link {
 }
 
 impl CycleReport<'_> {
-    /// The report on a cycle.
+    /// The report of a cycle.
     pub fn diagnostic(&self, cycle: &Cycle) -> Diagnostic {
         let links: Vec<Link> = cycle.keys().iter().map(Link::new).collect();
         let of_imports = links.iter().all(|link| matches!(link, Link::Expression(_)));
         let what = if of_imports { "expression imports" } else { "target dependencies" };
         let mut text = format!("Cycle detected in {what}:");
-        let [first, last] = NAMED;
+        let [first, last] = MAX_NAMED_STEPS;
         let left_out = if links.len() > first + last { first..links.len() - last } else { 0..0 };
         for (place, link) in links.iter().enumerate() {
             if place == left_out.start && !left_out.is_empty() {
@@ -95,7 +95,7 @@ impl CycleReport<'_> {
         }
         text.push_str(&format!("\n`-- {}", links[0].shown()));
         let mut diagnostic = Diagnostic::error(text);
-        for (place, link) in links.iter().take(SHOWN).enumerate() {
+        for (place, link) in links.iter().take(MAX_SHOWN_STEPS).enumerate() {
             let next = &links[(place + 1) % links.len()];
             let Some((location, how)) = self.step(link, next) else { continue };
             if diagnostic.location.is_none() && place == 0 {
@@ -105,13 +105,13 @@ impl CycleReport<'_> {
                 diagnostic = diagnostic.note(Note::showing(message, location));
             }
         }
-        match links.len().saturating_sub(SHOWN) {
+        match links.len().saturating_sub(MAX_SHOWN_STEPS) {
             0 => diagnostic,
             more => diagnostic.note(format!("and {more} more steps")),
         }
     }
 
-    /// Where a definition leads to the next one, and how.
+    /// The location where a definition leads to the next one, and a verb for it.
     fn step(&self, from: &Link, to: &Link) -> Option<(Location, &'static str)> {
         let name = from.named()?;
         let repository = self.repositories.repositories.get(&name.repository)?;
@@ -151,7 +151,7 @@ impl CycleReport<'_> {
         }
     }
 
-    /// The rules file and the name of the rule of a target, if it is not a built-in one.
+    /// The rules file and the name of a target's rule, unless that is built in.
     fn rule_of(&self, entry: Node<'_>, at: &NamedTarget) -> Option<(Arc<Module>, NamedTarget)> {
         let kind = entry.get("type")?;
         if kind.as_str().is_some_and(|word| Builtin::from_name(word).is_some()) {
@@ -169,7 +169,7 @@ impl CycleReport<'_> {
         parse_json_name(json, context).ok()
     }
 
-    /// The path of the first value below `json` that, written in the definition of `at`, names `wanted`.
+    /// The path of the first value below `json` that names `wanted`, if it is read as a name in the module of `at`.
     fn find(
         &self,
         json: Node<'_>,
@@ -177,12 +177,13 @@ impl CycleReport<'_> {
         at: &NamedTarget,
         wanted: &NamedTarget,
     ) -> Option<JsonPath> {
-        const ENOUGH: usize = 10_000;
-        const DEEP: usize = 64;
+        const MAX_VISITED_NODES: usize = 10_000;
+        const MAX_DEPTH: usize = 64;
+        // A walk without recursion, with limits: it only improves a message.
         let mut pending = vec![(path, json)];
-        for _ in 0..ENOUGH {
+        for _ in 0..MAX_VISITED_NODES {
             let (path, node) = pending.pop()?;
-            if path.steps().len() > DEEP {
+            if path.steps().len() > MAX_DEPTH {
                 continue;
             }
             match node.kind() {
@@ -215,7 +216,7 @@ impl CycleReport<'_> {
     }
 }
 
-/// The fields of built-in rules that name targets.
+/// The fields of built-in rules that contain names of targets.
 fn builtin_fields() -> Vec<String> {
     ["target", "deps", "files", "dirs"].map(str::to_owned).into()
 }

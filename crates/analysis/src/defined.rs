@@ -1,5 +1,5 @@
-//! What the evaluation of one target defines: actions, contents, trees. Each definition is mentioned to the engine, where
-//! it is found by its name from then on; the target itself holds names only.
+//! The definitions that the evaluation of a target makes: actions, contents, trees. Each is mentioned to the engine,
+//! which has it by name from then on; the target itself holds names only.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use taut_value::{ActionDescription, Artifact, Id, Str, Tree, TreeOverlay};
 
 use crate::Workspace;
 
-/// The names of what a target defines, by kind, in the order of evaluation.
+/// The names of the definitions of a target, by kind, in the order of evaluation.
 #[derive(Clone, Debug, Default)]
 pub struct Defined {
     /// The actions.
@@ -58,7 +58,7 @@ impl Defined {
         artifact
     }
 
-    /// All of it.
+    /// All names.
     pub fn names(&self) -> impl Iterator<Item = DefinitionKey> {
         let actions = self.actions.iter().map(DefinitionKey::action);
         let trees = self.trees.iter().map(DefinitionKey::tree);

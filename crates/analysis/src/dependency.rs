@@ -1,4 +1,5 @@
-//! Dependencies as the evaluation of a target sees them: whatever is read of one is a facet that it is checked by.
+//! Dependencies as the evaluation of a target sees them: each part that is read is a facet, by which the dependency is
+//! checked later.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ impl Dep {
         &self.target.at(facets::CONFIGURATION).vars
     }
 
-    /// What it is tainted with.
+    /// The words that it is tainted with.
     pub(crate) fn tainted(&self) -> &StrSet {
         &self.target.at(facets::CONFIGURATION).tainted
     }

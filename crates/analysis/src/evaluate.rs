@@ -1,4 +1,4 @@
-//! Evaluation of configured targets: each by the rule that its definition names, or as a source file.
+//! Evaluation of configured targets: by the rule that the definition names, or as a source file.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 use crate::{
     AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, TargetRule,
     Workspace, builtin, facets, missing,
-    module::KEPT,
+    module::KEEP_VALUES,
     problem::{fail, settle},
     source, user,
     vocabulary::Builtin,
@@ -22,7 +22,7 @@ impl Rule for TargetRule {
     const NAME: &'static str = "target";
 
     fn policy(&self, _: &ConfiguredTarget) -> Policy {
-        KEPT
+        KEEP_VALUES
     }
 
     async fn value(&self, target: &ConfiguredTarget, cx: Cx) -> Result<Arc<AnalysedTarget>, Fail> {
@@ -35,7 +35,7 @@ impl Rule for TargetRule {
             },
         };
         if analysed.as_ref().map_or(true, |analysed| !analysed.warnings.is_empty()) {
-            // Messages show values up to the limit.
+            // Messages contain values shortened to the limit, so they depend on it.
             cx.depend::<LogLimitRule>(LogLimit);
         }
         let analysed = analysed?;
@@ -49,7 +49,7 @@ impl Rule for TargetRule {
         Some(Hash(target.id(&self.0.repositories.roots).0))
     }
 
-    /// All configurations of a target.
+    /// Tasks that may share a value: all configurations of a target.
     fn share_key(&self, target: &ConfiguredTarget) -> Option<u64> {
         target.name.id().0.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }

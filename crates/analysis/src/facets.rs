@@ -1,7 +1,7 @@
-//! What a reader of a configured target can be interested in by itself.
+//! The facets of a configured target: the parts of its value on which dependents can depend separately.
 //!
-//! What a target defines (actions, contents, trees), what it asked for and its warnings are in no facet: only
-//! the request, and who takes the whole target for its own, see them.
+//! The definitions of a target (actions, contents, trees), its dependencies and its warnings belong to no facet: only
+//! the request, and an `export` that takes over a whole target, read them.
 
 use taut_engine::{Facets, Hash};
 use taut_value::{Id, Map};
@@ -14,7 +14,7 @@ pub(crate) const ARTIFACTS: Facets = Facets::of(0);
 pub(crate) const RUNFILES: Facets = Facets::of(1);
 /// The variables it depends on, and what it is tainted with.
 pub(crate) const CONFIGURATION: Facets = Facets::of(2);
-/// The first of those that the providers share.
+/// The first of the facets that providers share.
 const PROVIDERS: usize = 3;
 
 /// Artifacts, runfiles and all providers.
@@ -27,23 +27,24 @@ pub(crate) const RESULT: Facets = {
     all
 };
 
-/// The facet that has, beside others perhaps, what is provided under this name.
+/// The facet that contains the provider of this name, possibly among others.
 pub(crate) fn of_provider(name: &str) -> Facets {
     Facets::of(Facets::shared(PROVIDERS, name))
 }
 
-/// Hashes of all of them.
+/// The hashes of all facets.
 pub(crate) fn of(target: &AnalysedTarget) -> Vec<Hash> {
     let mut shared: Vec<Vec<u8>> = vec![Vec::new(); Facets::MAX_COUNT - PROVIDERS];
     for (name, value) in target.result.provides.iter() {
         let facet = &mut shared[Facets::shared(PROVIDERS, name) - PROVIDERS];
+        // The length separates name and value, and this provider from the next one.
         facet.extend((name.len() as u64).to_le_bytes());
         facet.extend(name.as_bytes());
         facet.extend(value.id().0);
     }
     let mut words = Vec::new();
     for set in [&target.vars, &target.tainted].into_iter().filter(|set| !set.is_empty()) {
-        // Which of the two it is.
+        // Marks which of the two sets it is.
         words.push(u8::from(std::ptr::eq(set, &target.tainted)));
         for word in set {
             words.extend((word.len() as u64).to_le_bytes());

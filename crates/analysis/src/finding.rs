@@ -1,5 +1,5 @@
-//! What is to be told of targets each time, as contents of the engine: a build that analyses nothing finds them below what
-//! was asked for, and opens no target for that.
+//! Warnings and export targets as interned contents of the engine: a build that analyses nothing finds them below the
+//! request without decoding a target.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use taut_value::Id;
 
 use crate::{AnalysedTarget, ConfiguredTarget};
 
-/// Something to be told of a target.
+/// A fact about a target that each build reports.
 #[derive(Clone, Debug)]
 pub enum Finding {
-    /// What is probably not meant in a target, in its effective configuration.
+    /// The warnings of a target in its effective configuration.
     Warnings(ConfiguredTarget, Diagnostics),
     /// An export target, by the hash of its name and effective configuration.
     Export(Id),
 }
 
-/// How the name of a file below a root begins where it must not say where the root lies; then the number of the root, a
-/// slash, and the path.
+/// The first character of the names of files below a root, where they must not contain its location; it is followed by
+/// the number of the root, a slash, and the path.
 const BELOW_ROOT: char = '\0';
 
 impl Finding {
-    /// What is to be told of a target that was asked for as `target`. Files are named apart from where the roots lie.
+    /// The findings of a target that was requested as `target`. Names of files are relative to their roots.
     pub fn of(target: &ConfiguredTarget, analysed: &AnalysedTarget, roots: &Roots) -> Vec<Finding> {
         let effective =
             || ConfiguredTarget { name: target.name.clone(), config: target.config.prune(&analysed.vars) };
@@ -38,7 +38,7 @@ impl Finding {
     }
 }
 
-/// These problems with the names of files apart from where their roots lie.
+/// The diagnostics with the names of files relative to their roots.
 pub fn relative(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
     if problems.is_empty() {
         return Diagnostics::none();
@@ -54,7 +54,7 @@ pub fn relative(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
     })
 }
 
-/// These problems with the names of files as they are where the roots lie now.
+/// The diagnostics with the names of files at the present locations of their roots.
 pub fn located(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
     if problems.is_empty() {
         return Diagnostics::none();
@@ -79,7 +79,8 @@ impl Interned for Finding {
         Hash(Id::of(bytes).0)
     }
 
-    /// 0, the length of the target's key in four bytes, the key, the bytes of the warnings; or 1 and the hash.
+    /// The bytes are specified in docs/store.md: 0, the length of the target's key in four bytes, the key, the bytes of
+    /// the warnings; or 1 and the hash.
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Finding::Warnings(target, warnings) => {
@@ -132,9 +133,9 @@ mod tests {
         let name = NamedTarget::new("r", "m", "t").into();
         let target = ConfiguredTarget { name, config: Config::empty() };
         let warnings: Diagnostics = Diagnostic::warning("w").at(Location::file("\u{0}0/TARGETS")).into();
-        let told = warnings.encode();
+        let encoded = warnings.encode();
         let key = b"\x01r\x00m\x00t\x00\x00";
-        let expected = [&b"\x00\x08\x00\x00\x00"[..], key, &told].concat();
+        let expected = [&b"\x00\x08\x00\x00\x00"[..], key, &encoded].concat();
         assert_eq!(bytes_of(&Finding::Warnings(target, warnings)), expected);
     }
 }

@@ -1,10 +1,10 @@
-//! Shell patterns as `fnmatch(3)` without flags in the C locale: `*`, `?`, `[…]`, `\`; bytes, and no
-//! special treatment of leading dots (the caller passes single entry names, so there is no `/`).
+//! Shell patterns with the semantics of `fnmatch(3)` without flags in the C locale: `*`, `?`, `[…]`, `\`; on bytes, and
+//! without special treatment of leading dots (the caller passes single entry names, so there is no `/`).
 
 /// Whether `name` matches `pattern`.
 pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    // Positions to come back to: after the last `*`, with one more byte given to it each time. That is
-    // enough, because a later `*` can do anything an earlier one could.
+    // Where to go back to: behind the last `*`, which then covers one more byte. Going back to an earlier `*` is never
+    // needed, since the last one can cover the same bytes; so time is at most the product of the lengths.
     let (mut p, mut n) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -52,6 +52,7 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
     let mut at = 1;
     let negated = matches!(pattern.get(at), Some(b'!' | b'^'));
     at += usize::from(negated);
+    // A `]` in the first position is a member, not the end.
     let (first, mut found) = (at, false);
     loop {
         let (low, width) = match *pattern.get(at)? {
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_the_c_library_has_it() {
+    fn patterns_match_as_in_the_c_library() {
         let yes = [
             ("*", ""),
             ("*", ".hidden"),

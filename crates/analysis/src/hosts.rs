@@ -1,4 +1,4 @@
-//! What the expressions of rules may ask of their surroundings.
+//! The hosts of expressions in rules: what they can ask for.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -10,10 +10,10 @@ use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, Tr
 
 use crate::{Workspace, defined::Defined};
 
-/// Targets by field, as they are written.
+/// Targets by field, in the order in which they are written.
 pub(crate) type FieldTargets = BTreeMap<Str, Vec<EntityName>>;
 
-/// What transitions can ask for.
+/// The host of transition expressions.
 pub(crate) struct TransitionHost<'h> {
     pub(crate) fields: &'h BTreeMap<Str, Value>,
     pub(crate) limit: usize,
@@ -37,7 +37,7 @@ impl Host for TransitionHost<'_> {
     }
 }
 
-/// What a defining expression can ask for, and what it defines.
+/// The host of a defining expression; it collects the definitions.
 pub(crate) struct RuleHost<'h> {
     pub(crate) workspace: &'h Workspace,
     pub(crate) cx: &'h Cx,

@@ -1,9 +1,8 @@
 //! Names to modules, targets, configured targets, action graph.
 //!
-//! Every step is a task of the engine: modules ([`ModuleRule`]) with each entry as a part, rules and
-//! expressions ([`rules`]), configured targets ([`TargetRule`]). What is wrong with a description is a
-//! value ([`Problem`]) like any other. Nothing here runs an action, reads a file other than through the
-//! leaves of `repos`, or prints.
+//! Every step is a task of the engine: modules ([`ModuleRule`]) with each entry as a part, rules and expressions
+//! ([`rules`]), configured targets ([`TargetRule`]). An error in a description is a value ([`Problem`]) like any other.
+//! No code here runs an action, reads a file other than through the leaves of `repos`, or prints.
 
 mod analysed;
 mod builtin;

@@ -1,9 +1,9 @@
-//! How long values may be in messages, as a leaf. Only targets with messages read it, so another limit analyses those
-//! again and nothing else.
+//! A leaf for the length of values in messages. Only targets with messages read it, so another limit invalidates those
+//! and no others.
 
 use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
 
-/// Names the limit.
+/// Identifies the limit.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogLimit;
 
@@ -15,7 +15,7 @@ impl Key for LogLimit {
     }
 }
 
-/// Tells the limit, in bytes.
+/// Provides the limit, in bytes.
 pub struct LogLimitRule(pub usize);
 
 impl LogLimitRule {

@@ -1,4 +1,4 @@
-//! What is said where a name leads to a file of targets or rules that is not there, or to a rule that is not in it.
+//! Errors of names that lead to a file of targets or rules that is not there, or to a rule that is not in it.
 
 use taut_engine::{Cx, Fail};
 use taut_repos::{Entry, Listing, Place};
@@ -13,7 +13,7 @@ use crate::{
 pub const NO_MODULE: &str = "There is no module ";
 
 /// How many names are listed at most.
-const MANY: usize = 12;
+const MAX_LISTED: usize = 12;
 
 /// The failure of a target whose module has no file of targets.
 pub async fn missing_module(
@@ -120,7 +120,7 @@ pub fn definition_file(kind: DefinitionKind, name: &NamedTarget, file: &Place, f
     })
 }
 
-/// What is said if a file does not have a rule or expression.
+/// The error if a file does not have a rule or expression.
 pub fn definition<'n>(
     kind: DefinitionKind,
     name: &NamedTarget,
@@ -133,7 +133,7 @@ pub fn definition<'n>(
     let others: Vec<&str> = others.collect();
     let problem = problem.note(match others.len() {
         0 => format!("{} defines no {word}s", file.path),
-        n if n <= MANY => format!("the {word}s in {} are {}", file.path, quoted_list(&others)),
+        n if n <= MAX_LISTED => format!("the {word}s in {} are {}", file.path, quoted_list(&others)),
         n => format!("{} defines {n} {word}s, none of this name", file.path),
     });
     kind.named_like(problem, name, others.into_iter())

@@ -4,7 +4,7 @@ use taut_expr::{Expr, MisspeltVariable};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::Str;
 
-/// Warnings about variables of an expression that have no value and a name like one that has.
+/// Warnings about variables of an expression that have no value but a name similar to one that has.
 pub(crate) fn warnings(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
     let found = expr.misspelt_variables(declared).into_iter();
     let warning = |MisspeltVariable { name, location, meant }: MisspeltVariable| {

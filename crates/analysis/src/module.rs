@@ -1,7 +1,7 @@
-//! Targets, rules and expressions files: parsed as a whole, depended on entry by entry.
+//! Targets, rules and expressions files: parsed as a whole, but read entry by entry.
 //!
-//! The hash of an entry leaves out spans, white space and documentation, so that formatting a file, or changing one
-//! entry of it, or what is said to its readers, disturbs nobody who read another.
+//! The hash of an entry contains no spans, white space or documentation, so that formatting a file, changing one of its
+//! entries, or changing documentation does not invalidate tasks that read another entry.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use taut_value::{Id, Str};
 
 use crate::problem::{fail, settle};
 
-/// Names a file with entries.
+/// Identifies a file with entries.
 pub type ModuleKey = Place;
 
 /// A parsed file.
@@ -36,7 +36,7 @@ impl Module {
         self.document.root().entries().map(|(name, _)| name)
     }
 
-    /// The file, as messages name it.
+    /// The name of the file in messages.
     pub fn label(&self) -> &Arc<str> {
         self.document.label()
     }
@@ -58,7 +58,7 @@ impl ModuleEntry {
         JsonPath::root().key(&*self.name)
     }
 
-    /// Keys that occur twice: the entry's own, and those in it.
+    /// Warnings about keys that occur twice: the entry's own key, and those within it.
     pub fn warnings(&self) -> Diagnostics {
         let document = &self.module.document;
         if document.duplicates().is_empty() {
@@ -69,7 +69,7 @@ impl ModuleEntry {
         Diagnostic::of_duplicates(document, entry).collect()
     }
 
-    /// The file, as messages name it.
+    /// The name of the file in messages.
     pub fn label(&self) -> &Arc<str> {
         self.module.label()
     }
@@ -83,7 +83,7 @@ impl ModuleEntry {
         (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
     }
 
-    /// The place of a field of the definition.
+    /// The location of the definition or one of its fields.
     pub fn location(&self, field: Option<&str>) -> Location {
         let path = self.path();
         match field {
@@ -93,7 +93,7 @@ impl ModuleEntry {
     }
 }
 
-/// The module with a name like that of a file's module that does not exist, if there is one.
+/// For a module that does not exist, an existing one with a similar name.
 async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     let (module, _) = place.path.rsplit_once('/')?;
     let (parent, name) = module.rsplit_once('/').unwrap_or(("", module));
@@ -112,8 +112,8 @@ fn missing(place: &Place) -> String {
     format!("JSON file {} does not exist.", place.path)
 }
 
-/// A problem with a module for the one who asked for it: `change` gets what is said of a file that is not there, with the
-/// similar module that is, if there is one.
+/// The failure of a module as its dependents report it: `change` gets the error of a missing file, and a similar module that
+/// exists, if there is one.
 pub(crate) fn if_missing(
     failure: Fail,
     place: &Place,
@@ -129,7 +129,7 @@ pub(crate) fn if_missing(
     })
 }
 
-/// Parses files. A missing file fails.
+/// Parses files. A missing file is an error.
 pub struct ModuleRule(pub Arc<Roots>);
 
 impl Rule for ModuleRule {
@@ -137,7 +137,8 @@ impl Rule for ModuleRule {
     type Value = Arc<Module>;
     const NAME: &'static str = "module";
 
-    /// As many runs as the targets in it keep: after a switch back it is known what they were made from.
+    /// As many runs as the targets of the module keep: after switching back to an earlier content, the hashes of its
+    /// entries are known.
     fn policy(&self, _: &Place) -> Policy {
         Policy::verifying(4)
     }
@@ -159,7 +160,7 @@ impl Rule for ModuleRule {
     }
 }
 
-/// The entry of a name, or its absence.
+/// The entry with a name, or its absence.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EntryPart(pub Str);
 
@@ -186,13 +187,14 @@ impl Part for EntryPart {
     fn content_hash(&self, entry: &Option<ModuleEntry>) -> Hash {
         let Some(entry) = entry else { return Hash::from(0) };
         let canonical = defining_hash(entry.json());
-        // What is warned about has to be seen again when it changes, though it defines nothing.
+        // Warnings define nothing, but have to be reported again when they change.
         hash_with_messages(canonical, entry.warnings().iter().map(|warning| warning.message.as_str()))
     }
 }
 
-/// The hash of a definition with the messages of its warnings, each as the number of its bytes (eight, little-endian)
-/// and these; without warnings, that of the definition. Not where they are: re-formatting changes no hash.
+/// The hash of a definition with the messages of its warnings, each as the number of its bytes (eight, little endian)
+/// and these; without warnings, that of the definition. The locations of warnings are not included, so re-formatting
+/// changes no hash.
 fn hash_with_messages<'m>(canonical: [u8; 32], messages: impl Iterator<Item = &'m str>) -> Hash {
     let mut pieces = canonical.to_vec();
     for message in messages {
@@ -202,20 +204,24 @@ fn hash_with_messages<'m>(canonical: [u8; 32], messages: impl Iterator<Item = &'
     Hash(if pieces.len() == canonical.len() { canonical } else { Id::of(pieces).0 })
 }
 
-/// What definitions of these types say to their readers only (R7, B1, B8). Rules and expressions do so, too; what
-/// they are is hashed again where they are read, with all they import.
-const TOLD: [(&str, &[&str]); 2] = [("configure", &["doc"]), ("export", &["config_doc", "doc"])];
+/// The keys of documentation, by type of target. Rules and expressions have
+/// documentation, too; it is left out where they are hashed with all their imports.
+const DOCUMENTATION_KEYS: [(&str, &[&str]); 2] =
+    [("configure", &["doc"]), ("export", &["config_doc", "doc"])];
 
-/// The hash of a definition without what it says to its readers only.
+/// The hash of a definition without its documentation.
 fn defining_hash(entry: Node<'_>) -> [u8; 32] {
     let is_object = entry.kind() == Kind::Object;
     let of_type = is_object.then(|| entry.get("type")).flatten().and_then(Node::as_str);
-    let told = TOLD.iter().find(|(name, _)| Some(*name) == of_type).map(|(_, told)| *told);
-    match told {
+    let documentation = DOCUMENTATION_KEYS
+        .iter()
+        .find(|(name, _)| Some(*name) == of_type)
+        .map(|(_, documentation)| *documentation);
+    match documentation {
         None => entry.canonical_hash(),
-        Some(told) => {
+        Some(documentation) => {
             let mut pieces = b"without documentation".to_vec();
-            for (key, value) in entry.entries().filter(|(key, _)| !told.contains(key)) {
+            for (key, value) in entry.entries().filter(|(key, _)| !documentation.contains(key)) {
                 pieces.extend(Id::of(key).0);
                 pieces.extend(value.canonical_hash());
             }
@@ -224,15 +230,15 @@ fn defining_hash(entry: Node<'_>) -> [u8; 32] {
     }
 }
 
-/// The policy of tasks whose value is dear to make and cheap to keep.
-pub(crate) const KEPT: Policy = Policy { trace: Trace::Constructive, ..Policy::verifying(4) };
+/// The policy of tasks whose value is expensive to compute and cheap to keep.
+pub(crate) const KEEP_VALUES: Policy = Policy { trace: Trace::Constructive, ..Policy::verifying(4) };
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_of_an_entry_with_warnings_stays_what_it_is() {
+    fn the_hash_of_an_entry_with_warnings_is_stable() {
         let hash = |messages: &[&str]| Id(hash_with_messages([7; 32], messages.iter().copied()).0).to_hex();
         assert_eq!(hash(&[]), "07".repeat(32));
         assert_eq!(

@@ -1,11 +1,11 @@
-//! Names as descriptions and command lines write them.
+//! Names of targets and files in descriptions and on command lines.
 
 use taut_repos::RepoConfig;
 use taut_syntax::{Diagnostic, Node, quoted, quoted_list};
 use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
-/// Where a name is written, which relative names are relative to.
+/// The location of a name, to which relative names are relative.
 #[derive(Clone, Copy)]
 pub struct NameContext<'c> {
     /// The repositories and their bindings.
@@ -16,7 +16,7 @@ pub struct NameContext<'c> {
     pub module: &'c str,
 }
 
-/// Why something is no name.
+/// Why a value is no name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NameError {
     /// What is wrong; one line.
@@ -25,7 +25,7 @@ pub struct NameError {
     pub suggestion: Option<String>,
     /// What can be done about it.
     pub help: Option<String>,
-    /// The would-be name, as JSON.
+    /// The value, as JSON.
     pub shown: String,
 }
 
@@ -35,7 +35,7 @@ impl NameError {
         self.message == invalid(&self.shown)
     }
 
-    /// The error as the message of something larger.
+    /// The error as a diagnostic.
     pub fn into_diagnostic(self) -> Diagnostic {
         let diagnostic = Diagnostic::error(self.message).suggest(self.suggestion);
         self.help.into_iter().fold(diagnostic, Diagnostic::help)
@@ -43,7 +43,7 @@ impl NameError {
 }
 
 impl std::fmt::Display for NameError {
-    /// The reason, then what it is about; each on a line.
+    /// The reason, then the value; each on a line.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !self.has_no_form() {
             writeln!(f, "{}", self.message)?;
@@ -98,14 +98,14 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
     if words.len() == 2
         && let (Some(module), Some(name)) = (text(0), text(1))
     {
-        // There is nothing above a repository's root: "/m" and "../m" are "m".
+        // A repository's root has no parent: "/m" and "../m" are "m".
         return Ok(NamedTarget::new(context.repository.clone(), module, name));
     }
     match (text(0), words.len()) {
         (Some("./"), 3) => {
             let (Some(module), Some(name)) = (text(1), text(2)) else { return Err(syntax(String::new())) };
             let full = normal_path(&join(context.module, module));
-            // The reference lets one step outwards lead to the root.
+            // As in the reference, one step outwards leads to the root.
             if full.starts_with("../") {
                 return Err(syntax(format!(
                     "Relative module name {} is outside of workspace",

@@ -1,11 +1,11 @@
-//! Failures of analysis: diagnostics as the outcome of a task.
+//! Failures of analysis: diagnostics as the result of a task.
 
 use std::fmt;
 
 use taut_engine::{Fail, Failure, Hash};
 use taut_syntax::{Diagnostic, Diagnostics, Note, diagnostic::suggested};
 
-/// What is wrong with a description: at least one error.
+/// The errors of a description, at least one.
 #[derive(Clone, Debug)]
 pub struct Problem(pub Diagnostics);
 
@@ -32,8 +32,8 @@ pub(crate) fn fail(diagnostic: Diagnostic) -> Fail {
     Fail::task(Problem(diagnostic.into()))
 }
 
-/// The failure with a change to those of its diagnostics that are not attributed to a target yet: what
-/// comes from a dependency is complete.
+/// The failure with a change to those of its diagnostics that are not attributed to a target yet: those of dependencies
+/// are complete.
 pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> Fail {
     match fail.downcast_ref::<Problem>() {
         Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {
@@ -43,12 +43,12 @@ pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> F
     }
 }
 
-/// The failure, with what is probably not meant either in the same target: it may be the cause.
+/// The failure, with the warnings of the same target as notes: one of them may be the cause.
 pub(crate) fn beside(failure: Fail, warnings: &[Diagnostic]) -> Fail {
     settle(failure, |diagnostic| warnings.iter().map(as_note).fold(diagnostic, Diagnostic::note))
 }
 
-/// A warning that may tell why something is wrong.
+/// A warning as a note of an error that it may explain.
 pub(crate) fn as_note(warning: &Diagnostic) -> Note {
     let meant = warning.suggestion.as_ref().map(|meant| format!("; did you mean {}?", suggested(meant)));
     let text = format!("{}{}", warning.message, meant.unwrap_or_default());
@@ -58,7 +58,7 @@ pub(crate) fn as_note(warning: &Diagnostic) -> Note {
     }
 }
 
-/// All values, or everything that is wrong: independent problems together, each once.
+/// All values, or all errors: independent problems together, each once.
 pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Result<Vec<T>, Fail> {
     let mut values = Vec::new();
     let mut fails = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Resu
     if fails.is_empty() {
         return Ok(values);
     }
-    // What is no problem of a description (a cycle, an unreadable disk) comes first and alone.
+    // A failure that is no error of a description (a cycle, an unreadable disk) comes first and alone.
     if let Some(other) = fails.iter().find(|fail| fail.downcast_ref::<Problem>().is_none()) {
         return Err(other.clone());
     }

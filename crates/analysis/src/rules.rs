@@ -14,14 +14,14 @@ use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, ReferenceType, Str, Val
 
 use crate::{
     EntryPart, ModuleEntry, NameError, Workspace, missing, misspelt,
-    module::KEPT,
+    module::KEEP_VALUES,
     problem::{all, fail, settle},
     strings::strings,
     vocabulary::{COMMON, RULE},
     workspace::module_file,
 };
 
-/// The name of a rule or an expression.
+/// The name of a rule or an expression: the key of its task.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DefinitionName(pub NamedTarget);
 
@@ -44,7 +44,7 @@ impl Key for DefinitionName {
 pub struct AnonymousField {
     /// The target field the nodes are collected from.
     pub target: Str,
-    /// The provider that holds them.
+    /// The provider that contains them.
     pub provider: Str,
     /// Node type to rule, as name values.
     pub rule_map: Map,
@@ -64,19 +64,19 @@ pub struct UserRule {
     pub implicit: BTreeMap<Str, Vec<NamedTarget>>,
     /// Fields made from nodes.
     pub anonymous: BTreeMap<Str, AnonymousField>,
-    /// The configuration variables that the expression sees.
+    /// The configuration variables that the expression can read.
     pub config_vars: Vec<Str>,
     /// Transitions by field.
     pub transitions: BTreeMap<Str, Expr>,
-    /// What targets of the rule are tainted with.
+    /// The words that targets of the rule are tainted with.
     pub tainted: Vec<Str>,
     /// The defining expression.
     pub expression: Expr,
-    /// What it can call.
+    /// The functions that it can call.
     pub imports: Imports,
-    /// Where the rule is defined.
+    /// The location of the definition.
     pub entry: ModuleEntry,
-    /// What is not wrong with it and with what it can call, but probably not meant.
+    /// Warnings about the rule and the functions that it can call.
     pub warnings: Diagnostics,
 }
 
@@ -103,8 +103,8 @@ async fn entry(
     Err(fail(missing::definition(kind, name, &module, others.names())))
 }
 
-/// How much of a value is shown.
-const SHOWN: usize = 320;
+/// How many bytes of a value are shown.
+const MAX_SHOWN_BYTES: usize = 320;
 
 fn wrong(entry: &ModuleEntry, field: &str, message: impl Into<String>) -> Fail {
     let field = entry.json().get(field).map(|_| field);
@@ -124,7 +124,7 @@ fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
             wrong = (&list[index], "contains");
         }
         let (found, word) = wrong;
-        let shown = taut_expr::abbreviate(found, SHOWN);
+        let shown = taut_expr::abbreviate(found, MAX_SHOWN_BYTES);
         let kind = taut_expr::kind_of(found);
         let message = format!("{} has to be a list of strings, but {word} {kind}: {shown}", quoted(&field));
         let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
@@ -141,7 +141,7 @@ fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<
         Some(json) if json.kind() == Kind::Object => Ok(json.entries().collect()),
         Some(json) => {
             let found = taut_expr::json_to_value(json);
-            let (kind, shown) = (taut_expr::kind_of(&found), taut_expr::abbreviate(&found, SHOWN));
+            let (kind, shown) = (taut_expr::kind_of(&found), taut_expr::abbreviate(&found, MAX_SHOWN_BYTES));
             Err(wrong(entry, field, format!("{} has to be a map, but is {kind}: {shown}", quoted(&field))))
         }
     }
@@ -217,11 +217,12 @@ impl Rule for ExpressionRule {
     }
 }
 
-/// Stands for what some entries of a definition say, and for all that it imports; not for its documentation.
+/// A hash of some keys of a definition and of all its imports; not of its documentation.
 fn closure(entry: &ModuleEntry, keys: &[&str], imports: &Imports) -> Id {
     let mut pieces = Vec::new();
     for key in keys {
         if let Some(json) = entry.json().get(key) {
+            // Lengths come first, so that the end of a name is never taken for the beginning of what follows.
             pieces.extend((key.len() as u64).to_le_bytes());
             pieces.extend(key.as_bytes());
             pieces.extend(json.canonical_hash());
@@ -244,7 +245,7 @@ impl Rule for RuleRule {
     const NAME: &'static str = "rule";
 
     fn policy(&self, _: &DefinitionName) -> Policy {
-        KEPT
+        KEEP_VALUES
     }
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<UserRule>, Fail> {
@@ -260,7 +261,7 @@ impl Rule for RuleRule {
             let list = value.as_list().ok_or_else(|| {
                 let rule = taut_value::EntityName::Named(name.clone());
                 let message = format!("Entry in implicit field of rule {rule} is not a list.");
-                let shown = taut_expr::abbreviate(&value, SHOWN);
+                let shown = taut_expr::abbreviate(&value, MAX_SHOWN_BYTES);
                 let path = entry.path().key("implicit").key(field);
                 let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
                 fail(problem.help(format!("a field holds any number of targets: [{shown}]")))
@@ -301,11 +302,12 @@ impl Rule for RuleRule {
         Ok(Arc::new(rule))
     }
 
-    /// What a rule says of itself for readers only is no part of it; what is warned about is.
+    /// Documentation of a rule is no part of its hash; warnings are.
     fn content_hash(&self, DefinitionName(name): &DefinitionName, rule: &Arc<UserRule>) -> Option<Hash> {
-        let said: Vec<&str> =
+        let keys: Vec<&str> =
             RULE.iter().copied().filter(|key| *key != "imports" && !is_documentation(key)).collect();
-        let closure = closure(&rule.entry, &said, &rule.imports);
+        let closure = closure(&rule.entry, &keys, &rule.imports);
+        // The name is part of the hash, since messages and anonymous targets contain it.
         let name = taut_value::EntityName::Named(name.clone()).id();
         let warnings = if rule.warnings.is_empty() { Vec::new() } else { rule.warnings.encode() };
         Some(Hash(Id::of([&closure.0[..], &name.0, &warnings].concat()).0))
@@ -345,7 +347,7 @@ fn anonymous_field(
     };
     for (node_type, rule) in map.entries() {
         let value = taut_expr::json_to_value(rule);
-        // What is no name of a rule is in the way only of nodes of that type.
+        // A malformed name of a rule is an error only for nodes of that type.
         let rule = crate::parse_name(&value, workspace.names(name)).map_err(|why| {
             let path = entry.path().key("anonymous").key(field).key("rule_map").key(node_type);
             fail(why.into_diagnostic().at(Location::value(entry.label().clone(), path)))
@@ -359,8 +361,8 @@ fn anonymous_field(
     })
 }
 
-/// Keys and variables that are probably misspelt. Others that are not known are left alone: people put
-/// into their files what they like.
+/// Warnings about keys and variables that are probably misspelt. Other unknown keys are accepted, since users may add
+/// keys of their own.
 fn warnings(rule: &UserRule) -> Diagnostics {
     let entry = &rule.entry;
     let mut found: Vec<Diagnostic> = entry.warnings().iter().cloned().collect();
@@ -377,7 +379,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     found.extend(without_nodes(rule));
     let expressions = rule.transitions.values().chain([&rule.expression]);
     found.extend(expressions.flat_map(|expr| misspelt::warnings(expr, &rule.config_vars)));
-    // Each function once, however many ways lead to it.
+    // Each function once, however many imports lead to it.
     let mut seen: Vec<*const Function> = Vec::new();
     let mut pending: Vec<&Arc<Function>> = rule.imports.values().collect();
     while let Some(function) = pending.pop() {
@@ -390,7 +392,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     found.into_iter().collect()
 }
 
-/// Each field has one kind, and none takes a reserved name.
+/// Checks that each field has one kind and no reserved name.
 fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let mut count: BTreeMap<&Str, usize> = BTreeMap::new();
     let mut kinds: Vec<BTreeSet<&Str>> = [&rule.string_fields, &rule.target_fields, &rule.config_fields]
@@ -434,7 +436,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Anonymous fields that are empty, since the field that they refer to is not there.
+/// Warnings about anonymous fields that are always empty, since the field that they refer to does not exist.
 fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
     let is_lost = |(_, anonymous): &(&Str, &AnonymousField)| {
         !rule.target_fields.contains(&anonymous.target) && !rule.implicit.contains_key(&anonymous.target)
@@ -453,7 +455,7 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
     })
 }
 
-/// Where a rule declares a field: in which list, and the place there.
+/// Where a rule declares a field: in which list, and its location there.
 fn declared(rule: &UserRule, field: &str) -> Vec<(&'static str, Location)> {
     let entry = &rule.entry;
     let mut places = Vec::new();

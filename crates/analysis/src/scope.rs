@@ -18,26 +18,26 @@ use crate::{
     written::Written,
 };
 
-/// One target being evaluated.
+/// The state of the evaluation of one target.
 pub(crate) struct Scope<'s> {
     pub(crate) workspace: &'s Workspace,
     pub(crate) cx: &'s Cx,
     pub(crate) target: &'s ConfiguredTarget,
     /// Its definition.
     pub(crate) written: Written<'s>,
-    /// The variables that the target's own fields see.
+    /// The variables that the target's own fields can read.
     pub(crate) env: Map,
     pub(crate) own_vars: StrSet,
     pub(crate) tainted: StrSet,
     pub(crate) defined: Defined,
     pub(crate) dependencies: Dependencies,
     pub(crate) warnings: Vec<Diagnostic>,
-    /// The variables that the target's own fields may use.
+    /// The variables that the target's own fields may read.
     declared: Vec<Str>,
 }
 
 impl<'s> Scope<'s> {
-    /// Begins with what all targets have in common; warns about fields that are not in `known`.
+    /// Begins with the steps that all targets have in common; warns about fields that are not in `known`.
     pub(crate) fn new<'k>(
         workspace: &'s Workspace,
         cx: &'s Cx,
@@ -63,7 +63,7 @@ impl<'s> Scope<'s> {
         Ok(scope)
     }
 
-    /// What is probably not meant, as far as the fields have been evaluated.
+    /// The warnings, as far as the fields have been evaluated.
     pub(crate) fn all_warnings(&self) -> Diagnostics {
         self.warnings.iter().cloned().chain(self.written.misspelt()).collect()
     }
@@ -113,7 +113,7 @@ impl<'s> Scope<'s> {
         Ok(())
     }
 
-    /// A field that is taken literally as a list of strings.
+    /// A field that is not evaluated but is literally a list of strings.
     pub(crate) fn literal_strings(&self, field: &str) -> Result<Vec<Str>, Fail> {
         let Some(json) = self.written.json(field) else { return Ok(Vec::new()) };
         let value = taut_expr::json_to_value(json);
@@ -153,6 +153,7 @@ impl<'s> Scope<'s> {
         host: &mut dyn Host,
     ) -> Result<Value, Fail> {
         let Some(json) = self.written.json(field) else { return Ok(default()) };
+        // Most fields are literals: these need no compilation.
         if let Some(value) = taut_expr::literal_value(json) {
             return Ok(value);
         }
@@ -165,7 +166,7 @@ impl<'s> Scope<'s> {
         })
     }
 
-    /// A list of strings; given dependencies, the field may use `outs` and `runfiles` of them.
+    /// A field that is a list of strings; given dependencies, it may use their `outs` and `runfiles`.
     pub(crate) fn strings(&self, field: &str, deps: Option<&[Dep]>) -> Result<Vec<Str>, Fail> {
         let deps = deps.map(untransitioned);
         let host = &mut FieldHost { scope: self, deps: deps.as_deref() };
@@ -173,7 +174,7 @@ impl<'s> Scope<'s> {
         value.as_list().and_then(|list| strings(list)).ok_or_else(|| self.written.no_strings(field, &value))
     }
 
-    /// A string.
+    /// Checks that the value of a field is a string.
     pub(crate) fn string(&self, field: &str, value: Value) -> Result<Str, Fail> {
         match value {
             Value::String(text) => Ok(text),
@@ -199,7 +200,7 @@ impl<'s> Scope<'s> {
         })
     }
 
-    /// Analyses dependencies in this target's configuration, all at once.
+    /// Analyses dependencies in this target's configuration, in parallel.
     pub(crate) async fn deps(&mut self, field: &str, names: Vec<NamedTarget>) -> Result<Vec<Dep>, Fail> {
         let config = self.target.config.clone();
         let keys: Vec<ConfiguredTarget> = names
@@ -210,12 +211,12 @@ impl<'s> Scope<'s> {
         self.analyse(field, keys).await
     }
 
-    /// Analyses configured targets, all at once.
+    /// Analyses configured targets, in parallel.
     pub(crate) async fn analyse(&self, field: &str, keys: Vec<ConfiguredTarget>) -> Result<Vec<Dep>, Fail> {
         let names: Vec<EntityName> = keys.iter().map(|key| key.name.clone()).collect();
         let results = self.cx.facets::<TargetRule>(keys).await;
         let results = results.into_iter().zip(&names).map(|(result, name)| {
-            // A source file that is not there is an error of the one who asked for it.
+            // An error without location, such as a source file that does not exist, is located where it is named.
             result
                 .map_err(|failure| settle(failure, |diagnostic| self.written.wanted(diagnostic, field, name)))
         });
@@ -264,7 +265,7 @@ impl<'s> Scope<'s> {
     }
 }
 
-/// The variables of a configuration that are named.
+/// The values of the given variables in a configuration.
 pub(crate) fn environment<'v>(config: &Config, vars: impl Iterator<Item = &'v Str>) -> Map {
     let get = |var: &Str| (var.clone(), config.map().get(var).cloned().unwrap_or_default());
     vars.map(get).collect()
@@ -275,10 +276,10 @@ fn untransitioned(deps: &[Dep]) -> Vec<(Map, Dep)> {
     deps.iter().map(|dep| (Map::default(), dep.clone())).collect()
 }
 
-/// What the expressions in fields can ask for.
+/// The host of expressions in fields.
 struct FieldHost<'h, 's> {
     scope: &'h Scope<'s>,
-    /// Dependencies that can be asked, in which transition.
+    /// The dependencies that can be asked for, each in a transition.
     deps: Option<&'h [(Map, Dep)]>,
 }
 

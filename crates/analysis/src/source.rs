@@ -26,8 +26,8 @@ fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
     }
 }
 
-/// The listing of a directory, as it was looked at.
-pub(crate) type Looked = Faceted<Arc<Listing>>;
+/// A listing whose reads are recorded by facet.
+pub(crate) type ListingRead = Faceted<Arc<Listing>>;
 
 /// The listing of a directory; fails if it cannot be read.
 pub(crate) async fn listing(
@@ -35,7 +35,7 @@ pub(crate) async fn listing(
     cx: &Cx,
     named: &NamedTarget,
     path: &str,
-) -> Result<Looked, Fail> {
+) -> Result<ListingRead, Fail> {
     let root = workspace.repository(&named.repository)?.workspace_root.name;
     let place = Place { root, path: if path == "." { Str::default() } else { path.into() } };
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
@@ -64,7 +64,7 @@ fn outside(named: &NamedTarget) -> Diagnostic {
     )
 }
 
-/// Something that belongs to what was asked for cannot be named in the language.
+/// The error for a file or directory that cannot be named in the language.
 fn not_utf8(directory: &str, name: &str) -> Diagnostic {
     let directory = if directory.is_empty() { "." } else { directory };
     Diagnostic::error(format!(
@@ -96,8 +96,8 @@ pub(crate) async fn explicit(
     }
 }
 
-/// Whether the target of a source file, directory, link or pattern may come out differently if a file comes into being
-/// under a name in a directory whose listing it looked at; or a directory, unless `is_file`.
+/// Whether the target of a source file, directory, link or pattern may have another result if a file appears under a
+/// name in a directory whose listing it read; or a directory, unless `is_file`.
 pub fn notices_entry(source: &NamedTarget, name: &str, is_file: bool) -> bool {
     match source.reference {
         ReferenceType::Tree => true,
@@ -106,13 +106,14 @@ pub fn notices_entry(source: &NamedTarget, name: &str, is_file: bool) -> bool {
     }
 }
 
-/// A name that no target has.
+/// A name without a target in its module: a source file.
 pub(crate) async fn implicit(
     workspace: &Workspace,
     cx: &Cx,
     named: &NamedTarget,
     module: &ModuleKey,
 ) -> Result<AnalysedTarget, Fail> {
+    // First without the names of targets, which only the error message needs.
     let found = file(workspace, cx, named, Targets::default).await;
     if found.is_ok() {
         return found;
@@ -175,7 +176,7 @@ async fn in_another_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) 
     None
 }
 
-/// The targets among which a name was looked for.
+/// The names among which a target was looked for.
 #[derive(Default)]
 struct Targets {
     file: String,
@@ -192,7 +193,7 @@ async fn file(
         return Err(fail(outside(named)));
     }
     let path = normal_path(&join(&named.module, &named.name));
-    // What ends like a directory is none of the files in the one above.
+    // A name with a trailing slash is none of the files in the directory above.
     let is_directory = named.name.ends_with('/') || named.name.ends_with("/.");
     let (directory, base) =
         if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
@@ -201,6 +202,7 @@ async fn file(
         let stage = [(named.name.clone(), local(named, &path))].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));
     }
+    // From here on the message depends on the whole listing.
     let entries = entries.whole();
     let explicit = named.reference != ReferenceType::Target;
     let Targets { file, names: targets } = targets();
@@ -239,7 +241,7 @@ async fn file(
             let files: Vec<String> = files.map(|listed| format!("{above}{}", listed.name)).collect();
             let names = files.iter().map(String::as_str).chain(targets.iter().map(String::as_str));
             diagnostic = diagnostic.suggest(nearest(&named.name, above.len(), names));
-            if diagnostic.suggestion.is_none() && (1..=MANY).contains(&targets.len()) {
+            if diagnostic.suggestion.is_none() && (1..=MAX_LISTED).contains(&targets.len()) {
                 diagnostic = diagnostic.note(format!("the targets in {file} are {}", quoted_list(&targets)));
             }
         }
@@ -253,7 +255,7 @@ async fn file(
 }
 
 /// How many targets are listed at most.
-const MANY: usize = 12;
+const MAX_LISTED: usize = 12;
 
 /// What was probably meant by a path whose last component begins at an offset: a file beside it, or a target.
 fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
@@ -265,7 +267,7 @@ fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + C
     }
 }
 
-/// Why there is no directory at a path, if one of its components is there and something else.
+/// Why there is no directory at a path, if one of its components is something else.
 async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str) -> Option<String> {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     for end in ends {
@@ -301,13 +303,13 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     Ok(analysed(stage.collect(), Defined::default()))
 }
 
-/// A directory with all that is below it; each sub-directory is a tree of its own. Without recursion.
+/// A directory with everything below it; each sub-directory is a tree of its own. Without recursion.
 async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     if !is_non_upwards(&named.name) {
         return Err(fail(outside(named)));
     }
     let top = normal_path(&join(&named.module, &named.name));
-    // All directories, each after the one it lies in; then trees from the last to the first.
+    // All directories, each after the one that contains it; then trees are made from the last to the first.
     let mut directories = vec![top.clone()];
     let mut warnings = Diagnostics::default();
     let mut contents = Vec::new();
@@ -329,7 +331,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                 }
             }
         } else if contents.is_empty() {
-            // Below it, a directory may have gone since the one above was read.
+            // A directory further below may have been removed since the one above was read, which is no error here.
             let why = absent(workspace, cx, named, &top).await;
             let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
             let name = EntityName::Named(named.clone()).to_json();

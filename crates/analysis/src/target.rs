@@ -1,7 +1,8 @@
-//! Configured targets as names of tasks.
+//! Configured targets as keys of tasks.
 //!
-//! Locational equality: a named target *is* its place and its configuration, known before anything about
-//! it is, so that all who ask for it share one task. An anonymous target is its rule map and its node.
+//! A named target is identified by its name and configuration, which are known before its definition is read
+//! ("locational" equality, docs/equality.md), so that all its dependents share one task. An anonymous target is
+//! identified by its rule map and its node.
 
 use std::{fmt, sync::Arc};
 
@@ -31,21 +32,22 @@ impl fmt::Debug for ConfiguredTarget {
     }
 }
 
-/// How a key begins, in the order of keys.
+/// The first byte of a key; keys are ordered by it.
 const ANONYMOUS: u8 = 0;
 const NAMED: u8 = 1;
-/// Named by texts that need a form of their own, since they contain what separates texts.
-const UNUSUAL: u8 = 2;
+/// A name that contains the byte that separates texts, and so needs another form.
+const WITH_ZERO_BYTE: u8 = 2;
 
 impl Key for ConfiguredTarget {
-    /// The name, by which keys are ordered, then the configuration. Equal keys whose values share their parts
-    /// differently have different bytes: then one is merely not found by the other's.
+    /// The name, by which keys are ordered, then the configuration (docs/store.md, Targets). Equal keys whose values
+    /// share memory differently can have different bytes; then a recorded run is merely not found.
     fn encode(&self, out: &mut Vec<u8>) {
         match &self.name {
             EntityName::Named(named) => {
                 let texts = [&named.repository, &named.module, &named.name];
+                // The usual form needs no lengths, so keys of one module have a common prefix.
                 if texts.iter().any(|text| text.as_bytes().contains(&0)) {
-                    out.push(UNUSUAL);
+                    out.push(WITH_ZERO_BYTE);
                     let mut encoder = Encoder::new();
                     encoder.named(named);
                     let name = encoder.finish();
@@ -72,6 +74,8 @@ impl Key for ConfiguredTarget {
             }
             EntityName::Anonymous(anonymous) => {
                 out.push(ANONYMOUS);
+                // The ids identify the target even if it is nested too deeply to be encoded; then it cannot be decoded,
+                // but still be found.
                 out.extend(anonymous.rule_map.id().0);
                 out.extend(anonymous.node.id().0);
                 out.extend(self.config.map().id().0);
@@ -99,7 +103,7 @@ impl Key for ConfiguredTarget {
                 let reference = ReferenceType::ALL.into_iter().find(|kind| *kind as u8 == *reference)?;
                 (NamedTarget::new(repository, module, name).with_reference(reference), config)
             }
-            UNUSUAL => {
+            WITH_ZERO_BYTE => {
                 let (len, rest) = rest.split_first_chunk::<4>()?;
                 let (name, config) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
                 let mut decoder = Decoder::new(name);
@@ -116,7 +120,7 @@ impl Key for ConfiguredTarget {
     }
 }
 
-/// Analyses configured targets, as `evaluate` says.
+/// Analyses configured targets; see `evaluate`.
 pub struct TargetRule(pub Arc<Workspace>);
 
 #[cfg(test)]
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_named_targets_are_read_as_they_were_written() {
+    fn keys_of_named_targets_are_decoded_as_they_were_encoded() {
         for texts in [["", "", ""], ["r", "a/b", "t"], ["r", "a\0b", "t\0"], ["\0", "m", "ü"]] {
             for reference in ReferenceType::ALL {
                 let named = NamedTarget::new(texts[0], texts[1], texts[2]).with_reference(reference);
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_anonymous_targets_are_read_however_large_their_graph_is() {
+    fn keys_of_anonymous_targets_are_decoded_even_if_the_unfolded_graph_is_huge() {
         let mut node = Node::new_abstract("n".into(), config(), Map::default());
         for _ in 1..=100 {
             let rule_map = [("n", Value::string("rule"))].into_iter().collect();

@@ -1,7 +1,7 @@
 //! Targets of user-defined rules, named and anonymous.
 //!
-//! Other targets are asked for at fixed steps: the target fields and the implicit ones together, then the
-//! targets made from nodes that those provide. The defining expression sees only results.
+//! Dependencies are analysed in two steps: first the target fields and the implicit ones together, then the targets
+//! made from nodes that the first ones provide. The defining expression sees only their results.
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
@@ -79,6 +79,7 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;
     evaluation.check_taint(&scope.tainted, Some(entry))?;
+    // Only now, since the value of a string field may depend on the results of dependencies.
     for field in &rule.string_fields {
         let default = || Value::List(List::default());
         let declared = evaluation.transitioned();
@@ -176,9 +177,9 @@ pub(crate) async fn anonymous(
     evaluation.finish(StrSet::empty(), tainted, rule.warnings.clone())
 }
 
-/// Whether some of what went wrong has no place yet.
-fn is_placeless(failure: &Fail) -> bool {
-    failure.downcast_ref::<Problem>().is_some_and(|problem| problem.0.is_placeless())
+/// Whether an error has no location yet.
+fn has_no_location(failure: &Fail) -> bool {
+    failure.downcast_ref::<Problem>().is_some_and(|problem| problem.0.has_no_location())
 }
 
 fn strings_value(words: Vec<Str>) -> Value {
@@ -190,7 +191,7 @@ struct Evaluation<'e> {
     cx: &'e Cx,
     target: &'e ConfiguredTarget,
     rule: &'e Arc<UserRule>,
-    /// The fields of the target as they are written, if it is a named one.
+    /// The fields of the target's definition, if it is a named one.
     scope: Option<&'e Scope<'e>>,
     /// Config and string fields.
     strings: BTreeMap<Str, Value>,
@@ -217,7 +218,7 @@ impl<'e> Evaluation<'e> {
         environment(&self.target.config, self.rule.config_vars.iter())
     }
 
-    /// The configurations changes that a field's targets are wanted in.
+    /// The changes of the configuration in which a field's targets are analysed.
     fn transitions(&self, field: &str) -> Result<Vec<Map>, Fail> {
         let Some(expr) = self.rule.transitions.get(field) else { return Ok(vec![Map::default()]) };
         let mut host = TransitionHost { fields: &self.strings, limit: self.workspace.log_limit };
@@ -248,7 +249,8 @@ impl<'e> Evaluation<'e> {
             let for_users = error.kind == ErrorKind::User;
             let mut diagnostic = error.into_diagnostic();
             if for_users && let Some(scope) = self.scope {
-                // The rule's author speaks to the target's author, who wants to see the target.
+                // A message of the rule's author is for the author of the target: the
+                // location of the target comes first.
                 let raised = diagnostic.location.replace(scope.written.entry.location(None));
                 diagnostic.notes.extend(raised.map(|raised| Note::at("the rule says so here", raised)));
             }
@@ -262,8 +264,8 @@ impl<'e> Evaluation<'e> {
         Frame::new(format!("in rule {rule}")).at(self.rule.entry.location(None))
     }
 
-    /// A diagnostic about the rule in the context of this target. Named targets add themselves, with
-    /// their place; anonymous ones are told here, since they stand nowhere.
+    /// Adds the rule to a diagnostic. Named targets add themselves, with their location; anonymous ones are added here,
+    /// since they have none.
     fn attributed(&self, diagnostic: Diagnostic) -> Diagnostic {
         let diagnostic = diagnostic.within(self.rule_frame());
         if self.scope.is_some() {
@@ -287,18 +289,18 @@ impl<'e> Evaluation<'e> {
             .help("an output is \"\", for example, if a field from which its name is joined is not set")
     }
 
-    /// For values that clash: which dependencies offer them.
+    /// For conflicting values: the dependencies that offer them.
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in involved {
-            // What is longer is not looked for: it would be read in every dependency.
-            const MAX_LOOKED_FOR: usize = 1 << 20;
-            let Some(text) = value.to_json_within(MAX_LOOKED_FOR) else { continue };
+            // Larger values are not searched for, since they would be written as text for every dependency.
+            const MAX_SEARCHED_BYTES: usize = 1 << 20;
+            let Some(text) = value.to_json_within(MAX_SEARCHED_BYTES) else { continue };
             let offers = |reached: &&Reached| {
                 let result = reached.dep.result();
-                [&result.artifacts, &result.runfiles, &result.provides]
-                    .into_iter()
-                    .any(|map| Value::Map(map.clone()).to_json_beyond(MAX_LOOKED_FOR << 4).contains(&text))
+                [&result.artifacts, &result.runfiles, &result.provides].into_iter().any(|map| {
+                    Value::Map(map.clone()).to_json_beyond(MAX_SEARCHED_BYTES << 4).contains(&text)
+                })
             };
             for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
                 let config = self.target.config.update(transition).prune(dep.vars()).without_nulls();
@@ -309,7 +311,7 @@ impl<'e> Evaluation<'e> {
         notes
     }
 
-    /// Analyses targets of fields in all their transitions, all at once.
+    /// Analyses targets of fields in all their transitions, in parallel.
     async fn reach(&mut self, fields: Vec<(Str, Vec<EntityName>)>) -> Result<Vec<ConfiguredTarget>, Fail> {
         let mut keys = Vec::new();
         let mut places = Vec::new();
@@ -322,12 +324,14 @@ impl<'e> Evaluation<'e> {
                 }
             }
         }
+        // In parallel; by facets, so that a change of a part that the rule does not read does not invalidate this
+        // target.
         let results = self.cx.facets::<TargetRule>(keys.clone()).await.into_iter().zip(&places);
         let results = results.map(|(result, (field, _, name))| {
             result.map_err(|failure| {
-                // Nodes can form chains of any length and share what is below them, so the way to an
-                // error among them is told from the named target on that wants them.
-                if self.scope.is_none() && !is_placeless(&failure) {
+                // Nodes can form chains of any length with shared parts, so the frames of an error among them begin at
+                // the named target that uses them.
+                if self.scope.is_none() && !has_no_location(&failure) {
                     return failure;
                 }
                 settle(failure, |diagnostic| self.wanted(diagnostic, field, name))
@@ -340,7 +344,7 @@ impl<'e> Evaluation<'e> {
         Ok(keys)
     }
 
-    /// A diagnostic about something that a field holds, seen from there.
+    /// A diagnostic about a target of a field, with the field added.
     fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
         let at = |path: JsonPath| Location::value(self.rule.entry.label().clone(), path);
         if self.scope.is_none() && diagnostic.location.is_some() {

@@ -1,9 +1,9 @@
-//! The words of description files that mean something: built-in rules with their fields, keys of rules and functions.
+//! The vocabulary of description files: built-in rules with their fields, keys of rules and functions.
 //!
-//! What they mean is in `builtin` and `rules`; that these words can be asked for without their evaluation is why they
-//! are here.
+//! Their meaning is implemented in `builtin` and `rules`; here they can be listed without evaluation, for suggestions
+//! and `describe`.
 
-/// A rule that needs no rules file.
+/// A rule that is built in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Builtin {
     Export,
@@ -67,21 +67,21 @@ impl Builtin {
     }
 }
 
-/// Fields that any target can have, export apart.
+/// Fields that any target can have, except `export`.
 pub(crate) const COMMON: [&str; 3] = ["type", "arguments_config", "tainted"];
 
-/// Whether a word names a rule that is built in.
+/// Whether a word is the name of a built-in rule.
 pub fn is_builtin(word: &str) -> bool {
     Builtin::from_name(word).is_some()
 }
 
-/// The built-in rules, each with all fields that its targets can have, `type` apart.
+/// The built-in rules, each with all fields that its targets can have, except `type`.
 pub fn builtin_rules() -> Vec<(&'static str, Vec<&'static str>)> {
     let fields = |rule: Builtin| rule.all_fields().filter(|field| *field != "type").collect();
     Builtin::NAMES.iter().map(|(name, rule)| (*name, fields(*rule))).collect()
 }
 
-/// The keys of rules: what targets and programs find in the definition of one.
+/// The keys of rules.
 pub const RULE: &[&str] = &[
     "anonymous",
     "artifacts_doc",

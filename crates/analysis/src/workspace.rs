@@ -1,4 +1,4 @@
-//! What the rules of analysis share: the world as far as descriptions can see it.
+//! The state that all rules of analysis share.
 
 use taut_digest::HashFunction;
 use taut_engine::Fail;
@@ -8,13 +8,13 @@ use taut_value::NamedTarget;
 
 use crate::{NameContext, problem::fail};
 
-/// The repositories, and what stands for their contents.
+/// The repositories, and the options of analysis.
 pub struct Workspace {
     /// All repositories.
     pub repositories: RepoConfig,
-    /// How contents are named.
+    /// The hash function of the store.
     pub hash_function: HashFunction,
-    /// How long a value may be in messages.
+    /// How long a value may be in messages, in bytes.
     pub log_limit: usize,
 }
 

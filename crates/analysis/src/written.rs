@@ -1,4 +1,4 @@
-//! The definition of a target as it is written, and what is wrong with it, at the place where that stands.
+//! The definition of a target in its file, and errors with the location of the value they are about.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ pub(crate) struct Written<'s> {
     pub(crate) workspace: &'s Workspace,
     pub(crate) named: &'s NamedTarget,
     pub(crate) entry: &'s ModuleEntry,
-    /// Warnings about variables in its fields that are not declared, as far as these have been evaluated.
+    /// Warnings about undeclared variables in its fields, as far as these have been evaluated.
     misspelt: Mutex<Vec<Diagnostic>>,
 }
 
@@ -42,7 +42,7 @@ impl<'s> Written<'s> {
         self.misspelt.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings);
     }
 
-    /// What is probably misspelt, as far as fields have been evaluated.
+    /// The warnings about misspelt variables, as far as fields have been evaluated.
     pub(crate) fn misspelt(&self) -> Vec<Diagnostic> {
         self.misspelt.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -55,7 +55,7 @@ impl<'s> Written<'s> {
         taut_expr::abbreviate(value, self.workspace.log_limit)
     }
 
-    /// What is probably misspelt in a field, as far as it has been evaluated.
+    /// The warnings about misspelt variables in one field.
     fn misspelt_in(&self, field: &str) -> Vec<Diagnostic> {
         let inside = self.entry.path().key(field);
         let is_inside =
@@ -67,38 +67,38 @@ impl<'s> Written<'s> {
         misspelt.iter().filter(is_inside).cloned().collect()
     }
 
-    /// A failure in a field.
+    /// A failure at a field.
     pub(crate) fn wrong(&self, field: &str, message: impl Into<String>) -> Fail {
         fail(self.problem(field, message))
     }
 
-    /// What is wrong with a field.
+    /// An error at a field.
     pub(crate) fn problem(&self, field: &str, message: impl Into<String>) -> Diagnostic {
         let location = self.entry.location(self.json(field).is_some().then_some(field));
         let problem = Diagnostic::error(message).at(location);
         self.misspelt_in(field).iter().map(as_note).fold(problem, Diagnostic::note)
     }
 
-    /// What is wrong with something that a field evaluates to.
+    /// An error about a part of a field's value.
     pub(crate) fn problem_with(&self, field: &str, value: &Value, message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(message).at(self.location_of(field, value))
     }
 
-    /// Where in a field a text or a list is written that the field's value contains; the field, if it
-    /// is put together from pieces.
+    /// The location of a text or list that a field's value contains; the field, if the value is composed by an
+    /// expression.
     pub(crate) fn location_of(&self, field: &str, value: &Value) -> Location {
         let whole = || self.entry.location(self.json(field).is_some().then_some(field));
         self.find(field, value).unwrap_or_else(whole)
     }
 
     fn find(&self, field: &str, value: &Value) -> Option<Location> {
-        const ENOUGH: usize = 10_000;
-        // Names stand at no such depth, and each step costs its depth.
-        const DEEP: usize = 64;
+        const MAX_VISITED_NODES: usize = 10_000;
+        // Names are never nested that deep, and each step costs its depth.
+        const MAX_DEPTH: usize = 64;
         let mut pending = vec![(self.entry.path().key(field), self.json(field)?)];
-        for _ in 0..ENOUGH {
+        for _ in 0..MAX_VISITED_NODES {
             let (path, node) = pending.pop()?;
-            if path.steps().len() > DEEP {
+            if path.steps().len() > MAX_DEPTH {
                 continue;
             }
             match node.kind() {
@@ -124,7 +124,7 @@ impl<'s> Written<'s> {
         None
     }
 
-    /// The failure of a field that has to be a list of strings and is something else.
+    /// The failure of a field that has to be a list of strings but is something else.
     pub(crate) fn no_strings(&self, field: &str, value: &Value) -> Fail {
         self.no_list(field, value, "strings", |item| item.as_str().is_some())
     }
@@ -132,7 +132,8 @@ impl<'s> Written<'s> {
     pub(crate) fn no_list(&self, field: &str, value: &Value, of: &str, is: impl Fn(&Value) -> bool) -> Fail {
         let found = self.shown(value);
         let Some(list) = value.as_list() else {
-            let message = format!("{} has to be a list of {of}, but is {}", quoted(&field), self.told(value));
+            let message =
+                format!("{} has to be a list of {of}, but is {}", quoted(&field), self.described(value));
             let diagnostic = self.problem(field, message);
             return fail(if value.as_str().is_some() {
                 diagnostic.help(format!("a list of one: [{found}]"))
@@ -141,7 +142,8 @@ impl<'s> Written<'s> {
             });
         };
         let bad = list.iter().find(|item| !is(item)).unwrap_or(value);
-        let message = format!("{} has to be a list of {of}, but contains {}", quoted(&field), self.told(bad));
+        let message =
+            format!("{} has to be a list of {of}, but contains {}", quoted(&field), self.described(bad));
         let problem = self.problem_with(field, bad, message);
         fail(match (bad, self.undeclared(field)) {
             (Value::Null, Some((variable, all, location))) => problem.at(location).help(format!(
@@ -171,20 +173,23 @@ impl<'s> Written<'s> {
         })
     }
 
-    /// The failure of a field whose value is of another kind than it has to be.
+    /// The failure of a field whose value has another type.
     pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
-        self.wrong(field, format!("{} has to be {expected}, but is {}", quoted(&field), self.told(value)))
+        self.wrong(
+            field,
+            format!("{} has to be {expected}, but is {}", quoted(&field), self.described(value)),
+        )
     }
 
-    /// What kind of value it is, and which, unless the kind says that.
-    fn told(&self, value: &Value) -> String {
+    /// The type of a value, and the value, unless the type determines it.
+    fn described(&self, value: &Value) -> String {
         match value {
             Value::Null => taut_expr::kind_of(value).to_string(),
             _ => format!("{}: {}", taut_expr::kind_of(value), self.shown(value)),
         }
     }
 
-    /// A diagnostic about something that a field names, seen from there.
+    /// A diagnostic about a target of a field, with the field added.
     pub(crate) fn wanted(&self, diagnostic: Diagnostic, field: &str, name: &EntityName) -> Diagnostic {
         let (field, location) = self.reference(field, name);
         if diagnostic.location.is_none() {
@@ -213,7 +218,7 @@ impl<'s> Written<'s> {
         Some(taut_expr::json_to_value(node))
     }
 
-    /// Where something is named: in a given field, or else in another one.
+    /// Where a target is named: in the given field, or else in another one.
     fn reference<'f>(&'f self, field: &'f str, name: &EntityName) -> (&'f str, Location) {
         let whole = || (field, self.entry.location(self.json(field).is_some().then_some(field)));
         let Some(named) = name.as_named() else { return whole() };
@@ -247,7 +252,7 @@ impl<'s> Written<'s> {
         found.unwrap_or_else(whole)
     }
 
-    /// Two dependencies that want the same place: the second, and a note about the first.
+    /// Two dependencies with a conflict: located at the second, with a note about the first.
     pub(crate) fn conflict(
         &self,
         field: &str,
@@ -261,9 +266,9 @@ impl<'s> Written<'s> {
             .note(Note::at("the other one is named here", first))
     }
 
-    /// A path that is an artifact and a directory, with the dependencies that say so.
+    /// A path that is both an artifact and a directory, with the dependencies that have it.
     pub(crate) fn subtree_conflict(&self, message: String, path: &str, deps: &[Dep]) -> Diagnostic {
-        const SHOWN: usize = 4;
+        const MAX_NOTES: usize = 4;
         let below = format!("{path}/");
         let inside = taut_value::path::is_non_upwards(path);
         let mut problem = self.problem("deps", message).help(if inside {
@@ -276,7 +281,7 @@ impl<'s> Written<'s> {
             let paths = result.artifacts.keys().chain(result.runfiles.keys());
             let mut normal = paths.map(|path| taut_value::path::normal_path(path));
             if let Some(found) = normal.find(|found| found == path || found.starts_with(&below))
-                && problem.notes.len() < SHOWN
+                && problem.notes.len() < MAX_NOTES
             {
                 problem = problem.note(format!("{} comes from {}", quoted(&found), dep.name));
             }
@@ -323,7 +328,7 @@ fn in_place_of(list: &[Value], meant: &str) -> Option<String> {
     }
 }
 
-/// A target depends on one that is tainted with more.
+/// The error of a target whose dependency is tainted with more words.
 pub(crate) fn not_tainted(
     entry: &ModuleEntry,
     own: &StrSet,

@@ -123,7 +123,7 @@ impl Call<'_> {
             options: &options,
             sink: &sink,
             is_cached: self.reporting.uses_state,
-            tells_all: self.reporting.profile.is_some(),
+            reports_all_actions: self.reporting.profile.is_some(),
         };
         let (store, display) = (&store, None);
         let (rerun, is_timed) = (None, self.reporting.uses_state);

@@ -75,7 +75,7 @@ pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Stor
 /// sudo.
 pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
     let root = build_root.display().to_string();
-    let is_foreign = |line: &str| line.contains(&root) && line.contains(taut_sys::BELONGS);
+    let is_foreign = |line: &str| line.contains(&root) && line.contains(taut_sys::BELONGS_TO);
     if !error.lines().any(is_foreign) {
         return error;
     }

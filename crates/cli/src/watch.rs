@@ -279,7 +279,7 @@ impl Watcher<'_> {
         self.tell_watched(held);
         loop {
             held.session.close_directories();
-            held.store.rest().map_err(|error| self.lost(&error))?;
+            held.store.pause().map_err(|error| self.lost(&error))?;
             let mut change = self.change(held, interruption)?;
             if change.is_of_ways {
                 self.watch_ways(held);

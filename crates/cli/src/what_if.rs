@@ -9,7 +9,7 @@ use taut_driver::{
     joined, what_if,
 };
 use taut_store::Store;
-use taut_value::{NamedTarget, SHORT_ID, configured_as_typed, names_as_typed};
+use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_typed};
 
 use crate::{
     diagnostics,
@@ -114,7 +114,7 @@ fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::P
     targets.iter().for_each(|target| text.push_str(&format!("  {target}\n")));
     let _ = writeln!(text, "run at most {} of {all_actions} actions.", actions.len());
     for (origin, outs, id) in actions {
-        let (id, origin) = (&id.to_hex()[..SHORT_ID], names_as_typed(origin));
+        let (id, origin) = (&id.to_hex()[..ID_PREFIX_DIGITS], names_as_typed(origin));
         let _ = writeln!(text, "  %{id} ({origin}: {})", outs.join(", "));
     }
     for (said, path) in said.iter().zip(paths) {

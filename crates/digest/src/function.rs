@@ -26,7 +26,8 @@ impl HashFunction {
         self.typed("tree", encoded)
     }
 
-    /// An incremental hasher for a file whose size in bytes is known beforehand (git hashes it first).
+    /// An incremental hasher for a file whose size in bytes is known beforehand: git's header, which is hashed first,
+    /// contains it.
     pub fn blob_hasher(self, size: u64) -> ContentHasher {
         self.typed_hasher("blob", size)
     }
@@ -47,6 +48,8 @@ impl HashFunction {
 
     fn typed_hasher(self, kind: &str, size: u64) -> ContentHasher {
         match self {
+            // git hashes `<type> <size>\0` and the content (`git hash-object`), so a blob and a tree with equal bytes
+            // differ.
             HashFunction::GitSha1 => {
                 let mut hasher = Sha1::new();
                 hasher.update(kind.as_bytes());

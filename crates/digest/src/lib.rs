@@ -6,6 +6,8 @@
 //!
 //! What this crate does not know: files, stores, and what an id is used for.
 
+#![deny(missing_docs)]
+
 mod function;
 mod hash;
 mod object;

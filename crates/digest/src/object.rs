@@ -27,7 +27,7 @@ pub enum ObjectType {
 }
 
 impl ObjectType {
-    /// The letter that stands for the type in identifiers.
+    /// The letter that represents the type in identifiers.
     pub fn letter(self) -> char {
         match self {
             ObjectType::File => 'f',
@@ -47,7 +47,7 @@ impl ObjectType {
         }
     }
 
-    /// The type that a letter stands for.
+    /// The type for a letter.
     pub fn from_letter(letter: char) -> Option<Self> {
         Some(match letter {
             'f' => ObjectType::File,

@@ -49,6 +49,8 @@ pub fn validate_entry_name(name: &[u8]) -> bool {
 pub fn encode_git_tree<N: AsRef<[u8]>>(entries: &BTreeMap<N, TreeEntry>) -> Vec<u8> {
     let mut sorted: Vec<(&[u8], &TreeEntry)> =
         entries.iter().map(|(name, entry)| (name.as_ref(), entry)).collect();
+    // git compares directory names as if they ended in `/` (`base_name_compare` in its sources); with plain order the
+    // id of a tree that has `a` and `a.b` would differ.
     let key = |(name, entry): &(&[u8], &TreeEntry)| {
         let slash = (entry.object_type == ObjectType::Tree).then_some(b'/');
         name.iter().copied().chain(slash).collect::<Vec<u8>>()
@@ -70,7 +72,11 @@ pub fn encode_git_tree<N: AsRef<[u8]>>(entries: &BTreeMap<N, TreeEntry>) -> Vec<
     out
 }
 
-/// Reads a git tree object whose ids have `hash_len` bytes. Names are validated.
+/// Reads a git tree object whose ids have `hash_len` bytes. Names are validated; the order
+/// of the entries is not checked.
+///
+/// # Errors
+/// The bytes are truncated, or an entry has an unknown mode or a name that [`validate_entry_name`] rejects.
 pub fn decode_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<BTreeMap<Vec<u8>, TreeEntry>, TreeError> {
     let mut entries = BTreeMap::new();
     while !bytes.is_empty() {
@@ -82,6 +88,8 @@ pub fn decode_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<BTreeMap<Vec
             return Err(TreeError::Truncated);
         }
         let object_type = match mode {
+            // git writes modes without leading zeros, and none but these; `100664` and `040000` are in old
+            // repositories.
             b"100644" | b"100664" => ObjectType::File,
             b"100755" => ObjectType::Executable,
             b"40000" | b"040000" => ObjectType::Tree,

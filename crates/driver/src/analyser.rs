@@ -8,11 +8,13 @@ use taut_graph::Definition;
 use taut_repos::Roots;
 use taut_syntax::Diagnostics;
 
-use crate::analysing::{AnalysisOptions, begin, diagnostics, workspace};
+use crate::analysis_setup::{AnalysisOptions, begin, diagnostics, workspace};
 use crate::describe::{DescribeKey, DescribeRule, Described};
-use crate::history::Ends;
+use crate::history::ActionEnds;
 use crate::{Analysed, Analysis, DescribeOptions, Description, Request, Sink, Traces};
-use crate::{analysis::AnalysisRule, analysis_pass::AnalysisPass, asked::Asked, whole::analyse_in};
+use crate::{
+    analysis::AnalysisRule, analysis_pass::AnalysisPass, full_analysis::analyse_all, request_key::RequestKey,
+};
 
 /// An engine that can analyse, and nothing more.
 pub struct Analyser {
@@ -33,12 +35,12 @@ impl Analyser {
         Analyser { engine, build, workspace, traces: traces.clone() }
     }
 
-    /// What went wrong with cached build state, if anything; told once.
+    /// What went wrong with cached build state, if anything; returned once.
     pub fn cache_warning(&self) -> Option<String> {
         self.traces.take_warning(&self.engine)
     }
 
-    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and left.
+    /// Analyses the targets of the request, with its events. `is_cached`: whether cached build state is used and written.
     ///
     /// # Errors
     /// Everything that is wrong; at least one diagnostic.
@@ -49,50 +51,52 @@ impl Analyser {
         is_cached: bool,
     ) -> Result<Arc<Analysed>, Diagnostics> {
         let Analyser { engine, build, traces, .. } = self;
-        let pass = AnalysisPass { engine, build, traces, ends: &Ends::default(), sink, is_cached };
+        let pass = AnalysisPass { engine, build, traces, ends: &ActionEnds::default(), sink, is_cached };
         let analysed = pass.analyse(request)?;
-        pass.tell_tasks(request);
+        pass.report_tasks(request);
         Ok(analysed)
     }
 
-    /// Keeps what was found out. What is not kept costs time, not more.
+    /// Appends the new runs to the engine's file. If that fails, there is a warning, and later builds repeat the work.
     pub fn commit(&self) {
         self.traces.commit(&self.engine);
     }
 
-    /// All that analysis of the request came to, target by target. Costs as much as there is.
+    /// The result of analysis for every target in the closure of the request: decodes all of them.
     ///
     /// # Errors
     /// Everything that is wrong; at least one diagnostic.
     pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
-        analyse_in(&self.build, request)
+        analyse_all(&self.build, request)
     }
 
-    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
+    /// Ends the session without freeing its memory, in a process that is about to exit.
     pub fn leave(self) {
         std::mem::forget(self);
     }
 
-    /// Whether this description, which was asked for, is what an earlier call found.
+    /// Whether a description that [`Analyser::describe`] returned was replayed from an earlier call.
     pub fn is_described(&self, request: &Request, options: DescribeOptions) -> bool {
-        let key = DescribeKey { asked: Asked::of(request), options };
+        let key = DescribeKey { request: RequestKey::of(request), options };
         self.build.explain::<DescribeRule>(&key).is_none()
     }
 
-    /// Describes the targets of the request, or the rules of these names.
-    /// The error is what is wrong with the files that define them, or that one is not defined.
+    /// Describes the targets of the request, or the rules of these names, as far as that is possible.
+    ///
+    /// # Errors
+    /// Beside the description, what is wrong with the files that define them, or that one is not defined.
     pub fn describe(
         &self,
         request: &Request,
         options: DescribeOptions,
     ) -> (Description, Result<(), Diagnostics>) {
-        let key = DescribeKey { asked: Asked::of(request), options };
+        let key = DescribeKey { request: RequestKey::of(request), options };
         match self.build.get::<DescribeRule>(key) {
             Ok(described) => {
                 let Described { description, problems } = &*described;
                 let roots: &Roots = &self.workspace.repositories.roots;
-                let told = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
-                (description.clone(), told)
+                let outcome = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
+                (description.clone(), outcome)
             }
             Err(fail) => (Description::default(), Err(diagnostics(fail, &self.build, &request.repositories))),
         }

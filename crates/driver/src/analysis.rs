@@ -1,8 +1,8 @@
 //! Analysis of a request as a task: what the targets offer together, and how much there is below them.
 //!
-//! It goes by the leaves below it: where all directories and target files are unchanged, no target is looked at, however
-//! many there are. Where one changed, what that invalidates is analysed, and what was counted is counted anew by
-//! collecting, which opens no target.
+//! Its traces are deep: while all directories and target files are unchanged it is replayed, and no target is looked at,
+//! however many there are. After a change, the targets that it invalidates are analysed, and the counts are collected
+//! anew over the numbers of the engine's file, which loads no target.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -15,11 +15,11 @@ use taut_value::{Decoder, Encoder, Id, TargetResult};
 
 use crate::{
     Request, Wanted,
-    analysing::{asked, diagnostics},
-    asked::Asked,
+    analysis_setup::{analyse_targets, diagnostics},
+    full_analysis::{Analysis, analyse_all},
     reached::{Order, Reached},
+    request_key::RequestKey,
     targets::together,
-    whole::{Analysis, analyse_in},
 };
 
 /// How much there is.
@@ -37,7 +37,7 @@ pub struct Counts {
     pub exports: usize,
 }
 
-/// What analysis of a request came to.
+/// The result of the analysis of a request.
 #[derive(Clone, Debug)]
 pub struct Analysed {
     /// What the targets offer together.
@@ -104,8 +104,7 @@ impl Analysed {
 /// Analyses requests.
 pub(crate) struct AnalysisRule;
 
-/// It cannot be told what lies below the targets of a request, since cached build state turned out to be damaged
-/// meanwhile.
+/// The closure of a request cannot be collected, since cached build state turned out to be damaged meanwhile.
 #[derive(Debug)]
 pub(crate) struct NotCollected;
 
@@ -121,28 +120,28 @@ impl Failure for NotCollected {}
 ///
 /// # Errors
 /// Everything that is wrong with the description; at least one diagnostic.
-pub(crate) fn analysed_in(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
-    build.get::<AnalysisRule>(Asked::of(request)).or_else(|fail| {
-        // What each of the targets came to is known by now.
-        asked(build, request)?;
+pub(crate) fn analyse_request(build: &Build, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
+    build.get::<AnalysisRule>(RequestKey::of(request)).or_else(|fail| {
+        // The targets are settled by now: this collects the errors of all of them.
+        analyse_targets(build, request)?;
         match fail.downcast_ref::<NotCollected>() {
-            Some(_) => Ok(Arc::new(Analysed::of_whole(&analyse_in(build, request)?, request))),
+            Some(_) => Ok(Arc::new(Analysed::of_whole(&analyse_all(build, request)?, request))),
             None => Err(diagnostics(fail, build, &request.repositories)),
         }
     })
 }
 
 impl Rule for AnalysisRule {
-    type Key = Asked;
+    type Key = RequestKey;
     type Value = Arc<Analysed>;
     const NAME: &'static str = "analysis";
 
-    fn policy(&self, _: &Asked) -> Policy {
+    fn policy(&self, _: &RequestKey) -> Policy {
         Policy::deep(4).only_by_leaves()
     }
 
-    async fn value(&self, asked: &Asked, cx: Cx) -> Result<Arc<Analysed>, Fail> {
-        let targets = asked.targets.in_configuration(&asked.configuration);
+    async fn value(&self, request: &RequestKey, cx: Cx) -> Result<Arc<Analysed>, Fail> {
+        let targets = request.targets.in_configuration(&request.configuration);
         let answers = cx.all::<TargetRule>(targets.clone()).await;
         let mut reached = Vec::with_capacity(targets.len());
         for (target, answer) in targets.iter().zip(answers) {
@@ -164,15 +163,15 @@ impl Rule for AnalysisRule {
         Ok(Arc::new(Analysed { result, vars, tainted, counts, warnings }))
     }
 
-    fn content_hash(&self, _: &Asked, analysed: &Arc<Analysed>) -> Option<Hash> {
+    fn content_hash(&self, _: &RequestKey, analysed: &Arc<Analysed>) -> Option<Hash> {
         analysed.encode().map(|bytes| Hash(Id::of(bytes).0))
     }
 
-    fn encode_value(&self, _: &Asked, analysed: &Arc<Analysed>) -> Option<Vec<u8>> {
+    fn encode_value(&self, _: &RequestKey, analysed: &Arc<Analysed>) -> Option<Vec<u8>> {
         analysed.encode()
     }
 
-    fn decode_value(&self, _: &Asked, bytes: &[u8]) -> Option<Arc<Analysed>> {
+    fn decode_value(&self, _: &RequestKey, bytes: &[u8]) -> Option<Arc<Analysed>> {
         Analysed::decode(bytes).map(Arc::new)
     }
 }
@@ -214,7 +213,7 @@ mod tests {
         let info = "[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:x]".parse().unwrap();
         let stage: Map = [("a", Value::artifact(taut_value::Artifact::Known(info)))].into_iter().collect();
         let warnings: Diagnostics = Diagnostic::warning("w").at(Location::file("\u{0}0/TARGETS")).into();
-        let told = warnings.encode();
+        let encoded_warnings = warnings.encode();
         let analysed = Analysed {
             result: TargetResult::new(stage.clone(), stage, [("p", Value::Null)].into_iter().collect()),
             vars: [Str::from("V")].into_iter().collect(),
@@ -227,7 +226,8 @@ mod tests {
         let artifacts = [&b"\x00\x00\x01\x00\x01a\x05\x01x\x14"[..], hash, b"\x0c"].concat();
         let runfiles_and_provides = b"\x01\x00\x01\x00\x01p\x00";
         let rest = b"\x01\x00\x01V\x01\x00\x04test\xac\x02\x02\x03\x04\x05";
-        let parts = [&artifacts[..], runfiles_and_provides, rest, &[told.len() as u8], &told];
+        let parts =
+            [&artifacts[..], runfiles_and_provides, rest, &[encoded_warnings.len() as u8], &encoded_warnings];
         assert_eq!(bytes, parts.concat());
         let read = Analysed::decode(&bytes).unwrap();
         assert_eq!((read.encode().unwrap(), read.counts), (bytes.clone(), analysed.counts));

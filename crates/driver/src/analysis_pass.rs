@@ -1,5 +1,4 @@
-//! The first half of the way of a request: analysis, with the events that tell of it. A build goes on from here, a call
-//! that only analyses ends here.
+//! Analysis of a request, with its events: the first step of a build, and all that `analyse` does.
 
 use std::sync::Arc;
 
@@ -8,10 +7,10 @@ use taut_syntax::Diagnostics;
 
 use crate::{
     Analysed, Event, Request, Sink, Traces,
-    analysis::{AnalysisRule, analysed_in},
-    asked::Asked,
+    analysis::{AnalysisRule, analyse_request},
     event,
-    history::{self, Ends},
+    history::{self, ActionEnds},
+    request_key::RequestKey,
 };
 
 /// What analysis of a request is done with.
@@ -19,29 +18,29 @@ pub(crate) struct AnalysisPass<'p> {
     pub(crate) engine: &'p Engine,
     pub(crate) build: &'p Build,
     pub(crate) traces: &'p Traces,
-    /// How actions came to their results so far.
-    pub(crate) ends: &'p Ends,
+    /// How actions ended so far.
+    pub(crate) ends: &'p ActionEnds,
     pub(crate) sink: &'p dyn Sink,
-    /// Whether cached build state is used and left.
+    /// Whether cached build state is used and written.
     pub(crate) is_cached: bool,
 }
 
 impl AnalysisPass<'_> {
-    /// Analyses the targets of a request. What a failed analysis found out is kept, too.
+    /// Analyses the targets of a request. The runs of a failed analysis are committed, too.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
     pub(crate) fn analyse(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
         let AnalysisPass { engine, build, traces, sink, .. } = *self;
         sink.event(&Event::AnalysisBegan);
-        let analysed = analysed_in(build, request).inspect_err(|problems| {
+        let analysed = analyse_request(build, request).inspect_err(|problems| {
             traces.commit(engine);
-            self.tell_tasks(request);
+            self.report_tasks(request);
             sink.event(&Event::AnalysisFailed(problems));
         })?;
         let counts = &analysed.counts;
         let found = event::Analysed {
-            is_known: build.explain::<AnalysisRule>(&Asked::of(request)).is_none(),
+            is_known: build.explain::<AnalysisRule>(&RequestKey::of(request)).is_none(),
             actions: counts.actions,
             trees: counts.trees,
             overlays: counts.overlays,
@@ -52,10 +51,10 @@ impl AnalysisPass<'_> {
         Ok(analysed)
     }
 
-    /// Tells which tasks were executed, and why; without cached build state there are no reasons.
-    pub(crate) fn tell_tasks(&self, request: &Request) {
+    /// Sends an event for each task that was executed, with the reason; without cached build state there are no reasons.
+    pub(crate) fn report_tasks(&self, request: &Request) {
         if self.is_cached {
-            history::note(self.sink, self.engine, self.build, self.ends, &request.repositories);
+            history::report(self.sink, self.engine, self.build, self.ends, &request.repositories);
         }
     }
 }

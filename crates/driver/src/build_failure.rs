@@ -1,4 +1,5 @@
-//! Why a build has no results: what reached the wanted artifacts of all that failed, each cause once.
+//! Why a build has no results: the causes of failure that reached the requested artifacts, each once with all that it
+//! affects, since one lost object or full disk can fail thousands of actions.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +12,7 @@ use taut_value::{ActionDescription, Id, Str};
 
 use crate::Anew;
 
-/// Why a build has no results. Actions that failed themselves are not in here: events tell of them.
+/// Why a build has no results. Actions that failed themselves are not in here: they have events.
 #[derive(Default, Debug)]
 pub struct BuildFailure {
     /// Everything else that failed, in the order of what is wanted.
@@ -26,14 +27,14 @@ pub struct BuildFailure {
 pub struct Unbuilt {
     /// What is wrong.
     pub cause: Cause,
-    /// The actions that came upon it first, each once.
+    /// The actions that met it directly, each once.
     pub actions: Vec<(Id, Arc<ActionDescription>)>,
-    /// The wanted paths that came upon it without an action in between.
+    /// The wanted paths that met it without an action in between.
     pub paths: Vec<Str>,
 }
 
 impl BuildFailure {
-    /// What the wanted paths, and why each could not be built, come to.
+    /// Groups wanted paths, and why each could not be built, by cause.
     pub(crate) fn of<'f>(failed: impl IntoIterator<Item = (&'f Str, &'f Fail)>) -> BuildFailure {
         let mut failure = BuildFailure::default();
         // Where each cause is, and the actions that are there already.
@@ -67,13 +68,13 @@ impl BuildFailure {
         self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_undefined())
     }
 
-    /// Whether something was not in the store that was taken to be there. It counts as absent now.
+    /// Whether an object that was recorded as stored is missing or damaged. It counts as absent now.
     pub fn is_lost(&self) -> bool {
         self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_lost())
     }
 
     /// Why the request is worth another try, if it is.
-    pub fn anew(&self) -> Option<Anew> {
+    pub fn retry_reason(&self) -> Option<Anew> {
         let lost = || self.is_lost().then_some(Anew::Lost);
         self.is_undefined().then_some(Anew::Changed).or_else(lost)
     }
@@ -111,8 +112,8 @@ mod tests {
         let [only] = &failure.unbuilt[..] else { panic!("{failure:?}") };
         let ids: Vec<Id> = only.actions.iter().map(|(id, _)| *id).collect();
         assert_eq!((ids, &only.paths[..]), (vec![Id::of("a"), Id::of("b")], &["4".into()][..]));
-        assert_eq!((failure.not_built.len(), failure.anew()), (5, None));
+        assert_eq!((failure.not_built.len(), failure.retry_reason()), (5, None));
         failed.push(("6", fail(&lost, Some("a"))));
-        assert_eq!(of(&failed).anew(), Some(Anew::Lost));
+        assert_eq!(of(&failed).retry_reason(), Some(Anew::Lost));
     }
 }

@@ -1,12 +1,12 @@
-//! What kept a call from using cached build state, or from leaving any.
+//! Warnings about cached build state that could not be read or written.
 //!
-//! None of it changes an answer: it costs time, in each call again unless something is done about it. So there is a warning,
-//! of one line, for the first of it.
+//! No result is affected, but each call repeats work until the cause is removed. So there is a warning, of one line, for
+//! the first problem of a call.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The first thing that went wrong with what outlives a call, if anything did. Clones are about the same call.
+/// The first problem of a call with cached build state, if there was one. Clones belong to the same call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CacheWarning(Arc<Mutex<Option<String>>>);
 
@@ -15,7 +15,7 @@ impl CacheWarning {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(text);
     }
 
-    /// Something that earlier calls left is damaged; it is not there any more, or not looked at.
+    /// State that earlier calls wrote is damaged; it was removed, or is not used.
     pub(crate) fn damaged(&self, what: &str) {
         self.note(|| format!("{STATE} ({what}) is corrupt; rebuilding it"));
     }
@@ -26,11 +26,11 @@ impl CacheWarning {
     }
 
     /// What this call found out cannot be kept.
-    pub(crate) fn unkept(&self, error: impl Display) {
+    pub(crate) fn not_written(&self, error: impl Display) {
         self.note(|| format!("{STATE} cannot be written; the next build will repeat the work: {error}"));
     }
 
-    /// What went wrong, to be told once.
+    /// What went wrong; returned once.
     pub(crate) fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,5 +1,5 @@
-//! What results depend on besides what files say, as bytes: hashes of them name what is kept between calls, so they are
-//! written by [`Encoder`] as specified here, and golden digests tell when they change.
+//! What results depend on besides the content of files, as bytes: hashes of them name files that outlive a call, so they
+//! are written by [`Encoder`] as specified here, and golden digests in the tests show when they change.
 
 use std::path::Path;
 
@@ -30,9 +30,8 @@ pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Ve
     e.finish()
 }
 
-/// Names what tasks of this program, for repositories of this shape, take for granted, wherever the roots lie: the
-/// program, and the bytes of the shape. `None` if it cannot be told which program this is: another one may come to other
-/// results.
+/// Names the traces of this program for repositories of this shape, wherever the roots lie: the hash of the program and
+/// the bytes of the shape. `None` if this program cannot be identified: another one may compute other values.
 pub(crate) fn shape_key(request: &Request) -> Option<Id> {
     Some(Id::of([program()?, shape(request)].concat()))
 }
@@ -44,7 +43,8 @@ fn shape(request: &Request) -> Vec<u8> {
     e.finish()
 }
 
-/// The bytes of this program's version, and those of the signature of its file.
+/// The bytes of this program's version, and those of the signature of its file: a program that was built anew under the
+/// same version must not replay the runs of the other one.
 fn program() -> Option<Vec<u8>> {
     let mut signature = Vec::new();
     Named::stat(Path::new("/proc/self/exe")).ok()?.signature.encode(&mut signature);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_cached_build_state_stays_what_it_is() {
+    fn keys_of_cached_build_state_have_golden_values() {
         assert_eq!(
             execution_context(&options(), b"g"),
             b"\x02\x03env\x02--\x01\x01\x80\xca\xb5\xee\x01\x01\x02os\x05linux\x01g"
@@ -97,12 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn owners_of_installed_files_stay_what_they_are() {
+    fn owners_of_installed_files_have_golden_values() {
         assert_eq!(request().owner(), "ea886a6e7a8549b6a9e41f251f8601a87a52a24e7ec9d721f6b1af38d5b769b1");
     }
 
     #[test]
-    fn words_are_not_run_together() {
+    fn adjacent_words_are_encoded_separately() {
         let with = |launcher: &[&str], properties: &[(&str, &str)]| {
             let launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
             let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());

@@ -1,7 +1,7 @@
 //! `describe` as a task: what targets or rules are for, from their documentation.
 //!
 //! Nothing is analysed: each definition is looked up and shown as it is written. JSON is as the reference has it, and under
-//! its name so is the text; otherwise the text tells, too, where a target is defined, and its fields.
+//! its name so is the text; otherwise the text also has where a target is defined, and its fields.
 //!
 //! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
 //! while none of them changed, a later `describe` of the same opens no file of the workspace.
@@ -23,7 +23,7 @@ use taut_value::{
     configured_as_typed, named_as_typed,
 };
 
-use crate::{asked::Asked, request::configured_text};
+use crate::{request::configured_text, request_key::RequestKey};
 
 /// What is described, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -36,14 +36,14 @@ pub struct DescribeOptions {
     pub as_reference: bool,
 }
 
-/// A description. What can be said before something turns out to be wrong is said.
+/// A description; if there is an error, what could be described before it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Description {
     /// For standard output.
     pub text: String,
     /// What could not be described.
     pub warnings: Vec<String>,
-    /// Whether a file was asked for in so many words, and not a target.
+    /// Whether a file is named explicitly, and not a target.
     pub is_reference: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// The text, the number of warnings and each of them, whether a file was asked for, the bytes of the problems.
+    /// The text, the number of warnings and each of them, whether a file is named explicitly, the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
         let Described { description: Description { text, warnings, is_reference }, problems } = self;
         let mut e = Encoder::new();
@@ -85,23 +85,23 @@ impl Described {
 /// Names a description.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct DescribeKey {
-    pub(crate) asked: Asked,
+    pub(crate) request: RequestKey,
     pub(crate) options: DescribeOptions,
 }
 
 impl Key for DescribeKey {
-    /// A byte, 1 for a rule plus 2 for JSON plus 4 for the reference's text; then what is asked for.
+    /// A byte, 1 for a rule plus 2 for JSON plus 4 for the reference's text; then the request.
     fn encode(&self, out: &mut Vec<u8>) {
         let DescribeOptions { rule, json, as_reference } = self.options;
         out.push(u8::from(rule) | u8::from(json) << 1 | u8::from(as_reference) << 2);
-        self.asked.encode(out);
+        self.request.encode(out);
     }
 
     fn decode(bytes: &[u8]) -> Option<DescribeKey> {
-        let (flags, asked) = bytes.split_first().filter(|(flags, _)| **flags < 8)?;
+        let (flags, request) = bytes.split_first().filter(|(flags, _)| **flags < 8)?;
         let (rule, json, as_reference) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
         let options = DescribeOptions { rule, json, as_reference };
-        Some(DescribeKey { asked: Asked::decode(asked)?, options })
+        Some(DescribeKey { request: RequestKey::decode(request)?, options })
     }
 }
 
@@ -118,17 +118,17 @@ impl Rule for DescribeRule {
     }
 
     async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<Described>, Fail> {
-        let DescribeKey { asked, options } = key;
+        let DescribeKey { request, options } = key;
         let DescribeOptions { json, as_reference, .. } = *options;
         let describer = Describer { cx: &cx, workspace: &self.0, json, as_reference };
         let mut described = Described::default();
         let all = &mut described.description;
-        for target in asked.targets.iter() {
+        for target in request.targets.iter() {
             let mut one = Description::default();
             let ended = if options.rule && target.reference == ReferenceType::Target {
                 describer.rule(target, None, &mut one).await
             } else {
-                describer.target(target, &asked.configuration, &mut one).await
+                describer.target(target, &request.configuration, &mut one).await
             };
             all.text.push_str(&one.text);
             all.warnings.append(&mut one.warnings);
@@ -154,8 +154,8 @@ impl Rule for DescribeRule {
     }
 }
 
-/// What a file that is wrong is told as. A file that cannot be read is told in the same way: no run is kept of a task that
-/// met such a failure, so it is not taken for known.
+/// The diagnostics of a failure. A file that cannot be read is reported in the same way: no run is kept of a task that met
+/// such a failure, so it is not replayed.
 fn problems(fail: Fail) -> Result<Diagnostics, Fail> {
     match &fail {
         Fail::Cycle(_) | Fail::Cancelled => Err(fail),
@@ -500,8 +500,8 @@ mod tests {
 
     fn key(rule: bool, json: bool, as_reference: bool) -> DescribeKey {
         let configuration: Map = [("V", Value::Bool(true))].into_iter().collect();
-        let asked = Asked { targets: NamedTarget::new("r", "m", "t").into(), configuration };
-        DescribeKey { asked, options: DescribeOptions { rule, json, as_reference } }
+        let request = RequestKey { targets: NamedTarget::new("r", "m", "t").into(), configuration };
+        DescribeKey { request, options: DescribeOptions { rule, json, as_reference } }
     }
 
     #[test]
@@ -510,8 +510,8 @@ mod tests {
             let key = || key(flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
             let mut bytes = Vec::new();
             key().encode(&mut bytes);
-            let asked = b"\x01\x00\x03\x00\x01r\x00\x01m\x00\x01t\x00\x01\x00\x01V\x02";
-            assert_eq!(bytes, [&[flags], &asked[..]].concat());
+            let request = b"\x01\x00\x03\x00\x01r\x00\x01m\x00\x01t\x00\x01\x00\x01V\x02";
+            assert_eq!(bytes, [&[flags], &request[..]].concat());
             assert_eq!(DescribeKey::decode(&bytes), Some(key()));
             assert!((0..bytes.len()).all(|end| DescribeKey::decode(&bytes[..end]).is_none()));
         }
@@ -523,10 +523,13 @@ mod tests {
         let problems: Diagnostics = Diagnostic::error("e").at(Location::file("f")).into();
         let described = Described { description, problems: problems.clone() };
         let bytes = described.encode();
-        let told = problems.encode();
-        assert_eq!(bytes, [&b"\x02t\n\x01\x01w\x01"[..], &[told.len() as u8], &told].concat());
+        let encoded_problems = problems.encode();
+        assert_eq!(
+            bytes,
+            [&b"\x02t\n\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems].concat()
+        );
         let read = Described::decode(&bytes).unwrap();
-        assert_eq!((read.description, read.problems.encode()), (described.description, told));
+        assert_eq!((read.description, read.problems.encode()), (described.description, encoded_problems));
         assert!((0..bytes.len()).all(|end| Described::decode(&bytes[..end]).is_none()));
     }
 }

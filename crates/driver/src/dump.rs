@@ -1,7 +1,7 @@
 //! The dumps of `analyse`, byte for byte as the reference writes them.
 //!
-//! Most are JSON as a library would indent it; the lists of targets and actions have line breaks of
-//! their own, empty ones included.
+//! Most are JSON as the reference's library indents it; the lists of targets and actions have line breaks of their own,
+//! empty ones included.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use taut_value::{
 };
 
 use crate::{Request, joined};
-use crate::{reached::Reached, whole::Analysis};
+use crate::{full_analysis::Analysis, reached::Reached};
 
 fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
     let mut writer = JsonWriter::pretty(2);
@@ -20,9 +20,9 @@ fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
 }
 
 /// The longest text that a dump may have, in bytes.
-const MAX_DUMP: u64 = 1 << 30;
+const MAX_DUMP_BYTES: u64 = 1 << 30;
 
-const UNFOLDS: &str = "is longer than 1 GiB as text: parts that it shares would be written again and again";
+const TOO_LONG: &str = "is longer than 1 GiB as text: parts that it shares would be written again and again";
 
 /// A target as dumps name it.
 fn in_full(target: &taut_analysis::ConfiguredTarget) -> String {
@@ -32,13 +32,13 @@ fn in_full(target: &taut_analysis::ConfiguredTarget) -> String {
 /// Why what the targets of a request offer cannot be written as text, if it cannot: values share their parts, and a text
 /// does not.
 pub fn too_long_as_text(result: &TargetResult, request: &Request) -> Option<String> {
-    result_is_too_long(result).then(|| format!("The result of target {} {UNFOLDS}", request.target_text()))
+    result_is_too_long(result).then(|| format!("The result of target {} {TOO_LONG}", request.target_text()))
 }
 
 fn result_is_too_long(result: &TargetResult) -> bool {
     let mut sizes = JsonSize::default();
     let provides = sizes.of_map(&result.provides);
-    provides.saturating_add(sizes.result(result)) > MAX_DUMP
+    provides.saturating_add(sizes.result(result)) > MAX_DUMP_BYTES
 }
 
 impl Analysis {
@@ -51,15 +51,15 @@ impl Analysis {
                 EntityName::Anonymous(target) => sizes.of_map(&target.rule_map).max(sizes.node(&target.node)),
                 EntityName::Named(_) => 0,
             };
-            sizes.of_map(reached.target.config.map()).max(definition) > MAX_DUMP
+            sizes.of_map(reached.target.config.map()).max(definition) > MAX_DUMP_BYTES
         };
         match all.find(is_too_long) {
             Some(Reached { target, .. }) => {
-                Some(format!("The configuration or definition of target {target} {UNFOLDS}"))
+                Some(format!("The configuration or definition of target {target} {TOO_LONG}"))
             }
             None => result_is_too_long(&self.analysed.result).then(|| {
-                let targets = joined(self.asked.iter().map(|of| of.target.to_string()));
-                format!("The result of target {targets} {UNFOLDS}")
+                let targets = joined(self.requested.iter().map(|of| of.target.to_string()));
+                format!("The result of target {targets} {TOO_LONG}")
             }),
         }
     }

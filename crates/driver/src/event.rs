@@ -1,18 +1,18 @@
-//! What a call does, step by step, for everything that shows, keeps or counts it.
+//! The events of a call, one for each step, for everything that shows, records or counts them.
 //!
-//! Each step is one [`Event`], handed to a [`Sink`]. The terminal, the profile and the log of events are sinks; so are
-//! the notes that a build keeps for itself. A new way to show what happens is a new sink, and changes nothing here.
+//! Each [`Event`] is handed to a [`Sink`]. The terminal, the profile and the event log are sinks; so is the record of how
+//! actions ended that a build keeps for itself. A new way to show what happens is a new sink, and changes nothing here.
 //!
-//! `exec` has callbacks of its own, since it knows no targets; `OfExecution` turns them into events.
+//! `exec` has callbacks of its own, since it knows no targets; `ExecutionEvents` turns them into events.
 //!
-//! Rejected: a channel with a thread that writes. Events hold references, so that one that nothing looks at costs
-//! nothing; and what was told is complete when the call that told it returns.
+//! Rejected: a channel and a writer thread. Events borrow, so an event that no sink uses costs nothing; and every sink has
+//! handled an event when the call that sent it returns.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, Halt, Ran};
+use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stop};
 pub use taut_graph::Origin;
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
@@ -37,13 +37,13 @@ impl Sink for Vec<Arc<dyn Sink>> {
 /// A target that defines an action, and the action's number there; `None` if it is not known.
 pub type Origins = Arc<dyn Fn(&Id) -> Option<Origin> + Send + Sync>;
 
-/// A step of a call. A call that goes well has the events in the order in which they stand here, as far as it does
-/// such things; those of actions come in any order between the beginning and the end of the build.
+/// A step of a call. A call that succeeds sends events in the order of this list, as far as it has such steps; those of
+/// actions come in any order between the beginning and the end of the build.
 pub enum Event<'e> {
-    /// What the words of the call mean is known.
+    /// The command line is understood.
     CallBegan(Call<'e>),
     /// All of it is done again: the description changed meanwhile, or something was lost.
-    CallBeganAnew,
+    CallRestarted,
     /// Analysis begins.
     AnalysisBegan,
     /// What is wrong with the description, but does not keep it from being analysed.
@@ -80,7 +80,7 @@ pub enum Event<'e> {
     Unbuilt(&'e Unbuilt),
     /// Execution is over.
     BuildFinished(Built),
-    /// A task of the engine was executed in this call: told when the build is over, or analysis has failed.
+    /// A task of the engine was executed in this call: sent when the build is over, or analysis has failed.
     TaskRan {
         /// What the task is about.
         subject: &'e Subject,
@@ -91,7 +91,7 @@ pub enum Event<'e> {
     CallFinished(Status),
 }
 
-/// A call whose words are understood.
+/// A call whose command line is understood.
 #[derive(Clone, Copy)]
 pub struct Call<'e> {
     /// The program and its version.
@@ -104,12 +104,12 @@ pub struct Call<'e> {
     pub targets: Option<&'e Targets>,
     /// Their configuration.
     pub configuration: Option<&'e Map>,
-    /// Whether it uses what earlier calls left. Only then reasons are known.
+    /// Whether it uses cached build state. Only then reasons are known.
     pub uses_state: bool,
 }
 
 impl<'e> Call<'e> {
-    /// One about a request. `program`: its name and version; `uses_state`: whether it uses what earlier calls left.
+    /// One about a request. `program`: its name and version; `uses_state`: whether it uses cached build state.
     pub fn of(program: &'e str, command: &'e str, request: &'e Request, uses_state: bool) -> Call<'e> {
         let Request { repositories, targets, configuration } = request;
         let (targets, configuration) = (Some(targets), Some(configuration));
@@ -120,7 +120,7 @@ impl<'e> Call<'e> {
 /// What analysis found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Analysed {
-    /// Whether it is what an earlier call found.
+    /// Whether it was replayed from an earlier call.
     pub is_known: bool,
     /// How many actions there are.
     pub actions: usize,
@@ -149,23 +149,24 @@ pub trait Trees: Send + Sync {
     fn overlay(&self, id: &Id) -> Option<TreeOverlay>;
 }
 
-/// What an engine knows of them; nothing before it is there.
+/// Looks trees up in an engine. A cell, since the rules of the engine need the sinks, which exist before it.
 #[derive(Default)]
-pub(crate) struct OfEngine(Mutex<Option<Engine>>);
+pub(crate) struct EngineTrees(Mutex<Option<Engine>>);
 
-impl OfEngine {
-    /// From now on, this one. `None`: the engine is not kept for it any more.
+impl EngineTrees {
+    /// Sets the engine; `None` releases it.
     pub(crate) fn set(&self, engine: Option<Engine>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = engine;
     }
 
     fn definition(&self, name: DefinitionKey) -> Option<Arc<Definition>> {
+        // Cloned, so that the lock is released before the engine takes its own.
         let engine = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         engine.kept::<Content<Definition>>(&name.0).into_iter().next()?.value
     }
 }
 
-impl Trees for OfEngine {
+impl Trees for EngineTrees {
     fn tree(&self, id: &Id) -> Option<Tree> {
         match &*self.definition(DefinitionKey::tree(id))? {
             Definition::Tree(tree) => Some(tree.clone()),
@@ -189,7 +190,8 @@ pub struct Finished<'e> {
     pub inputs: Option<&'e Hash>,
     /// The result.
     pub outcome: &'e ActionOutcome,
-    /// Whether nothing was done for it, and it is told only since there is something to show, or to count.
+    /// Whether its recorded outcome was replayed: the event is sent so that what it printed is shown, or that it is
+    /// counted.
     pub is_replayed: bool,
     /// Where trees are defined.
     pub trees: Option<&'e dyn Trees>,
@@ -208,7 +210,7 @@ pub struct Failed<'e> {
 /// How execution ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Built {
-    /// Whether all that was asked for is there.
+    /// Whether all that was requested is there.
     pub is_complete: bool,
     /// How many actions have a result.
     pub processed: usize,
@@ -219,7 +221,7 @@ pub struct Built {
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Everything that was asked for is there.
+    /// Everything that was requested is there.
     Success,
     /// Execution failed, or what it should start from could not be set up.
     BuildFailed,
@@ -227,16 +229,16 @@ pub enum Status {
     FailedArtifacts,
     /// The description is wrong.
     AnalysisFailed,
-    /// The surroundings are wrong.
+    /// The environment is wrong: the build root, files or permissions.
     Environment,
-    /// The words are wrong.
+    /// The command line is wrong.
     Syntax,
     /// A signal of this number ended it.
     Interrupted(i32),
 }
 
 impl Status {
-    /// One word, as it stands in logs.
+    /// One word, as logs have it.
     pub fn word(self) -> &'static str {
         match self {
             Status::Success => "success",
@@ -302,13 +304,13 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
 }
 
 /// What `exec` reports, as events.
-pub(crate) struct OfExecution {
+pub(crate) struct ExecutionEvents {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) trees: Arc<dyn Trees>,
-    pub(crate) halt: Arc<Halt>,
+    pub(crate) stop: Arc<Stop>,
 }
 
-impl Events for OfExecution {
+impl Events for ExecutionEvents {
     fn begun(&self, id: &Id, description: &Arc<ActionDescription>) {
         self.sink.event(&Event::ActionBegun(Action { id, description }));
     }
@@ -337,7 +339,7 @@ impl Events for OfExecution {
 
     fn failed(&self, failure: &ActionFailure) {
         let trees = Some(&*self.trees);
-        let was_ended = self.halt.is_interrupted() && failure.is_of_process();
+        let was_ended = self.stop.is_interrupted() && failure.is_of_process();
         self.sink.event(&Event::ActionFailed(&Failed { failure, was_ended, trees }));
     }
 }

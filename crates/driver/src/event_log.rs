@@ -5,18 +5,18 @@
 //!
 //! Lines are collected in memory and written together: when the first process starts, when there are many, and once a
 //! second while processes run, by a thread that begins with the first of them. So a call that is killed leaves a log
-//! that says what ran, and a call that does nothing makes one file with one write. The directory tells which logs are
-//! which (`place.rs`), so nothing is read to keep their number down.
+//! that has what ran, and a call that does nothing makes one file with one write. Names of files have what is needed to
+//! limit their number (`directory.rs`), so no log is read for that.
 //!
-//! Rejected: to write nothing for calls that do nothing. That a call found everything as it was is what one looks for
-//! when something should have been built and was not.
+//! Rejected: to write no log for null builds. That a call found everything up to date is what one looks for when
+//! something should have been built and was not.
 
+mod directory;
+mod fields;
 mod line;
-mod place;
 mod read;
 mod tasks;
 mod timings;
-mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime};
@@ -28,35 +28,38 @@ use taut_value::{EntityName, Id, Str, Value};
 
 use crate::cache_warning::CacheWarning;
 use crate::event::{Built, Call, Event, Failed, Finished, Origins, Sink, Status};
+use directory::{Kind, LogDirectory, Name, Workspace, micros};
+pub(crate) use fields::VERSION;
 use line::Line;
-use place::{Kind, Name, Place, Workspace, micros};
 pub use read::{EventLogs, parse};
 pub use timings::Timings;
-pub(crate) use words::VERSION;
 
-/// From how many bytes on lines are written.
-const CHUNK: usize = 64 << 10;
+/// How many bytes of lines are buffered before they are written.
+const MAX_BUFFERED_BYTES: usize = 64 << 10;
 
-/// How long lines wait at most, once a process was started.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long lines stay in the buffer at most, once a process was started.
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// After how many bytes of one log nothing is noted any more but failures of actions, why tasks ran again, and how the
 /// call ended; the number of lines that are left out is noted then.
-const MAX_LOG: u64 = 64 << 20;
+const MAX_LOG_BYTES: u64 = 64 << 20;
 
 /// How many bytes failures of actions, and reasons, may add to that.
-const MAX_MORE: u64 = 8 << 20;
+const MAX_EXTRA_BYTES: u64 = 8 << 20;
 
 /// How many bytes of the configuration of a request are kept as JSON.
-const MAX_CONFIGURATION: usize = 1 << 20;
+const MAX_CONFIGURATION_BYTES: usize = 1 << 20;
 
-/// How many actions are named that one takes outputs of.
+/// How many actions are named whose outputs one action takes.
 const MAX_NEEDS: usize = 1000;
 
 /// How many outputs of one action are named.
 const MAX_OUTPUTS: usize = 1000;
 
 /// The log of a call.
+///
+/// One lock, held for the length of an event, so that the lines of an event stay together. `origins` is called under it
+/// and takes locks of the engine; the engine's are never held when an event is sent, so there is no cycle.
 pub struct EventLog(Arc<Mutex<State>>);
 
 struct State {
@@ -68,21 +71,21 @@ struct State {
     workspace: Workspace,
     /// Lines that are not written yet.
     buffer: String,
-    file: Option<(Place, Name, std::fs::File)>,
+    file: Option<(LogDirectory, Name, std::fs::File)>,
     written: u64,
     last_write: Instant,
-    /// [`MAX_LOG`], but for tests.
+    /// [`MAX_LOG_BYTES`], but for tests.
     limit: u64,
     left_out: u64,
     is_closed: bool,
-    /// Whether a thread writes what waits.
-    has_writer: bool,
-    trouble: CacheWarning,
+    /// Whether the thread that writes the buffer periodically was started.
+    has_writer_thread: bool,
+    warning: CacheWarning,
     origins: Option<Origins>,
     /// Actions whose process runs, since when.
     running: FxHashMap<Id, Duration>,
     /// Targets that were analysed for the first time, by configuration: they share lines.
-    fresh: (Str, Vec<Str>),
+    new_targets: (Str, Vec<Str>),
     uses_state: bool,
     has_begun: bool,
     has_executed: bool,
@@ -100,7 +103,7 @@ impl Default for EventLog {
 }
 
 impl EventLog {
-    /// Begins now; nothing is written before it is said where.
+    /// Begins now; nothing is written before [`EventLog::keep_in`].
     pub fn new() -> EventLog {
         let now = Instant::now();
         EventLog(Arc::new(Mutex::new(State {
@@ -113,14 +116,14 @@ impl EventLog {
             file: None,
             written: 0,
             last_write: now,
-            limit: MAX_LOG,
+            limit: MAX_LOG_BYTES,
             left_out: 0,
             is_closed: false,
-            has_writer: false,
-            trouble: CacheWarning::default(),
+            has_writer_thread: false,
+            warning: CacheWarning::default(),
             origins: None,
             running: FxHashMap::default(),
-            fresh: Default::default(),
+            new_targets: Default::default(),
             uses_state: false,
             has_begun: false,
             has_executed: false,
@@ -136,7 +139,7 @@ impl EventLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is to be kept in this store. What is never said to be kept anywhere is not written.
+    /// Keeps the log in this store; without this call, nothing is written.
     pub fn keep_in(&self, store: &Store) {
         let mut state = self.state();
         if !state.is_closed && state.store.is_none() {
@@ -144,16 +147,17 @@ impl EventLog {
         }
     }
 
-    /// Why it could not be written, if so; told once.
+    /// Why it could not be written, if so; returned once.
     pub fn trouble(&self) -> Option<String> {
-        self.state().trouble.take()
+        self.state().warning.take()
     }
 
     /// Ends the log in a process that ends now, whatever other threads do: one that hangs while it writes to the log
     /// does not keep the process from ending.
     pub fn finish_at_once(&self, status: Status) {
-        const TRIES: u32 = 20;
-        for _ in 0..TRIES {
+        const MAX_TRIES: u32 = 20;
+        // `lock` would wait for a thread that hangs in a write; within a tenth of a second the log is complete or given up.
+        for _ in 0..MAX_TRIES {
             match self.0.try_lock() {
                 Ok(mut state) => return state.finish(status),
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().finish(status),
@@ -168,24 +172,26 @@ impl Sink for EventLog {
         let mut state = self.state();
         if !state.is_closed {
             state.note(event);
+            // This event is sent before the process exists: if the call is killed from now on, its log has what it ran.
             let is_first_process = matches!(event, Event::ActionStarted(_)) && state.is_first_process();
-            if state.buffer.len() >= CHUNK || state.is_due() || is_first_process {
+            if state.buffer.len() >= MAX_BUFFERED_BYTES || state.is_due() || is_first_process {
                 state.write();
             }
             if is_first_process {
+                // Weak, so that the thread ends when the log is dropped without having ended.
                 let log = Arc::downgrade(&self.0);
                 let thread = std::thread::Builder::new().name("event log".to_owned());
-                // Without it, lines wait for events.
-                let _ = thread.spawn(move || write_what_waits(&log));
+                // Without the thread, lines are written when events come.
+                let _ = thread.spawn(move || write_periodically(&log));
             }
         }
     }
 }
 
-/// Writes what waits, again and again, until the log is complete.
-fn write_what_waits(log: &Weak<Mutex<State>>) {
+/// Writes the buffer periodically, until the log is complete.
+fn write_periodically(log: &Weak<Mutex<State>>) {
     loop {
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(MAX_DELAY);
         let Some(log) = log.upgrade() else { return };
         let mut state = log.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {
@@ -209,16 +215,16 @@ impl State {
 
     /// Whether a process that starts is the first one since it is known where the log is to be kept.
     fn is_first_process(&mut self) -> bool {
-        self.has_begun && self.store.is_some() && !std::mem::replace(&mut self.has_writer, true)
+        self.has_begun && self.store.is_some() && !std::mem::replace(&mut self.has_writer_thread, true)
     }
 
-    /// Whether lines have waited long enough.
+    /// Whether lines have been in the buffer for long enough.
     fn is_due(&self) -> bool {
-        self.store.is_some() && !self.buffer.is_empty() && self.last_write.elapsed() >= PATIENCE
+        self.store.is_some() && !self.buffer.is_empty() && self.last_write.elapsed() >= MAX_DELAY
     }
 
-    /// A line that is left out if there is too much, `more` bytes later than others.
-    fn line_within(&mut self, more: u64, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
+    /// Writes a line, unless the log has reached its limit plus `more` bytes: then it is only counted.
+    fn bounded_line(&mut self, more: u64, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
         if self.written + self.buffer.len() as u64 >= self.limit.saturating_add(more) {
             self.left_out += 1;
         } else {
@@ -227,14 +233,14 @@ impl State {
     }
 
     fn line(&mut self, event: &str, fill: impl FnOnce(&mut Line<'_>)) {
-        self.line_within(0, event, fill);
+        self.bounded_line(0, event, fill);
     }
 
     fn note(&mut self, event: &Event<'_>) {
         let at = self.at();
         match event {
             Event::CallBegan(call) => self.begin(call),
-            Event::CallBeganAnew => {
+            Event::CallRestarted => {
                 self.line("begun_anew", |line| {
                     line.seconds("at", at);
                 });
@@ -272,7 +278,7 @@ impl State {
                 self.running.insert(*action.id, at);
                 let origin = self.origin(action.id);
                 self.line("action_started", |line| {
-                    words::action(line, at, action.id, origin.as_deref());
+                    fields::action(line, at, action.id, origin.as_deref());
                 });
             }
             Event::ActionFinished(finished) => self.finished(at, finished),
@@ -280,14 +286,14 @@ impl State {
             Event::Unbuilt(unbuilt) => {
                 let first = unbuilt.actions.first().map(|(id, _)| id);
                 let origin = first.and_then(|id| self.origin(id));
-                self.line_within(MAX_MORE, "unbuilt", |line| {
-                    words::unbuilt(line, at, unbuilt, origin.as_deref());
+                self.bounded_line(MAX_EXTRA_BYTES, "unbuilt", |line| {
+                    fields::unbuilt(line, at, unbuilt, origin.as_deref());
                 });
             }
             Event::BuildFinished(built) => {
                 self.built = Some(*built);
                 let built = *built;
-                self.line_within(u64::MAX, "build_finished", |line| {
+                self.bounded_line(u64::MAX, "build_finished", |line| {
                     line.seconds("at", at).bool("complete", built.is_complete);
                     line.number("processed", built.processed as u64).number("ran", built.ran as u64);
                 });
@@ -319,7 +325,7 @@ impl State {
             }
             if let Some(configuration) = call.configuration {
                 let json = Value::Map(configuration.clone()).to_json();
-                match json.len() <= MAX_CONFIGURATION {
+                match json.len() <= MAX_CONFIGURATION_BYTES {
                     true => line.json("configuration", &json),
                     false => line.text("configuration", &configuration.to_label()),
                 };
@@ -329,7 +335,7 @@ impl State {
 
     fn diagnostics(&mut self, diagnostics: &Diagnostics) {
         for diagnostic in diagnostics.iter() {
-            self.line("diagnostic", |line| words::diagnostic(line, diagnostic));
+            self.line("diagnostic", |line| fields::diagnostic(line, diagnostic));
         }
     }
 
@@ -338,16 +344,16 @@ impl State {
             return;
         }
         let Finished { action, outcome, .. } = finished;
-        // One that is known may have been looked up for other reasons than that there is work.
+        // A cached action may have been looked up for other reasons than that there is work, as with other settings.
         self.has_executed |= !outcome.cached;
         self.running.remove(action.id);
         let end = if outcome.cached { "cached" } else { "ran" };
         *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
         let origin = self.origin(action.id);
         self.line("action", |line| {
-            words::action(line, at, action.id, origin.as_deref()).shown("end", end);
-            words::inputs(line, finished.inputs, &finished.needs());
-            words::outcome(line, &outcome.ran, outcome.cached);
+            fields::action(line, at, action.id, origin.as_deref()).shown("end", end);
+            fields::inputs(line, finished.inputs, &finished.needs());
+            fields::outcome(line, &outcome.ran, outcome.cached);
             if outcome.failed {
                 line.bool("tainted", true);
             }
@@ -360,17 +366,17 @@ impl State {
         let since = self.running.remove(&failure.id);
         let origin = self.origin(&failure.id);
         if failed.was_ended {
-            return self.line_within(MAX_MORE, "action", |line| {
-                words::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
-                words::inputs(line, failure.digest.as_ref(), &failed.needs());
+            return self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
+                fields::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
+                fields::inputs(line, failure.digest.as_ref(), &failed.needs());
                 line.seconds("wall", at.saturating_sub(since.unwrap_or(at)));
             });
         }
         self.failed += 1;
-        self.line_within(MAX_MORE, "action", |line| {
-            words::action(line, at, &failure.id, origin.as_deref()).shown("end", "failed");
-            words::inputs(line, failure.digest.as_ref(), &failed.needs());
-            words::outcome(line, &failure.ran, failure.error.is_some());
+        self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
+            fields::action(line, at, &failure.id, origin.as_deref()).shown("end", "failed");
+            fields::inputs(line, failure.digest.as_ref(), &failed.needs());
+            fields::outcome(line, &failure.ran, failure.error.is_some());
             line.text("error", &failure.to_string());
         });
     }
@@ -381,13 +387,13 @@ impl State {
             return;
         }
         let at = self.at();
-        self.tell_fresh();
+        self.write_new_targets();
         let mut running: Vec<(Id, Duration)> = self.running.drain().collect();
         running.sort_unstable_by_key(|(_, since)| *since);
         for (id, since) in running {
             let origin = self.origin(&id);
-            self.line_within(MAX_MORE, "action", |line| {
-                words::action(line, at, &id, origin.as_deref()).shown("end", "unfinished");
+            self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
+                fields::action(line, at, &id, origin.as_deref()).shown("end", "unfinished");
                 line.seconds("wall", at.saturating_sub(since));
             });
         }
@@ -405,25 +411,25 @@ impl State {
         line.number("analysed", self.analysed).number("processed", built.processed as u64);
         line.number("ran", self.ran).number("cached", self.cached).number("failed", self.failed);
         drop(line);
-        // A call that began anew may have failed in analysis all the same.
+        // A call whose steps were repeated may have failed in analysis in the end.
         let is_through = self.built.is_some() && status != Status::AnalysisFailed;
         let is_work = self.uses_state && is_through && self.has_executed;
         let kind = if is_work { Kind::Work } else { Kind::Other };
         self.write();
-        if let Some((place, name, file)) = self.file.take() {
+        if let Some((directory, name, file)) = self.file.take() {
             drop(file);
-            // Not before it is complete.
+            // The new name makes it a log that `explain` reads: not before it is complete.
             if kind != name.kind
-                && let Err(error) = place.rename(name, kind)
+                && let Err(error) = directory.rename(name, kind)
             {
-                self.trouble.unkept(error);
+                self.warning.not_written(error);
             }
-            place.drop_old(self.written);
+            directory.drop_old(self.written);
         }
         (self.buffer, self.store) = Default::default();
     }
 
-    /// It cannot be written: that is not tried for each line, nor are lines collected for nothing.
+    /// After a failed write: nothing is tried again for each line, and no more lines are collected.
     fn give_up(&mut self) {
         self.is_closed = true;
         (self.store, self.buffer, self.origins) = Default::default();
@@ -435,25 +441,25 @@ impl State {
         let Some(store) = self.store.as_ref().filter(|_| self.has_begun) else { return };
         if self.file.is_none() {
             let open = || {
-                let place = Place::of(store)?;
+                let directory = LogDirectory::of(store)?;
                 let (micros, process) = (micros(self.since), self.process);
                 let name = Name { micros, process, workspace: self.workspace, kind: Kind::Other };
-                let (name, file) = place.create(name)?;
-                Ok((place, name, file))
+                let (name, file) = directory.create(name)?;
+                Ok((directory, name, file))
             };
             match open() {
                 Ok(opened) => self.file = Some(opened),
                 Err(error) => {
                     let error: taut_store::Error = error;
-                    self.trouble.unkept(error);
+                    self.warning.not_written(error);
                     return self.give_up();
                 }
             }
         }
         if let Some((.., file)) = &mut self.file
-            && let Err(error) = place::write(file, self.buffer.as_bytes())
+            && let Err(error) = directory::write(file, self.buffer.as_bytes())
         {
-            self.trouble.unkept(error);
+            self.warning.not_written(error);
             return self.give_up();
         }
         self.written += self.buffer.len() as u64;
@@ -475,8 +481,8 @@ mod tests {
     use crate::event::Action;
     use crate::{Subject, Targets, Why};
 
-    /// Tells of an action that ran.
-    fn tell(log: &EventLog, name: &str) {
+    /// Sends the event of an action that ran.
+    fn send(log: &EventLog, name: &str) {
         let (id, description) = (Id::of(name), Arc::new(ActionDescription::default()));
         let outcome = ActionOutcome { ran: Arc::default(), cached: false, failed: false };
         let (action, inputs, trees) = (Action { id: &id, description: &description }, None, None);
@@ -505,14 +511,14 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_would_be_too_long_is_cut_and_says_so() {
+    fn a_log_that_would_be_too_long_is_cut_and_counts_the_missing_lines() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let repositories = RepoConfig::default();
         let log = begun(&store, &repositories);
         log.state().limit = 10_000;
         for number in 0..1_000 {
-            tell(&log, &number.to_string());
+            send(&log, &number.to_string());
         }
         let subject = &Subject::Action(Id::of("999"));
         log.event(&Event::TaskRan { subject, why: &Why::Always });
@@ -523,41 +529,41 @@ mod tests {
         // Why something ran is kept where that is known.
         assert!(record.done.iter().any(|done| done.why == Why::Always));
         let log = begun(&store, &repositories);
-        tell(&log, "one");
+        send(&log, "one");
         finish(&log);
         let logs = EventLogs::of(&store, &repositories).unwrap();
         assert_eq!(logs.read().map(|record| (record.left_out, record.actions.len())), Some((0, 1)));
     }
 
     #[test]
-    fn what_comes_after_the_end_is_not_noted() {
+    fn events_after_the_end_are_not_logged() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let repositories = RepoConfig::default();
         let log = begun(&store, &repositories);
-        tell(&log, "one");
+        send(&log, "one");
         log.finish_at_once(Status::Interrupted(2));
-        tell(&log, "two");
+        send(&log, "two");
         finish(&log);
-        // It had not come to the end of its build, so there are no reasons in it.
+        // Its build had not ended, so it has no reasons.
         assert_eq!(EventLogs::of(&store, &repositories).unwrap().read(), None);
         let nowhere = EventLog::new();
-        tell(&nowhere, "one");
+        send(&nowhere, "one");
         finish(&nowhere);
     }
 
     #[test]
-    fn a_log_of_many_actions_is_written_in_few_pieces_and_none_waits_for_long() {
+    fn lines_are_written_in_few_pieces_and_within_the_maximum_delay() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let log = begun(&store, &RepoConfig::default());
-        tell(&log, "one");
+        send(&log, "one");
         assert!(log.state().file.is_none());
-        log.state().last_write -= PATIENCE;
-        tell(&log, "two");
+        log.state().last_write -= MAX_DELAY;
+        send(&log, "two");
         assert!(log.state().file.is_some() && log.state().buffer.is_empty());
         let written = log.state().written;
-        tell(&log, "three");
+        send(&log, "three");
         assert_eq!(log.state().written, written);
         // A process starts: what is known is written now, and what comes then does not wait for more.
         let (id, description) = (Id::of("four"), Arc::new(ActionDescription::default()));
@@ -567,8 +573,8 @@ mod tests {
         assert!(!log.state().buffer.is_empty());
         let begin = Instant::now();
         while !log.state().buffer.is_empty() {
-            assert!(begin.elapsed() < 60 * PATIENCE);
-            std::thread::sleep(PATIENCE / 20);
+            assert!(begin.elapsed() < 60 * MAX_DELAY);
+            std::thread::sleep(MAX_DELAY / 20);
         }
     }
 }

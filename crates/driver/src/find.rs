@@ -1,4 +1,4 @@
-//! What lies at a path of the results.
+//! Lookup of an object by a path of the results, for `--print-to-stdout`.
 
 use taut_store::Store;
 use taut_value::path::{normal_path, relative};

@@ -1,17 +1,17 @@
-//! Why things ran: told in words, also by a later process.
+//! Why tasks were executed: as events of the build, and as explanations that a later process gives.
 //!
-//! The engine logs each task it executed with the first thing that was different. That is told as events (`note.rs`),
-//! which the event log keeps; from there a later process has it again ([`record`]), and follows it from an action down
-//! to the file that was changed ([`mod@explain`]).
+//! The engine logs each executed task with the first read that differed. `report.rs` turns that into events, which the
+//! event log records; a later process reads them ([`record`]), and follows them from an action down to the file that was
+//! changed ([`mod@explain`]).
 
 mod explain;
-mod note;
 mod record;
+mod report;
 mod subject;
 
 pub use explain::{Explanation, Question, explain};
-pub(crate) use note::{Ends, note};
 pub use record::Why;
 pub(crate) use record::{Done, Ended, How, Logged, Record};
+pub(crate) use report::{ActionEnds, report};
 pub use subject::Subject;
 pub(crate) use subject::{below_roots, source_file};

@@ -63,7 +63,7 @@ pub fn install<'o>(
     let mut done = Installed::default();
     let pruning = Pruning { store, directory, owner: &owner, wanted: &wanted };
     if prune {
-        // What lies where a directory is to be, or the reverse, would be in the way.
+        // A file in the place of a new directory, or the reverse, must be removed first.
         let above: HashSet<&Path> = wanted.keys().flat_map(|path| path.ancestors().skip(1)).collect();
         let is_in_the_way =
             |path: &Path| above.contains(path) || path.ancestors().skip(1).any(|up| wanted.contains_key(up));
@@ -71,6 +71,7 @@ pub fn install<'o>(
     }
     let installer = store.installer(directory);
     let mut evidence: HashMap<PathBuf, Evidence> = HashMap::new();
+    // Without opening the file: a change since then alters the evidence, which includes the change time.
     let is_right = |place: &Path, info: &ObjectInfo| {
         let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
         known.evidence.filter(|then| then.still_holds(Some(directory.at(place)), false))
@@ -96,6 +97,7 @@ pub fn install<'o>(
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
             Some(known) => Some(*known),
+            // After it was installed: evidence of the new file.
             None => Evidence::gather(Some(directory.at(place)), false).ok(),
         };
         let leaf = after.entry(name.into()).or_insert_with(|| Leaf {
@@ -104,7 +106,7 @@ pub fn install<'o>(
             owners: BTreeSet::new(),
         });
         if leaf.info != *info {
-            // What was installed there for others is no longer there.
+            // What was installed there for other requests is no longer there.
             leaf.owners.clear();
         }
         (leaf.info, leaf.evidence) = (*info, evidence);
@@ -114,6 +116,7 @@ pub fn install<'o>(
         pruning.prune(&mut after, &mut done, |_| true)?;
         done.removed.sort();
     }
+    // Last: if the call is killed before, the old record describes less than there is, and later calls compare more.
     if let Some(record) = record.filter(|_| after != before) {
         record.write(&after);
     }
@@ -177,7 +180,7 @@ fn leaves(
         }
         let Some(entries) = store.read_tree(&info.digest.hash)? else { return Ok(None) };
         for (name, entry) in entries {
-            // Sizes do not matter here: contents are told apart by their hashes.
+            // Sizes do not matter here: contents are identified by their hashes.
             let digest = taut_digest::Digest { hash: entry.hash, size: 0 };
             let below = place.join(std::ffi::OsStr::from_bytes(&name));
             pending.push((below, ObjectInfo { digest, object_type: entry.object_type }));
@@ -223,19 +226,20 @@ fn remove(
     done.removed.push(path.to_owned());
     for above in Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
         if directory.at(above).remove_dir().is_err() {
-            // Something else is in it.
+            // Something else is in it: the directories above are not empty, either.
             break;
         }
     }
     Ok(())
 }
 
-/// Where it is recorded what lies in a directory.
+/// The record of what was installed into a directory.
 struct Record {
     directory: Dir,
     name: String,
 }
 
+/// The format and its version: a record of another version counts as none.
 const MAGIC: &[u8; 16] = b"taut installed 2";
 
 impl Record {

@@ -1,5 +1,5 @@
-//! Which leaves of a build look at a path, and which directories and files have to be watched so that no change of
-//! what they see goes unnoticed. Both follow from what the rounds so far looked at.
+//! Which leaves of a build read a path, and which directories and files have to be watched so that no change of what they
+//! read goes unnoticed. Both follow from the leaves of the rounds so far.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
@@ -15,7 +15,7 @@ use taut_value::Artifact;
 use crate::history::source_file;
 use crate::{Again, Session};
 
-/// What looks at the world, by where it looks.
+/// The leaves of a session's builds, by the paths that they read.
 #[derive(Debug, Default)]
 pub struct Leaves {
     known: HashSet<KeyRef>,
@@ -27,16 +27,16 @@ pub struct Leaves {
     roots: BTreeSet<PathBuf>,
     /// The files that are links.
     links: BTreeSet<PathBuf>,
-    /// The files that were not told of yet.
+    /// The files that [`Leaves::new_files`] has not returned yet.
     new_files: BTreeSet<PathBuf>,
 }
 
-/// What can be seen of paths, themselves and where they lead.
+/// The `stat` signatures of paths: of each path itself, and of what it leads to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Signatures(HashMap<PathBuf, [Option<StatSignature>; 2]>);
 
 impl Signatures {
-    /// Takes over what is known of paths that were not looked at before.
+    /// Adds the signatures of paths that have none yet.
     pub fn learn(&mut self, now: Signatures) {
         now.0.into_iter().for_each(|(path, seen)| {
             self.0.entry(path).or_insert(seen);
@@ -53,17 +53,17 @@ impl Signatures {
     }
 }
 
-/// How many links lead to a file at most, as for the system.
-const MOST_LINKS: usize = 40;
+/// How many symbolic links are followed, as Linux does (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
 
-/// How far the clock of a file system may be behind.
-const MARGIN: Duration = Duration::from_secs(2);
+/// How far the clock of a file system may be behind the system's: times of files on network file systems are the server's.
+const MAX_CLOCK_LAG: Duration = Duration::from_secs(2);
 
 fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
     [Named::lstat(path), Named::stat(path)].map(|found| found.ok().map(|stat| stat.signature))
 }
 
-/// What changed, as far as it is looked at.
+/// What changed, as far as a leaf reads it.
 #[derive(Debug)]
 pub struct Touched {
     /// What to look at again.
@@ -73,7 +73,7 @@ pub struct Touched {
 }
 
 impl Leaves {
-    /// Notes what a session looked at so far.
+    /// Adds the leaves that a session has read so far.
     pub fn note(&mut self, session: &Session, repositories: &RepoConfig) {
         let roots = roots(repositories);
         for leaf in session.build.leaves() {
@@ -91,7 +91,7 @@ impl Leaves {
             if leaf.rule() == "file" {
                 self.follow(&path, &leaf);
             }
-            // What lies above is watched as far as the root goes: links and directories there may change, too.
+            // The directories above are watched, up to the root: they may be replaced by others, or by links.
             let inside = |above: &&Path| roots.iter().any(|root| above.starts_with(root));
             let first = usize::from(!is_listing);
             if let Some(last) = path.ancestors().take_while(inside).last()
@@ -113,13 +113,13 @@ impl Leaves {
         }
     }
 
-    /// Notes the files that one leads to by links: what reads it reads the last of them, wherever that lies.
+    /// Adds the files that a path leads to by links: a leaf reads the last of them, in whatever directory.
     fn follow(&mut self, path: &Path, leaf: &KeyRef) {
         let mut path = path.to_owned();
-        for _ in 0..MOST_LINKS {
+        for _ in 0..MAX_LINKS {
             let (Ok(target), Some(above)) = (Named::read_link(&path), path.parent()) else { return };
             self.links.insert(path.clone());
-            // By the directory as it is, since what `..` means depends on links there.
+            // Resolved first: what `..` in the target means depends on links on the way to it.
             let Ok(above) = canonical(above) else { return };
             path = normal(&above.join(target));
             self.directories.extend(path.parent().map(Path::to_owned));
@@ -138,18 +138,18 @@ impl Leaves {
         self.directories.iter().map(PathBuf::as_path)
     }
 
-    /// What can be seen of everything that was looked at, without looking into it.
+    /// The signatures of all paths that were read; no content is read for it.
     pub fn signatures(&self) -> Signatures {
         let paths = self.files.keys().chain(self.listings.keys());
         Signatures(paths.map(|path| (path.clone(), signatures(path))).collect())
     }
 
-    /// The roots that anything was looked at below.
+    /// The roots below which anything was read.
     pub fn roots(&self) -> impl Iterator<Item = &Path> {
         self.roots.iter().map(PathBuf::as_path)
     }
 
-    /// The files that were looked at since this was asked for the last time.
+    /// The files that were read since the last call.
     pub fn new_files(&mut self) -> BTreeSet<PathBuf> {
         std::mem::take(&mut self.new_files)
     }
@@ -159,12 +159,12 @@ impl Leaves {
         self.links.iter().map(PathBuf::as_path)
     }
 
-    /// Whether a file is looked into.
+    /// Whether the content of a file is read.
     pub fn is_file(&self, path: &Path) -> bool {
         self.files.contains_key(path)
     }
 
-    /// Whether anything below a directory is looked at.
+    /// Whether anything below a directory is read.
     pub fn any_below(&self, directory: &Path) -> bool {
         let from = (Bound::Included(directory), Bound::Unbounded);
         let below = |path: Option<&PathBuf>| path.is_some_and(|path| path.starts_with(directory));
@@ -180,22 +180,23 @@ impl Leaves {
         since: SystemTime,
         known: impl Fn(&Path) -> bool,
     ) -> bool {
-        let since = since.checked_sub(MARGIN).unwrap_or(since);
+        let since = since.checked_sub(MAX_CLOCK_LAG).unwrap_or(since);
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
         let inside = |path: &&PathBuf| path.parent().is_some_and(|above| directories.contains(above));
         let files = self.files.keys().filter(inside).chain(self.listings.keys().filter(inside));
         files
             .chain(directories)
+            // The change time, since tools set the modification time.
             .any(|path| signatures(path).iter().flatten().any(|s| s.ctime >= since) && !known(path))
     }
 
-    /// What is to be looked at again after some changes; `None` if they matter to nothing.
+    /// What is to be read again after some changes; `None` if no leaf reads what changed.
     pub fn touched(&self, noticed: &Noticed) -> Option<Touched> {
         let (mut leaves, mut paths, mut everything) = (Vec::new(), Vec::new(), noticed.lost);
         for (path, how) in &noticed.paths {
             let of_file = self.files.get(path);
             let of_listing = path.parent().filter(|_| how.entry).and_then(|above| self.listings.get(above));
-            // What lies below it looks different now, or can or cannot be looked at.
+            // Everything below it may be another file now, or may have become readable or unreadable.
             let is_above = (how.entry || how.attributes) && self.directories.contains(path);
             everything |= is_above;
             if of_file.is_some() || of_listing.is_some() || is_above {

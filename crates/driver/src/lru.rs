@@ -1,7 +1,7 @@
-//! Directories in which the least recently used goes when there is too much.
+//! Least-recently-used eviction of the entries of a directory.
 //!
-//! What belongs together has names that are the same up to the first dot. When it was used last is its modification
-//! time, which is set on use, but no more often than every hour: looking is what most calls do, and they write nothing.
+//! Entries that belong together have names that are equal up to the first dot. The time of the last use is the
+//! modification time, which is set on use, but at most once an hour, so that a null build writes nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,19 +9,19 @@ use std::time::{Duration, SystemTime};
 
 use taut_sys::{At, Dir};
 
-/// How exactly it is known when something was used.
-const GRAIN: Duration = Duration::from_secs(3600);
+/// How precisely the time of the last use is recorded.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Notes that something is used. If that cannot be noted, it goes sooner.
+/// Records that an entry is used. If that fails, it is evicted sooner.
 pub(crate) fn touch(at: At<'_>) {
     let used = at.lstat().ok().map(|stat| stat.modified());
-    let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < GRAIN);
+    let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < TOUCH_INTERVAL);
     if used.is_some_and(|used| !is_noted(used)) {
         let _ = at.set_mtime_now();
     }
 }
 
-/// What belongs together.
+/// Entries that belong together.
 #[derive(Default)]
 struct Group {
     used: Option<SystemTime>,
@@ -29,8 +29,8 @@ struct Group {
     names: Vec<OsString>,
 }
 
-/// Leaves the latest few, at most `most`, and no more than have so many bytes together; but at least one.
-pub(crate) fn drop_old(directory: &Dir, most: usize, bytes: u64) {
+/// Leaves the latest few, at most `max_groups`, and no more than have so many bytes together; but at least one.
+pub(crate) fn drop_old(directory: &Dir, max_groups: usize, bytes: u64) {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for (name, _) in directory.list().unwrap_or_default() {
         let at = directory.at(&name);
@@ -46,8 +46,8 @@ pub(crate) fn drop_old(directory: &Dir, most: usize, bytes: u64) {
     let mut sum = 0;
     for (at, group) in groups.iter().enumerate() {
         sum += group.bytes;
-        if at > 0 && (at >= most || sum > bytes) {
-            // In the order of their names; what is not there any more is as good as removed.
+        if at > 0 && (at >= max_groups || sum > bytes) {
+            // Errors are ignored: another process may have removed them, and the next call tries again.
             group.names.iter().for_each(|name| drop(directory.at(name).remove_all()));
         }
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes_with_all_that_belongs_to_it() {
+    fn the_least_recently_used_group_is_removed_as_a_whole() {
         let dir = tempfile::tempdir().unwrap();
         let long_ago = SystemTime::now() - Duration::from_secs(100_000);
         for (age, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn that_something_is_used_is_noted_once_in_a_while() {
+    fn use_is_recorded_once_per_interval() {
         let dir = tempfile::tempdir().unwrap();
         let used = || open(&dir).at("f").lstat().unwrap().modified();
         let file = std::fs::File::create(dir.path().join("f")).unwrap();
@@ -108,7 +108,7 @@ mod tests {
         for odd in [recently - Duration::from_secs(86_400), recently + Duration::from_secs(86_400)] {
             file.set_modified(odd).unwrap();
             touch(open(&dir).at("f"));
-            assert!(used().elapsed().unwrap() < GRAIN);
+            assert!(used().elapsed().unwrap() < TOUCH_INTERVAL);
         }
     }
 }

@@ -27,9 +27,9 @@ pub struct BuildOptions {
 /// What is to be built, by path; sorted, and no path twice.
 #[derive(Clone, Default, Debug)]
 pub struct Wanted {
-    /// What was asked for.
+    /// What was requested.
     pub artifacts: Vec<(Str, Artifact)>,
-    /// What is needed to run it, unless it is asked for anyway.
+    /// What is needed to run it, unless it is requested anyway.
     pub runfiles: Vec<(Str, Artifact)>,
 }
 

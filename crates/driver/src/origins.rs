@@ -8,7 +8,7 @@ use taut_engine::{Build, Engine, Mentions};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_value::{ActionDescription, Id, Value};
 
-use crate::{Reached, Request, analysis::AnalysisRule, asked::Asked, whole::analyse_in};
+use crate::{Reached, Request, analysis::AnalysisRule, full_analysis::analyse_all, request_key::RequestKey};
 
 /// Which targets define what.
 #[derive(Clone)]
@@ -29,31 +29,32 @@ impl Origins {
 
     fn mentions(&self) -> Option<&Mentions<Definition, TargetRule>> {
         let Inner { engine, build, request, mentions } = &*self.0;
-        let root = || engine.task::<AnalysisRule>(Asked::of(request));
+        let root = || engine.task::<AnalysisRule>(RequestKey::of(request));
         let find = || build.mentions::<Definition, TargetRule>([root()]);
+        // One pass for all messages of a build, and none in a build without messages.
         mentions.get_or_init(find).as_ref()
     }
 
-    /// A target as it was asked for, and what it came to by the runs that are kept.
+    /// A requested target, and its value in the latest kept run.
     fn analysed(&self, target: ConfiguredTarget) -> Option<(ConfiguredTarget, Arc<AnalysedTarget>)> {
         let analysed = self.0.engine.kept::<TargetRule>(&target).into_iter().next()?.value?;
         Some((target, analysed))
     }
 
-    /// The targets that define something. Not to be asked from within a task.
+    /// The targets that define something. Not to be called from within a task, since it may wait for tasks.
     fn defining(&self, name: DefinitionKey) -> Vec<(ConfiguredTarget, Arc<AnalysedTarget>)> {
         let found = self.mentions().into_iter().flat_map(|mentions| mentions.all(&name.0));
         let found: Vec<_> = found.filter_map(|target| self.analysed(target)).collect();
         if !found.is_empty() {
             return found;
         }
-        // What was kept of it may have been replaced meanwhile; then every target is asked.
-        let whole = analyse_in(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
+        // The run that mentioned it may have been replaced meanwhile: then all targets are analysed.
+        let whole = analyse_all(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
         let defines = |of: &Reached| of.analysed.defined.names().any(|known| known == name);
         whole.filter(defines).map(|of| (of.target, of.analysed)).collect()
     }
 
-    /// The configured targets that ask for an action, as messages name them.
+    /// The configured targets that define an action, as messages name them.
     pub fn of(&self, action: &Id) -> Vec<String> {
         let defining = self.defining(DefinitionKey::action(action));
         let mut origins: Vec<Origin> = Vec::new();
@@ -68,7 +69,7 @@ impl Origins {
         graph.origins(action)
     }
 
-    /// A target that asks for an action, and the action's number there; `None` if none is known.
+    /// A target that defines an action, and the action's number there; `None` if none is known.
     pub fn first(&self, action: &Id) -> Option<Origin> {
         let target = self.mentions()?.first(&DefinitionKey::action(action).0)?;
         // The run that is good need not be the latest one.
@@ -76,7 +77,7 @@ impl Origins {
         kept.filter_map(|kept| kept.value).find_map(|analysed| origin(&target, &analysed, action))
     }
 
-    /// The same outside of tasks: where it cannot be told at once, every target is asked.
+    /// Like [`Origins::first`], outside of tasks: if kept runs do not have it, all targets are analysed.
     pub fn first_of_all(&self, action: &Id) -> Option<Origin> {
         self.first(action).or_else(|| {
             let defining = self.defining(DefinitionKey::action(action));

@@ -1,4 +1,4 @@
-//! Which actions have an outcome that a build would take for known.
+//! Which actions have a recorded outcome that a build would replay, for `what-if`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use taut_value::Id;
 
 use crate::{AnalysisOptions, BuildOptions, Request, Session, Sink, Traces};
 
-/// The outcomes of actions that earlier builds left.
+/// The recorded outcomes of actions.
 pub struct Outcomes(Option<Session>);
 
 impl Outcomes {

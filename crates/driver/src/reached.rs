@@ -1,4 +1,4 @@
-//! Configured targets in the closure of a request, and the order in which they are told.
+//! Configured targets in the closure of a request, and the order in which they are shown.
 
 use std::{cmp::Ordering, sync::Arc};
 

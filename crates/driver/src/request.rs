@@ -39,7 +39,7 @@ pub struct Request {
     pub repositories: RepoConfig,
     /// The targets.
     pub targets: Targets,
-    /// The configuration that they are asked for in.
+    /// Their configuration.
     pub configuration: Map,
 }
 
@@ -48,7 +48,7 @@ pub struct Request {
 pub struct SetupError {
     /// What is wrong, and where.
     pub problem: Box<Diagnostic>,
-    /// A text that the problem is about and that stands in no file, by the name that the problem has for
+    /// A text that the problem is about and that is in no file, by the name that the problem has for
     /// it.
     pub inline: Option<(Arc<str>, Arc<str>)>,
     /// Whether it would be right, were taut complete.
@@ -81,7 +81,7 @@ impl fmt::Display for SetupError {
 impl std::error::Error for SetupError {}
 
 impl Request {
-    /// Finds out what the words mean, when said in `cwd`, an absolute path.
+    /// Interprets the words of a command line given in `cwd`, an absolute path.
     ///
     /// # Errors
     ///
@@ -109,7 +109,8 @@ impl Request {
         Ok(Request { repositories, targets: target.into(), configuration })
     }
 
-    /// For what results are installed: the targets, in whatever configuration, of the main repository where it lies.
+    /// Identifies the owner of installed results: the targets, in whatever configuration, and the main repository by its
+    /// root.
     /// The hexadecimal hash of the number of targets, each of them, and the identity of the main repository's root of
     /// sources, as [`Encoder`] writes them.
     pub fn owner(&self) -> String {

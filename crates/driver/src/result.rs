@@ -1,7 +1,7 @@
-//! The result of a request as a task: the objects it comes to, how many actions take part, and what those printed.
+//! The result of a request as a task: the objects that were built, how many actions take part, and what those printed.
 //!
-//! Like analysis, it goes by the leaves below it: sources, and what analysis looked at. Where all are unchanged, nothing
-//! between them and the request is looked at, and what is told is told from this value.
+//! Like those of analysis, its traces are deep: while all sources and all that analysis read are unchanged it is replayed,
+//! and nothing between these leaves and the request is looked at. What a null build reports is in this value.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use taut_value::{Decoder, Encoder, Id, Str};
 
 use crate::{
     analysis::{AnalysisRule, NotCollected},
-    asked::Asked,
+    request_key::RequestKey,
 };
 
 /// What was built.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// The artifacts that were asked for, by path.
+    /// The requested artifacts, by path.
     pub artifacts: Vec<(Str, Built)>,
     /// What is needed to run them, by path.
     pub runfiles: Vec<(Str, Built)>,
@@ -83,16 +83,16 @@ impl ResultRule {
 }
 
 impl Rule for ResultRule {
-    type Key = Asked;
+    type Key = RequestKey;
     type Value = Arc<Results>;
     const NAME: &'static str = "result";
 
-    fn policy(&self, _: &Asked) -> Policy {
+    fn policy(&self, _: &RequestKey) -> Policy {
         Policy::deep(4).only_by_leaves()
     }
 
-    async fn value(&self, asked: &Asked, cx: Cx) -> Result<Arc<Results>, Fail> {
-        let wanted = cx.get::<AnalysisRule>(asked.clone()).await?.wanted();
+    async fn value(&self, request: &RequestKey, cx: Cx) -> Result<Arc<Results>, Fail> {
+        let wanted = cx.get::<AnalysisRule>(request.clone()).await?.wanted();
         let mut built = Vec::with_capacity(wanted.len());
         for answer in cx.all::<ArtifactRule>(wanted.keys().collect()).await {
             built.push(answer?);
@@ -107,7 +107,7 @@ impl Rule for ResultRule {
                 sound.push(printed);
                 continue;
             }
-            // What it printed is lost: its outcome counts no more, either, so it runs again.
+            // What it printed is lost, so its outcome is not valid, either: it runs again.
             let outcome = cx.get::<ActionRule>(ActionKey(printed.action)).await?;
             let (stdout, stderr) = (outcome.ran.stdout, outcome.ran.stderr);
             sound.push(Printed { stdout, stderr, ..printed });
@@ -118,16 +118,16 @@ impl Rule for ResultRule {
         Ok(Arc::new(Results { artifacts, runfiles: paths.collect(), actions: actions.len(), printed: sound }))
     }
 
-    fn content_hash(&self, _: &Asked, results: &Arc<Results>) -> Option<Hash> {
+    fn content_hash(&self, _: &RequestKey, results: &Arc<Results>) -> Option<Hash> {
         results.encode().map(|bytes| Hash(Id::of(bytes).0))
     }
 
-    fn encode_value(&self, _: &Asked, results: &Arc<Results>) -> Option<Vec<u8>> {
+    fn encode_value(&self, _: &RequestKey, results: &Arc<Results>) -> Option<Vec<u8>> {
         results.encode()
     }
 
-    /// It counts only while all of it is in the store.
-    fn decode_value(&self, _: &Asked, bytes: &[u8]) -> Option<Arc<Results>> {
+    /// Refuses a value with an object that is not in the store: the run is not good then, and what is lost is built again.
+    fn decode_value(&self, _: &RequestKey, bytes: &[u8]) -> Option<Arc<Results>> {
         let results = Results::decode(bytes)?;
         let is_there = results.objects().all(|info| self.has(&info));
         is_there.then(|| Arc::new(results))

@@ -1,7 +1,7 @@
-//! One session, many builds: what the engine knows stays in memory, and the world says what changed.
+//! `watch`: many builds on one session, so that what the engine knows stays in memory.
 //!
-//! A round is a build that takes everything as valid but what was named. What is to be named for a change in the file
-//! system, `leaves` knows.
+//! A round is a build that takes every leaf for valid except those that are named as changed. `leaves.rs` has the leaves
+//! that a change of the file system concerns.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use taut_repos::{DirRule, FileRule, Place};
 use taut_value::Id;
 
 use crate::Session;
-use crate::analysing::begin;
+use crate::analysis_setup::begin;
 use crate::history::How;
 
 /// What to look at again.
@@ -44,6 +44,7 @@ impl Session {
 
     /// Begins another round; everything but what is named is taken for valid.
     pub fn begin_again(&mut self, again: &Again) {
+        // An open directory that was replaced would be read as it was before.
         self.roots.forget();
         let mut next = self.engine.begin();
         match again {
@@ -68,7 +69,8 @@ impl Session {
             }
         }
         self.build = Arc::new(begin(next, self.jobs));
-        self.execution.halt.reset();
+        // After the engine's build has begun, before any task of it runs: tasks begin when they are requested.
+        self.execution.stop.reset();
         self.execution.counters.reset();
         self.ends.reset();
     }

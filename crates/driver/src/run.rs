@@ -1,8 +1,8 @@
-//! The way of a request through a build: analysis, execution, commit, delivery. There is no other: a build in which
-//! nothing changed, one after an edit and a first one differ in what the engine finds good on this way.
+//! The steps of a build: analysis, execution, commit, delivery. Every build takes them in this order: a null build, one
+//! after an edit and a first build differ only in which recorded runs the engine finds good.
 //!
-//! Where the description changes while it is built, or objects of the store turn out to be lost, the request is read
-//! again and the way begins anew.
+//! If the description changes during the build, or objects of the store turn out to be lost, the request is read again
+//! and all steps are repeated.
 
 use std::sync::Arc;
 
@@ -27,24 +27,25 @@ pub struct Run<'r> {
     pub options: &'r BuildOptions,
     /// Where events go.
     pub sink: &'r Arc<dyn Sink>,
-    /// Whether cached build state is used and left.
+    /// Whether cached build state is used and written.
     pub is_cached: bool,
-    /// Whether all actions that take part are told of, also those that did not have to be looked at.
-    pub tells_all: bool,
+    /// Whether every action in the closure of the request has an event, also if it did not have to be looked at.
+    pub reports_all_actions: bool,
 }
 
-/// Why a request is begun anew.
+/// Why the steps of a request are repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Anew {
     /// What was to be built is not what the description says any more.
     Changed,
-    /// Something was not in the store that was taken to be there; it is made again.
+    /// An object that was recorded as stored is missing or damaged; it is made again.
     Lost,
 }
 
-/// Why results are not where they belong.
+/// Why results were not delivered.
 pub enum Undelivered<S> {
-    /// Something that was built is not in the store, or damaged; it counts as absent now. What to do if that stays so.
+    /// An object that was built is missing or damaged in the store; it counts as absent now. What to return if the
+    /// request is not tried again.
     Lost(Box<dyn FnOnce() -> S>),
     /// The call is over.
     Stopped(S),
@@ -56,17 +57,17 @@ impl<S> From<S> for Undelivered<S> {
     }
 }
 
-/// What a pass over a request is for: told of each step, and able to stop there.
+/// What a caller does at each step of a pass over a request; it can stop the pass there.
 pub trait Pass {
     /// Why a pass is over before its end.
     type Stop;
-    /// What a pass comes to.
+    /// The result of a pass.
     type Done;
 
-    /// A session begins; whether the pass goes on is asked here, after analysis, and after execution.
+    /// Whether the pass continues: called when a session begins, after analysis, and after execution.
     ///
     /// # Errors
-    /// It does not.
+    /// The pass is to stop.
     fn goes_on(&mut self, session: &Session) -> Result<(), Self::Stop>;
 
     /// The description is wrong.
@@ -108,22 +109,22 @@ pub trait Pass {
     ) -> Result<Self::Done, Undelivered<Self::Stop>>;
 }
 
-/// What a call is for: a pass, tried again where that helps.
+/// The caller of [`Run::go`]: reads the request for each pass, and is notified when passes are repeated.
 pub trait Client: Pass {
-    /// What is asked for, as the files say now.
+    /// Reads the request from the files as they are now.
     ///
     /// # Errors
-    /// The call is over.
+    /// The request cannot be read; the call is over.
     fn request(&mut self) -> Result<Request, Self::Stop>;
 
-    /// The call is tried again.
+    /// The steps are repeated.
     fn begins_anew(&mut self, why: Anew);
 
-    /// Cached build state could not be used or left.
+    /// Cached build state could not be read or written.
     fn warn_of_cache(&mut self, text: String);
 }
 
-/// Why a pass comes to no result.
+/// Why a pass has no result.
 pub enum Failed<S> {
     /// It was stopped.
     Stopped(S),
@@ -151,7 +152,8 @@ impl Run<'_> {
             let Run { store, analysis, options, sink, .. } = *self;
             let session = Session::of_request(&request, analysis, store, &traces, options, sink);
             if is_changed {
-                // What is wanted may be known, and what it is defined as be forgotten: every target is asked.
+                // The value of a target may be good while a definition that it mentions is no longer kept: analysing
+                // every target interns the definitions again.
                 let _ = session.whole_analysis(&request);
             }
             let done = self.pass(client, &session, &request, tries == MAX_TRIES);
@@ -161,13 +163,14 @@ impl Run<'_> {
             session.close();
             match done {
                 Ok(done) => {
+                    // The process ends soon: freeing a large graph would only make the user wait.
                     session.leave();
                     return Ok(done);
                 }
                 Err(Failed::Stopped(stop)) => return Err(stop),
                 Err(Failed::Anew(why)) => {
                     is_changed = why == Anew::Changed;
-                    sink.event(&Event::CallBeganAnew);
+                    sink.event(&Event::CallRestarted);
                     client.begins_anew(why);
                 }
             }
@@ -181,8 +184,8 @@ impl Run<'_> {
         request: &Request,
         is_last: bool,
     ) -> Result<P::Done, Failed<P::Stop>> {
-        let Run { is_cached, tells_all, .. } = *self;
-        Way { session, is_cached, tells_all, is_last }.pass(client, request)
+        let Run { is_cached, reports_all_actions, .. } = *self;
+        Way { session, is_cached, reports_all_actions, is_last }.pass(client, request)
     }
 }
 
@@ -190,47 +193,48 @@ impl Run<'_> {
 pub struct Way<'w> {
     /// The session.
     pub session: &'w Session,
-    /// Whether cached build state is used and left.
+    /// Whether cached build state is used and written.
     pub is_cached: bool,
-    /// Whether all actions that take part are told of.
-    pub tells_all: bool,
+    /// Whether every action in the closure of the request has an event.
+    pub reports_all_actions: bool,
     /// Whether what may be the description's change, or a lost object, counts as a failure.
     pub is_last: bool,
 }
 
 impl Way<'_> {
-    /// Analyses a request, builds it, keeps what was found out, and has the results delivered.
+    /// Analyses a request, builds it, commits the new runs, and has the results delivered.
     ///
     /// # Errors
     /// The client stopped it, or it is to be tried again.
     pub fn pass<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
-        let Way { session, is_cached, tells_all, is_last } = *self;
+        let Way { session, is_cached, reports_all_actions, is_last } = *self;
         client.goes_on(session)?;
         let analysis = session.analysis_pass(is_cached);
         let analysed =
             analysis.analyse(request).map_err(|problems| client.analysis_failed(request, &problems))?;
         client.goes_on(session)?;
-        session.tell_build_begins(request, analysed.counts.actions);
+        session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
         let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
         let built = match &other {
             Some(wanted) => session.build(wanted).map(Arc::new),
             None => session.result(request, &wanted),
         };
-        if tells_all {
-            session.tell_all(&wanted);
+        if reports_all_actions {
+            session.report_all_actions(&wanted);
         }
-        session.tell_end(built.as_ref().ok().map(|results| results.actions));
+        session.report_end(built.as_ref().ok().map(|results| results.actions));
         client.executed(session, request, &analysed, built.is_ok());
-        analysis.tell_tasks(request);
+        analysis.report_tasks(request);
         let goes_on = client.goes_on(session);
         let built = goes_on.map_err(Failed::Stopped).and_then(|()| {
-            built.map_err(|failure| match failure.anew() {
+            built.map_err(|failure| match failure.retry_reason() {
                 Some(why) if !is_last => Failed::Anew(why),
                 _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
             })
         });
-        // What failures are told with is known by what the engine had until here.
+        // After failures are reported, since their messages refer to kept runs that a commit may drop; before delivery,
+        // so that an interrupted installation repeats no action.
         session.commit();
         let results = built?;
         client.deliver(session, request, &analysed, &results).map_err(|undelivered| match undelivered {

@@ -1,12 +1,14 @@
-//! An engine that can analyse and build: what one request, or many in a row, run on.
+//! An engine with the rules of analysis and execution, on which one request runs, or under `watch` many in a row.
+//!
+//! It owns what a build needs beside the engine: processes, sinks of events, open roots, the file of traces.
 
 use std::{sync::Arc, time::Duration};
 
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
-    ActionKey, ActionRule, ArtifactRule, Execution, Halt, LocalExecutor, LocalSetup, Printed, Sources,
+    ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, Sources, Stop,
 };
-use taut_graph::{ActionGraph, Definition, DefinitionKey, GivenGraph, GivenGraphRule};
+use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
 use taut_store::Store;
 use taut_syntax::Diagnostics;
@@ -16,17 +18,17 @@ use taut_value::Id;
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Sink, Traces,
     Wanted,
-    analysing::{begin, workspace},
-    analysis::{AnalysisRule, analysed_in},
+    analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
-    asked::Asked,
+    analysis_setup::{begin, workspace},
+    closure_actions::ClosureActions,
     context::execution_context,
-    event::{self, OfEngine, OfExecution},
-    history::{self, Ends},
+    event::{self, EngineTrees, ExecutionEvents},
+    full_analysis::analyse_all,
+    history::{self, ActionEnds},
     origins::Origins,
+    request_key::RequestKey,
     result::ResultRule,
-    taking_part::TakingPart,
-    whole::analyse_in,
 };
 
 /// An engine that can build.
@@ -40,8 +42,8 @@ pub struct Session {
     /// Where events go.
     pub(crate) sink: Arc<dyn Sink>,
     /// Where the trees among inputs are looked up for events.
-    trees: Arc<OfEngine>,
-    pub(crate) ends: Arc<Ends>,
+    trees: Arc<EngineTrees>,
+    pub(crate) ends: Arc<ActionEnds>,
     traces: Traces,
     /// Where files are taken from.
     pub(crate) roots: Arc<taut_repos::Roots>,
@@ -50,7 +52,7 @@ pub struct Session {
 /// Ends a session's build from another thread.
 #[derive(Clone)]
 pub struct Interrupter {
-    halt: Arc<Halt>,
+    stop: Arc<Stop>,
     processes: Processes,
     grace: Duration,
 }
@@ -59,7 +61,8 @@ impl Interrupter {
     /// Begins nothing new, and asks the actions that run to end. Those that have not ended within
     /// [`Interrupter::grace`] are killed.
     pub fn interrupt(&self) {
-        self.halt.interrupt();
+        // First the flag: an action that started after `end_all` would not be ended.
+        self.stop.interrupt();
         self.processes.end_all();
     }
 
@@ -70,7 +73,7 @@ impl Interrupter {
 
     /// Kills everything that was started, whatever state it is in; waits for that at most the given time.
     pub fn kill(&self, within: Duration) {
-        self.halt.interrupt();
+        self.stop.interrupt();
         self.processes.kill_now(within);
     }
 }
@@ -84,7 +87,7 @@ impl Sources for Roots {
 }
 
 impl Session {
-    /// Is ready to analyse a request and to build it in `store`; nothing is read yet.
+    /// A session that can analyse a request and build it in `store`; nothing is read yet.
     pub fn of_request(
         request: &Request,
         how: AnalysisOptions,
@@ -100,7 +103,7 @@ impl Session {
         Session::new(builder, how.jobs, Roots(request.repositories.clone()), store, traces, options, sink)
     }
 
-    /// Is ready to build what a graph defines. Its source files lie in `repositories`, if anywhere.
+    /// A session that can build what a graph defines. Its source files lie in `repositories`, if anywhere.
     ///
     /// # Errors
     /// What is wrong with the build root.
@@ -114,11 +117,11 @@ impl Session {
         for blob in &graph.blobs {
             store.put_blob(blob.as_bytes(), false)?;
         }
-        let rule = GivenGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
+        let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
         let (builder, traces) = (Engine::builder().rule(rule), Traces::none());
         let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
-        // It fails for no reason of its own; what is missing afterwards is told where it is wanted.
-        let _ = session.build.get::<GivenGraphRule>(GivenGraph);
+        // It cannot fail by itself; an artifact that is missing afterwards is reported where it is requested.
+        let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
         Ok(session)
     }
 
@@ -132,11 +135,12 @@ impl Session {
         sink: &Arc<dyn Sink>,
     ) -> Session {
         let open_roots = roots.0.roots.clone();
-        let ends: Arc<Ends> = Arc::default();
+        let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
-        let (sink, trees): (Arc<dyn Sink>, Arc<OfEngine>) = (Arc::new(all), Arc::default());
-        let halt = Arc::new(Halt::new(options.keep_going));
-        let events = Arc::new(OfExecution { sink: sink.clone(), trees: trees.clone(), halt: halt.clone() });
+        let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
+        let stop = Arc::new(Stop::new(options.keep_going));
+        let events =
+            Arc::new(ExecutionEvents { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
         let processes = Processes::new(HelperStart::this_program());
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
@@ -146,7 +150,7 @@ impl Session {
             timeout: options.timeout,
             grace: options.grace,
             jobs: options.jobs,
-            halt: halt.clone(),
+            stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
             store: store.clone(),
@@ -157,11 +161,13 @@ impl Session {
             properties: options.properties.clone(),
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
-            halt,
+            stop,
             counters: Default::default(),
         });
         let builder = builder.interned::<Definition>();
         let engine = traces.open(taut_exec::register(builder, &execution));
+        // The rules of the engine need the sinks of events, and these look trees up in the engine: the cell is filled
+        // when both exist.
         trees.set(Some(engine.clone()));
         let build = Arc::new(begin(engine.begin(), jobs));
         let (traces, grace) = (traces.clone(), options.grace);
@@ -171,8 +177,8 @@ impl Session {
 
     /// What ends the build from another thread.
     pub fn interrupter(&self) -> Interrupter {
-        let halt = self.execution.halt.clone();
-        Interrupter { halt, processes: self.processes.clone(), grace: self.grace }
+        let stop = self.execution.stop.clone();
+        Interrupter { stop, processes: self.processes.clone(), grace: self.grace }
     }
 
     /// Analyses the targets of a request.
@@ -180,15 +186,15 @@ impl Session {
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
     pub fn analysed(&self, request: &Request) -> Result<Arc<Analysed>, Diagnostics> {
-        analysed_in(&self.build, request)
+        analyse_request(&self.build, request)
     }
 
-    /// All that analysis of a request came to, target by target, to be shown. Costs as much as there is.
+    /// The result of analysis for every target in the closure of a request: decodes all of them.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
     pub fn whole_analysis(&self, request: &Request) -> Result<Analysis, Diagnostics> {
-        analyse_in(&self.build, request)
+        analyse_all(&self.build, request)
     }
 
     /// Builds what a request asks for.
@@ -196,12 +202,12 @@ impl Session {
     /// # Errors
     /// Everything that failed.
     pub fn result(&self, request: &Request, wanted: &Wanted) -> Result<Arc<Results>, BuildFailure> {
-        match self.build.get::<ResultRule>(Asked::of(request)) {
+        match self.build.get::<ResultRule>(RequestKey::of(request)) {
             Ok(results) => {
-                self.tell_printed(&results.printed);
+                self.replay_printed(&results.printed);
                 Ok(results)
             }
-            // What each artifact came to is known by now.
+            // The artifacts are settled by now: this collects the errors of all of them.
             Err(_) => self.build(wanted).map(Arc::new),
         }
     }
@@ -220,8 +226,8 @@ impl Session {
                 Err(fail) => failed.push((path, fail)),
             }
         }
-        let TakingPart { actions, printed } = TakingPart::of(&self.engine, &self.build, wanted);
-        self.tell_printed(&printed);
+        let ClosureActions { actions, printed } = ClosureActions::of(&self.engine, &self.build, wanted);
+        self.replay_printed(&printed);
         if !failed.is_empty() {
             let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
@@ -231,20 +237,21 @@ impl Session {
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
     }
 
-    /// Tells of all actions that take part in what is wanted and were not told of: they did not have to be looked at.
-    pub fn tell_all(&self, wanted: &Wanted) {
-        // The result was found good as a whole; what is below it is settled for this.
+    /// Sends the events of all actions in the closure of what is wanted that had none yet: they did not have to be
+    /// looked at.
+    pub fn report_all_actions(&self, wanted: &Wanted) {
+        // The result may have been replayed as a whole, so that no artifact below it was settled in this build.
         let _ = self.build.all::<ArtifactRule>(wanted.keys());
-        self.tell_of(TakingPart::of(&self.engine, &self.build, wanted).actions);
+        self.report_actions(ClosureActions::of(&self.engine, &self.build, wanted).actions);
     }
 
-    /// Tells of the actions that printed something and did not have to be looked at, so that it is shown again.
-    fn tell_printed(&self, printed: &[Printed]) {
-        self.tell_of(printed.iter().map(|printed| printed.action));
+    /// Sends the events of the actions that printed something and did not run, so that it is shown again.
+    fn replay_printed(&self, printed: &[Printed]) {
+        self.report_actions(printed.iter().map(|printed| printed.action));
     }
 
-    /// Tells of actions whose results are known, unless they were told of.
-    fn tell_of(&self, actions: impl IntoIterator<Item = Id>) {
+    /// Sends the events of actions whose results are known, each once in a build.
+    fn report_actions(&self, actions: impl IntoIterator<Item = Id>) {
         let counters = &self.execution.counters;
         let actions: Vec<Id> = actions.into_iter().filter(|id| !counters.has_processed(id)).collect();
         let keys: Vec<ActionKey> = actions.iter().map(|id| ActionKey(*id)).collect();
@@ -272,37 +279,37 @@ impl Session {
         Origins::new(&self.engine, &self.build, request)
     }
 
-    /// Keeps what was found out. What is not kept costs time, not more.
+    /// Appends the new runs to the engine's file. If that fails, there is a warning, and later builds repeat the work.
     pub fn commit(&self) {
         self.traces.commit(&self.engine);
     }
 
-    /// What went wrong with cached build state, if anything; told once.
+    /// What went wrong with cached build state, if anything; returned once.
     pub fn cache_warning(&self) -> Option<String> {
         self.traces.take_warning(&self.engine)
     }
 
-    /// Tells which tasks were executed, and why. To be called when the build is over, or analysis has failed, of
-    /// sessions that use what earlier calls left: others know no reasons.
-    pub fn tell_tasks(&self, repositories: &RepoConfig) {
-        history::note(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
+    /// Sends an event for each task that was executed, with the reason. To be called when the build is over, or analysis
+    /// has failed, of sessions that use cached build state: without it there are no reasons.
+    pub fn report_tasks(&self, repositories: &RepoConfig) {
+        history::report(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
     }
 
-    /// The analysis of a request on this session. `is_cached`: whether cached build state is used and left.
+    /// The analysis of a request on this session. `is_cached`: whether cached build state is used and written.
     pub(crate) fn analysis_pass(&self, is_cached: bool) -> AnalysisPass<'_> {
         let Session { engine, build, traces, ends, sink, .. } = self;
         AnalysisPass { engine, build, traces, ends, sink: &**sink, is_cached }
     }
 
-    /// Tells that execution begins, of so many actions.
-    pub(crate) fn tell_build_begins(&self, request: &Request, actions: usize) {
+    /// Sends the event that execution begins. `actions`: how many there are.
+    pub(crate) fn report_build_begin(&self, request: &Request, actions: usize) {
         let origins = self.origins(request);
         let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
-    /// Tells that execution has ended. `actions`: how many take part, if all have a result.
-    pub fn tell_end(&self, actions: Option<usize>) {
+    /// Sends the event that execution has ended. `actions`: how many take part, if all have a result.
+    pub fn report_end(&self, actions: Option<usize>) {
         let counters = &self.execution.counters;
         let (processed, ran) = (actions.unwrap_or_else(|| counters.processed()), counters.ran());
         let built = event::Built { is_complete: actions.is_some(), processed, ran };
@@ -315,7 +322,7 @@ impl Session {
         self.execution.executor.close();
     }
 
-    /// Ends the session of a process that is about to end: what the system takes back is not taken apart.
+    /// Ends the session without freeing its memory, in a process that is about to exit.
     pub fn leave(self) {
         std::mem::forget(self);
     }

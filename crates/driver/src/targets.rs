@@ -9,7 +9,7 @@ use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value
 
 use crate::Reached;
 
-/// What is asked for: at least one target, each once, in the order in which they were named.
+/// The requested targets: at least one, each once, in the order in which they were named.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Targets(Vec<NamedTarget>);
 
@@ -78,14 +78,14 @@ pub fn joined(texts: impl IntoIterator<Item = String>) -> String {
 ///
 /// # Errors
 /// Two of them have different things at one path, or one has something below what another has.
-pub(crate) fn together(asked: &[Reached]) -> Result<Arc<AnalysedTarget>, Diagnostics> {
-    if let [one] = asked {
+pub(crate) fn together(requested: &[Reached]) -> Result<Arc<AnalysedTarget>, Diagnostics> {
+    if let [one] = requested {
         return Ok(one.analysed.clone());
     }
-    let of = |stage: fn(&TargetResult) -> &Map| merged(asked, stage);
+    let of = |stage: fn(&TargetResult) -> &Map| merged(requested, stage);
     let artifacts = of(|result| &result.artifacts)?;
     let runfiles = of(|result| &result.runfiles)?;
-    let each = || asked.iter().map(|reached| &*reached.analysed);
+    let each = || requested.iter().map(|reached| &*reached.analysed);
     let words = |set: fn(&AnalysedTarget) -> &StrSet| -> StrSet { each().flat_map(set).cloned().collect() };
     let targets = |list: fn(&Dependencies) -> &Vec<ConfiguredTarget>| {
         each().flat_map(|analysed| list(&analysed.dependencies)).cloned().collect()
@@ -112,9 +112,9 @@ pub(crate) fn together(asked: &[Reached]) -> Result<Arc<AnalysedTarget>, Diagnos
 }
 
 /// What all targets have, by path.
-fn merged(asked: &[Reached], stage: fn(&TargetResult) -> &Map) -> Result<Map, Diagnostics> {
+fn merged(requested: &[Reached], stage: fn(&TargetResult) -> &Map) -> Result<Map, Diagnostics> {
     let mut all: BTreeMap<&Str, (&Value, &Reached)> = BTreeMap::new();
-    for reached in asked {
+    for reached in requested {
         for (path, value) in stage(&reached.analysed.result).iter() {
             let (known, other) = all.entry(path).or_insert((value, reached));
             if *known != value {

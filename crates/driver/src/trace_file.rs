@@ -1,29 +1,32 @@
-//! The engine's file as the engine sees it: beneath the directory that is held open for it.
+//! The engine's access to its file of traces: by name beneath a directory that is held open, so that nothing that is
+//! renamed or linked meanwhile redirects it (docs/security.md).
+//!
+//! An append is not synced, since a journal that was cut short costs only time; a replacement is, before its rename.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use taut_engine::{TraceFile, TraceRead, TraceWrite};
-use taut_store::OwnDirectory;
+use taut_store::EpochDir;
 use taut_sys::{At, Dir, Lock};
 
 /// A file of traces, in a directory that is open.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTraces {
-    directory: Arc<OwnDirectory>,
+    directory: Arc<EpochDir>,
     /// Whether it lies in the older generation, and is only read.
     is_older: bool,
     name: String,
 }
 
 impl StoredTraces {
-    pub(crate) fn new(directory: Arc<OwnDirectory>, name: String) -> StoredTraces {
+    pub(crate) fn new(directory: Arc<EpochDir>, name: String) -> StoredTraces {
         StoredTraces { directory, is_older: false, name }
     }
 
     /// One of the older generation, to be read.
-    pub(crate) fn older(directory: Arc<OwnDirectory>, name: String) -> StoredTraces {
+    pub(crate) fn older(directory: Arc<EpochDir>, name: String) -> StoredTraces {
         StoredTraces { is_older: true, ..StoredTraces::new(directory, name) }
     }
 
@@ -32,7 +35,7 @@ impl StoredTraces {
         older.unwrap_or(self.directory.dir())
     }
 
-    /// What tells the generation of the store from all others there were.
+    /// Identifies the generation of the store.
     pub(crate) fn generation(&self) -> &[u8] {
         self.directory.generation().as_encoded_bytes()
     }
@@ -46,7 +49,7 @@ impl StoredTraces {
     }
 }
 
-/// An error as one of the kinds that the engine tells apart.
+/// An error as one of the kinds that the engine distinguishes.
 fn as_io(error: taut_sys::Error) -> io::Error {
     let kind = match () {
         () if error.is_absent() => io::ErrorKind::NotFound,
@@ -62,6 +65,7 @@ impl TraceFile for StoredTraces {
     }
 
     fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
+        // A file of its own: the file of traces is replaced by rename, and a lock on the replaced inode excludes nothing.
         let name = format!("{}.lock", self.name);
         let lock = Lock::exclusive(self.dir().at(&name), || {}).map_err(as_io)?;
         Ok(Box::new(Locked { file: self, _lock: lock }))
@@ -79,13 +83,15 @@ impl TraceWrite for Locked<'_> {
         let has_other_names = opened.stat().map_err(as_io)?.links > 1;
         let mut file = opened.into_std();
         if has_other_names {
-            // What has another name belongs to others, too: it stays as it is there.
+            // Another name of the inode, as in a copy of the build root by links, must keep its content: no append in
+            // place.
             return self.replace(&mut |new| {
                 file.rewind()?;
                 io::copy(&mut (&mut file).take(end), new)?;
                 new.write_all(bytes)
             });
         }
+        // What follows `end` is an append that was cut short.
         file.set_len(end)?;
         file.seek(SeekFrom::End(0))?;
         file.write_all(bytes)
@@ -99,7 +105,7 @@ impl TraceWrite for Locked<'_> {
         let mut file: File = temporary.create_new(0o644).map_err(as_io)?.into_std();
         let mut put = || {
             write(&mut file)?;
-            // Else the name could outlive the content.
+            // Before the rename: after a crash of the system, the name could exist without the content.
             file.sync_all()?;
             temporary.rename(self.file.file()).map_err(as_io)
         };

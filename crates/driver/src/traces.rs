@@ -1,19 +1,20 @@
-//! Where the engine keeps what builds found out: one file for each program, shape of the repositories, and set of roots.
+//! The engine's file of traces for a request: one for each version of the program, shape of the repositories, and set of
+//! roots.
 //!
-//! Where there is none of these roots, but one of others of the same shape that knows the target files of the request as
-//! they are, that is what is known at first: another checkout of the same.
+//! A new checkout begins with a copy of the file of another checkout of the same shape whose target files have the same
+//! content, so its first build compares contents instead of analysing and running everything.
 
 use std::sync::Arc;
 
 use taut_analysis::module_file;
 use taut_engine::{Builder, Engine, FileProblem, Options};
 use taut_repos::{FileRule, Place};
-use taut_store::{OwnDirectory, Store};
+use taut_store::{EpochDir, Store};
 use taut_value::Id;
 
 use crate::{Request, cache_warning::CacheWarning, context::shape_key, lru, trace_file::StoredTraces};
 
-/// Where what builds found out is kept, if anywhere.
+/// The file of traces of a request, if cached build state is used.
 #[derive(Clone, Debug, Default)]
 pub struct Traces {
     file: Option<StoredTraces>,
@@ -24,36 +25,38 @@ pub struct Traces {
 const MAX_FILES: usize = 32;
 
 /// How many bytes they may have together, unless the latest alone has more.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_TOTAL_BYTES: u64 = 1 << 30;
 
 impl Traces {
-    /// Nowhere: cached build state is ignored, and none is left.
+    /// No file: cached build state is ignored, and none is written.
     pub fn none() -> Traces {
         Traces::default()
     }
 
-    /// In a store. Where nothing is kept of the roots of the request, but of others of the same shape that had the same
-    /// target files, that is what is known at first: as with any change, every file is looked at, and what has the same
-    /// content is unchanged.
+    /// The file in a store. If there is none for the roots of the request, but one for other roots of the same shape with
+    /// the same target files, it begins as a copy of that: every file is looked at, and what has the same content is
+    /// unchanged.
     pub fn of(store: &Store, request: &Request) -> Traces {
         let warning = CacheWarning::default();
-        let directory = store.own_directory("runs").map_err(|error| warning.unreadable(error));
+        let directory = store.epoch_directory("runs").map_err(|error| warning.unreadable(error));
         let file = || {
             let directory = Arc::new(directory.ok()?);
             let shape = shape_key(request)?.to_hex();
             let here = Id::of(request.repositories.identity()).to_hex();
+            // 128 bits of each hash are enough against accidental collisions.
             let name = format!("{}-{}", &shape[..32], &here[..32]);
             let file = StoredTraces::new(directory.clone(), name);
             if file.file().lstat().is_err() {
-                let is_there = directory.bring(file.name()).unwrap_or_else(|error| {
+                let is_there = directory.move_up(file.name()).unwrap_or_else(|error| {
                     warning.unreadable(error);
                     false
                 });
                 if !is_there {
-                    // What is not found there costs time, not more.
-                    let _ = take_over(&directory, &shape[..32], request, &file);
+                    // If there is no other checkout, the first build does all the work.
+                    let _ = copy_from_other_checkout(&directory, &shape[..32], request, &file);
                 }
-                lru::drop_old(file.dir(), MAX_FILES, MAX_BYTES);
+                // Only here, where a file is about to be added: a null build lists no directory.
+                lru::drop_old(file.dir(), MAX_FILES, MAX_TOTAL_BYTES);
             } else {
                 lru::touch(file.file());
             }
@@ -63,7 +66,7 @@ impl Traces {
         Traces { file, warning }
     }
 
-    /// What tells the generation of the store from all others there were.
+    /// Identifies the generation of the store; empty without a file.
     pub(crate) fn generation(&self) -> &[u8] {
         self.file.as_ref().map(StoredTraces::generation).unwrap_or_default()
     }
@@ -78,14 +81,14 @@ impl Traces {
         self.warning.take()
     }
 
-    /// Keeps what the engine found out. What is not kept costs time, not more.
+    /// Appends the new runs to the engine's file. If that fails, there is a warning, and later builds repeat the work.
     pub(crate) fn commit(&self, engine: &Engine) {
         if let Err(error) = engine.commit() {
-            self.warning.unkept(error);
+            self.warning.not_written(error);
         }
     }
 
-    /// An engine that knows what earlier calls found out.
+    /// Opens an engine on the traces of earlier calls.
     pub(crate) fn open(&self, builder: Builder) -> Engine {
         match &self.file {
             Some(file) => builder.open_with(file.clone()),
@@ -94,13 +97,13 @@ impl Traces {
     }
 }
 
-/// How many files of other checkouts are looked into.
+/// How many files of other checkouts are opened to find one with the same target files.
 const MAX_CANDIDATES: usize = 4;
 
-/// Begins a file as the latest one of the same shape is that knows the target files of the request as they are; `None` if
-/// there is none.
-fn take_over(
-    directory: &Arc<OwnDirectory>,
+/// Begins a file as a copy of the latest one of the same shape that was recorded with the present target files of the
+/// request; `None` if there is none.
+fn copy_from_other_checkout(
+    directory: &Arc<EpochDir>,
     shape: &str,
     request: &Request,
     file: &StoredTraces,
@@ -122,12 +125,12 @@ fn take_over(
     }
     found.sort_by_key(|(when, _)| std::cmp::Reverse(*when));
     let mut candidates = found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate);
-    let known: StoredTraces = candidates.find(|candidate| knows(candidate, request))?;
+    let known: StoredTraces = candidates.find(|candidate| has_same_target_files(candidate, request))?;
     file.file().replace(&known.file().read().ok()?).ok()
 }
 
-/// Whether a file knows the target files of a request as they are.
-fn knows(candidate: &StoredTraces, request: &Request) -> bool {
+/// Whether a file was recorded with the present content of the target files of a request.
+fn has_same_target_files(candidate: &StoredTraces, request: &Request) -> bool {
     let repositories = &request.repositories;
     let engine = Engine::builder().rule(FileRule(repositories.roots.clone())).open_with(candidate.clone());
     // The engine reads its file when a build begins.

@@ -1,6 +1,6 @@
-//! What at most would be done if some files changed: a question that changes nothing.
+//! What at most would be done if some files changed, without changing anything.
 //!
-//! The description is analysed in memory, which a kept run spares almost entirely. What the runs of analysis
+//! The description is analysed in memory, almost all of it by replaying kept runs. What the runs of analysis
 //! read is followed backwards from the leaves that look at the files; what actions consist of is followed from
 //! the source files, from the targets that were reached, and from the actions that every build runs: those that are not
 //! to be cached, and those without a kept outcome. That is at most what would be done: a result that comes out the same
@@ -18,11 +18,11 @@ use taut_syntax::Diagnostics;
 use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id, configured_as_typed};
 
-use crate::analysing::{begin, workspace};
+use crate::analysis_setup::{begin, workspace};
+use crate::full_analysis::analyse_all;
 use crate::history::{below_roots, source_file};
 use crate::outcomes::Outcomes;
 use crate::reached::Order;
-use crate::whole::analyse_in;
 use crate::{Analysis, AnalysisOptions, Request, Traces};
 
 /// What at most would be done.
@@ -98,7 +98,7 @@ pub fn what_if(
     let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
     let engine = traces.open(builder.interned::<Definition>());
     let build = begin(engine.begin(), how.jobs);
-    let analysis = analyse_in(&build, request)?;
+    let analysis = analyse_all(&build, request)?;
     let named: Vec<PathBuf> = paths.iter().map(|path| below_roots(&request.repositories, path)).collect();
     let changes: Vec<Change<'_>> = named.iter().map(|path| Change::of(path)).collect();
     let mut read = vec![false; paths.len()];
@@ -151,8 +151,8 @@ fn readers(
     changes: &[Change<'_>],
     read: &mut [bool],
 ) -> Vec<ConfiguredTarget> {
-    let asked = request.targets.in_configuration(&request.configuration);
-    let roots: Vec<_> = asked.into_iter().map(|target| engine.task::<TargetRule>(target)).collect();
+    let requested = request.targets.in_configuration(&request.configuration);
+    let roots: Vec<_> = requested.into_iter().map(|target| engine.task::<TargetRule>(target)).collect();
     let mut readers: HashMap<_, Vec<_>> = roots.iter().map(|root| (*root, Vec::new())).collect();
     let (mut pending, mut leaves) = (roots, Vec::new());
     while let Some(task) = pending.pop() {

@@ -1,4 +1,8 @@
 //! Actions as tasks, by their definition.
+//!
+//! The task builds the inputs, computes the digest of the Remote Execution `Action` message, and asks for the run of
+//! that digest ([`RunRule`]). So an action whose definition is new but whose command and input contents are known does
+//! not run.
 
 use std::sync::Arc;
 
@@ -16,7 +20,7 @@ use crate::{
     trees::{self, TreeError},
 };
 
-/// Names an action by its definition.
+/// Identifies an action by its definition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ActionKey(pub Id);
 
@@ -30,14 +34,15 @@ impl Key for ActionKey {
     }
 }
 
-/// What an action came to: all its outputs are there.
+/// The outcome of an action that has all its outputs.
 #[derive(Clone, Debug)]
 pub struct ActionOutcome {
-    /// How it ran, or what is known of an earlier run.
+    /// The result of its run, or of an earlier one.
     pub ran: Arc<Ran>,
-    /// Whether nothing had to run for this definition: the result was cached, or another one's run was its.
+    /// Whether nothing had to run for this definition: the result was cached, or another definition's run had the same
+    /// digest.
     pub cached: bool,
-    /// Whether this action failed, as it may, or an input comes from one that did.
+    /// Whether this action failed and is allowed to, or an input comes from such an action.
     pub failed: bool,
 }
 
@@ -57,10 +62,14 @@ impl ActionRule {
             TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
             other => Phase::Inputs.failed(other),
         })?;
+        // The tree is not stored: only its digest is needed locally, and storing it would cost writes for each action.
         let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
         let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
+        // From here on the action counts as begun, even if its result is cached.
         execution.events.begun(id, action);
+        // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed
+        // later.
         let ran = cx.call::<RunRule>(key).await?;
         execution.counters.processed_one(id);
         if execution.compare {
@@ -68,10 +77,10 @@ impl ActionRule {
                 execution.cached(action, &digest).map_err(|error| Phase::Lookup.failed_in_store(error))?;
             execution.events.compared(id, action, &ran, cached.as_ref());
         }
-        // That an action may fail says nothing of one that was ended.
-        let may_fail = action.may_fail.is_some() && !execution.halt.is_interrupted();
+        // `may_fail` covers the command's own exit code, not the end that an interruption causes.
+        let may_fail = action.may_fail.is_some() && !execution.stop.is_interrupted();
         if !ran.is_complete() || (ran.exit_code != 0 && !may_fail) {
-            // Should these be lost meanwhile, the failure is to be told all the same.
+            // If objects of a shared directory are lost by now, the failure is reported with the directories as trees.
             let inputs =
                 inputs::one_by_one(&execution.store, &action.inputs, &objects).map_or(objects, Arc::from);
             let (action, digest) = (action.clone(), Some(digest));
@@ -79,10 +88,12 @@ impl ActionRule {
         }
         let cached = ran.run_as != Some(*id);
         let failed = tainted_inputs || ran.exit_code != 0;
-        // Behind its inputs, so that these are the cause where both are different.
+        // Read after the inputs: the first read that differs is reported as the reason, and a changed input is the
+        // better one.
         cx.depend::<ContextRule>(Context);
         if failed || action.no_cache {
-            // A failure, though allowed, is never taken for known, nor is what shall not be cached.
+            // Neither a failure that is allowed nor a result that must not be cached is replayed: this read makes the
+            // recorded run invalid in every later build.
             cx.depend::<EachTimeRule>(EachTime);
         }
         if ran.stdout.is_some() || ran.stderr.is_some() {
@@ -112,6 +123,7 @@ impl Rule for ActionRule {
     }
 
     fn content_hash(&self, _: &ActionKey, outcome: &Arc<ActionOutcome>) -> Option<Hash> {
+        // Lengths in front make the text unambiguous; the format is part of recorded hashes.
         let mut text = String::new();
         for (path, info) in &outcome.ran.outputs {
             text.push_str(&format!("{}:{path}{info}", path.len()));
@@ -126,6 +138,7 @@ impl Rule for ActionRule {
         Some(Hash(Id::of(text).0))
     }
 
+    // Failures are not recorded: they may be transient.
     fn encode_value(&self, _: &ActionKey, outcome: &Arc<ActionOutcome>) -> Option<Vec<u8>> {
         let ran = &outcome.ran;
         if !ran.is_success() || outcome.failed {
@@ -146,12 +159,13 @@ impl Rule for ActionRule {
         Some(encoder.finish())
     }
 
-    /// An outcome counts only while all of it is in the store.
+    /// An outcome is valid only while all its objects are in the store.
     fn decode_value(&self, _: &ActionKey, bytes: &[u8]) -> Option<Arc<ActionOutcome>> {
         let store = &self.0.store;
         let mut decoder = Decoder::new(bytes);
         let object = |decoder: &mut Decoder<'_>| match decoder.artifact()? {
             Artifact::Known(info) => {
+                // This also brings the object into the youngest generation, so that the next collection keeps it.
                 store.contains(&info.digest.hash, info.object_type).ok()?.then_some(info)
             }
             _ => None,

@@ -1,4 +1,4 @@
-//! Artifacts as tasks: the object that a definition stands for.
+//! Artifacts as tasks: the object for the definition of an artifact.
 
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_engine::{Agreement, Cx, Fail, Hash, Policy, Rule};
@@ -19,6 +19,8 @@ impl Rule for ArtifactRule {
     const NAME: &'static str = "artifact";
 
     fn policy(&self, ArtifactKey(artifact): &ArtifactKey) -> Policy {
+        // Sources are leaves: one recorded run, checked by `agrees`. Results of actions and trees keep the last four
+        // runs, so that switching back and forth between branches or configurations replays.
         match artifact {
             Artifact::Local { .. } => Policy { leaf: true, ..Policy::constructive(1) },
             _ => Policy::constructive(4),
@@ -27,7 +29,8 @@ impl Rule for ArtifactRule {
 
     async fn value(&self, key: &ArtifactKey, cx: Cx) -> Result<Built, Fail> {
         let execution = &*self.0;
-        if execution.halt.is_halted() {
+        // Cancelled, not failed: the failure that stopped the build is reported by the task that had it.
+        if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
         let sound = |info| Built { info, failed: false };
@@ -57,6 +60,7 @@ impl Rule for ArtifactRule {
                     return Err(Cause::Undefined(Undefined::Overlay(*id)).fail());
                 };
                 let keys = overlay.trees().iter().cloned().map(ArtifactKey).collect();
+                // Requested together, so that the trees are built in parallel.
                 let built = all(cx.all::<ArtifactRule>(keys).await)?;
                 let hashes: Vec<_> = built.iter().map(|built| built.info.digest.hash).collect();
                 let why = |error| match error {

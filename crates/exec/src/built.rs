@@ -1,4 +1,4 @@
-//! Artifacts as names of tasks, and what these tasks come to; how they are built, `artifact` says.
+//! Keys and values of the tasks that build artifacts; the rule is in `artifact`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use taut_value::{Artifact, Decoder, Encoder, Id};
 
 use crate::{Execution, source::TakenSources};
 
-/// Names an artifact by its definition.
+/// Identifies an artifact by its definition.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ArtifactKey(pub Artifact);
 
@@ -32,7 +32,7 @@ impl Key for ArtifactKey {
 pub struct Built {
     /// The object; it is in the store.
     pub info: ObjectInfo,
-    /// Whether an action that may fail did so on the way.
+    /// Whether the artifact depends on the failure of an action that is allowed to fail.
     pub failed: bool,
 }
 
@@ -41,7 +41,7 @@ impl Built {
         Hash(Id::of(format!("{}{}", self.info, self.failed)).0)
     }
 
-    /// As bytes, unless a later build must not replay it.
+    /// The encoding, unless a later build must not replay it.
     pub(crate) fn encode(&self) -> Option<Vec<u8>> {
         let mut encoder = Encoder::new();
         encoder.artifact(&Artifact::Known(self.info));
@@ -49,7 +49,7 @@ impl Built {
     }
 }
 
-/// What [`Built::encode`] wrote. An object counts only while it is in the store.
+/// Decodes [`Built::encode`]. An object counts only while it is in the store.
 pub(crate) fn decode(store: &Store, bytes: &[u8]) -> Option<Built> {
     let Artifact::Known(info) = Decoder::new(bytes).artifact()? else { return None };
     let is_there = store.contains(&info.digest.hash, info.object_type).ok()?;

@@ -1,9 +1,9 @@
-//! Why an artifact has no object, where no action failed: a definition, a source file, an object or the store is not
+//! Failures of execution that are not caused by an action: a definition, a source file, an object or the store is not
 //! as it has to be.
 //!
-//! Such a failure is raised where it happens, without knowledge of actions; the first action on its way to what was
-//! wanted is added by [`crate::ActionRule`]. Whether a build is worth another try follows from the failures alone:
-//! see [`Cause::is_undefined`] and [`Cause::is_lost`].
+//! Such a failure is raised without knowledge of actions; [`crate::ActionRule`] adds the first action between the
+//! failure and the wanted artifact. Whether the build is tried again follows from the failures alone: see
+//! [`Cause::is_undefined`] and [`Cause::is_lost`].
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -22,7 +22,7 @@ pub enum Undefined {
     Tree(Id),
     /// An overlay of trees.
     Overlay(Id),
-    /// An object whose content stands in the description.
+    /// An object whose content is in the description.
     Object(ObjectInfo),
 }
 
@@ -44,9 +44,9 @@ pub enum SourceProblem {
 pub enum Cause {
     /// There is no such definition: the description changed after it was analysed, or a graph is not complete.
     Undefined(Undefined),
-    /// An object that was taken to be in the store is not there, or damaged. It counts as absent from now on.
+    /// An object that was expected in the store is absent or damaged. It counts as absent from now on.
     Lost(ObjectInfo),
-    /// An action has no output at the path that is wanted of it.
+    /// An action has no output at the path that is wanted from it.
     NoOutput {
         /// The action.
         action: Id,
@@ -59,21 +59,21 @@ pub enum Cause {
         repository: Str,
         /// The path in it.
         path: Str,
-        /// Where it lies, for messages.
+        /// Its location, for messages.
         shown: PathBuf,
         /// Why.
         why: SourceProblem,
     },
-    /// An object that a root knows by its name cannot be had from it.
+    /// An object that a root names cannot be read from it.
     RootObject {
         /// The object.
         hash: Hash,
-        /// Where the root lies, for messages.
+        /// The location of the root, for messages.
         root: PathBuf,
         /// Why.
         why: String,
     },
-    /// What is staged does not make a directory.
+    /// The staged artifacts do not form a directory.
     Layout {
         /// The tree, for messages; empty for the inputs of an action.
         what: String,
@@ -89,12 +89,12 @@ pub enum Cause {
     },
     /// The store cannot be read or written; the system's reason.
     Store(String),
-    /// A rule failed in a way that no rule should: it panicked, or waits for itself.
+    /// A defect of a rule: it panicked, or waits for itself.
     Fault(String),
 }
 
 impl Cause {
-    /// What an error of the store means for the artifact that it was used for.
+    /// The cause for an error of the store.
     pub(crate) fn of_store(error: taut_store::Error) -> Cause {
         match error {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => Cause::Lost(object),
@@ -102,7 +102,7 @@ impl Cause {
         }
     }
 
-    /// Why the tree `what` cannot be put together.
+    /// The cause for a tree `what` that cannot be built.
     pub(crate) fn of_tree(what: impl fmt::Display, error: TreeError) -> Cause {
         match error {
             TreeError::Store(error) => Cause::of_store(error),
@@ -110,7 +110,7 @@ impl Cause {
         }
     }
 
-    /// The failure with this cause. It may not happen again.
+    /// The failure with this cause. It is transient: not recorded, and another build tries again.
     pub(crate) fn fail(self) -> Fail {
         Fail::transient(ExecutionFailure { cause: self, action: None })
     }
@@ -120,7 +120,7 @@ impl Cause {
         matches!(self, Cause::Undefined(_))
     }
 
-    /// Whether an object is lost, which another build makes again.
+    /// Whether an object is lost, which another build creates again.
     pub fn is_lost(&self) -> bool {
         matches!(self, Cause::Lost(_))
     }
@@ -175,17 +175,18 @@ impl fmt::Display for Cause {
     }
 }
 
-/// A failure of execution that is not an action's own. One that is, is an [`crate::ActionFailure`].
+/// A failure of execution that is not the failure of an action, which is an [`crate::ActionFailure`].
 #[derive(Clone, Debug)]
 pub struct ExecutionFailure {
     /// What is wrong.
     pub cause: Cause,
-    /// The action that has no result because of it; `None` if it was met outside of actions, for a wanted artifact.
+    /// The first action that has no result because of it; `None` if no action is affected but a wanted artifact
+    /// directly.
     pub action: Option<(Id, Arc<ActionDescription>)>,
 }
 
 impl ExecutionFailure {
-    /// The failure as it is told to dependents of an action, if the action is the first one on the way.
+    /// The failure for dependents of an action, with the action added, if it is the first one that is affected.
     pub(crate) fn at(&self, id: &Id, action: &Arc<ActionDescription>) -> Option<Fail> {
         let at = || ExecutionFailure { cause: self.cause.clone(), action: Some((*id, action.clone())) };
         self.action.is_none().then(|| Fail::transient(at()))
@@ -200,9 +201,9 @@ impl fmt::Display for ExecutionFailure {
 
 impl Failure for ExecutionFailure {}
 
-/// How much a failure says beside others that the same dependent meets. A cancelled task is not the reason for
-/// anything; that something is undefined or lost has to reach the request, which is tried again because of it.
-fn weight(fail: &Fail) -> u8 {
+/// The priority of a failure among those of one dependent. A cancelled task is never the reason; that something is
+/// undefined or lost has to reach the request, which is tried again because of it.
+fn priority(fail: &Fail) -> u8 {
     match fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause) {
         Some(cause) if cause.is_undefined() => 3,
         Some(cause) if cause.is_lost() => 2,
@@ -211,14 +212,14 @@ fn weight(fail: &Fail) -> u8 {
     }
 }
 
-/// All values, or the failure that says most; of several, the first.
+/// All values, or the failure with the highest priority; of several, the first.
 pub(crate) fn all<T>(results: Vec<Result<T, Fail>>) -> Result<Vec<T>, Fail> {
     let mut values = Vec::with_capacity(results.len());
     let mut worst: Option<Fail> = None;
     for result in results {
         match result {
             Ok(value) => values.push(value),
-            Err(fail) if worst.as_ref().is_none_or(|worst| weight(worst) < weight(&fail)) => {
+            Err(fail) if worst.as_ref().is_none_or(|worst| priority(worst) < priority(&fail)) => {
                 worst = Some(fail);
             }
             Err(_) => {}
@@ -234,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_failures_the_one_that_leads_to_another_try_goes_on() {
+    fn the_failure_that_causes_a_retry_has_priority() {
         let other = || Fail::transient("other".to_owned());
         let undefined = || Cause::Undefined(Undefined::Action(Id::of("a"))).fail();
         let digest = Digest { hash: HashFunction::GitSha1.blob(b""), size: 0 };
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_action_on_the_way_is_the_one_that_is_told() {
+    fn a_cause_keeps_the_first_action_that_is_affected() {
         let action = Arc::new(ActionDescription::default());
         let (first, second) = (Id::of("first"), Id::of("second"));
         let failure = ExecutionFailure { cause: Cause::Store("full".into()), action: None };

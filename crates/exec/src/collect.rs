@@ -1,8 +1,8 @@
-//! Outputs of an action that has ended: from its directory into the store.
+//! Collection of the outputs of an action that has ended: from its directory into the store.
 //!
 //! Everything is reached beneath the directory, which is held open. A link on the way to an output is followed as long
-//! as it stays beneath (`lib64 -> lib`); one that leads out is refused. What lacks permissions gets them: it is the
-//! action's, so it is ours.
+//! as it stays beneath (`lib64 -> lib`); one that leads out is refused. Files and directories without permissions for
+//! their owner get them, since they belong to the action, which has ended.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,14 +16,14 @@ use taut_store::{Result, Store, Take};
 use taut_sys::{At, Dir, FileKind, Links, if_exists};
 use taut_value::path::is_non_upwards;
 
-use crate::{Instead, missing};
+use crate::{Instead, missing_output};
 
-/// What lies where an output is expected.
+/// What is at the path of an output.
 pub(crate) enum Found {
     Object(ObjectInfo),
     /// Nothing, or something of another kind.
     Missing(Instead),
-    /// Something that cannot be an output; why.
+    /// Something that cannot be an output, and why.
     Invalid(String),
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Collector<'c> {
     store: &'c Store,
     root: &'c Dir,
     take: Take,
-    /// The directories that outputs lie in, by path.
+    /// The directories of outputs, by path, opened once each.
     parents: HashMap<&'c str, Parent>,
 }
 
@@ -54,9 +54,10 @@ impl<'c> Collector<'c> {
             if collector.parents.contains_key(above) {
                 continue;
             }
+            // Opened before any output is moved: with a link, none may be.
             let (parent, is_linked) = open_parent(root, above)?;
             if is_linked {
-                // Behind a link the same file may be another output, too: none can be moved.
+                // Behind a link, one file may be an output by two paths: then none can be moved into the store.
                 collector.take = Take::Copy;
             }
             collector.parents.insert(above, parent);
@@ -69,7 +70,7 @@ impl<'c> Collector<'c> {
         let (above, _) = split(path);
         match self.parents.get(above) {
             Some(parent) => output(self.store, self.root, parent, path, is_directory, self.take),
-            None => Ok(nothing(None, path)),
+            None => Ok(missing(None, path)),
         }
     }
 }
@@ -85,7 +86,7 @@ fn output(
     let (_, name) = split(path);
     let parent = match parent {
         Parent::Dir(dir) => dir,
-        Parent::Absent => return Ok(nothing(None, path)),
+        Parent::Absent => return Ok(missing(None, path)),
         Parent::Outside(link, target) => {
             return Ok(Found::Invalid(format!(
                 "found invalid output at {path}: it lies below the link {link}, which leads outwards, to {target}"
@@ -102,39 +103,41 @@ fn output(
     let at = parent.at(name);
     match if_exists(at.lstat())?.map(|stat| stat.kind) {
         Some(FileKind::Directory) => {
-            directory(store, at.open_dir_of_mount().map_err(left_alone)?, path, take)
+            directory(store, at.open_dir_of_mount().map_err(entering_error)?, path, take)
         }
         Some(FileKind::Symlink) => link(store, at, path),
         Some(FileKind::File) => Ok(Found::Missing(Instead::File)),
         Some(FileKind::Special) => Ok(Found::Invalid(format!("found invalid special file at {path}"))),
-        None => Ok(nothing(Some(parent), path)),
+        None => Ok(missing(Some(parent), path)),
     }
 }
 
-/// Nothing at the path of an output; what else is in that directory may have been meant.
-fn nothing(parent: Option<&Dir>, path: &str) -> Found {
+/// Nothing is at the path of an output; the names of that directory may show what was meant.
+fn missing(parent: Option<&Dir>, path: &str) -> Found {
     let there = parent.and_then(|parent| parent.list().ok()).unwrap_or_default();
     let there = there.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
     let (above, name) = split(path);
     let prefix = if above.is_empty() { String::new() } else { format!("{above}/") };
-    let similar = missing::similar(name, there).into_iter().map(|name| format!("{prefix}{name}")).collect();
+    let similar =
+        missing_output::similar(name, there).into_iter().map(|name| format!("{prefix}{name}")).collect();
     Found::Missing(Instead::Nothing { similar })
 }
 
-/// The directory that an output lies in.
+/// The directory of an output.
 enum Parent {
     /// Open; `None` for the action's directory itself.
     Dir(Option<Dir>),
     Absent,
-    /// A link leads out of the action's directory: where it is, and its target.
+    /// A link that leads out of the action's directory: its path and its target.
     Outside(String, String),
 }
 
-/// Opens the directory that an output lies in. Tells whether a link leads there.
+/// Opens the directory of an output. Returns also whether a link leads there.
 fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
     if path.is_empty() {
         return Ok((Parent::Dir(None), false));
     }
+    // The common case first: no link, permissions as created.
     let opened = match root.sub_of_mount(path, Links::Refused) {
         Err(error) if error.is_denied() => {
             make_searchable(root, path)?;
@@ -147,7 +150,7 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
         Err(error) if error.is_absent() || error.is_link_in_the_way() => {}
         Err(error) => return Err(error.into()),
     }
-    // The dot makes the last component one to be followed, too.
+    // The dot makes the last component a middle one, in which links are followed.
     match root.sub_of_mount(&format!("{path}/."), Links::Beneath) {
         Ok(dir) => Ok((Parent::Dir(Some(dir)), true)),
         Err(error) if error.is_absent() => Ok((Parent::Absent, false)),
@@ -158,24 +161,24 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
                     return Ok((Parent::Outside(path[..end].to_owned(), target.display().to_string()), true));
                 }
             }
-            Err(mounted(error))
+            Err(mount_error(error))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// What an error of entering a directory means.
-fn left_alone(error: taut_sys::Error) -> taut_store::Error {
-    if error.is_link_in_the_way() { mounted(error) } else { error.into() }
+/// The error of entering a directory that is a mount point or another kind of file.
+fn entering_error(error: taut_sys::Error) -> taut_store::Error {
+    if error.is_link_in_the_way() { mount_error(error) } else { error.into() }
 }
 
-/// Without a link in the way, what is not entered is a mount point.
-fn mounted(error: taut_sys::Error) -> taut_store::Error {
+/// If no link is in the way, a directory that may not be entered is a mount point.
+fn mount_error(error: taut_sys::Error) -> taut_store::Error {
     let source = std::io::Error::other("something is mounted there, which is left alone");
     taut_sys::Error { op: "take outputs from", source, ..error }.into()
 }
 
-/// Gives the owner all permissions of the directories on the way, as far as they lack them.
+/// Gives the owner all permissions for the directories on the way, where they are lacking.
 fn make_searchable(root: &Dir, path: &str) -> Result<()> {
     make_accessible(root)?;
     let mut here: Option<Dir> = None;
@@ -197,6 +200,7 @@ fn make_accessible(dir: &Dir) -> Result<()> {
 
 /// The file or link at a place.
 fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
+    // Opened once; kind, mode and content are those of the open file, not of a name that could be exchanged.
     let opened = match at.open_of_mount() {
         Err(error) if error.is_denied() => {
             make_accessible(at.dir())?;
@@ -210,7 +214,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
     };
     let opened = match opened {
         Ok(opened) => opened,
-        Err(error) if error.is_absent() => return Ok(nothing(Some(at.dir()), shown)),
+        Err(error) if error.is_absent() => return Ok(missing(Some(at.dir()), shown)),
         Err(error) if error.is_other_kind() => {
             return match if_exists(at.lstat())?.map(|stat| stat.kind) {
                 Some(FileKind::Symlink) => link(store, at, shown),
@@ -218,15 +222,15 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
                     Ok(Found::Invalid(format!("found invalid special file at {shown}")))
                 }
                 Some(FileKind::Directory) => Ok(Found::Missing(Instead::Directory)),
-                _ => Ok(nothing(Some(at.dir()), shown)),
+                _ => Ok(missing(Some(at.dir()), shown)),
             };
         }
-        Err(error) if error.is_other_file_system() => return Err(mounted(error)),
+        Err(error) if error.is_other_file_system() => return Err(mount_error(error)),
         Err(error) => return Err(error.into()),
     };
     let executable = opened.stat()?.is_executable();
     let digest = match store.put_open_file(opened, at, executable, take) {
-        // To take a file out of a directory is to write to the directory.
+        // Moving a file out of a directory needs the right to write to the directory.
         Err(taut_store::Error::Sys(error)) if error.is_denied() => {
             make_accessible(at.dir())?;
             store.put_file(at, executable, take)?
@@ -251,18 +255,18 @@ fn link(store: &Store, at: At<'_>, shown: &str) -> Result<Found> {
     }
 }
 
-/// How many bytes a path below an output directory may have: with more, nothing could open what it names (Linux,
-/// `limits.h`). So no action makes us hold any number of directories open.
+/// How many bytes a path below an output directory may have: a longer one could not be opened (`PATH_MAX` of Linux,
+/// `limits.h`). It bounds the number of directories that an action can make this process hold open.
 const PATH_MAX: usize = 4096;
 
 /// A directory that is being collected.
 struct Open {
-    /// Under which name the directory above has it.
+    /// Its name in the directory above.
     name: OsString,
     dir: Dir,
-    /// How long the path is, as messages show it.
+    /// The length of its path in messages.
     shown: usize,
-    /// What is yet to be looked at, the next entry last.
+    /// The entries that remain, the next one last.
     todo: Vec<(OsString, FileKind)>,
     done: BTreeMap<Vec<u8>, TreeEntry>,
 }
@@ -276,12 +280,13 @@ impl Open {
             }
             other => other,
         }?;
+        // In reverse, so that `pop` returns the entries in order.
         let todo = todo.into_iter().rev().collect();
         Ok(Open { name: name.to_owned(), dir, shown: shown.len(), todo, done: BTreeMap::new() })
     }
 }
 
-/// A directory with all that is below it. Without recursion; as many directories are open as lie in each other.
+/// A directory with all that is below it. Without recursion; the directories on the path from the top are open.
 fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found> {
     let mut shown = output.to_owned();
     let mut stack = vec![Open::new(OsStr::new(""), &shown, dir)?];
@@ -312,7 +317,7 @@ fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found>
                 }
                 other => other,
             };
-            let open = Open::new(&name, &shown, dir.map_err(left_alone)?)?;
+            let open = Open::new(&name, &shown, dir.map_err(entering_error)?)?;
             stack.push(open);
             continue;
         }

@@ -1,10 +1,10 @@
-//! What results of actions depend on besides their definitions and inputs, as a leaf: how and where they run, and which
-//! generation of the store their results are in. Analysis does not read it.
+//! A leaf for what results of actions depend on besides their definitions and inputs: launcher, time limit, properties,
+//! and the generation of the store. Only actions read it, so a change of it invalidates no analysis.
 
 use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
 use taut_value::Id;
 
-/// Names the context of a build.
+/// Identifies the context of a build.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Context;
 
@@ -16,7 +16,7 @@ impl Key for Context {
     }
 }
 
-/// Tells the context, as bytes that are equal only if it is.
+/// Provides the context, as bytes that are equal only if the contexts are.
 pub struct ContextRule(pub Vec<u8>);
 
 impl ContextRule {

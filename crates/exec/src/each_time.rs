@@ -1,9 +1,9 @@
-//! What is different in every build. A task that reads it runs in each build that wants it: an action that is not to be
-//! cached, and one that failed as it may.
+//! A task that is different in every build. A task that reads it runs in each build that wants it: an action that must
+//! not be cached, and one that failed and is allowed to.
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
 
-/// Names it.
+/// Its key.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EachTime;
 
@@ -15,7 +15,7 @@ impl Key for EachTime {
     }
 }
 
-/// Its rule: what it comes to equals no other.
+/// Its rule: the value equals no other.
 pub struct EachTimeRule;
 
 impl Rule for EachTimeRule {

@@ -1,4 +1,4 @@
-//! What happens during execution, as callbacks: `driver` makes events of them.
+//! Callbacks for what happens during execution; `driver` makes events of them.
 
 use std::{
     collections::HashSet,
@@ -13,13 +13,13 @@ use taut_value::{ActionDescription, Id};
 
 use crate::{ActionFailure, ActionOutcome, Ran};
 
-/// Told about actions as they go. Called from any thread; must not block.
+/// Receives what happens to actions. Called from any thread; must not block.
 pub trait Events: Send + Sync {
-    /// An action's inputs are there.
+    /// All inputs of an action are in the store.
     fn begun(&self, _id: &Id, _action: &Arc<ActionDescription>) {}
     /// An action's process is about to start.
     fn started(&self, _id: &Id, _action: &Arc<ActionDescription>) {}
-    /// An action was run again; what is cached of an earlier run, if anything is.
+    /// An action was run again, for comparison with the cached result, if there is one.
     fn compared(&self, _id: &Id, _action: &Arc<ActionDescription>, _again: &Ran, _cached: Option<&Ran>) {}
     /// An action has a result, cached or not. `digest`: of its `Action` message, which names its inputs by content.
     fn finished(&self, _id: &Id, _action: &Arc<ActionDescription>, _digest: &Hash, _outcome: &ActionOutcome) {
@@ -28,12 +28,12 @@ pub trait Events: Send + Sync {
     fn failed(&self, _failure: &ActionFailure) {}
 }
 
-/// Ignores all of it.
+/// Ignores all events.
 pub struct NoEvents;
 
 impl Events for NoEvents {}
 
-/// What happened to actions.
+/// Counts of what happened to actions. Relaxed atomics: the counts are read after the build.
 #[derive(Default)]
 pub struct Counters {
     processed: Mutex<HashSet<Id>>,
@@ -45,7 +45,7 @@ impl Counters {
         self.processed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an action that has a result; whether it was not counted yet.
+    /// Counts an action that has a result. Returns whether it was not counted yet.
     pub fn processed_one(&self, id: &Id) -> bool {
         self.ids().insert(*id)
     }
@@ -55,7 +55,7 @@ impl Counters {
         self.ids().contains(id)
     }
 
-    /// Another build begins.
+    /// Resets the counts for another build.
     pub fn reset(&self) {
         self.ids().clear();
         self.run.store(0, Relaxed);
@@ -75,7 +75,7 @@ impl Counters {
         self.run.load(Relaxed)
     }
 
-    /// How many of them did not have to run: their result was known, or another one's run was theirs.
+    /// How many of them did not have to run: their result was cached, or another definition's run had the same digest.
     pub fn cache_hits(&self) -> usize {
         self.processed().saturating_sub(self.ran())
     }

@@ -1,8 +1,8 @@
-//! Why an action has no result: how its command ended, or what the system refused before or after that.
+//! Failures of actions: how the command ended, or what the system refused before or after that.
 //!
-//! Both are one type, since both are told alike: with the target, the command and how to run it by hand. What is wrong
-//! with an action's inputs is no failure of it: see [`crate::ExecutionFailure`]. What the
-//! system refuses is an [`ActionError`] where it happens, which does not know the action; [`crate::ActionRule`] adds that.
+//! Both are one type, since both are reported alike: with the target, the command and how to run it by hand. A fault of
+//! an action's inputs is not its failure: see [`crate::ExecutionFailure`]. An error of the system is an [`ActionError`]
+//! where it happens, which does not know the action; [`crate::ActionRule`] adds that.
 
 use std::{fmt, sync::Arc};
 
@@ -12,30 +12,31 @@ use taut_value::{ActionDescription, Id, Str};
 
 use crate::{Cause, Execution, ExecutionFailure, Ran};
 
-/// What was done for an action when the system refused.
+/// What was being done for an action when the system refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
-    /// Its inputs were arranged as a directory.
+    /// Arranging its inputs as a directory.
     Inputs,
-    /// An earlier result was looked for.
+    /// Looking for an earlier result.
     Lookup,
-    /// Its directory was filled.
+    /// Filling its directory.
     Staging,
-    /// Its process was started or waited for.
+    /// Starting its process, or waiting for it.
     Running,
-    /// What it left was taken into the store.
+    /// Storing its outputs.
     Collecting,
-    /// Its result was written to the action cache.
+    /// Writing its result to the action cache.
     Recording,
 }
 
 impl Phase {
-    /// The failure of an action in this phase; it may not happen again.
+    /// The failure of an action in this phase. It is transient: not recorded, and another build tries again.
     pub fn failed(self, why: impl fmt::Display) -> Fail {
         Fail::transient(ActionError { phase: self, why: why.to_string() })
     }
 
-    /// The same for an error of the store. A lost object is no failure of the action: it is made again.
+    /// As [`Phase::failed`], for an error of the store. A lost object is not a failure of the action, since it is made
+    /// again.
     pub(crate) fn failed_in_store(self, error: taut_store::Error) -> Fail {
         match error {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
@@ -61,7 +62,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// What the system refused for an action.
+/// An error of the system in the course of an action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ActionError {
     /// What was being done.
@@ -87,16 +88,16 @@ pub struct ActionFailure {
     pub action: Arc<ActionDescription>,
     /// The digest of its `Action` message, which names its inputs by content, if that was known.
     pub digest: Option<Hash>,
-    /// What it found, by path; all of it is in the store. Empty if `error` says that it was not run.
+    /// Its inputs by path; all of them are in the store. Empty if `error` says that it was not run.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
-    /// How it ran; of no meaning if there is an `error`.
+    /// The result of its run; meaningless if there is an `error`.
     pub ran: Arc<Ran>,
-    /// What the system refused, if the failure is not the command's.
+    /// The error of the system, if the failure is not the command's.
     pub error: Option<ActionError>,
 }
 
 impl ActionFailure {
-    /// How the action failed, in the lines that the reference prints.
+    /// The failure in the lines that the reference prints.
     pub fn as_reference(&self) -> String {
         self.text(false)
     }
@@ -126,7 +127,7 @@ impl ActionFailure {
 }
 
 impl ActionFailure {
-    /// Whether it is a matter of the action's process: how that ended, or that it was not started.
+    /// Whether it is the failure of a process: how that ended, or that it was not started.
     pub fn is_of_process(&self) -> bool {
         self.error.as_ref().is_none_or(|error| error.phase == Phase::Running)
     }
@@ -141,13 +142,13 @@ impl fmt::Display for ActionFailure {
 impl Failure for ActionFailure {}
 
 impl Execution {
-    /// A failure met on the way to an action's result, with the action: what the system refused becomes a failure of
-    /// that action, and what is wrong with its inputs is told with it.
+    /// Adds the action to a failure met before it has a result: an error of the system becomes a failure of the action,
+    /// and a fault of its inputs is reported with it.
     pub(crate) fn of_action(&self, id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
         if let Some(failure) = fail.downcast_ref::<ExecutionFailure>() {
             if matches!(failure.cause, Cause::Store(_)) {
-                // Other actions would fail alike.
-                self.halt.note_failure();
+                // Other actions would fail for the same reason.
+                self.stop.note_failure();
             }
             return failure.at(id, action).unwrap_or(fail);
         }
@@ -157,9 +158,9 @@ impl Execution {
         self.fail(ActionFailure { id: *id, action, digest: None, inputs: Arc::new([]), ran, error })
     }
 
-    /// Tells of a failure; nothing new begins, unless the user wants to go on.
+    /// Reports a failure; no new work begins, unless the user wants to keep going.
     pub(crate) fn fail(&self, failure: ActionFailure) -> Fail {
-        self.halt.note_failure();
+        self.stop.note_failure();
         self.events.failed(&failure);
         Fail::transient(failure)
     }
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_instead_is_told_beside_what_is_missing() {
+    fn a_missing_output_is_reported_with_what_is_in_its_place() {
         let missing = |path: &str, found| MissingOutput { path: path.into(), found };
         let left = Instead::Nothing { similar: vec!["out.txt".into()] };
         let missing = vec![

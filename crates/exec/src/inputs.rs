@@ -1,8 +1,8 @@
-//! What lies in stages, built: for actions, for trees, and for the directories that they share.
+//! Building the artifacts of a stage: for actions, for trees, and for the directories that they share.
 //!
-//! The object of a shared directory is its tree, which is in the store: so its value is a digest, and no list of what
-//! lies in it is held. Where that has to be known, since the action is not cached or has failed, trees are read as for any
-//! other input that is one.
+//! The value of a shared directory is the digest of its tree, which is in the store, so its entries need not be kept in
+//! memory. Where they are needed, since the action is not cached or has failed, the tree is read as for any other input
+//! that is one.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -55,16 +55,16 @@ impl Rule for StageRule {
     }
 }
 
-/// What lies in a stage.
+/// The built artifacts of a stage.
 pub(crate) struct Inputs {
     /// By path; shared directories as trees.
     pub(crate) objects: Vec<(Str, ObjectInfo)>,
-    /// Whether anything comes from an action that failed as it may.
+    /// Whether any of them depends on an action that failed and is allowed to.
     pub(crate) failed: bool,
 }
 
 impl Inputs {
-    /// All of it as one tree, which is added to the store. `what`: what that is, for messages.
+    /// All of them as one tree, which is added to the store. `what` names it in messages.
     pub(crate) fn into_tree(self, store: &Store, what: impl Display) -> Result<Built, Fail> {
         let why = |error| match error {
             TreeError::Store(error) => {
@@ -77,7 +77,7 @@ impl Inputs {
     }
 }
 
-/// Builds all that is in a stage, at once.
+/// Builds all artifacts of a stage, in parallel.
 pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
     let no_artifact = |path: Str| {
         let why = format!("what is staged at {} is no artifact", quoted(&path));
@@ -90,6 +90,7 @@ pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
 async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs, Fail> {
     let artifacts = entries.iter().map(|(_, artifact)| ArtifactKey((**artifact).clone())).collect();
     let stages = below.iter().map(|(_, key)| key.clone()).collect();
+    // Single artifacts and shared directories at the same time, since their actions are independent.
     let (mut built, stages) = both(cx.all::<ArtifactRule>(artifacts), cx.all::<StageRule>(stages)).await;
     built.extend(stages);
     let built = all(built)?;
@@ -99,10 +100,11 @@ async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs
     Ok(Inputs { objects, failed })
 }
 
-/// Waits for two at the same time.
+/// Waits for two futures at the same time.
 async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut first, mut second) = (None, None);
+    // A finished future must not be polled again, so each result is kept until both are there.
     std::future::poll_fn(|cx| {
         if first.is_none()
             && let Poll::Ready(done) = a.as_mut().poll(cx)
@@ -125,7 +127,7 @@ async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (
     .await
 }
 
-/// The objects of a stage one by one: those of `stage` that lie in shared directories are looked up there.
+/// The objects of a stage one by one: those in shared directories are looked up in their trees.
 pub(crate) fn one_by_one(
     store: &Store,
     stage: &Map,

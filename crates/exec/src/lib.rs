@@ -1,16 +1,15 @@
-//! Artifacts to stored objects: sources, trees, overlays, and the outputs of actions.
+//! From artifacts to stored objects: sources, trees, overlays, and the outputs of actions.
 //!
-//! Everything is a task of the engine. [`ArtifactRule`] knows artifacts and [`ActionRule`] actions by their
-//! definition (intensional); [`RunRule`] knows what is run by the digest of command and input contents
-//! (extensional), so that differently defined actions with equal inputs share one run, also when both are
-//! in flight. What many actions and trees have in common in their inputs, [`StageRule`] builds once, directory by
-//! directory. Order belongs to the engine alone; [`Executor`] runs one action.
+//! Everything is a task of the engine. [`ArtifactRule`] identifies artifacts and [`ActionRule`] actions by their
+//! definition (intensional); [`RunRule`] identifies runs by the digest of command and input contents (extensional), so
+//! that differently defined actions with equal inputs share one run, also when both are in flight. Directories that
+//! many actions and trees have in common in their inputs are built once, by [`StageRule`]. The engine alone decides the
+//! order; [`Executor`] runs one action.
 //!
 //! What this crate does not know: targets, and what the artifacts are wanted for. It prints nothing.
 
 mod action;
 mod artifact;
-mod blocked;
 mod built;
 mod cause;
 mod collect;
@@ -18,12 +17,12 @@ mod context;
 mod each_time;
 mod events;
 mod failure;
-mod halt;
 mod inputs;
 mod local;
 mod message;
-mod missing;
+mod missing_output;
 mod not_started;
+mod path_conflict;
 mod printed;
 mod run;
 mod slots;
@@ -31,6 +30,7 @@ mod source;
 mod split;
 mod stage;
 mod stage_key;
+mod stop;
 mod trees;
 
 use std::{sync::Arc, time::Duration};
@@ -42,22 +42,22 @@ pub use context::{Context, ContextRule};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents};
 pub use failure::{ActionError, ActionFailure, Phase};
-pub use halt::Halt;
 pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
-pub use missing::{Instead, MissingOutput};
+pub use missing_output::{Instead, MissingOutput};
 pub use printed::Printed;
 pub use run::{Executor, Ran, RunKey, RunRule};
 use source::TakenSources;
 pub use stage_key::StageKey;
+pub use stop::Stop;
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::SourceRoot;
 use taut_store::Store;
 
-/// Where source files lie.
+/// Access to source files.
 pub trait Sources: Send + Sync {
-    /// The root that the sources of a repository lie in; `None` if there is no such repository.
+    /// The root of the sources of a repository; `None` if there is no such repository.
     fn root(&self, repository: &str) -> Option<&dyn SourceRoot>;
 }
 
@@ -65,7 +65,7 @@ pub trait Sources: Send + Sync {
 pub struct Execution {
     /// Where contents go.
     pub store: Store,
-    /// What results depend on besides definitions and inputs, as [`ContextRule`] has it.
+    /// What results depend on besides definitions and inputs, the value of [`ContextRule`].
     pub context: Vec<u8>,
     /// Where sources come from.
     pub sources: Arc<dyn Sources>,
@@ -73,14 +73,14 @@ pub struct Execution {
     pub events: Arc<dyn Events>,
     /// Runs actions.
     pub executor: Arc<dyn Executor>,
-    /// Properties that all actions ask of the executing platform, sorted by name.
+    /// Properties that all actions require of the executing platform, sorted by name.
     pub properties: Vec<(String, String)>,
     /// The time limit that is part of an action's identity; 300 s unless the user says otherwise.
     pub timeout: Duration,
-    /// Whether everything runs, to be compared with what is cached; nothing is cached then.
+    /// Whether everything runs, to be compared with cached results; nothing is cached then.
     pub compare: bool,
     /// Whether anything new may begin; shared with the executor.
-    pub halt: Arc<Halt>,
+    pub stop: Arc<Stop>,
     /// What happened so far.
     pub counters: Counters,
 }
@@ -100,20 +100,20 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
 impl Execution {
     /// A definition; `None` if none of that name is known.
     pub(crate) async fn definition(&self, cx: &Cx, name: DefinitionKey) -> Option<Arc<Definition>> {
-        // It follows from its name, so it is no reason to run again.
+        // `call`, not `get`: a definition is determined by its name (a hash), so it is no dependency that could change.
         cx.call::<Content<Definition>>(name.0).await.ok()
     }
 }
 
-/// An error of the store, met when some objects were to be used. Where one of them turns out to be lost, all that is of
-/// no use without it goes, too, so that the next try makes it again.
+/// Handles an error of the store that was met when some objects were to be used. If one of them is lost, everything
+/// that is incomplete without it is removed, too, so that the next try makes it again.
 pub(crate) fn lost(
     store: &Store,
     error: taut_store::Error,
     objects: impl Iterator<Item = taut_digest::ObjectInfo>,
 ) -> taut_store::Error {
     if matches!(error, taut_store::Error::Missing(_)) {
-        // What cannot be removed stays lost; the first error is the one to report.
+        // An object that cannot be removed counts as lost all the same; the first error is the one to report.
         objects.for_each(|object| drop(store.discard_unsound(&object)));
     }
     error

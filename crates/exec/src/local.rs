@@ -1,7 +1,7 @@
-//! Actions as processes of this machine.
+//! Execution of actions as processes on this machine.
 //!
-//! Each runs in a stage (see `stage`), where its inputs lie as private copies. When the process, and
-//! whatever it left behind, has ended, outputs become stored objects by a rename.
+//! Each runs in a stage (see `stage`), which holds private copies of its inputs. When the process and its leftovers
+//! have ended, outputs become stored objects by a rename.
 
 use std::{
     borrow::Cow,
@@ -25,15 +25,15 @@ use taut_value::path::normal_path;
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    Events, Executor, Halt, MissingOutput, Phase, Ran, RunKey, blocked,
+    Events, Executor, MissingOutput, Phase, Ran, RunKey, Stop,
     collect::{Collector, Found},
-    lost, not_started,
+    lost, not_started, path_conflict,
     slots::Slots,
     stage::{Stage, Wanted},
-    trees::laid_out,
+    trees::normalised_stage,
 };
 
-/// How local actions are run.
+/// The configuration of local execution.
 pub struct LocalSetup {
     /// Where inputs come from and outputs go.
     pub store: Store,
@@ -45,16 +45,16 @@ pub struct LocalSetup {
     pub launcher: Vec<String>,
     /// The time limit that is enforced, before scaling.
     pub timeout: Option<Duration>,
-    /// How long an action that is to end may take before it is killed.
+    /// The time between SIGTERM and SIGKILL for an action that is to end.
     pub grace: Duration,
     /// How many actions run at once.
     pub jobs: usize,
     /// Whether anything new may begin.
-    pub halt: Arc<Halt>,
+    pub stop: Arc<Stop>,
 }
 
-/// A directory for one action at a time.
-struct Place {
+/// A directory and output files for one action at a time.
+struct RunSlot {
     stage: Stage,
     stdout: Output,
     stderr: Output,
@@ -63,29 +63,30 @@ struct Place {
 /// Runs actions on this machine.
 pub struct LocalExecutor {
     setup: LocalSetup,
-    /// Made for the first action; if that is not possible, why.
-    home: OnceLock<Result<Home, String>>,
+    /// Made for the first action; if that failed, the reason.
+    exec_root: OnceLock<Result<ExecRoot, String>>,
 }
 
-/// The directories that actions run in; they go with it.
-struct Home {
+/// The directories in which actions run; removed when this is dropped.
+struct ExecRoot {
     directory: TemporaryDir,
-    slots: Slots<Place>,
+    slots: Slots<RunSlot>,
 }
 
-impl Home {
-    fn new(setup: &LocalSetup) -> taut_store::Result<Home> {
-        let home = setup.store.temporary_directory("exec_root")?;
-        let fine_times = home.tells_changes_apart()? && home.dates_all_writes();
-        let mut places = Vec::new();
+impl ExecRoot {
+    fn new(setup: &LocalSetup) -> taut_store::Result<ExecRoot> {
+        let exec_root = setup.store.temporary_directory("exec_root")?;
+        let fine_times = exec_root.distinguishes_changes()? && exec_root.dates_all_writes();
+        let mut run_slots = Vec::new();
         for job in 0..setup.jobs.max(1) {
-            let directory = home.at(&job.to_string()).make_dir()?;
+            let directory = exec_root.at(&job.to_string()).make_dir()?;
             let output = || Ok::<_, taut_sys::Error>(Output::new(directory.try_clone()?));
             let (stdout, stderr) = (output()?, output()?);
-            places.push(Place { stage: Stage::new(directory, fine_times)?, stdout, stderr });
+            run_slots.push(RunSlot { stage: Stage::new(directory, fine_times)?, stdout, stderr });
         }
-        places.reverse();
-        Ok(Home { slots: Slots::new(places), directory: home })
+        // Slots are taken from the end: a build with one job uses directory 0.
+        run_slots.reverse();
+        Ok(ExecRoot { slots: Slots::new(run_slots), directory: exec_root })
     }
 
     fn remove(&self) {
@@ -93,37 +94,40 @@ impl Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for ExecRoot {
     fn drop(&mut self) {
         self.remove();
     }
 }
 
 impl LocalExecutor {
-    /// Touches nothing before there is an action to run.
+    /// Touches no file before there is an action to run.
     pub fn new(setup: LocalSetup) -> LocalExecutor {
-        LocalExecutor { setup, home: OnceLock::new() }
+        LocalExecutor { setup, exec_root: OnceLock::new() }
     }
 
-    fn slots(&self) -> Result<&Slots<Place>, Fail> {
-        let home = self.home.get_or_init(|| Home::new(&self.setup).map_err(|error| error.to_string()));
-        home.as_ref().map(|home| &home.slots).map_err(|error| Phase::Staging.failed(error))
+    fn slots(&self) -> Result<&Slots<RunSlot>, Fail> {
+        let exec_root =
+            self.exec_root.get_or_init(|| ExecRoot::new(&self.setup).map_err(|error| error.to_string()));
+        exec_root.as_ref().map(|exec_root| &exec_root.slots).map_err(|error| Phase::Staging.failed(error))
     }
 
     async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {
-        let mut place = self.slots()?.take().await;
-        if self.setup.halt.is_halted() {
+        // Waiting here, not in a thread: a task that waits for a slot occupies no worker of the engine.
+        let mut run_slot = self.slots()?.take().await;
+        // The build may have been stopped while this waited for a slot.
+        if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
-        let Place { stage, stdout, stderr } = &mut *place;
+        let RunSlot { stage, stdout, stderr } = &mut *run_slot;
         let store = &self.setup.store;
-        let inputs = laid_out(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
+        let inputs = normalised_stage(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
         let lost = |error| {
             let objects = key.inputs.iter().map(|(_, object)| *object);
             Phase::Staging.failed_in_store(lost(store, error, objects))
         };
         let wanted = self.wanted(key, &inputs).map_err(lost)?;
-        if let Some(why) = blocked::reason(&wanted, &key.action, &inputs) {
+        if let Some(why) = path_conflict::reason(&wanted, &key.action, &inputs) {
             return Err(Phase::Inputs.failed(why));
         }
         stage.prepare(store, &wanted).map_err(lost)?;
@@ -134,23 +138,26 @@ impl LocalExecutor {
             cwd => stage.root().sub(cwd, taut_sys::Links::Refused),
         };
         let cwd = cwd.map_err(running)?;
+        // Files rather than pipes: nothing has to be read while the action runs, and large output needs no memory.
         let (out, err) = (stdout.writer().map_err(running)?, stderr.writer().map_err(running)?);
         let open = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
         let begin = Instant::now();
-        // Should this future be dropped before the process has ended, the stage has no owner any more.
+        // If this future is dropped before the process has ended, the stage stays lent, and the next action gets a new
+        // directory.
         let lent = stage.lend();
         let command = self.command(&key.action);
         let mut exit = self.run_process(&command, open).await?;
         let mut not_started = None;
         if let Status::NotStarted(errno) = exit.status {
             not_started = Some(not_started::reason(&command, &cwd, errno));
-            // What the launcher says of it, and its exit code, are the reference's.
+            // The launcher's own message and exit code are what the reference shows.
             if self.is_plain() && command.args.len() == key.action.command.len() {
                 exit = self.run_process(&self.through_launcher(command), open).await?;
                 let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
                 not_started = not_started.filter(|_| is_refused);
             }
         }
+        // The process has its own copies; these would keep the directory open.
         drop((cwd, out, err));
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),
@@ -167,10 +174,12 @@ impl LocalExecutor {
         }
         self.collect(&key.action, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
-            // What failed need not have got as far as that.
+            // A command that failed may have stopped before it wrote its outputs, so their absence is no second
+            // failure.
             ran.missing.clear();
             ran.invalid.clear();
         }
+        // After the outputs were moved away, so that they are not removed as foreign files.
         stage.take_back(lent, store).map_err(collecting)?;
         Ok(ran)
     }
@@ -186,23 +195,24 @@ impl LocalExecutor {
 
     async fn run_process(&self, command: &Command, open: Streams<'_>) -> Result<Exit, Fail> {
         let refused = |error| {
-            self.setup.halt.note_failure();
+            self.setup.stop.note_failure();
             Phase::Running.failed(error)
         };
         let running = self.setup.processes.spawn(command, open).map_err(refused)?;
         let exit = running.await.map_err(refused)?;
+        // Its processes could still write to outputs, so the result cannot be trusted, and the stage is not taken back.
         if exit.left_behind {
             return Err(Phase::Running.failed("it left processes behind that could not be ended"));
         }
         Ok(exit)
     }
 
-    /// Whether the launcher only looks the command up: doing that here saves starting a program.
+    /// Whether the launcher only looks the command up in `PATH`: doing that here saves starting a program.
     fn is_plain(&self) -> bool {
         self.setup.launcher.iter().map(String::as_str).eq(["env", "--"])
     }
 
-    /// The same with the launcher's words in front.
+    /// The same command with the launcher's words in front.
     fn through_launcher(&self, command: Command) -> Command {
         let launcher = self.setup.launcher.iter().map(OsString::from);
         let args: Vec<OsString> = launcher.chain(command.args).collect();
@@ -237,7 +247,7 @@ impl LocalExecutor {
         })
     }
 
-    /// Takes the outputs. After the first one that is not as it should be only the paths of others like it matter.
+    /// Stores the outputs. After the first missing or invalid one, only the messages about further ones matter.
     fn collect(
         &self,
         action: &ActionDescription,
@@ -274,19 +284,19 @@ impl Executor for LocalExecutor {
     }
 
     fn close(&self) {
-        if let Some(Ok(home)) = self.home.get() {
-            home.remove();
+        if let Some(Ok(exec_root)) = self.exec_root.get() {
+            exec_root.remove();
         }
     }
 }
 
-/// Where commands are looked up without `PATH`, as the C library has it.
+/// The directories in which commands are looked up if there is no `PATH` (execvp(3)).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// The program that `env` would execute for the action; `None` where `env` itself has to say why not.
+/// The program that `env` would execute for the action; `None` where `env` itself has to report why not.
 fn look_up_for(action: &ActionDescription) -> Option<PathBuf> {
     let command = action.command.first()?;
-    // An assignment would be taken as one by `env`.
+    // `env` would take a first word with `=` as an assignment.
     if command.contains('=') {
         return None;
     }

@@ -1,7 +1,8 @@
-//! Actions as messages of the Remote Execution API; the digest of the message names the run.
+//! The Remote Execution message of an action, whose digest identifies its run.
 //!
-//! What goes into them is fixed by compatibility: outputs are relative to the working directory, the time
-//! limit is part of the identity even where nothing enforces it, and the platform is always there.
+//! Its content is fixed by compatibility with the reference, so that both tools share one action cache: outputs are
+//! relative to the working directory, the time limit is part of the identity even where nothing enforces it, and the
+//! platform is always present. Source: `build.bazel.remote.execution.v2`, messages `Action` and `Command`.
 
 use taut_digest::{Digest, Hash};
 use taut_proto::{Action, Command, Duration, EnvironmentVariable, Message, Platform, Property};
@@ -10,7 +11,7 @@ use taut_value::{ActionDescription, Str, Value};
 
 use crate::Execution;
 
-/// A path relative to an action's working directory, as messages have it.
+/// A path relative to an action's working directory, as messages contain it.
 pub(crate) fn rebased(path: &str, cwd: &str) -> String {
     if cwd.is_empty() {
         return path.to_owned();
@@ -18,7 +19,7 @@ pub(crate) fn rebased(path: &str, cwd: &str) -> String {
     relative(path, cwd).unwrap_or_else(|| path.to_owned())
 }
 
-/// The properties of an action over those of the command line.
+/// The properties of the command line, overridden by those of the action.
 fn platform(execution: &Execution, action: &ActionDescription) -> Platform {
     let mut properties: std::collections::BTreeMap<String, String> =
         execution.properties.iter().cloned().collect();
@@ -46,10 +47,12 @@ pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, i
         output_directories: paths(&action.out_dirs),
         platform: Some(platform(execution, action)),
         working_directory: action.cwd.to_string(),
+        // Not used by the reference; a value would change every digest.
         output_paths: Vec::new(),
     }
     .encode_to_vec();
     let command_digest = Digest { hash: function.blob(&command), size: command.len() as u64 };
+    // The configured limit, not the enforced one: the digest must not depend on whether limits are enforced.
     let timeout = execution.timeout.mul_f64(action.timeout_scale.clamp(0.0, 1e9));
     let message = Action {
         command_digest: Some(execution.store.to_wire(&command_digest, false)),

@@ -1,11 +1,11 @@
-//! What actions print, as contents of the engine: a build that runs nothing finds below what was asked for the few
-//! actions that printed something, and shows it again.
+//! A note that an action printed something, as an interned content of the engine: a build that runs nothing finds the
+//! notes below the request, and can show the outputs again.
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::{Hash, Interned};
 use taut_value::{Decoder, Encoder, Id};
 
-/// What an action printed when it ran.
+/// The output that an action printed when it ran.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Printed {
     /// The action.

@@ -1,4 +1,4 @@
-//! Runs by what they are in extension: the digest of command and input contents.
+//! Runs of actions, identified extensionally: by the digest of command and input contents.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -9,8 +9,8 @@ use taut_value::{ActionDescription, Id, Str};
 
 use crate::{Execution, MissingOutput, Phase, message::rebased};
 
-/// Names a run by the digest of its `Action` message. What else is in here is one of the definitions that
-/// come down to it.
+/// Identifies a run by the digest of its `Action` message. The other fields are those of one of the definitions with
+/// that digest; they do not count for equality.
 #[derive(Clone, Debug)]
 pub struct RunKey {
     /// The digest.
@@ -19,7 +19,7 @@ pub struct RunKey {
     pub action: Arc<ActionDescription>,
     /// The definition's id.
     pub id: Id,
-    /// What the action finds, by path, and large directories as trees; all of it is in the store.
+    /// The inputs by path, large directories as trees; all of them are in the store.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
 }
 
@@ -42,15 +42,17 @@ impl Key for RunKey {
         out.extend(self.digest.as_bytes());
     }
 
+    // A key needs the definition, which its bytes do not contain. Runs are not recorded by the engine: the action cache
+    // has them.
     fn decode(_: &[u8]) -> Option<RunKey> {
         None
     }
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Ran {
-    /// By path, as the definition names them; of a run that failed those before the first that is missing.
+    /// By path, as in the definition; of a run that failed, those before the first one that is missing.
     pub outputs: BTreeMap<Str, ObjectInfo>,
     /// As a shell gives it: 128 + n for signal n.
     pub exit_code: i32,
@@ -62,9 +64,9 @@ pub struct Ran {
     pub missing: Vec<MissingOutput>,
     /// What is wrong with outputs that were.
     pub invalid: Vec<String>,
-    /// Why the command was not started, if it was not; there is a made-up exit code then.
+    /// Why the command was not started, if it was not; the exit code is made up then.
     pub not_started: Option<String>,
-    /// Whether the process was killed since its time was over.
+    /// Whether the process was killed because its time limit was exceeded.
     pub timed_out: bool,
     /// The id of the definition by which it was run; `None` if nothing had to run.
     pub run_as: Option<Id>,
@@ -75,7 +77,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Whether the action did what it is there for.
+    /// Whether the command succeeded with all its outputs.
     pub fn is_success(&self) -> bool {
         self.exit_code == 0 && self.is_complete()
     }
@@ -86,20 +88,20 @@ impl Ran {
     }
 }
 
-/// Runs one action whose result is not known.
+/// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
     /// Runs the action and stores its outputs. The future is woken when the action is done; it occupies no
     /// thread meanwhile. Dropping it ends the action.
     ///
     /// # Errors
-    /// What the system refused, as [`Phase::failed`] makes it; other failures are not the action's.
+    /// An error of the system, as made by [`Phase::failed`]; a command that fails is no error here.
     fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>>;
 
-    /// Removes what was made for running actions; none is run afterwards.
+    /// Removes the directories that actions ran in; no action is run afterwards.
     fn close(&self) {}
 }
 
-/// Runs actions, or finds that they were run.
+/// Runs actions, or takes their results from the action cache.
 pub struct RunRule(pub Arc<Execution>);
 
 impl Rule for RunRule {
@@ -113,9 +115,10 @@ impl Rule for RunRule {
 
     async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<Ran>, Fail> {
         let execution = &*self.0;
-        if execution.halt.is_halted() {
+        if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        // `rebuild` compares with the cache, so it must neither use nor change it.
         let cacheable = !key.action.no_cache && !execution.compare;
         if cacheable
             && let Some(ran) = execution
@@ -124,6 +127,7 @@ impl Rule for RunRule {
         {
             return Ok(Arc::new(ran));
         }
+        // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
         let ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
         execution.counters.run_one();
         if cacheable && ran.is_success() {
@@ -136,13 +140,15 @@ impl Rule for RunRule {
     }
 }
 
+/// Conversion between results and the messages of the action cache.
 impl Execution {
-    /// A cached result in terms of the definition; `None` if there is none that has all outputs.
+    /// The cached result in terms of the definition; `None` if there is none with all outputs.
     pub(crate) fn cached(
         &self,
         action: &ActionDescription,
         digest: &Hash,
     ) -> taut_store::Result<Option<Ran>> {
+        // A cached failure is not replayed: the action runs again.
         let Some(result) = self.store.cached_action(digest)?.filter(|result| result.exit_code == 0) else {
             return Ok(None);
         };

@@ -1,4 +1,4 @@
-//! A bound on how many processes run at once, each with a place of its own.
+//! A limit on how many processes run at once, each with a directory of its own.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-/// A fixed number of things, lent out one at a time.
+/// A fixed number of values, lent out one at a time.
 pub(crate) struct Slots<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
@@ -16,7 +16,7 @@ struct State<T> {
     waiting: VecDeque<Waker>,
 }
 
-/// A thing lent out; given back when dropped.
+/// A value lent out; given back when dropped.
 pub(crate) struct Slot<T> {
     /// Taken only by `drop`.
     lent: Option<T>,
@@ -32,13 +32,16 @@ impl<T> Slots<T> {
         Slots(Arc::new(Mutex::new(State { free, waiting: VecDeque::new() })))
     }
 
-    /// Waits for a free one; the one given back last comes first.
+    /// Waits for a free value; the one given back last is taken first, since its files are most likely in the page
+    /// cache.
     pub(crate) async fn take(&self) -> Slot<T> {
         let lent = poll_fn(|cx| {
             let mut state = lock(&self.0);
             match state.free.pop() {
                 Some(lent) => Poll::Ready(lent),
                 None => {
+                    // Under the lock under which values are given back, so a value cannot become free unnoticed. A
+                    // waker may be in the queue twice if the future is polled again; waking it in vain is harmless.
                     state.waiting.push_back(cx.waker().clone());
                     Poll::Pending
                 }
@@ -67,6 +70,8 @@ impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         let waker = {
             let mut state = lock(&self.slots);
+            // Added to `free` before the waiter is woken, under the lock that the waiter takes: so the value cannot be
+            // missed. A waiter that finds it taken by another task registers again.
             state.free.extend(self.lent.take());
             state.waiting.pop_front()
         };

@@ -1,24 +1,24 @@
-//! Sources as objects: what lies at a path of a root, in the store.
+//! Sources as objects: from a path below a root into the store.
 //!
-//! A root that knows its objects is trusted: the object is the artifact, and its content is brought into the store only
-//! if it is not there. Of a root that does not, files are read, and what was seen of them is left as evidence.
+//! If a root knows its objects (as a git tree does), the object is the artifact, and its content is read only if the
+//! store lacks it. Otherwise files are read, and what was observed of them is left as evidence for the next build.
 
 use taut_digest::{Hash, ObjectInfo, ObjectType, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
-use taut_repos::{Handover, Look, Seen, Source, SourceFile, SourceRoot};
+use taut_repos::{Handover, LeafRead, Source, SourceFile, SourceRoot, Symlinks};
 use taut_store::Take;
 use taut_value::Str;
 
 use crate::{ArtifactKey, Built, Cause, Execution, SourceProblem};
 
-/// A source that cannot be used.
-struct Place<'s> {
+/// The location of a source, for messages.
+struct SourceLocation<'s> {
     root: Option<&'s dyn SourceRoot>,
     repository: &'s Str,
     path: &'s Str,
 }
 
-impl Place<'_> {
+impl SourceLocation<'_> {
     fn fail(&self, why: SourceProblem) -> Fail {
         let (repository, path) = (self.repository.clone(), self.path.clone());
         let shown = self.root.map_or_else(|| path.as_str().into(), |root| root.shown(&path));
@@ -34,23 +34,23 @@ fn of_store(error: taut_store::Error) -> Fail {
     Cause::of_store(error).fail()
 }
 
-fn sound(info: ObjectInfo) -> Built {
+fn built(info: ObjectInfo) -> Built {
     Built { info, failed: false }
 }
 
-/// What a source is.
+/// A source as an object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
     info: ObjectInfo,
-    /// Its root knows it as an object, which may not be in the store.
+    /// Whether the root names the object, which may not be in the store then.
     is_known: bool,
 }
 
-/// Sources that were read to be compared and were different.
+/// Sources that were read by a comparison and had changed, for the task that runs next.
 pub(crate) type TakenSources = Handover<ArtifactKey, Taken>;
 
 impl Execution {
-    /// The source at a path, in the store.
+    /// The source at a path, stored.
     pub(crate) fn source(
         &self,
         cx: &Cx,
@@ -59,24 +59,25 @@ impl Execution {
         path: &Str,
     ) -> Result<Built, Fail> {
         let root = self.sources.root(repository);
-        let place = Place { root, repository, path };
-        let root = root.ok_or_else(|| place.fail(SourceProblem::Absent))?;
-        let take = || self.take(root, &place);
-        let seen = Seen { root, path, look: Look::Itself };
+        let location = SourceLocation { root, repository, path };
+        let root = root.ok_or_else(|| location.fail(SourceProblem::Absent))?;
+        let take = || self.take(root, &location);
+        let leaf_read = LeafRead { root, path, symlinks: Symlinks::NoFollow };
         let (taken, is_steady) =
-            seen.observed(cx, handover, take).map_err(|error| place.unreadable(error))?;
+            leaf_read.read_with_witness(cx, handover, take).map_err(|error| location.unreadable(error))?;
+        // An error that was met while the file changed is reported as it is.
         if taken.is_ok() && !is_steady {
-            return Err(place.fail(SourceProblem::Unsteady));
+            return Err(location.fail(SourceProblem::Unsteady));
         }
         let Taken { info, is_known } = taken?;
         if is_known {
-            self.bring(root, &info)?;
+            self.ensure_stored(root, &info)?;
         }
-        Ok(sound(info))
+        Ok(built(info))
     }
 
-    /// Whether a source is what it was when this evidence of it was left; `is_same` compares what it is now. What has to be
-    /// read for that is added to the store: if it is another content, it is wanted there next.
+    /// Whether a source is as it was when the evidence was taken; `is_same` compares its present value. A file that has
+    /// to be read for that is added to the store: if it has changed, it will be wanted there.
     pub(crate) fn source_agrees(
         &self,
         handover: (&TakenSources, &ArtifactKey),
@@ -86,45 +87,44 @@ impl Execution {
         is_same: impl FnOnce(&Built) -> bool,
     ) -> Agreement {
         let Some(root) = self.sources.root(repository) else { return Agreement::No };
-        let place = Place { root: Some(root), repository, path };
-        let take = || self.take(root, &place);
-        let seen = Seen { root, path, look: Look::Itself };
-        seen.agrees(witness, handover, take, |taken| is_same(&sound(taken.info)))
+        let location = SourceLocation { root: Some(root), repository, path };
+        let take = || self.take(root, &location);
+        let leaf_read = LeafRead { root, path, symlinks: Symlinks::NoFollow };
+        leaf_read.agrees(witness, handover, take, |taken| is_same(&built(taken.info)))
     }
 
-    fn take(&self, root: &dyn SourceRoot, place: &Place<'_>) -> Result<Taken, Fail> {
-        let info = match root.source(place.path).map_err(|error| place.unreadable(error))? {
-            Source::Absent => return Err(place.fail(SourceProblem::Absent)),
+    fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<Taken, Fail> {
+        let info = match root.source(location.path).map_err(|error| location.unreadable(error))? {
+            Source::Absent => return Err(location.fail(SourceProblem::Absent)),
             Source::Known(info) => return Ok(Taken { info, is_known: true }),
             Source::Link(target) => {
                 let digest = self.store.put_blob(&target, false).map_err(of_store)?;
                 ObjectInfo { digest, object_type: ObjectType::Symlink }
             }
-            Source::File(file) => self.take_file(&file, place)?,
-            Source::Other => return Err(place.fail(SourceProblem::OtherKind)),
+            Source::File(file) => self.take_file(&file, location)?,
+            Source::Other => return Err(location.fail(SourceProblem::OtherKind)),
         };
         Ok(Taken { info, is_known: false })
     }
 
-    fn take_file(&self, source: &SourceFile<'_>, place: &Place<'_>) -> Result<ObjectInfo, Fail> {
+    fn take_file(&self, source: &SourceFile<'_>, location: &SourceLocation<'_>) -> Result<ObjectInfo, Fail> {
         let at = source.at();
-        let unreadable = |error| place.unreadable(error);
+        let unreadable = |error| location.unreadable(error);
         let file = at.open().map_err(unreadable)?;
         let is_executable = file.stat().map_err(unreadable)?.is_executable();
         let digest =
             self.store.put_open_file(file, at, is_executable, Take::Copy).map_err(|error| match error {
-                taut_store::Error::Changed(_) => place.fail(SourceProblem::Unsteady),
-                taut_store::Error::Sys(error) if error.path == at.path() => place.unreadable(error),
+                taut_store::Error::Changed(_) => location.fail(SourceProblem::Unsteady),
+                taut_store::Error::Sys(error) if error.path == at.path() => location.unreadable(error),
                 error => of_store(error),
             })?;
         Ok(ObjectInfo { digest, object_type: type_of_file(is_executable) })
     }
 
-    /// Sees to it that an object that a root knows is in the store, with all that is below it. Of a tree that is there,
-    /// nothing is read.
-    fn bring(&self, root: &dyn SourceRoot, object: &ObjectInfo) -> Result<(), Fail> {
+    /// Stores an object that a root names, with all that is below it. A tree that is stored already is not read.
+    fn ensure_stored(&self, root: &dyn SourceRoot, object: &ObjectInfo) -> Result<(), Fail> {
         let has = |hash: &Hash, kind| self.store.contains(hash, kind).map_err(of_store);
-        // A tree is looked at again once what is below it is there.
+        // A tree is looked at a second time after what is below it was stored.
         let mut pending = vec![(object.digest.hash, object.object_type)];
         while let Some((hash, kind)) = pending.pop() {
             if has(&hash, kind)? {
@@ -135,6 +135,7 @@ impl Execution {
             };
             let content = root.object(&hash, kind).map_err(|error| wrong(&error))?;
             let content = content.ok_or_else(|| wrong(&"it is not there"))?;
+            // Children first, as the store requires: the tree is visited again when they are there.
             let stored = if kind == ObjectType::Tree {
                 let entries = decode_git_tree(&content, hash.as_bytes().len()).map_err(|why| wrong(&why))?;
                 let mut below = Vec::new();
@@ -152,6 +153,7 @@ impl Execution {
             } else {
                 self.store.put_blob(&content, kind == ObjectType::Executable)
             };
+            // The root's names are trusted for identity, but what is stored must match its name.
             if stored.map_err(of_store)?.hash != hash {
                 return Err(wrong(&"its content has another name"));
             }

@@ -1,22 +1,24 @@
-//! Splitting stages, so that what many actions have in common is done once.
+//! Splitting of stages, so that directories that many actions have in common are built once.
 //!
-//! A thousand actions on two thousand headers would have two million reads of one task by another, and a
-//! thousand times the same tree to put together. So a stage is split: a directory in which a lot lies becomes
-//! a [`StageKey`], by its content, wherever it lies and whatever action it is for. What is split off is not counted for
-//! the directory above it, so a directory that holds little but large ones is no task. The same content is
-//! always split the same way.
+//! A thousand actions with two thousand headers would have two million dependencies, and build the same tree a thousand
+//! times. So a stage is split: a directory with many entries becomes a [`StageKey`], identified by its content,
+//! wherever it is and whatever action it is for. Entries that were split off do not count for the directory above, so a
+//! directory that contains little but large ones is no task. Equal contents are always split in the same way.
 
 use std::ops::Range;
 
 use taut_value::path::is_normal;
 use taut_value::{Map, SharedArtifact, Str, Value, deep};
 
-use crate::stage_key::{Look, NESTED, Parts, StageKey};
+use crate::stage_key::{MAX_NESTING, Parts, PartsRef, StageKey};
 
-/// How much must lie in a directory, directly or in small directories, for it to be a task.
-const SHARED: usize = 16;
+/// How many entries a directory must have, directly or in small directories, to become a task.
+const MIN_TASK_ENTRIES: usize = 16;
 
-/// Splits a stage: paths to artifacts. `Err`: the path of what is none.
+/// Splits a stage: paths to artifacts.
+///
+/// # Errors
+/// The path of a value that is no artifact.
 pub(crate) fn split(stage: &Map) -> Result<Parts, Str> {
     let mut all = Vec::with_capacity(stage.len());
     for (path, value) in stage.iter() {
@@ -26,7 +28,7 @@ pub(crate) fn split(stage: &Map) -> Result<Parts, Str> {
     let mut splitter = Splitter { all: &all, entries: Vec::new(), below: Vec::new() };
     splitter.directory(0..all.len(), 0);
     let Splitter { mut entries, mut below, .. } = splitter;
-    // What is written in another way might lie in a directory that was split off.
+    // A path that is not normalised might lead into a directory that was split off: then nothing is.
     let mut paths = entries.iter().map(|at| all[*at].0.as_str()).chain(below.iter().map(|(path, _)| *path));
     if !below.is_empty() && !paths.all(is_normal) {
         (entries, below) = ((0..all.len()).collect(), Vec::new());
@@ -36,18 +38,18 @@ pub(crate) fn split(stage: &Map) -> Result<Parts, Str> {
     Ok(Parts { entries, below })
 }
 
-/// Walks through a stage; what is not split off (yet) waits in the order in which it lies there.
+/// The state of the walk through a stage; what is not split off (yet) stays in the order of the paths.
 struct Splitter<'s> {
     /// By path; sorted.
     all: &'s [(&'s Str, &'s SharedArtifact)],
-    /// Places in `all`.
+    /// Indices into `all`.
     entries: Vec<usize>,
     below: Vec<(&'s str, StageKey)>,
 }
 
 impl<'s> Splitter<'s> {
-    /// Splits what lies in a directory, whose path has `skip` bytes with its slash. Returns how many tasks
-    /// lie in each other.
+    /// Splits the entries of a directory, whose path has `skip` bytes with its slash. Returns how deep tasks are
+    /// nested.
     fn directory(&mut self, range: Range<usize>, skip: usize) -> u8 {
         let mut nested = 0;
         let mut at = range.start;
@@ -55,12 +57,17 @@ impl<'s> Splitter<'s> {
             let all = self.all;
             let path: &'s str = all[at].0.as_str();
             let below_skip = path[skip..].find('/').map(|slash| skip + slash + 1);
-            // What lies in one directory lies together.
-            let is_in = |place: usize, end: usize| {
-                all[place].0.as_bytes().get(skip..end) == Some(&path.as_bytes()[skip..end])
+            // The paths of one directory are adjacent, since they are sorted.
+            // Compared as bytes: `skip` and `end` need not be boundaries of characters in the other paths.
+            let is_in = |index: usize, end: usize| {
+                all[index].0.as_bytes().get(skip..end) == Some(&path.as_bytes()[skip..end])
             };
+            // A quick test: if the entry `MIN_TASK_ENTRIES - 1` further on is in another directory, this one has too
+            // few.
             let end = match below_skip {
-                Some(end) if at + SHARED <= range.end && is_in(at + SHARED - 1, end) => end,
+                Some(end) if at + MIN_TASK_ENTRIES <= range.end && is_in(at + MIN_TASK_ENTRIES - 1, end) => {
+                    end
+                }
                 _ => {
                     self.entries.push(at);
                     at += 1;
@@ -68,14 +75,14 @@ impl<'s> Splitter<'s> {
                 }
             };
             let (first_entry, first_below) = (self.entries.len(), self.below.len());
-            let places = at..range.end;
+            let indices = at..range.end;
             let beyond = at
-                + all[places].partition_point(|(other, _)| {
+                + all[indices].partition_point(|(other, _)| {
                     other.as_bytes().get(skip..end) == Some(&path.as_bytes()[skip..end])
                 });
             let nested_here = deep(|| self.directory(at..beyond, end));
             let weight = self.entries.len() - first_entry + self.below.len() - first_below;
-            let is_task = weight >= SHARED && nested_here < NESTED;
+            let is_task = weight >= MIN_TASK_ENTRIES && nested_here < MAX_NESTING;
             let key = if is_task { self.split_off(first_entry, first_below, end) } else { None };
             nested = nested.max(nested_here + u8::from(key.is_some()));
             self.below.extend(key.map(|key| (&path[..end - 1], key)));
@@ -84,7 +91,7 @@ impl<'s> Splitter<'s> {
         nested
     }
 
-    /// Makes a task of what was found last, if it can be one.
+    /// Makes a task of the entries found since then, if they form a directory.
     fn split_off(&mut self, first_entry: usize, first_below: usize, skip: usize) -> Option<StageKey> {
         let entries: Vec<(&str, &SharedArtifact)> = self.entries[first_entry..]
             .iter()
@@ -92,7 +99,7 @@ impl<'s> Splitter<'s> {
             .collect();
         let below: Vec<(&str, &StageKey)> =
             self.below[first_below..].iter().map(|(path, key)| (&path[skip..], key)).collect();
-        let key = StageKey::of(&Look { entries, below })?;
+        let key = StageKey::of(&PartsRef { entries, below })?;
         self.entries.truncate(first_entry);
         self.below.truncate(first_below);
         Some(key)
@@ -117,7 +124,7 @@ mod tests {
         (0..count).map(|number| format!("{directory}f{number:04}")).collect()
     }
 
-    /// What the parts say, put together again.
+    /// The parts, put together again.
     fn whole(parts: &Parts) -> Map {
         let mut all: Vec<(Str, Value)> = Vec::new();
         let mut pending = vec![(String::new(), parts.clone())];
@@ -149,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_split_off_is_not_counted_above() {
+    fn split_off_entries_do_not_count_for_the_directory_above() {
         let mut all: Vec<String> = (0..4).flat_map(|d| files(&format!("include/d{d}/"), 20)).collect();
         all.extend(files("include/small/", 4));
         assert_eq!(below(&parts(&all)), ["include/d0", "include/d1", "include/d2", "include/d3"]);
@@ -160,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_is_one_task_wherever_it_lies_and_only_the_same() {
+    fn equal_directories_are_one_task_and_different_ones_are_not() {
         let key = |directory: &str, change: bool| {
             let entries = (0..20).map(|number| {
                 let name = if change && number == 7 { "changed".to_owned() } else { number.to_string() };
@@ -173,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn names_around_a_directory_do_not_confuse() {
+    fn names_that_sort_next_to_a_directory_are_not_taken_for_its_entries() {
         let mut all = files("a/", 16);
         all.extend(["a.b", "a0", "a-", "é/x"].map(str::to_owned));
         all.extend(files("a-/b/", 17));
@@ -181,12 +188,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_no_directory_is_not_split() {
+    fn a_stage_that_may_form_no_directory_is_not_split() {
         let large = files("a/b/", 20);
         for odd in ["a/b", "a", "./a/b/x", "a//b/x", "a/b/", "a/b/c/", "../a", "."] {
             let all = [large.clone(), vec![odd.to_owned()]].concat();
             let parts = parts(&all);
-            // A file beside a directory of its name is seen where both lie.
+            // A file with the name of a directory beside it is detected where both are.
             let beside = ["a/b", "a"].contains(&odd);
             assert_eq!(below(&parts).len(), usize::from(beside), "{odd}");
         }
@@ -199,15 +206,15 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_data() {
+    fn very_deep_stages_are_split_without_recursion_limits() {
         assert_eq!(parts(&files(&"d/".repeat(100_000), 20)).below.len(), 1);
-        // Large directories in each other: keys do not grow with the depth.
+        // Large directories in each other: the nesting of keys is limited.
         let all: Vec<String> = (0..60).flat_map(|depth| files(&"d/".repeat(depth), 16)).collect();
-        assert_eq!(parts(&all).entries.len(), (60 - usize::from(NESTED)) * 16);
+        assert_eq!(parts(&all).entries.len(), (60 - usize::from(MAX_NESTING)) * 16);
     }
 
     #[test]
-    fn what_is_no_artifact_is_named() {
+    fn a_value_that_is_no_artifact_is_reported_with_its_path() {
         let stage: Map = [("a", artifact("a")), ("b", Value::Null)].into_iter().collect();
         assert_eq!(split(&stage).unwrap_err().as_str(), "b");
     }

@@ -1,14 +1,14 @@
-//! A directory that actions run in, one after the other.
+//! A directory in which actions run, one after the other.
 //!
-//! Making and removing files is what file systems are slowest at, so a stage keeps what the next action
-//! wants, too. After an action it is compared with what was put there: size, times, inode and mode of
-//! every file, the entries of every directory. What differs in any way is removed;
-//! what is unchanged stays, moves to another path, or lends its inode to another content. All files are
-//! private copies: an action that changes one, even as root, changes nothing that others will see.
+//! Creating and removing files is the slowest operation of file systems, so a stage keeps what the next action has in
+//! common with the last one. After an action it is compared with what was put there: size, times, inode and mode of
+//! every file, the entries of every directory. What differs in any way is removed; what is unchanged stays, moves to
+//! another path, or has its inode reused for another content. All files are private copies: an action that changes one,
+//! even as root, changes nothing that another action will read.
 //!
-//! An action can do with its directory what it wants, also put something else in its place. So the directory is held
-//! open, everything in it is reached through that handle, and its name counts only while it leads to the very
-//! directory that was made here. What an action puts in its place is left alone, and the action fails.
+//! An action can do with its directory what it wants, and also replace it. So the directory is held open, everything in
+//! it is reached through that handle, and its name counts only while it leads to the directory that was made here. What
+//! an action puts in its place is left alone, and the action fails.
 
 use std::{
     borrow::Cow,
@@ -22,18 +22,18 @@ use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_store::{Result, Store};
 use taut_sys::{At, Dir, FileKind, Identity, Links, Stat, StatSignature, if_exists};
 
-/// What is to lie in a stage: files and links by path, and all directories but the root.
+/// The wanted content of a stage: files and links by path, and all directories but the root.
 #[derive(Default, Debug)]
 pub(crate) struct Wanted {
     files: BTreeMap<Vec<u8>, (Hash, ObjectType)>,
     directories: BTreeSet<Vec<u8>>,
 }
 
-/// The largest file whose inode another content may take over.
-const REUSED: u64 = 1 << 20;
+/// The size of the largest file whose inode may be reused for another content, in bytes.
+const MAX_REUSED_BYTES: u64 = 1 << 20;
 
 /// How many unused files are kept for their inodes.
-const SPARES: usize = 64;
+const MAX_SPARES: usize = 64;
 
 impl Wanted {
     /// The given objects at their paths; trees with all that is in them. Without recursion.
@@ -96,7 +96,7 @@ impl Wanted {
     }
 }
 
-/// A file that lies in the stage as it was put there.
+/// A file of the stage, as it was put there.
 #[derive(Clone, Copy, Debug)]
 struct Staged {
     hash: Hash,
@@ -106,21 +106,21 @@ struct Staged {
 }
 
 impl Staged {
-    fn lends_its_inode(&self) -> bool {
-        self.object_type == ObjectType::File && self.signature.size <= REUSED
+    fn is_inode_reusable(&self) -> bool {
+        self.object_type == ObjectType::File && self.signature.size <= MAX_REUSED_BYTES
     }
 }
 
-/// That an action has a stage.
+/// Proof that an action has the stage.
 pub(crate) struct Lent;
 
 /// How many names for its directory a stage tries.
 const MAX_ROOTS: usize = 100_000;
 
-/// How all directories are made, whatever the umask of the caller.
+/// The mode of all directories, whatever the umask of the caller.
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// The directory that actions run in, as it was made.
+/// The directory in which actions run, as it was made.
 #[derive(Debug)]
 struct Root {
     name: String,
@@ -128,26 +128,26 @@ struct Root {
     identity: Identity,
 }
 
-/// A directory, and what is known to be in it.
+/// A directory, and its known content.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// Where the directory lies.
+    /// The directory above.
     place: Dir,
     root: Option<Root>,
-    /// How many directories were made so far: one that an action may still use, or put something in the place of, is
-    /// left, and another one is made.
+    /// How many directories were made so far: one that an action may still use, or has replaced, is left, and another
+    /// one is made.
     made: usize,
     spare: Dir,
-    /// Whether the fields below say all there is in `root`; if not, it is made anew.
+    /// Whether the fields below are all that is in `root`; if not, it is made anew.
     is_known: bool,
     files: BTreeMap<Vec<u8>, Staged>,
     directories: BTreeSet<Vec<u8>>,
-    /// Numbers of the files in `spare`, and what tells them from others.
+    /// The numbers of the files in `spare`, and their identities.
     spares: Vec<(usize, Identity)>,
     spares_made: usize,
-    /// Whether the umask takes away what [`DIRECTORY_MODE`] wants.
+    /// Whether the umask removes bits of [`DIRECTORY_MODE`].
     sets_modes: bool,
-    /// Whether times of this file system tell any two changes apart.
+    /// Whether times of this file system distinguish any two changes.
     fine_times: bool,
 }
 
@@ -160,7 +160,7 @@ fn split(path: &[u8]) -> (&[u8], &Path) {
     (above, Path::new(OsStr::from_bytes(name)))
 }
 
-/// The directory that was wanted last, open: what is wanted next mostly lies in the same one.
+/// The directory of the last path, held open: that of the next path is mostly the same.
 struct Cursor<'s> {
     root: &'s Dir,
     path: Vec<u8>,
@@ -172,7 +172,7 @@ impl<'s> Cursor<'s> {
         Cursor { root, path: Vec::new(), dir: None }
     }
 
-    /// The directory that a path lies in, and the name in it.
+    /// The directory of a path, and the name in it.
     fn locate<'c, 'p>(&'c mut self, path: &'p [u8]) -> Result<(&'c Dir, &'p Path)> {
         let (above, name) = split(path);
         if self.path != above {
@@ -187,9 +187,10 @@ impl<'s> Cursor<'s> {
 }
 
 impl Stage {
-    /// A stage in `place`, which is for this stage alone.
+    /// A stage in the directory `place`, which is used by this stage only.
     pub(crate) fn new(place: Dir, fine_times: bool) -> Result<Stage> {
         let spare = place.at("spare").make_dir()?;
+        // A directory that was just made shows what the umask leaves of the mode.
         let sets_modes = spare.stat()?.mode() & 0o777 != DIRECTORY_MODE;
         Ok(Stage {
             place,
@@ -211,8 +212,8 @@ impl Stage {
         &self.root.as_ref().expect("prepared before it is used").dir
     }
 
-    /// Lets an action have the stage. Until it is taken back, nothing is known of it: if it never is, the
-    /// next action gets a new one.
+    /// Gives the stage to an action. Until it is taken back, its content is unknown: if it never is, the next action
+    /// gets a new directory.
     pub(crate) fn lend(&mut self) -> Lent {
         self.is_known = false;
         Lent
@@ -222,7 +223,7 @@ impl Stage {
     fn make_root(&mut self) -> Result<()> {
         (self.files, self.directories) = Default::default();
         self.root = None;
-        // An action may have taken names that come next.
+        // An action may have created the next names.
         let (name, dir) = loop {
             self.made += 1;
             let name = if self.made == 1 { "root".to_owned() } else { format!("root-{}", self.made) };
@@ -239,12 +240,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Makes the stage contain exactly what is wanted.
+    /// Makes the content of the stage exactly what is wanted.
     pub(crate) fn prepare(&mut self, store: &Store, wanted: &Wanted) -> Result<()> {
         let blocks = |path: &Vec<u8>| wanted.files.contains_key(path);
         let blocked = |path: &Vec<u8>| wanted.directories.contains(path);
+        // A path that changes between file and directory would need a certain order of steps; a new directory is
+        // simpler, and this is rare.
         if self.directories.iter().any(blocks) || self.files.keys().any(blocked) {
-            // What is known is removed; what is not may still be in use, and goes with the place.
+            // A known directory is removed; one with unknown content may still be in use, and is removed with `place`.
             if let (true, Some(root)) = (self.is_known, &self.root) {
                 self.place.at(&root.name).remove_made(root.identity)?;
             }
@@ -253,10 +256,10 @@ impl Stage {
         if !self.is_known {
             self.make_root()?;
         }
-        // Until everything is in place, nothing is known.
+        // If a step below fails, the content stays unknown.
         self.is_known = false;
         if let Some(path) = wanted.blocked() {
-            // Told with all that it is about before anything is staged.
+            // The caller reports both paths before it comes here.
             return Err(taut_store::Error::InTheWay(String::from_utf8_lossy(path).into_owned()));
         }
         let mut steps = Steps {
@@ -278,14 +281,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes the stage back from an action that has ended, when no process can change it any more; removes
-    /// what was not put there.
+    /// Takes the stage back from an action that has ended, when no process can change it any more, and removes
+    /// everything that was not put there.
     ///
     /// # Errors
-    /// The action put something else in the place of its directory, or something in it cannot be removed. That is
-    /// left, and the next action gets another directory.
+    /// The action has replaced its directory, or something in it cannot be removed. That is left, and the next action
+    /// gets another directory.
     pub(crate) fn take_back(&mut self, _: Lent, store: &Store) -> Result<()> {
         let root = self.root.as_ref().expect("prepared before it was lent");
+        // The name is compared with the open directory: what is under another identity was put there by the action.
         let there = if_exists(self.place.at(&root.name).lstat())?;
         if there.is_none_or(|there| there.identity() != root.identity) {
             let what = there.map_or(
@@ -309,6 +313,7 @@ impl Stage {
                 }
                 inner.extend(name.as_bytes());
                 let at = dir.at(&name);
+                // Kinds come from the listing, so a directory in the place of a file is removed as a whole.
                 let stays = match kind {
                     FileKind::Directory => self.directories.contains(&inner),
                     _ => match self.files.get(&inner) {
@@ -333,18 +338,20 @@ impl Stage {
     }
 
     fn is_unchanged(&self, store: &Store, at: At<'_>, staged: &Staged) -> Result<bool> {
+        // The change time is part of the signature: no user can set it, so a write that restores size and modification
+        // time is detected.
         if at.lstat()?.signature != staged.signature {
             return Ok(false);
         }
         if self.fine_times || staged.object_type == ObjectType::Symlink {
             return Ok(true);
         }
-        // A change in the clock tick of the staging would not be seen in the times.
+        // A change within the clock tick in which the file was staged would not alter its times: compare the content.
         store.has_content(at, &staged.hash)
     }
 }
 
-/// The steps of preparing a stage; the root is known to contain exactly `files`.
+/// The steps of preparing a stage, whose content is exactly `files`.
 struct Steps<'s> {
     store: &'s Store,
     root: &'s Dir,
@@ -369,7 +376,8 @@ impl<'s> Steps<'s> {
         Ok(())
     }
 
-    /// Puts all files in their places. Returns those that were there and are not wanted.
+    /// Puts all files in their places: first over files with the same path, then by moving files with the same content,
+    /// then into inodes of unused files, and only then as new files. Returns the files that are not wanted.
     fn place_files(&mut self, wanted: &Wanted) -> Result<BTreeMap<Vec<u8>, Staged>> {
         let mut unused: BTreeMap<Vec<u8>, Staged> = BTreeMap::new();
         self.files.retain(|path, staged| {
@@ -385,7 +393,7 @@ impl<'s> Steps<'s> {
         for &(path, &(hash, object_type)) in &missing {
             let Some(here) = unused.remove(path) else { continue };
             let (dir, name) = to.locate(path)?;
-            if object_type == ObjectType::File && here.lends_its_inode() {
+            if object_type == ObjectType::File && here.is_inode_reusable() {
                 self.overwrite(path, dir.at(name), hash, here.identity)?;
             } else {
                 dir.at(name).remove_file()?;
@@ -415,7 +423,7 @@ impl<'s> Steps<'s> {
                 None => {}
             }
             if object_type == ObjectType::File {
-                let lender = unused.iter().find(|(_, staged)| staged.lends_its_inode());
+                let lender = unused.iter().find(|(_, staged)| staged.is_inode_reusable());
                 let lender = lender.map(|(source, staged)| (source.clone(), staged.identity));
                 if let Some((source, identity)) = lender {
                     unused.remove(&source);
@@ -434,12 +442,12 @@ impl<'s> Steps<'s> {
         Ok(unused)
     }
 
-    /// Keeps files for their inodes, or removes them.
+    /// Keeps unused files for their inodes, or removes them.
     fn put_away(&mut self, unused: BTreeMap<Vec<u8>, Staged>) -> Result<()> {
         let mut from = Cursor::new(self.root);
         for (path, staged) in unused {
             let (dir, name) = from.locate(&path)?;
-            if staged.lends_its_inode() && self.spares.len() < SPARES {
+            if staged.is_inode_reusable() && self.spares.len() < MAX_SPARES {
                 *self.spares_made += 1;
                 dir.at(name).rename(self.spare.at(&self.spares_made.to_string()))?;
                 self.spares.push((*self.spares_made, staged.identity));
@@ -450,7 +458,7 @@ impl<'s> Steps<'s> {
         Ok(())
     }
 
-    /// From the last to the first, what is in a directory comes before it.
+    /// In reverse order of paths, the content of a directory comes before it.
     fn remove_directories<'p>(&self, paths: impl DoubleEndedIterator<Item = &'p Vec<u8>>) -> Result<()> {
         for path in paths.rev() {
             self.root.at(OsStr::from_bytes(path)).remove_dir()?;
@@ -458,8 +466,8 @@ impl<'s> Steps<'s> {
         Ok(())
     }
 
-    /// Gives a spare file its place and content. Tells whether there was one: an action can reach where they lie, so one
-    /// that is not the file that was put there is left out.
+    /// Moves a spare file to its place and overwrites it. Returns whether there was one: an action can reach the
+    /// directory of spares, so a file that is not the one that was put there is not used.
     fn take_spare(&mut self, path: &[u8], at: At<'_>, hash: Hash) -> Result<bool> {
         while let Some((number, identity)) = self.spares.pop() {
             let name = number.to_string();
@@ -474,7 +482,7 @@ impl<'s> Steps<'s> {
         Ok(false)
     }
 
-    /// Gives the plain file at a place another content.
+    /// Replaces the content of the plain file at a place.
     fn overwrite(&mut self, path: &[u8], at: At<'_>, hash: Hash, made: Identity) -> Result<()> {
         let stat = self.store.restage(&hash, at, made)?;
         self.note(path, stat, hash, ObjectType::File);

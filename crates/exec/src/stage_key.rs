@@ -1,12 +1,14 @@
-//! Names of directories that many actions share: by the definition of all that lies in them.
+//! Keys of directories that many actions share: by the definition of all their entries.
 //!
-//! A key says all, so that it can be built in a process that has split nothing; it begins with its id, which is
-//! the key for most purposes. Equal keys are one object: a directory that was split off, or read, before is found
-//! by its id or by a quick hash (and then compared), and nothing is made, hashed or kept twice. That is what the
-//! table of this process is for: [`Key::decode`] gets no other, and thousands of recorded runs name the same key.
+//! A key contains the whole definition, so that a process that has not split the stage can build it; it begins with its
+//! id, which is enough for comparisons. Equal keys are one object in memory: a directory that was split off, or
+//! decoded, before is found by its id or by a quick hash (and then compared), so that nothing is made, hashed or kept
+//! twice. That needs the static table: [`Key::decode`] has no other argument, and thousands of recorded runs contain
+//! the same key.
 //!
-//! Rejected: names of definitions as keys, looked up like those of actions. A directory has no owner that would
-//! have to be there in the next process; a key that says all costs bytes once per directory, not per action.
+//! Rejected: names of definitions as keys, looked up like those of actions. A shared directory has no owner that would
+//! have to be analysed in the next process; a key that contains everything costs bytes once per directory, not per
+//! action.
 
 use std::{
     collections::HashMap,
@@ -19,10 +21,10 @@ use taut_engine::Key;
 use taut_value::path::is_normal;
 use taut_value::{Decoder, Encoder, Id, SharedArtifact, Str};
 
-/// How many keys lie in each other at most.
-pub(crate) const NESTED: u8 = 8;
+/// How deep keys are nested at most.
+pub(crate) const MAX_NESTING: u8 = 8;
 
-/// A stage, or what is left of it, in parts.
+/// A stage, or the rest of it, in parts.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Parts {
     /// Artifacts by path.
@@ -31,21 +33,21 @@ pub(crate) struct Parts {
     pub(crate) below: Vec<(Str, StageKey)>,
 }
 
-/// What is looked for.
-pub(crate) struct Look<'p> {
+/// The parts of a key to be looked up, borrowed.
+pub(crate) struct PartsRef<'p> {
     pub(crate) entries: Vec<(&'p str, &'p SharedArtifact)>,
     pub(crate) below: Vec<(&'p str, &'p StageKey)>,
 }
 
 impl Parts {
-    fn look(&self) -> Look<'_> {
-        Look {
+    fn as_ref(&self) -> PartsRef<'_> {
+        PartsRef {
             entries: self.entries.iter().map(|(path, artifact)| (path.as_str(), artifact)).collect(),
             below: self.below.iter().map(|(path, key)| (path.as_str(), key)).collect(),
         }
     }
 
-    /// Merkle.
+    /// A Merkle hash: nested directories contribute their ids.
     fn id(&self) -> Id {
         let mut encoder = Encoder::new();
         encode_entries(&mut encoder, &self.entries);
@@ -53,11 +55,12 @@ impl Parts {
             encoder.text(path);
             encoder.id(&key.id());
         }
+        // A prefix of its own, so that the id of no other definition can be the same.
         Id::of([&b"stage"[..], &encoder.finish()].concat())
     }
 }
 
-impl Look<'_> {
+impl PartsRef<'_> {
     fn hash(&self) -> u64 {
         let mut hasher = FxHasher::default();
         for (path, artifact) in &self.entries {
@@ -67,8 +70,8 @@ impl Look<'_> {
         hasher.finish()
     }
 
-    /// Whether paths are written in the only way that names their place, and nothing lies in what is no
-    /// directory. Stages that are not like that may be wrong, which is told of the whole.
+    /// Whether all paths are normalised, and none is below another. Other stages may be invalid, which is reported for
+    /// the whole stage.
     fn is_sound(&self) -> bool {
         let paths = self.entries.iter().map(|(path, _)| *path);
         let mut paths: Vec<&str> = paths.chain(self.below.iter().map(|(path, _)| *path)).collect();
@@ -78,6 +81,7 @@ impl Look<'_> {
             let at = paths.partition_point(|other| *other < inside.as_str());
             paths.get(at).is_some_and(|other| other.starts_with(&inside))
         };
+        // Strictly: equal paths are a conflict.
         paths.is_sorted_by(|a, b| a < b) && paths.iter().all(|path| is_normal(path) && !lies_in(path))
     }
 
@@ -90,7 +94,7 @@ impl Look<'_> {
     }
 }
 
-/// Names a directory by the definition of all that lies in it.
+/// Identifies a directory by the definition of all its entries.
 #[derive(Clone)]
 pub struct StageKey(Arc<SubStage>);
 
@@ -100,24 +104,25 @@ struct SubStage {
 }
 
 impl StageKey {
-    /// The key for what is looked for; `None` if that might be no directory.
-    pub(crate) fn of(look: &Look<'_>) -> Option<StageKey> {
-        let hash = look.hash();
-        let candidates = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).by_look(hash);
-        if let Some(key) = candidates.into_iter().find(|key| look.is_of(key.parts())) {
+    /// The key for these parts; `None` if they may form no directory.
+    pub(crate) fn of(wanted: &PartsRef<'_>) -> Option<StageKey> {
+        let hash = wanted.hash();
+        // The lock is released for the comparison, which can be long; `interned` quick_hashes by id again under the lock.
+        let candidates = INTERNED.lock().unwrap_or_else(PoisonError::into_inner).by_quick_hash(hash);
+        if let Some(key) = candidates.into_iter().find(|key| wanted.is_of(key.parts())) {
             return Some(key);
         }
-        if !look.is_sound() {
+        if !wanted.is_sound() {
             return None;
         }
-        let entries = look.entries.iter().map(|(path, artifact)| (Str::from(*path), (*artifact).clone()));
-        let below = look.below.iter().map(|(path, key)| (Str::from(*path), (*key).clone()));
+        let entries = wanted.entries.iter().map(|(path, artifact)| (Str::from(*path), (*artifact).clone()));
+        let below = wanted.below.iter().map(|(path, key)| (Str::from(*path), (*key).clone()));
         let parts = Parts { entries: entries.collect(), below: below.collect() };
         Some(StageKey::interned(parts.id(), parts, hash))
     }
 
     fn interned(id: Id, parts: Parts, hash: u64) -> StageKey {
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
         known.by_id(&id).unwrap_or_else(|| {
             let key = StageKey(Arc::new(SubStage { id, parts }));
             known.add(hash, &key);
@@ -125,7 +130,7 @@ impl StageKey {
         })
     }
 
-    /// The id of the definition. It means nothing outside of this process and its files.
+    /// The id of the definition. It is internal: it occurs only in this process and the engine's files.
     pub fn id(&self) -> Id {
         self.0.id
     }
@@ -144,7 +149,7 @@ impl StageKey {
     }
 
     fn read(decoder: &mut Decoder<'_>, level: u8) -> Option<StageKey> {
-        if level > NESTED {
+        if level > MAX_NESTING {
             return None;
         }
         let mut parts = Parts::default();
@@ -154,7 +159,7 @@ impl StageKey {
         for _ in 0..decoder.number()? {
             parts.below.push((decoder.text()?, StageKey::read(decoder, level + 1)?));
         }
-        let hash = parts.look().hash();
+        let hash = parts.as_ref().hash();
         Some(StageKey::interned(parts.id(), parts, hash))
     }
 }
@@ -199,52 +204,54 @@ impl Key for StageKey {
     fn decode(bytes: &[u8]) -> Option<StageKey> {
         let mut decoder = Decoder::new(bytes);
         let id = decoder.id()?;
-        if let Some(key) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).by_id(&id) {
+        if let Some(key) = INTERNED.lock().unwrap_or_else(PoisonError::into_inner).by_id(&id) {
             return Some(key);
         }
         let key = StageKey::read(&mut decoder, 0)?;
+        // The id is recomputed from the parts: damaged bytes never yield a wrong key.
         (decoder.is_done() && key.id() == id).then_some(key)
     }
 }
 
 type ByQuickHash<K, V> = HashMap<K, V, BuildHasherDefault<FxHasher>>;
 
-/// The keys that are in use.
-struct Known {
+/// The keys in use. Weak references: the table keeps no key alive.
+struct InternTable {
     ids: ByQuickHash<Id, Weak<SubStage>>,
-    looks: ByQuickHash<u64, Vec<Weak<SubStage>>>,
-    /// How many there may be before those that are out of use are removed.
+    quick_hashes: ByQuickHash<u64, Vec<Weak<SubStage>>>,
+    /// The number of keys at which those that are no longer in use are removed; doubled with the keys that remain, so
+    /// that removal takes constant time per key on average.
     limit: usize,
 }
 
-static KNOWN: Mutex<Known> = Mutex::new(Known {
+static INTERNED: Mutex<InternTable> = Mutex::new(InternTable {
     ids: HashMap::with_hasher(BuildHasherDefault::new()),
-    looks: HashMap::with_hasher(BuildHasherDefault::new()),
+    quick_hashes: HashMap::with_hasher(BuildHasherDefault::new()),
     limit: 1024,
 });
 
-impl Known {
+impl InternTable {
     fn by_id(&self, id: &Id) -> Option<StageKey> {
         self.ids.get(id)?.upgrade().map(StageKey)
     }
 
-    fn by_look(&self, hash: u64) -> Vec<StageKey> {
-        let known = self.looks.get(&hash).into_iter().flatten();
+    fn by_quick_hash(&self, hash: u64) -> Vec<StageKey> {
+        let known = self.quick_hashes.get(&hash).into_iter().flatten();
         known.filter_map(|known| known.upgrade().map(StageKey)).collect()
     }
 
     fn add(&mut self, hash: u64, key: &StageKey) {
         if self.ids.len() >= self.limit {
-            let is_had = |known: &Weak<SubStage>| known.strong_count() > 0;
-            self.ids.retain(|_, known| is_had(known));
-            self.looks.retain(|_, known| {
-                known.retain(is_had);
+            let is_in_use = |known: &Weak<SubStage>| known.strong_count() > 0;
+            self.ids.retain(|_, known| is_in_use(known));
+            self.quick_hashes.retain(|_, known| {
+                known.retain(is_in_use);
                 !known.is_empty()
             });
             self.limit = 1024.max(2 * self.ids.len());
         }
         self.ids.insert(key.id(), Arc::downgrade(&key.0));
-        self.looks.entry(hash).or_default().push(Arc::downgrade(&key.0));
+        self.quick_hashes.entry(hash).or_default().push(Arc::downgrade(&key.0));
     }
 }
 
@@ -259,7 +266,7 @@ mod tests {
         let artifacts: Vec<(&str, SharedArtifact)> =
             names.iter().map(|name| (*name, artifact(name).into())).collect();
         let entries = artifacts.iter().map(|(path, artifact)| (*path, artifact)).collect();
-        StageKey::of(&Look { entries, below: below.to_vec() }).unwrap()
+        StageKey::of(&PartsRef { entries, below: below.to_vec() }).unwrap()
     }
 
     fn bytes(key: &StageKey) -> Vec<u8> {
@@ -269,14 +276,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_keys_are_one_object_however_they_come_about() {
+    fn equal_keys_are_one_object_whether_split_or_decoded() {
         let inner = key(&["inner", "x"], &[]);
         let outer = key(&["outer"], &[("a/b", &inner), ("c", &inner)]);
         let (id, written) = (outer.id(), bytes(&outer));
         let same = |other: &StageKey| Arc::ptr_eq(&other.0, &outer.0);
         assert!(same(&key(&["outer"], &[("a/b", &inner), ("c", &inner)])));
         assert!(same(&StageKey::decode(&written).unwrap()));
-        // As another process reads them: none is in use any more.
+        // As in another process: no key is in use any more.
         drop((inner, outer));
         let read = StageKey::decode(&written).unwrap();
         assert_eq!((read.id(), bytes(&read)), (id, written));
@@ -286,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_keys_are_none() {
+    fn damaged_keys_do_not_decode() {
         let whole = bytes(&key(&["damaged"], &[("below", &key(&["damaged below"], &[]))]));
         for end in 0..whole.len() {
             assert_eq!(StageKey::decode(&whole[..end]), None, "{end}");
@@ -300,10 +307,10 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_is_forgotten() {
+    fn keys_out_of_use_are_removed_from_the_table() {
         for round in 0..3000 {
             key(&["forgotten", &round.to_string()], &[]);
         }
-        assert!(KNOWN.lock().unwrap_or_else(PoisonError::into_inner).ids.len() < 2500);
+        assert!(INTERNED.lock().unwrap_or_else(PoisonError::into_inner).ids.len() < 2500);
     }
 }

@@ -1,4 +1,4 @@
-//! Trees from stages and from other trees.
+//! Trees made from stages and from other trees.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -7,12 +7,12 @@ use taut_store::Store;
 use taut_value::path::{is_normal, normal_path};
 use taut_value::{Str, deep, quoted};
 
-/// Why trees cannot be put together.
+/// Why a tree cannot be made.
 pub(crate) enum TreeError {
     Store(taut_store::Error),
-    /// Different contents at one path of trees that must not disagree.
+    /// Different contents at one path of trees that have to be disjoint.
     Conflict(String),
-    /// A stage with an entry at this path is no directory.
+    /// A stage with an entry at this path forms no directory.
     NoDirectory(String),
 }
 
@@ -40,13 +40,15 @@ impl From<taut_store::Error> for TreeError {
 
 /// The objects of a stage at their normalised paths.
 ///
-/// Analysis has not checked all stages: those of overlays may hold anything, and several rules look at
-/// paths as they are written. A single tree at the top is the directory; nothing else can be there.
+/// Analysis has not checked all stages: those of overlays may contain anything, and several rules compare paths as they
+/// are written. A single tree at the top is the directory itself; no other entry can be there.
 ///
 /// # Errors
 ///
 /// [`TreeError::NoDirectory`] for paths at which nothing can be staged.
-pub(crate) fn laid_out(stage: &[(Str, ObjectInfo)]) -> Result<Vec<(Cow<'_, str>, ObjectInfo)>, TreeError> {
+pub(crate) fn normalised_stage(
+    stage: &[(Str, ObjectInfo)],
+) -> Result<Vec<(Cow<'_, str>, ObjectInfo)>, TreeError> {
     let mut normal = Vec::with_capacity(stage.len());
     for (path, info) in stage {
         if is_normal(path) {
@@ -65,24 +67,25 @@ pub(crate) fn laid_out(stage: &[(Str, ObjectInfo)]) -> Result<Vec<(Cow<'_, str>,
 
 /// Adds the tree with the given objects at their paths.
 pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
-    made_of(stage, |entries| store.put_tree(entries))
+    build_tree(stage, |entries| store.put_tree(entries))
 }
 
 /// The digest of that tree, without adding it.
 pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
-    made_of(stage, |entries| Ok(store.tree_digest(entries)))
+    build_tree(stage, |entries| Ok(store.tree_digest(entries)))
 }
 
-fn made_of(
+fn build_tree(
     stage: &[(Str, ObjectInfo)],
     make: impl Fn(&BTreeMap<&str, TreeEntry>) -> taut_store::Result<Digest>,
 ) -> Result<Digest, TreeError> {
-    let stage = laid_out(stage)?;
+    let stage = normalised_stage(stage)?;
     if let [(path, info)] = stage.as_slice()
         && path == "."
     {
         return Ok(info.digest);
     }
+    // All directories by path; each gets its entries, and then becomes an entry of the one above.
     let mut directories: BTreeMap<&str, BTreeMap<&str, TreeEntry>> = BTreeMap::from([("", BTreeMap::new())]);
     for (path, info) in &stage {
         let (mut above, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -98,7 +101,7 @@ fn made_of(
             above = next;
         }
     }
-    // From the last to the first, a directory comes before the one it lies in.
+    // In reverse order of paths, a directory comes before the one that contains it.
     while let Some((path, entries)) = directories.pop_last() {
         let digest = make(&entries)?;
         if path.is_empty() {
@@ -114,7 +117,7 @@ fn made_of(
     Ok(make(&BTreeMap::new())?)
 }
 
-/// Trees over each other, later ones over earlier ones; directories are merged.
+/// Merges trees, later ones over earlier ones.
 pub(crate) fn overlay(store: &Store, trees: &[Hash], disjoint: bool) -> Result<Digest, TreeError> {
     let empty = store.put_tree(&BTreeMap::<&str, TreeEntry>::new())?.hash;
     let mut merged = empty;
@@ -126,6 +129,7 @@ pub(crate) fn overlay(store: &Store, trees: &[Hash], disjoint: bool) -> Result<D
 }
 
 fn merge(store: &Store, low: Hash, high: Hash, disjoint: bool, at: &str) -> Result<Hash, TreeError> {
+    // Equal trees need not be read.
     if low == high {
         return Ok(low);
     }

@@ -1,6 +1,6 @@
-//! What execution says of everything that fails but actions: a typed cause, and the first action that has no result
-//! because of it.
-#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+//! Failures of execution other than those of actions: a typed cause, and the first action that has no result because
+//! of it.
+#![allow(clippy::disallowed_methods, reason = "tests symlinks from outside")]
 
 use std::{
     fs,
@@ -15,16 +15,16 @@ use std::{
 use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Cause, Execution, ExecutionFailure, Executor, Halt, NoEvents, Ran,
-    RunKey, SourceProblem, Sources, Undefined, register,
+    ArtifactKey, ArtifactRule, Built, Cause, Execution, ExecutionFailure, Executor, NoEvents, Ran, RunKey,
+    SourceProblem, Sources, Stop, Undefined, register,
 };
-use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
-use taut_repos::{DirectoryRoot, Listing, Look, Observed, Result as RootResult, Source, SourceRoot};
+use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
+use taut_repos::{DirectoryRoot, Listing, Observation, Result as RootResult, Source, SourceRoot, Symlinks};
 use taut_store::Store;
 use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
 
-/// A directory in which `restless` never holds still.
+/// A directory in which the file `restless` changes whenever it is read.
 struct Restless(DirectoryRoot);
 
 impl SourceRoot for Restless {
@@ -56,17 +56,17 @@ impl SourceRoot for Restless {
         self.0.source(path)
     }
 
-    fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> RootResult<Observed> {
-        let observed = self.0.observe(path, look, read)?;
-        Ok(Observed { is_steady: observed.is_steady && path != "restless", ..observed })
+    fn observe(&self, path: &str, symlinks: Symlinks, read: &mut dyn FnMut()) -> RootResult<Observation> {
+        let observed = self.0.observe(path, symlinks, read)?;
+        Ok(Observation { is_steady: observed.is_steady && path != "restless", ..observed })
     }
 
-    fn witness(&self, path: &str, look: Look) -> RootResult<Vec<u8>> {
-        self.0.witness(path, look)
+    fn witness(&self, path: &str, symlinks: Symlinks) -> RootResult<Vec<u8>> {
+        self.0.witness(path, symlinks)
     }
 
-    fn holds(&self, path: &str, look: Look, witness: &[u8]) -> bool {
-        self.0.holds(path, look, witness)
+    fn holds(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
+        self.0.holds(path, symlinks, witness)
     }
 }
 
@@ -137,14 +137,14 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            halt: Arc::new(Halt::new(true)),
+            stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });
         let (graph, hash_function) = (Arc::new(std::mem::take(&mut self.defined)), HashFunction::GitSha1);
         let builder = Engine::builder().interned::<taut_graph::Definition>();
-        let engine = register(builder.rule(GivenGraphRule { graph, hash_function }), &execution).build();
+        let engine = register(builder.rule(LoadedGraphRule { graph, hash_function }), &execution).build();
         let build = engine.begin().commit(Options { keep_going: true, ..Options::default() });
-        build.get::<GivenGraphRule>(GivenGraph).unwrap();
+        build.get::<LoadedGraphRule>(LoadedGraph).unwrap();
         build
     }
 
@@ -173,7 +173,7 @@ fn output(id: Id, path: &str) -> Artifact {
 }
 
 #[test]
-fn what_is_wrong_with_a_source_is_told_apart() {
+fn each_fault_of_a_source_has_its_own_cause() {
     let mut world = World::new();
     fs::write(world.path("restless"), "1").unwrap();
     let _socket = UnixListener::bind(world.path("socket")).unwrap();
@@ -199,7 +199,7 @@ fn what_is_wrong_with_a_source_is_told_apart() {
 }
 
 #[test]
-fn what_has_no_definition_is_told_as_undefined() {
+fn a_missing_definition_is_reported_as_undefined() {
     let mut world = World::new();
     let id = Id::of("nothing");
     let digest = taut_digest::Digest { hash: HashFunction::GitSha1.blob(b"nothing"), size: 7 };
@@ -217,7 +217,7 @@ fn what_has_no_definition_is_told_as_undefined() {
 }
 
 #[test]
-fn the_first_action_on_the_way_is_told_and_two_are_told_of_one_cause_each() {
+fn a_cause_is_reported_with_the_first_action_on_each_path() {
     let mut world = World::new();
     let tree = world.tree(stage([("x", source("none"))]));
     let (first, second) = (world.action(source("none")), world.action(tree.artifact()));
@@ -235,7 +235,7 @@ fn the_first_action_on_the_way_is_told_and_two_are_told_of_one_cause_each() {
 }
 
 #[test]
-fn an_output_that_an_action_does_not_have_is_told_with_the_action() {
+fn an_output_that_an_action_does_not_have_is_reported_with_the_action() {
     let mut world = World::new();
     fs::write(world.path("a"), "1").unwrap();
     let id = world.action(source("a"));
@@ -246,7 +246,7 @@ fn an_output_that_an_action_does_not_have_is_told_with_the_action() {
 }
 
 #[test]
-fn trees_that_disagree_are_a_conflict_of_their_overlay() {
+fn differing_trees_of_a_disjoint_overlay_are_a_conflict() {
     let mut world = World::new();
     fs::write(world.path("a"), "1").unwrap();
     fs::write(world.path("b"), "2").unwrap();
@@ -283,7 +283,7 @@ fn an_object_that_vanishes_before_it_is_used_is_lost() {
 }
 
 #[test]
-fn a_store_that_cannot_be_written_is_told_as_such_and_is_no_loss() {
+fn an_unwritable_store_is_reported_and_is_not_a_lost_object() {
     let mut world = World::new();
     fs::write(world.path("a"), "1").unwrap();
     let _ = fs::remove_dir_all(world.objects("casf"));

@@ -1,4 +1,4 @@
-//! What execution promises, as sentences; each test runs real processes.
+//! The guarantees of execution, one test each; each test runs real processes.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
@@ -6,10 +6,10 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use taut_digest::{HashFunction, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Halt, LocalExecutor, LocalSetup, NoEvents,
-    Sources, register,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, LocalExecutor, LocalSetup, NoEvents, Sources,
+    Stop, register,
 };
-use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
+use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
 use taut_sys::Dir;
@@ -75,7 +75,7 @@ impl World {
 
     fn start(&mut self) -> (Store, Arc<Execution>, Build) {
         let store = Store::open(&self.root.path().join("build"), HashFunction::GitSha1).unwrap();
-        let halt = Arc::new(Halt::new(self.keep_going));
+        let stop = Arc::new(Stop::new(self.keep_going));
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
             processes: Processes::new(HelperStart::this_program()),
@@ -84,7 +84,7 @@ impl World {
             timeout: self.timeout,
             grace: GRACE,
             jobs: self.jobs,
-            halt: halt.clone(),
+            stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
             store: store.clone(),
@@ -95,15 +95,15 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            halt,
+            stop,
             counters: Default::default(),
         });
         let (graph, hash_function) = (Arc::new(std::mem::take(&mut self.defined)), HashFunction::GitSha1);
         let builder = Engine::builder().interned::<taut_graph::Definition>();
-        let builder = builder.rule(GivenGraphRule { graph, hash_function });
+        let builder = builder.rule(LoadedGraphRule { graph, hash_function });
         let engine = register(builder, &execution).build();
         let build = engine.begin().commit(Options { keep_going: true, ..Options::default() });
-        build.get::<GivenGraphRule>(GivenGraph).unwrap();
+        build.get::<LoadedGraphRule>(LoadedGraph).unwrap();
         (store, execution, build)
     }
 
@@ -143,7 +143,7 @@ fn outputs_of_one_action_are_inputs_of_the_next() {
     assert_eq!(world.text(output(second)), "HELLOHELLO");
 }
 
-fn editing_an_input_changes_neither_the_store_nor_what_others_see() {
+fn editing_an_input_changes_neither_the_store_nor_inputs_of_other_actions() {
     let mut world = World::new();
     let source = world.source("a.txt", "original");
     let first = world.sh("chmod u+w a; echo edited >> a; cp a out", &[("a", source.clone())]);
@@ -151,16 +151,16 @@ fn editing_an_input_changes_neither_the_store_nor_what_others_see() {
     assert_eq!(world.text(output(second)), "originaledited\noriginal");
 }
 
-/// A world in which all actions run in one stage, one after the other.
+/// A world in which all actions run in one stage, one after another.
 fn one_stage() -> World {
     World { jobs: 1, ..World::new() }
 }
 
-/// What an action finds: names, kinds, modes, sizes and times of files, and contents.
+/// The environment of an action: names, kinds, modes, sizes and times of files, and contents.
 const LIST: &str = "find . ! -name out -type f -printf '%p %m %s %T@\\n' | sort > out; \
     find . ! -name out ! -type f -printf '%p %y %m %l\\n' | sort >> out; find . -type f ! -name out | sort | xargs -r cat >> out";
 
-fn an_action_finds_the_same_whatever_was_done_in_its_stage_before() {
+fn an_action_finds_the_same_inputs_whatever_earlier_actions_did_in_its_stage() {
     let decoy = tempfile::tempdir().unwrap();
     fs::write(decoy.path().join("a"), "precious").unwrap();
     let outside = decoy.path().display();
@@ -206,7 +206,7 @@ fn files_become_directories_and_the_reverse_from_action_to_action() {
     assert_eq!(world.text(output(third)), "12211out\nsecond\ny\n");
 }
 
-fn an_output_below_a_link_that_leads_outside_is_refused_and_the_link_is_named() {
+fn an_output_below_a_link_to_the_outside_is_refused_and_the_link_is_named() {
     let mut world = World::new();
     let outside = world.root.path().join("outside");
     fs::create_dir(&outside).unwrap();
@@ -226,7 +226,7 @@ fn an_output_below_a_link_that_stays_inside_is_found() {
     assert_eq!(world.text(Artifact::Action { id, path: "lib64/x.so".into() }), "x\n");
 }
 
-fn after_a_failure_nothing_new_begins_and_what_runs_is_kept() {
+fn after_a_failure_no_action_starts_and_results_of_running_ones_are_kept() {
     let mut world = World::new();
     let marker = world.root.path().join("marker");
     let slow = world.sh("sleep 0.5; echo slow > out", &[]);
@@ -242,7 +242,7 @@ fn after_a_failure_nothing_new_begins_and_what_runs_is_kept() {
         assert!(!ends[1]);
         assert_eq!(ends[2], keep_going);
         assert_eq!(marker.exists(), keep_going);
-        // The second time, what was running when the failure came is a cache hit.
+        // The second time, the action that was running at the time of the failure is a cache hit.
         assert_eq!(execution.counters.cache_hits(), usize::from(keep_going));
     }
 }
@@ -264,7 +264,7 @@ fn a_signal_counts_as_128_and_its_number() {
     assert_eq!(world.failure(output(id)).ran.exit_code, 137);
 }
 
-fn outputs_that_are_not_produced_fail_the_action() {
+fn missing_outputs_fail_the_action() {
     let mut world = World::new();
     let id = world.sh("mkdir out", &[]);
     let failure = world.failure(output(id));
@@ -272,7 +272,7 @@ fn outputs_that_are_not_produced_fail_the_action() {
     assert!(failure.to_string().contains("action executed with missing outputs."));
 }
 
-fn links_that_lead_outwards_are_no_outputs() {
+fn links_that_lead_outwards_are_refused_as_outputs() {
     let mut world = World::new();
     let inner = world.sh("ln -s there out", &[]);
     assert_eq!(world.text(output(inner)), "there");
@@ -283,14 +283,14 @@ fn links_that_lead_outwards_are_no_outputs() {
     }
 }
 
-fn directories_that_no_path_can_name_are_no_outputs() {
+fn directories_that_are_too_deep_for_a_path_are_refused_as_outputs() {
     let mut world = World::new();
     let half = "d/".repeat(1_500);
     let id = world.action(&format!("mkdir -p out/{half} b/{half} && mv b out/{half}"), &[], |action| {
         action.out_dirs = vec!["out".into()];
     });
-    let told = world.failure(Artifact::Action { id, path: "out".into() }).to_string();
-    assert!(told.contains("found invalid output directory at out: a path below it"), "{told}");
+    let message = world.failure(Artifact::Action { id, path: "out".into() }).to_string();
+    assert!(message.contains("found invalid output directory at out: a path below it"), "{message}");
     let id =
         world.action(&format!("mkdir -p out/{half}"), &[], |action| action.out_dirs = vec!["out".into()]);
     let built = world.build(Artifact::Action { id, path: "out".into() }).1;
@@ -330,7 +330,7 @@ fn equal_actions_run_once_even_if_they_are_defined_differently() {
     assert_eq!((execution.counters.processed(), execution.counters.cache_hits()), (4, 1));
 }
 
-fn what_may_fail_gives_its_outputs_marked_as_failed() {
+fn an_action_that_may_fail_yields_outputs_marked_as_failed() {
     let mut world = World::new();
     let id = world.action("echo part > out; exit 1", &[], |action| {
         action.outs = vec!["out".into()];
@@ -350,7 +350,7 @@ fn a_time_limit_ends_the_action_and_its_children() {
     assert!(failure.to_string().contains("time limit"));
 }
 
-fn overlays_merge_directories_and_disjoint_ones_must_not_disagree() {
+fn overlays_merge_directories_and_disjoint_ones_must_not_conflict() {
     let mut world = World::new();
     let (a, b) = (world.source("a", "1"), world.source("b", "2"));
     let tree = |entries: &[(&str, &Artifact)]| {
@@ -374,7 +374,7 @@ fn overlays_merge_directories_and_disjoint_ones_must_not_disagree() {
     }
 }
 
-fn large_directories_of_inputs_lie_where_they_belong() {
+fn shared_directories_are_staged_at_their_paths() {
     let mut world = one_stage();
     let mut inputs = Vec::new();
     for number in 0..20 {
@@ -402,61 +402,58 @@ fn large_directories_of_inputs_lie_where_they_belong() {
     assert_eq!(lines, expected);
 }
 
-/// A harness of our own: this binary is also the process helper, which has to be alone in its process.
+/// A test harness of its own: this binary is also the process helper, which has to be alone in its process.
 fn main() {
     helper_main_if_requested();
     let tests: &[(&str, fn())] = &[
-        (
-            "large_directories_of_inputs_lie_where_they_belong",
-            large_directories_of_inputs_lie_where_they_belong,
-        ),
+        ("shared_directories_are_staged_at_their_paths", shared_directories_are_staged_at_their_paths),
         ("an_action_sees_its_environment_and_nothing_else", an_action_sees_its_environment_and_nothing_else),
         ("outputs_of_one_action_are_inputs_of_the_next", outputs_of_one_action_are_inputs_of_the_next),
         (
-            "editing_an_input_changes_neither_the_store_nor_what_others_see",
-            editing_an_input_changes_neither_the_store_nor_what_others_see,
+            "editing_an_input_changes_neither_the_store_nor_inputs_of_other_actions",
+            editing_an_input_changes_neither_the_store_nor_inputs_of_other_actions,
         ),
         (
-            "an_action_finds_the_same_whatever_was_done_in_its_stage_before",
-            an_action_finds_the_same_whatever_was_done_in_its_stage_before,
+            "an_action_finds_the_same_inputs_whatever_earlier_actions_did_in_its_stage",
+            an_action_finds_the_same_inputs_whatever_earlier_actions_did_in_its_stage,
         ),
         (
             "files_become_directories_and_the_reverse_from_action_to_action",
             files_become_directories_and_the_reverse_from_action_to_action,
         ),
         (
-            "an_output_below_a_link_that_leads_outside_is_refused_and_the_link_is_named",
-            an_output_below_a_link_that_leads_outside_is_refused_and_the_link_is_named,
+            "an_output_below_a_link_to_the_outside_is_refused_and_the_link_is_named",
+            an_output_below_a_link_to_the_outside_is_refused_and_the_link_is_named,
         ),
         (
             "an_output_below_a_link_that_stays_inside_is_found",
             an_output_below_a_link_that_stays_inside_is_found,
         ),
         (
-            "after_a_failure_nothing_new_begins_and_what_runs_is_kept",
-            after_a_failure_nothing_new_begins_and_what_runs_is_kept,
+            "after_a_failure_no_action_starts_and_results_of_running_ones_are_kept",
+            after_a_failure_no_action_starts_and_results_of_running_ones_are_kept,
         ),
         ("a_failing_action_is_reported_and_not_cached", a_failing_action_is_reported_and_not_cached),
         ("a_signal_counts_as_128_and_its_number", a_signal_counts_as_128_and_its_number),
-        ("outputs_that_are_not_produced_fail_the_action", outputs_that_are_not_produced_fail_the_action),
+        ("missing_outputs_fail_the_action", missing_outputs_fail_the_action),
         (
-            "directories_that_no_path_can_name_are_no_outputs",
-            directories_that_no_path_can_name_are_no_outputs,
+            "directories_that_are_too_deep_for_a_path_are_refused_as_outputs",
+            directories_that_are_too_deep_for_a_path_are_refused_as_outputs,
         ),
-        ("links_that_lead_outwards_are_no_outputs", links_that_lead_outwards_are_no_outputs),
+        ("links_that_lead_outwards_are_refused_as_outputs", links_that_lead_outwards_are_refused_as_outputs),
         ("executable_bits_and_directories_are_kept", executable_bits_and_directories_are_kept),
         (
             "equal_actions_run_once_even_if_they_are_defined_differently",
             equal_actions_run_once_even_if_they_are_defined_differently,
         ),
         (
-            "what_may_fail_gives_its_outputs_marked_as_failed",
-            what_may_fail_gives_its_outputs_marked_as_failed,
+            "an_action_that_may_fail_yields_outputs_marked_as_failed",
+            an_action_that_may_fail_yields_outputs_marked_as_failed,
         ),
         ("a_time_limit_ends_the_action_and_its_children", a_time_limit_ends_the_action_and_its_children),
         (
-            "overlays_merge_directories_and_disjoint_ones_must_not_disagree",
-            overlays_merge_directories_and_disjoint_ones_must_not_disagree,
+            "overlays_merge_directories_and_disjoint_ones_must_not_conflict",
+            overlays_merge_directories_and_disjoint_ones_must_not_conflict,
         ),
     ];
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();

@@ -1,6 +1,6 @@
-//! What holds for every kind of root: the same cases for a directory, and for a tree of objects that are known by their
-//! digests.
-#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+//! The contract of every kind of root: the same cases for a directory, and for a tree of objects that are known by
+//! their digests.
+#![allow(clippy::disallowed_methods, reason = "tests symlinks from outside")]
 
 #[path = "roots/memory.rs"]
 mod memory;
@@ -19,16 +19,16 @@ use memory::MemoryRoot;
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Execution, Executor, Halt, NoEvents, Ran, RunKey, Sources, register,
+    ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources, Stop, register,
 };
 use taut_repos::{
-    DirRule, DirectoryRoot, Entry, FileRule, Listing, Look, Place, Root, RootName, Roots, SourceRoot,
+    DirRule, DirectoryRoot, Entry, FileRule, Listing, Place, Root, RootName, Roots, SourceRoot, Symlinks,
 };
 use taut_store::Store;
 use taut_value::Artifact;
 use tempfile::TempDir;
 
-/// A kind of root, and how tests change what is in it.
+/// A kind of root, and how tests change its content.
 trait Kind {
     fn new(top: &Path) -> Self;
     fn root(&self) -> Arc<dyn SourceRoot>;
@@ -106,7 +106,7 @@ impl Executor for Nothing {
     }
 }
 
-/// A root with some files, and what a process knows of it.
+/// A root with some files, and an engine with its recorded state.
 struct World<K> {
     _top: TempDir,
     kind: K,
@@ -141,7 +141,7 @@ impl<K: Kind> World<K> {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            halt: Arc::new(Halt::new(true)),
+            stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });
         let engine = Engine::builder().interned::<taut_graph::Definition>();
@@ -207,7 +207,7 @@ for_each_kind![
     sources_become_objects,
     what_is_no_source_fails,
     nothing_is_done_again_where_nothing_changed,
-    a_change_does_again_what_looks_there,
+    a_change_invalidates_the_leaves_that_read_it,
     files_come_and_go,
     evidence_holds_until_something_changes,
     evidence_of_another_kind_proves_nothing,
@@ -290,12 +290,12 @@ fn shown(key: &taut_engine::KeyRef) -> String {
 fn nothing_is_done_again_where_nothing_changed<K: Kind>(world: &World<K>) {
     assert_eq!(look_at_all(world).len(), 6);
     assert_eq!(look_at_all(world), [""; 0]);
-    // As new, and the same.
+    // Recreated with the same content.
     world.kind.file("d/one", "1", false);
     assert_eq!(look_at_all(world), [""; 0]);
 }
 
-fn a_change_does_again_what_looks_there<K: Kind>(world: &World<K>) {
+fn a_change_invalidates_the_leaves_that_read_it<K: Kind>(world: &World<K>) {
     look_at_all(world);
     world.kind.file("d/one", "one", false);
     let again = look_at_all(world);
@@ -320,23 +320,25 @@ fn files_come_and_go<K: Kind>(world: &World<K>) {
 
 fn evidence_holds_until_something_changes<K: Kind>(world: &World<K>) {
     let root = world.root();
-    for (path, look) in [("d/one", Look::Itself), ("d/link", Look::Followed), ("none", Look::Itself)] {
-        let before = root.witness(path, look).unwrap();
+    for (path, symlinks) in
+        [("d/one", Symlinks::NoFollow), ("d/link", Symlinks::Follow), ("none", Symlinks::NoFollow)]
+    {
+        let before = root.witness(path, symlinks).unwrap();
         let mut reads = 0;
-        let observed = root.observe(path, look, &mut || reads += 1).unwrap();
+        let observed = root.observe(path, symlinks, &mut || reads += 1).unwrap();
         assert!(observed.is_steady && observed.witness.is_some() && reads == 1, "{path}");
         let changed = if path == "none" { path } else { "d/one" };
         world.kind.file(changed, "changed", false);
-        assert!(!root.holds(path, look, &before), "{path}");
-        assert_ne!(root.witness(path, look).unwrap(), before, "{path}");
+        assert!(!root.holds(path, symlinks, &before), "{path}");
+        assert_ne!(root.witness(path, symlinks).unwrap(), before, "{path}");
         world.kind.file("d/one", "1", false);
     }
 }
 
 fn evidence_of_another_kind_proves_nothing<K: Kind>(world: &World<K>) {
     for witness in [&b""[..], b"\x07", b"another root"] {
-        assert!(!world.root().holds("d/one", Look::Itself, witness));
-        assert!(!world.root().holds("none", Look::Itself, witness));
+        assert!(!world.root().holds("d/one", Symlinks::NoFollow, witness));
+        assert!(!world.root().holds("none", Symlinks::NoFollow, witness));
     }
 }
 
@@ -362,7 +364,7 @@ fn a_directory_of_known_objects_is_one_object_with_all_that_is_below() {
     assert_eq!(names, ["link", "one", "sub", "two"]);
     let sub = world.store.read_tree(&entries[&b"sub"[..]].hash).unwrap().unwrap();
     assert!(world.store.contains(&sub[&b"three"[..]].hash, ObjectType::File).unwrap());
-    // What the listing says of it is what it is.
+    // The listing names the same object.
     let Listing::Entries(top) = world.root().list("", false).unwrap() else { panic!("a listing") };
     let listed = top.iter().find(|listed| listed.name.as_str() == "d").unwrap();
     assert_eq!(listed.known.as_deref(), Some(&info));
@@ -377,7 +379,7 @@ fn known_objects_are_read_once_and_only_if_the_store_lacks_them() {
     assert_eq!(world.kind.0.reads(), 0);
     artifact(&build, "d/one").unwrap();
     assert_eq!(world.kind.0.reads(), 1);
-    // A tree: itself, and what is below it but for the two files that are there.
+    // A tree: itself, and what is below it except the two files that are stored already.
     artifact(&build, "d").unwrap();
     let reads = world.kind.0.reads();
     world.kind.file("unrelated", "u", false);

@@ -1,4 +1,4 @@
-//! What actions share is built once: directories of inputs as tasks. Nothing is run here but by a fake.
+//! Shared directories of inputs are tasks, built once. Actions are run by a fake executor.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -13,10 +13,10 @@ use std::{
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Executor, Halt, NoEvents, Ran, RunKey,
-    Sources, register,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources,
+    Stop, register,
 };
-use taut_graph::{ActionGraph, GivenGraph, GivenGraphRule, GraphAction};
+use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
 use taut_store::Store;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, Value};
@@ -30,7 +30,7 @@ impl Sources for Directory {
     }
 }
 
-/// `same` gives the same whatever its inputs are, `fail` fails, all others give what names their run.
+/// `same` has the same output whatever its inputs are, `fail` fails, all others output the digest of their run.
 struct Fake {
     store: Store,
     ran: Arc<Mutex<Vec<Str>>>,
@@ -126,7 +126,7 @@ impl World {
         (0..count).map(compile).collect()
     }
 
-    /// What a process does that knows what those before it left.
+    /// Runs a process that has the recorded state of the ones before.
     fn build(&self, wanted: &[Artifact]) -> Did {
         let (engine, store, ran) = self.process();
         let build = engine.begin().commit(Options { jobs: 4, ..Options::default() });
@@ -147,7 +147,7 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            halt: Arc::new(Halt::new(true)),
+            stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });
         let graph = ActionGraph {
@@ -157,14 +157,14 @@ impl World {
         };
         let (graph, hash_function) = (Arc::new(graph), HashFunction::GitSha1);
         let builder = Engine::builder().interned::<taut_graph::Definition>();
-        let builder = builder.rule(GivenGraphRule { graph, hash_function });
+        let builder = builder.rule(LoadedGraphRule { graph, hash_function });
         let engine = register(builder, &execution).open(&self.root.path().join("traces"));
         (engine, store, ran)
     }
 }
 
 fn did(build: &Build, wanted: &[Artifact], store: Store, ran: &Mutex<Vec<Str>>) -> Did {
-    build.get::<GivenGraphRule>(GivenGraph).unwrap();
+    build.get::<LoadedGraphRule>(LoadedGraph).unwrap();
     let results = build.all::<ArtifactRule>(wanted.iter().cloned().map(ArtifactKey));
     let log = build.log();
     let tasks = log.iter().filter(|ran| ran.key.rule() != "graph").map(|ran| ran.key.to_string()).collect();
@@ -173,7 +173,7 @@ fn did(build: &Build, wanted: &[Artifact], store: Store, ran: &Mutex<Vec<Str>>) 
 }
 
 #[test]
-fn directories_that_actions_share_are_built_once() {
+fn directories_shared_by_actions_are_built_once() {
     let mut world = World::new();
     let headers = world.headers(20);
     let wanted = world.compilations(50, &headers);
@@ -187,7 +187,7 @@ fn directories_that_actions_share_are_built_once() {
 }
 
 #[test]
-fn an_edit_of_a_header_does_one_chain_of_directories_again() {
+fn an_edit_of_a_header_rebuilds_the_directories_above_it_only() {
     let mut world = World::new();
     let headers = world.headers(20);
     let wanted = world.compilations(50, &headers);
@@ -203,7 +203,7 @@ fn an_edit_of_a_header_does_one_chain_of_directories_again() {
 }
 
 #[test]
-fn an_edit_of_a_source_does_no_directory_again() {
+fn an_edit_of_a_source_rebuilds_no_shared_directory() {
     let mut world = World::new();
     let headers = world.headers(20);
     let wanted = world.compilations(50, &headers);
@@ -214,7 +214,7 @@ fn an_edit_of_a_source_does_no_directory_again() {
 }
 
 #[test]
-fn a_new_action_takes_the_directories_that_are_there() {
+fn a_new_action_reuses_existing_shared_directories() {
     let mut world = World::new();
     let headers = world.headers(20);
     let wanted = world.compilations(2, &headers);
@@ -225,7 +225,7 @@ fn a_new_action_takes_the_directories_that_are_there() {
 }
 
 #[test]
-fn actions_keep_their_results_when_what_was_made_again_is_the_same() {
+fn actions_are_cut_off_early_when_rebuilt_inputs_are_equal() {
     let mut world = World::new();
     world.write("version", "1");
     let inputs = [("version", Value::artifact(local("version")))].into_iter().collect();
@@ -241,7 +241,7 @@ fn actions_keep_their_results_when_what_was_made_again_is_the_same() {
 }
 
 #[test]
-fn what_comes_from_a_failure_that_may_be_is_marked_and_not_believed_later() {
+fn results_of_an_allowed_failure_are_marked_and_not_replayed() {
     let mut world = World::new();
     let failing = output(world.action("fail", Map::default()));
     let mut headers = world.headers(20);
@@ -255,7 +255,7 @@ fn what_comes_from_a_failure_that_may_be_is_marked_and_not_believed_later() {
 }
 
 #[test]
-fn failures_tell_of_inputs_one_by_one() {
+fn failures_list_inputs_of_shared_directories_one_by_one() {
     let mut world = World::new();
     let mut inputs = world.headers(20);
     let tree = Tree::new([("x", Value::artifact(local("include/d00/h0.h")))].into_iter().collect());
@@ -320,7 +320,7 @@ fn files(store: &Store, tree: Hash) -> BTreeSet<String> {
     found
 }
 
-/// A tree has the id that it had when nothing was split, and is in the store with all that is in it.
+/// A tree has the same id as without splitting, and is stored with everything below it.
 #[test]
 fn trees_are_the_same_however_they_are_split() {
     let mut seed = 1_u64;

@@ -1,14 +1,14 @@
-//! Values in messages: never longer than a limit, and never costing more than that to print.
+//! Values in messages: cut at a limit, and printed in time proportional to it.
 
 use taut_value::{Value, deep};
 
-/// The value's JSON text, cut after about `limit` bytes with `...` at the end. Takes time in
-/// proportion to the limit, not to the value.
+/// The value's JSON text, cut after about `limit` bytes with `...` at the end. Takes time in proportion to the limit,
+/// not to the value.
 pub fn abbreviate(value: &Value, limit: usize) -> String {
     cut(value, limit, false)
 }
 
-/// The same, with whole numbers as JSON texts of values have them: `1.0`.
+/// As [`abbreviate`], with whole numbers in the form of JSON texts of values: `1.0`.
 pub(crate) fn abbreviate_json(value: &Value, limit: usize) -> String {
     cut(value, limit, true)
 }
@@ -73,7 +73,7 @@ fn append(value: &Value, limit: usize, as_json: bool, out: &mut String) {
             out.push('}');
         }),
         Value::String(string) => text(string, limit, out),
-        // As people write whole numbers.
+        // Whole numbers without a decimal point.
         Value::Number(number) if !as_json && number.fract() == 0.0 && number.abs() < 1e15 => {
             out.push_str(&format!("{number:.0}"));
         }

@@ -1,7 +1,7 @@
-//! From JSON to the compiled form.
+//! Compilation of JSON to the evaluated form.
 //!
-//! Variables are bound by literal names only, so that their places are known here. Whatever is
-//! malformed becomes a node that fails when it is evaluated, after what the language evaluates before.
+//! Variables are bound by literal names only, so their positions on the stack are known here. A malformed part becomes
+//! a node that fails when it is evaluated, after the parts that the language evaluates before it.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::{
 };
 
 impl Expr {
-    /// Compiles an expression. Never fails: what is wrong is reported when, and if, it is evaluated.
+    /// Compiles an expression. Never fails: an error is reported when, and if, the malformed part is evaluated.
     pub fn compile(json: Json<'_>) -> Expr {
         Expr::compile_at(json, json.path())
     }
 
-    /// The same where the caller knows the path of `json` in its document, which is dear to find out.
+    /// As [`Expr::compile`], where the caller knows the path of `json` in its document, which is expensive to compute.
     pub fn compile_at(json: Json<'_>, path: JsonPath) -> Expr {
         compile(json, path)
     }
@@ -55,7 +55,7 @@ fn shown(json: Json<'_>) -> String {
 
 struct Compiler {
     nodes: Vec<Node>,
-    /// Variables bound around the node at hand, outermost first.
+    /// The variables that are bound at the present node, outermost first.
     scope: Vec<Str>,
     offset: u32,
 }
@@ -88,6 +88,8 @@ impl Compiler {
                 _ => return Op::List(items),
             }
         }
+        // A list of constants is a constant itself. Its items' nodes, the last ones in the arena, are no longer
+        // referred to.
         self.nodes.truncate(index as usize + 1);
         Op::Constant(Value::List(values.into()))
     }
@@ -101,6 +103,7 @@ impl Compiler {
     }
 
     fn variable(&self, name: &str) -> Variable {
+        // The innermost binding of a name hides the others.
         match self.scope.iter().rposition(|bound| bound == name) {
             Some(slot) => Variable::Local(slot as u32),
             None => Variable::Global(name.into()),
@@ -183,6 +186,8 @@ impl Compiler {
     fn construct(&mut self, construct: Construct, json: Json<'_>, index: u32) -> Op {
         let vars: &[(&str, &str)] = match construct {
             Construct::And | Construct::Or => {
+                // Of a literal list only as many items are evaluated as decide the result; any other argument is
+                // evaluated as a whole.
                 if let Some(items) = json.get("$1").and_then(Json::as_list) {
                     let items = items.enumerate();
                     let items = items.map(|(i, item)| self.node(item, index, entry("$1", i, NONE))).collect();
@@ -313,6 +318,7 @@ impl Compiler {
                         break;
                     };
                     let value = self.node(value, index, entry("bindings", i, 1));
+                    // Only now: a binding sees the ones before it, but not itself.
                     self.scope.push(name.into());
                     bindings.push((name.into(), value));
                 }

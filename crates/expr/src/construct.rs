@@ -14,7 +14,7 @@ macro_rules! constructs {
             /// All constructs.
             pub(crate) const ALL: &[Construct] = &[$(Construct::$variant,)*];
 
-            /// The word that stands at `type`.
+            /// The value of `type`.
             pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Construct::$variant => $name,)*
@@ -48,7 +48,7 @@ macro_rules! constructs {
 }
 
 impl Construct {
-    /// The words at which the variables stand that a construct binds.
+    /// The keys whose values are the names of variables that the construct binds.
     pub(crate) fn bound_by(self) -> &'static [&'static str] {
         match self {
             Construct::Foreach | Construct::Assert => &["var"],
@@ -120,7 +120,7 @@ constructs! {
     CallExpression "CALL_EXPRESSION" [] Rule | Transition,
 }
 
-/// The special forms, which take some of their parts literally, with all their parts.
+/// The special forms, some of whose parts are literal, with all their parts.
 pub(crate) const SPECIAL_FORMS: [(&str, &[&str]); 8] = [
     ("var", &["name", "default"]),
     ("'", &["$1"]),
@@ -132,8 +132,8 @@ pub(crate) const SPECIAL_FORMS: [(&str, &[&str]); 8] = [
     ("env", &["vars"]),
 ];
 
-/// Each word that can stand at `type`, with all parts that a construct of that name looks at: sorted.
-/// What is only within quasi-quotations is left out.
+/// All values of `type`, with all parts of the construct of that name: sorted. Those that only occur within
+/// quasi-quotations are left out.
 pub fn vocabulary() -> Vec<(&'static str, Vec<&'static str>)> {
     let constructs = Construct::ALL.iter().map(|construct| {
         let body: &[&str] = match construct {

@@ -1,50 +1,50 @@
-//! Errors of evaluation: values that say what, where, and by which way.
+//! Errors of evaluation: the message, the location, and the calls that led there.
 
 use taut_syntax::{Diagnostic, Frame, Location, Note};
 use taut_value::Value;
 
-/// Who speaks.
+/// The origin of an error message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorKind {
-    /// The language: an expression is wrong.
+    /// The language: an expression is malformed or misused.
     Language,
-    /// The author of a rule, through `fail`, `assert`, `msg` or `context`, to the rule's users, who do
-    /// not care for the expressions that led there.
+    /// The author of a rule, through `fail`, `assert`, `msg` or `context`: the message is for the rule's users;
+    /// the expressions that led there are left out.
     User,
 }
 
-/// Why an expression has no value. Deterministic.
+/// Why an expression has no value. The same for each evaluation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EvalError(Box<ErrorData>);
 
 /// The parts of an [`EvalError`].
 #[derive(Clone, PartialEq, Debug)]
 pub struct ErrorData {
-    /// Who speaks.
+    /// The origin of the message.
     pub kind: ErrorKind,
     /// What is wrong.
     pub message: String,
-    /// Where: the innermost construct that failed.
+    /// The location of the innermost construct that failed.
     pub location: Option<Location>,
     /// What was probably meant.
     pub suggestion: Option<String>,
     /// What can be done about it.
     pub help: Vec<String>,
-    /// The values of the variables there, if they could help: one line each.
+    /// The values of the variables at that place, if they could help: one line each.
     pub variables: Option<Vec<String>>,
-    /// The loops and calls around it, innermost first; only so many of them.
+    /// The loops and calls around it, innermost first, up to a maximum.
     pub frames: Vec<Frame>,
-    /// Values that clash, by what messages call them: whoever knows can say where they come from.
+    /// Conflicting values, with their names in messages: a caller that knows their origin adds it.
     pub involved: Vec<(String, Value)>,
-    /// Whether frames are still added.
+    /// Whether frames are still recorded.
     pub(crate) traced: bool,
     /// How many loops and calls were left out.
     pub(crate) left_out: usize,
 }
 
-/// Frames that are kept. What is further out is told by the frames of rule, field and target, and
-/// describing it would cost more with every level.
-const INNERMOST: usize = 12;
+/// How many frames are recorded. Those further out are covered by the frames of rule, field and target, and describing
+/// them would cost more with every level.
+const MAX_FRAMES: usize = 12;
 
 impl EvalError {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> EvalError {
@@ -72,7 +72,7 @@ impl EvalError {
         EvalError::new(ErrorKind::User, format!("UserError: {}", message.as_ref()))
     }
 
-    /// The error at a place that is known better than by the construct that failed.
+    /// The error with a more exact location than that of the construct that failed.
     pub(crate) fn at(mut self, location: Option<Location>) -> EvalError {
         self.0.location = location;
         self
@@ -84,7 +84,7 @@ impl EvalError {
         self
     }
 
-    /// The error with one more of the values that clash.
+    /// The error with one more of the conflicting values.
     pub(crate) fn involving(mut self, name: impl Into<String>, value: &Value) -> EvalError {
         self.0.involved.push((name.into(), value.clone()));
         self
@@ -96,7 +96,7 @@ impl EvalError {
 
     pub(crate) fn push_frame(&mut self, frame: impl FnOnce() -> Frame) {
         let data = &mut self.0;
-        if data.frames.len() == INNERMOST {
+        if data.frames.len() == MAX_FRAMES {
             data.left_out += 1;
         } else {
             data.frames.push(frame());

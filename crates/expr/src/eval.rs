@@ -1,21 +1,21 @@
-//! Evaluation.
+//! Evaluation of the compiled form.
 //!
-//! The evaluator walks the compiled form. Local variables live on one stack, since there are no
-//! closures: what a construct binds ends with it. Arguments are evaluated in the reference's order, and
-//! checked where it checks them, so that of several errors the same one is reported.
+//! Local variables are on one stack, since there are no closures: what a construct binds ends with it. Arguments are
+//! evaluated in the reference's order, and checked where it checks them, so that of several errors the same one is
+//! reported.
 
 mod bounds;
+mod errors;
 mod pure;
 mod rule;
 mod strings;
-mod wrong;
 
 use std::sync::Arc;
 
 use taut_syntax::{Frame as Way, Location, did_you_mean, quoted, quoted_list};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
-use self::wrong::Argument;
+use self::errors::Argument;
 use crate::{
     abbreviate::abbreviate_json,
     compile::{missing, not_literal},
@@ -27,8 +27,8 @@ use crate::{
 
 type Evaluated = Result<Value, EvalError>;
 
-/// Evaluates an expression. `environment` holds the variables that are set (null counts as not set);
-/// `imports` are the functions that it can call; everything else it may use is what `host` offers.
+/// Evaluates an expression. `environment` has the variables that are set (null counts as not set); `imports` are the
+/// functions that it can call; `host` provides everything else that it may use.
 ///
 /// # Errors
 /// The first error in the order of evaluation.
@@ -45,13 +45,13 @@ struct Evaluator<'h> {
     limit: usize,
 }
 
-/// What stays the same within one function.
+/// The constant part of the evaluation of one function.
 #[derive(Clone, Copy)]
 struct Frame<'f> {
     program: &'f Arc<Program>,
     environment: &'f Map,
     imports: &'f Imports,
-    /// Where its local variables begin.
+    /// The index of its first local variable.
     base: usize,
 }
 
@@ -112,7 +112,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Adds to an error on its way out what is needed to understand it.
+    /// Adds context to an error while it is passed outwards.
     fn trace(&self, f: Frame<'_>, node: u32, op: &Op, locals: usize, mut error: EvalError) -> EvalError {
         let program = f.program;
         let at = || Location::value(program.file.clone(), program.path(node));
@@ -127,7 +127,7 @@ impl Evaluator<'_> {
             data.variables = Some(self.variables(f, node));
         }
         match op {
-            // What a loop has bound is there only while its body is evaluated.
+            // A loop's variables are on the stack only while its body is evaluated.
             Op::Bind { construct, .. } if *construct != Construct::Assert && self.locals.len() > locals => {
                 let bound = self.locals[locals..].iter();
                 let bound: Vec<String> =
@@ -135,7 +135,7 @@ impl Evaluator<'_> {
                 let message = format!("in {} for {}", quoted(&construct.name()), bound.join(", "));
                 error.push_frame(|| Way::new(message).at(at()));
             }
-            // The call itself may be what is wrong.
+            // The error may be in the call itself.
             Op::CallExpression(Ok(name)) if f.imports.contains_key(name) => {
                 error.push_frame(|| Way::new(format!("called as {}", quoted(&name))).at(at()));
             }
@@ -355,7 +355,7 @@ impl Evaluator<'_> {
         Ok(Value::List(results.into()))
     }
 
-    /// The text of an error message that a rule's author wrote; its own failing is no error.
+    /// The text of an error message that a rule's author wrote; if that fails, a text without it.
     fn message(&mut self, f: Frame<'_>, node: u32) -> String {
         if node == NONE {
             return "null".into();

@@ -1,4 +1,4 @@
-//! What evaluation may ask of its surroundings.
+//! The host interface: what an evaluation may use beside its arguments.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use taut_value::{
     ActionDescription, Artifact, EntityName, Id, Map, Str, TargetResult, Tree, TreeOverlay, Value,
 };
 
-/// Where an expression stands, which decides about the constructs it may use beside the pure ones.
+/// The kind of an expression, which determines the constructs that exist in it beside the pure ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Context {
     /// Only the pure constructs.
@@ -19,8 +19,8 @@ pub enum Context {
     Rule,
 }
 
-/// What a dependency has to offer. Each aspect is asked for by itself, so that the surroundings can tell what
-/// a result depends on.
+/// The result of a dependency. Each aspect has a method of its own, so that the host can record which of them a value
+/// depends on.
 pub trait Offer {
     /// Its artifacts.
     fn artifacts(&self) -> &Map;
@@ -46,10 +46,10 @@ impl Offer for TargetResult {
     }
 }
 
-/// The surroundings of an evaluation. The methods with a default are called only in contexts that have
-/// the constructs concerned.
+/// The host of an evaluation. The methods with a default are called only in contexts that have the constructs
+/// concerned.
 pub trait Host {
-    /// Which constructs there are.
+    /// The context, which determines the constructs that exist.
     fn context(&self) -> Context;
 
     /// How long a value may be in messages, in bytes of its JSON text.
@@ -57,7 +57,7 @@ pub trait Host {
         320
     }
 
-    /// `FIELD`: the value of a field; none if there is no such field here.
+    /// `FIELD`: the value of a field; `None` if there is no such field here.
     fn field(&mut self, _name: &str) -> Option<Value> {
         None
     }
@@ -67,16 +67,15 @@ pub trait Host {
         Vec::new()
     }
 
-    /// `DEP_ARTIFACTS` and the like: the result of a dependency; none if it is not declared, in this
-    /// transition.
+    /// `DEP_ARTIFACTS` and the like: the result of a dependency; `None` if it is not declared in this transition.
     fn dependency(&mut self, _name: &EntityName, _transition: &Map) -> Option<Rc<dyn Offer>> {
         None
     }
 
-    /// `outs`, `runfiles`: the same for a name as the target's author writes it.
+    /// `outs`, `runfiles`: as [`Host::dependency`], for a name in the form in which the target's author writes it.
     ///
     /// # Errors
-    /// Why the value names nothing.
+    /// The value is no name.
     fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
         Ok(None)
     }
@@ -109,7 +108,7 @@ pub trait Host {
     fn define_overlay(&mut self, _overlay: TreeOverlay) {}
 }
 
-/// Surroundings that offer nothing.
+/// A host that offers nothing.
 pub struct Pure;
 
 impl Host for Pure {

@@ -1,12 +1,10 @@
 //! The expression language: a pure function from expression and environment to value.
 //!
-//! An [`Expr`] is compiled once and evaluated many times. Evaluation is deterministic and total but for
-//! errors, which are values ([`EvalError`]). It does no I/O and knows no targets, rules or stores: what
-//! an expression may ask of its surroundings goes through a [`Host`], which also says which of the
-//! contextual constructs exist there.
+//! An [`Expr`] is compiled once and evaluated many times. Evaluation is deterministic and total except for errors,
+//! which are values ([`EvalError`]). It does no I/O and knows no targets, rules or stores: everything else that an
+//! expression may use is provided by a [`Host`], which also determines which of the contextual constructs exist.
 //!
-//! Depth is data: compiling and evaluating recurse over expressions as deep as users like, on a stack
-//! that grows on the heap.
+//! Depth is data: compiling and evaluating recurse over expressions of any depth, with stack segments on the heap.
 
 mod abbreviate;
 mod compile;

@@ -1,8 +1,8 @@
 //! The compiled form of expressions.
 //!
-//! All nodes of an expression lie in one arena and refer to each other by number, so that dropping is
-//! flat. Each knows its parent and the step from there, from which its JSON path is put together when
-//! a message needs it; its text is a range of the expression's source, which is kept for messages only.
+//! All nodes of an expression are in one arena and refer to each other by number, so that dropping needs no recursion.
+//! Each knows its parent and the step from there, from which its JSON path is composed when a message needs it; its
+//! text is a range of the expression's source, which is kept for messages only.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ pub struct Expr {
 
 pub(crate) struct Program {
     pub(crate) file: Arc<str>,
-    /// Where the expression stands in its file.
+    /// The path of the expression in its file.
     pub(crate) base: JsonPath,
     pub(crate) text: Box<str>,
     pub(crate) nodes: Vec<Node>,
@@ -35,6 +35,7 @@ pub(crate) struct Node {
     pub(crate) at: (Option<Str>, [u32; 2]),
 }
 
+/// The number that refers to no node.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// How the value of a variable is found.
@@ -53,7 +54,7 @@ pub(crate) enum Op {
     /// Evaluates to itself: atoms, and lists of nothing else.
     Constant(Value),
     List(Box<[u32]>),
-    /// Something that is no construct; the message says why, and maybe what to do.
+    /// A part that is no construct: the message, and possibly advice.
     Broken(String, Option<&'static str>),
     Unknown(Str),
     Var {
@@ -67,7 +68,7 @@ pub(crate) enum Op {
     TemplateMap(Box<[(Str, u32)]>),
     Unquote(u32),
     Splice(u32),
-    /// `and`, `or` with a syntactical list.
+    /// `and`, `or` with a literal list.
     Shortcut {
         and: bool,
         items: Box<[u32]>,
@@ -91,7 +92,7 @@ pub(crate) enum Op {
         broken: Option<String>,
         default: u32,
     },
-    /// Binds `vars` for `body`: `foreach` and its kin.
+    /// Binds `vars` for `body`: `foreach` and similar constructs.
     Bind {
         construct: Construct,
         args: Box<[u32]>,
@@ -104,7 +105,7 @@ pub(crate) enum Op {
         body: u32,
     },
     Env(Result<Box<[(Str, Variable)]>, String>),
-    /// `may_fail` and `no_cache` are taken literally.
+    /// `may_fail` and `no_cache` are literal.
     Action {
         args: Box<[u32]>,
         may_fail: Result<Box<[Str]>, String>,
@@ -115,38 +116,38 @@ pub(crate) enum Op {
 
 /// A named expression: what `CALL_EXPRESSION` calls, and the defining expression of a rule.
 pub struct Function {
-    /// The variables it sees; those that are not set are null.
+    /// Its variables; those that are not set are null.
     pub vars: Vec<Str>,
-    /// The functions it can call, by its own names for them.
+    /// The functions that it can call, by its own names for them.
     pub imports: Imports,
-    /// What it evaluates to.
+    /// Its value.
     pub body: Expr,
-    /// Stands for all of it, and for all that it can call: equal means that both come to the same.
+    /// A hash of the function and of all functions that it can call: if it is equal, so are the values.
     pub closure: Id,
 }
 
 /// Functions by the names under which an expression can call them.
 pub type Imports = BTreeMap<Str, Arc<Function>>;
 
-/// A variable that has no value where it is used.
+/// A variable without a value where it is used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MisspeltVariable {
     /// Its name.
     pub name: Str,
-    /// Where the name is written.
+    /// The location of the name.
     pub location: Location,
     /// The name that was probably meant.
     pub meant: Str,
 }
 
 impl Expr {
-    /// Whether it evaluates to the same whatever is around it, as literals do.
+    /// Whether it has the same value in any environment, as literals have.
     pub fn is_constant(&self) -> bool {
         matches!(self.program.nodes[self.root as usize].op, Op::Constant(_))
     }
 
-    /// The variables that it uses and that nobody sets there, where a name that is set is so much like
-    /// theirs that it was probably meant. `declared`: what is set around the expression.
+    /// The variables that it uses but that are not set there, if the name is so similar to that of a variable that is
+    /// set that the latter was probably meant. `declared`: the variables of the environment.
     pub fn misspelt_variables<'e>(&'e self, declared: &'e [Str]) -> Vec<MisspeltVariable> {
         let nodes = &self.program.nodes;
         let mut found: Vec<MisspeltVariable> = Vec::new();
@@ -189,7 +190,7 @@ impl Program {
         self.base.join(&JsonPath::from_steps(steps))
     }
 
-    /// A node as the value it was written as, for messages.
+    /// A node as the value in the source, for messages.
     pub(crate) fn literal(&self, node: u32) -> Value {
         let Node { start, end, op, .. } = &self.nodes[node as usize];
         if let Op::Constant(value) = op {
@@ -200,7 +201,7 @@ impl Program {
     }
 }
 
-/// The value of JSON without objects, which as an expression evaluates to itself; none if there is one in it.
+/// The value of JSON without objects, which evaluates to itself; `None` if there is an object in it.
 pub fn literal_value(json: Json<'_>) -> Option<Value> {
     match json.kind() {
         Kind::Object => None,

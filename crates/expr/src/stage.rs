@@ -1,4 +1,4 @@
-//! Stages: maps from path to artifact, and when two entries of one get into each other's way.
+//! Stages: maps from path to artifact, and conflicts between their entries.
 
 use rustc_hash::FxHashMap;
 use taut_value::{
@@ -9,7 +9,7 @@ use taut_value::{
 /// The stage with all paths normalised.
 ///
 /// # Errors
-/// A path that two different artifacts would share.
+/// A path that two different artifacts would have.
 pub fn normalise(stage: &Map) -> Result<Map, Str> {
     if stage.keys().all(|path| is_normal(path)) {
         return Ok(stage.clone());
@@ -26,7 +26,7 @@ pub fn normalise(stage: &Map) -> Result<Map, Str> {
     Ok(Map::from_entries(seen.into_iter().map(|(path, artifact)| (path, artifact.clone())).collect()))
 }
 
-/// The stage with all paths normalised; of entries that meet, the first one as written, by bytes, counts.
+/// The stage with all paths normalised; of entries with equal paths, the first one as written, by bytes, counts.
 pub fn normalise_first(stage: &Map) -> Map {
     if stage.keys().all(|path| is_normal(path)) {
         return stage.clone();
@@ -34,9 +34,9 @@ pub fn normalise_first(stage: &Map) -> Map {
     stage.iter().rev().map(|(path, artifact)| (normal_path(path), artifact.clone())).collect()
 }
 
-/// The first path, in byte order of the entries, at which a stage could not be laid out as a directory:
-/// `.` beside other entries, an absolute path, one that starts with `..`, the same path written twice,
-/// or the path of an entry that another entry would need as a directory. Linear in the stage's text.
+/// The first path, in byte order of the entries, at which a stage cannot form a directory: `.` beside other entries, an
+/// absolute path, one that starts with `..`, the same path written in two ways, or the path of an entry that another
+/// entry needs as a directory. Linear in the stage's text.
 pub fn tree_conflict(stage: &Map) -> Option<Str> {
     match stage.keys().all(|path| is_normal(path)) {
         true => normal_tree_conflict(stage),
@@ -44,8 +44,8 @@ pub fn tree_conflict(stage: &Map) -> Option<Str> {
     }
 }
 
-/// The same where all paths are normal. In byte order, the paths that begin with another path follow it without
-/// a gap, so those that the path at hand begins with are a stack; there are hardly ever two of them.
+/// As [`tree_conflict`], if all paths are normal. In byte order, the paths that begin with another path follow it
+/// without a gap, so the paths that are prefixes of the present one form a stack, of rarely more than one element.
 fn normal_tree_conflict(stage: &Map) -> Option<Str> {
     let mut above: Vec<&Str> = Vec::new();
     for path in stage.keys() {
@@ -93,8 +93,8 @@ fn elements(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|element| !element.is_empty())
 }
 
-/// A rolling hash of each leading part of the path that ends with an element, and where it ends; the
-/// last one is that of the whole path, a trailing slash included.
+/// A rolling hash of each prefix of the path that ends with an element, and where it ends; the last one is that of the
+/// whole path, including a trailing slash.
 fn prefix_hashes(path: &str, out: &mut Vec<(u64, usize)>) {
     const PRIME: u64 = 0x0100_0000_01b3;
     out.clear();
@@ -113,8 +113,8 @@ fn prefix_hashes(path: &str, out: &mut Vec<(u64, usize)>) {
     out.push((hash, path.len()));
 }
 
-/// Whether an empty directory at `cwd` has to be added to a stage for that directory to exist, and can
-/// be: no entry is at, below or above it.
+/// Whether an empty directory at `cwd` has to be added to a stage for that directory to exist, and can be added: no
+/// entry is at, below or above it.
 pub fn needs_directory(stage: &Map, cwd: &str) -> bool {
     if matches!(cwd, "" | ".") {
         return false;
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_paths_are_known_by_sight() {
+    fn normal_paths_are_recognised() {
         for path in ["a", "a/b", ".a", "..a/b", "a/...", "a./b..", "ü/ö"] {
             assert!(is_normal(path), "{path}");
             assert_eq!(normal_path(path), path);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_to_find_conflicts_agree() {
+    fn both_algorithms_for_conflicts_agree() {
         let names = ["a", "a-", "a.b", "b", "a!", "0"];
         let paths = names.iter().flat_map(|a| {
             let below = names.iter().map(move |b| format!("{a}/{b}"));
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn normalising_unites_equal_and_refuses_different_entries() {
+    fn normalising_merges_equal_entries_and_refuses_different_ones() {
         assert_eq!(normalise(&stage(&["a//b", "./a/b", "c/"])), Ok(stage(&["a/b", "c"])));
         let mixed: Map = [("a", Value::Null), ("./a", Value::Bool(true))].into_iter().collect();
         assert_eq!(normalise(&mixed), Err("a".into()));
     }
 
     #[test]
-    fn of_entries_that_meet_the_first_can_be_taken() {
+    fn normalise_first_keeps_the_first_of_colliding_entries() {
         let mixed: Map =
             [("a", Value::Null), ("./a", Value::Bool(true)), ("", Value::Null)].into_iter().collect();
         let first: Map = [("a", Value::Bool(true)), (".", Value::Null)].into_iter().collect();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_working_directory_is_added_where_nothing_is() {
+    fn a_working_directory_is_added_if_no_entry_implies_it() {
         assert!(needs_directory(&stage(&["a"]), "b"));
         assert!(!needs_directory(&stage(&["b/c"]), "b"));
         assert!(!needs_directory(&stage(&["b"]), "b/c"));

@@ -1,4 +1,4 @@
-//! What an expression makes has bounds: what grows without end is an error that names its place, and is not made.
+//! Limits of computed values: a value that grows without bound is an error with a location, and is not made.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use taut_expr::{Context, Expr, Host, Imports, evaluate, json_to_value};
@@ -40,7 +40,7 @@ fn with_long_strings(expression: &str) -> String {
     format!(r#"{{"type": "let*", "bindings": [["x", "{x}"], ["y", {y}]], "body": {expression}}}"#)
 }
 
-/// Sixty steps, each made from the one before it (`X`), and what is made of the last one (`X`, too).
+/// Sixty steps, each computed from the previous value (`X`), and a last one (with `X` as well).
 fn sixty_steps(first: &str, step: &str, last: &str) -> String {
     let of = |text: &str, number| text.replace('X', &format!(r#"{{"type": "var", "name": "x{number}"}}"#));
     let mut bindings = vec![format!(r#"["x0", {first}]"#)];
@@ -52,7 +52,7 @@ fn error_of(expression: &str) -> String {
     let document = Document::parse("RULES", expression).expect("valid JSON");
     let value = evaluate(&Expr::compile(document.root()), &Map::default(), &Imports::default(), &mut Alone);
     let error = value.expect_err("there is no value");
-    assert!(error.location.is_some(), "the place is told: {error}");
+    assert!(error.location.is_some(), "the error has a location: {error}");
     error.message.clone()
 }
 
@@ -65,7 +65,7 @@ fn a_string_that_doubles_sixty_times_is_an_error() {
 }
 
 #[test]
-fn everything_that_makes_strings_has_the_same_bound() {
+fn all_constructs_that_make_strings_have_the_same_limit() {
     for expression in [
         r#"{"type": "join", "$1": [Y, Y]}"#,
         r#"{"type": "join", "$1": ["a", "b", "c"], "separator": Y}"#,
@@ -76,13 +76,13 @@ fn everything_that_makes_strings_has_the_same_bound() {
         r#"{"type": "concat_target_name", "$1": "a", "$2": [Y, Y]}"#,
     ] {
         let message = error_of(&with_long_strings(expression));
-        let is_told = message.starts_with("the string would have ") && message.ends_with(TOO_LONG);
-        assert!(is_told, "{expression}: {message}");
+        let is_reported = message.starts_with("the string would have ") && message.ends_with(TOO_LONG);
+        assert!(is_reported, "{expression}: {message}");
     }
 }
 
 #[test]
-fn a_value_that_shares_its_parts_is_encoded_only_if_its_text_is_possible() {
+fn a_shared_value_is_encoded_only_if_its_text_is_within_the_limit() {
     let message = error_of(&sixty_steps("1", "[X, X]", r#"{"type": "json_encode", "$1": X}"#));
     assert!(message.starts_with("the string would have ") && message.ends_with(TOO_LONG), "{message}");
 }
@@ -108,7 +108,7 @@ fn paths_that_double_sixty_times_are_an_error() {
 }
 
 #[test]
-fn what_is_large_but_possible_has_a_value() {
+fn large_values_within_the_limits_are_computed() {
     let document = r#"{"type": "json_encode", "$1": {"type": "range", "$1": 100000}}"#;
     let document = Document::parse("RULES", document).expect("valid JSON");
     let value = evaluate(&Expr::compile(document.root()), &Map::default(), &Imports::default(), &mut Alone);

@@ -1,11 +1,11 @@
-//! The expression cases in `tests/cases`: what the language means, by example.
+//! The expression cases in `tests/cases`: the semantics of the language by example.
 //!
 //! Each `FILE.json` is a list of expressions, each `FILE.exp` has a line for each: the value's JSON text,
-//! or `ERROR`, followed by what the author of a rule says, if that is who speaks. The expected lines come
+//! or `ERROR`, followed by the message of the rule's author, if there is one. The expected lines come
 //! from the reference (its version is in `VERSION`; `scripts/expression-cases.py` asks it). The texts of
-//! all errors, which are our own, are in `errors.txt`.
+//! all errors, which differ from the reference's, are in `errors.txt`.
 //!
-//! The expressions stand in a rule with the fields `words` (`["v","w"]`) and `deps` (the source file
+//! The expressions are part of a rule with the fields `words` (`["v","w"]`) and `deps` (the source file
 //! `f.txt` and the target `lib`), tainted with `test`, which can call `f` and `fail`.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
@@ -92,7 +92,7 @@ fn imports() -> Imports {
         .collect()
 }
 
-/// Where we do better than the reference, on purpose: the expression and our value.
+/// Intended differences from the reference: the expression and taut's value.
 const DIFFERENT: &[(&str, &str)] = &[
     // The reference fails on these as items of the outermost list of a quasi-quotation.
     (r#"{"type": "`", "$1": [{"a": 1}]}"#, r#"[{"a":1.0}]"#),
@@ -111,7 +111,7 @@ const FILES: [&str; 10] =
     ["conditions", "errors", "lists", "maps", "paths", "quoting", "rules", "strings", "values", "variables"];
 
 #[test]
-fn expressions_have_the_values_that_the_reference_gives_them() {
+fn expressions_have_the_values_of_the_reference() {
     let environment = value(r#"{"X":"ex","N":null,"L":["a","b","a"],"M":{"a":1,"b":null},"F":false}"#);
     let environment = environment.as_map().expect("a map");
     let imports = imports();
@@ -147,9 +147,9 @@ fn expressions_have_the_values_that_the_reference_gives_them() {
     expect_test::expect_file!["cases/errors.txt"].assert_eq(&errors);
 }
 
-/// The examples of the manual: in each block `expr`, a line is an expression and what it gives.
+/// The examples of the manual: in each block `expr`, a line is an expression and its value.
 #[test]
-fn the_manual_tells_the_values_of_its_examples() {
+fn examples_of_the_manual_have_the_values_shown_there() {
     let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/language.md");
     let manual = fs::read_to_string(manual).expect("the manual");
     let blocks = manual.split("```expr\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Which constructs exist where, what they ask the host for, and in which order definitions are made.
+//! The constructs of each context, their use of the host, and the order of definitions.
 
 use std::rc::Rc;
 
@@ -75,7 +75,7 @@ fn constructs_exist_in_their_contexts_only() {
 }
 
 #[test]
-fn fields_see_what_their_target_depends_on() {
+fn fields_can_read_declared_dependencies() {
     let undeclared = "Reference to undeclared dependency \"other\" in transition {}";
     check(Context::Field, r#"{"type":"outs","dep":"dep"}"#, Ok(r#"["out"]"#));
     check(Context::Field, r#"{"type":"runfiles","dep":"dep"}"#, Ok(r#"["run"]"#));
@@ -95,7 +95,7 @@ fn definitions_are_made_in_the_order_of_evaluation() {
 }
 
 #[test]
-fn actions_do_not_reach_out_of_their_directory() {
+fn paths_of_actions_that_lead_outwards_are_errors() {
     for out in ["../o", "/o", "a/../../o"] {
         let text = format!(r#"{{"type":"ACTION","outs":["{out}"],"cmd":["c"]}}"#);
         let message = format!(

@@ -1,4 +1,4 @@
-//! Nesting is bounded by memory only: 100,000 levels of everything that nests.
+//! Nesting is limited by memory only: 100,000 levels of every construct that nests.
 
 use taut_expr::{Expr, Imports, Pure, evaluate};
 use taut_syntax::Document;

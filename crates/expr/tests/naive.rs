@@ -1,4 +1,4 @@
-//! The evaluator against a direct interpreter of the JSON text, on random expressions of a subset:
+//! The evaluator compared with a direct interpreter of the JSON text, on random expressions of a subset:
 //! atoms, lists, variables, `let*`, `foreach`, `foldl`, `if`, `and`, `or`, `not`, `++`, `==`, quotes.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use taut_value::{Map, Value};
 
 type Env = BTreeMap<String, Value>;
 
-/// The value; none for an error.
+/// The value; `None` for an error.
 fn naive(json: Node<'_>, env: &Env) -> Option<Value> {
     match json.kind() {
         Kind::List => {
@@ -140,7 +140,7 @@ proptest! {
         let expr = Expr::compile(document.root());
         let first = evaluate(&expr, &set, &Imports::new(), &mut Pure);
         prop_assert_eq!(first.clone().ok(), naive(document.root(), &environment), "{}", text);
-        // Compiled once, evaluated many times: nothing is left over from the first time.
+        // Compiled once, evaluated twice: evaluation leaves no state behind.
         prop_assert_eq!(evaluate(&expr, &set, &Imports::new(), &mut Pure), first);
     }
 }

@@ -1,8 +1,8 @@
-//! Definitions as contents of the engine.
+//! Definitions of actions, trees and contents, as interned contents of the engine.
 //!
-//! An artifact names an action, a tree or a content by its id or hash; what that says is needed only where it is built.
-//! So definitions are interned: the engine's file keeps each once, for as long as a kept run of a target mentions it,
-//! and a build that runs five actions of ten thousand reads five definitions.
+//! An artifact refers to an action, a tree or a content by its id or hash; the definition is needed only where the
+//! artifact is built. So definitions are interned: the engine's file has each of them once, as long as a kept run of a
+//! target mentions it, and a build that runs five actions of ten thousand reads five definitions.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use taut_digest::Hash as Digest;
 use taut_engine::{Hash, Interned};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str, Tree, TreeOverlay};
 
-/// What is defined.
+/// The kind of a definition. The discriminants are part of keys and encodings (docs/store.md).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Kind {
     /// An action.
     Action = 0,
-    /// A tree put together from artifacts.
+    /// A tree composed of artifacts.
     Tree = 1,
-    /// Trees laid over each other.
+    /// Trees merged over each other.
     Overlay = 2,
-    /// A content that a description holds.
+    /// A content that is part of a description.
     Blob = 3,
 }
 
@@ -28,8 +28,8 @@ impl Kind {
     const ALL: [Kind; 4] = [Kind::Action, Kind::Tree, Kind::Overlay, Kind::Blob];
 }
 
-/// Names a definition, as [`Interned::hash`] of it does: the kind, as a byte, and the first 31 bytes of the id, or of the
-/// hash of a blob, with zeros behind a shorter one.
+/// Identifies a definition, as its [`Interned::hash`] does: the kind, as a byte, and the first 31 bytes of the id, or
+/// of the hash of a blob, with zeros behind a shorter one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DefinitionKey(pub Hash);
 
@@ -37,6 +37,7 @@ impl DefinitionKey {
     fn new(kind: Kind, bytes: &[u8]) -> DefinitionKey {
         let mut name = [0; 32];
         name[0] = kind as u8;
+        // 31 bytes, since the first one is the kind.
         let len = bytes.len().min(31);
         name[1..=len].copy_from_slice(&bytes[..len]);
         DefinitionKey(Hash(name))
@@ -62,7 +63,7 @@ impl DefinitionKey {
         DefinitionKey::new(Kind::Blob, hash.as_bytes())
     }
 
-    /// What it is the name of; `None` if it is none.
+    /// The kind of definition; `None` if the key is malformed.
     pub fn kind(&self) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| *kind as u8 == self.0.0[0])
     }
@@ -128,7 +129,7 @@ impl Interned for Definition {
         self.name().0
     }
 
-    /// The kind as a number, then what [`Encoder`] writes of it; of a blob, its hash as bytes and the text.
+    /// The kind as a number, then the encoding of [`Encoder`]; of a blob, its hash as bytes and the text.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut e = Encoder::new();
         e.number(self.name().0.0[0].into());
@@ -145,7 +146,8 @@ impl Interned for Definition {
                 true
             }
         };
-        // What cannot be written is not found by a later process, which then analyses again.
+        // A definition that is nested too deeply to be written is missing for a later process, which then analyses its
+        // target again.
         if is_whole {
             out.extend(e.finish());
         }
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_survives_as_bytes_under_its_name() {
+    fn a_definition_is_decoded_as_it_was_encoded() {
         for (definition, kind) in samples().iter().zip(Kind::ALL) {
             let mut bytes = Vec::new();
             definition.encode(&mut bytes);
@@ -207,8 +209,8 @@ mod tests {
         let samples = samples();
         let Definition::Action(action) = &samples[0] else { panic!("an action") };
         let id = action.id().0;
-        // It has a scale for its time; a new id; one output, no directories, one word; the scale. Then three maps, of which
-        // those that share their memory are written once.
+        // The timeout has a scale; a new id; one output, no directories, one word; the scale. Then three maps; those
+        // that share memory are written once.
         let scale = action.timeout_scale.to_bits().to_le_bytes();
         let head = [&b"\x00\x02\x00"[..], &id, b"\x01\x00\x01o\x00\x01\x00\x04true", &scale].concat();
         assert_eq!(bytes_of(&samples[0])[..head.len()], head);

@@ -1,9 +1,9 @@
-//! Action graphs as files: what `--dump-graph` writes and `traverse` reads.
+//! Action graphs as files: written by `--dump-graph`, read by `traverse`.
 //!
-//! A graph is a set of definitions, each with the targets that asked for it. In files, definitions refer to each other
-//! by keys. Those that taut and the reference write are the definitions' ids, but any other will do: when
-//! a graph is read, ids are computed from the definitions, in the order of their dependencies, so that
-//! a key is a name and never something to be trusted.
+//! A graph is a set of definitions, each with the targets that define it. In files, definitions refer to each other
+//! by keys. taut and the reference write the definitions' ids as keys, but any other key is valid: ids are computed
+//! from the definitions when a graph is read, in the order of their dependencies. So a key is only a name, and a wrong
+//! one cannot make a definition pass for another.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ pub struct ActionGraph {
     pub overlays: BTreeMap<Id, TreeOverlay>,
 }
 
-/// An action and the targets that asked for it.
+/// An action and the targets that define it.
 #[derive(Clone, Debug)]
 pub struct GraphAction {
-    /// What is run.
+    /// The action's definition.
     pub description: Arc<ActionDescription>,
-    /// The targets that asked for it; none in plain graphs.
+    /// The targets that define it; none in plain graphs.
     pub origins: Vec<Origin>,
 }
 
-/// A configured target that asks for an action.
+/// A configured target that defines an action.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Origin {
     /// The target's name, as JSON or as a name.
@@ -46,14 +46,14 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The target as messages name it, without the variables that are null, and the action's number.
+    /// The target in the form of messages, without the variables that are null, and the action's number.
     fn shown(&self) -> String {
         let set = self.config.iter().filter(|(_, value)| !matches!(value, Value::Null));
         let config: Map = set.map(|(name, value)| (name.clone(), value.clone())).collect();
         format!("[{},{}]#{}", self.target_text(), config.to_label(), self.subtask)
     }
 
-    /// What origins of one action are ordered by: the name by its parts, the configuration by its hash, as in
+    /// The order of the origins of one action: by the parts of the name, then by the hash of the configuration, as in
     /// the reference. The order of their texts is another one: of `"a"` and `"a b"`, the second comes first.
     fn order(&self) -> impl Ord + use<> {
         let (named, anonymous) = match self.target.as_name() {
@@ -63,7 +63,7 @@ impl Origin {
             }
             None => (None, None),
         };
-        // Those without a place come last.
+        // Anonymous targets come last.
         (named.is_none(), named, anonymous, Value::Map(self.config.clone()).id(), self.subtask)
     }
 
@@ -72,7 +72,7 @@ impl Origin {
         format!("{}#{}", self.target_text(), self.subtask)
     }
 
-    /// The target as messages name it.
+    /// The target in the form of messages.
     pub fn target_text(&self) -> String {
         match &self.target {
             Value::Name(name) => name.to_json(),
@@ -82,33 +82,33 @@ impl Origin {
 }
 
 impl GraphAction {
-    /// The configured targets that ask for it, as messages name them.
+    /// The configured targets that define the action, in the form of messages.
     pub fn shown(&self) -> Vec<String> {
         self.origins.iter().map(Origin::shown).collect()
     }
 }
 
 impl ActionGraph {
-    /// Brings the origins of each action into their order.
+    /// Sorts the origins of each action.
     pub fn sort_origins(&mut self) {
         for action in self.actions.values_mut().filter(|action| action.origins.len() > 1) {
             action.origins.sort_by_cached_key(Origin::order);
         }
     }
 
-    /// The first target that asks for an action, and the action's number there; the id if no target is known.
+    /// The first target that defines an action, and the action's number there; the id if no target is known.
     pub fn first_origin(&self, action: &Id) -> String {
         let origin = self.actions.get(action).and_then(|action| action.origins.first());
         origin.map_or_else(|| format!("\"{action}\""), Origin::numbered)
     }
 
-    /// The configured targets that ask for an action, as messages name them.
+    /// The configured targets that define an action, in the form of messages.
     pub fn origins(&self, action: &Id) -> Vec<String> {
         self.actions.get(action).map(GraphAction::shown).unwrap_or_default()
     }
 }
 
-/// A graph that was read, and how its file names things.
+/// A graph that was read, with the keys of its file.
 #[derive(Debug)]
 pub struct NamedGraph {
     /// The definitions.
@@ -127,8 +127,8 @@ impl NamedGraph {
         Ok(NamedGraph { graph, names })
     }
 
-    /// Reads a JSON object from paths to artifacts of this graph: what `--dump-artifacts-to-build`
-    /// writes. Sorted by path.
+    /// Reads a JSON object from paths to artifacts of this graph, as `--dump-artifacts-to-build` writes it. Sorted by
+    /// path.
     ///
     /// # Errors
     ///

@@ -1,15 +1,15 @@
-//! Action graphs: what actions, trees and contents are defined as.
+//! Action graphs: the definitions of actions, trees and contents.
 //!
-//! While taut runs, a definition is a content of the engine ([`Definition`]): the task that defines it mentions it, and
-//! every task that has to know it asks for it by name. In files, a graph is JSON ([`NamedGraph`], [`ActionGraph`]).
+//! While taut runs, a definition is an interned content of the engine ([`Definition`]): the task that makes it mentions
+//! it, and tasks that need it ask for it by name. In files, a graph is JSON ([`NamedGraph`], [`ActionGraph`]).
 
 mod definition;
-mod given;
 mod graph;
+mod loaded;
 mod read;
 mod write;
 
 pub use definition::{Definition, DefinitionKey, Kind};
-pub use given::{GivenGraph, GivenGraphRule};
 pub use graph::{ActionGraph, GraphAction, NamedGraph, Origin};
+pub use loaded::{LoadedGraph, LoadedGraphRule};
 pub use read::GraphError;

@@ -1,7 +1,7 @@
-//! Graphs from text.
+//! Graphs from JSON text.
 //!
-//! Definitions are resolved in the order of their dependencies with a stack of our own: a chain of
-//! actions may be as long as it likes.
+//! Definitions are resolved in the order of their dependencies with an explicit stack, so the length of a chain of
+//! actions is not limited by the stack of the thread.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// The ids of the definitions, by the keys that a file has for them.
+/// The ids of the definitions, by their keys in the file.
 #[derive(Debug, Default)]
 pub(super) struct Names(HashMap<(Kind, String), Id>);
 
@@ -91,7 +91,7 @@ fn text_map(node: Option<Node<'_>>, what: &str) -> Result<Map> {
     Ok(read.collect::<Result<Vec<_>>>()?.into_iter().collect())
 }
 
-/// What an artifact description refers to, or the artifact itself if it refers to nothing.
+/// The definition that an artifact description refers to, or the artifact itself if it refers to none.
 enum Reference<'d> {
     Plain(Artifact),
     Defined { kind: Kind, key: &'d str, path: &'d str, node: Node<'d> },
@@ -182,7 +182,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
     let mut graph = ActionGraph::default();
     graph.blobs.extend(texts(root.get("blobs"), "\"blobs\"")?);
     let mut names = Names::default();
-    // Definitions that are being resolved, each needed by the one before it.
+    // The definitions that are being resolved, each needed by the one before it.
     let mut open: Vec<(Kind, &str)> = Vec::new();
     let mut is_open: std::collections::HashSet<(Kind, &str)> = std::collections::HashSet::new();
     for ((_, key), (kind, _)) in &definitions {
@@ -192,9 +192,10 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
                 open.pop();
                 continue;
             }
+            // A definition is visited twice: first its parts are pushed, and when they are resolved, it is defined.
             let node = by_name[&(kind, key)];
             let first_visit = is_open.insert((kind, key));
-            let mut waits = false;
+            let mut has_pending = false;
             if first_visit {
                 for part in parts(kind, node) {
                     let Reference::Defined { kind, key, node, .. } = reference(part)? else { continue };
@@ -203,11 +204,11 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
                     }
                     if by_name.contains_key(&(kind, key)) && !names.0.contains_key(&(kind, key.to_owned())) {
                         open.push((kind, key));
-                        waits = true;
+                        has_pending = true;
                     }
                 }
             }
-            if !waits {
+            if !has_pending {
                 let id = define(&mut graph, &names, kind, node)?;
                 names.0.insert((kind, key.to_owned()), id);
                 open.pop();
@@ -224,6 +225,7 @@ fn define(graph: &mut ActionGraph, names: &Names, kind: Kind, node: Node<'_>) ->
             let id = description.id();
             let origins = origins(node)?;
             let known = graph.actions.entry(id).or_insert(GraphAction { description, origins: Vec::new() });
+            // Two keys of one file can have equal definitions: they are one action with the origins of both.
             known.origins.extend(origins);
             Ok(id)
         }
@@ -259,6 +261,7 @@ fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
     };
     let mut outs = inside("output")?;
     let mut out_dirs = inside("output_dirs")?;
+    // The id is computed from sorted paths, so a file with another order means the same action.
     for paths in [&mut outs, &mut out_dirs] {
         paths.sort();
         paths.dedup();

@@ -1,4 +1,4 @@
-//! Graphs as text, byte for byte as the reference writes them.
+//! Graphs as JSON text, byte for byte as the reference writes them.
 
 use taut_value::{JsonMode, JsonWriter, Value};
 
@@ -7,8 +7,8 @@ use crate::ActionGraph;
 impl ActionGraph {
     /// The graph as indented JSON with sorted keys, ending in a line feed.
     ///
-    /// Origins are left out on request. They are written in the order they have here, which is to be
-    /// that of target and subtask.
+    /// Origins are left out on request. They are written in the order they have here, which should be that of
+    /// [`ActionGraph::sort_origins`].
     pub fn to_json(&self, with_origins: bool) -> String {
         let mut writer = JsonWriter::pretty(2);
         writer.object(|w| {

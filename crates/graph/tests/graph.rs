@@ -39,7 +39,7 @@ fn keys_need_not_be_ids() {
 }
 
 #[test]
-fn errors_name_place_and_cause() {
+fn errors_name_location_and_cause() {
     for (text, message) in [
         ("{", "graph:1:1: "),
         ("[]", "graph:1:1: an action graph must be an object"),
@@ -60,7 +60,7 @@ fn errors_name_place_and_cause() {
 }
 
 #[test]
-fn a_long_chain_of_actions_needs_no_stack() {
+fn a_long_chain_of_actions_does_not_overflow_the_stack() {
     let length = 20_000;
     let mut text = String::from(r#"{"actions":{"0":{"command":["c"],"output":["x"]}"#);
     for number in 1..length {

@@ -1,4 +1,4 @@
-//! Formats that programs write: objects, messages, traces.
+//! Formats that programs write: objects, messages, the engine's file.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,7 +13,7 @@ use taut_value::{
     AnonymousTarget, Artifact, Decoder, Encoder, EntityName, Map, NamedTarget, Node, TargetResult, Value,
 };
 
-/// Trees of git: what is understood, written again, is understood alike.
+/// Trees of git: a tree that is decoded and encoded again decodes to the same tree.
 pub(crate) fn git_tree(bytes: &[u8]) {
     for length in [20, 32] {
         if let Ok(entries) = decode_git_tree(bytes, length) {
@@ -31,7 +31,7 @@ pub(crate) fn git_trees() -> Vec<Vec<u8>> {
     vec![encode_git_tree(&all), encode_git_tree(&BTreeMap::<&str, TreeEntry>::new())]
 }
 
-/// Messages of the Remote Execution API: as above.
+/// Messages of the Remote Execution API: as for trees.
 pub(crate) fn message(bytes: &[u8]) {
     fn check<M: Message + Default + PartialEq + Debug>(bytes: &[u8]) {
         if let Ok(message) = M::decode(bytes) {
@@ -65,7 +65,7 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
     vec![result.encode_to_vec(), command.encode_to_vec(), action.encode_to_vec()]
 }
 
-/// Stored values, and stored targets: as above.
+/// Stored values and stored targets: as for trees.
 pub(crate) fn value(bytes: &[u8]) {
     let mut decoder = Decoder::new(bytes);
     if let Some(value) = decoder.value() {

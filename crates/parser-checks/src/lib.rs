@@ -1,11 +1,12 @@
-//! Every parser as a function of bytes, with what must hold for all of them.
+//! Every parser as a function of bytes, with the properties that hold for all of them.
 //!
-//! A target takes any bytes and returns. It panics if the parser does, or if what was understood is
-//! not what is written back. The same functions serve a coverage-guided fuzzer (`fuzz/` at the root,
-//! a workspace of its own since it wants a nightly compiler) and the ordinary tests, which feed them
-//! the corpus and some thousand mutations of it that are the same on every machine.
+//! A target takes any bytes and returns. It panics if the parser does, or if decoded data does not survive encoding.
+//! The same functions are used by a coverage-guided fuzzer (`fuzz/` at the root, a workspace of its own since it needs
+//! a nightly compiler) and by the ordinary tests, which give them the corpus and some thousand mutations of it that are
+//! the same on every machine.
 //!
-//! The corpus of texts is in `fuzz/corpus/TARGET`, to be read by people; binary formats have theirs in
+//! The corpus of texts is in `fuzz/corpus/TARGET`, where people can read it; that of binary formats is in code, for the
+//! same reason.
 //! code, for the same reason.
 #![allow(clippy::disallowed_methods, reason = "a test tool: files of its own, in temporary directories")]
 
@@ -14,14 +15,14 @@ mod project;
 mod runs;
 mod text;
 
-/// Something that reads bytes of others.
+/// A parser of untrusted bytes.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// Its name: of the corpus' directory, too.
+    /// Its name, and that of the directory of its corpus.
     pub name: &'static str,
-    /// Reads the bytes.
+    /// Parses the bytes.
     pub run: fn(&[u8]),
-    /// Inputs that are right, of formats that are no texts.
+    /// Valid inputs, for binary formats.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// How many inputs the ordinary tests can afford.
     pub share: usize,

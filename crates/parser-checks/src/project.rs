@@ -1,4 +1,4 @@
-//! Files that are read where they lie: repository configurations, and the files of a project.
+//! Files that are read from disk: repository configurations, and the files of a project.
 
 use std::fs;
 use std::path::Path;
@@ -27,8 +27,8 @@ pub(crate) fn repositories(bytes: &[u8]) {
     }
 }
 
-/// A targets file, a rules file and an expressions file, with `--- rules` and `--- expressions` between
-/// them: target `t` is analysed and described, and what is wrong is shown.
+/// A targets file, a rules file and an expressions file, with `--- rules` and `--- expressions` between them: target
+/// `t` is analysed and described, and errors are rendered.
 pub(crate) fn project(bytes: &[u8]) {
     analysed(bytes);
 }
@@ -37,7 +37,7 @@ pub(crate) fn project(bytes: &[u8]) {
 fn analysed(bytes: &[u8]) -> bool {
     let (targets, rest) = split(bytes, b"\n--- rules\n");
     let (rules, expressions) = split(rest, b"\n--- expressions\n");
-    // What takes long when evaluated is right to do so.
+    // Expressions that take long are skipped: they are valid, but would take the test too long.
     let text = String::from_utf8_lossy(bytes);
     let loops = ["foreach", "foldl", "zip_with"].iter().map(|word| text.matches(word).count());
     if bytes.len() > 8000 || loops.sum::<usize>() > 6 || text.contains("\"range\"") && text.contains("000") {
@@ -93,7 +93,7 @@ mod tests {
     use super::analysed;
 
     #[test]
-    fn projects_that_are_right_are_among_the_corpus() {
+    fn the_corpus_contains_valid_projects() {
         assert!(analysed(include_bytes!("../../../fuzz/corpus/project/rules.txt")));
         assert!(analysed(include_bytes!("../../../fuzz/corpus/project/nodes.txt")));
         assert!(!analysed(include_bytes!("../../../fuzz/corpus/project/cycle.txt")));

@@ -1,4 +1,4 @@
-//! The engine's file of runs: damaged, and sound but senseless.
+//! The engine's file of runs: damaged, and valid but with meaningless content.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use taut_engine::{
     Agreement, Build, Cx, Engine, Fail, Failure, Hash, Key, Options, Panicked, Part, Policy, Rule, reseal,
 };
 
-/// Each number is one more than its predecessor's.
+/// A test rule: each number is one more than its predecessor.
 struct Successor(Arc<Mutex<u64>>);
 
 impl Rule for Successor {
@@ -55,7 +55,7 @@ fn count(file: &Path, first: u64) -> u64 {
     last
 }
 
-/// The engine's file of runs: whatever is in it, answers are right.
+/// The engine's file of runs: with any content, results are right.
 pub(crate) fn runs(bytes: &[u8]) {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("runs");
@@ -73,16 +73,16 @@ pub(crate) fn run_files() -> Vec<Vec<u8>> {
     vec![one, std::fs::read(&file).expect("a file of runs")]
 }
 
-/// What the leaves see.
-type World = Arc<Mutex<[u64; 4]>>;
+/// The inputs of leaves.
+type LeafValues = Arc<Mutex<[u64; 4]>>;
 
-/// A number of the world.
-struct Look(World);
+/// A leaf: one of the numbers.
+struct Leaf(LeafValues);
 
-impl Rule for Look {
+impl Rule for Leaf {
     type Key = u8;
     type Value = u64;
-    const NAME: &'static str = "look";
+    const NAME: &'static str = "leaf";
 
     fn policy(&self, _: &u8) -> Policy {
         Policy::leaf()
@@ -108,7 +108,7 @@ impl Rule for Look {
     }
 }
 
-/// Half of it.
+/// A part of a leaf's value: half of the number.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Half;
 
@@ -121,7 +121,7 @@ impl Key for Half {
 }
 
 impl Part for Half {
-    type Of = Look;
+    type Of = Leaf;
     type Value = u64;
     const NAME: &'static str = "half";
 
@@ -134,7 +134,7 @@ impl Part for Half {
     }
 }
 
-/// That a number is odd.
+/// The failure for odd numbers.
 #[derive(Debug)]
 struct Odd(u64);
 
@@ -154,7 +154,7 @@ impl Failure for Odd {
     }
 }
 
-/// Two numbers at each level, made from those below in every way in which tasks can ask.
+/// Two numbers at each level, computed from the level below with every kind of read that tasks can do.
 struct Level;
 
 impl Rule for Level {
@@ -172,7 +172,7 @@ impl Rule for Level {
 
     async fn value(&self, level: &u8, cx: Cx) -> Result<[u64; 2], Fail> {
         let Some(below) = level.checked_sub(1) else {
-            let seen = cx.all::<Look>(vec![0, 1]).await;
+            let seen = cx.all::<Leaf>(vec![0, 1]).await;
             return Ok([seen[0].clone()?, seen[1].clone()?]);
         };
         match level % 3 {
@@ -188,7 +188,7 @@ impl Rule for Level {
             }
             _ => {
                 let hash = cx.hash_of::<Level>(below).await;
-                let seen = cx.get::<Look>(level % 4).await?;
+                let seen = cx.get::<Leaf>(level % 4).await?;
                 Ok([seen, u64::from(hash.is_ok())])
             }
         }
@@ -224,10 +224,10 @@ impl Rule for Level {
     }
 }
 
-/// Asks for much, and keeps it; what else there is to ask, too.
-fn ask(file: &Path, world: [u64; 4], levels: &[u8]) {
-    let world: World = Arc::new(Mutex::new(world));
-    let engine = Engine::builder().rule(Look(world)).rule(Level).part::<Half>().open(file);
+/// Evaluates many tasks and stores their runs; also uses the remaining interfaces.
+fn ask(file: &Path, leaf_values: [u64; 4], levels: &[u8]) {
+    let leaf_values: LeafValues = Arc::new(Mutex::new(leaf_values));
+    let engine = Engine::builder().rule(Leaf(leaf_values)).rule(Level).part::<Half>().open(file);
     let build = engine.begin().commit(Options { jobs: 1, ..Options::default() });
     for result in build.all::<Level>(levels.iter().copied()) {
         let is_panic = result.is_err_and(|fail| fail.downcast_ref::<Panicked>().is_some());
@@ -241,7 +241,7 @@ fn ask(file: &Path, world: [u64; 4], levels: &[u8]) {
 fn look_back(engine: &Engine, build: &Build, levels: &[u8]) {
     build.leaves();
     for place in 0..4 {
-        engine.confirms::<Look>(&place);
+        engine.confirms::<Leaf>(&place);
     }
     let mut seen = std::collections::HashSet::new();
     let mut pending: Vec<_> = levels.iter().map(|level| engine.task::<Level>(*level)).collect();
@@ -258,7 +258,7 @@ fn look_back(engine: &Engine, build: &Build, levels: &[u8]) {
     }
 }
 
-/// The same file where all sums are right, whatever is under them: answers may be wrong, but there are some.
+/// The same file with valid checksums over any content: results may be wrong, but there are some.
 pub(crate) fn sealed_runs(bytes: &[u8]) {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("runs");
@@ -276,8 +276,8 @@ pub(crate) fn sealed_run_files() -> Vec<Vec<u8>> {
     let steps: [([u64; 4], &[u8]); 4] =
         [([1, 2, 3, 4], &[9]), ([1, 2, 3, 4], &[12]), ([6, 2, 3, 4], &[12, 5]), ([1, 2, 3, 5], &[14])];
     let mut files = Vec::new();
-    for (world, levels) in steps {
-        ask(&file, world, levels);
+    for (leaf_values, levels) in steps {
+        ask(&file, leaf_values, levels);
         files.push(std::fs::read(&file).expect("a file of runs"));
     }
     files

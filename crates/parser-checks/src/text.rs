@@ -15,7 +15,7 @@ use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::{Diagnostic, Document, Kind, Node, diagnostic::Renderer};
 use taut_value::{EntityName, Map, Value};
 
-/// The text of a document's only file.
+/// A source of the text of one document.
 pub(crate) struct OneFile(pub(crate) String);
 
 impl taut_syntax::diagnostic::Sources for OneFile {
@@ -24,14 +24,14 @@ impl taut_syntax::diagnostic::Sources for OneFile {
     }
 }
 
-/// Says what is wrong as a person would see it.
+/// Renders a diagnostic.
 pub(crate) fn shown(diagnostic: &Diagnostic, text: &[u8]) {
     let text = OneFile(String::from_utf8_lossy(text).into_owned());
     let shown = Renderer::new(&text, false).render(diagnostic);
     assert!(shown.contains(diagnostic.message.lines().next().unwrap_or_default()), "{shown}");
 }
 
-/// A document, if it is one; else the message is looked at.
+/// A document, if the bytes are one; otherwise the error is rendered.
 fn parsed(bytes: &[u8]) -> Option<Document> {
     match Document::parse("file", bytes) {
         Ok(document) => Some(document),
@@ -55,7 +55,7 @@ fn visit(root: Node<'_>, mut each: impl FnMut(Node<'_>)) {
     }
 }
 
-/// An event log: what follows the last end of a line changes nothing, and what is there in fewer lines is no more.
+/// An event log: bytes behind the last line end change nothing, and a log that is cut at a line has no more entries.
 pub(crate) fn event_log(bytes: &[u8]) {
     let parsed = event_log::parse(bytes);
     let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -72,7 +72,7 @@ pub(crate) fn event_log(bytes: &[u8]) {
     }
 }
 
-/// JSON: what was read is what is written, and every value is where its span and its path say.
+/// JSON: a document that is written and parsed again is equal, and every value is found at its span and path.
 pub(crate) fn json(bytes: &[u8]) {
     let Some(document) = parsed(bytes) else { return };
     let mut visited = 0;
@@ -99,7 +99,7 @@ pub(crate) fn json(bytes: &[u8]) {
     abbreviate(&value, 40);
 }
 
-/// Expressions: compiled whatever they are, evaluated if that takes no time.
+/// Expressions: all are compiled, and evaluated if that takes little time.
 pub(crate) fn expression(bytes: &[u8]) {
     let Some(document) = parsed(bytes) else { return };
     let expr = Expr::compile(document.root());
@@ -119,7 +119,7 @@ pub(crate) fn expression(bytes: &[u8]) {
     }
 }
 
-/// Names: whatever is accepted lies inside its repository, and means itself when it is written in full.
+/// Names: an accepted name is inside its repository, and names itself when written in full.
 pub(crate) fn name(bytes: &[u8]) {
     static CONFIG: OnceLock<RepoConfig> = OnceLock::new();
     let config = CONFIG.get_or_init(|| {
@@ -144,7 +144,8 @@ pub(crate) fn name(bytes: &[u8]) {
     assert!(!outside, "{name:?}");
     let written = EntityName::Named(name.clone()).to_json();
     let written = Document::parse("name", written.as_bytes()).expect("JSON");
-    // Bindings are in the way only if the repository is not known by its own name.
+    // The written form has the global name, which is parsed as a local one: it can only be read back if there is a
+    // binding of that name.
     if name.repository == config.main {
         let context = NameContext { repositories: config, repository: &config.main, module: &name.module };
         if let Ok(again) = parse_name(&json_to_value(written.root()), context) {
@@ -153,7 +154,7 @@ pub(crate) fn name(bytes: &[u8]) {
     }
 }
 
-/// Identifiers of objects as people type them.
+/// Identifiers of objects, as users type them.
 pub(crate) fn object_id(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Some(object) = parse_object_id(text) {
@@ -161,7 +162,7 @@ pub(crate) fn object_id(bytes: &[u8]) {
     }
 }
 
-/// Words of a call, one a line.
+/// Words of a command line, one per line.
 pub(crate) fn command_line(bytes: &[u8]) {
     let words = bytes.split(|byte| *byte == b'\n').filter(|word| !word.contains(&0));
     let words =
@@ -169,7 +170,7 @@ pub(crate) fn command_line(bytes: &[u8]) {
     let _ = CommandLine::parse_words("taut", &words.collect::<Vec<_>>());
 }
 
-/// Graph files: what is read is what is written. A second part is a stage of it.
+/// Graph files: a graph that is written and read again is equal. A second part is a stage of it.
 pub(crate) fn graph(bytes: &[u8]) {
     let (graph, stage) = split(bytes, b"\n--- stage\n");
     let Ok(graph) = NamedGraph::read("graph", graph.to_vec()) else { return };
@@ -183,7 +184,7 @@ pub(crate) fn graph(bytes: &[u8]) {
     let _ = graph.stage("stage", stage.to_vec());
 }
 
-/// What stands before and after a separator.
+/// The parts before and after a separator.
 pub(crate) fn split<'b>(bytes: &'b [u8], separator: &[u8]) -> (&'b [u8], &'b [u8]) {
     match bytes.windows(separator.len()).position(|window| window == separator) {
         Some(at) => (&bytes[..at], &bytes[at + separator.len()..]),

@@ -1,7 +1,6 @@
-//! Every target on its corpus, and on mutations of it that are the same on every machine.
+//! Every target, run on its corpus and on mutations of it that are the same on every machine.
 //!
-//! `TAUT_SOAK` multiplies how many. What fails is told as the bytes that it fails on; they belong into the
-//! corpus then.
+//! `TAUT_SOAK` multiplies their number. A failure is reported with the input, which should then be added to the corpus.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::panic::catch_unwind;
@@ -19,7 +18,7 @@ fn corpus(target: &Target) -> Vec<Vec<u8>> {
     texts.chain((target.seeds)()).collect()
 }
 
-/// Something that the format may take for something special.
+/// Bytes with a special meaning in some formats.
 const TOKENS: &[&[u8]] = &[
     b"\"",
     b"\\",
@@ -71,7 +70,7 @@ fn mutated(rng: &mut Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
                 bytes.extend(&other[from..]);
             }
             5 => {
-                // A part of one file in the place of a part of the other.
+                // A part of one file replaces a part of another.
                 let other = rng.pick(corpus);
                 let from = rng.below(other.len() + 1);
                 let to = (from + rng.below(40)).min(other.len());

@@ -1,8 +1,9 @@
 //! The messages of the Remote Execution API that taut stores and hashes.
 //!
 //! Tags are those of `build/bazel/remote/execution/v2/remote_execution.proto` (Remote Execution API 2.1)
-//! and of `google.protobuf`'s well-known types; comments there define the meaning. Only what taut reads
-//! or writes is here; unknown fields of messages written by others are skipped.
+//! and of `google.protobuf`'s well-known types; comments there define the meaning. Only fields that taut reads or
+//! writes are here; unknown fields of messages written by other tools are skipped. Field numbers are part of hashes and
+//! stored data: they never change.
 //!
 //! Encoding is canonical as long as the caller keeps the orders that the API demands (environment
 //! variables, properties, outputs sorted), since `prost` writes fields by tag.
@@ -20,7 +21,7 @@ pub struct Duration {
     pub nanos: i32,
 }
 
-/// Names a blob.
+/// Identifies a blob.
 #[derive(Clone, PartialEq, Message)]
 pub struct Digest {
     /// Lower-case hexadecimal; in native mode with the two digits `62` (blob) or `74` (tree) in front.
@@ -31,7 +32,7 @@ pub struct Digest {
     pub size_bytes: i64,
 }
 
-/// What the executing platform must offer.
+/// Requirements on the executing platform.
 #[derive(Clone, PartialEq, Message)]
 pub struct Platform {
     /// Sorted by name, then value.
@@ -65,7 +66,7 @@ pub struct Command {
     /// Sorted.
     #[prost(string, repeated, tag = "4")]
     pub output_directories: Vec<String>,
-    /// Where the command has to run.
+    /// Requirements on the platform that runs the command.
     #[prost(message, optional, tag = "5")]
     pub platform: Option<Platform>,
     /// Below the input root; empty for the root itself.
@@ -102,7 +103,7 @@ pub struct Action {
     /// Whether the result must not be cached.
     #[prost(bool, tag = "7")]
     pub do_not_cache: bool,
-    /// Where the action has to run; since 2.2 here as well as in the command.
+    /// Requirements on the platform that runs the action; since 2.2 here as well as in the command.
     #[prost(message, optional, tag = "10")]
     pub platform: Option<Platform>,
 }
@@ -119,13 +120,13 @@ pub struct ActionResult {
     /// The process's exit code.
     #[prost(int32, tag = "4")]
     pub exit_code: i32,
-    /// Where the standard output is stored.
+    /// The standard output, as a blob.
     #[prost(message, optional, tag = "6")]
     pub stdout_digest: Option<Digest>,
-    /// Where the standard error is stored.
+    /// The standard error, as a blob.
     #[prost(message, optional, tag = "8")]
     pub stderr_digest: Option<Digest>,
-    /// Who executed it.
+    /// The machine that executed it.
     #[prost(message, optional, tag = "9")]
     pub execution_metadata: Option<ExecutedActionMetadata>,
     /// Links to files, sorted by path.
@@ -170,12 +171,12 @@ pub struct OutputSymlink {
     /// Relative to the working directory.
     #[prost(string, tag = "1")]
     pub path: String,
-    /// What it points to.
+    /// The path it points to.
     #[prost(string, tag = "2")]
     pub target: String,
 }
 
-/// Who executed an action.
+/// The machine that executed an action.
 #[derive(Clone, PartialEq, Message)]
 pub struct ExecutedActionMetadata {
     /// Name of the worker.

@@ -40,15 +40,15 @@ pub struct Repository {
 /// All repositories, by global name.
 #[derive(Clone, Default, Debug)]
 pub struct RepoConfig {
-    /// The repository that targets on the command line belong to.
+    /// The repository of the targets on the command line.
     pub main: Str,
     /// By global name.
     pub repositories: BTreeMap<Str, Repository>,
-    /// Where their roots are.
+    /// The roots of all repositories.
     pub roots: Arc<Roots>,
 }
 
-/// What the command line says of the main repository; always plain directories.
+/// The options of the command line for the main repository; roots are always directories.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Name of the main repository.
@@ -74,7 +74,7 @@ pub struct Overrides {
 pub struct ConfigError {
     /// The reason, and where.
     pub problem: Box<Diagnostic>,
-    /// Whether the configuration is fine but asks for what taut does not have yet.
+    /// Whether the configuration is valid but asks for a kind of root that taut does not support yet.
     pub unsupported: bool,
 }
 
@@ -106,7 +106,8 @@ impl std::error::Error for ConfigError {}
 /// `WORKSPACE` or `.git`.
 ///
 /// # Errors
-/// There is none, and what the system refused while it was looked for, if anything.
+/// The error is `None` if there is no such directory; else it is the error of the system that kept one from being
+/// found.
 pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Error>> {
     let mut refused = None;
     let mut is_there = |path: PathBuf| match taut_sys::if_exists(Named::lstat(&path)) {
@@ -135,16 +136,17 @@ impl Repository {
 }
 
 impl RepoConfig {
-    /// The bytes that stand for the configuration but for where its roots are, as [`Encoder`] writes them: the name of
-    /// the main repository; the number of repositories, and of each its name, four roots (of the workspace, of targets,
+    /// The configuration without the locations of its roots, as bytes in the encoding of [`Encoder`]: the name of the
+    /// main repository; the number of repositories, and of each its name, four roots (of the workspace, of targets,
     /// rules, expressions), three file names (of targets, rules, expressions), the number of bindings and of each the
-    /// local and the global name. A root is its number among all and whether special entries are ignored.
+    /// local and the global name. A root is its number among all and whether special entries are ignored. The engine's
+    /// file is named by a hash of it (docs/store.md, SHAPE).
     pub fn shape(&self) -> Vec<u8> {
         self.encode().finish()
     }
 
-    /// The bytes that stand for all of the configuration: its shape, then the number of roots and of each the bytes
-    /// of its identity.
+    /// The whole configuration as bytes: its shape, then the number of roots and the identity of each (docs/store.md,
+    /// ROOTS).
     pub fn identity(&self) -> Vec<u8> {
         let mut e = self.encode();
         self.roots.encode(&mut e);
@@ -173,11 +175,11 @@ impl RepoConfig {
         e
     }
 
-    /// Reads a configuration (`None`: a single repository named "") and applies what the command line says.
-    /// Relative directories are taken from `cwd`.
+    /// Reads a configuration (`None`: a single repository named "") and applies the options of the command line.
+    /// Relative directories are relative to `cwd`.
     ///
     /// # Errors
-    /// What is wrong, with the name of the repository.
+    /// The fault, with the name of the repository.
     pub fn read(file: Option<&Path>, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
         let document = match file {
             None => Document::parse("", "{}"),
@@ -210,6 +212,7 @@ impl RepoConfig {
             .flat_map(|all| all.entries())
             .map(|(k, v)| (k.into(), v))
             .collect();
+        // As in the reference: the option, the file, else the first repository by name.
         let main: Str = (overrides.main.as_deref())
             .or(main_entry.and_then(|main| main.as_str()))
             .map(Str::from)
@@ -218,6 +221,7 @@ impl RepoConfig {
         let mut repositories = BTreeMap::new();
         let empty = Document::parse("", "{}").expect("an empty object");
         let mut all = described.clone();
+        // The main repository may be defined by options alone.
         all.entry(main.clone()).or_insert(empty.root());
         for (name, description) in &all {
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
@@ -362,7 +366,7 @@ fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
     clean.into()
 }
 
-/// How roots can be specified.
+/// The ways to specify a root.
 const SCHEMES: [&str; 6] =
     ["file", "file ignore-special", "git tree", "git tree ignore-special", "computed", "tree structure"];
 
@@ -407,7 +411,7 @@ mod tests {
 
     use super::*;
 
-    /// A configuration with two repositories, one of which lies in a directory whose name is not UTF-8.
+    /// A configuration with two repositories, one of them in a directory whose name is not UTF-8.
     fn config(top: &Path, main_root: &[u8]) -> RepoConfig {
         let file = top.join("repos.json");
         let text = r#"{"main": "m", "repositories": {
@@ -420,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_a_configuration_stays_what_it_is() {
+    fn encodings_of_a_configuration_are_stable() {
         let top = tempfile::tempdir().unwrap();
         let config = config(top.path(), b"/a\xff");
         assert_eq!(
@@ -434,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_told_apart_by_their_bytes_and_are_no_part_of_the_shape() {
+    fn paths_are_part_of_the_identity_by_their_bytes_and_no_part_of_the_shape() {
         let top = tempfile::tempdir().unwrap();
         let [one, other] = [&b"/a\xfe"[..], b"/a\xff"].map(|root| config(top.path(), root));
         assert_eq!(one.shape(), other.shape());

@@ -1,4 +1,4 @@
-//! A directory as a root: what is there is looked up each time, and the evidence of it is what `stat` tells.
+//! A directory as a root: it is looked at in each build, and the evidence of what was read is the result of `stat`.
 
 use std::{
     os::unix::ffi::OsStrExt,
@@ -9,30 +9,32 @@ use std::{
 use taut_sys::{At, Dir, Evidence, FileKind, Named, Reading, if_exists};
 
 use crate::{
-    Entry, Listed, Listing, Look, Observed, Result, Source, SourceFile, SourceRoot, open_dirs::OpenDirs,
+    Entry, Listed, Listing, Observation, Result, Source, SourceFile, SourceRoot, Symlinks,
+    open_dirs::OpenDirs,
 };
 
-/// A directory that files are taken from.
+/// A directory that provides files.
 pub struct DirectoryRoot {
-    /// Where it is: any bytes.
+    /// Its path: any bytes.
     path: Arc<Path>,
     open: OpenDirs,
 }
 
 impl DirectoryRoot {
-    /// The directory at an absolute path, which need not be there.
+    /// The directory at an absolute path, which need not exist.
     pub fn new(path: impl Into<Arc<Path>>) -> DirectoryRoot {
         DirectoryRoot { path: path.into(), open: OpenDirs::default() }
     }
 
-    /// The directory that something lies in, open, if it is there, and its name in it; of the root "" in the root itself.
+    /// The directory of a path, open, if it exists, and the name in it; for the root itself (""), the name is "".
     fn locate<'p>(&self, path: &'p str) -> taut_sys::Result<(Option<Arc<Dir>>, &'p str)> {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         Ok((self.open.get(&self.path, above)?, name))
     }
 
     fn listing(&self, path: &str, ignore_special: bool) -> taut_sys::Result<Listing> {
-        // A link to a directory is a link; only on the way to a directory are links followed.
+        // The last component is not followed if it is a link: a link to a directory is listed as a link by the
+        // directory above.
         let (above, name) = self.locate(path)?;
         let Some(above) = above else { return Ok(Listing::Absent) };
         if !name.is_empty() && if_exists(above.at(name).lstat())?.is_none_or(|stat| !stat.is_dir()) {
@@ -77,7 +79,7 @@ impl DirectoryRoot {
             };
             entries.push(Listed::new(text, entry));
         }
-        // Names with replacement characters may stand elsewhere than the bytes did.
+        // Names with replacement characters may sort differently than their bytes did.
         entries.sort_by(|a: &Listed, b| a.name.as_str().cmp(b.name.as_str()));
         Ok(Listing::Entries(entries))
     }
@@ -127,48 +129,49 @@ impl SourceRoot for DirectoryRoot {
         })
     }
 
-    fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> Result<Observed> {
+    fn observe(&self, path: &str, symlinks: Symlinks, read: &mut dyn FnMut()) -> Result<Observation> {
         let (directory, name) = self.locate(path)?;
         let at = directory.as_ref().map(|directory| directory.at(name));
-        let Reading { evidence, is_steady, .. } = Evidence::of_reading(at, look == Look::Followed, read);
-        Ok(Observed { witness: evidence.map(|evidence| evidence.encode()), is_steady })
+        let Reading { evidence, is_steady, .. } =
+            Evidence::of_reading(at, symlinks == Symlinks::Follow, read);
+        Ok(Observation { witness: evidence.map(|evidence| evidence.encode()), is_steady })
     }
 
     fn observe_unless(
         &self,
         path: &str,
-        look: Look,
+        symlinks: Symlinks,
         witness: &[u8],
         read: &mut dyn FnMut(),
-    ) -> Result<Option<Observed>> {
+    ) -> Result<Option<Observation>> {
         let (directory, name) = self.locate(path)?;
         let at = directory.as_ref().map(|directory| directory.at(name));
         let then = Evidence::decode(witness);
-        let reading = Evidence::of_reading_unless(then.as_ref(), at, look == Look::Followed, read);
+        let reading = Evidence::of_reading_unless(then.as_ref(), at, symlinks == Symlinks::Follow, read);
         Ok(reading.map(|Reading { evidence, is_steady, .. }| {
             let witness = evidence.map(|evidence| evidence.encode());
-            Observed { witness, is_steady }
+            Observation { witness, is_steady }
         }))
     }
 
-    fn looks_the_same(&self, path: &str, look: Look, witness: &[u8]) -> bool {
+    fn holds_in_process(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
         let Some(then) = Evidence::decode(witness) else { return false };
         let Ok((directory, name)) = self.locate(path) else { return false };
         let at = directory.as_ref().map(|directory| directory.at(name));
-        then.looks_the_same(at, look == Look::Followed)
+        then.still_holds_in_process(at, symlinks == Symlinks::Follow)
     }
 
-    fn witness(&self, path: &str, look: Look) -> Result<Vec<u8>> {
+    fn witness(&self, path: &str, symlinks: Symlinks) -> Result<Vec<u8>> {
         let (directory, name) = self.locate(path)?;
         let at = directory.as_ref().map(|directory| directory.at(name));
-        Ok(Evidence::gather(at, look == Look::Followed)?.encode())
+        Ok(Evidence::gather(at, symlinks == Symlinks::Follow)?.encode())
     }
 
-    fn holds(&self, path: &str, look: Look, witness: &[u8]) -> bool {
+    fn holds(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
         let Some(then) = Evidence::decode(witness) else { return false };
         let Ok((directory, name)) = self.locate(path) else { return false };
         let at: Option<At<'_>> = directory.as_ref().map(|directory| directory.at(name));
-        then.still_holds(at, look == Look::Followed)
+        then.still_holds(at, symlinks == Symlinks::Follow)
     }
 
     fn forget(&self) {

@@ -1,7 +1,7 @@
-//! The leaves of every build: what lies in a directory, what is in a file.
+//! The leaves of every build: listings of directories, contents of files.
 //!
-//! Keys name the root by its place among all roots, not by the repository that uses it, so that repositories that
-//! share a root share its tasks; and not by where it lies, so that checkouts share what is known of their contents.
+//! Keys contain the number of a root, not the repository that uses it, so that repositories with a common root share
+//! its tasks; and not its location, so that the state recorded for one checkout is valid for another one.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,9 +9,9 @@ use taut_digest::HashFunction;
 use taut_engine::{Agreement, Cx, Fail, Hash, Key, Policy, Rule};
 use taut_value::Str;
 
-use crate::{Listing, Look, Result, RootError, RootName, Roots, Seen, SourceRoot};
+use crate::{LeafRead, Listing, Result, RootError, RootName, Roots, SourceRoot, Symlinks};
 
-/// Something below a root.
+/// A path below a root: the key of a leaf.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Place {
     /// The root.
@@ -21,7 +21,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The path as messages name it.
+    /// The path in messages.
     pub fn full(&self, roots: &Roots) -> PathBuf {
         roots.get(self.root).map_or_else(|| self.path.as_str().into(), |root| root.shown(&self.path))
     }
@@ -32,7 +32,7 @@ impl Place {
         root.directory().map(|_| root.shown(&self.path))
     }
 
-    /// The path as messages name it, as text.
+    /// The path in messages, as text.
     pub fn label(&self, roots: &Roots) -> Arc<str> {
         self.full(roots).to_string_lossy().into()
     }
@@ -50,16 +50,19 @@ impl Place {
         roots.get(self.root).map_or(Ok(Listing::Absent), list)
     }
 
-    /// As leaves look at it, if its root is known.
-    fn seen<'p>(&'p self, roots: &'p Roots) -> Option<Seen<'p>> {
+    /// The read that leaves do, if the root is known.
+    fn leaf_read<'p>(&'p self, roots: &'p Roots) -> Option<LeafRead<'p>> {
         let root = roots.get(self.root)?;
-        Some(Seen { root, path: &self.path, look: Look::Followed })
+        Some(LeafRead { root, path: &self.path, symlinks: Symlinks::Follow })
     }
 }
 
+/// The bytes are specified in docs/store.md (keys of `dir` and `file`).
 impl Key for Place {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.root.ignore_special));
+        // Big endian: keys are ordered by root, then by path, so leaves of one directory are close together in the
+        // engine's file.
         out.extend(self.root.number.to_be_bytes());
         out.extend(self.path.as_bytes());
     }
@@ -89,10 +92,11 @@ impl Rule for DirRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Arc<Listing>, Fail> {
-        // Each name was there or not, even if the directory never held still.
-        let Some(seen) = place.seen(&self.0) else { return Ok(Arc::new(Listing::Absent)) };
+        // A listing that keeps changing is used all the same: each name existed at some moment, and the missing witness
+        // makes the next build read it again.
+        let Some(leaf_read) = place.leaf_read(&self.0) else { return Ok(Arc::new(Listing::Absent)) };
         let (handover, read) = ((&self.0.listings, place), || place.list(&self.0));
-        let (listing, _) = seen.observed(&cx, handover, read).map_err(refused)?;
+        let (listing, _) = leaf_read.read_with_witness(&cx, handover, read).map_err(refused)?;
         listing.map(Arc::new).map_err(refused)
     }
 
@@ -105,9 +109,9 @@ impl Rule for DirRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        let Some(seen) = place.seen(&self.0) else { return Agreement::No };
+        let Some(leaf_read) = place.leaf_read(&self.0) else { return Agreement::No };
         let (handover, read) = ((&self.0.listings, place), || place.list(&self.0));
-        seen.agrees(witness, handover, read, |listing| listing.hash() == hash)
+        leaf_read.agrees(witness, handover, read, |listing| listing.hash() == hash)
     }
 }
 
@@ -116,6 +120,7 @@ pub struct FileRule(pub Arc<Roots>);
 
 fn content_hash(content: Option<&[u8]>) -> Option<Hash> {
     match content {
+        // No content has this hash: SHA-256 is never zero in practice.
         None => Some(Hash::from(0)),
         Some(content) => Hash::from_slice(HashFunction::Sha256.blob(content).as_bytes()),
     }
@@ -131,9 +136,9 @@ impl Rule for FileRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Option<Arc<[u8]>>, Fail> {
-        let Some(seen) = place.seen(&self.0) else { return Ok(None) };
+        let Some(leaf_read) = place.leaf_read(&self.0) else { return Ok(None) };
         let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
-        match seen.observed(&cx, handover, read).map_err(refused)? {
+        match leaf_read.read_with_witness(&cx, handover, read).map_err(refused)? {
             (Ok(content), true) => Ok(content.map(Arc::from)),
             (Ok(_), false) => {
                 let path = place.full(&self.0);
@@ -148,9 +153,9 @@ impl Rule for FileRule {
     }
 
     fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
-        let Some(seen) = place.seen(&self.0) else { return Agreement::No };
+        let Some(leaf_read) = place.leaf_read(&self.0) else { return Agreement::No };
         let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
-        seen.agrees(witness, handover, read, |content| content_hash(content.as_deref()) == Some(hash))
+        leaf_read.agrees(witness, handover, read, |content| content_hash(content.as_deref()) == Some(hash))
     }
 }
 
@@ -159,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_places_stay_what_they_are() {
+    fn keys_of_leaves_are_stable() {
         let root = RootName { number: 258, ignore_special: true };
         let mut key = Vec::new();
         Place { root, path: "a/b".into() }.encode(&mut key);

@@ -1,21 +1,23 @@
 //! Repository names to roots, roots to directory listings and file contents.
 //!
-//! What a repository consists of (its roots, file names, bindings) is configuration; a root is whatever answers
-//! [`SourceRoot`], and what lies in it is asked for by two leaf rules of the engine, [`DirRule`] and [`FileRule`].
+//! The configuration says what a repository consists of (its roots, file names, bindings); a root is anything that
+//! implements [`SourceRoot`], and two leaf rules of the engine read it, [`DirRule`] and [`FileRule`].
 //!
-//! What this crate does not know: what the files mean.
+//! What this crate does not know: the meaning of the files.
 
 mod config;
 mod directory;
 mod leaf;
+mod leaf_read;
 mod listing;
-mod observed;
 mod open_dirs;
 mod root;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
 pub use directory::DirectoryRoot;
 pub use leaf::{DirRule, FileRule, Place};
+pub use leaf_read::{Handover, LeafRead};
 pub use listing::{Entry, Listed, Listing};
-pub use observed::{Handover, Seen};
-pub use root::{Look, Observed, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot};
+pub use root::{
+    Observation, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, Symlinks,
+};

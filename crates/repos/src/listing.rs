@@ -1,10 +1,10 @@
-//! What lies in a directory of a root, and the hashes that stand for it.
+//! Listings of directories below a root, and their hashes.
 
 use taut_digest::ObjectInfo;
 use taut_engine::{Facets, Hash};
 use taut_value::{Encoder, Id, Str};
 
-/// What a directory entry is.
+/// The kind of a directory entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Entry {
     /// A regular file.
@@ -13,8 +13,8 @@ pub enum Entry {
     Symlink,
     /// A directory.
     Directory,
-    /// Something under a name that is not UTF-8; here the name is written with replacement characters. It cannot be
-    /// used, and does not disturb what can.
+    /// An entry whose name is not UTF-8; in the listing, the name has replacement characters. It cannot be used, and
+    /// does not keep others from being used.
     NotUtf8 {
         /// Whether it is a directory.
         is_directory: bool,
@@ -26,51 +26,51 @@ pub enum Entry {
 pub struct Listed {
     /// Its name.
     pub name: Str,
-    /// What it is.
+    /// Its kind.
     pub entry: Entry,
-    /// The object that it is, where the root knows that without reading it.
+    /// The object, if the root knows it without reading it.
     pub known: Option<Box<ObjectInfo>>,
 }
 
 impl Listed {
-    /// An entry of a root that knows no objects.
+    /// An entry of a root that does not know objects.
     pub fn new(name: impl Into<Str>, entry: Entry) -> Listed {
         Listed { name: name.into(), entry, known: None }
     }
 }
 
-/// What a directory holds.
+/// The content of a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Listing {
     /// There is no such directory.
     Absent,
-    /// It cannot be used as a source of files; why.
+    /// It cannot be used as a source of files, and why.
     Unreadable(String),
     /// Its entries, sorted by name.
     Entries(Vec<Listed>),
 }
 
 impl Listing {
-    /// What the entry of a name is.
+    /// The kind of the entry with a name.
     pub fn get(&self, name: &str) -> Option<Entry> {
         let Listing::Entries(entries) = self else { return None };
         let at = entries.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok()?;
         Some(entries[at].entry)
     }
 
-    /// Whether there is a listing at all, and if not, why.
+    /// The facet of whether there is a listing at all, and if not, why.
     pub const READABLE: Facets = Facets::of(0);
 
-    /// What the entry of a name is. Other names share the facet: who looks at one entry of a large directory is
-    /// seldom disturbed by changes of others.
+    /// The facets of one entry. Facets are shared by several names, so a change of another entry seldom invalidates a
+    /// task that has read one entry of a large directory.
     pub fn facet_of(name: &str) -> Facets {
         Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
     }
 
-    /// The bytes that stand for it where it is hashed: 0 if there is none; 1 and why it cannot be used; 2, the number of
-    /// entries and these. A text is the number of its bytes and these, an entry its name and what it is (0 file,
-    /// 1 link, 2 directory, 3 and 4 something that is no UTF-8: no directory, a directory; and 8 more if the object is
-    /// known, which then follows). Numbers and objects are as [`Encoder`] writes them.
+    /// The bytes that are hashed (docs/store.md, hashes of `dir`): 0 if there is no directory; 1 and why it cannot be
+    /// used; 2, the number of entries and these. A text is the number of its bytes and these, an entry its name and
+    /// kind (0 file, 1 link, 2 directory, 3 and 4 a name that is no UTF-8: no directory, a directory; and 8 more if the
+    /// object is known, which then follows). Numbers and objects are as [`Encoder`] writes them.
     fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         match self {
@@ -92,9 +92,10 @@ impl Listing {
         Hash(Id::of(self.encode()).0)
     }
 
-    /// Of whether it can be read: as [`Listing::encode`] writes it, without entries. Of some entries: these. 0 of
-    /// nothing.
+    /// The hashes of all facets. Facet 0, whether it can be read, is encoded as in [`Listing::encode`], without
+    /// entries; the others consist of their entries. An empty facet has hash 0.
     pub(crate) fn facets(&self) -> Vec<Hash> {
+        // One encoder per facet; several names may share one.
         let mut facets: Vec<Encoder> = (0..Facets::MAX_COUNT).map(|_| Encoder::limited(0, 0)).collect();
         match self {
             Listing::Absent => {}
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_of_listings_stay_what_they_are() {
+    fn hashes_of_listings_are_stable() {
         let hex = |hash: Hash| Id(hash.0).to_hex();
         let entries = vec![
             Listed::new("a", Entry::File),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_an_entry_is_part_of_its_hash() {
+    fn the_known_object_of_an_entry_is_part_of_its_hash() {
         let listing = |known: Option<&str>| {
             let known = known.map(|text| Box::new(text.parse().unwrap()));
             Listing::Entries(vec![Listed { known, ..Listed::new("a", Entry::File) }])

@@ -1,11 +1,11 @@
 //! The directories of a root, held open.
 //!
-//! A build looks at thousands of files below a root. Each directory is opened once, beneath the root, and every file in
-//! it is one component of a path away. A directory that was removed meanwhile is looked up again; one that was exchanged
-//! is noticed by the next build, which begins anew ([`OpenDirs::forget`]) and sees another inode.
+//! A build looks at thousands of files below a root. Each directory is opened once, beneath the root, so that each of
+//! its files is reached by one path component. A directory that was removed meanwhile is looked up again; if one was
+//! replaced, the next build notices, which begins with [`OpenDirs::forget`] and sees another inode.
 //!
-//! Links on the way to a directory are followed, as the reference does, also where they lead out of the root: what lies
-//! below a root is the user's, and is only read.
+//! Links on the way to a directory are followed, as the reference does, even if they lead out of the root: sources
+//! belong to the user, and are only read.
 
 use std::{
     collections::HashMap,
@@ -16,18 +16,18 @@ use std::{
 
 use taut_sys::{Dir, Links, Result, if_exists};
 
-/// How many directories of a root are kept open.
+/// How many directories of a root are held open.
 const MAX_OPEN: usize = 256;
 
-/// For how long a directory that was there is taken to be there.
-const TRUSTED: Duration = Duration::from_millis(50);
+/// For how long a directory that existed is assumed to exist without another `stat`.
+const MAX_UNCHECKED_AGE: Duration = Duration::from_millis(50);
 
-/// The open directories of one root.
+/// The open directories of one root. The lock is held while a directory is opened, so that each is opened once.
 #[derive(Default)]
-pub(crate) struct OpenDirs(Mutex<Known>);
+pub(crate) struct OpenDirs(Mutex<State>);
 
 #[derive(Default)]
-struct Known {
+struct State {
     root: Option<Open>,
     /// By path below the root.
     below: HashMap<Box<str>, Open>,
@@ -36,7 +36,7 @@ struct Known {
 #[derive(Clone)]
 struct Open {
     dir: Arc<Dir>,
-    /// When it was seen to have a name.
+    /// When it was last known to have a name.
     seen: Instant,
 }
 
@@ -49,53 +49,56 @@ impl Open {
 impl OpenDirs {
     /// The directory at a path below the root, "" for the root itself; `None` if there is none.
     pub(crate) fn get(&self, root: &Path, path: &str) -> Result<Option<Arc<Dir>>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = known.known(path) {
-            if open.seen.elapsed() < TRUSTED {
+        // Held while directories are opened, so that each is opened once.
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = state.open_dir(path) {
+            if open.seen.elapsed() < MAX_UNCHECKED_AGE {
                 return Ok(Some(open.dir.clone()));
             }
-            // A directory that was removed has no name any more; another one may have taken its place.
+            // A directory that was removed has no links any more; another one may have taken its place, and the
+            // directories below it may be others, too.
             if open.dir.stat()?.links > 0 {
                 open.seen = Instant::now();
                 return Ok(Some(open.dir.clone()));
             }
-            *known = Known::default();
+            *state = State::default();
         }
-        let top = match &known.root {
+        let top = match &state.root {
             Some(top) => top.dir.clone(),
             None => {
                 let Some(top) = if_exists(Dir::of_user(root))? else { return Ok(None) };
-                known.root.insert(Open::new(top)).dir.clone()
+                state.root.insert(Open::new(top)).dir.clone()
             }
         };
         if path.is_empty() {
             return Ok(Some(top));
         }
         let Some(dir) = open(&top, path)? else { return Ok(None) };
-        if known.below.len() >= MAX_OPEN {
-            // What is wanted again comes back.
-            known.below.clear();
+        if state.below.len() >= MAX_OPEN {
+            // Emptied rather than ordered by use: directories that are wanted again are opened again.
+            state.below.clear();
         }
         let open = Open::new(dir);
-        known.below.insert(path.into(), open.clone());
+        state.below.insert(path.into(), open.clone());
         Ok(Some(open.dir))
     }
 
-    /// Another build begins: names may lead elsewhere now.
+    /// Closes all directories, since another build begins and names may lead elsewhere.
     pub(crate) fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 }
 
-impl Known {
-    fn known(&mut self, path: &str) -> Option<&mut Open> {
+impl State {
+    fn open_dir(&mut self, path: &str) -> Option<&mut Open> {
         if path.is_empty() { self.root.as_mut() } else { self.below.get_mut(path) }
     }
 }
 
 fn open(top: &Dir, path: &str) -> Result<Option<Dir>> {
-    // The dot makes the last component one to be followed.
+    // The dot makes the last component a middle one, in which links are followed.
     let through = format!("{path}/.");
+    // First beneath the root, in one call; only a link that leads out of it is followed without that restriction.
     match top.sub(&through, Links::Beneath) {
         Err(error) if error.is_link_in_the_way() => if_exists(top.sub_anywhere(Path::new(path))),
         other => if_exists(other),

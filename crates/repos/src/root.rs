@@ -1,11 +1,12 @@
-//! What a root is: a tree of names, files and links that descriptions and sources are taken from.
+//! The interface of roots: trees of names, files and links from which descriptions and sources are read.
 //!
-//! Everything above this crate asks a root through [`SourceRoot`], and does not know whether it is a directory, in which
-//! anything may change at any time, or a tree of objects, in which nothing does. A root of the second kind knows the
-//! objects of its files and directories: it tells them instead of contents, and nothing is read that is not needed.
+//! Everything above this crate reads a root through [`SourceRoot`], and does not know whether it is a directory, in
+//! which anything may change at any time, or a tree of objects, in which nothing does. A root of the second kind knows
+//! the objects of its files and directories: it returns them instead of contents, so that nothing is read that is not
+//! needed.
 //!
-//! Rejected: handing out open directories, as the first version did. Then each user of a root decides how a file is
-//! looked at, and a root that is no directory would have to be checked out.
+//! Rejected: returning open directories, as the first version did. Then each user of a root decides how symbolic
+//! links are treated, and a root that is no directory would have to be checked out.
 
 use std::{
     collections::HashMap,
@@ -21,12 +22,12 @@ use taut_value::Encoder;
 
 use crate::{Handover, Listing, Place};
 
-/// Why a root does not tell what it has.
+/// Why a root cannot answer.
 #[derive(Debug)]
 pub struct RootError(Box<dyn Error + Send + Sync>);
 
 impl RootError {
-    /// For a reason that says what was tried, and where.
+    /// With a reason that includes the operation and the path.
     pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> RootError {
         RootError(reason.into())
     }
@@ -50,28 +51,29 @@ impl From<taut_sys::Error> for RootError {
     }
 }
 
-/// The answer of a root.
+/// The result of an operation on a root.
 pub type Result<T> = std::result::Result<T, RootError>;
 
-/// How a path is looked at.
+/// Whether a symbolic link is followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Look {
-    /// A link there is what it leads to.
-    Followed,
-    /// A link there is a link.
-    Itself,
+pub enum Symlinks {
+    /// A link is what it leads to.
+    Follow,
+    /// A link is a link.
+    NoFollow,
 }
 
-/// What is at a path, links not followed.
+/// A source file by itself; links are not followed.
 #[derive(Debug)]
 pub enum Source<'p> {
     /// Nothing.
     Absent,
-    /// An object that is known without reading it: a file, a link or a directory. [`SourceRoot::object`] has its content.
+    /// An object that is known without reading it: a file, a link or a directory. [`SourceRoot::object`] returns its
+    /// content.
     Known(ObjectInfo),
     /// A regular file.
     File(SourceFile<'p>),
-    /// A link; the bytes of its target.
+    /// A link, with the bytes of its target.
     Link(Vec<u8>),
     /// Something that is no source: a directory, a fifo, ….
     Other,
@@ -87,37 +89,38 @@ pub struct SourceFile<'p> {
 }
 
 impl SourceFile<'_> {
-    /// Where it is.
+    /// Its location.
     pub fn at(&self) -> At<'_> {
         self.above.at(self.name)
     }
 }
 
-/// How a path was while it was read.
+/// The result of observing a path while it was read.
 #[derive(Debug)]
-pub struct Observed {
-    /// The evidence of what was seen, for [`SourceRoot::holds`]. Without any, it is read again in the next build.
+pub struct Observation {
+    /// The evidence, for [`SourceRoot::holds`]. If there is none, the path is read again in the next build.
     pub witness: Option<Vec<u8>>,
-    /// Whether the path held still.
+    /// Whether the path did not change meanwhile.
     pub is_steady: bool,
 }
 
 /// A tree of names, files and links. Paths are normalised and relative to it, "" is the root itself.
 pub trait SourceRoot: Send + Sync {
-    /// The bytes that tell this root from all others, and stay the same from call to call: first a number for the kind
-    /// of root (0: directory), then what the kind says. Roots with equal identities are one.
+    /// Bytes that identify this root, and are the same in every call: first a number for the kind of root (0:
+    /// directory), then what that kind defines. Roots with equal identities are one.
     fn identity(&self) -> Vec<u8>;
 
-    /// A path as messages name it.
+    /// A path in messages.
     fn shown(&self, path: &str) -> PathBuf;
 
-    /// Its directory, if it is one: what is to be watched, and where a path of the user may lead.
+    /// Its directory, if it is one: this is watched, and paths of the user may lead into it.
     fn directory(&self) -> Option<&Path>;
 
-    /// What lies in a directory; a link to one is none. `ignore_special`: links, fifos and the like count as not there.
+    /// The entries of a directory; a link to one is no directory. With `ignore_special`, links, fifos and the like are
+    /// left out.
     ///
     /// # Errors
-    /// It cannot be told.
+    /// The root cannot answer.
     fn list(&self, path: &str, ignore_special: bool) -> Result<Listing>;
 
     /// Whether there is a regular file, or a link that leads to one, at a path of any bytes.
@@ -132,11 +135,11 @@ pub trait SourceRoot: Send + Sync {
     /// What is at a path by itself. Reads no content.
     ///
     /// # Errors
-    /// It cannot be told.
+    /// The root cannot answer.
     fn source<'p>(&self, path: &'p str) -> Result<Source<'p>>;
 
-    /// The content of an object that this root told as known: of a directory, its git tree. `None` if it is none of this
-    /// root.
+    /// The content of an object that this root returned as known; of a directory, its git tree. `None` if it is not an
+    /// object of this root.
     ///
     /// # Errors
     /// It cannot be read.
@@ -144,56 +147,57 @@ pub trait SourceRoot: Send + Sync {
         Ok(None)
     }
 
-    /// Lets `read` read something of a path through this root so that it was there as a whole: again, and a few times,
-    /// if the path changed meanwhile. What was read last counts.
+    /// Lets `read` read something of a path through this root as a consistent whole: again, and a few times, if the
+    /// path changed meanwhile. The last read counts.
     ///
     /// # Errors
     /// The path cannot be looked at; then `read` may not have been called.
-    fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> Result<Observed>;
+    fn observe(&self, path: &str, symlinks: Symlinks, read: &mut dyn FnMut()) -> Result<Observation>;
 
-    /// The same, unless the place must be what it was when this evidence was left: `None`, and nothing is read.
+    /// As [`SourceRoot::observe`], unless the evidence still holds: `None`, and nothing is read.
     ///
     /// # Errors
     /// As for [`SourceRoot::observe`].
     fn observe_unless(
         &self,
         path: &str,
-        look: Look,
+        symlinks: Symlinks,
         witness: &[u8],
         read: &mut dyn FnMut(),
-    ) -> Result<Option<Observed>> {
-        if self.holds(path, look, witness) {
+    ) -> Result<Option<Observation>> {
+        if self.holds(path, symlinks, witness) {
             return Ok(None);
         }
-        self.observe(path, look, read).map(Some)
+        self.observe(path, symlinks, read).map(Some)
     }
 
-    /// Whether a place looks as it did when this process observed it and got this evidence.
-    fn looks_the_same(&self, path: &str, look: Look, witness: &[u8]) -> bool {
-        self.witness(path, look).is_ok_and(|now| now == witness)
+    /// Whether the evidence that this process took by observing still holds, even for a file that had just changed
+    /// then.
+    fn holds_in_process(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
+        self.witness(path, symlinks).is_ok_and(|now| now == witness)
     }
 
-    /// The evidence of what a path is now; to be asked for before its content is read, so that a change in between makes
-    /// it fail.
+    /// The present evidence of a path; to be taken before its content is read, so that a change in between invalidates
+    /// it.
     ///
     /// # Errors
     /// The path cannot be looked at.
-    fn witness(&self, path: &str, look: Look) -> Result<Vec<u8>>;
+    fn witness(&self, path: &str, symlinks: Symlinks) -> Result<Vec<u8>>;
 
-    /// Whether what is at a path must be what was there when [`SourceRoot::observe`] or [`SourceRoot::witness`] gave
-    /// this. Reads no content. Bytes of another root's kind prove nothing.
-    fn holds(&self, path: &str, look: Look, witness: &[u8]) -> bool;
+    /// Whether a path must be unchanged since [`SourceRoot::observe`] or [`SourceRoot::witness`] returned this
+    /// evidence. Reads no content. Evidence of another kind of root never holds.
+    fn holds(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool;
 
-    /// Another build begins: names may lead elsewhere.
+    /// Drops cached handles, since another build begins and names may lead elsewhere.
     fn forget(&self) {}
 }
 
 /// A root of a repository.
 #[derive(Clone)]
 pub struct Root {
-    /// Where files are.
+    /// Access to its files.
     pub source: Arc<dyn SourceRoot>,
-    /// What keys have of it.
+    /// Its name in keys.
     pub name: RootName,
 }
 
@@ -210,13 +214,13 @@ impl Root {
     }
 }
 
-/// A root among those of a configuration. What it stands for is the same wherever the roots lie, so that what is
-/// recorded of one checkout serves another.
+/// The name of a root within a configuration. It is the same wherever the roots are located, so that the state recorded
+/// for one checkout is valid for another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RootName {
-    /// Its place in [`Roots`].
+    /// Its index in [`Roots`].
     pub number: u16,
-    /// Whether special entries (links, fifos, …) count as not there.
+    /// Whether special entries (links, fifos, …) are ignored.
     pub ignore_special: bool,
 }
 
@@ -226,7 +230,7 @@ pub struct Roots {
     all: Vec<Arc<dyn SourceRoot>>,
     /// Their numbers, by identity.
     numbers: HashMap<Vec<u8>, u16>,
-    /// What the leaves hand over.
+    /// Contents that the leaves hand over.
     pub(crate) listings: Handover<Place, Listing>,
     pub(crate) contents: Handover<Place, Option<Vec<u8>>>,
 }
@@ -238,9 +242,10 @@ impl fmt::Debug for Roots {
 }
 
 impl Roots {
-    /// Numbers a root, which becomes the one that is known by its identity, if there is one.
+    /// Gives a root its number. If a root with the same identity was added before, that one replaces it.
     pub fn add(&mut self, root: &mut Root) {
         let next = self.all.len();
+        // The first repository that names a root determines its number, which is part of keys.
         let number = *self.numbers.entry(root.source.identity()).or_insert_with(|| {
             self.all.push(root.source.clone());
             u16::try_from(next).expect("a configuration has fewer roots")
@@ -254,12 +259,12 @@ impl Roots {
         self.all.get(usize::from(root.number)).map(|root| &**root)
     }
 
-    /// The names of all roots as messages have them, by number.
+    /// The locations of all roots in messages, by number.
     pub fn labels(&self) -> impl Iterator<Item = Arc<str>> {
         self.all.iter().map(|root| root.shown("").to_string_lossy().into())
     }
 
-    /// Another build begins: what was open is looked up again, since names may lead elsewhere.
+    /// Drops cached handles and contents, since another build begins and names may lead elsewhere.
     pub fn forget(&self) {
         self.all.iter().for_each(|root| root.forget());
         self.listings.forget();

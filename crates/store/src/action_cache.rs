@@ -1,8 +1,7 @@
 //! Results of actions by the digest of the action.
-//!
-//! An entry is the text `["<hash>",<size>]`, which names a file of the CAS that holds the serialised
-//! `ActionResult`. In native mode the hashes inside carry two digits in front that tell blobs (`62`) from
-//! trees (`74`), as they do on the wire.
+//! An entry is the text `["<hash>",<size>]`, which names a file of the CAS that holds the serialised `ActionResult`
+//! (Remote Execution API v2, `build.bazel.remote.execution.v2`). In native mode each hash inside a message is preceded
+//! by two hexadecimal digits, `62` for blobs and `74` for trees, as the reference sends them over the wire.
 
 use crate::{
     Result, Store,
@@ -13,9 +12,14 @@ use taut_digest::{Digest, Hash, HashFunction, ObjectType};
 use taut_proto::{ActionResult, Message};
 
 impl Store {
-    /// The result of an action, if it is cached and everything it refers to can be had.
+    /// The result of an action, if it is cached and every object that it refers to is present in this build root.
+    ///
+    /// # Errors
+    /// The build root cannot be read, or the entry cannot be linked into the youngest generation.
     pub fn cached_action(&self, action: &Hash) -> Result<Option<ActionResult>> {
         for generation in 0..GENERATIONS {
+            // A damaged entry, a damaged result or one whose outputs are lost is a cache miss, not an error: the action
+            // runs again and overwrites it.
             let Some(text) = self.read_small(generation, Kind::ActionCache, action)? else { continue };
             let Some(digest) = std::str::from_utf8(&text).ok().and_then(parse_digest) else { continue };
             let Some(encoded) = self.read(&digest.hash, ObjectType::File)? else { continue };
@@ -23,6 +27,8 @@ impl Store {
             if !self.has_all_of(&result)? {
                 continue;
             }
+            // `has_all_of` has brought the outputs up; the entry follows last, so that an entry never outlives its
+            // objects.
             if generation != 0 {
                 self.uplink(Kind::ActionCache, action, None)?;
             }
@@ -31,15 +37,19 @@ impl Store {
         Ok(None)
     }
 
-    /// Caches the result of an action. All that it refers to has been stored before.
+    /// Caches the result of an action. All that it refers to must have been stored before.
+    ///
+    /// # Errors
+    /// The build root cannot be written to.
     pub fn cache_action(&self, action: &Hash, result: &ActionResult) -> Result<()> {
+        // The result is an object first; the entry that names it comes last.
         let digest = self.put_blob(&result.encode_to_vec(), false)?;
         self.put_entry(action, &digest)
     }
 
     fn put_entry(&self, action: &Hash, digest: &Digest) -> Result<()> {
         let temporary = self.write_temporary(digest_text(digest).as_bytes(), 0o444)?;
-        self.keep(temporary, Kind::ActionCache, action)
+        self.commit(temporary, Kind::ActionCache, action)
     }
 
     fn has_all_of(&self, result: &ActionResult) -> Result<bool> {
@@ -52,6 +62,7 @@ impl Store {
         let streams = [&result.stdout_digest, &result.stderr_digest].into_iter().flatten();
         let streams = streams.map(|digest| (Some(digest), ObjectType::File));
         for (digest, object_type) in files.chain(directories).chain(streams) {
+            // A malformed digest means that the entry was written by another program or damaged: a miss.
             let Some(digest) = digest.and_then(|digest| self.from_wire(digest)) else { return Ok(false) };
             if !self.contains(&digest.hash, object_type)? {
                 return Ok(false);
@@ -70,9 +81,10 @@ impl Store {
         taut_proto::Digest { hash: format!("{tag}{}", digest.hash), size_bytes: digest.size as i64 }
     }
 
-    /// The digest that a message carries; `None` if it is none of this store's.
+    /// The digest that a message carries; `None` if it is not in the form that this store's hash function has.
     pub fn from_wire(&self, digest: &taut_proto::Digest) -> Option<Digest> {
         let hex = match self.hash_function() {
+            // Either tag is accepted: which of the two fits is known by the field of the message, not by the hash.
             HashFunction::GitSha1 => {
                 digest.hash.strip_prefix("62").or_else(|| digest.hash.strip_prefix("74"))?
             }

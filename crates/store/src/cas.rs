@@ -1,7 +1,8 @@
 //! Contents by their hash: files, executables, trees.
 //!
-//! Stored files are read-only and carry the epoch as their modification time. Executables lie apart,
-//! with the executable bits set; whoever asks for the other bit gets a copy made.
+//! Stored files are read-only, and their modification time is 1970-01-01, so that a copy of one depends on its content
+//! only. Plain files and executables are stored apart, since one inode has one mode; an object that is wanted with the
+//! other mode is copied.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use crate::{
 pub enum Take {
     /// The file stays as it is.
     Copy,
-    /// The file may become the stored object itself: the caller knows that nobody can write to it any more.
+    /// The file may become the stored object itself: the caller guarantees that no process can write to it any more.
     Move,
 }
 
@@ -29,16 +30,24 @@ const READ_AT_ONCE: u64 = 1 << 20;
 
 impl Store {
     /// Adds a content. Its digest names it from now on, with the executable bit or without.
+    ///
+    /// # Errors
+    /// The build root cannot be written to.
     pub fn put_blob(&self, content: &[u8], executable: bool) -> Result<Digest> {
+        // The executable bit is no part of the hash: it selects the directory.
         let digest = Digest { hash: self.hash_function().blob(content), size: content.len() as u64 };
         self.put(kind_of_file(executable), &digest, content)?;
         Ok(digest)
     }
 
-    /// Adds a directory, all entries of which have been added before; [`Error::Missing`] if one is not there.
+    /// Adds a directory, all entries of which have been added before.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if an entry is not stored; else the build root cannot be written to.
     pub fn put_tree<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Digest> {
         let encoded = encode_git_tree(entries);
         let digest = Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 };
+        // Known means present in the youngest generation, with all entries (docs/store.md, commit protocol).
         if self.is_known(Kind::Tree, &digest.hash) {
             return Ok(digest);
         }
@@ -61,12 +70,13 @@ impl Store {
     /// Adds the content of the regular file at a place.
     ///
     /// # Errors
-    /// There is no regular file, it cannot be read, or it changes while it is.
+    /// There is no regular file, it cannot be read, it changes while it is read, or the build root cannot be written
+    /// to.
     pub fn put_file(&self, at: At<'_>, executable: bool, take: Take) -> Result<Digest> {
         self.put_open_file(at.open()?, at, executable, take)
     }
 
-    /// The same, of a file that is open.
+    /// As [`Store::put_file`], of a file that is open.
     ///
     /// # Errors
     /// As for [`Store::put_file`].
@@ -78,9 +88,11 @@ impl Store {
         take: Take,
     ) -> Result<Digest> {
         let stat = file.stat()?;
-        // A file with another name, or of another user, is not ours to give away.
+        // A file that has other names, or that belongs to another user, can still be written to by others: it is
+        // copied.
         let take = if stat.links == 1 && stat.is_own() { take } else { Take::Copy };
         let size = stat.size();
+        // The size may change while the file is read: it is only what the reads below are checked against.
         let kind = kind_of_file(executable);
         let hash = if size <= READ_AT_ONCE {
             let content = file.read_up_to(READ_AT_ONCE + 1)?;
@@ -91,7 +103,7 @@ impl Store {
                 return self.put_blob(&content, executable);
             }
             let hash = self.hash_function().blob(&content);
-            self.small().keep(&hash, &content);
+            self.memory_cache().keep(&hash, &content);
             hash
         } else {
             self.hash_open(&mut file)?.ok_or_else(|| changed(at))?
@@ -102,9 +114,11 @@ impl Store {
         }
         match take {
             Take::Move => {
+                // Mode and time first, the name last: under its final name an object is complete.
                 file.set_mode(mode_of(kind))?;
                 file.set_mtime_epoch()?;
                 drop(file);
+                // The same file system: outputs of actions are below the build root.
                 at.rename(self.object_to_make(kind, &hash)?.at())?;
                 self.set_known(kind, &hash);
             }
@@ -115,19 +129,21 @@ impl Store {
                 target.copy_from(&mut file)?;
                 target.set_mtime_epoch()?;
                 drop(target);
-                // The file may have changed since it was hashed; what is stored must be what is named.
+                // The file may have changed since it was hashed. So the copy is hashed again: what is stored must match
+                // its name.
                 let mut written = temporary.at().open()?;
                 if written.stat()?.size() != size || self.hash_open(&mut written)? != Some(hash) {
                     return Err(changed(at));
                 }
                 drop(written);
-                self.keep(temporary, kind, &hash)?;
+                self.commit(temporary, kind, &hash)?;
             }
         }
         Ok(digest)
     }
 
-    /// The hash of what is left to be read of a file, as a file of its size; `None` if that turns out to be another one.
+    /// The hash of the rest of a file, taken as a file of its present size; `None` if its end is found at another
+    /// offset, because the file changed meanwhile.
     pub(crate) fn hash_open(&self, file: &mut File<'_>) -> Result<Option<Hash>> {
         let size = file.stat()?.size();
         let mut hasher = self.hash_function().blob_hasher(size);
@@ -136,6 +152,7 @@ impl Store {
         loop {
             match file.read_some(&mut buffer)? {
                 0 => return Ok((left == 0).then(|| hasher.finish())),
+                // The file has grown. Git's hash begins with the size, so the hash would be that of no content.
                 n if n as u64 > left => return Ok(None),
                 n => {
                     hasher.update(&buffer[..n]);
@@ -145,7 +162,7 @@ impl Store {
         }
     }
 
-    /// The same, of an object of a kind.
+    /// As `hash_open`, of an object of a kind.
     pub(crate) fn hash_of(&self, kind: Kind, file: &mut File<'_>) -> Result<Option<Hash>> {
         if kind == Kind::Tree {
             return Ok(Some(self.hash_function().tree(&file.read_all()?)));
@@ -153,31 +170,37 @@ impl Store {
         self.hash_open(file)
     }
 
-    /// What lies under a name, as it is; `None` if no file does.
+    /// The bytes stored under a name, unchecked; `None` if there is no regular file.
     pub(crate) fn read_small(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<Option<Vec<u8>>> {
         let Some(object) = self.object(generation, kind, hash)? else { return Ok(None) };
         match object.at().read() {
             Ok(content) => Ok(Some(content)),
-            // Something else in the place of an object counts as nothing.
+            // A directory, link or device in the place of an object counts as absent.
             Err(error) if error.is_absent() || error.is_other_kind() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether an object can be had from this build root. What lies in the older generation moves up,
-    /// with everything it refers to. A file that was split stays so until somebody wants its content.
+    /// Whether an object is present in this build root. An object of the older generation is brought into the youngest
+    /// one, with everything it refers to. A file that was split stays in chunks until its content is read.
+    ///
+    /// # Errors
+    /// The build root cannot be read, or the object cannot be linked into the youngest generation.
     pub fn contains(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
         Ok(self.size_in_pieces(hash, object_type)?.is_some() || self.is_whole(hash, object_type)?)
     }
 
-    /// The same, and then it lies there in one piece.
+    /// As [`Store::contains`]; an object that was split is put together.
     pub(crate) fn is_whole(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
         let kind = Kind::of(object_type, self.hash_function());
-        Ok(self.present(kind, hash, None)? || self.other_bit(kind, hash)?)
+        Ok(self.present(kind, hash, None)? || self.copy_with_other_mode(kind, hash)?)
     }
 
-    /// The content of a file, link or encoded tree, checked against its name; `None` if there is none,
-    /// or only a damaged one, which is removed.
+    /// The content of a file, link or encoded tree, checked against its name; `None` if there is none, or only a
+    /// damaged one, which is removed.
+    ///
+    /// # Errors
+    /// The build root cannot be read or written to.
     pub fn read(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
         if !self.is_whole(hash, object_type)? {
             return Ok(None);
@@ -188,6 +211,7 @@ impl Store {
             Kind::Tree => self.hash_function().tree(&content),
             _ => self.hash_function().blob(&content),
         };
+        // The content is hashed on every read: nothing that was changed on disk leaves the store.
         if actual == *hash {
             return Ok(Some(content));
         }
@@ -195,8 +219,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Opens the content of a plain file, checked against its name, and tells its size; `None` if there is none, or only
-    /// a damaged one, which is removed.
+    /// Opens the content of a plain file, checked against its name, with its size; `None` if there is none, or only a
+    /// damaged one, which is removed.
     ///
     /// # Errors
     /// It cannot be read.
@@ -215,8 +239,8 @@ impl Store {
         Ok(Some((file.into_std(), size)))
     }
 
-    /// Copies the content of a file to the end of an open one, checked against its name, and tells how many
-    /// bytes that are; `None` if there is none, or only a damaged one, which is removed.
+    /// Appends the content of a file to an open one, checked against its name, and returns its size in bytes; `None` if
+    /// there is none, or only a damaged one, which is removed.
     pub(crate) fn copy_content(
         &self,
         hash: &Hash,
@@ -226,7 +250,7 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(None);
         }
-        if let Some(content) = self.small().get(hash) {
+        if let Some(content) = self.memory_cache().get(hash) {
             to.write_all(&content)?;
             return Ok(Some(content.len() as u64));
         }
@@ -236,6 +260,8 @@ impl Store {
         let size = source.stat()?.size();
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
+        // Hashed while it is copied, so that the content is read once. `last` is the length of the last piece: if it is
+        // all of the content, the buffer holds it and it can be cached.
         let (mut rest, mut last) = (size, 0);
         while rest > 0 {
             match source.read_some(&mut buffer)? {
@@ -249,7 +275,7 @@ impl Store {
         }
         if hasher.finish() == *hash {
             if last as u64 == size {
-                self.small().keep(hash, &buffer[..last]);
+                self.memory_cache().keep(hash, &buffer[..last]);
             }
             return Ok(Some(size));
         }
@@ -257,7 +283,8 @@ impl Store {
         Ok(None)
     }
 
-    /// In all generations: the names are often links to one file, and none of them may come back.
+    /// Removes an object from all generations: its names are often hard links to one inode, and a name that stays would
+    /// be linked into the youngest generation again.
     pub(crate) fn remove_damaged(&self, kind: Kind, hash: &Hash) -> Result<()> {
         self.forget(kind, hash);
         for generation in 0..GENERATIONS {
@@ -271,7 +298,7 @@ impl Store {
     /// The entries of a tree; `None` if there is no such tree or it is damaged.
     ///
     /// # Errors
-    /// [`Error::Unusable`] for a tree that is stored as its name says, and says something that nobody may follow.
+    /// [`Error::Unusable`] for a tree whose bytes match its name but hold an entry that cannot be a directory entry.
     pub fn read_tree(&self, hash: &Hash) -> Result<Option<BTreeMap<Vec<u8>, TreeEntry>>> {
         let Some(encoded) = self.read(hash, ObjectType::Tree)? else { return Ok(None) };
         let digest = Digest { hash: *hash, size: encoded.len() as u64 };
@@ -280,7 +307,10 @@ impl Store {
         entries.map(Some).map_err(|why| Error::Unusable { tree, why })
     }
 
-    /// The size in bytes of an object that is there.
+    /// The size in bytes of an object, if it is present.
+    ///
+    /// # Errors
+    /// As for [`Store::contains`].
     pub fn size(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
         if let Some(size) = self.size_in_pieces(hash, object_type)? {
             return Ok(Some(size));
@@ -297,11 +327,11 @@ impl Store {
         if self.present(kind, &digest.hash, Some(digest.size))? {
             return Ok(());
         }
-        self.keep(self.write_temporary(content, mode_of(kind))?, kind, &digest.hash)
+        self.commit(self.write_temporary(content, mode_of(kind))?, kind, &digest.hash)
     }
 
-    /// Whether an object of exactly this kind is in the youngest generation, or could be brought there.
-    /// A file of another size than `size` does not count.
+    /// Whether an object of exactly this kind is in the youngest generation, or could be brought there. A file whose
+    /// size is not `size` does not count: after a power loss it may be truncated.
     pub(crate) fn present(&self, kind: Kind, hash: &Hash, size: Option<u64>) -> Result<bool> {
         if self.is_known(kind, hash) {
             return Ok(true);
@@ -320,7 +350,7 @@ impl Store {
     }
 
     /// Makes an executable from a plain file of the same content, or the reverse.
-    fn other_bit(&self, kind: Kind, hash: &Hash) -> Result<bool> {
+    fn copy_with_other_mode(&self, kind: Kind, hash: &Hash) -> Result<bool> {
         let other = match kind {
             Kind::File if self.hash_function() == HashFunction::GitSha1 => Kind::Executable,
             Kind::Executable => Kind::File,
@@ -336,11 +366,11 @@ impl Store {
         target.set_mtime_epoch()?;
         drop(target);
         if self.hash_open(&mut temporary.at().open()?)? != Some(*hash) {
-            // A damaged one would be copied again whenever its copy is found to be damaged.
+            // If the damaged object stayed, it would be copied again each time its copy is found to be damaged.
             self.remove_damaged(other, hash)?;
             return Ok(false);
         }
-        self.keep(temporary, kind, hash)?;
+        self.commit(temporary, kind, hash)?;
         Ok(true)
     }
 }

@@ -1,8 +1,7 @@
 //! Stored objects as files: one routine for installed results and for the inputs of actions.
-//!
-//! What is written is always a copy, never a name of a stored inode: whoever changes a checked-out file
-//! changes nothing but that file. Every content is checked against its name on the way. Below the
-//! directory that the caller holds open, no symbolic link is followed, and no name leaves it.
+//! What is written is always a copy, never a hard link to a stored inode: a change of a checked-out file changes only
+//! that file. Every content is checked against its name while it is copied. Beneath the directory that the caller holds
+//! open, no symbolic link is followed, and no name leads out of it.
 
 use std::{
     cell::OnceCell,
@@ -24,11 +23,11 @@ use crate::{
 pub struct Installer<'s> {
     store: &'s Store,
     top: &'s Dir,
-    /// What has to be noted before the first temporary name; nothing if that is not possible.
+    /// The note that is written before the first temporary name; `None` if it could not be written.
     pending: OnceCell<Option<Pending>>,
 }
 
-/// Where a leaf goes: the directory that it lies in, which is open, and its name.
+/// The directory of the file that was installed last, held open, since the next one often lies there, too.
 struct Parent {
     path: PathBuf,
     /// `None` for the top directory.
@@ -61,7 +60,8 @@ impl<'s> Installer<'s> {
         if !self.store.has_files(object)? {
             return Ok(());
         }
-        // What leads to the object is the user's; what is in its way further down is replaced.
+        // Links among the components that the caller gave are refused; below the object's own name, what is in the way
+        // is replaced.
         let fixed = path.components().count().saturating_sub(1);
         let mut parent = Parent { path: PathBuf::new(), dir: None };
         let mut pending = vec![(object.digest.hash, object.object_type, path)];
@@ -83,14 +83,16 @@ impl<'s> Installer<'s> {
             }
             let dir = parent.dir.as_ref().unwrap_or(self.top);
             let name = Path::new(place.file_name().unwrap_or_default());
-            self.leaf(&hash, object_type, dir.at(name))?;
+            self.install_leaf(&hash, object_type, dir.at(name))?;
         }
         Ok(())
     }
 
-    /// The directory at a path below the top directory, which is made. If something else is in the way among the first
-    /// `fixed` components: what.
+    /// The directory at a path below the top directory, made if it is absent. `Ok(Err(what))` if something else is in
+    /// the way among the first `fixed` components.
     fn directory(&self, path: &Path, fixed: usize) -> Result<std::result::Result<Dir, String>> {
+        // One system call in the common case, where the directory exists; the walk by components is only for what is
+        // absent or in the way.
         match self.top.sub(path, taut_sys::Links::Refused) {
             Ok(dir) => return Ok(Ok(dir)),
             Err(error) if error.is_absent() || error.is_link_in_the_way() => {}
@@ -118,26 +120,33 @@ impl<'s> Installer<'s> {
         here.map_or_else(|| Ok(Ok(self.top.try_clone()?)), |dir| Ok(Ok(dir)))
     }
 
-    fn leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
+    fn install_leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
         if self.store.is_installed(hash, object_type, at)? {
             return Ok(());
         }
         self.pending.get_or_init(|| Pending::begin(self.store, self.top).ok());
-        // A complete file under a name of our own first, so that no reader sees half of one.
+        // First a complete file under a temporary name, then a rename: no reader sees half of a file.
         let name = temporary_name(self.store);
-        match self.leaf_by(hash, object_type, self.top.at(&name), at) {
-            // A directory below lies on another file system.
+        match self.install_leaf_via(hash, object_type, self.top.at(&name), at) {
+            // The note covers the top directory, so the temporary file is made there. A rename does not cross file
+            // systems: on another one, the temporary file is made beside the target.
             Err(Error::Sys(error)) if error.is_other_file_system() => {
-                self.leaf_by(hash, object_type, at.dir().at(&name), at)
+                self.install_leaf_via(hash, object_type, at.dir().at(&name), at)
             }
             other => other,
         }
     }
 
-    fn leaf_by(&self, hash: &Hash, object_type: ObjectType, temporary: At<'_>, at: At<'_>) -> Result<()> {
+    fn install_leaf_via(
+        &self,
+        hash: &Hash,
+        object_type: ObjectType,
+        temporary: At<'_>,
+        at: At<'_>,
+    ) -> Result<()> {
         let done = self.write_leaf(hash, object_type, temporary, at);
         if done.is_err() {
-            // The first error is the one to report; the leftover is ours to remove.
+            // The first error is the one to report; the temporary file is removed if possible.
             let _ = temporary.remove_file();
         }
         done
@@ -153,7 +162,7 @@ impl<'s> Installer<'s> {
         }
         let renamed = temporary.rename(at);
         if renamed.is_err() && at.lstat().is_ok_and(|there| there.is_dir()) {
-            // A directory with something in it is not ours.
+            // A directory that is not empty may hold files of the user.
             return at.remove_dir().and_then(|()| temporary.rename(at)).map_err(|_| {
                 let reason = "there is a directory that is not empty".to_owned();
                 Error::Refused { path: at.path().display().to_string(), reason }
@@ -169,7 +178,7 @@ impl Store {
         Installer { store: self, top, pending: OnceCell::new() }
     }
 
-    /// Whether there is anything but directories.
+    /// Whether an object is a file or link, or a tree that contains one.
     fn has_files(&self, object: &ObjectInfo) -> Result<bool> {
         let mut pending = vec![(object.digest.hash, object.object_type)];
         let mut seen = HashSet::new();
@@ -187,6 +196,7 @@ impl Store {
 
     /// Whether what is at a place is what installing the object there would make of it.
     fn is_installed(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<bool> {
+        // Cheap tests first: only a file that looks as the store leaves files is hashed.
         let Some(stat) = if_exists(at.lstat())? else { return Ok(false) };
         if object_type == ObjectType::Symlink {
             return Ok(stat.is_symlink()
@@ -198,8 +208,11 @@ impl Store {
             && self.has_content(at, hash)?)
     }
 
-    /// Puts a file or link at a place, where nothing is, for an action: 0444 or 0555.
-    /// Returns what it is then.
+    /// Puts a file or link at a place, where nothing is, for an action: mode 0444 or 0555. Returns its `stat`
+    /// afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the object is not stored; else the system refused the write.
     pub fn stage(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<Stat> {
         match object_type {
             ObjectType::Symlink => {
@@ -211,19 +224,27 @@ impl Store {
         }
     }
 
-    /// As [`Store::stage`], in place of the content of the plain file that was made there. Returns what it is then.
+    /// As [`Store::stage`], by overwriting the plain file with identity `made` that is there. Returns its `stat`
+    /// afterwards.
+    ///
+    /// # Errors
+    /// As for [`Store::stage`]; or the file there is not the one that was made.
     pub fn restage(&self, hash: &Hash, at: At<'_>, made: Identity) -> Result<Stat> {
         match at.open_made(made) {
+            // The file was staged read-only, and this process is not root: make it writable, by its identity, first.
             Err(error) if error.is_denied() => {
                 at.set_mode_of(made, 0o644)?;
                 self.fill(hash, ObjectType::File, at.open_made(made)?, Some(0o444))
             }
-            // A user who may write in spite of the mode leaves it as it is.
+            // With the rights of root, a read-only file can be opened for writing: its mode is right already.
             file => self.fill(hash, ObjectType::File, file?, None),
         }
     }
 
     /// Whether the regular file at a place has exactly this content.
+    ///
+    /// # Errors
+    /// There is no regular file, or it cannot be read.
     pub fn has_content(&self, at: At<'_>, hash: &Hash) -> Result<bool> {
         Ok(self.hash_open(&mut at.open()?)? == Some(*hash))
     }
@@ -249,6 +270,7 @@ impl Store {
         mut file: File<'_>,
         mode: Option<u32>,
     ) -> Result<Stat> {
+        // Truncated at the end rather than at the beginning: blocks that stay need not be allocated anew.
         let before = file.size_at_open();
         let Some(size) = self.copy_content(hash, object_type, &mut file)? else {
             return Err(missing(hash, object_type));
@@ -256,11 +278,12 @@ impl Store {
         if before > size {
             file.truncate(size)?;
         }
+        // Mode before time, since neither alters the other; the caller records the result of `stat` after both.
         if let Some(mode) = mode {
             file.set_mode(mode)?;
         }
         file.set_mtime_epoch()?;
-        Ok(file.look()?)
+        Ok(file.current_stat()?)
     }
 }
 

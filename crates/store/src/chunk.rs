@@ -1,16 +1,20 @@
 //! Content-defined chunking, so that large objects that differ little share most of their chunks.
 //!
-//! FastCDC, algorithm 2 of Xia et al., "The Design of Fast Content-Defined Chunking for Data
-//! Deduplication Based Storage Systems" (IEEE TPDS 2020). Sizes, masks and the gear table (the first 256
-//! numbers of a 64-bit Mersenne Twister seeded with 0) are fixed by compatibility: boundaries must fall
-//! where every other tool that shares the build root puts them.
+//! FastCDC, algorithm 2 of Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based
+//! Storage Systems" (IEEE TPDS 2020). Sizes, masks and the gear table (the first 256 numbers of a 64-bit Mersenne
+//! Twister seeded with 0) are those of the reference, so that both tools split a file at the same boundaries and share
+//! the chunks.
 
 use std::sync::LazyLock;
 
-const MIN: usize = 32 * 1024;
-const AVERAGE: usize = 128 * 1024;
+/// Sizes of chunks in bytes: boundaries are looked for behind the first `MIN_BYTES`, sparsely until `AVERAGE_BYTES`,
+/// densely from there, and set at `MAX_BYTES`.
+const MIN_BYTES: usize = 32 * 1024;
+const AVERAGE_BYTES: usize = 128 * 1024;
 /// No chunk is larger than this, in bytes.
-pub(crate) const MAX: usize = 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+/// A boundary is where the fingerprint has zeros at these bits. 19 bits up to the average size make early boundaries
+/// rare, 15 bits behind it make late ones likely: sizes gather around the average ("normalized chunking" of the paper).
 const MASK_SMALL: u64 = 0x4444_d9f0_0353_0000;
 const MASK_LARGE: u64 = 0x4444_d900_0353_0000;
 
@@ -19,15 +23,17 @@ static GEAR: LazyLock<[u64; 256]> = LazyLock::new(|| {
     std::array::from_fn(|_| twister.next())
 });
 
-/// The length of the first chunk of `data`, which holds at least [`MAX`] bytes or all that are left.
+/// The length of the first chunk of `data`, which holds at least [`MAX_BYTES`] bytes or all that are left.
 pub(crate) fn first_chunk(data: &[u8]) -> usize {
-    if data.len() <= MIN {
+    if data.len() <= MIN_BYTES {
         return data.len();
     }
-    let end = data.len().min(MAX);
-    let normal = AVERAGE.min(end);
+    let end = data.len().min(MAX_BYTES);
+    let normal = AVERAGE_BYTES.min(end);
     let mut fingerprint = 0u64;
-    for (at, &byte) in data[..end].iter().enumerate().skip(MIN) {
+    for (at, &byte) in data[..end].iter().enumerate().skip(MIN_BYTES) {
+        // The shift drops a byte's influence after 64 steps: the fingerprint depends on a window of 64 bytes, so that
+        // boundaries move along with the content.
         fingerprint = (fingerprint << 1).wrapping_add(GEAR[byte as usize]);
         let mask = if at < normal { MASK_SMALL } else { MASK_LARGE };
         if fingerprint & mask == 0 {

@@ -1,8 +1,8 @@
-//! What is lost or damaged, with everything that is of no use without it.
+//! Removal of damaged objects, together with the trees that are useless without them.
 //!
-//! Whether an object is there is asked often, and of a tree only its own bytes are looked for. So when it turns out
-//! that something below a tree is lost, the tree has to go: else everybody would go on believing that it can be had,
-//! and nobody would make it again.
+//! Whether a tree is present is decided by its own bytes, without a look at what is below it, since that is asked
+//! often. So when something below a tree turns out to be lost, the tree has to be removed: otherwise it would count as
+//! present, and would never be made again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,19 +11,21 @@ use taut_sys::if_exists;
 
 use crate::{Result, Store, layout::Kind};
 
-/// A tree is looked at before what is in it, and again after that.
+/// A depth-first walk without recursion: a tree is opened before its entries, and closed when all of them are decided.
 enum Step {
     Open(Hash, ObjectType),
     Close(Hash),
 }
 
 impl Store {
-    /// Removes of an object, and of all that it refers to, what is damaged, and each tree of which something is
-    /// missing. Reads all of it: for who found that something is. Tells whether the object is whole. Without recursion.
+    /// Removes from an object, and from all that it refers to, what is damaged, and each tree of which something is
+    /// missing. Returns whether the object is whole. Reads and hashes all of it, so it is meant for the case that
+    /// something is known to be missing.
     ///
     /// # Errors
-    /// What keeps one from looking, or from removing.
+    /// Something cannot be read or removed.
     pub fn discard_unsound(&self, object: &ObjectInfo) -> Result<bool> {
+        // Each object is read once (`seen`), however many trees contain it.
         let root = object.digest.hash;
         let mut steps = vec![Step::Open(root, object.object_type)];
         let mut seen: HashSet<(Hash, ObjectType)> = HashSet::new();
@@ -60,7 +62,7 @@ impl Store {
         Ok(!unsound.contains(&root))
     }
 
-    /// Whether a file or link is there with the content that its name says.
+    /// Whether a file or link is stored with the content that its name requires.
     fn is_sound(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
         if !self.is_whole(hash, object_type)? {
             return Ok(false);

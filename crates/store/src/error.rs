@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// A file is where a directory has to be for something else to lie below it.
     InTheWay(String),
-    /// A path that nothing may be written at.
+    /// A path at which nothing may be written.
     Refused {
         /// The path as it was asked for.
         path: String,

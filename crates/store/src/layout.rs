@@ -1,4 +1,4 @@
-//! Where things lie below a build root, and the directories of it that are held open.
+//! The layout of a build root, and the directories of it that are held open (docs/store.md).
 
 use std::path::Path;
 
@@ -22,9 +22,11 @@ pub(crate) enum Kind {
 }
 
 /// How many kinds there are.
+/// The discriminants are indices into `shards.rs`'s table.
 pub(crate) const KINDS: usize = 6;
 
 impl Kind {
+    // The names are those of the reference.
     fn directory(self) -> &'static str {
         match self {
             Kind::File => "casf",
@@ -55,19 +57,19 @@ pub(crate) struct Layout {
     function: HashFunction,
 }
 
-/// The directory of everything that only taut knows, below the build root.
-const OWN: &str = "taut";
+/// The directory of everything that only taut uses, below the build root.
+const TAUT_DIRECTORY: &str = "taut";
 
 /// The directory of everything that depends on the hash function.
-const PROTOCOL: &str = "protocol-dependent";
+const PROTOCOL_DIRECTORY: &str = "protocol-dependent";
 
-/// The directory of a generation, below [`PROTOCOL`].
+/// The directory of a generation, below [`PROTOCOL_DIRECTORY`].
 pub(crate) fn generation(number: usize) -> String {
     format!("generation-{number}")
 }
 
-/// The link that names what taut keeps of a generation.
-pub(crate) fn epoch(number: usize) -> String {
+/// The link of a generation whose target names the epoch directory that belongs to it (`epoch_dirs.rs`).
+pub(crate) fn epoch_link(number: usize) -> String {
     format!("generation-{number}/taut")
 }
 
@@ -78,7 +80,7 @@ impl Layout {
     /// Opens a build root, making it if need be.
     pub(crate) fn open(build_root: &Path, function: HashFunction) -> Result<Layout> {
         let root = Dir::made_of_user(build_root)?;
-        let protocol = root.make_all(PROTOCOL)?;
+        let protocol = root.make_all(PROTOCOL_DIRECTORY)?;
         Ok(Layout { root, protocol, function })
     }
 
@@ -96,9 +98,9 @@ impl Layout {
         self.protocol.at("gc.lock")
     }
 
-    /// The directory of everything that only taut knows.
-    pub(crate) fn own(&self) -> At<'_> {
-        self.root.at(OWN)
+    /// The directory of everything that only taut uses.
+    pub(crate) fn taut_directory(&self) -> At<'_> {
+        self.root.at(TAUT_DIRECTORY)
     }
 
     /// The directory of one kind in one generation, below [`Layout::protocol`].
@@ -109,6 +111,7 @@ impl Layout {
 
 /// The shard and the name in it of an object.
 pub(crate) fn shard_and_name(hash: &Hash) -> (u8, String) {
+    // The shard is the first byte, as in git's object database.
     let mut hex = hash.to_hex();
     (hash.as_bytes()[0], hex.split_off(2))
 }

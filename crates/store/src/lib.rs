@@ -7,18 +7,20 @@
 //!
 //! What this crate does not know: actions, targets, and why something is stored.
 
+#![deny(missing_docs)]
+
 mod action_cache;
 mod cas;
 mod checkout;
 mod chunk;
 mod discard;
+mod epoch_dirs;
 mod error;
 mod gc;
 mod layout;
-mod own;
+mod memory_cache;
 mod pending;
 mod shards;
-mod small;
 mod splice;
 mod store;
 mod temporary;
@@ -27,9 +29,9 @@ mod usage;
 
 pub use cas::Take;
 pub use checkout::Installer;
+pub use epoch_dirs::EpochDir;
 pub use error::{Error, Result};
 pub use gc::{GcMode, gc};
-pub use own::OwnDirectory;
 pub use store::Store;
 pub use temporary::TemporaryDir;
 pub use usage::{Usage, usage};

@@ -1,9 +1,9 @@
 //! What an installation that was killed left in the user's directory, and its removal.
 //!
-//! A file is installed by a rename of a complete one, which needs a name in the output directory for a moment. Before
-//! the first such name a note is written below the build root, locked as long as the process lives. A note whose lock is
-//! free belongs to a process that died: the names that it tells of are removed by the next installation, or the next
-//! garbage collection.
+//! A file is installed by a rename of a complete one, which needs a temporary name in the output directory. Before the
+//! first such name a note is written below the build root, and locked as long as the process lives. A note whose lock
+//! is free belongs to a process that died: the names that it lists are removed by the next installation or garbage
+//! collection.
 
 use std::{
     ffi::OsStr,
@@ -16,12 +16,12 @@ use taut_sys::{Dir, FileKind, Lock};
 use crate::{Result, Store};
 
 /// The directory of notes.
-const NOTES: &str = "installing";
+const NOTES_DIRECTORY: &str = "installing";
 
-/// Begins all temporary names in directories of the user.
-const TEMPORARY: &str = ".taut-tmp-";
+/// The prefix of all temporary names in directories of the user.
+const TEMPORARY_PREFIX: &str = ".taut-tmp-";
 
-/// A note; it goes when this is dropped.
+/// A note; its file is removed when this is dropped.
 pub(crate) struct Pending {
     notes: Dir,
     name: String,
@@ -31,12 +31,15 @@ pub(crate) struct Pending {
 impl Pending {
     /// Notes that temporary names of this store's process will be in a directory.
     pub(crate) fn begin(store: &Store, top: &Dir) -> Result<Pending> {
-        let notes = store.lasting_directory(NOTES)?;
+        let notes = store.lasting_directory(NOTES_DIRECTORY)?;
         remove_left_behind(&notes)?;
         let name = format!("{}-{}", store.nonce(), store.next_number());
+        // Locked before it has content: another process that finds the note either cannot lock it, or finds it empty,
+        // which names nothing to remove.
         let at = notes.at(&name);
         let lock = Lock::exclusive(at, || {})?;
         let path = std::path::absolute(top.path()).unwrap_or_else(|_| top.path().to_owned());
+        // A path contains no zero byte, so the last one separates the fields.
         let text = [path.as_os_str().as_bytes(), b"\0", prefix(store).as_bytes()].concat();
         at.append()?.write_all(&text)?;
         Ok(Pending { notes, name, _lock: lock })
@@ -45,13 +48,13 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // A note that stays is removed by the next process that looks.
+        // If this fails, the next process that lists the notes removes it.
         let _ = self.notes.at(&self.name).remove_file();
     }
 }
 
 fn prefix(store: &Store) -> String {
-    format!("{TEMPORARY}{}-", store.nonce())
+    format!("{TEMPORARY_PREFIX}{}-", store.nonce())
 }
 
 /// A temporary name in a directory of the user.
@@ -59,9 +62,10 @@ pub(crate) fn temporary_name(store: &Store) -> PathBuf {
     format!("{}{}", prefix(store), store.next_number()).into()
 }
 
-/// Removes what processes that died left in directories of the user.
+/// Removes the temporary files of processes that died from directories of the user.
 pub(crate) fn remove_left_behind(notes: &Dir) -> Result<()> {
     for (name, _) in notes.list()? {
+        // The lock is the proof that the process is gone: the kernel releases it however a process ends.
         let note = notes.at(&name);
         let Ok(Some(_lock)) = Lock::try_exclusive(note) else { continue };
         let text = note.read().unwrap_or_default();
@@ -71,21 +75,24 @@ pub(crate) fn remove_left_behind(notes: &Dir) -> Result<()> {
             for (left, kind) in top.list().unwrap_or_default() {
                 let is_ours = left.as_bytes().starts_with(prefix) && kind != FileKind::Directory;
                 if is_ours {
-                    // What is gone or cannot be removed is left.
+                    // A file that is gone or cannot be removed is left.
                     let _ = top.at(&left).remove_file();
                 }
             }
         }
+        // The note goes last: if this process dies before, the next one finds it again.
         let _ = note.remove_file();
     }
     Ok(())
 }
 
-/// The directory and the beginning of the names. Only names that an installation makes count.
+/// The directory and the prefix of the names. A note that names anything but temporary names of installations is
+/// ignored, so that a forged one cannot remove other files.
 fn parse(text: &[u8]) -> Option<(&Path, &[u8])> {
     let end = text.iter().rposition(|byte| *byte == 0)?;
     let (path, prefix) = (&text[..end], &text[end + 1..]);
-    let is_sound =
-        path.starts_with(b"/") && prefix.starts_with(TEMPORARY.as_bytes()) && prefix.len() > TEMPORARY.len();
+    let is_sound = path.starts_with(b"/")
+        && prefix.starts_with(TEMPORARY_PREFIX.as_bytes())
+        && prefix.len() > TEMPORARY_PREFIX.len();
     is_sound.then(|| (Path::new(OsStr::from_bytes(path)), prefix))
 }

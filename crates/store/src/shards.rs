@@ -1,36 +1,38 @@
 //! The directories that objects lie in, held open.
 //!
 //! An object lies in a directory of its kind and generation, in one of 256 shards. Each shard is opened once, beneath
-//! the directory above it and through no link; from then on an object is one component of a path away, whatever others
-//! do with the names above. What is there may change only by garbage collection, which the lock keeps away.
+//! the directory above it and without following links; from then on an object is reached by one path component, even if
+//! other processes rename the directories above. Only garbage collection changes that layout, which the lock keeps
+//! away.
 
 use std::{ops::Deref, sync::OnceLock};
 
 use taut_digest::Hash;
-use taut_sys::{At, Dir, FileKind, Kept, Links, if_exists};
+use taut_sys::{At, CachedDir, Dir, FileKind, Links, if_exists};
 
 use crate::{
     Result, Store,
     layout::{GENERATIONS, KINDS, Kind, shard_and_name},
 };
 
-/// All that were opened so far.
+/// All directories that were opened so far. `OnceLock` is enough: threads that race open the same directory, and one of
+/// the descriptors is cached.
 #[derive(Default)]
 pub(crate) struct Shards([[OfKind; KINDS]; GENERATIONS]);
 
 #[derive(Default)]
 struct OfKind {
     dir: OnceLock<Dir>,
-    shards: OnceLock<Box<[OnceLock<Kept>; 256]>>,
-    /// Whether there can be any, where only garbage collection makes them.
+    shards: OnceLock<Box<[OnceLock<CachedDir>; 256]>>,
+    /// `false` once the directory was found absent, if only garbage collection creates it.
     there: OnceLock<bool>,
 }
 
 /// An open shard.
 enum Shard<'s> {
-    Kept(&'s Dir),
-    /// There are too many open to keep this one.
-    Own(Dir),
+    Cached(&'s Dir),
+    /// Too many directories are open to keep this one.
+    Uncached(Dir),
 }
 
 impl Deref for Shard<'_> {
@@ -38,13 +40,13 @@ impl Deref for Shard<'_> {
 
     fn deref(&self) -> &Dir {
         match self {
-            Shard::Kept(dir) => dir,
-            Shard::Own(dir) => dir,
+            Shard::Cached(dir) => dir,
+            Shard::Uncached(dir) => dir,
         }
     }
 }
 
-/// The place of an object.
+/// The location of an object: an open shard and a name in it.
 pub(crate) struct Object<'s> {
     shard: Shard<'s>,
     name: String,
@@ -57,14 +59,14 @@ impl Object<'_> {
 }
 
 impl Store {
-    /// Where an object lies, if its shard is there.
+    /// The location of an object, if its shard exists.
     pub(crate) fn object(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<Option<Object<'_>>> {
         let (number, name) = shard_and_name(hash);
         let Some(dir) = self.directory(generation, kind)? else { return Ok(None) };
         Ok(self.shard(generation, kind, dir, number, false)?.map(|shard| Object { shard, name }))
     }
 
-    /// Where an object of the youngest generation is to lie; the directories are made.
+    /// The location of a new object in the youngest generation; directories are made.
     pub(crate) fn object_to_make(&self, kind: Kind, hash: &Hash) -> Result<Object<'_>> {
         let (number, name) = shard_and_name(hash);
         let of_kind = &self.shards().0[0][kind as usize];
@@ -79,12 +81,13 @@ impl Store {
         Ok(Object { shard, name })
     }
 
-    /// The directory of a kind in a generation, if it is there.
+    /// The directory of a kind in a generation, if it exists.
     pub(crate) fn directory(&self, generation: usize, kind: Kind) -> Result<Option<&Dir>> {
         let of_kind = &self.shards().0[generation][kind as usize];
         if let Some(dir) = of_kind.dir.get() {
             return Ok(Some(dir));
         }
+        // Without the lock, in the collector itself, directories come and go: nothing is remembered.
         if self.is_locked() && of_kind.there.get() == Some(&false) {
             return Ok(None);
         }
@@ -97,8 +100,8 @@ impl Store {
     }
 
     /// Whether there can be anything of a kind that only garbage collection makes: in an older generation, or split.
-    /// The lock held keeps that as it is, so one look is enough.
-    pub(crate) fn can_have(&self, generation: usize, kind: Kind) -> Result<bool> {
+    /// The lock that is held keeps this from changing, so it is looked up once.
+    pub(crate) fn may_contain(&self, generation: usize, kind: Kind) -> Result<bool> {
         Ok(!self.is_locked() || self.directory(generation, kind)?.is_some())
     }
 
@@ -113,15 +116,15 @@ impl Store {
         let of_kind = &self.shards().0[generation][kind as usize];
         let shards = of_kind.shards.get_or_init(|| Box::new([const { OnceLock::new() }; 256]));
         let place = &shards[usize::from(number)];
-        if let Some(kept) = place.get() {
-            return Ok(Some(Shard::Kept(kept)));
+        if let Some(cached) = place.get() {
+            return Ok(Some(Shard::Cached(cached)));
         }
         let name = format!("{number:02x}");
         let at = dir.at(&name);
         let opened = if make { Some(at.make_dir_if_absent()?) } else { if_exists(at.open_dir())? };
-        Ok(opened.map(|opened| match Kept::new(opened) {
-            Ok(kept) => Shard::Kept(place.get_or_init(|| kept)),
-            Err(opened) => Shard::Own(opened),
+        Ok(opened.map(|opened| match CachedDir::new(opened) {
+            Ok(cached) => Shard::Cached(place.get_or_init(|| cached)),
+            Err(opened) => Shard::Uncached(opened),
         }))
     }
 
@@ -138,6 +141,7 @@ impl Store {
             for (rest, entry) in open.list()? {
                 let name = shard.to_str().zip(rest.to_str()).map(|(shard, rest)| format!("{shard}{rest}"));
                 let hash = name.and_then(|name| Hash::from_hex(&name).ok());
+                // Other names are not objects, and left alone.
                 if let (Some(hash), FileKind::File) = (hash, entry) {
                     visit(hash, open.at(&rest).lstat()?.size());
                 }
@@ -147,7 +151,7 @@ impl Store {
     }
 }
 
-/// Whether a directory comes into being by garbage collection only.
+/// Whether only garbage collection creates a directory.
 fn is_made_by_gc_only(generation: usize, kind: Kind) -> bool {
     generation > 0 || matches!(kind, Kind::LargeFile | Kind::LargeTree)
 }

@@ -1,8 +1,8 @@
-//! Large objects in pieces: splitting them when garbage is collected, putting them together on demand.
+//! Large objects in chunks: split by garbage collection, put together on demand.
 //!
-//! A split object is a list of the chunks it consists of, each a file of the CAS like any other. The
-//! list is `[["<hash>",<size>],…]`, at least two entries; it lies under the object's own hash in a
-//! directory for large files or large trees.
+//! A split object is a list of the chunks it consists of, each a file of the CAS like any other. The list is
+//! `[["<hash>",<size>],…]`, at least two entries; it lies under the object's own hash in a directory for large files or
+//! large trees.
 
 use taut_digest::{Digest, Hash, ObjectType};
 use taut_sys::{At, File, if_exists};
@@ -15,8 +15,9 @@ use crate::{
 };
 
 impl Store {
-    /// Puts a split object together; whether there was one, complete and undamaged.
+    /// Puts a split object together. Returns whether there was one, complete and undamaged.
     pub(crate) fn splice(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<bool> {
+        // Executables are never split: they are made from the plain file.
         let large = match kind {
             Kind::File => Kind::LargeFile,
             Kind::Tree => Kind::LargeTree,
@@ -32,25 +33,29 @@ impl Store {
         }
         target.set_mtime_epoch()?;
         drop(target);
+        // The chunks were compared by size only; the whole is checked against its name. If it does not match, the list
+        // is at fault or a chunk is damaged: without the list the object counts as absent.
         if self.hash_of(kind, &mut temporary.at().open()?)? != Some(*hash) {
             if_exists(list.at().remove_file())?;
             return Ok(false);
         }
-        self.keep(temporary, kind, hash)?;
+        self.commit(temporary, kind, hash)?;
+        // After the object: a list in the youngest generation refers to chunks that `chunks` brought there.
         self.keep_list(generation, large, hash)?;
         Ok(true)
     }
 
-    /// The size of a file that lies nowhere in one piece, but can be put together from chunks that are all
-    /// there; in the youngest generation, then.
+    /// The size of a file that is stored only in chunks, if all of them are present; they are then in the youngest
+    /// generation.
     pub(crate) fn size_in_pieces(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
         let kind = Kind::of(object_type, self.hash_function());
+        // Trees are read as a whole before they are of use, so their size in chunks is not asked for.
         if !matches!(kind, Kind::File | Kind::Executable) || self.is_known(kind, hash) {
             return Ok(None);
         }
         let mut splits = Vec::new();
         for generation in 0..GENERATIONS {
-            if self.can_have(generation, Kind::LargeFile)? {
+            if self.may_contain(generation, Kind::LargeFile)? {
                 splits.push(generation);
             }
         }
@@ -76,7 +81,7 @@ impl Store {
         Ok(None)
     }
 
-    /// What a list of chunks says, if there is one and the chunks are all there. A damaged list is removed.
+    /// The entries of a list of chunks, if there is one and the chunks are all present. A damaged list is removed.
     fn chunks(&self, list: At<'_>) -> Result<Option<Vec<Digest>>> {
         let text = match list.read() {
             Err(error) if error.is_absent() => return Ok(None),
@@ -88,6 +93,7 @@ impl Store {
             return Ok(None);
         };
         for chunk in &chunks {
+            // Brings the chunk into the youngest generation, so that it lives as long as the list.
             if !self.present(Kind::File, &chunk.hash, Some(chunk.size))? {
                 return Ok(None);
             }
@@ -102,10 +108,10 @@ impl Store {
         }
         let Some(list) = self.object(generation, large, hash)? else { return Ok(()) };
         let place = self.object_to_make(large, hash)?;
-        Ok(list.at().hard_link(place.at()).or_else(exists_is_fine)?)
+        Ok(list.at().hard_link(place.at()).or_else(ignore_exists)?)
     }
 
-    /// Splits an object of the youngest generation; it is replaced by its chunks and their list.
+    /// Splits an object of the youngest generation, and replaces it by its chunks and their list.
     pub(crate) fn split(&self, kind: Kind, hash: &Hash) -> Result<()> {
         let large = if kind == Kind::Tree { Kind::LargeTree } else { Kind::LargeFile };
         let Some(object) = self.object(0, kind, hash)? else { return Ok(()) };
@@ -113,22 +119,26 @@ impl Store {
         if chunks.len() < 2 {
             return Ok(());
         }
+        // Chunks, then the list, then the removal: whenever the process dies, the object can be read in one way or the
+        // other.
         let temporary = self.write_temporary(list_text(&chunks).as_bytes(), 0o444)?;
-        self.keep(temporary, large, hash)?;
+        self.commit(temporary, large, hash)?;
         self.forget(kind, hash);
         Ok(object.at().remove_file()?)
     }
 
     fn put_chunks(&self, mut file: File<'_>) -> Result<Vec<Digest>> {
         let mut chunks = Vec::new();
-        let mut buffer = Vec::with_capacity(4 * chunk::MAX);
+        let mut buffer = Vec::with_capacity(4 * chunk::MAX_BYTES);
         let mut ended = false;
         let mut at = 0;
         loop {
-            if buffer.len() - at < chunk::MAX && !ended {
+            // At least `MAX_BYTES` have to be in the buffer, or all that is left, for a boundary not to depend on how
+            // the file is read.
+            if buffer.len() - at < chunk::MAX_BYTES && !ended {
                 buffer.drain(..at);
                 at = 0;
-                let wanted = (4 * chunk::MAX - buffer.len()) as u64;
+                let wanted = (4 * chunk::MAX_BYTES - buffer.len()) as u64;
                 let read = file.read_up_to(wanted)?;
                 ended = (read.len() as u64) < wanted;
                 buffer.extend(read);
@@ -144,7 +154,7 @@ impl Store {
     }
 }
 
-pub(crate) fn exists_is_fine(error: taut_sys::Error) -> taut_sys::Result<()> {
+pub(crate) fn ignore_exists(error: taut_sys::Error) -> taut_sys::Result<()> {
     if error.is_exists() { Ok(()) } else { Err(error) }
 }
 

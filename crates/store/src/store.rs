@@ -17,35 +17,41 @@ use taut_sys::{Dir, Lock, if_exists};
 use crate::{
     Result,
     layout::{EPHEMERAL, Kind, Layout},
+    memory_cache::MemoryCache,
     shards::Shards,
-    small::Small,
 };
 
-/// A build root with one hash function. Cheap to clone; all clones share one lock on the root, held
-/// until the last of them is gone, which keeps garbage collection from rotating generations away.
+/// A build root with one hash function. Cheap to clone; all clones share one lock on the root, held until the last of
+/// them is dropped, which keeps garbage collection from rotating generations meanwhile.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
+/// Objects that this process has seen in the youngest generation. In 16 parts by hash, each with its lock, since every
+/// thread asks here before it asks the system.
 type Known = Mutex<HashSet<(Kind, Hash), BuildHasherDefault<FxHasher>>>;
 
 struct Inner {
     layout: Layout,
     function: HashFunction,
-    /// Tells temporary names apart from those of other processes, dead ones with our number included.
+    /// Distinguishes temporary names from those of other processes, including dead ones with the same process number.
     nonce: String,
     counter: AtomicU64,
     known: [Known; 16],
-    small: Small,
+    memory_cache: MemoryCache,
     shards: Shards,
     lock: Option<Lock>,
-    /// The directory of temporary files, once one was made. While it is open, no other directory can be it.
+    /// The directory of temporary files, once it was made. While it is open, its inode number is not used again, so
+    /// that an equal identity means the same directory.
     ephemeral: OnceLock<Dir>,
-    /// Whether the lock was given up.
-    rests: AtomicBool,
+    /// Whether the lock was released by [`Store::pause`].
+    is_paused: AtomicBool,
 }
 
 impl Store {
     /// Opens a build root, making it if need be. Waits while garbage is being collected.
+    ///
+    /// # Errors
+    /// The directory cannot be made, opened or locked.
     pub fn open(build_root: &Path, function: HashFunction) -> Result<Store> {
         let layout = Layout::open(build_root, function)?;
         let lock = Lock::shared(layout.gc_lock())?;
@@ -58,42 +64,59 @@ impl Store {
     }
 
     fn with_lock(layout: Layout, lock: Option<Lock>, function: HashFunction) -> Result<Store> {
-        let (nonce, counter, rests) = (nonce(), AtomicU64::new(0), AtomicBool::new(false));
+        let (nonce, counter, is_paused) = (nonce(), AtomicU64::new(0), AtomicBool::new(false));
         let ephemeral = OnceLock::new();
-        let (known, shards, small) = Default::default();
-        let inner = Inner { layout, function, nonce, counter, known, small, shards, lock, ephemeral, rests };
+        let (known, shards, memory_cache) = Default::default();
+        let inner = Inner {
+            layout,
+            function,
+            nonce,
+            counter,
+            known,
+            memory_cache,
+            shards,
+            lock,
+            ephemeral,
+            is_paused,
+        };
         Ok(Store(Arc::new(inner)))
     }
 
-    /// Lets garbage be collected: nothing in the build root is to be touched, nor counted on, before
-    /// [`Store::resume`].
+    /// Releases the lock, so that garbage can be collected. The build root must not be used before [`Store::resume`].
     ///
     /// # Errors
     /// The build root is no longer there, or cannot be used any more.
-    pub fn rest(&self) -> Result<()> {
-        if let (false, Some(lock)) = (self.0.rests.load(SeqCst), &self.0.lock) {
+    pub fn pause(&self) -> Result<()> {
+        // The flag is read and set by the one thread that runs the rounds of `watch`; no other thread uses the store
+        // then. `SeqCst` since it costs nothing here.
+        if let (false, Some(lock)) = (self.0.is_paused.load(SeqCst), &self.0.lock) {
+            // Opened before the lock is released: `resume` compares its identity.
             self.ephemeral()?;
-            lock.give_up()?;
-            self.0.rests.store(true, SeqCst);
+            lock.release()?;
+            self.0.is_paused.store(true, SeqCst);
         }
         Ok(())
     }
 
-    /// Ends a rest, after waiting for a collection that is under way. Tells whether there was none meanwhile; if there
-    /// was, the build root has to be opened anew: what was there may be gone, and temporary files are.
+    /// Takes the lock again after [`Store::pause`], waiting for a collection that is under way. Returns whether there
+    /// was none meanwhile. If there was, the build root has to be opened anew: objects may be gone, and temporary files
+    /// are.
     ///
     /// # Errors
-    /// As for [`Store::rest`].
+    /// As for [`Store::pause`].
     pub fn resume(&self) -> Result<bool> {
-        let (true, Some(lock)) = (self.0.rests.swap(false, SeqCst), &self.0.lock) else { return Ok(true) };
-        lock.share_again()?;
-        // Every collection begins by taking temporary files away.
+        let (true, Some(lock)) = (self.0.is_paused.swap(false, SeqCst), &self.0.lock) else {
+            return Ok(true);
+        };
+        // Before anything is checked: a collection is now either over or cannot begin.
+        lock.acquire_shared()?;
+        // Every collection begins by renaming the directory of temporary files away.
         let was = self.ephemeral()?.identity()?;
         Ok(if_exists(self.layout().protocol().at(EPHEMERAL).lstat())?
             .is_some_and(|now| now.identity() == was))
     }
 
-    /// Whether the lock is held that keeps garbage collection away.
+    /// Whether this holds the lock that keeps garbage collection away: not so in the collector itself.
     pub(crate) fn is_locked(&self) -> bool {
         self.0.lock.is_some()
     }
@@ -111,7 +134,8 @@ impl Store {
         Ok(self.0.ephemeral.get_or_init(|| made))
     }
 
-    /// A number that no other call of this gives.
+    /// A number that no other call on this store returns.
+    /// Relaxed: only uniqueness matters, no other memory is published by it.
     pub(crate) fn next_number(&self) -> u64 {
         self.0.counter.fetch_add(1, Relaxed)
     }
@@ -125,17 +149,17 @@ impl Store {
         &self.0.layout
     }
 
-    /// Tells this process from others, dead ones with its number included.
+    /// Distinguishes this process from others, including dead ones with the same number.
     pub(crate) fn nonce(&self) -> &str {
         &self.0.nonce
     }
 
-    /// Small contents that were read lately.
-    pub(crate) fn small(&self) -> &Small {
-        &self.0.small
+    /// The cache of small contents.
+    pub(crate) fn memory_cache(&self) -> &MemoryCache {
+        &self.0.memory_cache
     }
 
-    /// Whether this process has seen the object in the youngest generation. The lock held keeps it there.
+    /// Whether this process has seen the object in the youngest generation. The lock that is held keeps it there.
     pub(crate) fn is_known(&self, kind: Kind, hash: &Hash) -> bool {
         self.known(kind, hash).lock().expect("no panic with the lock held").contains(&(kind, *hash))
     }
@@ -149,12 +173,15 @@ impl Store {
     }
 
     fn known(&self, kind: Kind, hash: &Hash) -> &Known {
+        // The high bits, since the set chooses buckets by the low ones.
         let spread = BuildHasherDefault::<FxHasher>::default().hash_one((kind, hash));
         &self.0.known[(spread >> 60) as usize]
     }
 }
 
 fn nonce() -> String {
+    // The time distinguishes processes with one number, the counter stores that one process opens within one tick of the
+    // clock.
     static OPENED: AtomicU64 = AtomicU64::new(0);
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{}-{:x}-{}", std::process::id(), since_epoch.as_nanos(), OPENED.fetch_add(1, Relaxed))

@@ -1,4 +1,4 @@
-//! Temporary files of the store: complete before they get their name, gone if they never do.
+//! Temporary files of the store: a file is completed under a temporary name and then renamed, or removed.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use taut_sys::{At, Dir, File};
 
 use crate::{Result, Store, layout::Kind, shards::Object};
 
-/// The name of a temporary file below the build root; what is there goes when this is dropped.
+/// The name of a temporary file below the build root; the file is removed when this is dropped.
 pub(crate) struct Temporary<'s> {
     dir: &'s Dir,
     name: String,
@@ -25,7 +25,7 @@ impl Temporary<'_> {
     /// Gives the file its final name.
     pub(crate) fn rename(mut self, to: &Object<'_>) -> Result<()> {
         let renamed = match self.at().rename(to.at()) {
-            // A directory in the place of an object is no object.
+            // A directory in the place of an object counts as absent, and is removed.
             Err(_) if to.at().lstat().is_ok_and(|there| there.is_dir()) => {
                 to.at().remove_all()?;
                 self.at().rename(to.at())
@@ -41,13 +41,13 @@ impl Temporary<'_> {
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
         if !self.is_moved {
-            // Nothing is left behind on a full disk; the first error is the one to report.
+            // So that a full disk is not made worse. The first error is the one to report.
             let _ = self.at().remove_file();
         }
     }
 }
 
-/// A directory for temporary things of one process.
+/// A directory for temporary files of one process.
 #[derive(Debug)]
 pub struct TemporaryDir {
     above: Dir,
@@ -63,7 +63,7 @@ impl TemporaryDir {
         }
     }
 
-    /// Its path, for programs that want one.
+    /// Its path, for programs that take one.
     pub fn path(&self) -> PathBuf {
         self.above.path().join(Path::new(&self.name))
     }
@@ -88,13 +88,20 @@ impl Store {
         let temporary = self.temporary()?;
         let mut file = temporary.create(mode)?;
         file.write_all(content)?;
+        // Before the rename, so that the final name never has another time.
         file.set_mtime_epoch()?;
         drop(file);
         Ok(temporary)
     }
 
-    /// Moves a complete file to where an object belongs.
-    pub(crate) fn keep(&self, temporary: Temporary<'_>, kind: Kind, hash: &taut_digest::Hash) -> Result<()> {
+    /// Moves a complete file to the location of an object: the commit of docs/store.md. `rename` is atomic, so the
+    /// final name never names an incomplete file, and it does not matter if another process does the same.
+    pub(crate) fn commit(
+        &self,
+        temporary: Temporary<'_>,
+        kind: Kind,
+        hash: &taut_digest::Hash,
+    ) -> Result<()> {
         temporary.rename(&self.object_to_make(kind, hash)?)?;
         self.set_known(kind, hash);
         Ok(())

@@ -1,8 +1,8 @@
 //! Moving what is still used from the older generation to the youngest.
 //!
-//! Whatever a build touches gets a second name (a hard link) in the youngest generation, and everything
-//! it refers to gets one before it: children before trees, contents before cache entries. So what the
-//! next garbage collection leaves is always complete.
+//! Every object that a build uses gets a second name (a hard link) in the youngest generation, and everything it refers
+//! to gets one before it: children before trees, contents before cache entries. So an object of the youngest generation
+//! is complete whenever a process dies, and after each garbage collection.
 
 use taut_digest::{Hash, ObjectType, decode_git_tree};
 use taut_sys::if_exists;
@@ -10,12 +10,12 @@ use taut_sys::if_exists;
 use crate::{
     Result, Store,
     layout::{GENERATIONS, Kind},
-    splice::exists_is_fine,
+    splice::ignore_exists,
 };
 
 impl Store {
-    /// Brings an object of exactly this kind into the youngest generation; whether there was one, of
-    /// this size if one is given.
+    /// Brings an object of exactly this kind into the youngest generation. Returns whether there was one, of this size
+    /// if one is given.
     pub(crate) fn uplink(&self, kind: Kind, hash: &Hash, size: Option<u64>) -> Result<bool> {
         if kind == Kind::Tree {
             return self.uplink_tree(hash);
@@ -36,7 +36,8 @@ impl Store {
                 .is_some_and(|stat| stat.is_file() && size.is_none_or(|size| size == stat.size()))
             {
                 let new = self.object_to_make(kind, hash)?;
-                old.at().hard_link(new.at()).or_else(exists_is_fine)?;
+                // `EEXIST`: another process has linked it meanwhile, which is as good.
+                old.at().hard_link(new.at()).or_else(ignore_exists)?;
                 self.set_known(kind, hash);
                 return Ok(true);
             }
@@ -44,7 +45,7 @@ impl Store {
         Ok(false)
     }
 
-    /// A tree with all that is below it, children first, without recursion.
+    /// A tree with all that is below it, children first, without recursion: depth is data.
     fn uplink_tree(&self, root: &Hash) -> Result<bool> {
         enum Step {
             Open(Hash),
@@ -59,17 +60,21 @@ impl Store {
                     }
                 }
                 Step::Open(tree) => {
+                    // Known in the youngest generation means complete: all that is below was linked before it.
                     if self.is_known(Kind::Tree, &tree) {
                         continue;
                     }
+                    // Checked against its name, since its entries are about to be trusted.
                     let Some(encoded) = self.read_old_tree(&tree)? else { return Ok(false) };
                     let Ok(entries) = decode_git_tree(&encoded, tree.as_bytes().len()) else {
                         return Ok(false);
                     };
+                    // Pushed before its entries, so popped after them.
                     steps.push(Step::Close(tree));
                     for entry in entries.values() {
                         match entry.object_type {
                             ObjectType::Tree => steps.push(Step::Open(entry.hash)),
+                            // `contains` links a leaf into the youngest generation.
                             leaf if !self.contains(&entry.hash, leaf)? => return Ok(false),
                             _ => {}
                         }
@@ -89,7 +94,8 @@ impl Store {
             if large.is_some_and(|large| large.at().exists().is_ok_and(|there| there))
                 && self.splice(generation, Kind::Tree, tree)?
             {
-                // Spliced trees lie in the youngest generation, where their children follow.
+                // A tree that was put together is in the youngest generation; its children are linked there by the
+                // caller.
                 return self.read_small(0, Kind::Tree, tree);
             }
         }

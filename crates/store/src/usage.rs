@@ -32,7 +32,7 @@ pub fn usage(build_root: &Path) -> Result<Usage> {
     let mut usage = Usage::default();
     let mut seen = HashSet::new();
     let mut pending: Vec<Dir> = vec![layout.protocol().try_clone()?];
-    pending.extend(layout.own().open_dir().ok());
+    pending.extend(layout.taut_directory().open_dir().ok());
     while let Some(dir) = pending.pop() {
         for (name, kind) in dir.list().unwrap_or_default() {
             let at = dir.at(&name);

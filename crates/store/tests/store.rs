@@ -1,4 +1,4 @@
-//! What a build root promises, as sentences.
+//! The guarantees of a build root (docs/store.md), one test each.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
@@ -39,7 +39,7 @@ fn tree_of(store: &Store, entries: &[(&str, &str)]) -> Digest {
 }
 
 #[test]
-fn stored_files_are_read_only_and_carry_no_time() {
+fn stored_files_are_read_only_and_dated_1970() {
     let root = root();
     let store = open(&root);
     for (executable, kind, mode) in [(false, "casf", 0o444), (true, "casx", 0o555)] {
@@ -61,7 +61,7 @@ fn asking_for_the_other_executable_bit_makes_a_copy() {
 }
 
 #[test]
-fn a_damaged_object_is_never_handed_out() {
+fn a_damaged_object_is_never_returned() {
     let root = root();
     let store = open(&root);
     let digest = store.put_blob(b"good", false).unwrap();
@@ -74,7 +74,7 @@ fn a_damaged_object_is_never_handed_out() {
 }
 
 #[test]
-fn a_damaged_object_that_lies_in_both_generations_heals() {
+fn a_damaged_object_in_both_generations_is_replaced() {
     let root = root();
     let digest = open(&root).put_blob(b"good", false).unwrap();
     gc(root.path(), GcMode::Rotate, || {}).unwrap();
@@ -123,7 +123,7 @@ fn moved_files_become_the_stored_object_and_copied_ones_stay() {
 }
 
 #[test]
-fn what_is_used_survives_two_collections_with_everything_below_it_and_the_rest_goes() {
+fn used_objects_survive_two_collections_and_unused_ones_are_removed() {
     let root = root();
     let store = open(&root);
     let (tree, unused) =
@@ -201,7 +201,7 @@ fn installing_never_leaves_the_directory() {
 }
 
 #[test]
-fn installing_replaces_files_and_links_and_leaves_alone_what_is_right() {
+fn installing_replaces_wrong_files_and_keeps_right_ones() {
     let root = root();
     let store = open(&root);
     let digest = store.put_blob(b"new", false).unwrap();
@@ -234,37 +234,37 @@ fn a_checked_out_file_is_never_a_name_of_the_stored_one() {
 }
 
 #[test]
-fn what_is_kept_beside_the_objects_ages_as_they_do() {
+fn files_of_an_epoch_are_removed_with_its_generation() {
     let root = root();
-    let kept = || open(&root).own_directory("kind").unwrap();
+    let kept = || open(&root).epoch_directory("kind").unwrap();
     let leave = |name: &str| {
         fs::write(kept().dir().path().join(name), name).unwrap();
     };
     leave("used");
     leave("unused");
-    assert!(kept().older().is_none() && !kept().bring("used").unwrap());
+    assert!(kept().older().is_none() && !kept().move_up("used").unwrap());
     for _ in 0..3 {
         gc(root.path(), GcMode::Rotate, || {}).unwrap();
         assert!(!kept().dir().path().join("used").exists());
-        assert!(kept().bring("used").unwrap());
-        assert!(!kept().bring("used").unwrap() && !kept().bring("never there").unwrap());
+        assert!(kept().move_up("used").unwrap());
+        assert!(!kept().move_up("used").unwrap() && !kept().move_up("never there").unwrap());
         assert_eq!(fs::read(kept().dir().path().join("used")).unwrap(), b"used");
         gc(root.path(), GcMode::NoRotate, || {}).unwrap();
-        assert!(!kept().bring("used").unwrap(), "nothing was turned");
+        assert!(!kept().move_up("used").unwrap(), "the generations were not rotated");
     }
-    assert!(!kept().bring("unused").unwrap());
+    assert!(!kept().move_up("unused").unwrap());
     let own = root.path().join("taut");
     assert_eq!(fs::read_dir(&own).unwrap().count(), 2);
-    // Whoever else turns the generations does not know of it.
+    // Another tool that removes the generations does not remove the epoch directories.
     for generation in [0, 1] {
         fs::remove_dir_all(root.path().join(format!("protocol-dependent/generation-{generation}"))).unwrap();
     }
-    assert!(kept().older().is_none() && !kept().bring("used").unwrap());
+    assert!(kept().older().is_none() && !kept().move_up("used").unwrap());
     assert_eq!(fs::read_dir(&own).unwrap().count(), 1);
 }
 
 #[test]
-fn a_tree_of_which_something_is_lost_goes_and_what_is_sound_stays() {
+fn an_incomplete_tree_is_discarded_and_a_sound_one_is_kept() {
     let root = root();
     let store = open(&root);
     let trees: Vec<Digest> = ["lost", "damaged", "sound"].map(|text| tree_of(&store, &[("f", text)])).into();
@@ -314,7 +314,7 @@ fn a_directory_in_the_place_of_an_object_is_no_object() {
 }
 
 #[test]
-fn what_an_installation_that_was_killed_left_is_removed_by_the_next_one_and_by_gc() {
+fn temporary_files_of_a_killed_installation_are_removed_by_the_next_one_and_by_gc() {
     let root = root();
     let store = open(&root);
     let digest = store.put_blob(b"new", false).unwrap();
@@ -333,7 +333,7 @@ fn what_an_installation_that_was_killed_left_is_removed_by_the_next_one_and_by_g
         names.sort();
         names
     };
-    // One process is dead, one lives, and two notes are nonsense.
+    // One process is dead, one is alive, and two notes are malformed.
     note("dead", ".taut-tmp-dead-");
     note("alive", ".taut-tmp-alive-");
     note("nonsense", "");

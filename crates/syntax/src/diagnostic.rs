@@ -1,9 +1,8 @@
-//! What is wrong with a description, for the people who wrote it.
+//! Diagnostics: errors and warnings about descriptions, as values.
 //!
-//! A diagnostic is a value: it can be compared, hashed, kept and shown again later. It points into
-//! files by (name, JSON path), never by offsets, so that re-formatting a file changes no diagnostic;
-//! lines, columns and excerpts are looked up when it is rendered (see [`Renderer`]). The one exception
-//! are syntax errors, since a file that is no JSON has no paths.
+//! A diagnostic can be compared, hashed, stored and shown again later. It points into files by (name, JSON path), never
+//! by offsets, so that re-formatting a file changes no diagnostic; lines, columns and excerpts are looked up when it is
+//! rendered (see [`Renderer`]). The one exception are syntax errors, since a file that is no JSON has no paths.
 
 mod decode;
 mod encode;
@@ -22,7 +21,7 @@ pub use suggest::{did_you_mean, suggested};
 use crate::json::{Document, JsonPath, Span, SyntaxError};
 use crate::quoted;
 
-/// How bad it is.
+/// How severe a diagnostic is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Severity {
     /// There is no result.
@@ -31,25 +30,25 @@ pub enum Severity {
     Warning,
 }
 
-/// What of a file a location means.
+/// The part of a file that a location refers to.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Place {
     /// The file as such.
     File,
     /// The value at a path.
     Value(JsonPath),
-    /// The key under which the value at a path stands.
+    /// The key of the value at a path.
     Key(JsonPath),
     /// A piece of text; only for files that are no JSON, and for keys that occur twice.
     Text(Span),
 }
 
-/// A place in a file.
+/// A location in a file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Location {
-    /// The file, by the name that messages use and [`Sources`] knows.
+    /// The file, by its name in messages, which [`Sources`] knows.
     pub file: Arc<str>,
-    /// What of it.
+    /// The part of it.
     pub place: Place,
 }
 
@@ -70,22 +69,22 @@ impl Location {
     }
 }
 
-/// One step of the way that led to an error, for example "in field deps of target x".
+/// One step of the chain that led to an error, for example "in field deps of target x".
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Frame {
-    /// What was being done there, on one line.
+    /// What was being done, on one line.
     pub message: String,
     /// Where that is written.
     pub location: Option<Location>,
-    /// What helps to understand it, for example the values of variables: one line each.
+    /// Details that help to understand it, for example the values of variables: one line each.
     pub details: Vec<String>,
-    /// The target that this step is about, as messages name it. With it the way is complete: who depends
-    /// on that target adds nothing.
+    /// The target of this step, as shown in messages. It completes the chain: the dependents of that target add
+    /// nothing.
     pub target: Option<String>,
 }
 
 impl Frame {
-    /// A frame without place and details.
+    /// A frame without location and details.
     pub fn new(message: impl Into<String>) -> Frame {
         Frame { message: message.into(), location: None, details: Vec::new(), target: None }
     }
@@ -96,7 +95,7 @@ impl Frame {
         Frame { message: format!("in target {target}"), target: Some(target), ..Frame::new("") }
     }
 
-    /// The frame with its place.
+    /// The frame with its location.
     pub fn at(mut self, location: Location) -> Frame {
         self.location = Some(location);
         self
@@ -109,14 +108,14 @@ impl Frame {
     }
 }
 
-/// Something else there is to know: a fact, another place.
+/// Additional information: a fact, another location.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Note {
-    /// What there is to know. May have several lines.
+    /// The information. May have several lines.
     pub message: String,
-    /// Where it can be seen.
+    /// The location it is about.
     pub location: Option<Location>,
-    /// Whether that piece of the file is shown, as for the diagnostic itself.
+    /// Whether an excerpt of the file is shown, as for the diagnostic itself.
     pub with_excerpt: bool,
 }
 
@@ -127,12 +126,12 @@ impl<S: Into<String>> From<S> for Note {
 }
 
 impl Note {
-    /// A note that points somewhere.
+    /// A note with a location.
     pub fn at(message: impl Into<String>, location: Location) -> Note {
         Note { location: Some(location), ..Note::from(message) }
     }
 
-    /// A note that shows a piece of a file.
+    /// A note that shows an excerpt of a file.
     pub fn showing(message: impl Into<String>, location: Location) -> Note {
         Note { with_excerpt: true, ..Note::at(message, location) }
     }
@@ -143,22 +142,21 @@ impl Note {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong. May have several lines; if the author of a rule has a message for its users, it
-    /// comes first.
+    /// What is wrong. May have several lines; a message that the author of a rule wrote for its users comes first.
     pub message: String,
     /// What the reference says in place of the message, for calls under its name; empty if it says nothing of this
     /// problem, absent if it is no other text.
     pub reference: Option<String>,
-    /// Where.
+    /// The location.
     pub location: Option<Location>,
     /// What was probably meant, to be written in place of what the location means: the content of a string, or a JSON list
     /// for a name of several words.
     pub suggestion: Option<String>,
     /// What can be done about it.
     pub help: Vec<String>,
-    /// What else there is to know.
+    /// Additional information.
     pub notes: Vec<Note>,
-    /// How one came there, innermost first: expression, rule, field, target.
+    /// The steps that led to it, innermost first: expression, rule, field, target.
     pub chain: Vec<Frame>,
 }
 
@@ -197,7 +195,7 @@ impl Diagnostic {
         self.reference.as_ref().is_some_and(String::is_empty)
     }
 
-    /// The diagnostic with its place.
+    /// The diagnostic with its location.
     pub fn at(mut self, location: Location) -> Diagnostic {
         self.location = Some(location);
         self
@@ -225,25 +223,25 @@ impl Diagnostic {
         self
     }
 
-    /// Whether it is known in which target it occurs.
+    /// Whether its chain ends at a target.
     pub fn is_settled(&self) -> bool {
         self.chain.last().is_some_and(|frame| frame.target.is_some())
     }
 
-    /// The diagnostic with what was probably meant, if there is an idea.
+    /// The diagnostic with what was probably meant, if that is known.
     pub fn suggest(mut self, meant: Option<impl Into<String>>) -> Diagnostic {
         self.suggestion = meant.map(Into::into);
         self
     }
 
-    /// The diagnostic seen from one step further out.
+    /// The diagnostic with one more step of its chain.
     pub fn within(mut self, frame: Frame) -> Diagnostic {
         self.chain.push(frame);
         self
     }
 
-    /// Warnings about keys that occur more than once in an object of the document, as far as the ones
-    /// that count lie in a part of its text.
+    /// Warnings about keys that occur more than once in an object of the document, if the occurrence that counts is
+    /// within a part of its text.
     pub fn of_duplicates(document: &Document, part: Span) -> impl Iterator<Item = Diagnostic> {
         let inside = move |span: Span| part.start <= span.start && span.end <= part.end;
         document.duplicates().iter().filter(move |duplicate| inside(duplicate.used)).map(|duplicate| {

@@ -1,17 +1,17 @@
 //! Strict JSON, kept with its source spans.
 //!
-//! A [`Document`] is a flat tape of 24 bytes a value beside the text itself, so that parsing, walking,
-//! hashing and dropping need no recursion and nesting is bounded by memory only. Strings without
-//! escapes are slices of the text. The children of containers are listed in one table: those of lists
-//! in order, those of objects sorted by the bytes of their keys, which makes looking up logarithmic.
+//! A [`Document`] is a flat tape of 24 bytes per value beside the text itself, so that parsing, walking, hashing and
+//! dropping need no recursion, and nesting is limited by memory only. Strings without escapes are slices of the text.
+//! The children of containers are listed in one table: those of lists in order, those of objects sorted by the bytes of
+//! their keys, which makes looking up logarithmic.
 //!
 //! Rejected: a tree of enums (recursion, one allocation a value, no spans) and lazily parsed text
 //! (errors would surface at a time that depends on what is read).
 
-mod found;
 mod hash;
 mod parse;
 mod path;
+mod unusual_chars;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Span {
     pub end: u32,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// `null`
@@ -45,9 +45,9 @@ pub enum Kind {
     Object,
 }
 
-/// One value on the tape. `payload` is the truth value, the bits of the number, for strings one more
-/// than the index of their unescaped text or zero if they have no escapes, and for containers where
-/// their children stand in the table (upper half) and how many they are (lower half).
+/// One value on the tape. `payload` is the truth value; the bits of the number; for strings one more than the index of
+/// their unescaped text, or zero if they have no escapes; and for containers the index of their first child in the
+/// table (upper half) and the number of children (lower half).
 #[derive(Clone, Copy)]
 struct Slot {
     kind: Kind,
@@ -78,8 +78,8 @@ pub struct Document {
 }
 
 impl Document {
-    /// Parses a whole file. `label` is the name by which messages refer to it. A byte order mark is
-    /// skipped and no part of [`Document::text`].
+    /// Parses a whole file. `label` is its name in messages. A byte order mark is skipped and not part of
+    /// [`Document::text`].
     ///
     /// # Errors
     /// The first violation of JSON's grammar, invalid UTF-8, a lone surrogate, or a number that no
@@ -88,7 +88,7 @@ impl Document {
         parse::parse(label.into(), bytes.into())
     }
 
-    /// The name by which messages refer to the file.
+    /// The name of the file in messages.
     pub fn label(&self) -> &Arc<str> {
         &self.label
     }
@@ -103,12 +103,12 @@ impl Document {
         Node { document: self, index: 0 }
     }
 
-    /// Keys that occur more than once in an object, by position of the one that is ignored.
+    /// The keys that occur more than once in an object, by the position of the occurrence that is ignored.
     pub fn duplicates(&self) -> &[Duplicate] {
         &self.duplicates
     }
 
-    /// The value at a path; none if the path leads nowhere.
+    /// The value at a path; `None` if there is none.
     pub fn at(&self, path: &JsonPath) -> Option<Node<'_>> {
         path.steps().iter().try_fold(self.root(), |node, step| node.step(step))
     }
@@ -125,8 +125,8 @@ impl Document {
         node
     }
 
-    /// Where the key stands under which the value at a path is found; failing that, where the
-    /// innermost value stands that exists on the way there.
+    /// The span of the key of the value at a path; if there is none, that of the innermost value that exists on the
+    /// way.
     pub(crate) fn nearest_key(&self, path: &JsonPath) -> Span {
         if let Some((Step::Key(key), outer)) = path.steps().split_last()
             && let Some(object) = self.at(&JsonPath::from_steps(outer))
@@ -160,17 +160,17 @@ impl<'d> Node<'d> {
         Node { document: self.document, index }
     }
 
-    /// The document it is part of.
+    /// The document that contains it.
     pub fn document(self) -> &'d Document {
         self.document
     }
 
-    /// What it is.
+    /// Its kind.
     pub fn kind(self) -> Kind {
         self.slot().kind
     }
 
-    /// Where it stands in the text.
+    /// Its span in the text.
     pub fn span(self) -> Span {
         self.slot().span
     }
@@ -181,7 +181,7 @@ impl<'d> Node<'d> {
         &self.document.text[span.start as usize..span.end as usize]
     }
 
-    /// The key under which it stands; only meaningful for values of an object.
+    /// Its key; only meaningful for values of an object.
     fn key_node(self) -> Node<'d> {
         self.at(self.index - 1)
     }
@@ -262,7 +262,7 @@ impl<'d> Node<'d> {
         (self.kind() == Kind::List).then(|| self.children().get(index).map(|i| self.at(*i)))?
     }
 
-    /// Where the key stands under which the value is found in `self`, an object.
+    /// The span of a key of `self`, an object.
     pub fn key_span(self, key: &str) -> Option<Span> {
         self.get(key).map(|value| value.key_node().span())
     }
@@ -284,6 +284,7 @@ impl<'d> Node<'d> {
                 candidate.span().start <= self.span().start && self.span().end <= candidate.span().end
             };
             let children = node.children();
+            // Indices of values ascend with their position in the text, but children of objects are sorted by key.
             let position = match node.kind() {
                 Kind::List => children.partition_point(|child| *child <= self.index).checked_sub(1),
                 _ => children.iter().position(child),

@@ -1,7 +1,7 @@
 //! JSON with source spans, and the diagnostics that point into it.
 //!
-//! What this crate does not know: what the JSON means, where files come from, and where text goes
-//! that is shown to people (it renders diagnostics into strings and prints nothing).
+//! What this crate does not know: the meaning of the JSON, the origin of files, and the terminal (it renders
+//! diagnostics into strings and prints nothing).
 
 pub mod diagnostic;
 pub mod json;

@@ -1,4 +1,4 @@
-//! Diagnostics as people see them, and what makes two of them the same.
+//! The text of diagnostics, and their equality.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn example() -> Diagnostic {
 }
 
 #[test]
-fn a_diagnostic_shows_place_hint_and_chain() {
+fn a_diagnostic_shows_location_suggestion_and_chain() {
     let sources =
         |file: &str| (file == "m/TARGETS").then(|| Arc::from("{ \"app\":\n  { \"srcs\": [\"mian.c\"] }\n}"));
     expect![[r#"
@@ -35,7 +35,7 @@ fn a_diagnostic_shows_place_hint_and_chain() {
 }
 
 #[test]
-fn reformatting_moves_the_place_and_changes_nothing_else() {
+fn reformatting_changes_only_the_location() {
     let other = |_: &str| Some(Arc::from("{\"app\":{\"type\":1,\"srcs\":[\"mian.c\"]}}"));
     expect![[r#"
         Cannot determine source file "mian.c"
@@ -52,7 +52,7 @@ fn reformatting_moves_the_place_and_changes_nothing_else() {
 }
 
 #[test]
-fn without_its_file_a_diagnostic_still_says_where() {
+fn a_diagnostic_without_its_file_shows_the_file_name() {
     expect![[r#"
         Cannot determine source file "mian.c"
          --> m/TARGETS
@@ -74,19 +74,19 @@ fn equal_diagnostics_are_reported_once_where_they_occur_first() {
 }
 
 #[test]
-fn merging_along_a_chain_shares_what_is_there_and_frees_it_without_recursion() {
+fn merging_along_a_chain_shares_parts_and_frees_them_without_recursion() {
     const LENGTH: usize = 100_000;
     let mut all = Diagnostics::none();
     for i in 0..LENGTH {
         all = Diagnostics::merge([&Diagnostics::from(Diagnostic::error(format!("{i}"))), &all]);
     }
-    let told: Vec<&str> = all.iter().map(|d| d.message.as_str()).collect();
-    assert_eq!((told.len(), told[0], told[LENGTH - 1]), (LENGTH, "99999", "0"));
+    let messages: Vec<&str> = all.iter().map(|d| d.message.as_str()).collect();
+    assert_eq!((messages.len(), messages[0], messages[LENGTH - 1]), (LENGTH, "99999", "0"));
     drop(all);
 }
 
 #[test]
-fn what_two_ways_lead_to_is_visited_once() {
+fn a_shared_part_is_visited_once() {
     let mut all = Diagnostics::from(Diagnostic::error("deep down"));
     for i in 0..60 {
         let left = Diagnostics::merge([&all, &Diagnostic::error(format!("left {i}")).into()]);
@@ -97,7 +97,7 @@ fn what_two_ways_lead_to_is_visited_once() {
 }
 
 #[test]
-fn only_what_belongs_to_no_target_yet_is_changed() {
+fn settle_changes_only_diagnostics_without_a_target() {
     let settled = Diagnostic::error("in a").within(Frame::of_target("a"));
     let set: Diagnostics = [settled.clone(), Diagnostic::error("loose")].into_iter().collect();
     assert!(set.is_unsettled());

@@ -1,4 +1,4 @@
-//! The parser against another one, and what it says about what is wrong.
+//! The parser compared with another one, and its error messages.
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
@@ -111,7 +111,7 @@ fn formatting_does_not_change_the_canonical_hash() {
 }
 
 #[test]
-fn nesting_has_no_limit() {
+fn deep_nesting_is_parsed_without_recursion() {
     let deep = format!("{}{}", "[{\"a\":".repeat(100_000), "}]".repeat(100_000));
     assert!(Document::parse("f", deep).is_err());
     let deep = format!("{}1{}", "[{\"a\":".repeat(100_000), "}]".repeat(100_000));
@@ -135,7 +135,7 @@ fn syntax_error(text: impl AsRef<[u8]>, expected: Expect) {
 }
 
 #[test]
-fn syntax_errors_show_the_place() {
+fn syntax_errors_show_the_location() {
     syntax_error(
         "{\n  \"a\": 1,\n}",
         expect![[r#"
@@ -276,13 +276,13 @@ fn syntax_errors_show_the_place() {
 }
 
 /// The message and the advice for a text that is no JSON.
-fn told(text: &str) -> String {
+fn reported(text: &str) -> String {
     let error = Document::parse("f", text).expect_err("no JSON");
     format!("{}:{}: {}; {}", error.line, error.column, error.message, error.help.unwrap_or_default())
 }
 
 #[test]
-fn characters_that_are_not_seen_or_look_like_others_are_named() {
+fn invisible_and_confusable_characters_are_named() {
     for (text, expected) in [
         (
             "{\u{a0}\"a\": 1}",
@@ -326,12 +326,12 @@ fn characters_that_are_not_seen_or_look_like_others_are_named() {
             "1:3: unknown escape \\ and a zero-width space (U+200B); a backslash itself is written as \\\\",
         ),
     ] {
-        assert_eq!(told(text), expected, "{text:?}");
+        assert_eq!(reported(text), expected, "{text:?}");
     }
 }
 
 #[test]
-fn marks_of_a_merge_that_was_not_finished_are_named() {
+fn conflict_markers_of_an_unfinished_merge_are_named() {
     let help = "a merge left its conflicts here: choose between the sides and remove the marks";
     for (text, expected) in [
         ("{\n<<<<<<< HEAD\n}", "2:1: expected a key or }, found the conflict mark <<<<<<<"),
@@ -342,14 +342,14 @@ fn marks_of_a_merge_that_was_not_finished_are_named() {
             "2:1: expected the end of the file, found the conflict mark >>>>>>>",
         ),
     ] {
-        assert_eq!(told(text), format!("{expected}; {help}"), "{text:?}");
+        assert_eq!(reported(text), format!("{expected}; {help}"), "{text:?}");
     }
-    assert_eq!(told("{\n <<<<<<< HEAD\n}"), "2:2: expected a key or }, found <; ");
-    assert_eq!(told("{\n<<<<<<<<\n}"), "2:1: expected a key or }, found <; ");
+    assert_eq!(reported("{\n <<<<<<< HEAD\n}"), "2:2: expected a key or }, found <; ");
+    assert_eq!(reported("{\n<<<<<<<<\n}"), "2:1: expected a key or }, found <; ");
 }
 
 #[test]
-fn long_lines_are_cut_around_the_place() {
+fn long_lines_are_cut_around_the_location() {
     let text: std::sync::Arc<str> = format!("[{}\"here\",{}1]", "0,".repeat(500), "0,".repeat(500)).into();
     let sources = |_: &str| Some(text.clone());
     let diagnostic = Diagnostic::error("look")

@@ -1,7 +1,7 @@
 //! A name in an open directory, and what can be done there.
 //!
-//! A name may be a relative path; then the directories on the way are opened first, beneath the directory and through
-//! no link. The last component is never followed, unless an operation says so.
+//! A name may be a relative path; then the directories on the way are opened first, beneath the directory and without
+//! following links. The last component is never followed, unless an operation's documentation says so.
 
 use std::{
     ffi::OsStr,
@@ -23,7 +23,7 @@ use rustix::{
 
 use crate::{
     Dir, Error, File, FileKind, Identity, Links, Result, Stat,
-    dir::{call, set_mode_of_place},
+    dir::{call, set_mode_of_path_only},
     if_exists,
 };
 
@@ -34,7 +34,7 @@ pub struct At<'d> {
     name: &'d Path,
 }
 
-/// What a name has to be for something to be made, moved or removed there.
+/// Checks that a name is one component, as it must be for something to be made, moved or removed there.
 fn checked(name: &OsStr) -> rustix::io::Result<&OsStr> {
     match name.as_bytes() {
         b"" | b"." | b".." => Err(Errno::INVAL),
@@ -57,7 +57,7 @@ impl<'d> At<'d> {
         self.name
     }
 
-    /// The path by which people know the place.
+    /// The path to show in messages.
     pub fn path(self) -> PathBuf {
         if self.name.as_os_str().is_empty() {
             self.dir.path().to_owned()
@@ -66,7 +66,7 @@ impl<'d> At<'d> {
         }
     }
 
-    /// Calls the system with the directory that the last component lies in, and that component.
+    /// Calls the system with the directory that contains the last component, and that component.
     fn last<T>(
         self,
         op: &'static str,
@@ -74,7 +74,7 @@ impl<'d> At<'d> {
     ) -> Result<T> {
         let bytes = self.name.as_os_str().as_bytes();
         if bytes == b".." || bytes.ends_with(b"/..") {
-            // What is above is not reached by a name.
+            // Nothing above the directory can be named: names only lead downwards.
             return Err(Error::new(op, &self.path(), Errno::XDEV));
         }
         match bytes.iter().rposition(|byte| *byte == b'/') {
@@ -97,15 +97,15 @@ impl<'d> At<'d> {
         Ok(Stat::of(&stat))
     }
 
-    /// What is there; a link is a link.
+    /// The `stat` of what is there; a link is not followed.
     ///
     /// # Errors
-    /// Nothing is there, or the system does not tell.
+    /// Nothing is there, or the system refuses the call.
     pub fn lstat(self) -> Result<Stat> {
         self.stat_with(AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// What is there, or where a link there leads, wherever that is.
+    /// The `stat` of what is there; a link is followed, wherever it leads.
     ///
     /// # Errors
     /// As for [`At::lstat`].
@@ -116,12 +116,12 @@ impl<'d> At<'d> {
     /// Whether anything is there.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The system refuses the call.
     pub fn exists(self) -> Result<bool> {
         Ok(if_exists(self.lstat())?.is_some())
     }
 
-    /// Opens a regular file for reading. Nothing else is opened: neither does a link lead away, nor a fifo hold us up.
+    /// Opens a regular file for reading. Anything else is refused: a link is not followed, and a fifo does not block.
     ///
     /// # Errors
     /// There is none ([`Error::is_not_found`]), or something else is there ([`Error::is_other_kind`]).
@@ -129,7 +129,7 @@ impl<'d> At<'d> {
         self.open_with(OFlags::RDONLY, OFlags::NOFOLLOW)
     }
 
-    /// The same, on the file system of the directory: what is mounted there is refused.
+    /// As [`At::open`], on the file system of the directory: a mount point is refused.
     ///
     /// # Errors
     /// As for [`At::open`].
@@ -140,13 +140,15 @@ impl<'d> At<'d> {
             crate::beneath::open(dir, self.name, flags, Mode::empty(), Links::Refused, false)
         };
         let file = call("open", || self.path(), open).map_err(|error| {
+            // The errors by which `open(2)` reports a link (with `O_NOFOLLOW`), a fifo without reader or a device
+            // without driver, and a socket.
             let is_other = error.has_errno(&[Errno::LOOP, Errno::NXIO, Errno::OPNOTSUPP]);
             if is_other { self.other_kind(FileKind::Symlink) } else { error }
         })?;
         File::regular(file.into(), self)
     }
 
-    /// The same, where a link there leads to, wherever that is.
+    /// As [`At::open`]; a link is followed, wherever it leads.
     ///
     /// # Errors
     /// As for [`At::open`].
@@ -154,7 +156,7 @@ impl<'d> At<'d> {
         self.open_with(OFlags::RDONLY, OFlags::empty())
     }
 
-    /// Opens a regular file for reading and writing; it stays as it is.
+    /// Opens a regular file for reading and writing, without changing it.
     ///
     /// # Errors
     /// As for [`At::open`].
@@ -162,8 +164,8 @@ impl<'d> At<'d> {
         self.open_with(OFlags::RDWR, OFlags::NOFOLLOW)
     }
 
-    /// Opens a regular file for writing, if it is the very one with this identity and has no other name: nothing else is
-    /// touched.
+    /// Opens a regular file for writing, if it has this identity and no other name (hard link): so nothing but the file
+    /// that the caller made is written to.
     ///
     /// # Errors
     /// As for [`At::open`]; or it is another one.
@@ -174,6 +176,7 @@ impl<'d> At<'d> {
     }
 
     fn check_made(self, stat: &Stat, made: Identity) -> Result<()> {
+        // The identity is of the open file, so no other process can exchange the name between this check and the write.
         if stat.identity() == made && stat.links == 1 {
             return Ok(());
         }
@@ -182,11 +185,11 @@ impl<'d> At<'d> {
     }
 
     fn open_with(self, flags: OFlags, links: OFlags) -> Result<File<'d>> {
-        // Without waiting for the other end, should it be a fifo.
+        // `O_NONBLOCK`: opening a fifo must not wait for its other end.
         let flags = flags | links | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file =
             self.last("open", |dir, name| openat(dir, name, flags, Mode::empty())).map_err(|error| {
-                // So the system answers where a link or a socket is.
+                // How `open(2)` reports a link, and a socket or device that cannot be opened.
                 let is_other = error.has_errno(&[Errno::LOOP, Errno::NXIO, Errno::OPNOTSUPP]);
                 if is_other && links.contains(OFlags::NOFOLLOW) {
                     self.other_kind(FileKind::Symlink)
@@ -209,7 +212,7 @@ impl<'d> At<'d> {
         self.open()?.read_all()
     }
 
-    /// The same, where a link there leads to; `None` if there is no regular file.
+    /// As [`At::read`]; a link is followed. `None` if there is no regular file.
     ///
     /// # Errors
     /// A file is there and cannot be read.
@@ -222,19 +225,20 @@ impl<'d> At<'d> {
         }
     }
 
-    /// Creates a file that must not exist, with the given permission bits (less the umask's).
+    /// Creates a file that must not exist, with the given permission bits (less those of the umask).
     ///
     /// # Errors
     /// Something is there ([`Error::is_exists`]), or it cannot be made.
     pub fn create_new(self, mode: u32) -> Result<File<'d>> {
+        // `O_EXCL` also refuses a symbolic link, even a dangling one, so nothing is created elsewhere.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let create =
             |dir: BorrowedFd<'_>, name: &OsStr| openat(dir, checked(name)?, flags, Mode::from_raw_mode(mode));
         Ok(File::new(self.last("create", create)?.into(), self))
     }
 
-    /// Writes a file as a whole or not at all: readers see the old content or the new one. What was there is replaced.
-    /// The temporary name is the file's own with the number of this process.
+    /// Replaces the content of a file atomically: readers see the old content or the new one. The temporary name is the
+    /// file's own with the number of this process.
     ///
     /// # Errors
     /// It cannot be written.
@@ -242,8 +246,9 @@ impl<'d> At<'d> {
         let mut name = self.name.as_os_str().to_owned();
         name.push(format!(".tmp-{}", std::process::id()));
         let temporary = At { dir: self.dir, name: Path::new(&name) };
-        // A process of our number may have left one before.
+        // An earlier process with the same number may have left one.
         if_exists(temporary.remove_file())?;
+        // Not synced: after a power loss the file may be empty, which readers have to detect by its content.
         let written = temporary.create_new(0o644).and_then(|mut file| {
             file.write_all(content)?;
             temporary.rename(self)
@@ -254,8 +259,8 @@ impl<'d> At<'d> {
         })
     }
 
-    /// Opens a file to append to, which is made if it is not there. Nothing but a regular file without other names is
-    /// opened: what has another name belongs to others, too.
+    /// Opens a file for appending, and creates it if it is absent. A file that has other names (hard links) is refused,
+    /// since it may belong to others.
     ///
     /// # Errors
     /// Something else is there, or it cannot be written.
@@ -265,7 +270,7 @@ impl<'d> At<'d> {
         Ok(file)
     }
 
-    /// The same, whatever names it has: for locks, to which nothing is written.
+    /// As [`At::append`], whatever names the file has: for locks, to which nothing is written.
     pub(crate) fn open_or_create(self) -> Result<File<'d>> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -294,7 +299,7 @@ impl<'d> At<'d> {
         self.last("create link", |dir, name| symlinkat(target, dir, checked(name)?))
     }
 
-    /// Gives the file here (not what it may link to) a second name.
+    /// Creates a hard link `to` to the file here; if this is a symbolic link, the link itself gets the second name.
     ///
     /// # Errors
     /// Something is at `to`, or it cannot be made.
@@ -319,6 +324,7 @@ impl<'d> At<'d> {
         act: impl FnOnce(BorrowedFd<'_>, &OsStr, BorrowedFd<'_>, &OsStr) -> rustix::io::Result<()>,
     ) -> Result<()> {
         let mut failed: Option<Error> = None;
+        // Both directories are resolved before the call, each beneath its own descriptor.
         let done = to.last(op, |to_dir, to_name| {
             let moved = self.last(op, |from_dir, from_name| {
                 act(from_dir, checked(from_name)?, to_dir, checked(to_name)?)
@@ -329,14 +335,14 @@ impl<'d> At<'d> {
                 errno
             })
         });
-        // What names the place that was to be reached is the better message, unless the way to the source failed.
+        // The error of the destination names the better path, unless the directory of the source could not be opened.
         done.map_err(|error| match failed {
             Some(first) if first.op != op => first,
             _ => error,
         })
     }
 
-    /// The directory here, on whatever file system.
+    /// Opens the directory here, on whatever file system.
     ///
     /// # Errors
     /// There is none; a link to one is none.
@@ -344,7 +350,7 @@ impl<'d> At<'d> {
         self.dir.sub(self.name, Links::Refused)
     }
 
-    /// The same, on the file system of the directory: a mount point is refused.
+    /// As [`At::open_dir`], on the file system of the directory: a mount point is refused.
     ///
     /// # Errors
     /// There is none, or something is mounted there.
@@ -372,7 +378,7 @@ impl<'d> At<'d> {
         self.open_dir()
     }
 
-    /// The same, without opening it.
+    /// As [`At::make_dir`], without opening it.
     ///
     /// # Errors
     /// As for [`At::make_dir`].
@@ -382,12 +388,13 @@ impl<'d> At<'d> {
         })
     }
 
-    /// The directory here, which is made if nothing is.
+    /// Opens the directory here; creates it if nothing is there.
     ///
     /// # Errors
     /// Something else is there, or it cannot be made.
     pub fn make_dir_if_absent(self) -> Result<Dir> {
         match self.open_dir() {
+            // Usually it exists, so opening comes first; another process may create it between the two calls.
             Err(error) if error.is_not_found() => {}
             other => return other,
         }
@@ -419,7 +426,7 @@ impl<'d> At<'d> {
         self.last("set time of", |dir, name| utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW))
     }
 
-    /// Sets the modification time to the epoch, so that contents do not carry the time at which they were made.
+    /// Sets the modification time to 1970-01-01, so that equal contents have equal times.
     ///
     /// # Errors
     /// Nothing is there, or it belongs to another user.
@@ -439,16 +446,16 @@ impl<'d> At<'d> {
         self.set_times(Timespec { tv_sec: 0, tv_nsec: UTIME_NOW })
     }
 
-    /// Sets the permission bits of the regular file here, if it is the very one with this identity and has no other
-    /// name.
+    /// Sets the permission bits of the regular file here, if it has this identity and no other name.
     ///
     /// # Errors
     /// It is another one, or belongs to another user.
     pub fn set_mode_of(self, made: Identity, mode: u32) -> Result<()> {
+        // Changed by the descriptor that was checked, not by the name, which another process could exchange in between.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.last("open", |dir, name| openat(dir, name, flags, Mode::empty()))?;
         let stat = call("stat", || self.path(), || rustix::fs::fstat(&file))?;
         self.check_made(&Stat::of(&stat), made)?;
-        call("set mode of", || self.path(), || set_mode_of_place(file.as_fd(), mode))
+        call("set mode of", || self.path(), || set_mode_of_path_only(file.as_fd(), mode))
     }
 }

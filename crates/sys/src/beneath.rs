@@ -1,8 +1,8 @@
-//! Opening what lies beneath an open directory, and nothing else.
+//! Opening files beneath an open directory, and only there.
 //!
-//! A path that is looked up from `/`, or from a name that another process can exchange, leads wherever that process
-//! wants. So lookups begin at a descriptor, and the kernel is told not to leave what is below it: `openat2(2)` with
-//! `RESOLVE_BENEATH` and `RESOLVE_NO_MAGICLINKS`. Kernels before 5.6, and sandboxes that filter the call, lack it;
+//! A path that is resolved from `/`, or from a name that another process can exchange, can be made to lead anywhere. So
+//! resolution begins at a descriptor, and the kernel is asked to refuse what leaves the tree below it: `openat2(2)`
+//! with `RESOLVE_BENEATH` and `RESOLVE_NO_MAGICLINKS`. Kernels before 5.6, and sandboxes that filter the call, lack it;
 //! there the path is followed component by component with `O_NOFOLLOW`, which costs a descriptor per component and
 //! gives the same answers.
 
@@ -21,7 +21,7 @@ use rustix::{
     io::{Errno, Result},
 };
 
-/// What becomes of symbolic links in the middle of a path. The last component is never followed.
+/// How symbolic links in the middle of a path are treated. The last component is never followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Links {
     /// They are refused (`ELOOP`).
@@ -33,8 +33,8 @@ pub enum Links {
 /// How many links one path may lead through, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// How often a lookup is begun anew that a concurrent rename made ambiguous (`EAGAIN`).
-const MAX_TRIES: usize = 64;
+/// How often a lookup is repeated that a concurrent rename made ambiguous (`EAGAIN`).
+const MAX_ATTEMPTS: usize = 64;
 
 /// Opens `path`, which is relative, beneath `dir`.
 ///
@@ -54,7 +54,8 @@ pub(crate) fn open(
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     resolve.set(ResolveFlags::NO_SYMLINKS, links == Links::Refused);
     resolve.set(ResolveFlags::NO_XDEV, !mounts);
-    for _ in 0..MAX_TRIES {
+    // `EAGAIN`: a rename or mount anywhere on the system while a `..` was resolved; the kernel asks to try again.
+    for _ in 0..MAX_ATTEMPTS {
         match openat2(dir, path, flags, mode, resolve) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             other => return other,
@@ -63,28 +64,28 @@ pub(crate) fn open(
     Err(Errno::AGAIN)
 }
 
-/// Not asked yet, no, yes.
-static OPENAT2: AtomicU8 = AtomicU8::new(0);
+/// Whether the kernel has `openat2`: 0 not known yet, 1 no, 2 yes. Relaxed: threads that race find out the same.
+static HAS_OPENAT2: AtomicU8 = AtomicU8::new(0);
 
-/// For tests: whatever the kernel has, what is done without the call is done.
-const WITHOUT_OPENAT2: &str = "TAUT_TEST_WITHOUT_OPENAT2";
+/// For tests: makes this process do without the call even where the kernel has it.
+const WITHOUT_OPENAT2_VARIABLE: &str = "TAUT_TEST_WITHOUT_OPENAT2";
 
 fn has_openat2() -> bool {
-    match OPENAT2.load(Relaxed) {
+    match HAS_OPENAT2.load(Relaxed) {
         0 => {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
-            // Filters of system calls answer EPERM where old kernels answer ENOSYS.
+            // A seccomp filter answers EPERM where an old kernel answers ENOSYS.
             let there = openat2(CWD, ".", flags, Mode::empty(), ResolveFlags::empty());
             let there = !matches!(there, Err(Errno::NOSYS | Errno::PERM));
-            let there = there && std::env::var_os(WITHOUT_OPENAT2).is_none();
-            OPENAT2.store(1 + u8::from(there), Relaxed);
+            let there = there && std::env::var_os(WITHOUT_OPENAT2_VARIABLE).is_none();
+            HAS_OPENAT2.store(1 + u8::from(there), Relaxed);
             there
         }
         known => known == 2,
     }
 }
 
-/// The same without `openat2`.
+/// As [`open`], without `openat2`.
 pub(crate) fn step_by_step(
     top: BorrowedFd<'_>,
     path: &Path,
@@ -93,7 +94,7 @@ pub(crate) fn step_by_step(
     links: Links,
     mounts: bool,
 ) -> Result<OwnedFd> {
-    // The directories that lead from `top` to where the walk is; `..` goes back along them, never by name.
+    // The directories from `top` down to the present one; `..` goes back along these descriptors, never by name.
     let mut way: Vec<OwnedFd> = Vec::new();
     let mut todo: Vec<OsString> = components(path)?;
     let mut followed = 0;
@@ -104,13 +105,15 @@ pub(crate) fn step_by_step(
             continue;
         }
         if name == ".." {
-            // Above `top` nothing is to be found.
+            // Nothing above `top` can be reached.
             way.pop().ok_or(Errno::XDEV)?;
             continue;
         }
         let is_last = todo.is_empty();
-        let asked = if is_last { flags } else { OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC };
-        let found = openat(here, &name, asked, mode)?;
+        let open_flags = if is_last { flags } else { OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC };
+        // Each component is opened relative to the descriptor of the one before, and checked by its own descriptor: a
+        // name that is exchanged in between can only lead to another entry of the same directory.
+        let found = openat(here, &name, open_flags, mode)?;
         if mount.is_some_and(|mount| mount_of(found.as_fd()) != Ok(mount)) {
             return Err(Errno::XDEV);
         }
@@ -130,21 +133,22 @@ pub(crate) fn step_by_step(
             _ => return Err(Errno::NOTDIR),
         }
     }
-    // The path leads back to where the walk is.
+    // The path leads back to the present directory.
     let here = way.last().map_or(top, AsFd::as_fd);
     openat(here, ".", flags, mode)
 }
 
-/// The number of the mount that something open lies on; a device number would not tell bind mounts apart.
-#[allow(clippy::disallowed_methods, reason = "the system tells it there only, on kernels that lack openat2")]
+/// The id of the mount that an open file is on; a device number would not distinguish bind mounts.
+#[allow(clippy::disallowed_methods, reason = "the only source of it on kernels that lack openat2")]
 fn mount_of(open: BorrowedFd<'_>) -> Result<u64> {
-    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", open.as_raw_fd()));
-    let told = told.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    let number = told.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", open.as_raw_fd()));
+    let info = info.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let number = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
     number.ok_or(Errno::IO)
 }
 
-/// The components of a relative path, the last one first. A dot at the end is one: what is before it is followed then.
+/// The components of a relative path, the last one first. A dot at the end counts: the component before it is then
+/// followed.
 fn components(path: &Path) -> Result<Vec<OsString>> {
     let mut names = Vec::new();
     let ends_in_dot = matches!(path.as_os_str().as_bytes(), [.., b'/', b'.'] | [.., b'/']);
@@ -177,9 +181,9 @@ mod tests {
         Ok(Stat::of(&rustix::fs::fstat(open?)?).identity())
     }
 
-    /// With and without the call of the kernel, the same is found and the same refused.
+    /// With and without `openat2`, the same paths are found and the same refused.
     #[test]
-    fn what_lies_beneath_is_found_and_nothing_else() {
+    fn only_paths_beneath_the_directory_are_found() {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("f"), "").unwrap();
         let directory = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! Directories held open, and what they are asked.
+//! Directories that are held open, and the operations on them.
 //!
-//! A directory that is open stays the same one whatever becomes of its name. All file access of taut goes through one:
+//! An open directory stays the same one even if its name is exchanged. All file access of taut goes through one:
 //! [`Dir`] is the directory, [`At`] a name in it. The only way to one from a path is [`Dir::of_user`] (and
-//! [`crate::Named`]): a path that the user wrote is followed as the user's shell would follow it.
+//! [`crate::Named`]): a path that the user wrote is resolved as the user's shell would resolve it.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -29,14 +29,14 @@ use crate::{
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
-    /// What it was called when it was opened: for messages only.
+    /// The path by which it was opened: for messages only.
     path: PathBuf,
 }
 
-/// How directories are opened: as a place to begin lookups at, which needs no permission to read them.
-const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// How directories are opened: `O_PATH`, as a starting point of lookups, which needs no permission to read them.
+const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Calls the system, unless a fault is injected here.
+/// Makes a system call, unless a fault is injected here.
 pub(crate) fn call<T>(
     op: &'static str,
     path: impl Fn() -> PathBuf,
@@ -58,11 +58,11 @@ fn call_by<T>(
     })
 }
 
-/// Sets the permission bits of what a descriptor that is a place only stands for.
+/// Sets the permission bits of a file whose descriptor was opened with `O_PATH`.
 #[allow(clippy::disallowed_methods, reason = "the entry below /proc leads to the very thing that is open")]
-pub(crate) fn set_mode_of_place(place: BorrowedFd<'_>, mode: u32) -> rustix::io::Result<()> {
-    // Such descriptors know no fchmod.
-    let own = format!("/proc/self/fd/{}", place.as_raw_fd());
+pub(crate) fn set_mode_of_path_only(fd: BorrowedFd<'_>, mode: u32) -> rustix::io::Result<()> {
+    // `fchmod(2)` fails with EBADF on such descriptors.
+    let own = format!("/proc/self/fd/{}", fd.as_raw_fd());
     rustix::fs::chmod(&*own, Mode::from_raw_mode(mode))
 }
 
@@ -72,11 +72,11 @@ impl Dir {
     /// # Errors
     /// There is no directory, or it may not be searched.
     pub fn of_user(path: &Path) -> Result<Dir> {
-        let fd = call("open", || path.to_owned(), || openat(CWD, path, PLACE, Mode::empty()))?;
+        let fd = call("open", || path.to_owned(), || openat(CWD, path, PATH_ONLY, Mode::empty()))?;
         Ok(Dir { fd, path: path.to_owned() })
     }
 
-    /// The same; the directory and those above it are made as far as they do not exist.
+    /// As [`Dir::of_user`]; the directory and those above it are created where they do not exist.
     ///
     /// # Errors
     /// It cannot be made, or something else is there.
@@ -90,7 +90,7 @@ impl Dir {
                         let name = Path::new(path.file_name().unwrap_or_default());
                         let made = match path.components().next_back() {
                             Some(std::path::Component::Normal(_)) => dir.at(name).make_dir_if_absent(),
-                            // `a/..` with `a` just made, and the like.
+                            // Such as `a/..`, with `a` just created.
                             _ => Dir::of_user(path),
                         };
                         dir = Dir { path: path.to_owned(), ..made? };
@@ -104,15 +104,15 @@ impl Dir {
         Dir::of_user(path)
     }
 
-    /// What it was called when it was opened.
+    /// The path by which it was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the directory is now, without links.
+    /// The present absolute path of the directory, without links.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The system refuses the call.
     #[allow(
         clippy::disallowed_methods,
         reason = "the entry below /proc is of the very directory that is open"
@@ -128,7 +128,7 @@ impl Dir {
         At::new(self, name.as_ref())
     }
 
-    /// The directory itself, to be looked at.
+    /// The directory itself, for `stat`.
     pub fn itself(&self) -> At<'_> {
         At::new(self, Path::new(""))
     }
@@ -141,7 +141,7 @@ impl Dir {
         self.open_sub(path.as_ref(), links, true)
     }
 
-    /// The same, on the file system of this one: what is mounted on the way or there is refused.
+    /// As [`Dir::sub`], on the file system of this one: mount points on the way, and there, are refused.
     ///
     /// # Errors
     /// As for [`Dir::sub`].
@@ -152,12 +152,13 @@ impl Dir {
     pub(crate) fn open_sub(&self, path: &Path, links: Links, mounts: bool) -> Result<Dir> {
         let shown = || self.path.join(path);
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let open = || beneath::open(self.as_fd(), path, PLACE, Mode::empty(), links, mounts);
+        let open = || beneath::open(self.as_fd(), path, PATH_ONLY, Mode::empty(), links, mounts);
         let fd = call("open", shown, open).map_err(|error| self.with_what_is_in_the_way(error, path))?;
         Ok(Dir { fd, path: self.path.join(path) })
     }
 
-    /// The error of opening a directory, with what lies where one of the directories on the way should.
+    /// Adds to the error of opening a directory which component is not a directory that may be entered. Only for the
+    /// message: what is found may have changed since.
     fn with_what_is_in_the_way(&self, error: Error, path: &Path) -> Error {
         if !error.has_errno(&[Errno::LOOP, Errno::NOTDIR, Errno::XDEV]) {
             return error;
@@ -175,13 +176,13 @@ impl Dir {
         error
     }
 
-    /// The directory that a link in this one leads to, wherever that is: for sources, which are read as the reference
-    /// reads them.
+    /// The directory that a link in this one leads to, wherever that is: for sources, which the reference reads in the
+    /// same way.
     ///
     /// # Errors
     /// There is none.
     pub fn sub_anywhere(&self, path: &Path) -> Result<Dir> {
-        let open = || openat(self.as_fd(), path, PLACE, Mode::empty());
+        let open = || openat(self.as_fd(), path, PATH_ONLY, Mode::empty());
         Ok(Dir { fd: call("open", || self.path.join(path), open)?, path: self.path.join(path) })
     }
 
@@ -190,11 +191,12 @@ impl Dir {
     /// # Errors
     /// No descriptors are left.
     pub fn try_clone(&self) -> Result<Dir> {
+        // From 3 on: a standard stream that is closed must not become a directory.
         let fd = call("open", || self.path.clone(), || rustix::io::fcntl_dupfd_cloexec(&self.fd, 3))?;
         Ok(Dir { fd, path: self.path.clone() })
     }
 
-    /// Makes the directories of a relative path as far as they do not exist. No link is followed.
+    /// Creates the directories of a relative path where they do not exist. No link is followed.
     ///
     /// # Errors
     /// They cannot be made, or something else is in the way.
@@ -212,16 +214,16 @@ impl Dir {
         here.map_or_else(|| self.try_clone(), Ok)
     }
 
-    /// What the directory is.
+    /// The `stat` of the directory.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The system refuses the call.
     pub fn stat(&self) -> Result<Stat> {
         let stat = call_by(By::Descriptor, "stat", || self.path.clone(), || rustix::fs::fstat(&self.fd))?;
         Ok(Stat::of(&stat))
     }
 
-    /// What tells this directory from all others.
+    /// The device and inode number, which no other existing directory has.
     ///
     /// # Errors
     /// As for [`Dir::stat`].
@@ -236,6 +238,7 @@ impl Dir {
     pub fn list(&self) -> Result<Vec<(OsString, FileKind)>> {
         let shown = || self.path.clone();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // An `O_PATH` descriptor cannot be read: `.` is opened again for reading.
         let fd = call("list", shown, || openat(&self.fd, ".", flags, Mode::empty()))?;
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut raw = RawDir::new(&fd, &mut buffer);
@@ -254,7 +257,7 @@ impl Dir {
                 FileType::RegularFile => FileKind::File,
                 FileType::Directory => FileKind::Directory,
                 FileType::Symlink => FileKind::Symlink,
-                // Some file systems do not tell.
+                // Some file systems do not report types.
                 FileType::Unknown => match crate::if_exists(self.at(name).lstat())? {
                     Some(stat) => stat.kind,
                     None => continue,
@@ -263,31 +266,32 @@ impl Dir {
             };
             entries.push((name.to_owned(), kind));
         }
+        // The order of `getdents64(2)` depends on the file system; listings are hashed and shown.
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(entries)
     }
 
-    /// Sets the permission bits of the directory, whatever its name is by now.
+    /// Sets the permission bits of the directory, whatever its present name is.
     ///
     /// # Errors
     /// It belongs to another user.
     pub fn set_mode(&self, mode: u32) -> Result<()> {
-        call("set mode of", || self.path.clone(), || set_mode_of_place(self.as_fd(), mode))
+        call("set mode of", || self.path.clone(), || set_mode_of_path_only(self.as_fd(), mode))
     }
 
-    /// Whether the change times of the file system tell any two changes apart once the first has been looked at,
+    /// Whether the change times of the file system distinguish any two changes if the file was looked at in between,
     /// however close they are (Linux 6.13 or newer, multigrain timestamps).
     ///
     /// # Errors
     /// No file can be made here.
-    pub fn tells_changes_apart(&self) -> Result<bool> {
+    pub fn distinguishes_changes(&self) -> Result<bool> {
         let mut file = self.at("clock").create_new(0o600)?;
         let mut apart = true;
         let mut last = None;
-        // A coarse clock may tick once meanwhile, but not every time.
+        // A coarse clock may tick once during these calls, but not at each of them.
         for mode in [0o400, 0o600, 0o400, 0o600, 0o400] {
             file.set_mode(mode)?;
-            let now = Some(file.look()?.signature.ctime);
+            let now = Some(file.current_stat()?.signature.ctime);
             apart &= last != now;
             last = now;
         }
@@ -295,9 +299,11 @@ impl Dir {
         Ok(apart)
     }
 
-    /// Whether whatever an action of this user writes to a read-only file here dates the file. File systems in memory do
-    /// not notice writes through a mapping; only root can map such a file for writing without changing its mode first.
+    /// Whether every write of an action of this user to a read-only file here updates the file's times. File systems in
+    /// memory do not notice writes through a mapping; only root can map such a file for writing without changing its
+    /// mode first.
     pub fn dates_all_writes(&self) -> bool {
+        // `f_type` of statfs(2), from `linux/magic.h`.
         const TMPFS: u32 = 0x0102_1994;
         const RAMFS: u32 = 0x8584_58f6;
         const OVERLAYFS: u32 = 0x794c_7630;

@@ -1,4 +1,4 @@
-//! What a failed system call says: the operation, the path, the cause.
+//! Errors of file operations: the operation, the path, the cause.
 
 use std::{
     fmt, io,
@@ -32,12 +32,12 @@ impl Error {
         self.source.kind() == io::ErrorKind::NotFound
     }
 
-    /// Whether nothing is there, since the path, or one above it, does not exist or is no directory.
+    /// Whether there is nothing, since the path, or one above it, does not exist or is no directory.
     pub fn is_absent(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
     }
 
-    /// Whether something is there that is no regular file: a link, a directory, a fifo.
+    /// Whether there is something else than a regular file: a link, a directory, a fifo.
     pub fn is_other_kind(&self) -> bool {
         self.source.get_ref().is_some_and(|inner| inner.is::<OtherKind>())
     }
@@ -60,22 +60,22 @@ impl Error {
         self.errno().is_some_and(|errno| numbers.contains(&errno))
     }
 
-    /// Whether two places lie on different file systems.
+    /// Whether two paths are on different file systems.
     pub fn is_other_file_system(&self) -> bool {
         self.source.kind() == io::ErrorKind::CrossesDevices
     }
 
-    /// Whether the system does not allow it.
+    /// Whether permission is denied.
     pub fn is_denied(&self) -> bool {
         self.source.kind() == io::ErrorKind::PermissionDenied
     }
 
-    /// Whether a symbolic link is in the way that is not followed, or leads out of where it may lead.
+    /// Whether a symbolic link is in the way that is not followed, or that leads out of the directory.
     pub fn is_link_in_the_way(&self) -> bool {
         self.has_errno(&[rustix::io::Errno::LOOP, rustix::io::Errno::XDEV])
     }
 
-    /// Whether something is there already.
+    /// Whether there is something already.
     pub fn is_exists(&self) -> bool {
         self.source.kind() == io::ErrorKind::AlreadyExists
     }
@@ -89,7 +89,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {} {}: {}", self.op, self.path.display(), self.source)?;
-        match crate::refused::reason(self.op, &self.path, &self.source) {
+        match crate::permission::reason(self.op, &self.path, &self.source) {
             Some(reason) => write!(f, "\n{reason}"),
             None => Ok(()),
         }
@@ -102,7 +102,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// What lies where a directory should, and how the system answered.
+/// What is in the place of a directory, and the system's error number.
 #[derive(Debug)]
 struct InTheWay {
     errno: rustix::io::Errno,
@@ -124,7 +124,7 @@ impl fmt::Display for InTheWay {
 
 impl std::error::Error for InTheWay {}
 
-/// That something is no regular file.
+/// Something is no regular file.
 #[derive(Debug)]
 pub(crate) struct OtherKind(pub(crate) FileKind);
 
@@ -141,7 +141,7 @@ impl fmt::Display for OtherKind {
 
 impl std::error::Error for OtherKind {}
 
-/// `None` where the result says that nothing is there.
+/// `None` where the result is that nothing is there.
 ///
 /// # Errors
 /// All others.

@@ -1,11 +1,13 @@
-//! Faults to inject into file access, its count, and a log of it: for tests.
+//! Injection of faults into file access, and a count and log of it: for tests.
 //!
-//! Off by default, at the price of one relaxed load a call. Switched on either by [`fail_nth`] or, for
-//! whole processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of
-//! [`crate::At`], [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number.
+//! Off by default, at the price of one relaxed load per call. Switched on either by [`fail_nth`] or, for whole
+//! processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of [`crate::At`],
+//! [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number.
 //!
-//! `TAUT_TEST_CALLS=FILE` appends a line to a file for each such call: what it goes by (`name` or `descriptor`), the
-//! operation, and the path, separated by blanks. So a test counts how often a process looks at each file.
+//! All atomics are relaxed: a test sets them before it calls, and counts after its threads have been joined.
+//!
+//! `TAUT_TEST_CALLS=FILE` appends a line to a file for each such call: how it names the file (`name` or `descriptor`),
+//! the operation, and the path, separated by blanks. So a test counts how often a process looks at each file.
 
 use std::{
     ffi::OsString,
@@ -28,7 +30,7 @@ static ERRNO: AtomicI32 = AtomicI32::new(0);
 static LOG: OnceLock<fs::File> = OnceLock::new();
 static FROM_ENVIRONMENT: Once = Once::new();
 
-/// What a call finds its file by.
+/// How a call names its file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum By {
     Name,
@@ -48,11 +50,12 @@ pub fn calls() -> u64 {
     CALLS.load(Relaxed)
 }
 
-/// Every function of the file layer passes here first.
+/// Every function of the file layer calls this first.
 #[inline]
 pub(crate) fn check(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
     FROM_ENVIRONMENT.call_once(read_environment);
-    if ACTIVE.load(Relaxed) { counted(by, op, path) } else { Ok(()) }
+    // The only cost in normal operation.
+    if ACTIVE.load(Relaxed) { count_and_maybe_fail(by, op, path) } else { Ok(()) }
 }
 
 fn read_environment() {
@@ -77,11 +80,12 @@ fn log_to(path: OsString) {
 }
 
 #[cold]
-fn counted(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+fn count_and_maybe_fail(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
     if let Some(mut log) = LOG.get() {
         let by = if by == By::Name { "name" } else { "descriptor" };
         let op = op.replace(' ', "-");
-        // One write, so that threads and processes do not mix their lines; a lost line fails the test that counts.
+        // One write per line, so that lines of threads and processes do not mix; a lost line fails the test that
+        // counts.
         let line = [by.as_bytes(), b" ", op.as_bytes(), b" ", normal(&path()).as_os_str().as_bytes(), b"\n"]
             .concat();
         let _ = log.write_all(&line);

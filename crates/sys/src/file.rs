@@ -1,4 +1,4 @@
-//! Open files, and what can be done with them: everything names its place when it fails.
+//! Open files: every operation names the file's path when it fails.
 
 use std::{
     fs,
@@ -16,30 +16,30 @@ use crate::{
     fault::{self, By},
 };
 
-/// A file that is open, and where.
+/// An open file, and its location.
 #[derive(Debug)]
 pub struct File<'d> {
     file: fs::File,
     at: At<'d>,
-    /// What it was when it was opened, if that was asked.
+    /// Its `stat` when it was opened, if that was asked for.
     opened: Option<Stat>,
 }
 
-const EPOCH: Timestamps = Timestamps {
+const MTIME_EPOCH: Timestamps = Timestamps {
     last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
     last_modification: Timespec { tv_sec: 0, tv_nsec: 0 },
 };
 
 impl<'d> File<'d> {
-    /// A file that is open already; `at` is where, for messages.
+    /// A file that is open already; `at` is its location, for messages.
     pub fn new(file: fs::File, at: At<'d>) -> File<'d> {
         File { file, at, opened: None }
     }
 
-    /// The same, unless it is no regular file.
+    /// As [`File::new`], unless it is no regular file.
     pub(crate) fn regular(file: fs::File, at: At<'d>) -> Result<File<'d>> {
         let file = File { file, at, opened: None };
-        let stat = file.look()?;
+        let stat = file.current_stat()?;
         match stat.kind {
             FileKind::File => Ok(File { opened: Some(stat), ..file }),
             other => Err(at.other_kind(other)),
@@ -51,12 +51,12 @@ impl<'d> File<'d> {
         self.at
     }
 
-    /// What the file was when it was opened.
+    /// The `stat` of the file when it was opened.
     ///
     /// # Errors
-    /// The system does not tell.
+    /// The system refuses the call.
     pub fn stat(&self) -> Result<Stat> {
-        self.opened.map_or_else(|| self.look(), Ok)
+        self.opened.map_or_else(|| self.current_stat(), Ok)
     }
 
     fn run<T>(&self, op: &'static str, call: impl FnOnce(&fs::File) -> io::Result<T>) -> Result<T> {
@@ -65,20 +65,20 @@ impl<'d> File<'d> {
         done.map_err(|source| Error { op, path: self.at.path(), source })
     }
 
-    /// What the file is now.
+    /// The present `stat` of the file.
     ///
     /// # Errors
-    /// The system does not tell.
-    pub fn look(&self) -> Result<Stat> {
+    /// The system refuses the call.
+    pub fn current_stat(&self) -> Result<Stat> {
         self.run("stat", |file| Ok(Stat::of(&rustix::fs::fstat(file)?)))
     }
 
-    /// The size that it had when it was opened; 0 if that was not asked, as for a new file.
+    /// The size when it was opened; 0 if it was not asked for, as for a new file.
     pub fn size_at_open(&self) -> u64 {
         self.opened.map_or(0, |stat| stat.size())
     }
 
-    /// Everything from where reading is to the end.
+    /// Everything from the present position to the end.
     ///
     /// # Errors
     /// It cannot be read.
@@ -86,13 +86,14 @@ impl<'d> File<'d> {
         self.read_up_to(u64::MAX)
     }
 
-    /// The same, but no more than `limit` bytes.
+    /// As [`File::read_all`], but at most `limit` bytes.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn read_up_to(&mut self, limit: u64) -> Result<Vec<u8>> {
         let size = self.stat()?.signature.size;
         self.run("read", |file| {
+            // The size is a hint only, so a wrong one (`/proc`) or an absurd one (a sparse file) does no harm.
             let mut content = Vec::with_capacity(size.min(limit).min(1 << 30) as usize + 1);
             file.take(limit).read_to_end(&mut content)?;
             Ok(content)
@@ -106,6 +107,7 @@ impl<'d> File<'d> {
     pub fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.run("read", |mut file| {
             loop {
+                // Interrupted reads are repeated: signals are handled elsewhere.
                 match file.read(buffer) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     other => return other,
@@ -114,7 +116,7 @@ impl<'d> File<'d> {
         })
     }
 
-    /// Goes on reading at the beginning.
+    /// Sets the position to the beginning.
     ///
     /// # Errors
     /// It is no file that can be read twice.
@@ -130,8 +132,8 @@ impl<'d> File<'d> {
         self.run("write", |mut file| file.write_all(bytes))
     }
 
-    /// Appends the rest of another open file, inside the kernel or by sharing extents where possible. Returns how many
-    /// bytes that were.
+    /// Appends the rest of another open file, in the kernel or by sharing extents where possible
+    /// (`copy_file_range(2)`). Returns the number of bytes.
     ///
     /// # Errors
     /// It cannot be read or written.
@@ -139,7 +141,7 @@ impl<'d> File<'d> {
         self.run("write", |mut file| io::copy(&mut from.file, &mut file))
     }
 
-    /// Cuts the file off after so many bytes.
+    /// Truncates the file to so many bytes.
     ///
     /// # Errors
     /// It is not open for writing.
@@ -155,15 +157,15 @@ impl<'d> File<'d> {
         self.run("set mode of", |file| file.set_permissions(fs::Permissions::from_mode(mode)))
     }
 
-    /// Sets the modification time to the epoch.
+    /// Sets the modification time to 1970-01-01.
     ///
     /// # Errors
     /// It belongs to another user.
     pub fn set_mtime_epoch(&mut self) -> Result<()> {
-        self.run("set time of", |file| Ok(rustix::fs::futimens(file, &EPOCH)?))
+        self.run("set time of", |file| Ok(rustix::fs::futimens(file, &MTIME_EPOCH)?))
     }
 
-    /// The file without its place.
+    /// The file without its location.
     pub fn into_std(self) -> fs::File {
         self.file
     }

@@ -1,7 +1,7 @@
-//! How many descriptors may be kept open because they are likely to be of use again.
+//! A limit to the number of descriptors that caches hold open.
 //!
-//! A handle that is at hand saves looking a directory up; one too many makes something else fail. So caches of handles
-//! ask here first, and open for the moment what they may not keep.
+//! An open directory saves looking it up again; too many of them make other calls fail with EMFILE. So caches of
+//! directories ask here, and open a directory for one use only when the limit is reached.
 
 use std::sync::{
     OnceLock,
@@ -12,36 +12,38 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::Dir;
 
-static KEPT: AtomicUsize = AtomicUsize::new(0);
-static LIMIT: OnceLock<usize> = OnceLock::new();
+/// How many directories are held by caches. Relaxed: it only counts, and a momentary excess is taken back.
+static CACHED_DIRS: AtomicUsize = AtomicUsize::new(0);
+static MAX_CACHED_DIRS: OnceLock<usize> = OnceLock::new();
 
-/// Half of what the process may have open; the other half is for what is at work.
-fn limit() -> usize {
-    *LIMIT.get_or_init(|| {
+/// Half of what the process may have open; the other half is for files in use.
+fn max_cached_dirs() -> usize {
+    *MAX_CACHED_DIRS.get_or_init(|| {
         let current = getrlimit(Resource::Nofile).current;
         current.map_or(1 << 16, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX).min(1 << 16))
     })
 }
 
-/// An open directory that counts among those that are kept.
+/// An open directory that counts against the limit.
 #[derive(Debug)]
-pub struct Kept(Dir);
+pub struct CachedDir(Dir);
 
-impl Kept {
-    /// Keeps a directory, if there is room; else gives it back.
+impl CachedDir {
+    /// Takes a place for a directory, if there is one.
     ///
     /// # Errors
-    /// The directory, for the moment.
-    pub fn new(dir: Dir) -> Result<Kept, Dir> {
-        if KEPT.fetch_add(1, Relaxed) < limit() {
-            return Ok(Kept(dir));
+    /// Gives the directory back if the limit is reached.
+    pub fn new(dir: Dir) -> Result<CachedDir, Dir> {
+        // Added first and taken back if there are too many, so that two threads cannot both take the last place.
+        if CACHED_DIRS.fetch_add(1, Relaxed) < max_cached_dirs() {
+            return Ok(CachedDir(dir));
         }
-        KEPT.fetch_sub(1, Relaxed);
+        CACHED_DIRS.fetch_sub(1, Relaxed);
         Err(dir)
     }
 }
 
-impl std::ops::Deref for Kept {
+impl std::ops::Deref for CachedDir {
     type Target = Dir;
 
     fn deref(&self) -> &Dir {
@@ -49,8 +51,8 @@ impl std::ops::Deref for Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for CachedDir {
     fn drop(&mut self) {
-        KEPT.fetch_sub(1, Relaxed);
+        CACHED_DIRS.fetch_sub(1, Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! Advisory locks on files, released when dropped or when the process ends, however it ends.
+//! Advisory locks on files (`flock(2)`), released when dropped or when the process ends, however it ends.
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -17,16 +17,22 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Waits for a lock that others may share; creates the file if need be.
+    /// Waits for a shared lock; creates the file if need be.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or the file system has no locks.
     pub fn shared(place: At<'_>) -> Result<Lock> {
-        let lock = Lock::unheld(place)?;
+        let lock = Lock::open_unlocked(place)?;
         lock.operate(FlockOperation::LockShared)?;
         Ok(lock)
     }
 
-    /// A lock that nobody shares; creates the file if need be. Calls `busy` before it waits, if it has to.
+    /// An exclusive lock; creates the file if need be. Calls `busy` before it waits, if it has to.
+    ///
+    /// # Errors
+    /// As for [`Lock::shared`].
     pub fn exclusive(place: At<'_>, busy: impl FnOnce()) -> Result<Lock> {
-        let lock = Lock::unheld(place)?;
+        let lock = Lock::open_unlocked(place)?;
         match lock.operate(FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(lock),
             Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => busy(),
@@ -36,9 +42,12 @@ impl Lock {
         Ok(lock)
     }
 
-    /// An exclusive lock, if that can be had without waiting; creates the file if need be.
+    /// An exclusive lock, if it can be had without waiting; creates the file if need be.
+    ///
+    /// # Errors
+    /// As for [`Lock::shared`].
     pub fn try_exclusive(place: At<'_>) -> Result<Option<Lock>> {
-        let lock = Lock::unheld(place)?;
+        let lock = Lock::open_unlocked(place)?;
         match lock.operate(FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(lock)),
             Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
@@ -46,23 +55,33 @@ impl Lock {
         }
     }
 
-    /// Lets others share the lock from now on. Between the two states nobody may hold it at all.
+    /// Turns the lock into a shared one. The kernel releases it first, so another process may get the exclusive lock in
+    /// between.
+    ///
+    /// # Errors
+    /// As for [`Lock::shared`].
     pub fn downgrade(&self) -> Result<()> {
         self.operate(FlockOperation::LockShared)
     }
 
-    /// Gives the lock up, to be shared again later.
-    pub fn give_up(&self) -> Result<()> {
+    /// Releases the lock, to be taken again later.
+    ///
+    /// # Errors
+    /// As for [`Lock::shared`].
+    pub fn release(&self) -> Result<()> {
         self.operate(FlockOperation::Unlock)
     }
 
-    /// Waits for the lock again, as others may share it.
-    pub fn share_again(&self) -> Result<()> {
+    /// Waits for the shared lock again.
+    ///
+    /// # Errors
+    /// As for [`Lock::shared`].
+    pub fn acquire_shared(&self) -> Result<()> {
         self.operate(FlockOperation::LockShared)
     }
 
-    fn unheld(place: At<'_>) -> Result<Lock> {
-        // A user who may only read the build root of another can still share the lock.
+    fn open_unlocked(place: At<'_>) -> Result<Lock> {
+        // `flock` needs no right to write: with read access to another user's build root, its lock can be shared.
         let file = match place.open_or_create() {
             Err(error) if error.is_denied() => place.open().map_err(|_| error),
             other => other,

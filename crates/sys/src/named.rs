@@ -1,8 +1,8 @@
-//! Paths that the user wrote, and that lead where the user's shell would be led by them.
+//! Paths that the user wrote, resolved as the user's shell would resolve them.
 //!
 //! This is the only way from a path to a file: the directory is opened by its path, everything after that goes through
 //! it ([`crate::At`]). Nothing below a build root, a workspace root, an action's directory or an output directory is
-//! ever reached so.
+//! reached in this way.
 #![allow(clippy::disallowed_methods, reason = "this is where paths of the user are resolved")]
 
 use std::{
@@ -19,7 +19,7 @@ use crate::{
     fault::{self, By},
 };
 
-/// A file that the user named.
+/// A file that the user named: its directory, which is open, and its name.
 #[derive(Debug)]
 pub struct Named {
     dir: Dir,
@@ -38,12 +38,12 @@ impl Named {
             (above, Some(name)) => {
                 Ok(Named { dir: Dir::of_user(above.unwrap_or(Path::new(".")))?, name: name.to_owned() })
             }
-            // It ends in `..` or is the root.
+            // The path ends in `..` or is the root.
             (_, None) => Ok(Named { dir: Dir::of_user(path)?, name: ".".into() }),
         }
     }
 
-    /// The same; directories that do not exist are made.
+    /// As [`Named::of_user`]; directories that do not exist are created.
     ///
     /// # Errors
     /// They cannot be made.
@@ -59,7 +59,7 @@ impl Named {
         self.dir.at(&self.name)
     }
 
-    /// What is there; links are followed.
+    /// The `stat` of what is there; links are followed.
     ///
     /// # Errors
     /// Nothing is there.
@@ -67,7 +67,7 @@ impl Named {
         Ok(Stat::of(&call("stat", || path.to_owned(), || rustix::fs::stat(path))?))
     }
 
-    /// What is there; a link is a link.
+    /// The `stat` of what is there; a link is not followed.
     ///
     /// # Errors
     /// Nothing is there.
@@ -83,17 +83,19 @@ impl Named {
         Named::of_user(path)?.at().read_link()
     }
 
-    /// The whole content of what the path leads to, be it a file, a pipe or a device: `<(…)` is a path of a user, too.
+    /// The whole content of what the path leads to, be it a file, a pipe or a device: `<(…)` of a shell is such a path.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn read(path: &Path) -> Result<Vec<u8>> {
         let check = || fault::check(By::Name, "read", || path.to_owned());
+        // `fs::read` rather than a `File`: the size of a pipe is unknown, and it is read once.
         let read = || check().and_then(|()| fs::read(path));
         read().map_err(|source| Error { op: "read", path: path.to_owned(), source })
     }
 
-    /// Writes what the path leads to, be it a file, a pipe or a device; a file is emptied first, unless `append`.
+    /// Opens what the path leads to for writing, be it a file, a pipe or a device; a file is truncated first, unless
+    /// `append`.
     ///
     /// # Errors
     /// It cannot be opened for writing.
@@ -115,7 +117,7 @@ pub fn canonical(path: &Path) -> Result<PathBuf> {
     resolve().map_err(|source| Error { op: "resolve", path: path.to_owned(), source })
 }
 
-/// An absolute path without `.` and `..`, by its text alone: what it names need not exist.
+/// An absolute path without `.` and `..`, by its text alone: the file need not exist.
 pub fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -130,7 +132,7 @@ pub fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// Whether a path leads to a program, as a search path is searched.
+/// Whether a path leads to a file that can be executed, by the test of a search in `PATH`.
 pub fn is_program(path: &Path) -> bool {
     Named::stat(path).is_ok_and(|stat| stat.is_file() && stat.mode() & 0o111 != 0)
 }

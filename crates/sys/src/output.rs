@@ -1,8 +1,8 @@
-//! Files for what processes print.
+//! Files that receive what processes print.
 //!
-//! They have no name and never get one, so there is nothing that a process could replace by a link before it is read
-//! back. Making such a file costs more than all the rest of starting a process, so it serves many, each of which gets a
-//! description of its own.
+//! They never have a name, so there is none that a process could replace by a link before it is read back. To create
+//! such a file costs more than all the rest of starting a process, so one serves many processes in turn, each of which
+//! gets an open file description of its own.
 
 use std::{
     fs,
@@ -20,11 +20,11 @@ use rustix::{
 
 use crate::{Dir, File, Result, dir::call};
 
-/// What processes print, one after the other.
+/// A file for the output of one process at a time.
 #[derive(Debug)]
 pub struct Output {
     directory: Dir,
-    /// Empty, unless a process has it.
+    /// Empty, unless a process is writing to it.
     file: Option<fs::File>,
 }
 
@@ -52,15 +52,16 @@ impl Output {
         };
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let open = || rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        // Opened anew rather than duplicated: a duplicate would share the offset with earlier processes.
         let writer = call("open a file in", || self.shown(), open)?;
         self.file = Some(file);
         Ok(writer)
     }
 
-    /// Reads what was written to it by processes that have ended; `None` if that is nothing. Then it is empty again.
+    /// Reads what was written by processes that have ended; `None` if that is nothing. The file is empty afterwards.
     ///
     /// # Errors
-    /// Those of `read`, or it cannot be looked at.
+    /// Those of `read`, or the system refuses the call.
     pub fn take<T, E: From<crate::Error>>(
         &mut self,
         read: impl FnOnce(File<'_>) -> std::result::Result<T, E>,
@@ -73,9 +74,11 @@ impl Output {
             let mut readable = File::new(file.try_clone().map_err(error)?, self.directory.itself());
             readable.rewind()?;
             content = Some(read(readable)?);
+            // All writers have ended, or this function would not have been called: nothing is written behind the new
+            // end.
             file.set_len(0).map_err(error)?;
         }
-        // The next process is to find what this one found.
+        // A process that changed the mode of its standard output must not affect the next one: such a file is dropped.
         if metadata.mode() & 0o7777 == MODE {
             self.file = Some(file);
         }
@@ -83,12 +86,12 @@ impl Output {
     }
 }
 
-/// An empty file that cannot be given a name.
+/// An empty file without a name that cannot be given one: `O_EXCL` with `O_TMPFILE` forbids `linkat(2)`.
 fn nameless_file(directory: &Dir) -> rustix::io::Result<OwnedFd> {
     let mode = Mode::from_bits_truncate(MODE);
     let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
     match openat(directory.as_fd(), ".", flags | OFlags::TMPFILE, mode) {
-        // The file system has no such files.
+        // The file system does not support such files.
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
         other => return other,
     }
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_process_prints_to_cannot_be_given_a_name() {
+    fn an_output_file_cannot_be_given_a_name() {
         let directory = tempfile::tempdir().unwrap();
         let mut output = Output::new(Dir::of_user(directory.path()).unwrap());
         let writer = output.writer().unwrap();

@@ -1,32 +1,30 @@
-//! Starting processes: cheaply, and so that nothing a build started outlives it.
+//! Starting processes: cheaply, and so that no process of a build outlives it.
 //!
-//! A build that forked from its own process would pay for its memory and threads with every start. So
-//! the first [`Processes::spawn`] starts a *helper*: this program again ([`helper_main_if_requested`]),
-//! small and with one thread. It forks *runners*, one for each process that runs at a time; a request to
-//! start something goes straight to a runner that has nothing to do. Builds that start nothing have no
-//! helper.
+//! A build that forked from its own process would pay for its memory and threads with every start. So the first
+//! [`Processes::spawn`] starts a *helper*: this program again ([`helper_main_if_requested`]), small and with one
+//! thread. It forks *runners*, one for each process that runs at a time; a request to start something goes directly to
+//! an idle runner. Builds that start nothing have no helper.
 //!
 //! What is guaranteed:
-//! - Each process is the leader of a session of its own, so a Ctrl-C on the terminal reaches only the
-//!   build, which decides what that means. It begins with all signals as they are by default, none
-//!   blocked, umask 022, the limit of open files that the caller of the build had, and nothing open
-//!   but the standard streams. All it is given is given as open descriptors ([`Streams`]).
-//! - When the process that was asked for has ended, whatever it left behind is killed, and the end is
-//!   reported only when that is gone. Each runner is the sub-reaper of its descendants, so this includes
-//!   processes in sessions of their own, and never what another one started. What cannot be ended
-//!   within ten seconds (another user's, or one that the system does not let go) is told:
-//!   [`Exit::left_behind`].
+//! - Each process is the leader of a session of its own, so Ctrl-C on the terminal reaches only the build, which
+//!   decides what that means. It begins with all signals at their defaults, none blocked, umask 022, the limit of open
+//!   files that the caller of the build had, and nothing open but the standard streams. All it gets is open descriptors
+//!   ([`Streams`]).
+//! - When the process has ended, whatever it left behind is killed, and its end is reported only when all that is gone.
+//!   Each runner is the sub-reaper (`PR_SET_CHILD_SUBREAPER`, prctl(2)) of its descendants, so this includes processes
+//!   in sessions of their own, and never a process of another action. What cannot be ended within ten seconds (a
+//!   process of another user, or one in an uninterruptible system call) is reported: [`Exit::left_behind`].
 //! - A process that is to end gets SIGTERM once, and SIGKILL after [`Command::grace`].
-//! - When the build ends, in whatever way (the sockets close), runners and helper kill all and end
-//!   themselves. A process that kills or stops its runner fails alone: the helper ends all that the runner
-//!   had. If the helper is killed or stopped, this process ends all below it, and nothing more is started.
-//! - Only what is held is signalled: a child of whose end no note was taken yet, the group of such a child, or
-//!   what a pidfd stands for. A number is never signalled later.
+//! - When the build ends, in whatever way (the sockets close), runners and helper kill all that they started and end. A
+//!   process that kills or stops its runner fails alone: the helper ends all that the runner had. If the helper is
+//!   killed or stopped, this process ends all below it, and nothing more is started.
+//! - A process is signalled only while its number cannot belong to another one: a child that has not been reaped, the
+//!   group of such a child, or through a pidfd.
 //!
-//! Rejected: a thread per process that waits (a hundred threads that do nothing); pid namespaces (not
-//! everywhere allowed; they come with the sandbox); `PR_SET_PDEATHSIG` per process (lost by any
-//! descendant, and `posix_spawn` cannot set it); one helper that runs everything (what is left behind by two
-//! actions cannot be told apart, so neither result could count before both have ended).
+//! Rejected: a thread per process that waits (a hundred idle threads); pid namespaces (not allowed everywhere; they
+//! come with the sandbox); `PR_SET_PDEATHSIG` per process (lost by any descendant, and `posix_spawn` cannot set it);
+//! one helper that runs everything (leftovers of two actions cannot be distinguished, so neither result could count before
+//! both have ended).
 //!
 //! The only unsafe code is in `raw`.
 
@@ -53,12 +51,12 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What to start. Nothing is inherited: the environment is exactly `env`, standard input is empty, and
-/// apart from the standard streams no file is open.
+/// What to start. Nothing is inherited: the environment is exactly `env`, standard input is empty, and apart from the
+/// standard streams no file is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// File to execute; never looked up in `PATH`. If relative, then to the working directory. A file that the system
-    /// does not know how to execute is read by the shell, as `execvp` has it.
+    /// File to execute; never searched in `PATH`. If relative, then to the working directory. A file in a format that
+    /// the system does not know is run by the shell, as `execvp(3)` does.
     pub program: PathBuf,
     /// The argument vector, the program's own name first.
     pub args: Vec<OsString>,
@@ -73,7 +71,7 @@ pub struct Command {
 /// The usual [`Command::grace`].
 pub const GRACE: Duration = Duration::from_millis(1000);
 
-/// What a process works with, as open descriptors: paths could lead elsewhere by then.
+/// The files of a process, as open descriptors: a path could lead elsewhere by the time it is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Streams<'f> {
     /// The working directory.
@@ -131,11 +129,11 @@ impl Status {
 pub struct Exit {
     /// How it ended.
     pub status: Status,
-    /// Whether it was killed because its time was over.
+    /// Whether it was killed because its time limit was exceeded.
     pub timed_out: bool,
     /// User and system time of it and of those of its descendants that it waited for; zero if it did not start.
     pub cpu: Duration,
-    /// Whether it left processes behind that could not be ended. Then its directory must not be used again, and
-    /// what it made may still change.
+    /// Whether it left processes behind that could not be ended. Then its directory must not be used again, and its
+    /// outputs may still change.
     pub left_behind: bool,
 }

@@ -1,9 +1,9 @@
-//! Removing a directory with everything below it, and nothing else.
+//! Removal of a directory with everything below it, and nothing else.
 //!
-//! No link is followed and no mount point crossed: it stays, where it is. The directory is the very one that the caller
-//! made ([`Identity`]), or it is left. The directories on the way down are open; what lies very deep is first renamed into
-//! the top directory, so that depth is bounded by nothing. A process that keeps exchanging or making names ends that after
-//! a bounded number of rounds, with an error.
+//! No link is followed and no mount point crossed: they fail the removal. The directory is removed only if it has the
+//! identity that the caller recorded when it made it ([`Identity`]). The directories on the way down are open; a
+//! directory that is very deep is first renamed into the top directory, so that depth is not limited by descriptors or
+//! stack. If another process keeps exchanging or creating names, the removal fails after a bounded number of rounds.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -15,26 +15,26 @@ use rustix::io::Errno;
 
 use crate::{At, Dir, Error, FileKind, Links, Result, if_exists, stat::Identity};
 
-/// How often other processes may be seen to interfere before the removal is given up.
+/// How often interference of other processes may be observed before the removal fails.
 const MAX_DISTURBANCES: usize = 16;
 
-/// How many directories are moved up at most: deeper or larger trees than any file system holds.
+/// How many directories are moved up at most: more than any file system holds.
 const MAX_MOVED_UP: u64 = 1 << 32;
 
-/// What directories are called that were moved up into the top directory, with a number behind it.
+/// The prefix of the names of directories that were moved up into the top directory; a number follows.
 const MOVED_UP: &str = ".removing-";
 
 impl At<'_> {
-    /// Removes whatever is here, with everything below it; nothing here is fine.
+    /// Removes whatever is here, with everything below it; it is no error if there is nothing.
     ///
     /// # Errors
-    /// Something cannot be removed: a mount point, or what others keep making anew.
+    /// Something cannot be removed: a mount point, or what other processes keep creating.
     pub fn remove_all(self) -> Result<()> {
         self.remove_tree(None).map(drop)
     }
 
-    /// Removes the directory here if it is the one with this identity; else it is left. Tells whether nothing is here
-    /// any more.
+    /// Removes the directory here if it has this identity; another one is left. Returns whether nothing is here any
+    /// more.
     ///
     /// # Errors
     /// As for [`At::remove_all`].
@@ -43,6 +43,7 @@ impl At<'_> {
     }
 
     fn remove_tree(self, made: Option<Identity>) -> Result<bool> {
+        // The identity is compared by name first, and again after opening: the open directory is what is emptied.
         let Some(stat) = if_exists(self.lstat())? else { return Ok(true) };
         if made.is_some_and(|made| stat.identity() != made) {
             return Ok(false);
@@ -52,16 +53,19 @@ impl At<'_> {
             return Ok(true);
         }
         let Some(top) = if_exists(enter(self))? else { return Ok(true) };
+        // The name may have been exchanged between the two calls; only the open directory counts from here on.
         if top.identity()? != stat.identity() {
-            return Err(restless(self));
+            return Err(interference(self));
         }
-        empty(&top)?;
+        empty_directory(&top)?;
+        // An empty directory that took the name meanwhile may be removed here; one with content fails with ENOTEMPTY.
         if_exists(self.remove_dir())?;
         Ok(true)
     }
 }
 
-/// Opens a directory for removal of what is in it; makes it accessible first, as an action may have left it otherwise.
+/// Opens a directory whose content is to be removed; makes it accessible first, since an action may have changed its
+/// mode.
 fn enter(at: At<'_>) -> Result<Dir> {
     let dir = at.dir().open_sub(at.name(), Links::Refused, false).map_err(|error| {
         let is_mount = error.has_errno(&[Errno::XDEV]);
@@ -69,7 +73,7 @@ fn enter(at: At<'_>) -> Result<Dir> {
     })?;
     let stat = dir.stat()?;
     if stat.mode() & 0o700 != 0o700 {
-        // Where that is not allowed, the attempt to remove says why.
+        // If that is not allowed, the removal of an entry fails with the reason.
         let _ = dir.set_mode(stat.mode() | 0o700);
     }
     Ok(dir)
@@ -79,7 +83,7 @@ fn error_with(error: Error, why: &'static str) -> Error {
     Error { source: io::Error::other(why), ..error }
 }
 
-fn restless(at: At<'_>) -> Error {
+fn interference(at: At<'_>) -> Error {
     let source = io::Error::other("another process keeps changing what is there");
     Error { op: "remove", path: at.path(), source }
 }
@@ -96,7 +100,8 @@ struct Level {
 }
 
 /// Removes everything in an open directory.
-fn empty(top: &Dir) -> Result<()> {
+fn empty_directory(top: &Dir) -> Result<()> {
+    // Each round removes everything that it listed, counts a disturbance, or moves directories up: all are bounded.
     let (mut moved_up, mut disturbances) = (0_u64, 0);
     let mut is_first = true;
     loop {
@@ -105,18 +110,20 @@ fn empty(top: &Dir) -> Result<()> {
             return Ok(());
         }
         let is_ours = |name: &OsStr| name.as_encoded_bytes().starts_with(MOVED_UP.as_bytes());
+        // In later rounds there should be only directories that were moved up; anything else was created by another
+        // process.
         disturbances += usize::from(!is_first && entries.iter().any(|(name, _)| !is_ours(name)));
         disturbances += remove_entries(top, entries, &mut moved_up)?;
         if disturbances > MAX_DISTURBANCES || moved_up > MAX_MOVED_UP {
-            return Err(restless(top.itself()));
+            return Err(interference(top.itself()));
         }
         is_first = false;
     }
 }
 
-/// Removes entries of the top directory with all that is below them; what is too deep moves up into the top directory.
-/// Returns how often something was not what it was just before: then other processes interfere, and what is left comes
-/// with the next round.
+/// Removes entries of the top directory with all that is below them; what is too deep is moved up into the top
+/// directory. Returns how often an entry was not what it was a moment before: then other processes interfere, and the
+/// rest is left to the next round.
 fn remove_entries(top: &Dir, entries: Vec<(OsString, FileKind)>, moved_up: &mut u64) -> Result<usize> {
     let mut disturbances = 0;
     let mut levels: Vec<Level> = Vec::new();
@@ -138,7 +145,7 @@ fn remove_entries(top: &Dir, entries: Vec<(OsString, FileKind)>, moved_up: &mut 
         let at = here.at(&name);
         if kind != FileKind::Directory {
             match if_exists(at.remove_file()) {
-                // It is a directory by now.
+                // It has become a directory meanwhile.
                 Err(error) if error.has_errno(&[Errno::ISDIR]) => disturbances += 1,
                 other => drop(other?),
             }
@@ -154,11 +161,11 @@ fn remove_entries(top: &Dir, entries: Vec<(OsString, FileKind)>, moved_up: &mut 
         match if_exists(enter(at)) {
             Ok(Some(dir)) => {
                 let inner = dir.list()?;
-                // The rest of this directory waits.
+                // The rest of this directory waits until the inner one is empty.
                 levels.push(Level { name, dir, todo: std::mem::replace(&mut todo, inner) });
             }
             Ok(None) => {}
-            // Something else by now.
+            // It has become something else meanwhile.
             Err(error) if error.has_errno(&[Errno::LOOP, Errno::NOTDIR]) => disturbances += 1,
             Err(error) => return Err(error),
         }
@@ -179,10 +186,10 @@ fn move_up(inner: At<'_>, top: &Dir, moved_up: &mut u64) -> Result<()> {
         let name = OsString::from(format!("{MOVED_UP}{moved_up}"));
         let to = top.at(Path::new(&name));
         match inner.rename(to) {
-            // The name is taken, by a directory that an earlier attempt moved here.
+            // The name is taken by a directory that an earlier attempt moved here.
             Err(error) if error.has_errno(&[Errno::NOTEMPTY, Errno::EXIST, Errno::NOTDIR]) => {}
             Err(error) if error.has_errno(&[Errno::ACCESS]) => {
-                // To move a directory is to write to it, too.
+                // Moving a directory rewrites its `..`, which needs the right to write to it.
                 enter(inner)?;
                 return inner.rename(to);
             }
@@ -200,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deep_trees_go_and_what_links_lead_to_stays() {
+    fn deep_trees_are_removed_and_link_targets_are_kept() {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("f"), "precious").unwrap();
         let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the system tells of a file: its kind, what tells it from others, and what shows that it changed.
+//! The result of `stat`: the kind of a file, its identity, and the fields that change with it.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,20 +15,20 @@ pub enum FileKind {
     Special,
 }
 
-/// What the system tells of a file.
+/// The result of `stat`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stat {
     /// What it is.
     pub kind: FileKind,
-    /// How many names it has.
+    /// How many names (hard links) it has.
     pub links: u64,
     /// The number of the user it belongs to.
     pub owner: u32,
-    /// Everything that shows a change.
+    /// The fields that a change alters.
     pub signature: StatSignature,
 }
 
-/// What tells a file or directory from all others of this machine, as long as it exists: device and inode number.
+/// Device and inode number of a file or directory: no other file of this machine has the same while it exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Identity {
     device: u64,
@@ -36,7 +36,7 @@ pub struct Identity {
 }
 
 impl Stat {
-    /// What the system call returned.
+    /// From the result of the system call.
     #[allow(clippy::unnecessary_cast, reason = "the types differ between architectures")]
     pub(crate) fn of(stat: &rustix::fs::Stat) -> Stat {
         use rustix::fs::FileType;
@@ -91,27 +91,27 @@ impl Stat {
         self.mode() & 0o111 != 0
     }
 
-    /// Whether it belongs to the user that this process acts for.
+    /// Whether it belongs to the effective user of this process.
     pub fn is_own(&self) -> bool {
         static USER: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
         self.owner == *USER.get_or_init(|| rustix::process::geteuid().as_raw())
     }
 
-    /// When the content changed last.
+    /// When the content was changed last.
     pub fn modified(&self) -> SystemTime {
         let nanos = self.signature.mtime;
         let length = Duration::from_nanos(u64::try_from(nanos.unsigned_abs()).unwrap_or(u64::MAX));
         if nanos < 0 { SystemTime::UNIX_EPOCH - length } else { SystemTime::UNIX_EPOCH + length }
     }
 
-    /// What tells it from all other files.
+    /// Device and inode number.
     pub fn identity(&self) -> Identity {
         Identity { device: self.signature.device, inode: self.signature.inode }
     }
 }
 
-/// Size, times, inode and mode of a file. Equal signatures are evidence of equal contents, unless the
-/// file's change time falls into the clock tick in which the signature was taken ([`StatSignature::is_racy`]).
+/// Size, times, inode and mode of a file. Equal signatures are evidence of equal contents, unless the file's change
+/// time falls into the clock tick in which the signature was taken ([`StatSignature::is_racy`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct StatSignature {
     /// Size in bytes.
@@ -144,8 +144,8 @@ impl StatSignature {
         self.mode & 0o170_000 == 0o040_000
     }
 
-    /// Whether a change right after the signature was taken could have left it as it is: its change time
-    /// is not older than `now`, the file system's own clock (the change time of a file just touched).
+    /// Whether a change right after the signature was taken could have left it as it is: its change time is not older
+    /// than `now`, a time of the file system's own clock (the change time of a file just touched).
     pub fn is_racy(&self, now: i128) -> bool {
         self.ctime >= now
     }

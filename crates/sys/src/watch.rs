@@ -1,11 +1,11 @@
-//! Being told of changes below directories, instead of looking for them.
+//! Notification of changes below directories, instead of looking for them (inotify(7)).
 //!
-//! What is told is a hint at where to look, never what is there. Hints can get lost: the queue overflows, a
-//! file system is mounted over a directory, another machine changes a network file system. All of that is told, too
-//! ([`Noticed::lost`], [`Coverage::Polled`]), and is answered by looking everywhere.
+//! An event is a hint at where to look, never what is there. Events can get lost: the queue overflows, a file system is
+//! mounted over a directory, another machine changes a network file system. All of that is reported, too
+//! ([`Noticed::lost`], [`Coverage::Polled`]), and the caller answers it by looking everywhere.
 //!
-//! A watch belongs to an inode, a hint is wanted for a path. So each path is remembered with the inode that it
-//! led to, and asked for again when that may have changed ([`Watch::refresh`]).
+//! inotify watches an inode, while the caller wants events for a path. So each path is kept with the inode that it led
+//! to, and watched again when that may have changed ([`Watch::refresh`]).
 #![allow(
     clippy::disallowed_methods,
     reason = "what a name leads to is what watching asks; nothing is read or changed"
@@ -29,54 +29,54 @@ use rustix::{
 
 use crate::{Error, Result, evidence::is_remote};
 
+mod resolution;
 #[cfg(test)]
 mod tests;
-mod way;
 
-pub use way::{Missing, Way};
+pub use resolution::{Missing, Resolution};
 
-/// For how long nothing must happen before changes count as complete: tools that save a file, or switch a
+/// For how long nothing must happen before a batch of changes counts as complete: tools that save a file, or switch a
 /// branch, do several things in a row.
-const QUIET: Duration = Duration::from_millis(30);
+const QUIET_PERIOD: Duration = Duration::from_millis(30);
 
-/// Changes are told after this time even if more keep coming.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// A batch of changes is reported after this time even if more keep coming.
+const MAX_BATCH_DELAY: Duration = Duration::from_millis(500);
 
-/// How often a path is watched again that leads elsewhere before the watch is there.
-const TRIES: usize = 5;
+/// How often a path is watched again that leads elsewhere by the time the watch is there.
+const MAX_ATTEMPTS: usize = 5;
 
-/// How many files have a watch of their own at most.
-const MAX_FILES: usize = 1 << 14;
+/// How many files are watched individually at most.
+const MAX_FILE_WATCHES: usize = 1 << 14;
 
-/// Which part of the watches that a user may have are taken for files: others want some, too.
-const SHARE_OF_FILES: usize = 8;
+/// The fraction of the user's inotify watches (one in so many) that is used for files: other programs need some, too.
+const FILE_WATCHES_DIVISOR: usize = 8;
 
 /// Watches directories and files.
 pub struct Watch {
     inotify: Option<OwnedFd>,
     /// Why there is no inotify instance.
     refused: Option<Unwatched>,
-    /// Tells that something was mounted or unmounted, which changes directories without a sign in them.
+    /// Readable (POLLPRI) when something was mounted or unmounted, which changes directories without an event in them.
     mounts: Option<OwnedFd>,
     wake: Arc<OwnedFd>,
-    /// The paths that a watch was asked for by.
+    /// The paths that each watch was requested by.
     paths: HashMap<i32, Vec<PathBuf>>,
     watched: HashMap<PathBuf, Watched>,
     /// How many files may be watched.
     max_files: usize,
     files: usize,
-    /// The files whose watch is gone and may be asked for again.
+    /// The files whose watch is gone and may be requested again.
     dropped: BTreeSet<PathBuf>,
 }
 
-/// What is wanted to be told of a path; what comes later includes what comes before.
+/// What is to be reported of a path; a later variant includes the earlier ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Interest {
-    /// Changes of this very file, through whatever name.
+    /// Changes of this very file, by whatever name.
     File,
-    /// Entries of the directory that come, go, or get other permissions.
+    /// Entries of the directory that appear, disappear, or get other permissions.
     Entries,
-    /// These, and changes of what is in its files.
+    /// These, and changes of the content of its files.
     Content,
 }
 
@@ -88,18 +88,18 @@ struct Watched {
     identity: Option<(u64, u64)>,
 }
 
-/// Whether changes of a path will be told.
+/// Whether changes of a path will be reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coverage {
     /// They will.
     Watched,
-    /// There is no such directory or file; that it comes into being is told by the directory above.
+    /// There is no such directory or file; the directory above reports its creation.
     Absent,
-    /// They may not: one has to look from time to time.
+    /// They may not be: the caller has to look from time to time.
     Polled(Unwatched),
 }
 
-/// Why changes may not be told.
+/// Why changes may not be reported.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Unwatched {
     /// Nothing is to be watched.
@@ -114,16 +114,16 @@ pub enum Unwatched {
     Remote,
     /// The directory may not be read.
     Permission,
-    /// The system does not say why.
+    /// The system gives no reason.
     Refused,
 }
 
-/// How a path changed, as far as one can tell.
+/// How a path changed, as far as the events show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct How {
-    /// It came, went, or was replaced: the listing of its directory shows that.
+    /// It appeared, disappeared, or was replaced: the listing of its directory shows that.
     pub entry: bool,
-    /// It came: it was made or moved here.
+    /// It was created or moved here.
     pub came: bool,
     /// It is a directory.
     pub is_directory: bool,
@@ -136,7 +136,7 @@ pub struct How {
 pub struct Noticed {
     /// Where.
     pub paths: BTreeMap<PathBuf, How>,
-    /// There may be more of them.
+    /// Whether there may be more of them.
     pub lost: bool,
 }
 
@@ -163,7 +163,7 @@ impl Noticed {
 pub enum Woken {
     /// Something changed.
     Changed(Noticed),
-    /// Nothing did for the time that was given.
+    /// Nothing changed in the given time.
     Nothing,
     /// [`Waker::wake`] was called.
     ByWaker,
@@ -176,7 +176,7 @@ pub struct Waker(Arc<OwnedFd>);
 impl Waker {
     /// Ends the present wait, or the next one.
     pub fn wake(&self) {
-        // Full means that it is awake already.
+        // The counter is full: the wait has been ended already.
         let _ = write(&*self.0, &1_u64.to_ne_bytes());
     }
 }
@@ -193,14 +193,14 @@ fn instance() -> std::result::Result<OwnedFd, Unwatched> {
     })
 }
 
-/// The value of a limit of inotify, if the system tells it.
+/// The value of a limit of inotify, if the system shows it.
 pub fn limit(name: &str) -> Option<usize> {
     let text = crate::Named::read(&Path::new("/proc/sys/fs/inotify").join(name)).ok()?;
     std::str::from_utf8(&text).ok()?.trim().parse().ok()
 }
 
 impl Watch {
-    /// Watches nothing yet. Where the system has no inotify instances left, nothing ever is.
+    /// Watches nothing yet. If the system has no inotify instances left, it never will.
     ///
     /// # Errors
     /// The process has no descriptors left.
@@ -211,12 +211,11 @@ impl Watch {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         watch.mounts = open("/proc/self/mountinfo", flags, Mode::empty()).ok();
         let most = limit("max_user_watches").unwrap_or(8192);
-        watch.max_files = (most / SHARE_OF_FILES).min(MAX_FILES);
+        watch.max_files = (most / FILE_WATCHES_DIVISOR).min(MAX_FILE_WATCHES);
         Ok(watch)
     }
 
-    /// Watches nothing ever, and asks the system for nothing: for directories whose changes it does not tell although
-    /// it should.
+    /// Watches nothing ever, and asks the system for nothing: for directories whose changes it fails to report.
     ///
     /// # Errors
     /// As for [`Watch::new`].
@@ -236,7 +235,7 @@ impl Watch {
         })
     }
 
-    /// Asks for an inotify instance again if there was none left. Paths have to be added again.
+    /// Requests an inotify instance again if there was none left. Paths have to be added again.
     pub fn retry(&mut self) {
         if matches!(self.refused, None | Some(Unwatched::ByRequest)) {
             return;
@@ -247,7 +246,7 @@ impl Watch {
         }
     }
 
-    /// What ends waits.
+    /// A handle that ends waits.
     pub fn waker(&self) -> Waker {
         Waker(self.wake.clone())
     }
@@ -260,12 +259,12 @@ impl Watch {
         self.watched.values().filter(counts).count()
     }
 
-    /// Whether none is.
+    /// Whether [`Watch::len`] is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Why some change may go unnoticed.
+    /// Why some changes may go unnoticed.
     pub fn unwatched(&self) -> BTreeSet<Unwatched> {
         let why = |watched: &Watched| match watched.coverage {
             Coverage::Polled(why) => Some(why),
@@ -274,7 +273,7 @@ impl Watch {
         self.watched.values().filter_map(why).chain(self.refused).collect()
     }
 
-    /// Watches a directory, or a file, by this name; `None` if nothing new came of it.
+    /// Watches a directory, or a file, by this name; `None` if that changed nothing.
     pub fn add(&mut self, path: &Path, interest: Interest) -> Option<Coverage> {
         let known = self.watched.get(path);
         if known.is_some_and(|known| known.number.is_some() && known.interest >= interest) {
@@ -283,7 +282,7 @@ impl Watch {
         let interest = known.map_or(interest, |known| known.interest.max(interest));
         let watched = self.cover(path, interest);
         if watched.number.is_none() && known.is_some_and(|known| known.number.is_some()) {
-            // A file, where a directory was once.
+            // It is a file now, and was a directory before.
             return None;
         }
         let coverage = watched.coverage;
@@ -292,9 +291,9 @@ impl Watch {
         is_new.then_some(coverage)
     }
 
-    /// Watches a file itself, so that changes through its other names, those that it may get included, are told.
-    /// The number of such watches is bounded: half of it is kept for files that have other names. Tells whether
-    /// this is one and its watch is new.
+    /// Watches a file itself, so that changes by its other names (hard links) are reported, including names that it
+    /// gets later. The number of such watches is bounded: half of it is reserved for files that have other names.
+    /// Returns whether this is such a file and its watch is new.
     pub fn add_file(&mut self, path: &Path) -> bool {
         let is_file = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
         let Some(found) = lstat(path).ok().filter(is_file) else { return false };
@@ -320,7 +319,7 @@ impl Watch {
         is_new && has_names
     }
 
-    /// The files that lost their watches since they were asked for the last time.
+    /// The files that lost their watches since the last call.
     pub fn dropped(&mut self) -> BTreeSet<PathBuf> {
         std::mem::take(&mut self.dropped)
     }
@@ -346,29 +345,31 @@ impl Watch {
         use inotify::WatchFlags as F;
         let entries = F::CREATE | F::DELETE | F::MOVED_FROM | F::MOVED_TO | F::ATTRIB | F::ONLYDIR;
         let content = F::MODIFY | F::CLOSE_WRITE | F::ATTRIB;
-        // What one path wants must not end what another one of the same directory does.
+        // `MASK_ADD`: two paths may lead to one inode, and the second request must not replace the flags of the first.
         let flags = F::DELETE_SELF | F::MOVE_SELF | F::MASK_ADD;
         let flags = match interest {
             Interest::File => flags | content | F::DONT_FOLLOW,
             Interest::Entries => flags | entries,
             Interest::Content => flags | entries | content,
         };
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let before = identity(path, interest);
             let number = match inotify::add_watch(inotify, path, flags) {
                 Ok(number) => number,
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return without(Coverage::Absent),
+                // ENOSPC: the limit `max_user_watches`; there is no more specific error number.
                 Err(Errno::NOSPC) => return without(Coverage::Polled(Unwatched::Watches)),
                 Err(Errno::ACCESS) => return without(Coverage::Polled(Unwatched::Permission)),
                 Err(_) => return without(Coverage::Polled(Unwatched::Refused)),
             };
-            // The path may lead elsewhere than a moment ago.
+            // The inode before and after: only if both are the same, the watch is on the inode that the path leads to.
             if before.is_some() && before == identity(path, interest) {
                 let is_remote = statfs(path).is_ok_and(|on| is_remote(&on));
                 let coverage =
                     if is_remote { Coverage::Polled(Unwatched::Remote) } else { Coverage::Watched };
                 return Watched { coverage, interest, number: Some(number), identity: before };
             }
+            // A watch that no path uses; one that another path uses must stay.
             if !self.paths.contains_key(&number) {
                 let _ = inotify::remove_watch(inotify, number);
             }
@@ -376,13 +377,13 @@ impl Watch {
         without(Coverage::Polled(Unwatched::Refused))
     }
 
-    /// Gives up the watches of paths that lead elsewhere by now: because a directory or link on the way to them is
-    /// another one. They have to be added again.
+    /// Removes the watches of paths that lead elsewhere by now, because a directory or link on the way to them was
+    /// replaced. They have to be added again.
     pub fn refresh(&mut self) {
-        self.refresh_and_tell(&mut Noticed::default());
+        self.refresh_into(&mut Noticed::default());
     }
 
-    fn refresh_and_tell(&mut self, noticed: &mut Noticed) {
+    fn refresh_into(&mut self, noticed: &mut Noticed) {
         let leads_elsewhere = |(path, watched): &(&PathBuf, &Watched)| {
             watched.number.is_some() && identity(path, watched.interest) != watched.identity
         };
@@ -406,16 +407,16 @@ impl Watch {
         if paths.is_empty() {
             self.paths.remove(&number);
             if let Some(inotify) = &self.inotify {
-                // The system may have given it up already.
+                // The system may have removed it already.
                 let _ = inotify::remove_watch(inotify, number);
             }
         }
     }
 
-    /// Waits for changes, for a waker, or for a time. Changes that come in quick succession are told together.
+    /// Waits for changes, for a waker, or for a time. Changes that come in quick succession are reported together.
     ///
     /// # Errors
-    /// The system refuses to tell.
+    /// The system refuses the call.
     pub fn wait(&mut self, limit: Option<Duration>) -> Result<Woken> {
         let end = limit.map(|limit| Instant::now() + limit);
         let mut noticed = Noticed::default();
@@ -426,12 +427,12 @@ impl Watch {
                 return Ok(Woken::ByWaker);
             }
             if ready.mounts {
-                self.refresh_and_tell(&mut noticed);
+                self.refresh_into(&mut noticed);
             }
             if ready.events || !noticed.paths.is_empty() {
                 break;
             }
-            // A signal, or a mount elsewhere, ends no wait.
+            // A signal, or a mount elsewhere, does not end the wait.
             if end.is_some_and(|end| Instant::now() >= end) {
                 return Ok(Woken::Nothing);
             }
@@ -439,24 +440,26 @@ impl Watch {
         let begin = Instant::now();
         loop {
             self.read(&mut noticed)?;
-            let ready = self.poll(Some(QUIET))?;
+            let ready = self.poll(Some(QUIET_PERIOD))?;
             if ready.waker {
                 return Ok(Woken::ByWaker);
             }
             if ready.mounts {
-                self.refresh_and_tell(&mut noticed);
+                self.refresh_into(&mut noticed);
             }
-            if !ready.events || begin.elapsed() > PATIENCE {
+            // Quiet for long enough, or long enough since the first event: a tool that writes without pause is not
+            // waited for.
+            if !ready.events || begin.elapsed() > MAX_BATCH_DELAY {
                 return Ok(Woken::Changed(noticed));
             }
         }
     }
 
-    /// Waits for a waker or for a time, whatever changes meanwhile; that is told by the next [`Watch::wait`]. Tells
-    /// whether it was a waker.
+    /// Waits for a waker or for a time, whatever changes meanwhile; changes are reported by the next [`Watch::wait`].
+    /// Returns whether it was a waker.
     ///
     /// # Errors
-    /// The system refuses to wait.
+    /// The system refuses the call.
     pub fn pause(&self, time: Duration) -> Result<bool> {
         let end = Instant::now() + time;
         loop {
@@ -472,8 +475,9 @@ impl Watch {
         self.poll_some(limit, true)
     }
 
-    /// Waits for the waker, and for everything else if `all` is to be told.
+    /// Waits for the waker and, if `all`, for everything else.
     fn poll_some(&self, limit: Option<Duration>, all: bool) -> Result<Ready> {
+        // Descriptors are polled in one call: the waker first, so that an interruption is never delayed by events.
         let limit = limit.map(|limit| Timespec {
             tv_sec: limit.as_secs() as i64,
             tv_nsec: i64::from(limit.subsec_nanos()) as _,
@@ -491,19 +495,19 @@ impl Watch {
         let events = inotify.is_some() && ready.next().unwrap_or_default();
         let mounts = mounts.is_some() && ready.next().unwrap_or_default();
         if waker {
-            // It is awake now.
+            // Resets the counter, so that the next wait blocks again.
             let _ = read(&*self.wake, &mut [0; 8]);
         }
         Ok(Ready { events, waker, mounts })
     }
 
-    /// Takes what there is to be read.
+    /// Reads the events that are queued.
     fn read(&mut self, noticed: &mut Noticed) -> Result<()> {
         use inotify::ReadFlags as F;
         let Some(inotify) = &self.inotify else { return Ok(()) };
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut reader = inotify::Reader::new(inotify, &mut buffer);
-        // Paths that may lead elsewhere than to what is watched by their names.
+        // Paths that may no longer lead to the inode that is watched for them.
         let (mut moved, mut ended): (BTreeSet<PathBuf>, Vec<PathBuf>) = Default::default();
         loop {
             let event = match reader.next() {
@@ -512,6 +516,7 @@ impl Watch {
                 other => other.map_err(error("read changes of", Path::new("directories")))?,
             };
             let flags = event.events();
+            // IN_Q_OVERFLOW has no watch; IN_UNMOUNT ends watches of a whole file system.
             noticed.lost |= flags.intersects(F::QUEUE_OVERFLOW | F::UNMOUNT);
             let paths = self.paths.get(&event.wd()).into_iter().flatten();
             if flags.contains(F::IGNORED) {
@@ -537,7 +542,7 @@ impl Watch {
             }
         }
         for path in ended {
-            // Its number is gone with the watch, and may be another's from now on.
+            // The system has removed the watch (IN_IGNORED), and may give its number to another one.
             if let Some(watched) = self.watched.get_mut(&path) {
                 if watched.number.take().is_some() && watched.interest == Interest::File {
                     self.files -= 1;
@@ -557,14 +562,14 @@ impl Watch {
             }
         }
         if noticed.lost || !directories.is_empty() {
-            // What was below a directory that moved has other names, too.
-            self.refresh_and_tell(noticed);
+            // Paths below a directory that moved lead elsewhere, too.
+            self.refresh_into(noticed);
         }
         Ok(())
     }
 }
 
-/// Device and inode of what a path leads to.
+/// Device and inode that a path leads to.
 fn identity(path: &Path, interest: Interest) -> Option<(u64, u64)> {
     let found = if interest == Interest::File { lstat(path) } else { stat(path) }.ok()?;
     Some((found.st_dev, found.st_ino))

@@ -1,8 +1,8 @@
-//! One table of attacks on names, and the decoy that they aim at.
+//! A table of attacks on file names, and the decoy directory that they aim at.
 //!
-//! Whatever writes, reads or removes files is run against every row, with the attack planted before it, meanwhile or by
-//! an action. The outside is always a decoy in a temporary directory, which is compared afterwards: no test aims at a
-//! path of the machine.
+//! All code that writes, reads or removes files is tested against every row, with the attack made before it, during it,
+//! or by an action. The target of an attack is always a decoy in a temporary directory, which is compared afterwards:
+//! no test aims at a path of the machine.
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +21,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// What is done to a name. The script is run by `sh`; `$1` is the name, `$2` the decoy, an absolute path.
+/// An attack on a name. The script is run by `sh`; `$1` is the name, `$2` the decoy, an absolute path.
 #[derive(Clone, Copy, Debug)]
 pub struct Attack {
     /// For messages.
     pub name: &'static str,
-    /// What plants it. It may fail where the name cannot be attacked so.
+    /// The script that carries it out. It may fail if this name cannot be attacked in this way.
     pub script: &'static str,
     /// Whether only root can do it, in a mount namespace of its own.
     pub needs_mount: bool,
@@ -66,14 +66,14 @@ pub const ATTACKS: &[Attack] = &[
 ];
 
 impl Attack {
-    /// Plants it from outside.
+    /// Carries it out from outside.
     pub fn plant(&self, at: &Path, decoy: &Decoy) {
-        // Where a name cannot be attacked so, nothing is planted.
+        // The script may fail: then the name cannot be attacked in this way, and stays as it is.
         let _ = Command::new("sh").args(["-c", self.script, "sh"]).arg(at).arg(decoy.path()).output();
     }
 }
 
-/// A directory outside of everything that a tool may touch.
+/// A directory outside of everything that a tool may change.
 #[derive(Debug)]
 pub struct Decoy {
     dir: tempfile::TempDir,
@@ -125,7 +125,7 @@ impl Decoy {
     /// Fails if anything in it was changed, removed or added.
     ///
     /// # Panics
-    /// Then; `what` says what was done.
+    /// If so; `what` is the operation under test, for the message.
     #[track_caller]
     pub fn assert_untouched(&self, what: &str) {
         let now = seen(self.path()).unwrap_or_default();
@@ -133,7 +133,7 @@ impl Decoy {
     }
 }
 
-/// Everything below a directory, itself included, but for what a look or another name changes.
+/// Everything below a directory, itself included, except what reading it or another hard link alters.
 fn seen(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
     let mut seen = BTreeMap::new();
     let mut pending = vec![PathBuf::new()];
@@ -156,7 +156,7 @@ fn seen(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
     Ok(seen)
 }
 
-/// A thread that exchanges a name with a link to a decoy as fast as it can, as long as it lives.
+/// A thread that exchanges names with links to a decoy as fast as it can, until this is dropped.
 #[derive(Debug)]
 pub struct Exchange {
     stop: Arc<AtomicBool>,
@@ -184,10 +184,10 @@ impl Exchange {
         Exchange { stop, thread: Some(thread) }
     }
 
-    /// Ends it; tells how often it exchanged something.
+    /// Ends it; returns the number of exchanges.
     ///
     /// # Panics
-    /// If the thread did.
+    /// If the thread has panicked.
     pub fn end(mut self) -> u64 {
         self.stop.store(true, SeqCst);
         self.thread.take().map_or(0, |thread| thread.join().expect("the exchange goes well"))
@@ -200,7 +200,7 @@ impl Drop for Exchange {
     }
 }
 
-/// Puts a link in the place of what is at a path, and back.
+/// Replaces what is at a path by a link, and restores it.
 fn exchange(path: &Path, decoy: &Path) -> bool {
     let mut away = path.as_os_str().as_bytes().to_vec();
     away.extend(b".exchanged");
@@ -219,7 +219,7 @@ fn exchange(path: &Path, decoy: &Path) -> bool {
     linked
 }
 
-/// Whether this process is root and may have a mount namespace of its own.
+/// Whether this process is root and can create a mount namespace.
 #[must_use]
 pub fn can_mount() -> bool {
     let tried = Command::new("unshare").args(["--mount", "--propagation", "private", "true"]).output();

@@ -1,8 +1,7 @@
 //! A small project and a request, as one JSON value.
 //!
-//! A value rather than structures of Rust, so that a case can be printed, kept, read back, and
-//! shrunk by a shrinker that knows nothing of builds: it may break the shape, and then the case
-//! is simply not one any more.
+//! A JSON value rather than Rust structures, so that a case can be printed, stored, read back, and shrunk by a shrinker
+//! that does not know the format: if it breaks the format, the value is no longer a case.
 
 use crate::Workspace;
 use serde_json::Value;
@@ -13,7 +12,7 @@ use serde_json::Value;
 pub struct Case(pub Value);
 
 impl Case {
-    /// Writes the files into a new workspace; none if the value is not a case.
+    /// Writes the files into a new workspace; `None` if the value is not a case.
     #[must_use]
     pub fn write(&self) -> Option<Workspace> {
         self.0.get("config")?.as_object()?;
@@ -39,14 +38,14 @@ impl Case {
         Some(workspace)
     }
 
-    /// The words that name the requested target; none if the value is not a case.
+    /// The words of the command line for the requested target; `None` if the value is not a case.
     #[must_use]
     pub fn target(&self) -> Option<Vec<String>> {
         let words = self.0.get("target")?.as_array()?;
         words.iter().map(|word| word.as_str().map(str::to_owned)).collect()
     }
 
-    /// The words that say the configuration.
+    /// The words of the command line for the configuration.
     #[must_use]
     pub fn config(&self) -> Vec<String> {
         let base = self.0.get("base").map(|_| ["-c".to_owned(), "base.json".to_owned()]);

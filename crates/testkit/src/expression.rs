@@ -1,13 +1,12 @@
 //! Random expressions of the description language.
 //!
-//! Mostly well typed, so that most of them have a value, but not always: what is an error and
-//! what is not must agree too. Left out are the forms whose treatment by the reference is a
-//! known mistake that we do not copy.
+//! Mostly well typed, so that most of them have a value, but not always: errors have to agree, too. Forms that the
+//! reference is known to treat wrongly, and that taut treats differently on purpose, are left out.
 
 use crate::Rng;
 use serde_json::{Map, Value, json};
 
-/// Where an expression stands: what it can ask for.
+/// The kind of an expression, which determines what it can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Only the pure constructs.
@@ -17,7 +16,7 @@ pub enum Place {
     Rule,
 }
 
-/// What an expression shall evaluate to.
+/// The kind of value that an expression should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Any,
@@ -102,11 +101,11 @@ impl Expressions<'_> {
             return self.literal(kind);
         }
         let depth = depth - 1;
-        // Now and then something of another kind.
+        // Now and then a value of another kind.
         let kind = if self.rng.chance(4) { Kind::Any } else { kind };
         let mut value = match self.rng.below(100) {
             0..20 => self.control(depth, kind),
-            20 => self.odd(depth),
+            20 => self.ill_typed(depth),
             _ => match kind {
                 Kind::Text => self.text(depth),
                 Kind::Texts => self.list(depth),
@@ -148,8 +147,8 @@ impl Expressions<'_> {
         *self.rng.pick(PURE)
     }
 
-    /// What is probably an error, or looks like one.
-    fn odd(&mut self, depth: usize) -> Value {
+    /// Expressions that are probably errors.
+    fn ill_typed(&mut self, depth: usize) -> Value {
         let any = self.any(depth, Kind::Any);
         match self.rng.below(9) {
             0 => json!({"type": "fail", "msg": any}),
@@ -164,7 +163,7 @@ impl Expressions<'_> {
         }
     }
 
-    /// Forms that may yield anything.
+    /// Forms that can have any value.
     fn control(&mut self, depth: usize, kind: Kind) -> Value {
         let one = self.any(depth, kind);
         let any = self.any(depth, Kind::Any);

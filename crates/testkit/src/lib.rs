@@ -1,9 +1,8 @@
-//! What tests share, and nothing else does: a throw-away workspace, a build tool to run in
-//! it, random projects and a shrinker for those that show a difference.
+//! Test fixtures: a throw-away workspace, a build tool to run in it, random projects, and a shrinker for those that
+//! show a difference.
 //!
-//! The crate knows no other crate of the project. It sees a build tool as its users do: a
-//! binary, a command line, files, an exit code. That is what lets the same fixture run taut
-//! and the tool it is compatible with, and what keeps it usable by the tests of every crate.
+//! The crate uses no other crate of the project. It sees a build tool as its users do: a binary, a command line, files,
+//! an exit code. So the same fixture runs taut and the reference, and the tests of every crate can use it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod attacks;

@@ -1,4 +1,4 @@
-//! A JSON value with one thing about it that is not as its author meant it.
+//! Mutation of JSON values: one part is removed or replaced.
 
 use crate::Rng;
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_part_can_change_and_mostly_something_does() {
+    fn every_part_can_be_mutated_and_most_mutations_change_the_value() {
         let value = json!({"a": [1, {"b": "c"}], "d": null});
         let changed: Vec<_> = (0..200).map(|seed| mutated(&mut Rng::new(seed), &value)).collect();
         assert!(changed.iter().filter(|other| **other != value).count() > 150);

@@ -1,7 +1,7 @@
 //! Random projects: target files with the built-in rules, and rules around expressions.
 //!
-//! Names come from small pools, so that conflicts, sharing and re-keying happen often. Left out
-//! are names that lead out of a directory: the reference follows them, we refuse.
+//! Names come from small pools, so that conflicts, sharing and re-keying happen often. Names that lead out of a
+//! directory are left out: the reference follows them, taut refuses them.
 
 use crate::rules::{Rules, rules};
 use crate::{Case, Rng, mutated};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 const PATHS: &[&str] = &["a", "b", "out.txt", "d/a", "d/b", "d", "./a", "e//f"];
 const MODULES: &[&str] = &["", "m", "m/n"];
 
-/// The random project of this stream; one of four has something wrong with it.
+/// The random project of this stream; a quarter of them contain an error.
 pub fn random_case(rng: &mut Rng) -> Case {
     let case = target_case(rng);
     if rng.chance(75) {
@@ -93,8 +93,8 @@ fn target_case(rng: &mut Rng) -> Case {
     Case(case)
 }
 
-/// The name of something that exists; rarely of something that does not. Source trees have no
-/// provides in the reference, so no rule may ask for them.
+/// The name of an existing target or source; rarely of one that does not exist. Source trees have no provides in the
+/// reference, so no rule may read them.
 fn dependency(rng: &mut Rng, names: &[Value], trees: bool) -> Value {
     if !names.is_empty() && rng.chance(70) {
         return rng.pick(names).clone();
@@ -127,7 +127,7 @@ fn maybe_configured(rng: &mut Rng, text: Value) -> Value {
     json!({"type": "if", "cond": {"type": "var", "name": "X"}, "then": text.clone(), "else": text})
 }
 
-/// A target of a built-in rule; `forwards` says whether what has no provides may be passed on.
+/// A target of a built-in rule; `forwards` is whether targets without provides may be passed on.
 fn target(rng: &mut Rng, names: &[Value], forwards: bool) -> Value {
     let deps = dependencies(rng, names, true);
     let path = *rng.pick(PATHS);
@@ -176,7 +176,7 @@ fn generic(rng: &mut Rng, deps: Vec<Value>) -> Value {
         .iter()
         .map(|out| {
             let text = rng.pick(&["echo made", "ls", "cat s.txt a 2>/dev/null || true", "echo $V"]);
-            // Never into an input: the reference lets that change what others see.
+            // Never into an input: the reference lets such a change affect other actions.
             json!(format!("{{ {text}; }} > .tmp && rm -rf {out} && mv .tmp {out}"))
         })
         .collect();

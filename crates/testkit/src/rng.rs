@@ -2,7 +2,7 @@
 //!
 //! Random tests here must be repeatable from one printed number on every machine and after
 //! every update of dependencies; that rules out generators whose stream may change between
-//! versions. Nothing cryptographic is asked of it.
+//! versions. It need not be cryptographic.
 
 /// A repeatable stream of random numbers.
 #[derive(Debug, Clone)]
@@ -54,14 +54,14 @@ mod tests {
     use super::Rng;
 
     #[test]
-    fn the_stream_of_a_seed_never_changes() {
+    fn the_stream_of_a_seed_is_stable() {
         let mut rng = Rng::new(1);
         assert_eq!(rng.bits(), 0x910a_2dec_8902_5cc1);
         assert_eq!(rng.bits(), 0xbeeb_8da1_658e_ec67);
     }
 
     #[test]
-    fn numbers_stay_below_their_bound_and_reach_every_value() {
+    fn numbers_below_a_bound_take_every_value() {
         let mut rng = Rng::new(7);
         let mut seen = [false; 5];
         for _ in 0..200 {

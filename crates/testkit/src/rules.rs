@@ -1,20 +1,20 @@
 //! Random rules around a skeleton that mostly has a value, and targets of them.
 //!
 //! A rule may have every kind of field, transitions, imports, nodes and fields made from nodes.
-//! What it is called with has to fit, so rules come with what is to be known of them.
+//! The targets have to fit their rules, so rules come with a signature.
 
 use crate::expression::{Expressions, Kind, Place};
 use crate::{Case, Rng, random_expression};
 use serde_json::{Map, Value, json};
 
-/// What is to be known of a rule to use it.
+/// The properties of a rule that are needed to write a target of it.
 pub(crate) struct Signature {
     /// Its name, as it can be written in any module.
     pub(crate) name: Value,
     has_strings: bool,
     has_configs: bool,
     has_sources: bool,
-    /// What targets of it are tainted with, and whether they say so or the rule does.
+    /// The taint of its targets, and whether they or the rule declare it.
     is_tainted: bool,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Rules {
     pub(crate) rules: Vec<(String, Map<String, Value>)>,
     /// Expression files by module.
     pub(crate) expressions: Vec<(String, Map<String, Value>)>,
-    /// What targets can be of.
+    /// The rules that targets can have.
     pub(crate) signatures: Vec<Signature>,
 }
 
@@ -40,7 +40,7 @@ fn union(list: Value) -> Value {
     json!({"type": "map_union", "$1": list})
 }
 
-/// What the targets of a field have, in one transition or none.
+/// The artifacts and so on of a field's targets, in one transition or none.
 fn of_field(what: &str, name: &str, transition: Option<&Value>) -> Value {
     let mut get = json!({"type": what, "dep": var("_")});
     if what == "DEP_PROVIDES" {
@@ -113,7 +113,7 @@ fn node_rule(rng: &mut Rng) -> Value {
     rule
 }
 
-/// An action that makes its outputs without looking at the names of its inputs.
+/// An action whose command does not depend on the names of its inputs.
 fn action(rng: &mut Rng, inputs: Value, outs: &[&str]) -> Value {
     let commands: Vec<String> = outs
         .iter()
@@ -132,7 +132,7 @@ fn action(rng: &mut Rng, inputs: Value, outs: &[&str]) -> Value {
         4 => action["may_fail"] = json!(["test"]),
         5 => {
             action["may_fail"] = json!(["test"]);
-            action["fail_message"] = json!("told");
+            action["fail_message"] = json!("expected to fail");
             action["cmd"] = json!(["sh", "-c", format!("{}; exit 3", commands.join(" && "))]);
         }
         6 => action["no_cache"] = json!(["test"]),
@@ -182,7 +182,7 @@ fn rule(
     if calls {
         rule["imports"] = json!({"f": [function.0, function.1]});
     }
-    // The configurations that the dependencies are wanted in.
+    // The configurations in which the dependencies are analysed.
     let transitions: Vec<Value> = match rng.below(6) {
         0 => vec![json!({"Y": "t"})],
         1 => vec![json!({}), json!({"X": null})],

@@ -1,11 +1,11 @@
 //! Makes a JSON value smaller while it keeps a property.
 //!
-//! Greedy and ignorant of what the value means: remove an entry, put a part in the place of the
-//! whole, shorten a string. Whoever knows the meaning rejects what makes no sense.
+//! Greedy, without knowledge of the value's meaning: it removes an entry, replaces the whole by a part, or shortens a
+//! string. The caller's test rejects values that are meaningless.
 
 use serde_json::Value;
 
-/// The smallest value found that is still `interesting`, after at most `tries` questions.
+/// The smallest value found that is still `interesting`, after at most `tries` calls of the test.
 ///
 /// `value` itself must be interesting; it is returned if nothing smaller is.
 pub fn shrink(value: Value, tries: usize, mut interesting: impl FnMut(&Value) -> bool) -> Value {
@@ -74,14 +74,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_left_is_what_matters() {
+    fn shrinking_keeps_only_the_relevant_part() {
         let start = json!({"a": [1, {"deep": ["x", "needle", "y"]}, 2], "b": "other"});
         let found = shrink(start, 1000, |value| value.to_string().contains("needle"));
         assert_eq!(found, json!("needle"));
     }
 
     #[test]
-    fn without_tries_the_value_stays_as_it_is() {
+    fn without_tries_the_value_is_unchanged() {
         assert_eq!(shrink(json!([1, 2]), 0, |_| true), json!([1, 2]));
     }
 }

@@ -1,6 +1,6 @@
-//! How often a test tries, where more is better: few times with every change, many times now and then.
+//! The number of cases of random tests: few with every change, many in long runs.
 
-/// `count`, or as many times that as `TAUT_SOAK` says.
+/// `count`, multiplied by the environment variable `TAUT_SOAK`.
 pub fn times(count: usize) -> usize {
     let factor = std::env::var("TAUT_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
     count * factor

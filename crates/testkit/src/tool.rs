@@ -1,4 +1,4 @@
-//! A build tool as its users see it: a binary that is called and answers.
+//! A build tool as its users see it: a binary with a command line, output and an exit code.
 //!
 //! The tool runs in a nearly empty environment (no `HOME` of the developer, no colour
 //! variables), so that no machine's settings decide a test.
@@ -18,7 +18,7 @@ pub struct Tool {
     env: Vec<(&'static str, OsString)>,
 }
 
-/// What a call of a tool answered.
+/// The result of a call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
     /// The exit code; 128 + n if signal n ended the process.
@@ -70,7 +70,7 @@ impl Tool {
         })
     }
 
-    /// Where the binary lies.
+    /// The path of the binary.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -115,7 +115,7 @@ impl Tool {
 }
 
 impl Ran {
-    /// This answer, provided that the exit code is `code`.
+    /// This result, provided that the exit code is `code`.
     ///
     /// # Panics
     ///
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_developers_environment_is_not_passed_on() {
+    fn the_environment_of_the_developer_is_not_passed_on() {
         let ran = Tool::at("/usr/bin/env").run(Path::new("/"), [] as [&str; 0]);
         let names: Vec<_> = ran.stdout.lines().filter_map(|l| l.split('=').next()).collect();
         assert_eq!(names, ["HOME", "PATH"]);

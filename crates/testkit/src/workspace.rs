@@ -1,7 +1,6 @@
 //! A throw-away workspace with a build root of its own.
 //!
-//! Every fixture has its own build root: tests run in parallel, and none may depend on what
-//! another one cached.
+//! Every fixture has its own build root: tests run in parallel, and none may depend on results that another one cached.
 
 use crate::{Ran, Tool};
 use std::collections::BTreeMap;
@@ -109,8 +108,8 @@ impl Workspace {
     }
 }
 
-/// What lies below `dir`, as text to compare: for each entry its relative path and
-/// `file`, `exec` or `link` with the content, or `dir` for a directory.
+/// The content of `dir`, as text to compare: for each entry its relative path and `file`, `exec` or `link` with the
+/// content, or `dir` for a directory.
 ///
 /// Files are shown with their permission bits, since installation fixes them.
 ///

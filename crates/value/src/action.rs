@@ -16,11 +16,11 @@ pub struct ActionDescription {
     pub command: Vec<Str>,
     /// Working directory below the action's root; "" for the root itself.
     pub cwd: Str,
-    /// Name to text; nothing else is in the action's environment.
+    /// The variables; the action's environment has no others.
     pub env: Map,
-    /// The message for a failure that does not fail the build; none if it does.
+    /// The message for a failure that does not fail the build; `None` if a failure does.
     pub may_fail: Option<Str>,
-    /// Whether the action runs each time.
+    /// Whether the action runs in each build.
     pub no_cache: bool,
     /// Factor on the time limit; 1 by default.
     pub timeout_scale: f64,
@@ -32,25 +32,24 @@ pub struct ActionDescription {
 }
 
 impl ActionDescription {
-    /// The action with an id that was computed before.
+    /// The action with an id that was computed before: it must be the id of this action.
     pub(crate) fn with_id(self, id: Id) -> ActionDescription {
-        // A fresh description has none.
+        // This cannot fail: a new description has no id yet.
         let _ = self.id.set(id);
         self
     }
 
-    /// The action's id: SHA-256 over the parts in a fixed order. The recipe is fixed by compatibility:
-    /// `"ACTION:"`, outputs, output directories, command, `[cwd]`, the environment's id, the failure
-    /// message if any, `N` for not cached or `Y`, the time factor as C prints it with `%+24a`, the ids
-    /// of the execution properties and of the inputs, where a list of texts is hashed as the
-    /// concatenation of the hashes of its items.
+    /// The action's id: SHA-256 over the parts in a fixed order. The recipe is that of the reference: `"ACTION:"`,
+    /// outputs, output directories, command, `[cwd]`, the environment's id, the failure message if any, `N` for not
+    /// cached or `Y`, the time factor as C prints it with `%+24a`, the ids of the execution properties and of the
+    /// inputs. A list of texts is hashed as the concatenation of the hashes of its items.
     pub fn id(&self) -> Id {
         *self.id.get_or_init(|| {
             let texts = |texts: &[Str]| {
                 let ids: Vec<[u8; 32]> = texts.iter().map(|text| Id::of(text.as_str()).0).collect();
                 Id::of(ids.as_flattened())
             };
-            // Nearly always, and dear to print.
+            // The usual factor, which is expensive to format.
             let scale = match self.timeout_scale {
                 1.0 => format!("{:>24}", "+0x1p+0"),
                 other => format!("{:>24}", hex_float(other)),
@@ -72,9 +71,8 @@ impl ActionDescription {
         })
     }
 
-    /// Writes the fields that dumps and graph files show, without the surrounding object, in sorted
-    /// order up to `origins`: call `origins` to add that key, which sorts between `no_cache` and
-    /// `output`.
+    /// Writes the fields that dumps and graph files have, without the surrounding object, in sorted order; `origins` is
+    /// called to add that key, which sorts between `no_cache` and `output`.
     pub fn write_fields(&self, w: &mut JsonWriter, origins: impl FnOnce(&mut JsonWriter)) {
         use crate::JsonMode::All;
         w.key("command").strings(&self.command);
@@ -110,7 +108,7 @@ impl ActionDescription {
 }
 
 /// A double as C's `%+a` prints it: sign, `0x1.`, the mantissa without trailing zeros, binary exponent; but the
-/// exponent of zero is that of the smallest numbers, since the reference has it so.
+/// exponent of zero is that of the smallest numbers, as in the reference.
 fn hex_float(number: f64) -> String {
     let sign = if number.is_sign_negative() { '-' } else { '+' };
     let bits = number.to_bits();
@@ -131,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_factors_print_as_c_prints_them() {
+    fn time_factors_print_as_in_c() {
         for (number, text) in
             [(1.0, "+0x1p+0"), (2.5, "+0x1.4p+1"), (0.1, "+0x1.999999999999ap-4"), (0.0, "+0x0p-1022")]
         {
@@ -141,7 +139,7 @@ mod tests {
 
     /// The second seed's example.
     #[test]
-    fn ids_are_the_reference_s() {
+    fn ids_equal_those_of_the_reference() {
         let action = |cmd: &str, out: &str, inputs: Map| ActionDescription {
             outs: vec![out.into()],
             command: vec!["sh".into(), "-c".into(), format!("{cmd}\n").into()],

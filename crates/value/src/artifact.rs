@@ -1,4 +1,4 @@
-//! Artifacts by their definition: nothing is read or run to name one.
+//! Artifacts by their definition: a definition is made without reading or running anything.
 
 use std::{
     ops::Deref,
@@ -9,7 +9,7 @@ use taut_digest::{Digest, ObjectInfo, ObjectType};
 
 use crate::{Id, JsonWriter, Str};
 
-/// A file, link or tree, named by how it comes about.
+/// A file, link or tree, identified by its definition.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Artifact {
     /// A source file of a repository whose root is a directory.
@@ -19,7 +19,7 @@ pub enum Artifact {
         /// Global name of the repository.
         repository: Str,
     },
-    /// Content that is known already.
+    /// A known content.
     Known(ObjectInfo),
     /// An output of an action.
     Action {
@@ -28,9 +28,9 @@ pub enum Artifact {
         /// The output's normalised path, as the action declares it.
         path: Str,
     },
-    /// A tree put together from artifacts, by the id of its definition.
+    /// A tree composed of artifacts, by the id of its definition.
     Tree(Id),
-    /// Trees laid over each other, by the id of the definition.
+    /// Trees merged over each other, by the id of the definition.
     TreeOverlay(Id),
 }
 
@@ -77,7 +77,7 @@ impl Artifact {
     }
 }
 
-/// An artifact as it stands in values: described once, however many maps hold it, and with its id.
+/// An artifact within values: shared by all maps that contain it, and with its id.
 #[derive(Clone, Debug)]
 pub struct SharedArtifact(Arc<(Artifact, OnceLock<Id>)>);
 

@@ -1,8 +1,9 @@
-//! Values as bytes, for what outlives the process.
+//! The encoding of values, for files that outlive the process (docs/store.md, Values).
 //!
-//! What is shared stays shared: a list, map, result or node is written where it first occurs and referred to
-//! by number afterwards, so that a graph whose unfolding is exponential is as small here as in memory; so are texts
-//! and the ids of definitions. The form is nobody's business but ours; whoever keeps bytes also keeps which program wrote them.
+//! What is shared stays shared: a list, map, result or node is written at its first occurrence and referred to by
+//! number afterwards, so that a graph whose unfolding is exponential is as small here as in memory; so are texts and
+//! the ids of definitions. Only taut reads the encoding, and only the same version of taut: the files that contain it
+//! have the version in their names.
 
 mod decode;
 mod encode;
@@ -69,12 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_was_written() {
+    fn values_are_decoded_as_they_were_encoded() {
         assert_eq!(round_trip(&sample()), sample());
     }
 
     #[test]
-    fn the_form_stays_what_it_is() {
+    fn the_encoding_of_values_is_stable() {
         let mut encoder = Encoder::new();
         assert!(encoder.value(&sample()));
         encoder.bytes(b"\xff/p");
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn sharing_survives() {
+    fn sharing_is_preserved_by_the_encoding() {
         let mut value = Value::string("leaf");
         let mut node = Node::new_abstract("n".into(), Map::default(), Map::default());
         for _ in 0..60 {
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_has_too_many_nodes_is_not_written() {
+    fn a_limited_encoder_refuses_long_texts_and_large_nodes() {
         let long = Value::list((0..1_000).map(|n| Value::string(n.to_string())));
         assert!(!Encoder::limited(100, 0).value(&long));
         assert!(Encoder::limited(10_000, 0).value(&long));
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_is_not_written() {
+    fn values_that_are_nested_too_deeply_are_not_encoded() {
         let mut value = Value::Null;
         for _ in 0..100_000 {
             value = Value::list([value]);
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_bytes_hurt_nobody() {
+    fn damaged_bytes_are_refused_without_panic() {
         let mut encoder = Encoder::new();
         assert!(encoder.value(&sample()));
         let bytes = encoder.finish();

@@ -1,9 +1,9 @@
-//! The decimal digits of a double, as Grisu2 finds them (F. Loitsch, *Printing Floating-Point Numbers
-//! Quickly and Accurately with Integers*, PLDI 2010).
+//! The decimal digits of a double by the Grisu2 algorithm (F. Loitsch, *Printing Floating-Point Numbers Quickly and
+//! Accurately with Integers*, PLDI 2010).
 //!
-//! The digits always read back as the same double, but where several of the same length do, they need not be
-//! the nearest ones, and in rare cases they are not even the fewest. The reference prints numbers so, and
-//! their text is part of identities; hence a shortest printer, which would be better, does not do.
+//! The digits always read back as the same double, but where several of the same length do, they need not be the
+//! nearest ones, and in rare cases they are not even the fewest. The reference prints numbers with this algorithm, and
+//! their text is part of identities; so a printer with shortest output (Ryu) cannot be used.
 
 /// `significand * 2^exponent`.
 #[derive(Clone, Copy)]
@@ -128,15 +128,16 @@ fn power_for(exponent: i32) -> (Float, i32) {
     (Float { significand, exponent }, FIRST + index * STEP)
 }
 
-/// The digits, without leading or trailing zeros that say nothing, and the power of ten of the last one, of
-/// a positive finite number.
+/// The digits of a positive finite number, without leading or trailing zeros, and the power of ten of the last one.
 pub(crate) fn digits(number: f64) -> (String, i32) {
     let bits = number.to_bits();
     let (fraction, biased) = (bits & ((1 << 52) - 1), (bits >> 52) as i32);
+    // 1075 is the bias of 1023 plus the 52 bits of the fraction: the significand is a whole number. Subnormal numbers
+    // (`biased == 0`) have no implicit leading bit.
     let (significand, exponent) =
         if biased == 0 { (fraction, -1074) } else { (fraction | 1 << 52, biased - 1075) };
     let value = Float { significand, exponent }.normalised();
-    // Whatever lies between these reads back as the number; below a power of two it is nearer.
+    // Every number between these two reads back as the given one; the lower gap of a power of two is half as wide.
     let above = Float { significand: 2 * significand + 1, exponent: exponent - 1 }.normalised();
     let below = match fraction == 0 && biased > 1 {
         true => Float { significand: 4 * significand - 1, exponent: exponent - 2 },
@@ -145,6 +146,8 @@ pub(crate) fn digits(number: f64) -> (String, i32) {
     let below = below.with_exponent(above.exponent);
     let (power, decimal) = power_for(above.exponent);
     let (value, low, high) = (value.times(power), below.times(power), above.times(power));
+    // Each product is rounded and may be wrong by one unit, so the interval is made smaller by one at both ends: all
+    // numbers that are left do read back as the given one.
     let (low, high) = (low.significand + 1, high.significand - 1);
     generate(value.significand, low, high, -high_exponent(above, power), -decimal)
 }
@@ -178,6 +181,7 @@ fn generate(value: u64, low: u64, high: u64, shift: i32, mut decimal: i32) -> (S
         unit /= 10;
     }
     loop {
+        // This cannot overflow: `part` is less than `one`, which is at most 2^60.
         part *= 10;
         digits.push(b'0' + (part >> shift) as u8);
         part &= one - 1;
@@ -230,7 +234,7 @@ mod tests {
 
     /// The reference's answer; the nearest two are equally near.
     #[test]
-    fn of_equally_near_digits_those_of_the_reference_are_taken() {
+    fn of_equally_near_digits_the_choice_of_the_reference_is_taken() {
         assert_eq!(digits(8_000_000_000_000_026.0 / 8.0), ("10000000000000032".to_owned(), -1));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256, block_api::compress256};
 
-/// The SHA-256 hash of a definition. Equal ids mean: defined in the same way.
+/// The SHA-256 hash of a definition. Equal ids mean equal definitions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; 32]);
 
@@ -12,12 +12,12 @@ impl Id {
     /// The id of a plain text.
     pub fn of(bytes: impl AsRef<[u8]>) -> Id {
         let bytes = bytes.as_ref();
-        if bytes.len() <= SHORT { short(bytes) } else { Id(Sha256::digest(bytes).into()) }
+        if bytes.len() <= MAX_SHORT_BYTES { short(bytes) } else { Id(Sha256::digest(bytes).into()) }
     }
 
     /// The id of a text as a JSON string literal.
     pub(crate) fn of_json_string(text: &str) -> Id {
-        // Most texts are short and need no escapes: then the literal is put together where it costs nothing.
+        // Most texts are short and need no escapes: then the literal is composed in a buffer on the stack.
         let mut literal = [b'"'; 120];
         let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
         if text.len() + 2 <= literal.len() && text.as_bytes().iter().all(plain) {
@@ -34,18 +34,18 @@ impl Id {
         taut_digest::Hash::sha256(self.0).to_hex()
     }
 
-    /// Reads the form that [`Id::to_hex`] writes.
+    /// Reads the form of [`Id::to_hex`].
     pub fn from_hex(hex: &str) -> Option<Id> {
         let hash = taut_digest::Hash::from_hex(hex).ok()?;
         Some(Id(hash.as_bytes().try_into().ok()?))
     }
 }
 
-/// The longest message that fills two blocks, with the bit after it and its length.
-const SHORT: usize = 128 - 9;
+/// The longest message that fits into two blocks, with the terminating bit and its length.
+const MAX_SHORT_BYTES: usize = 128 - 9;
 
-/// SHA-256 of a short message. Most of what is hashed here is one, and the general interface, made for
-/// messages that come piece by piece, costs more than their one or two blocks.
+/// SHA-256 of a short message. Most messages here are short, and the general interface, made for messages in pieces,
+/// costs more than their one or two blocks.
 fn short(message: &[u8]) -> Id {
     let mut state = [
         0x6a09_e667,
@@ -61,6 +61,7 @@ fn short(message: &[u8]) -> Id {
     let count = if message.len() <= 64 - 9 { 1 } else { 2 };
     let padded = blocks.as_flattened_mut();
     padded[..message.len()].copy_from_slice(message);
+    // Padding as in FIPS 180-4, section 5.1.1: a single bit, zeros, and the number of bits as the last eight bytes.
     padded[message.len()] = 0x80;
     padded[64 * count - 8..64 * count].copy_from_slice(&(8 * message.len() as u64).to_be_bytes());
     compress256(&mut state, &blocks[..count]);
@@ -94,8 +95,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_messages_are_hashed_as_long_ones_are() {
-        for length in 0..=SHORT {
+    fn short_and_long_messages_are_hashed_alike() {
+        for length in 0..=MAX_SHORT_BYTES {
             let message: Vec<u8> = (0..length).map(|at| at as u8).collect();
             assert_eq!(short(&message), Id(Sha256::digest(&message).into()), "{length} bytes");
         }

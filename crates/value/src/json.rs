@@ -1,25 +1,25 @@
-//! JSON text: the form of values that is hashed, dumped and shown.
+//! JSON text: the form of values that is hashed, dumped and shown in messages.
 //!
-//! Only `"`, `\` and control characters are escaped; keys are sorted; no white space in the compact
-//! form, and in the pretty form empty containers stay on one line. [`JsonWriter`] is the one writer of
-//! JSON in taut; dumps that are no values stream through it.
+//! Only `"`, `\` and control characters are escaped; keys are sorted; no white space in the compact form, and in the
+//! pretty form empty containers stay on one line. [`JsonWriter`] is the only writer of JSON in taut; dumps that are no
+//! values are written with it, too.
 
 use crate::{Node, TargetResult, Value, deep, format_number};
 
-/// How values appear that JSON does not have.
+/// The form of values that JSON does not have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JsonMode {
     /// Artifacts, results, names and nodes as objects; a node one level deep.
     All,
-    /// As `All`, but nodes by their id only. Used inside nodes and results, so that no printing ever
-    /// unfolds a graph of nodes into a tree.
+    /// As `All`, but nodes as their ids only. Used inside nodes and results, so that a graph of nodes is never unfolded
+    /// into a tree.
     AllButNodes,
-    /// They all become `null`, as `json_encode` has it.
+    /// All become `null`, as `json_encode` requires.
     PlainOnly,
 }
 
-/// Writes JSON text piece by piece. The caller begins and ends containers, gives keys in sorted order
-/// where that matters, and takes the text with [`JsonWriter::finish`].
+/// Writes JSON text piece by piece. The caller begins and ends containers, gives keys in sorted order where that
+/// matters, and takes the text with [`JsonWriter::finish`].
 pub struct JsonWriter {
     out: String,
     indent: Option<usize>,
@@ -28,30 +28,30 @@ pub struct JsonWriter {
     filled: bool,
     /// Whether a key was just written, so that the next piece is its value.
     after_key: bool,
-    /// After how many bytes values are not written any more.
+    /// The number of bytes after which values are no longer written.
     limit: usize,
 }
 
 impl JsonWriter {
     /// Minimal text, without white space.
     pub fn compact() -> Self {
-        // Room for what most texts here are: a name, an artifact, a small map.
+        // Enough for most texts here: a name, an artifact, a small map.
         Self::continuing(String::with_capacity(192))
     }
 
-    /// Minimal text after what is there already.
+    /// Minimal text, appended to existing text.
     pub(crate) fn continuing(mut out: String) -> Self {
         out.reserve(192);
         JsonWriter { out, indent: None, level: 0, filled: false, after_key: false, limit: usize::MAX }
     }
 
-    /// One entry a line, `indent` blanks a level.
+    /// One entry per line, `indent` blanks per level.
     pub fn pretty(indent: usize) -> Self {
         JsonWriter { indent: Some(indent), ..JsonWriter::compact() }
     }
 
-    /// Minimal text, of which soon after `limit` bytes nothing of values is written any more: the text is of use only
-    /// if it is no longer than that.
+    /// Minimal text of which soon after `limit` bytes no more values are written: it is complete only if it is no
+    /// longer than that.
     pub(crate) fn limited(limit: usize) -> Self {
         JsonWriter { limit, ..JsonWriter::compact() }
     }
@@ -185,7 +185,7 @@ impl JsonWriter {
         })
     }
 
-    /// Writes a value; `mode` says how values appear that JSON does not have.
+    /// Writes a value; `mode` is the form of values that JSON does not have.
     pub fn value(&mut self, value: &Value, mode: JsonMode) -> &mut Self {
         match value {
             Value::Null => self.null(),
@@ -272,7 +272,7 @@ pub fn quoted(text: &str) -> String {
 /// Appends a string as a JSON string literal.
 pub fn escape_into(text: &str, out: &mut String) {
     out.push('"');
-    // What needs no escape, which is nearly everything, is copied in one piece.
+    // The part without escapes, which is nearly everything, is copied in one piece.
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         out.push_str(&rest[..at]);

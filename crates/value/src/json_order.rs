@@ -1,19 +1,19 @@
 //! The order of values by their JSON texts, without writing these.
 //!
-//! Values share their parts and may have no end as text. Equal parts have equal texts, so only the way to the first
-//! difference is gone.
+//! Values share their parts and may be exponentially large as text. Equal parts have equal texts, so only the path to
+//! the first difference is followed.
 
 use std::cmp::Ordering;
 
 use crate::{Value, deep, escape_into};
 
-/// How the JSON texts of two values compare, byte by byte. Of values that have no JSON of their own (artifacts, results,
-/// names, nodes) only the first 4096 bytes count; then their ids do.
+/// The order of the JSON texts of two values, byte by byte. Of values that JSON does not have (artifacts, results,
+/// names, nodes) only the first 4096 bytes count, and then their ids.
 pub fn json_order(a: &Value, b: &Value) -> Ordering {
     if a.id() == b.id() { Ordering::Equal } else { differing(a, 0, b, 0).then_with(|| a.id().cmp(&b.id())) }
 }
 
-/// Of values that differ; the bytes that follow their texts decide if one text begins with the other.
+/// Of different values; the bytes that follow their texts decide if one text is a prefix of the other.
 fn differing(a: &Value, after_a: u8, b: &Value, after_b: u8) -> Ordering {
     match (a, b) {
         (Value::List(a), Value::List(b)) => deep(|| {
@@ -50,9 +50,9 @@ fn differing(a: &Value, after_a: u8, b: &Value, after_b: u8) -> Ordering {
         }),
         (Value::String(a), Value::String(b)) => text(a).cmp(&text(b)),
         _ => {
-            const SEEN: usize = 4096;
+            const MAX_COMPARED_BYTES: usize = 4096;
             let with = |value: &Value, after| {
-                let mut text = value.to_json_beyond(SEEN).into_bytes();
+                let mut text = value.to_json_beyond(MAX_COMPARED_BYTES).into_bytes();
                 text.push(after);
                 text
             };
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_ordered_as_their_texts_are() {
+    fn values_are_ordered_like_their_json_texts() {
         let number = Value::Number;
         let mut values = vec![
             Value::Null,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn values_without_end_are_ordered() {
+    fn exponentially_large_values_are_ordered() {
         let nested = |last: f64| {
             let mut value = Value::Number(last);
             for _ in 0..200 {

@@ -1,25 +1,25 @@
-//! How long the JSON text of a value is, found out without writing it.
+//! The length of the JSON text of a value, computed without writing it.
 //!
-//! Values share their parts, so a value of sixty lists can have a text of 2^60 entries. What would write a text asks
-//! here first; each shared part is measured once.
+//! Values share their parts, so a value of sixty lists can have a text of 2^60 entries. Code that would write a text
+//! checks its length first; each shared part is measured once.
 
 use rustc_hash::FxHashMap;
 
 use crate::{Id, JsonMode, Map, Node, TargetResult, Value, deep, escape_into};
 
-/// Measures values; what was measured once is known.
+/// Measures values; parts that were measured before are remembered.
 #[derive(Default)]
 pub struct JsonSize {
     known: FxHashMap<(Id, bool), u64>,
 }
 
 impl JsonSize {
-    /// Bytes of the compact JSON text with everything in it; the largest number for more than that.
+    /// The number of bytes of the compact JSON text with everything in it; saturates at the largest number.
     pub fn of(&mut self, value: &Value) -> u64 {
         self.value(value, JsonMode::All)
     }
 
-    /// The same for a map.
+    /// As [`JsonSize::of`], for a map.
     pub fn of_map(&mut self, map: &Map) -> u64 {
         self.value(&Value::Map(map.clone()), JsonMode::All)
     }
@@ -55,18 +55,18 @@ impl JsonSize {
 
     fn maps(&mut self, maps: [&Map; 3]) -> u64 {
         let sizes = maps.map(|map| self.value(&Value::Map(map.clone()), JsonMode::AllButNodes));
-        sizes.into_iter().fold(FIELDS, u64::saturating_add)
+        sizes.into_iter().fold(FIELD_NAMES_BYTES, u64::saturating_add)
     }
 
-    /// What a result comes to.
+    /// The size of a result.
     pub fn result(&mut self, result: &TargetResult) -> u64 {
         self.maps([&result.artifacts, &result.provides, &result.runfiles])
     }
 
-    /// What a node comes to; the nodes below it stand by their ids.
+    /// The size of a node; the nodes below it count as their ids.
     pub fn node(&mut self, node: &Node) -> u64 {
         match node {
-            Node::Value(result) => self.result(result).saturating_add(FIELDS),
+            Node::Value(result) => self.result(result).saturating_add(FIELD_NAMES_BYTES),
             Node::Abstract(node) => {
                 let fields = self.maps([&node.string_fields, &node.target_fields, &Map::default()]);
                 fields.saturating_add(text_size(&node.node_type))
@@ -75,14 +75,14 @@ impl JsonSize {
     }
 }
 
-/// About as many bytes as the names of the fields of results and nodes have.
-const FIELDS: u64 = 60;
+/// An estimate of the bytes of the field names of results and nodes.
+const FIELD_NAMES_BYTES: u64 = 60;
 
 fn text_size(text: &str) -> u64 {
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         return text.len() as u64 + 2;
     }
-    // Escapes make it longer; a piece at a time, so that no second text of that length is made.
+    // Escapes make it longer; measured in pieces, so that no second text of that length is made.
     let (mut size, mut rest, mut piece) = (2, text, String::new());
     while !rest.is_empty() {
         let (now, later) = rest.split_at(rest.floor_char_boundary(4096.min(rest.len())));
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_size_is_that_of_the_text() {
+    fn the_computed_size_is_the_length_of_the_text() {
         let map: Map = [("k\n", Value::string("a\"b")), ("n", Value::Number(1.5))].into_iter().collect();
         let value = Value::list([Value::Map(map), Value::Null, Value::list([])]);
         let size = JsonSize::default().of(&value);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_is_measured_once() {
+    fn shared_parts_are_measured_once() {
         let mut value = Value::string("x");
         for _ in 0..100 {
             value = Value::list([value.clone(), value]);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn results_without_end_as_text_have_an_id() {
+    fn exponentially_large_results_have_an_id() {
         let result = |last: &str| {
             let mut value = Value::string(last);
             for _ in 0..100 {

@@ -1,15 +1,15 @@
 //! The values of the description language and the identities they carry.
 //!
-//! Values are immutable and shared. Two values are equal precisely if they are *defined* in the same
-//! way (intensional equality); every value has an [`Id`], a SHA-256 Merkle hash, and equality tests are
-//! tests of ids. The recipes of all ids are fixed by compatibility (see the functions that compute them).
+//! Values are immutable and shared. Two values are equal if and only if they are *defined* in the same way (intensional
+//! equality); every value has an [`Id`], a SHA-256 Merkle hash, and values are compared by their ids. The recipes of
+//! all ids are those of the reference (see the functions that compute them).
 //!
-//! What this crate does not know: how values come about (`expr`), files, stores, and what runs.
+//! What this crate does not know: how values are computed (`expr`), files, stores, and execution.
 //!
-//! Logical paths are text with rules of its own ([`path`]), shared by all that stages artifacts.
+//! Logical paths are text with rules of their own ([`path`]), shared by all code that stages artifacts.
 //!
-//! Depth is data: lists, maps, nodes and results can be nested as deeply as a description likes, so
-//! hashing, printing and dropping grow the stack on the heap instead of overflowing it.
+//! Depth is data: lists, maps, nodes and results can be nested arbitrarily deep, so hashing, printing and dropping
+//! continue on a stack segment on the heap instead of overflowing the stack.
 
 mod action;
 mod artifact;
@@ -48,5 +48,5 @@ pub use number::format_number;
 pub use string::Str;
 pub use target_result::TargetResult;
 pub use tree::{Tree, TreeOverlay};
-pub use typed_name::{SHORT_ID, as_typed, configured_as_typed, named_as_typed, names_as_typed};
+pub use typed_name::{ID_PREFIX_DIGITS, as_typed, configured_as_typed, named_as_typed, names_as_typed};
 pub use value::Value;

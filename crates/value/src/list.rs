@@ -6,8 +6,8 @@ use crate::{Id, Value, deep, value::nests};
 
 /// A shared list of values.
 ///
-/// Like empty maps, empty lists are nothing at all: they are everywhere, and a shared one would have all
-/// threads count its references.
+/// Like empty maps, empty lists have no allocation: they are very common, and a shared one would make all threads
+/// contend for its reference count.
 #[derive(Clone, Default)]
 pub struct List(Option<Arc<ListData>>);
 
@@ -23,7 +23,7 @@ impl List {
         self.0.as_ref().map_or(&[], |data| &data.items)
     }
 
-    /// Tells this list's data from all other that lives now; all empty lists are one.
+    /// The address of this list's data, which no other living data has; that of empty lists is the same for all.
     pub(crate) fn address(&self) -> usize {
         self.0.as_ref().map_or(0, |data| Arc::as_ptr(data) as usize)
     }

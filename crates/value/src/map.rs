@@ -1,4 +1,4 @@
-//! Maps from texts to values: sorted, shared, and united without looking at what only one of them has.
+//! Maps from texts to values: sorted, shared, and merged without looking into values that only one of them has.
 
 use std::{
     cmp::Ordering,
@@ -22,7 +22,7 @@ struct MapData {
 }
 
 impl Map {
-    /// Tells this map's data from all other that lives now; all empty maps are one.
+    /// The address of this map's data, which no other living data has; that of empty maps is the same for all.
     pub(crate) fn address(&self) -> usize {
         self.0.as_ref().map_or(0, |data| Arc::as_ptr(data) as usize)
     }
@@ -92,8 +92,8 @@ impl Map {
         self.entries().iter().map(|(_, value)| value)
     }
 
-    /// Both maps together; at equal keys `later` wins. Linear in both sizes; one of the two itself if it is the
-    /// result.
+    /// The union; at equal keys `later` wins. Linear in both sizes; returns one of the two itself if it equals the
+    /// union.
     pub fn union(&self, later: &Map) -> Map {
         match self.merge(later, |_, a, b| Ok::<_, std::convert::Infallible>(is_same_object(a, b))) {
             Ok(map) => map,
@@ -101,7 +101,7 @@ impl Map {
         }
     }
 
-    /// Both maps together, where equal keys have equal values.
+    /// The union of maps in which equal keys have equal values.
     ///
     /// # Errors
     /// The first key with different values, this map's and the other's.
@@ -109,7 +109,7 @@ impl Map {
         self.merge(other, |key, a, b| if a == b { Ok(true) } else { Err((key, a, b)) })
     }
 
-    /// `same` says whether two values at the same key are interchangeable.
+    /// `same` decides whether two values at one key are interchangeable.
     fn merge<'m, E>(
         &'m self,
         later: &'m Map,
@@ -124,11 +124,14 @@ impl Map {
         let (a, b) = (self.entries(), later.entries());
         let mut entries = Vec::with_capacity(a.len() + b.len());
         let (mut i, mut j) = (0, 0);
-        // Whether all that was taken from `later` is in this map, too.
+        // Whether everything from `later` is in this map as well.
         let mut nothing_new = true;
+        // A small map is often merged into a large one, as when one entry is added. Then exponential search skips the
+        // entries between two keys; for maps of similar sizes it would only cost more comparisons.
         let far_apart = a.len() / 8 > b.len() || b.len() / 8 > a.len();
         while i < a.len() && j < b.len() {
             let ((ka, va), (kb, vb)) = (&a[i], &b[j]);
+            // Equal keys are often the same shared text, which needs no comparison of bytes.
             let order = if std::ptr::eq(ka.as_ptr(), kb.as_ptr()) && ka.len() == kb.len() {
                 Ordering::Equal
             } else {
@@ -166,14 +169,14 @@ impl Map {
         Ok(Map::from_sorted(entries))
     }
 
-    /// Minimal JSON text; of one that is longer than 64 KiB the beginning and the id, which together still tell it
-    /// from others. For messages and records: values that share their parts may have no end as text.
+    /// Minimal JSON text; of a text longer than 64 KiB the beginning and the id, which together still identify it. For
+    /// messages and records: values that share their parts may be exponentially large as text.
     pub fn to_label(&self) -> String {
-        const MAX_LABEL: usize = 64 << 10;
-        const SHOWN: usize = 4 << 10;
-        let mut text = Value::Map(self.clone()).to_json_beyond(MAX_LABEL);
-        if text.len() > MAX_LABEL {
-            text.truncate(text.floor_char_boundary(SHOWN));
+        const MAX_LABEL_BYTES: usize = 64 << 10;
+        const MAX_SHOWN_BYTES: usize = 4 << 10;
+        let mut text = Value::Map(self.clone()).to_json_beyond(MAX_LABEL_BYTES);
+        if text.len() > MAX_LABEL_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_SHOWN_BYTES));
             text.push_str(&format!("… (the whole of it is {})", self.id()));
         }
         text
@@ -232,7 +235,7 @@ impl Drop for MapData {
     }
 }
 
-/// How many entries come before a key; the first one does.
+/// The number of entries before a key, by exponential search from the beginning.
 fn before(entries: &[(Str, Value)], key: &Str) -> usize {
     let mut step = 1;
     while step < entries.len() && entries[step].0 < *key {
@@ -264,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unions_of_maps_of_any_size_are_those_of_a_naive_model() {
+    fn unions_agree_with_a_naive_model() {
         use std::collections::BTreeMap;
         let numbers = |count: usize, step: usize, from: usize, value: f64| -> BTreeMap<String, f64> {
             (0..count).map(|n| (format!("{:04}", from + n * step), value)).collect()
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_keys_the_last_counts_and_unions_prefer_the_later_map() {
+    fn the_last_of_equal_keys_counts_and_unions_prefer_the_later_map() {
         let one = Map::from_entries(vec![("a".into(), Value::Null), ("a".into(), Value::Bool(true))]);
         assert_eq!(one.get("a"), Some(&Value::Bool(true)));
         let both = one.union(&[("a", Value::Bool(false)), ("0", Value::Null)].into_iter().collect());

@@ -1,8 +1,7 @@
-//! Names of targets: locational equality.
+//! Names of targets (locational equality, docs/equality.md).
 //!
-//! Two named targets are the same precisely if repository, module, name and kind of reference are.
-//! That is known before anything about the target is. An anonymous target has no place; it *is* its
-//! rule map and its node.
+//! Two named targets are the same if and only if repository, module, name and kind of reference are equal, which is
+//! known before the target is read. An anonymous target has no name; it is identified by its rule map and its node.
 
 use std::{
     hash::{Hash, Hasher},
@@ -14,7 +13,7 @@ use rustc_hash::FxHasher;
 
 use crate::{Id, JsonWriter, Map, Node, Str};
 
-/// How a name refers.
+/// The kind of a reference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ReferenceType {
     /// A target, or implicitly a source file if no target has the name.
@@ -36,7 +35,7 @@ impl ReferenceType {
         [Target, File, Tree, Glob, Symlink]
     };
 
-    /// The word that marks the reference in names; none for a plain target.
+    /// The word that marks the reference in names; `None` for a plain target.
     pub fn marker(self) -> Option<&'static str> {
         match self {
             ReferenceType::Target => None,
@@ -47,15 +46,15 @@ impl ReferenceType {
         }
     }
 
-    /// The kind of reference that a marker word stands for.
+    /// The kind of reference for a marker.
     pub fn from_marker(marker: &str) -> Option<ReferenceType> {
         use ReferenceType::*;
         [File, Tree, Glob, Symlink].into_iter().find(|kind| kind.marker() == Some(marker))
     }
 }
 
-/// A name with a place: where the thing is defined. Cheap to clone, for a name is kept wherever the target is
-/// asked for.
+/// The name of a target that is defined in a module. Cheap to clone, since it is stored wherever the target is referred
+/// to.
 #[derive(Clone, PartialOrd, Ord, Debug)]
 pub struct NamedTarget(Arc<NamedData>);
 
@@ -68,9 +67,9 @@ pub struct NamedData {
     pub module: Str,
     /// Name within the module.
     pub name: Str,
-    /// How the name refers.
+    /// The kind of the reference.
     pub reference: ReferenceType,
-    /// Of all parts, for tables: names are looked up more often than made.
+    /// A hash of all parts, computed once, since names are looked up more often than made.
     hash: u64,
 }
 
@@ -98,7 +97,7 @@ impl NamedTarget {
         NamedTarget(Arc::new(NamedData { repository, module, name, reference, hash }))
     }
 
-    /// The same place, referred to differently.
+    /// The same name with another kind of reference.
     pub fn with_reference(self, reference: ReferenceType) -> NamedTarget {
         if self.reference == reference {
             return self;
@@ -129,12 +128,12 @@ impl Hash for NamedTarget {
     }
 }
 
-/// A target without a place: rules by node type, and the node.
+/// A target that is defined by rules by node type, and a node.
 #[derive(Clone, Debug)]
 pub struct AnonymousTarget {
     /// Node type to rule name.
     pub rule_map: Map,
-    /// What the target is made from.
+    /// The node that the target is made from.
     pub node: Node,
 }
 
@@ -149,7 +148,7 @@ impl Eq for AnonymousTarget {}
 /// The name of a target. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EntityName {
-    /// Defined at a place.
+    /// Defined in a module.
     Named(NamedTarget),
     /// Defined by its structure.
     Anonymous(AnonymousTarget),
@@ -164,8 +163,8 @@ impl EntityName {
         }
     }
 
-    /// Writes the name as users see it: `["@",repository,module,name]`, with the marker third for
-    /// explicit references; `["#",rule map id,node id]` for anonymous targets.
+    /// Writes the name in the form of messages: `["@",repository,module,name]`, with the marker third for explicit
+    /// references; `["#",rule map id,node id]` for anonymous targets.
     pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
         writer.list(|w| match self {
             EntityName::Named(named) => {
@@ -189,7 +188,7 @@ impl EntityName {
         writer.finish()
     }
 
-    /// An identity that does not depend on how deep an anonymous target's node is.
+    /// An identity whose size does not depend on how deep an anonymous target's node is.
     pub fn id(&self) -> Id {
         let mut writer = JsonWriter::continuing(String::from("$"));
         self.write_json(&mut writer);
@@ -221,8 +220,8 @@ impl std::fmt::Display for EntityName {
     }
 }
 
-/// A module path in normal form: no empty, `.` or resolvable `..` components, no leading or trailing
-/// slash; upward components at the start vanish, as they would below `/`.
+/// A module path in normal form: no empty, `.` or resolvable `..` components, no leading or trailing slash; upward
+/// components at the start are dropped, as below `/`.
 pub fn normal_module_name(module: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in module.split('/') {

@@ -1,7 +1,7 @@
-//! Nodes of target graphs: a dependency structure free of names.
+//! Nodes of target graphs: dependency structures without names.
 //!
-//! A node's tree unfolding can be exponentially larger than the graph; hence ids are computed once per
-//! node and no printing goes deeper than one level.
+//! The unfolding of a node can be exponentially larger than the graph; so ids are computed once per node, and printing
+//! shows one level only.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,7 @@ use crate::{Id, JsonWriter, Map, Str, TargetResult, deep};
 /// A node, from which an anonymous target can be made.
 #[derive(Clone, Debug)]
 pub enum Node {
-    /// Stands for a target that has this result in any configuration.
+    /// A target that has this result in any configuration.
     Value(TargetResult),
     /// An inner node; its type is the key into a rule map.
     Abstract(Arc<AbstractNode>),
@@ -24,7 +24,7 @@ pub struct AbstractNode {
     pub string_fields: Map,
     /// Field to list of nodes; disjoint from the string fields.
     pub target_fields: Map,
-    /// How many nodes it would be, itself included, were none shared; the largest number for more than that.
+    /// How many nodes it would be, itself included, if nothing were shared; saturates at the largest number.
     pub(crate) unfolded: u32,
     id: OnceLock<Id>,
 }
@@ -54,7 +54,7 @@ impl Node {
         }
     }
 
-    /// SHA-256 of `#` and the JSON text, in which the nodes below stand by their id.
+    /// SHA-256 of `#` and the JSON text, in which the nodes below are written as their ids.
     pub fn id(&self) -> Id {
         match self {
             Node::Value(_) => deep(|| Id::of(format!("#{}", self.to_json()))),

@@ -1,8 +1,8 @@
 //! Numbers in JSON text.
 //!
-//! All numbers are doubles and print in round-trip form, always as doubles, since this text
-//! ends in action definitions and cache keys: fixed notation while the decimal point falls within
-//! `-4 < n <= 15` digits, else exponents of at least two digits.
+//! All numbers are doubles and print in round-trip form, always as doubles, as in the reference, since this text is
+//! part of action definitions and cache keys: fixed notation while the decimal point falls within `-4 < n <= 15`
+//! digits, else exponents of at least two digits.
 
 /// Appends the JSON text of a number; `null` for what JSON cannot express.
 pub fn format_number(number: f64, out: &mut String) {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_print_as_the_reference_prints_them() {
+    fn numbers_print_as_in_the_reference() {
         let cases = [
             (1.0, "1.0"),
             (100000000000000.0, "100000000000000.0"),

@@ -1,7 +1,7 @@
-//! Paths as text, with the rules of lexical normalisation that the language is defined by.
+//! Paths as text, with the lexical normalisation of the language definition.
 //!
-//! A path is a sequence of elements between slashes; repeated slashes count as one, and a slash at the
-//! end adds an empty last element. Nothing here looks at a file system.
+//! A path is a sequence of elements between slashes; repeated slashes count as one, and a slash at the end adds an
+//! empty last element. No file system is accessed.
 
 use crate::Str;
 
@@ -13,8 +13,7 @@ fn elements(path: &str) -> impl Iterator<Item = &str> + Clone {
     root.into_iter().chain(rest.split('/').filter(|e| !e.is_empty())).chain(last)
 }
 
-/// The path without `.`, `x/..`, repeated and trailing slashes; "." for what is empty then. Leading
-/// `..` stay.
+/// The path without `.`, `x/..`, repeated and trailing slashes; "." if nothing is left. Leading `..` stay.
 pub fn normal_path(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let absolute = path.starts_with('/');
@@ -39,14 +38,15 @@ pub fn normal_path(path: &str) -> String {
     }
 }
 
-/// The path in normal form; the same text if it is.
+/// The path in normal form; the same text if it is normal already.
 pub fn normal(path: &Str) -> Str {
     if is_normal(path) { path.clone() } else { normal_path(path).into() }
 }
 
-/// Whether the path is relative, leads nowhere upwards, and is written in the only way that names its place.
+/// Whether the path is relative, does not lead upwards, and is in normal form.
 pub fn is_normal(path: &str) -> bool {
     // Empty elements: at the beginning, the end, or in between.
+    // One pass over the bytes, since every path of every stage is checked.
     let (mut length, mut dots) = (0_usize, 0_usize);
     for byte in path.bytes() {
         if byte == b'/' {
@@ -62,7 +62,7 @@ pub fn is_normal(path: &str) -> bool {
     length != dots || dots > 2
 }
 
-/// Whether a path is relative and does not lead upwards out of where it starts.
+/// Whether a path is relative and does not lead above its start.
 pub fn is_non_upwards(path: &str) -> bool {
     if path.starts_with('/') {
         return false;
@@ -94,8 +94,8 @@ pub fn basename(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The path with the ending of its last element, if it has one, replaced. A dot at the beginning of an
-/// element starts no ending.
+/// The path with the ending of its last element, if it has one, replaced. A dot at the beginning of an element does not
+/// begin an ending.
 pub fn change_ending(path: &str, ending: &str) -> String {
     let name = basename(path);
     let directory = &path[..path.len() - name.len()];
@@ -111,8 +111,8 @@ pub fn change_ending(path: &str, ending: &str) -> String {
     }
 }
 
-/// The way from `base` to `path`, element by element, without normalising them first; none if there
-/// is none.
+/// The relative path from `base` to `path`, element by element, without normalising them first; `None` if there is
+/// none.
 pub fn relative(path: &str, base: &str) -> Option<String> {
     if path.starts_with('/') != base.starts_with('/') {
         return None;
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn upward_paths_are_found() {
+    fn upward_paths_are_detected() {
         for path in ["", "a/..", "a/../b", "..a", "a/b/../../c"] {
             assert!(is_non_upwards(path), "{path}");
         }

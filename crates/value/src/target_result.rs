@@ -1,4 +1,4 @@
-//! What a target offers to those that depend on it.
+//! The result of a target: what it offers to its dependents.
 
 use std::{
     fmt,
@@ -7,15 +7,15 @@ use std::{
 
 use crate::{Id, JsonSize, JsonWriter, Map, deep};
 
-/// Artifacts, runfiles and provided data of a target. Shared; the parts are read-only.
+/// Artifacts, runfiles and provided data of a target. Shared and immutable.
 #[derive(Clone)]
 pub struct TargetResult(Arc<ResultData>);
 
 /// The three parts of a [`TargetResult`].
 pub struct ResultData {
-    /// Path to artifact: what the target is there to produce.
+    /// Path to artifact: what the target produces.
     pub artifacts: Map,
-    /// Path to artifact: what its consumers need beside it.
+    /// Path to artifact: what its dependents need at run time.
     pub runfiles: Map,
     /// Any values, by provider name.
     pub provides: Map,
@@ -38,19 +38,19 @@ impl TargetResult {
         [&self.artifacts, &self.runfiles, &self.provides].into_iter().all(Map::is_name_free)
     }
 
-    /// SHA-256 of `=` and the JSON text, in which nodes stand by their id. Of a result whose text would be longer than
-    /// 1 GiB, which no other tool names either, that of `==` and the ids of its parts.
+    /// SHA-256 of `=` and the JSON text, in which nodes are written as their ids. If the text would be longer than 1
+    /// GiB, which the reference cannot handle, SHA-256 of `==` and the ids of its parts.
     pub fn id(&self) -> Id {
-        const SHORT: usize = 1 << 22;
-        const MAX_TEXT: u64 = 1 << 30;
+        const DIRECT_TEXT_BYTES: usize = 1 << 22;
+        const MAX_TEXT_BYTES: u64 = 1 << 30;
         *self.0.id.get_or_init(|| {
             deep(|| {
-                let mut writer = JsonWriter::limited(SHORT);
+                let mut writer = JsonWriter::limited(DIRECT_TEXT_BYTES);
                 writer.result(self);
                 if !writer.is_full() {
                     return Id::of(format!("={}", writer.finish()));
                 }
-                if JsonSize::default().result(self) <= MAX_TEXT {
+                if JsonSize::default().result(self) <= MAX_TEXT_BYTES {
                     return Id::of(format!("={}", self.to_json()));
                 }
                 let parts = [&self.artifacts, &self.provides, &self.runfiles];

@@ -1,10 +1,10 @@
-//! Trees put together from artifacts, and trees laid over each other.
+//! Trees composed of artifacts, and overlays of trees.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::{Artifact, Id, JsonWriter, Map};
 
-/// A directory described path by path. The stage has been normalised and checked for conflicts.
+/// A directory, defined path by path. The stage is normalised and has no conflicts.
 #[derive(Clone, Debug)]
 pub struct Tree(Arc<(Map, OnceLock<Id>)>);
 
@@ -43,7 +43,7 @@ struct OverlayData {
 }
 
 impl TreeOverlay {
-    /// An overlay of artifacts that are trees; if `disjoint`, conflicting contents are a build failure.
+    /// An overlay of artifacts that are trees; if `disjoint`, conflicting contents fail the build.
     pub fn new(trees: Vec<Artifact>, disjoint: bool) -> TreeOverlay {
         TreeOverlay(Arc::new(OverlayData { trees, disjoint, id: OnceLock::new() }))
     }
@@ -53,12 +53,12 @@ impl TreeOverlay {
         &self.0.trees
     }
 
-    /// Whether the trees must not disagree.
+    /// Whether conflicting contents are an error.
     pub fn disjoint(&self) -> bool {
         self.0.disjoint
     }
 
-    /// Writes the definition as dumps have it.
+    /// Writes the definition in the form of dumps.
     pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
         writer.object(|w| {
             w.key("disjoint").bool(self.disjoint());

@@ -7,12 +7,12 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use crate::{EntityName, Map, NamedTarget, ReferenceType, Value, escape_into};
 
-/// How many digits of an id stand for it in messages.
-pub const SHORT_ID: usize = 12;
+/// How many digits of an id are shown in messages.
+pub const ID_PREFIX_DIGITS: usize = 12;
 
 /// A name as one types it: `module:name`, `:name` in the root module, `@repository//module:name` outside of the
 /// main repository. Explicit references have the kind in front, and the path in place of the colon: `file src/a.c`.
-/// Anonymous targets have no place; the beginning of the node's id stands for them.
+/// Anonymous targets have no place; the beginning of the node's id represents them.
 pub fn as_typed(name: &EntityName) -> String {
     match name {
         EntityName::Named(named) => named_as_typed(named),
@@ -96,7 +96,7 @@ fn part(text: &str, is_special: bool, out: &mut String) {
 }
 
 fn anonymous(node: &str) -> String {
-    format!("anonymous target {}", &node[..SHORT_ID.min(node.len())])
+    format!("anonymous target {}", &node[..ID_PREFIX_DIGITS.min(node.len())])
 }
 
 /// The strings of a JSON list of nothing else, without white space, at the beginning of a text; and how long it is.

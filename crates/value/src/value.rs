@@ -6,7 +6,7 @@ use crate::{
     Artifact, EntityName, Id, JsonMode, JsonWriter, List, Map, Node, SharedArtifact, Str, TargetResult,
 };
 
-/// A value. Cheap to clone; equality is intensional, a comparison of ids.
+/// A value. Cheap to clone; compared by id (intensional equality).
 #[derive(Clone, Default)]
 pub enum Value {
     /// Absence of a value.
@@ -24,7 +24,7 @@ pub enum Value {
     Result(TargetResult),
     /// A node of a target graph.
     Node(Node),
-    /// The name of a target. Makes the value unfit for caching.
+    /// The name of a target. A value that contains one cannot be cached.
     Name(EntityName),
     /// A sequence of values.
     List(List),
@@ -48,7 +48,7 @@ impl Value {
         Value::List(items.into_iter().collect())
     }
 
-    /// The word for the type, as error messages use it.
+    /// The name of the type in error messages.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Null => "none",
@@ -64,7 +64,7 @@ impl Value {
         }
     }
 
-    /// Whether a condition holds: all but null, false, 0, "", [] and {} do.
+    /// Whether a condition is true: all values but null, false, 0, "", [] and {} are.
     pub fn is_true(&self) -> bool {
         match self {
             Value::Null => false,
@@ -77,7 +77,7 @@ impl Value {
         }
     }
 
-    /// Whether no name occurs in the value. Only such values can be compared, exported, cached.
+    /// Whether the value contains no name. Only such values can be compared, exported and cached.
     pub fn is_name_free(&self) -> bool {
         match self {
             Value::Name(_) => false,
@@ -109,33 +109,33 @@ impl Value {
         self.to_json_mode(JsonMode::All)
     }
 
-    /// Minimal JSON text; `mode` says how values appear that JSON does not have.
+    /// Minimal JSON text; `mode` is the form of values that JSON does not have.
     pub fn to_json_mode(&self, mode: JsonMode) -> String {
         let mut writer = JsonWriter::compact();
         writer.value(self, mode);
         writer.finish()
     }
 
-    /// Minimal JSON text, if it is no longer than `limit` bytes; costs no more than that many.
+    /// Minimal JSON text, if it is no longer than `limit` bytes; takes time in proportion to the limit.
     pub fn to_json_within(&self, limit: usize) -> Option<String> {
         self.to_json_mode_within(JsonMode::All, limit)
     }
 
-    /// The same in another mode.
+    /// As [`Value::to_json_within`], in another mode.
     pub fn to_json_mode_within(&self, mode: JsonMode, limit: usize) -> Option<String> {
         let mut writer = JsonWriter::limited(limit);
         writer.value(self, mode);
         if writer.is_full() { None } else { Some(writer.finish()) }
     }
 
-    /// Minimal JSON text, or so much of it that it is longer than `limit` bytes.
+    /// Minimal JSON text, or a part of it that is longer than `limit` bytes.
     pub fn to_json_beyond(&self, limit: usize) -> String {
         let mut writer = JsonWriter::limited(limit);
         writer.value(self, JsonMode::All);
         writer.finish()
     }
 
-    /// JSON text over several lines, `indent` blanks a level.
+    /// JSON text over several lines, `indent` blanks per level.
     pub fn to_json_pretty(&self, indent: usize) -> String {
         let mut writer = JsonWriter::pretty(indent);
         writer.value(self, JsonMode::All);
@@ -209,7 +209,7 @@ impl PartialEq for Value {
             (Value::Map(a), Value::Map(b)) => a == b,
             (Value::Artifact(a), Value::Artifact(b)) => a == b,
             (Value::Name(a), Value::Name(b)) => a == b,
-            // By text, so that 0.0 and -0.0 differ as their ids do.
+            // By bits, so that 0.0 and -0.0 differ as their ids do.
             (Value::Number(a), Value::Number(b)) => a.to_bits() == b.to_bits(),
             (Value::Result(a), Value::Result(b)) => a.id() == b.id(),
             (Value::Node(a), Value::Node(b)) => a.id() == b.id(),
@@ -256,7 +256,7 @@ impl From<Map> for Value {
     }
 }
 
-/// Whether both are one object or plainly equal, as far as that can be seen without computing anything.
+/// Whether both are one object or plainly equal, as far as that is known without computing anything.
 pub(crate) fn is_same_object(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Null, Value::Null) => true,
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_levels_are_hashed_printed_and_dropped() {
+    fn deep_values_are_hashed_printed_and_dropped_without_overflow() {
         let mut value = Value::Null;
         for level in 0..100_000 {
             value = if level % 2 == 0 {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn sharing_is_never_unfolded() {
+    fn ids_and_equality_never_unfold_sharing() {
         let mut node = Node::new_abstract("leaf".into(), Map::default(), Map::default());
         for _ in 0..60 {
             let both = Value::list([Value::Node(node.clone()), Value::Node(node)]);

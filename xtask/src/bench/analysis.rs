@@ -1,10 +1,8 @@
-//! `cargo xtask bench analysis`: what it costs to analyse a project of which nothing is known yet, beside
-//! `just`.
+//! `cargo xtask bench analysis`: the cost of analysing a project without cached state, compared with `just`.
 //!
-//! Every run has a local build root of its own, so that neither finds anything of an earlier one; writing
-//! what later runs will find is part of the price, and a run without it tells how much. Runs are
-//! interleaved and medians compared, as for builds. Bars are what the project wants to reach: they are
-//! printed beside the figures, with whether they are reached.
+//! Every run has a local build root of its own, so that no run finds results of an earlier one; writing results for
+//! later runs is part of the cost, and a run without it shows how much. Runs are interleaved and medians compared, as
+//! for builds. Bars are the goals of the project: they are printed beside the figures, with whether they are met.
 
 use super::descriptions::Workload;
 use super::median;
@@ -18,29 +16,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use taut_testkit::Tool;
 
-/// Processor time, as part of what `just` needs.
+/// Processor time, as a part of that of `just`.
 const CPU_BAR: f64 = 0.2;
-/// Peak memory, as part of what `just` needs.
+/// Peak memory, as a part of that of `just`.
 const PEAK_BAR: f64 = 0.25;
-/// Wall time, as part of what `just` needs.
+/// Wall time, as a part of that of `just`.
 const WALL_BAR: f64 = 1.0;
 
 struct Options {
     json: Option<PathBuf>,
     workloads: Vec<Workload>,
     rounds: Option<usize>,
-    /// Where to write the projects instead of measuring.
+    /// Where to write the projects, if they are not to be measured.
     write: Option<PathBuf>,
 }
 
-/// One way to analyse.
-struct Way {
+/// One variant of the analysis.
+struct Variant {
     name: &'static str,
     tool: PathBuf,
     arguments: &'static [&'static str],
 }
 
-/// Measures and prints; `args` are what follows `bench analysis`.
+/// Measures and prints; `args` are the words behind `bench analysis`.
 ///
 /// # Errors
 ///
@@ -51,22 +49,22 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         return options.workloads.iter().try_for_each(|workload| workload.write(&dir.join(workload.name())));
     }
     let taut = cargo::taut(true)?;
-    let way = |name, tool: &Path, arguments| Way { name, tool: tool.to_path_buf(), arguments };
-    let mut ways = vec![
-        way("taut -J1", &taut, ["-J", "1"].as_slice()),
-        way("taut -J2", &taut, &["-J", "2"]),
-        way("taut -J1 --no-trace", &taut, &["-J", "1", "--no-trace"]),
+    let variant = |name, tool: &Path, arguments| Variant { name, tool: tool.to_path_buf(), arguments };
+    let mut variants = vec![
+        variant("taut -J1", &taut, ["-J", "1"].as_slice()),
+        variant("taut -J2", &taut, &["-J", "2"]),
+        variant("taut -J1 --no-trace", &taut, &["-J", "1", "--no-trace"]),
     ];
     match Tool::reference() {
-        Some(just) => ways.extend([
-            way("just -J1", just.path(), ["-J", "1"].as_slice()),
-            way("just -J2", just.path(), &["-J", "2"]),
+        Some(just) => variants.extend([
+            variant("just -J1", just.path(), ["-J", "1"].as_slice()),
+            variant("just -J2", just.path(), &["-J", "2"]),
         ]),
         None => println!("just is not installed here: left out"),
     }
     let mut report = Vec::new();
     for workload in &options.workloads {
-        report.extend(one(*workload, &ways, &options)?);
+        report.extend(one(*workload, &variants, &options)?);
     }
     if let Some(path) = &options.json {
         let bars = json!({"cpu_per_just": CPU_BAR, "peak_per_just": PEAK_BAR, "wall_per_just": WALL_BAR});
@@ -103,45 +101,45 @@ fn options(args: &[String]) -> Result<Options> {
     Ok(options)
 }
 
-/// Measures one project in all ways; returns the rows of the report.
-fn one(workload: Workload, ways: &[Way], options: &Options) -> Result<Vec<Value>> {
+/// Measures one project in all variants; returns the rows of the report.
+fn one(workload: Workload, variants: &[Variant], options: &Options) -> Result<Vec<Value>> {
     let scratch = tempfile::tempdir()?;
     let file = scratch.path().join("cost");
     let source = scratch.path().join("src");
     workload.write(&source)?;
     let mut costs: BTreeMap<usize, Vec<Cost>> = BTreeMap::new();
-    // A median of fewer is enough where a run is long.
+    // Long runs vary less, so a median of fewer is enough.
     let rounds = options.rounds.unwrap_or(if workload == Workload::Layered(100_000) { 3 } else { 5 });
     for round in 0..rounds {
-        for (number, way) in ways.iter().enumerate() {
-            let mut command = Command::new(&way.tool);
+        for (number, variant) in variants.iter().enumerate() {
+            let mut command = Command::new(&variant.tool);
             command.args(["analyse", "--log-limit", "1", "--local-build-root"]);
             command.arg(scratch.path().join(format!("build-root-{number}-{round}")));
-            command.args(way.arguments).current_dir(&source);
+            command.args(variant.arguments).current_dir(&source);
             costs.entry(number).or_default().push(measure::cost(&command, &file)?);
         }
     }
     println!("\n{}", workload.name());
     let of = |number: usize, f: fn(&Cost) -> f64| median(costs[&number].iter().map(f).collect());
     let mut rows = Vec::new();
-    for (number, way) in ways.iter().enumerate() {
+    for (number, variant) in variants.iter().enumerate() {
         let (cpu, wall, peak) = (of(number, |c| c.cpu), of(number, |c| c.wall), of(number, |c| c.peak));
         let (user, system) = (of(number, |c| c.user), of(number, |c| c.system));
         let mut row = json!({
-            "workload": workload.name(), "way": way.name, "cpu_ms": cpu, "user_ms": user, "system_ms": system,
+            "workload": workload.name(), "variant": variant.name, "cpu_ms": cpu, "user_ms": user, "system_ms": system,
             "wall_ms": wall, "peak_kib": peak,
         });
         let mut line = format!(
             "  {:19} cpu {cpu:8.1} ms (user {user:8.1}, system {system:8.1})  wall {wall:8.1} ms  peak {:7.1} MiB",
-            way.name,
+            variant.name,
             peak / 1024.0
         );
-        // taut's ways are compared with `just` on as many threads.
-        let threads = way.arguments[1];
-        let rival = ways
+        // taut is compared with `just` on the same number of threads.
+        let threads = variant.arguments[1];
+        let rival = variants
             .iter()
             .position(|other| other.name.starts_with("just") && other.arguments[1] == threads)
-            .filter(|_| way.name.starts_with("taut"));
+            .filter(|_| variant.name.starts_with("taut"));
         if let Some(rival) = rival {
             let (cpu, wall) = (cpu / of(rival, |c| c.cpu), wall / of(rival, |c| c.wall));
             let peak = peak / of(rival, |c| c.peak);

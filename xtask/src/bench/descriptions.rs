@@ -1,6 +1,6 @@
-//! The projects whose descriptions are analysed: what costs in rules, expressions and large fields.
+//! The projects whose descriptions are analysed: with expensive rules, expressions and large fields.
 //!
-//! Nothing in them is ever built. Each one is always the same; its default target is what is asked for.
+//! They are never built. Each one is always the same; the request is its default target.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use std::path::Path;
 use taut_testkit::Rng;
 
 /// How many targets share a module, as the targets of a directory do.
-const MODULE: usize = 50;
+const TARGETS_PER_MODULE: usize = 50;
 
 /// A project to be analysed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum Workload {
     Libraries,
     /// One install target with ten thousand `dirs`.
     InstallDirs,
-    /// One large union of small maps, and what else is done with it.
+    /// One large union of small maps, and other operations on it.
     MapUnion,
     /// Thousands of bindings of one `let*`, and long folds.
     Folds,
@@ -85,8 +85,8 @@ struct Project<'r> {
 
 impl Project<'_> {
     fn push(&mut self, number: usize, target: Value) {
-        self.modules.resize_with(self.modules.len().max(number / MODULE + 1), Map::new);
-        self.modules[number / MODULE].insert(format!("t{number}"), target);
+        self.modules.resize_with(self.modules.len().max(number / TARGETS_PER_MODULE + 1), Map::new);
+        self.modules[number / TARGETS_PER_MODULE].insert(format!("t{number}"), target);
     }
 
     fn finish(self, top: &Value, rules: &Value) -> Result<()> {
@@ -111,7 +111,7 @@ impl Project<'_> {
             // Every target has a source of its own.
             let source = format!("s{number}");
             let deps: Vec<Value> = deps.into_iter().map(reference).chain([json!(source)]).collect();
-            let dir = self.root.join(format!("m{}", number / MODULE));
+            let dir = self.root.join(format!("m{}", number / TARGETS_PER_MODULE));
             fs::create_dir_all(&dir)?;
             fs::write(dir.join(source), format!("{number}\n"))?;
             let name = format!("t{number}");
@@ -124,7 +124,7 @@ impl Project<'_> {
     fn libraries(mut self, count: usize) -> Result<()> {
         let mut rng = Rng::new(count as u64);
         for number in 0..count {
-            let dir = self.root.join(format!("m{}", number / MODULE));
+            let dir = self.root.join(format!("m{}", number / TARGETS_PER_MODULE));
             fs::create_dir_all(&dir)?;
             let files = |kind: &str, count: usize| -> Result<Vec<String>> {
                 let names: Vec<String> = (0..count).map(|n| format!("l{number}_{n}.{kind}")).collect();
@@ -145,7 +145,7 @@ impl Project<'_> {
                 "name": [format!("lib{number}")],
                 "hdrs": files("h", 5)?,
                 "srcs": files("cc", 3)?,
-                "stage": ["lib", format!("m{}", number / MODULE)],
+                "stage": ["lib", format!("m{}", number / TARGETS_PER_MODULE)],
                 "flags": [format!("-DUSE_{number}"), "-O2"],
                 "deps": deps,
             });
@@ -251,7 +251,7 @@ impl Project<'_> {
 }
 
 fn reference(number: usize) -> Value {
-    json!([format!("m{}", number / MODULE), format!("t{number}")])
+    json!([format!("m{}", number / TARGETS_PER_MODULE), format!("t{number}")])
 }
 
 fn var(name: &str) -> Value {
@@ -262,7 +262,7 @@ fn field(name: &str) -> Value {
     json!({"type": "FIELD", "name": name})
 }
 
-/// What a field's targets offer, as a list: `kind` is one of the `DEP_*` constructs.
+/// The `kind` of all targets of a field, as a list: one of the `DEP_*` constructs.
 fn each(kind: &str, name: &str) -> Value {
     json!({
         "type": "foreach", "var": "dep", "range": field(name),
@@ -274,7 +274,7 @@ fn union(list: Value) -> Value {
     json!({"type": "map_union", "$1": list})
 }
 
-/// A rule that runs one command over what its dependencies are.
+/// A rule that runs one command over the artifacts of its dependencies.
 fn step_rule() -> Value {
     let rule = json!({
         "target_fields": ["deps"],
@@ -298,7 +298,7 @@ fn step_rule() -> Value {
     json!({"step": rule.clone(), "steps": rule})
 }
 
-/// A rule that describes its target as a node, and one that makes targets of the nodes.
+/// A rule that provides its target as a node, and one that makes targets of the nodes.
 fn node_rules() -> Value {
     let provided = |provider: &str| {
         json!({"type": "++", "$1": {
@@ -332,7 +332,7 @@ fn node_rules() -> Value {
     })
 }
 
-/// A library: compile actions with all headers below, an archive, and what is needed to use it.
+/// A library: compile actions with all headers below, an archive, and the information for its users.
 fn library_rule() -> Value {
     let provided = |provider: &str, default: Value| {
         json!({

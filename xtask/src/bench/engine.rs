@@ -1,12 +1,12 @@
-//! `cargo xtask bench engine`: the engine beside salsa, Incremental, an LMDB scan and bare loops, by its goals.
+//! `cargo xtask bench engine`: the engine compared with salsa, Incremental, an LMDB scan and bare loops, by its goals.
 //!
-//! The peers are heavy, so what measures is a workspace of its own (`bench/engine`, with its own lock file) that
-//! no check of the project compiles. This starts it, optimised.
+//! The peers have many dependencies, so the measuring program is a workspace of its own (`bench/engine`, with its own
+//! lock file) that no check of the project compiles. This compiles it, optimised, and runs it.
 
 use crate::{cargo, soak};
 use anyhow::{Result, bail};
 
-/// Compiles the measuring program and lets it run; `args` are its own.
+/// Compiles the measuring program and runs it; `args` are its own.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! The graphs that are built, in both formats.
 //!
-//! Every target has a source of its own, as targets of real projects do: with fewer, a build after which
-//! nothing changed would have little to look at. Except for the C trees, an action reads one number from each
-//! input and writes their sum plus one: a single shell without further processes, so that what is measured is
-//! the tool. The sum makes a changed source change everything above it, so no tool gains by cutting off.
+//! Every target has a source of its own, as targets of real projects do: with fewer, a null build would have little to
+//! check. Except for the C trees, an action reads one number from each input and writes their sum plus one: a single
+//! shell without further processes, so that the tool is measured and not the actions. Because of the sum, a changed
+//! source changes everything above it, so no tool gains by early cutoff.
 
 mod c;
 mod change;
@@ -16,7 +16,7 @@ use std::path::Path;
 use taut_testkit::Rng;
 
 /// How many targets share a module, as the targets of a directory do.
-const MODULE: usize = 50;
+const TARGETS_PER_MODULE: usize = 50;
 
 /// How many layers the layered graph has.
 const LAYERS: usize = 10;
@@ -24,18 +24,17 @@ const LAYERS: usize = 10;
 /// The kinds of graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Ten layers; every target depends on its source and on three to five targets of the layer below. What
-    /// is asked for is the last layer.
+    /// Ten layers; every target depends on its source and on three to five targets of the layer below. The request is
+    /// the last layer.
     Layered,
     /// All targets depend on sources only; one more collects them.
     Wide,
-    /// A chain; a tenth of the size, for nothing in it runs in parallel.
+    /// A chain; a tenth of the size, since nothing in it runs in parallel.
     Deep,
-    /// C sources, each with a header of its own, that also include their module's header and three to five
-    /// headers of others, then a program; a tenth of the size, for compilers are slow.
+    /// C sources, each with a header of its own, that also include their module's header and three to five other
+    /// headers, then a program; a tenth of the size, since compilers are slow.
     C,
-    /// C sources that see many headers, since headers include headers that include headers; a tenth
-    /// of the size.
+    /// C sources that include many headers, since headers include headers that include headers; a tenth of the size.
     Headers,
 }
 
@@ -61,7 +60,7 @@ impl Shape {
     }
 }
 
-/// One step: a name, which is also its output's, inputs and the shell command.
+/// One step: a name, which is also that of its output, inputs and the shell command.
 struct Step {
     name: String,
     /// The number of its module.
@@ -70,7 +69,7 @@ struct Step {
     steps: Vec<usize>,
     /// Source files, by path.
     sources: Vec<String>,
-    /// What is appended to the command, to no effect; empty: nothing.
+    /// A suffix of the command without effect; may be empty.
     note: String,
 }
 
@@ -79,7 +78,7 @@ pub(crate) struct Graph {
     pub(crate) shape: Shape,
     pub(crate) size: usize,
     steps: Vec<Step>,
-    /// The steps that are asked for.
+    /// The steps of the request.
     tops: Vec<usize>,
     /// Path and content of the sources.
     sources: Vec<(String, String)>,
@@ -87,7 +86,7 @@ pub(crate) struct Graph {
     edited: usize,
     /// Whether a tenth of the targets depend on a configuration variable.
     configured: bool,
-    /// Whether all targets are of one rule that the project defines; how often that was edited.
+    /// Whether all targets have one rule, defined by the project, and how often it was edited.
     ruled: Option<usize>,
 }
 
@@ -121,7 +120,7 @@ impl Graph {
         for number in 0..size {
             let (layer, mut steps) = (number / width, Vec::new());
             if layer > 0 {
-                // The one straight below, so that every target is needed; and others, as far as there are any.
+                // The step straight below, so that every target is needed; and others, if there are any.
                 steps.push(number - width);
                 let fan_in = (3 + rng.below(3)).min(width);
                 while steps.len() < fan_in {
@@ -153,7 +152,7 @@ impl Graph {
         }
     }
 
-    /// One last step that collects.
+    /// One last step over these steps.
     fn sum_of(&mut self, steps: std::ops::Range<usize>) {
         self.push(steps.collect(), Vec::new());
     }
@@ -167,13 +166,12 @@ impl Graph {
     fn push(&mut self, steps: Vec<usize>, sources: Vec<String>) {
         let number = self.steps.len();
         let (name, note) = (format!("t{number}"), String::new());
-        self.steps.push(Step { name, module: number / MODULE, steps, sources, note });
+        self.steps.push(Step { name, module: number / TARGETS_PER_MODULE, steps, sources, note });
     }
 
-    /// The source whose change runs as many actions as `EDIT_RUNS` says, or nearly; of several the one nearest
-    /// to the middle.
+    /// The source whose edit runs `EDIT_RUNS` actions, or nearly; of several the one nearest to the middle.
     fn best_to_edit(&self) -> usize {
-        /// How many actions an edit is to run: its target's, and a few above.
+        /// How many actions an edit should run: that of its target, and a few above.
         const EDIT_RUNS: usize = 5;
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.steps.len()];
@@ -184,7 +182,7 @@ impl Graph {
         let runs = |path: &str| {
             let mut pending = readers.get(path).cloned().unwrap_or_default();
             let mut seen: HashSet<usize> = pending.iter().copied().collect();
-            // What reaches much more is no candidate, and need not be followed.
+            // A source that invalidates many more is no candidate, and need not be followed.
             while let Some(step) = pending.pop().filter(|_| seen.len() < 4 * EDIT_RUNS) {
                 pending.extend(users[step].iter().copied().filter(|user| seen.insert(*user)));
             }
@@ -192,7 +190,7 @@ impl Graph {
         };
         let middle = self.sources.len() / 2;
         let order = |&at: &usize| (runs(&self.sources[at].0).abs_diff(EDIT_RUNS), at.abs_diff(middle));
-        // A header of `headers` is seen by what it was made to show; the last resort is any source.
+        // In the shape `headers`, a header is edited; if there is none, any source.
         let of_kind = |at: &usize| self.shape != Shape::Headers || self.sources[*at].0.ends_with(".h");
         (0..self.sources.len()).filter(of_kind).min_by_key(order).unwrap_or(middle)
     }
@@ -208,7 +206,7 @@ fn put(path: &Path, content: &str) -> Result<()> {
 
 /// The module of the step with this number.
 fn module(number: usize) -> String {
-    format!("m{}", number / MODULE)
+    format!("m{}", number / TARGETS_PER_MODULE)
 }
 
 #[cfg(test)]
@@ -238,7 +236,7 @@ mod tests {
             assert!(if number < 100 { step.steps.is_empty() } else { (3..=5).contains(&step.steps.len()) });
             assert!(step.steps.iter().all(|below| below / 100 + 1 == number / 100));
         }
-        // Tools that build what is asked for and those that build everything have the same to do.
+        // Tools that build the request and those that build everything must have the same work.
         let used: HashSet<usize> =
             graph.steps.iter().flat_map(|step| step.steps.clone()).chain(graph.tops.clone()).collect();
         assert_eq!(used.len(), graph.steps.len());
@@ -253,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_added_target_belongs_to_a_module_that_exists() {
+    fn an_added_target_belongs_to_an_existing_module() {
         let mut graph = Graph::new(Shape::Layered, 1_000);
         graph.add();
         assert_eq!(graph.actions(), 1_001);
@@ -264,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_differs_in_few_sources_and_does_not_reach_everything() {
+    fn a_branch_changes_few_sources_and_does_not_invalidate_everything() {
         let graph = Graph::new(Shape::Layered, 10_000);
         let (branch, tenth) = (graph.cone_of_branch(), graph.cone_of_revision());
         assert!(branch > 100 && branch < 2_000, "{branch}");
         assert!(tenth > 5_000, "{tenth}");
-        // Headers are not among what is changed; something is.
+        // A branch does not change headers, but must change something.
         let c = Graph::new(Shape::C, 500);
         assert!(c.cone_of_branch() > 1 && c.cone_of_revision() > 1);
     }

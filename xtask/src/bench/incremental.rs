@@ -1,19 +1,19 @@
-//! `cargo xtask bench incremental`: what it costs to build, and to build again, by what changed, beside `just`,
+//! `cargo xtask bench incremental`: the cost of builds and incremental builds, by kind of change, compared with `just`,
 //! `ninja`, n2 and a bare `statx` loop.
 //!
 //! Every round begins with new copies of the graph, one for each tool: a cold build and ten edits (`series`). The
-//! copies of the last round are kept through all other phases; a phase changes all copies in the same way, then
-//! every tool builds once, then all again (interleaved, and each time another tool comes first). Medians of
-//! processor time are compared; the bars, and whether they are reached, are printed at the end of each graph.
+//! copies of the last round are kept through all other phases; a phase changes all copies in the same way, then every
+//! tool builds once, then all again (interleaved, each time beginning with another tool). Medians of processor time are
+//! compared; the bars, and whether they are met, are printed at the end of each graph.
 
 mod bars;
-mod bounded;
 mod disk;
 mod options;
 mod phase;
 mod rows;
 mod series;
 mod step;
+mod store_growth;
 mod syscalls;
 mod watch;
 
@@ -31,17 +31,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// From here on, one round is enough, and the reference would take too long.
+/// The size from which on one round is enough, and the reference would take too long.
 const LARGE: usize = 100_000;
 
-/// What is reported to programs.
+/// The report for programs.
 #[derive(Default)]
 struct Report {
     rows: Vec<Value>,
     bars: Vec<Value>,
 }
 
-/// Measures and prints; `args` are what follows `bench incremental`.
+/// Measures and prints; `args` are the words behind `bench incremental`.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub(super) fn run(args: &[String]) -> Result<()> {
         }
     }
     if options.edits > 0 {
-        bounded::bounded(&rivals[0], &options, &mut report.rows)?;
+        store_growth::measure(&rivals[0], &options, &mut report.rows)?;
     }
     if let Some(path) = &options.json {
         let report = json!({"jobs": options.jobs, "bars": report.bars, "rows": report.rows});
@@ -80,9 +80,9 @@ struct Bench<'o> {
     options: &'o Options,
     rounds: usize,
     scratch: tempfile::TempDir,
-    /// Which copies are built.
+    /// The number of the copies that are built.
     copy: usize,
-    /// How often something was changed: no change comes twice unless it is meant to.
+    /// The number of changes so far: each change is a different one, except where a phase repeats one.
     changes: usize,
 }
 
@@ -99,7 +99,7 @@ impl<'o> Bench<'o> {
         self.scratch.path().join(format!("{}-{}", rival.name(), self.copy))
     }
 
-    /// The tools in the order of this round: each time another one comes first.
+    /// The tools in the order of this round: each round begins with another one.
     fn order(&self, round: usize) -> impl Iterator<Item = &'o Rival> + use<'o> {
         let rivals = self.rivals;
         (0..rivals.len()).map(move |at| rivals[(at + round) % rivals.len()])
@@ -116,12 +116,12 @@ impl<'o> Bench<'o> {
         for phase in Phase::ALL.into_iter().filter(|phase| phase.is_of_series()) {
             self.print(phase, &rows);
         }
-        // One phase alone need not wait for more cold builds.
+        // A single phase needs no further cold builds.
         if self.options.only.is_none() {
             self.shares(&rows, &mut report.rows)?;
         }
         for phase in Phase::ALL.into_iter().filter(|phase| !phase.is_of_series()) {
-            // Others are compared with a null build.
+            // The other phases are compared with a null build.
             if self.options.wants(phase) || phase == Phase::Null {
                 match self.impossible(phase) {
                     Some(why) => println!("  -- {}: {why}", phase.meaning()),
@@ -158,21 +158,21 @@ impl<'o> Bench<'o> {
         }
     }
 
-    /// Why a phase tells nothing here.
+    /// Why a phase cannot be measured here.
     fn impossible(&self, phase: Phase) -> Option<&'static str> {
-        // The magic number of file systems in memory.
+        // The magic number of tmpfs (statfs(2)).
         const TMPFS: rustix::fs::FsWord = 0x0102_1994;
         let is_in_memory = || rustix::fs::statfs(self.scratch.path()).is_ok_and(|fs| fs.f_type == TMPFS);
         match phase {
             Phase::Uncached if is_in_memory() => Some("not measured in a directory that lies in memory"),
-            // It waits for the disk.
+            // This phase waits for the disk.
             Phase::Uncached if self.options.quick => Some("not measured with --quick"),
             Phase::Rule if self.graph.shape != Shape::Layered => Some("measured on the layered graph"),
             _ => None,
         }
     }
 
-    /// How many actions a change reaches, at most.
+    /// How many actions a change invalidates at most.
     fn cone(&self, phase: Phase) -> Option<usize> {
         match phase {
             Phase::Source | Phase::Tenth => Some(self.graph.cone_of_source()),
@@ -186,14 +186,14 @@ impl<'o> Bench<'o> {
     /// One phase on the copies of the last round.
     fn phase(&mut self, phase: Phase, rows: &mut Rows) -> Result<()> {
         if phase == Phase::Rule {
-            // Targets of another rule are other targets.
+            // Targets of another rule are different targets.
             self.graph.rule();
             for rival in self.rivals {
                 self.one(phase, rival)?;
             }
         }
         if phase == Phase::Null {
-            // What the build before left is put away by the next call, whatever changed.
+            // The call after a build finishes its clean-up, whatever changed; that is not measured.
             for rival in self.rivals {
                 self.one(phase, rival)?;
             }
@@ -218,9 +218,9 @@ impl<'o> Bench<'o> {
                 }
             }
             if phase == Phase::Null {
-                rows.add(phase, STATX, (self.look()?, None));
+                rows.add(phase, STATX, (self.statx_loop()?, None));
             }
-            // What was done to one copy was done to all.
+            // Every copy has been changed in the same way.
             if matches!(phase, Phase::Back | Phase::Mended) {
                 self.graph.note("");
             }
@@ -261,17 +261,17 @@ impl<'o> Bench<'o> {
         Ok((cost, actions_run(&log)))
     }
 
-    /// A bare look at every file that a null build looks at: the least that looking costs.
-    fn look(&self) -> Result<Cost> {
+    /// A bare `statx` loop over the files that a null build checks: the least that checking can cost.
+    fn statx_loop(&self) -> Result<Cost> {
         let list = self.scratch.path().join("list");
         let root = self.rivals[0].source(&self.dir(self.rivals[0]));
         let paths: String =
             self.graph.files().iter().map(|path| format!("{}\n", root.join(path).display())).collect();
         fs::write(&list, paths)?;
-        measure::look(&list, &self.file())
+        measure::statx_cost(&list, &self.file())
     }
 
-    /// What traces take on disk.
+    /// The size of the engine's files on disk.
     fn store(&self, report: &mut Vec<Value>) -> Result<()> {
         let own = self.dir(self.rivals[0]).join("build-root/taut");
         let cold = self.scratch.path().join("size");
@@ -302,7 +302,7 @@ fn taut_command(rival: &Rival, subcommand: &str, dir: &Path, root: &Path, jobs: 
     Ok(command)
 }
 
-/// How many actions a build ran, by what it said.
+/// How many actions a build ran, by its log.
 fn actions_run(log: &str) -> Option<u64> {
     if let Some((all, known)) = taut_testkit::processed(log) {
         return Some((all - known) as u64);
@@ -325,7 +325,7 @@ mod tests {
     use super::actions_run;
 
     #[test]
-    fn tools_say_how_many_actions_they_ran() {
+    fn the_number_of_actions_is_read_from_the_log_of_each_tool() {
         assert_eq!(actions_run("INFO: Processed 12 actions, 10 cache hits.\n"), Some(2));
         assert_eq!(actions_run("Built :t in 0.1 s: 2 actions run, 10 up to date\n"), Some(2));
         assert_eq!(actions_run("[1/3] a\n[3/3] b\n"), Some(3));

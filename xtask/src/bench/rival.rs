@@ -10,12 +10,12 @@ use taut_testkit::Tool;
 pub(crate) enum Rival {
     /// taut or the reference: a name and a binary.
     Targets(&'static str, PathBuf),
-    /// ninja, or what reads its files: a name and a binary.
+    /// ninja, or another tool that reads its files: a name and a binary.
     Ninja(&'static str, PathBuf),
 }
 
 impl Rival {
-    /// taut at `taut`, then whatever else this machine has.
+    /// taut at `taut`, and the other tools that this machine has.
     pub(crate) fn all(taut: PathBuf) -> Vec<Self> {
         let mut all = vec![Self::Targets("taut", taut)];
         if let Some(just) = Tool::reference() {
@@ -51,12 +51,12 @@ impl Rival {
         }
     }
 
-    /// Where the sources lie in a directory that was written by this rival.
+    /// The directory of the sources within a directory that was written for this tool.
     pub(crate) fn source(&self, dir: &Path) -> PathBuf {
         dir.join("src")
     }
 
-    /// The call that brings everything up to date.
+    /// The command that brings everything up to date.
     pub(crate) fn command(&self, dir: &Path, jobs: usize) -> Command {
         let jobs = jobs.to_string();
         let mut command = match self {
@@ -68,7 +68,7 @@ impl Rival {
             }
             Self::Ninja(name, path) => {
                 let mut command = Command::new(path);
-                // n2 has no word for it.
+                // n2 has no option for it.
                 command.args((*name == "ninja").then_some("--quiet")).args(["-j", &jobs]);
                 command
             }

@@ -1,8 +1,8 @@
 //! Values of random expressions, hundreds in one project.
 //!
-//! Each is what a target provides. A first call of each tool says which targets are in error; the
-//! values of the others are asked for together. So thousands of expressions take as many seconds as
-//! whole projects would take minutes.
+//! Each expression is provided by a target. A first call of each tool shows which targets are in error; the values of
+//! the others are requested together. So thousands of expressions take as many seconds as whole projects would take
+//! minutes.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use taut_testkit::{Case, Place, Rng, Tool, expressions_case, random_config, random_expression, shrink};
 
-/// How many are in one project.
+/// The number of expressions in one project.
 const BATCH: u64 = 250;
 
 /// A random expression of any kind and depth, by its number.
@@ -18,7 +18,7 @@ fn expression(seed: u64, place: Place) -> Value {
     random_expression(&mut Rng::new(seed), place, 2 + seed as usize % 4)
 }
 
-/// Prints a JSON list of random expressions, one a line; `args` are how many, and the seed.
+/// Prints a JSON list of random expressions, one per line; `args` are their number, and the seed.
 ///
 /// # Errors
 ///
@@ -50,9 +50,9 @@ pub(super) fn run(count: u64, seed: u64, taut: &Tool, reference: &Tool) -> Resul
             let small = shrink(all[number].clone(), 200, single);
             println!("# expression {}, in {config}\n\n{small}\n", begin + number as u64);
             let case = expressions_case(&[small], &config, &[]);
-            for (who, tool) in [("reference", reference), ("taut", taut)] {
+            for (label, tool) in [("reference", reference), ("taut", taut)] {
                 let answer = answer(&case, tool)?;
-                println!("{who}: {}\n{}\n", answer.values.unwrap_or_default(), answer.log);
+                println!("{label}: {}\n{}\n", answer.values.unwrap_or_default(), answer.log);
             }
         }
         begin = end;
@@ -65,9 +65,9 @@ pub(super) fn run(count: u64, seed: u64, taut: &Tool, reference: &Tool) -> Resul
 }
 
 struct Wrong {
-    /// Which are answered differently.
+    /// The numbers of those with different results.
     numbers: Vec<usize>,
-    /// How many have no value.
+    /// The number of those without a value.
     errors: usize,
 }
 

@@ -1,7 +1,7 @@
-//! A control group for one measured process tree: processor time that no parent waits for is counted as well.
+//! A control group for one measured process tree: it also counts processor time that no parent waits for.
 //!
-//! Version 2 is tried first, then `cpuacct` of version 1; neither needs a controller to be enabled. Most
-//! machines let only root make groups: without one, only what was waited for counts.
+//! Version 2 is tried first, then `cpuacct` of version 1; neither needs a controller to be enabled. On most machines
+//! only root can make groups: without one, only the time of processes that were waited for counts.
 
 use super::Times;
 use std::fs;
@@ -14,7 +14,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Makes a group below the present one and enters it; none if that is not possible here.
+    /// Makes a group below the present one and enters it; `None` if that is not possible here.
     pub(super) fn enter() -> Option<Self> {
         let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
         candidates(&membership).into_iter().find_map(|parent| Self::below(&parent))
@@ -24,12 +24,12 @@ impl Group {
         let own = parent.join(format!("taut-bench-{}", std::process::id()));
         fs::create_dir(&own).ok()?;
         let group = Self { parent: parent.to_owned(), own };
-        // What cannot be read or entered is removed again when this is dropped.
+        // A group that cannot be read or entered is removed when this is dropped.
         group.times()?;
         move_to(&group.own).then_some(group)
     }
 
-    /// What the processes of the group used, those that ended included.
+    /// The processor time of the processes of the group, including those that have ended.
     pub(super) fn times(&self) -> Option<Times> {
         let read = |file: &str| fs::read_to_string(self.own.join(file)).ok();
         if let Some(stat) = read("cpu.stat") {
@@ -41,7 +41,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The group vanishes with its last process; where it cannot be left, it stays, which harms nothing.
+        // The group is removed when its last process has left; if this process cannot leave, it stays, which does no
+        // harm.
         if move_to(&self.parent) {
             let _ = fs::remove_dir(&self.own);
         }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_milliseconds_whatever_the_kernel_counts_in() {
+    fn times_are_converted_to_milliseconds() {
         let stat = of_stat("usage_usec 5000\nuser_usec 3000\nsystem_usec 2000\nnice_usec 0\n");
         assert_eq!(stat, Some(Times { user: 3.0, system: 2.0 }));
         assert_eq!(of_stat("usage_usec 5000\n"), None);

@@ -11,8 +11,8 @@ fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
     fail(scope.written.problem("target", format!("{} needs the field \"target\"", quoted(&rule))).help(help))
 }
 
-/// The target in the configuration that is left of the variables declared flexible; shared by all
-/// configurations that agree on them.
+/// The target in the configuration restricted to the flexible variables; shared by all configurations that agree on
+/// them.
 pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let target = scope.written.json("target").map(taut_expr::json_to_value);
     let target = target.ok_or_else(|| missing(&scope, "export"))?;
@@ -33,6 +33,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     let pruned = scope.target.config.prune(&vars);
     if pruned != scope.target.config {
         let key = ConfiguredTarget { name: scope.target.name.clone(), config: pruned };
+        // The target in the pruned configuration is a task of its own, which all configurations that agree share.
         let shared = scope.cx.get::<TargetRule>(key).await?;
         return Ok((*shared).clone());
     }
@@ -55,7 +56,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     Ok(analysed)
 }
 
-/// A target in this target's configuration with some variables set anew.
+/// A target in this target's configuration with some variables changed.
 pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     if scope.written.json("target").is_none() {
         return Err(missing(&scope, "configure"));

@@ -1,4 +1,4 @@
-//! `file_gen` and `symlink`: content written down in the target itself.
+//! `file_gen` and `symlink`: content that is part of the target's definition.
 
 use taut_digest::ObjectType;
 use taut_engine::Fail;

@@ -1,4 +1,4 @@
-//! `generic`: an action written down in the target itself.
+//! `generic`: an action that is part of the target's definition.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let cwd = scope.string("cwd", cwd)?;
     if !is_non_upwards(&cwd) {
         let message = format!("\"cwd\" has to be a non-upwards relative path, but is {}", quoted(&cwd));
-        return Err(fail(scope.written.problem("cwd", message).help(OUTSIDE)));
+        return Err(fail(scope.written.problem("cwd", message).help(OUTSIDE_HELP)));
     }
     let env = string_map(&scope, "env", &deps)?;
     let timeout_scale = match scope.field_with("timeout scaling", || Value::Null, &deps)? {
@@ -79,7 +79,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     scope.finish(TargetResult::new(stage, Map::default(), Map::default()), &deps)
 }
 
-const OUTSIDE: &str = "an action sees and makes nothing outside of its own directory";
+const OUTSIDE_HELP: &str = "an action sees and makes nothing outside of its own directory";
 
 /// A warning about an output that no action can make; the reference has none, and fails after the action has run.
 fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
@@ -96,7 +96,7 @@ fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
     field.map(|_| Diagnostic::warning(message).reference("").at(place).help(help))
 }
 
-/// All maps together, later ones over earlier ones, without copying the union once for each.
+/// The union of all maps, later ones over earlier ones, without copying the union for each map.
 fn union<'m>(maps: impl Iterator<Item = &'m Map>) -> Map {
     let mut filled: Vec<&Map> = maps.filter(|map| !map.is_empty()).collect();
     match filled.len() {
@@ -118,12 +118,12 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
             quoted(&field),
             quoted(&path)
         );
-        Err(fail(scope.written.problem_with(field, &Value::String(path), message).help(OUTSIDE)))
+        Err(fail(scope.written.problem_with(field, &Value::String(path), message).help(OUTSIDE_HELP)))
     };
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
 }
 
-/// The longest script, in bytes, as any string of an expression.
+/// The longest script, in bytes: the limit of any string of an expression.
 const MAX_SCRIPT: u64 = 256 << 20;
 
 fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {

@@ -1,4 +1,4 @@
-//! `install`: artifacts of other targets at places of one's own.
+//! `install`: artifacts of other targets at new paths.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::{
     scope::Scope,
 };
 
-/// Path to artifact, and which dependency it comes from.
+/// Paths to artifacts, with the dependency each comes from.
 #[derive(Default)]
 struct Stage(HashMap<Str, (Value, EntityName)>);
 
@@ -49,7 +49,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let dep_names = scope.names("deps")?;
     let files = files(&scope)?;
     let dirs = dirs(&scope)?;
-    // A target in several roles is asked for once.
+    // A target in several roles is requested once.
     let mut wanted: Vec<NamedTarget> = Vec::new();
     let mut position: HashMap<NamedTarget, usize> = HashMap::new();
     for name in
@@ -61,7 +61,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         });
     }
     let deps = scope.deps("deps", wanted).await?;
-    // What depends on what is told for each role.
+    // The declared dependencies are recorded once for each role, as the reference does.
     let asked = std::mem::take(&mut scope.dependencies.declared);
     let roles =
         dep_names.iter().chain(files.iter().map(|(_, name)| name)).chain(dirs.iter().map(|(name, _)| name));
@@ -93,6 +93,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     for (name, directory) in &dirs {
         for (path, artifact) in dep(name).artifacts_over_runfiles().iter() {
+            // Normalised here, since paths from different directories may become equal only then.
             let path = Str::from(normal_path(&join(directory, path)));
             stage.add(&scope, "dirs", path.clone(), artifact, dep(name)).map_err(|failure| {
                 let has = |(name, directory): &&(NamedTarget, Str)| {
@@ -149,10 +150,10 @@ fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail
         1 => Ok(from.values().next().expect("one entry").clone()),
         0 => Err(wrong(format!("No artifacts or runfiles for {name}"))),
         n => {
-            const SHOWN: usize = 5;
+            const MAX_SHOWN_PATHS: usize = 5;
             let mut paths: Vec<String> =
-                from.keys().take(SHOWN).map(|path| format!("{}", quoted(&path))).collect();
-            paths.extend((n > SHOWN).then(|| "…".to_owned()));
+                from.keys().take(MAX_SHOWN_PATHS).map(|path| format!("{}", quoted(&path))).collect();
+            paths.extend((n > MAX_SHOWN_PATHS).then(|| "…".to_owned()));
             let paths = paths.join(", ");
             Err(wrong(format!("Not precisely one entry for {name}, but {n}: {paths}")))
         }
@@ -179,12 +180,13 @@ fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
 /// `dirs`: a list of pairs of a name and a directory.
 fn dirs(scope: &Scope<'_>) -> Result<Vec<(NamedTarget, Str)>, Fail> {
     let value = scope.field("dirs", || Value::list([]))?;
-    const PAIRS: &str = "a list of pairs of a target name and a directory";
+    const EXPECTED_PAIRS: &str = "a list of pairs of a target name and a directory";
     let wrong = |found: &Value| {
-        let message = format!("\"dirs\" has to be {PAIRS}, but contains {}", scope.written.shown(found));
+        let message =
+            format!("\"dirs\" has to be {EXPECTED_PAIRS}, but contains {}", scope.written.shown(found));
         fail(scope.written.problem_with("dirs", found, message))
     };
-    let list = value.as_list().ok_or_else(|| scope.written.wrong_type("dirs", PAIRS, &value))?;
+    let list = value.as_list().ok_or_else(|| scope.written.wrong_type("dirs", EXPECTED_PAIRS, &value))?;
     all(list.iter().map(|pair| match pair.as_list().map(|pair| pair.as_slice()) {
         Some([name, Value::String(directory)]) => Ok((scope.name("dirs", name)?, directory.clone())),
         _ => Err(wrong(pair)),

@@ -1,4 +1,4 @@
-//! `tree`, `tree_overlay`, `disjoint_tree_overlay`: stages as one artifact.
+//! `tree`, `tree_overlay`, `disjoint_tree_overlay`: a stage as one artifact.
 
 use taut_engine::Fail;
 use taut_expr::{
@@ -49,7 +49,7 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
     let deps = scope.deps("deps", names).await?;
     let mut trees = Vec::with_capacity(deps.len());
     for dep in &deps {
-        // Whether it can be a directory is seen when it is built.
+        // Whether the stage forms a directory is checked when the tree is built.
         let tree = Tree::new(normalise_first(dep.artifacts()));
         trees.push(scope.defined.tree(scope.cx, tree));
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use taut_driver::{Again, Touched, roots};
-use taut_sys::watch::{Coverage, Interest, Missing, Noticed, Unwatched, Way, Woken, limit};
+use taut_sys::watch::{Coverage, Interest, Missing, Noticed, Resolution, Unwatched, Woken, limit};
 
 use super::{Held, Over, SHOWN, Watcher, paths::shown};
 use crate::{exit::Exit, interruption::Interruption, log::Level};
@@ -27,21 +27,22 @@ const TRIES: usize = 20;
 /// What leads to directories.
 #[derive(Default)]
 pub(super) struct Ways {
-    ways: BTreeMap<PathBuf, Way>,
+    ways: BTreeMap<PathBuf, Resolution>,
     /// The entries on all of them.
     entries: BTreeSet<PathBuf>,
 }
 
 impl Ways {
     fn to(paths: &[PathBuf]) -> Ways {
-        let ways: BTreeMap<PathBuf, Way> = paths.iter().map(|path| (path.clone(), Way::to(path))).collect();
-        let entries = ways.values().flat_map(Way::entries).map(Path::to_owned).collect();
+        let ways: BTreeMap<PathBuf, Resolution> =
+            paths.iter().map(|path| (path.clone(), Resolution::of(path))).collect();
+        let entries = ways.values().flat_map(Resolution::entries).map(Path::to_owned).collect();
         Ways { ways, entries }
     }
 
     /// Why there is no directory at a path that one of them leads to.
     pub(super) fn missing(&self, path: &Path) -> Option<&Missing> {
-        self.ways.get(path).and_then(Way::missing)
+        self.ways.get(path).and_then(Resolution::missing)
     }
 }
 

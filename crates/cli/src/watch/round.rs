@@ -71,8 +71,12 @@ impl Watcher<'_> {
             so_far: &mut held.so_far,
             messages: Vec::new(),
         };
-        let way =
-            Way { session: &held.session, is_cached: reporting.uses_state, tells_all: false, is_last: true };
+        let way = Way {
+            session: &held.session,
+            is_cached: reporting.uses_state,
+            reports_all_actions: false,
+            is_last: true,
+        };
         let passed = way.pass(&mut round, &held.request);
         let messages = std::mem::take(&mut round.messages);
         let done = match passed {

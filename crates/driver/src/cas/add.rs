@@ -1,4 +1,4 @@
-//! Adding what lies on the disk to the store.
+//! Adding files and directories of the disk to the store.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -85,7 +85,7 @@ struct Open {
     dir: Dir,
     /// Where it really is; only if links are resolved, to notice endless ones.
     real: Option<PathBuf>,
-    /// What is yet to be looked at, the next entry last.
+    /// The entries that are not added yet, the next one last.
     todo: Vec<(std::ffi::OsString, FileKind)>,
     done: BTreeMap<Vec<u8>, TreeEntry>,
 }
@@ -125,6 +125,7 @@ fn link(store: &Store, target: PathBuf) -> Result<ObjectInfo, AddError> {
 fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
     let resolves = !matches!(special, SpecialEntries::KeepNonUpwards | SpecialEntries::Ignore);
     let real_root = if resolves { Some(canonical(root)?) } else { None };
+    // An explicit stack, since users decide how deep directories are.
     let mut stack = vec![open(Vec::new(), Dir::of_user(root)?, real_root.clone())?];
     loop {
         let last = stack.len() - 1;
@@ -196,7 +197,7 @@ fn entry(hash: Hash, object_type: ObjectType) -> TreeEntry {
     TreeEntry { hash, object_type }
 }
 
-/// Whether a link with this target stays at or below the directory it lies in, as far as its text tells.
+/// Whether a link with this target stays at or below the directory it lies in, as far as its text shows.
 fn non_upwards(target: &Path) -> bool {
     let mut depth = 0_i64;
     for part in target.components() {
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_judged_step_by_step() {
+    fn a_target_is_upwards_if_any_part_of_it_leaves_the_directory() {
         for (target, harmless) in [
             ("a/b", true),
             ("a/../b", true),

@@ -1,6 +1,6 @@
 //! A tree as a tar archive, reproducibly: no times, no owners, entries in the order of their names.
 //!
-//! The format is POSIX ustar; a pax header carries what does not fit there (long names, big files).
+//! The format is ustar of POSIX.1 (the page of `pax`); a pax header carries what does not fit there (long names, big files).
 //! Directories and links have all permission bits set because the reference writes them so, and equal
 //! archives have equal digests.
 
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use taut_digest::{Hash, ObjectInfo, ObjectType};
 use taut_store::{Error, Store};
 
-const BLOCK: usize = 512;
+const BLOCK_BYTES: usize = 512;
 
 /// Writes a tree as an archive.
 ///
@@ -53,7 +53,7 @@ pub fn write_archive(store: &Store, tree: ObjectInfo, out: &mut dyn Write) -> io
         out.write_all(&content)?;
         pad(out, content.len())?;
     }
-    out.write_all(&[0; 2 * BLOCK])?;
+    out.write_all(&[0; 2 * BLOCK_BYTES])?;
     Ok(Ok(()))
 }
 
@@ -62,7 +62,7 @@ fn object(hash: Hash, object_type: ObjectType) -> ObjectInfo {
 }
 
 fn pad(out: &mut dyn Write, length: usize) -> io::Result<()> {
-    out.write_all(&[0; BLOCK][..length.next_multiple_of(BLOCK) - length])
+    out.write_all(&[0; BLOCK_BYTES][..length.next_multiple_of(BLOCK_BYTES) - length])
 }
 
 /// Writes the header block of an entry, and before it a pax header if it needs one.
@@ -109,15 +109,18 @@ fn pax_record(key: &str, value: &[u8]) -> Vec<u8> {
     [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
 }
 
-fn block((prefix, name): (&[u8], &[u8]), mode: u32, size: usize, kind: u8, link: &[u8]) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
+fn block((prefix, name): (&[u8], &[u8]), mode: u32, size: usize, kind: u8, link: &[u8]) -> [u8; BLOCK_BYTES] {
+    let mut block = [0; BLOCK_BYTES];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    // name, mode, uid, gid, size, mtime, chksum, typeflag, linkname, magic and version, devmajor, devminor, prefix.
+    // How numbers are padded is left open by POSIX; these are the reference's bytes.
     put(0, name);
     put(100, format!("{mode:06o} \0").as_bytes());
     put(108, b"000000 \0");
     put(116, b"000000 \0");
     put(124, format!("{:011o} ", size.min(0o77_777_777_777)).as_bytes());
     put(136, b"00000000000 ");
+    // The sum is taken with spaces in its own place.
     put(148, b"        ");
     put(156, &[kind]);
     put(157, link);

@@ -7,7 +7,7 @@ use taut_store::{Error, Store};
 use taut_value::JsonWriter;
 use taut_value::path::normal_path;
 
-/// Reads an object identifier as people type it: brackets, size and type may be missing, only the
+/// Reads an object identifier as users type it: brackets, size and type may be missing, only the
 /// first letter of the type counts, and without a known one it is a file. None if the hash is no hash.
 pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
     let text = text.strip_prefix('[').unwrap_or(text);
@@ -60,7 +60,7 @@ pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Err
     Ok(Found { object: here, ends: None })
 }
 
-/// A tree for people: JSON, name to identifier without size.
+/// A tree to be read by users: JSON, name to identifier without size.
 ///
 /// # Errors
 ///

@@ -10,7 +10,7 @@ use taut_digest::{Digest, Hash};
 use taut_value::{Id, escape_into};
 
 /// How many bytes of a text are kept.
-pub(crate) const MAX_TEXT: usize = 8 << 10;
+pub(crate) const MAX_TEXT_BYTES: usize = 8 << 10;
 
 /// An object that is being written. Its end is written when it is dropped.
 pub(crate) struct Line<'b> {
@@ -47,9 +47,9 @@ impl<'b> Line<'b> {
     /// A text; only the beginning of one that is too long.
     pub(crate) fn text(&mut self, key: &str, text: &str) -> &mut Self {
         let out = self.key(key);
-        match text.len() > MAX_TEXT {
+        match text.len() > MAX_TEXT_BYTES {
             false => escape_into(text, out),
-            true => escape_into(&format!("{}…", &text[..text.floor_char_boundary(MAX_TEXT)]), out),
+            true => escape_into(&format!("{}…", &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]), out),
         }
         self
     }
@@ -142,7 +142,7 @@ impl<'b> Line<'b> {
             if at > 0 {
                 out.push(',');
             }
-            escape_into(&text[..text.floor_char_boundary(MAX_TEXT)], out);
+            escape_into(&text[..text.floor_char_boundary(MAX_TEXT_BYTES)], out);
         }
         out.push(']');
         self
@@ -182,7 +182,7 @@ mod tests {
         let text = r#"{"event":"e","t":"a\"\n","n":7,"b":true,"s":1.000002,"none":[],"w":["x","y"],"j":[1],"l":[{},2],"o":{"p/q":"v"}}"#;
         assert_eq!(out, format!("{text}\n"));
         out.clear();
-        Line::begin(&mut out, "e").text("t", &"ä".repeat(MAX_TEXT));
-        assert!(out.len() < MAX_TEXT + 100 && out.ends_with("ä…\"}\n"));
+        Line::begin(&mut out, "e").text("t", &"ä".repeat(MAX_TEXT_BYTES));
+        assert!(out.len() < MAX_TEXT_BYTES + 100 && out.ends_with("ä…\"}\n"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A log is read line by line. What follows the last end of a line was not written to its end, and is passed over, as
 //! are lines of kinds that this program does not know. A log without its last line is of a call that was killed: its
-//! reasons are not known, so there is nothing to explain, but that there was one is told.
+//! reasons are not known, so there is nothing to explain, but `explain` mentions the call.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,26 +11,26 @@ use taut_store::Store;
 use taut_syntax::json::{Document, Kind as JsonKind, Node};
 use taut_value::{Id, Map, NamedTarget, ReferenceType, Str, Value};
 
-use super::MAX_LOG;
-use super::place::{Kind, Name, Place, Workspace};
-use super::tasks::{cause_of, fresh_of, id_of};
-use super::words::VERSION;
+use super::MAX_LOG_BYTES;
+use super::directory::{Kind, LogDirectory, Name, Workspace};
+use super::fields::VERSION;
+use super::tasks::{cause_of, id_of, new_targets_of};
 use crate::history::{Done, Ended, How, Logged, Record};
 use crate::{Subject, Targets, Why};
 
 /// How much of a log is read at most: more than is ever written.
-const MAX_READ: u64 = 2 * MAX_LOG;
+const MAX_READ_BYTES: u64 = 2 * MAX_LOG_BYTES;
 
-/// How much of it to learn what the call was for.
-const MAX_HEAD: u64 = 4 << 20;
+/// How much of a log is read for its first line, which has the request.
+const MAX_HEAD_BYTES: u64 = 4 << 20;
 
-/// How many logs are read at most to learn what actions are that had no need to be looked at.
-const MAX_EARLIER: usize = 32;
+/// How many earlier logs are read to name actions that were up to date.
+const MAX_EARLIER_LOGS: usize = 32;
 
 /// The logs of a workspace.
 #[derive(Debug)]
 pub struct EventLogs {
-    pub(super) place: Place,
+    pub(super) directory: LogDirectory,
     workspace: Workspace,
 }
 
@@ -42,38 +42,38 @@ impl EventLogs {
     pub fn of(store: &Store, repositories: &RepoConfig) -> taut_store::Result<EventLogs> {
         let mut workspace = [0; 16];
         workspace.copy_from_slice(&Id::of(repositories.identity()).to_hex().as_bytes()[..16]);
-        Ok(EventLogs { place: Place::of(store)?, workspace })
+        Ok(EventLogs { directory: LogDirectory::of(store)?, workspace })
     }
 
     /// The logs of calls with work to do, latest first.
     pub(super) fn work(&self) -> impl Iterator<Item = Name> {
         let workspace = self.workspace;
-        let names = self.place.names().into_iter();
+        let names = self.directory.names().into_iter();
         names.filter(move |name| name.kind == Kind::Work && name.workspace == workspace)
     }
 
     /// Whether there is any, be it one that can be read or not.
-    pub(crate) fn is_there(&self) -> bool {
+    pub(crate) fn has_any(&self) -> bool {
         self.work().next().is_some()
     }
 
     /// The last call with work to do, if there is one whose log can be read.
     pub(crate) fn read(&self) -> Option<Record> {
         let mut names = self.work();
-        let mut record = names.find_map(|name| parse(&self.place.read(&name, MAX_READ)?))?.0;
+        let mut record = names.find_map(|name| parse(&self.directory.read(&name, MAX_READ_BYTES)?))?.0;
         let before = names.find_map(|name| self.call(&name)).map(|call| call.configuration);
         record.before = before.filter(|before| *before != record.configuration);
         Some(record)
     }
 
-    /// Adds to the record of a call what the logs of others say of the actions that it did not have to look at.
-    pub(crate) fn name_spared(&self, record: &mut Record) {
+    /// Names the up-to-date actions of a call by what the logs of earlier calls have of them.
+    pub(crate) fn name_up_to_date(&self, record: &mut Record) {
         let mut known: HashMap<Id, Logged> = HashMap::new();
-        let mut names = self.work().take(MAX_EARLIER);
-        while !record.name_spared(&known)
+        let mut names = self.work().take(MAX_EARLIER_LOGS);
+        while !record.name_up_to_date(&known)
             && let Some(name) = names.next()
         {
-            let parsed = self.place.read(&name, MAX_READ).and_then(|bytes| parse(&bytes));
+            let parsed = self.directory.read(&name, MAX_READ_BYTES).and_then(|bytes| parse(&bytes));
             let named = parsed.into_iter().flat_map(|Parsed(record)| record.named);
             known.extend(named.filter(|(_, logged)| logged.origin.is_some()));
         }
@@ -81,17 +81,17 @@ impl EventLogs {
 
     /// The call that a log is of.
     fn call(&self, name: &Name) -> Option<Call> {
-        let head = self.place.read(name, MAX_HEAD)?;
+        let head = self.directory.read(name, MAX_HEAD_BYTES)?;
         let line = head.split(|byte| *byte == b'\n').next()?;
         Call::of(Document::parse("log", line.to_vec()).ok()?.root())
     }
 
-    /// The last call since then that started an action and has not come to its end: it was killed, or still runs.
-    pub(crate) fn endless(&self) -> Option<Call> {
-        let names = self.place.names().into_iter().filter(|name| name.workspace == self.workspace);
+    /// The last call since then that started an action and has not ended: it was killed, or still runs.
+    pub(crate) fn unfinished(&self) -> Option<Call> {
+        let names = self.directory.names().into_iter().filter(|name| name.workspace == self.workspace);
         let mut later = names.take_while(|name| name.kind == Kind::Other);
         later.find_map(|name| {
-            let bytes = self.place.read(&name, MAX_READ)?;
+            let bytes = self.directory.read(&name, MAX_READ_BYTES)?;
             let mut lines = bytes.split(|byte| *byte == b'\n');
             let call = Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
             let (mut has_started, mut has_ended) = (false, false);
@@ -111,22 +111,22 @@ impl EventLogs {
 
     /// Marks the present moment, for [`EventLogs::excess`].
     pub fn now(&self) -> Seen {
-        Seen(self.place.names().iter().map(ToString::to_string).collect())
+        Seen(self.directory.names().iter().map(ToString::to_string).collect())
     }
 
     /// Whether a call since then did something that a repetition had no need to do, and what: everything but what runs
     /// each time, and what follows from that. The logs since then are removed.
     pub fn excess(&self, since: &Seen) -> Option<String> {
         let mut excess = None;
-        for name in self.place.names() {
+        for name in self.directory.names() {
             if name.workspace != self.workspace || since.0.contains(&name.to_string()) {
                 continue;
             }
             if name.kind == Kind::Work {
-                let record = self.place.read(&name, MAX_READ).and_then(|bytes| parse(&bytes));
+                let record = self.directory.read(&name, MAX_READ_BYTES).and_then(|bytes| parse(&bytes));
                 excess = excess.or(record.and_then(|Parsed(record)| record.excess()));
             }
-            self.place.remove(&name);
+            self.directory.remove(&name);
         }
         excess
     }
@@ -234,7 +234,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
             }
             Some("unbuilt") => name_unbuilt(&mut record, line),
             Some("new_targets") => {
-                let fresh = fresh_of(line).unwrap_or_default().into_iter();
+                let fresh = new_targets_of(line).unwrap_or_default().into_iter();
                 record.done.extend(fresh.map(|subject| Done { subject, why: Why::New }));
             }
             Some("cause") => {
@@ -267,7 +267,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     is_whole.then_some(Parsed(record))
 }
 
-/// Notes what a line says of an action, and the actions that it needs.
+/// Records what a line has of an action, and the actions that it needs.
 fn name_action(record: &mut Record, line: Node<'_>) {
     let Some(id) = line.get("action").and_then(id_of) else { return };
     name_origin(record, id, line);
@@ -281,7 +281,7 @@ fn name_action(record: &mut Record, line: Node<'_>) {
     (logged.outs, logged.needs) = (outs, needs);
 }
 
-/// Notes the actions that needed what has no result.
+/// Records the actions that needed what has no result.
 fn name_unbuilt(record: &mut Record, line: Node<'_>) {
     for (place, id) in ids_of(line, "actions").into_iter().enumerate() {
         match place {
@@ -291,7 +291,7 @@ fn name_unbuilt(record: &mut Record, line: Node<'_>) {
     }
 }
 
-/// Notes the origin that a line has of an action.
+/// Records the origin that a line has of an action.
 fn name_origin(record: &mut Record, id: Id, line: Node<'_>) {
     let logged: &mut Logged = record.named.entry(id).or_default();
     let origin = line.get("origin").and_then(|origin| origin.as_str()).and_then(|origin| {

@@ -1,17 +1,17 @@
 //! Which tasks of the engine were executed, and why, as lines: from a task and its cause to JSON, and back.
 //!
-//! What was done for the first time has no reason to tell, and there is much of it in a first build. So targets of
-//! that kind share lines, and an action that has a line, but no cause, is one.
+//! What is executed for the first time has no cause, and a first build has much of it. So such targets share lines, and an
+//! action that has a line, but no cause, ran for the first time.
 
 use taut_syntax::json::Node;
 use taut_value::{Id, Str};
 
 use super::line::Line;
-use super::{MAX_MORE, State};
+use super::{MAX_EXTRA_BYTES, State};
 use crate::{Subject, Why};
 
 /// How many targets share a line.
-const MAX_SHARING: usize = 256;
+const MAX_SHARED_TARGETS: usize = 256;
 
 impl State {
     pub(super) fn task(&mut self, subject: &Subject, why: &Why) {
@@ -19,22 +19,22 @@ impl State {
         if let Subject::Target { name, config } = subject {
             self.analysed += 1;
             if *why == Why::New {
-                let (of, fresh) = &self.fresh;
-                if of != config || fresh.len() >= MAX_SHARING {
-                    self.tell_fresh();
-                    self.fresh.0 = config.clone();
+                let (of, fresh) = &self.new_targets;
+                if of != config || fresh.len() >= MAX_SHARED_TARGETS {
+                    self.write_new_targets();
+                    self.new_targets.0 = config.clone();
                 }
-                self.fresh.1.push(name.clone());
+                self.new_targets.1.push(name.clone());
                 return;
             }
         }
-        let more = if *why == Why::New { 0 } else { MAX_MORE };
-        // One that did not get to its end has no other line.
+        let more = if *why == Why::New { 0 } else { MAX_EXTRA_BYTES };
+        // An action that did not end has no other line.
         let origin = match subject {
             Subject::Action(id) => self.origin(id),
             _ => None,
         };
-        self.line_within(more, "cause", |line| {
+        self.bounded_line(more, "cause", |line| {
             cause(line, subject, why);
             if let Some(origin) = &origin {
                 line.text("origin", origin);
@@ -42,8 +42,8 @@ impl State {
         });
     }
 
-    pub(super) fn tell_fresh(&mut self) {
-        let (config, names) = std::mem::take(&mut self.fresh);
+    pub(super) fn write_new_targets(&mut self) {
+        let (config, names) = std::mem::take(&mut self.new_targets);
         if !names.is_empty() {
             self.line("new_targets", |line| {
                 label(line, "configuration", &config);
@@ -53,7 +53,7 @@ impl State {
     }
 }
 
-/// JSON text, or only its beginning and what identifies it, which is none.
+/// Writes a label: as JSON if it is the whole text, as a string if it is abbreviated, since that is no JSON.
 fn label(line: &mut Line<'_>, key: &str, text: &str) {
     match text.ends_with(['}', ']']) {
         true => line.json(key, text),
@@ -149,7 +149,7 @@ fn to_json(line: &mut Line<'_>, subject: &Subject) {
 }
 
 /// The targets of a line that several share.
-pub(super) fn fresh_of(line: Node<'_>) -> Option<Vec<Subject>> {
+pub(super) fn new_targets_of(line: Node<'_>) -> Option<Vec<Subject>> {
     let config = label_of(line.get("configuration")?);
     let names = line.get("targets")?.as_list()?;
     Some(names.map(|name| Subject::Target { name: name.source().into(), config: config.clone() }).collect())
@@ -215,7 +215,7 @@ mod tests {
     use taut_syntax::json::Document;
 
     #[test]
-    fn what_is_read_is_what_was_written() {
+    fn values_are_decoded_as_they_were_encoded() {
         let (id, name): (Id, Str) = (Id::of("x"), r#"["@","","m","t"]"#.into());
         let config: Str = r#"{"A":[1.0,"\n"]}"#.into();
         let target = Subject::Target { name: name.clone(), config };

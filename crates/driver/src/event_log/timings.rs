@@ -16,9 +16,9 @@ use super::tasks::id_of;
 const MAX_LOGS: usize = 8;
 
 /// How many bytes of all of them together.
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_TOTAL_BYTES: u64 = 16 << 20;
 
-/// What earlier calls tell of actions.
+/// What earlier calls have recorded of actions.
 #[derive(Debug, Default)]
 pub struct Timings {
     /// By action.
@@ -90,12 +90,12 @@ impl EventLogs {
     /// What earlier calls tell of how long actions take.
     pub fn timings(&self) -> Timings {
         let mut timings = Timings::default();
-        let mut left = MAX_BYTES;
+        let mut left = MAX_TOTAL_BYTES;
         for name in self.work().take(MAX_LOGS) {
             if left == 0 {
                 break;
             }
-            let Some(log) = self.place.read(&name, left) else { continue };
+            let Some(log) = self.directory.read(&name, left) else { continue };
             left = left.saturating_sub(log.len() as u64);
             timings.add(&log);
         }

@@ -1,7 +1,7 @@
 //! Why something ran in the last build with work to do, or why it did not.
 //!
 //! The record says what ran and the first read of it that differed; that is followed down to the file or
-//! variable that was changed. What is not in the record was spared; for what it could have been (an output, an action of
+//! variable that was changed. What is not in the record was up to date; for what it could have been (an output, an action of
 //! some target), the description is analysed in memory, as the last build had it, as far as it still is so. That only
 //! adds to the record: where it fails, what the record names is explained all the same.
 
@@ -20,13 +20,13 @@ use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{Ended, How, Record, Subject, Why, below_roots};
-use crate::analysing::{begin, workspace};
-use crate::whole::analyse_in;
+use crate::analysis_setup::{begin, workspace};
+use crate::full_analysis::analyse_all;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
 use taut_syntax::quoted;
 use words::{capital, many};
 
-/// What is asked about.
+/// A question about the last build with work to do.
 #[derive(Clone, Debug)]
 pub enum Question {
     /// What the call was for.
@@ -37,7 +37,7 @@ pub enum Question {
     Named {
         /// The name.
         target: NamedTarget,
-        /// The word as a path: as it was said, and absolute.
+        /// The word as a path: as it was typed, and absolute.
         path: Option<(String, PathBuf)>,
     },
 }
@@ -47,12 +47,12 @@ pub enum Question {
 pub struct Explanation {
     /// Lines of text.
     pub text: String,
-    /// Whether what was asked about is known.
+    /// Whether the subject of the question is known.
     pub is_known: bool,
 }
 
 /// How many of a kind are shown at most.
-const SHOWN: usize = 12;
+const MAX_SHOWN: usize = 12;
 
 /// Answers a question about the last build with these repositories that executed something. `cwd`: what
 /// paths are shown relative to.
@@ -69,7 +69,7 @@ pub fn explain(
         targets: targets.clone(),
         configuration: configuration.clone(),
     };
-    let endless = logs.endless().map(|call| {
+    let unfinished = logs.unfinished().map(|call| {
         let (target, ago) = (request(&call.targets, &call.configuration).target_text(), ago(call.when));
         format!(
             "A later call ran actions and has not ended: {} {target}, {ago}. It was killed or is still running; why it \
@@ -78,32 +78,32 @@ pub fn explain(
         )
     });
     let Some(mut record) = logs.read() else {
-        let text = match logs.is_there() {
+        let text = match logs.has_any() {
             false => "No build with work to do is recorded here.\n",
             true => {
                 "The record of the last build with work to do is corrupt; the next build writes a new one.\n"
             }
         };
-        let text = endless.map_or(text.to_owned(), |endless| format!("{text}{endless}\n"));
+        let text = unfinished.map_or(text.to_owned(), |unfinished| format!("{text}{unfinished}\n"));
         return Explanation { text, is_known: false };
     };
     let request = request(&record.targets, &record.configuration);
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how));
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
-    // What is wrong with the description is told by a build.
-    let analysis = analyse_in(&begin(engine.begin(), how.jobs), &request).ok();
+    // What is wrong with the description is for a build to report.
+    let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
     if analysis.is_none() {
-        logs.name_spared(&mut record);
+        logs.name_up_to_date(&mut record);
     }
-    let mut teller = Teller::new(&record, &engine, analysis.as_ref(), repositories, cwd);
-    teller.heading(&request, endless);
-    let is_known = teller.answer(question);
-    Explanation { text: teller.text, is_known }
+    let mut explainer = Explainer::new(&record, &engine, analysis.as_ref(), repositories, cwd);
+    explainer.heading(&request, unfinished);
+    let is_known = explainer.answer(question);
+    Explanation { text: explainer.text, is_known }
 }
 
-struct Teller<'r> {
+struct Explainer<'r> {
     record: &'r Record,
-    /// Knows the kept runs.
+    /// Has the kept runs.
     engine: &'r Engine,
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,
@@ -122,14 +122,14 @@ struct Defined<'a> {
     place: usize,
 }
 
-impl<'r> Teller<'r> {
+impl<'r> Explainer<'r> {
     fn new(
         record: &'r Record,
         engine: &'r Engine,
         analysis: Option<&'r Analysis>,
         repositories: &'r RepoConfig,
         cwd: &'r Path,
-    ) -> Teller<'r> {
+    ) -> Explainer<'r> {
         let mut done = HashMap::new();
         for known in &record.done {
             done.entry(&known.subject).or_insert(&known.why);
@@ -142,7 +142,7 @@ impl<'r> Teller<'r> {
                 defined.entry(*id).or_insert(Defined { action, name, place });
             }
         }
-        Teller { record, engine, analysis, repositories, cwd, done, defined, text: String::new() }
+        Explainer { record, engine, analysis, repositories, cwd, done, defined, text: String::new() }
     }
 
     /// Why something was done, if it was.
@@ -155,7 +155,7 @@ impl<'r> Teller<'r> {
         self.text.push('\n');
     }
 
-    fn heading(&mut self, request: &Request, endless: Option<String>) {
+    fn heading(&mut self, request: &Request, unfinished: Option<String>) {
         let record = self.record;
         let ended = match record.ended {
             Ended::Well => "it succeeded",
@@ -189,8 +189,8 @@ impl<'r> Teller<'r> {
                 "The description as it is now cannot be analysed: what follows is from event logs alone.",
             );
         }
-        if let Some(endless) = endless {
-            self.say(endless);
+        if let Some(unfinished) = unfinished {
+            self.say(unfinished);
         }
         self.say("");
     }
@@ -219,26 +219,26 @@ impl<'r> Teller<'r> {
                 let path = path.as_ref();
                 let known = self.target(target)
                     || path
-                        .is_some_and(|(said, full)| self.path(said, &below_roots(self.repositories, full)));
+                        .is_some_and(|(typed, full)| self.path(typed, &below_roots(self.repositories, full)));
                 if !known {
-                    self.unknown(target, path.map(|(said, _)| said.as_str()));
+                    self.unknown(target, path.map(|(typed, _)| typed.as_str()));
                 }
                 known
             }
         }
     }
 
-    /// Tells that nothing is known of a target, nor of what lies at a path.
+    /// Writes that nothing is known of a target, nor of what lies at a path.
     fn unknown(&mut self, target: &NamedTarget, path: Option<&str>) {
         let name = EntityName::Named(target.clone()).to_json();
         if self.analysis.is_none() {
-            let or = path.map(|said| format!(", nor {said}")).unwrap_or_default();
+            let or = path.map(|typed| format!(", nor {typed}")).unwrap_or_default();
             self.say(format!(
                 "No event log names target {name}{or}. If the call had it, nothing was done for it."
             ));
             return;
         }
-        let or = path.map(|said| format!(", and nothing at {said}")).unwrap_or_default();
+        let or = path.map(|typed| format!(", and nothing at {typed}")).unwrap_or_default();
         let meant = self.meant(target).map(|meant| format!(" Did you mean {}?", quoted(&meant)));
         self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
     }
@@ -255,7 +255,7 @@ impl<'r> Teller<'r> {
         taut_syntax::did_you_mean(&target.name, targets.chain(outputs)).map(str::to_owned)
     }
 
-    /// Tells of a target in all its configurations; `false` if there is none of that name.
+    /// Explains a target in all its configurations; `false` if there is none of that name.
     fn target(&mut self, target: &NamedTarget) -> bool {
         let name = EntityName::Named(target.clone());
         let json = name.to_json();
@@ -267,7 +267,7 @@ impl<'r> Teller<'r> {
         }
         let mut present = BTreeSet::new();
         let reached = self.analysis.iter().flat_map(|analysis| &analysis.reached);
-        let mut spared = 0;
+        let mut up_to_date = 0;
         for reached in reached.filter(|reached| reached.target.name == name && reached.analysed.is_defined) {
             present.extend(reached.analysed.defined.actions.iter().copied());
             let subject = Subject::target(&reached.target);
@@ -277,12 +277,12 @@ impl<'r> Teller<'r> {
                     variants.push(new);
                 }
             } else {
-                spared += 1;
+                up_to_date += 1;
             }
         }
         let logged: BTreeSet<Id> = self.record.actions_of(&json).collect();
-        let is_asked = self.record.targets.iter().any(|asked| asked == target);
-        if variants.is_empty() && spared == 0 && logged.is_empty() && !is_asked {
+        let is_requested = self.record.targets.iter().any(|requested| requested == target);
+        if variants.is_empty() && up_to_date == 0 && logged.is_empty() && !is_requested {
             return false;
         }
         for variant in &variants {
@@ -292,9 +292,9 @@ impl<'r> Teller<'r> {
             self.chain(variant);
         }
         if variants.is_empty() {
-            self.say(match self.kin(&name) {
-                Some(kin) => format!(
-                    "Target {json} was not analysed: it is the same as {kin}, since it depends on no variable that \
+            self.say(match self.same_result(&name) {
+                Some(same) => format!(
+                    "Target {json} was not analysed: it is the same as {same}, since it depends on no variable that \
                      differs."
                 ),
                 None => format!(
@@ -306,7 +306,7 @@ impl<'r> Teller<'r> {
         true
     }
 
-    /// Tells of the actions of a target: those that the log names, and those that it defines now. If these are others, only
+    /// Explains the actions of a target: those that the log names, and those that it defines now. If these are others, only
     /// the ones that the log names belong to the call.
     fn actions_of_target(&mut self, logged: BTreeSet<Id>, mut present: BTreeSet<Id>) {
         let is_as_it_was = self.analysis.is_some() && logged.is_subset(&present);
@@ -322,18 +322,18 @@ impl<'r> Teller<'r> {
             true => format!("\nIt defines {count}."),
             false => format!("\nThe event log names {count} of it."),
         });
-        self.actions(&actions, SHOWN);
+        self.actions(&actions, MAX_SHOWN);
     }
 
     /// The target of the same name whose result one in the call's configuration took over, if it did.
-    fn kin(&self, name: &EntityName) -> Option<String> {
+    fn same_result(&self, name: &EntityName) -> Option<String> {
         let config = Config::new(self.record.configuration.clone());
         let key = ConfiguredTarget { name: name.clone(), config };
         let reads = self.engine.reads_of(self.engine.task::<TargetRule>(key))?;
         let [read] = reads.as_slice() else { return None };
         let key = self.engine.key_of(*read);
-        let kin = key.downcast::<ConfiguredTarget>().filter(|kin| kin.name == *name)?;
-        Some(kin.to_string())
+        let same = key.downcast::<ConfiguredTarget>().filter(|same| same.name == *name)?;
+        Some(same.to_string())
     }
 
     /// The configuration of the call, as targets have it.

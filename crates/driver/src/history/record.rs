@@ -1,6 +1,7 @@
-//! What a call did that had work to do, and why: as the event log has it, in a form that can be asked.
+//! A call that had work to do, as read from its event log: what it executed, and why.
 //!
-//! It holds words, not keys: to read it needs neither the engine nor the present description.
+//! Tasks are texts ([`Subject`]), not keys of the engine, so that a log can be read without the engine, by another version
+//! of the program, and after the description changed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,11 +17,11 @@ pub enum Why {
     New,
     /// It is done in every build.
     Always,
-    /// The settings of execution (launcher, timeout, properties) are others; or objects may have been collected.
+    /// The settings of execution (launcher, timeout, properties) changed; or objects may have been collected.
     Settings,
     /// Another version of this program does it differently.
     Program,
-    /// It looks at the outside world, which has changed.
+    /// It is a leaf, and what it reads outside of the engine has changed.
     Changed,
     /// The result is known, but no longer stored.
     Lost,
@@ -58,7 +59,7 @@ impl Why {
     }
 }
 
-/// How an action came to its result.
+/// How an action ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum How {
     /// Its command was run.
@@ -74,7 +75,7 @@ pub(crate) enum How {
 /// How a build ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ended {
-    /// Everything that was asked for is there.
+    /// Everything that was requested is there.
     Well,
     /// The description is wrong.
     InAnalysis,
@@ -91,7 +92,7 @@ pub(crate) struct Done {
     pub(crate) why: Why,
 }
 
-/// What a log says of an action besides its end.
+/// What a log has of an action besides its end.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Logged {
     /// A target that defines it, by its name as JSON, and the action's number there.
@@ -118,7 +119,7 @@ pub(crate) struct Record {
     pub(crate) analysed: u64,
     /// What was done.
     pub(crate) done: Vec<Done>,
-    /// How actions came to their results.
+    /// How actions ended.
     pub(crate) actions: HashMap<Id, How>,
     /// All actions that the log names: those with lines, and those that took part with no need to be looked at.
     pub(crate) named: HashMap<Id, Logged>,
@@ -127,16 +128,16 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// How many actions came to their results like this.
+    /// How many actions ended like this.
     pub(crate) fn count(&self, how: How) -> usize {
         self.actions.values().filter(|known| **known == how).count()
     }
 
-    /// Adds what is known of the actions that took part and have no line, from other logs: what an id stands for never
-    /// changes. Gives whether all of them are known.
-    pub(crate) fn name_spared(&mut self, known: &HashMap<Id, Logged>) -> bool {
-        let nameless = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
-        let mut pending: Vec<Id> = self.named.iter().filter_map(nameless).collect();
+    /// Adds what other logs have of the actions that took part and have no line: an id always identifies the same
+    /// definition. Returns whether all of them are known.
+    pub(crate) fn name_up_to_date(&mut self, known: &HashMap<Id, Logged>) -> bool {
+        let unnamed = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
+        let mut pending: Vec<Id> = self.named.iter().filter_map(unnamed).collect();
         let mut are_all_known = true;
         while let Some(id) = pending.pop() {
             let Some(logged) = known.get(&id) else {

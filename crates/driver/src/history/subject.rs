@@ -1,7 +1,7 @@
-//! What a task is about, in a form that needs no engine to be read: the words of explanations.
+//! What a task is about, as logs and explanations name it, without a key of the engine.
 //!
-//! Tasks that differ only in how the engine cuts its work (a module and its entries, an artifact and the
-//! action it comes from) are told apart here exactly as far as people tell them apart.
+//! Tasks that differ only in how the engine divides its work (a module and its entries, an artifact and the action it
+//! comes from) are distinguished here only as far as users distinguish them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{Place, RepoConfig, Repository, Root};
 use taut_syntax::quoted;
 use taut_sys::canonical;
-use taut_value::{Artifact, EntityName, Id, SHORT_ID, Str};
+use taut_value::{Artifact, EntityName, ID_PREFIX_DIGITS, Id, Str};
 
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -65,7 +65,7 @@ pub(crate) fn source_file(repositories: &RepoConfig, repository: &str, path: &st
     Some(repository.workspace_root.directory()?.join(path))
 }
 
-/// An absolute path as a root names it, if it leads below one by another name: roots are where the user said, be that
+/// An absolute path as a root names it, if it leads below one by another name: roots are where the user named them, be that
 /// by links, and so is the path.
 pub(crate) fn below_roots(repositories: &RepoConfig, path: &Path) -> PathBuf {
     let all = repositories.repositories.values();
@@ -128,13 +128,13 @@ impl Subject {
             let name = EntityName::Named(name.clone()).to_json().into();
             return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
         }
-        // Its key in full may be large, and nothing asks for it.
-        Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..SHORT_ID]).into())
+        // Its whole key may be large, and no question names it.
+        Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..ID_PREFIX_DIGITS]).into())
     }
 
     /// As messages name it where nothing more is known of it.
     pub(crate) fn in_words(&self) -> String {
-        let short = |id: &Id| id.to_hex()[..SHORT_ID].to_owned();
+        let short = |id: &Id| id.to_hex()[..ID_PREFIX_DIGITS].to_owned();
         match self {
             Subject::Target { name, config } if config.as_str() == "{}" => format!("target {name}"),
             Subject::Target { name, config } => format!("target [{name},{config}]"),
@@ -157,7 +157,7 @@ impl Subject {
         Subject::Target { name: target.name.to_json().into(), config: config.into() }
     }
 
-    /// Whether the task only looks at what is there: that it ran says nothing.
+    /// Whether the task only reads what is there, so that its execution needs no explanation.
     pub(crate) fn is_reading(&self) -> bool {
         matches!(
             self,

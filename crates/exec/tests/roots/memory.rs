@@ -1,5 +1,5 @@
-//! A tree of objects in memory as a root: it stands for git trees. Every object is known by its digest, and reading one
-//! is counted.
+//! A tree of objects in memory as a root, in place of a git tree. Every object is known by its digest, and reads are
+//! counted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,12 +11,12 @@ use std::{
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, encode_git_tree};
-use taut_repos::{Entry, Listed, Listing, Look, Observed, Result, Source, SourceRoot};
+use taut_repos::{Entry, Listed, Listing, Observation, Result, Source, SourceRoot, Symlinks};
 use taut_value::Str;
 
 const FUNCTION: HashFunction = HashFunction::GitSha1;
 
-/// What one tree holds.
+/// The entries of one tree.
 #[derive(Default)]
 struct Snapshot {
     /// By path; "" is the root.
@@ -56,7 +56,7 @@ impl Snapshot {
         self.add(path, ObjectType::Tree, FUNCTION.tree(&encoded), encoded)
     }
 
-    /// Where a link leads.
+    /// The target of a link.
     fn followed(&self, path: &str) -> Option<&ObjectInfo> {
         let mut path = path.to_owned();
         loop {
@@ -69,8 +69,8 @@ impl Snapshot {
         }
     }
 
-    fn seen(&self, path: &str, look: Look) -> Vec<u8> {
-        let info = if look == Look::Followed { self.followed(path) } else { self.known.get(path) };
+    fn seen(&self, path: &str, symlinks: Symlinks) -> Vec<u8> {
+        let info = if symlinks == Symlinks::Follow { self.followed(path) } else { self.known.get(path) };
         let info = info.map(|info| info.to_string().into_bytes()).unwrap_or_default();
         [&b"object"[..], &info].concat()
     }
@@ -84,7 +84,7 @@ fn join(above: &str, name: &str) -> String {
     if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") }
 }
 
-/// The root; what it holds can be exchanged, as when another commit is pinned.
+/// The root; its content can be replaced, as when another commit is pinned.
 #[derive(Default)]
 pub(crate) struct MemoryRoot {
     files: Mutex<BTreeMap<String, (ObjectType, Vec<u8>)>>,
@@ -170,17 +170,17 @@ impl SourceRoot for MemoryRoot {
         Ok(self.now().objects.get(hash).cloned())
     }
 
-    fn observe(&self, path: &str, look: Look, read: &mut dyn FnMut()) -> Result<Observed> {
-        let witness = Some(self.witness(path, look)?);
+    fn observe(&self, path: &str, symlinks: Symlinks, read: &mut dyn FnMut()) -> Result<Observation> {
+        let witness = Some(self.witness(path, symlinks)?);
         read();
-        Ok(Observed { witness, is_steady: true })
+        Ok(Observation { witness, is_steady: true })
     }
 
-    fn witness(&self, path: &str, look: Look) -> Result<Vec<u8>> {
-        Ok(self.now().seen(path, look))
+    fn witness(&self, path: &str, symlinks: Symlinks) -> Result<Vec<u8>> {
+        Ok(self.now().seen(path, symlinks))
     }
 
-    fn holds(&self, path: &str, look: Look, witness: &[u8]) -> bool {
-        self.now().seen(path, look) == witness
+    fn holds(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
+        self.now().seen(path, symlinks) == witness
     }
 }

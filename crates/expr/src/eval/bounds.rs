@@ -1,30 +1,30 @@
-//! How large what an expression makes can become: doubling a string sixty times is to be an error that names its place,
-//! not the end of memory. What would be too large is not made.
+//! Limits of the size of computed values: a string that is doubled sixty times is an error with a location, not the end
+//! of memory. A value that would be too large is not made.
 
 use taut_value::{JsonSize, Map, Node, Value};
 
 use crate::error::EvalError;
 
-/// The longest string, in bytes: far more than what is written into a file or passed to a command.
-const MAX_STRING: u64 = 256 << 20;
+/// The longest string, in bytes: much more than is ever written into a file or passed to a command.
+const MAX_STRING_BYTES: u64 = 256 << 20;
 
 /// The most items of a list and entries of a map.
 pub(super) const MAX_ITEMS: usize = 100_000_000;
 
-/// The longest JSON text of a node, in bytes; the text names the node.
-const MAX_NODE: u64 = 1 << 30;
+/// The longest JSON text of a node, in bytes; the text identifies the node.
+const MAX_NODE_BYTES: u64 = 1 << 30;
 
-/// Whether a string made from pieces of these lengths is possible.
+/// Checks the size of a string made from pieces of these lengths.
 pub(super) fn string(what: &str, pieces: impl IntoIterator<Item = usize>) -> Result<(), EvalError> {
     let length = pieces.into_iter().fold(0_u64, |sum, length| sum.saturating_add(length as u64));
-    if length <= MAX_STRING {
+    if length <= MAX_STRING_BYTES {
         return Ok(());
     }
-    let message = format!("{what} would have {length} bytes; at most {MAX_STRING} are possible");
+    let message = format!("{what} would have {length} bytes; at most {MAX_STRING_BYTES} are possible");
     Err(EvalError::plain(message).help("does something grow with each step, or each level?"))
 }
 
-/// Whether a list or map made from others of these lengths is possible.
+/// Checks the size of a list or map made from others of these lengths.
 pub(super) fn items(what: &str, lengths: impl IntoIterator<Item = usize>) -> Result<(), EvalError> {
     let length = lengths.into_iter().fold(0_usize, usize::saturating_add);
     if length <= MAX_ITEMS {
@@ -34,23 +34,24 @@ pub(super) fn items(what: &str, lengths: impl IntoIterator<Item = usize>) -> Res
     Err(EvalError::plain(message).help("does something grow with each step, or each level?"))
 }
 
-/// Whether a value has a JSON text that is possible as a string.
+/// Checks that the JSON text of a value is not too long for a string.
 pub(super) fn json(what: &str, value: &Value) -> Result<(), EvalError> {
     string(what, [JsonSize::default().of(value).try_into().unwrap_or(usize::MAX)])
 }
 
-/// Whether a node can be named.
+/// Checks that a node is not too large to be identified.
 pub(super) fn node(node: Node) -> Result<Node, EvalError> {
     let length = JsonSize::default().node(&node);
-    if length <= MAX_NODE {
+    if length <= MAX_NODE_BYTES {
         return Ok(node);
     }
-    let message = format!("the node would have {length} bytes as text; at most {MAX_NODE} are possible");
+    let message =
+        format!("the node would have {length} bytes as text; at most {MAX_NODE_BYTES} are possible");
     Err(EvalError::plain(message)
         .help("a node is named by its text, in which shared parts occur again and again"))
 }
 
-/// Whether words and variables can be those of a command.
+/// Checks the size of the words and variables of a command.
 pub(super) fn command(words: &[taut_value::Str], env: &Map) -> Result<(), EvalError> {
     let variables = env.iter().map(|(name, value)| name.len() + value.as_str().map_or(0, |text| text.len()));
     string("the command with its environment", words.iter().map(|word| word.len()).chain(variables))

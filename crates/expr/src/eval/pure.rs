@@ -1,10 +1,10 @@
-//! The constructs that need nothing but their arguments.
+//! The constructs that need only their arguments.
 
 use rustc_hash::FxHashSet;
 use taut_syntax::{Step, quoted};
 use taut_value::{JsonMode, List, Map, Str, Value, path};
 
-use super::{Evaluated, Evaluator, Frame, bounds, empty_list, ids, plain, strings, wrong::Argument};
+use super::{Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, ids, plain, strings};
 use crate::{
     abbreviate,
     abbreviate::abbreviate_json,
@@ -42,9 +42,9 @@ impl Evaluator<'_> {
             }
             C::Fail => {
                 let message = self.or(f, args[0], || Value::Null)?;
-                // People want to read all of what was written for them, but not what is built of it without end.
-                const MUCH: usize = 1 << 16;
-                return Err(EvalError::user(abbreviate_json(&message, MUCH)));
+                // Enough for any text that was written by a person, but not for one that grows without bound.
+                const MAX_MESSAGE_BYTES: usize = 1 << 16;
+                return Err(EvalError::user(abbreviate_json(&message, MAX_MESSAGE_BYTES)));
             }
             C::Context => return self.context(f, args),
             C::AssertNonEmpty => {
@@ -74,6 +74,7 @@ impl Evaluator<'_> {
                 let index = self.need(f, construct, args, 0)?;
                 let list = self.need(f, construct, args, 1)?;
                 let list = self.list(f, argument(1), &list)?;
+                // Strings are accepted as indices and anything else counts as 0, as in the reference.
                 let index = match &index {
                     Value::Number(number) => number.round() as i64,
                     Value::String(text) => strings::leading_integer(text),
@@ -95,7 +96,7 @@ impl Evaluator<'_> {
             C::FromSubdir => {
                 let stage = self.need(f, construct, args, 0)?;
                 let subdir = self.or(f, args[1], default_text("."))?;
-                // In the order in which the reference looks at them.
+                // In the order in which the reference checks them.
                 let subdir = self.string(f, argument(1), &subdir)?;
                 from_subdir(self.map(f, argument(0), &stage)?, subdir)?
             }
@@ -104,7 +105,7 @@ impl Evaluator<'_> {
                 let ending = self.or(f, args[1], default_text(""))?;
                 let name = self.string(f, argument(0), &name)?;
                 let ending = self.string(f, argument(1), &ending)?;
-                bounds::string(THE_STRING, [name.len(), ending.len()])?;
+                bounds::string(STRING_SUBJECT, [name.len(), ending.len()])?;
                 Value::string(path::change_ending(name, ending))
             }
             C::Join => {
@@ -112,25 +113,25 @@ impl Evaluator<'_> {
                 let separator = self.or(f, args[1], default_text(""))?;
                 let separator = self.string(f, argument(1), &separator)?;
                 let words = self.list_of(f, argument(0), "a list of strings", &list, Value::as_str)?;
-                bounds::string(THE_STRING, words.iter().map(|word| word.len() + separator.len()))?;
+                bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len() + separator.len()))?;
                 Value::string(strings::join(words.iter().copied(), separator))
             }
             C::JoinCmd => {
                 let list = self.or(f, args[0], empty_list)?;
                 let words = self.strings(f, argument(0), &list)?;
-                bounds::string(THE_STRING, words.iter().map(|word| word.len() + 3))?;
+                bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len() + 3))?;
                 // A quotation mark becomes four characters.
                 let quoted = |word: &Str| word.len() + 3 * word.matches('\'').count() + 3;
-                bounds::string(THE_STRING, words.iter().map(quoted))?;
+                bounds::string(STRING_SUBJECT, words.iter().map(quoted))?;
                 Value::string(strings::join_quoted(&words))
             }
             C::JsonEncode => {
                 let value = self.or(f, args[0], empty_list)?;
-                const SHORT: usize = 1 << 16;
-                match value.to_json_mode_within(JsonMode::PlainOnly, SHORT) {
+                const MIN_CHECKED_BYTES: usize = 1 << 16;
+                match value.to_json_mode_within(JsonMode::PlainOnly, MIN_CHECKED_BYTES) {
                     Some(text) => Value::string(text),
                     None => {
-                        bounds::json(THE_STRING, &value)?;
+                        bounds::json(STRING_SUBJECT, &value)?;
                         Value::string(value.to_json_mode(JsonMode::PlainOnly))
                     }
                 }
@@ -140,7 +141,7 @@ impl Evaluator<'_> {
                 let chars = self.or(f, args[1], default_text(""))?;
                 let prefix = self.or(f, args[2], default_text("\\"))?;
                 let text = self.string(f, argument(0), &text)?;
-                // Looked at only when it is needed, so an empty text hides its errors.
+                // Evaluated only when it is needed, as in the reference, so an empty text hides its errors.
                 if text.is_empty() {
                     return Ok(Value::string(""));
                 }
@@ -150,7 +151,7 @@ impl Evaluator<'_> {
                     true => {
                         let prefix = self.string(f, argument(2), &prefix)?;
                         let escaped = text.chars().filter(|c| chars.contains(*c)).map(|_| prefix.len());
-                        bounds::string(THE_STRING, escaped.chain([text.len()]))?;
+                        bounds::string(STRING_SUBJECT, escaped.chain([text.len()]))?;
                         Value::string(strings::escape(text, chars, prefix))
                     }
                 }
@@ -162,13 +163,13 @@ impl Evaluator<'_> {
                     Value::String(text) => text.to_string(),
                     Value::List(_) => {
                         let words = self.strings(f, argument(1), &append)?;
-                        bounds::string(THE_STRING, words.iter().map(|word| word.len()))?;
+                        bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len()))?;
                         strings::join(&words, "")
                     }
                     other => return Err(self.no(f, argument(1), "a list of strings or a single one", other)),
                 };
                 let last = name.as_str().or(name.as_list().and_then(|words| words.last()?.as_str()));
-                bounds::string(THE_STRING, [append.len(), last.map_or(0, |word| word.len())])?;
+                bounds::string(STRING_SUBJECT, [append.len(), last.map_or(0, |word| word.len())])?;
                 strings::concat_target_name(&name, &append).ok_or_else(|| {
                     self.no(f, argument(0), "a target name: a string or a list of strings", &name)
                 })?
@@ -220,7 +221,7 @@ impl Evaluator<'_> {
         }
         let found = self.shown(value);
         let message = format!("Comparison of name-containing values; {argument} is {found}");
-        Err(EvalError::plain(message).at(self.place(f, argument.node)).help(NAMES))
+        Err(EvalError::plain(message).at(self.place(f, argument.node)).help(NAMES_HELP))
     }
 
     fn unary(&self, f: Frame<'_>, construct: Construct, at: Argument<'_>, argument: Value) -> Evaluated {
@@ -233,6 +234,7 @@ impl Evaluator<'_> {
                 bounds::items("the list", lists.iter().map(|list| list.len()))?;
                 Value::List(lists.into_iter().flat_map(|list| list.iter().cloned()).collect())
             }
+            // The sum starts with 0.0, since Rust's `sum` of nothing is -0.0, which would be printed with its sign.
             C::Add | C::Multiply => {
                 let number = |item: &Value| match item {
                     Value::Number(number) => Some(*number),
@@ -251,7 +253,7 @@ impl Evaluator<'_> {
                     let (name, shown) = (construct.name(), self.shown(&argument));
                     let message =
                         format!("Implicit comparison by passing name-containing value to {name}: {shown}");
-                    return Err(EvalError::plain(message).at(self.place(f, at.node)).help(NAMES));
+                    return Err(EvalError::plain(message).at(self.place(f, at.node)).help(NAMES_HELP));
                 }
                 let mut seen = FxHashSet::default();
                 let mut first = |(id, item): (_, &Value)| seen.insert(id).then(|| item.clone());
@@ -297,7 +299,7 @@ impl Evaluator<'_> {
     ) -> Result<&'v [Value], EvalError> {
         match value.as_list() {
             Some(list) if list.iter().all(|item| item.as_map().is_some()) => Ok(list.as_slice()),
-            // Says what is wrong.
+            // Reports the error.
             _ => self.list_of(f, argument, "a list of maps", value, Value::as_map).map(|_| [].as_slice()),
         }
     }
@@ -310,7 +312,7 @@ impl Evaluator<'_> {
         };
         self.locals.truncate(locals);
         let message = match args[1] {
-            // What the language evaluates then is `{}`, which is no expression.
+            // For this, the reference evaluates `{}`, which is no expression.
             NONE => "[non evaluating term] {}".into(),
             node => self.message(f, node),
         };
@@ -326,7 +328,7 @@ impl Evaluator<'_> {
         if !argument.is_name_free() {
             let found = self.shown(&argument);
             let message = format!("Argument to disjoint_map_union is name-containing: {found}");
-            return Err(EvalError::plain(message).at(self.place(f, args[0])).help(NAMES));
+            return Err(EvalError::plain(message).at(self.place(f, args[0])).help(NAMES_HELP));
         }
         let maps = self.maps(f, Argument::of(Construct::DisjointMapUnion, args, 0), &argument);
         let error = match maps.and_then(|maps| union(maps, true, self.limit)) {
@@ -399,13 +401,13 @@ impl Evaluator<'_> {
     }
 }
 
-/// What is too long, in messages.
-const THE_STRING: &str = "the string";
+/// The subject of messages about strings that are too long.
+const STRING_SUBJECT: &str = "the string";
 
 /// Why names cannot be compared.
-const NAMES: &str = "a target's name means nothing without its configuration, so names are never equal";
+const NAMES_HELP: &str = "a target's name means nothing without its configuration, so names are never equal";
 
-/// A stage below a directory, if all paths are normal: then they stay different and in order. None if not.
+/// A stage below a directory, if all paths are normal: then they stay different and in order. `None` if not.
 fn below(stage: &Map, directory: &str) -> Option<Map> {
     if !stage.keys().all(|path| path::is_normal(path)) {
         return None;
@@ -428,7 +430,7 @@ fn below(stage: &Map, directory: &str) -> Option<Map> {
 fn from_subdir(stage: &Map, subdir: &Str) -> Evaluated {
     let mut entries: Vec<(Str, Value)> = Vec::new();
     for (key, value) in stage.iter() {
-        // What has no way from the directory ends at the directory itself, as the reference has it.
+        // As in the reference, a path that is not below the directory ends at the directory itself.
         let relative = path::normal_path(&path::relative(key, subdir).unwrap_or_default());
         if path::is_non_upwards(&relative) {
             entries.push((relative.into(), value.clone()));
@@ -440,8 +442,7 @@ fn from_subdir(stage: &Map, subdir: &Str) -> Evaluated {
     }
 }
 
-/// The entries as a map, and the first key at which different values meet. Of equal values either is
-/// right.
+/// The entries as a map, and the first key with different values. Of equal values either may be taken.
 fn unite(entries: Vec<(Str, Value)>) -> (Option<Str>, Map) {
     let mut seen: rustc_hash::FxHashMap<&Str, &Value> = rustc_hash::FxHashMap::default();
     let mut conflict = None;
@@ -456,8 +457,8 @@ fn unite(entries: Vec<(Str, Value)>) -> (Option<Str>, Map) {
     (conflict, Map::from_entries(entries))
 }
 
-/// The union of maps, later ones over earlier ones, by halves, so that no entry is copied more often
-/// than the list can be halved.
+/// The union of maps, later ones over earlier ones, by halves, so that each entry is copied a logarithmic number of
+/// times.
 fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError> {
     match maps {
         [] => Ok(Map::default()),

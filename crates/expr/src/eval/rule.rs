@@ -1,21 +1,21 @@
-//! The constructs of rules and fields: what they ask of the host, and the definitions they make.
+//! The constructs of rules and fields: they use the host, and make definitions.
 
 use std::rc::Rc;
 
 use taut_syntax::{Step, did_you_mean, quoted, quoted_list};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
-use super::{Evaluated, Evaluator, Frame, bounds, empty_list, plain, wrong::Argument};
+use super::{Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, plain};
 use crate::{Offer, construct::Construct, error::EvalError, program::Op, stage};
 
 fn empty_map() -> Value {
     Value::Map(Map::default())
 }
 
-/// Why paths are confined.
-const OUTSIDE: &str = "an action sees and makes nothing outside of its own directory";
+/// The reason why paths must not lead outwards.
+const OUTSIDE_HELP: &str = "an action sees and makes nothing outside of its own directory";
 
-/// An error about a path that is an artifact and a directory, with who is there.
+/// An error about a path that is both an artifact and a directory, with the entries that cause it.
 fn overlapping(mut error: EvalError, stage: &Map, path: &str) -> EvalError {
     if !path::is_non_upwards(path) {
         let name = stage.keys().find(|key| path::normal_path(key) == path).map_or(path, |key| key.as_str());
@@ -173,10 +173,10 @@ impl Evaluator<'_> {
         }
     }
 
-    /// A stage that could be laid out as a directory, normalised.
+    /// A stage that can form a directory, normalised.
     fn stage(&self, f: Frame<'_>, argument: Argument<'_>, value: &Value) -> Result<Map, EvalError> {
         let map = self.artifacts(f, argument, value)?;
-        // Scripts look for these words on one line.
+        // Scripts search messages for these words on one line.
         let what = argument.name;
         let conflict = |message: String| EvalError::plain(message).at(self.place(f, argument.node));
         let map =
@@ -200,7 +200,8 @@ impl Evaluator<'_> {
 
     fn tree(&mut self, f: Frame<'_>, argument: Argument<'_>, value: &Value) -> Result<Artifact, EvalError> {
         let map = self.artifacts(f, argument, value)?;
-        // Checked as written: entries that meet only when normalised are accepted, the first one counts.
+        // Checked as written, as in the reference: of entries that are equal only when normalised, the first one
+        // counts.
         if let Some(path) = stage::tree_conflict(map) {
             let error = EvalError::plain(format!("Tree conflicts on subtree {path} of {argument}"));
             return Err(overlapping(error.at(self.place(f, argument.node)), map, &path));
@@ -275,6 +276,7 @@ impl Evaluator<'_> {
         if outs.is_empty() && out_dirs.is_empty() {
             return plain("either outs or out_dirs must be specified for ACTION");
         }
+        // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
         let (normal_outs, normal_dirs) = (normal_paths(&outs), normal_paths(&out_dirs));
         let both = normal_outs.iter().filter(|out| normal_dirs.binary_search(out).is_ok());
         let both: Vec<Value> = both.cloned().map(Value::String).collect();
@@ -289,7 +291,7 @@ impl Evaluator<'_> {
                 let place = self.place_of_item(f, what.node, &Step::Index(index as u32));
                 let message =
                     format!("{what} has to be a list of non-upwards relative paths, but contains {path}");
-                return Err(EvalError::plain(message).at(place).help(OUTSIDE));
+                return Err(EvalError::plain(message).at(place).help(OUTSIDE_HELP));
             }
         }
         let cmd = self.or(f, cmd, empty_list)?;
@@ -302,7 +304,7 @@ impl Evaluator<'_> {
         let cwd = self.string(f, argument(4), &cwd)?.clone();
         if !path::is_non_upwards(&cwd) {
             let value = Value::String(cwd);
-            return Err(self.unfit(f, argument(4), "a non-upwards relative path", &value).help(OUTSIDE));
+            return Err(self.unfit(f, argument(4), "a non-upwards relative path", &value).help(OUTSIDE_HELP));
         }
         let inputs = self.with_directory(inputs, &cwd);
         let env = self.or(f, env, empty_map)?;
@@ -337,7 +339,7 @@ impl Evaluator<'_> {
         action.execution_properties = execution_properties;
         action.inputs = inputs;
         let id = self.host.define_action(action);
-        // Under the names as written: a file's and a directory's never meet.
+        // By the paths as written, in which a file's and a directory's are never equal.
         let output = |path: &Str| {
             let artifact = Artifact::Action { id, path: path::normal(path) };
             (path.clone(), Value::artifact(artifact))
@@ -345,7 +347,7 @@ impl Evaluator<'_> {
         Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
     }
 
-    /// Whether there are words, all of which the rule is tainted with.
+    /// Whether there are words, and the rule is tainted with all of them.
     fn tainted(&self, f: Frame<'_>, node: u32, what: &str, words: &Words) -> Result<bool, EvalError> {
         let words = words.as_ref().map_err(|message| self.malformed(f, node, what, message))?;
         match words.iter().find(|word| !self.host.is_tainted_with(word)) {
@@ -359,7 +361,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Makes the working directory exist, if nothing else does.
+    /// Adds the working directory to the inputs, if no entry implies it.
     fn with_directory(&mut self, inputs: Map, cwd: &Str) -> Map {
         if !stage::needs_directory(&inputs, cwd) {
             return inputs;

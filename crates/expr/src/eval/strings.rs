@@ -4,8 +4,8 @@ use taut_value::{List, Str, Value};
 
 use super::{Evaluated, bounds::MAX_ITEMS, plain};
 
-/// The integer that a text starts with, as C's `atol` reads it: after white space, with a sign; 0 if
-/// there is none, the nearest one that fits if it is too large.
+/// The integer at the beginning of a text, as C's `atol` reads it: after white space, with a sign; 0 if there is none,
+/// the nearest representable one if it is too large.
 pub(super) fn leading_integer(text: &str) -> i64 {
     let text = text.trim_start_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);
     let (negative, digits) = match text.as_bytes().first() {
@@ -32,7 +32,7 @@ pub(super) fn range(argument: &Value) -> Evaluated {
     Ok((0..length).map(|i| Value::string(i.to_string())).collect::<List>().into())
 }
 
-/// Strings put together.
+/// Strings, concatenated with a separator.
 pub(super) fn join<'w>(words: impl IntoIterator<Item = &'w Str> + Clone, separator: &str) -> String {
     let length = |word: &Str| word.len() + separator.len();
     let mut text = String::with_capacity(words.clone().into_iter().map(length).sum());
@@ -45,7 +45,7 @@ pub(super) fn join<'w>(words: impl IntoIterator<Item = &'w Str> + Clone, separat
     text
 }
 
-/// Strings as words of a shell command.
+/// Strings, quoted as words of a shell command.
 pub(super) fn join_quoted(words: &[Str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
     words.join(" ")
@@ -63,8 +63,7 @@ pub(super) fn escape(text: &str, chars: &str, prefix: &str) -> String {
     out
 }
 
-/// A target's name, or the last item of a list that names one, with something appended; none if it is
-/// neither.
+/// A target's name, or the last item of a list that is one, with a suffix; `None` if the value is neither.
 pub(super) fn concat_target_name(name: &Value, append: &str) -> Option<Value> {
     match name {
         Value::String(name) => Some(Value::string(format!("{name}{append}"))),

@@ -1,4 +1,4 @@
-//! Diagnostics from the bytes that [`Diagnostics::encode`] writes, as they are specified there.
+//! Decoding of diagnostics from the bytes of [`Diagnostics::encode`], as specified there.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::{Diagnostic, Diagnostics, Frame, Location, Note, Place, Severity};
 use crate::json::{JsonPath, Span, Step};
 
 impl Diagnostics {
-    /// What [`Diagnostics::encode`] wrote; `None` for other bytes.
+    /// Decodes [`Diagnostics::encode`]; `None` for other bytes.
     pub fn decode(bytes: &[u8]) -> Option<Diagnostics> {
         let mut reader = Reader(bytes);
         let all = reader.list(Reader::diagnostic)?;
@@ -36,13 +36,13 @@ impl Reader<'_> {
         String::from_utf8(text.to_vec()).ok()
     }
 
-    /// No list has more items than there are bytes.
+    /// The number of items is at most that of the remaining bytes, so that damaged bytes cannot ask for much memory.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = usize::try_from(self.number()?).ok().filter(|count| *count <= self.0.len())?;
         (0..count).map(|_| item(self)).collect()
     }
 
-    /// The outer option says whether the bytes are sound.
+    /// The outer option is `None` if the bytes are malformed.
     fn option<T>(&mut self, some: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.byte()? {
             0 => Some(None),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_what_was_written_and_nothing_else_is_read() {
+    fn diagnostics_are_decoded_as_they_were_encoded_and_damaged_bytes_are_refused() {
         let path = JsonPath::root().key("a").index(3);
         let location = |place| Location { file: "/w/TARGETS".into(), place };
         let all = [

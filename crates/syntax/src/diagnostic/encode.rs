@@ -1,4 +1,4 @@
-//! Diagnostics as bytes: what stands for them wherever they are hashed.
+//! The encoding of diagnostics, for hashing and storing.
 //!
 //! Hashes of warnings and failures outlive the process, so the bytes are specified here and depend on no derived
 //! `Debug` or `Hash`. Every number has eight bytes, little-endian. A *text* is the number of its bytes and these; a
@@ -16,7 +16,7 @@ use super::{Diagnostic, Diagnostics, Frame, Location, Note, Place, Severity};
 use crate::json::{JsonPath, Step};
 
 impl Diagnostic {
-    /// Appends the bytes that stand for this diagnostic; no other diagnostic has the same.
+    /// Appends the encoding of this diagnostic; different diagnostics have different encodings.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let Diagnostic { severity, message, reference, location, suggestion, help, notes, chain } = self;
         out.push(u8::from(*severity == Severity::Warning) | u8::from(reference.is_some()) << 1);
@@ -40,7 +40,7 @@ impl Diagnostic {
 }
 
 impl Diagnostics {
-    /// The bytes that stand for these problems, in the order in which they were found: a list. Walks the whole set.
+    /// The encoding of all diagnostics, in the order in which they were found: a list. Walks the whole set.
     pub fn encode(&self) -> Vec<u8> {
         let all: Vec<&Diagnostic> = self.iter().collect();
         let mut out = Vec::new();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digests_stay_what_they_are() {
+    fn the_digests_are_stable() {
         let all: Diagnostics = [sample(), Diagnostic::warning("careful")].into_iter().collect();
         assert_eq!(hex(all.encode()), "815d1574242bbd50d336fd885a731fe90b246648850f19b9bad45c042a2744fb");
         let ids: String = all.id().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_differs_has_other_bytes() {
+    fn different_diagnostics_have_different_bytes() {
         let with = |change: fn(&mut Diagnostic)| {
             let mut changed = sample();
             change(&mut changed);

@@ -1,11 +1,11 @@
-//! Diagnostics that say the same in several contexts, for example a mistake in a rule in each target
-//! that uses it: shown once, with the list of contexts.
+//! Grouping of diagnostics that are equal but for their chains, for example an error in a rule that occurs in each
+//! target of the rule: shown once, with the list of targets.
 
 use std::collections::HashMap;
 
 use super::{Diagnostic, Diagnostics, Location, Note, Severity};
 
-/// Diagnostics that differ only in the way that led to them. There is at least one.
+/// Diagnostics that differ only in their chains. There is at least one.
 pub struct Group<'d> {
     /// The one that was found first.
     pub first: &'d Diagnostic,
@@ -13,14 +13,13 @@ pub struct Group<'d> {
     pub others: Vec<&'d Diagnostic>,
 }
 
-type Sameness<'d> = (Severity, &'d str, &'d Option<Location>, &'d [Note]);
+type GroupKey<'d> = (Severity, &'d str, &'d Option<Location>, &'d [Note]);
 
 impl<'d> Group<'d> {
-    /// The problems of a set by what they say, in the order in which they were found. What has no place
-    /// in a file is a group of its own.
+    /// The groups of a set, in the order in which they were found. A diagnostic without location is a group of its own.
     pub fn all(diagnostics: &'d Diagnostics) -> Vec<Group<'d>> {
         let mut groups: Vec<Group<'d>> = Vec::new();
-        let mut known: HashMap<Sameness<'d>, usize> = HashMap::new();
+        let mut known: HashMap<GroupKey<'d>, usize> = HashMap::new();
         for diagnostic in diagnostics.iter() {
             let Diagnostic { severity, message, location, notes, .. } = diagnostic;
             let next = groups.len();

@@ -1,18 +1,17 @@
-//! Diagnostics as text: message, place with excerpt and caret, suggestion, notes, chain.
+//! Rendering of diagnostics as text: message, location with excerpt and carets, suggestion, notes, chain.
 //!
-//! Own code instead of a crate for annotated snippets: descriptions are often generated, with the
-//! whole file on one line, so the excerpt must be cut to a window while line and column stay those of
-//! the file.
+//! Own code instead of a crate for annotated snippets: descriptions are often generated, with the whole file on one
+//! line, so the excerpt must be cut to a window while line and column remain those of the file.
 
 use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::Arc};
 
 use super::{Diagnostic, Group, Location, Place, Severity, suggested};
 use crate::json::{Document, Span};
 
-/// Where the text of files comes from when diagnostics are shown.
+/// Access to the text of files when diagnostics are shown.
 pub trait Sources {
-    /// The present text of a file, by the name that locations use; none if it cannot be had. Without
-    /// or with byte order mark.
+    /// The present text of a file, by the name that locations use; `None` if it cannot be read. With or without byte
+    /// order mark.
     fn text(&self, file: &str) -> Option<Arc<str>>;
 }
 
@@ -26,8 +25,8 @@ fn paint(color: bool, style: &str, text: &str) -> String {
     if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// Columns of an excerpt that are shown at most.
-const WIDTH: usize = 100;
+/// The width of an excerpt, in columns.
+const MAX_EXCERPT_COLUMNS: usize = 100;
 
 /// Renders diagnostics, reading each file once.
 pub struct Renderer<'s> {
@@ -42,20 +41,21 @@ pub struct Renderer<'s> {
 struct File {
     text: Arc<str>,
     document: Option<Document>,
-    /// Where lines begin.
+    /// The offsets at which lines begin.
     lines: Vec<usize>,
 }
 
 impl File {
     fn new(name: &Arc<str>, text: &Arc<str>) -> File {
         let text: Arc<str> = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), Arc::from);
+        // The present text may differ from the one that was analysed: paths are looked up as far as they exist.
         let document = Document::parse(name.clone(), text.as_bytes()).ok();
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
         File { text, document, lines }
     }
 
-    /// The number of the line, from 0, in which an offset lies.
+    /// The number of the line that contains an offset, from 0.
     fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start <= offset) - 1
     }
@@ -69,13 +69,12 @@ impl File {
     }
 }
 
-/// From where to where something stands in a file: lines and columns, in characters, from 1; `end` is
-/// the first position behind it.
+/// The extent of a location: lines and columns, in characters, from 1; `end` is the first position behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extent {
     /// Line and column of the first character.
     pub start: (u32, u32),
-    /// Line and column of the first character that does not belong to it.
+    /// Line and column of the first character behind it.
     pub end: (u32, u32),
 }
 
@@ -157,9 +156,9 @@ impl<'s> Renderer<'s> {
             let message = self.shown(&frame.message);
             let _ = write!(out, "{separator}{}", message.replace('\n', "\n  "));
             self.write_place(",", frame.location.as_ref(), &mut out);
-            // A short step without a place of its own shares the line with the next one.
-            const SHORT: usize = 60;
-            let long = message.len() > SHORT;
+            // A short frame without location is on one line with the next frame.
+            const MAX_SHORT_FRAME_BYTES: usize = 60;
+            let long = message.len() > MAX_SHORT_FRAME_BYTES;
             let alone = frame.location.is_some() || !frame.details.is_empty() || long;
             separator = if alone { "\n  " } else { ", " };
             for detail in &frame.details {
@@ -169,17 +168,17 @@ impl<'s> Renderer<'s> {
         out
     }
 
-    /// The text of diagnostics that say the same: the first one, then where else it applies.
+    /// The text of a group: the first diagnostic, then the other targets in which it occurs.
     pub fn render_group(&mut self, group: &Group<'_>) -> String {
-        const SHOWN: usize = 3;
+        const MAX_SHOWN_CONTEXTS: usize = 3;
         let mut out = self.render(group.first);
-        for other in group.others.iter().take(SHOWN) {
+        for other in group.others.iter().take(MAX_SHOWN_CONTEXTS) {
             let Some(outermost) = other.chain.last() else { continue };
             let _ = write!(out, "\n  also {}", self.shown(&outermost.message));
             self.write_place(",", outermost.location.as_ref(), &mut out);
         }
-        if group.others.len() > SHOWN {
-            let _ = write!(out, "\n  and in {} more", group.others.len() - SHOWN);
+        if group.others.len() > MAX_SHOWN_CONTEXTS {
+            let _ = write!(out, "\n  and in {} more", group.others.len() - MAX_SHOWN_CONTEXTS);
         }
         out
     }
@@ -191,7 +190,7 @@ impl<'s> Renderer<'s> {
         }
     }
 
-    /// The name of a file as it is shown.
+    /// The name of a file in messages.
     pub fn file_name<'f>(&self, file: &'f str) -> &'f str {
         if self.base.len() > 1 { file.strip_prefix(&self.base).unwrap_or(file) } else { file }
     }
@@ -205,7 +204,7 @@ impl<'s> Renderer<'s> {
         }
     }
 
-    /// From where to where the place extends, if that is known.
+    /// The extent of a location, if it is known.
     pub fn extent(&mut self, location: &Location) -> Option<Extent> {
         let (file, span) = self.find(location)?;
         Some(Extent { start: file.position(span.start as usize), end: file.position(span.end as usize) })
@@ -245,15 +244,16 @@ impl<'s> Renderer<'s> {
         let line = file.line(start);
         let line_start = file.lines[line];
         let line_end = file.lines.get(line + 1).map_or(text.len(), |next| next - 1);
-        // The window of the line that is shown, in characters around the marked piece.
-        let back = text[line_start..start].char_indices().rev().nth(WIDTH / 2 - 1);
+        // The window of the line that is shown: up to half of the width before the marked part.
+        let back = text[line_start..start].char_indices().rev().nth(MAX_EXCERPT_COLUMNS / 2 - 1);
         let from = match back {
-            Some((offset, _)) if text[line_start..line_end].chars().nth(WIDTH).is_some() => {
+            Some((offset, _)) if text[line_start..line_end].chars().nth(MAX_EXCERPT_COLUMNS).is_some() => {
                 line_start + offset
             }
             _ => line_start,
         };
-        let to = text[from..line_end].char_indices().nth(WIDTH).map_or(line_end, |(n, _)| from + n);
+        let to =
+            text[from..line_end].char_indices().nth(MAX_EXCERPT_COLUMNS).map_or(line_end, |(n, _)| from + n);
         let shown =
             |piece: &str| -> String { piece.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
         let left = if from > line_start { "…" } else { "" };

@@ -1,9 +1,9 @@
-//! Sets of diagnostics that are merged all over a graph of targets.
+//! Sets of diagnostics that are merged at every target of a graph.
 //!
-//! A set is a shared tree of smaller sets, so that merging costs what is merged, never what is in it:
-//! in a chain of targets, each with a problem of its own, every target's set contains all those before.
-//! Each diagnostic's id is computed once, a union's from those of its parts; only who shows them all
-//! walks the tree, and then each shared part once. Rejected: flat lists, which are quadratic there.
+//! A set is a shared tree of smaller sets, so that the cost of a merge is that of its parts, not of their elements: in
+//! a chain of targets with a warning each, the set of every target contains those of all before it. Each diagnostic's
+//! id is computed once, a union's from those of its parts; only showing them walks the tree, and visits each shared
+//! part once. Rejected: flat lists, which take quadratic time and memory there.
 
 use std::{collections::HashSet, fmt, hash::Hash, sync::Arc};
 
@@ -13,18 +13,18 @@ use super::{Diagnostic, Frame, Severity};
 
 type Id = [u8; 32];
 
-/// Several independent problems, in the order in which they were found, each once. Cheap to clone, to
-/// merge and to compare; equal if they were put together from equal parts in the same way.
+/// Several independent problems, in the order in which they were found, each once. Cheap to clone, to merge and to
+/// compare; equal if they were merged from equal parts in the same way.
 #[derive(Clone, Default)]
 pub struct Diagnostics(Option<Arc<Node>>);
 
 struct Node {
     id: Id,
     has_errors: bool,
-    /// Whether there is one among them whose chain does not end at a target yet.
+    /// Whether the chain of one of them does not end at a target yet.
     unsettled: bool,
-    /// Whether there is one among them without a place.
-    placeless: bool,
+    /// Whether one of them has no location.
+    has_no_location: bool,
     content: Content,
 }
 
@@ -44,24 +44,24 @@ impl Diagnostics {
         self.0.is_none()
     }
 
-    /// What stands for these problems where sets are compared.
+    /// A hash by which sets are compared.
     pub fn id(&self) -> [u8; 32] {
         self.0.as_ref().map_or([0; 32], |node| node.id)
     }
 
-    /// Whether there is an error among them. Takes no time.
+    /// Whether one of them is an error. Takes constant time.
     pub fn has_errors(&self) -> bool {
         self.0.as_ref().is_some_and(|node| node.has_errors)
     }
 
-    /// Whether there is one among them that is not attributed to a target yet. Takes no time.
+    /// Whether one of them is not attributed to a target yet. Takes constant time.
     pub fn is_unsettled(&self) -> bool {
         self.0.as_ref().is_some_and(|node| node.unsettled)
     }
 
-    /// Whether there is one among them that has no place yet. Takes no time.
-    pub fn is_placeless(&self) -> bool {
-        self.0.as_ref().is_some_and(|node| node.placeless)
+    /// Whether one of them has no location yet. Takes constant time.
+    pub fn has_no_location(&self) -> bool {
+        self.0.as_ref().is_some_and(|node| node.has_no_location)
     }
 
     /// The problems, each once, in the order in which they were found. Walks the whole set.
@@ -78,7 +78,7 @@ impl Diagnostics {
         found.into_iter()
     }
 
-    /// Visits, in order and each once, the single problems and those parts that need not be opened.
+    /// Visits, in order and each once, the single problems and those parts for which `open` is false.
     fn walk<'d>(&'d self, open: impl Fn(&Node) -> bool, mut visit: impl FnMut(&'d Diagnostics)) {
         let mut seen: HashSet<Id> = HashSet::new();
         let mut pending = vec![self];
@@ -99,16 +99,19 @@ impl Diagnostics {
         let mut seen: HashSet<Id> = HashSet::new();
         let filled = sets.into_iter().filter(|set| !set.is_empty() && seen.insert(set.id()));
         let mut parts: Vec<Diagnostics> = filled.cloned().collect();
+        // A union of one set is that set, so chains without problems of their own add no nodes.
         if parts.len() < 2 {
             return parts.pop().unwrap_or_default();
         }
+        // The id of a union is the hash of its parts' ids: sets that were merged in another order count as
+        // different, which at worst invalidates too much.
         let mut hasher = Sha256::new();
         parts.iter().for_each(|part| hasher.update(part.id()));
         Diagnostics(Some(Arc::new(Node {
             id: hasher.finalize().into(),
             has_errors: parts.iter().any(Diagnostics::has_errors),
             unsettled: parts.iter().any(Diagnostics::is_unsettled),
-            placeless: parts.iter().any(Diagnostics::is_placeless),
+            has_no_location: parts.iter().any(Diagnostics::has_no_location),
             content: Content::Many(parts),
         })))
     }
@@ -119,13 +122,13 @@ impl Diagnostics {
         self.iter().map(|diagnostic| diagnostic.clone().with_files_named(&name)).collect()
     }
 
-    /// These problems seen from one step further out.
+    /// These problems with one more step of their chains.
     pub fn within(&self, frame: &Frame) -> Diagnostics {
         self.iter().map(|diagnostic| diagnostic.clone().within(frame.clone())).collect()
     }
 
-    /// Those of these problems that are not attributed to a target yet changed, the others as they are
-    /// and without being looked at.
+    /// The problems with a change to those that are not attributed to a target yet. Parts without such a problem are
+    /// shared, and not visited.
     pub fn settle(&self, change: impl Fn(Diagnostic) -> Diagnostic) -> Diagnostics {
         let mut parts = Vec::new();
         self.walk(
@@ -144,7 +147,7 @@ impl Diagnostics {
 }
 
 impl Drop for Node {
-    /// Without recursion, since chains of targets are as long as they like.
+    /// Without recursion, since chains of targets can have any length.
     fn drop(&mut self) {
         let parts = |node: &mut Node| match &mut node.content {
             Content::One(_) => Vec::new(),
@@ -187,7 +190,7 @@ impl From<Diagnostic> for Diagnostics {
             id: Sha256::digest(bytes).into(),
             has_errors: diagnostic.severity == Severity::Error,
             unsettled: !diagnostic.is_settled(),
-            placeless: diagnostic.location.is_none(),
+            has_no_location: diagnostic.location.is_none(),
             content: Content::One(diagnostic),
         })))
     }

@@ -83,7 +83,7 @@ mod tests {
     use super::{did_you_mean, suggested};
 
     #[test]
-    fn near_words_are_suggested_and_far_ones_are_not() {
+    fn similar_words_are_suggested_and_others_are_not() {
         let words = ["install", "generic", "tree", "tree_overlay", "export"];
         let check = |word, meant: Option<&str>| assert_eq!(did_you_mean(word, words), meant, "{word}");
         check("instal", Some("install"));

@@ -1,13 +1,16 @@
-//! The hash of a value without its spans: the firewall that makes re-formatting re-run nothing.
+//! The canonical hash of a value, without its spans: because of it, re-formatting a file invalidates nothing.
 
 use sha2::{Digest, Sha256};
 
 use super::{Kind, Node};
 
 impl Node<'_> {
-    /// SHA-256 of the value's structure: white space, the order of keys, escapes in strings and the
-    /// notation of numbers make no difference, nor do entries that a later duplicate overrides.
+    /// SHA-256 of the value's structure: white space, the order of keys, escapes in strings and the notation of numbers
+    /// make no difference, nor do entries that a later duplicate overrides. A change of the encoding changes keys and
+    /// hashes in the engine's file (docs/store.md).
     pub fn canonical_hash(self) -> [u8; 32] {
+        // Each value begins with a tag, and strings and containers with their lengths, so that no two values have the
+        // same bytes.
         let mut hasher = Sha256::new();
         let text = |hasher: &mut Sha256, tag: u8, text: &str| {
             hasher.update([tag]);

@@ -1,10 +1,10 @@
-//! The parser: one pass, no recursion.
+//! The parser: one pass, with an explicit stack instead of recursion.
 
 use std::{fmt, sync::Arc};
 
 use super::{
     Document, Duplicate, Kind, Slot, Span,
-    found::{conflict_mark, odd},
+    unusual_chars::{conflict_mark, unusual},
 };
 
 /// Why a file is no JSON.
@@ -12,9 +12,9 @@ use super::{
 pub struct SyntaxError {
     /// The file's name in messages.
     pub label: Arc<str>,
-    /// What is wrong, without the place.
+    /// What is wrong, without the location.
     pub message: String,
-    /// Where, in the text without byte order mark (up to invalid UTF-8, in the bytes).
+    /// The part of the text without byte order mark (up to invalid UTF-8, in bytes).
     pub span: Span,
     /// Line of the span's start, from 1.
     pub line: u32,
@@ -22,7 +22,7 @@ pub struct SyntaxError {
     pub column: u32,
     /// What can be done about it, if that is clear.
     pub help: Option<String>,
-    /// The bracket it is about, and where that stands.
+    /// The bracket that it is about, and its span.
     pub opened: Option<(String, Span)>,
 }
 
@@ -43,6 +43,7 @@ pub fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
 }
 
 pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, SyntaxError> {
+    // A byte order mark, which some editors on Windows write; parsers may ignore it (RFC 8259, section 8.1).
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
     }
@@ -51,6 +52,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
         let (line, column) = line_and_column(text, span.start as usize);
         Err(SyntaxError { label: label.clone(), message, span, line, column, help, opened })
     };
+    // Offsets and indices have 32 bits; half of that leaves room for sums of them.
     if bytes.len() > u32::MAX as usize / 2 {
         return failed("", Wrong::new("the file is larger than 2 GiB", span(0, 0)));
     }
@@ -79,7 +81,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
     match parser.document() {
         Ok(()) => {
             let Parser { mut tape, mut children, unescaped, mut duplicates, .. } = parser;
-            // Documents stay while something is analysed.
+            // Documents are kept as long as their modules are analysed.
             tape.shrink_to_fit();
             children.shrink_to_fit();
             duplicates.sort_by_key(|duplicate| duplicate.ignored);
@@ -89,7 +91,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
     }
 }
 
-/// What is wrong, and where.
+/// What is wrong, and the span.
 struct Wrong {
     message: String,
     span: Span,
@@ -121,7 +123,7 @@ struct Parser<'t> {
     duplicates: Vec<Duplicate>,
 }
 
-/// A container that is still open: its index on the tape, and how many children were pending then.
+/// A container that is still open: its index on the tape, and how many children were pending when it was opened.
 struct Open {
     index: u32,
     pending: usize,
@@ -179,8 +181,12 @@ impl Parser<'_> {
         let start = self.children.len();
         let mut children = self.pending.split_off(pending);
         if self.tape[index as usize].kind == Kind::Object {
+            // Already sorted keys, which generators usually write, cost one comparison each. Equal neighbours count as
+            // unsorted.
             let key = |child: &u32| self.string_at(*child - 1);
             if !children.is_sorted_by(|a, b| key(a) < key(b)) {
+                // The sort is stable, so of equal keys the last in the file is the last here; it is the one that
+                // counts.
                 children.sort_by(|a, b| key(a).cmp(key(b)));
                 let mut unique: Vec<u32> = Vec::with_capacity(children.len());
                 let mut found = Vec::new();
@@ -218,7 +224,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Skips white space; the byte there.
+    /// Skips white space; returns the next byte.
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(byte) = bytes.get(self.at) {
@@ -235,7 +241,7 @@ impl Parser<'_> {
         self.tape.push(Slot { kind, span, payload });
     }
 
-    /// Reads an atom, or the opening bracket of a container, whose kind it returns.
+    /// Reads an atom, or the opening bracket of a container, and returns the kind of the container.
     fn value(&mut self, open: &[Open]) -> Parsed<Option<Kind>> {
         let first = self.peek();
         let start = self.at;
@@ -333,7 +339,7 @@ impl Parser<'_> {
         let start = self.at;
         let mut at = start + 1;
         let mut unescaped: Option<String> = None;
-        // What of the text is taken over already.
+        // The end of the text that was copied to `unescaped`.
         let mut copied = at;
         loop {
             match bytes.get(at) {
@@ -380,7 +386,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// The character that the escape at `at` stands for, and the length of the escape.
+    /// The character of the escape at `at`, and the length of the escape.
     fn escape(&self, at: usize) -> Parsed<(char, usize)> {
         let bytes = self.text.as_bytes();
         let c = match bytes.get(at + 1) {
@@ -414,9 +420,9 @@ impl Parser<'_> {
             }
             _ => {
                 let end = self.text.ceil_char_boundary((at + 2).min(self.text.len()));
-                let odd = self.text[at + 1..end].chars().next().and_then(odd);
-                let shown =
-                    odd.map_or_else(|| self.text[at..end].to_owned(), |(shown, _)| format!("\\ and {shown}"));
+                let unusual_char = self.text[at + 1..end].chars().next().and_then(unusual);
+                let shown = unusual_char
+                    .map_or_else(|| self.text[at..end].to_owned(), |(shown, _)| format!("\\ and {shown}"));
                 let wrong = Wrong::new(format!("unknown escape {shown}"), span(at, end));
                 return Err(wrong.help("a backslash itself is written as \\\\"));
             }
@@ -434,7 +440,7 @@ impl Parser<'_> {
         Err(Wrong::new("\\u needs four hexadecimal digits", span(at, end)))
     }
 
-    /// Reports the token at hand, or the end of the file, where `expected` should stand.
+    /// Reports the next token, or the end of the file, where `expected` was expected.
     fn unexpected<T>(&mut self, expected: &str, open: &[Open]) -> Parsed<T> {
         self.peek();
         let rest = &self.text[self.at..];
@@ -459,7 +465,7 @@ impl Parser<'_> {
             return Err(Wrong::new(format!("expected {expected}, found the conflict mark {mark}"), here)
                 .help("a merge left its conflicts here: choose between the sides and remove the marks"));
         }
-        if let Some((shown, help)) = odd(first) {
+        if let Some((shown, help)) = unusual(first) {
             let here = span(self.at, self.at + first.len_utf8());
             return Err(Wrong::new(format!("expected {expected}, found {shown}"), here).help(help));
         }

@@ -1,4 +1,4 @@
-//! Where in a document a value stands, in terms that survive re-formatting.
+//! Paths of values in a document, which do not change when the file is re-formatted.
 
 use std::{fmt, sync::Arc};
 

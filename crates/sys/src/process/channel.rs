@@ -1,8 +1,7 @@
-//! Bytes and descriptors over a socket between processes of one call.
+//! Bytes and descriptors over a socket between processes of one call (`SCM_RIGHTS`, unix(7)).
 //!
-//! What an action works with (its directory, its outputs) is handed over as open descriptors, never as
-//! paths: between the moment a path is looked at and the moment it is opened, an action that ran before
-//! could have put a link there.
+//! The files of an action (its directory, its outputs) are passed as open descriptors, never as paths: between the
+//! check of a path and its use, an earlier action could have replaced it by a link.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -16,7 +15,9 @@ use rustix::net::{
 /// At most this many descriptors go with one message.
 pub(super) const MAX_DESCRIPTORS: usize = 3;
 
-/// Sends all the bytes; the descriptors go with the first of them.
+/// Sends all the bytes; the descriptors are attached to the first of them.
+/// The system attaches descriptors to the first byte of a `sendmsg`, and delivers them with it. So a partial write must
+/// not send them again.
 pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut sent = 0;
     while sent < bytes.len() {
@@ -25,6 +26,7 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_
         if sent == 0 && !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(descriptors));
         }
+        // `NOSIGNAL`: a closed socket is an error here, not a SIGPIPE.
         match sendmsg(socket.as_fd(), &[IoSlice::new(&bytes[sent..])], &mut control, SendFlags::NOSIGNAL) {
             Ok(n) => sent += n,
             Err(rustix::io::Errno::INTR) => {}
@@ -34,7 +36,7 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_
     Ok(())
 }
 
-/// Waits for bytes, and takes the descriptors that come with them. 0 if the other end is closed.
+/// Waits for bytes, and takes the descriptors that come with them. Returns 0 if the other end is closed.
 pub(super) fn receive(
     socket: impl AsFd,
     buffer: &mut [u8],
@@ -44,6 +46,7 @@ pub(super) fn receive(
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(buffer)];
+        // `CMSG_CLOEXEC`: no process that is started at the same moment inherits the descriptors.
         match recvmsg(socket.as_fd(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Ok(message) => {
                 for received in control.drain() {

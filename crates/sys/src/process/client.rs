@@ -1,4 +1,4 @@
-//! The build's side: processes are started from any thread, and waited for as futures.
+//! The build's side: any thread can start processes, and waits for them as futures.
 
 use std::future::Future;
 use std::io;
@@ -21,7 +21,7 @@ pub struct Processes(Arc<Inner>);
 
 struct Inner {
     start: HelperStart,
-    /// All processes are to end, and no more are started.
+    /// Set when all processes are to end: no more are started.
     is_ending: AtomicBool,
     link: OnceLock<Result<Link, (io::ErrorKind, String)>>,
 }
@@ -32,7 +32,7 @@ struct Link {
 }
 
 impl Processes {
-    /// No process is started yet, not even the helper.
+    /// Starts nothing yet, not even the helper.
     pub fn new(start: HelperStart) -> Processes {
         Processes(Arc::new(Inner { start, is_ending: AtomicBool::new(false), link: OnceLock::new() }))
     }
@@ -51,6 +51,9 @@ impl Processes {
         let Streams { cwd, stdout, stderr } = streams;
         let id = pool.start(|id| Request::start(id, command), &[cwd, stdout, stderr])?;
         let running = Running { id, processes: self.clone(), done: false };
+        // `end_all` sets the flag first and then ends what it finds in the pool; this thread enters the process first
+        // and then looks at the flag. With sequentially consistent order at least one of the two sees the other, so no
+        // process is missed.
         if self.0.is_ending.load(SeqCst) {
             pool.end(id);
         }
@@ -63,6 +66,7 @@ impl Processes {
         if !self.0.is_ending.swap(true, SeqCst)
             && let Some(Ok(link)) = self.0.link.get()
         {
+            // If the helper has not been started yet, there is nothing to end, and `spawn` starts none any more.
             link.pool.end_all();
         }
     }
@@ -102,7 +106,8 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.pool.close();
-        // The last one to let go may be a future that the reader itself has just woken.
+        // The last clone may be dropped by a future that the reader thread itself has just woken: a thread cannot join
+        // itself.
         if let Some(reader) = self.reader.take()
             && reader.thread().id() != std::thread::current().id()
         {

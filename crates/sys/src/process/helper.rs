@@ -1,8 +1,8 @@
-//! The helper process: starts runners, and ends what runners that were killed or stopped leave behind.
+//! The helper process: starts runners, and ends what killed or stopped runners leave behind.
 //!
-//! It has one thread and no part in what runners do. It is the sub-reaper above them: if one of them
-//! dies, all that it had becomes the helper's. Until that is gone, the helper keeps the runner's end of
-//! the socket open, so the build learns of the runner's death only then.
+//! It has one thread and takes no part in what runners do. It is the sub-reaper above them: if a runner dies, all its
+//! descendants become children of the helper. Until they are gone, the helper keeps the runner's end of the socket
+//! open, so the build learns of the runner's death only then.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
-use super::leftovers::{self, PATIENCE};
+use super::leftovers::{self, KILL_TIMEOUT};
 use super::runner::{self, Inherited};
 use super::wire::Report;
 use super::{Exit, Status, channel, prepare, raw};
@@ -20,11 +20,11 @@ use super::{Exit, Status, channel, prepare, raw};
 /// The hidden first argument that makes this program a helper; [`Inherited::to_words`] follows.
 pub(super) const ARGUMENT: &str = "--serve-processes";
 
-/// To be called first thing in `main`, in every program that starts processes: settles what signals do
-/// (see `prepare`), and if this process was started to be a helper, serves and never returns.
+/// To be called first in `main`, in every program that starts processes: sets up signals (see `prepare`), and if this
+/// process was started as a helper, serves and never returns.
 ///
-/// It has to be called on the main thread before there is another: a test binary that starts processes
-/// needs a `main` of its own.
+/// It has to be called on the main thread before there is another one: a test binary that starts processes needs a
+/// `main` of its own.
 pub fn helper_main_if_requested() {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_none_or(|word| word != ARGUMENT) {
@@ -38,7 +38,7 @@ pub fn helper_main_if_requested() {
 }
 
 impl Inherited {
-    /// As arguments of a process.
+    /// As arguments of the helper.
     pub(super) fn to_words(self) -> [String; 2] {
         let word = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
         [word(self.open_files), word(self.umask.map(u64::from))]
@@ -54,11 +54,11 @@ struct Helper {
     socket: OwnedFd,
     signals: OwnedFd,
     inherited: Inherited,
-    /// Runners that live, by process number, with their ends of their sockets.
+    /// The runners, by process number, with their ends of their sockets.
     runners: BTreeMap<i32, OwnedFd>,
-    /// The sockets of runners that died, until all is gone that they may have left behind.
+    /// The sockets of runners that died, until everything is gone that they may have left behind.
     closing: Vec<OwnedFd>,
-    /// Until when that is waited for.
+    /// When to stop waiting for that.
     give_up: Option<Instant>,
 }
 
@@ -67,13 +67,15 @@ const HANDLED: [i32; 4] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIG
 impl Helper {
     #[allow(clippy::disallowed_methods, reason = "/dev/null is the system's")]
     fn start(inherited: Inherited) -> io::Result<Helper> {
+        // An ignored SIGCHLD is inherited over `exec`, and would make the kernel reap children by itself.
         raw::set_disposition(libc::SIGCHLD, raw::Disposition::Default);
         raw::close_all_but_standard_streams();
-        // In a session of our own: signals to the build's group or terminal are the build's to handle.
+        // In a session of its own: signals to the build's process group or terminal are for the build to handle.
         let _ = rustix::process::setsid();
+        // Before the first fork, so that no descendant can escape to init.
         leftovers::become_sub_reaper()?;
         raw::block_only(&HANDLED)?;
-        // The socket came as standard input. In its place comes what actions get as theirs.
+        // The socket came as standard input, and is replaced by what actions get as theirs.
         let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
         let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::stdio::dup2_stdin(nothing)?;
@@ -89,6 +91,8 @@ impl Helper {
 
     fn serve(mut self) -> io::Result<()> {
         loop {
+            // While leftovers are being ended, the children are listed again from time to time: a child that becomes
+            // ours because its parent died is not announced.
             let again = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
             let timeout = self.give_up.map(|_| &again);
             let mut ready =
@@ -103,10 +107,10 @@ impl Helper {
                 if raw::drain_signals(&self.signals).iter().any(|&signal| signal != libc::SIGCHLD) {
                     break;
                 }
-                self.take_note_of_changes();
+                self.reap_runners();
             }
             if self.give_up.is_some() {
-                self.end_what_is_left();
+                self.end_leftovers();
             }
             if from_build {
                 match self.requested() {
@@ -115,11 +119,13 @@ impl Helper {
                 }
             }
         }
-        leftovers::end_all(&self.signals, PATIENCE);
+        // Runners end by themselves when their sockets close; whatever they leave, and they themselves, are killed
+        // here.
+        leftovers::end_all(&self.signals, KILL_TIMEOUT);
         Ok(())
     }
 
-    /// The runner's end of the socket that a new runner is to serve. `None` if there will be no more.
+    /// The runner's end of the socket for a new runner. `None` if the build is gone or wants no more.
     fn requested(&self) -> Option<OwnedFd> {
         let mut descriptors = Vec::new();
         match channel::receive(&self.socket, &mut [0], &mut descriptors) {
@@ -132,7 +138,8 @@ impl Helper {
         match raw::fork() {
             Ok(None) => {
                 let inherited = self.inherited;
-                // The ends of other sockets: theirs would not be closed when they are.
+                // The runner must not hold ends of other sockets, which would then stay open when the helper closes
+                // them.
                 drop(self);
                 runner::serve(end, inherited)
             }
@@ -140,18 +147,18 @@ impl Helper {
                 self.runners.insert(pid, end);
             }
             Err(error) => {
-                // The first action was sent already, and gets its end.
+                // The first request was sent to the socket already; its sender gets an answer.
                 let status = Status::NotStarted(error.raw_os_error().unwrap_or(libc::EAGAIN));
                 let exit = Exit { status, timed_out: false, cpu: Duration::ZERO, left_behind: false };
-                let _ = channel::send(&end, &Report(Report::WHATEVER_RUNS, exit).encode(), &[]);
+                let _ = channel::send(&end, &Report(Report::LAST_REQUESTED, exit).encode(), &[]);
             }
         }
         self
     }
 
-    /// Runners that were stopped are killed: they would never report anything. For those that died, all that they
-    /// left behind is to be ended.
-    fn take_note_of_changes(&mut self) {
+    /// Kills runners that were stopped, since they would never report anything. For those that died, begins to end what
+    /// they left behind.
+    fn reap_runners(&mut self) {
         while let Some((pid, change)) = raw::next_change() {
             if !self.runners.contains_key(&pid) {
                 continue;
@@ -160,14 +167,14 @@ impl Helper {
                 raw::Change::Stopped => raw::kill_child(pid),
                 raw::Change::Ended => {
                     self.closing.extend(self.runners.remove(&pid));
-                    self.give_up = Some(Instant::now() + PATIENCE);
+                    self.give_up = Some(Instant::now() + KILL_TIMEOUT);
                 }
             }
         }
     }
 
-    /// Whatever is a child and no runner was left behind by one that died.
-    fn end_what_is_left(&mut self) {
+    /// A child that is no runner was left behind by a runner that died.
+    fn end_leftovers(&mut self) {
         let is_over = self.give_up.is_some_and(|at| at <= Instant::now());
         let left = leftovers::kill_children(|pid| self.runners.contains_key(&pid));
         if left == 0 || is_over {

@@ -1,9 +1,9 @@
-//! Ending processes that are children of this one, however they came to be that.
+//! Ending processes that are children of this one, in whatever way they became so.
 //!
-//! A sub-reaper becomes the parent of every descendant that lost its own, so "nothing is left" is the
-//! system's answer to a wait for any child: there is none. `/proc` only serves to find out which
-//! numbers to end. It is not trusted: it may show the numbers of another namespace. Each number is
-//! turned into a handle, and the handle is signalled only if it is a child of ours.
+//! A sub-reaper becomes the parent of every descendant whose parent dies, so a wait for any child that fails with
+//! ECHILD proves that nothing is left. `/proc` only serves to find the numbers of children. It is not trusted, since it
+//! may show the numbers of another namespace: each number is turned into a pidfd, which is signalled only if it refers
+//! to a child of this process.
 
 #![allow(clippy::disallowed_methods, reason = "reads only /proc")]
 
@@ -19,11 +19,11 @@ use rustix::process::{
 
 use super::raw;
 
-/// How long ending a process may take after SIGKILL. The system ends a process when it gets to it: on a
-/// machine that is short of memory, or when disks are slow, this takes seconds.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long ending a process may take after SIGKILL. The system ends a process when it next runs: on a machine that is
+/// short of memory, or with slow disks, this takes seconds.
+pub(super) const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What became of children.
+/// Whether there are children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
     /// There is no child.
@@ -32,9 +32,10 @@ pub(super) enum Left {
     Something,
 }
 
-/// Takes note of all children that have ended.
+/// Reaps all children that have ended.
 pub(super) fn reap_all() -> Left {
     loop {
+        // `WNOHANG`: returns 0 if there are children, none of which has ended, and ECHILD if there is none.
         match wait(WaitOptions::NOHANG) {
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => return Left::Something,
@@ -43,22 +44,23 @@ pub(super) fn reap_all() -> Left {
     }
 }
 
-/// Kills all children but the excepted, and takes note of those among them that have ended. Returns how
-/// many have not.
+/// Kills all children except those that are excepted, and reaps those among them that have ended. Returns how many are
+/// still alive.
 pub(super) fn kill_children(is_excepted: impl Fn(i32) -> bool) -> usize {
     let mut seen_none = 0;
     loop {
-        let found = listed().into_iter().filter(|&pid| !is_excepted(pid)).map(end_one);
+        let found = list_children().into_iter().filter(|&pid| !is_excepted(pid)).map(kill_if_child);
         let (mut ended, mut left) = (0, 0);
         for child in found {
-            ended += usize::from(child == One::Ended);
-            left += usize::from(child == One::Left);
+            ended += usize::from(child == Child::Ended);
+            left += usize::from(child == Child::Alive);
         }
         if left > 0 {
             return left;
         }
-        // What ended after it was listed may have left children to us, and a list that is read while a
-        // child ends may lack others.
+        // A child that ended after it was listed may have left children to this process, and a list that is read while
+        // a child ends may lack others (proc(5), `/proc/pid/task/tid/children`). So the list counts as empty only if it
+        // is so twice in a row.
         seen_none = if ended > 0 { 0 } else { seen_none + 1 };
         if seen_none == 2 {
             return 0;
@@ -66,47 +68,49 @@ pub(super) fn kill_children(is_excepted: impl Fn(i32) -> bool) -> usize {
     }
 }
 
-/// What a number stands for.
+/// What a process number refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum One {
-    /// A child that has ended; it is not any more.
+enum Child {
+    /// A child that had ended and is reaped now.
     Ended,
-    /// A child that has not.
-    Left,
-    /// Nothing of ours.
-    Stranger,
+    /// A child that is still alive.
+    Alive,
+    /// No child of this process.
+    NotOurs,
 }
 
-/// Kills a child, if it is one.
-fn end_one(pid: i32) -> One {
-    let Some(pid) = Pid::from_raw(pid) else { return One::Stranger };
+/// Kills a process, if it is a child.
+fn kill_if_child(pid: i32) -> Child {
+    let Some(pid) = Pid::from_raw(pid) else { return Child::NotOurs };
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     match pidfd_open(pid, PidfdFlags::empty()) {
+        // The pidfd fixes which process is meant, and `waitid` fails with ECHILD unless that is a child: only then it
+        // is signalled.
         Ok(handle) => match waitid(WaitId::PidFd(handle.as_fd()), options) {
             Ok(None) => {
                 let _ = pidfd_send_signal(&handle, Signal::KILL); // it may be another user's
-                One::Left
+                Child::Alive
             }
-            Ok(Some(_)) => One::Ended,
-            Err(_) => One::Stranger,
+            Ok(Some(_)) => Child::Ended,
+            Err(_) => Child::NotOurs,
         },
-        Err(rustix::io::Errno::SRCH) => One::Stranger,
-        // No more descriptors. A child keeps its number until note is taken of its end, which only one
-        // thread does at a time.
+        Err(rustix::io::Errno::SRCH) => Child::NotOurs,
+        // No descriptors are left. A child keeps its number until it is reaped, and only one thread reaps at a time, so
+        // the number is safe, too.
         Err(_) => match waitid(WaitId::Pid(pid), options) {
             Ok(None) => {
                 let _ = kill_process(pid, Signal::KILL);
-                One::Left
+                Child::Alive
             }
-            Ok(Some(_)) => One::Ended,
-            Err(_) => One::Stranger,
+            Ok(Some(_)) => Child::Ended,
+            Err(_) => Child::NotOurs,
         },
     }
 }
 
-/// Kills all descendants: killing a process makes its children ours, so this reaches all of them, however
-/// deep and in whatever session. `signals` is a descriptor for SIGCHLD. Returns what is left when it takes
-/// longer than it may.
+/// Kills all descendants: when a process is killed, its children become those of this process, so this reaches all of
+/// them, however deep and in whatever session. `signals` is a descriptor for SIGCHLD. Returns whether any are left when
+/// the time is over.
 pub(super) fn end_all(signals: impl AsFd, within: Duration) -> Left {
     let give_up = Instant::now() + within;
     loop {
@@ -123,9 +127,10 @@ pub(super) fn end_all(signals: impl AsFd, within: Duration) -> Left {
     }
 }
 
-/// The children of all threads, as far as the system tells.
-fn listed() -> Vec<i32> {
+/// The children of all threads, as far as `/proc` shows them.
+fn list_children() -> Vec<i32> {
     let mut numbers = Vec::new();
+    // Children belong to the thread that forked or adopted them.
     for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         let text = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         numbers.extend(text.split_ascii_whitespace().filter_map(|number| number.parse::<i32>().ok()));
@@ -135,11 +140,12 @@ fn listed() -> Vec<i32> {
 
 /// Whether this process has no children at all.
 pub(super) fn has_no_children() -> bool {
+    // `NOWAIT` reaps nothing: a child of some library keeps its exit status.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::All, options), Err(rustix::io::Errno::CHILD))
 }
 
-/// Makes this process the parent of its descendants that lose their own.
+/// Makes this process the parent of its descendants whose parent dies.
 pub(super) fn become_sub_reaper() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }

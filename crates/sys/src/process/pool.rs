@@ -1,4 +1,8 @@
-//! The runners of a build, what each of them runs, and the one thread that reads what they report.
+//! The runners of a build, what each of them runs, and the one thread that reads their reports.
+//!
+//! Locks: `state` protects what is known of runners and processes; `Runner::sending` makes one request at a time be
+//! written to a socket. A request to a runner is written without `state`, so a runner that reads nothing blocks only the
+//! thread that sends to it. With `state` held, only a message of one byte goes to the helper, which always reads.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,17 +15,17 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
-use super::leftovers::PATIENCE;
+use super::leftovers::KILL_TIMEOUT;
 use super::started_helper::{self, StartedHelper, lock};
 use super::wire::{Incoming, Report, Request};
 use super::{Exit, channel, raw};
 
-/// Why nothing is known of the end of a process.
+/// Why the end of a process is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
     /// Its runner was killed.
     Runner,
-    /// The helper was killed, and so was all below it.
+    /// The helper was killed, and with it everything below it.
     Helper,
 }
 
@@ -34,13 +38,13 @@ impl From<Lost> for io::Error {
     }
 }
 
-/// What is known of a process that was started.
-pub(super) enum Known {
+/// The state of a process that was started.
+pub(super) enum ProcessState {
     Running { runner: u64, waker: Option<Waker> },
     Ended(Result<Exit, Lost>),
 }
 
-/// Our end of a runner's socket.
+/// The build's end of a runner's socket.
 struct Runner {
     socket: UnixStream,
     sending: Mutex<()>,
@@ -48,22 +52,23 @@ struct Runner {
 
 struct Slot {
     runner: Arc<Runner>,
-    /// What it runs.
+    /// The number of the process that it runs.
     running: Option<u64>,
 }
 
 #[derive(Default)]
 struct State {
     runners: HashMap<u64, Slot>,
-    /// Those that run nothing; the one that did last comes last.
+    /// The runners without a process; the one that became idle last comes last, and is used first.
     idle: Vec<u64>,
-    processes: HashMap<u64, Known>,
-    /// The last number given to a runner or process.
+    processes: HashMap<u64, ProcessState>,
+    /// The last number given to a runner or process. Numbers are never used again, so 0 is free for
+    /// [`Report::LAST_REQUESTED`].
     last: u64,
     is_helper_gone: bool,
-    /// Something could not be ended.
+    /// Whether a process could not be ended.
     has_left_behind: bool,
-    /// Nothing will be reported any more.
+    /// Whether the reader thread has ended: no more reports will come.
     is_over: bool,
 }
 
@@ -76,12 +81,13 @@ pub(super) struct Pool {
     over: Condvar,
 }
 
-/// What events are of, besides the numbers of runners.
+/// The data of events of other descriptors than those of runners.
 const HELPER: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
 
 impl Pool {
     pub(super) fn new(helper: Arc<StartedHelper>) -> io::Result<Pool> {
+        // Level-triggered: a descriptor with unread data is reported again, so no event can be lost between two waits.
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let signals = raw::signal_fd(&[libc::SIGCHLD])?;
         epoll::add(&epoll, helper.socket(), epoll::EventData::new_u64(HELPER), epoll::EventFlags::IN)?;
@@ -89,7 +95,7 @@ impl Pool {
         Ok(Pool { helper, epoll, signals, state: Mutex::default(), over: Condvar::new() })
     }
 
-    /// Has a runner start a process: one that is idle, or a new one. `frame` is the request for a process of the given
+    /// Starts a process on an idle runner, or on a new one. `frame` makes the request for a process of the given
     /// number.
     pub(super) fn start(
         &self,
@@ -101,20 +107,23 @@ impl Pool {
             if state.is_helper_gone {
                 return Err(Lost::Helper.into());
             }
+            // The runner that became idle last: its memory is most likely still in the processor's caches.
             let key = match state.idle.pop() {
                 Some(key) => key,
                 None => self.start_runner(&mut state)?,
             };
             state.last += 1;
             let id = state.last;
+            // Entered before the request is sent: its report may arrive at once.
+            // Only the reader thread removes runners, under the same lock, and takes them off `idle` with that.
             let Some(slot) = state.runners.get_mut(&key) else { return Err(Lost::Runner.into()) };
             slot.running = Some(id);
             let runner = slot.runner.clone();
-            state.processes.insert(id, Known::Running { runner: key, waker: None });
+            state.processes.insert(id, ProcessState::Running { runner: key, waker: None });
             (id, runner)
         };
-        let _one_at_a_time = lock(&runner.sending);
-        // A runner that is gone is noticed by the reader, which then knows the end of this.
+        let _sending = lock(&runner.sending);
+        // If the runner is gone, the reader thread notices that, and reports the end of this process.
         let _ = channel::send(&runner.socket, &frame(id), descriptors);
         Ok(id)
     }
@@ -123,18 +132,22 @@ impl Pool {
         let (ours, theirs) = UnixStream::pair()?;
         state.last += 1;
         let key = state.last;
+        // Registered before the runner exists: if it dies at once, the closed socket is reported.
         epoll::add(&self.epoll, &ours, epoll::EventData::new_u64(key), epoll::EventFlags::IN)?;
+        // `theirs` is closed in this process with the message, so the socket reports its end when runner and helper
+        // have closed theirs.
         self.helper.start_runner(theirs.into())?;
         let runner = Arc::new(Runner { socket: ours, sending: Mutex::new(()) });
         state.runners.insert(key, Slot { runner, running: None });
         Ok(key)
     }
 
-    /// Has a process end that runs.
+    /// Asks for the end of a process.
     pub(super) fn end(&self, id: u64) {
+        // The runner is cloned so that nothing is sent with `state` held.
         let runner = {
             let state = lock(&self.state);
-            let Some(Known::Running { runner, .. }) = state.processes.get(&id) else { return };
+            let Some(ProcessState::Running { runner, .. }) = state.processes.get(&id) else { return };
             state.runners.get(runner).map(|slot| slot.runner.clone())
         };
         self.send_end(runner, id);
@@ -142,15 +155,16 @@ impl Pool {
 
     fn send_end(&self, runner: Option<Arc<Runner>>, id: u64) {
         let Some(runner) = runner else { return };
-        // Where the request to start it is still being sent, the sender finds that it is to end: this
-        // must not wait for a runner that reads nothing.
-        if let Ok(_one_at_a_time) = runner.sending.try_lock() {
+        // `try_lock`: if a request is being sent at the moment, its sender checks afterwards whether to end the
+        // process. Waiting here would hang on a runner that reads nothing.
+        if let Ok(_sending) = runner.sending.try_lock() {
             let _ = channel::send(&runner.socket, &Request::end(id), &[]);
         }
     }
 
-    /// Has all processes end.
+    /// Asks for the end of all processes.
     pub(super) fn end_all(&self) {
+        // A process that is entered after this snapshot sees `is_ending` in its own thread (`client.rs`).
         let running: Vec<(u64, Arc<Runner>)> = {
             let state = lock(&self.state);
             let running = state.runners.values();
@@ -161,40 +175,43 @@ impl Pool {
         }
     }
 
-    /// What is known of a process; once its end is told, nothing more is. Else `waker` is woken.
+    /// The end of a process, which is forgotten once it was returned. Otherwise `waker` is woken when it is known.
     pub(super) fn poll(&self, id: u64, waker: &Waker) -> Option<Result<Exit, Lost>> {
         let mut state = lock(&self.state);
         match state.processes.remove(&id) {
-            Some(Known::Ended(end)) => Some(end),
-            Some(Known::Running { .. }) | None if state.is_over => Some(Err(Lost::Helper)),
+            Some(ProcessState::Ended(end)) => Some(end),
+            // After the reader thread has ended, no report can arrive: everything without an end is lost.
+            Some(ProcessState::Running { .. }) | None if state.is_over => Some(Err(Lost::Helper)),
             None => Some(Err(Lost::Runner)),
-            Some(Known::Running { runner, .. }) => {
-                state.processes.insert(id, Known::Running { runner, waker: Some(waker.clone()) });
+            Some(ProcessState::Running { runner, .. }) => {
+                state.processes.insert(id, ProcessState::Running { runner, waker: Some(waker.clone()) });
                 None
             }
         }
     }
 
-    /// The end of a process is of no interest any more: it is to end.
+    /// Ends a process whose result is no longer of interest.
     pub(super) fn forget(&self, id: u64) {
         let known = lock(&self.state).processes.remove(&id);
-        if let Some(Known::Running { runner, .. }) = known {
+        if let Some(ProcessState::Running { runner, .. }) = known {
             let runner = lock(&self.state).runners.get(&runner).map(|slot| slot.runner.clone());
             self.send_end(runner, id);
         }
     }
 
-    /// Closes all sockets: runners and the helper end everything, and themselves.
-    fn hang_up(&self) {
+    /// Closes the sockets: runners and the helper then end everything that they started, and themselves.
+    fn close_sockets(&self) {
         let state = lock(&self.state);
         for slot in state.runners.values() {
+            // Only the writing side: reports of what is ended now can still be read.
             let _ = slot.runner.socket.shutdown(Shutdown::Write);
         }
         let _ = self.helper.socket().shutdown(Shutdown::Write);
     }
 
-    /// Kills everything, and waits until it is gone, but not for long.
+    /// Kills everything, and waits until it is gone, at most for the given time.
     pub(super) fn kill_now(&self, within: Duration) {
+        // A killed helper closes its socket, which the reader thread takes as the sign to end everything below.
         self.helper.kill();
         let state = lock(&self.state);
         let _ = self
@@ -203,12 +220,14 @@ impl Pool {
             .unwrap_or_else(PoisonError::into_inner);
     }
 
-    /// Reads what runners report, until the helper and all runners are gone.
+    /// Reads the reports of runners, until the helper and all runners are gone.
     pub(super) fn read_reports(&self) {
         let mut events = Vec::with_capacity(64);
         let mut give_up: Option<Instant> = None;
         let mut is_broken = false;
         loop {
+            // Once the helper is gone, its descendants are looked for again and again until none is left: the death of
+            // a process that is not a child of this one is not announced by a signal.
             let again = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
             let timeout = give_up.map(|_| &again);
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout) {
@@ -219,15 +238,17 @@ impl Pool {
                 match event.data.u64() {
                     SIGNALS => {
                         raw::drain_signals(&self.signals);
+                        // SIGCHLD also announces that a child was stopped.
                         started_helper::kill_stopped();
                     }
                     HELPER => {
-                        // It never says anything: this is its end.
+                        // The helper sends nothing: readable means that it has ended.
+                        // A closed socket would be reported for ever.
                         let _ = epoll::delete(&self.epoll, self.helper.socket());
                         lock(&self.state).is_helper_gone = true;
-                        self.hang_up();
-                        is_broken = !self.helper.has_ended_well();
-                        give_up = Some(Instant::now() + PATIENCE);
+                        self.close_sockets();
+                        is_broken = !self.helper.exited_successfully();
+                        give_up = Some(Instant::now() + KILL_TIMEOUT);
                     }
                     runner => self.read_report(runner),
                 }
@@ -247,8 +268,10 @@ impl Pool {
         let Some(runner) = lock(&self.state).runners.get(&key).map(|slot| slot.runner.clone()) else {
             return;
         };
-        // A report is sent at once, and there is one at a time.
+        // A report is shorter than the socket's buffer and written by one call, and a runner sends the next one only
+        // after another request: so one read gets all of it.
         let (mut buffer, mut incoming) = ([0; 64], Incoming::default());
+        // 0 bytes, or an error: the runner is gone, which `decode` of nothing reports as lost.
         let n = rustix::io::read(&runner.socket, &mut buffer).unwrap_or(0);
         incoming.push(&buffer[..n]);
         let report = incoming.next_frame().and_then(Report::decode);
@@ -256,14 +279,14 @@ impl Pool {
         let Some(slot) = state.runners.get_mut(&key) else { return };
         let running = slot.running.take();
         let end = match report {
-            Some(Report(id, exit)) if running.is_some_and(|r| id == r || id == Report::WHATEVER_RUNS) => {
+            Some(Report(id, exit)) if running.is_some_and(|r| id == r || id == Report::LAST_REQUESTED) => {
                 Ok(exit)
             }
             _ => Err(Lost::Runner),
         };
         match end {
             Ok(exit) if !exit.left_behind => state.idle.push(key),
-            // What is left behind would be taken for the next action's.
+            // A runner that has leftovers is not used again, since they would count as those of the next action.
             end => {
                 state.has_left_behind |= end.is_ok();
                 let _ = epoll::delete(&self.epoll, &runner.socket);
@@ -272,11 +295,14 @@ impl Pool {
             }
         }
         if end.is_err() && self.helper.is_gone() {
-            return; // told when all that is gone, too, that the helper would have ended
+            return; // reported by `fail_all`, when the descendants of the helper are gone, too
         }
-        // It may be that the end is of no interest any more.
+        // The future may have been dropped meanwhile.
         let Some(known) = running.and_then(|id| state.processes.get_mut(&id)) else { return };
-        if let Known::Running { waker: Some(waker), .. } = std::mem::replace(known, Known::Ended(end)) {
+        if let ProcessState::Running { waker: Some(waker), .. } =
+            std::mem::replace(known, ProcessState::Ended(end))
+        {
+            // Woken without the lock: the future may be polled at once, by this thread.
             drop(state);
             waker.wake();
         }
@@ -288,8 +314,8 @@ impl Pool {
         state.is_helper_gone = true;
         let wakers: Vec<Waker> = (state.processes.values_mut())
             .filter_map(|known| match known {
-                Known::Running { waker, .. } => waker.take(),
-                Known::Ended(_) => None,
+                ProcessState::Running { waker, .. } => waker.take(),
+                ProcessState::Ended(_) => None,
             })
             .collect();
         drop(state);
@@ -297,11 +323,11 @@ impl Pool {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Closes all, and waits until the helper has ended, and with it all there was.
+    /// Closes the sockets, and waits until the helper has ended, and everything that it started.
     pub(super) fn close(&self) {
-        self.hang_up();
-        // What could not be ended so far is not waited for a second time.
+        self.close_sockets();
+        // Processes that could not be ended within the time limit before are not waited for that long again.
         let has_left_behind = lock(&self.state).has_left_behind;
-        self.helper.wait(if has_left_behind { Duration::from_secs(1) } else { PATIENCE });
+        self.helper.wait(if has_left_behind { Duration::from_secs(1) } else { KILL_TIMEOUT });
     }
 }

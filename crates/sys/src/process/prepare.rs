@@ -1,7 +1,7 @@
-//! What a program that starts processes settles first: what signals do, and how many files may be open.
+//! What a program that starts processes sets up first: signals, and the limit of open files.
 //!
-//! Both come from the caller, over `exec`. A caller that ignores SIGCHLD would have the system forget the ends
-//! of children, and waits for them would never return.
+//! Both are inherited over `exec`. If the caller ignores SIGCHLD, the system discards the exit status of children, and
+//! waits for them would never return (sigaction(2), NOTES).
 
 use std::sync::OnceLock;
 
@@ -9,15 +9,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::raw::{self, Disposition};
 
-/// First thing in the tool's `main`, before there is another thread.
+/// To be called first in the tool's `main`, before there is another thread.
 pub(super) fn prepare_tool() {
     raw::set_disposition(libc::SIGCHLD, Disposition::Default);
-    // To be read from a descriptor, see `started_helper`.
+    // It is read from a descriptor, see `started_helper`, for which it has to be blocked.
     let _ = raw::block_signals(&[libc::SIGCHLD]);
-    // A limit on the size of files is an error of the write that exceeds it, which can be told.
+    // So that exceeding the file size limit is an error of `write`, which can be reported, and not the death of this
+    // process.
     raw::set_disposition(libc::SIGXFSZ, Disposition::Ignored);
-    // These end a call whatever the caller made of them; only an ignored hang-up is meant to stay
-    // ignored (nohup).
+    // These signals end a call, whatever the caller did to them; only a hang-up that is ignored stays ignored, as
+    // `nohup` intends.
     let mut ending = vec![libc::SIGINT, libc::SIGTERM];
     for &signal in &ending {
         raw::set_disposition(signal, Disposition::Default);
@@ -28,11 +29,11 @@ pub(super) fn prepare_tool() {
     let _ = raw::unblock_signals(&ending);
 }
 
-/// The limit that [`raise_open_file_limit`] found.
-static CALLERS_LIMIT: OnceLock<u64> = OnceLock::new();
+/// The limit before [`raise_open_file_limit`].
+static CALLERS_OPEN_FILES: OnceLock<u64> = OnceLock::new();
 
-/// Lets this process open as many files as it is allowed to. What it starts gets the limit that there was before:
-/// programs that use `select` cannot cope with more.
+/// Raises the limit of open files to the maximum that is allowed. Processes that are started get the old limit, since
+/// programs that use `select(2)` cannot cope with descriptors above 1023.
 pub fn raise_open_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current else { return };
@@ -41,11 +42,11 @@ pub fn raise_open_file_limit() {
     }
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if setrlimit(Resource::Nofile, raised).is_ok() {
-        let _ = CALLERS_LIMIT.set(current);
+        let _ = CALLERS_OPEN_FILES.set(current);
     }
 }
 
-/// How many files the caller wanted to be open at most, if it was changed since.
+/// The caller's limit of open files, if it was changed since.
 pub(super) fn callers_open_files() -> Option<u64> {
-    CALLERS_LIMIT.get().copied()
+    CALLERS_OPEN_FILES.get().copied()
 }

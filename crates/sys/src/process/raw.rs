@@ -1,6 +1,6 @@
-//! The system calls for starting and ending processes that have no safe wrapper elsewhere.
+//! System calls for starting and ending processes that have no safe wrapper elsewhere.
 //!
-//! Programs are started by `posix_spawn` and not by fork and exec of our own: it shares the memory until the exec without the
+//! Programs are started by `posix_spawn(3)` and not by fork and exec: it shares the memory until the exec without the
 //! danger of running our code there, and it reports a failed exec to the caller.
 #![allow(unsafe_code)]
 
@@ -30,7 +30,7 @@ fn signal_set(signals: &[i32]) -> libc::sigset_t {
     }
 }
 
-/// Changes which signals are blocked in the calling thread (and in threads it starts from now on).
+/// Changes which signals are blocked in the calling thread (and in threads that it starts afterwards).
 fn change_mask(how: libc::c_int, signals: &[i32]) -> io::Result<()> {
     let set = signal_set(signals);
     // SAFETY: `set` is initialised; the old mask is not asked for.
@@ -40,12 +40,12 @@ fn change_mask(how: libc::c_int, signals: &[i32]) -> io::Result<()> {
     }
 }
 
-/// Blocks these signals, too.
+/// Blocks these signals in addition.
 pub(super) fn block_signals(signals: &[i32]) -> io::Result<()> {
     change_mask(libc::SIG_BLOCK, signals)
 }
 
-/// Blocks these signals no longer.
+/// Unblocks these signals.
 pub(super) fn unblock_signals(signals: &[i32]) -> io::Result<()> {
     change_mask(libc::SIG_UNBLOCK, signals)
 }
@@ -64,7 +64,7 @@ pub(super) enum Disposition {
     Ignored,
 }
 
-/// Decides what a signal does.
+/// Sets what a signal does.
 pub(super) fn set_disposition(signal: i32, disposition: Disposition) {
     let handler = match disposition {
         Disposition::Default => libc::SIG_DFL,
@@ -85,15 +85,15 @@ pub(super) fn is_ignored(signal: i32) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
-/// A second process that goes on from here, and what differs: the child's number in the one, `None` in the other.
+/// Forks this process: the child's number in the parent, `None` in the child.
 ///
-/// Only for a process with one thread: nothing else is running whose locks the copy could find taken.
+/// Only for a process with one thread: locks that another thread holds would stay locked in the child for ever.
 pub(super) fn fork() -> io::Result<Option<i32>> {
     // SAFETY: by the contract above there is one thread.
     Ok(Some(check(unsafe { libc::fork() })?).filter(|&pid| pid != 0))
 }
 
-/// Ends a process that [`fork`] made, without what the original has to do at its end.
+/// Ends a process that [`fork`] made, without running exit handlers of its parent.
 pub(super) fn exit_copy(code: i32) -> ! {
     // SAFETY: no memory is involved.
     unsafe { libc::_exit(code) }
@@ -120,18 +120,19 @@ pub(super) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
-/// Takes what has arrived at a descriptor of [`signal_fd`]. Returns the signals' numbers.
+/// Reads the signals that have arrived at a descriptor of [`signal_fd`]. Returns their numbers.
 pub(super) fn drain_signals(signals: impl AsFd) -> Vec<i32> {
     const SIZE: usize = size_of::<libc::signalfd_siginfo>();
-    // None of the signals asked for is queued twice, so there are never more than these.
+    // None of these signals is queued twice, so there are never more than these.
+    // An array of bytes, since the structure is read from its first field only, `ssi_signo`.
     let mut infos = [0u8; 8 * SIZE];
     let n = rustix::io::read(signals, &mut infos).unwrap_or(0);
     let number = |info: &[u8]| i32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
     infos[..n].chunks_exact(SIZE).map(number).collect()
 }
 
-/// Closes every descriptor but the standard streams: what leaked into the helper would leak into
-/// everything it starts.
+/// Closes every descriptor but the standard streams: those that leaked into the helper would leak into everything that
+/// it starts.
 ///
 /// Only for the start of the helper, when no object that owns a descriptor exists.
 pub(super) fn close_all_but_standard_streams() {
@@ -155,10 +156,11 @@ fn open_descriptors() -> Vec<libc::c_int> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// A child that has ended and is still a zombie: its number and how it ended.
+/// A child that has ended and is still a zombie (`WNOWAIT`): its number and how it ended.
 pub(super) fn ended_child() -> Option<(i32, Status)> {
     // SAFETY: a zeroed siginfo_t is valid and is what the system call leaves if nothing ended.
     let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    // `WNOWAIT` leaves the zombie, so that its number and its group are not used again before `reap`.
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: `info` is a live object of the right type.
     if unsafe { libc::waitid(libc::P_ALL, 0, &mut info, options) } != 0 {
@@ -170,7 +172,7 @@ pub(super) fn ended_child() -> Option<(i32, Status)> {
     (pid != 0).then_some((pid, status))
 }
 
-/// Whether this child has stopped since the last question.
+/// Whether this child was stopped since the last call.
 pub(super) fn has_stopped(pid: i32) -> bool {
     // SAFETY: a zeroed siginfo_t is valid and is what the system call leaves if nothing happened.
     let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -181,16 +183,16 @@ pub(super) fn has_stopped(pid: i32) -> bool {
     }
 }
 
-/// What [`next_change`] says of a child.
+/// How a child changed, by [`next_change`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It has ended, and its number is free again.
+    /// It has ended and was reaped: its number is free again.
     Ended,
     /// It was stopped by a signal.
     Stopped,
 }
 
-/// Takes note of a child that has ended or stopped.
+/// Reaps a child that has ended, or reports one that was stopped.
 pub(super) fn next_change() -> Option<(i32, Change)> {
     let mut status = 0;
     // SAFETY: `status` is a live object of the right type.
@@ -199,8 +201,7 @@ pub(super) fn next_change() -> Option<(i32, Change)> {
     (pid > 0).then_some((pid, change))
 }
 
-/// Removes the zombie. Returns the user and system time of the process and of those of its descendants that were
-/// waited for.
+/// Reaps a child. Returns the user and system time of the process and of those of its descendants that were waited for.
 pub(super) fn reap(pid: i32) -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: a null status pointer is allowed; `usage` is a live object of the right type, valid when zeroed.
@@ -215,7 +216,8 @@ pub(super) fn reap(pid: i32) -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// Signals the group that this child leads, of whose end no note was taken yet: until then the number is its own.
+/// Signals the group that a child leads. The child must not have been reaped: until then no other process can have its
+/// number.
 pub(super) fn signal_group_of(child: i32, signal: i32) {
     // SAFETY: no memory is involved. 0 and 1 would mean something else entirely.
     if child > 1 {
@@ -223,7 +225,7 @@ pub(super) fn signal_group_of(child: i32, signal: i32) {
     }
 }
 
-/// Kills this child, of whose end no note was taken yet: until then the number is its own.
+/// Kills a child, which must not have been reaped: until then no other process can have its number.
 pub(super) fn kill_child(child: i32) {
     // SAFETY: no memory is involved. 0, 1 and negative numbers would mean something else entirely.
     if child > 1 {
@@ -235,7 +237,7 @@ fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
-/// The attributes and file actions of starts, freed when there will be no more.
+/// The attributes and file actions of `posix_spawn`, freed when dropped.
 struct Plan {
     actions: libc::posix_spawn_file_actions_t,
     attributes: libc::posix_spawnattr_t,
@@ -251,8 +253,8 @@ impl Drop for Plan {
     }
 }
 
-/// Every signal there is, also those that `sigfillset` leaves out since the C library uses them itself: it
-/// would have them ignored in what is started.
+/// Every signal there is, also those that `sigfillset` leaves out since the C library uses them itself: they could be
+/// ignored in what is started.
 fn all_signals() -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the type is an array of integers, of which any bits are valid; each signal is a bit.
@@ -269,7 +271,7 @@ pub(super) struct Open<'f> {
     pub(super) stderr: BorrowedFd<'f>,
 }
 
-/// The command as C has it.
+/// The command as C strings.
 struct Words {
     program: CString,
     args: Vec<CString>,
@@ -291,7 +293,7 @@ impl Words {
         })
     }
 
-    /// The command that has the shell read the program.
+    /// The same command, run by the shell as a script.
     fn by_shell(mut self) -> Words {
         let shell = CString::from(c"/bin/sh");
         let rest = self.args.drain(..).skip(1);
@@ -301,19 +303,19 @@ impl Words {
     }
 }
 
-/// Starts commands as leaders of sessions, with standard input as here, default signal handling and nothing
-/// blocked.
+/// Starts commands as leaders of sessions, with the standard input of this process, default signal handling and no
+/// signal blocked.
 #[derive(Default)]
 pub(super) struct Starter {
-    /// What was planned for the last one, and for which descriptors: they usually have the same numbers again.
+    /// The plan of the last start, and its descriptors: their numbers are usually the same again.
     plan: Option<([RawFd; 3], Plan)>,
 }
 
 impl Starter {
     /// Starts a command.
     ///
-    /// A file that may be executed, but is in no format that the system knows, is a script for the shell:
-    /// so `execvp` has it, which `env` uses.
+    /// A file that may be executed, but is in a format that the system does not know (`ENOEXEC`), is run as a shell
+    /// script, as `execvp(3)` and therefore `env(1)` do.
     pub(super) fn spawn(&mut self, command: &Command, open: &Open<'_>) -> io::Result<i32> {
         let words = Words::of(command)?;
         let numbers = [open.cwd.as_raw_fd(), open.stdout.as_raw_fd(), open.stderr.as_raw_fd()];
@@ -335,7 +337,7 @@ fn ok(errno: libc::c_int) -> io::Result<()> {
 }
 
 impl Plan {
-    /// These descriptors become working directory, standard output and standard error.
+    /// Makes these descriptors working directory, standard output and standard error.
     fn new([cwd, stdout, stderr]: [RawFd; 3]) -> io::Result<Plan> {
         // SAFETY: the two objects are initialised first thing, and destroyed by `Plan`.
         unsafe {
@@ -347,8 +349,10 @@ impl Plan {
 
             ok(libc::posix_spawn_file_actions_adddup2(&mut plan.actions, stdout, 1))?;
             ok(libc::posix_spawn_file_actions_adddup2(&mut plan.actions, stderr, 2))?;
+            // The descriptors were received close-on-exec, so the originals vanish by themselves.
             ok(libc::posix_spawn_file_actions_addfchdir_np(&mut plan.actions, cwd))?;
 
+            // A new session is also a new process group; the mask and the dispositions are not to depend on the caller.
             let flags = libc::POSIX_SPAWN_SETSID as libc::c_int
                 | libc::POSIX_SPAWN_SETSIGMASK as libc::c_int
                 | libc::POSIX_SPAWN_SETSIGDEF as libc::c_int;

@@ -1,10 +1,10 @@
 //! A runner: a process with one thread that runs one action at a time.
 //!
-//! It is the sub-reaper of what it starts. So whatever an action leaves behind, in whatever session, becomes
-//! a child of the runner, and belongs to that action, since there is no other. The end of an action is
-//! reported when the runner has no children any more, which the system knows exactly.
+//! It is the sub-reaper of what it starts. So whatever an action leaves behind, in whatever session, becomes a child of
+//! the runner, and belongs to that action, since there is no other. The end of an action is reported when the runner
+//! has no children any more, which the system knows exactly.
 //!
-//! An action may end or stop its runner (`kill -9 $PPID`); what is left is then the helper's to end.
+//! An action may kill or stop its runner (`kill -9 $PPID`); the helper then ends what is left.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::channel::{self, MAX_DESCRIPTORS};
-use super::leftovers::{self, Left, PATIENCE};
+use super::leftovers::{self, KILL_TIMEOUT, Left};
 use super::wire::{Incoming, Report, Request};
 use super::{Command, Exit, Status, raw};
 
-/// What processes have from the caller, or instead of it.
+/// Limits of processes that are inherited from the caller, or set instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inherited {
     /// The soft limit of open files.
     pub(super) open_files: Option<u64>,
-    /// The bits that new files shall not have; `None` for those of the caller.
+    /// The bits that new files do not get; `None` for the caller's umask.
     pub(super) umask: Option<u32>,
 }
 
@@ -42,46 +42,47 @@ struct Runner {
     socket: OwnedFd,
     signals: OwnedFd,
     incoming: Incoming,
-    /// Came with the request that is being received.
+    /// The descriptors that came with the request that is being received.
     descriptors: Vec<OwnedFd>,
     buffer: Vec<u8>,
     starter: raw::Starter,
 }
 
-/// What to do to an action when its time has come.
+/// What is done to an action at a certain time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// Ask it to end: it has exceeded its time.
     TimeOut,
     /// Kill it.
     Kill,
-    /// Wait for it no longer.
+    /// Stop waiting for it.
     GiveUp,
 }
 
-/// What was started and is not reported yet.
+/// An action that was started and not reported yet.
 struct Action {
     id: u64,
     pid: i32,
     grace: Duration,
     timed_out: bool,
-    /// Whether it was asked to end.
+    /// Whether SIGTERM was sent.
     is_ending: bool,
     /// What to do next, and when.
     next: Option<(Instant, Step)>,
-    /// How it ended. Then no note of its number is left, and only what it left behind is waited for.
+    /// How it ended. It is reaped then, its number may belong to another process, and only its leftovers are waited
+    /// for.
     ended: Option<Status>,
-    /// What it used of the processors; known when it has ended.
+    /// The processor time that it used; known when it has ended.
     cpu: Duration,
 }
 
-/// The moment after that time; `None` if there will be no such moment.
+/// A step after a time; `None` if that is beyond what the clock can represent.
 fn after(time: Duration, step: Step) -> Option<(Instant, Step)> {
     Some((Instant::now().checked_add(time)?, step))
 }
 
 impl Action {
-    /// Asks it to end; later requests change nothing.
+    /// Sends SIGTERM; later calls change nothing.
     fn terminate(&mut self) {
         if !self.is_ending && self.ended.is_none() {
             self.is_ending = true;
@@ -90,7 +91,7 @@ impl Action {
         }
     }
 
-    /// Does what has to be done by now. Returns whether to wait any longer.
+    /// Does what is due by now. Returns whether to go on waiting.
     fn take_step(&mut self) -> bool {
         let Some((at, step)) = self.next else { return true };
         if at > Instant::now() {
@@ -103,22 +104,24 @@ impl Action {
             }
             Step::Kill => {
                 raw::signal_group_of(self.pid, libc::SIGKILL);
-                self.next = after(PATIENCE, Step::GiveUp);
+                self.next = after(KILL_TIMEOUT, Step::GiveUp);
             }
             Step::GiveUp => return false,
         }
         true
     }
 
-    /// Takes note of ended children. The leader's group is killed while the leader is there.
-    fn take_note_of_ended(&mut self) {
+    /// Reaps ended children. The leader's process group is killed while the leader is still a zombie, so that the
+    /// group's number is its own.
+    fn reap_ended(&mut self) {
         while self.ended.is_none()
             && let Some((pid, status)) = raw::ended_child()
         {
             if pid == self.pid {
+                // While the leader is a zombie its group cannot be that of another process.
                 raw::signal_group_of(pid, libc::SIGKILL);
                 self.ended = Some(status);
-                self.next = after(PATIENCE, Step::GiveUp);
+                self.next = after(KILL_TIMEOUT, Step::GiveUp);
             }
             let cpu = raw::reap(pid);
             if pid == self.pid {
@@ -133,8 +136,9 @@ impl Action {
             |(at, _): (Instant, _)| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         let wait = self.next.map(left);
         let wait = match self.ended {
-            // What has ended tells of itself, but what was left to us by something else does not.
-            Some(_) => Some(wait.unwrap_or(PATIENCE).min(Duration::from_millis(100))),
+            // SIGCHLD announces a child that ends, but not one that becomes ours because its parent ended: so look
+            // again from time to time.
+            Some(_) => Some(wait.unwrap_or(KILL_TIMEOUT).min(Duration::from_millis(100))),
             None => wait,
         };
         Timespec::try_from(wait?).ok()
@@ -143,7 +147,7 @@ impl Action {
 
 impl Runner {
     fn start(socket: OwnedFd, inherited: Inherited) -> Option<Runner> {
-        // A group of its own: what an action does to its runner's group is done to one runner.
+        // In a group of its own: a signal that an action sends to its runner's group reaches one runner only.
         let _ = rustix::process::setsid();
         leftovers::become_sub_reaper().ok()?;
         if let Some(bits) = inherited.umask {
@@ -153,15 +157,18 @@ impl Runner {
             let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
             let _ = setrlimit(Resource::Nofile, limit);
         }
+        // All other signals at their defaults: an action that sends SIGTERM to its runner fails by that, and the helper
+        // ends the rest.
         raw::block_only(&[libc::SIGCHLD]).ok()?;
         let signals = raw::signal_fd(&[libc::SIGCHLD]).ok()?;
+        // Large enough for the command lines of most actions in one read.
         let (incoming, descriptors, buffer) = (Incoming::default(), Vec::new(), vec![0; 64 * 1024]);
         let starter = raw::Starter::default();
         Some(Runner { socket, signals, incoming, descriptors, buffer, starter })
     }
 
-    /// Runs the next action. `None` if there will be none: then nothing that was started is left, as far as that can
-    /// be had.
+    /// Runs the next action. `None` if the build is gone: then everything that was started has been ended, as far as
+    /// possible.
     fn serve_one(&mut self) -> Option<()> {
         let (id, command) = loop {
             match self.request()? {
@@ -187,17 +194,18 @@ impl Runner {
                 return self.report(id, exit);
             }
         };
-        if let Some(left) = self.see_to_its_end(&mut action) {
+        if let Some(left) = self.wait_for_end(&mut action) {
             let Action { id, timed_out, ended, cpu, .. } = action;
             let status = ended.unwrap_or(Status::Signal(libc::SIGKILL));
             return self.report(id, Exit { status, timed_out, cpu, left_behind: left == Left::Something });
         }
-        leftovers::end_all(&self.signals, PATIENCE);
+        leftovers::end_all(&self.signals, KILL_TIMEOUT);
         None
     }
 
     fn start_action(&mut self, command: &Command) -> std::io::Result<i32> {
-        // Descriptors get lost if no more may be open.
+        // If no more descriptors may be open, some of those that were sent are lost.
+        // Closed with this function: the runner must not keep an output or a directory of an action open.
         let descriptors = std::mem::take(&mut self.descriptors);
         let [cwd, stdout, stderr] = &descriptors[..] else {
             return Err(std::io::Error::from_raw_os_error(libc::EMFILE));
@@ -206,8 +214,8 @@ impl Runner {
         self.starter.spawn(command, &open)
     }
 
-    /// Waits until nothing is left of the action, or until it took too long. `None` if the build is gone.
-    fn see_to_its_end(&mut self, action: &mut Action) -> Option<Left> {
+    /// Waits until nothing is left of the action, or until that took too long. `None` if the build is gone.
+    fn wait_for_end(&mut self, action: &mut Action) -> Option<Left> {
         loop {
             let timeout = action.until_next();
             let mut ready =
@@ -219,7 +227,7 @@ impl Runner {
             let (signalled, requested) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
             if signalled {
                 raw::drain_signals(&self.signals);
-                action.take_note_of_ended();
+                action.reap_ended();
             }
             if requested {
                 self.receive()?;
@@ -230,6 +238,8 @@ impl Runner {
                 }
             }
             if action.ended.is_some() {
+                // The only proof that nothing is left: the kernel has no child for this process, which is the
+                // sub-reaper of all descendants.
                 if leftovers::reap_all() == Left::Nothing {
                     return Some(Left::Nothing);
                 }
@@ -241,16 +251,16 @@ impl Runner {
         }
     }
 
-    /// Waits for bytes. `None` if there will be none.
+    /// Waits for bytes. `None` if the other end is closed.
     fn receive(&mut self) -> Option<()> {
         let n = channel::receive(&self.socket, &mut self.buffer, &mut self.descriptors).ok()?;
         self.incoming.push(&self.buffer[..n]);
-        // More than come with one request are not ours.
+        // More descriptors than come with one request were not sent by the build.
         self.descriptors.truncate(MAX_DESCRIPTORS);
         (n > 0).then_some(())
     }
 
-    /// The next complete request, if there is one. `None` if it is not understood.
+    /// The next complete request, if there is one. The outer `None`: it is malformed.
     fn request(&mut self) -> Option<Option<Request>> {
         match self.incoming.next_frame() {
             None => Some(None),

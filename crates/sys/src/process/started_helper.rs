@@ -1,11 +1,11 @@
-//! The helper as its parent sees it: how it is started, noticed to be stopped, and ended.
+//! The helper as its parent sees it: how it is started, found to be stopped, and ended.
 //!
-//! If a helper is killed, everything below it loses its parent. So this process is a sub-reaper, too, provided that
-//! it has no child when it starts its first helper: whatever becomes its child later is then a helper or was left
-//! behind by one. Where it was started with children (`daemon & exec taut`), or is the first process of a container,
-//! what becomes its child may be a stranger; there it adopts nothing, and relies on runners, which end what they
-//! started when their sockets are closed. What a process leaves behind that ends its runner and the helper at once
-//! is not found there.
+//! If a helper is killed, everything below it loses its parent. So this process is a sub-reaper, too, provided that it
+//! has no child when it starts its first helper: whatever becomes its child later is then a helper or was left behind
+//! by one. If it was started with children (`daemon & exec taut`), or is the first process of a container, a process
+//! that becomes its child may be unrelated; there it adopts nothing, and relies on runners, which end what they started
+//! when their sockets are closed. What a process leaves behind that ends its runner and the helper at once is not found
+//! there.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,27 +33,28 @@ impl HelperStart {
         HelperStart { umask: Some(0o022) }
     }
 
-    /// What is started has the umask of this process.
+    /// The umask of this process is kept for what is started.
     pub fn keep_umask(self) -> HelperStart {
         HelperStart { umask: None }
     }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half-changed by a panic: each critical section is one insertion or removal.
+    // A panic leaves nothing half-changed: each critical section is one insertion or removal.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A helper whose end no note was taken of.
+/// A helper that has not been reaped.
 pub(super) struct StartedHelper {
     child: Mutex<Child>,
     pid: i32,
-    /// Readable when it has ended; `None` if the system has no such thing.
+    /// A pidfd, readable when it has ended; `None` if the kernel lacks pidfds (before 5.3).
     handle: Option<OwnedFd>,
     socket: UnixStream,
 }
 
-/// The helpers of this process. Also serves to have one thread at a time wait for children.
+/// The helpers of this process. Its lock also ensures that one thread at a time waits for children: a thread that
+/// reaped a child while another one is about to signal it would free its number.
 static HELPERS: Mutex<Vec<Arc<StartedHelper>>> = Mutex::new(Vec::new());
 
 /// Whether everything that becomes a child of this process was left behind by one of its helpers.
@@ -69,13 +70,17 @@ fn adopts() -> bool {
 impl StartedHelper {
     #[allow(clippy::disallowed_methods)] // the one process that is not started by a runner
     pub(super) fn start(start: &HelperStart) -> io::Result<Arc<StartedHelper>> {
+        // Under the lock of the list, so that `adopts` decides before there is a helper, and no other thread waits for
+        // children before the new one is in the list.
         let mut helpers = lock(&HELPERS);
         adopts();
         let (ours, theirs) = UnixStream::pair()?;
         let inherited = Inherited { open_files: prepare::callers_open_files(), umask: start.umask };
+        // `/proc/self/exe` is this very binary, even if the file was replaced by another version meanwhile.
         let child = std::process::Command::new("/proc/self/exe")
             .arg(helper::ARGUMENT)
             .args(inherited.to_words())
+            // So that the helper keeps no directory of the user busy.
             .current_dir("/")
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
@@ -92,13 +97,13 @@ impl StartedHelper {
         &self.socket
     }
 
-    /// Has a runner started that serves this end of a socket.
+    /// Asks the helper to start a runner that serves this end of a socket.
     pub(super) fn start_runner(&self, end: OwnedFd) -> io::Result<()> {
         channel::send(&self.socket, &[0], &[end.as_fd()])
     }
 
     pub(super) fn kill(&self) {
-        let _ = lock(&self.child).kill(); // does nothing if note was taken of its end
+        let _ = lock(&self.child).kill(); // does nothing if it was reaped
     }
 
     fn ends_within(&self, time: Duration) -> bool {
@@ -107,9 +112,10 @@ impl StartedHelper {
         matches!(poll(&mut [PollFd::new(handle, PollFlags::IN)], timeout.as_ref()), Ok(1..))
     }
 
-    /// Whether its socket is closed. It is opened before those of runners that the helper keeps, so the system closes
-    /// it before those, too.
+    /// Whether the helper's socket is closed. The helper opened it before the sockets of runners that it keeps, and a
+    /// process that ends closes its descriptors in ascending order, so this one is closed before those.
     pub(super) fn is_gone(&self) -> bool {
+        // The helper never sends: EAGAIN means that it is there, and 0 bytes that its end is closed.
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         !matches!(
             recv(&self.socket, &mut [0; 1], flags),
@@ -117,15 +123,16 @@ impl StartedHelper {
         )
     }
 
-    /// Of a helper whose socket is closed: whether it ended by itself, when it had ended everything.
-    pub(super) fn has_ended_well(&self) -> bool {
-        // The socket of a process that ends is closed a moment before its end can be noted.
+    /// Of a helper whose socket is closed: whether it exited by itself, which it does when it has ended everything.
+    pub(super) fn exited_successfully(&self) -> bool {
+        // The sockets of a process that ends are closed a moment before it can be reaped.
         self.ends_within(Duration::from_secs(1))
             && matches!(lock(&self.child).try_wait(), Ok(Some(status)) if status.success())
     }
 
-    /// Takes note of its end; kills it if that does not come in time.
+    /// Reaps it; kills it if it does not end in time.
     pub(super) fn wait(&self, patience: Duration) {
+        // Usually the helper ends at once, since its socket has been closed.
         if !self.ends_within(patience) {
             self.kill();
             self.ends_within(patience);
@@ -136,7 +143,7 @@ impl StartedHelper {
     }
 }
 
-/// A stopped helper ends nothing. It is killed: that is noticed.
+/// Kills helpers that were stopped, since a stopped helper ends nothing; its death is noticed by the pool.
 pub(super) fn kill_stopped() {
     for helper in &*lock(&HELPERS) {
         let mut child = lock(&helper.child);
@@ -146,7 +153,7 @@ pub(super) fn kill_stopped() {
     }
 }
 
-/// Kills what was left behind by helpers that were killed. Returns how much of it there still is.
+/// Kills what killed helpers left behind. Returns how much of it is still alive.
 pub(super) fn kill_adopted() -> usize {
     if !adopts() {
         return 0;

@@ -1,27 +1,31 @@
-//! Ctrl-C and SIGTERM: what to do before the program ends of it.
+//! Handling of Ctrl-C and SIGTERM before the program ends.
 
 use std::io;
 
 use super::raw;
 
-/// Calls `handle` with the signal's number, on a thread of its own, when the first of SIGINT, SIGTERM,
-/// SIGHUP arrives; when a second one arrives meanwhile, the program exits at once with code 128 + n
-/// (the process helper then kills what still runs). A hang-up that is ignored stays ignored.
+/// Calls `handle` with the signal's number, on a thread of its own, when the first of SIGINT, SIGTERM, SIGHUP arrives;
+/// when a second one arrives meanwhile, the program exits at once with code 128 + n (the process helper then kills what
+/// still runs). A hang-up that is ignored stays ignored.
 ///
-/// A handler typically ends all processes ([`super::Processes::end_all`]), waits for the build to
-/// notice, and exits with 128 + n. To be called early: threads started before do not block the
-/// signals, and might get them.
+/// A handler typically ends all processes ([`super::Processes::end_all`]), waits for the build to notice, and exits
+/// with 128 + n. To be called early: threads that were started before do not block the signals, and could receive them.
+///
+/// # Errors
+/// No thread can be started.
 pub fn on_termination(handle: impl FnOnce(i32) + Send + 'static) -> io::Result<()> {
     let mut signals = vec![libc::SIGINT, libc::SIGTERM];
     if !raw::is_ignored(libc::SIGHUP) {
         signals.push(libc::SIGHUP);
     }
+    // Blocked in this thread and those that it starts, so that only the thread below, in `sigwait(3)`, gets them.
     raw::block_signals(&signals)?;
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     thread("signals").spawn(move || {
         let Ok(first) = raw::wait_for_signal(&signals) else { return };
         let _ = thread("termination").spawn(move || handle(first));
         if let Ok(second) = raw::wait_for_signal(&signals) {
+            // The helper notices the closed socket and kills what still runs.
             std::process::exit(128 + second);
         }
     })?;

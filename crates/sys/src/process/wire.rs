@@ -1,6 +1,7 @@
-//! What goes over the socket between a build and a runner: frames of a length and that many bytes.
+//! The protocol between a build and a runner: frames of a length (4 bytes) and that many bytes.
 //!
-//! Both ends are the same binary, so there is no version and no checking beyond "complete or not".
+//! All numbers are little endian; a string is its length (8 bytes) and its bytes. Both ends are the same binary, so
+//! there is no version, and nothing is checked but completeness.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -12,8 +13,8 @@ use super::{Command, Exit, Status};
 /// From the build to a runner.
 #[derive(Debug, PartialEq)]
 pub(super) enum Request {
-    /// Start this, report its end under this number. Working directory, standard output and standard error come as
-    /// descriptors with the first byte.
+    /// Start this process, and report its end under this number. Working directory, standard output and standard error
+    /// come as descriptors with the first byte.
     Start(u64, Command),
     /// End the process of this number, if it runs.
     End(u64),
@@ -45,6 +46,7 @@ impl Writer {
     }
 
     fn frame(mut self) -> Vec<u8> {
+        // The kernel limits arguments and environment to a quarter of the stack limit (execve(2)).
         let len = u32::try_from(self.0.len() - 4).expect("a command is shorter than 4 GiB");
         self.0[..4].copy_from_slice(&len.to_le_bytes());
         self.0
@@ -79,16 +81,20 @@ impl Reader<'_> {
 }
 
 /// No timeout, as a number of milliseconds.
-const NEVER: u64 = u64::MAX;
+const NO_TIMEOUT: u64 = u64::MAX;
 
 fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(NEVER)
+    u64::try_from(time.as_millis()).unwrap_or(NO_TIMEOUT)
 }
 
 impl Request {
+    /// Tag 0; the number, the timeout, the grace period (both in milliseconds), the program, the arguments, the
+    /// environment as names and values; lists begin with their length.
     pub(super) fn start(id: u64, command: &Command) -> Vec<u8> {
         let mut w = Writer::new(0);
-        w.number(id).number(command.timeout.map_or(NEVER, milliseconds)).number(milliseconds(command.grace));
+        w.number(id)
+            .number(command.timeout.map_or(NO_TIMEOUT, milliseconds))
+            .number(milliseconds(command.grace));
         w.path(&command.program).number(command.args.len() as u64);
         for arg in &command.args {
             w.bytes(arg.as_bytes());
@@ -100,6 +106,7 @@ impl Request {
         w.frame()
     }
 
+    /// Tag 1; the number.
     pub(super) fn end(id: u64) -> Vec<u8> {
         let mut w = Writer::new(1);
         w.number(id);
@@ -111,7 +118,7 @@ impl Request {
         Some(match r.byte()? {
             0 => {
                 let id = r.number()?;
-                let timeout = Some(r.number()?).filter(|&ms| ms != NEVER).map(Duration::from_millis);
+                let timeout = Some(r.number()?).filter(|&ms| ms != NO_TIMEOUT).map(Duration::from_millis);
                 let grace = Duration::from_millis(r.number()?);
                 let program = r.path()?;
                 let args = (0..r.number()?).map(|_| r.string()).collect::<Option<_>>()?;
@@ -126,9 +133,12 @@ impl Request {
 }
 
 impl Report {
-    /// For the process that was requested last, where its number is not known.
-    pub(super) const WHATEVER_RUNS: u64 = 0;
+    /// The number of the process that was requested last, where the sender does not know it: the helper, which could
+    /// not fork a runner.
+    pub(super) const LAST_REQUESTED: u64 = 0;
 
+    /// The tag is the kind of end: 0 exited, 1 killed by a signal, 2 not started. Then the number of the process; the exit
+    /// code, signal or error number; flags (1 timed out, 2 left processes behind); CPU time in microseconds.
     pub(super) fn encode(&self) -> Vec<u8> {
         let Report(id, exit) = self;
         let (kind, number) = match exit.status {
@@ -137,6 +147,7 @@ impl Report {
             Status::NotStarted(errno) => (2, errno),
         };
         let mut w = Writer::new(kind);
+        // By way of `u32`, so that a negative number is not extended to 64 bits.
         w.number(*id).number(number as u32 as u64);
         w.number(u64::from(exit.timed_out) | u64::from(exit.left_behind) << 1);
         w.number(u64::try_from(exit.cpu.as_micros()).unwrap_or(u64::MAX));
@@ -160,7 +171,7 @@ impl Report {
     }
 }
 
-/// Bytes received and not yet understood.
+/// Bytes that were received and not decoded yet.
 #[derive(Default)]
 pub(super) struct Incoming {
     buffer: Vec<u8>,
@@ -169,6 +180,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        // Here, not in `next_frame`, which returns a part of the buffer: what was taken is no longer borrowed.
         self.buffer.drain(..self.taken);
         self.taken = 0;
         self.buffer.extend(bytes);
@@ -189,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_reports_survive_any_cutting_of_the_stream() {
+    fn frames_are_decoded_however_the_stream_is_split() {
         let command = Command {
             env: vec![("A".into(), "".into()), (OsString::from_vec(vec![0xff]), "x".into())],
             timeout: Some(Duration::from_millis(7)),

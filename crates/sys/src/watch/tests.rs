@@ -1,4 +1,4 @@
-//! Watches of directories and files that change under their names.
+//! Watches of directories and files whose names are moved, removed and made again.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use super::*;
@@ -11,7 +11,7 @@ fn changed(watch: &mut Watch) -> Noticed {
 }
 
 #[test]
-fn changes_are_named_and_told_apart() {
+fn changes_are_reported_with_their_kind() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("there"), "1").unwrap();
@@ -31,7 +31,7 @@ fn changes_are_named_and_told_apart() {
 }
 
 #[test]
-fn what_goes_away_with_its_watch_is_told_and_can_be_watched_again() {
+fn a_removed_or_moved_directory_is_reported_and_can_be_watched_again() {
     let directory = tempfile::tempdir().unwrap();
     let sub = directory.path().join("sub");
     for move_away in [false, true] {
@@ -68,7 +68,7 @@ fn a_waker_ends_the_wait() {
 }
 
 #[test]
-fn a_path_that_leads_elsewhere_is_watched_there() {
+fn a_path_that_leads_elsewhere_is_watched_at_its_new_location() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     for checkout in ["cur/sub", "two/sub"] {
@@ -91,7 +91,7 @@ fn a_path_that_leads_elsewhere_is_watched_there() {
 }
 
 #[test]
-fn files_are_watched_through_all_their_names() {
+fn files_are_watched_by_all_their_hard_links() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     std::fs::create_dir(path("pool")).unwrap();
@@ -108,15 +108,15 @@ fn files_are_watched_through_all_their_names() {
     assert!(changed(&mut watch).paths.contains_key(&path("two")));
     std::fs::write(path("pool/two"), "4").unwrap();
     assert!(changed(&mut watch).paths.contains_key(&path("two")));
-    // As editors do it: the name is of another file then.
+    // As editors save: another file gets the name.
     watch.add(directory.path(), Interest::Content);
     std::fs::write(path("new"), "").unwrap();
     std::fs::rename(path("new"), path("one")).unwrap();
     changed(&mut watch);
     assert_eq!(watch.dropped(), [path("one")].into());
     std::fs::write(path("pool/one"), "5").unwrap();
-    assert_eq!(watch.wait(Some(QUIET)).unwrap(), Woken::Nothing);
-    // Without room for more, those with other names are looked at.
+    assert_eq!(watch.wait(Some(QUIET_PERIOD)).unwrap(), Woken::Nothing);
+    // Without watches left, files with other names have to be polled.
     watch.max_files = 1;
     std::fs::hard_link(path("one"), path("pool/other")).unwrap();
     assert!(!watch.add_file(&path("one")));
@@ -124,7 +124,7 @@ fn files_are_watched_through_all_their_names() {
 }
 
 #[test]
-fn permissions_of_a_directory_are_told() {
+fn changed_permissions_of_a_directory_are_reported() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
     let mut watch = Watch::new().unwrap();
@@ -134,7 +134,7 @@ fn permissions_of_a_directory_are_told() {
 }
 
 #[test]
-fn what_watches_nothing_asks_for_nothing() {
+fn polling_uses_no_inotify_instance() {
     let mut watch = Watch::polling().unwrap();
     let expected = Some(Coverage::Polled(Unwatched::ByRequest));
     assert_eq!(watch.add(Path::new("/"), Interest::Content), expected);

@@ -1,13 +1,13 @@
-//! What starting processes promises, as sentences; each test runs real processes.
+//! The guarantees of process handling, one test each; each test runs real processes.
 //!
-//! A harness of our own: this binary is also the process helper, which has to be alone in its process, and
-//! plays builds that are killed or are called in unusual ways.
+//! A test harness of its own: this binary is also the process helper, which has to be alone in its process, and
+//! also plays the builds that are killed or are called in unusual ways.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod callers;
 mod ends;
+mod fixture;
 mod killed;
-mod place;
 mod starts;
 
 use taut_sys::process::helper_main_if_requested;

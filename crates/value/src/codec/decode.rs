@@ -1,4 +1,4 @@
-//! Reading values, without believing a byte: no count is larger than what is left can hold.
+//! Decoding of values from untrusted bytes: every count is checked against the number of bytes that are left.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     ReferenceType, Str, TargetResult, Tree, TreeOverlay, Value, deep,
 };
 
-/// Reads values; every method gives `None` for bytes that no [`crate::Encoder`] wrote.
+/// Reads values; every method returns `None` for bytes that no [`crate::Encoder`] wrote.
 pub struct Decoder<'b> {
     rest: &'b [u8],
     texts: Vec<Str>,
@@ -21,7 +21,7 @@ pub struct Decoder<'b> {
 }
 
 impl<'b> Decoder<'b> {
-    /// Reads from the beginning of the bytes.
+    /// A decoder at the beginning of the bytes.
     pub fn new(bytes: &'b [u8]) -> Decoder<'b> {
         Decoder {
             rest: bytes,
@@ -34,7 +34,7 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// Whether everything was read.
+    /// Whether all bytes were read.
     pub fn is_done(&self) -> bool {
         self.rest.is_empty()
     }
@@ -52,6 +52,7 @@ impl<'b> Decoder<'b> {
     }
 
     /// A number.
+    /// LEB128, as Protocol Buffers' varint; at most ten bytes.
     pub fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -64,7 +65,7 @@ impl<'b> Decoder<'b> {
         None
     }
 
-    /// How many things follow; no more than there are bytes.
+    /// The number of items that follow; not more than there are bytes, since each item has at least one.
     fn count(&mut self) -> Option<usize> {
         usize::try_from(self.number()?).ok().filter(|count| *count <= self.rest.len())
     }
@@ -83,7 +84,7 @@ impl<'b> Decoder<'b> {
         self.array().map(Id)
     }
 
-    /// What [`crate::Encoder::tagged_id`] wrote after a tag.
+    /// The id behind a tag of [`crate::Encoder::tagged_id`].
     fn id_by(&mut self, is_known: bool) -> Option<Id> {
         if is_known {
             let number = self.number()?;
@@ -155,8 +156,11 @@ impl<'b> Decoder<'b> {
             return self.lists.get(known as usize).cloned();
         }
         let count = self.count()?;
+        // The bytes are untrusted, so this may be nested as deeply as there are bytes: `deep` keeps that from
+        // overflowing the stack.
         let items = deep(|| (0..count).map(|_| self.value()).collect::<Option<Vec<_>>>())?;
         let list = List::from(items);
+        // A container is counted when it is complete, so after all that it contains, as `Encoder` does.
         self.lists.push(list.clone());
         Some(list)
     }
@@ -174,7 +178,7 @@ impl<'b> Decoder<'b> {
         Some(map)
     }
 
-    /// What a target offers.
+    /// The result of a target.
     pub fn result(&mut self) -> Option<TargetResult> {
         if let Some(known) = self.number()?.checked_sub(1) {
             return self.results.get(known as usize).cloned();

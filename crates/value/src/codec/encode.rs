@@ -1,4 +1,4 @@
-//! Writing values. What is written under which number is known to the reader by the order in which it comes.
+//! Encoding of values. Numbers of shared parts are not written: the decoder counts them in the same order.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::{
 /// Writes values.
 pub struct Encoder {
     out: Vec<u8>,
-    /// After how many bytes to give up.
-    longest: usize,
-    /// At a node of how many nodes, unfolded, to give up.
-    most_nodes: u32,
-    /// Numbers of the texts and containers written so far; containers by their address.
+    /// The number of bytes after which encoding fails.
+    max_bytes: usize,
+    /// The number of nodes, if unfolded, beyond which encoding a node fails.
+    max_nodes: u32,
+    /// The numbers of the texts and containers written so far; containers by their address.
     texts: FxHashMap<Str, u64>,
     ids: FxHashMap<Id, u64>,
     lists: FxHashMap<usize, (u64, List)>,
@@ -26,9 +26,8 @@ pub struct Encoder {
     nodes: FxHashMap<usize, (u64, Arc<AbstractNode>)>,
 }
 
-/// How deep values may be nested to be written: reading them again must not overflow the stack of a
-/// process with less of it.
-const DEPTH: u32 = 10_000;
+/// How deep values may be nested to be written: decoding must not overflow the stack of a process that has less of it.
+const MAX_DEPTH: u32 = 10_000;
 
 impl Default for Encoder {
     fn default() -> Self {
@@ -37,19 +36,19 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// Nothing written yet.
+    /// An encoder without limits.
     pub fn new() -> Encoder {
         Encoder::limited(usize::MAX, u32::MAX)
     }
 
-    /// Nothing written yet; soon after `longest` bytes, or at a node that would be more than `most_nodes` nodes
-    /// were none shared, it gives up, and writing says `false`. All that is below a node is part of it, so to
-    /// write each node of a graph is quadratic.
-    pub fn limited(longest: usize, most_nodes: u32) -> Encoder {
+    /// An encoder with limits: soon after `max_bytes` bytes, or at a node that would be more than `max_nodes` nodes if
+    /// nothing were shared, it stops, and the methods return `false`. A node is written with all nodes below it, so
+    /// writing each node of a graph separately takes quadratic time.
+    pub fn limited(max_bytes: usize, max_nodes: u32) -> Encoder {
         Encoder {
-            out: Vec::with_capacity(longest.min(512)),
-            longest,
-            most_nodes,
+            out: Vec::with_capacity(max_bytes.min(512)),
+            max_bytes,
+            max_nodes,
             texts: FxHashMap::default(),
             ids: FxHashMap::default(),
             lists: FxHashMap::default(),
@@ -59,12 +58,13 @@ impl Encoder {
         }
     }
 
-    /// What was written.
+    /// The bytes.
     pub fn finish(self) -> Vec<u8> {
         self.out
     }
 
     /// A number.
+    /// LEB128, as Protocol Buffers' varint: seven bits per byte, the lowest first.
     pub fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.out.push(number as u8 | 0x80);
@@ -83,7 +83,7 @@ impl Encoder {
         self.out.extend(id.0);
     }
 
-    /// An id by its tag and itself, or, if it was written before, by the tag that follows and its number.
+    /// An id with its tag; or, if it was written before, the next tag and its number.
     fn tagged_id(&mut self, tag: u8, id: &Id) {
         if let Some(number) = self.ids.get(id).copied() {
             self.out.push(tag + 1);
@@ -106,7 +106,7 @@ impl Encoder {
 
     /// A text.
     pub fn text(&mut self, text: &Str) {
-        // 0 says that a new one follows.
+        // 0 marks a new text.
         if let Some(number) = self.texts.get(text) {
             return self.number(*number);
         }
@@ -116,7 +116,7 @@ impl Encoder {
         self.texts.insert(text.clone(), self.texts.len() as u64 + 1);
     }
 
-    /// Bytes that are no text, a path for example: how many, and these.
+    /// Bytes that are no text, such as a path: their number, and the bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.out.extend(bytes);
@@ -129,14 +129,13 @@ impl Encoder {
         texts.for_each(|text| self.text(text));
     }
 
-    /// A value; `false` if it is nested too deeply or the limit was reached, then nothing that was written
-    /// counts.
+    /// A value. Returns `false` if it is nested too deeply or a limit was reached; then all bytes written are invalid.
     pub fn value(&mut self, value: &Value) -> bool {
         self.value_at(value, 0)
     }
 
     fn value_at(&mut self, value: &Value, depth: u32) -> bool {
-        if self.out.len() > self.longest {
+        if self.out.len() > self.max_bytes {
             return false;
         }
         match value {
@@ -178,7 +177,8 @@ impl Encoder {
         true
     }
 
-    /// Writes the number of a container that was written before; else says so and gives nothing.
+    /// Writes the number of a container that was written before and returns true; otherwise writes the mark of a new
+    /// one.
     fn known(&mut self, number: Option<u64>) -> bool {
         self.number(number.unwrap_or(0));
         number.is_some()
@@ -191,10 +191,12 @@ impl Encoder {
             return true;
         }
         self.number(list.len() as u64);
-        if depth > DEPTH || !deep(|| list.iter().all(|item| self.value_at(item, depth + 1))) {
+        if depth > MAX_DEPTH || !deep(|| list.iter().all(|item| self.value_at(item, depth + 1))) {
             return false;
         }
         let number = self.lists.len() as u64 + 1;
+        // The clone keeps the list alive, so that its address is not used for another one while this encoder exists.
+        // The same holds for the other containers.
         self.lists.insert(address, (number, list.clone()));
         true
     }
@@ -215,14 +217,14 @@ impl Encoder {
             self.text(key);
             self.value_at(value, depth + 1)
         };
-        if depth > DEPTH || !deep(|| map.iter().all(&mut entry)) {
+        if depth > MAX_DEPTH || !deep(|| map.iter().all(&mut entry)) {
             return false;
         }
         self.maps.insert(address, (self.maps.len() as u64 + 1, map.clone()));
         true
     }
 
-    /// What a target offers.
+    /// The result of a target.
     pub fn result(&mut self, result: &TargetResult) -> bool {
         self.result_at(result, 0)
     }
@@ -234,7 +236,7 @@ impl Encoder {
             return true;
         }
         let maps = [&result.artifacts, &result.runfiles, &result.provides];
-        if depth > DEPTH || !deep(|| maps.into_iter().all(|map| self.map_at(map, depth + 1))) {
+        if depth > MAX_DEPTH || !deep(|| maps.into_iter().all(|map| self.map_at(map, depth + 1))) {
             return false;
         }
         self.results.insert(address, (self.results.len() as u64 + 1, result.clone()));
@@ -248,7 +250,7 @@ impl Encoder {
                 self.result_at(result, depth)
             }
             Node::Abstract(node) => {
-                if node.unfolded > self.most_nodes {
+                if node.unfolded > self.max_nodes {
                     return false;
                 }
                 self.out.push(1);
@@ -259,7 +261,7 @@ impl Encoder {
                 }
                 self.text(&node.node_type);
                 let maps = [&node.string_fields, &node.target_fields];
-                if depth > DEPTH || !deep(|| maps.into_iter().all(|map| self.map_at(map, depth + 1))) {
+                if depth > MAX_DEPTH || !deep(|| maps.into_iter().all(|map| self.map_at(map, depth + 1))) {
                     return false;
                 }
                 self.nodes.insert(address, (self.nodes.len() as u64 + 1, node.clone()));
@@ -322,6 +324,8 @@ impl Encoder {
 
     /// An action.
     pub fn action(&mut self, action: &ActionDescription) -> bool {
+        // Almost all actions have the default values of these fields: then they are only flags. Bits are compared, not
+        // numbers, so that any number is read back exactly.
         let has_scale = action.timeout_scale.to_bits() != 1.0_f64.to_bits();
         let flags = [action.no_cache, has_scale, action.may_fail.is_some(), !action.cwd.is_empty()];
         self.out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));

@@ -1,14 +1,15 @@
 //! The trees of C sources.
 //!
-//! What a header defines goes into the objects of all that include it, so that an edit of it changes them.
+//! The definition in a header is part of the objects of all sources that include it, so that an edit of the header
+//! changes them.
 
-use super::{Graph, MODULE, module};
+use super::{Graph, TARGETS_PER_MODULE, module};
 use std::fmt::Write as _;
 use taut_testkit::Rng;
 
 impl Graph {
-    /// Sources with a header each, and a header for each module; a source includes its own, its module's, and
-    /// three to five of others near to it, most of them in its module.
+    /// Sources with a header each, and a header for each module; a source includes its own, its module's, and three to
+    /// five others near to it, most of them in its module.
     pub(super) fn c(&mut self, files: usize) {
         let mut rng = Rng::new(files as u64);
         let mut main = String::from("#include <stdio.h>\n");
@@ -16,7 +17,7 @@ impl Graph {
         for number in 0..files {
             let own = module(number);
             let of_module = format!("{own}/module.h");
-            if number % MODULE == 0 {
+            if number % TARGETS_PER_MODULE == 0 {
                 let text = format!(
                     "#ifndef MODULE_{own}\n#define MODULE_{own}\nstruct pair_{own} {{ int a, b; }};\n#endif\n"
                 );
@@ -29,7 +30,7 @@ impl Graph {
             let mut seen = vec![number];
             let fan_in = (3 + rng.below(3)).min(number);
             while seen.len() < 1 + fan_in {
-                // Of the last thirty: dependencies are near, as in real trees.
+                // One of the last thirty: most dependencies are near, as in real trees.
                 let other = number - 1 - rng.below(number.min(30));
                 if !seen.contains(&other) {
                     seen.push(other);
@@ -49,7 +50,7 @@ impl Graph {
         self.push((0..=files).collect(), Vec::new());
     }
 
-    /// Each header includes two of those before it, so that a source sees all that its header leads to.
+    /// Each header includes two of those before it, so that a source includes many indirectly.
     pub(super) fn headers(&mut self, files: usize) {
         let mut seen: Vec<Vec<usize>> = Vec::new();
         for number in 0..files {
@@ -82,7 +83,7 @@ fn header(number: usize) -> String {
     format!("{}/h{number}.h", module(number))
 }
 
-/// A source of some length, for compilers to have something to do.
+/// A source of some length, so that compiling it takes some time.
 fn c_file(number: usize, own: &str, of_module: &str, seen: &[usize]) -> String {
     let mut text =
         format!("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include \"{of_module}\"\n");

@@ -1,4 +1,4 @@
-//! Changes of a graph: of its sources, of its commands, of what belongs to it.
+//! Changes of a graph: of sources, commands and targets.
 
 use super::{Graph, Shape, put};
 use anyhow::{Context as _, Result};
@@ -8,13 +8,13 @@ use std::path::Path;
 use std::time::SystemTime;
 
 impl Graph {
-    /// Lets a tenth of the targets depend on the variable `V` of the configuration; not in the ninja file, which
-    /// knows no configurations.
+    /// Makes a tenth of the targets depend on the variable `V` of the configuration; not in the ninja file, since ninja
+    /// has no configurations.
     pub(crate) fn configure(&mut self) {
         self.configured = true;
     }
 
-    /// Lets all targets be of a rule of the project; or edits that rule, to no effect.
+    /// Gives all targets a rule of the project; or edits that rule, without effect.
     pub(crate) fn rule(&mut self) {
         self.ruled = Some(self.ruled.map_or(0, |edits| edits + 1));
     }
@@ -24,7 +24,7 @@ impl Graph {
         &self.sources[self.edited]
     }
 
-    /// Changes one source so that outputs change; `round` tells one change from another.
+    /// Changes one source so that outputs change; `round` makes each change a different one.
     pub(crate) fn edit(&self, root: &Path, round: usize) -> Result<()> {
         let (path, content) = self.edited();
         let changed = match self.shape {
@@ -44,7 +44,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Gives the edited source the content that it had at first.
+    /// Restores the initial content of the edited source.
     pub(crate) fn restore(&self, root: &Path) -> Result<()> {
         let (path, content) = self.edited();
         put(&root.join(path), content)
@@ -55,7 +55,7 @@ impl Graph {
         self.change(root, Some(round), &self.revised())
     }
 
-    /// Changes the sources in which a branch differs; `None`: as they were at first.
+    /// Changes the sources that a branch changes; `None`: restores their initial content.
     pub(crate) fn switch(&self, root: &Path, round: Option<usize>) -> Result<()> {
         self.change(root, round, &self.of_branch())
     }
@@ -73,7 +73,7 @@ impl Graph {
         Ok(())
     }
 
-    /// The sources, by number, that are no headers: what is added to these would be defined twice.
+    /// The sources, by number, that are no headers: text appended to a header would be defined several times.
     fn without_headers(&self) -> Vec<usize> {
         (0..self.sources.len()).filter(|at| !self.sources[*at].0.ends_with(".h")).collect()
     }
@@ -83,7 +83,7 @@ impl Graph {
         self.without_headers().into_iter().skip(3).step_by(10).collect()
     }
 
-    /// Some of the last quarter: what a branch changes does not lie at the bottom of everything.
+    /// Some of the last quarter of the sources: a branch does not change what everything depends on.
     fn of_branch(&self) -> Vec<usize> {
         let all = self.without_headers();
         all[all.len() / 4 * 3..].iter().copied().step_by(12).collect()
@@ -94,10 +94,10 @@ impl Graph {
         self.steps.len() / 2
     }
 
-    /// How many steps are reached by a change of these sources and steps.
+    /// How many steps a change of these sources and steps invalidates.
     fn cone(&self, reads: impl Fn(&str) -> bool, starts: impl Fn(usize) -> bool) -> usize {
         let mut is_reached = vec![false; self.steps.len()];
-        // Steps come after those that they need, but for those that were added later.
+        // Steps come after those that they need, except for those that were added later.
         loop {
             let before = is_reached.iter().filter(|reached| **reached).count();
             for (number, step) in self.steps.iter().enumerate() {
@@ -112,24 +112,24 @@ impl Graph {
         }
     }
 
-    /// The steps that the edited source reaches.
+    /// The number of steps that an edit of the source invalidates.
     pub(crate) fn cone_of_source(&self) -> usize {
         let edited = &self.edited().0;
         self.cone(|path| path == edited, |_| false)
     }
 
-    /// The command in the middle and the steps above.
+    /// The number of steps that a change of the middle command invalidates, including its own.
     pub(crate) fn cone_of_command(&self) -> usize {
         let middle = self.middle_step();
         self.cone(|_| false, |number| number == middle)
     }
 
-    /// The steps that a tenth of the sources reach.
+    /// The number of steps that a change of a tenth of the sources invalidates.
     pub(crate) fn cone_of_revision(&self) -> usize {
         self.cone_of_sources(&self.revised())
     }
 
-    /// The steps that the sources reach in which a branch differs.
+    /// The number of steps that the sources of a branch invalidate.
     pub(crate) fn cone_of_branch(&self) -> usize {
         self.cone_of_sources(&self.of_branch())
     }
@@ -139,7 +139,7 @@ impl Graph {
         self.cone(|path| changed.contains(path), |_| false)
     }
 
-    /// Appends something to the command that reads the edited source.
+    /// Appends a suffix to the command that reads the edited source.
     pub(crate) fn note_reader(&mut self, note: &str) -> Result<()> {
         let edited = self.edited().0.clone();
         let reader = self.steps.iter_mut().find(|step| step.sources.contains(&edited));
@@ -147,13 +147,13 @@ impl Graph {
         Ok(())
     }
 
-    /// Appends something to the command in the middle; it comes to the same.
+    /// Appends a suffix without effect to the command in the middle.
     pub(crate) fn note(&mut self, note: &str) {
         let middle = self.middle_step();
         note.clone_into(&mut self.steps[middle].note);
     }
 
-    /// Adds a step with a source of its own to the module in the middle; what is asked for needs it.
+    /// Adds a step with a source of its own to the module in the middle, and to the request.
     pub(crate) fn add(&mut self) {
         let (number, middle) = (self.steps.len(), self.middle_step());
         let module = self.steps[middle].module;
@@ -164,16 +164,16 @@ impl Graph {
         let steps = if self.is_c() { Vec::new() } else { self.steps[middle].steps.clone() };
         self.push(steps, vec![path]);
         self.steps[number].module = module;
-        // Where everything is collected by one step, that one needs it.
+        // If one step collects everything, it needs the new one.
         match self.tops[..] {
             [top] => self.steps[top].steps.push(number),
             _ => self.tops.push(number),
         }
     }
 
-    /// Writes what says how to build, and sources that are not there; sources that are there stay.
+    /// Writes the build description, and sources that do not exist; existing sources stay.
     pub(crate) fn describe(&self, root: &Path, ninja: bool) -> Result<()> {
-        // Only what was added can be missing; to look for all others would take longer than the build.
+        // Only added sources can be missing; checking all others would take longer than the build.
         for (path, content) in self.sources.iter().rev().take_while(|(path, _)| !root.join(path).exists()) {
             let path = root.join(path);
             fs::create_dir_all(path.parent().unwrap_or(root))?;
@@ -182,7 +182,7 @@ impl Graph {
         if ninja { self.write_ninja_file(root) } else { self.write_target_files(root) }
     }
 
-    /// The files that say what is built from what, and all sources: what a null build looks at.
+    /// The description files and all sources: the files that a null build checks.
     pub(crate) fn files(&self) -> Vec<String> {
         let modules: BTreeSet<usize> = self.steps.iter().map(|step| step.module).collect();
         let described = modules.into_iter().map(|module| format!("m{module}/TARGETS"));

@@ -1,4 +1,4 @@
-//! Writing a graph down: target files for taut and the reference, a ninja file for the others.
+//! Writing a graph: target files for taut and the reference, a ninja file for the others.
 
 use super::{Graph, Shape, Step, put};
 use anyhow::Result;
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 impl Graph {
-    /// The shell command of a step, with the outputs of steps and with sources where the functions say they are.
+    /// The shell command of a step; the functions map steps to outputs and sources to paths.
     fn command(
         &self,
         step: &Step,
@@ -34,14 +34,14 @@ impl Graph {
         if step.note.is_empty() { command } else { format!("{command}; {}", step.note) }
     }
 
-    /// What a target file calls a source: by its name where it belongs to the module. Sources of C are seen by
-    /// their paths, which `#include` names.
+    /// The name of a source in a target file: its file name if it belongs to the module. C sources need their whole
+    /// paths, which `#include` uses.
     fn name_of_source<'s>(&self, step: &Step, path: &'s str) -> Option<&'s str> {
         let own = format!("m{}/", step.module);
         path.strip_prefix(&own).filter(|_| !self.is_c())
     }
 
-    /// Whether compilers are run.
+    /// Whether the actions are compilers.
     pub(super) fn is_c(&self) -> bool {
         matches!(self.shape, Shape::C | Shape::Headers)
     }
@@ -55,7 +55,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Writes the graph as target files; the default target is everything that is asked for.
+    /// Writes the graph as target files; the default target is the request.
     pub(crate) fn write_targets(&self, root: &Path) -> Result<()> {
         fs::create_dir_all(root)?;
         put(&root.join("ROOT"), "")?;
@@ -63,7 +63,7 @@ impl Graph {
         self.write_target_files(root)
     }
 
-    /// The target files alone; those that are right stay untouched.
+    /// Writes the target files only; those with the right content stay untouched.
     pub(super) fn write_target_files(&self, root: &Path) -> Result<()> {
         let mut files: Vec<Map<String, Value>> = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
@@ -118,7 +118,7 @@ impl Graph {
         Ok(())
     }
 
-    /// What target files of other modules call a step.
+    /// The name of a step in target files of other modules.
     fn reference(&self, number: usize) -> Value {
         let step = &self.steps[number];
         json!([format!("m{}", step.module), step.name])
@@ -131,7 +131,7 @@ impl Graph {
         self.write_ninja_file(root)
     }
 
-    /// The ninja file alone.
+    /// Writes the ninja file only.
     pub(super) fn write_ninja_file(&self, root: &Path) -> Result<()> {
         let mut text = String::from("rule run\n  command = $cmd\n");
         if let Some(edits) = self.ruled {
@@ -150,14 +150,14 @@ impl Graph {
                 command.replace('$', "$$")
             );
         }
-        // The same is asked for as of the others.
+        // The same request as for the other tools.
         let tops: Vec<String> = self.tops.iter().map(|&top| out(&self.steps[top])).collect();
         let _ = writeln!(text, "build all: phony {}\ndefault all", tops.join(" "));
         put(&root.join("build.ninja"), &text)
     }
 }
 
-/// A rule like `generic`; each edit says the same in other words.
+/// A rule like `generic`; each edit changes its text but not its meaning.
 fn rule(edits: usize) -> Value {
     let field = |name: &str| json!({"type": "FIELD", "name": name});
     let artifacts = json!({"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "dep"}});

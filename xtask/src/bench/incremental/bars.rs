@@ -1,8 +1,8 @@
-//! The bars: what taut may cost at most, as part of what others cost; figures are put beside them.
+//! The bars: the most that taut may cost, as a part of the cost of other tools; printed with the measured figures.
 //!
-//! The first group is the table that the project holds itself to for builds of which every target has a source
-//! of its own; the second are older bars of single phases. A bar has a size that it is meant for. It is printed
-//! at other sizes, too, since below that size the start of a process weighs most, and says so.
+//! The first group are the goals of the project for builds in which every target has a source of its own; the second
+//! are older bars of single phases. A bar is meant for a certain size. It is printed at other sizes, too, with a
+//! remark, since below that size the start of the process dominates.
 
 use super::super::graph::Shape;
 use super::phase::Phase;
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 /// A figure of taut that a bar limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Figure {
-    /// Processor time, of that of this tool.
+    /// Processor time, as a part of that of this tool.
     Cpu(&'static str),
     /// Processor time, of that of taut's own other phase.
     CpuOfPhase(Phase),
-    /// Peak memory, of that of this tool.
+    /// Peak memory, as a part of that of this tool.
     Peak(&'static str),
     /// Peak memory in MB (10^6 bytes).
     PeakInMb,
@@ -62,7 +62,7 @@ const BARS: [Bar; 23] = {
         bar(Layered, Cold, PeakInMb, 400.0, LARGE),
         bar(Layered, Analysis, Cpu("just"), 0.2, MIDDLE),
         bar(Layered, Analysis, Peak("just"), 0.25, MIDDLE),
-        // Older ones.
+        // Older bars.
         bar(Layered, Null, Cpu("n2"), 0.5, MIDDLE),
         bar(Layered, Null, Cpu("just"), 0.02, MIDDLE),
         bar(Layered, Touched, CpuOfPhase(Null), 1.1, MIDDLE),
@@ -73,25 +73,25 @@ const BARS: [Bar; 23] = {
     ]
 };
 
-/// A bar beside the figure that was measured.
+/// A bar with the measured figure.
 #[derive(Debug, PartialEq)]
 pub(super) struct Verdict {
     phase: Phase,
     what: String,
     bar: f64,
-    /// None: it was not measured.
+    /// `None`: it was not measured.
     figure: Option<f64>,
     /// The size that the bar is meant for, if that is another one.
     meant_for: Option<usize>,
 }
 
 impl Verdict {
-    /// Whether the bar is reached; none if there is no figure.
+    /// Whether the bar is met; `None` if there is no figure.
     pub(super) fn is_reached(&self) -> Option<bool> {
         self.figure.map(|figure| figure <= self.bar)
     }
 
-    /// A line for people.
+    /// A line of text.
     pub(super) fn line(&self) -> String {
         let (figure, verdict) = match (self.figure, self.is_reached()) {
             (Some(figure), Some(true)) => (format!("{figure:.3}"), "reached"),
@@ -107,7 +107,7 @@ impl Verdict {
         )
     }
 
-    /// The same for programs.
+    /// The line for programs.
     pub(super) fn report(&self, shape: &str, size: usize) -> Value {
         json!({
             "graph": shape, "size": size, "phase": self.phase.name(), "what": self.what,
@@ -117,9 +117,9 @@ impl Verdict {
     }
 }
 
-/// The bars of a graph of this shape and size, beside what was measured.
+/// The bars of a graph of this shape and size, with the measured figures.
 pub(super) fn verdicts(shape: Shape, size: usize, rows: &Rows) -> Vec<Verdict> {
-    // The bars of the largest size that is not larger; below the least, those of the least.
+    // The bars of the largest size that is not larger; for smaller graphs, those of the smallest size.
     let applicable = if size >= LARGE { LARGE } else { MIDDLE };
     let bars = BARS.iter().filter(|bar| bar.shape == shape && bar.size == applicable);
     bars.map(|bar| {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_reached_by_what_is_not_above_it() {
+    fn a_bar_is_met_by_figures_that_are_not_above_it() {
         let mut rows = Rows::default();
         rows.add(Phase::Null, "ninja", build(100.0, 0.0));
         for (cpu, reached) in [(30.0, true), (31.0, false)] {

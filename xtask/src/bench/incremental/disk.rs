@@ -1,10 +1,10 @@
-//! What lies on disk: how much it is, how many results of actions, and having the system forget it.
+//! Sizes on disk, the number of cached results of actions, and dropping files from the page cache.
 
 use anyhow::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Has the system forget what it holds in memory of the files below a directory.
+/// Drops the files below a directory from the page cache.
 pub(super) fn forget(dir: &Path) -> Result<()> {
     for file in files_below(dir)? {
         let file = fs::File::open(file)?;
@@ -14,7 +14,7 @@ pub(super) fn forget(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many bytes the files below a directory have.
+/// The number of bytes of the files below a directory.
 pub(super) fn size_of(dir: &Path) -> Result<u64> {
     let sizes = files_below(dir)?.into_iter().map(|file| Ok(fs::metadata(file)?.len()));
     sizes.sum()
@@ -38,7 +38,7 @@ fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// How many actions have a result in the action caches below a build root.
+/// The number of results in the action caches below a build root.
 pub(super) fn cached_actions(root: &Path) -> Result<u64> {
     let is_result = |file: &PathBuf| file.components().any(|part| part.as_os_str() == "ac");
     Ok(files_below(root)?.iter().filter(|file| is_result(file)).count() as u64)

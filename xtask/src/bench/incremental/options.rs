@@ -1,36 +1,36 @@
-//! What the words after `bench incremental` mean.
+//! The options of `bench incremental`.
 
 use super::super::graph::Shape;
 use super::phase::Phase;
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
 
-/// What is measured, and how often.
+/// The phases, sizes and rounds to measure.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Options {
     pub(super) json: Option<PathBuf>,
     pub(super) sizes: Vec<usize>,
     pub(super) shapes: Vec<Shape>,
     pub(super) rounds: usize,
-    /// Whether this only shows that everything works.
+    /// Whether to run quickly, as a check that everything works.
     pub(super) quick: bool,
     pub(super) jobs: usize,
-    /// Only these phases; none: all.
+    /// Only these phases; `None`: all.
     pub(super) only: Option<Vec<String>>,
-    /// Tools that are left out.
+    /// Tools to leave out.
     pub(super) without: Vec<String>,
-    /// How many random edits the store has to bear; 0: not measured.
+    /// The number of random edits for the check of the store's size; 0: not measured.
     pub(super) edits: usize,
     /// Whether system calls are counted, too.
     pub(super) syscalls: bool,
 }
 
-/// The sizes and shapes that are measured unless others are named.
+/// The default sizes and shapes.
 const SIZES: [usize; 2] = [1_000, 10_000];
 const SHAPES: [Shape; 2] = [Shape::Layered, Shape::C];
 
-/// Small enough to take seconds; large enough for every phase to have something to do.
-const QUICK: usize = 100;
+/// Small enough to take seconds; large enough for every phase to have some work.
+const QUICK_SIZE: usize = 100;
 
 impl Options {
     /// Whether a phase is to be measured.
@@ -58,7 +58,7 @@ impl Options {
             let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
             match option.as_str() {
                 "--quick" => {
-                    (options.sizes, options.rounds, options.quick) = (vec![QUICK], 1, true);
+                    (options.sizes, options.rounds, options.quick) = (vec![QUICK_SIZE], 1, true);
                     // It takes longer than all others together.
                     options.without.push("just".to_owned());
                 }
@@ -103,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn options_with_and_without_values_are_told_apart() {
+    fn options_with_and_without_values_are_distinguished() {
         let options = parse("--quick --only null,source --syscalls --without just --jobs 4").unwrap();
-        assert_eq!((options.sizes.as_slice(), options.rounds, options.jobs), ([QUICK].as_slice(), 1, 4));
+        assert_eq!((options.sizes.as_slice(), options.rounds, options.jobs), ([QUICK_SIZE].as_slice(), 1, 4));
         assert!(
             options.quick && options.syscalls && options.wants(Phase::Null) && !options.wants(Phase::Cold)
         );

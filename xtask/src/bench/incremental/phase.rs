@@ -1,6 +1,6 @@
-//! What happens before a build is measured.
+//! The phases: what happens before a build is measured.
 
-/// What happens before a build is measured; in the order in which it is done.
+/// A phase; in the order in which they are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Cold,
@@ -87,17 +87,17 @@ impl Phase {
         }
     }
 
-    /// Whether it is measured on new copies, in the series that every round begins with.
+    /// Whether it is measured on new copies, in the series at the beginning of every round.
     pub(super) fn is_of_series(self) -> bool {
         matches!(self, Self::Cold | Self::Analysis | Self::Source | Self::Tenth)
     }
 
-    /// Whether a build takes so little that more rounds cost nothing.
+    /// Whether a build is so short that more rounds cost nothing.
     pub(super) fn is_short(self) -> bool {
         matches!(self, Self::Null | Self::Touched)
     }
 
-    /// Whether tools that know no configuration, or no store, have nothing to measure.
+    /// Whether tools without configurations, or without a store, cannot be measured.
     pub(super) fn needs_store(self) -> bool {
         matches!(self, Self::Configuration | Self::Checkout)
     }

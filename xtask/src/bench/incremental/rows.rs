@@ -1,4 +1,4 @@
-//! What was measured: builds, put together to one row for each phase and tool.
+//! The measurements: builds, summarised in one row for each phase and tool.
 
 use super::super::median;
 use super::phase::Phase;
@@ -6,10 +6,10 @@ use crate::measure::Cost;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A measured build, and how many actions it ran, if the tool tells.
+/// A measured build, and how many actions it ran, if the tool reports that.
 pub(super) type Measured = (Cost, Option<u64>);
 
-/// The name of the bare loop among the tools.
+/// The name of the `statx` loop among the tools.
 pub(super) const STATX: &str = "statx";
 
 /// All builds of one graph, by phase and tool.
@@ -30,7 +30,7 @@ impl Rows {
         self.edits.entry((tool, number)).or_default().push(cost.cpu);
     }
 
-    /// The medians of the edits of a tool, in their order: whether each is dearer than the one before.
+    /// The medians of the edits of a tool, in their order, which show whether later edits cost more.
     fn edits_of(&self, tool: &str) -> Vec<f64> {
         let edits = self.edits.iter().filter(|((of, _), _)| *of == tool);
         edits.map(|(_, each)| median(each.clone())).collect()
@@ -52,7 +52,7 @@ impl Rows {
         Some((cost, builds.iter().filter_map(|(_, ran)| *ran).max()))
     }
 
-    /// What a figure of a phase is beside the same of another row; none if either was not measured.
+    /// The ratio of a figure of a phase to that of another row; `None` if either was not measured.
     pub(super) fn ratio(
         &self,
         figure: fn(&Cost) -> f64,
@@ -60,7 +60,7 @@ impl Rows {
         (other_phase, other): (Phase, &str),
     ) -> Option<f64> {
         let (this, against) = (self.row(phase, tool)?.0, self.row(other_phase, other)?.0);
-        // What is too small to be seen is no basis for a ratio.
+        // A figure that rounds to zero is no basis for a ratio.
         (figure(&against) > 0.0).then(|| figure(&this) / figure(&against))
     }
 
@@ -72,7 +72,7 @@ impl Rows {
         tools
     }
 
-    /// The lines of a phase, for people.
+    /// The lines of text of a phase.
     pub(super) fn lines(&self, phase: Phase) -> Vec<String> {
         let mut lines = Vec::new();
         for tool in self.tools(phase) {
@@ -91,7 +91,7 @@ impl Rows {
             if let Some(ran) = ran {
                 line += &format!("  {ran} run");
             }
-            // Whatever no parent waited for would be missed by a simpler way of measuring.
+            // Processor time that no parent waited for would be missed by a simpler measurement.
             if cost.unwaited > (cost.cpu / 50.0).max(2.0) {
                 line += &format!("  ({:.1} ms not waited for)", cost.unwaited);
             }
@@ -111,7 +111,7 @@ impl Rows {
         lines
     }
 
-    /// What taut needs beside the others, and beside its own null build.
+    /// The ratios of taut to the other tools, and to its own null build.
     fn ratios(&self, phase: Phase) -> Vec<(String, f64)> {
         let by_wall = phase == Phase::First;
         let figure: fn(&Cost) -> f64 = if by_wall { |c| c.wall } else { |c| c.cpu };
@@ -160,7 +160,7 @@ impl Rows {
 pub(super) mod tests {
     use super::*;
 
-    /// A build that took this long and this much.
+    /// A build with this processor time and peak memory.
     pub(in super::super) fn build(cpu: f64, peak: f64) -> Measured {
         (Cost { cpu, user: cpu / 2.0, system: cpu / 2.0, peak, ..Cost::default() }, None)
     }
@@ -196,7 +196,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn time_that_no_parent_waited_for_is_told() {
+    fn time_that_no_parent_waited_for_is_reported() {
         let mut rows = Rows::default();
         let (cost, ran) = build(50.0, 0.0);
         rows.add(Phase::Cold, "taut", (Cost { unwaited: 5.0, ..cost }, ran));

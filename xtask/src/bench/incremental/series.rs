@@ -1,6 +1,6 @@
-//! The series that every round begins with, on new copies: a cold build, then ten edits of one source.
+//! The series at the beginning of every round, on new copies: a cold build, then ten edits of one source.
 //!
-//! Only so is the first edit a first one: whatever tools keep of earlier states would make it another.
+//! Only new copies make the first edit a first one: otherwise tools would have recorded state of earlier ones.
 
 use super::super::rival::Rival;
 use super::phase::Phase;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const EDITS: usize = 10;
 
 impl Bench<'_> {
-    /// One round: new copies, built cold by every tool; then the edits. `self.copy` says which copies.
+    /// One round: new copies, built cold by every tool; then the edits. `self.copy` is the number of the copies.
     pub(super) fn series(&mut self, round: usize, rows: &mut Rows) -> Result<()> {
         self.copy = round;
         for rival in self.order(round) {
@@ -34,7 +34,7 @@ impl Bench<'_> {
             return Ok(());
         }
         for rival in self.rivals {
-            // What the cold build left is put away by the next call, whatever changed.
+            // The call after a cold build finishes its clean-up; that is not measured.
             self.build(rival, &self.dir(rival), &[])?;
         }
         for edit in 1..=EDITS {
@@ -54,7 +54,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Analysis of which nothing is known yet; none for tools that have no such thing.
+    /// Analysis without cached state; `None` for tools that have no analysis.
     fn analysis(&self, rival: &Rival) -> Result<Option<Cost>> {
         if matches!(rival, Rival::Ninja(..)) {
             return Ok(None);
@@ -64,7 +64,7 @@ impl Bench<'_> {
         self.cost(&command).map(Some)
     }
 
-    /// How much of a cold build is the recording of it, and how much memory analysis takes.
+    /// The part of a cold build that is spent on recording, and the memory that analysis takes.
     pub(super) fn shares(&self, rows: &Rows, report: &mut Vec<Value>) -> Result<()> {
         let taut = self.rivals[0];
         let dir = self.dir(taut);

@@ -1,4 +1,4 @@
-//! What is done to one copy before a build of it is measured, and that build.
+//! The change of one copy before a build of it is measured, and that build.
 
 use super::super::rival::Rival;
 use super::phase::Phase;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 impl Bench<'_> {
-    /// Changes one copy as the phase has it, and measures the build.
+    /// Changes one copy as the phase requires, and measures the build.
     pub(super) fn one(&mut self, phase: Phase, rival: &Rival) -> Result<Measured> {
         let (dir, number) = (self.dir(rival), self.changes);
         let (source, ninja) = (rival.source(&dir), matches!(rival, Rival::Ninja(..)));
@@ -48,16 +48,16 @@ impl Bench<'_> {
                 self.graph.note("false");
                 self.graph.describe(&source, ninja)?;
                 self.graph.edit(&source, number)?;
-                // It fails. How far it comes is a matter of chance.
+                // The build fails; how many actions run before is a matter of chance.
                 let root = dir.join("build-root");
                 let before = disk::cached_actions(&root)?;
                 let failed = self.command(rival, &dir, &[])?.stdin(Stdio::null()).output()?;
-                let said = [failed.stdout, failed.stderr].concat();
-                let before_failure = actions_run(&String::from_utf8_lossy(&said));
+                let log = [failed.stdout, failed.stderr].concat();
+                let before_failure = actions_run(&String::from_utf8_lossy(&log));
                 self.graph.note("");
                 self.graph.describe(&source, ninja)?;
                 let (cost, after) = self.build(rival, &dir, &[])?;
-                // The others do not tell how many actions a failed build ran.
+                // The other tools do not report how many actions a failed build ran.
                 let ran = match ninja {
                     true => before_failure.unwrap_or(0) + after.unwrap_or(0),
                     false => disk::cached_actions(&root)? - before,
@@ -81,7 +81,7 @@ impl Bench<'_> {
         self.build(rival, &dir, &[])
     }
 
-    /// The time until the action that notes when it runs, as wall time.
+    /// The wall time until the first action, which records the time at which it runs.
     fn first(&self, rival: &Rival, dir: &Path) -> Result<Measured> {
         let probe = self.scratch.path().join("probe");
         let _ = fs::remove_file(&probe);

@@ -1,5 +1,5 @@
-//! How many system calls a null build and edits in a row make, counted by `strace`; that slows down what it
-//! counts, so that nothing else is measured meanwhile.
+//! The number of system calls of a null build and of several edits, counted by `strace`; since that slows the tool
+//! down, nothing else is measured meanwhile.
 
 use super::super::rival::Rival;
 use super::Bench;
@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 /// How often system calls were made, by name.
 type Counts = Vec<(String, u64)>;
 
-/// How many edits in a row are looked at: what tools keep of earlier states must not be looked at again.
+/// How many edits are counted: recorded states of earlier edits must not be checked again.
 const EDITS: usize = 5;
 
 impl Bench<'_> {
-    /// Counts those of a null build, and of edits in a row, of each tool.
+    /// Counts the calls of a null build, and of several edits, of each tool.
     pub(super) fn syscalls(&mut self, report: &mut Vec<Value>) -> Result<()> {
         let answers = Command::new("strace").arg("--version").output();
         if !answers.is_ok_and(|output| output.status.success()) {
@@ -25,12 +25,12 @@ impl Bench<'_> {
         println!(
             "  -- system calls of a null build, and of {EDITS} edits in a row, with those of their actions"
         );
-        // On new copies: how many states of earlier builds tools keep is what makes edits differ.
+        // On new copies: the number of states that tools have recorded makes edits differ.
         let before = std::mem::replace(&mut self.copy, self.rounds);
         for rival in self.rivals {
             rival.write(&self.graph, &self.dir(rival))?;
             self.build(rival, &self.dir(rival), &[])?;
-            // The first call after a cold build settles what that left.
+            // The first call after a cold build finishes its clean-up.
             self.build(rival, &self.dir(rival), &[])?;
             for edit in 0..=EDITS {
                 if edit > 0 {

@@ -1,4 +1,4 @@
-//! Building again under `watch`, which stays alive: what a round costs must not depend on the size.
+//! Incremental builds under `watch`, a long-running process: the cost of a round must not depend on the size.
 
 use super::{Bench, taut_command};
 use anyhow::{Context as _, Result};
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long watching may take altogether.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The time limit of all rounds.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Bench<'_> {
-    /// Rounds under `watch` after a source was touched: what they cost must not depend on the size.
+    /// Rounds under `watch` after a source was touched: their cost must not depend on the size.
     pub(super) fn watch(&self, report: &mut Vec<Value>) -> Result<()> {
         const ROUNDS: u32 = 10;
         let (taut, dir) = (self.rivals[0], self.dir(self.rivals[0]));
@@ -23,7 +23,7 @@ impl Bench<'_> {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).stdin(Stdio::null()).spawn()?;
         let pid = rustix::process::Pid::from_child(&child);
         let over = Arc::new(AtomicBool::new(false));
-        let (late, patience) = (over.clone(), Instant::now() + PATIENCE);
+        let (late, patience) = (over.clone(), Instant::now() + TIMEOUT);
         // Waiting for a line that never comes must end.
         let guard = thread::spawn(move || {
             while !late.load(Relaxed) && Instant::now() < patience {

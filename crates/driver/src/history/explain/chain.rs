@@ -1,17 +1,17 @@
-//! From something that was done down to what had changed, a reason a line.
+//! Chains of reasons: from a task that was executed down to what had changed, one reason a line.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use taut_value::{Map, Value};
 
-use super::{Teller, words::short_ids};
+use super::{Explainer, words::short_ids};
 use crate::history::{Subject, Why};
 
 /// How many links of a chain are shown at most.
-const LINKS: usize = 24;
+const MAX_SHOWN_LINKS: usize = 24;
 
-impl Teller<'_> {
+impl Explainer<'_> {
     /// From something that was done down to what had changed; each with why it was done, if it was.
     fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<Why>)> {
         let (mut links, mut seen) = (Vec::new(), HashSet::new());
@@ -33,7 +33,7 @@ impl Teller<'_> {
         }
     }
 
-    /// Tells why something was done: each line is the reason for the one above.
+    /// Explains why something was done: each line is the reason for the one above.
     pub(super) fn chain(&mut self, subject: &Subject) {
         let mut lines: Vec<String> = Vec::new();
         let mut changed: Option<String> = None;
@@ -78,9 +78,9 @@ impl Teller<'_> {
                 }
             }
         }
-        let left_out = lines.len().saturating_sub(LINKS);
+        let left_out = lines.len().saturating_sub(MAX_SHOWN_LINKS);
         if left_out > 1 {
-            let half = LINKS / 2;
+            let half = MAX_SHOWN_LINKS / 2;
             lines.splice(half..half + left_out, [format!("… {left_out} more reasons of that kind …")]);
         }
         let mut depth = 0;

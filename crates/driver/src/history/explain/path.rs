@@ -1,4 +1,4 @@
-//! What lies at a path: a source, and what was done because of it, or what is built under that name.
+//! Explanations of a path: a source, and what was done because of it, or what is built under that name.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use taut_value::{Artifact, Id};
 
 use super::words::{capital, many};
-use super::{Defined, SHOWN, Teller};
+use super::{Defined, Explainer, MAX_SHOWN};
 use crate::history::{How, Subject, source_file};
 
-impl Teller<'_> {
-    /// Tells of what lies at a path: a source, or what is built under that name.
-    pub(super) fn path(&mut self, said: &str, full: &Path) -> bool {
+impl Explainer<'_> {
+    /// Explains what lies at a path: a source, or what is built under that name.
+    pub(super) fn path(&mut self, typed: &str, full: &Path) -> bool {
         let place: taut_value::Str = full.to_string_lossy().as_ref().into();
         let sources =
             [Subject::Source(place.clone()), Subject::File(place.clone()), Subject::Directory(place.clone())];
@@ -37,7 +37,7 @@ impl Teller<'_> {
                 self.say(format!("{shown} was as it had been: nothing ran because of it."));
             }
         }
-        let path = said.trim_start_matches("./");
+        let path = typed.trim_start_matches("./");
         let makes =
             |d: &Defined<'_>| d.action.outs.iter().chain(&d.action.out_dirs).any(|out| out.as_str() == path);
         let mut named: Vec<Id> =
@@ -76,7 +76,7 @@ impl Teller<'_> {
             }
             (None, true) => return known,
         };
-        self.actions(&ids, SHOWN);
+        self.actions(&ids, MAX_SHOWN);
         true
     }
 
@@ -111,7 +111,7 @@ impl Teller<'_> {
     /// What was done because something at the end of chains had changed.
     fn because_of(&mut self, source: &Subject) {
         let (mut targets, mut actions, mut others) = (Vec::new(), Vec::new(), 0);
-        // Where chains lead is found once for each link.
+        // Chains share links: where one leads is computed once for each, else this would be quadratic.
         let mut leads: HashMap<Subject, bool> = HashMap::new();
         for done in &self.record.done {
             let mut links = Vec::new();
@@ -121,7 +121,7 @@ impl Teller<'_> {
                 if let Some(known) = leads.get(&at) {
                     break *known;
                 }
-                // Against going round, until the answer is there.
+                // Ends a cycle of links, until the answer is known.
                 leads.insert(at.clone(), false);
                 if touches(&at, source) {
                     links.push(at);
@@ -161,9 +161,9 @@ impl Teller<'_> {
             }
             let was = if all.len() == 1 { "was" } else { "were" };
             self.say(format!("  {} {was} {verb}:", many(all.len(), kind)));
-            all.iter().take(SHOWN).for_each(|name| self.text.push_str(&format!("    {name}\n")));
-            if all.len() > SHOWN {
-                self.say(format!("    and {} more", all.len() - SHOWN));
+            all.iter().take(MAX_SHOWN).for_each(|name| self.text.push_str(&format!("    {name}\n")));
+            if all.len() > MAX_SHOWN {
+                self.say(format!("    and {} more", all.len() - MAX_SHOWN));
             }
         }
     }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use taut_value::{Id, SHORT_ID, Str};
+use taut_value::{ID_PREFIX_DIGITS, Id, Str};
 
-use super::Teller;
+use super::Explainer;
 use crate::history::Subject;
 use taut_syntax::quoted;
 
-impl Teller<'_> {
+impl Explainer<'_> {
     pub(super) fn action_words(&self, id: &Id) -> String {
         let hex = id.to_hex();
-        let short = &hex[..SHORT_ID];
+        let short = &hex[..ID_PREFIX_DIGITS];
         if let Some(defined) = self.defined.get(id) {
             let outs = defined.action.outs.iter().chain(&defined.action.out_dirs);
             return format!("action %{short} ({}#{}{})", defined.name.to_json(), defined.place, made(outs));
@@ -38,7 +38,7 @@ impl Teller<'_> {
             Subject::Entry { file, name } => format!("the entry {} of {}", quoted(&name), self.shown(file)),
             Subject::Rule(name) => format!("rule {name}"),
             Subject::Expression(name) => format!("expression {name}"),
-            Subject::Tree(id) => format!("tree {}", &id.to_hex()[..SHORT_ID]),
+            Subject::Tree(id) => format!("tree {}", &id.to_hex()[..ID_PREFIX_DIGITS]),
             Subject::Inputs(_) => "a directory among the inputs".to_owned(),
             Subject::Other(text) => text.to_string(),
         }
@@ -63,14 +63,14 @@ pub(super) fn many(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A text in which object ids are cut to [`SHORT_ID`] digits.
+/// A text in which object ids are cut to [`ID_PREFIX_DIGITS`] digits.
 pub(super) fn short_ids(text: &str) -> String {
     const ID: usize = 40;
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(begin) = rest.find(|c: char| c.is_ascii_hexdigit()) {
         let digits = rest[begin..].bytes().take_while(u8::is_ascii_hexdigit).count();
-        let shown = if digits >= ID { SHORT_ID } else { digits };
+        let shown = if digits >= ID { ID_PREFIX_DIGITS } else { digits };
         out.push_str(&rest[..begin + shown]);
         rest = &rest[begin + digits..];
     }

@@ -1,4 +1,4 @@
-//! A path of an action below one of its inputs that is a file: said with both paths, before anything is staged.
+//! The message for a path of an action that is below an input file: it names both paths, before anything is staged.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,14 @@ use taut_value::{ActionDescription, Str};
 
 use crate::stage::Wanted;
 
-/// Why the directory cannot be made, if a file is wanted where a directory has to be.
+/// The reason why the directory cannot be made, if a file is at a path where a directory has to be.
 pub(crate) fn reason(
     wanted: &Wanted,
     action: &ActionDescription,
     inputs: &[(Cow<'_, str>, ObjectInfo)],
 ) -> Option<String> {
     let file = String::from_utf8_lossy(wanted.blocked()?).into_owned();
+    // An output directory conflicts with a file at its own path, too; an output file only with one above it.
     let lies_there = |path: &str| path == file || is_below(path, &file);
     let normal = |path: &Str| taut_value::path::normal_path(path);
     let (outs, out_dirs) = (action.outs.iter(), action.out_dirs.iter());

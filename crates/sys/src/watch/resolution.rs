@@ -1,7 +1,7 @@
-//! What leads to a path: each directory above it and each link on the way, resolved one component at a time.
+//! The resolution of a path: each directory above it and each link on the way, one component at a time.
 //!
-//! Watching a directory tells nothing of its own name: it can be moved away, removed and made again, or reached by
-//! a link that is set anew. All of that happens in the directories of the steps that are listed here.
+//! A watch of a directory reports nothing of the directory's own name: it can be moved away, removed and made again, or
+//! reached by a link that is changed. All of that happens in the directories of the steps that are listed here.
 #![allow(
     clippy::disallowed_methods,
     reason = "what a name leads to is what watching asks; nothing is read or changed"
@@ -19,45 +19,45 @@ use rustix::{
     io::Errno,
 };
 
-/// How many links are followed at most, as by the system.
+/// How many links are followed at most, as in the kernel.
 const MAX_LINKS: usize = 40;
 
 /// The steps to a directory.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Way {
+pub struct Resolution {
     steps: Vec<Step>,
     missing: Option<Missing>,
 }
 
-/// An entry on the way.
+/// An entry that was resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Step {
-    /// Where it is, by a path without links.
+    /// Where it is: a path without links.
     entry: PathBuf,
     /// Device and inode of what is there.
     identity: Option<(u64, u64)>,
-    /// Where it leads, if it is a link.
+    /// The target, if it is a link.
     link: Option<OsString>,
 }
 
-/// Why a way leads nowhere.
+/// Why a path leads nowhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Missing {
-    /// The first entry on the way that does not lead on.
+    /// The first entry that does not lead on.
     pub entry: PathBuf,
     /// What is wrong with it, as the end of a sentence that begins with it.
     pub why: String,
 }
 
-impl Way {
+impl Resolution {
     /// Resolves an absolute path to a directory.
-    pub fn to(path: &Path) -> Way {
-        let (mut way, mut links) = (Way::default(), 0);
+    pub fn of(path: &Path) -> Resolution {
+        let (mut resolution, mut links) = (Resolution::default(), 0);
         let mut here = PathBuf::from("/");
         let mut pending: VecDeque<OsString> = parts(path).collect();
         while let Some(part) = pending.pop_front() {
             if part == ".." {
-                // There are no links in this path, so that the directory above is the one in front.
+                // This path contains no links, so `..` is the component before.
                 here.pop();
                 continue;
             }
@@ -67,7 +67,7 @@ impl Way {
             let is_link = kind == Ok(FileType::Symlink);
             let link = if is_link { readlink(&entry, Vec::new()).ok() } else { None };
             let link = link.map(|link| OsString::from_vec(link.into_bytes()));
-            way.steps.push(Step {
+            resolution.steps.push(Step {
                 entry: entry.clone(),
                 identity: found.ok().map(|found| (found.st_dev, found.st_ino)),
                 link: link.clone(),
@@ -91,13 +91,13 @@ impl Way {
                 (Err(Errno::NOENT), _) => "does not exist".to_owned(),
                 (Err(errno), _) => format!("cannot be looked at ({})", std::io::Error::from(errno)),
             };
-            way.missing = Some(Missing { entry, why });
+            resolution.missing = Some(Missing { entry, why });
             break;
         }
-        way
+        resolution
     }
 
-    /// The entries whose change changes where the path leads, each in a directory without links.
+    /// The entries whose change alters where the path leads, each in a directory without links.
     pub fn entries(&self) -> impl Iterator<Item = &Path> {
         self.steps.iter().map(|step| step.entry.as_path())
     }
@@ -124,28 +124,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_directory_and_each_link_is_a_step() {
+    fn each_directory_and_each_link_is_a_step_of_the_resolution() {
         let directory = tempfile::tempdir().unwrap();
         let base = directory.path().canonicalize().unwrap();
         std::fs::create_dir_all(base.join("a/b")).unwrap();
         std::fs::create_dir(base.join("links")).unwrap();
         symlink("../a", base.join("links/second")).unwrap();
         symlink(base.join("links/second"), base.join("first")).unwrap();
-        let way = Way::to(&base.join("first/b"));
-        let below: Vec<&Path> = way.entries().filter_map(|entry| entry.strip_prefix(&base).ok()).collect();
+        let resolution = Resolution::of(&base.join("first/b"));
+        let below: Vec<&Path> =
+            resolution.entries().filter_map(|entry| entry.strip_prefix(&base).ok()).collect();
         let expected = ["", "first", "", "links", "links/second", "a", "a/b"];
-        assert_eq!(below, expected.map(Path::new), "{way:?}");
-        assert_eq!(way.missing(), None);
+        assert_eq!(below, expected.map(Path::new), "{resolution:?}");
+        assert_eq!(resolution.missing(), None);
 
         std::fs::remove_file(base.join("links/second")).unwrap();
-        let broken = Way::to(&base.join("first/b"));
-        assert_ne!(broken, way);
+        let broken = Resolution::of(&base.join("first/b"));
+        assert_ne!(broken, resolution);
         assert_eq!(broken.missing().unwrap().entry, base.join("links/second"));
         assert_eq!(broken.missing().unwrap().why, "does not exist");
 
         symlink("second", base.join("links/second")).unwrap();
-        assert_eq!(Way::to(&base.join("first")).missing().unwrap().why, "is reached by too many links");
+        assert_eq!(
+            Resolution::of(&base.join("first")).missing().unwrap().why,
+            "is reached by too many links"
+        );
         std::fs::write(base.join("file"), "").unwrap();
-        assert_eq!(Way::to(&base.join("file")).missing().unwrap().why, "is not a directory");
+        assert_eq!(Resolution::of(&base.join("file")).missing().unwrap().why, "is not a directory");
     }
 }

@@ -1,4 +1,4 @@
-//! Errors about arguments: which one, what it has to be and what it is, with the place where it is written.
+//! Errors about arguments: which one, the expected and the actual value, and the location.
 
 use taut_syntax::{JsonPath, Location, Step, did_you_mean, quoted};
 use taut_value::{List, Map, Str, Value};
@@ -12,7 +12,7 @@ use crate::{
     program::{NONE, Op, Variable},
 };
 
-/// An argument: of which construct, how it is called, and its node.
+/// An argument: its construct, its name in messages, and its node.
 #[derive(Clone, Copy)]
 pub(super) struct Argument<'a> {
     pub(super) construct: &'a str,
@@ -43,22 +43,22 @@ impl Evaluator<'_> {
         abbreviate(value, self.limit)
     }
 
-    /// Where a node is written; none if there is no such node.
+    /// The location of a node; `None` if there is no such node.
     pub(super) fn place(&self, f: Frame<'_>, node: u32) -> Option<Location> {
         (node != NONE).then(|| Location::value(f.program.file.clone(), f.program.path(node)))
     }
 
-    /// Where a part of a construct is written.
+    /// The location of a part of a construct.
     pub(super) fn part(&self, f: Frame<'_>, node: u32, key: &str) -> Option<Location> {
         Some(Location::value(f.program.file.clone(), f.program.path(node).key(key)))
     }
 
-    /// Something is wrong with a part of a construct that is not evaluated.
+    /// The error of a malformed part of a construct that is not evaluated.
     pub(super) fn malformed(&self, f: Frame<'_>, node: u32, key: &str, message: &str) -> EvalError {
         EvalError::plain(message).at(self.part(f, node, key))
     }
 
-    /// An argument is no such thing as it has to be.
+    /// The error of an argument that has another kind than expected.
     pub(super) fn no(
         &self,
         f: Frame<'_>,
@@ -71,7 +71,7 @@ impl Evaluator<'_> {
         error.at(self.place(f, argument.node))
     }
 
-    /// An argument is of the right kind, but is no such thing as it has to be.
+    /// The error of an argument of the right kind with an unsuitable value.
     pub(super) fn unfit(
         &self,
         f: Frame<'_>,
@@ -92,8 +92,8 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Something within an argument is no such thing as it has to be. `step` leads there, if it stands
-    /// in a list or map that is written down.
+    /// The error of an item within an argument that has another kind than expected. `step` leads to the item, if it is
+    /// written literally in a list or map.
     pub(super) fn no_item(
         &self,
         f: Frame<'_>,
@@ -115,7 +115,7 @@ impl Evaluator<'_> {
         EvalError::plain(message).at(self.place_of_item(f, argument.node, step))
     }
 
-    /// Where an item of a list is written; the list, if its items are not written down.
+    /// The location of an item of a list; that of the list, if its items are computed.
     pub(super) fn place_of_item(&self, f: Frame<'_>, node: u32, step: &Step) -> Option<Location> {
         let below = |node: u32, step: &Step| {
             let path = f.program.path(node).join(&JsonPath::from_steps([step.clone()]));
@@ -204,7 +204,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// There is no such construct here.
+    /// The error of an unknown construct.
     pub(super) fn unknown(&self, f: Frame<'_>, node: u32, name: &str) -> EvalError {
         let context = self.host.context();
         let path = f.program.path(node).key("type");
@@ -228,11 +228,11 @@ impl Evaluator<'_> {
 
     /// The values of the variables that an expression uses, one line each.
     pub(super) fn variables(&self, f: Frame<'_>, node: u32) -> Vec<String> {
-        const SHOWN: usize = 8;
+        const MAX_SHOWN_VARIABLES: usize = 8;
         let (start, end) = (f.program.nodes[node as usize].start, f.program.nodes[node as usize].end);
         let mut seen: Vec<&Str> = Vec::new();
         let mut lines = Vec::new();
-        // The nodes of an expression follow it.
+        // The nodes of an expression follow it in the arena.
         let inner = f.program.nodes[node as usize..].iter();
         for inner in inner.take_while(|inner| start <= inner.start && inner.end <= end) {
             let Op::Var { variable: Ok(variable), .. } = &inner.op else { continue };
@@ -243,11 +243,11 @@ impl Evaluator<'_> {
                 },
                 Variable::Global(name) => (name, self.variable(f, variable)),
             };
-            if seen.contains(&name) || seen.len() == SHOWN {
+            if seen.contains(&name) || seen.len() == MAX_SHOWN_VARIABLES {
                 continue;
             }
             seen.push(name);
-            // Shorter than what the message itself shows.
+            // Shorter than the values in the message itself.
             let mut line = format!("{name} = {}", abbreviate(&value, self.limit / 2));
             if matches!(variable, Variable::Global(_)) && !f.environment.contains_key(name) {
                 line.push_str("; no variable of this name is declared here");

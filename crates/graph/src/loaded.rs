@@ -1,4 +1,5 @@
-//! A graph from a file as a task: it mentions all that the graph defines, so that it is found as what analysis defines is.
+//! A graph that was read from a file, as a task: it mentions all definitions, so that they are found in the same way as
+//! those that analysis makes.
 
 use std::sync::Arc;
 
@@ -7,36 +8,37 @@ use taut_engine::{Cx, Fail, Key, Policy, Rule};
 
 use crate::{ActionGraph, Definition};
 
-/// Names the one graph of an engine.
+/// Identifies the graph of an engine, of which there is one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct GivenGraph;
+pub struct LoadedGraph;
 
-impl Key for GivenGraph {
+impl Key for LoadedGraph {
     fn encode(&self, _: &mut Vec<u8>) {}
 
-    fn decode(bytes: &[u8]) -> Option<GivenGraph> {
-        bytes.is_empty().then_some(GivenGraph)
+    fn decode(bytes: &[u8]) -> Option<LoadedGraph> {
+        bytes.is_empty().then_some(LoadedGraph)
     }
 }
 
-/// Mentions what a graph defines. To be asked for before anything that the graph defines is.
-pub struct GivenGraphRule {
+/// Mentions the definitions of a graph. It has to be requested before anything that needs a definition.
+pub struct LoadedGraphRule {
     /// The graph.
     pub graph: Arc<ActionGraph>,
-    /// How contents are named.
+    /// The hash function of the store.
     pub hash_function: HashFunction,
 }
 
-impl Rule for GivenGraphRule {
-    type Key = GivenGraph;
+impl Rule for LoadedGraphRule {
+    type Key = LoadedGraph;
     type Value = ();
     const NAME: &'static str = "graph";
 
-    fn policy(&self, _: &GivenGraph) -> Policy {
+    // The file is read by each call, so nothing is recorded.
+    fn policy(&self, _: &LoadedGraph) -> Policy {
         Policy::always()
     }
 
-    async fn value(&self, _: &GivenGraph, cx: Cx) -> Result<(), Fail> {
+    async fn value(&self, _: &LoadedGraph, cx: Cx) -> Result<(), Fail> {
         let ActionGraph { actions, blobs, trees, overlays } = &*self.graph;
         for action in actions.values() {
             cx.mention(Definition::Action(action.description.clone()));

@@ -1,7 +1,7 @@
-//! Small contents that were read lately, in memory.
+//! An in-memory cache of small contents.
 //!
-//! What one action made, the next ones read, and most of it is small: to open, read and hash a file of some bytes
-//! costs more than to keep them. A content is its name's, so what is here needs no look at the disk.
+//! Outputs of one action are read by the next ones, and most of them are small: to open, read and hash a file of some
+//! bytes costs more than to keep it. An entry is never stale, since its key is the hash of its content.
 
 use std::{
     collections::HashMap,
@@ -12,46 +12,48 @@ use std::{
 use rustc_hash::FxHasher;
 use taut_digest::Hash;
 
-/// The largest content that is kept, in bytes.
-const SMALL: usize = 4096;
+/// The largest content that is cached, in bytes.
+const MAX_CONTENT_BYTES: usize = 4096;
 
-/// How many bytes each part keeps at most, and the bytes that a content counts for itself.
-const ROOM: usize = 512 * 1024;
-const EACH: usize = 100;
+/// The most bytes that a part holds, and the bytes that an entry counts beside its content.
+const MAX_PART_BYTES: usize = 512 * 1024;
+const ENTRY_OVERHEAD_BYTES: usize = 100;
 
 #[derive(Default)]
 struct Part {
     contents: HashMap<Hash, Arc<[u8]>, BuildHasherDefault<FxHasher>>,
-    taken: usize,
+    used_bytes: usize,
 }
 
-/// Contents by hash, in parts that are locked one by one.
+/// Contents by hash, in parts with a lock each, so that threads seldom wait for each other.
 #[derive(Default)]
-pub(crate) struct Small([Mutex<Part>; 16]);
+pub(crate) struct MemoryCache([Mutex<Part>; 16]);
 
-impl Small {
+impl MemoryCache {
     fn part(&self, hash: &Hash) -> &Mutex<Part> {
+        // The high bits, since the map chooses buckets by the low ones.
         let spread = BuildHasherDefault::<FxHasher>::default().hash_one(hash);
         &self.0[(spread >> 60) as usize]
     }
 
     pub(crate) fn get(&self, hash: &Hash) -> Option<Arc<[u8]>> {
+        // A panic of another thread leaves the map usable: an entry is inserted by one call. So poisoning is ignored.
         let part = self.part(hash).lock().unwrap_or_else(PoisonError::into_inner);
         part.contents.get(hash).cloned()
     }
 
     /// Keeps a content, if it is small. `hash` is its hash.
     pub(crate) fn keep(&self, hash: &Hash, content: &[u8]) {
-        if content.len() > SMALL {
+        if content.len() > MAX_CONTENT_BYTES {
             return;
         }
         let mut part = self.part(hash).lock().unwrap_or_else(PoisonError::into_inner);
-        if part.taken + content.len() + EACH > ROOM {
-            // What is wanted again comes back.
+        if part.used_bytes + content.len() + ENTRY_OVERHEAD_BYTES > MAX_PART_BYTES {
+            // A full part is emptied rather than ordered by use: what is wanted again is read from disk once.
             *part = Part::default();
         }
         if part.contents.insert(*hash, content.into()).is_none() {
-            part.taken += content.len() + EACH;
+            part.used_bytes += content.len() + ENTRY_OVERHEAD_BYTES;
         }
     }
 }
@@ -63,10 +65,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_contents_are_kept_in_bounded_room() {
-        let small = Small::default();
+    fn small_contents_are_cached_in_bounded_memory() {
+        let small = MemoryCache::default();
         let hash = |content: &[u8]| HashFunction::GitSha1.blob(content);
-        let (a, large) = (b"a".as_slice(), vec![0; SMALL + 1]);
+        let (a, large) = (b"a".as_slice(), vec![0; MAX_CONTENT_BYTES + 1]);
         small.keep(&hash(a), a);
         small.keep(&hash(&large), &large);
         assert_eq!(small.get(&hash(a)).as_deref(), Some(a));
@@ -79,6 +81,6 @@ mod tests {
         }
         let kept = contents.iter().filter_map(|content| small.get(&hash(content)));
         let kept: usize = kept.map(|content| content.len()).sum();
-        assert!((ROOM..=ROOM * 16).contains(&kept), "{kept}");
+        assert!((MAX_PART_BYTES..=MAX_PART_BYTES * 16).contains(&kept), "{kept}");
     }
 }

@@ -1,4 +1,4 @@
-//! A request for several targets: what it comes to, and what it is known by.
+//! Requests of several targets: their combined result, conflicts, and what identifies them.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{fs, sync::Arc, time::Duration};
@@ -90,7 +90,7 @@ fn several_targets_offer_what_each_offers() {
     let analysis = world.analyse(&[("", "b"), ("m", "c"), ("", "a"), ("", "tainted")]).unwrap();
     let wanted = analysis.wanted();
     assert_eq!(paths(&wanted.artifacts), ["b", "c", "out/a", "t"]);
-    let names: Vec<String> = analysis.asked.iter().map(|of| of.target.name.to_json()).collect();
+    let names: Vec<String> = analysis.requested.iter().map(|of| of.target.name.to_json()).collect();
     let expected =
         [r#"["@","","","b"]"#, r#"["@","","m","c"]"#, r#"["@","","","a"]"#, r#"["@","","","tainted"]"#];
     assert_eq!(names, expected);
@@ -101,13 +101,13 @@ fn several_targets_offer_what_each_offers() {
 }
 
 #[test]
-fn one_target_is_what_it_is() {
+fn a_request_of_one_target_has_the_result_of_that_target() {
     let analysis = World::new().analyse(&[("", "b")]).unwrap();
-    assert!(Arc::ptr_eq(&analysis.analysed, &analysis.asked[0].analysed));
+    assert!(Arc::ptr_eq(&analysis.analysed, &analysis.requested[0].analysed));
 }
 
 #[test]
-fn targets_that_disagree_are_not_asked_for_together() {
+fn targets_with_conflicting_artifacts_cannot_be_requested_together() {
     let world = World::new();
     let wrong = |names: &[(&str, &str)]| match world.analyse(names) {
         Ok(_) => panic!("{names:?} go together"),
@@ -121,7 +121,7 @@ fn targets_that_disagree_are_not_asked_for_together() {
     assert!(both[0].contains("different artifacts at \"out/a\""), "{both:?}");
     let above = wrong(&[("", "a"), ("", "above a")]);
     assert!(above[0].starts_with("\"out\" would be an artifact of one target and a directory"), "{above:?}");
-    // All that is wrong is told, whichever target it belongs to.
+    // All errors are reported, whichever target they belong to.
     assert_eq!(wrong(&[("", "wrong"), ("", "a"), ("", "wrong, too")]).len(), 2);
 }
 
@@ -140,8 +140,8 @@ fn all_targets_are_built_and_recorded() {
     let built: Vec<(&str, Built)> =
         results.artifacts.iter().map(|(path, built)| (path.as_str(), *built)).collect();
     assert_eq!(built.iter().map(|(path, _)| *path).collect::<Vec<_>>(), ["b", "c", "out/a"]);
-    session.tell_end(Some(results.actions));
-    session.tell_tasks(&request.repositories);
+    session.report_end(Some(results.actions));
+    session.report_tasks(&request.repositories);
     events.event(&Event::CallFinished(Status::Success));
     let logs = EventLogs::of(&store, &request.repositories).unwrap();
     let (targets, configuration) = logs.latest().unwrap();
@@ -149,7 +149,7 @@ fn all_targets_are_built_and_recorded() {
 }
 
 #[test]
-fn a_request_is_known_by_all_its_targets_in_order() {
+fn the_owner_and_the_text_of_a_request_depend_on_all_targets_and_their_order() {
     let world = World::new();
     let key = |names: &[(&str, &str)]| {
         let request = world.request(names);

@@ -1,4 +1,5 @@
-//! What all that analyses has in common: how it is set up, and what the targets of a request, or their failures, are.
+//! What sessions, `analyse`, `explain` and `what-if` share: the workspace of a request, how builds of the engine begin,
+//! and how failures of targets become diagnostics.
 
 use std::sync::Arc;
 
@@ -40,17 +41,17 @@ pub(crate) fn begin(begin: Begin<'_>, jobs: usize) -> Build {
 ///
 /// # Errors
 /// Everything that is wrong with any of them.
-pub(crate) fn asked(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
+pub(crate) fn analyse_targets(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
     let targets = request.targets.in_configuration(&request.configuration);
     let answers = build.all::<TargetRule>(targets.iter().cloned());
-    let (mut asked, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
+    let (mut requested, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
     for (target, answer) in targets.into_iter().zip(answers) {
         match answer {
-            Ok(analysed) => asked.push(Reached { target, analysed }),
+            Ok(analysed) => requested.push(Reached { target, analysed }),
             Err(fail) => wrong.push(diagnostics(fail, build, &request.repositories)),
         }
     }
-    if wrong.is_empty() { Ok(asked) } else { Err(Diagnostics::merge(&wrong)) }
+    if wrong.is_empty() { Ok(requested) } else { Err(Diagnostics::merge(&wrong)) }
 }
 
 /// What is wrong, in a build of a request.

@@ -1,7 +1,7 @@
-//! From the engine's log of a build to events.
+//! Turns the engine's log of a build into events.
 //!
-//! Of what was never done before there is a lot in a first build, and nothing to tell. Of that, only targets and
-//! actions without a result are told: actions with one have an event of their own.
+//! A first build executes everything for the first time, which needs no explanation. So of new tasks only targets and
+//! actions without a result have an event here: actions with a result have one already.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,11 @@ use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 use super::{How, Subject, Why};
 use crate::event::{Event, Finished, Sink};
 
-/// Notes how actions come to their results.
+/// Records how actions end.
 #[derive(Default)]
-pub(crate) struct Ends(Mutex<HashMap<Id, How>>);
+pub(crate) struct ActionEnds(Mutex<HashMap<Id, How>>);
 
-impl Ends {
+impl ActionEnds {
     fn note(&self, id: &Id, how: How) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, how);
     }
@@ -34,7 +34,7 @@ impl Ends {
     }
 }
 
-impl Sink for Ends {
+impl Sink for ActionEnds {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::ActionFinished(Finished { action, outcome, .. }) => {
@@ -49,11 +49,17 @@ impl Sink for Ends {
     }
 }
 
-/// Tells which tasks a build executed, and why; nothing if it did no more than look at what is there.
-pub(crate) fn note(sink: &dyn Sink, engine: &Engine, build: &Build, ends: &Ends, repositories: &RepoConfig) {
+/// Sends an event for each task that a build executed, with the reason; none if it only read what is there.
+pub(crate) fn report(
+    sink: &dyn Sink,
+    engine: &Engine,
+    build: &Build,
+    ends: &ActionEnds,
+    repositories: &RepoConfig,
+) {
     let mut log = build.log();
-    // What a request consists of, and that the context of execution is another one, is no news by itself; what an action
-    // runs in is told with the action.
+    // Tasks of requests, of runs and of leaves without a path have no event of their own. That the context of execution
+    // changed is the reason of actions.
     log.retain(|ran| {
         let is_known = ran.key.downcast::<ActionKey>().is_some_and(|ActionKey(id)| {
             let is_of_context = matches!(&ran.reason, Reason::Read { dep, .. } if dep.rule() == "context");
@@ -79,7 +85,7 @@ pub(crate) fn note(sink: &dyn Sink, engine: &Engine, build: &Build, ends: &Ends,
             Reason::Always => Why::Always,
             Reason::RuleChanged => Why::Program,
             Reason::Changed => Why::Changed,
-            // No rule of ours goes by times.
+            // No rule of taut compares times.
             Reason::Newer { dep } => Why::Read { what: Subject::of(&dep, repositories), was: None, is: None },
             Reason::ValueLost => Why::Lost,
             Reason::Read { dep, .. } if dep.rule() == "each time" => Why::Always,
@@ -89,13 +95,13 @@ pub(crate) fn note(sink: &dyn Sink, engine: &Engine, build: &Build, ends: &Ends,
                 Why::Read { what: Subject::of(&dep, repositories), was, is }
             }
         };
-        let is_told = match (&why, subject) {
+        let is_reported = match (&why, subject) {
             (Why::New, Subject::Action(id)) => ends.of(id) != Some(How::Ran),
             (Why::New, Subject::Target { .. }) => true,
             (Why::New, _) => false,
             _ => true,
         };
-        if is_told {
+        if is_reported {
             sink.event(&Event::TaskRan { subject, why: &why });
         }
     }
@@ -158,7 +164,7 @@ impl Definitions {
 
 /// How a definition differs from the one before, in words.
 fn difference(was: &ActionDescription, is: &ActionDescription) -> Vec<Str> {
-    let mut said = Vec::new();
+    let mut lines = Vec::new();
     let texts = |texts: &[Str]| {
         let mut writer = JsonWriter::compact();
         writer.strings(texts);
@@ -166,8 +172,8 @@ fn difference(was: &ActionDescription, is: &ActionDescription) -> Vec<Str> {
     };
     let mut compare = |what: &str, was: String, is: String| {
         if was != is {
-            said.push(format!("its {what} was {was}").into());
-            said.push(format!("{} is {is}", " ".repeat(what.len() + 4)).into());
+            lines.push(format!("its {what} was {was}").into());
+            lines.push(format!("{} is {is}", " ".repeat(what.len() + 4)).into());
         }
     };
     compare("command", texts(&was.command), texts(&is.command));
@@ -175,14 +181,14 @@ fn difference(was: &ActionDescription, is: &ActionDescription) -> Vec<Str> {
     compare("working directory", was.cwd.to_string(), is.cwd.to_string());
     compare("outputs", texts(&was.outs), texts(&is.outs));
     compare("output directories", texts(&was.out_dirs), texts(&is.out_dirs));
-    inputs(&was.inputs, &is.inputs, &mut said);
-    said
+    inputs(&was.inputs, &is.inputs, &mut lines);
+    lines
 }
 
 /// How many inputs are named at most.
-const SHOWN: usize = 6;
+const MAX_SHOWN_INPUTS: usize = 6;
 
-fn inputs(was: &Map, is: &Map, said: &mut Vec<Str>) {
+fn inputs(was: &Map, is: &Map, lines: &mut Vec<Str>) {
     let mut all: Vec<String> = Vec::new();
     for (path, now) in is.iter() {
         match was.get(path) {
@@ -202,10 +208,10 @@ fn inputs(was: &Map, is: &Map, said: &mut Vec<Str>) {
     }
     let gone = was.iter().filter(|(path, _)| is.get(path).is_none());
     all.extend(gone.map(|(path, _)| format!("it no longer has the input {path}")));
-    let more = all.len().saturating_sub(SHOWN);
-    said.extend(all.into_iter().take(SHOWN).map(Str::from));
+    let more = all.len().saturating_sub(MAX_SHOWN_INPUTS);
+    lines.extend(all.into_iter().take(MAX_SHOWN_INPUTS).map(Str::from));
     if more > 0 {
-        said.push(format!("and {more} more inputs differ").into());
+        lines.push(format!("and {more} more inputs differ").into());
     }
 }
 

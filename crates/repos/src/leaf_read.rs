@@ -1,7 +1,8 @@
-//! Reading a place of a root in a leaf, and comparing it with the evidence of an earlier call: together they look once.
+//! Reading a path of a root in a leaf, and comparing it with the evidence of an earlier build: both together read the
+//! file once.
 //!
-//! A leaf of which the evidence does not hold has to be read to be compared. Where it turns out to be different, the task
-//! runs, which reads the same again: so what was read is handed over, with its evidence.
+//! If the evidence of a leaf no longer holds, the file has to be read to compare its content. If the content has changed,
+//! the task runs, which would read the same file again: so the content is handed over to it, with its evidence.
 
 use std::{
     collections::HashMap,
@@ -11,9 +12,9 @@ use std::{
 
 use taut_engine::{Agreement, Cx};
 
-use crate::{Look, Observed, Result, SourceRoot};
+use crate::{Observation, Result, SourceRoot, Symlinks};
 
-/// What was read to be compared and was different, for the tasks that read it next.
+/// Contents that were read by a comparison and had changed, for the tasks that run next.
 #[derive(Debug)]
 pub struct Handover<K, T>(Mutex<HashMap<K, Handed<T>>>);
 
@@ -37,56 +38,58 @@ impl<K: Eq + Hash, T> Handover<K, T> {
 
     fn take(&self, key: &K) -> Option<Handed<T>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // In a first build nothing is compared: then no key is hashed.
+        // In a first build nothing is compared: the check saves hashing each key.
         if all.is_empty() { None } else { all.remove(key) }
     }
 
-    /// Another build begins.
+    /// Drops the contents, since another build begins.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// A place as leaves look at it.
+/// A read of a path below a root.
 #[derive(Clone, Copy)]
-pub struct Seen<'p> {
-    /// The root that it lies in.
+pub struct LeafRead<'p> {
+    /// The root.
     pub root: &'p dyn SourceRoot,
-    /// Where in the root.
+    /// The path below the root.
     pub path: &'p str,
     /// Whether a link there is followed.
-    pub look: Look,
+    pub symlinks: Symlinks,
 }
 
-impl Seen<'_> {
-    /// Reads it in a task, and leaves the evidence of it; takes what was handed over if it still looks the same. Tells
-    /// whether it held still.
+impl LeafRead<'_> {
+    /// Reads the path in a task, and records its evidence as the task's witness; uses the content that was handed over
+    /// if the path is still unchanged. Returns also whether it did not change during the read.
     ///
     /// # Errors
-    /// It cannot be looked at.
-    pub fn observed<K: Eq + Hash, T, E>(
+    /// The path cannot be looked at.
+    pub fn read_with_witness<K: Eq + Hash, T, E>(
         self,
         cx: &Cx,
         (handover, key): (&Handover<K, T>, &K),
         mut read: impl FnMut() -> std::result::Result<T, E>,
     ) -> Result<(std::result::Result<T, E>, bool)> {
-        let Seen { root, path, look } = self;
+        let LeafRead { root, path, symlinks } = self;
         if let Some(Handed { content, witness }) = handover.take(key)
-            && root.looks_the_same(path, look, &witness)
+            && root.holds_in_process(path, symlinks, &witness)
         {
             cx.witness(witness);
             return Ok((Ok(content), true));
         }
         let mut content = None;
-        let Observed { witness, is_steady } = root.observe(path, look, &mut || content = Some(read()))?;
+        let Observation { witness, is_steady } =
+            root.observe(path, symlinks, &mut || content = Some(read()))?;
         if let Some(witness) = witness {
             cx.witness(witness);
         }
         Ok((content.unwrap_or_else(read), is_steady))
     }
 
-    /// Whether a task that left this evidence of it would come to the same again; `is_same` compares what was read, which
-    /// is only done where the evidence does not hold.
+    /// Whether the task that recorded this evidence would have the same result now. The path is read, and compared by
+    /// `is_same`, only if the evidence no longer holds; if the content is the same all the same, the agreement has the new
+    /// evidence.
     pub fn agrees<K: Eq + Hash + Clone, T, E>(
         self,
         witness: &[u8],
@@ -96,9 +99,9 @@ impl Seen<'_> {
     ) -> Agreement {
         let mut content = None;
         let read = &mut || content = read().ok();
-        match self.root.observe_unless(self.path, self.look, witness, read) {
+        match self.root.observe_unless(self.path, self.symlinks, witness, read) {
             Ok(None) => Agreement::Yes,
-            Ok(Some(Observed { witness: Some(now), is_steady: true })) => match content {
+            Ok(Some(Observation { witness: Some(now), is_steady: true })) => match content {
                 Some(content) if !is_same(&content) => {
                     handover.give(key.clone(), content, now);
                     Agreement::No

@@ -1,4 +1,4 @@
-//! Which actions take part in what is wanted, and what they printed, in a build that made all of it.
+//! The actions in the closure of what is wanted, and what they printed, after a build.
 
 use std::collections::BTreeSet;
 
@@ -11,29 +11,29 @@ use crate::Wanted;
 
 /// Actions, and what some of them printed; both in the order of the ids.
 #[derive(Default)]
-pub(crate) struct TakingPart {
+pub(crate) struct ClosureActions {
     pub(crate) actions: BTreeSet<Id>,
     pub(crate) printed: Vec<Printed>,
 }
 
-impl TakingPart {
+impl ClosureActions {
     /// Below what is wanted: collected, or found definition by definition where that is not possible.
-    pub(crate) fn of(engine: &Engine, build: &Build, wanted: &Wanted) -> TakingPart {
+    pub(crate) fn of(engine: &Engine, build: &Build, wanted: &Wanted) -> ClosureActions {
         let roots: Vec<TaskId> = wanted.keys().map(|key| engine.task::<ArtifactRule>(key)).collect();
         let mut found = match build.collect_two::<ActionRule, Content<Printed>>(roots) {
             Some((actions, names)) => {
                 let contents = build.all::<Content<Printed>>(names).into_iter().flatten();
                 let printed = contents.map(|printed| (*printed).clone()).collect();
-                TakingPart { actions: actions.into_iter().map(|ActionKey(id)| id).collect(), printed }
+                ClosureActions { actions: actions.into_iter().map(|ActionKey(id)| id).collect(), printed }
             }
-            None => TakingPart::one_by_one(build, wanted),
+            None => ClosureActions::one_by_one(build, wanted),
         };
         found.printed.sort_by_key(|printed| printed.action);
         found
     }
 
-    fn one_by_one(build: &Build, wanted: &Wanted) -> TakingPart {
-        let mut found = TakingPart::default();
+    fn one_by_one(build: &Build, wanted: &Wanted) -> ClosureActions {
+        let mut found = ClosureActions::default();
         let mut seen: BTreeSet<DefinitionKey> = BTreeSet::new();
         let mut pending: Vec<Artifact> = wanted.iter().map(|(_, artifact)| artifact.clone()).collect();
         while let Some(artifact) = pending.pop() {

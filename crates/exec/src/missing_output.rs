@@ -1,5 +1,5 @@
-//! What lies in the place of an output that is missing: most often a name that is spelled in another way, or
-//! something of the other kind.
+//! What is found at the path of a missing output: most often nothing, beside a name with another spelling, or something
+//! of another kind.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use taut_value::Str;
 /// A declared output that was not produced.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MissingOutput {
-    /// Its path, as the definition names it.
+    /// Its path, as in the definition.
     pub path: Str,
     /// What is there.
     pub found: Instead,
 }
 
-/// What lies where an output is expected.
+/// What is at the path of an output that is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Instead {
     /// Nothing; paths of things with similar names in the same directory, if there are any.
@@ -40,10 +40,10 @@ impl fmt::Display for MissingOutput {
     }
 }
 
-/// How many similar names are told.
+/// How many similar names are reported.
 const MAX_SIMILAR: usize = 3;
 
-/// The names that may be meant by one that is not there: those that differ in case only, in their extension only, or
+/// The names that a missing name may be a misspelling of: those that differ in case only, in their extension only, or
 /// in a letter or two.
 pub(crate) fn similar(name: &str, there: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut similar: Vec<(usize, String)> = there
@@ -55,7 +55,7 @@ pub(crate) fn similar(name: &str, there: impl IntoIterator<Item = String>) -> Ve
     similar.into_iter().map(|(_, name)| name).collect()
 }
 
-/// How far apart two names are; `None` for more than what a slip explains.
+/// The distance of two names (Levenshtein); `None` for more than a misspelling explains.
 fn distance(a: &str, b: &str) -> Option<usize> {
     if a.to_lowercase() == b.to_lowercase() {
         return Some(0);
@@ -65,8 +65,9 @@ fn distance(a: &str, b: &str) -> Option<usize> {
     if !a_stem.is_empty() && a_stem == b_stem {
         return Some(1);
     }
-    // Names are short; what is longer is not compared letter by letter.
+    // Names are short; only the beginning of longer ones is compared.
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(256).collect(), b.chars().take(256).collect());
+    // In short names a single letter makes another name.
     let allowed = (a.len() / 4).clamp(1, 2);
     if a.len().abs_diff(b.len()) > allowed {
         return None;
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_similar_and_another_name_is_not() {
+    fn misspelt_names_are_similar_and_other_names_are_not() {
         let find = |name: &str, there: &[&str]| similar(name, there.iter().map(|name| (*name).to_owned()));
         assert_eq!(find("Out.txt", &["log", "out.txt", "other"]), ["out.txt"]);
         assert_eq!(find("main.o", &["main.obj", "manifest"]), ["main.obj"]);

@@ -1,4 +1,4 @@
-//! Whether the store stays as small as it is, however often something is built.
+//! A check that the store does not grow without bound when a project is built often.
 
 use super::super::graph::Shape;
 use super::super::rival::Rival;
@@ -7,8 +7,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What the store comes to over many edits of a small project, each followed by a build.
-pub(super) fn bounded(taut: &Rival, options: &Options, report: &mut Vec<Value>) -> Result<()> {
+/// The size of the store after many edits of a small project, each followed by a build.
+pub(super) fn measure(taut: &Rival, options: &Options, report: &mut Vec<Value>) -> Result<()> {
     const SIZE: usize = 200;
     let options = Options { rounds: 1, ..options.clone() };
     let rivals = [taut];

@@ -1,6 +1,6 @@
-//! What stands behind "permission denied": the directory or file that refuses, whose it is, and what helps.
+//! The explanation of "permission denied": the directory or file that refuses, its owner, and what helps.
 //!
-//! Looked at when the error is shown, so it costs nothing where errors are expected.
+//! Looked up only when the error is shown, so it costs nothing where errors are expected.
 
 use std::{
     io,
@@ -14,10 +14,10 @@ use rustix::{
 
 use crate::{Named, Stat};
 
-/// What is said of a directory or file of another user.
-pub const BELONGS: &str = "belongs to user";
+/// The words for a directory or file of another user, by which tests find the message.
+pub const BELONGS_TO: &str = "belongs to user";
 
-/// The reason for an answer of the system to operation `op` at `path`, if it was about permissions.
+/// The reason for the system's answer to operation `op` at `path`, if it is about permissions.
 pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String> {
     if answer.kind() == io::ErrorKind::ReadOnlyFilesystem {
         return Some(format!("{} lies on a file system that can only be read", shown(path)));
@@ -26,7 +26,7 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
         return None;
     }
     let refusing = refusing(op, path)?;
-    let stat = look(&refusing)?;
+    let stat = lstat_of(&refusing)?;
     let kind = if stat.is_dir() { "directory" } else { "file" };
     let mode = stat.mode();
     let refusing = shown(&refusing);
@@ -41,8 +41,8 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
         ));
     }
     let (owner, user) = (name_of(stat.owner), name_of(geteuid().as_raw()));
-    // No advice to take it away from its owner: it may be a part of the system.
-    Some(format!("the {kind} {refusing} {BELONGS} {owner} (mode {mode:04o}), and this is user {user}"))
+    // No advice to change the owner: the file may be a part of the system.
+    Some(format!("the {kind} {refusing} {BELONGS_TO} {owner} (mode {mode:04o}), and this is user {user}"))
 }
 
 fn shown(path: &Path) -> String {
@@ -53,12 +53,12 @@ fn may(path: &Path, access: Access) -> bool {
     accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
-fn look(path: &Path) -> Option<Stat> {
+fn lstat_of(path: &Path) -> Option<Stat> {
     Named::lstat(path).ok()
 }
 
-/// What refuses: a directory on the way that cannot be passed, the one whose entries cannot be changed, or what lies
-/// at the path.
+/// What refuses: a directory on the way that may not be searched, the directory whose entries may not be changed, or
+/// the file itself.
 fn refusing(op: &str, path: &Path) -> Option<PathBuf> {
     let mut above: Vec<&Path> =
         path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
@@ -71,13 +71,13 @@ fn refusing(op: &str, path: &Path) -> Option<PathBuf> {
     if changes_entries.iter().any(|word| op.starts_with(word)) && !may(parent, Access::WRITE_OK) {
         return Some(parent.to_owned());
     }
-    let stat = look(path);
+    let stat = lstat_of(path);
     let is_mine = stat.is_some_and(|stat| stat.is_own());
     let is_refusing = !may(path, Access::READ_OK) || !may(path, Access::WRITE_OK) || !is_mine;
     (stat.is_some() && is_refusing).then(|| path.to_owned())
 }
 
-/// The name of a user, or the number where there is none.
+/// The name of a user, or the number if there is none.
 fn name_of(user: u32) -> String {
     let users = Named::read(Path::new("/etc/passwd")).unwrap_or_default();
     let users = String::from_utf8_lossy(&users);
@@ -94,16 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_have_names_or_numbers() {
+    fn users_are_shown_by_name_or_else_by_number() {
         assert_eq!(name_of(0), "root");
         assert_eq!(name_of(3_999_999_999), "3999999999");
     }
 
     #[test]
-    fn what_is_not_about_permissions_has_no_reason() {
+    fn only_permission_errors_have_a_reason() {
         let path = Path::new("/nosuch/file");
         assert_eq!(reason("open", path, &io::Error::from_raw_os_error(2)), None);
-        let told = reason("create", path, &io::Error::from_raw_os_error(30));
-        assert_eq!(told.as_deref(), Some("/nosuch/file lies on a file system that can only be read"));
+        let explained = reason("create", path, &io::Error::from_raw_os_error(30));
+        assert_eq!(explained.as_deref(), Some("/nosuch/file lies on a file system that can only be read"));
     }
 }

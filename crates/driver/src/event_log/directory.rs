@@ -1,30 +1,29 @@
-//! Where the logs lie, how they are named, and which of them go when there are too many.
+//! The directory of logs: how they are named, and which of them are removed when there are too many.
 //!
-//! A name says when the log began, of which process and which workspace it is, and whether `explain` can tell
-//! something from it, so that the directory alone tells which file to read and which to remove. The latest log with
-//! work in it of a workspace goes last: calls that do nothing are many, and must not take away the reasons of one that
-//! did something.
+//! A name has when the log began, its process and workspace, and whether `explain` can use it, so that listing the
+//! directory is enough to know which file to read and which to remove. The latest log with work of each workspace is
+//! removed last: null builds are many, and must not evict the reasons of a build that executed something.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use taut_store::{OwnDirectory, Store};
+use taut_store::{EpochDir, Store};
 use taut_sys::{Dir, Result};
 
-/// How many logs are kept, in a generation, of calls that `explain` tells about, of all workspaces.
-pub(crate) const MAX_WORK: usize = 96;
+/// How many logs are kept, in a generation, of calls that `explain` can use, of all workspaces.
+pub(crate) const MAX_WORK_LOGS: usize = 96;
 
 /// How many of other calls.
-pub(crate) const MAX_OTHER: usize = 32;
+pub(crate) const MAX_OTHER_LOGS: usize = 32;
 
-/// How many bytes all logs of a generation may have together, but for those of at most [`SMALL`] bytes that were written since it was
-/// last looked.
-pub(crate) const MAX_BYTES: u64 = 256 << 20;
+/// How many bytes all logs of a generation may have together, but for those of at most [`MAX_UNCHECKED_BYTES`] bytes that
+/// were written since the last check.
+pub(crate) const MAX_TOTAL_BYTES: u64 = 256 << 20;
 
-/// From this size on, a log is a reason to look at the sizes of all.
-pub(crate) const SMALL: u64 = 64 << 10;
+/// A log that is larger is a reason to check the sizes of all: a small one costs no `stat` of others.
+pub(crate) const MAX_UNCHECKED_BYTES: u64 = 64 << 10;
 
 /// What kind of call a log is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +59,7 @@ impl std::fmt::Display for Name {
 }
 
 impl Name {
-    /// What such a name says; `None` for any other name.
+    /// Parses the name of a log; `None` for any other name.
     pub(crate) fn parse(name: &str) -> Option<Name> {
         let mut parts = name.strip_suffix(".jsonl")?.split('-');
         let (micros, process) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -77,15 +76,15 @@ impl Name {
 
 /// The directory of the logs in a build root: they age as objects do.
 #[derive(Debug)]
-pub(crate) struct Place(OwnDirectory);
+pub(crate) struct LogDirectory(EpochDir);
 
-impl Place {
+impl LogDirectory {
     /// The one in a store.
     ///
     /// # Errors
     /// The build root cannot be written to.
-    pub(crate) fn of(store: &Store) -> taut_store::Result<Place> {
-        Ok(Place(store.own_directory("events")?))
+    pub(crate) fn of(store: &Store) -> taut_store::Result<LogDirectory> {
+        Ok(LogDirectory(store.epoch_directory("events")?))
     }
 
     fn dirs(&self) -> impl Iterator<Item = &Dir> {
@@ -97,6 +96,7 @@ impl Place {
     /// # Errors
     /// It cannot be made.
     pub(crate) fn create(&self, mut name: Name) -> Result<(Name, std::fs::File)> {
+        // Rounds of `watch` are of one process, and two may begin in the same microsecond.
         loop {
             match self.0.dir().at(&name.to_string()).create_new(0o644) {
                 Err(error) if error.is_exists() => name.micros += 1,
@@ -106,6 +106,9 @@ impl Place {
     }
 
     /// Gives a log another kind.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
     pub(crate) fn rename(&self, name: Name, kind: Kind) -> Result<()> {
         let to = Name { kind, ..name }.to_string();
         self.0.dir().at(&name.to_string()).rename(self.0.dir().at(&to))
@@ -116,31 +119,35 @@ impl Place {
         self.dirs().flat_map(names).collect()
     }
 
-    /// At most so many bytes of the beginning of a log, which is used by that: it stays as long as objects that are.
+    /// The beginning of a log, at most `limit` bytes. That counts as use: the log moves to the youngest generation.
     pub(crate) fn read(&self, name: &Name, limit: u64) -> Option<Vec<u8>> {
         let name = name.to_string();
         // If it cannot be moved, it is read where it is.
-        let _ = self.0.bring(&name);
+        let _ = self.0.move_up(&name);
         self.dirs().find_map(|dir| dir.at(&name).open().ok()?.read_up_to(limit).ok())
     }
 
-    /// What is not there any more is as good as removed.
+    /// Removes a log, if it is still there.
     pub(crate) fn remove(&self, name: &Name) {
         let _ = self.0.dir().at(&name.to_string()).remove_file();
     }
 
-    /// Removes what is too much, now that a log of this size was added.
+    /// Removes logs beyond the limits, after a log of this size was added.
     pub(crate) fn drop_old(&self, added: u64) {
         let names = names(self.0.dir());
         let count = |kind| names.iter().filter(|name| name.kind == kind).count();
-        if count(Kind::Work) <= MAX_WORK && count(Kind::Other) <= MAX_OTHER && added <= SMALL {
+        // The common case costs one listing, and no `stat` of other logs.
+        if count(Kind::Work) <= MAX_WORK_LOGS
+            && count(Kind::Other) <= MAX_OTHER_LOGS
+            && added <= MAX_UNCHECKED_BYTES
+        {
             return;
         }
         let size = |name: &Name| {
             self.0.dir().at(&name.to_string()).lstat().map(|stat| stat.size()).unwrap_or_default()
         };
         let sized: Vec<(Name, u64)> = names.into_iter().map(|name| (name, size(&name))).collect();
-        expendable(&sized).iter().for_each(|name| self.remove(name));
+        excess_logs(&sized).iter().for_each(|name| self.remove(name));
     }
 }
 
@@ -153,24 +160,24 @@ fn names(dir: &Dir) -> Vec<Name> {
     names
 }
 
-/// What has to go of these logs, given with their sizes, latest first.
-fn expendable(logs: &[(Name, u64)]) -> Vec<Name> {
-    // What goes last comes first: the latest of each workspace with work, then the others with work, then the rest.
+/// The logs to remove of these, given with their sizes, latest first.
+fn excess_logs(logs: &[(Name, u64)]) -> Vec<Name> {
+    // In the order of their value: the latest of each workspace with work, then the others with work, then the rest.
     let mut seen = HashSet::new();
     let (work, other): (Vec<_>, Vec<_>) = logs.iter().partition(|(name, _)| name.kind == Kind::Work);
     let (first, more): (Vec<_>, Vec<_>) = work.into_iter().partition(|(name, _)| seen.insert(name.workspace));
-    let work = first.into_iter().chain(more).enumerate().map(|(at, log)| (at < MAX_WORK, log));
-    let other = other.into_iter().enumerate().map(|(at, log)| (at < MAX_OTHER, log));
+    let work = first.into_iter().chain(more).enumerate().map(|(at, log)| (at < MAX_WORK_LOGS, log));
+    let other = other.into_iter().enumerate().map(|(at, log)| (at < MAX_OTHER_LOGS, log));
     let newest = logs.first().map(|(name, _)| *name);
-    let (mut sum, mut gone) = (0, Vec::new());
+    let (mut sum, mut removed) = (0, Vec::new());
     for (is_within, (name, size)) in work.chain(other) {
-        if Some(name) == newest || (is_within && sum + size <= MAX_BYTES) {
+        if Some(name) == newest || (is_within && sum + size <= MAX_TOTAL_BYTES) {
             sum += size;
         } else {
-            gone.push(name);
+            removed.push(name);
         }
     }
-    gone
+    removed
 }
 
 /// Microseconds since 1970.
@@ -179,7 +186,10 @@ pub(crate) fn micros(time: SystemTime) -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Writes all of it, and says what went wrong.
+/// Writes bytes to a log.
+///
+/// # Errors
+/// The error of the system, with what was tried.
 pub(crate) fn write(file: &mut std::fs::File, bytes: &[u8]) -> std::result::Result<(), String> {
     file.write_all(bytes).map_err(|error| format!("writing the event log: {error}"))
 }
@@ -193,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn names_say_what_they_are_of_and_are_in_the_order_of_time() {
+    fn names_are_parsed_as_written_and_sort_by_time() {
         let one = name(1_700_000_000_000_000, 3, Kind::Work);
         assert_eq!(one.to_string(), "1700000000000000-0000007-dddddddddddddddd-work.jsonl");
         assert_eq!(Name::parse(&one.to_string()), Some(one));
@@ -207,30 +217,30 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_log_with_work_of_a_workspace_goes_last() {
+    fn the_latest_log_with_work_of_a_workspace_is_removed_last() {
         // One workspace that is built all the time, and one that was built long ago.
         let mut logs: Vec<(Name, u64)> =
             (0..500).rev().map(|at| (name(1000 + at, 0, Kind::Work), 10)).collect();
         logs.extend((0..100).rev().map(|at| (name(at, 0, Kind::Other), 10)));
         logs.push((name(0, 1, Kind::Work), 10));
-        let gone = expendable(&logs);
+        let removed = excess_logs(&logs);
         let kept: Vec<&Name> =
-            logs.iter().map(|(name, _)| name).filter(|name| !gone.contains(name)).collect();
-        assert_eq!(kept.len(), MAX_WORK + MAX_OTHER);
+            logs.iter().map(|(name, _)| name).filter(|name| !removed.contains(name)).collect();
+        assert_eq!(kept.len(), MAX_WORK_LOGS + MAX_OTHER_LOGS);
         assert!(kept.contains(&&name(0, 1, Kind::Work)));
         assert!(kept.contains(&&name(1499, 0, Kind::Work)) && !kept.contains(&&name(1000, 0, Kind::Work)));
     }
 
     #[test]
-    fn all_together_have_no_more_than_so_many_bytes() {
+    fn all_logs_together_stay_within_the_limit_of_bytes() {
         let logs = [
-            (name(9, 0, Kind::Other), MAX_BYTES / 4),
-            (name(8, 0, Kind::Work), MAX_BYTES / 2),
-            (name(7, 0, Kind::Work), MAX_BYTES / 2),
+            (name(9, 0, Kind::Other), MAX_TOTAL_BYTES / 4),
+            (name(8, 0, Kind::Work), MAX_TOTAL_BYTES / 2),
+            (name(7, 0, Kind::Work), MAX_TOTAL_BYTES / 2),
             (name(6, 0, Kind::Other), 10),
         ];
-        assert_eq!(expendable(&logs), [name(6, 0, Kind::Other)]);
-        let logs = [(name(9, 0, Kind::Work), 2 * MAX_BYTES), (name(8, 1, Kind::Work), 1)];
-        assert_eq!(expendable(&logs), [name(8, 1, Kind::Work)]);
+        assert_eq!(excess_logs(&logs), [name(6, 0, Kind::Other)]);
+        let logs = [(name(9, 0, Kind::Work), 2 * MAX_TOTAL_BYTES), (name(8, 1, Kind::Work), 1)];
+        assert_eq!(excess_logs(&logs), [name(8, 1, Kind::Work)]);
     }
 }

@@ -1,8 +1,8 @@
-//! `xtask look LIST FILE`: a bare `statx` loop, which a null build that looks at all its files is compared with.
+//! `xtask statx-loop LIST FILE`: a bare `statx` loop, as a lower bound of the cost of a null build.
 //!
-//! Files are looked up relative to their open directories, as a build tool can. Only the loop counts, with the
-//! opening of the directories, but without the start of the process and the reading of the list; so the figure
-//! is the least that looking can cost on one processor, and a ratio to it flatters nothing.
+//! Files are looked up relative to their open directories, as a build tool can do. Only the loop and the opening of the
+//! directories count, not the start of the process and the reading of the list; so the figure is the least that
+//! checking the files can cost on one processor.
 
 use super::{look_at, own_times};
 use anyhow::{Context as _, Result, bail};
@@ -15,13 +15,13 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Instant;
 
-/// Looks at every file that the list names, one a line; `args` are the list and where to report to.
+/// Calls `statx` for every file in the list, one per line; `args` are the list and the file for the report.
 ///
 /// # Errors
 ///
-/// If the list cannot be read, or something in it is not there.
+/// If the list cannot be read, or a file in it does not exist.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let [list, report] = args else { bail!("look LIST FILE") };
+    let [list, report] = args else { bail!("statx-loop LIST FILE") };
     let groups = by_directory(&fs::read_to_string(list)?)?;
     let (before, start) = (own_times(), Instant::now());
     for (dir, names) in &groups {

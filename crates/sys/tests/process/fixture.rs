@@ -1,4 +1,4 @@
-//! What the tests share: where a process runs, and how it is waited for.
+//! The fixture of these tests: a directory for a process to run in, and waiting for its end.
 
 use std::fs::File;
 use std::future::Future;
@@ -17,19 +17,19 @@ pub(crate) fn processes() -> Processes {
 }
 
 /// A directory to run in, with a file for each output.
-pub(crate) struct Place {
+pub(crate) struct TestDir {
     directory: tempfile::TempDir,
     cwd: File,
     out: File,
     err: File,
 }
 
-impl Place {
-    pub(crate) fn new() -> Place {
+impl TestDir {
+    pub(crate) fn new() -> TestDir {
         let directory = tempfile::tempdir().unwrap();
         let open = |name| File::create(directory.path().join(name)).unwrap();
         let (out, err) = (open("out"), open("err"));
-        Place { cwd: File::open(directory.path()).unwrap(), out, err, directory }
+        TestDir { cwd: File::open(directory.path()).unwrap(), out, err, directory }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -45,7 +45,7 @@ impl Place {
     }
 
     pub(crate) fn start(&self, processes: &Processes, command: &Command) -> io::Result<Running> {
-        let Place { cwd, out, err, .. } = self;
+        let TestDir { cwd, out, err, .. } = self;
         processes.spawn(command, Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() })
     }
 
@@ -92,7 +92,7 @@ pub(crate) fn exited(status: Status) -> Exit {
 }
 
 pub(crate) fn alive(pid: &str) -> bool {
-    // A zombie whose parent has not looked yet is no longer running.
+    // A zombie that has not been reaped yet is no longer running.
     std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
 }

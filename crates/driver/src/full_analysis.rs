@@ -12,15 +12,15 @@ use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
 
-use crate::analysing::{asked, diagnostics};
+use crate::analysis_setup::{analyse_targets, diagnostics};
 use crate::reached::{Order, Reached};
 use crate::targets::together;
 use crate::{Request, Wanted};
 
 /// What analysis of a request yields.
 pub struct Analysis {
-    /// The targets that were asked for, in the configuration without variables that are null.
-    pub asked: Vec<Reached>,
+    /// The requested targets, in the configuration without variables that are null.
+    pub requested: Vec<Reached>,
     /// What they are together.
     pub analysed: Arc<AnalysedTarget>,
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
@@ -30,35 +30,35 @@ pub struct Analysis {
     definitions: HashMap<DefinitionKey, Arc<Definition>>,
 }
 
-pub(crate) fn analyse_in(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
-    let told = |fail| diagnostics(fail, build, &request.repositories);
-    let asked = asked(build, request)?;
-    let analysed = together(&asked)?;
+pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
+    let as_diagnostics = |fail| diagnostics(fail, build, &request.repositories);
+    let requested = analyse_targets(build, request)?;
+    let analysed = together(&requested)?;
 
     let mut reached = BTreeMap::new();
     // What changes inside a key are hashes that were not computed yet.
     #[allow(clippy::mutable_key_type)]
-    let mut seen: HashSet<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
-    let mut pending: Vec<ConfiguredTarget> = asked.iter().map(|of| of.target.clone()).collect();
-    // All known by now; a whole layer at once, since each question takes a way through the engine.
+    let mut seen: HashSet<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
+    let mut pending: Vec<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
+    // All are settled by now. A layer at a time, since each call into the engine has a fixed cost.
     while !pending.is_empty() {
         let layer = std::mem::take(&mut pending);
         let answers = build.all::<TargetRule>(layer.iter().cloned());
         for (target, analysed) in layer.into_iter().zip(answers) {
-            let analysed = analysed.map_err(told)?;
+            let analysed = analysed.map_err(as_diagnostics)?;
             pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
             let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
             reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
         }
     }
-    let asked = asked.into_iter().map(Reached::without_nulls).collect();
+    let requested = requested.into_iter().map(Reached::without_nulls).collect();
     let reached: Vec<Reached> = reached.into_values().collect();
     let names: BTreeSet<DefinitionKey> =
         reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
     let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
     let definitions =
         names.into_iter().zip(contents).filter_map(|(name, content)| Some((name, content.ok()?))).collect();
-    Ok(Analysis { asked, analysed, reached, definitions })
+    Ok(Analysis { requested, analysed, reached, definitions })
 }
 
 impl Analysis {
@@ -72,7 +72,7 @@ impl Analysis {
         self.definitions.keys().copied()
     }
 
-    /// What the targets that were asked for define as actions, in order.
+    /// What the requested targets define as actions, in order.
     pub fn own_actions(&self) -> Vec<Arc<ActionDescription>> {
         self.analysed.defined.actions.iter().filter_map(|id| self.action(id).cloned()).collect()
     }
@@ -103,9 +103,9 @@ impl Analysis {
         self.reached.iter().filter(|reached| reached.analysed.is_export).count()
     }
 
-    /// Turns to, instead of the target's own result, the inputs of one of its actions: `%id` of
-    /// any action that is needed, or the beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either
-    /// without mark. Gives the name that messages have for that action, and the action.
+    /// Replaces the target's own result by the inputs of one of its actions: `%id` of any action that is needed, or the
+    /// beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either without
+    /// mark. Returns the name that messages have for that action, and the action.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Analysis {
         let named = |id: &str| by_id(id).map(|action| (action, format!("%{id}")));
         let (action, name) = if let Some(id) = wanted.strip_prefix('%') {
             let missing = || format!("Action {id} not part of the action graph of the requested target");
-            let begun = begun_by(id, defined())?;
+            let begun = id_with_prefix(id, defined())?;
             named(&begun.map_or_else(|| id.to_owned(), |id| id.to_hex())).ok_or_else(missing)?
         } else if let Some(number) = wanted.strip_prefix('#') {
             by_number(number)?
@@ -174,14 +174,14 @@ impl Analysis {
 }
 
 /// How many digits of an id name it at least.
-const MIN_DIGITS: usize = 6;
+const MIN_ID_DIGITS: usize = 6;
 
 /// The one id of all that begins with these digits, if these are enough.
 ///
 /// # Errors
 /// There are several.
-fn begun_by<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, String> {
-    if digits.len() < MIN_DIGITS {
+fn id_with_prefix<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, String> {
+    if digits.len() < MIN_ID_DIGITS {
         return Ok(None);
     }
     let lower = digits.to_ascii_lowercase();
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_named_by_its_beginning_if_no_other_has_it() {
+    fn a_unique_prefix_of_an_id_names_it() {
         let id = |last: u8| {
             let mut bytes = [0xab; 32];
             bytes[8] = last;
@@ -240,7 +240,7 @@ mod tests {
         };
         let (one, other) = (id(1), id(2));
         let all = [&one, &other, &one];
-        let found = |digits: &str| begun_by(digits, all.into_iter());
+        let found = |digits: &str| id_with_prefix(digits, all.into_iter());
         assert_eq!(found("abababababababab01"), Ok(Some(one)));
         assert_eq!(found("ABABABABABABABAB02"), Ok(Some(other)));
         assert_eq!(found("ababac"), Ok(None));
@@ -248,6 +248,6 @@ mod tests {
         let ambiguous = found("ababab").unwrap_err();
         let named = format!("that begins with ababab: %{}, %{}", one.to_hex(), other.to_hex());
         assert!(ambiguous.ends_with(&named), "{ambiguous}");
-        assert_eq!(begun_by("ababab", [&one, &one].into_iter()), Ok(Some(one)));
+        assert_eq!(id_with_prefix("ababab", [&one, &one].into_iter()), Ok(Some(one)));
     }
 }

@@ -1,4 +1,4 @@
-//! How events stand in lines: the names of fields and kinds, which `schemas/events.schema.json` specifies.
+//! The fields of lines: their names and values, which `schemas/events.schema.json` specifies.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::Unbuilt;
 /// lines and new fields are no reason, since readers pass over what they do not know.
 pub(crate) const VERSION: u64 = 1;
 
-/// What is said of every action.
+/// What lines about actions begin with.
 pub(crate) fn action<'l, 'b>(
     line: &'l mut Line<'b>,
     at: Duration,
@@ -40,7 +40,7 @@ pub(crate) fn inputs(line: &mut Line<'_>, digest: Option<&Hash>, needs: &[Id]) {
     }
 }
 
-/// How an action ran, or what is known of an earlier run. `is_known`: there is nothing to tell of times.
+/// How an action ran, or what is known of an earlier run. `is_known`: it did not run in this call, so it has no times.
 pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
     if !is_known {
         line.seconds("wall", ran.duration).seconds("cpu", ran.cpu);

@@ -1,0 +1,46 @@
+//! The flag that keeps new work from beginning after the first failure or an interruption.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+/// Whether new work may begin. Actions that run already run to their end, so that their results are kept.
+#[derive(Debug, Default)]
+pub struct Stop {
+    keep_going: bool,
+    stopped: AtomicBool,
+    interrupted: AtomicBool,
+}
+
+impl Stop {
+    /// Nothing has failed yet. With `keep_going`, failures change nothing.
+    pub fn new(keep_going: bool) -> Stop {
+        Stop { keep_going, ..Stop::default() }
+    }
+
+    /// Records a failure.
+    pub fn note_failure(&self) {
+        if !self.keep_going {
+            self.stopped.store(true, SeqCst);
+        }
+    }
+
+    /// Resets the failure for another build. An interruption lasts.
+    pub fn reset(&self) {
+        self.stopped.store(false, SeqCst);
+    }
+
+    /// Records that the call is to end: no new work begins, and running actions will be ended. To be called before they
+    /// are, so that their exit codes are not taken for failures of their own.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, SeqCst);
+    }
+
+    /// Whether no new work may begin.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(SeqCst) || self.is_interrupted()
+    }
+
+    /// Whether the call is to end, so that running actions do not end by themselves.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(SeqCst)
+    }
+}
