@@ -225,7 +225,7 @@ fn slow(workspace: &Workspace, seconds: u32) -> PathBuf {
            "cmds": ["touch {}; sleep {seconds}; touch a/file/with/quite/a/long/name/below/some/directories/slow.o"]}},
  "step": {{"type": "generic", "outs": ["step"], "deps": ["first"], "cmds": ["sleep 0.3; touch step"]}},
  "other": {{"type": "generic", "outs": ["other"], "deps": ["step"], "cmds": ["sleep {seconds}; touch other"]}},
- "all": {{"type": "install", "deps": ["slow", "other"], "files": {{"s": "slow", "o": "other"}}}}}}"#,
+ "all": {{"type": "install", "files": {{"s": "slow", "o": "other"}}}}}}"#,
             started.display()
         ),
     );
