@@ -10,6 +10,7 @@ use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::surroundings::not_supported;
 use crate::text_file;
+use crate::typed_target;
 use taut_syntax::quoted;
 
 /// Makes the request, or tells why there is none.
@@ -100,11 +101,10 @@ pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[
         if !is_asked_for(&problem) {
             return problem;
         }
-        problem.suggestion = problem.suggestion.map(|meant| typed(&meant, words));
-        match &help {
-            Some(help) if problem.message.starts_with(NO_MODULE) => problem.help(&**help),
-            _ => problem,
+        if let Some(help) = help.as_ref().filter(|_| problem.message.starts_with(NO_MODULE)) {
+            problem = problem.help(&**help);
         }
+        typed_target::as_typed(problem, request, words)
     };
     diagnostics::tell(&problems.iter().map(on_command_line).collect(), Level::Error, log);
 }
@@ -123,27 +123,6 @@ fn two_words(request: &Request, words: &[String]) -> Option<String> {
         [one] => format!("two words are a module and a target in it; {one} is a target of the module here"),
         _ => "two words are a module and a target in it".to_owned(),
     })
-}
-
-/// A suggestion as it is written on the command line: a JSON list of module and name, or a name of the module in the words.
-fn typed(meant: &str, words: &[String]) -> String {
-    if let Some((module, name)) = module_and_name(meant) {
-        return format!("{module}:{name}");
-    }
-    match words {
-        [word] => word.rsplit_once(':').map_or(meant.to_owned(), |(module, _)| format!("{module}:{meant}")),
-        [module, _] => format!("{module}:{meant}"),
-        _ => meant.to_owned(),
-    }
-}
-
-fn module_and_name(list: &str) -> Option<(String, String)> {
-    let document = taut_syntax::json::Document::parse("", list.to_owned()).ok()?;
-    let mut items = document.root().as_list()?;
-    match (items.next()?.as_str()?, items.next()?.as_str()?, items.next()) {
-        (module, name, None) => Some((module.to_owned(), name.to_owned())),
-        _ => None,
-    }
 }
 
 /// Tells why there is no request.
