@@ -322,12 +322,13 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
         })?;
     let label: Arc<str> = file.to_string_lossy().into();
     let document = Document::parse(label.clone(), content).map_err(|error| {
-        let mut problem = Diagnostic::from(error);
-        problem.message = format!("While searching for the default target in {name}:\n{}", problem.message);
-        SetupError::from(problem)
+        let problem = Diagnostic::from(error);
+        let reference = format!("While searching for the default target in {name}:\n{}", problem.message);
+        SetupError::from(problem.reference(reference))
     })?;
     if document.root().kind() != Kind::Object {
-        let problem = Diagnostic::error(format!("Invalid content in target file {name}."));
+        let problem = Diagnostic::error("A targets file is a JSON object");
+        let problem = problem.reference(format!("Invalid content in target file {name}."));
         let problem = problem.at(Location::value(label, JsonPath::root()));
         return Err(problem.help(A_TARGETS_FILE).into());
     }
