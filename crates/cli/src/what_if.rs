@@ -16,7 +16,7 @@ use crate::{
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
-    options::{self, WhatIf},
+    options::WhatIf,
     reporting::{Reporting, reported},
     request,
     settings::analysis_options,
@@ -42,9 +42,10 @@ fn go(
         log.say(Level::Error, text);
         Exit::Syntax
     })?;
+    // Without a target of its own a module may still have files that others read.
+    let no_name = of.is_none().then(String::new);
     let mut request =
-        request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
-            .or_else(|exit| about_anything(o, of.is_some(), exit, log))?;
+        request::quiet_request_or(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), no_name, log)?;
     // A question makes no build root.
     let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -79,14 +80,6 @@ fn go(
     Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 
-/// Without a target of its own a module may still have files that others read.
-fn about_anything(o: &options::Question, is_named: bool, exit: Exit, log: &Log) -> Result<Request, Exit> {
-    if is_named {
-        return Err(exit);
-    }
-    request::quiet_request_for(&o.common, &o.analysis, &[String::new()], log)
-}
-
 /// A target as one word: its name, or a JSON list of the words that other subcommands take.
 fn target_words(text: &str) -> Result<Vec<String>, String> {
     if !text.starts_with('[') {
@@ -102,7 +95,7 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::PathBuf]) -> String {
-    let Reach { targets, all_targets, actions, all_actions, unread } = reach;
+    let Reach { targets, all_targets, actions, in_any_case, all_actions, unread } = reach;
     let names = match said {
         [first, .., last] if said.len() == 2 => format!("{first} and {last}"),
         _ => said.join(", "),
@@ -112,10 +105,16 @@ fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::P
     let mut text = format!("If {names} changed, building {target} would\n");
     let _ = writeln!(text, "analyse at most {} of {all_targets} targets,", targets.len());
     targets.iter().for_each(|target| text.push_str(&format!("  {target}\n")));
-    let _ = writeln!(text, "run at most {} of {all_actions} actions.", actions.len());
+    let _ = write!(text, "run at most {} of {all_actions} actions", actions.len());
+    text += &match in_any_case.len() {
+        0 => ".\n".to_owned(),
+        count => format!(", {count} of them in any case: no valid result is recorded.\n"),
+    };
     for (origin, outs, id) in actions {
+        let anyway = if in_any_case.contains(id) { ", in any case" } else { "" };
         let (id, origin) = (&id.to_hex()[..ID_PREFIX_DIGITS], names_as_typed(origin));
-        let _ = writeln!(text, "  %{id} ({origin}: {})", outs.join(", "));
+        let outs = outs.join(", ");
+        let _ = writeln!(text, "  %{id} ({origin}: {outs}){anyway}");
     }
     for (said, path) in said.iter().zip(paths) {
         if unread.contains(path) {
