@@ -165,17 +165,19 @@ impl<'r> Explainer<'r> {
         };
         let (ago, target) = (ago(record.when), request.target_text());
         self.say(format!("Last build with work to do: {} {target}, {ago}; {ended}.", record.command));
-        let (ran, cached) = (record.count(How::Ran), record.count(How::Cached));
-        let also = |how, word| match record.count(how) {
-            0 => String::new(),
-            count => format!(", {count} {word}"),
-        };
-        let (failed, ended) =
-            (also(How::Failed, "failed"), also(How::Unfinished, "ended by the interruption"));
+        let cached = record.count(How::Cached);
+        let (failed, stopped) = (record.count(How::Failed), record.count(How::Unfinished));
+        let of_these: Vec<String> = [(failed, "failed"), (stopped, "stopped by the interruption")]
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        let of_these =
+            if of_these.is_empty() { String::new() } else { format!(" ({})", of_these.join(", ")) };
         self.say(format!(
-            "{} analysed, {} run{failed}{ended}, {cached} known to the action cache.",
+            "{} analysed, {} run{of_these}, {cached} from cache.",
             many(record.analysed as usize, "target"),
-            many(ran, "action"),
+            many(record.count(How::Ran) + failed + stopped, "action"),
         ));
         if record.left_out > 0 {
             let lines = record.left_out;
@@ -211,7 +213,7 @@ impl<'r> Explainer<'r> {
                 ids.dedup();
                 self.actions(&ids, usize::MAX);
                 if ids.is_empty() {
-                    self.say(format!("No action is known whose id begins with {prefix}."));
+                    self.say(format!("No action has an id that begins with %{prefix}."));
                 }
                 !ids.is_empty()
             }
@@ -234,13 +236,16 @@ impl<'r> Explainer<'r> {
         if self.analysis.is_none() {
             let or = path.map(|typed| format!(", nor {typed}")).unwrap_or_default();
             self.say(format!(
-                "No event log names target {name}{or}. If the call had it, nothing was done for it."
+                "No event log names target {name}{or}. If the build had it, nothing was done for it."
             ));
             return;
         }
         let or = path.map(|typed| format!(", and nothing at {typed}")).unwrap_or_default();
         let meant = self.meant(target).map(|meant| format!(" Did you mean {}?", quoted(&meant)));
-        self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
+        self.say(format!(
+            "The last build with work to do had no target {name}{or}.{}",
+            meant.unwrap_or_default()
+        ));
     }
 
     /// What is named like a target, of all that the call had in its module, or made.
@@ -294,7 +299,7 @@ impl<'r> Explainer<'r> {
         if variants.is_empty() {
             self.say(match self.same_result(&name) {
                 Some(same) => format!(
-                    "Target {json} was not analysed: it is the same as {same}, since it depends on no variable that \
+                    "Target {json} was not analysed in this configuration: it has the result of {same}, since it depends on no variable that \
                      differs."
                 ),
                 None => format!(
