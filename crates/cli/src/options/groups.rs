@@ -80,7 +80,7 @@ pub struct Analysis {
     /// How many characters of an expression to show in messages; default 320
     #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
-    /// Consider the inputs of an action of the target instead: %ID or its beginning, #NUMBER, or ID or NUMBER without mark
+    /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID or NUMBER without mark
     #[arg(long, value_name = "ACTION")]
     pub request_action_input: Option<String>,
     /// Root for target files of the main repository
@@ -210,7 +210,7 @@ pub struct Results {
     /// Show what actions printed also if they did not have to run
     #[arg(long)]
     pub show_cached_output: bool,
-    /// Run this action again, alone, and show what it prints: %ID or its beginning, as messages show it
+    /// Run this action again, alone, and show what it prints: %ID or 6 or more digits of its beginning, as messages show it
     #[arg(long, value_name = "ACTION")]
     pub rerun: Option<String>,
     /// Show runfiles, too

@@ -93,7 +93,7 @@ impl Voice for Taut {
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
-        log.say(Level::Debug, format!("what is asked for is the input of action {action}"));
+        log.say(Level::Debug, format!("showing the inputs of action {action}, not the target"));
     }
 
     fn dumping(&self, announcement: &str, log: &Log) {
