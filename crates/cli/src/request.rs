@@ -166,6 +166,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
         return fail(Exit::Syntax, format!("Command line parse error: {text}"));
     }
+    without_effect(common, execution, log);
     if let Some(text) = nothing(common, stores, execution) {
         return fail(Exit::Environment, text);
     }
@@ -186,6 +187,23 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         );
     }
     Ok(())
+}
+
+/// Warns of options that are accepted, as the reference accepts them, but do not do what they seem to.
+fn without_effect(common: &Common, execution: &Execution, log: &Log) {
+    if log.is_as_reference() {
+        return;
+    }
+    if execution.build_jobs == Some(0) {
+        log.say(Level::Warn, "-J 0 is ignored: as many actions run at once as --jobs says");
+    }
+    if let Some(name) = common.main.as_ref().filter(|_| common.repository_config.is_none()) {
+        let name = quoted(name);
+        log.say(
+            Level::Warn,
+            format!("--main chooses nothing without -C: the workspace is repository {name}"),
+        );
+    }
 }
 
 /// Which number that must not be zero is.
