@@ -48,6 +48,9 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
         log.say(Level::Warn, warning);
     }
     let printed = print(description.text.as_bytes());
+    if !description.more.is_empty() {
+        log.say(Level::Info, description.more.trim_end());
+    }
     if let Err(problems) = told {
         request::tell_problems(&problems, &request, &o.analysis.target, log);
         reporting.tell(&Event::AnalysisFailed(&problems));

@@ -1,5 +1,5 @@
-//! Descriptions as taut has them under its own name: where a target is defined, what the fields of its rule mean, and what
-//! is written there.
+//! What taut has to say under its own name beside a description: where a target is defined, what it has in its fields, and
+//! what the fields of a built-in rule mean.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::{doc, items};
 const LONGEST: usize = 400;
 
 /// Where a target is defined.
-pub(super) fn place(file: &str, entry: &ModuleEntry) -> String {
+fn place(file: &str, entry: &ModuleEntry) -> String {
     let (line, column) = entry.position();
     format!("{file}:{line}:{column}")
 }
@@ -24,6 +24,19 @@ pub(super) fn builtin_target(rule: &str, shown: &str, file: &str, entry: &Module
         writeln!(text, "{shown}, {}, is a target of the built-in rule {}.", place(file, entry), quoted(rule));
     doc(entry.json().get("doc"), " | ", text);
     builtin_rule(rule, &manual, Some(entry.json()), text);
+}
+
+/// A target of a rule that is described apart: its fields.
+pub(super) fn target(rule: &str, shown: &str, file: &str, entry: &ModuleEntry, text: &mut String) {
+    let _ = writeln!(text, "{shown}, {}, is a target of rule {rule}.", place(file, entry));
+    let fields = entry.json().entries().filter(|(field, _)| *field != "type");
+    for (number, (field, json)) in fields.enumerate() {
+        if number == 0 {
+            text.push_str(" Fields that it has\n");
+        }
+        let _ = writeln!(text, " - {}", quoted(field));
+        value(json, text);
+    }
 }
 
 /// A built-in rule; with the fields of a target of it, if one is given.
@@ -55,7 +68,7 @@ pub(super) fn builtin_rule(rule: &str, manual: &Manual, target: Option<Node<'_>>
 }
 
 /// What a target has in a field: as it is written, an item a line if it is a list that does not fit into one.
-pub(super) fn value(json: Node<'_>, text: &mut String) {
+fn value(json: Node<'_>, text: &mut String) {
     const WIDTH: usize = 96;
     let one_line = |json: Node<'_>| taut_expr::abbreviate(&taut_expr::json_to_value(json), LONGEST);
     let whole = one_line(json);
