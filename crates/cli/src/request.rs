@@ -57,26 +57,26 @@ pub(crate) fn quiet_request_for(
     request_in(&cwd, common, analysis, target).map_err(|error| tell(&error, log))
 }
 
-/// The same; where the target cannot be determined, about another one, if it is given. Why it cannot be determined is an
-/// error only if that does not help.
+/// The same; where no target can be determined, about any, and why none can.
 ///
 /// # Errors
 ///
 /// The exit code; what is wrong has been told.
-pub(crate) fn quiet_request_or(
+pub(crate) fn quiet_request_or_any(
     common: &Common,
     analysis: &Analysis,
     target: &[String],
-    other: Option<String>,
     log: &Log,
-) -> Result<Request, Exit> {
+) -> Result<(Request, Option<SetupError>), Exit> {
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let request = request_in(&cwd, common, analysis, target);
-    let request = request.or_else(|error| match other {
-        Some(other) => request_in(&cwd, common, analysis, &[other]).map_err(|_| error),
-        None => Err(error),
-    });
-    request.map_err(|error| tell(&error, log))
+    match request_in(&cwd, common, analysis, target) {
+        Ok(request) => Ok((request, None)),
+        Err(error) if target.is_empty() => match request_in(&cwd, common, analysis, &[String::new()]) {
+            Ok(request) => Ok((request, Some(error))),
+            Err(_) => Err(tell(&error, log)),
+        },
+        Err(error) => Err(tell(&error, log)),
+    }
 }
 
 /// The same, with the words as said in a given working directory.

@@ -79,10 +79,15 @@ fn outside(mut problem: Diagnostic, request: &Request, target: &NamedTarget, wor
     let [word] = words else { return problem };
     let path = match name.strip_prefix("//") {
         Some(path) => normal_path(path),
-        None if name.starts_with('/') => return problem,
+        // It has no meaning in a repository, and so leads out of it.
+        None if name.starts_with('/') => "..".to_owned(),
         None => normal_path(&join(&target.module, name)),
     };
     problem.message = format!("No target or file {}", quoted(word));
+    if path == ".." || path.starts_with("../") {
+        problem.help = vec!["only targets and files of a repository can be named".to_owned()];
+        return problem;
+    }
     problem.help = vec![match of_module(request, &path) {
         Some(targets) => targets,
         None => {

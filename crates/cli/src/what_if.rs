@@ -12,7 +12,6 @@ use taut_store::Store;
 use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_typed};
 
 use crate::{
-    diagnostics,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -42,10 +41,9 @@ fn go(
         log.say(Level::Error, text);
         Exit::Syntax
     })?;
-    // Without a target of its own a module may still have files that others read.
-    let no_name = of.is_none().then(String::new);
-    let mut request =
-        request::quiet_request_or(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), no_name, log)?;
+    let of_target = words.as_deref().unwrap_or(&[]);
+    // A module without targets may still have files that the last build read.
+    let (mut request, mut no_target) = request::quiet_request_or_any(&o.common, &o.analysis, of_target, log)?;
     // A question makes no build root.
     let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -61,17 +59,21 @@ fn go(
         let logs = EventLogs::of(store, &request.repositories).ok();
         let latest = logs.and_then(|logs| logs.latest());
         if let Some((targets, configuration)) = latest.filter(|_| words.is_none()) {
+            no_target = None;
             request.targets = targets;
             if o.analysis.config.is_none() && o.analysis.defines.is_empty() {
                 request.configuration = configuration;
             }
         }
     }
+    if let Some(error) = no_target {
+        return Err(request::tell(&error, log));
+    }
     reporting.requested(&request);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let reach = what_if(&paths, &request, how, &traces, &outcomes).map_err(|problems| {
-        diagnostics::tell(&problems, Level::Error, log);
+        request::tell_problems(&problems, &request, of_target, log);
         reporting.tell(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;

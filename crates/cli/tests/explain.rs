@@ -95,7 +95,7 @@ Action %ID (m:whisper#0: whisper) ran:
     let misspelt = workspace.run(&taut(), ["explain", "sayd"]).exits(1).stdout;
     has(
         &misspelt,
-        "The last build with work to do had no target :sayd, and nothing at sayd. Did you mean \"said\"?",
+        "The last build with work to do had no target :sayd, and nothing at sayd. Did you mean :said?",
     );
 }
 
@@ -203,7 +203,7 @@ fn what_the_action_cache_knew_did_not_run() {
     has(&text, "1 action run, 1 from cache.");
     has(
         &text,
-        "the action cache knew a run of the same command on the same contents. It was looked at\n  - its input shout comes from an action that is defined differently\n",
+        "the action cache has a result of the same command on the same inputs. It was looked up again\n  - its input shout comes from an action that is defined differently\n",
     );
     has(
         &text,

@@ -239,7 +239,8 @@ impl Describer<'_> {
             return Ok(());
         };
         let Some(kind) = entry.json().get("type") else {
-            let error = Diagnostic::error(format!("{shown} is a target without specified type."));
+            let error = Diagnostic::error(format!("{typed} has no \"type\""))
+                .reference(format!("{shown} is a target without specified type."));
             return Err(wrong(error.at(entry.location(None))));
         };
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {

@@ -23,7 +23,6 @@ use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analysis_setup::{begin, workspace};
 use crate::full_analysis::analyse_all;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
-use taut_syntax::quoted;
 use words::{capital, many};
 
 /// A question about the last build with work to do.
@@ -241,7 +240,7 @@ impl<'r> Explainer<'r> {
             return;
         }
         let or = path.map(|typed| format!(", and nothing at {typed}")).unwrap_or_default();
-        let meant = self.meant(target).map(|meant| format!(" Did you mean {}?", quoted(&meant)));
+        let meant = self.meant(target).map(|meant| format!(" Did you mean {meant}?"));
         self.say(format!(
             "The last build with work to do had no target {name}{or}.{}",
             meant.unwrap_or_default()
@@ -255,9 +254,16 @@ impl<'r> Explainer<'r> {
             let is_near = (&name.repository, &name.module) == (&target.repository, &target.module);
             (is_near && name.name != target.name).then_some(name.name.as_str())
         };
-        let targets = self.analysis.iter().flat_map(|analysis| &analysis.reached).filter_map(of_module);
+        let targets = || self.analysis.iter().flat_map(|analysis| &analysis.reached).filter_map(of_module);
         let outputs = self.defined.values().flat_map(|defined| &defined.action.outs).map(|out| out.as_str());
-        taut_syntax::did_you_mean(&target.name, targets.chain(outputs)).map(str::to_owned)
+        let meant = taut_syntax::did_you_mean(&target.name, targets().chain(outputs))?;
+        Some(match targets().any(|name| name == meant) {
+            true => {
+                let named = NamedTarget::new(target.repository.clone(), target.module.clone(), meant);
+                EntityName::Named(named).to_json()
+            }
+            false => meant.to_owned(),
+        })
     }
 
     /// Explains a target in all its configurations; `false` if there is none of that name.
@@ -362,8 +368,8 @@ impl<'r> Explainer<'r> {
                 (Some(How::Cached), why) => {
                     let looked = if why == Some(Why::New) { "" } else { " again" };
                     self.say(format!(
-                        "{words} was looked at{looked}, but did not run: the action cache knew a run of the same \
-                         command on the same contents. It was looked at"
+                        "{words} did not run: the action cache has a result of the same command on the same inputs. \
+                         It was looked up{looked}"
                     ));
                 }
                 (Some(How::Failed), _) => self.say(format!("{words} ran, and failed:")),
