@@ -201,7 +201,7 @@ impl Commit<'_> {
     fn traits(&self, entry: &Node) -> u8 {
         let interned = if self.core.rule(entry).is_interned() { StoredRun::INTERNED } else { 0 };
         let leaf = if entry.policy.leaf { StoredRun::LEAF } else { 0 };
-        let deep = if entry.policy.is_deep() { StoredRun::DEEP } else { 0 };
+        let deep = if entry.policy.is_deep() { StoredRun::VERIFIED_BY_LEAVES } else { 0 };
         interned | leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
     }
 
