@@ -39,7 +39,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
-        request::tell_problems(problems, &request, &o.analysis.target, log);
+        request::report_problems(problems, &request, &o.analysis.target, log);
         Exit::AnalysisFailure
     };
     let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
@@ -49,8 +49,8 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),
         false => None,
     };
-    findings::tell_warnings(&analysed, &request, log);
-    findings::tell_unused(&analysed, &request, &o.analysis, log);
+    findings::report_warnings(&analysed, &request, log);
+    findings::warn_of_unused_variables(&analysed, &request, &o.analysis, log);
     let mut target = log.voice().name_of_request(&request, log);
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole

@@ -67,7 +67,7 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
     })
 }
 
-/// What running everything again finds, and where that goes.
+/// The comparison of `rebuild`, and the file for its results.
 struct Again<'o> {
     comparison: Arc<Comparison>,
     dump: Option<&'o Path>,
@@ -87,7 +87,7 @@ struct Running<'c> {
     interruption: Interruption,
     /// The action that is run alone, if one is.
     rerun: Option<Arc<ActionDescription>>,
-    /// Whether earlier calls are asked how long actions took.
+    /// Whether the times that actions took in earlier calls are read.
     is_timed: bool,
 }
 
@@ -105,7 +105,7 @@ impl Call<'_> {
         request::check(&o.common, &o.stores, &o.execution, log)?;
         let interruption = Interruption::watch(log);
         interruption.ends_log(&self.reporting.log);
-        // What is wrong with the words is told before the build root is made.
+        // Errors of the command line are reported before the build root is created.
         let first = Some(self.request()?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
@@ -185,7 +185,7 @@ impl Pass for Running<'_> {
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
         let Call { o, log, .. } = *self.call;
-        request::tell_problems(problems, request, &o.analysis.target, log);
+        request::report_problems(problems, request, &o.analysis.target, log);
         Exit::AnalysisFailure
     }
 
@@ -206,8 +206,8 @@ impl Pass for Running<'_> {
         } else {
             None
         };
-        findings::tell_warnings(analysed, request, log);
-        findings::tell_unused(analysed, request, &o.analysis, log);
+        findings::report_warnings(analysed, request, log);
+        findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
         let action = match &mut whole {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,
@@ -271,7 +271,7 @@ impl Pass for Running<'_> {
 }
 
 impl Running<'_> {
-    /// What reads how long actions took in earlier calls.
+    /// The function that reads the times that actions took in earlier calls.
     fn timings(&self, request: &Request) -> Option<ReadTimings> {
         let (store, repositories) = (self.store.clone(), request.repositories.clone());
         let read = move || {

@@ -33,7 +33,7 @@ pub(crate) fn analysis_options(common: &options::Common, words: &options::Analys
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn build_options(
     common: &options::Common,
     execution: &options::Execution,

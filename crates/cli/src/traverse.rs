@@ -11,7 +11,7 @@ use taut_syntax::json::Document;
 use taut_sys::Named;
 
 use crate::{
-    diagnostics::tell,
+    diagnostics::report,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -73,7 +73,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let repositories = match RepoConfig::read(o.common.repository_config.as_deref(), &overrides, &cwd) {
         Ok(repositories) => repositories,
         Err(error) if o.common.repository_config.is_some() || o.common.workspace_root.is_some() => {
-            tell(&(*error.problem).into(), Level::Error, log);
+            report(&(*error.problem).into(), Level::Error, log);
             return Err(Exit::BuildFailure);
         }
         Err(_) => RepoConfig::default(),

@@ -95,7 +95,7 @@ impl Sink for Present {
     fn event(&self, event: &Event<'_>) {
         let (messages, reporting) = self.both();
         messages.event(event);
-        reporting.tell(event);
+        reporting.event(event);
     }
 }
 
@@ -163,7 +163,7 @@ impl Watcher<'_> {
         let interruption = Interruption::watch(self.log);
         // How often in a row the first round found something lost.
         let mut lost = 0;
-        let mut request = self.request().map_err(|error| request::tell(&error, self.log))?;
+        let mut request = self.request().map_err(|error| request::report_error(&error, self.log))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
             text_file::write(path, "[]\n", self.log)?;
@@ -276,7 +276,7 @@ impl Watcher<'_> {
         self.settle(held, interruption)?;
         held.is_settled = true;
         warn_of_cache(held.session.cache_warning(), self.log);
-        self.tell_watched(held);
+        self.report_watched(held);
         loop {
             held.session.close_directories();
             held.store.pause().map_err(|error| self.lost(&error))?;
@@ -309,7 +309,7 @@ impl Watcher<'_> {
             self.round(held, interruption, Some(Some(&paths)))?;
             self.settle(held, interruption)?;
             warn_of_cache(held.session.cache_warning(), self.log);
-            self.tell_watched(held);
+            self.report_watched(held);
         }
     }
 
@@ -331,7 +331,7 @@ impl Watcher<'_> {
             Err(error) => {
                 let text = format!("{:?}", error.problem);
                 if held.told_of_request != text {
-                    request::tell(&error, self.log);
+                    request::report_error(&error, self.log);
                 }
                 held.told_of_request = text;
                 return Ok(false);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use taut_digest::HashFunction;
 use taut_driver::{
     EventLogs, Outcomes, Reach, Request, Traces,
-    event::{Analysed, Event},
+    event::{Analysed, Event, Sink as _},
     joined, what_if,
 };
 use taut_store::Store;
@@ -44,8 +44,8 @@ fn go(
     })?;
     let mut request =
         request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
-            .or_else(|exit| about_anything(o, of.is_some(), exit, log))?;
-    // A question makes no build root.
+            .or_else(|exit| request_of_repositories(o, of.is_some(), exit, log))?;
+    // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     let how = analysis_options(&o.common, &o.analysis);
@@ -70,17 +70,22 @@ fn go(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let reach = what_if(&paths, &request, how, &traces, &outcomes).map_err(|problems| {
-        diagnostics::tell(&problems, Level::Error, log);
-        reporting.tell(&Event::AnalysisFailed(&problems));
+        diagnostics::report(&problems, Level::Error, log);
+        reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
     let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
-    reporting.tell(&Event::AnalysisFinished(found));
+    reporting.event(&Event::AnalysisFinished(found));
     Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 
-/// Without a target of its own a module may still have files that others read.
-fn about_anything(o: &options::Question, is_named: bool, exit: Exit, log: &Log) -> Result<Request, Exit> {
+/// The request for the repositories alone, where the module has no default target: the paths matter all the same.
+fn request_of_repositories(
+    o: &options::Question,
+    is_named: bool,
+    exit: Exit,
+    log: &Log,
+) -> Result<Request, Exit> {
     if is_named {
         return Err(exit);
     }
@@ -101,11 +106,11 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
     words.ok_or_else(wrong)
 }
 
-fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::PathBuf]) -> String {
+fn text(reach: &Reach, request: &Request, words: &[String], paths: &[std::path::PathBuf]) -> String {
     let Reach { targets, all_targets, actions, all_actions, unread } = reach;
-    let names = match said {
-        [first, .., last] if said.len() == 2 => format!("{first} and {last}"),
-        _ => said.join(", "),
+    let names = match words {
+        [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
+        _ => words.join(", "),
     };
     let shown = |target: &NamedTarget| configured_as_typed(&target.clone().into(), &request.configuration);
     let target = joined(request.targets.iter().map(shown));
@@ -117,9 +122,9 @@ fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::P
         let (id, origin) = (&id.to_hex()[..ID_PREFIX_DIGITS], names_as_typed(origin));
         let _ = writeln!(text, "  %{id} ({origin}: {})", outs.join(", "));
     }
-    for (said, path) in said.iter().zip(paths) {
+    for (word, path) in words.iter().zip(paths) {
         if unread.contains(path) {
-            let _ = writeln!(text, "Nothing reads {said}.");
+            let _ = writeln!(text, "Nothing reads {word}.");
         }
     }
     text

@@ -331,7 +331,7 @@ impl Watcher<'_> {
     }
 
     /// Tells how many directories are watched, and why changes may not be told, if it was not told before.
-    pub(super) fn tell_watched(&self, held: &mut Held) {
+    pub(super) fn report_watched(&self, held: &mut Held) {
         let why = held.watch.unwatched();
         let in_words = format!("{why:?}");
         if held.unwatched == in_words {

@@ -141,7 +141,7 @@ impl Pass for Round<'_> {
     fn analysis_failed(&mut self, _: &Request, problems: &Diagnostics) -> Stop {
         let told = format!("{problems:?}");
         if self.changed != Some(None) || told != self.so_far.told {
-            diagnostics::tell(problems, Level::Error, self.watcher.log);
+            diagnostics::report(problems, Level::Error, self.watcher.log);
             self.watcher.log.say(Level::Info, "Analysis failed; waiting for a change.");
         }
         self.so_far.told = told;
@@ -156,7 +156,7 @@ impl Pass for Round<'_> {
     ) -> Result<Option<Wanted>, Stop> {
         self.so_far.told.clear();
         if self.so_far.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
-            findings::tell_warnings(analysed, request, self.watcher.log);
+            findings::report_warnings(analysed, request, self.watcher.log);
         }
         self.so_far.last = Some(analysed.clone());
         Ok(None)
