@@ -4,6 +4,7 @@ use taut_digest::HashFunction;
 use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
 use taut_store::Store;
 
+use crate::environment::{Name, build_root};
 use crate::exit::Exit;
 use crate::interruption::Interruption;
 use crate::log::{Level, Log};
@@ -11,7 +12,6 @@ use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::settings::{analysis_options, log_limit};
-use crate::surroundings::{Name, build_root};
 use crate::voice::Found;
 use crate::{dumps, findings, report, request};
 

@@ -13,6 +13,7 @@ use taut_value::{ActionDescription, NamedTarget, Str};
 use crate::{
     compare::Comparison,
     dumps,
+    environment::{Name, build_root, build_root_option, is_address, open_store},
     exit::Exit,
     findings,
     interruption::Interruption,
@@ -26,7 +27,6 @@ use crate::{
     request, rerun,
     results::{self, Delivery, Destination},
     settings::{analysis_options, build_options, log_limit},
-    surroundings::{Name, build_root, build_root_option, is_address, open_store},
     voice::{BuildMessages, Found, Of},
 };
 

@@ -21,12 +21,12 @@ use taut_sys::{
 };
 
 use crate::{
+    environment::{Name, open_store},
     exit::Exit,
     log::{Level, Log},
     options, request,
     retry::LOST_OBJECTS,
     standard_streams::{eprint_text, print},
-    surroundings::{Name, open_store},
     voice::differs_each_time,
 };
 

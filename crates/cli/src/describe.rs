@@ -8,6 +8,7 @@ use taut_driver::{
 use taut_store::Store;
 
 use crate::{
+    environment::{Name, build_root, build_root_exists},
     exit::Exit,
     log::{Level, Log},
     options::{Describe, Execution},
@@ -16,7 +17,6 @@ use crate::{
     request,
     settings::analysis_options,
     standard_streams::print,
-    surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `describe`.
@@ -30,7 +30,7 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     let request = request::quiet_request(&o.common, &o.analysis, log)?;
     reporting.requested(&request);
     // A query does not create a build root.
-    let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
+    let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     if let Some(store) = &store {
         reporting.keep_in(store);

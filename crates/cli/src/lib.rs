@@ -12,6 +12,7 @@ mod describe;
 mod diagnostics;
 mod diagnostics_file;
 mod dumps;
+mod environment;
 pub mod exit;
 mod explain;
 mod findings;
@@ -30,7 +31,6 @@ mod results;
 mod retry;
 mod settings;
 mod standard_streams;
-mod surroundings;
 mod text_file;
 mod traverse;
 mod version;
@@ -41,11 +41,11 @@ mod what_if;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use environment::Name;
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
 use standard_streams::{eprint_error, eprint_text, print};
-use surroundings::Name;
 pub use taut_driver::{helper_main_if_requested, raise_open_file_limit};
 
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.

@@ -289,7 +289,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{options, surroundings::Name, voice};
+    use crate::{environment::Name, options, voice};
     use taut_driver::{ActionOutcome, event::Finished};
     use taut_value::{ActionDescription, EntityName, Map, NamedTarget, Value};
 

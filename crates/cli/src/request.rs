@@ -5,10 +5,10 @@ use std::path::Path;
 use taut_driver::{Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, Words};
 
 use crate::diagnostics::{self, report_with};
+use crate::environment::not_supported;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
-use crate::surroundings::not_supported;
 use crate::text_file;
 use taut_syntax::quoted;
 

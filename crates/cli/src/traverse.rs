@@ -12,6 +12,7 @@ use taut_sys::Named;
 
 use crate::{
     diagnostics::report,
+    environment::{Name, build_root, build_root_option, open_store},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -22,7 +23,6 @@ use crate::{
     request,
     results::{self, Delivery, Destination},
     settings::build_options,
-    surroundings::{Name, build_root, build_root_option, open_store},
     voice::{Defined, Of},
 };
 

@@ -21,11 +21,11 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value
 
 use crate::{
     compare::Comparison,
+    environment::Name,
     log::{Level, Log},
     progress::Snapshot,
     report::{self, Built},
     reproduce::Reproduction,
-    surroundings::Name,
 };
 
 mod command;

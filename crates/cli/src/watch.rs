@@ -22,6 +22,7 @@ use taut_store::Store;
 use taut_sys::watch::Watch;
 
 use crate::{
+    environment::{Name, build_root, build_root_option, open_store},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -31,7 +32,6 @@ use crate::{
     request,
     retry::LOST_OBJECTS,
     settings::{analysis_options, build_options},
-    surroundings::{Name, build_root, build_root_option, open_store},
     text_file,
     voice::{BuildMessages, Of, count, seconds},
 };

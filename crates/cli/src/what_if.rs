@@ -13,6 +13,7 @@ use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_ty
 
 use crate::{
     diagnostics,
+    environment::{Name, build_root, build_root_exists},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -21,7 +22,6 @@ use crate::{
     request,
     settings::analysis_options,
     standard_streams::print,
-    surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `what-if`.
@@ -46,7 +46,7 @@ fn go(
         request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
             .or_else(|exit| request_of_repositories(o, of.is_some(), exit, log))?;
     // A query does not create a build root.
-    let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
+    let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     let how = analysis_options(&o.common, &o.analysis);
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());

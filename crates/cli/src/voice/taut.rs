@@ -20,12 +20,12 @@ use taut_value::{ActionDescription, Id, JsonWriter, Str};
 use super::{BuildMessages, Defined, Delivered, Found, Of, Voice, command, count, figures::some_of, seconds};
 use crate::{
     compare::Comparison,
+    environment::with_hint,
     log::{Level, Log},
     output::Stream,
     progress::Snapshot,
     reproduce::Reproduction,
     retry::LOST_OBJECTS,
-    surroundings::with_hint,
 };
 
 mod failure;

@@ -8,9 +8,9 @@ use taut_value::{ActionDescription, Id, Str};
 
 use super::{Messages, output_of, shown_command};
 use crate::{
+    environment::with_hint,
     log::Level,
     output::Stream,
-    surroundings::with_hint,
     voice::{command, place_of},
 };
 
