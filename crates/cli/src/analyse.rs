@@ -24,7 +24,7 @@ pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
 fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let request = request::request(&o.common, &o.analysis, log)?;
-    Interruption::watch(log).ends_log(&reporting.log);
+    Interruption::watch(log).finish_log_on_signal(&reporting.log);
     reporting.requested(&request);
     // Analysis itself needs no store: it goes on without one.
     let root = build_root(name, &o.stores).ok();

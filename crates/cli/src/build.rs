@@ -104,7 +104,7 @@ impl Call<'_> {
         let Call { name, o, log, .. } = *self;
         request::check(&o.common, &o.stores, &o.execution, log)?;
         let interruption = Interruption::watch(log);
-        interruption.ends_log(&self.reporting.log);
+        interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
         let first = Some(self.request()?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
@@ -180,7 +180,7 @@ impl Pass for Running<'_> {
     type Done = Exit;
 
     fn goes_on(&mut self, session: &Session) -> Result<(), Exit> {
-        self.interruption.ends(session)
+        self.interruption.stop_on_signal(session)
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {

@@ -76,7 +76,7 @@ fn content(store: &Store, object: ObjectInfo, options: &InstallCas) -> Result<Ve
 }
 
 /// Puts an object at a path of the file system, or below it under the name of its hash if that is a
-/// directory already. Tells where.
+/// directory already. Returns the path.
 fn put(
     store: &Store,
     object: ObjectInfo,
@@ -159,7 +159,7 @@ pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
         let root = root.display();
         log.say(Level::Info, format!("Waiting for the processes that use {root}"));
     };
-    // To count is to walk through all of it.
+    // Counting walks through the whole build root.
     let counts = !log.is_as_reference() && log.wants(Level::Info);
     let before = if counts { taut_store::usage(&root).ok() } else { None };
     match taut_store::gc(&root, mode, busy) {
@@ -186,7 +186,7 @@ fn collected(freed: Usage, left: Usage, mode: GcMode) -> String {
         Usage { bytes: 0, .. } => "the build root is empty".to_owned(),
         left => format!("{} left", amount(left)),
     };
-    // Twice in a row it leaves nothing, which surprises.
+    // Two collections in a row remove everything, which is surprising without this hint.
     let next = match mode {
         GcMode::Rotate if !left.ends_with("empty") => "; the next gc removes what no build has used by then",
         _ => "",

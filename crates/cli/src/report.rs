@@ -1,6 +1,6 @@
 //! The texts of reports, as the reference prints them: scripts look for these lines.
 //!
-//! Functions from data to text; who says them, and at which level, is decided elsewhere.
+//! Functions from data to text; the callers decide about level and destination.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -204,18 +204,18 @@ pub fn heads_of_output(command: &str, stdout: bool, stderr: bool) -> (String, St
     }
 }
 
-/// That an action failed, and who asked for it; `command` is as [`in_environment`] has it.
+/// That an action failed, and the targets that define it; `command` is as [`in_environment`] has it.
 pub fn failed_command(command: &str, origins: &[String]) -> String {
     format!("Failed to execute command {command}{}", requested_by(origins))
 }
 
-/// The targets that ask for something, one a line.
+/// The targets that requested something, one a line.
 pub fn requested_by(origins: &[String]) -> String {
     let lines: String = origins.iter().map(|origin| format!("\n - {origin}")).collect();
     format!("\nrequested by{lines}")
 }
 
-/// How long a command may be to be shown as a whole, in bytes.
+/// The longest command that is shown as a whole, in bytes.
 const MAX_COMMAND: usize = 8 << 10;
 
 /// A command as [`in_environment`] has it, without its middle if it is long.

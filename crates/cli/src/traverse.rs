@@ -51,7 +51,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         ));
     }
     let interruption = Interruption::watch(log);
-    interruption.ends_log(&reporting.log);
+    interruption.finish_log_on_signal(&reporting.log);
     let label = o.graph_file.display().to_string();
     let bytes = Named::read(&o.graph_file)
         .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
@@ -104,7 +104,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let options = build_options(&o.common, &o.execution, &o.results, false, log)?;
     let session = Session::of_graph(&graph, repositories, &store, &options, &events)
         .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
-    interruption.ends(&session)?;
+    interruption.stop_on_signal(&session)?;
 
     events.event(&Event::BuildBegan { actions: graph.actions.len(), origins: &origins });
     let display = Display::start(&progress, log, None);

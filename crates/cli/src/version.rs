@@ -1,8 +1,8 @@
 //! What `version` prints.
 //!
-//! Under its own name taut tells its own version. Scripts that call it `just` compare the number with
+//! Under its own name taut prints its own version. Scripts that call it `just` compare the number with
 //! what they need of that tool, so there it is the version whose command line taut takes, and the
-//! suffix says who answers.
+//! suffix names taut.
 
 use crate::environment::Name;
 

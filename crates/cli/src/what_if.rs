@@ -37,7 +37,7 @@ fn go(
     reporting: &Reporting,
 ) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
-    Interruption::watch(log).ends_log(&reporting.log);
+    Interruption::watch(log).finish_log_on_signal(&reporting.log);
     let words = of.as_deref().map(target_words).transpose().map_err(|text| {
         log.say(Level::Error, text);
         Exit::Syntax
