@@ -27,7 +27,7 @@ use crate::{
     request, rerun,
     results::{self, Delivery, Destination},
     settings::{analysis_options, build_options, log_limit},
-    voice::{BuildMessages, Found, Of},
+    voice::{BuildContext, BuildMessages, Found},
 };
 
 /// Runs `build`.
@@ -146,11 +146,11 @@ impl Call<'_> {
     }
 
     /// What the messages of this call need to know.
-    fn of<'c>(&'c self, store: &'c Store) -> Of<'c> {
+    fn of<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
         let Call { name, o, log, again, .. } = self;
         let again_by_hand =
             if again.is_some() { Reproduction::none() } else { Reproduction::of_call(std::env::args()) };
-        Of {
+        BuildContext {
             log,
             store,
             build_root_option: build_root_option(&o.stores),

@@ -23,7 +23,7 @@ use crate::{
     request,
     results::{self, Delivery, Destination},
     settings::build_options,
-    voice::{Defined, Of},
+    voice::{BuildContext, Defined},
 };
 
 /// Runs `traverse`.
@@ -82,7 +82,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
     reporting.requested_graph(&repositories);
     reporting.keep_in(&store);
-    let messages = log.voice().build(Of {
+    let messages = log.voice().build(BuildContext {
         log,
         store: &store,
         build_root_option: build_root_option(&o.stores),

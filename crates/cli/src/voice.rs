@@ -116,7 +116,7 @@ pub(crate) trait Voice: Send + Sync {
     fn progress_pace(&self) -> (Duration, f64);
 
     /// The messages of one build.
-    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages>;
+    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages>;
 }
 
 /// An action with another result when it was run again.
@@ -130,7 +130,7 @@ pub(crate) struct Flaky<'f> {
 }
 
 /// What the messages of a build depend on.
-pub(crate) struct Of<'o> {
+pub(crate) struct BuildContext<'o> {
     pub(crate) log: &'o Arc<Log>,
     pub(crate) store: &'o Store,
     /// The option with the build root, if it was given, as a word of a command line.

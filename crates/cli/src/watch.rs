@@ -33,7 +33,7 @@ use crate::{
     retry::LOST_OBJECTS,
     settings::{analysis_options, build_options},
     text_file,
-    voice::{BuildMessages, Of, count, seconds},
+    voice::{BuildContext, BuildMessages, count, seconds},
 };
 
 mod feedback;
@@ -208,7 +208,7 @@ impl Watcher<'_> {
     /// The messages of one round about its build.
     fn messages(&self, store: &Store, request: &Request) -> Arc<dyn BuildMessages> {
         let build = &self.o.build;
-        let messages = self.log.voice().build(Of {
+        let messages = self.log.voice().build(BuildContext {
             log: self.log,
             store,
             build_root_option: build_root_option(&build.stores),

@@ -11,7 +11,7 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
-use super::{BuildMessages, Defined, Delivered, Flaky, Found, Of, Voice};
+use super::{BuildContext, BuildMessages, Defined, Delivered, Flaky, Found, Voice};
 use crate::{
     compare::Comparison,
     log::{Level, Log},
@@ -187,7 +187,7 @@ impl Voice for Just {
         (FIRST_LINE, GROWTH)
     }
 
-    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages> {
+    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages> {
         Arc::new(Messages {
             log: of.log.clone(),
             store: of.store.clone(),

@@ -17,7 +17,9 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Str};
 
-use super::{BuildMessages, Defined, Delivered, Found, Of, Voice, command, count, figures::some_of, seconds};
+use super::{
+    BuildContext, BuildMessages, Defined, Delivered, Found, Voice, command, count, figures::some_of, seconds,
+};
 use crate::{
     compare::Comparison,
     environment::with_hint,
@@ -161,7 +163,7 @@ impl Voice for Taut {
         (Duration::from_secs(10), 1.0)
     }
 
-    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages> {
+    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages> {
         let to_see_all = format!("taut install-cas{}", of.build_root_option.unwrap_or_default());
         Arc::new(Messages {
             log: of.log.clone(),
