@@ -1,4 +1,4 @@
-//! Roots that go away and come back, and ways to them that change: `watch` waits and goes on by itself.
+//! Roots that are removed or moved and come back, and links above them that change: `watch` waits, and then goes on.
 
 use std::os::unix::fs::symlink;
 
@@ -70,13 +70,13 @@ fn for_each_way_to_name_it(check: impl Fn(&Case, &Path, &[&str])) {
 }
 
 #[test]
-fn a_root_that_is_moved_away_and_back() {
+fn a_root_that_is_moved_away_and_back_is_followed() {
     for_each_way_to_name_it(|case, here, words| {
         let mut watching = case.watch(here, words);
         let away = case.beside("away");
         fs::rename(&case.ws, &away).unwrap();
-        let told = watching.until("Waiting until it is there again.");
-        has(&told, &format!("The root {} is gone:", case.ws.display()));
+        let output = watching.until("Waiting until it is there again.");
+        has(&output, &format!("The root {} is gone:", case.ws.display()));
         fs::write(away.join("m/in"), "from afar\n").unwrap();
         fs::rename(&away, &case.ws).unwrap();
         case.becomes("from afar\n");
@@ -85,7 +85,7 @@ fn a_root_that_is_moved_away_and_back() {
 }
 
 #[test]
-fn a_root_that_is_removed_and_made_again() {
+fn a_root_that_is_removed_and_made_again_is_followed() {
     for_each_way_to_name_it(|case, here, words| {
         let repositories = fs::read(case.ws.join("repos.json")).ok();
         let mut watching = case.watch(here, words);
@@ -101,7 +101,7 @@ fn a_root_that_is_removed_and_made_again() {
 }
 
 #[test]
-fn another_checkout_takes_the_place_of_a_root() {
+fn a_checkout_that_replaces_a_root_is_built() {
     for_each_way_to_name_it(|case, here, words| {
         let other = case.beside("other");
         checkout(&other, "other\n");
@@ -119,7 +119,7 @@ fn another_checkout_takes_the_place_of_a_root() {
 }
 
 #[test]
-fn a_target_root_goes_and_comes_back_in_the_same_ways() {
+fn a_target_root_that_is_removed_and_made_again_is_followed() {
     let case = Case::new();
     let targets = |word: &str| {
         fs::create_dir_all(case.beside("targets/m")).unwrap();
@@ -147,7 +147,7 @@ fn a_target_root_goes_and_comes_back_in_the_same_ways() {
 }
 
 #[test]
-fn a_link_on_the_way_to_a_root_is_set_anew() {
+fn a_changed_link_above_a_root_is_followed() {
     // The link is the root, or above it, or leads to another link.
     for (link, to, root) in [("cur", "", "cur"), ("above", "..", "above/ws"), ("first", "", "second")] {
         let case = Case::new();
@@ -200,7 +200,7 @@ fn nothing_is_installed_or_pruned_while_a_root_is_gone() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_root_is_waited_for_as_well() {
+fn a_root_that_is_replaced_by_a_file_is_waited_for() {
     let case = Case::new();
     let mut watching = case.watch(Path::new("/"), &["-w", case.ws.to_str().unwrap(), "m", "o"]);
     fs::rename(&case.ws, case.beside("away")).unwrap();
@@ -213,7 +213,7 @@ fn a_file_in_the_place_of_a_root_is_waited_for_as_well() {
 }
 
 #[test]
-fn a_root_that_is_not_there_yet_is_waited_for() {
+fn a_root_that_does_not_exist_yet_is_followed() {
     let case = Case::new();
     let late = case.beside("late/root");
     let words = ["-o", case.out.to_str().unwrap(), "-w", late.to_str().unwrap(), "m", "o"];
@@ -228,7 +228,7 @@ fn a_root_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn a_directory_within_a_root_is_replaced_with_all_that_it_holds() {
+fn a_replaced_directory_within_a_root_is_followed() {
     let case = Case::new();
     fs::create_dir_all(case.ws.join("m/sub/below")).unwrap();
     fs::write(case.ws.join("m/sub/below/in"), "start\n").unwrap();
@@ -246,7 +246,7 @@ fn a_directory_within_a_root_is_replaced_with_all_that_it_holds() {
 }
 
 #[test]
-fn a_configuration_is_followed_where_links_lead() {
+fn a_configuration_file_is_followed_through_links() {
     let case = Case::new();
     let target = r#"{"o": {"type": "file_gen", "name": "o", "arguments_config": ["V"], "data": {"type": "var", "name": "V"}}}"#;
     fs::write(case.ws.join("m/TARGETS"), target).unwrap();
@@ -267,7 +267,7 @@ fn a_configuration_is_followed_where_links_lead() {
 }
 
 #[test]
-fn links_on_the_way_to_a_module_are_set_anew() {
+fn changed_links_above_a_module_are_followed() {
     let case = Case::new();
     for version in ["v1", "v2"] {
         fs::create_dir_all(case.beside(version)).unwrap();
@@ -298,7 +298,7 @@ fn links_on_the_way_to_a_module_are_set_anew() {
 }
 
 #[test]
-fn something_is_mounted_over_a_root() {
+fn a_mount_over_a_root_is_followed() {
     let case = Case::new();
     let script = r#"
         "$@" & watch=$!
@@ -334,7 +334,7 @@ fn something_is_mounted_over_a_root() {
 }
 
 #[test]
-fn permission_to_read_is_lost_and_comes_back() {
+fn a_change_of_read_permission_is_followed() {
     use std::os::unix::fs::PermissionsExt as _;
     let case = Case::new();
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

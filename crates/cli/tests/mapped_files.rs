@@ -1,4 +1,4 @@
-//! Files that are written through a mapping: their times do not always tell.
+//! Files that are written through a mapping: their times do not always change.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

@@ -58,7 +58,7 @@ fn is_short(ran: &Ran) {
 }
 
 #[test]
-fn a_configuration_without_end_as_text_is_built_in_and_explained() {
+fn a_configuration_that_is_too_long_as_text_can_be_built_and_explained() {
     let workspace = workspace("echo built > o");
     for words in [
         "build top -P o",
@@ -82,7 +82,7 @@ fn a_configuration_without_end_as_text_is_built_in_and_explained() {
 }
 
 #[test]
-fn dumps_that_would_have_no_end_are_refused() {
+fn dumps_that_would_be_too_long_are_refused() {
     let workspace = workspace("echo built > o");
     for words in
         ["build top --dump-graph graph", "analyse top --dump-targets -", "analyse top --dump-provides -"]
@@ -94,7 +94,7 @@ fn dumps_that_would_have_no_end_are_refused() {
 }
 
 #[test]
-fn what_fails_in_such_a_configuration_is_told_shortly() {
+fn an_error_in_a_configuration_that_is_too_long_as_text_has_a_short_message() {
     let workspace = workspace("exit 3");
     for words in ["build top", "build top --keep-going"] {
         let ran = run(&workspace, words).exits(1);
