@@ -17,7 +17,7 @@ use crate::{dumps, findings, report, request};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
-    let profile = Profile::asked_for("analyse", &o.analysis, &o.execution);
+    let profile = Profile::from_options("analyse", &o.analysis, &o.execution);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 

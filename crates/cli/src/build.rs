@@ -32,7 +32,7 @@ use crate::{
 
 /// Runs `build`.
 pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
-    let profile = Profile::asked_for("build", &o.analysis, &o.execution);
+    let profile = Profile::from_options("build", &o.analysis, &o.execution);
     reported("build", !o.analysis.no_trace, profile, log, |reporting| {
         let call = Call { name, o, log, reporting, again: None };
         call.run(&Destination::Nowhere)
@@ -41,7 +41,7 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
 
 /// Runs `install`.
 pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
-    let profile = Profile::asked_for("install", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution);
     reported("install", !o.build.analysis.no_trace, profile, log, |reporting| {
         let call = Call { name, o: &o.build, log, reporting, again: None };
         call.run(&Destination::Directory { path: &o.output_dir, prune: o.prune })
@@ -50,7 +50,7 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let asked = Profile::asked_for("rebuild", &o.build.analysis, &o.build.execution);
+    let asked = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
     reported("rebuild", false, asked, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
             let what = if is_address(address) {
@@ -145,7 +145,7 @@ impl Call<'_> {
         done
     }
 
-    /// What the messages of this call need to know.
+    /// The context of the messages of this call.
     fn of<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
         let Call { name, o, log, again, .. } = self;
         let again_by_hand =

@@ -62,7 +62,7 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
     }
 }
 
-/// What an object looks like as one sequence of bytes.
+/// An object as one sequence of bytes.
 fn content(store: &Store, object: ObjectInfo, options: &InstallCas) -> Result<Vec<u8>, Error> {
     if options.archive {
         let mut bytes = Vec::new();
@@ -92,7 +92,7 @@ fn put(
         return Err(Error::Refused { path: path.display().to_string(), reason });
     }
     let named = Named::made_of_user(&path)?;
-    // That a tree is wanted as it is stored concerns standard output alone.
+    // `--raw-tree` applies to standard output only.
     if options.archive {
         let bytes = content(store, object, options)?;
         named.write(false)?.write_all(&bytes)?;

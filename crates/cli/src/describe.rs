@@ -21,7 +21,7 @@ use crate::{
 
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Log) -> Exit {
-    let asked = Profile::asked_for("describe", &o.analysis, &Execution::default());
+    let asked = Profile::from_options("describe", &o.analysis, &Execution::default());
     reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 

@@ -12,9 +12,9 @@ use taut_store::Store;
 /// The name by which the tool was called. It decides the command line, texts and defaults, never results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Name {
-    /// Its own.
+    /// `taut`.
     Taut,
-    /// That of the tool it is compatible with.
+    /// `just`, the reference.
     Just,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
     format!("{error}\nit helps to give all of {root} to one user, or to use another one (--local-build-root)")
 }
 
-/// Why the options ask for something taut cannot do yet, if they do.
+/// The error for an option that is not supported yet, if there is one.
 pub(crate) fn not_supported(options: &Stores) -> Option<String> {
     if let Some(address) = &options.remote_execution_address {
         if !is_address(address) {

@@ -6,7 +6,7 @@ use taut_driver::event::Status;
 /// How a call ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// Everything that was asked for is there.
+    /// Everything requested is there.
     Success,
     /// The build failed, or what it should start from could not be set up.
     BuildFailure,

@@ -1,4 +1,4 @@
-//! What analysis found before anything is built: warnings, and the action whose inputs are asked for.
+//! What analysis found before anything is built: warnings, and the action whose inputs are requested.
 
 use std::sync::Arc;
 

@@ -51,6 +51,8 @@ impl Interruption {
 
     /// Stops the build; ends the process if that takes too long.
     fn handle(&self, signal: i32) {
+        // Stored before `running` is read; `stop_on_signal` sets `running` before it loads the signal. So a session that
+        // begins at this moment is either interrupted below, or finds the signal itself.
         self.0.signal.store(signal, SeqCst);
         if let Some(waiting) = &*self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
             waiting.wake();

@@ -1,7 +1,7 @@
-//! The terminal: words in, reports, progress and an exit code out.
+//! The command line: from words to a request, and from its events to messages, progress and an exit code.
 //!
-//! This crate alone reads environment variables, owns standard output and standard error, and knows
-//! the numbers of exit codes. What a request does is `driver`'s business.
+//! Only this crate reads environment variables, writes to standard output and standard error, and has the numbers of exit
+//! codes. `driver` does the rest, so that it can be used, and tested, without a terminal.
 
 mod analyse;
 mod build;
@@ -71,7 +71,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
     outcome.code()
 }
 
-/// What to know of a call that is to be checked.
+/// The parts of a command line that `--check-traces` needs, and its log options; `None` without that option.
 fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Log)> {
     let (mut output_dir, mut is_question) = (None, false);
     let runs_actions = matches!(command, Command::Build(_) | Command::Install(_));
@@ -87,7 +87,7 @@ fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Lo
             is_question = true;
             (&o.common, &o.analysis, &o.stores, &o.log)
         }
-        // Others refuse the option.
+        // The other subcommands refuse the option.
         _ => return None,
     };
     let subject = check_traces::Subject { common, analysis, stores, output_dir, runs_actions, is_question };

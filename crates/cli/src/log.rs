@@ -1,8 +1,8 @@
 //! Messages: levels, standard error, log files.
 //!
-//! All messages go through here and to standard error (and log files), so that standard
-//! output holds nothing but requested data, which another program may read. Colour is a property of standard error alone. Failing to
-//! write a message is never a reason to fail a build.
+//! All messages go through here, to standard error and log files, so that standard output has nothing but requested data,
+//! which another program may read. Colour is a property of standard error alone. An error while a message is written never
+//! fails a build.
 
 mod pieces;
 
@@ -102,7 +102,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The log that the options ask for. Log files are created here.
+    /// The log for these options. Log files are created here.
     ///
     /// # Errors
     ///
@@ -259,7 +259,7 @@ impl Log {
         }
     }
 
-    /// Writes what was collected to the file that was asked for.
+    /// Writes the collected diagnostics to the file of `--diagnostics`.
     ///
     /// # Errors
     ///

@@ -40,8 +40,8 @@ impl Stream {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Passes the text to `give` in pieces, each line indented, without the line feed at the end. `to_see_all`: whether to leave
-    /// out the middle of a large output, and the words of the command, up to the object's name, that shows all of it.
+    /// Passes the text to `give` in pieces, each line indented, without the line feed at the end. With `to_see_all`, the
+    /// command that shows all of it, up to the name of the object, the middle of a large output is left out.
     pub(crate) fn show(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
         let mut text = Indented { give, is_pending: false, is_begun: false };
         match to_see_all.filter(|_| self.size > 2 * MAX_END_BYTES) {

@@ -319,8 +319,8 @@ impl Watcher<'_> {
         Exit::Environment
     }
 
-    /// Reads the request again, since the files that define it may have changed. An error is reported, and the request stays as it
-    /// was. Returns whether it is another request.
+    /// Reads the request again, since the files that define it may have changed. Returns whether it is another one. An
+    /// error is reported, and the request stays as it was.
     fn renew(&self, state: &mut WatchState) -> Result<bool, SessionEnd> {
         // The meaning of a target name depends on the working directory; while that is gone, the request stays as it was.
         if state.root_paths.missing(&self.here).is_some() {

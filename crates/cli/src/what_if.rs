@@ -79,7 +79,7 @@ fn go(
     Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 
-/// The request for the repositories alone, where the module has no default target: the paths matter all the same.
+/// The request for the repositories alone, if the module has no default target: its files may be read by others.
 fn request_of_repositories(
     o: &options::Question,
     is_named: bool,

@@ -16,10 +16,10 @@ use super::{
     words::normalized,
 };
 
-/// What is wrong with a command line, or the help it asks for.
+/// The error of a command line, or the help that it requests.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoCommand {
-    /// Help was asked for: to be printed on standard output.
+    /// Help: to be printed on standard output.
     Help(String),
     /// The words make no command line: to be printed on standard error.
     Wrong(String),

@@ -331,7 +331,7 @@ impl Messages {
         }
     }
 
-    /// Prints a message about an action: now if its target is known, else after execution, when it can be looked for.
+    /// Prints a message about an action: now if its target is known, else after execution, when it can be found.
     fn show_or_defer(&self, of: Deferred) {
         if self.origin(of.id()).is_some() { self.show_deferred(&of) } else { self.state().deferred.push(of) }
     }

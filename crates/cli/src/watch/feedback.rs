@@ -76,7 +76,7 @@ impl Feedback {
         !self.roots.is_empty()
     }
 
-    /// Remembers what the directories look like that an installation may change.
+    /// Records the state of the directories that an installation may change.
     pub(super) fn before_install(&mut self) {
         for (path, seen) in &mut self.signatures {
             if seen.is_some_and(|seen| seen.is_directory()) {
@@ -87,7 +87,7 @@ impl Feedback {
         self.names = above.map(|path| (path.clone(), names(&path))).collect();
     }
 
-    /// Remembers what an installation of these objects left.
+    /// Records the state that an installation of these objects left.
     pub(super) fn after_install(&mut self, objects: HashMap<Str, ObjectInfo>) {
         if !self.is_possible() {
             return;
@@ -128,7 +128,7 @@ impl Feedback {
         self.installed = objects;
     }
 
-    /// Whether anything but what is installed came to a directory, or went, since the installation began.
+    /// Whether a name that is not installed was added to a directory, or removed, since the installation began.
     fn has_others(&self, directory: &Path) -> bool {
         let Some(before) = self.names.get(directory) else { return false };
         let now = names(directory);

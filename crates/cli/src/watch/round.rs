@@ -96,7 +96,7 @@ impl Watcher<'_> {
     }
 }
 
-/// What later rounds of a session need to know of the earlier ones.
+/// What later rounds of a session use of the earlier ones.
 #[derive(Default)]
 pub(super) struct RoundHistory {
     /// The errors of the description that the last round reported.
