@@ -26,7 +26,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     let request = request::request(&o.common, &o.analysis, log)?;
     Interruption::watch(log).finish_log_on_signal(&reporting.log);
     reporting.requested(&request);
-    // Analysis itself needs no store: it goes on without one.
+    // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     if let Some(store) = &store {

@@ -61,20 +61,20 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
             log.say(Level::Error, what);
             return Err(Exit::Environment);
         }
-        let again = Again { comparison: Comparison::new(log), dump: o.dump_flaky.as_deref() };
+        let again = RebuildOutput { comparison: Comparison::new(log), dump: o.dump_flaky.as_deref() };
         let call = Call { name, o: &o.build, log, reporting, again: Some(again) };
         call.run(&Destination::Nowhere)
     })
 }
 
 /// The comparison of `rebuild`, and the file for its results.
-struct Again<'o> {
+struct RebuildOutput<'o> {
     comparison: Arc<Comparison>,
     dump: Option<&'o Path>,
 }
 
 /// A call while it runs.
-struct Running<'c> {
+struct RunningCall<'c> {
     call: &'c Call<'c>,
     /// The request, until it is run for the first time.
     first: Option<Request>,
@@ -96,7 +96,7 @@ struct Call<'o> {
     o: &'o Build,
     log: &'o Arc<Log>,
     reporting: &'o Reporting,
-    again: Option<Again<'o>>,
+    again: Option<RebuildOutput<'o>>,
 }
 
 impl Call<'_> {
@@ -127,7 +127,7 @@ impl Call<'_> {
         };
         let (store, display) = (&store, None);
         let (rerun, is_timed) = (None, self.reporting.uses_state);
-        let done = run.go(&mut Running {
+        let done = run.go(&mut RunningCall {
             call: self,
             first,
             destination,
@@ -175,7 +175,7 @@ impl Call<'_> {
     }
 }
 
-impl Pass for Running<'_> {
+impl Pass for RunningCall<'_> {
     type Stop = Exit;
     type Done = Exit;
 
@@ -254,7 +254,7 @@ impl Pass for Running<'_> {
     ) -> Result<Exit, Undelivered<Exit>> {
         let Call { o, log, again, .. } = self.call;
         let comparison = again.as_ref().map(|again| &*again.comparison);
-        if let Some(Again { comparison, dump: Some(path) }) = again {
+        if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
             comparison.dump(path, log)?;
         }
         self.messages.processed(results.actions, session.cache_hits(results.actions), comparison);
@@ -270,7 +270,7 @@ impl Pass for Running<'_> {
     }
 }
 
-impl Running<'_> {
+impl RunningCall<'_> {
     /// The function that reads the times that actions took in earlier calls.
     fn timings(&self, request: &Request) -> Option<ReadTimings> {
         let (store, repositories) = (self.store.clone(), request.repositories.clone());
@@ -282,7 +282,7 @@ impl Running<'_> {
     }
 }
 
-impl Client for Running<'_> {
+impl Client for RunningCall<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
         let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
         self.call.reporting.requested(&request);

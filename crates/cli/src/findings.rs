@@ -45,7 +45,7 @@ pub(crate) fn warn_of_unused_variables(
     }
 }
 
-/// Replaces what is requested by the inputs of an action, if the command line says so; returns the action and its name.
+/// Replaces what is requested by the inputs of an action, with `--request-action-input`; returns the action and its name.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! How far a build is: a live display on a terminal, plain lines from time to time elsewhere. The voice has the texts.
 //!
-//! What is left of a build is estimated from how long actions took in earlier calls. The logs of these are read by the
-//! thread that displays, when the display appears: shorter builds do not read them.
+//! The remaining time is estimated from how long actions took in earlier calls. The thread of the display reads the event
+//! logs of these when the display appears, so that short builds do not read them.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -31,7 +31,7 @@ const ESTIMATE_INTERVAL: Duration = Duration::from_secs(1);
 /// The part of the remaining actions whose durations have to be known for an estimate: three of four.
 const MIN_KNOWN_PART: (usize, usize) = (3, 4);
 
-/// Counts actions as they go.
+/// Counts of actions, from the events of a build.
 #[derive(Default)]
 pub(crate) struct Progress {
     state: Mutex<State>,

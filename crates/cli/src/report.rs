@@ -55,22 +55,23 @@ fn upper_levels(value: &Value, levels: usize) -> String {
         Value::List(list) => {
             format!("[{}]", joined(list.iter().map(|item| upper_levels(item, levels - 1)).collect()))
         }
-        // No value that a configuration can hold is longer, but by having been built to be.
+        // An upper bound for values that are not made for this purpose.
         other => other.to_json_beyond(1 << 16),
     }
 }
 
-/// How much is to be done.
+/// The line about what analysis found.
 pub fn discovered(actions: usize, overlays: usize, trees: usize, blobs: usize) -> String {
     format!("Discovered {actions} actions, {overlays} tree overlays, {trees} trees, {blobs} blobs")
 }
 
-/// How much was done.
+/// The line about how many actions were processed.
 pub fn processed(actions: usize, cache_hits: usize) -> String {
     format!("Processed {actions} actions, {cache_hits} cache hits.")
 }
 
-/// What became of the export targets; none if there are none. `served` only where a service was asked.
+/// The line about export targets and where their results come from; `None` without export targets. `served` is counted
+/// only with a target-serving service.
 pub fn export_targets(
     cached: usize,
     served: Option<usize>,
@@ -86,14 +87,14 @@ pub fn export_targets(
     ))
 }
 
-/// What a target is tainted with.
+/// The line about what the targets are tainted with.
 pub fn tainted(strings: &[&str]) -> String {
     let mut writer = JsonWriter::compact();
     writer.strings(strings);
     format!("Target tainted {}.", writer.finish())
 }
 
-/// What there is now: a line for each artifact, sorted as given, below a heading.
+/// The list of artifacts: a heading, and a line for each artifact in the given order.
 pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> String {
     let mut text = heading.to_owned();
     for Built { path, object, failed } in built {
@@ -105,7 +106,7 @@ pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> Str
     text
 }
 
-/// What a target offers, as `analyse` shows it.
+/// The result of a target, as `analyse` shows it.
 pub fn result_of_target(target: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
     let mut text = format!("Result of target {target}: {{");
     let parts = [("artifacts", artifacts, 1), ("provides", provides, 2), ("runfiles", runfiles, 1)];
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_action_says_is_shown_with_its_command() {
+    fn what_an_action_prints_is_shown_with_its_command() {
         let command = ["sh", "-c", "echo a; echo b >&2; touch z\n"];
         let none = Map::default();
         let in_none = in_environment(&command, &none);

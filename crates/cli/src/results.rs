@@ -26,7 +26,7 @@ pub(crate) enum Destination<'o> {
     /// Below a directory.
     Directory {
         path: &'o Path,
-        /// Whether to remove what was installed there for the same target before and is no longer wanted.
+        /// Whether to remove what was installed there for the same target before and is no longer part of the result.
         prune: bool,
     },
 }
@@ -73,7 +73,7 @@ pub(crate) struct Delivery<'d> {
     pub(crate) log: &'d Arc<Log>,
 }
 
-/// Installs and shows what was built. The exit code says whether artifacts come from failed actions.
+/// Installs and shows what was built. The exit code is another one if artifacts come from failed actions.
 ///
 /// # Errors
 ///

@@ -3,7 +3,7 @@
 //! One session serves all rounds (`round`). Between them `notice` finds out what changed, and `feedback` whether taut
 //! itself changed it.
 //!
-//! While `watch` waits, `gc` may run: the store is released between rounds. After that, objects that the session takes to be
+//! While `watch` waits, `gc` may run: the store is released between rounds. After that, objects that the session has found
 //! in the store may be gone, so a new session begins.
 
 use std::{

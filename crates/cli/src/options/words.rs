@@ -15,7 +15,7 @@ use taut_syntax::quoted;
 ///
 /// # Errors
 ///
-/// What is wrong with a word that clap need not see.
+/// The error for a word that cannot be normalized.
 pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
     let mut meant: Vec<OsString> = words.iter().take(2).cloned().collect();
     let name = words.get(1).and_then(|word| word.to_str());

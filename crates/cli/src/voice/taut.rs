@@ -1,7 +1,7 @@
 //! The voice under the name `taut`: silent about what was not done, one line for what was, and figures in it.
 //!
 //! A failed action is shown when it fails (`failure.rs`), and named once more in the last line. What an action printed is
-//! shown when it ran, not each time that its result is known.
+//! shown when it ran, not each time that its result is replayed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -39,7 +39,7 @@ const INDENT: &str = "       ";
 /// How many things of a kind are named in a line.
 const MAX_NAMED: usize = 5;
 
-/// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
+/// How many errors of one kind are shown: an error that occurs in many places need not be shown for each.
 const MAX_ALIKE: usize = 10;
 
 /// How many digits of the id of an action are shown.
