@@ -55,7 +55,7 @@ fn upper_levels(value: &Value, levels: usize) -> String {
         Value::List(list) => {
             format!("[{}]", joined(list.iter().map(|item| upper_levels(item, levels - 1)).collect()))
         }
-        // An upper bound for values that are not made for this purpose.
+        // No value that a configuration can hold is longer, but by having been built to be.
         other => other.to_json_beyond(1 << 16),
     }
 }

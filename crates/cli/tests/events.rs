@@ -300,7 +300,7 @@ fn failures_of_actions_and_of_analysis_are_in_the_log() {
     let log = last(&workspace);
     assert_eq!(summary(&log)["status"], "analysis_failed");
     assert_eq!(of_kind(&log, "diagnostic")[0]["severity"], "error");
-    // What is explained is the call before.
+    // The call before is explained.
     let still = workspace.run(&taut(), ["explain", "last"]).exits(0).stdout;
     let head = |text: &str| text.lines().nth(1).map(str::to_owned);
     assert_eq!(head(&still), head(&why));
@@ -395,7 +395,7 @@ fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A project with an action that runs until it is ended, and says when it has begun.
+/// A project with an action that runs until it is ended, and makes a file when it has begun.
 fn endless() -> (Workspace, PathBuf) {
     let workspace = Workspace::new();
     let mark = workspace.beside("mark");
@@ -435,7 +435,7 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     eventually("it runs", || mark.exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    // What is there of it is no log of a call that ended.
+    // The incomplete log is no log of a call that ended.
     let files = files(&workspace);
     let new: Vec<_> = files.iter().filter(|file| !before.contains(file)).collect();
     let [file] = new[..] else { panic!("{new:?}") };

@@ -54,7 +54,7 @@ fn files_that_are_right_are_not_written_again() {
     let out = workspace.beside("out");
     install(&workspace, "all", &[]);
     let before = untouched(&out);
-    // Compared by content, then (old enough) by evidence, then without the traces, then without the record.
+    // Compared by content, then (old enough) by evidence, then without recorded runs, then without the record.
     install(&workspace, "all", &[]);
     assert_eq!(untouched(&out), before);
     std::thread::sleep(std::time::Duration::from_millis(2_100));

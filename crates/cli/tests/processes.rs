@@ -114,7 +114,7 @@ fn concurrent_builds_with_reused_process_ids_are_right_and_signal_no_other_proce
     let all: serde_json::Map<_, _> = targets.keys().map(|name| (name.clone(), json!(name))).collect();
     targets.insert("all".to_owned(), json!({"type": "install", "files": all}));
     let workspace = workspace(&serde_json::Value::Object(targets).to_string());
-    // Each round of a build takes more numbers than there are; the strangers are started among them.
+    // Each build uses more process ids than there are, so they are reused; the other processes are started meanwhile.
     let script = r#"
         echo 500 > /proc/sys/kernel/pid_max || exit 9
         ends=; strangers=

@@ -101,7 +101,7 @@ fn sixty_levels_of_two_shared_children_take_sixty_steps() {
     let first = build(&[]);
     assert!(processed(&first) == Some((61, 0)), "{first}");
     assert_eq!(processed(&build(&[])), Some((61, 61)));
-    // What is kept of the nodes serves when something else has changed.
+    // Recorded parts of the nodes are used when something else has changed.
     workspace.file("TARGETS", TARGETS.replace("\"b\"]", "\"c\"]"));
     assert!(processed(&build(&[])) == Some((61, 61)));
     assert!(processed(&build(&["--no-trace"])) == Some((61, 61)));

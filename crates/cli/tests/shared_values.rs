@@ -1,12 +1,12 @@
-//! Values share their parts: sixty lists, each with the one before it twice, are 2^60 entries as text. Nothing writes that
-//! out, be it a message, a label or a record; where a text is asked for, there is an error.
+//! Values share their parts: sixty lists, each with the one before it twice, are 2^60 entries as text. No message,
+//! label or record has that text; a dump that would need it is an error.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::process::{Command, Stdio};
 
 use taut_testkit::{Ran, Workspace};
 
-/// A target `top` that builds `inner` in a configuration without end as text.
+/// A target `top` that builds `inner` in a configuration that is too long as text.
 fn workspace(command: &str) -> Workspace {
     let mut bindings = vec![r#"["x0", "v"]"#.to_owned()];
     for number in 1..=60 {
@@ -36,7 +36,7 @@ fn workspace(command: &str) -> Workspace {
     workspace
 }
 
-/// Runs taut with so little memory that a text without end ends it soon.
+/// Runs taut with so little memory that such a text would soon end it.
 fn run(workspace: &Workspace, words: &str) -> Ran {
     let taut = env!("CARGO_BIN_EXE_taut");
     let root = workspace.build_root().display().to_string();

@@ -1,4 +1,5 @@
-//! An output directory among the sources: real changes are followed, those that `watch` made itself come to an end.
+//! An output directory among the sources: changes by others start rounds, and the rounds that changes by `watch` itself start
+//! end.
 
 use super::*;
 
@@ -161,10 +162,10 @@ fn rounds_that_an_action_causes_are_slowed_down_and_reported() {
     let out = workspace.beside("out");
     let mut watching = start(&workspace, &out, &[]);
     has(&watching.until("an action writes there"), "(data)");
-    // It is followed as before, if late.
+    // An edit is followed as before, if later.
     workspace.file("other", "2\n");
     becomes(&out.join("other"), "2\n");
     assert!(runs(&watching) < 20, "{}", watching.all());
-    // A pause does not keep it from ending.
+    // An interrupt ends it during a pause, too.
     assert_eq!(watching.interrupt(), 130);
 }

@@ -1,4 +1,4 @@
-//! Files with more than one name: a change through any of them is a change.
+//! Files with several names (hard links): a change through any of them starts a round.
 
 use super::*;
 

@@ -227,7 +227,7 @@ fn new_and_removed_directories_are_followed() {
     fs::write(away.join("u.txt"), "from afar\n").unwrap();
     fs::rename(&away, &module).unwrap();
     becomes(&shout, "FROM AFAR\n");
-    // It is another watch of that name from now on.
+    // From now on, that name has another watch.
     workspace.file("m/u.txt", "near\n");
     becomes(&shout, "NEAR\n");
     assert_eq!(watching.interrupt(), 130);
@@ -265,7 +265,7 @@ fn missing_objects_below_a_result_are_made_again() {
         (workspace.beside("out"), workspace.build_root().join("protocol-dependent/generation-0"));
     let mut watching = Watching::start(&workspace, &["-o", out.to_str().unwrap()]);
     watching.until("Interrupt to end.");
-    // Too large to be at hand in the process, and only below a tree.
+    // Too large for the memory cache, and only below a tree.
     let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let objects = below(&store.join("git-sha1/casf")).flat_map(|shard| below(&shard).collect::<Vec<_>>());
     let large = |object: &PathBuf| fs::metadata(object).unwrap().len() == 5000;
@@ -327,7 +327,7 @@ fn garbage_is_collected_beside_an_idle_watch_and_the_next_round_is_right() {
     watching.until("Interrupt to end.");
     let modes: [&[&str]; 4] = [&[], &["--no-rotate"], &[], &["--all"]];
     for (number, mode) in modes.into_iter().enumerate() {
-        // Twice, so that nothing of what was there is left.
+        // Twice, so that no earlier object is left.
         for _ in 0..2 {
             workspace.run(&taut(), [&["gc"], mode].concat()).exits(0);
         }
@@ -367,7 +367,7 @@ fn random_edit(workspace: &Workspace, rng: &mut Rng) -> String {
             format!("remove {name}")
         }
         4 => {
-            // As editors do it: another file takes the place.
+            // As editors do it: another file replaces it.
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(root.join(".new"), format!("{}\n", rng.below(4))).unwrap();
             fs::rename(root.join(".new"), path).unwrap();

@@ -44,7 +44,7 @@ impl Case {
         becomes(&self.out.join("o"), content);
     }
 
-    /// The watch notices edits as ever.
+    /// Asserts that edits are noticed as before.
     #[track_caller]
     fn follows(&self, root: &Path, watching: Watching) {
         for content in ["edited\n", "edited again\n"] {
@@ -112,7 +112,7 @@ fn a_checkout_that_replaces_a_root_is_built() {
         fs::rename(&case.ws, case.beside("old")).unwrap();
         fs::rename(&other, &case.ws).unwrap();
         case.becomes("other\n");
-        // The first one is of no interest any more.
+        // Changes in the first one start no round any more.
         fs::write(case.beside("old/m/in"), "old\n").unwrap();
         case.follows(&case.ws, watching);
     });
@@ -171,7 +171,7 @@ fn a_changed_link_above_a_root_is_followed() {
         case.becomes("v2\n");
         fs::write(place("v2").join("m/in"), "edited behind the link\n").unwrap();
         case.becomes("edited behind the link\n");
-        // A link that leads nowhere for a while.
+        // The target of the link does not exist for a while.
         fs::remove_file(case.beside(link)).unwrap();
         set("v3");
         case.becomes("v3\n");
@@ -339,7 +339,7 @@ fn a_change_of_read_permission_is_followed() {
     let case = Case::new();
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let is_root = std::process::Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    // To root, permissions mean nothing: another user watches then, with a program that it can reach.
+    // Permissions do not apply to root: then another user watches, with a copy of the program that it may run.
     let program = case.beside("program");
     let copied = std::process::Command::new("cp").arg(taut().path()).arg(&program).status();
     assert!(copied.unwrap().success());
