@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collection_says_what_it_freed_and_what_is_left() {
+    fn the_message_of_a_collection_has_what_it_freed_and_what_is_left() {
         let (some, none) = (Usage { files: 2, bytes: 1500 }, Usage::default());
         assert_eq!(
             collected(none, some, GcMode::Rotate),

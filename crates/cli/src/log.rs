@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_and_verbose_say_how_much_is_shown() {
+    fn quiet_and_verbose_set_the_limits() {
         let limits = |log_limit, verbose, quiet| {
             limits(&options::Log { log_limit, verbose, quiet, ..options::Log::default() })
         };
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn log_files_tell_thread_and_time() {
+    fn lines_of_log_files_have_thread_and_time() {
         let lines = file_lines(Level::Info, None, "a\nb", 951_782_400, 7);
         let (thread, rest) = lines.split_once(", ").unwrap();
         assert!(thread.starts_with("thread:"), "{thread}");

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_words_are_answered_with_advice() {
+    fn wrong_words_cause_an_error_with_a_hint() {
         for words in
             [&["buld"][..], &[], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]]
         {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_subcommand_has_no_use_for_it_refuses() {
+    fn options_that_a_subcommand_cannot_use_are_refused() {
         for (words, option) in [
             (&["watch", "t", "--check-traces"][..], "--check-traces"),
             (&["watch", "-P", "out"], "--print-to-stdout"),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn under_the_name_of_the_other_tool_its_words_are_all_there_are() {
+    fn under_the_name_just_own_words_are_refused() {
         for words in [
             &["just", "explain", "t"][..],
             &["just", "what-if", "f"],

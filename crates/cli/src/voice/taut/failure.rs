@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_of_signals_say_which() {
+    fn exit_codes_of_signals_are_shown_with_the_signal() {
         assert_eq!(exit(1), "exit code 1");
         assert_eq!(exit(137), "exit code 137: signal 9, SIGKILL");
         assert_eq!(exit(128 + 40), "exit code 168: signal 40");
