@@ -428,7 +428,6 @@ mod tests {
             ("m", &["@//m:t"], r#"["@","","m","t"]"#),
             ("", &["n:t"], r#"["@","","n","t"]"#),
             ("", &["f:g"], r#"["@","","","f:g"]"#),
-            ("", &["@x//m:t"], r#"["@","","","@x//m:t"]"#),
             ("", &["m:b"], r#"["@","","","m:b"]"#),
             ("", &["a:"], r#"["@","","","a:"]"#),
             ("m", &["TREE", "m", "d"], r#"["@","","TREE","m","d"]"#),
@@ -442,6 +441,7 @@ mod tests {
         let fixture = Fixture::new();
         for (words, reason) in [
             (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
+            (&["@x//m:t"], "Cannot resolve repository name x"),
             (&["a", "b", "c"], "\"a b c\" names no target"),
             (&["./", "../../..", "t"], "Relative module name \"../../..\" is outside of workspace"),
             (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
