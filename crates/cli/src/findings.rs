@@ -1,4 +1,4 @@
-//! What analysis found before anything is built: warnings, and the action whose inputs are asked for.
+//! What analysis found before anything is built: warnings, and the action whose inputs are requested.
 
 use std::sync::Arc;
 
@@ -7,19 +7,24 @@ use taut_syntax::{Document, JsonPath, did_you_mean, quoted};
 use taut_value::{ActionDescription, EntityName, Str};
 
 use crate::{
-    diagnostics::{tell, tell_with},
+    diagnostics::{report, report_with},
     exit::Exit,
     log::{Level, Log},
     options,
 };
 
-/// Tells what is probably not meant.
-pub(crate) fn tell_warnings(analysed: &Analysed, request: &Request, log: &Log) {
-    tell(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
+/// Reports the warnings of analysis.
+pub(crate) fn report_warnings(analysed: &Analysed, request: &Request, log: &Log) {
+    report(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
 }
 
-/// Tells which variables that the command line sets are looked at by nothing. The reference does not.
-pub(crate) fn tell_unused(analysed: &Analysed, request: &Request, words: &options::Analysis, log: &Log) {
+/// Warns of variables that the command line sets and no target depends on. The reference does not.
+pub(crate) fn warn_of_unused_variables(
+    analysed: &Analysed,
+    request: &Request,
+    words: &options::Analysis,
+    log: &Log,
+) {
     if log.is_as_reference() {
         return;
     }
@@ -36,15 +41,15 @@ pub(crate) fn tell_unused(analysed: &Analysed, request: &Request, words: &option
             let warning = Diagnostic::warning(message).at(Location::key(&*label, JsonPath::root().key(name)));
             warning.suggest(did_you_mean(name, analysed.vars.iter().map(Str::as_str)))
         });
-        tell_with(&warnings.collect(), &Some((label.clone(), text.as_str().into())), Level::Warn, log);
+        report_with(&warnings.collect(), &Some((label.clone(), text.as_str().into())), Level::Warn, log);
     }
 }
 
-/// Turns to the input of an action if that was asked for; then gives the action, and its name.
+/// Replaces what is requested by the inputs of an action, with `--request-action-input`; returns the action and its name.
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn turn_to_input(
     analysis: &mut Analysis,
     words: &options::Analysis,

@@ -121,7 +121,7 @@ impl Command {
     }
 
     /// Fills in what follows from other options and from the tool's name: the inputs of an action that is to be run
-    /// again are asked for, and names like `module:target` are taut's own.
+    /// again are requested, and names like `module:target` are taut's own.
     fn complete(&mut self, is_taut: bool) {
         let rerun = match self {
             Command::Build(o) => o.results.rerun.clone(),
@@ -136,7 +136,7 @@ impl Command {
 }
 
 impl Command {
-    /// A word of this call that the tool whose name may be used does not know, if there is one.
+    /// A word of this call that the reference does not have, if there is one.
     fn own(&self) -> Option<&'static str> {
         if self.execution().is_some_and(|execution| execution.termination_grace.is_some()) {
             return Some("--termination-grace");

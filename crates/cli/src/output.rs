@@ -1,6 +1,6 @@
 //! What actions wrote to their standard output and error, shown in bounded memory: read from the store piece by piece.
 //!
-//! The reference shows all of it. Under the name `taut`, of an output that is larger than twice [`SHOWN_AT_EACH_END`]
+//! The reference shows all of it. Under the name `taut`, of an output that is larger than twice [`MAX_END_BYTES`]
 //! its beginning and its end are shown, and how to see the rest.
 
 use std::{
@@ -12,10 +12,10 @@ use taut_digest::Digest;
 use taut_store::Store;
 
 /// How many bytes of each end of a large output are shown.
-const SHOWN_AT_EACH_END: u64 = 64 << 10;
+const MAX_END_BYTES: u64 = 64 << 10;
 
 /// How many bytes are read at once.
-const PIECE: usize = 64 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// One output of an action, open for reading.
 pub(crate) struct Stream {
@@ -35,24 +35,24 @@ impl Stream {
     /// At most so many bytes of its beginning.
     pub(crate) fn beginning(mut self, bytes: usize) -> String {
         let mut text = Vec::new();
-        // What cannot be read is not looked at.
+        // An error leaves the text incomplete.
         let _ = Read::by_ref(&mut self.file).take(bytes as u64).read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Gives out the text in pieces, each line indented, without the line feed at the end. `to_see_all`: whether to leave
-    /// out the middle of a large output, and the words of the command, up to the object's name, that shows all of it.
+    /// Passes the text to `give` in pieces, each line indented, without the line feed at the end. With `to_see_all`, the
+    /// command that shows all of it, up to the name of the object, the middle of a large output is left out.
     pub(crate) fn show(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
         let mut text = Indented { give, is_pending: false, is_begun: false };
-        match to_see_all.filter(|_| self.size > 2 * SHOWN_AT_EACH_END) {
+        match to_see_all.filter(|_| self.size > 2 * MAX_END_BYTES) {
             None => self.copy(self.size, &mut text),
             Some(command) => {
-                self.copy(SHOWN_AT_EACH_END, &mut text);
-                let left_out = self.size - 2 * SHOWN_AT_EACH_END;
+                self.copy(MAX_END_BYTES, &mut text);
+                let left_out = self.size - 2 * MAX_END_BYTES;
                 let hash = self.digest.hash;
                 text.add(&format!("\n[… {left_out} bytes left out; all of it: {command} {hash} …]\n"));
-                if self.file.seek(SeekFrom::Start(self.size - SHOWN_AT_EACH_END)).is_ok() {
-                    self.copy(SHOWN_AT_EACH_END, &mut text);
+                if self.file.seek(SeekFrom::Start(self.size - MAX_END_BYTES)).is_ok() {
+                    self.copy(MAX_END_BYTES, &mut text);
                 }
             }
         }
@@ -60,7 +60,7 @@ impl Stream {
 
     /// Copies at most so many bytes; bytes that are not UTF-8 are replaced. What cannot be read is not shown.
     fn copy(&mut self, mut left: u64, text: &mut Indented<'_>) {
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; BUFFER_BYTES];
         // The beginning of a character that the next piece goes on with.
         let mut kept = 0;
         while left > 0 {
@@ -150,12 +150,12 @@ mod tests {
     fn of_a_large_output_both_ends_are_shown_and_how_to_see_the_rest() {
         let lines: String = (0..100_000).map(|line| format!("line {line}\n")).collect();
         let text = shown(lines.as_bytes(), Some("taut install-cas"));
-        assert!(text.len() < 3 * SHOWN_AT_EACH_END as usize, "{}", text.len());
+        assert!(text.len() < 3 * MAX_END_BYTES as usize, "{}", text.len());
         assert!(text.starts_with("  line 0\n  line 1\n"));
         assert!(text.ends_with("\n  line 99998\n  line 99999"));
-        let left_out = lines.len() as u64 - 2 * SHOWN_AT_EACH_END;
+        let left_out = lines.len() as u64 - 2 * MAX_END_BYTES;
         assert!(text.contains(&format!("\n  [… {left_out} bytes left out; all of it: taut install-cas ")));
-        let small = "y".repeat(2 * SHOWN_AT_EACH_END as usize);
+        let small = "y".repeat(2 * MAX_END_BYTES as usize);
         assert_eq!(shown(small.as_bytes(), Some("taut install-cas")).len(), small.len() + 2);
     }
 }

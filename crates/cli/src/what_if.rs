@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use taut_digest::HashFunction;
 use taut_driver::{
     EventLogs, Outcomes, Reach, Request, Traces,
-    event::{Analysed, Event},
+    event::{Analysed, Event, Sink as _},
     joined, what_if,
 };
 use taut_store::Store;
 use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_typed};
 
 use crate::{
+    environment::{Name, build_root, build_root_exists},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -20,7 +21,6 @@ use crate::{
     request,
     settings::analysis_options,
     standard_streams::print,
-    surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `what-if`.
@@ -36,7 +36,7 @@ fn go(
     reporting: &Reporting,
 ) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
-    Interruption::watch(log).ends_log(&reporting.log);
+    Interruption::watch(log).finish_log_on_signal(&reporting.log);
     let words = of.as_deref().map(target_words).transpose().map_err(|text| {
         log.say(Level::Error, text);
         Exit::Syntax
@@ -44,8 +44,8 @@ fn go(
     let of_target = words.as_deref().unwrap_or(&[]);
     // A module without targets may still have files that the last build read.
     let (mut request, mut no_target) = request::quiet_request_or_any(&o.common, &o.analysis, of_target, log)?;
-    // A question makes no build root.
-    let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
+    // A query does not create a build root.
+    let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     let how = analysis_options(&o.common, &o.analysis);
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
@@ -67,18 +67,18 @@ fn go(
         }
     }
     if let Some(error) = no_target {
-        return Err(request::tell(&error, log));
+        return Err(request::report_error(&error, log));
     }
     reporting.requested(&request);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let reach = what_if(&paths, &request, how, &traces, &outcomes).map_err(|problems| {
-        request::tell_problems(&problems, &request, of_target, log);
-        reporting.tell(&Event::AnalysisFailed(&problems));
+        request::report_problems(&problems, &request, of_target, log);
+        reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
     let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
-    reporting.tell(&Event::AnalysisFinished(found));
+    reporting.event(&Event::AnalysisFinished(found));
     Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 
@@ -96,11 +96,11 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
     words.ok_or_else(wrong)
 }
 
-fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::PathBuf]) -> String {
+fn text(reach: &Reach, request: &Request, words: &[String], paths: &[std::path::PathBuf]) -> String {
     let Reach { targets, all_targets, actions, in_any_case, all_actions, unread } = reach;
-    let names = match said {
-        [first, .., last] if said.len() == 2 => format!("{first} and {last}"),
-        _ => said.join(", "),
+    let names = match words {
+        [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
+        _ => words.join(", "),
     };
     let shown = |target: &NamedTarget| configured_as_typed(&target.clone().into(), &request.configuration);
     let target = joined(request.targets.iter().map(shown));
@@ -118,9 +118,9 @@ fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::P
         let outs = outs.join(", ");
         let _ = writeln!(text, "  %{id} ({origin}: {outs}){anyway}");
     }
-    for (said, path) in said.iter().zip(paths) {
+    for (word, path) in words.iter().zip(paths) {
         if unread.contains(path) {
-            let _ = writeln!(text, "Nothing reads {said}.");
+            let _ = writeln!(text, "Nothing reads {word}.");
         }
     }
     text

@@ -8,9 +8,9 @@ use taut_value::{ActionDescription, Id, Str};
 
 use super::{Messages, output_of, shown_command};
 use crate::{
+    environment::with_hint,
     log::Level,
     output::Stream,
-    surroundings::with_hint,
     voice::{command, place_of},
 };
 
@@ -21,8 +21,8 @@ const MAX_SEARCHED: usize = 64 << 10;
 const HELP_ABOUT_PATH: &str =
     "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
-/// The first signal's exit code, as a shell gives it, is one more than this.
-const SIGNALS: i32 = 128;
+/// Shells and taut report the end by signal N as exit code 128 + N.
+const SIGNAL_BASE: i32 = 128;
 
 /// How an action ended: in a few words for the first line, and in lines of their own.
 struct Ending {
@@ -85,9 +85,9 @@ fn why_not_started(ran: &Ran) -> Vec<String> {
     why.iter().flat_map(|why| why.lines()).map(|line| line.trim().to_owned()).collect()
 }
 
-/// An exit code; one that stands for a signal with its number.
+/// An exit code in words; if it represents a signal, with the signal.
 fn exit(code: i32) -> String {
-    match code - SIGNALS {
+    match code - SIGNAL_BASE {
         signal @ 1..=64 => match name_of_signal(signal) {
             Some(name) => format!("exit code {code}: signal {signal}, {name}"),
             None => format!("exit code {code}: signal {signal}"),
@@ -121,13 +121,14 @@ fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<
     if ran.exit_code == 0 || action.env.iter().any(|(name, _)| name.as_str() == "PATH") {
         return None;
     }
+    /// Messages of shells.
     const SIGNS: [&str; 3] = ["command not found", ": not found", "cannot execute"];
     let says_so = |digest: &Option<Digest>| {
         let text = Stream::open(store, digest).map(|stream| stream.beginning(MAX_SEARCHED));
         text.is_some_and(|text| SIGNS.iter().any(|sign| text.contains(sign)))
     };
     if let Some(why) = &ran.not_started {
-        // It may be a launcher, which is looked up elsewhere.
+        // The missing program may be a launcher, which is not looked up with the PATH of the action.
         let program = action.command.first().map_or("", Str::as_str);
         return why.contains(&format!("there is no program {program}")).then_some(HELP_ABOUT_PATH);
     }
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_of_signals_say_which() {
+    fn exit_codes_of_signals_are_shown_with_the_signal() {
         assert_eq!(exit(1), "exit code 1");
         assert_eq!(exit(137), "exit code 137: signal 9, SIGKILL");
         assert_eq!(exit(128 + 40), "exit code 168: signal 40");
