@@ -55,7 +55,11 @@ fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -
     problem.message = format!("No target or file {} in {}", quoted(name), place(request, target));
     let path = normal_path(&join(module, name));
     let shown_module = for_shell(module);
-    if problem.help.iter().any(|help| help.starts_with("it is a directory")) {
+    let names_directory = name.ends_with('/');
+    if let Some(targets) = of_module(request, &path).filter(|_| names_directory) {
+        problem.help = vec![targets];
+        problem.notes.clear();
+    } else if problem.help.iter().any(|help| help.starts_with("it is a directory")) {
         let as_tree = format!("TREE {shown_module} {}", for_shell(name.trim_end_matches('/')));
         problem.help = vec![match of_module(request, &path) {
             Some(targets) => targets,

@@ -16,7 +16,7 @@ use taut_analysis::{
     vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
-use taut_repos::{DirRule, Entry, Listing, Place, Repository};
+use taut_repos::{DirRule, Entry, Listing, Place, Repository, RootName, Roots};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
@@ -42,12 +42,32 @@ pub struct DescribeOptions {
 pub struct Description {
     /// For standard output.
     pub text: String,
-    /// What the reference does not have, for standard error.
+    /// What the reference does not have, for standard error. Names of files stand between zero bytes; what is kept has the
+    /// number of a root and the path below it there, since the root may lie elsewhere by then.
     pub more: String,
     /// What could not be described.
     pub warnings: Vec<String>,
     /// Whether a file is named explicitly, and not a target.
     pub is_reference: bool,
+}
+
+impl Description {
+    /// What the reference does not have, with the names of files as the function has them.
+    pub fn more_with_files(&self, shown: impl Fn(&str) -> String) -> String {
+        let parts = self.more.split('\0').enumerate();
+        parts.map(|(at, part)| if at % 2 == 0 { part.to_owned() } else { shown(part) }).collect()
+    }
+
+    /// The description with the full paths of files.
+    pub(crate) fn located(&self, roots: &Roots) -> Description {
+        let full = |file: &str| {
+            let (number, path) = file.split_once('/')?;
+            let root = RootName { number: number.parse().ok()?, ignore_special: false };
+            Some(Place { root, path: path.into() }.full(roots).to_string_lossy().into_owned())
+        };
+        let shown = |file: &str| format!("\0{}\0", full(file).unwrap_or_else(|| file.to_owned()));
+        Description { more: self.more_with_files(shown), ..self.clone() }
+    }
 }
 
 /// A description as it is kept.
@@ -224,7 +244,7 @@ impl Describer<'_> {
         }
         let repository = self.repository(target)?;
         let place = module_file(&repository.target_root, &target.module, &repository.target_file_name);
-        let file = place.path.clone();
+        let file = place.clone();
         let module = match self.module(place.clone()).await {
             Ok(module) => module,
             Err(failure) => {
@@ -234,7 +254,7 @@ impl Describer<'_> {
         let Some(entry) = EntryPart(target.name.clone()).project(&module) else {
             out.text = format!("{shown} is implicitly a source file.\n");
             if !self.as_reference && !self.is_source(repository, target).await {
-                out.warnings.push(format!("{typed} is neither a target in {file} nor a file"));
+                out.warnings.push(format!("{typed} is neither a target in {} nor a file", file.path));
             }
             return Ok(());
         };

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use taut_analysis::{Manual, ModuleEntry, manual};
+use taut_repos::Place;
 use taut_syntax::{Kind, Node, quoted};
 
 use super::{doc, items};
@@ -11,14 +12,14 @@ use super::{doc, items};
 /// The longest value that is shown, in bytes.
 const LONGEST: usize = 400;
 
-/// Where a target is defined.
-fn place(file: &str, entry: &ModuleEntry) -> String {
+/// Where a target is defined: the file, between zero bytes, by the number of its root and the path below it.
+fn place(file: &Place, entry: &ModuleEntry) -> String {
     let (line, column) = entry.position();
-    format!("{file}:{line}:{column}")
+    format!("\0{}/{}\0:{line}:{column}", file.root.number, file.path)
 }
 
 /// A target of a built-in rule.
-pub(super) fn builtin_target(rule: &str, shown: &str, file: &str, entry: &ModuleEntry, text: &mut String) {
+pub(super) fn builtin_target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry, text: &mut String) {
     let Some(manual) = manual(rule) else { return };
     let _ =
         writeln!(text, "{shown}, {}, is a target of the built-in rule {}.", place(file, entry), quoted(rule));
@@ -27,7 +28,7 @@ pub(super) fn builtin_target(rule: &str, shown: &str, file: &str, entry: &Module
 }
 
 /// A target of a rule that is described apart: its fields.
-pub(super) fn target(rule: &str, shown: &str, file: &str, entry: &ModuleEntry, text: &mut String) {
+pub(super) fn target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry, text: &mut String) {
     let _ = writeln!(text, "{shown}, {}, is a target of rule {rule}.", place(file, entry));
     let fields = entry.json().entries().filter(|(field, _)| *field != "type");
     for (number, (field, json)) in fields.enumerate() {
