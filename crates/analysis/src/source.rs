@@ -52,9 +52,14 @@ pub(crate) async fn listing(
     }
 }
 
+/// How the message begins about a name that is neither that of a target nor of a source file.
+pub const NO_SOURCE: &str = "Cannot determine source file ";
+/// How the message begins about a name that leads out of its module.
+pub const OUTSIDE: &str = "Source file reference outside current module: ";
+
 fn outside(named: &NamedTarget) -> Diagnostic {
     let name = named.name.as_str();
-    Diagnostic::error(format!("Source file reference outside current module: {name}")).help(
+    Diagnostic::error(format!("{OUTSIDE}{name}")).help(
         match name.starts_with('/') {
             true => "only files of a repository can be named; commands can use others by their absolute paths",
             false => {
@@ -216,12 +221,9 @@ async fn file(
         repository => format!(" of repository {}", quoted(&repository)),
     };
     let message = if explicit {
-        format!("Cannot determine source file {}: there is none in {place}{of}", quoted(&base))
+        format!("{NO_SOURCE}{}: there is none in {place}{of}", quoted(&base))
     } else {
-        format!(
-            "Cannot determine source file {}: no target in {file}{of}, and no file in {place}{of}",
-            quoted(&base)
-        )
+        format!("{NO_SOURCE}{}: no target in {file}{of}, and no file in {place}{of}", quoted(&base))
     };
     let mut diagnostic = Diagnostic::error(message);
     match (&**entries, entries.get(base)) {

@@ -14,19 +14,32 @@ use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{AddToCas, Gc, InstallCas};
 use crate::standard_streams::print;
-use taut_syntax::quoted;
+use taut_syntax::{quoted, seen_from};
 
 /// `install-cas`: takes an object out of the store.
 pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
     let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
+    let as_reference = log.is_as_reference();
     let fail = |error: Error, text: &str| {
-        log.say(Level::Error, format!("{error}"));
-        log.say(Level::Error, text);
+        if as_reference {
+            log.say(Level::Error, format!("{error}"));
+            log.say(Level::Error, text);
+        } else {
+            log.say(Level::Error, why_not_fetched(&error));
+        }
         Exit::Environment
     };
     let Some(whole) = parse_object_id(&options.object_id) else {
-        log.say(Level::Error, format!("{} is no object identifier", quoted(&options.object_id)));
-        log.say(Level::Error, "failed to dump artifact.");
+        let id = quoted(&options.object_id);
+        if as_reference {
+            log.say(Level::Error, format!("{id} is no object identifier"));
+            log.say(Level::Error, "failed to dump artifact.");
+        } else {
+            log.say(
+                Level::Error,
+                format!("{id} is no identifier of an object: that is HASH, HASH:SIZE or HASH:SIZE:TYPE"),
+            );
+        }
         return Exit::Environment;
     };
     let object = match &options.sub_object_path {
@@ -35,7 +48,16 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
             // As in the reference, the last object on the way is taken, with a warning.
             Ok(found) => {
                 if let Some(text) = found.ends {
-                    log.say(Level::Warn, text);
+                    let object = found.object;
+                    log.say(
+                        Level::Warn,
+                        match as_reference {
+                            true => text,
+                            false => format!(
+                                "There is no {path} in {whole}; the last object on the way is {object}"
+                            ),
+                        },
+                    );
                 }
                 found.object
             }
@@ -43,7 +65,13 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
         },
     };
     if options.archive && object.object_type != ObjectType::Tree {
-        log.say(Level::Error, format!("Archive requested on non-tree {object}"));
+        log.say(
+            Level::Error,
+            match as_reference {
+                true => format!("Archive requested on non-tree {object}"),
+                false => format!("Only a tree can be written as an archive, and {object} is none"),
+            },
+        );
         return Exit::Environment;
     }
     match &options.output_path {
@@ -53,13 +81,35 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
         },
         Some(path) => match put(&store, object, path, options) {
             Ok(path) => {
-                let what = if options.archive { "Archive of" } else { "artifact" };
-                log.say(Level::Info, format!("{what} {object} was installed to {}", path.display()));
+                let (what, own) = match options.archive {
+                    true => ("Archive of", "Wrote an archive of"),
+                    false => ("artifact", "Installed"),
+                };
+                let text = match as_reference {
+                    true => format!("{what} {object} was installed to {}", path.display()),
+                    false => format!("{own} {object} to {}", shown(&path)),
+                };
+                log.say(Level::Info, text);
                 Exit::Success
             }
             Err(error) => fail(error, "failed to retrieve artifact."),
         },
     }
+}
+
+/// Why an object was not fetched, in taut's own words.
+fn why_not_fetched(error: &Error) -> String {
+    match error {
+        Error::Missing(object) => format!("There is no object {object} in the store"),
+        Error::Refused { path, reason } => format!("Cannot write {}: {reason}", shown(Path::new(path))),
+        error => format!("Cannot fetch the object: {error}"),
+    }
+}
+
+/// A path as seen from the working directory.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    seen_from(&path.to_string_lossy(), &here.to_string_lossy())
 }
 
 /// An object as one sequence of bytes.
@@ -111,7 +161,14 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
         Some("tree-all") => SpecialEntries::ResolveInside,
         Some("all") => SpecialEntries::ResolveAll,
         Some(other) => {
-            log.say(Level::Warn, format!("Ignoring unknown --resolve-special strategy {}.", quoted(&other)));
+            let other = quoted(&other);
+            let text = match log.is_as_reference() {
+                true => format!("Ignoring unknown --resolve-special strategy {other}."),
+                false => format!(
+                    "--resolve-special {other} is ignored: it is one of ignore, tree-upwards, tree-all and all"
+                ),
+            };
+            log.say(Level::Warn, text);
             SpecialEntries::default()
         }
     };
@@ -126,12 +183,34 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
     };
     match followed.and_then(|location| add_object(&store, &location, special)) {
         Ok(object) => print(format!("{}\n", object.digest.hash).as_bytes()),
+        Err(error) if !log.is_as_reference() => {
+            log.say(Level::Error, why_not_added(&error, &location));
+            Exit::Environment
+        }
         Err(error) => {
             log.say(Level::Error, error.to_string());
             log.say(Level::Error, format!("Failed to store {} in local CAS", location.display()));
             Exit::Environment
         }
     }
+}
+
+/// Why something was not added, in taut's own words.
+fn why_not_added(error: &AddError, location: &Path) -> String {
+    let it = |path: &Path| if path == location { "it".to_owned() } else { shown(path) };
+    let link = |path: &Path, is: &str| format!("the symbolic link {} {is}", shown(path));
+    let why = match error {
+        AddError::Unsupported(path) => {
+            format!("{} is absent, or neither a file, a directory nor a symbolic link", it(path))
+        }
+        AddError::Upwards(path) => {
+            link(path, "leads upwards or is absolute (--resolve-special says what to do with such links)")
+        }
+        AddError::Outside(path) => link(path, "leads out of it"),
+        AddError::Endless(path) => link(path, "leads to a directory that it lies in"),
+        AddError::Store(error) => error.to_string(),
+    };
+    format!("Cannot add {}: {why}", shown(location))
 }
 
 /// `gc`: removes what was not used recently.
@@ -191,7 +270,7 @@ fn collected(freed: Usage, left: Usage, mode: GcMode) -> String {
         GcMode::Rotate if !left.ends_with("empty") => "; the next gc removes what no build has used by then",
         _ => "",
     };
-    format!("{freed}; {left}{next}.")
+    format!("{freed}; {left}{next}")
 }
 
 /// Sizes as people read them, with the number of files.
@@ -237,8 +316,8 @@ mod tests {
         let (some, none) = (Usage { files: 2, bytes: 1500 }, Usage::default());
         assert_eq!(
             collected(none, some, GcMode::Rotate),
-            "Nothing was freed; 1.5 kB in 2 files left; the next gc removes what no build has used by then."
+            "Nothing was freed; 1.5 kB in 2 files left; the next gc removes what no build has used by then"
         );
-        assert_eq!(collected(some, none, GcMode::All), "Freed 1.5 kB in 2 files; the build root is empty.");
+        assert_eq!(collected(some, none, GcMode::All), "Freed 1.5 kB in 2 files; the build root is empty");
     }
 }

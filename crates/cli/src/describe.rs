@@ -6,6 +6,7 @@ use taut_driver::{
     event::{Analysed, Event, Sink as _},
 };
 use taut_store::Store;
+use taut_syntax::seen_from;
 
 use crate::{
     environment::{Name, build_root, build_root_exists},
@@ -48,6 +49,11 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
         log.say(Level::Warn, warning);
     }
     let printed = print(description.text.as_bytes());
+    let here = std::env::current_dir().unwrap_or_default();
+    let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));
+    if !more.is_empty() {
+        log.say(Level::Info, more.trim_end());
+    }
     if let Err(problems) = outcome {
         request::report_problems(&problems, &request, &o.analysis.target, log);
         reporting.event(&Event::AnalysisFailed(&problems));

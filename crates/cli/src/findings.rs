@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taut_driver::{Analysed, Analysis, Diagnostic, Location, Request};
+use taut_driver::{Analysed, Analysis, Diagnostic, Location, MIN_ID_DIGITS, Request};
 use taut_syntax::{Document, JsonPath, did_you_mean, quoted};
 use taut_value::{ActionDescription, EntityName, Str};
 
@@ -57,9 +57,38 @@ pub(crate) fn turn_to_input(
 ) -> Result<Option<(String, Arc<ActionDescription>)>, Exit> {
     let Some(wanted) = &words.request_action_input else { return Ok(None) };
     let (name, action) = analysis.turn_to_input_of(wanted).map_err(|text| {
-        log.say(Level::Error, text);
+        log.say(Level::Error, if log.is_as_reference() { text } else { no_action(wanted, &text, analysis) });
         Exit::AnalysisFailure
     })?;
     log.voice().turned_to_input(&name, log);
     Ok(Some((name, action)))
+}
+
+/// Why an action that the command line names is not found; `several` is the reason if its id is ambiguous.
+fn no_action(wanted: &str, several: &str, analysis: &Analysis) -> String {
+    let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let of_target = analysis.own_actions().len();
+    match wanted.strip_prefix('%') {
+        Some(digits) if digits.is_empty() || !is_id(digits) => {
+            format!("{} is no action: %ID has hexadecimal digits after %", quoted(wanted))
+        }
+        Some(digits) if digits.len() < MIN_ID_DIGITS => {
+            format!("{wanted} is too short: an action is named by at least {MIN_ID_DIGITS} digits of its id")
+        }
+        Some(_) if several.starts_with("Several") => several.to_owned(),
+        Some(_) => format!(
+            "No action of the requested target or its dependencies has an id that begins with {wanted}"
+        ),
+        None if wanted.len() >= MIN_ID_DIGITS && is_id(wanted) => {
+            format!("No action {wanted}; an id is written with % in front: %{wanted}")
+        }
+        None if of_target == 0 => format!("No action {wanted}: the requested target defines no actions"),
+        None if of_target == 1 => format!("No action {wanted}: the only one of the requested target is #0"),
+        None => {
+            let last = of_target - 1;
+            format!(
+                "No action {wanted}: those of the requested target are #0 to #{last}, others are named %ID"
+            )
+        }
+    }
 }

@@ -33,6 +33,7 @@ mod settings;
 mod standard_streams;
 mod text_file;
 mod traverse;
+mod typed_target;
 mod version;
 mod voice;
 mod watch;

@@ -22,7 +22,7 @@ pub use parse::NoCommand;
 #[derive(Parser, Debug)]
 #[command(
     name = "taut",
-    about = "A build system: what you have is what you would get.",
+    about = "Builds the targets that TARGETS files describe, as justbuild 1.6 does, and runs only what a change invalidates",
     args_override_self = true,
     disable_help_subcommand = true,
     subcommand_required = true,
@@ -37,22 +37,20 @@ pub struct CommandLine {
 /// What to do, with its options.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Print version information as JSON
-    Version,
-    /// Describe a target: its rule, fields and documentation
-    Describe(Describe),
-    /// Analyse a target: what would be built, and from what
-    Analyse(Analyse),
     /// Build a target
     Build(Build),
     /// Build a target and install its artifacts and runfiles
     Install(Install),
+    /// Build a target, and again whenever one of its inputs changes
+    Watch(Watch),
     /// Run all actions of a target again and compare with the cache
     Rebuild(Rebuild),
+    /// Analyse a target: what would be built, and from what
+    Analyse(Analyse),
+    /// Describe a target: its rule, fields and documentation
+    Describe(Describe),
     /// Show why something ran in the last build with work to do, or why it did not
     Explain(Question),
-    /// Build a target, and again whenever something changes that it is made from
-    Watch(Watch),
     /// Show what at most would be analysed and run if files changed; nothing is written
     WhatIf(WhatIf),
     /// Fetch an object from the content store
@@ -60,7 +58,6 @@ pub enum Command {
     /// Add a file or directory to the content store and print its identifier
     AddToCas(AddToCas),
     /// Build artifacts from a serialised action graph
-    #[command(hide = true)]
     Traverse(Traverse),
     /// Remove from the build root what was not used recently
     Gc(Gc),
@@ -68,6 +65,8 @@ pub enum Command {
     Execute(Words),
     /// Run a target-serving service (not supported yet)
     Serve(Words),
+    /// Print version information as JSON
+    Version,
 }
 
 impl Command {
@@ -143,9 +142,6 @@ impl Command {
             return Some("--termination-grace");
         }
         let analysis = match self {
-            Command::Explain(_) => return Some("explain"),
-            Command::WhatIf(_) => return Some("what-if"),
-            Command::Watch(_) => return Some("watch"),
             Command::Install(o) if o.prune => return Some("--prune"),
             Command::Analyse(o) => Some(&o.analysis),
             Command::Build(o) => Some(&o.analysis),

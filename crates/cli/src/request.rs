@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::text_file;
+use crate::typed_target;
 use taut_syntax::quoted;
 
 /// Makes the request, or reports why there is none.
@@ -56,6 +57,28 @@ pub(crate) fn quiet_request_for(
     request_in(&cwd, common, analysis, target).map_err(|error| report_error(&error, log))
 }
 
+/// The same; where no target can be determined, about any, and why none can.
+///
+/// # Errors
+///
+/// The exit code; the error has been reported.
+pub(crate) fn quiet_request_or_any(
+    common: &Common,
+    analysis: &Analysis,
+    target: &[String],
+    log: &Log,
+) -> Result<(Request, Option<SetupError>), Exit> {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    match request_in(&cwd, common, analysis, target) {
+        Ok(request) => Ok((request, None)),
+        Err(error) if target.is_empty() => match request_in(&cwd, common, analysis, &[String::new()]) {
+            Ok(request) => Ok((request, Some(error))),
+            Err(_) => Err(report_error(&error, log)),
+        },
+        Err(error) => Err(report_error(&error, log)),
+    }
+}
+
 /// The same, with words that are relative to a given working directory.
 ///
 /// # Errors
@@ -100,11 +123,10 @@ pub(crate) fn report_problems(problems: &Diagnostics, request: &Request, words: 
         if !is_asked_for(&problem) {
             return problem;
         }
-        problem.suggestion = problem.suggestion.map(|meant| typed(&meant, words));
-        match &help {
-            Some(help) if problem.message.starts_with(NO_MODULE) => problem.help(&**help),
-            _ => problem,
+        if let Some(help) = help.as_ref().filter(|_| problem.message.starts_with(NO_MODULE)) {
+            problem = problem.help(&**help);
         }
+        typed_target::as_typed(problem, request, words)
     };
     diagnostics::report(&problems.iter().map(on_command_line).collect(), Level::Error, log);
 }
@@ -123,27 +145,6 @@ fn two_words(request: &Request, words: &[String]) -> Option<String> {
         [one] => format!("two words are a module and a target in it; {one} is a target of the module here"),
         _ => "two words are a module and a target in it".to_owned(),
     })
-}
-
-/// A suggestion as it is written on the command line: a JSON list of module and name, or a name of the module in the words.
-fn typed(meant: &str, words: &[String]) -> String {
-    if let Some((module, name)) = module_and_name(meant) {
-        return format!("{module}:{name}");
-    }
-    match words {
-        [word] => word.rsplit_once(':').map_or(meant.to_owned(), |(module, _)| format!("{module}:{meant}")),
-        [module, _] => format!("{module}:{meant}"),
-        _ => meant.to_owned(),
-    }
-}
-
-fn module_and_name(list: &str) -> Option<(String, String)> {
-    let document = taut_syntax::json::Document::parse("", list.to_owned()).ok()?;
-    let mut items = document.root().as_list()?;
-    match (items.next()?.as_str()?, items.next()?.as_str()?, items.next()) {
-        (module, name, None) => Some((module.to_owned(), name.to_owned())),
-        _ => None,
-    }
 }
 
 /// Reports why there is no request.
@@ -165,6 +166,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
         return fail(Exit::Syntax, format!("Command line parse error: {text}"));
     }
+    without_effect(common, execution, log);
     if let Some(text) = zero_number(common, stores, execution) {
         return fail(Exit::Environment, text);
     }
@@ -185,6 +187,23 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         );
     }
     Ok(())
+}
+
+/// Warns of options that are accepted, as the reference accepts them, but do not do what they seem to.
+fn without_effect(common: &Common, execution: &Execution, log: &Log) {
+    if log.is_as_reference() {
+        return;
+    }
+    if execution.build_jobs == Some(0) {
+        log.say(Level::Warn, "-J 0 is ignored: as many actions run at once as --jobs says");
+    }
+    if let Some(name) = common.main.as_ref().filter(|_| common.repository_config.is_none()) {
+        let name = quoted(name);
+        log.say(
+            Level::Warn,
+            format!("--main chooses nothing without -C: the workspace is repository {name}"),
+        );
+    }
 }
 
 /// The error for a number that must not be zero, and is.

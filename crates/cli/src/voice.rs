@@ -313,6 +313,6 @@ fn place_of(origin: &Origin, repositories: &RepoConfig) -> Option<String> {
     let Value::Name(target) = &origin.target else { return None };
     let DefinedAt { file, line } = taut_driver::defined_at(repositories, target)?;
     let here = std::env::current_dir().unwrap_or_default();
-    let shown = file.strip_prefix(&here).unwrap_or(&file);
-    Some(format!("{}:{line}", shown.display()))
+    let shown = taut_syntax::seen_from(&file.to_string_lossy(), &here.to_string_lossy());
+    Some(format!("{shown}:{line}"))
 }

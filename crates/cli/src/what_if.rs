@@ -12,12 +12,11 @@ use taut_store::Store;
 use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_typed};
 
 use crate::{
-    diagnostics,
     environment::{Name, build_root, build_root_exists},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
-    options::{self, WhatIf},
+    options::WhatIf,
     reporting::{Reporting, reported},
     request,
     settings::analysis_options,
@@ -42,9 +41,9 @@ fn go(
         log.say(Level::Error, text);
         Exit::Syntax
     })?;
-    let mut request =
-        request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
-            .or_else(|exit| request_of_repositories(o, of.is_some(), exit, log))?;
+    let of_target = words.as_deref().unwrap_or(&[]);
+    // A module without targets may still have files that the last build read.
+    let (mut request, mut no_target) = request::quiet_request_or_any(&o.common, &o.analysis, of_target, log)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -60,36 +59,27 @@ fn go(
         let logs = EventLogs::of(store, &request.repositories).ok();
         let latest = logs.and_then(|logs| logs.latest());
         if let Some((targets, configuration)) = latest.filter(|_| words.is_none()) {
+            no_target = None;
             request.targets = targets;
             if o.analysis.config.is_none() && o.analysis.defines.is_empty() {
                 request.configuration = configuration;
             }
         }
     }
+    if let Some(error) = no_target {
+        return Err(request::report_error(&error, log));
+    }
     reporting.requested(&request);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let reach = what_if(&paths, &request, how, &traces, &outcomes).map_err(|problems| {
-        diagnostics::report(&problems, Level::Error, log);
+        request::report_problems(&problems, &request, of_target, log);
         reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
     let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
     reporting.event(&Event::AnalysisFinished(found));
     Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
-}
-
-/// The request for the repositories alone, if the module has no default target: its files may be read by others.
-fn request_of_repositories(
-    o: &options::Question,
-    is_named: bool,
-    exit: Exit,
-    log: &Log,
-) -> Result<Request, Exit> {
-    if is_named {
-        return Err(exit);
-    }
-    request::quiet_request_for(&o.common, &o.analysis, &[String::new()], log)
 }
 
 /// A target as one word: its name, or a JSON list of the words that other subcommands take.
@@ -107,7 +97,7 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn text(reach: &Reach, request: &Request, words: &[String], paths: &[std::path::PathBuf]) -> String {
-    let Reach { targets, all_targets, actions, all_actions, unread } = reach;
+    let Reach { targets, all_targets, actions, in_any_case, all_actions, unread } = reach;
     let names = match words {
         [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
         _ => words.join(", "),
@@ -117,10 +107,16 @@ fn text(reach: &Reach, request: &Request, words: &[String], paths: &[std::path::
     let mut text = format!("If {names} changed, building {target} would\n");
     let _ = writeln!(text, "analyse at most {} of {all_targets} targets,", targets.len());
     targets.iter().for_each(|target| text.push_str(&format!("  {target}\n")));
-    let _ = writeln!(text, "run at most {} of {all_actions} actions.", actions.len());
+    let _ = write!(text, "run at most {} of {all_actions} actions", actions.len());
+    text += &match in_any_case.len() {
+        0 => ".\n".to_owned(),
+        count => format!(", {count} of them in any case: no valid result is recorded.\n"),
+    };
     for (origin, outs, id) in actions {
+        let anyway = if in_any_case.contains(id) { ", in any case" } else { "" };
         let (id, origin) = (&id.to_hex()[..ID_PREFIX_DIGITS], names_as_typed(origin));
-        let _ = writeln!(text, "  %{id} ({origin}: {})", outs.join(", "));
+        let outs = outs.join(", ");
+        let _ = writeln!(text, "  %{id} ({origin}: {outs}){anyway}");
     }
     for (word, path) in words.iter().zip(paths) {
         if unread.contains(path) {

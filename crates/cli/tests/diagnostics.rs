@@ -13,9 +13,9 @@
 //! call under that name; and `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
 //! it has printed that text, or the file of that name is there in `$OUT`.
 //!
-//! Times are shown as `N s`; `$ROOT` is the workspace, `$BUILD` the build root, `$OUT` a directory beside them.
-//! `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the present messages; then read them as the user of that call
-//! would.
+//! Times are shown as `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace,
+//! `$BUILD` the build root, `$OUT` a directory beside them. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the
+//! present messages; then read them as the user of that call would.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -216,7 +216,13 @@ impl Case {
         let output =
             output.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
         let output = output.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
-        (code, without_random_names(&without_times(&output)))
+        let made = workspace.beside("made");
+        let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap_or_default();
+        let output = match targets.contains(&*made.to_string_lossy()) {
+            true => without_ids(&output),
+            false => output,
+        };
+        (code, without_sizes(&without_ages(&without_random_names(&without_times(&output)))))
     }
 
     /// The messages of a call that gets SIGINT after it has printed a text or made a file.
@@ -255,6 +261,42 @@ fn without_random_names(text: &str) -> String {
         out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
     }
     out
+}
+
+/// A text with `%ID` for the ids of actions: those whose commands name a directory of the test differ from run to run.
+fn without_ids(text: &str) -> String {
+    let mut parts = text.split("--rerun %");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out += "--rerun %ID";
+        out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    out
+}
+
+/// A text with `just now` for each age of a call.
+fn without_ages(text: &str) -> String {
+    let mut parts = text.split(" ago;");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let begin = out.rfind(", ").unwrap_or(out.len());
+        out.truncate(begin);
+        out += ", just now;";
+        out += part;
+    }
+    out
+}
+
+/// A text with `N bytes` for the size of files: some of the build root hold times.
+fn without_sizes(text: &str) -> String {
+    let mut words: Vec<&str> = text.split(' ').collect();
+    for at in 2..words.len() {
+        let is_size = words[at] == "in" && ["bytes", "kB", "MB"].contains(&words[at - 1]);
+        if is_size && words[at + 2..].first().is_some_and(|word| word.starts_with("file")) {
+            (words[at - 2], words[at - 1]) = ("N", "bytes");
+        }
+    }
+    words.join(" ")
 }
 
 /// A text with `N s` for each time.
@@ -363,4 +405,9 @@ fn builds_print_the_messages_in_the_documents() {
 fn times_are_replaced() {
     assert_eq!(without_times("in 0.03 s: 5 actions, 1.5 sec, v1.2.3"), "in N s: 5 actions, 1.5 sec, v1.2.3");
     assert_eq!(without_times("a.c:1:12: x, 0:12; t (12 s)"), "a.c:1:12: x, N; t (N s)");
+    assert_eq!(without_ages("a, b, 3 seconds ago; c, just now; d"), "a, b, just now; c, just now; d");
+    assert_eq!(
+        without_sizes("Freed 1.5 kB in 2 files; 3 bytes in all"),
+        "Freed N bytes in 2 files; 3 bytes in all"
+    );
 }

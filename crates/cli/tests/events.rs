@@ -427,7 +427,7 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     assert!(explained.lines().next().unwrap().ends_with("; it was interrupted."), "{explained}");
     assert!(explained.contains(" was running when the call was interrupted:"), "{explained}");
     let explained = workspace.run(&taut(), ["explain", "quick"]).exits(0).stdout;
-    assert!(explained.contains("1 action run, 1 ended by the interruption, 0 known"), "{explained}");
+    assert!(explained.contains("2 actions run (1 stopped by the interruption), 0 from cache"), "{explained}");
 
     fs::remove_file(&mark).unwrap();
     let before = files(&workspace);

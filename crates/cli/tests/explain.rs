@@ -80,7 +80,7 @@ fn a_chain_leads_from_an_action_to_the_changed_source() {
     has(
         &explained(&workspace, &["whisper"]),
         r#"
-0 targets analysed, 2 actions run, 0 known to the action cache.
+0 targets analysed, 2 actions run, 0 from cache.
 
 Action %ID (m:whisper#0: whisper) ran:
   since shout, made by action %ID (m:shout#0: shout), differs: [ID:2:f] before, now [ID:4:f]
@@ -88,12 +88,15 @@ Action %ID (m:whisper#0: whisper) ran:
 "#,
     );
     let source = explained(&workspace, &["m/u.txt"]);
-    has(&source, "The source file m/u.txt had changed. Because of that\n  2 actions were wanted again:");
+    has(&source, "The source file m/u.txt changed. Because of that\n  2 actions were invalidated:");
     has(&explained(&workspace, &["sample"]), "did not run: its recorded run was replayed");
-    has(&explained(&workspace, &["a.txt"]), "a.txt was as it had been: nothing ran because of it.");
+    has(&explained(&workspace, &["a.txt"]), "a.txt was unchanged: nothing ran because of it.");
     workspace.run(&taut(), ["explain", "nowhere"]).exits(1);
     let misspelt = workspace.run(&taut(), ["explain", "samble"]).exits(1).stdout;
-    has(&misspelt, "That call had no target :samble, and nothing at samble. Did you mean \"sample\"?");
+    has(
+        &misspelt,
+        "The last build with work to do had no target :samble, and nothing at samble. Did you mean :sample?",
+    );
 }
 
 #[test]
@@ -184,7 +187,7 @@ Action %ID (:sample#0: sample) ran:
     );
     has(
         &explained(&workspace, &["m", "shout"]),
-        r#"was not analysed: it is the same as m:shout, since it depends on no variable that differs."#,
+        r#"was not analysed in this configuration: it has the result of m:shout, since it depends on no variable that differs."#,
     );
 }
 
@@ -197,10 +200,10 @@ fn actions_in_the_action_cache_did_not_run() {
         .file("m/TARGETS", MODULE.replace("tr a-z A-Z < u.txt > shout", "cat u.txt | tr a-z A-Z > shout"));
     build(&workspace, &[]);
     let text = explained(&workspace, &["whisper"]);
-    has(&text, "1 action run, 1 known to the action cache.");
+    has(&text, "1 action run, 1 from cache.");
     has(
         &text,
-        "the action cache knew a run of the same command on the same contents. It was looked at\n  - its input shout comes from an action that is defined differently\n",
+        "the action cache has a result of the same command on the same inputs. It was looked up again\n  - its input shout comes from an action that is defined differently\n",
     );
     has(
         &text,
@@ -248,8 +251,8 @@ fn a_new_file_is_not_reported_as_unchanged() {
     workspace.file("b.txt", "b\n");
     workspace.run(&taut(), ["build", "t"]).exits(0);
     let text = explained(&workspace, &["b.txt"]);
-    has(&text, "b.txt was as it had been, unless it was new; its directory had changed:");
-    has(&text, "1 action was wanted again:");
+    has(&text, "b.txt was unchanged, unless it was new; its directory changed:");
+    has(&text, "1 action was invalidated:");
 }
 
 const CHAIN: &str = r#"{
@@ -291,9 +294,12 @@ Action %ID (:b#0: b.out) ran:
         has(&d, r#"Action %ID (:d#0) was scheduled but not started:"#);
         assert_eq!(explained(&workspace, &[]), d, "what the call was for");
         has(&explained(&workspace, &["b.out"]), r#"(:b#0: b.out) ran:"#);
-        has(&explained(&workspace, &["b.txt"]), "The source file b.txt had changed.");
+        has(&explained(&workspace, &["b.txt"]), "The source file b.txt changed.");
         let unknown = workspace.run(&taut(), ["explain", "e"]).exits(1).stdout;
-        has(&unknown, r#"No event log names target :e, nor e. If the call had it, nothing was done for it."#);
+        has(
+            &unknown,
+            r#"No event log names target :e, nor e. If the build had it, nothing was done for it."#,
+        );
     }
 }
 

@@ -96,7 +96,7 @@ impl Analyser {
                 let Described { description, problems } = &*described;
                 let roots: &Roots = &self.workspace.repositories.roots;
                 let outcome = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
-                (description.clone(), outcome)
+                (description.located(roots), outcome)
             }
             Err(fail) => (Description::default(), Err(diagnostics(fail, &self.build, &request.repositories))),
         }

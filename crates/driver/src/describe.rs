@@ -1,7 +1,7 @@
 //! `describe` as a task: what targets or rules are for, from their documentation.
 //!
-//! Nothing is analysed: each definition is looked up and shown as it is written. JSON is as the reference has it, and under
-//! its name so is the text; otherwise the text also has where a target is defined, and its fields.
+//! Nothing is analysed: each definition is looked up and shown as it is written. JSON and text are as the reference has them;
+//! apart from that, unless the reference's messages are wanted, there is where a target is defined, and its fields.
 //!
 //! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
 //! while none of them changed, a later `describe` of the same opens no file of the workspace.
@@ -16,11 +16,12 @@ use taut_analysis::{
     vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
-use taut_repos::{Place, Repository};
+use taut_repos::{DirRule, Entry, Listing, Place, Repository, RootName, Roots};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
     configured_as_typed, named_as_typed,
+    path::{join, normal_path},
 };
 
 use crate::{request::configured_text, request_key::RequestKey};
@@ -32,7 +33,7 @@ pub struct DescribeOptions {
     pub rule: bool,
     /// Whether programs will read it.
     pub json: bool,
-    /// Whether the text is as the reference has it.
+    /// Whether nothing is wanted that the reference does not have.
     pub as_reference: bool,
 }
 
@@ -41,10 +42,32 @@ pub struct DescribeOptions {
 pub struct Description {
     /// For standard output.
     pub text: String,
+    /// What the reference does not have, for standard error. Names of files stand between zero bytes; what is kept has the
+    /// number of a root and the path below it there, since the root may lie elsewhere by then.
+    pub more: String,
     /// What could not be described.
     pub warnings: Vec<String>,
     /// Whether a file is named explicitly, and not a target.
     pub is_reference: bool,
+}
+
+impl Description {
+    /// What the reference does not have, with the names of files as the function has them.
+    pub fn more_with_files(&self, shown: impl Fn(&str) -> String) -> String {
+        let parts = self.more.split('\0').enumerate();
+        parts.map(|(at, part)| if at % 2 == 0 { part.to_owned() } else { shown(part) }).collect()
+    }
+
+    /// The description with the full paths of files.
+    pub(crate) fn located(&self, roots: &Roots) -> Description {
+        let full = |file: &str| {
+            let (number, path) = file.split_once('/')?;
+            let root = RootName { number: number.parse().ok()?, ignore_special: false };
+            Some(Place { root, path: path.into() }.full(roots).to_string_lossy().into_owned())
+        };
+        let shown = |file: &str| format!("\0{}\0", full(file).unwrap_or_else(|| file.to_owned()));
+        Description { more: self.more_with_files(shown), ..self.clone() }
+    }
 }
 
 /// A description as it is kept.
@@ -57,11 +80,12 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// The text, the number of warnings and each of them, whether a file is named explicitly, the bytes of the problems.
+    /// The text, what is more, the number of warnings and each of them, whether a file is named explicitly, the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
-        let Described { description: Description { text, warnings, is_reference }, problems } = self;
+        let Described { description: Description { text, more, warnings, is_reference }, problems } = self;
         let mut e = Encoder::new();
         e.bytes(text.as_bytes());
+        e.bytes(more.as_bytes());
         e.number(warnings.len() as u64);
         warnings.iter().for_each(|warning| e.bytes(warning.as_bytes()));
         e.bool(*is_reference);
@@ -72,11 +96,11 @@ impl Described {
     fn decode(bytes: &[u8]) -> Option<Described> {
         let mut d = Decoder::new(bytes);
         let mut text = || Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned());
-        let whole = text()?;
+        let (whole, more) = (text()?, text()?);
         let count = d.number()?;
         let warnings = (0..count).map(|_| Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned()));
         let warnings = warnings.collect::<Option<Vec<String>>>()?;
-        let description = Description { text: whole, warnings, is_reference: d.bool()? };
+        let description = Description { text: whole, more, warnings, is_reference: d.bool()? };
         let problems = Diagnostics::decode(d.bytes()?)?;
         d.is_done().then_some(Described { description, problems })
     }
@@ -112,6 +136,7 @@ impl Rule for DescribeRule {
     type Key = DescribeKey;
     type Value = Arc<Described>;
     const NAME: &'static str = "description";
+    const VERSION: u32 = 1;
 
     fn policy(&self, _: &DescribeKey) -> Policy {
         Policy::deep(1).only_by_leaves()
@@ -126,11 +151,12 @@ impl Rule for DescribeRule {
         for target in request.targets.iter() {
             let mut one = Description::default();
             let ended = if options.rule && target.reference == ReferenceType::Target {
-                describer.rule(target, None, &mut one).await
+                describer.rule(target, &mut one).await
             } else {
                 describer.target(target, &request.configuration, &mut one).await
             };
             all.text.push_str(&one.text);
+            all.more.push_str(&one.more);
             all.warnings.append(&mut one.warnings);
             all.is_reference |= one.is_reference;
             if let Err(fail) = ended {
@@ -199,10 +225,8 @@ impl Describer<'_> {
         configuration: &Map,
         out: &mut Description,
     ) -> Result<(), Fail> {
-        let shown = match self.as_reference {
-            true => configured_text(target, configuration),
-            false => configured_as_typed(&EntityName::Named(target.clone()), configuration),
-        };
+        let shown = configured_text(target, configuration);
+        let typed = configured_as_typed(&EntityName::Named(target.clone()), configuration);
         let kind = match target.reference {
             ReferenceType::Target => None,
             ReferenceType::File => Some("source file"),
@@ -212,15 +236,15 @@ impl Describer<'_> {
         };
         if let Some(kind) = kind {
             out.is_reference = true;
-            out.text = match self.as_reference {
-                true => format!("{shown} is a {kind}.\n"),
-                false => format!("{shown} is a source, not a target of a rule.\n"),
-            };
+            out.text = format!("{shown} is a {kind}.\n");
+            if !self.as_reference {
+                out.more = format!("{typed} is a source, not a target of a rule.\n");
+            }
             return Ok(());
         }
         let repository = self.repository(target)?;
         let place = module_file(&repository.target_root, &target.module, &repository.target_file_name);
-        let file = place.path.clone();
+        let file = place.clone();
         let module = match self.module(place.clone()).await {
             Ok(module) => module,
             Err(failure) => {
@@ -229,17 +253,20 @@ impl Describer<'_> {
         };
         let Some(entry) = EntryPart(target.name.clone()).project(&module) else {
             out.text = format!("{shown} is implicitly a source file.\n");
+            if !self.as_reference && !self.is_source(repository, target).await {
+                out.warnings.push(format!("{typed} is neither a target in {} nor a file", file.path));
+            }
             return Ok(());
         };
         let Some(kind) = entry.json().get("type") else {
-            let shown = configured_text(target, configuration);
-            let error = Diagnostic::error(format!("{shown} is a target without specified type."));
+            let error = Diagnostic::error(format!("{typed} has no \"type\""))
+                .reference(format!("{shown} is a target without specified type."));
             return Err(wrong(error.at(entry.location(None))));
         };
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
-            match self.as_reference || self.json {
-                true => self.builtin(name, &shown, &entry, out),
-                false => own::builtin_target(name, &shown, &file, &entry, &mut out.text),
+            self.builtin(name, &shown, &entry, out);
+            if !self.as_reference && !self.json {
+                own::builtin_target(name, &typed, &file, &entry, &mut out.more);
             }
             return Ok(());
         }
@@ -252,16 +279,14 @@ impl Describer<'_> {
         let of_type = entry.location(Some("type"));
         let at_type = |failure| named_at(failure, Some(kind), &of_type);
         if self.json {
-            return self.rule(&rule, None, out).await.map_err(at_type);
+            return self.rule(&rule, out).await.map_err(at_type);
         }
-        if self.as_reference {
-            let name = EntityName::Named(rule.clone()).to_json();
-            out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
-            return self.rule(&rule, None, out).await.map_err(at_type);
+        let name = EntityName::Named(rule.clone()).to_json();
+        out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
+        if !self.as_reference {
+            own::target(&named_as_typed(&rule), &typed, &file, &entry, &mut out.more);
         }
-        let place = own::place(&file, &entry);
-        out.text = format!("{shown}, {place}, is a target of rule {}.\n", named_as_typed(&rule));
-        self.rule(&rule, Some(&entry), out).await.map_err(at_type)
+        self.rule(&rule, out).await.map_err(at_type)
     }
 
     fn builtin(&self, name: &str, shown: &str, entry: &ModuleEntry, out: &mut Description) {
@@ -280,13 +305,7 @@ impl Describer<'_> {
         }
         if name == "export" {
             let variables = entry.get("flexible_config");
-            section(
-                "Flexible configuration variables",
-                variables,
-                entry.get("config_doc"),
-                None,
-                &mut out.text,
-            );
+            section("Flexible configuration variables", variables, entry.get("config_doc"), &mut out.text);
         }
         if name == "configure"
             && let Some(target) = entry.get("target")
@@ -296,13 +315,19 @@ impl Describer<'_> {
         }
     }
 
-    /// Describes a rule; with the fields of a target of it, if one is given.
-    async fn rule(
-        &self,
-        name: &NamedTarget,
-        target: Option<&ModuleEntry>,
-        out: &mut Description,
-    ) -> Result<(), Fail> {
+    /// Whether there is a source file of that name. If the directory cannot be read, that is for a build to report.
+    async fn is_source(&self, repository: &Repository, target: &NamedTarget) -> bool {
+        let path = normal_path(&join(&target.module, &target.name));
+        let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
+        let place = Place { root: repository.workspace_root.name, path: directory.into() };
+        let listing = self.cx.get::<DirRule>(place).await;
+        listing.is_ok_and(|listing| match &*listing {
+            Listing::Unreadable(_) => true,
+            listing => matches!(listing.get(base), Some(Entry::File | Entry::Symlink)),
+        })
+    }
+
+    async fn rule(&self, name: &NamedTarget, out: &mut Description) -> Result<(), Fail> {
         let repository = self.repository(name)?;
         let place = module_file(&repository.rule_root, &name.module, &repository.rule_file_name);
         let kind = DefinitionKind::Rule;
@@ -313,6 +338,7 @@ impl Describer<'_> {
         let entry = match (found, own) {
             (Ok(Some(entry)), _) => entry,
             (_, Some(manual)) => {
+                // The reference has nothing to say of these.
                 own::builtin_rule(&name.name, &manual, None, &mut out.text);
                 return Ok(());
             }
@@ -326,35 +352,24 @@ impl Describer<'_> {
         if self.json {
             out.text.push_str(&as_json(entry.json(), name));
         } else {
-            self.as_text(entry.json(), name, target, out);
+            self.as_text(entry.json(), name, out);
         }
         Ok(())
     }
 
-    fn as_text(
-        &self,
-        rule: Node<'_>,
-        name: &NamedTarget,
-        target: Option<&ModuleEntry>,
-        out: &mut Description,
-    ) {
+    fn as_text(&self, rule: Node<'_>, name: &NamedTarget, out: &mut Description) {
         let text = &mut out.text;
-        let target = target.map(ModuleEntry::json);
         let docs = rule.get("field_doc");
         doc(rule.get("doc"), " | ", text);
-        section("String fields", rule.get("string_fields"), docs, target, text);
-        section("Target fields", rule.get("target_fields"), docs, target, text);
+        section("String fields", rule.get("string_fields"), docs, text);
+        section("Target fields", rule.get("target_fields"), docs, text);
         for (field, targets) in rule.get("implicit").into_iter().flat_map(entries) {
             text.push_str(" - implicit dependency\n");
             doc(docs.and_then(|docs| get(docs, field)), "   | ", text);
             for target in items(Some(targets)) {
                 match parse_json_name(target, self.names(name)) {
                     Ok(target) => {
-                        let shown = match self.as_reference {
-                            true => EntityName::Named(target).to_json(),
-                            false => named_as_typed(&target),
-                        };
-                        let _ = writeln!(text, "   - {shown}");
+                        let _ = writeln!(text, "   - {}", EntityName::Named(target).to_json());
                     }
                     Err(why) => out.warnings.push(format!(
                         "Failed to resolve {} relative to {}:\n{why}",
@@ -364,9 +379,9 @@ impl Describer<'_> {
                 }
             }
         }
-        section("Config fields", rule.get("config_fields"), docs, target, text);
+        section("Config fields", rule.get("config_fields"), docs, text);
         let variables = rule.get("config_vars");
-        section("Variables taken from the configuration", variables, rule.get("config_doc"), None, text);
+        section("Variables taken from the configuration", variables, rule.get("config_doc"), text);
         text.push_str(" Result\n - Artifacts\n");
         doc(rule.get("artifacts_doc"), "   | ", text);
         text.push_str(" - Runfiles\n");
@@ -416,15 +431,8 @@ fn doc(lines: Option<Node<'_>>, prefix: &str, text: &mut String) {
     }
 }
 
-/// Names below a heading, each with its documentation, and with what a target has there, if one is given; nothing if there
-/// are none.
-fn section(
-    heading: &str,
-    names: Option<Node<'_>>,
-    docs: Option<Node<'_>>,
-    target: Option<Node<'_>>,
-    text: &mut String,
-) {
+/// Names below a heading, each with its documentation; nothing if there are none.
+fn section(heading: &str, names: Option<Node<'_>>, docs: Option<Node<'_>>, text: &mut String) {
     let names = items(names);
     if names.is_empty() {
         return;
@@ -439,9 +447,6 @@ fn section(
         text.push('\n');
         let name = name.as_str();
         doc(docs.zip(name).and_then(|(docs, name)| get(docs, name)), "   | ", text);
-        if let Some(value) = target.zip(name).and_then(|(target, name)| target.get(name)) {
-            own::value(value, text);
-        }
     }
 }
 
@@ -519,14 +524,19 @@ mod tests {
 
     #[test]
     fn values_are_written_as_specified() {
-        let description = Description { text: "t\n".into(), warnings: vec!["w".into()], is_reference: true };
+        let description = Description {
+            text: "t\n".into(),
+            more: "m".into(),
+            warnings: vec!["w".into()],
+            is_reference: true,
+        };
         let problems: Diagnostics = Diagnostic::error("e").at(Location::file("f")).into();
         let described = Described { description, problems: problems.clone() };
         let bytes = described.encode();
         let encoded_problems = problems.encode();
         assert_eq!(
             bytes,
-            [&b"\x02t\n\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems].concat()
+            [&b"\x02t\n\x01m\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems].concat()
         );
         let read = Described::decode(&bytes).unwrap();
         assert_eq!((read.description, read.problems.encode()), (described.description, encoded_problems));

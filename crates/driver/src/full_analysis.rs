@@ -174,7 +174,7 @@ impl Analysis {
 }
 
 /// How many digits of an id name it at least.
-const MIN_ID_DIGITS: usize = 6;
+pub const MIN_ID_DIGITS: usize = 6;
 
 /// The one id of all that begins with these digits, if these are enough.
 ///

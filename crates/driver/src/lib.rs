@@ -48,7 +48,7 @@ pub use dump::too_long_as_text;
 pub use event::{Event, Sink};
 pub use event_log::{EventLog, EventLogs, Timings};
 pub use find::{Located, find};
-pub use full_analysis::Analysis;
+pub use full_analysis::{Analysis, MIN_ID_DIGITS};
 pub use history::{Explanation, Question, Subject, Why, explain};
 pub use install::{Installed, install};
 pub use leaves::{Leaves, Signatures, Touched, roots};
@@ -62,7 +62,7 @@ pub use rounds::{Again, Done};
 pub use run::{Anew, Client, Failed, MAX_TRIES, Pass, Run, Undelivered, Way};
 pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
-pub use taut_analysis::{AnalysedTarget, ConfiguredTarget, NO_MODULE};
+pub use taut_analysis::{AnalysedTarget, ConfiguredTarget, NO_MODULE, NO_SOURCE, OUTSIDE};
 pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, MissingOutput, Ran};
 pub use taut_expr::json_to_value;
@@ -73,6 +73,6 @@ pub use taut_syntax::{
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
-pub use taut_value::path::normal_path;
+pub use taut_value::path::{join, normal_path};
 pub use traces::Traces;
 pub use what_if::{Reach, what_if};

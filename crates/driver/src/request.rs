@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
-use taut_syntax::json::{Document, Kind};
+use taut_syntax::json::{Document, Kind, Node};
 use taut_syntax::{Diagnostic, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
@@ -104,7 +104,7 @@ impl Request {
             }
             // On the command line a module may be written as a path from the root.
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
-            words => named(&repositories, &module, words)?,
+            others => named(&repositories, &module, others, words.has_typed_names)?,
         };
         Ok(Request { repositories, targets: target.into(), configuration })
     }
@@ -128,6 +128,31 @@ impl Request {
         let module = current_module(repositories, cwd);
         let document = targets_file(repositories, &repositories.main, &module);
         words.iter().map(String::as_str).filter(|word| has_target(document.as_ref(), word)).collect()
+    }
+
+    /// The names of the targets that a module of the targets' repository defines, if it has a file of targets.
+    pub fn targets_of(&self, module: &str) -> Option<Vec<String>> {
+        let document = targets_file(&self.repositories, &self.targets.first().repository, module)?;
+        let root = document.root();
+        (root.kind() == Kind::Object).then(|| root.entries().map(|(name, _)| name.to_owned()).collect())
+    }
+
+    /// The target of a module whose definition names an output: in `outs`, in `out_dirs`, or as the `name` of a file.
+    pub fn target_with_output(&self, module: &str, output: &str) -> Option<String> {
+        let document = targets_file(&self.repositories, &self.targets.first().repository, module)?;
+        let is_named = |field: Node<'_>| match field.kind() {
+            Kind::List => field.items().any(|item| item.as_str() == Some(output)),
+            _ => field.as_str() == Some(output),
+        };
+        let root = document.root();
+        if root.kind() != Kind::Object {
+            return None;
+        }
+        let makes = |target: Node<'_>| {
+            target.kind() == Kind::Object
+                && ["outs", "out_dirs", "name"].iter().any(|field| target.get(field).is_some_and(is_named))
+        };
+        root.entries().find(|(_, target)| makes(*target)).map(|(name, _)| name.to_owned())
     }
 
     /// Targets and configuration as messages show them: `[name,configuration]` for each.
@@ -245,7 +270,7 @@ impl TypedName {
             // As a target file of the main repository would name it.
             Some(repository) => {
                 let words = ["@", repository, module, name].map(str::to_owned);
-                named(repositories, &Str::default(), &words)
+                named(repositories, &Str::default(), &words, true)
             }
         }
     }
@@ -263,7 +288,7 @@ fn typed_name(word: &str) -> Option<TypedName> {
     let quoted_end = rest.strip_prefix('"').and_then(|rest| rest.find("\":")).map_or(0, |end| end + 2);
     let colon = quoted_end + rest[quoted_end..].find(':')?;
     let (module, name) = (unquoted(&rest[..colon])?, unquoted(&rest[colon + 1..])?);
-    (!rest[colon + 1..].is_empty()).then_some(TypedName { repository, module, name })
+    Some(TypedName { repository, module, name })
 }
 
 /// A part of a name, which may be in quotes as JSON has them.
@@ -297,12 +322,13 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
         })?;
     let label: Arc<str> = file.to_string_lossy().into();
     let document = Document::parse(label.clone(), content).map_err(|error| {
-        let mut problem = Diagnostic::from(error);
-        problem.message = format!("While searching for the default target in {name}:\n{}", problem.message);
-        SetupError::from(problem)
+        let problem = Diagnostic::from(error);
+        let reference = format!("While searching for the default target in {name}:\n{}", problem.message);
+        SetupError::from(problem.reference(reference))
     })?;
     if document.root().kind() != Kind::Object {
-        let problem = Diagnostic::error(format!("Invalid content in target file {name}."));
+        let problem = Diagnostic::error("A targets file is a JSON object");
+        let problem = problem.reference(format!("Invalid content in target file {name}."));
         let problem = problem.at(Location::value(label, JsonPath::root()));
         return Err(problem.help(A_TARGETS_FILE).into());
     }
@@ -333,6 +359,12 @@ fn unbracketed(words: &[String]) -> Vec<String> {
     words.iter().flat_map(split).collect()
 }
 
+/// How a target can be named in one word, where that is possible.
+const TYPED_FORMS: &str = "on the command line a target is named in one of these ways:
+MODULE:TARGET, or :TARGET in the root module
+@REPOSITORY//MODULE:TARGET
+";
+
 /// How a target can be named on the command line.
 const FORMS: &str = "on the command line a target is named in one of these ways:
 TARGET (of the module that the working directory is in)
@@ -342,7 +374,12 @@ MODULE TARGET
 FILE . NAME, also with TREE, GLOB or SYMLINK";
 
 /// A name of several words: the items of a target name in a target file of the current module.
-fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<NamedTarget, SetupError> {
+fn named(
+    repositories: &RepoConfig,
+    module: &Str,
+    words: &[String],
+    has_typed_names: bool,
+) -> Result<NamedTarget, SetupError> {
     let given = words.join(" ");
     let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
     let context = NameContext { repositories, repository: &repositories.main, module };
@@ -352,7 +389,11 @@ fn named(repositories: &RepoConfig, module: &Str, words: &[String]) -> Result<Na
         let mut problem = why.into_diagnostic().reference(reference);
         if has_no_form {
             problem.message = format!("{} names no target", quoted(&given));
-            problem.help = vec![FORMS.to_owned()];
+            let heading = FORMS.lines().next().unwrap_or_default();
+            problem.help = vec![match has_typed_names {
+                true => TYPED_FORMS.to_owned() + FORMS[heading.len()..].trim_start(),
+                false => FORMS.to_owned(),
+            }];
         }
         SetupError::from(problem)
     })
@@ -429,7 +470,9 @@ mod tests {
             ("", &["n:t"], r#"["@","","n","t"]"#),
             ("", &["f:g"], r#"["@","","","f:g"]"#),
             ("", &["m:b"], r#"["@","","","m:b"]"#),
-            ("", &["a:"], r#"["@","","","a:"]"#),
+            ("m", &[":"], r#"["@","","",""]"#),
+            ("", &["m:"], r#"["@","","m",""]"#),
+            ("", &["@//:"], r#"["@","","",""]"#),
             ("m", &["TREE", "m", "d"], r#"["@","","TREE","m","d"]"#),
         ] {
             assert_eq!(fixture.ask(cwd, words, &[]), Ok(format!("[{target},{{}}]")), "{cwd} {words:?}");

@@ -34,6 +34,9 @@ pub struct Reach {
     pub all_targets: usize,
     /// The actions that would run: the target that defines each, what it makes, its id.
     pub actions: Vec<(String, Vec<String>, Id)>,
+    /// Those of the actions that run whether or not the files change: no valid result of them is recorded, or they depend on
+    /// such an action.
+    pub in_any_case: BTreeSet<Id>,
     /// How many actions the request needs.
     pub all_actions: usize,
     /// Those of the paths that nothing reads.
@@ -120,7 +123,9 @@ pub fn what_if(
     let graph = analysis.graph();
     let needed = needed(&graph, &analysis);
     let is_known = |id: &Id| !graph.actions[id].description.no_cache && outcomes.has(id);
-    begin.extend(needed.iter().filter(|id| !is_known(id)));
+    let unknown: HashSet<Id> = needed.iter().copied().filter(|id| !is_known(id)).collect();
+    let in_any_case = actions(&graph, &request.repositories, unknown.clone(), &[], &mut []);
+    begin.extend(unknown);
     let reached = actions(&graph, &request.repositories, begin, &changes, &mut read);
 
     let mut names: Vec<String> = targets.into_values().map(|(name, _)| name).collect();
@@ -139,6 +144,7 @@ pub fn what_if(
         targets: names,
         all_targets: defined.count(),
         actions,
+        in_any_case: in_any_case.into_iter().filter(|id| needed.contains(id)).collect(),
         all_actions: needed.len(),
         unread: unread.collect(),
     })

@@ -6,9 +6,11 @@
 pub mod diagnostic;
 pub mod json;
 mod quote;
+mod seen_from;
 
 pub use diagnostic::{
     Diagnostic, Diagnostics, Frame, Location, Note, Place, Severity, Sources, did_you_mean,
 };
 pub use json::{Document, Duplicate, JsonPath, Kind, Node, Span, Step, SyntaxError};
 pub use quote::{Quoted, quoted, quoted_list};
+pub use seen_from::seen_from;

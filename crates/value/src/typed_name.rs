@@ -1,4 +1,5 @@
-//! Names of targets as people type and read them: `src:lua`, `:lua` in the root module, `@repository//src:lua`.
+//! Names of targets as people type and read them: `src:lua`, `:lua` in the root module, `@repository//src:lua`; in single
+//! quotes where a shell would take a character for something else.
 //!
 //! In files, dumps and logs a name is JSON ([`EntityName::to_json`]). Messages that are composed below the terminal
 //! have it in them, too; [`names_as_typed`] replaces it there, so that the texts for programs stay as they are.
@@ -10,7 +11,7 @@ use crate::{EntityName, Map, NamedTarget, ReferenceType, Value, escape_into};
 /// How many digits of an id are shown in messages.
 pub const ID_PREFIX_DIGITS: usize = 12;
 
-/// A name as one types it: `module:name`, `:name` in the root module, `@repository//module:name` outside of the
+/// A name as one types it in a shell: `module:name`, `:name` in the root module, `@repository//module:name` outside of the
 /// main repository. Explicit references have the kind in front, and the path in place of the colon: `file src/a.c`.
 /// Anonymous targets have no place; the beginning of the node's id represents them.
 pub fn as_typed(name: &EntityName) -> String {
@@ -76,19 +77,28 @@ fn typed(repository: &str, reference: ReferenceType, module: &str, name: &str) -
     }
     if kind.is_some() {
         let path = if module.is_empty() { Cow::Borrowed(name) } else { format!("{module}/{name}").into() };
-        part(&path, path.is_empty(), &mut out);
-    } else {
-        part(module, module.starts_with(['@', '#', '/']), &mut out);
-        out.push(':');
-        part(name, name.is_empty(), &mut out);
+        let is_odd = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | ':');
+        part(&path, path.is_empty() || path.contains(is_odd), &mut out);
+        return out;
     }
-    out
+    part(module, module.starts_with(['@', '#', '/', '[', '-']) || module.contains(':'), &mut out);
+    out.push(':');
+    part(name, false, &mut out);
+    for_shell(out)
 }
 
-/// A part of a name, in quotes where it could be taken for something else.
+/// A word as a shell has to read it: as it is, or in single quotes.
+fn for_shell(word: String) -> String {
+    let is_special = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !"_-+=./:,@%^".contains(c);
+    if !word.contains(is_special) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A part of a name, in quotes as JSON has them where it could be taken for something else.
 fn part(text: &str, is_special: bool, out: &mut String) {
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\' | ':');
-    if is_special || text.contains(is_odd) {
+    if is_special || text.starts_with('"') || text.contains(char::is_control) {
         escape_into(text, out);
     } else {
         out.push_str(text);
@@ -214,8 +224,15 @@ mod tests {
             (named("", "", "lua"), ":lua"),
             (named("zlib", "src", "z"), "@zlib//src:z"),
             (named("zlib", "", "z"), "@zlib//:z"),
-            (named("", "a:b", "x y"), r#""a:b":"x y""#),
-            (named("", "@a", ""), r#""@a":"""#),
+            (named("", "", ""), ":"),
+            (named("", "src", ""), "src:"),
+            (named("r", "", ""), "@r//:"),
+            (named("", "a:b", "x y"), r#"'"a:b":x y'"#),
+            (named("", "@a", ""), r#"'"@a":'"#),
+            (named("", "src", "$HOME"), "'src:$HOME'"),
+            (named("", "src", "it's"), r"'src:it'\''s'"),
+            (named("", "src", "ü:v"), "src:ü:v"),
+            (named("", "src", "a\nb"), r#"'src:"a\nb"'"#),
             (named("", "src", "lib/a.o"), "src:lib/a.o"),
             (named("", "src", "a.c").with_reference(ReferenceType::File), "file src/a.c"),
             (named("r", "", "gen").with_reference(ReferenceType::Tree), "tree @r//gen"),

@@ -10,20 +10,20 @@ use super::groups::{Analysis, Common, Execution, Graph, Log, Results, Stores};
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Describe {
-    #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub log: Log,
-    #[command(flatten)]
-    pub analysis: Analysis,
-    #[command(flatten)]
-    pub stores: Stores,
     /// Print the description as JSON
     #[arg(long)]
     pub json: bool,
     /// The name is that of a rule
     #[arg(long)]
     pub rule: bool,
+    #[command(flatten)]
+    pub analysis: Analysis,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub stores: Stores,
 }
 
 /// Options of `analyse`.
@@ -31,19 +31,19 @@ pub struct Describe {
 #[allow(missing_docs, reason = "groups and dumps; their types and help say what they are")]
 pub struct Analyse {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub log: Log,
-    #[command(flatten)]
     pub analysis: Analysis,
-    #[command(flatten)]
-    pub graph: Graph,
-    #[command(flatten)]
-    pub stores: Stores,
     #[command(flatten)]
     pub execution: Execution,
     #[command(flatten)]
     pub dumps: Dumps,
+    #[command(flatten)]
+    pub graph: Graph,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub stores: Stores,
 }
 
 /// Dumps of `analyse`; of each option the last one counts.
@@ -121,27 +121,25 @@ impl Dumps {
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Build {
     #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub log: Log,
-    #[command(flatten)]
     pub analysis: Analysis,
-    #[command(flatten)]
-    pub graph: Graph,
-    #[command(flatten)]
-    pub stores: Stores,
     #[command(flatten)]
     pub execution: Execution,
     #[command(flatten)]
     pub results: Results,
+    #[command(flatten)]
+    pub graph: Graph,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub stores: Stores,
 }
 
 /// Options of `install`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Install {
-    #[command(flatten)]
-    pub build: Build,
     /// Where to install to
     #[arg(short, long, value_name = "PATH", required = true)]
     pub output_dir: PathBuf,
@@ -151,28 +149,28 @@ pub struct Install {
     /// Keep what is installed in the local store, too
     #[arg(long)]
     pub remember: bool,
+    #[command(flatten)]
+    pub build: Build,
 }
 
 /// Options of `rebuild`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Rebuild {
-    #[command(flatten)]
-    pub build: Build,
     /// Which cache to compare with: local, or a service's address
     #[arg(long, value_name = "local|HOST:PORT")]
     pub vs: Option<String>,
     /// Write which actions are flaky to a file, as JSON
     #[arg(long, value_name = "PATH")]
     pub dump_flaky: Option<PathBuf>,
+    #[command(flatten)]
+    pub build: Build,
 }
 
 /// Options of `watch`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Watch {
-    #[command(flatten)]
-    pub build: Build,
     /// Install to this directory whenever the result is there
     #[arg(short, long, value_name = "PATH")]
     pub output_dir: Option<PathBuf>,
@@ -182,6 +180,8 @@ pub struct Watch {
     /// Look at all files every two seconds instead of waiting for the system to report changes
     #[arg(long, alias = "look")]
     pub poll: bool,
+    #[command(flatten)]
+    pub build: Build,
 }
 
 /// What a question about builds is about; nothing is built for it.
@@ -189,37 +189,33 @@ pub struct Watch {
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Question {
     #[command(flatten)]
+    pub analysis: Analysis,
+    #[command(flatten)]
+    pub execution: Execution,
+    #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
     pub log: Log,
     #[command(flatten)]
-    pub analysis: Analysis,
-    #[command(flatten)]
     pub stores: Stores,
-    #[command(flatten)]
-    pub execution: Execution,
 }
 
 /// Options of `what-if`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct WhatIf {
-    #[command(flatten)]
-    pub question: Question,
     /// The target whose build is asked about, a name or a JSON list like ["module", "target"]; default: what
     /// was last built here, else the first target of the module
     #[arg(long, value_name = "TARGET", help_heading = "Analysis")]
     pub of: Option<String>,
+    #[command(flatten)]
+    pub question: Question,
 }
 
 /// Options of `install-cas`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct InstallCas {
-    #[command(flatten)]
-    pub log: Log,
-    #[command(flatten)]
-    pub stores: Stores,
     /// The object: HASH:SIZE:TYPE, in brackets or not; size and type may be left out
     #[arg(value_name = "OBJECT", required = true)]
     pub object_id: String,
@@ -238,16 +234,16 @@ pub struct InstallCas {
     /// Keep what is installed in the local store, too
     #[arg(long)]
     pub remember: bool,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub stores: Stores,
 }
 
 /// Options of `add-to-cas`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct AddToCas {
-    #[command(flatten)]
-    pub log: Log,
-    #[command(flatten)]
-    pub stores: Stores,
     /// File or directory to add
     #[arg(value_name = "PATH", required = true)]
     pub location: PathBuf,
@@ -257,22 +253,16 @@ pub struct AddToCas {
     /// What to do with special entries of directories: ignore, tree-upwards, tree-all or all
     #[arg(long, value_name = "HOW")]
     pub resolve_special: Option<String>,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub stores: Stores,
 }
 
 /// Options of `traverse`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Traverse {
-    #[command(flatten)]
-    pub common: Common,
-    #[command(flatten)]
-    pub log: Log,
-    #[command(flatten)]
-    pub stores: Stores,
-    #[command(flatten)]
-    pub execution: Execution,
-    #[command(flatten)]
-    pub results: Results,
     /// Which artifacts to build: a JSON object
     #[arg(short, long, value_name = "JSON")]
     pub artifacts: Option<String>,
@@ -288,20 +278,30 @@ pub struct Traverse {
     /// Keep what is installed in the local store, too
     #[arg(long)]
     pub remember: bool,
+    #[command(flatten)]
+    pub execution: Execution,
+    #[command(flatten)]
+    pub results: Results,
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub stores: Stores,
 }
 
 /// Options of `gc`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Gc {
-    #[command(flatten)]
-    pub log: Log,
-    #[command(flatten)]
-    pub stores: Stores,
     /// Only clean up and compact; forget nothing
     #[arg(long, conflicts_with = "all")]
     pub no_rotate: bool,
     /// Forget everything
     #[arg(long)]
     pub all: bool,
+    #[command(flatten)]
+    pub log: Log,
+    #[command(flatten)]
+    pub stores: Stores,
 }

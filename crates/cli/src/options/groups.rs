@@ -62,16 +62,25 @@ pub struct Log {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Analysis")]
 pub struct Analysis {
-    /// How many characters of an expression to show in messages; default 320
-    #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
-    pub expression_log_limit: Option<usize>,
     /// Set configuration variables: a JSON object, laid over what came before (accumulates)
     #[arg(short = 'D', long, value_name = "JSON", action = ArgAction::Append)]
     pub defines: Vec<String>,
     /// File with the configuration, a JSON object
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
-    /// Consider the inputs of an action of the target instead: %ID or its beginning, #NUMBER, or ID or NUMBER without mark
+    /// Ignore cached build state: read, analyse and verify everything
+    #[arg(long)]
+    pub no_trace: bool,
+    /// Run the call again with --no-trace, compare the results, and check that a third run does nothing
+    #[arg(long, conflicts_with = "no_trace")]
+    pub check_traces: bool,
+    /// Write a profile of the call to a file, as JSON
+    #[arg(long, value_name = "PATH")]
+    pub profile: Option<PathBuf>,
+    /// How many characters of an expression to show in messages; default 320
+    #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
+    pub expression_log_limit: Option<usize>,
+    /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID or NUMBER without mark
     #[arg(long, value_name = "ACTION")]
     pub request_action_input: Option<String>,
     /// Root for target files of the main repository
@@ -95,16 +104,8 @@ pub struct Analysis {
     /// File for the errors of a target-serving service (none are served yet)
     #[arg(long, value_name = "PATH")]
     pub serve_errors_log: Option<PathBuf>,
-    /// Ignore cached build state: read, analyse and verify everything
-    #[arg(long)]
-    pub no_trace: bool,
-    /// Run the call again with --no-trace, compare the results, and check that a third run does nothing
-    #[arg(long, conflicts_with = "no_trace")]
-    pub check_traces: bool,
-    /// Write a profile of the call to a file, as JSON
-    #[arg(long, value_name = "PATH")]
-    pub profile: Option<PathBuf>,
-    /// TARGET, or MODULE TARGET, or the parts of any target name
+    /// MODULE:TARGET, :TARGET (root module), TARGET (of the module here), @REPOSITORY//MODULE:TARGET, or the parts of any
+    /// target name: MODULE TARGET, @ REPOSITORY MODULE TARGET, FILE . NAME; default: the first target of the module here
     #[arg(value_name = "TARGET", help_heading = "Arguments")]
     pub target: Vec<String>,
     /// Whether a target may be named by one word like `module:target`.
@@ -209,7 +210,7 @@ pub struct Results {
     /// Show what actions printed also if they did not have to run
     #[arg(long)]
     pub show_cached_output: bool,
-    /// Run this action again, alone, and show what it prints: %ID or its beginning, as messages show it
+    /// Run this action again, alone, and show what it prints: %ID or 6 or more digits of its beginning, as messages show it
     #[arg(long, value_name = "ACTION")]
     pub rerun: Option<String>,
     /// Show runfiles, too

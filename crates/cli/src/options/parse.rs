@@ -25,6 +25,9 @@ pub enum NoCommand {
     Wrong(String),
 }
 
+/// Subcommands that the reference does not have.
+const OWN: [&str; 3] = ["explain", "watch", "what-if"];
+
 impl CommandLine {
     /// Reads the words of a call; the first is the name of the tool.
     ///
@@ -32,6 +35,10 @@ impl CommandLine {
     ///
     /// [`NoCommand`], with the text to print.
     pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
+        if let Some(word) = words.get(1).filter(|word| name == "just" && OWN.iter().any(|own| word == own)) {
+            let word = word.display();
+            return Err(NoCommand::wrong(&format!("error: unexpected argument '{word}' found")));
+        }
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
             let command = as_called(command, name);
@@ -100,6 +107,11 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                 .iter()
                 .any(|own| arg.get_id() == own);
             let arg = if name == "just" { without_own(arg) } else { arg };
+            let is_target = name == "just" && arg.get_id() == "target";
+            let arg = match is_target {
+                true => arg.help("TARGET, or MODULE TARGET, or the parts of any target name"),
+                false => arg,
+            };
             let is_refused = refused::is_refused(&of, arg.get_id().as_str());
             let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
@@ -283,6 +295,7 @@ mod tests {
             &["just", "explain", "t"][..],
             &["just", "what-if", "f"],
             &["just", "watch"],
+            &["just", "what-if", "--help"],
             &["just", "install", "-o", "d", "--prune"],
             &["just", "build", "--check-traces"],
             &["just", "build", "--termination-grace", "3"],
@@ -293,7 +306,7 @@ mod tests {
                 let words: Vec<OsString> = words.iter().map(Into::into).collect();
                 CommandLine::parse_words(name, &words)
             };
-            assert!(parse("taut").is_ok(), "{words:?}");
+            assert!(!matches!(parse("taut"), Err(NoCommand::Wrong(_))), "{words:?}");
             let Err(NoCommand::Wrong(text)) = parse("just") else { panic!("{words:?} is accepted") };
             assert!(text.contains("unexpected argument"), "{text}");
         }

@@ -72,6 +72,7 @@ impl Voice for Taut {
             _ => "",
         };
         let mut lines = prefix(level, color).to_owned();
+        let text = if level <= Level::Warn { without_full_stop(text) } else { text };
         for (number, line) in text.split('\n').enumerate() {
             if number > 0 && !line.is_empty() {
                 lines.push_str(indent);
@@ -95,7 +96,7 @@ impl Voice for Taut {
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
-        log.say(Level::Debug, format!("what is asked for is the input of action {action}"));
+        log.say(Level::Debug, format!("showing the inputs of action {action}, not the target"));
     }
 
     fn dumping(&self, announcement: &str, log: &Log) {
@@ -189,6 +190,20 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
         || line.contains(" up to date (")
         || (line.starts_with("error: build of ") && line.contains(" failed after "))
         || line.starts_with("  reproduce: ")
+}
+
+/// A message of one sentence ends without a full stop; some are shared with the other voice, which has one.
+fn without_full_stop(text: &str) -> &str {
+    match text.strip_suffix('.') {
+        Some(sentence)
+            if !sentence.contains(['\n', '\u{1b}'])
+                && !sentence.contains(". ")
+                && sentence.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '"') =>
+        {
+            sentence
+        }
+        _ => text,
+    }
 }
 
 /// Text in quotes, as JSON has it.

@@ -1,9 +1,10 @@
-//! Descriptions as taut has them under its own name: where a target is defined, what the fields of its rule mean, and what
-//! is written there.
+//! What taut has to say under its own name beside a description: where a target is defined, what it has in its fields, and
+//! what the fields of a built-in rule mean.
 
 use std::fmt::Write as _;
 
 use taut_analysis::{Manual, ModuleEntry, manual};
+use taut_repos::Place;
 use taut_syntax::{Kind, Node, quoted};
 
 use super::{doc, items};
@@ -11,19 +12,32 @@ use super::{doc, items};
 /// The longest value that is shown, in bytes.
 const LONGEST: usize = 400;
 
-/// Where a target is defined.
-pub(super) fn place(file: &str, entry: &ModuleEntry) -> String {
+/// Where a target is defined: the file, between zero bytes, by the number of its root and the path below it.
+fn place(file: &Place, entry: &ModuleEntry) -> String {
     let (line, column) = entry.position();
-    format!("{file}:{line}:{column}")
+    format!("\0{}/{}\0:{line}:{column}", file.root.number, file.path)
 }
 
 /// A target of a built-in rule.
-pub(super) fn builtin_target(rule: &str, shown: &str, file: &str, entry: &ModuleEntry, text: &mut String) {
+pub(super) fn builtin_target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry, text: &mut String) {
     let Some(manual) = manual(rule) else { return };
     let _ =
         writeln!(text, "{shown}, {}, is a target of the built-in rule {}.", place(file, entry), quoted(rule));
     doc(entry.json().get("doc"), " | ", text);
     builtin_rule(rule, &manual, Some(entry.json()), text);
+}
+
+/// A target of a rule that is described apart: its fields.
+pub(super) fn target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry, text: &mut String) {
+    let _ = writeln!(text, "{shown}, {}, is a target of rule {rule}.", place(file, entry));
+    let fields = entry.json().entries().filter(|(field, _)| *field != "type");
+    for (number, (field, json)) in fields.enumerate() {
+        if number == 0 {
+            text.push_str(" Fields that it has\n");
+        }
+        let _ = writeln!(text, " - {}", quoted(field));
+        value(json, text);
+    }
 }
 
 /// A built-in rule; with the fields of a target of it, if one is given.
@@ -55,7 +69,7 @@ pub(super) fn builtin_rule(rule: &str, manual: &Manual, target: Option<Node<'_>>
 }
 
 /// What a target has in a field: as it is written, an item a line if it is a list that does not fit into one.
-pub(super) fn value(json: Node<'_>, text: &mut String) {
+fn value(json: Node<'_>, text: &mut String) {
     const WIDTH: usize = 96;
     let one_line = |json: Node<'_>| taut_expr::abbreviate(&taut_expr::json_to_value(json), LONGEST);
     let whole = one_line(json);

@@ -23,7 +23,6 @@ use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analysis_setup::{begin, workspace};
 use crate::full_analysis::analyse_all;
 use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
-use taut_syntax::quoted;
 use words::{capital, many};
 
 /// A question about the last build with work to do.
@@ -165,17 +164,19 @@ impl<'r> Explainer<'r> {
         };
         let (ago, target) = (ago(record.when), request.target_text());
         self.say(format!("Last build with work to do: {} {target}, {ago}; {ended}.", record.command));
-        let (ran, cached) = (record.count(How::Ran), record.count(How::Cached));
-        let also = |how, word| match record.count(how) {
-            0 => String::new(),
-            count => format!(", {count} {word}"),
-        };
-        let (failed, ended) =
-            (also(How::Failed, "failed"), also(How::Unfinished, "ended by the interruption"));
+        let cached = record.count(How::Cached);
+        let (failed, stopped) = (record.count(How::Failed), record.count(How::Unfinished));
+        let of_these: Vec<String> = [(failed, "failed"), (stopped, "stopped by the interruption")]
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        let of_these =
+            if of_these.is_empty() { String::new() } else { format!(" ({})", of_these.join(", ")) };
         self.say(format!(
-            "{} analysed, {} run{failed}{ended}, {cached} known to the action cache.",
+            "{} analysed, {} run{of_these}, {cached} from cache.",
             many(record.analysed as usize, "target"),
-            many(ran, "action"),
+            many(record.count(How::Ran) + failed + stopped, "action"),
         ));
         if record.left_out > 0 {
             let lines = record.left_out;
@@ -211,7 +212,7 @@ impl<'r> Explainer<'r> {
                 ids.dedup();
                 self.actions(&ids, usize::MAX);
                 if ids.is_empty() {
-                    self.say(format!("No action is known whose id begins with {prefix}."));
+                    self.say(format!("No action has an id that begins with %{prefix}."));
                 }
                 !ids.is_empty()
             }
@@ -234,13 +235,16 @@ impl<'r> Explainer<'r> {
         if self.analysis.is_none() {
             let or = path.map(|typed| format!(", nor {typed}")).unwrap_or_default();
             self.say(format!(
-                "No event log names target {name}{or}. If the call had it, nothing was done for it."
+                "No event log names target {name}{or}. If the build had it, nothing was done for it."
             ));
             return;
         }
         let or = path.map(|typed| format!(", and nothing at {typed}")).unwrap_or_default();
-        let meant = self.meant(target).map(|meant| format!(" Did you mean {}?", quoted(&meant)));
-        self.say(format!("That call had no target {name}{or}.{}", meant.unwrap_or_default()));
+        let meant = self.meant(target).map(|meant| format!(" Did you mean {meant}?"));
+        self.say(format!(
+            "The last build with work to do had no target {name}{or}.{}",
+            meant.unwrap_or_default()
+        ));
     }
 
     /// What is named like a target, of all that the call had in its module, or made.
@@ -250,9 +254,16 @@ impl<'r> Explainer<'r> {
             let is_near = (&name.repository, &name.module) == (&target.repository, &target.module);
             (is_near && name.name != target.name).then_some(name.name.as_str())
         };
-        let targets = self.analysis.iter().flat_map(|analysis| &analysis.reached).filter_map(of_module);
+        let targets = || self.analysis.iter().flat_map(|analysis| &analysis.reached).filter_map(of_module);
         let outputs = self.defined.values().flat_map(|defined| &defined.action.outs).map(|out| out.as_str());
-        taut_syntax::did_you_mean(&target.name, targets.chain(outputs)).map(str::to_owned)
+        let meant = taut_syntax::did_you_mean(&target.name, targets().chain(outputs))?;
+        Some(match targets().any(|name| name == meant) {
+            true => {
+                let named = NamedTarget::new(target.repository.clone(), target.module.clone(), meant);
+                EntityName::Named(named).to_json()
+            }
+            false => meant.to_owned(),
+        })
     }
 
     /// Explains a target in all its configurations; `false` if there is none of that name.
@@ -294,7 +305,7 @@ impl<'r> Explainer<'r> {
         if variants.is_empty() {
             self.say(match self.same_result(&name) {
                 Some(same) => format!(
-                    "Target {json} was not analysed: it is the same as {same}, since it depends on no variable that \
+                    "Target {json} was not analysed in this configuration: it has the result of {same}, since it depends on no variable that \
                      differs."
                 ),
                 None => format!(
@@ -357,8 +368,8 @@ impl<'r> Explainer<'r> {
                 (Some(How::Cached), why) => {
                     let looked = if why == Some(Why::New) { "" } else { " again" };
                     self.say(format!(
-                        "{words} was looked at{looked}, but did not run: the action cache knew a run of the same \
-                         command on the same contents. It was looked at"
+                        "{words} did not run: the action cache has a result of the same command on the same inputs. \
+                         It was looked up{looked}"
                     ));
                 }
                 (Some(How::Failed), _) => self.say(format!("{words} ran, and failed:")),

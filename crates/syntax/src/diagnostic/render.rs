@@ -7,6 +7,7 @@ use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::Arc};
 
 use super::{Diagnostic, Group, Location, Place, Severity, suggested};
 use crate::json::{Document, Span};
+use crate::seen_from;
 
 /// Access to the text of files when diagnostics are shown.
 pub trait Sources {
@@ -191,13 +192,17 @@ impl<'s> Renderer<'s> {
     }
 
     /// The name of a file in messages.
-    pub fn file_name<'f>(&self, file: &'f str) -> &'f str {
-        if self.base.len() > 1 { file.strip_prefix(&self.base).unwrap_or(file) } else { file }
+    pub fn file_name<'f>(&self, file: &'f str) -> Cow<'f, str> {
+        match self.base.len() > 1 {
+            true if self.as_reference => file.strip_prefix(&self.base).unwrap_or(file).into(),
+            true => seen_from(file, &self.base).into(),
+            false => file.into(),
+        }
     }
 
     /// `file:line:column`, as far as that is known.
     pub fn place(&mut self, location: &Location) -> String {
-        let name = self.file_name(&location.file).to_owned();
+        let name = self.file_name(&location.file).into_owned();
         match self.extent(location) {
             Some(Extent { start: (line, column), .. }) => format!("{name}:{line}:{column}"),
             None => name,

@@ -29,12 +29,10 @@ impl Explainer<'_> {
             let above = Subject::Directory(above.as_ref().into());
             // Of what was read for the first time nothing is recorded: there is much of it in a first build.
             if self.why(&above).is_some() {
-                self.say(format!(
-                    "{shown} was as it had been, unless it was new; its directory had changed:"
-                ));
+                self.say(format!("{shown} was unchanged, unless it was new; its directory changed:"));
                 self.because_of(&above);
             } else {
-                self.say(format!("{shown} was as it had been: nothing ran because of it."));
+                self.say(format!("{shown} was unchanged: nothing ran because of it."));
             }
         }
         let path = typed.trim_start_matches("./");
@@ -61,16 +59,16 @@ impl Explainer<'_> {
             (Some(Artifact::Tree(id) | Artifact::TreeOverlay(id)), _) => {
                 let tree = Subject::Tree(*id);
                 if self.why(&tree).is_some() {
-                    self.say(format!("{path} is put together from other artifacts, and was so again:"));
+                    self.say(format!("{path} is a tree of other artifacts, and was assembled again:"));
                     self.chain(&tree);
                 } else {
-                    self.say(format!("{path} is put together from other artifacts, none of which changed."));
+                    self.say(format!("{path} is a tree of other artifacts, none of which changed."));
                 }
                 return true;
             }
             (Some(Artifact::Known(info)), _) => {
                 self.say(format!(
-                    "{path} is {info}, a content that the description holds: nothing has to run."
+                    "{path} is {info}, a content given in the description: no action makes it."
                 ));
                 return true;
             }
@@ -138,7 +136,7 @@ impl Explainer<'_> {
                 Subject::Target { .. } => targets.push(self.words(&done.subject)),
                 Subject::Action(id) => {
                     let known = self.record.actions.get(id) == Some(&How::Cached);
-                    let known = if known { ", known to the action cache" } else { "" };
+                    let known = if known { ", from cache" } else { "" };
                     actions.push(format!("{}{known}", self.action_words(id)));
                 }
                 subject if subject == source => {}
@@ -147,15 +145,14 @@ impl Explainer<'_> {
         }
         let what = capital(&self.words(source));
         if targets.is_empty() && actions.is_empty() {
-            let read = if others > 0 { ", but what was read of it is as it was" } else { "" };
+            let read = if others > 0 { ", but not in what was read of it" } else { "" };
             self.say(format!(
-                "{what} had changed{read}: no target was analysed and no action ran because of that."
+                "{what} changed{read}: no target was analysed and no action ran because of that."
             ));
             return;
         }
-        self.say(format!("{what} had changed. Because of that"));
-        for (kind, verb, all) in [("target", "analysed again", targets), ("action", "wanted again", actions)]
-        {
+        self.say(format!("{what} changed. Because of that"));
+        for (kind, verb, all) in [("target", "analysed again", targets), ("action", "invalidated", actions)] {
             if all.is_empty() {
                 continue;
             }

@@ -1,7 +1,5 @@
 //! Things in words.
 
-use std::path::Path;
-
 use taut_value::{ID_PREFIX_DIGITS, Id, Str};
 
 use super::Explainer;
@@ -45,8 +43,7 @@ impl Explainer<'_> {
     }
 
     pub(super) fn shown(&self, path: &str) -> String {
-        let below = Path::new(path).strip_prefix(self.cwd).ok().filter(|below| !below.as_os_str().is_empty());
-        below.map_or_else(|| path.to_owned(), |below| below.display().to_string())
+        taut_syntax::seen_from(path, &self.cwd.to_string_lossy())
     }
 }
 

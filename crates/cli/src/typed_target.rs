@@ -1,0 +1,132 @@
+//! Problems with the target that the command line names: what it is called there, and how to name what was meant. In a
+//! targets file the same target is named in another way, which the command line does not take.
+
+use taut_driver::{Diagnostic, NO_SOURCE, OUTSIDE, Request, join, normal_path};
+use taut_syntax::{Document, quoted};
+use taut_value::{NamedTarget, ReferenceType, named_as_typed};
+
+use crate::reproduce::quoted as for_shell;
+
+/// How many targets of a module are listed at most.
+const MAX_LISTED: usize = 12;
+
+/// A problem with the requested target, in names as they are typed.
+pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String]) -> Diagnostic {
+    let target = request.targets.first();
+    let mut problem = problem;
+    if let Some(meant) = problem.suggestion.take() {
+        let (module, name) = module_and_name(&meant).unwrap_or_else(|| (target.module.to_string(), meant));
+        problem.help.insert(0, format!("did you mean {}?", typed(request, &module, &name)));
+    }
+    if target.reference != ReferenceType::Target {
+        return problem;
+    }
+    if problem.message.starts_with(NO_SOURCE) {
+        no_source(problem, request, target)
+    } else if problem.message.starts_with(OUTSIDE) {
+        outside(problem, request, target, words)
+    } else {
+        problem
+    }
+}
+
+fn typed(request: &Request, module: &str, name: &str) -> String {
+    let repository = &request.targets.first().repository;
+    let of_main = repository == &request.repositories.main;
+    let named = NamedTarget::new(if of_main { "" } else { repository.as_str() }, module, name);
+    named_as_typed(&named)
+}
+
+/// A module in words.
+fn place(request: &Request, target: &NamedTarget) -> String {
+    let module = match target.module.as_str() {
+        "" => "the root module".to_owned(),
+        module => format!("module {}", quoted(module)),
+    };
+    match target.repository == request.repositories.main {
+        true => module,
+        false => format!("{module} of repository {}", quoted(&*target.repository)),
+    }
+}
+
+/// A name that is neither that of a target nor that of a file.
+fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -> Diagnostic {
+    let (module, name) = (target.module.as_str(), target.name.as_str());
+    problem.message = format!("No target or file {} in {}", quoted(name), place(request, target));
+    let path = normal_path(&join(module, name));
+    let shown_module = for_shell(module);
+    let names_directory = name.ends_with('/');
+    if let Some(targets) = of_module(request, &path).filter(|_| names_directory) {
+        problem.help = vec![targets];
+        problem.notes.clear();
+    } else if problem.help.iter().any(|help| help.starts_with("it is a directory")) {
+        let as_tree = format!("TREE {shown_module} {}", for_shell(name.trim_end_matches('/')));
+        problem.help = vec![match of_module(request, &path) {
+            Some(targets) => targets,
+            None => format!("it is a directory; as a tree it is named {as_tree}"),
+        }];
+    } else if problem.help.iter().any(|help| help.starts_with("a pattern")) {
+        problem.help = vec![format!("a pattern is named GLOB {shown_module} {}", for_shell(name))];
+    } else if let Some(making) = request.target_with_output(module, name) {
+        problem.help = vec![format!(
+            "{} is an output of {}; it is built with that target",
+            quoted(name),
+            typed(request, module, &making)
+        )];
+    }
+    problem
+}
+
+/// A name that leads out of its module, or an absolute one.
+fn outside(mut problem: Diagnostic, request: &Request, target: &NamedTarget, words: &[String]) -> Diagnostic {
+    let name = target.name.as_str();
+    let [word] = words else { return problem };
+    let path = match name.strip_prefix("//") {
+        Some(path) => normal_path(path),
+        // It has no meaning in a repository, and so leads out of it.
+        None if name.starts_with('/') => "..".to_owned(),
+        None => normal_path(&join(&target.module, name)),
+    };
+    problem.message = format!("No target or file {}", quoted(word));
+    if path == ".." || path.starts_with("../") {
+        problem.help = vec!["only targets and files of a repository can be named".to_owned()];
+        return problem;
+    }
+    problem.help = vec![match of_module(request, &path) {
+        Some(targets) => targets,
+        None => {
+            let (module, name) = path.rsplit_once('/').unwrap_or(("", &path));
+            let is_target =
+                request.targets_of(module).is_some_and(|targets| targets.iter().any(|target| target == name));
+            match is_target {
+                true => format!("did you mean {}?", typed(request, module, name)),
+                false => "a target or file of another module is named MODULE:NAME".to_owned(),
+            }
+        }
+    }];
+    problem
+}
+
+/// The targets of a module, if there is one at that path.
+fn of_module(request: &Request, path: &str) -> Option<String> {
+    let module = if path == "." { "" } else { path };
+    let targets = request.targets_of(module)?;
+    let shown: Vec<String> =
+        targets.iter().take(MAX_LISTED).map(|name| typed(request, module, name)).collect();
+    let what = if module.is_empty() { "it is the root module" } else { &format!("{module} is a module") };
+    Some(match targets.len().saturating_sub(MAX_LISTED) {
+        _ if targets.is_empty() => format!("{what} that defines no targets"),
+        0 => format!("{what}; its targets are {}", shown.join(", ")),
+        more => format!("{what}; its targets are {} and {more} more", shown.join(", ")),
+    })
+}
+
+/// A module and a name, as suggestions have them for targets files: a JSON list.
+fn module_and_name(list: &str) -> Option<(String, String)> {
+    let document = Document::parse("", list.to_owned()).ok()?;
+    let mut items = document.root().as_list()?;
+    match (items.next()?.as_str()?, items.next()?.as_str()?, items.next()) {
+        (module, name, None) => Some((module.to_owned(), name.to_owned())),
+        _ => None,
+    }
+}
