@@ -25,7 +25,7 @@ use crate::{
     reproduce::Reproduction,
     request, rerun,
     results::{self, Delivery, Destination},
-    settings::{analysis_options, build_options, log_limit},
+    settings::{analysis_options, build_options, log_limit, time_limit},
     surroundings::{Name, build_root, build_root_option, is_address, open_store},
     voice::{BuildMessages, Found, Of},
 };
@@ -148,16 +148,15 @@ impl Call<'_> {
     /// What the messages of this call need to know.
     fn of<'c>(&'c self, store: &'c Store) -> Of<'c> {
         let Call { name, o, log, again, .. } = self;
-        let again_by_hand =
-            if again.is_some() { Reproduction::none() } else { Reproduction::of_call(std::env::args()) };
         Of {
             log,
             store,
             build_root_option: build_root_option(&o.stores),
             build_root: build_root(*name, &o.stores).unwrap_or_default(),
             shows_cached_output: o.results.show_cached_output,
-            again: again_by_hand,
+            again: Reproduction::of_call(std::env::args()),
             is_rebuild: again.is_some(),
+            time_limit: time_limit(&o.execution),
             begin: log.begin(),
         }
     }
@@ -259,7 +258,8 @@ impl Pass for Running<'_> {
         }
         self.messages.processed(results.actions, session.cache_hits(results.actions), comparison);
         if let Some(action) = &self.rerun {
-            return Ok(rerun::run(action, self.store, results, log)?);
+            let limit = time_limit(&o.execution);
+            return Ok(rerun::run(action, self.store, results, limit, log)?);
         }
         let owner = request.owner();
         let delivery = Delivery { store: self.store, results, owner: &owner, o: &o.results, log };

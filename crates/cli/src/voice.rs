@@ -35,7 +35,7 @@ mod just;
 mod taut;
 
 pub(crate) use escapes::{Escapes, plain};
-pub(crate) use figures::{count, seconds};
+pub(crate) use figures::{count, exit_code, seconds, time_limit};
 pub(crate) use taut::differs_each_time;
 
 /// The voice of the tool of this name.
@@ -141,6 +141,8 @@ pub(crate) struct Of<'o> {
     pub(crate) again: Reproduction,
     /// Whether all actions that have a result are run again, to be compared.
     pub(crate) is_rebuild: bool,
+    /// How long an action may run, before scaling.
+    pub(crate) time_limit: Option<Duration>,
     /// When it began.
     pub(crate) begin: Instant,
 }

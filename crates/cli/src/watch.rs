@@ -30,7 +30,7 @@ use crate::{
     reproduce::Reproduction,
     request,
     retry::LOST_OBJECTS,
-    settings::{analysis_options, build_options},
+    settings::{analysis_options, build_options, time_limit},
     surroundings::{Name, build_root, build_root_option, open_store},
     text_file,
     voice::{BuildMessages, Of, count, seconds},
@@ -217,6 +217,7 @@ impl Watcher<'_> {
             shows_cached_output: build.results.show_cached_output,
             again: Reproduction::of_call(std::env::args()),
             is_rebuild: false,
+            time_limit: time_limit(&build.execution),
             begin: Instant::now(),
         });
         messages.requested(&request.repositories, self.log.voice().name_of_request(request, self.log));

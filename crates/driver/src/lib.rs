@@ -64,7 +64,7 @@ pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
 pub use taut_analysis::{AnalysedTarget, ConfiguredTarget, NO_MODULE};
 pub use taut_engine::KeyRef;
-pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, MissingOutput, Ran};
+pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{Overrides, RepoConfig};

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use taut_value::ActionDescription;
+
+/// The first signal's exit code, as a shell gives it, is one more than this.
+const SIGNALS: i32 = 128;
+
 /// A number of things: `1 action`, `3 actions`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
@@ -15,6 +20,52 @@ pub(crate) fn seconds(time: Duration) -> String {
         1.0..60.0 => format!("{seconds:.1} s"),
         _ => format!("{} min {:02} s", time.as_secs() / 60, time.as_secs() % 60),
     }
+}
+
+/// How long an action may run, and the option that says so; `limit` is that of the option.
+pub(crate) fn time_limit(limit: Duration, action: &ActionDescription) -> String {
+    let scaled = match action.timeout_scale {
+        1.0 => String::new(),
+        scale => format!(", scaled by {scale}"),
+    };
+    let scaled_limit = action.time_limit(limit);
+    let shown = if scaled_limit.as_secs() < 60 && scaled_limit.subsec_nanos() == 0 {
+        format!("{} s", scaled_limit.as_secs())
+    } else {
+        seconds(scaled_limit)
+    };
+    format!("time limit of {shown} (--action-timeout {}{scaled})", limit.as_secs())
+}
+
+/// An exit code; one that stands for a signal with its number.
+pub(crate) fn exit_code(code: i32) -> String {
+    match code - SIGNALS {
+        signal @ 1..=64 => match name_of_signal(signal) {
+            Some(name) => format!("exit code {code}: signal {signal}, {name}"),
+            None => format!("exit code {code}: signal {signal}"),
+        },
+        _ => format!("exit code {code}"),
+    }
+}
+
+fn name_of_signal(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
 }
 
 /// The first of many texts, and how many more there are.
@@ -37,6 +88,24 @@ mod tests {
         {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
+    }
+
+    #[test]
+    fn exit_codes_of_signals_say_which() {
+        assert_eq!(exit_code(1), "exit code 1");
+        assert_eq!(exit_code(137), "exit code 137: signal 9, SIGKILL");
+        assert_eq!(exit_code(128 + 40), "exit code 168: signal 40");
+        assert_eq!(exit_code(255), "exit code 255");
+    }
+
+    #[test]
+    fn a_time_limit_has_the_option_that_says_so() {
+        let mut action = ActionDescription::default();
+        action.timeout_scale = 1.0;
+        let shown = |action: &ActionDescription| time_limit(Duration::from_secs(2), action);
+        assert_eq!(shown(&action), "time limit of 2 s (--action-timeout 2)");
+        action.timeout_scale = 1.5;
+        assert_eq!(shown(&action), "time limit of 3 s (--action-timeout 2, scaled by 1.5)");
     }
 
     #[test]

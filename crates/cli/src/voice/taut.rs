@@ -170,6 +170,8 @@ impl Voice for Taut {
             build_root: of.build_root,
             shows_cached_output: of.shows_cached_output || of.log.wants(Level::Debug),
             again: of.again,
+            is_rebuild: of.is_rebuild,
+            time_limit: of.time_limit,
             begin: of.begin,
             state: Mutex::default(),
         })
@@ -185,7 +187,8 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
         || line.starts_with("Built ")
         || line.starts_with("Rebuilt ")
         || line.contains(" up to date (")
-        || (line.starts_with("error: build of ") && line.contains(" failed after "))
+        || ((line.starts_with("error: build of ") || line.starts_with("error: rebuild of "))
+            && line.contains(" failed after "))
         || line.starts_with("  reproduce: ")
 }
 
@@ -228,6 +231,12 @@ fn shown_command(action: &ActionDescription, log: &Log) -> String {
 /// What an action makes, as messages name it: its first output.
 fn output_of(action: &ActionDescription) -> &str {
     action.outs.iter().chain(&action.out_dirs).next().map_or("nothing", Str::as_str)
+}
+
+/// The output that messages name of an action that failed.
+fn failed_output(failure: &ActionFailure) -> &str {
+    let missing = failure.ran.missing.first().filter(|_| failure.error.is_none());
+    missing.map_or_else(|| output_of(&failure.action), |output| output.path.as_str())
 }
 
 fn short(id: &Id) -> String {
@@ -279,7 +288,7 @@ struct State {
     cached: usize,
     /// How many were ended since the call was interrupted.
     interrupted: usize,
-    /// The actions that failed, with their first outputs.
+    /// The actions that failed, each with an output that it did not create.
     failed: Vec<(Id, String)>,
     /// The actions that took part in the inputs of those.
     needed: HashSet<Id>,
@@ -298,6 +307,9 @@ struct Messages {
     build_root: PathBuf,
     shows_cached_output: bool,
     again: Reproduction,
+    is_rebuild: bool,
+    /// How long an action may run, before scaling.
+    time_limit: Option<Duration>,
     begin: Instant,
     state: Mutex<State>,
 }
@@ -394,7 +406,7 @@ impl Messages {
         }
         {
             let mut state = self.state();
-            state.failed.push((failure.id, output_of(&failure.action).to_owned()));
+            state.failed.push((failure.id, failed_output(failure).to_owned()));
             state.needed.extend(failed.needs());
         }
         // When the build is tried again, the event comes again.
@@ -558,8 +570,9 @@ impl BuildMessages for Messages {
             parts.push(format!("not built: {}", some_of(&failure.not_built, MAX_NAMED)));
         }
         let time = seconds(self.begin.elapsed());
+        let what = if self.is_rebuild { "rebuild" } else { "build" };
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
-        self.log.say(Level::Error, format!("build of {} failed after {time}{parts}", state.name));
+        self.log.say(Level::Error, format!("{what} of {} failed after {time}{parts}", state.name));
     }
 
     fn processed(&self, actions: usize, _: usize, compared: Option<&Comparison>) {

@@ -1,17 +1,19 @@
 //! A failed action in a few lines: where its target is defined, what failed and how, the command, what it printed, and one
 //! command to run it again.
 
+use std::time::Duration;
+
 use taut_digest::Digest;
-use taut_driver::{ActionFailure, Ran};
+use taut_driver::{ActionFailure, MissingOutput, Ran};
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, Str};
 
-use super::{Messages, output_of, shown_command};
+use super::{MAX_NAMED, Messages, output_of, shown_command};
 use crate::{
     log::Level,
     output::Stream,
     surroundings::with_hint,
-    voice::{command, place_of},
+    voice::{command, exit_code, figures::some_of, place_of, time_limit},
 };
 
 /// How much of an output is searched for why a program was not found.
@@ -21,9 +23,6 @@ const MAX_SEARCHED: usize = 64 << 10;
 const HELP_ABOUT_PATH: &str =
     "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
-/// The first signal's exit code, as a shell gives it, is one more than this.
-const SIGNALS: i32 = 128;
-
 /// How an action ended: in a few words for the first line, and in lines of their own.
 struct Ending {
     words: String,
@@ -31,7 +30,8 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(failure: &ActionFailure) -> Ending {
+    /// `limit`: the configured time limit.
+    fn of(failure: &ActionFailure, limit: Option<Duration>) -> Ending {
         let what = output_of(&failure.action);
         if let Some(error) = &failure.error {
             let phase = error.phase.to_string();
@@ -39,21 +39,25 @@ impl Ending {
             let details = error.why.lines().map(str::to_owned).collect();
             return Ending { words: format!("action for {what} {words}"), details };
         }
-        let Ran { exit_code, missing, invalid, .. } = &*failure.ran;
+        let Ran { exit_code: code, missing, invalid, .. } = &*failure.ran;
         let mut details: Vec<String> = Vec::new();
         let mut words = match &failure.action.may_fail {
-            Some(message) if *exit_code != 0 => {
+            Some(message) if *code != 0 => {
                 details.extend(why_not_started(&failure.ran));
-                format!("{message} ({})", exit(*exit_code))
+                format!("{message} ({})", exit_code(*code))
             }
-            _ => how_it_failed(what, &failure.ran, &mut details),
+            _ => how_it_failed(what, &failure.action, &failure.ran, limit, &mut details),
         };
         if !missing.is_empty() {
-            if *exit_code == 0 {
-                words =
-                    format!("building {what} failed: the command succeeded, but did not create its outputs");
+            if *code == 0 {
+                let paths: Vec<&Str> = missing.iter().map(|output| &output.path).collect();
+                words = format!("the command succeeded, but did not create {}", some_of(&paths, MAX_NAMED));
             }
-            details.extend(missing.iter().map(|output| format!("missing: {output}")));
+            // A line that only repeats the path that is named already says nothing new.
+            let is_new = |output: &&MissingOutput| {
+                *code != 0 || missing.len() > MAX_NAMED || output.to_string() != output.path.as_str()
+            };
+            details.extend(missing.iter().filter(is_new).map(|output| format!("missing: {output}")));
         } else if words.is_empty() {
             words = format!("building {what} failed: its outputs cannot be used");
         }
@@ -63,7 +67,13 @@ impl Ending {
 }
 
 /// How the command of an action ended; empty if it did well.
-fn how_it_failed(what: &str, ran: &Ran, details: &mut Vec<String>) -> String {
+fn how_it_failed(
+    what: &str,
+    action: &ActionDescription,
+    ran: &Ran,
+    limit: Option<Duration>,
+    details: &mut Vec<String>,
+) -> String {
     if let Some(why) = &ran.not_started {
         let mut lines = why.lines();
         let first = lines.next().unwrap_or_default();
@@ -71,11 +81,12 @@ fn how_it_failed(what: &str, ran: &Ran, details: &mut Vec<String>) -> String {
         return format!("building {what} failed: the command could not be started: {first}");
     }
     if ran.timed_out {
-        return format!("building {what} failed: time limit exceeded");
+        let limit = limit.map_or_else(|| "time limit".to_owned(), |limit| time_limit(limit, action));
+        return format!("building {what} failed: it exceeded its {limit}");
     }
     match ran.exit_code {
         0 => String::new(),
-        code => format!("building {what} failed ({})", exit(code)),
+        code => format!("building {what} failed ({})", exit_code(code)),
     }
 }
 
@@ -83,37 +94,6 @@ fn how_it_failed(what: &str, ran: &Ran, details: &mut Vec<String>) -> String {
 fn why_not_started(ran: &Ran) -> Vec<String> {
     let why = ran.not_started.as_ref().map(|why| format!("the command could not be started: {why}"));
     why.iter().flat_map(|why| why.lines()).map(|line| line.trim().to_owned()).collect()
-}
-
-/// An exit code; one that stands for a signal with its number.
-fn exit(code: i32) -> String {
-    match code - SIGNALS {
-        signal @ 1..=64 => match name_of_signal(signal) {
-            Some(name) => format!("exit code {code}: signal {signal}, {name}"),
-            None => format!("exit code {code}: signal {signal}"),
-        },
-        _ => format!("exit code {code}"),
-    }
-}
-
-fn name_of_signal(signal: i32) -> Option<&'static str> {
-    Some(match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        _ => return None,
-    })
 }
 
 /// What helps if a program was not found since the target gives no `PATH`.
@@ -137,7 +117,7 @@ fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<
 impl Messages {
     /// A failed action.
     pub(super) fn show_failure(&self, failure: &ActionFailure) {
-        let Ending { words, details } = Ending::of(failure);
+        let Ending { words, details } = Ending::of(failure, self.time_limit);
         let mut lines = details;
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
@@ -158,7 +138,7 @@ impl Messages {
         let mut lines = why_not_started(ran);
         lines.extend(self.details_of_id(id));
         let (place, target) = (self.place(id), self.target_of(id));
-        let head = format!("{target}: {message} ({})", exit(ran.exit_code));
+        let head = format!("{target}: {message} ({})", exit_code(ran.exit_code));
         let head = format!("{place}{}", self.bold(&head));
         self.show_block(Level::Warn, id, action, ran, &head, &lines.join("\n"), None);
     }
@@ -208,18 +188,5 @@ impl Messages {
                 give(&format!("\n  reproduce: {again}"));
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exit_codes_of_signals_say_which() {
-        assert_eq!(exit(1), "exit code 1");
-        assert_eq!(exit(137), "exit code 137: signal 9, SIGKILL");
-        assert_eq!(exit(128 + 40), "exit code 168: signal 40");
-        assert_eq!(exit(255), "exit code 255");
     }
 }
