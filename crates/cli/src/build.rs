@@ -205,8 +205,14 @@ impl Pass for Running<'_> {
         } else {
             None
         };
-        findings::tell_warnings(analysed, request, log);
-        findings::tell_unused(analysed, request, &o.analysis, log);
+        // What an earlier call has shown is only counted, unless everything is to be shown.
+        let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
+        if shows_known || session.has_analysed(request) {
+            findings::tell_warnings(analysed, request, log);
+            findings::tell_unused(analysed, request, &o.analysis, log);
+        } else {
+            self.messages.has_known_warnings(findings::count_warnings(analysed, request, &o.analysis, log));
+        }
         let action = match &mut whole {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use taut_driver::{Analysed, Analysis, Diagnostic, Location, Request};
+use taut_driver::{Analysed, Analysis, Diagnostic, Diagnostics, Location, Request};
 use taut_syntax::{Document, JsonPath, did_you_mean, quoted};
 use taut_value::{ActionDescription, EntityName, Str};
 
 use crate::{
-    diagnostics::{tell, tell_with},
+    diagnostics::{Inline, only_collect, tell, tell_with},
     exit::Exit,
     log::{Level, Log},
     options,
@@ -18,11 +18,31 @@ pub(crate) fn tell_warnings(analysed: &Analysed, request: &Request, log: &Log) {
     tell(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
 }
 
+/// Collects the warnings that an earlier call has shown, for programs; gives how many there are.
+pub(crate) fn count_warnings(
+    analysed: &Analysed,
+    request: &Request,
+    words: &options::Analysis,
+    log: &Log,
+) -> usize {
+    let of_files = only_collect(&analysed.warnings(&request.repositories.roots), &None, log);
+    let unused = unused(analysed, request, words);
+    of_files + unused.iter().map(|(inline, warnings)| only_collect(warnings, inline, log)).sum::<usize>()
+}
+
 /// Tells which variables that the command line sets are looked at by nothing. The reference does not.
 pub(crate) fn tell_unused(analysed: &Analysed, request: &Request, words: &options::Analysis, log: &Log) {
     if log.is_as_reference() {
         return;
     }
+    for (inline, warnings) in unused(analysed, request, words) {
+        tell_with(&warnings, &inline, Level::Warn, log);
+    }
+}
+
+/// Warnings about such variables, for each text of the command line.
+fn unused(analysed: &Analysed, request: &Request, words: &options::Analysis) -> Vec<(Inline, Diagnostics)> {
+    let mut all = Vec::new();
     let label: Arc<str> = "-D".into();
     let targets = request.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
     let targets = targets.collect::<Vec<_>>().join(", ");
@@ -36,8 +56,9 @@ pub(crate) fn tell_unused(analysed: &Analysed, request: &Request, words: &option
             let warning = Diagnostic::warning(message).at(Location::key(&*label, JsonPath::root().key(name)));
             warning.suggest(did_you_mean(name, analysed.vars.iter().map(Str::as_str)))
         });
-        tell_with(&warnings.collect(), &Some((label.clone(), text.as_str().into())), Level::Warn, log);
+        all.push((Some((label.clone(), text.as_str().into())), warnings.collect()));
     }
+    all
 }
 
 /// Turns to the input of an action if that was asked for; then gives the action, and its name.

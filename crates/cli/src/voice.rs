@@ -155,6 +155,9 @@ pub(crate) trait BuildMessages: Sink {
     /// What is to be built is known. `input_of`: the action whose inputs are asked for instead.
     fn analysed(&self, found: &Found<'_>);
 
+    /// This many warnings of analysis were shown by an earlier call, and are not shown again.
+    fn has_known_warnings(&self, _number: usize) {}
+
     /// Execution is about to begin. `name`: what was asked for, as the reference shows it.
     fn building(&self, name: &str, input_of: Option<&str>);
 

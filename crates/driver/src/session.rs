@@ -189,6 +189,11 @@ impl Session {
         analyse_request(&self.build, request)
     }
 
+    /// Whether the analysis of a request was executed in this build, at least in part; else it was replayed.
+    pub fn has_analysed(&self, request: &Request) -> bool {
+        self.build.explain::<AnalysisRule>(&RequestKey::of(request)).is_some()
+    }
+
     /// The result of analysis for every target in the closure of a request: decodes all of them.
     ///
     /// # Errors

@@ -274,6 +274,8 @@ struct State {
     /// What was asked for, and whether that is more than one thing.
     name: String,
     is_many: bool,
+    /// How many warnings of analysis an earlier call has shown.
+    known_warnings: usize,
     origins: Option<Origins>,
     /// The targets of actions that were found after execution.
     found: HashMap<Id, Origin>,
@@ -454,6 +456,16 @@ impl Messages {
         self.log.say_about(Level::Error, "build", text);
     }
 
+    /// That warnings were shown by an earlier call, for the last line.
+    fn known_warnings(&self, state: &State) -> Option<String> {
+        let number = Some(state.known_warnings).filter(|number| *number > 0)?;
+        Some(format!(
+            "{} as before, -v shows {}",
+            count(number, "warning"),
+            if number == 1 { "it" } else { "them" }
+        ))
+    }
+
     /// Counts of what was done, for the last line.
     fn figures(&self, state: &State) -> Vec<String> {
         let mut figures = Vec::new();
@@ -498,6 +510,10 @@ impl BuildMessages for Messages {
         self.state().is_many = found.request.targets.iter().nth(1).is_some();
         say_counts(found, &self.log);
         Taut.tainted(&found.tainted(), &self.log);
+    }
+
+    fn has_known_warnings(&self, number: usize) {
+        self.state().known_warnings = number;
     }
 
     fn building(&self, _: &str, input_of: Option<&str>) {
@@ -570,6 +586,7 @@ impl BuildMessages for Messages {
             parts.push(format!("not built: {}", some_of(&failure.not_built, MAX_NAMED)));
         }
         let time = seconds(self.begin.elapsed());
+        parts.extend(self.known_warnings(&state));
         let what = if self.is_rebuild { "rebuild" } else { "build" };
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
         self.log.say(Level::Error, format!("{what} of {} failed after {time}{parts}", state.name));
@@ -616,6 +633,9 @@ impl BuildMessages for Messages {
         };
         if let Some(installed) = installed {
             line += &format!("; {installed}");
+        }
+        if let Some(warnings) = self.known_warnings(&state) {
+            line += &format!("; {warnings}");
         }
         self.log.say(Level::Info, line);
         let failed: Vec<&str> =
