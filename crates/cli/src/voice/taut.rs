@@ -211,6 +211,7 @@ fn what_there_is(results: &Results) -> String {
 fn say_counts(found: &Found<'_>, log: &Log) {
     let counts = &found.analysed.counts;
     let numbers = [
+        (counts.targets, "target"),
         (counts.actions, "action"),
         (counts.trees, "tree"),
         (counts.overlays, "tree overlay"),
@@ -281,6 +282,8 @@ struct State {
     found: HashMap<Id, Origin>,
     /// Messages about such actions.
     waiting: Vec<Waiting>,
+    /// How many configured targets were analysed, in this call or an earlier one.
+    targets: usize,
     /// How many actions there are.
     total: usize,
     /// How many had a result when everything was built.
@@ -507,7 +510,11 @@ impl BuildMessages for Messages {
     }
 
     fn analysed(&self, found: &Found<'_>) {
-        self.state().is_many = found.request.targets.iter().nth(1).is_some();
+        {
+            let mut state = self.state();
+            state.is_many = found.request.targets.iter().nth(1).is_some();
+            state.targets = found.analysed.counts.targets;
+        }
         say_counts(found, &self.log);
         Taut.tainted(&found.tainted(), &self.log);
     }
@@ -519,7 +526,7 @@ impl BuildMessages for Messages {
     fn building(&self, _: &str, input_of: Option<&str>) {
         if let Some(action) = input_of {
             let mut state = self.state();
-            state.is_many = true;
+            (state.is_many, state.targets) = (true, 0);
             let shown =
                 if action.starts_with('%') { action.get(..=SHORT_ID).unwrap_or(action) } else { action };
             state.name = format!("the inputs of action {shown} of {}", state.name);
@@ -623,7 +630,12 @@ impl BuildMessages for Messages {
                 number => count(number, "action"),
             };
             let verb = if state.is_many { "are" } else { "is" };
-            format!("{name} {verb} up to date ({actions}, {time})")
+            // A graph from a file has none.
+            let targets = match state.targets {
+                0 => String::new(),
+                number => format!(", {}", count(number, "target")),
+            };
+            format!("{name} {verb} up to date ({actions}{targets}, {time})")
         } else {
             let rest = state.processed.saturating_sub(state.ran + state.cached);
             if rest > 0 {
