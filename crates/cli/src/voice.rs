@@ -23,7 +23,7 @@ use crate::{
     compare::Comparison,
     log::{Level, Log},
     progress::Snapshot,
-    report::{self, Built},
+    report::Built,
     reproduce::Reproduction,
     surroundings::Name,
 };
@@ -277,15 +277,35 @@ impl Names {
         if configuration.is_empty() {
             return taut_value::as_typed(&name);
         }
-        // A configuration may be longer than any message.
-        let configured = report::configured(&name, configuration, MAX_CONFIGURATION);
-        taut_value::names_as_typed(&configured).into_owned()
+        // A configuration may be longer than any message, and need not have an end as text.
+        let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
+        let set: Map = set.map(|(variable, value)| (variable.clone(), value.clone())).collect();
+        let name = taut_value::as_typed(&name);
+        if set.is_empty() {
+            return name;
+        }
+        let shown = Value::Map(set).to_json_beyond(MAX_CONFIGURATION);
+        match shown.len() > MAX_CONFIGURATION {
+            true => format!("{name} {}…", &shown[..shown.floor_char_boundary(MAX_CONFIGURATION)]),
+            false => format!("{name} {shown}"),
+        }
     }
 
     /// The targets of a request.
     pub(crate) fn request(&self, request: &Request) -> String {
         let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &request.configuration);
         taut_driver::joined(request.targets.iter().map(typed))
+    }
+
+    /// The same, without the configuration if that is a part of `known`.
+    pub(crate) fn origin_within(&self, origin: &Origin, known: &Map) -> String {
+        let is_known = |(name, value): (&Str, &Value)| {
+            matches!(value, Value::Null) || known.get(name).is_some_and(|known| known == value)
+        };
+        if origin.config.iter().all(is_known) {
+            return self.origin(&Origin { config: Map::default(), ..origin.clone() });
+        }
+        self.origin(origin)
     }
 
     /// A target that defines an action.

@@ -34,7 +34,7 @@ fn with_keep_going_everything_that_can_be_built_is_and_the_rest_is_listed() {
     let ran = run(&workspace, &["build", "--keep-going", "-J", "2", "all"]).exits(1);
     assert!(ran.stderr.contains("building a failed (exit code 1)"), "{}", ran.stderr);
     assert!(ran.stderr.contains("building b failed (exit code 2)"), "{}", ran.stderr);
-    let summary = "2 actions failed: :a (a), :b (b); 2 actions run; not built: x/1, x/2\n";
+    let summary = "2 actions failed: :a (a), :b (b); 2 actions run; not built: :\"on a\"\n";
     assert!(ran.stderr.contains(summary), "{}", ran.stderr);
     let again = run(&workspace, &["build", "on c"]).exits(0);
     assert!(processed(&again.stderr) == Some((2, 2)), "{}", again.stderr);

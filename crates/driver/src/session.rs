@@ -13,7 +13,7 @@ use taut_repos::{RepoConfig, SourceRoot};
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
-use taut_value::Id;
+use taut_value::{Artifact, Id};
 
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Sink, Traces,
@@ -225,16 +225,20 @@ impl Session {
         let mut built = Vec::with_capacity(wanted.len());
         let mut failed = Vec::new();
         let answers = self.build.all::<ArtifactRule>(wanted.keys());
-        for ((path, _), answer) in wanted.iter().zip(answers) {
+        for ((path, artifact), answer) in wanted.iter().zip(answers) {
             match answer {
                 Ok(object) => built.push((path.clone(), object)),
-                Err(fail) => failed.push((path, fail)),
+                Err(fail) => failed.push((path, artifact, fail)),
             }
         }
         let ClosureActions { actions, printed } = ClosureActions::of(&self.engine, &self.build, wanted);
         self.replay_printed(&printed);
         if !failed.is_empty() {
-            let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
+            let failed = failed.iter().map(|(path, artifact, fail)| match artifact {
+                Artifact::Action { id, .. } => (*path, Some(*id), fail),
+                _ => (*path, None, fail),
+            });
+            let failure = BuildFailure::of(failed);
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }

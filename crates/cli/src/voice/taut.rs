@@ -15,9 +15,13 @@ use taut_driver::{
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
-use taut_value::{ActionDescription, Id, JsonWriter, Str};
+use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
-use super::{BuildMessages, Defined, Delivered, Found, Of, Voice, command, count, figures::some_of, seconds};
+use super::{
+    BuildMessages, Defined, Delivered, Found, Of, Voice, command, count,
+    figures::{some_of, some_of_so_many},
+    seconds,
+};
 use crate::{
     compare::Comparison,
     log::{Level, Log},
@@ -275,6 +279,8 @@ struct State {
     /// What was asked for, and whether that is more than one thing.
     name: String,
     is_many: bool,
+    /// The configuration that it was asked for in.
+    configuration: Map,
     /// How many warnings of analysis an earlier call has shown.
     known_warnings: usize,
     origins: Option<Origins>,
@@ -459,6 +465,46 @@ impl Messages {
         self.log.say_about(Level::Error, "build", text);
     }
 
+    /// The target of an action as the last line names it, which has the configuration of the request already.
+    fn name_in_summary(&self, id: &Id, defined: &dyn Defined) -> String {
+        self.find(id, defined);
+        let Some(origin) = self.origin(id) else { return self.target_of(id) };
+        let configuration = self.state().configuration.clone();
+        self.log.names().origin_within(&origin, &configuration)
+    }
+
+    /// What is not built since something else failed: the targets that would have made what is wanted, and paths that no
+    /// action makes. Those that failed themselves are not named again.
+    fn not_built(
+        &self,
+        failure: &BuildFailure,
+        failed: &[(Id, String)],
+        defined: &dyn Defined,
+    ) -> Option<String> {
+        let first_of = |unbuilt: &Unbuilt| unbuilt.actions.first().map(|(id, _)| *id);
+        let mut seen: HashSet<Id> = failed.iter().map(|(id, _)| *id).collect();
+        seen.extend(failure.unbuilt.iter().filter_map(first_of));
+        let (mut names, mut more): (Vec<String>, usize) = Default::default();
+        for (path, maker) in failure.not_built.iter().zip(&failure.makers) {
+            if maker.is_some_and(|id| !seen.insert(id)) {
+                continue;
+            }
+            // To find a target may take a while.
+            if names.len() > MAX_NAMED {
+                more += 1;
+                continue;
+            }
+            let name = match maker {
+                Some(id) => self.name_in_summary(id, defined),
+                None => path.to_string(),
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| some_of_so_many(&names, names.len() + more, MAX_NAMED))
+    }
+
     /// That warnings were shown by an earlier call, for the last line.
     fn known_warnings(&self, state: &State) -> Option<String> {
         let number = Some(state.known_warnings).filter(|number| *number > 0)?;
@@ -513,6 +559,7 @@ impl BuildMessages for Messages {
         {
             let mut state = self.state();
             state.is_many = found.request.targets.iter().nth(1).is_some();
+            state.configuration = found.request.configuration.clone();
             state.targets = found.analysed.counts.targets;
         }
         say_counts(found, &self.log);
@@ -572,8 +619,8 @@ impl BuildMessages for Messages {
             }
         }
         let failed = self.state().failed.clone();
-        failed.iter().for_each(|(id, _)| self.find(id, defined));
-        let name = |(id, output): &(Id, String)| format!("{} ({output})", self.target_of(id));
+        let name = |(id, output): &(Id, String)| format!("{} ({output})", self.name_in_summary(id, defined));
+        let not_built = self.not_built(failure, &failed, defined);
         let failed: Vec<String> = failed.iter().map(name).collect();
         let state = self.state();
         let mut parts = Vec::new();
@@ -589,9 +636,7 @@ impl BuildMessages for Messages {
         if !done.is_empty() {
             parts.push(done.join(", "));
         }
-        if !failure.not_built.is_empty() {
-            parts.push(format!("not built: {}", some_of(&failure.not_built, MAX_NAMED)));
-        }
+        parts.extend(not_built.map(|names| format!("not built: {names}")));
         let time = seconds(self.begin.elapsed());
         parts.extend(self.known_warnings(&state));
         let what = if self.is_rebuild { "rebuild" } else { "build" };
