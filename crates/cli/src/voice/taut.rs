@@ -18,7 +18,7 @@ use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildMessages, Defined, Delivered, Found, Of, Voice, command, count,
+    BuildMessages, Defined, Delivered, Escapes, Found, Of, Voice, command, count,
     figures::{some_of, some_of_so_many},
     seconds,
 };
@@ -371,6 +371,14 @@ impl Messages {
         origin.map_or_else(|| format!("action {}", short(id)), |origin| self.log.names().origin(&origin))
     }
 
+    /// An output of an action, whose colours end with it: the long ones in part, unless `-v` asks for all.
+    fn give_output(&self, stream: Stream, give: &mut dyn FnMut(&str)) {
+        let to_see_all = Some(&*self.to_see_all).filter(|_| !self.log.wants(Level::Debug));
+        let mut escapes = Escapes::new(true);
+        stream.show(to_see_all, &mut |piece| give(&escapes.pass(piece)));
+        give(escapes.end());
+    }
+
     /// What an action printed, below its target and output.
     fn show_output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
@@ -382,7 +390,7 @@ impl Messages {
             give(&head);
             for stream in streams.into_iter().flatten() {
                 give("\n");
-                stream.show(Some(&self.to_see_all), give);
+                self.give_output(stream, give);
             }
         });
     }

@@ -179,7 +179,7 @@ impl Messages {
             details.lines().for_each(|line| give(&format!("\n  {line}")));
             for stream in streams.into_iter().flatten() {
                 give("\n");
-                stream.show(Some(&self.to_see_all), give);
+                self.give_output(stream, give);
             }
             if let Some(hint) = hint_of_path(action, ran, &self.store) {
                 give(&format!("\n  {hint}"));
