@@ -101,17 +101,28 @@ fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<
     if ran.exit_code == 0 || action.env.iter().any(|(name, _)| name.as_str() == "PATH") {
         return None;
     }
-    const SIGNS: [&str; 3] = ["command not found", ": not found", "cannot execute"];
-    let says_so = |digest: &Option<Digest>| {
-        let text = Stream::open(store, digest).map(|stream| stream.beginning(MAX_SEARCHED));
-        text.is_some_and(|text| SIGNS.iter().any(|sign| text.contains(sign)))
-    };
+    let program = action.command.first().map_or("", Str::as_str);
+    let is_looked_up = !program.contains('/');
     if let Some(why) = &ran.not_started {
         // It may be a launcher, which is looked up elsewhere.
-        let program = action.command.first().map_or("", Str::as_str);
-        return why.contains(&format!("there is no program {program}")).then_some(HELP_ABOUT_PATH);
+        let is_missing = why.contains(&format!("there is no program {program}"));
+        return (is_looked_up && is_missing).then_some(HELP_ABOUT_PATH);
     }
-    (ran.exit_code == 127 || says_so(&ran.stderr) || says_so(&ran.stdout)).then_some(HELP_ABOUT_PATH)
+    let text = |digest: &Option<Digest>| Stream::open(store, digest).map(|out| out.beginning(MAX_SEARCHED));
+    let texts: Vec<String> = [&ran.stderr, &ran.stdout].into_iter().filter_map(text).collect();
+    let mut missing = texts.iter().flat_map(|text| text.lines()).filter_map(program_not_found).peekable();
+    let helps = match missing.peek() {
+        Some(_) => missing.any(|program| !program.contains('/')),
+        None => is_looked_up && ran.exit_code == 127,
+    };
+    helps.then_some(HELP_ABOUT_PATH)
+}
+
+/// The program that a line says was not found, as shells say it.
+fn program_not_found(line: &str) -> Option<&str> {
+    const SIGNS: [&str; 3] = [": command not found", ": not found", ": cannot execute"];
+    let program = SIGNS.iter().find_map(|sign| line.split_once(sign))?.0;
+    Some(program.rsplit(": ").next().unwrap_or(program))
 }
 
 impl Messages {
@@ -188,5 +199,22 @@ impl Messages {
                 give(&format!("\n  reproduce: {again}"));
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program_not_found;
+
+    #[test]
+    fn what_shells_say_names_the_program() {
+        for (line, program) in [
+            ("sh: 1: frob: not found", Some("frob")),
+            ("bash: line 1: /bin/frob: cannot execute: required file not found", Some("/bin/frob")),
+            ("bash: frob: command not found", Some("frob")),
+            ("all is well", None),
+        ] {
+            assert_eq!(program_not_found(line), program, "{line}");
+        }
     }
 }
