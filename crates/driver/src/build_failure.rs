@@ -21,6 +21,8 @@ pub struct BuildFailure {
     pub not_built: Vec<Str>,
     /// For each of these, the action that it is an output of; `None` for sources and trees.
     pub makers: Vec<Option<Id>>,
+    /// Of an interrupted build, how many actions have a result, from this build or an earlier one.
+    pub done: Option<usize>,
 }
 
 /// A cause of failure, with what has no result because of it, as far as it is known: of several reasons that an

@@ -238,7 +238,12 @@ impl Session {
                 Artifact::Action { id, .. } => (*path, Some(*id), fail),
                 _ => (*path, None, fail),
             });
-            let failure = BuildFailure::of(failed);
+            let mut failure = BuildFailure::of(failed);
+            if self.execution.stop.is_interrupted() {
+                // Whatever is not settled yet is cancelled, so this runs nothing.
+                let is_done = |id: &&Id| self.build.get::<ActionRule>(ActionKey(**id)).is_ok();
+                failure.done = Some(actions.iter().filter(is_done).count());
+            }
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
@@ -317,11 +322,14 @@ impl Session {
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
-    /// Sends the event that execution has ended. `actions`: how many take part, if all have a result.
-    pub fn report_end(&self, actions: Option<usize>) {
+    /// Sends the event that execution has ended.
+    pub fn report_end(&self, built: Result<&Results, &BuildFailure>) {
         let counters = &self.execution.counters;
-        let (processed, ran) = (actions.unwrap_or_else(|| counters.processed()), counters.ran());
-        let built = event::Built { is_complete: actions.is_some(), processed, ran };
+        let processed = match built {
+            Ok(results) => results.actions,
+            Err(failure) => failure.done.unwrap_or_else(|| counters.processed()),
+        };
+        let built = event::Built { is_complete: built.is_ok(), processed, ran: counters.ran() };
         self.sink.event(&Event::BuildFinished(built));
     }
 

@@ -292,7 +292,7 @@ struct State {
     targets: usize,
     /// How many actions there are.
     total: usize,
-    /// How many had a result when everything was built.
+    /// How many have a result, at the end of the build.
     processed: usize,
     ran: usize,
     /// How many were known to the action cache.
@@ -551,6 +551,7 @@ impl Sink for Messages {
             }
             Event::ActionFinished(finished) => self.action_finished(finished),
             Event::ActionFailed(failed) => self.action_failed(failed),
+            Event::BuildFinished(built) if !built.is_complete => self.state().processed = built.processed,
             _ => {}
         }
     }
@@ -719,11 +720,15 @@ impl BuildMessages for Messages {
         let text = match state.total {
             0 => format!("Interrupted after {time}, before anything was built"),
             total => {
-                let done = format!("{} of {} done", state.ran + state.cached, count(total, "action"));
+                let done = format!(
+                    "{} of {} done",
+                    state.processed.max(state.ran + state.cached),
+                    count(total, "action")
+                );
                 let ended = match state.interrupted {
                     0 => String::new(),
-                    1 => "; 1 running action was ended".to_owned(),
-                    many => format!("; {many} running actions were ended"),
+                    1 => "; 1 running action stopped".to_owned(),
+                    many => format!("; {many} running actions stopped"),
                 };
                 format!("Interrupted after {time}: {done}{ended}")
             }
