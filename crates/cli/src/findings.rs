@@ -72,8 +72,9 @@ pub(crate) fn turn_to_input(
     log: &Log,
 ) -> Result<Option<(String, Arc<ActionDescription>)>, Exit> {
     let Some(wanted) = &words.request_action_input else { return Ok(None) };
-    let (name, action) = analysis.turn_to_input_of(wanted).map_err(|text| {
-        log.say(Level::Error, text);
+    let wanted = log.voice().action_in_words(wanted);
+    let (name, action) = analysis.turn_to_input_of(&wanted).map_err(|why| {
+        log.say(Level::Error, log.voice().no_action(&why));
         Exit::AnalysisFailure
     })?;
     log.voice().turned_to_input(&name, log);

@@ -6,6 +6,7 @@
 //! [`BuildMessages`] has state: it renders the events of one build, and its steps.
 
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
@@ -13,8 +14,8 @@ use std::{
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Analysed, Anew, BuildFailure, DefinedAt, Origins, RepoConfig, Request, Results, Sink, event::Origin,
-    graph::ActionGraph,
+    Analysed, Anew, BuildFailure, DefinedAt, NoAction, Origins, RepoConfig, Request, Results, Sink,
+    event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
@@ -78,6 +79,16 @@ pub(crate) trait Voice: Send + Sync {
 
     /// The inputs of an action are asked for in place of the target.
     fn turned_to_input(&self, action: &str, log: &Log);
+
+    /// An action in the words of the command line as `driver` takes them.
+    fn action_in_words<'w>(&self, words: &'w str) -> Cow<'w, str> {
+        words.into()
+    }
+
+    /// That words of the command line name no action.
+    fn no_action(&self, why: &NoAction) -> String {
+        why.to_string()
+    }
 
     /// Data that was asked for is about to be written, to standard output or to a file.
     fn dumping(&self, announcement: &str, log: &Log);

@@ -48,7 +48,7 @@ pub use dump::too_long_as_text;
 pub use event::{Event, Sink};
 pub use event_log::{EventLog, EventLogs, Timings};
 pub use find::{Located, find};
-pub use full_analysis::Analysis;
+pub use full_analysis::{Analysis, MIN_ID_DIGITS, NoAction};
 pub use history::{Explanation, Question, Subject, Why, explain};
 pub use install::{Installed, install};
 pub use leaves::{Leaves, Signatures, Touched, roots};

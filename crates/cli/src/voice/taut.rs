@@ -4,6 +4,7 @@
 //! shown when it ran, not each time that its result is known.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +12,8 @@ use std::{
 };
 
 use taut_driver::{
-    ActionFailure, Anew, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Sink, Unbuilt,
+    ActionFailure, Anew, BuildFailure, Cause, MIN_ID_DIGITS, NoAction, Ran, RepoConfig, Request, Results,
+    Sink, Unbuilt,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
@@ -97,7 +99,52 @@ impl Voice for Taut {
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
-        log.say(Level::Debug, format!("what is asked for is the input of action {action}"));
+        log.say(Level::Debug, format!("considering the inputs of action {}", short_action(action)));
+    }
+
+    /// Digits of an id need no mark, unless they may as well be a number.
+    fn action_in_words<'w>(&self, words: &'w str) -> Cow<'w, str> {
+        let is_number = words.trim_start_matches('-').chars().all(|c| c.is_ascii_digit());
+        let is_marked = words.starts_with(['%', '#']);
+        if is_marked || (is_number && words.len() < MIN_ID_DIGITS) {
+            words.into()
+        } else {
+            format!("%{words}").into()
+        }
+    }
+
+    fn no_action(&self, why: &NoAction) -> String {
+        const FORMS: &str =
+            "an action is named by %ID, as messages show it, or by #NUMBER, counted from 0 in its target";
+        match why {
+            NoAction::OutOfRange { number, count: 0 } => {
+                format!("no action #{number}: the requested target defines no actions\nhelp: {FORMS}")
+            }
+            NoAction::OutOfRange { number, count: 1 } => {
+                format!("no action #{number}: the requested target defines only #0\nhelp: {FORMS}")
+            }
+            NoAction::OutOfRange { number, count } => {
+                format!(
+                    "no action #{number}: the requested target defines #0 to #{}\nhelp: {FORMS}",
+                    count - 1
+                )
+            }
+            NoAction::Unknown(id) if !id.chars().all(|c| c.is_ascii_hexdigit()) => {
+                format!("%{id} names no action\nhelp: {FORMS}")
+            }
+            NoAction::Unknown(id) if id.len() < MIN_ID_DIGITS => {
+                format!(
+                    "%{id} names no action: at least {MIN_ID_DIGITS} digits of its id are needed\nhelp: {FORMS}"
+                )
+            }
+            NoAction::Unknown(id) => {
+                format!("the requested target needs no action whose id begins with %{id}\nhelp: {FORMS}")
+            }
+            NoAction::Several { digits, ids } => {
+                let ids: Vec<String> = ids.iter().map(|id| format!("%{id}")).collect();
+                format!("several actions have an id that begins with %{digits}: {}", ids.join(", "))
+            }
+        }
     }
 
     fn dumping(&self, announcement: &str, log: &Log) {
@@ -242,6 +289,11 @@ fn output_of(action: &ActionDescription) -> &str {
 fn failed_output(failure: &ActionFailure) -> &str {
     let missing = failure.ran.missing.first().filter(|_| failure.error.is_none());
     missing.map_or_else(|| output_of(&failure.action), |output| output.path.as_str())
+}
+
+/// The name of an action, by number or id, with as many digits of the id as messages show.
+fn short_action(action: &str) -> &str {
+    if action.starts_with('%') { action.get(..=SHORT_ID).unwrap_or(action) } else { action }
 }
 
 fn short(id: &Id) -> String {
@@ -583,9 +635,7 @@ impl BuildMessages for Messages {
         if let Some(action) = input_of {
             let mut state = self.state();
             (state.is_many, state.targets) = (true, 0);
-            let shown =
-                if action.starts_with('%') { action.get(..=SHORT_ID).unwrap_or(action) } else { action };
-            state.name = format!("the inputs of action {shown} of {}", state.name);
+            state.name = format!("the inputs of action {} of {}", short_action(action), state.name);
         }
     }
 
