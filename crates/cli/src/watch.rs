@@ -138,6 +138,17 @@ struct Held {
     noted: Option<Arc<Analysed>>,
 }
 
+impl Held {
+    /// Of paths that changed, those worth naming: not the temporary files of editors, which are gone by now and which
+    /// nothing reads. If there are no others, all of them.
+    fn of_interest(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        let is_of_interest =
+            |path: &&PathBuf| self.leaves.is_file(path) || taut_sys::Named::lstat(path).is_ok();
+        let named: Vec<PathBuf> = paths.iter().filter(is_of_interest).cloned().collect();
+        if named.is_empty() { paths.to_vec() } else { named }
+    }
+}
+
 /// Why the rounds with a session ended.
 enum Over {
     /// The repositories are others now.
@@ -191,7 +202,7 @@ impl Watcher<'_> {
                 }
                 Ok(()) => {}
                 Err(Over::Collected(paths)) => {
-                    self.log.say(Level::Info, what_changed(&self.here, &paths));
+                    self.log.say(Level::Info, what_changed(&self.here, &held.of_interest(&paths)));
                     let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
                     self.log.say(Level::Info, text);
                 }
