@@ -55,6 +55,30 @@ fn a_path_below_an_input_that_is_a_file_is_told_with_both_paths_and_the_action()
 }
 
 #[test]
+fn an_action_that_fills_the_disk_is_told_with_a_hint() {
+    let workspace =
+        workspace(r#"{"t": {"type": "generic", "outs": ["o"], "cmds": ["head -c 30000000 /dev/zero > o"]}}"#);
+    let (disk, tool) = (workspace.beside("disk"), taut());
+    fs::create_dir(&disk).unwrap();
+    let in_namespace = |script: &str| {
+        let script = format!("mount -t tmpfs -o size=8m none {} && {script}", disk.display());
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-Urm", "sh", "-c", &script, "sh"]);
+        command
+    };
+    // Where the system has no namespaces for users, nothing can be mounted.
+    if !in_namespace("true").output().is_ok_and(|ran| ran.status.success()) {
+        return;
+    }
+    let mut build = in_namespace("exec \"$@\"");
+    build.arg(tool.path()).args(["build", "t", "--local-build-root"]).arg(disk.join("root"));
+    let ran = build.current_dir(workspace.root()).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let hint = format!("help: the disk with the build root {}/root is full (", disk.display());
+    assert!(said.contains("building o failed (exit code 1)") && said.contains(&hint), "{said}");
+}
+
+#[test]
 fn what_the_system_refuses_counts_as_a_failed_action() {
     let workspace = workspace(
         r#"{"x": {"type": "generic", "outs": ["a/b"], "deps": ["a"], "cmds": ["echo 1 > a/b"]},

@@ -1,11 +1,12 @@
 //! A failed action in a few lines: where its target is defined, what failed and how, the command, what it printed, and one
 //! command to run it again.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use taut_digest::Digest;
 use taut_driver::{ActionFailure, MissingOutput, Ran};
 use taut_store::Store;
+use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
 use super::{MAX_NAMED, Messages, output_of, shown_command};
@@ -118,6 +119,16 @@ fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<
     helps.then_some(HELP_ABOUT_PATH)
 }
 
+/// What helps if a command had no room for what it writes, since actions write below the build root.
+fn hint_of_space(build_root: &Path) -> Option<String> {
+    // A full disk may have a block or two left.
+    const FULL_BELOW: u64 = 64 << 10;
+    let free = Dir::of_user(build_root).and_then(|directory| directory.free_space()).ok()?;
+    let root = build_root.display();
+    (free < FULL_BELOW)
+        .then(|| format!("help: the disk with the build root {root} is full ({free} bytes left)"))
+}
+
 /// The program that a line says was not found, as shells say it.
 fn program_not_found(line: &str) -> Option<&str> {
     const SIGNS: [&str; 3] = [": command not found", ": not found", ": cannot execute"];
@@ -193,6 +204,9 @@ impl Messages {
                 self.give_output(stream, give);
             }
             if let Some(hint) = hint_of_path(action, ran, &self.store) {
+                give(&format!("\n  {hint}"));
+            }
+            if let Some(hint) = hint_of_space(&self.build_root) {
                 give(&format!("\n  {hint}"));
             }
             if let Some(again) = again {
