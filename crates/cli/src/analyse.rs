@@ -4,6 +4,7 @@ use taut_digest::HashFunction;
 use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
 use taut_store::Store;
 
+use crate::environment::{Name, build_root};
 use crate::exit::Exit;
 use crate::interruption::Interruption;
 use crate::log::{Level, Log};
@@ -11,22 +12,21 @@ use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::settings::{analysis_options, log_limit};
-use crate::surroundings::{Name, build_root};
 use crate::voice::Found;
 use crate::{dumps, findings, report, request};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
-    let profile = Profile::asked_for("analyse", &o.analysis, &o.execution);
+    let profile = Profile::from_options("analyse", &o.analysis, &o.execution);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
 fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let request = request::request(&o.common, &o.analysis, log)?;
-    Interruption::watch(log).ends_log(&reporting.log);
+    Interruption::watch(log).finish_log_on_signal(&reporting.log);
     reporting.requested(&request);
-    // Analysis itself needs no store: it goes on without one.
+    // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     if let Some(store) = &store {
@@ -39,7 +39,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
-        request::tell_problems(problems, &request, &o.analysis.target, log);
+        request::report_problems(problems, &request, &o.analysis.target, log);
         Exit::AnalysisFailure
     };
     let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
@@ -49,8 +49,8 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),
         false => None,
     };
-    findings::tell_warnings(&analysed, &request, log);
-    findings::tell_unused(&analysed, &request, &o.analysis, log);
+    findings::report_warnings(&analysed, &request, log);
+    findings::warn_of_unused_variables(&analysed, &request, &o.analysis, log);
     let mut target = log.voice().name_of_request(&request, log);
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole

@@ -13,6 +13,7 @@ use taut_value::{ActionDescription, NamedTarget, Str};
 use crate::{
     compare::Comparison,
     dumps,
+    environment::{Name, build_root, build_root_option, is_address, open_store},
     exit::Exit,
     findings,
     interruption::Interruption,
@@ -26,13 +27,12 @@ use crate::{
     request, rerun,
     results::{self, Delivery, Destination},
     settings::{analysis_options, build_options, log_limit, time_limit},
-    surroundings::{Name, build_root, build_root_option, is_address, open_store},
-    voice::{BuildMessages, Found, Of},
+    voice::{BuildContext, BuildMessages, Found},
 };
 
 /// Runs `build`.
 pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
-    let profile = Profile::asked_for("build", &o.analysis, &o.execution);
+    let profile = Profile::from_options("build", &o.analysis, &o.execution);
     reported("build", !o.analysis.no_trace, profile, log, |reporting| {
         let call = Call { name, o, log, reporting, again: None };
         call.run(&Destination::Nowhere)
@@ -41,7 +41,7 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
 
 /// Runs `install`.
 pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
-    let profile = Profile::asked_for("install", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution);
     reported("install", !o.build.analysis.no_trace, profile, log, |reporting| {
         let call = Call { name, o: &o.build, log, reporting, again: None };
         call.run(&Destination::Directory { path: &o.output_dir, prune: o.prune })
@@ -50,7 +50,7 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let asked = Profile::asked_for("rebuild", &o.build.analysis, &o.build.execution);
+    let asked = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
     reported("rebuild", false, asked, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
             let what = if is_address(address) {
@@ -61,20 +61,20 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
             log.say(Level::Error, what);
             return Err(Exit::Environment);
         }
-        let again = Again { comparison: Comparison::new(log), dump: o.dump_flaky.as_deref() };
+        let again = RebuildOutput { comparison: Comparison::new(log), dump: o.dump_flaky.as_deref() };
         let call = Call { name, o: &o.build, log, reporting, again: Some(again) };
         call.run(&Destination::Nowhere)
     })
 }
 
-/// What running everything again finds, and where that goes.
-struct Again<'o> {
+/// The comparison of `rebuild`, and the file for its results.
+struct RebuildOutput<'o> {
     comparison: Arc<Comparison>,
     dump: Option<&'o Path>,
 }
 
 /// A call while it runs.
-struct Running<'c> {
+struct RunningCall<'c> {
     call: &'c Call<'c>,
     /// The request, until it is run for the first time.
     first: Option<Request>,
@@ -87,7 +87,7 @@ struct Running<'c> {
     interruption: Interruption,
     /// The action that is run alone, if one is.
     rerun: Option<Arc<ActionDescription>>,
-    /// Whether earlier calls are asked how long actions took.
+    /// Whether the times that actions took in earlier calls are read.
     is_timed: bool,
 }
 
@@ -96,7 +96,7 @@ struct Call<'o> {
     o: &'o Build,
     log: &'o Arc<Log>,
     reporting: &'o Reporting,
-    again: Option<Again<'o>>,
+    again: Option<RebuildOutput<'o>>,
 }
 
 impl Call<'_> {
@@ -104,8 +104,8 @@ impl Call<'_> {
         let Call { name, o, log, .. } = *self;
         request::check(&o.common, &o.stores, &o.execution, log)?;
         let interruption = Interruption::watch(log);
-        interruption.ends_log(&self.reporting.log);
-        // What is wrong with the words is told before the build root is made.
+        interruption.finish_log_on_signal(&self.reporting.log);
+        // Errors of the command line are reported before the build root is created.
         let first = Some(self.request()?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
@@ -127,7 +127,7 @@ impl Call<'_> {
         };
         let (store, display) = (&store, None);
         let (rerun, is_timed) = (None, self.reporting.uses_state);
-        let done = run.go(&mut Running {
+        let done = run.go(&mut RunningCall {
             call: self,
             first,
             destination,
@@ -145,10 +145,10 @@ impl Call<'_> {
         done
     }
 
-    /// What the messages of this call need to know.
-    fn of<'c>(&'c self, store: &'c Store) -> Of<'c> {
+    /// The context of the messages of this call.
+    fn of<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
         let Call { name, o, log, again, .. } = self;
-        Of {
+        BuildContext {
             log,
             store,
             build_root_option: build_root_option(&o.stores),
@@ -174,17 +174,17 @@ impl Call<'_> {
     }
 }
 
-impl Pass for Running<'_> {
+impl Pass for RunningCall<'_> {
     type Stop = Exit;
     type Done = Exit;
 
     fn goes_on(&mut self, session: &Session) -> Result<(), Exit> {
-        self.interruption.ends(session)
+        self.interruption.stop_on_signal(session)
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
         let Call { o, log, .. } = *self.call;
-        request::tell_problems(problems, request, &o.analysis.target, log);
+        request::report_problems(problems, request, &o.analysis.target, log);
         Exit::AnalysisFailure
     }
 
@@ -208,8 +208,8 @@ impl Pass for Running<'_> {
         // What an earlier call has shown is only counted, unless everything is to be shown.
         let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
-            findings::tell_warnings(analysed, request, log);
-            findings::tell_unused(analysed, request, &o.analysis, log);
+            findings::report_warnings(analysed, request, log);
+            findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
         } else {
             self.messages.has_known_warnings(findings::count_warnings(analysed, request, &o.analysis, log));
         }
@@ -259,7 +259,7 @@ impl Pass for Running<'_> {
     ) -> Result<Exit, Undelivered<Exit>> {
         let Call { o, log, again, .. } = self.call;
         let comparison = again.as_ref().map(|again| &*again.comparison);
-        if let Some(Again { comparison, dump: Some(path) }) = again {
+        if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
             comparison.dump(path, log)?;
         }
         self.messages.processed(results.actions, session.cache_hits(results.actions), comparison);
@@ -276,8 +276,8 @@ impl Pass for Running<'_> {
     }
 }
 
-impl Running<'_> {
-    /// What reads how long actions took in earlier calls.
+impl RunningCall<'_> {
+    /// The function that reads the times that actions took in earlier calls.
     fn timings(&self, request: &Request) -> Option<ReadTimings> {
         let (store, repositories) = (self.store.clone(), request.repositories.clone());
         let read = move || {
@@ -288,7 +288,7 @@ impl Running<'_> {
     }
 }
 
-impl Client for Running<'_> {
+impl Client for RunningCall<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
         let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
         self.call.reporting.requested(&request);

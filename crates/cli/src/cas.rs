@@ -9,11 +9,11 @@ use taut_driver::cas::{
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_sys::{Named, canonical, if_exists};
 
+use crate::environment::{Name, build_root, open_store};
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{AddToCas, Gc, InstallCas};
 use crate::standard_streams::print;
-use crate::surroundings::{Name, build_root, open_store};
 use taut_syntax::quoted;
 
 /// `install-cas`: takes an object out of the store.
@@ -62,7 +62,7 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
     }
 }
 
-/// What an object looks like as one sequence of bytes.
+/// An object as one sequence of bytes.
 fn content(store: &Store, object: ObjectInfo, options: &InstallCas) -> Result<Vec<u8>, Error> {
     if options.archive {
         let mut bytes = Vec::new();
@@ -76,7 +76,7 @@ fn content(store: &Store, object: ObjectInfo, options: &InstallCas) -> Result<Ve
 }
 
 /// Puts an object at a path of the file system, or below it under the name of its hash if that is a
-/// directory already. Tells where.
+/// directory already. Returns the path.
 fn put(
     store: &Store,
     object: ObjectInfo,
@@ -92,7 +92,7 @@ fn put(
         return Err(Error::Refused { path: path.display().to_string(), reason });
     }
     let named = Named::made_of_user(&path)?;
-    // That a tree is wanted as it is stored concerns standard output alone.
+    // `--raw-tree` applies to standard output only.
     if options.archive {
         let bytes = content(store, object, options)?;
         named.write(false)?.write_all(&bytes)?;
@@ -159,7 +159,7 @@ pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
         let root = root.display();
         log.say(Level::Info, format!("Waiting for the processes that use {root}"));
     };
-    // To count is to walk through all of it.
+    // Counting walks through the whole build root.
     let counts = !log.is_as_reference() && log.wants(Level::Info);
     let before = if counts { taut_store::usage(&root).ok() } else { None };
     match taut_store::gc(&root, mode, busy) {
@@ -186,7 +186,7 @@ fn collected(freed: Usage, left: Usage, mode: GcMode) -> String {
         Usage { bytes: 0, .. } => "the build root is empty".to_owned(),
         left => format!("{} left", amount(left)),
     };
-    // Twice in a row it leaves nothing, which surprises.
+    // Two collections in a row remove everything, which is surprising without this hint.
     let next = match mode {
         GcMode::Rotate if !left.ends_with("empty") => "; the next gc removes what no build has used by then",
         _ => "",
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collection_says_what_it_freed_and_what_is_left() {
+    fn the_message_of_a_collection_has_what_it_freed_and_what_is_left() {
         let (some, none) = (Usage { files: 2, bytes: 1500 }, Usage::default());
         assert_eq!(
             collected(none, some, GcMode::Rotate),

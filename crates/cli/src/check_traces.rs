@@ -1,8 +1,8 @@
-//! `--check-traces`: whether earlier calls are believed rightly.
+//! `--check-traces`: checks that cached build state gives the right answers.
 //!
-//! The call is made three times, each by a process of its own: as usual; without belief in any earlier call
-//! (`--no-trace`), which must answer the same; and as usual again, which must execute nothing. What differs is a
-//! mistake of ours, and is told. For us, and for whoever suspects us.
+//! The call is made three times, each by a process of its own: as usual; without cached build state (`--no-trace`), which
+//! must give the same answer; and as usual again, which must execute nothing. A difference is a bug of taut, and is
+//! reported. It serves developers of taut, and users that suspect the cache.
 
 use std::{
     ffi::OsString,
@@ -21,19 +21,19 @@ use taut_sys::{
 };
 
 use crate::{
+    environment::{Name, open_store},
     exit::Exit,
     log::{Level, Log},
     options, request,
     retry::LOST_OBJECTS,
     standard_streams::{eprint_text, print},
-    surroundings::{Name, open_store},
     voice::differs_each_time,
 };
 
-/// The option's word, which the calls are made without.
+/// The option, which is removed from the calls that are compared.
 const WORD: &str = "--check-traces";
 
-/// What the check has to know of the call.
+/// The options of the call that is checked.
 pub(crate) struct Subject<'o> {
     pub(crate) common: &'o options::Common,
     pub(crate) analysis: &'o options::Analysis,
@@ -46,7 +46,7 @@ pub(crate) struct Subject<'o> {
     pub(crate) is_question: bool,
 }
 
-/// What a call answered.
+/// The exit code and output of a call.
 struct Answer {
     code: i32,
     stdout: Vec<u8>,
@@ -54,7 +54,7 @@ struct Answer {
 }
 
 /// Makes the call with these words, the first of which is the name of the tool, and checks it. The exit code is
-/// that of the call, or 1 if something is wrong with what is believed.
+/// that of the call, or 1 if the check fails.
 pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Exit {
     check(name, words, subject, log).unwrap_or_else(|exit| exit)
 }
@@ -89,7 +89,7 @@ struct Check<'o> {
 impl Check<'_> {
     fn go(&self, logs: impl Fn() -> Option<EventLogs>) -> Result<Exit, Exit> {
         let cached = self.call("cached", &[])?;
-        // What was asked for is to be seen, whatever is found.
+        // The answer is shown, whatever the check finds.
         eprint_text(&cached.stderr);
         print(&cached.stdout);
         let elsewhere = self.scratch.path().join("installed");
@@ -128,11 +128,11 @@ impl Check<'_> {
         if cached.stdout != fresh.stdout {
             return self.wrong("standard output differs from that without cached build state".to_owned());
         }
-        let (told, would) = (self::told(&cached.stderr), self::told(&fresh.stderr));
-        if let Some(text) = told.iter().find(|line| !would.contains(line)) {
+        let [cached_lines, fresh_lines] = [&cached, &fresh].map(|answer| comparable_lines(&answer.stderr));
+        if let Some(text) = cached_lines.iter().find(|line| !fresh_lines.contains(line)) {
             return self.wrong(format!("only the call with cached build state printed:\n{text}"));
         }
-        if let Some(text) = would.iter().find(|line| !told.contains(line)) {
+        if let Some(text) = fresh_lines.iter().find(|line| !cached_lines.contains(line)) {
             return self.wrong(format!("only the call without cached build state printed:\n{text}"));
         }
         if cached.code == 0 {
@@ -144,7 +144,7 @@ impl Check<'_> {
                 return self
                     .wrong(format!("a repeated call did work although nothing had changed: {excess}"));
             }
-            if again.stdout != cached.stdout || self::told(&again.stderr) != told {
+            if again.stdout != cached.stdout || comparable_lines(&again.stderr) != cached_lines {
                 return self.wrong("a repeated call printed something else".to_owned());
             }
         }
@@ -187,7 +187,7 @@ impl Check<'_> {
         let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
         let processes = Processes::new(HelperStart::this_program().keep_umask());
         let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
-        let exit = wait(running).map_err(|error| failed(&error))?;
+        let exit = block_on(running).map_err(|error| failed(&error))?;
         let read = |at: At<'_>| at.read().map_err(|error| failed(&error));
         Ok(Answer {
             code: exit.status.code().unwrap_or(-1),
@@ -197,8 +197,8 @@ impl Check<'_> {
     }
 }
 
-/// Waits for something that another thread does.
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+/// Blocks this thread until a future that another thread completes is ready.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Unpark>) {
@@ -215,15 +215,15 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The lines that must be the same, whatever was known from before: not how much that was, nor how far a build
-/// was, nor which objects were lost since, nor how to repeat the call itself; nor which directory an action happened to get.
-fn told(stderr: &str) -> Vec<String> {
+/// The lines of standard error that do not depend on cached build state, sorted. Left out are counts of what was replayed,
+/// progress, objects that were lost since, how to repeat the call, and the names of directories of actions.
+fn comparable_lines(stderr: &str) -> Vec<String> {
     let differs =
         |line: &&str| differs_each_time(line) || line.contains(LOST_OBJECTS) || is_about_traces(line);
     let lines = stderr.lines().filter(|line| !differs(line));
     let mut lines: Vec<String> = lines.map(without_stage).collect();
     lines.sort_unstable();
-    // A call that has to begin again says again what it did before.
+    // A call that starts the build again repeats its messages.
     lines.dedup();
     lines
 }
@@ -266,13 +266,13 @@ fn first_difference(would: &Dir, is: &Dir) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::told;
+    use super::comparable_lines;
 
     #[test]
-    fn what_every_call_tells_differently_is_left_out() {
+    fn lines_that_differ_between_equal_calls_are_left_out() {
         let one = "b\nBuilt :t in 0.1 s: 1 action run\nerror: /x/exec_root/1-2-3/0/root: bad\n";
         let two = "error: /x/exec_root/4-5-6/7/root: bad\n:t is up to date (1 action, 0.01 s)\nb\n";
-        assert_eq!(told(one), told(two));
-        assert_ne!(told("a"), told("b"));
+        assert_eq!(comparable_lines(one), comparable_lines(two));
+        assert_ne!(comparable_lines("a"), comparable_lines("b"));
     }
 }

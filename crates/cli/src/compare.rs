@@ -1,4 +1,4 @@
-//! Which actions give something else when they run again: what `rebuild` reports.
+//! `rebuild`: which actions have another result when they run again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ use crate::{
     voice::{Flaky, count},
 };
 
-/// Collects what comparisons find.
+/// Collects the results of comparisons.
 pub(crate) struct Comparison {
     log: Arc<Log>,
     found: Mutex<Found>,
@@ -35,7 +35,7 @@ struct Found {
     misses: BTreeSet<Id>,
 }
 
-/// What an output is now, and what it was.
+/// An output of the action now, and in the cache.
 struct Pair {
     rebuilt: ObjectInfo,
     cached: ObjectInfo,
@@ -50,7 +50,7 @@ impl Comparison {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What comparing came to, in figures.
+    /// The result of the comparison, in figures.
     pub(crate) fn figures(&self) -> String {
         let found = self.found();
         let mut parts = Vec::new();

@@ -3,11 +3,12 @@
 use taut_digest::HashFunction;
 use taut_driver::{
     Analyser, DescribeOptions, Traces,
-    event::{Analysed, Event},
+    event::{Analysed, Event, Sink as _},
 };
 use taut_store::Store;
 
 use crate::{
+    environment::{Name, build_root, build_root_exists},
     exit::Exit,
     log::{Level, Log},
     options::{Describe, Execution},
@@ -16,12 +17,11 @@ use crate::{
     request,
     settings::analysis_options,
     standard_streams::print,
-    surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Log) -> Exit {
-    let asked = Profile::asked_for("describe", &o.analysis, &Execution::default());
+    let asked = Profile::from_options("describe", &o.analysis, &Execution::default());
     reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -29,8 +29,8 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     request::check(&o.common, &o.stores, &Execution::default(), log)?;
     let request = request::quiet_request(&o.common, &o.analysis, log)?;
     reporting.requested(&request);
-    // A question makes no build root.
-    let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
+    // A query does not create a build root.
+    let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     if let Some(store) = &store {
         reporting.keep_in(store);
@@ -41,22 +41,22 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     };
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
     let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
-    let (description, told) = analyser.describe(&request, options);
+    let (description, outcome) = analyser.describe(&request, options);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     for warning in &description.warnings {
         log.say(Level::Warn, warning);
     }
     let printed = print(description.text.as_bytes());
-    if let Err(problems) = told {
-        request::tell_problems(&problems, &request, &o.analysis.target, log);
-        reporting.tell(&Event::AnalysisFailed(&problems));
+    if let Err(problems) = outcome {
+        request::report_problems(&problems, &request, &o.analysis.target, log);
+        reporting.event(&Event::AnalysisFailed(&problems));
         return Err(Exit::AnalysisFailure);
     }
     if printed == Exit::Success && description.is_reference {
         return Ok(Exit::AnalysisFailure);
     }
     let is_known = analyser.is_described(&request, options);
-    reporting.tell(&Event::AnalysisFinished(Analysed { is_known, ..Default::default() }));
+    reporting.event(&Event::AnalysisFinished(Analysed { is_known, ..Default::default() }));
     Ok(printed)
 }

@@ -1,4 +1,4 @@
-//! What is wrong with files, told on the log: rendered for people, and collected for `--diagnostics FILE`.
+//! Diagnostics about files, written to the log: rendered for people, and collected for `--diagnostics FILE`.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use taut_sys::Named;
 use crate::diagnostics_file::diagnostic_as_json;
 use crate::log::{Level, Log};
 
-/// A text that stands in no file, for example a word of the command line, by the name that diagnostics
+/// A text that is in no file, for example a word of the command line, by the name that diagnostics
 /// have for it.
 pub(crate) type Inline = Option<(std::sync::Arc<str>, std::sync::Arc<str>)>;
 
-/// Tells what is wrong.
-pub(crate) fn tell(diagnostics: &Diagnostics, level: Level, log: &Log) {
-    tell_with(diagnostics, &None, level, log);
+/// Writes diagnostics to the log.
+pub(crate) fn report(diagnostics: &Diagnostics, level: Level, log: &Log) {
+    report_with(diagnostics, &None, level, log);
 }
 
 /// Collects diagnostics for `--diagnostics FILE` that are not shown, and counts the messages that they would be.
@@ -30,7 +30,7 @@ pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log
     Group::all(diagnostics).len()
 }
 
-/// The texts that tell what is wrong, without colour.
+/// The rendered diagnostics, without colour.
 pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
     let here = std::env::current_dir().unwrap_or_default();
     let plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
@@ -62,7 +62,7 @@ fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
 }
 
 /// The same, where some of it is about a text that is in no file.
-pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) {
+pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) {
     let text = |file: &str| text_in(inline, file);
     let mut colored = renderer(&text, log.color(), log);
     for group in Group::all(diagnostics) {

@@ -1,6 +1,6 @@
-//! The form of `--diagnostics FILE`: what is wrong, as JSON for programs.
+//! The format of `--diagnostics FILE`: errors and warnings as JSON, for programs.
 //!
-//! docs/diagnostics.md specifies it; a test holds this file to it.
+//! docs/diagnostics.md specifies it; `tests/diagnostics_json.rs` runs the example there.
 
 use taut_driver::{Diagnostic, Location, Renderer};
 use taut_syntax::{Place, Severity, Step, diagnostic::Extent};

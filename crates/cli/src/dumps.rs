@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn of_values(
     analysis: &Analysis,
     target: &str,
@@ -106,7 +106,7 @@ pub(crate) fn of_values(
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn of_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) -> Result<(), Exit> {
     if !o.dump_graph.is_empty() {
         check_size(analysis, log)?;
@@ -124,7 +124,7 @@ pub(crate) fn of_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) -> R
     Ok(())
 }
 
-/// Refuses to dump what has no end as text.
+/// Refuses dumps of values that are too long as text: values share their parts, and dumps repeat them.
 fn check_size(analysis: &Analysis, log: &Log) -> Result<(), Exit> {
     match analysis.too_long_to_dump() {
         Some(why) => {

@@ -1,11 +1,12 @@
-//! Exit codes. Scripts depend on them, so they are a closed list; who has to act decides the code.
+//! Exit codes. Scripts depend on them, so they are a closed list. The code depends on what has to be
+//! mended: the sources, the description, the environment or the command line.
 
 use taut_driver::event::Status;
 
 /// How a call ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// Everything that was asked for is there.
+    /// Everything requested is there.
     Success,
     /// The build failed, or what it should start from could not be set up.
     BuildFailure,
@@ -13,7 +14,7 @@ pub enum Exit {
     FailedArtifacts,
     /// The description is wrong: analysis failed.
     AnalysisFailure,
-    /// The surroundings are wrong: build root, options' values, missing objects, missing support.
+    /// The environment is wrong: build root, options' values, missing objects, missing support.
     Environment,
     /// The command line is wrong.
     Syntax,

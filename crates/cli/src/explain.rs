@@ -7,12 +7,12 @@ use taut_driver::{EventLogs, Question, Request, Traces, explain};
 use taut_store::Store;
 
 use crate::{
+    environment::{Name, build_root},
     exit::Exit,
     log::{Level, Log},
     options, request,
     settings::analysis_options,
     standard_streams::print,
-    surroundings::{Name, build_root},
 };
 
 /// Runs `explain`.
@@ -32,7 +32,7 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
         log.say(Level::Error, why);
         Exit::Environment
     };
-    // A question makes no build root.
+    // A query does not create a build root.
     if taut_sys::if_exists(taut_sys::Named::stat(&root)).is_ok_and(|found| found.is_none()) {
         return Err(unusable(format!(
             "There is no build root {}: nothing was built with it.",
@@ -52,11 +52,11 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
     }
 }
 
-/// What the words ask about.
+/// The question that the words of the command line are.
 fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Question), Exit> {
     let mut words = o.analysis.target.clone();
     if words.is_empty() {
-        // The log tells what for; the description may be broken.
+        // The event log has the targets; the description may be broken now.
         let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], log)?;
         return Ok((request, Question::Call));
     }
@@ -65,7 +65,7 @@ fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Qu
         _ => None,
     };
     if action.is_some() {
-        // Any name will do: only the repositories matter.
+        // Any target name serves: only the repositories matter.
         words = vec![String::new()];
     }
     let path = match words.as_slice() {

@@ -1,4 +1,4 @@
-//! What analysis found before anything is built: warnings, and the action whose inputs are asked for.
+//! What analysis found before anything is built: warnings, and the action whose inputs are requested.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use taut_syntax::{Document, JsonPath, did_you_mean, quoted};
 use taut_value::{ActionDescription, EntityName, Str};
 
 use crate::{
-    diagnostics::{Inline, only_collect, tell, tell_with},
+    diagnostics::{Inline, only_collect, report, report_with},
     exit::Exit,
     log::{Level, Log},
     options,
 };
 
-/// Tells what is probably not meant.
-pub(crate) fn tell_warnings(analysed: &Analysed, request: &Request, log: &Log) {
-    tell(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
+/// Reports the warnings of analysis.
+pub(crate) fn report_warnings(analysed: &Analysed, request: &Request, log: &Log) {
+    report(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
 }
 
 /// Collects the warnings that an earlier call has shown, for programs; gives how many there are.
@@ -30,13 +30,18 @@ pub(crate) fn count_warnings(
     of_files + unused.iter().map(|(inline, warnings)| only_collect(warnings, inline, log)).sum::<usize>()
 }
 
-/// Tells which variables that the command line sets are looked at by nothing. The reference does not.
-pub(crate) fn tell_unused(analysed: &Analysed, request: &Request, words: &options::Analysis, log: &Log) {
+/// Warns of variables that the command line sets and no target depends on. The reference does not.
+pub(crate) fn warn_of_unused_variables(
+    analysed: &Analysed,
+    request: &Request,
+    words: &options::Analysis,
+    log: &Log,
+) {
     if log.is_as_reference() {
         return;
     }
     for (inline, warnings) in unused(analysed, request, words) {
-        tell_with(&warnings, &inline, Level::Warn, log);
+        report_with(&warnings, &inline, Level::Warn, log);
     }
 }
 
@@ -61,11 +66,11 @@ fn unused(analysed: &Analysed, request: &Request, words: &options::Analysis) -> 
     all
 }
 
-/// Turns to the input of an action if that was asked for; then gives the action, and its name.
+/// Replaces what is requested by the inputs of an action, with `--request-action-input`; returns the action and its name.
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn turn_to_input(
     analysis: &mut Analysis,
     words: &options::Analysis,

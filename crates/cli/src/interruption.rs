@@ -1,4 +1,6 @@
-//! Ctrl-C and its like: actions are ended, the build notices, and the exit code is 128 + n.
+//! Termination signals (Ctrl-C, SIGTERM, hang-up): running actions are ended, the build stops, and the exit code is 128 + n.
+//!
+//! The call ends in bounded time: if the main thread does not end it, the thread that handles the signal does.
 
 use std::{
     sync::{
@@ -16,10 +18,10 @@ use crate::{
     log::{Level, Log},
 };
 
-/// How long after the time that actions have to end the call is over, whatever happens.
-const WRAP_UP: Duration = Duration::from_secs(1);
+/// How long after the grace period of the actions the call ends at the latest.
+const MAX_WRAP_UP: Duration = Duration::from_secs(1);
 
-/// Whether the call is to end, and what has to end before.
+/// Whether a signal has arrived, and what it has to stop.
 #[derive(Clone)]
 pub(crate) struct Interruption(Arc<State>);
 
@@ -31,7 +33,7 @@ struct State {
 }
 
 impl Interruption {
-    /// From now on, signals that ask a process to end are noticed.
+    /// Handles termination signals from now on.
     pub(crate) fn watch(log: &Log) -> Interruption {
         let state = Interruption(Arc::new(State {
             signal: AtomicI32::new(0),
@@ -40,28 +42,30 @@ impl Interruption {
             log: Mutex::default(),
         }));
         let noticed = state.clone();
-        let handle = move |signal| noticed.end(signal);
+        let handle = move |signal| noticed.handle(signal);
         if let Err(error) = on_termination(handle) {
             log.say(Level::Warn, format!("Cannot handle signals: {error}"));
         }
         state
     }
 
-    /// Has everything end, by itself if it does so in time.
-    fn end(&self, signal: i32) {
+    /// Stops the build; ends the process if that takes too long.
+    fn handle(&self, signal: i32) {
+        // Stored before `running` is read; `stop_on_signal` sets `running` before it loads the signal. So a session that
+        // begins at this moment is either interrupted below, or finds the signal itself.
         self.0.signal.store(signal, SeqCst);
         if let Some(waiting) = &*self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
             waiting.wake();
         }
-        // What begins to run from now on finds that a signal has arrived.
+        // A session that begins from now on finds the signal in `stop_on_signal`.
         let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(running) = running {
             running.interrupt();
-            // The main thread ends the call when the build has ended with its actions. If it does not, something
+            // The main thread ends the call when the build has ended with its actions. If it does not, it
             // hangs: the helper is stopped, or a disk does not answer.
-            std::thread::sleep(running.grace().saturating_add(WRAP_UP / 2));
-            running.kill(WRAP_UP / 4);
-            std::thread::sleep(WRAP_UP / 4);
+            std::thread::sleep(running.grace().saturating_add(MAX_WRAP_UP / 2));
+            running.kill(MAX_WRAP_UP / 4);
+            std::thread::sleep(MAX_WRAP_UP / 4);
         }
         let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(log) = log {
@@ -70,19 +74,23 @@ impl Interruption {
         std::process::exit(128 + signal);
     }
 
-    /// From now on, a signal ends this session's build, and not the call.
-    pub(crate) fn ends(&self, session: &Session) -> Result<(), Exit> {
+    /// From now on, a signal stops this session's build, and the process only if that takes too long.
+    ///
+    /// # Errors
+    ///
+    /// If a signal has arrived.
+    pub(crate) fn stop_on_signal(&self, session: &Session) -> Result<(), Exit> {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.interrupter());
         self.check()
     }
 
-    /// From now on, a call that a signal ends at once has this log to end.
-    pub(crate) fn ends_log(&self, log: &Arc<EventLog>) {
+    /// From now on, a signal that ends the process writes the end of this log.
+    pub(crate) fn finish_log_on_signal(&self, log: &Arc<EventLog>) {
         *self.0.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log.clone());
     }
 
-    /// From now on, a signal also ends waits.
-    pub(crate) fn wakes(&self, waiting: Waker) {
+    /// From now on, a signal also ends a wait of this waker.
+    pub(crate) fn wake_on_signal(&self, waiting: Waker) {
         *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
     }
 

@@ -1,7 +1,7 @@
-//! The terminal: words in, reports, progress and an exit code out.
+//! The command line: from words to a request, and from its events to messages, progress and an exit code.
 //!
-//! This crate alone reads environment variables, owns standard output and standard error, and knows
-//! the numbers of exit codes. What a request does is `driver`'s business.
+//! Only this crate reads environment variables, writes to standard output and standard error, and has the numbers of exit
+//! codes. `driver` does the rest, so that it can be used, and tested, without a terminal.
 
 mod analyse;
 mod build;
@@ -12,6 +12,7 @@ mod describe;
 mod diagnostics;
 mod diagnostics_file;
 mod dumps;
+mod environment;
 pub mod exit;
 mod explain;
 mod findings;
@@ -30,7 +31,6 @@ mod results;
 mod retry;
 mod settings;
 mod standard_streams;
-mod surroundings;
 mod text_file;
 mod traverse;
 mod version;
@@ -41,11 +41,11 @@ mod what_if;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use environment::Name;
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
 use standard_streams::{eprint_error, eprint_text, print};
-use surroundings::Name;
 pub use taut_driver::{helper_main_if_requested, raise_open_file_limit};
 
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.
@@ -71,7 +71,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
     outcome.code()
 }
 
-/// What to know of a call that is to be checked.
+/// The parts of a command line that `--check-traces` needs, and its log options; `None` without that option.
 fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Log)> {
     let (mut output_dir, mut is_question) = (None, false);
     let runs_actions = matches!(command, Command::Build(_) | Command::Install(_));
@@ -87,7 +87,7 @@ fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Lo
             is_question = true;
             (&o.common, &o.analysis, &o.stores, &o.log)
         }
-        // Others refuse the option.
+        // The other subcommands refuse the option.
         _ => return None,
     };
     let subject = check_traces::Subject { common, analysis, stores, output_dir, runs_actions, is_question };

@@ -1,8 +1,8 @@
 //! Messages: levels, standard error, log files.
 //!
-//! Everything that is told goes through here and to standard error (and log files), so that standard
-//! output holds nothing but requested data. Colour is a property of standard error alone. Failing to
-//! write a message is never a reason to fail a build.
+//! All messages go through here, to standard error and log files, so that standard output has nothing but requested data,
+//! which another program may read. Colour is a property of standard error alone. An error while a message is written never
+//! fails a build.
 
 mod pieces;
 
@@ -35,7 +35,7 @@ pub enum Level {
     Progress,
     /// What it cost.
     Performance,
-    /// For those who look into a problem.
+    /// For the analysis of a problem: commands, figures.
     Debug,
     /// Everything.
     Trace,
@@ -71,12 +71,12 @@ impl Level {
 
 /// A message.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Said {
+pub struct Message {
     /// How important it is.
     pub level: Level,
     /// What it is about, if that has a name.
     pub name: Option<String>,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
@@ -91,19 +91,18 @@ pub struct Log {
     color: bool,
     live: bool,
     files: Mutex<Vec<File>>,
-    /// Whether texts are as the reference has them.
-    /// The lines that stand below all messages, as they are shown now.
+    /// The lines that are drawn below all messages, as they are on the terminal now.
     shown: Mutex<Vec<String>>,
     /// Diagnostics for programs, as JSON, and the file for them.
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
-    /// What was said since [`Log::record`].
-    record: Mutex<Option<Vec<Said>>>,
-    /// Whether it was said that something cannot be kept, or could not be used: once is enough.
+    /// The messages since [`Log::record`].
+    record: Mutex<Option<Vec<Message>>>,
+    /// Whether there was a warning that build state cannot be kept, or could not be used: one in a call is enough.
     pub(crate) has_cache_warning: AtomicBool,
 }
 
 impl Log {
-    /// The log that the options ask for. Log files are created here.
+    /// The log for these options. Log files are created here.
     ///
     /// # Errors
     ///
@@ -140,7 +139,7 @@ impl Log {
         })
     }
 
-    /// How this call talks.
+    /// The texts of this call.
     pub(crate) fn voice(&self) -> &'static dyn Voice {
         self.voice
     }
@@ -202,42 +201,42 @@ impl Log {
         self.color
     }
 
-    /// Whether anyone would see a message of this level.
+    /// Whether a message of this level is written anywhere.
     pub fn wants(&self, level: Level) -> bool {
         level <= self.console_limit || (level <= self.limit && !self.lock().is_empty())
     }
 
-    /// From now on, remembers what is said, whether anyone sees it or not.
+    /// From now on, records all messages, of whatever level.
     pub fn record(&self) {
         *self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Vec::new());
     }
 
-    /// What was said since [`Log::record`], which ends here.
-    pub fn recorded(&self) -> Vec<Said> {
+    /// The messages since [`Log::record`]; ends recording.
+    pub fn recorded(&self) -> Vec<Message> {
         let recorded = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         recorded.unwrap_or_default()
     }
 
-    /// Tells a message that was recorded.
-    pub fn say_again(&self, said: &Said) {
-        self.tell(said.level, said.name.as_deref(), &said.text);
+    /// Writes a message that was recorded.
+    pub fn repeat(&self, message: &Message) {
+        self.write(message.level, message.name.as_deref(), &message.text);
     }
 
-    /// Tells a message.
+    /// Writes a message.
     pub fn say(&self, level: Level, text: impl AsRef<str>) {
         self.note(level, None, text.as_ref());
-        self.tell(level, None, text.as_ref());
+        self.write(level, None, text.as_ref());
     }
 
-    /// Tells a message about something that has a name, for example an action.
+    /// Writes a message about something that has a name, for example an action.
     pub fn say_about(&self, level: Level, name: &str, text: impl AsRef<str>) {
         self.note(level, Some(name), text.as_ref());
-        self.tell(level, Some(name), text.as_ref());
+        self.write(level, Some(name), text.as_ref());
     }
 
-    /// Tells a message that is collected in another form.
+    /// Writes a message that is collected in another form.
     pub fn say_of_files(&self, level: Level, text: impl AsRef<str>) {
-        self.tell(level, None, text.as_ref());
+        self.write(level, None, text.as_ref());
     }
 
     /// Collects a message that is shown in another form.
@@ -260,7 +259,7 @@ impl Log {
         }
     }
 
-    /// Writes what was collected to the file that was asked for.
+    /// Writes the collected diagnostics to the file of `--diagnostics`.
     ///
     /// # Errors
     ///
@@ -272,19 +271,19 @@ impl Log {
         Named::of_user(path)?.write(false)?.write_all(text.as_bytes())
     }
 
-    fn tell(&self, level: Level, name: Option<&str>, text: &str) {
+    fn write(&self, level: Level, name: Option<&str>, text: &str) {
         let text = text.trim_end_matches('\n');
         let (shown, text) = self.filtered(text);
         let text = &*text;
         if let Some(record) = &mut *self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            record.push(Said { level, name: name.map(str::to_owned), text: text.to_owned() });
+            record.push(Message { level, name: name.map(str::to_owned), text: text.to_owned() });
         }
         if level <= self.console_limit {
             let lines = self.voice.layout(level, name, &shown, self.color);
             let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
             let lines = erasure(&shown) + &lines + &below;
-            // Nowhere to complain if standard error is gone.
+            // If standard error is closed, there is no place for an error message.
             let _ = io::stderr().lock().write_all(lines.as_bytes());
         }
         if level <= self.limit {
@@ -335,7 +334,7 @@ struct Screen {
 impl Screen {
     fn now() -> Screen {
         let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
-        // 0: the terminal does not know either.
+        // 0: the terminal does not know its size.
         let known = |number: Option<u16>, usual: usize| match number {
             None | Some(0) => usual,
             Some(number) => usize::from(number),
@@ -344,7 +343,7 @@ impl Screen {
     }
 }
 
-/// What makes a terminal forget the lines it shows last. If it has become narrower since they were drawn, each takes as
+/// Escape codes that erase the lines drawn last. If it has become narrower since they were drawn, each takes as
 /// many rows as it is wide.
 fn erasure(shown: &[String]) -> String {
     if shown.is_empty() {
@@ -383,7 +382,7 @@ fn columns_of(c: char) -> usize {
     }
 }
 
-/// Whether to colour without being told: NO_COLOR beats CLICOLOR_FORCE beats the kind of terminal.
+/// Whether to colour if the command line does not decide it: NO_COLOR beats CLICOLOR_FORCE beats the kind of terminal.
 fn wants_color(environment: impl Fn(&str) -> Option<String>, terminal: bool) -> bool {
     let set = |name| environment(name).filter(|value| !value.is_empty());
     if set("NO_COLOR").is_some() {
@@ -445,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_and_verbose_say_how_much_is_shown() {
+    fn quiet_and_verbose_set_the_limits() {
         let limits = |log_limit, verbose, quiet| {
             limits(&options::Log { log_limit, verbose, quiet, ..options::Log::default() })
         };
@@ -457,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn log_files_tell_thread_and_time() {
+    fn lines_of_log_files_have_thread_and_time() {
         let lines = file_lines(Level::Info, None, "a\nb", 951_782_400, 7);
         let (thread, rest) = lines.split_once(", ").unwrap();
         assert!(thread.starts_with("thread:"), "{thread}");

@@ -49,11 +49,11 @@ pub enum Command {
     Install(Install),
     /// Run all actions of a target again and compare with the cache
     Rebuild(Rebuild),
-    /// Tell why something ran in the last build with work to do, or why it did not
+    /// Show why something ran in the last build with work to do, or why it did not
     Explain(Question),
     /// Build a target, and again whenever something changes that it is made from
     Watch(Watch),
-    /// Tell what at most would be analysed and run if files changed; nothing is written
+    /// Show what at most would be analysed and run if files changed; nothing is written
     WhatIf(WhatIf),
     /// Fetch an object from the content store
     InstallCas(InstallCas),
@@ -122,7 +122,7 @@ impl Command {
     }
 
     /// Fills in what follows from other options and from the tool's name: the inputs of an action that is to be run
-    /// again are asked for, and names like `module:target` are taut's own.
+    /// again are requested, and names like `module:target` are taut's own.
     fn complete(&mut self, is_taut: bool) {
         let rerun = match self {
             Command::Build(o) => o.results.rerun.clone(),
@@ -137,7 +137,7 @@ impl Command {
 }
 
 impl Command {
-    /// A word of this call that the tool whose name may be used does not know, if there is one.
+    /// A word of this call that the reference does not have, if there is one.
     fn own(&self) -> Option<&'static str> {
         if self.execution().is_some_and(|execution| execution.termination_grace.is_some()) {
             return Some("--termination-grace");

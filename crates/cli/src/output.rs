@@ -14,13 +14,13 @@ use taut_store::Store;
 
 /// How many lines of each end of a long output are shown, and how many bytes at most.
 const LINES_AT_EACH_END: usize = 20;
-const SHOWN_AT_EACH_END: u64 = 64 << 10;
+const MAX_END_BYTES: u64 = 64 << 10;
 
 /// So many lines are not left out: they would save little.
 const MIN_LINES_LEFT_OUT: u64 = 5;
 
 /// How many bytes are read at once.
-const PIECE: usize = 64 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// One output of an action, open for reading.
 pub(crate) struct Stream {
@@ -40,7 +40,7 @@ impl Stream {
     /// At most so many bytes of its beginning.
     pub(crate) fn beginning(mut self, bytes: usize) -> String {
         let mut text = Vec::new();
-        // What cannot be read is not looked at.
+        // An error leaves the text incomplete.
         let _ = Read::by_ref(&mut self.file).take(bytes as u64).read_to_end(&mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
@@ -71,7 +71,7 @@ impl Stream {
 
     /// The part between the first and the last lines, if it is worth leaving out.
     fn middle(&mut self) -> Option<Middle> {
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; BUFFER_BYTES];
         // Where lines begin: the first one behind the beginning, and as many as the end has.
         let (mut begin, mut last) = (None, VecDeque::with_capacity(LINES_AT_EACH_END + 2));
         let (mut at, mut lines) = (0u64, 0u64);
@@ -102,20 +102,20 @@ impl Stream {
         let first_of_end = last.len().checked_sub(LINES_AT_EACH_END).and_then(|place| last.get(place));
         let lines = lines + u64::from(has_rest);
         let shown = 2 * LINES_AT_EACH_END as u64;
-        if at <= 2 * SHOWN_AT_EACH_END && lines < shown + MIN_LINES_LEFT_OUT {
+        if at <= 2 * MAX_END_BYTES && lines < shown + MIN_LINES_LEFT_OUT {
             return None;
         }
-        let begin = begin.unwrap_or(at).min(SHOWN_AT_EACH_END);
-        let end = first_of_end.copied().unwrap_or(0).max(at.saturating_sub(SHOWN_AT_EACH_END));
+        let begin = begin.unwrap_or(at).min(MAX_END_BYTES);
+        let end = first_of_end.copied().unwrap_or(0).max(at.saturating_sub(MAX_END_BYTES));
         // Where bytes bound what is shown, lines are shown in part, and their number says little.
-        let is_by_lines = begin < SHOWN_AT_EACH_END && at - end < SHOWN_AT_EACH_END;
+        let is_by_lines = begin < MAX_END_BYTES && at - end < MAX_END_BYTES;
         let lines = if is_by_lines { lines.saturating_sub(shown) } else { 0 };
         (begin < end).then_some(Middle { begin, end, lines })
     }
 
     /// Copies at most so many bytes; bytes that are not UTF-8 are replaced. What cannot be read is not shown.
     fn copy(&mut self, mut left: u64, text: &mut Indented<'_>) {
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; BUFFER_BYTES];
         // The beginning of a character that the next piece goes on with.
         let mut kept = 0;
         while left > 0 {
@@ -226,10 +226,10 @@ mod tests {
             assert!(text.contains(&format!(" …]\n  line {}\n", all - 20)), "{text}");
         }
         assert_eq!(shown(&lines(44)).lines().count(), 44);
-        let small = "y".repeat(2 * SHOWN_AT_EACH_END as usize);
+        let small = "y".repeat(2 * MAX_END_BYTES as usize);
         assert_eq!(shown(&small).len(), small.len() + 2);
         let wide = shown(&format!("{small}y\n{small}"));
-        assert!(wide.len() < 3 * SHOWN_AT_EACH_END as usize, "{}", wide.len());
+        assert!(wide.len() < 3 * MAX_END_BYTES as usize, "{}", wide.len());
         assert!(wide.contains(&format!("y\n  [… {} bytes left out; ", small.len() + 2)), "{wide}");
     }
 }

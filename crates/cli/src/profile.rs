@@ -51,8 +51,8 @@ fn now() -> u64 {
 }
 
 impl Profile {
-    /// The profile that the options ask for.
-    pub(crate) fn asked_for(
+    /// The profile, if the options have one.
+    pub(crate) fn from_options(
         subcommand: &'static str,
         analysis: &Analysis,
         execution: &Execution,

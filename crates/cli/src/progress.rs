@@ -1,7 +1,7 @@
 //! How far a build is: a live display on a terminal, plain lines from time to time elsewhere. The voice has the texts.
 //!
-//! What is left of a build is estimated from how long actions took in earlier calls. The logs of these are read by the
-//! thread that displays, when the display appears: shorter builds do not read them.
+//! The remaining time is estimated from how long actions took in earlier calls. The thread of the display reads the event
+//! logs of these when the display appears, so that short builds do not read them.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -23,15 +23,15 @@ use crate::{
 
 /// When the live display appears, and how often it is drawn.
 const FIRST_FRAME: Duration = Duration::from_millis(500);
-const FRAME: Duration = Duration::from_millis(100);
+const FRAME_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often what is left is estimated anew.
-const ESTIMATE: Duration = Duration::from_secs(1);
+/// How often the estimate is computed.
+const ESTIMATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Of which part of the actions that are left it has to be known how long they take, for an estimate: three of four.
-const KNOWN_PART: (usize, usize) = (3, 4);
+/// The part of the remaining actions whose durations have to be known for an estimate: three of four.
+const MIN_KNOWN_PART: (usize, usize) = (3, 4);
 
-/// Counts actions as they go.
+/// Counts of actions, from the events of a build.
 #[derive(Default)]
 pub(crate) struct Progress {
     state: Mutex<State>,
@@ -51,8 +51,8 @@ struct State {
     numbers: HashMap<Id, u64>,
     /// Actions that have a result.
     closed: HashSet<Id>,
-    /// How many processes ran at the same time at most.
-    most_running: usize,
+    /// The largest number of processes that ran at the same time.
+    max_running: usize,
 }
 
 /// An action that has begun.
@@ -69,7 +69,7 @@ pub(crate) struct Open {
 pub(crate) struct Snapshot<'s> {
     /// How many actions there are.
     pub(crate) total: usize,
-    /// How many of them are to be done, as far as earlier calls tell.
+    /// How many of them are to be done, estimated from earlier calls.
     pub(crate) to_do: Option<usize>,
     pub(crate) cached: usize,
     /// How many were run, failed ones included.
@@ -91,7 +91,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// What earlier calls say of what is left.
+/// An estimate of the remaining work, from the records of earlier calls.
 #[derive(Clone, Copy, Default)]
 struct Estimate {
     to_do: Option<usize>,
@@ -129,8 +129,8 @@ impl State {
         }
         dependents.iter().for_each(|id| add(timings.of(id, None)));
         let left = self.open.len() + dependents.len();
-        let is_known = left > 0 && known * KNOWN_PART.1 >= left * KNOWN_PART.0;
-        let at_once = u32::try_from(self.most_running.max(1)).unwrap_or(u32::MAX);
+        let is_known = left > 0 && known * MIN_KNOWN_PART.1 >= left * MIN_KNOWN_PART.0;
+        let at_once = u32::try_from(self.max_running.max(1)).unwrap_or(u32::MAX);
         Estimate {
             to_do: Some((self.closed.len() + left).min(self.total)),
             left: is_known.then(|| longest.max(all / at_once)),
@@ -185,7 +185,7 @@ impl Sink for Progress {
                     open.runs_since = Some(Instant::now());
                 }
                 let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
-                state.most_running = state.most_running.max(running);
+                state.max_running = state.max_running.max(running);
             }
             Event::ActionFinished(finished) => {
                 let mut state = self.state();
@@ -207,7 +207,7 @@ impl Sink for Progress {
     }
 }
 
-/// What reads how long actions took in earlier calls.
+/// Reads the times that actions took in earlier calls.
 pub(crate) type ReadTimings = Box<dyn FnOnce() -> Timings + Send>;
 
 /// Shows progress until it is dropped.
@@ -224,7 +224,7 @@ impl Display {
             let thread = std::thread::Builder::new().name("progress".into());
             thread.spawn(move || show(&end, &progress, &log, timings))
         });
-        // Without a thread there is no display; that is no reason to fail.
+        // If no thread can be started, the build goes on without a display.
         Display { end, thread: thread.and_then(Result::ok) }
     }
 }
@@ -234,7 +234,7 @@ impl Drop for Display {
         *self.end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.end.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // Nothing is lost if it panicked.
+            // A panic of the display does not fail the build.
             let _ = thread.join();
         }
     }
@@ -266,7 +266,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
         }
         let now = Instant::now();
         let state = progress.state();
-        if estimated.is_none_or(|at| now.saturating_duration_since(at) >= ESTIMATE) {
+        if estimated.is_none_or(|at| now.saturating_duration_since(at) >= ESTIMATE_INTERVAL) {
             (estimate, estimated) = (state.estimate(&timings, now), Some(now));
         }
         let snapshot = state.snapshot(begin, now, estimate, log);
@@ -274,7 +274,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
             let frame = log.voice().progress_frame(&snapshot);
             drop(state);
             log.show(&frame);
-            due = now + FRAME;
+            due = now + FRAME_INTERVAL;
         } else {
             let line = log.voice().progress_line(&snapshot);
             drop(state);
@@ -289,7 +289,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{options, surroundings::Name, voice};
+    use crate::{environment::Name, options, voice};
     use taut_driver::{ActionOutcome, event::Finished};
     use taut_value::{ActionDescription, EntityName, Map, NamedTarget, Value};
 
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn our_line_names_the_action_that_has_run_longest() {
+    fn a_line_of_taut_names_the_action_that_has_run_longest() {
         let (progress, log, now) = (Progress::default(), log(Name::Taut), Instant::now());
         of_target(&progress, 3);
         begin(&progress, "a", "d/out");

@@ -1,6 +1,6 @@
 //! The texts of reports, as the reference prints them: scripts look for these lines.
 //!
-//! Functions from data to text; who says them, and at which level, is decided elsewhere.
+//! Functions from data to text; the callers decide about level and destination.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -60,17 +60,18 @@ fn upper_levels(value: &Value, levels: usize) -> String {
     }
 }
 
-/// How much is to be done.
+/// The line about what analysis found.
 pub fn discovered(actions: usize, overlays: usize, trees: usize, blobs: usize) -> String {
     format!("Discovered {actions} actions, {overlays} tree overlays, {trees} trees, {blobs} blobs")
 }
 
-/// How much was done.
+/// The line about how many actions were processed.
 pub fn processed(actions: usize, cache_hits: usize) -> String {
     format!("Processed {actions} actions, {cache_hits} cache hits.")
 }
 
-/// What became of the export targets; none if there are none. `served` only where a service was asked.
+/// The line about export targets and where their results come from; `None` without export targets. `served` is counted
+/// only with a target-serving service.
 pub fn export_targets(
     cached: usize,
     served: Option<usize>,
@@ -86,14 +87,14 @@ pub fn export_targets(
     ))
 }
 
-/// What a target is tainted with.
+/// The line about what the targets are tainted with.
 pub fn tainted(strings: &[&str]) -> String {
     let mut writer = JsonWriter::compact();
     writer.strings(strings);
     format!("Target tainted {}.", writer.finish())
 }
 
-/// What there is now: a line for each artifact, sorted as given, below a heading.
+/// The list of artifacts: a heading, and a line for each artifact in the given order.
 pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> String {
     let mut text = heading.to_owned();
     for Built { path, object, failed } in built {
@@ -105,7 +106,7 @@ pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> Str
     text
 }
 
-/// What a target offers, as `analyse` shows it.
+/// The result of a target, as `analyse` shows it.
 pub fn result_of_target(target: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
     let mut text = format!("Result of target {target}: {{");
     let parts = [("artifacts", artifacts, 1), ("provides", provides, 2), ("runfiles", runfiles, 1)];
@@ -204,18 +205,18 @@ pub fn heads_of_output(command: &str, stdout: bool, stderr: bool) -> (String, St
     }
 }
 
-/// That an action failed, and who asked for it; `command` is as [`in_environment`] has it.
+/// That an action failed, and the targets that define it; `command` is as [`in_environment`] has it.
 pub fn failed_command(command: &str, origins: &[String]) -> String {
     format!("Failed to execute command {command}{}", requested_by(origins))
 }
 
-/// The targets that ask for something, one a line.
+/// The targets that requested something, one a line.
 pub fn requested_by(origins: &[String]) -> String {
     let lines: String = origins.iter().map(|origin| format!("\n - {origin}")).collect();
     format!("\nrequested by{lines}")
 }
 
-/// How long a command may be to be shown as a whole, in bytes.
+/// The longest command that is shown as a whole, in bytes.
 const MAX_COMMAND: usize = 8 << 10;
 
 /// A command as [`in_environment`] has it, without its middle if it is long.
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_action_says_is_shown_with_its_command() {
+    fn what_an_action_prints_is_shown_with_its_command() {
         let command = ["sh", "-c", "echo a; echo b >&2; touch z\n"];
         let none = Map::default();
         let in_none = in_environment(&command, &none);

@@ -23,7 +23,7 @@ const PROGRAM: &str = concat!("taut ", env!("CARGO_PKG_VERSION"));
 /// Where the events of a call go.
 pub(crate) struct Reporting {
     command: &'static str,
-    /// Whether the call uses what earlier calls left.
+    /// Whether the call uses the build state of earlier calls.
     pub(crate) uses_state: bool,
     pub(crate) log: Arc<EventLog>,
     pub(crate) profile: Option<Arc<Profile>>,
@@ -51,14 +51,9 @@ impl Reporting {
         sinks
     }
 
-    /// An event of a call that has no other sinks.
-    pub(crate) fn tell(&self, event: &Event<'_>) {
-        self.event(event);
-    }
-
-    /// What the words mean is known.
+    /// The request is known.
     pub(crate) fn requested(&self, request: &Request) {
-        self.tell(&Event::CallBegan(Call::of(PROGRAM, self.command, request, self.uses_state)));
+        self.event(&Event::CallBegan(Call::of(PROGRAM, self.command, request, self.uses_state)));
     }
 
     /// The same, of a graph with source files in these repositories.
@@ -66,7 +61,7 @@ impl Reporting {
         let (program, command, uses_state) = (PROGRAM, self.command, self.uses_state);
         let (targets, configuration) = (None, None);
         let call = Call { program, command, repositories, targets, configuration, uses_state };
-        self.tell(&Event::CallBegan(call));
+        self.event(&Event::CallBegan(call));
     }
 
     /// Where the log is to be kept.
@@ -74,18 +69,18 @@ impl Reporting {
         self.log.keep_in(store);
     }
 
-    /// The end of it all.
+    /// The call, or round, is over.
     pub(crate) fn finish(&self, status: Status, log: &Log) {
-        self.tell(&Event::CallFinished(status));
-        // Whatever keeps the log from being written is likely to have been told already.
+        self.event(&Event::CallFinished(status));
+        // What prevents the log from being written has probably been reported already: the build root is not writable.
         if !log.has_cache_warning.load(SeqCst) {
             warn_of_cache(self.log.trouble(), log);
         }
     }
 }
 
-/// Does what a subcommand does, with its events; writes the profile when it is over. `uses_state`: whether it uses what
-/// earlier calls left.
+/// Runs a subcommand with its events; writes the profile when it is over. `uses_state`: whether it uses the
+/// build state of earlier calls.
 pub(crate) fn reported(
     command: &'static str,
     uses_state: bool,
@@ -102,7 +97,7 @@ pub(crate) fn reported(
     }
 }
 
-/// Tells that cached build state could not be used or left, in one line.
+/// Warns that cached build state could not be used or written, in one line.
 pub(crate) fn warn_of_cache(warning: Option<String>, log: &Log) {
     if let Some(text) = warning {
         log.has_cache_warning.store(true, SeqCst);

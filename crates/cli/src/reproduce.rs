@@ -1,12 +1,12 @@
-//! How to see a failed action again by hand: commands to copy.
+//! Commands that repeat a failed action, to be copied from the message about the failure.
 
 use taut_driver::ActionFailure;
 use taut_value::{ActionDescription, Id};
 
-/// How many digits of an id stand for an action.
-const SHORT_ID: usize = 12;
+/// How many digits of its id identify an action in a command line.
+const ID_DIGITS: usize = 12;
 
-/// What the commands need to know of the call.
+/// The call, in the parts of which the commands are made.
 pub(crate) struct Reproduction {
     /// The call with everything that selects the target, up to where options can be added, and the rest;
     /// none if the target was not selected by a call of that kind.
@@ -69,7 +69,7 @@ impl Reproduction {
         Reproduction { call: Some((words, rest)), whole }
     }
 
-    /// Where nothing is known that could install an action's inputs.
+    /// For calls that cannot be repeated to install the inputs of an action.
     pub(crate) fn none() -> Reproduction {
         Reproduction { call: None, whole: None }
     }
@@ -79,7 +79,7 @@ impl Reproduction {
         let (words, rest) = self.whole.as_ref()?;
         let shown = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         let mut digits = id.to_hex();
-        digits.truncate(SHORT_ID);
+        digits.truncate(ID_DIGITS);
         let rest = if rest.is_empty() { String::new() } else { format!(" {}", shown(rest)) };
         Some(format!("{} --rerun %{digits}{rest}", shown(words)))
     }
@@ -104,7 +104,7 @@ impl Reproduction {
     }
 }
 
-/// How long a command may be to be shown, in bytes.
+/// The longest command that is shown, in bytes.
 const MAX_COMMAND: usize = 64 << 10;
 
 /// Runs the action's command where its inputs are.

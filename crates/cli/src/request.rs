@@ -1,41 +1,41 @@
-//! From the options of a subcommand to a request: what it is about, and what cannot be served.
+//! From the options of a subcommand to a request, and the check for options that are not supported.
 
 use std::path::Path;
 
 use taut_driver::{Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, Words};
 
-use crate::diagnostics::{self, tell_with};
+use crate::diagnostics::{self, report_with};
+use crate::environment::not_supported;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
-use crate::surroundings::not_supported;
 use crate::text_file;
 use taut_syntax::quoted;
 
-/// Makes the request, or tells why there is none.
+/// Makes the request, or reports why there is none.
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
-    // It may have been removed, or be out of reach for this user; with absolute paths all goes well without.
+    // It may have been removed, or not be accessible to this user. Absolute paths do not need it.
     if let Err(error) = std::env::current_dir() {
         log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
     }
     let request = quiet_request(common, analysis, log)?;
     log.voice().requested(&request, log);
     if let Some(path) = &analysis.serve_errors_log {
-        // Nobody is asked to serve a target, so nobody failed.
+        // No target is served by another machine, so there are no errors of that.
         text_file::write(path, "[]\n", log)?;
     }
     Ok(request)
 }
 
-/// The same without a word about it.
+/// The same without messages, except about errors.
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
     quiet_request_for(common, analysis, &analysis.target, log)
 }
@@ -44,7 +44,7 @@ pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> 
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn quiet_request_for(
     common: &Common,
     analysis: &Analysis,
@@ -53,14 +53,14 @@ pub(crate) fn quiet_request_for(
 ) -> Result<Request, Exit> {
     // A deleted working directory matters only if something is relative to it.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    request_in(&cwd, common, analysis, target).map_err(|error| tell(&error, log))
+    request_in(&cwd, common, analysis, target).map_err(|error| report_error(&error, log))
 }
 
-/// The same, with the words as said in a given working directory.
+/// The same, with words that are relative to a given working directory.
 ///
 /// # Errors
 ///
-/// What is wrong, for [`tell`].
+/// What is wrong, for [`report_error`].
 pub(crate) fn request_in(
     cwd: &Path,
     common: &Common,
@@ -87,12 +87,12 @@ pub(crate) fn request_in(
     Request::new(&words, cwd)
 }
 
-/// Tells what is wrong with a description. Problems with the target that the command line names are put as it has to be
-/// written there.
-pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+/// Reports errors in a description. In those about the target that the command line names, names are in the form of the
+/// command line.
+pub(crate) fn report_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
     let is_asked_for = |problem: &Diagnostic| problem.location.is_none();
     if log.is_as_reference() || !problems.iter().any(is_asked_for) {
-        return diagnostics::tell(problems, Level::Error, log);
+        return diagnostics::report(problems, Level::Error, log);
     }
     let help = two_words(request, words);
     let on_command_line = |problem: &Diagnostic| {
@@ -106,7 +106,7 @@ pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[
             _ => problem,
         }
     };
-    diagnostics::tell(&problems.iter().map(on_command_line).collect(), Level::Error, log);
+    diagnostics::report(&problems.iter().map(on_command_line).collect(), Level::Error, log);
 }
 
 /// What two words of the command line mean, if there are two.
@@ -146,17 +146,17 @@ fn module_and_name(list: &str) -> Option<(String, String)> {
     }
 }
 
-/// Tells why there is no request.
-pub(crate) fn tell(error: &SetupError, log: &Log) -> Exit {
-    tell_with(&(*error.problem).clone().into(), &error.inline, Level::Error, log);
+/// Reports why there is no request.
+pub(crate) fn report_error(error: &SetupError, log: &Log) -> Exit {
+    report_with(&(*error.problem).clone().into(), &error.inline, Level::Error, log);
     if error.unsupported { Exit::Environment } else { Exit::BuildFailure }
 }
 
-/// Whether the options about services and execution can be served; tells what cannot.
+/// Checks the options about services and execution; reports those that are malformed or not supported.
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log: &Log) -> Result<(), Exit> {
     let fail = |exit, text: String| {
         log.say(Level::Error, text);
@@ -165,10 +165,10 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
         return fail(Exit::Syntax, format!("Command line parse error: {text}"));
     }
-    if let Some(text) = nothing(common, stores, execution) {
+    if let Some(text) = zero_number(common, stores, execution) {
         return fail(Exit::Environment, text);
     }
-    if let Some(text) = certificates(stores) {
+    if let Some(text) = certificate_error(stores) {
         return fail(Exit::Environment, text);
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
@@ -187,8 +187,8 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     Ok(())
 }
 
-/// Which number that must not be zero is.
-fn nothing(common: &Common, stores: &Stores, execution: &Execution) -> Option<String> {
+/// The error for a number that must not be zero, and is.
+fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Option<String> {
     let retries = [
         (stores.max_attempts, "max number of attempts provided"),
         (stores.initial_backoff_seconds, "initial amount of seconds provided"),
@@ -204,8 +204,9 @@ fn nothing(common: &Common, stores: &Stores, execution: &Execution) -> Option<St
     }
 }
 
-/// What is wrong with the certificates that are given, though nobody is asked for any yet.
-fn certificates(stores: &Stores) -> Option<String> {
+/// The error for certificates that cannot be read or are incomplete. They are checked as the reference does, though no
+/// service is used yet.
+fn certificate_error(stores: &Stores) -> Option<String> {
     let files = [
         (&stores.tls_ca_cert, "CA certificate"),
         (&stores.tls_client_cert, "client certificate"),

@@ -18,7 +18,7 @@ use taut_sys::{
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    check_traces::wait,
+    check_traces::block_on,
     exit::Exit,
     log::{Level, Log},
     voice::{exit_code, time_limit},
@@ -71,7 +71,7 @@ pub(crate) fn run(
     let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
     let processes = Processes::new(HelperStart::this_program().keep_umask());
     let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
-    let exit = wait(running).map_err(|error| failed(&error))?;
+    let exit = block_on(running).map_err(|error| failed(&error))?;
     let (path, code) = (path.display(), exit.status.code().unwrap_or(1));
     let missing = if code == 0 { missing_outputs(action, &dir) } else { Vec::new() };
     let mut text = match limit {

@@ -1,4 +1,4 @@
-//! What becomes of a build: reports of artifacts or of failure, installation, contents on standard output.
+//! Delivery of the results of a build: list of artifacts, installation, contents on standard output.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -26,12 +26,13 @@ pub(crate) enum Destination<'o> {
     /// Below a directory.
     Directory {
         path: &'o Path,
-        /// Whether to remove what was installed there for the same target before and is no longer wanted.
+        /// Whether to remove what was installed there for the same target before and is no longer part of the result.
         prune: bool,
     },
 }
 
-/// What an error of the store means for results that were to be used.
+/// The reason why results are not delivered, for an error of the store. If an object is missing, the build can make it
+/// again.
 fn undelivered(
     error: &taut_store::Error,
     text: String,
@@ -41,7 +42,7 @@ fn undelivered(
 ) -> Undelivered<Exit> {
     if matches!(error, taut_store::Error::Missing(_)) {
         for (_, built) in results.artifacts.iter().chain(&results.runfiles) {
-            // What cannot be removed stays lost; the first error is the one to report.
+            // An error here is ignored; the first error is the one to report.
             let _ = store.discard_unsound(&built.info);
         }
         let log = log.clone();
@@ -54,7 +55,7 @@ fn undelivered(
     Undelivered::Stopped(Exit::BuildFailure)
 }
 
-/// The exit code of results that are not where they belong, once it is told why.
+/// Reports why results were not delivered, and returns the exit code.
 pub(crate) fn give_up(undelivered: Undelivered<Exit>) -> Exit {
     match undelivered {
         Undelivered::Lost(stop) => stop(),
@@ -62,17 +63,17 @@ pub(crate) fn give_up(undelivered: Undelivered<Exit>) -> Exit {
     }
 }
 
-/// Results on their way to where they belong.
+/// Results that are to be delivered.
 pub(crate) struct Delivery<'d> {
     pub(crate) store: &'d Store,
     pub(crate) results: &'d Results,
-    /// What they are installed for: what was installed for others stays theirs.
+    /// The owner in the install record: paths that were installed for other owners are not removed.
     pub(crate) owner: &'d str,
     pub(crate) o: &'d options::Results,
     pub(crate) log: &'d Arc<Log>,
 }
 
-/// Installs and shows what was built. The exit code says whether artifacts come from failed actions.
+/// Installs and shows what was built. The exit code is another one if artifacts come from failed actions.
 ///
 /// # Errors
 ///
@@ -113,7 +114,7 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
     all
 }
 
-/// Installs everything; artifacts win over runfiles of the same path. Tells where, as it is shown.
+/// Installs everything; artifacts win over runfiles of the same path. Returns the directory as messages show it.
 pub(crate) fn put(
     store: &Store,
     results: &Results,

@@ -13,7 +13,7 @@ use crate::{
 
 /// How many jobs to run.
 fn jobs(common: &options::Common) -> usize {
-    // The system is asked once: it answers by reading a dozen files.
+    // Determined once, since the system reads a dozen files for it.
     static CORES: OnceLock<usize> = OnceLock::new();
     let cores = || *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
     common.jobs.unwrap_or_else(cores)
@@ -38,7 +38,7 @@ pub(crate) fn time_limit(execution: &options::Execution) -> Option<Duration> {
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn build_options(
     common: &options::Common,
     execution: &options::Execution,

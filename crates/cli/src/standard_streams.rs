@@ -1,10 +1,10 @@
-//! Standard output for data that was asked for, and standard error while there is no log.
+//! Standard output for requested data, and standard error while there is no log.
 
 use std::io::Write as _;
 
 use crate::{exit::Exit, log::Level};
 
-/// Writes requested data to standard output. A reader that closed it wants no more: that is no failure. Any
+/// Writes requested data to standard output. That a reader closed it is no failure. Any
 /// other error is one, since the data is what the call was for.
 pub(crate) fn print(bytes: &[u8]) -> Exit {
     let mut out = std::io::stdout().lock();
@@ -24,6 +24,6 @@ pub(crate) fn eprint_error(text: &str) {
 
 /// Writes a text that no log takes to standard error.
 pub(crate) fn eprint_text(text: &str) {
-    // Nowhere to complain if standard error is gone.
+    // If standard error is closed, there is no place for an error message.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

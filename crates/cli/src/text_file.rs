@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
     if path.as_os_str() == "-" && !log.is_as_reference() {
         log.say(Level::Warn, "Writing a file named -; standard output is /dev/stdout here.");
@@ -30,7 +30,7 @@ pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn write_or_print(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
     if path.as_os_str() != "-" {
         return write(path, text, log);
@@ -45,7 +45,7 @@ pub(crate) fn write_or_print(path: &Path, text: &str, log: &Log) -> Result<(), E
 ///
 /// # Errors
 ///
-/// The exit code; what is wrong has been told.
+/// The exit code; the errors have been reported.
 pub(crate) fn announce_and_write(
     path: &Option<PathBuf>,
     log: &Log,

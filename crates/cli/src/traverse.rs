@@ -11,7 +11,8 @@ use taut_syntax::json::Document;
 use taut_sys::Named;
 
 use crate::{
-    diagnostics::tell,
+    diagnostics::report,
+    environment::{Name, build_root, build_root_option, open_store},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -22,8 +23,7 @@ use crate::{
     request,
     results::{self, Delivery, Destination},
     settings::{build_options, time_limit},
-    surroundings::{Name, build_root, build_root_option, open_store},
-    voice::{Defined, Of},
+    voice::{BuildContext, Defined},
 };
 
 /// Runs `traverse`.
@@ -51,7 +51,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         ));
     }
     let interruption = Interruption::watch(log);
-    interruption.ends_log(&reporting.log);
+    interruption.finish_log_on_signal(&reporting.log);
     let label = o.graph_file.display().to_string();
     let bytes = Named::read(&o.graph_file)
         .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
@@ -73,7 +73,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let repositories = match RepoConfig::read(o.common.repository_config.as_deref(), &overrides, &cwd) {
         Ok(repositories) => repositories,
         Err(error) if o.common.repository_config.is_some() || o.common.workspace_root.is_some() => {
-            tell(&(*error.problem).into(), Level::Error, log);
+            report(&(*error.problem).into(), Level::Error, log);
             return Err(Exit::BuildFailure);
         }
         Err(_) => RepoConfig::default(),
@@ -82,7 +82,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
     reporting.requested_graph(&repositories);
     reporting.keep_in(&store);
-    let messages = log.voice().build(Of {
+    let messages = log.voice().build(BuildContext {
         log,
         store: &store,
         build_root_option: build_root_option(&o.stores),
@@ -105,7 +105,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let options = build_options(&o.common, &o.execution, &o.results, false, log)?;
     let session = Session::of_graph(&graph, repositories, &store, &options, &events)
         .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
-    interruption.ends(&session)?;
+    interruption.stop_on_signal(&session)?;
 
     events.event(&Event::BuildBegan { actions: graph.actions.len(), origins: &origins });
     let display = Display::start(&progress, log, None);

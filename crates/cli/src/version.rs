@@ -1,10 +1,10 @@
 //! What `version` prints.
 //!
-//! Under its own name taut tells its own version. Scripts that call it `just` compare the number with
+//! Under its own name taut prints its own version. Scripts that call it `just` compare the number with
 //! what they need of that tool, so there it is the version whose command line taut takes, and the
-//! suffix says who answers.
+//! suffix names taut.
 
-use crate::surroundings::Name;
+use crate::environment::Name;
 
 /// The version of the reference whose language and command line taut has.
 const COMPATIBLE_WITH: &str = "1,6,5";

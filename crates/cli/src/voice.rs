@@ -22,11 +22,11 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value
 
 use crate::{
     compare::Comparison,
+    environment::Name,
     log::{Level, Log},
     progress::Snapshot,
     report::Built,
     reproduce::Reproduction,
-    surroundings::Name,
 };
 
 mod command;
@@ -65,19 +65,19 @@ pub(crate) trait Voice: Send + Sync {
     /// Whether texts are those of the reference.
     fn is_reference(&self) -> bool;
 
-    /// A message as it stands on standard error, with a line feed at its end.
+    /// A message as written to standard error, with a line feed at its end.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String;
 
-    /// The same for a message that comes in pieces: what stands before it, and what a line feed in it becomes.
+    /// The same for a message that comes in pieces: its prefix, and what a line feed in it becomes.
     fn layout_in_pieces(&self, level: Level, name: &str, color: bool) -> (String, &'static str);
 
     /// Whether escape codes are removed where they are of no use: in files, and of them all but colour on a terminal.
     fn filters_escapes(&self) -> bool;
 
-    /// What is asked for is known.
+    /// The request is known.
     fn requested(&self, request: &Request, log: &Log);
 
-    /// The inputs of an action are asked for in place of the target.
+    /// The inputs of an action are requested in place of the target.
     fn turned_to_input(&self, action: &str, log: &Log);
 
     /// An action in the words of the command line as `driver` takes them.
@@ -90,7 +90,7 @@ pub(crate) trait Voice: Send + Sync {
         why.to_string()
     }
 
-    /// Data that was asked for is about to be written, to standard output or to a file.
+    /// Requested data is about to be written, to standard output or to a file.
     fn dumping(&self, announcement: &str, log: &Log);
 
     /// What `analyse` found.
@@ -114,7 +114,7 @@ pub(crate) trait Voice: Send + Sync {
     /// A request for the content at a path within an artifact.
     fn within_artifact(&self, wanted: &str, artifact: &str, way: &str, log: &Log);
 
-    /// An action that gave something else when it was run again.
+    /// An action with another result when it was run again.
     fn flaky(&self, flaky: &Flaky<'_>, log: &Log);
 
     /// How far a build is, in one line.
@@ -123,25 +123,25 @@ pub(crate) trait Voice: Send + Sync {
     /// How far a build is, as lines that are drawn over each other. They are cut where the terminal ends.
     fn progress_frame(&self, now: &Snapshot<'_>) -> Vec<String>;
 
-    /// When lines about progress are due: the first, and by which factor the time to the next grows.
+    /// The time to the first line about progress, and the factor by which the time to the next one grows.
     fn progress_pace(&self) -> (Duration, f64);
 
     /// The messages of one build.
-    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages>;
+    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages>;
 }
 
-/// An action that gave something else when it was run again.
+/// An action with another result when it was run again.
 pub(crate) struct Flaky<'f> {
     pub(crate) id: &'f Id,
     pub(crate) action: &'f ActionDescription,
-    /// Whether it is tainted, or its result is never kept: no surprise then.
+    /// Whether it is tainted or never cached; then another result is expected.
     pub(crate) is_tainted: bool,
     /// Paths with the object that was made now, and the one that is in the cache.
     pub(crate) outputs: Vec<(Str, ObjectInfo, ObjectInfo)>,
 }
 
-/// What the messages of a build need to know of it.
-pub(crate) struct Of<'o> {
+/// What the messages of a build depend on.
+pub(crate) struct BuildContext<'o> {
     pub(crate) log: &'o Arc<Log>,
     pub(crate) store: &'o Store,
     /// The option with the build root, if it was given, as a word of a command line.
@@ -163,13 +163,14 @@ pub(crate) trait BuildMessages: Sink {
     /// The request, and where its targets are defined. `name`: how messages name it.
     fn requested(&self, repositories: &RepoConfig, name: String);
 
-    /// What is to be built is known. `input_of`: the action whose inputs are asked for instead.
+    /// Analysis succeeded.
     fn analysed(&self, found: &Found<'_>);
 
     /// This many warnings of analysis were shown by an earlier call, and are not shown again.
     fn has_known_warnings(&self, _number: usize) {}
 
-    /// Execution is about to begin. `name`: what was asked for, as the reference shows it.
+    /// Execution is about to begin. `name`: the request, as the reference shows it. `input_of`: the action whose inputs are
+    /// requested instead.
     fn building(&self, name: &str, input_of: Option<&str>);
 
     /// The build is tried again from its beginning.
@@ -209,12 +210,12 @@ impl Found<'_> {
     }
 }
 
-/// Where things are defined. Asked for only after execution: an answer may take an analysis of all targets.
+/// Finds the targets that define actions. To be used only after execution: it may need an analysis of all targets.
 pub(crate) trait Defined {
-    /// A target that asks for an action, and the action's number there.
+    /// A target that defines an action, and the action's number there.
     fn origin(&self, action: &Id) -> Option<Origin>;
 
-    /// The targets that ask for an action, as the reference names them.
+    /// The targets that define an action, as the reference names them.
     fn all_origins(&self, action: &Id) -> Vec<String>;
 
     /// The targets that define an overlay of trees, as the reference names them.

@@ -1,10 +1,10 @@
 //! `watch`: builds a target, then builds it again whenever something changes that it was made from.
 //!
-//! One session lives through all rounds (`round`), between which `notice` finds out what changed and `feedback`
-//! whether taut did it itself.
+//! One session serves all rounds (`round`). Between them `notice` finds out what changed, and `feedback` whether taut
+//! itself changed it.
 //!
-//! Between rounds garbage may be collected. What a session knows is worth nothing then, and the next round begins as
-//! a first one does.
+//! While `watch` waits, `gc` may run: the store is released between rounds. After that, objects that the session has found
+//! in the store may be gone, so a new session begins.
 
 use std::{
     cell::Cell,
@@ -22,6 +22,7 @@ use taut_store::Store;
 use taut_sys::watch::Watch;
 
 use crate::{
+    environment::{Name, build_root, build_root_option, open_store},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -31,9 +32,8 @@ use crate::{
     request,
     retry::LOST_OBJECTS,
     settings::{analysis_options, build_options, time_limit},
-    surroundings::{Name, build_root, build_root_option, open_store},
     text_file,
-    voice::{BuildMessages, Of, count, seconds},
+    voice::{BuildContext, BuildMessages, count, seconds},
 };
 
 mod feedback;
@@ -43,17 +43,17 @@ mod paths;
 mod round;
 
 use feedback::Feedback;
-use notice::Ways;
+use notice::RootPaths;
 use pace::Pace;
 use paths::what_changed;
-use round::SoFar;
+use round::RoundHistory;
 
-/// How many of a kind are named in one round.
-const SHOWN: usize = 12;
+/// How many paths or actions are named in one message of a round.
+const MAX_SHOWN: usize = 12;
 
 /// Runs `watch`.
 pub(crate) fn run(name: Name, o: &options::Watch, log: &Arc<Log>) -> Exit {
-    // What the words mean depends on the path, whatever becomes of the directory.
+    // The request depends on this path, even if the directory is removed later.
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let output = o.output_dir.as_ref().map(|directory| taut_sys::normal(&here.join(directory)));
     let watcher = Watcher { name, o, log, here, output, rounds: Cell::new(0) };
@@ -70,7 +70,7 @@ struct Watcher<'o> {
     name: Name,
     o: &'o options::Watch,
     log: &'o Arc<Log>,
-    /// The working directory in which the words were said.
+    /// The working directory at the beginning, to which the command line is relative.
     here: PathBuf,
     /// Where to install.
     output: Option<PathBuf>,
@@ -95,50 +95,50 @@ impl Sink for Present {
     fn event(&self, event: &Event<'_>) {
         let (messages, reporting) = self.both();
         messages.event(event);
-        reporting.tell(event);
+        reporting.event(event);
     }
 }
 
-/// What lives as long as the repositories stay what they are.
-struct Held {
+/// The state of watching one request, as long as the repositories stay the same.
+struct WatchState {
     request: Request,
     store: Store,
     present: Arc<Present>,
     session: Session,
     watch: Watch,
     leaves: Leaves,
-    /// What leads to the roots, and to what says what the request is.
-    ways: Ways,
+    /// The directories and links above the roots and above the files that define the request.
+    root_paths: RootPaths,
     /// The roots that were there at some time.
     roots: HashSet<PathBuf>,
-    /// What is waited for, as it was told.
+    /// The message about a missing root that is waited for.
     waits: Option<String>,
-    /// Whether the next round has to look at everything.
+    /// Whether the next round has to check everything.
     is_pending: bool,
     /// Directories and files that are links.
     links: BTreeSet<PathBuf>,
     /// The files that are to be watched, if they should be.
     files: BTreeSet<PathBuf>,
-    /// What everything looked like when it was last looked at, where changes may not be told.
+    /// The state of all files at the last poll, where the system may not report changes.
     seen: Signatures,
-    /// When to look again there.
-    next_look: Instant,
-    /// Why changes may not be told, as it was told.
+    /// When to poll again.
+    next_poll: Instant,
+    /// The reasons why the system may not report changes, as last reported.
     unwatched: String,
-    /// What the rounds came to.
-    so_far: SoFar,
+    /// What the rounds so far found.
+    history: RoundHistory,
     pace: Pace,
-    /// What is wrong with the words, as it was told.
-    told_of_request: String,
+    /// The error of the request, as last reported.
+    reported_request_error: String,
     /// When the last round began.
     begin: SystemTime,
-    /// Whether it came to wait for changes.
+    /// Whether it has waited for changes.
     is_settled: bool,
-    /// The description of which it is known where it looks.
+    /// The description whose reads are in `leaves`.
     noted: Option<Arc<Analysed>>,
 }
 
-impl Held {
+impl WatchState {
     /// Of paths that changed, those worth naming: not the temporary files of editors, which are gone by now and which
     /// nothing reads. If there are no others, all of them.
     fn of_interest(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
@@ -149,21 +149,20 @@ impl Held {
     }
 }
 
-/// Why the rounds with a session ended.
-enum Over {
-    /// The repositories are others now.
+/// Why a session ends.
+enum SessionEnd {
+    /// The repositories are described differently now.
     Repositories(Box<Request>),
     /// Garbage was collected in the build root, before these paths changed.
     Collected(Vec<PathBuf>),
-    /// Something was not in the store that was taken to be there; a new session makes it again. Or what to do if it was
-    /// tried often enough.
+    /// An object is missing in the store; a new session makes it again. The function reports the error, for the last try.
     Lost(Box<dyn FnOnce() -> Exit>),
     Exit(Exit),
 }
 
-impl From<Exit> for Over {
-    fn from(exit: Exit) -> Over {
-        Over::Exit(exit)
+impl From<Exit> for SessionEnd {
+    fn from(exit: Exit) -> SessionEnd {
+        SessionEnd::Exit(exit)
     }
 }
 
@@ -172,55 +171,55 @@ impl Watcher<'_> {
         let build = &self.o.build;
         request::check(&build.common, &build.stores, &build.execution, self.log)?;
         let interruption = Interruption::watch(self.log);
-        // How often in a row the first round found something lost.
+        // How often in a row the first round found an object missing.
         let mut lost = 0;
-        let mut request = self.request().map_err(|error| request::tell(&error, self.log))?;
+        let mut request = self.request().map_err(|error| request::report_error(&error, self.log))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
             text_file::write(path, "[]\n", self.log)?;
         }
         loop {
             self.log.voice().requested(&request, self.log);
-            let mut held = self.hold(request)?;
-            interruption.wakes(held.watch.waker());
-            let over = interruption.ends(&held.session).map_err(Over::Exit);
-            let over = over.and_then(|()| self.rounds(&mut held, &interruption));
-            held.session.close();
-            if held.is_settled || !matches!(over, Err(Over::Lost(_))) {
+            let mut state = self.open_session(request)?;
+            interruption.wake_on_signal(state.watch.waker());
+            let over = interruption.stop_on_signal(&state.session).map_err(SessionEnd::Exit);
+            let over = over.and_then(|()| self.rounds(&mut state, &interruption));
+            state.session.close();
+            if state.is_settled || !matches!(over, Err(SessionEnd::Lost(_))) {
                 lost = 0;
             }
             match over {
-                Err(Over::Lost(stop)) if lost + 1 == MAX_TRIES => return Err(stop()),
-                Err(Over::Lost(_)) => {
+                Err(SessionEnd::Lost(stop)) if lost + 1 == MAX_TRIES => return Err(stop()),
+                Err(SessionEnd::Lost(_)) => {
                     lost += 1;
                     self.log.say(Level::Warn, LOST_OBJECTS);
                 }
-                Err(Over::Exit(exit)) => return Err(exit),
-                Err(Over::Repositories(new)) => {
-                    held.request = *new;
+                Err(SessionEnd::Exit(exit)) => return Err(exit),
+                Err(SessionEnd::Repositories(new)) => {
+                    state.request = *new;
                     self.log.say(Level::Info, "The repositories are described differently now.");
                 }
                 Ok(()) => {}
-                Err(Over::Collected(paths)) => {
-                    self.log.say(Level::Info, what_changed(&self.here, &held.of_interest(&paths)));
+                Err(SessionEnd::Collected(paths)) => {
+                    self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(&paths)));
                     let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
                     self.log.say(Level::Info, text);
                 }
             }
-            request = held.request;
+            request = state.request;
         }
     }
 
-    /// What the words mean now.
+    /// The request that the command line means now.
     fn request(&self) -> Result<Request, SetupError> {
         let build = &self.o.build;
         request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)
     }
 
-    /// What one round says of its build.
+    /// The messages of one round about its build.
     fn messages(&self, store: &Store, request: &Request) -> Arc<dyn BuildMessages> {
         let build = &self.o.build;
-        let messages = self.log.voice().build(Of {
+        let messages = self.log.voice().build(BuildContext {
             log: self.log,
             store,
             build_root_option: build_root_option(&build.stores),
@@ -235,7 +234,8 @@ impl Watcher<'_> {
         messages
     }
 
-    fn hold(&self, request: Request) -> Result<Held, Exit> {
+    /// Opens a session for a request, with watches and messages.
+    fn open_session(&self, request: Request) -> Result<WatchState, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
         let messages = self.messages(&store, &request);
@@ -254,74 +254,74 @@ impl Watcher<'_> {
         let feedback: Feedback =
             self.output.as_ref().map(|output| Feedback::new(&request, output)).unwrap_or_default();
         let (leaves, seen, noted) = Default::default();
-        let (ways, roots, waits, links, files, unwatched) = Default::default();
+        let (root_paths, roots, waits, links, files, unwatched) = Default::default();
         let is_pending = false;
         let begin = SystemTime::now();
-        Ok(Held {
+        Ok(WatchState {
             request,
             store,
             present,
             session,
             watch,
             leaves,
-            ways,
+            root_paths,
             roots,
             waits,
             is_pending,
             links,
             files,
             seen,
-            next_look: Instant::now(),
+            next_poll: Instant::now(),
             unwatched,
-            so_far: SoFar { feedback, ..SoFar::default() },
+            history: RoundHistory { feedback, ..RoundHistory::default() },
             pace: Pace::default(),
-            told_of_request: String::new(),
+            reported_request_error: String::new(),
             begin,
             is_settled: false,
             noted,
         })
     }
 
-    fn rounds(&self, held: &mut Held, interruption: &Interruption) -> Result<(), Over> {
-        self.watch_ways(held);
-        self.round(held, interruption, None)?;
-        self.settle(held, interruption)?;
-        held.is_settled = true;
-        warn_of_cache(held.session.cache_warning(), self.log);
-        self.tell_watched(held);
+    fn rounds(&self, state: &mut WatchState, interruption: &Interruption) -> Result<(), SessionEnd> {
+        self.watch_root_paths(state);
+        self.round(state, interruption, None)?;
+        self.settle(state, interruption)?;
+        state.is_settled = true;
+        warn_of_cache(state.session.cache_warning(), self.log);
+        self.report_watched(state);
         loop {
-            held.session.close_directories();
-            held.store.pause().map_err(|error| self.lost(&error))?;
-            let mut change = self.change(held, interruption)?;
-            if change.is_of_ways {
-                self.watch_ways(held);
+            state.session.close_directories();
+            state.store.pause().map_err(|error| self.lost(&error))?;
+            let mut change = self.change(state, interruption)?;
+            if change.may_move_roots {
+                self.watch_root_paths(state);
             }
-            if self.waits_for_root(held) {
-                held.is_pending = true;
+            if self.waits_for_root(state) {
+                state.is_pending = true;
                 continue;
             }
-            if !self.renew(held)? && !change.matters {
+            if !self.renew(state)? && !change.matters {
                 continue;
             }
             let is_description = |leaf: &KeyRef| leaf.rule() == "file";
             if matches!(&change.touched.again, Again::Only(leaves) if leaves.iter().any(is_description)) {
-                held.so_far.feedback.forget_unstable();
+                state.history.feedback.forget_unstable();
             }
-            if std::mem::take(&mut held.is_pending) {
+            if std::mem::take(&mut state.is_pending) {
                 change.touched.again = Again::Everything;
             }
             let paths = change.touched.paths;
             if change.is_at_once {
-                self.keep_pace(held, interruption, &paths)?;
+                self.keep_pace(state, interruption, &paths)?;
             }
-            if !held.store.resume().map_err(|error| self.lost(&error))? {
-                return Err(Over::Collected(paths));
+            if !state.store.resume().map_err(|error| self.lost(&error))? {
+                return Err(SessionEnd::Collected(paths));
             }
-            held.session.begin_again(&change.touched.again);
-            self.round(held, interruption, Some(Some(&paths)))?;
-            self.settle(held, interruption)?;
-            warn_of_cache(held.session.cache_warning(), self.log);
-            self.tell_watched(held);
+            state.session.begin_again(&change.touched.again);
+            self.round(state, interruption, Some(Some(&paths)))?;
+            self.settle(state, interruption)?;
+            warn_of_cache(state.session.cache_warning(), self.log);
+            self.report_watched(state);
         }
     }
 
@@ -331,30 +331,30 @@ impl Watcher<'_> {
         Exit::Environment
     }
 
-    /// The words may mean something else by now. If they mean nothing, that has been told, and what they meant
-    /// before stays. Tells whether they mean something else.
-    fn renew(&self, held: &mut Held) -> Result<bool, Over> {
-        // What a target is called depends on the directory; while that is gone, it stays what it was.
-        if held.ways.missing(&self.here).is_some() {
+    /// Reads the request again, since the files that define it may have changed. Returns whether it is another one. An
+    /// error is reported, and the request stays as it was.
+    fn renew(&self, state: &mut WatchState) -> Result<bool, SessionEnd> {
+        // The meaning of a target name depends on the working directory; while that is gone, the request stays as it was.
+        if state.root_paths.missing(&self.here).is_some() {
             return Ok(false);
         }
         let request = match self.request() {
             Ok(request) => request,
             Err(error) => {
                 let text = format!("{:?}", error.problem);
-                if held.told_of_request != text {
-                    request::tell(&error, self.log);
+                if state.reported_request_error != text {
+                    request::report_error(&error, self.log);
                 }
-                held.told_of_request = text;
+                state.reported_request_error = text;
                 return Ok(false);
             }
         };
-        held.told_of_request.clear();
-        if request.repositories.identity() != held.request.repositories.identity() {
-            return Err(Over::Repositories(Box::new(request)));
+        state.reported_request_error.clear();
+        if request.repositories.identity() != state.request.repositories.identity() {
+            return Err(SessionEnd::Repositories(Box::new(request)));
         }
-        let is_other = request.target_text() != held.request.target_text();
-        held.request = request;
+        let is_other = request.target_text() != state.request.target_text();
+        state.request = request;
         Ok(is_other)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use taut_digest::HashFunction;
 use taut_driver::{
     EventLogs, Outcomes, Reach, Request, Traces,
-    event::{Analysed, Event},
+    event::{Analysed, Event, Sink as _},
     joined, what_if,
 };
 use taut_store::Store;
@@ -13,6 +13,7 @@ use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_ty
 
 use crate::{
     diagnostics,
+    environment::{Name, build_root, build_root_exists},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -21,7 +22,6 @@ use crate::{
     request,
     settings::analysis_options,
     standard_streams::print,
-    surroundings::{Name, build_root, is_there},
 };
 
 /// Runs `what-if`.
@@ -37,16 +37,16 @@ fn go(
     reporting: &Reporting,
 ) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
-    Interruption::watch(log).ends_log(&reporting.log);
+    Interruption::watch(log).finish_log_on_signal(&reporting.log);
     let words = of.as_deref().map(target_words).transpose().map_err(|text| {
         log.say(Level::Error, text);
         Exit::Syntax
     })?;
     let mut request =
         request::quiet_request_for(&o.common, &o.analysis, words.as_deref().unwrap_or(&[]), log)
-            .or_else(|exit| about_anything(o, of.is_some(), exit, log))?;
-    // A question makes no build root.
-    let root = build_root(name, &o.stores).ok().filter(|root| is_there(root));
+            .or_else(|exit| request_of_repositories(o, of.is_some(), exit, log))?;
+    // A query does not create a build root.
+    let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     let how = analysis_options(&o.common, &o.analysis);
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
@@ -70,17 +70,22 @@ fn go(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let reach = what_if(&paths, &request, how, &traces, &outcomes).map_err(|problems| {
-        diagnostics::tell(&problems, Level::Error, log);
-        reporting.tell(&Event::AnalysisFailed(&problems));
+        diagnostics::report(&problems, Level::Error, log);
+        reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
     let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
-    reporting.tell(&Event::AnalysisFinished(found));
+    reporting.event(&Event::AnalysisFinished(found));
     Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
 }
 
-/// Without a target of its own a module may still have files that others read.
-fn about_anything(o: &options::Question, is_named: bool, exit: Exit, log: &Log) -> Result<Request, Exit> {
+/// The request for the repositories alone, if the module has no default target: its files may be read by others.
+fn request_of_repositories(
+    o: &options::Question,
+    is_named: bool,
+    exit: Exit,
+    log: &Log,
+) -> Result<Request, Exit> {
     if is_named {
         return Err(exit);
     }
@@ -101,11 +106,11 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
     words.ok_or_else(wrong)
 }
 
-fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::PathBuf]) -> String {
+fn text(reach: &Reach, request: &Request, words: &[String], paths: &[std::path::PathBuf]) -> String {
     let Reach { targets, all_targets, actions, all_actions, unread } = reach;
-    let names = match said {
-        [first, .., last] if said.len() == 2 => format!("{first} and {last}"),
-        _ => said.join(", "),
+    let names = match words {
+        [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
+        _ => words.join(", "),
     };
     let shown = |target: &NamedTarget| configured_as_typed(&target.clone().into(), &request.configuration);
     let target = joined(request.targets.iter().map(shown));
@@ -117,9 +122,9 @@ fn text(reach: &Reach, request: &Request, said: &[String], paths: &[std::path::P
         let (id, origin) = (&id.to_hex()[..ID_PREFIX_DIGITS], names_as_typed(origin));
         let _ = writeln!(text, "  %{id} ({origin}: {})", outs.join(", "));
     }
-    for (said, path) in said.iter().zip(paths) {
+    for (word, path) in words.iter().zip(paths) {
         if unread.contains(path) {
-            let _ = writeln!(text, "Nothing reads {said}.");
+            let _ = writeln!(text, "Nothing reads {word}.");
         }
     }
     text

@@ -1,5 +1,5 @@
-//! Every writer, reader and remover against the table of attacks: nothing outside is touched, nothing hangs, and what can
-//! be built is built. The outside is a decoy.
+//! All code that writes, reads or removes files against a table of attacks (links, mounts, exchanged names): nothing outside
+//! is touched, nothing hangs, and what can be built is built. A decoy directory represents the outside.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -74,7 +74,7 @@ fn call<S: AsRef<OsStr>>(workspace: &Workspace, user: User, mounts: bool, words:
 /// Beside a workspace: calls are made as on a kernel that has no `openat2`.
 const OLD_KERNEL: &str = "old-kernel";
 
-/// Makes everything beside the workspace belong to the user who makes the calls.
+/// Makes the user of the calls the owner of everything beside the workspace.
 fn hand_over(workspace: &Workspace, user: User) {
     let all = workspace.beside(".");
     let _ = fs::set_permissions(&all, fs::Permissions::from_mode(0o755));
@@ -128,7 +128,7 @@ fn hostile(user: User, mounts: bool, is_old_kernel: bool) {
         }
         let good = serde_json::json!({
             "type": "generic", "deps": ["b", ["TREE", null, "in"]], "outs": ["good"],
-            "cmds": ["cat in/a b > good; echo said; echo said >&2"],
+            "cmds": ["cat in/a b > good; echo printed; echo printed >&2"],
         });
         targets.insert("good".to_owned(), good);
         workspace.file("TARGETS", serde_json::Value::Object(targets).to_string());
@@ -173,7 +173,7 @@ fn what_an_action_mounts_is_not_entered() {
 }
 
 #[test]
-fn all_of_that_holds_on_kernels_that_cannot_resolve_beneath() {
+fn an_action_touches_nothing_outside_on_kernels_without_openat2() {
     hostile(User::Same, false, true);
     if can_mount() {
         hostile(User::Same, true, true);
@@ -182,7 +182,7 @@ fn all_of_that_holds_on_kernels_that_cannot_resolve_beneath() {
 
 /// What an action does beside its directory is no reason for others to fail.
 #[test]
-fn later_actions_are_not_disturbed_by_what_one_left_beside_its_directory() {
+fn files_that_an_action_leaves_beside_its_directory_do_not_affect_later_actions() {
     let decoy = Decoy::new();
     let outside = decoy.path().display();
     for (number, script) in [
@@ -380,7 +380,7 @@ fn found(root: &Path, pattern: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn names_that_are_exchanged_all_the_time_lead_nowhere_outside() {
+fn names_that_another_process_exchanges_lead_nowhere_outside() {
     let decoy = Decoy::new();
     let workspace = Workspace::new();
     let mut targets = serde_json::Map::new();

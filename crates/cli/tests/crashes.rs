@@ -2,7 +2,7 @@
 //! that is right.
 //!
 //! What is built is a graph of sums, so the right result is known without building. Where a
-//! kill strikes depends on the machine's mood; what is asserted does not. `TAUT_SOAK=N`
+//! kill hits depends on the machine; what is asserted does not. `TAUT_SOAK=N`
 //! multiplies the counts (`cargo xtask soak`); `TAUT_UNDER_TEST` names another binary, which is
 //! how these tests are tested themselves.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
@@ -87,7 +87,7 @@ fn assert_installed(out: &Path, numbers: &[u64; WIDTH]) {
 }
 
 /// Every stored file is what its name says. Names that are no hashes are what a killed process
-/// was writing; nobody reads them.
+/// was writing; no process reads them.
 #[track_caller]
 fn assert_store_is_sound(build_root: &Path) {
     let mut checked = 0;

@@ -1,21 +1,21 @@
-//! What people see, as documents that are run: `diagnostics/*.md` when something is wrong with what they wrote, and
-//! `messages/*.md` when they build.
+//! Messages as documents that are run: `diagnostics/*.md` has mistakes in descriptions and on the command line,
+//! `messages/*.md` has builds. Adding a case needs no Rust.
 //!
 //! A file is about one theme; a heading of second level begins a case. In a case, a line that is just
 //! `` `path` `` names the file whose content follows as a fenced block (`` `path` → `target` `` is a
 //! symbolic link, a content that begins with `#!` makes the file executable), and a line
-//! `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with what it says. Words are separated by
+//! `` `$ taut words…` exits with N: `` is a call, followed by a fenced block with what it prints. Words are separated by
 //! blanks; single quotes keep them together. Everything else is for the reader.
 //!
-//! In `diagnostics`, calls say what they do at the levels error and warning (`--log-limit 1`), after standard output if
-//! the call is one of `describe`, and all files of a case are there before its first call. In `messages`, everything that is said is shown, standard output below it after a line
-//! `stdout:`; a file that comes after a call is written after it; `` `$ just words…` `` is a call under that name; and
-//! `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as it has said that text, or
-//! the file of that name is there in `$OUT`.
+//! In `diagnostics`, errors and warnings are shown (`--log-limit 1`), after standard output if the call is one of
+//! `describe`, and all files of a case are there before its first call. In `messages`, all messages are shown, standard
+//! output below them after a line `stdout:`; a file that comes after a call is written after it; `` `$ just words…` `` is a
+//! call under that name; and `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
+//! it has printed that text, or the file of that name is there in `$OUT`.
 //!
-//! Times are shown as `N s`. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes what is said now; then read it, as someone
-//! who has just made that call. `$ROOT` stands for the workspace, `$BUILD` for the build root, `$OUT`
-//! for a directory beside them.
+//! Times are shown as `N s`; `$ROOT` is the workspace, `$BUILD` the build root, `$OUT` a directory beside them.
+//! `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the present messages; then read them as the user of that call
+//! would.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -63,7 +63,7 @@ enum Line<'l> {
 struct Call<'l> {
     name: &'static str,
     words: &'l str,
-    /// What it has said, or made, before it is interrupted.
+    /// A text that it prints, or a file that it makes, before it is interrupted.
     interrupted_after: Option<&'l str>,
 }
 
@@ -177,7 +177,7 @@ impl Case {
         }
     }
 
-    /// The exit code and what is said.
+    /// The exit code and the messages.
     fn run(&self, call: &Call<'_>) -> (i32, String) {
         let workspace = &self.workspace;
         let out = workspace.beside("out").display().to_string();
@@ -198,50 +198,51 @@ impl Case {
         }
         let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(call.name);
         let tool = tool.with_env("TMPDIR", workspace.beside("made"));
-        let (code, said) = match call.interrupted_after {
+        let (code, output) = match call.interrupted_after {
             Some(text) => self.interrupted(&tool, &words, text),
             None => {
                 let ran = workspace.run(&tool, &words);
-                let said = match self.folder {
+                let output = match self.folder {
                     Folder::Diagnostics if words[0] == "describe" => ran.stdout + &ran.stderr,
                     Folder::Messages if !ran.stdout.is_empty() => {
                         format!("{}stdout:\n{}", ran.stderr, ran.stdout)
                     }
                     _ => ran.stderr,
                 };
-                (ran.code, said)
+                (ran.code, output)
             }
         };
-        let said = said.replace(&*workspace.root().to_string_lossy(), "$ROOT");
-        let said = said.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
-        let said = said.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
-        (code, without_random_names(&without_times(&said)))
+        let output = output.replace(&*workspace.root().to_string_lossy(), "$ROOT");
+        let output =
+            output.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
+        let output = output.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
+        (code, without_random_names(&without_times(&output)))
     }
 
-    /// What a call says that gets SIGINT after it has said or made something.
+    /// The messages of a call that gets SIGINT after it has printed a text or made a file.
     fn interrupted(&self, tool: &Tool, words: &[String], text: &str) -> (i32, String) {
         let made = self.workspace.beside("made").join(text);
         let _ = fs::remove_file(&made);
         let mut child = self.workspace.start(tool, words);
         let mut stderr = child.stderr.take().unwrap();
-        let said: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let kept = said.clone();
+        let output: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let kept = output.clone();
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = stderr.read(&mut buffer) {
                 kept.lock().unwrap().extend(&buffer[..read]);
             }
         });
-        let has_said = || String::from_utf8_lossy(&said.lock().unwrap()).contains(text);
-        while !made.exists() && !has_said() {
+        let has_printed = || String::from_utf8_lossy(&output.lock().unwrap()).contains(text);
+        while !made.exists() && !has_printed() {
             assert!(child.try_wait().unwrap().is_none(), "{words:?} did not come to {text:?}");
             thread::sleep(Duration::from_millis(5));
         }
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         let code = child.wait().unwrap().code().unwrap_or(-1);
         reader.join().unwrap();
-        let said = said.lock().unwrap();
-        (code, String::from_utf8_lossy(&said).into_owned())
+        let output = output.lock().unwrap();
+        (code, String::from_utf8_lossy(&output).into_owned())
     }
 }
 
@@ -266,7 +267,7 @@ fn without_times(text: &str) -> String {
         let end =
             number.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(number.len());
         let (number, after) = number.split_at(end);
-        // A colon ends the place in a file; within a time it stands between digits.
+        // A colon ends the place in a file; within a time it is between digits.
         let end = number.trim_end_matches(':').len();
         let (number, colons) = number.split_at(end);
         let is_of_seconds = after.starts_with(" s") && !after[2..].starts_with(char::is_alphabetic);
@@ -280,8 +281,8 @@ fn without_times(text: &str) -> String {
     out + rest
 }
 
-/// The document with what is said now; counts its cases.
-fn now(folder: Folder, text: &str, count: &mut usize) -> String {
+/// The document with the present messages; counts its cases.
+fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let headings = (0..lines.len()).filter(|line| lines[*line].starts_with("## "));
     let mut begins: Vec<usize> = headings.collect();
@@ -298,12 +299,12 @@ fn now(folder: Folder, text: &str, count: &mut usize) -> String {
             match meaning(line) {
                 Line::Call(call) => {
                     calls += 1;
-                    let (code, said) = case.run(&call);
-                    assert!(!said.contains("```"), "{}", call.words);
+                    let (code, output) = case.run(&call);
+                    assert!(!output.contains("```"), "{}", call.words);
                     let begin = line.split_once(" exits with ").map_or(line, |(begin, _)| begin);
-                    // What is said need not end with a line feed.
-                    let feed = if said.is_empty() || said.ends_with('\n') { "" } else { "\n" };
-                    let _ = write!(out, "{begin} exits with {code}:\n\n```\n{said}{feed}```\n");
+                    // Output need not end with a line feed.
+                    let feed = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
+                    let _ = write!(out, "{begin} exits with {code}:\n\n```\n{output}{feed}```\n");
                     if let Some((_, next)) = block(lines, at) {
                         at = next;
                     }
@@ -327,8 +328,8 @@ fn now(folder: Folder, text: &str, count: &mut usize) -> String {
     out
 }
 
-/// Runs the documents of a folder, of which there are at least so many cases.
-fn check(folder: Folder, least: usize) {
+/// Runs the documents of a folder, of which there are at least `min_cases` cases.
+fn check(folder: Folder, min_cases: usize) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder.name());
     let bless = std::env::var_os("TAUT_BLESS").is_some();
     let only = std::env::var("TAUT_ONLY").unwrap_or_default();
@@ -338,23 +339,23 @@ fn check(folder: Folder, least: usize) {
     let mut count = 0;
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
-        let said = now(folder, &text, &mut count);
+        let output = with_present_messages(folder, &text, &mut count);
         if bless {
-            fs::write(&path, said).unwrap();
+            fs::write(&path, output).unwrap();
         } else {
-            expect_test::expect_file![path].assert_eq(&said);
+            expect_test::expect_file![path].assert_eq(&output);
         }
     }
-    assert!(!only.is_empty() || count >= least, "{count} cases");
+    assert!(!only.is_empty() || count >= min_cases, "{count} cases");
 }
 
 #[test]
-fn every_mistake_is_answered_as_it_is_written_down() {
+fn mistakes_are_answered_with_the_messages_in_the_documents() {
     check(Folder::Diagnostics, 100);
 }
 
 #[test]
-fn builds_say_what_is_written_down() {
+fn builds_print_the_messages_in_the_documents() {
     check(Folder::Messages, 20);
 }
 

@@ -1,14 +1,14 @@
-//! The pages of `docs/` do what they say.
+//! The commands in the pages of `docs/` have the output that the pages show, so that the pages stay true.
 //!
 //! In a page that is listed here, a fenced block with `file=PATH` in its info string is a file of the
 //! section's project, and a block `console` is a dialogue: lines that begin with `$ ` are commands for a
 //! shell. What follows a command is all of its standard output, and `! exit N` if it fails. In a block
 //! `console excerpt` it is lines that its output, standard error included, has, in this order (white space at
-//! both ends apart; `…` stands for any text). A heading, of whatever level the page chooses, begins a new,
+//! both ends apart; `…` matches any text). A heading, of whatever level the page chooses, begins a new,
 //! empty workspace.
 //!
-//! `TAUT_CASES_TOOL=/path/to/just` asks the reference instead; it agrees on all pages but where taut's own
-//! words are shown.
+//! `TAUT_CASES_TOOL=/path/to/just` runs the reference instead; it agrees on all pages except where taut's own messages are
+//! shown.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
@@ -19,7 +19,7 @@ use taut_testkit::Workspace;
 const PAGES: [(&str, &str, usize); 3] =
     [("again.md", "\n# ", 14), ("equality.md", "\n## ", 10), ("language.md", "\n#", 26)];
 
-/// What a command answers.
+/// Exit code and output of a command.
 struct Answer {
     exit: i32,
     stdout: String,
@@ -46,7 +46,7 @@ fn run(workspace: &Workspace, command: &str) -> Answer {
     }
 }
 
-/// Whether a line is as expected; `…` stands for any text.
+/// Whether a line is as expected; `…` matches any text.
 fn matches(line: &str, expected: &str) -> bool {
     let mut parts = expected.trim().split('…');
     let Some(mut rest) = line.trim().strip_prefix(parts.next().unwrap_or_default()) else { return false };
@@ -59,23 +59,23 @@ fn matches(line: &str, expected: &str) -> bool {
     rest.is_empty() || last == Some("")
 }
 
-/// What a command should have said, and has not.
+/// The output that a command should have printed and did not, if any.
 fn missing(command: &str, expected: &[&str], answer: &Answer, excerpt: bool) -> Option<String> {
     let Answer { exit, stdout, stderr } = answer;
-    let told = || format!("exit {exit}\n{stdout}{stderr}");
+    let answer = || format!("exit {exit}\n{stdout}{stderr}");
     if !excerpt {
         let code = expected.iter().find_map(|line| line.strip_prefix("! exit ")).unwrap_or("0");
         let lines: Vec<&str> = expected.iter().copied().filter(|line| !line.starts_with("! exit ")).collect();
         // A file need not end with a newline; a console shows it on lines.
-        let is_said = stdout.trim_end() == lines.join("\n").trim_end() && exit.to_string() == code;
-        return (!is_said).then(|| format!("$ {command}\nsays instead\n{}", told()));
+        let is_expected = stdout.trim_end() == lines.join("\n").trim_end() && exit.to_string() == code;
+        return (!is_expected).then(|| format!("$ {command}\nsays instead\n{}", answer()));
     }
-    let mut said = stdout.lines();
+    let mut lines = stdout.lines();
     let absent = expected
         .iter()
         .filter(|line| !line.trim().is_empty())
-        .find(|expected| !said.any(|line| matches(line, expected)))?;
-    Some(format!("$ {command}\nhas no line (or not there)\n{absent}\nbut says\n{}", told()))
+        .find(|expected| !lines.any(|line| matches(line, expected)))?;
+    Some(format!("$ {command}\nhas no line (or not there)\n{absent}\nbut says\n{}", answer()))
 }
 
 /// What is wrong in a dialogue, and how many commands it has.
@@ -96,7 +96,7 @@ fn dialogue(workspace: &Workspace, block: &str, excerpt: bool) -> (Vec<String>, 
 }
 
 #[test]
-fn every_page_says_what_happens() {
+fn every_command_in_a_page_prints_what_the_page_shows() {
     for (page, heading, least) in PAGES {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
         let text = fs::read_to_string(&path).unwrap();
@@ -124,7 +124,7 @@ fn every_page_says_what_happens() {
 }
 
 #[test]
-fn an_ellipsis_stands_for_any_text() {
+fn an_ellipsis_matches_any_text() {
     for (line, expected, does) in [
         ("  a b", "a b", true),
         ("a b c", "a b", false),

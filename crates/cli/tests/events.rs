@@ -1,4 +1,4 @@
-//! The event log: every call leaves one, as its schema says, complete however the call ends; they stay few, and
+//! The event log: every call leaves one that follows the schema and is complete however the call ends; old ones are removed;
 //! `explain` reads them.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
@@ -16,11 +16,11 @@ fn taut() -> Tool {
 }
 
 const TARGETS: &str = r#"{
-  "all": {"type": "install", "files": {"last": "last", "said": "said"}},
+  "all": {"type": "install", "files": {"last": "last", "spoken": "spoken"}},
   "first": {"type": "generic", "outs": ["first"], "deps": ["a.txt"], "cmds": ["cat a.txt a.txt > first"]},
   "tree": {"type": "tree", "name": "d", "deps": ["first"]},
   "last": {"type": "generic", "outs": ["last"], "deps": ["tree"], "cmds": ["cat d/first > last"]},
-  "said": {"type": "generic", "outs": ["said"], "cmds": ["echo something; touch said"]}
+  "spoken": {"type": "generic", "outs": ["spoken"], "cmds": ["echo something; touch spoken"]}
 }"#;
 
 fn project() -> Workspace {
@@ -179,7 +179,7 @@ fn is_of_type(value: &Value, name: &str) -> bool {
 }
 
 #[test]
-fn a_cold_build_tells_of_each_action_what_it_is_made_from_and_what_it_takes() {
+fn the_log_of_a_first_build_has_the_inputs_and_the_resources_of_each_action() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let log = last(&workspace);
@@ -198,22 +198,22 @@ fn a_cold_build_tells_of_each_action_what_it_is_made_from_and_what_it_takes() {
     let call = &log[0];
     assert_eq!((&call["command"], &call["schema"]), (&"build".into(), &1.into()));
     assert_eq!(call["targets"], serde_json::json!([["@", "", "", "all"]]));
-    let (first, last_action, said) = (action(&log, "first"), action(&log, "last"), action(&log, "said"));
+    let (first, last_action, spoken) = (action(&log, "first"), action(&log, "last"), action(&log, "spoken"));
     assert_eq!(last_action["needs"], serde_json::json!([first["action"]]), "through a tree");
     assert_eq!(first["needs"], serde_json::json!([]));
-    for action in [first, last_action, said] {
+    for action in [first, last_action, spoken] {
         assert_eq!(action["end"], "ran");
         assert!(action["wall"].as_f64() > Some(0.0) && action["inputs"].is_string(), "{action}");
         assert!(action["cpu"].as_f64() > Some(0.0), "{action}");
     }
     assert_eq!(first["outputs"]["first"], last_action["outputs"]["last"]);
-    assert!(said["stdout"].as_str().unwrap().ends_with(":10:f]"), "{said}");
+    assert!(spoken["stdout"].as_str().unwrap().ends_with(":10:f]"), "{spoken}");
     let summary = summary(&log);
     assert_eq!((&summary["status"], &summary["ran"]), (&"success".into(), &3.into()));
 }
 
 #[test]
-fn a_call_that_finds_all_as_it_was_says_so_and_takes_no_reasons_away() {
+fn the_log_of_a_null_build_is_short_and_hides_no_earlier_reason() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     std::thread::sleep(Duration::from_millis(2_100));
@@ -233,7 +233,7 @@ fn a_call_that_finds_all_as_it_was_says_so_and_takes_no_reasons_away() {
 }
 
 #[test]
-fn after_an_edit_each_thing_that_was_done_has_its_cause() {
+fn after_an_edit_each_executed_task_has_its_cause() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     workspace.file("a.txt", "other\n");
@@ -257,9 +257,12 @@ fn after_an_edit_each_thing_that_was_done_has_its_cause() {
     let log = last(&workspace);
     let causes = of_kind(&log, "cause");
     let redefined = causes.iter().find(|line| line["why"] == "redefined").expect("an action is redefined");
-    assert_eq!(redefined["what"]["name"], serde_json::json!(["@", "", "", "said"]));
+    assert_eq!(redefined["what"]["name"], serde_json::json!(["@", "", "", "spoken"]));
     let of_target = causes.iter().find(|line| line["task"] == redefined["what"]).expect("its target");
-    assert_eq!((&of_target["what"]["kind"], &of_target["what"]["entry"]), (&"entry".into(), &"said".into()));
+    assert_eq!(
+        (&of_target["what"]["kind"], &of_target["what"]["entry"]),
+        (&"entry".into(), &"spoken".into())
+    );
 }
 
 #[test]
@@ -297,7 +300,7 @@ fn failures_of_actions_and_of_analysis_are_in_the_log() {
     let log = last(&workspace);
     assert_eq!(summary(&log)["status"], "analysis_failed");
     assert_eq!(of_kind(&log, "diagnostic")[0]["severity"], "error");
-    // What is explained is the call before.
+    // The call before is explained.
     let still = workspace.run(&taut(), ["explain", "last"]).exits(0).stdout;
     let head = |text: &str| text.lines().nth(1).map(str::to_owned);
     assert_eq!(head(&still), head(&why));
@@ -305,7 +308,7 @@ fn failures_of_actions_and_of_analysis_are_in_the_log() {
 }
 
 #[test]
-fn what_fails_besides_actions_is_in_the_log_once_with_the_actions_that_needed_it() {
+fn other_failures_are_in_the_log_once_with_the_actions_that_needed_them() {
     let workspace = project();
     let source = r#"{"type": "LOCAL", "data": {"path": "none", "repository": ""}}"#;
     let action = |name: &str| {
@@ -331,7 +334,7 @@ fn what_fails_besides_actions_is_in_the_log_once_with_the_actions_that_needed_it
 }
 
 #[test]
-fn every_subcommand_that_makes_a_request_leaves_one() {
+fn every_subcommand_that_makes_a_request_leaves_a_log() {
     let workspace = project();
     let (out, graph) = (workspace.beside("out"), workspace.beside("graph"));
     let artifacts = workspace.beside("artifacts");
@@ -343,7 +346,7 @@ fn every_subcommand_that_makes_a_request_leaves_one() {
         &["install", "all", "-o", &out],
         &["rebuild", "all"],
         &["analyse", "all"],
-        &["describe", "said"],
+        &["describe", "spoken"],
         &["what-if", "a.txt"],
         &["build", "all", "--no-trace"],
     ];
@@ -361,7 +364,7 @@ fn every_subcommand_that_makes_a_request_leaves_one() {
 }
 
 #[test]
-fn the_examples_of_the_manual_are_as_the_schema_says() {
+fn the_examples_of_the_manual_follow_the_schema() {
     let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/events.md");
     let (manual, schema) = (fs::read_to_string(manual).unwrap(), Schema::read());
     let blocks = manual.split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
@@ -392,7 +395,7 @@ fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A project with an action that runs until it is ended, and says when it has begun.
+/// A project with an action that runs until it is ended, and makes a file when it has begun.
 fn endless() -> (Workspace, PathBuf) {
     let workspace = Workspace::new();
     let mark = workspace.beside("mark");
@@ -432,7 +435,7 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     eventually("it runs", || mark.exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    // What is there of it is no log of a call that ended.
+    // The incomplete log is no log of a call that ended.
     let files = files(&workspace);
     let new: Vec<_> = files.iter().filter(|file| !before.contains(file)).collect();
     let [file] = new[..] else { panic!("{new:?}") };
@@ -444,8 +447,8 @@ fn a_call_that_is_interrupted_ends_its_log_and_one_that_is_killed_does_not() {
     assert_eq!((of_kind(&log, "action").len(), of_kind(&log, "summary").len()), (0, 0));
     let again = workspace.run(&taut(), ["explain", "quick"]).exits(0).stdout;
     assert_eq!(again.lines().nth(1), explained.lines().nth(1));
-    let told = "A later call ran actions and has not ended: build :endless, ";
-    assert!(again.lines().nth(2).unwrap().starts_with(told) && !explained.contains(told), "{again}");
+    let later = "A later call ran actions and has not ended: build :endless, ";
+    assert!(again.lines().nth(2).unwrap().starts_with(later) && !explained.contains(later), "{again}");
 }
 
 #[test]
@@ -480,7 +483,7 @@ fn an_action_that_may_fail_and_one_that_ends_with_its_own_code_are_unfinished_af
 }
 
 #[test]
-fn what_ran_before_and_what_runs_is_in_the_log_while_a_long_action_runs() {
+fn finished_and_running_actions_are_in_the_log_while_a_long_action_runs() {
     let (workspace, mark) = endless();
     let mut child = spawn(&workspace, &["build", "endless"]);
     eventually("it runs", || mark.exists());
@@ -500,7 +503,7 @@ fn what_ran_before_and_what_runs_is_in_the_log_while_a_long_action_runs() {
 }
 
 #[test]
-fn a_line_that_is_torn_is_passed_over() {
+fn an_incomplete_line_is_skipped() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let explain = || workspace.run(&taut(), ["explain", "last"]);
@@ -519,12 +522,12 @@ fn a_line_that_is_torn_is_passed_over() {
 }
 
 #[test]
-fn logs_stay_few_and_the_last_with_work_is_among_them() {
+fn old_logs_are_removed_but_not_the_last_one_with_work() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let work = files(&workspace);
     for _ in 0..40 {
-        workspace.run(&taut(), ["analyse", "said"]).exits(0);
+        workspace.run(&taut(), ["analyse", "spoken"]).exits(0);
     }
     let files = files(&workspace);
     assert_eq!(files.len(), 1 + 32);
@@ -533,7 +536,7 @@ fn logs_stay_few_and_the_last_with_work_is_among_them() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_costs_a_line_and_nothing_else() {
+fn a_log_that_cannot_be_written_causes_one_warning() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let directory = files(&workspace)[0].parent().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! `explain` tells why something ran, from the action down to what somebody changed, and what spared the rest.
+//! `explain`: why something ran, from the action down to the file that changed, and why other actions did not run.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use taut_testkit::{Tool, Workspace};
@@ -8,8 +8,8 @@ fn taut() -> Tool {
 }
 
 const TARGETS: &str = r#"{
-  "all": {"type": "install", "files": {"shout": ["m", "shout"], "said": "said", "whisper": ["m", "whisper"]}},
-  "said": {"type": "say", "name": ["said"], "srcs": ["a.txt"]}
+  "all": {"type": "install", "files": {"shout": ["m", "shout"], "sample": "sample", "whisper": ["m", "whisper"]}},
+  "sample": {"type": "say", "name": ["sample"], "srcs": ["a.txt"]}
 }"#;
 
 const MODULE: &str = r#"{
@@ -22,8 +22,8 @@ const RULES: &str = r#"{"say": {"string_fields": ["name"], "target_fields": ["sr
      ["in", {"type": "map_union", "$1": {"type": "foreach", "var": "s", "range": {"type": "FIELD", "name": "srcs"},
         "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "s"}}}}],
      ["out", {"type": "ACTION", "outs": {"type": "FIELD", "name": "name"}, "inputs": {"type": "var", "name": "in"},
-        "cmd": ["sh", "-c", {"type": "join", "$1": ["cat a.txt > said; echo ",
-           {"type": "var", "name": "V", "default": "none"}, " >> said"]}]}]],
+        "cmd": ["sh", "-c", {"type": "join", "$1": ["cat a.txt > sample; echo ",
+           {"type": "var", "name": "V", "default": "none"}, " >> sample"]}]}]],
    "body": {"type": "RESULT", "artifacts": {"type": "var", "name": "out"}}}}}"#;
 
 fn project() -> Workspace {
@@ -38,7 +38,7 @@ fn build(workspace: &Workspace, more: &[&str]) {
     workspace.run(&taut(), words).exits(0);
 }
 
-/// What `explain` says, ids left out.
+/// The output of `explain`, with `ID` for each id.
 fn explained(workspace: &Workspace, words: &[&str]) -> String {
     let text = workspace.run(&taut(), [&["explain"], words].concat()).exits(0).stdout;
     let mut out = String::new();
@@ -58,11 +58,11 @@ fn has(text: &str, lines: &str) {
 }
 
 #[test]
-fn before_anything_was_built_nothing_is_known() {
+fn without_a_build_there_is_nothing_to_explain() {
     let workspace = project();
     let ran = workspace.run(&taut(), ["explain", "all"]).exits(16);
     assert!(ran.stderr.contains("There is no build root"), "{}", ran.stderr);
-    assert!(!workspace.build_root().exists(), "a question makes nothing");
+    assert!(!workspace.build_root().exists(), "a query creates no build root");
     workspace.run(&taut(), ["analyse", "all"]).exits(0);
     let ran = workspace.run(&taut(), ["explain", "all"]).exits(1);
     assert!(ran.stdout.contains("No build with work to do is recorded here"), "{}", ran.stdout);
@@ -89,15 +89,15 @@ Action %ID (m:whisper#0: whisper) ran:
     );
     let source = explained(&workspace, &["m/u.txt"]);
     has(&source, "The source file m/u.txt had changed. Because of that\n  2 actions were wanted again:");
-    has(&explained(&workspace, &["said"]), "did not run: its recorded run was replayed");
+    has(&explained(&workspace, &["sample"]), "did not run: its recorded run was replayed");
     has(&explained(&workspace, &["a.txt"]), "a.txt was as it had been: nothing ran because of it.");
     workspace.run(&taut(), ["explain", "nowhere"]).exits(1);
-    let misspelt = workspace.run(&taut(), ["explain", "sayd"]).exits(1).stdout;
-    has(&misspelt, "That call had no target :sayd, and nothing at sayd. Did you mean \"said\"?");
+    let misspelt = workspace.run(&taut(), ["explain", "samble"]).exits(1).stdout;
+    has(&misspelt, "That call had no target :samble, and nothing at samble. Did you mean \"sample\"?");
 }
 
 #[test]
-fn a_build_root_that_cannot_be_used_is_not_taken_for_none() {
+fn a_build_root_that_cannot_be_used_is_an_error() {
     let workspace = project();
     std::fs::write(workspace.build_root(), "a file").unwrap();
     let ran = workspace.run(&taut(), ["explain", "all"]).exits(16);
@@ -118,15 +118,15 @@ fn an_action_can_be_named_by_the_beginning_of_its_id() {
     let place = workspace.beside("input");
     for (tool, shown) in [(taut(), "the inputs of action"), (Tool::at(&just), "Request is input of action")] {
         let words = ["install", "all", "--request-action-input", id, "-o", place.to_str().unwrap()];
-        let told = workspace.run(&tool, words).exits(0).stderr;
-        has(&told, &format!("{shown} {id}"));
+        let text = workspace.run(&tool, words).exits(0).stderr;
+        has(&text, &format!("{shown} {id}"));
         assert_eq!(std::fs::read_to_string(place.join("shout")).unwrap(), "U\n");
         std::fs::remove_dir_all(&place).unwrap();
     }
 }
 
 #[test]
-fn what_lies_in_a_directory_that_actions_share_is_a_reason() {
+fn a_file_in_a_directory_that_actions_share_is_a_reason() {
     let workspace = Workspace::new();
     let headers: Vec<String> = (0..20).map(|number| format!("h/{number}.h")).collect();
     for path in &headers {
@@ -151,32 +151,32 @@ fn what_lies_in_a_directory_that_actions_share_is_a_reason() {
 fn definitions_rules_and_configuration_are_reasons() {
     let workspace = project();
     build(&workspace, &[]);
-    workspace.file("RULES", RULES.replace("cat a.txt > said", "cat a.txt a.txt > said"));
+    workspace.file("RULES", RULES.replace("cat a.txt > sample", "cat a.txt a.txt > sample"));
     build(&workspace, &[]);
     has(
-        &explained(&workspace, &["said"]),
+        &explained(&workspace, &["sample"]),
         r#"
-Target :said was analysed again:
+Target :sample was analysed again:
   since rule :say is defined differently
     since the entry "say" of RULES changed
 
 It defines 1 action.
-Action %ID (:said#0: said) ran:
-  - its command was ["sh","-c","cat a.txt > said; echo none >> said"]
-  -             is ["sh","-c","cat a.txt a.txt > said; echo none >> said"]
-  since target :said defines it differently
+Action %ID (:sample#0: sample) ran:
+  - its command was ["sh","-c","cat a.txt > sample; echo none >> sample"]
+  -             is ["sh","-c","cat a.txt a.txt > sample; echo none >> sample"]
+  since target :sample defines it differently
     since rule :say is defined differently
       since the entry "say" of RULES changed
 "#,
     );
     workspace.file("TARGETS", TARGETS.replace("[\"a.txt\"]", "[\"a.txt\", \"b.txt\"]")).file("b.txt", "b\n");
     build(&workspace, &[]);
-    let said = explained(&workspace, &["said"]);
-    has(&said, "  since the entry \"said\" of TARGETS changed");
-    has(&said, "  - it has a new input b.txt");
+    let text = explained(&workspace, &["sample"]);
+    has(&text, "  since the entry \"sample\" of TARGETS changed");
+    has(&text, "  - it has a new input b.txt");
     build(&workspace, &["-D", r#"{"V": "x"}"#]);
     has(
-        &explained(&workspace, &["said"]),
+        &explained(&workspace, &["sample"]),
         r#"
   since no run in this configuration is recorded; the build before had another one:
     V was unset, now it is "x"
@@ -189,7 +189,7 @@ Action %ID (:said#0: said) ran:
 }
 
 #[test]
-fn what_the_action_cache_knew_did_not_run() {
+fn actions_in_the_action_cache_did_not_run() {
     let workspace = project();
     build(&workspace, &[]);
     // What comes first is defined differently, and comes to the same.
@@ -224,32 +224,32 @@ fn a_failed_build_is_explained_too() {
 }
 
 #[test]
-fn what_a_rule_says_for_readers_only_disturbs_nobody() {
+fn the_documentation_of_a_rule_is_no_reason() {
     let workspace = project();
     build(&workspace, &[]);
     let with_doc =
         RULES.replacen('{', "{\n  ", 1).replacen("{\"string", "{\"doc\": [\"Says.\"], \"string", 1);
     workspace.file("RULES", &with_doc).file("m/u.txt", "other\n");
     build(&workspace, &[]);
-    let text = explained(&workspace, &["said"]);
+    let text = explained(&workspace, &["sample"]);
     has(&text, "0 targets analysed");
     has(&text, "was not analysed again: nothing that it reads has changed");
     workspace.file("RULES", RULES.replace("echo", "echo -n"));
     build(&workspace, &[]);
-    has(&explained(&workspace, &["said"]), "since rule :say is defined differently");
+    has(&explained(&workspace, &["sample"]), "since rule :say is defined differently");
 }
 
 #[test]
-fn a_file_that_is_new_is_not_said_to_be_as_it_was() {
+fn a_new_file_is_not_reported_as_unchanged() {
     let workspace = Workspace::new();
     let targets = r#"{"t": {"type": "generic", "outs": ["t"], "deps": [["GLOB", null, "*.txt"]], "cmds": ["cat *.txt > t"]}}"#;
     workspace.file("TARGETS", targets).file("a.txt", "a\n");
     workspace.run(&taut(), ["build", "t"]).exits(0);
     workspace.file("b.txt", "b\n");
     workspace.run(&taut(), ["build", "t"]).exits(0);
-    let told = explained(&workspace, &["b.txt"]);
-    has(&told, "b.txt was as it had been, unless it was new; its directory had changed:");
-    has(&told, "1 action was wanted again:");
+    let text = explained(&workspace, &["b.txt"]);
+    has(&text, "b.txt was as it had been, unless it was new; its directory had changed:");
+    has(&text, "1 action was wanted again:");
 }
 
 const CHAIN: &str = r#"{
@@ -268,10 +268,11 @@ fn failed(target: &str) -> Workspace {
     workspace
 }
 
-const ALONE: &str = "The description as it is now cannot be analysed: what follows is from event logs alone.";
+const FROM_LOGS_ALONE: &str =
+    "The description as it is now cannot be analysed: what follows is from event logs alone.";
 
 #[test]
-fn a_description_that_was_broken_since_takes_no_explanation_away() {
+fn an_error_in_the_description_since_the_build_hides_no_explanation() {
     let because = r#"
 The event log names 1 action of it.
 Action %ID (:b#0: b.out) ran:
@@ -282,7 +283,7 @@ Action %ID (:b#0: b.out) ran:
         workspace.file("TARGETS", broken);
         workspace.run(&taut(), ["build", "c"]).exits(8);
         let b = explained(&workspace, &["b"]);
-        has(&b, ALONE);
+        has(&b, FROM_LOGS_ALONE);
         has(&b, because);
         has(&explained(&workspace, &["c"]), r#"Action %ID (:c#0) ran, and failed:"#);
         // It has no line of its own, but a reason.
@@ -297,11 +298,11 @@ Action %ID (:b#0: b.out) ran:
 }
 
 #[test]
-fn a_target_that_is_defined_in_another_way_since_is_explained_as_it_was() {
+fn a_target_that_is_defined_differently_since_is_explained_as_it_was() {
     let workspace = failed("c");
     workspace.file("TARGETS", CHAIN.replace("cp b.txt b.out", "cat b.txt > b.out"));
     let b = explained(&workspace, &["b"]);
-    assert!(!b.contains(ALONE), "{b}");
+    assert!(!b.contains(FROM_LOGS_ALONE), "{b}");
     has(
         &b,
         r#"
@@ -314,7 +315,7 @@ Action %ID (:b#0: b.out), which is no longer defined, ran:
 }
 
 #[test]
-fn what_was_spared_is_known_from_earlier_logs_if_the_description_was_broken_since() {
+fn replayed_actions_are_known_from_earlier_logs_if_the_description_was_broken_since() {
     let workspace = Workspace::new();
     workspace.file(
         "TARGETS",

@@ -1,5 +1,5 @@
-//! Installing into a directory that was installed into before: what is right is left alone, what was spoilt is
-//! restored, what is no longer wanted goes if that is asked for, and what users changed stays theirs.
+//! Installing again into a directory: what is right is not written, what was changed is restored, what is no longer part of
+//! the result is removed with `--prune`, unless a user changed it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ fn install(workspace: &Workspace, target: &str, more: &[&str]) -> Ran {
     workspace.run(&taut(), [&["install", target, "-o", &out], more].concat()).exits(0)
 }
 
-/// What tells whether anybody wrote: inodes and times of everything, directories included.
+/// What every write changes: inodes and times of everything, directories included.
 fn untouched(out: &Path) -> BTreeMap<String, (u64, i64, i64, i64, i64)> {
     let mut found = BTreeMap::new();
     let mut open = vec![out.to_path_buf()];
@@ -49,12 +49,12 @@ fn untouched(out: &Path) -> BTreeMap<String, (u64, i64, i64, i64, i64)> {
 }
 
 #[test]
-fn what_is_right_is_not_written_again() {
+fn files_that_are_right_are_not_written_again() {
     let workspace = project();
     let out = workspace.beside("out");
     install(&workspace, "all", &[]);
     let before = untouched(&out);
-    // Compared by content, then (old enough) by evidence, then without the traces, then without the record.
+    // Compared by content, then (old enough) by evidence, then without recorded runs, then without the record.
     install(&workspace, "all", &[]);
     assert_eq!(untouched(&out), before);
     std::thread::sleep(std::time::Duration::from_millis(2_100));
@@ -68,7 +68,7 @@ fn what_is_right_is_not_written_again() {
 }
 
 #[test]
-fn what_was_spoilt_is_restored_and_nothing_else_is_written() {
+fn changed_files_are_restored_and_nothing_else_is_written() {
     let workspace = project();
     let out = workspace.beside("out");
     install(&workspace, "all", &[]);
@@ -92,11 +92,11 @@ fn what_was_spoilt_is_restored_and_nothing_else_is_written() {
     }
     let after = untouched(&out);
     let run = out.join("t/sub/s").display().to_string();
-    assert_eq!(after[&run], before[&run], "nobody spoilt this one");
+    assert_eq!(after[&run], before[&run], "this one was not changed");
 }
 
 #[test]
-fn what_is_no_longer_wanted_goes_only_if_asked_for_and_only_if_it_is_as_it_was_installed() {
+fn files_no_longer_in_the_result_are_removed_with_prune_if_they_are_as_installed() {
     let workspace = project();
     let out = workspace.beside("out");
     install(&workspace, "all", &[]);
@@ -148,7 +148,7 @@ fn pruning_follows_no_link_that_took_the_place_of_a_directory() {
 }
 
 #[test]
-fn a_damaged_record_costs_comparisons_and_removes_nothing() {
+fn with_a_damaged_record_files_are_compared_and_none_is_removed() {
     let workspace = project();
     let out = workspace.beside("out");
     install(&workspace, "all", &[]);
@@ -167,7 +167,7 @@ fn a_damaged_record_costs_comparisons_and_removes_nothing() {
 }
 
 #[test]
-fn modes_are_part_of_what_is_right() {
+fn a_changed_mode_is_restored() {
     use std::os::unix::fs::PermissionsExt as _;
     let workspace = project();
     let out = workspace.beside("out");
@@ -187,7 +187,7 @@ fn modes_are_part_of_what_is_right() {
 }
 
 #[test]
-fn what_lies_in_the_place_of_a_file_is_replaced_unless_it_is_a_directory_with_something_in_it() {
+fn what_is_in_the_place_of_a_file_is_replaced_unless_it_is_a_nonempty_directory() {
     let workspace = project();
     let out = workspace.beside("out");
     let plain = out.join("plain");
@@ -213,7 +213,7 @@ fn what_lies_in_the_place_of_a_file_is_replaced_unless_it_is_a_directory_with_so
 }
 
 #[test]
-fn pruning_makes_way_for_files_where_directories_were_and_the_reverse() {
+fn files_replace_pruned_directories_and_the_reverse() {
     let workspace = Workspace::new();
     let out = workspace.beside("out");
     let names = || listing(&out).unwrap().into_keys().collect::<Vec<_>>();
@@ -230,7 +230,7 @@ fn pruning_makes_way_for_files_where_directories_were_and_the_reverse() {
     assert_eq!(names(), ["v", "v/w", "x"]);
     files(r#""x/y/z": "a.txt", "v": "a.txt""#);
     fs::write(out.join("x"), "changed since\n").unwrap();
-    // What somebody changed stays, also where it is in the way.
+    // What a user changed stays, also where it is in the way.
     workspace.run(&taut(), [&words[..], &["--prune"]].concat()).exits(1);
     assert_eq!(fs::read_to_string(out.join("x")).unwrap(), "changed since\n");
 }

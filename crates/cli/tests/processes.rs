@@ -1,4 +1,4 @@
-//! What becomes of actions and of what they start, for any caller of taut and any end of a build.
+//! The processes of actions, for any caller of taut and any end of a build: what they begin with, and that they end.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -14,7 +14,7 @@ use taut_testkit::{Tool, Workspace, processed};
 
 const TAUT: &str = env!("CARGO_BIN_EXE_taut");
 
-/// A workspace with these targets. In commands, `@` stands for a directory beside it.
+/// A workspace with these targets. In commands, `@` is a directory beside it.
 fn workspace(targets: &str) -> Workspace {
     let workspace = Workspace::new();
     let beside = workspace.beside("beside");
@@ -100,7 +100,7 @@ fn has_numbers_of_its_own() -> bool {
 const UNSHARE: [&str; 4] = ["--fork", "--kill-child", "--pid", "--mount-proc"];
 
 #[test]
-fn builds_side_by_side_whose_process_numbers_come_round_are_right_and_signal_no_stranger() {
+fn concurrent_builds_with_reused_process_ids_are_right_and_signal_no_other_process() {
     if !has_numbers_of_its_own() {
         eprintln!("skipped: needs root and a largest process number for each namespace (Linux 6.14)");
         return;
@@ -114,7 +114,7 @@ fn builds_side_by_side_whose_process_numbers_come_round_are_right_and_signal_no_
     let all: serde_json::Map<_, _> = targets.keys().map(|name| (name.clone(), json!(name))).collect();
     targets.insert("all".to_owned(), json!({"type": "install", "files": all}));
     let workspace = workspace(&serde_json::Value::Object(targets).to_string());
-    // Each round of a build takes more numbers than there are; the strangers are started among them.
+    // Each build uses more process ids than there are, so they are reused; the other processes are started meanwhile.
     let script = r#"
         echo 500 > /proc/sys/kernel/pid_max || exit 9
         ends=; strangers=
@@ -131,13 +131,13 @@ fn builds_side_by_side_whose_process_numbers_come_round_are_right_and_signal_no_
     let mut builds = Command::new("unshare");
     builds.args(UNSHARE).args(["sh", "-c", script, "sh", TAUT]).arg(workspace.build_root());
     let ended = builds.current_dir(workspace.root()).output().unwrap();
-    let told = String::from_utf8_lossy(&ended.stdout);
+    let stdout = String::from_utf8_lossy(&ended.stdout);
     let each = format!("Built :all in N s: {ACTIONS} actions run\n");
-    assert_eq!(told, each.repeat(3), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(stdout, each.repeat(3), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 #[test]
-fn what_an_action_begins_with_does_not_depend_on_the_caller() {
+fn the_initial_state_of_an_action_does_not_depend_on_the_caller() {
     let workspace = workspace(
         r#"{"t": {"type": "generic", "outs": ["o"], "cmds":
             ["touch x; (stat -c %a x; grep -E '^Sig(Blk|Ign)' /proc/self/status; ulimit -Sn; ls /proc/self/fd | wc -l) > o"]}}"#,
@@ -186,12 +186,12 @@ fn an_action_has_time_to_clean_up_when_the_build_is_to_end() {
     }
 }
 
-const DEAF: &str = r#"{"t": {"type": "generic", "outs": ["o"], "cmds":
+const IGNORES_SIGTERM: &str = r#"{"t": {"type": "generic", "outs": ["o"], "cmds":
     ["trap '' TERM; echo $$ > @/pid; while :; do sleep 1000; done"]}}"#;
 
 #[test]
 fn an_action_that_ignores_the_request_to_end_is_killed() {
-    let workspace = workspace(DEAF);
+    let workspace = workspace(IGNORES_SIGTERM);
     for words in [&["build", "t"][..], &["build", "t", "--termination-grace", "0"]] {
         let mut build = call(&workspace, PLAIN, words).spawn().unwrap();
         let pid = written(&workspace, "pid");
@@ -204,7 +204,7 @@ fn an_action_that_ignores_the_request_to_end_is_killed() {
 
 #[test]
 fn a_second_signal_ends_the_call_at_once_and_all_that_runs() {
-    let workspace = workspace(DEAF);
+    let workspace = workspace(IGNORES_SIGTERM);
     let mut build = call(&workspace, PLAIN, &["build", "t", "--termination-grace", "1000"]).spawn().unwrap();
     let pid = written(&workspace, "pid");
     signal(&build, "TERM");
@@ -217,7 +217,7 @@ fn a_second_signal_ends_the_call_at_once_and_all_that_runs() {
 }
 
 #[test]
-fn what_an_action_left_behind_is_gone_when_its_result_counts() {
+fn processes_that_an_action_left_have_ended_before_its_result_counts() {
     let workspace = workspace(
         r#"{"t": {"type": "generic", "outs": ["o"], "cmds":
             ["echo right > o; setsid sh -c 'echo $$ > @/pid; sleep 0.1; while :; do echo wrong > o; done' &",
@@ -236,12 +236,12 @@ fn an_action_that_kills_or_stops_what_runs_it_fails_alone() {
             "all": {"type": "install", "files": {"b": "bad", "g": "good"}}}"#;
         let workspace = workspace(&targets.replace("HOW", how));
         let output = run(&workspace, PLAIN, &["build", "--keep-going", "-J", "2", "all"]);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("the process that ran it was killed or stopped"), "{told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("the process that ran it was killed or stopped"), "{stderr}");
         let good = run(&workspace, PLAIN, &["build", "good"]);
-        let told = String::from_utf8_lossy(&good.stderr);
-        assert!(processed(&told) == Some((1, 1)), "{told}");
+        let stderr = String::from_utf8_lossy(&good.stderr);
+        assert!(processed(&stderr) == Some((1, 1)), "{stderr}");
     }
 }
 
@@ -256,9 +256,9 @@ fn if_the_helper_is_killed_or_stopped_the_build_fails_and_nothing_is_left() {
             "all": {"type": "install", "files": {"b": "bad", "o": "other"}}}"#;
         let workspace = workspace(&targets.replace("HOW", how));
         let output = run(&workspace, PLAIN, &["build", "-J", "2", "all"]);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains("the process helper was killed or stopped"), "{told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("the process helper was killed or stopped"), "{stderr}");
         assert!(!alive(&written(&workspace, "pid")));
     }
 }
@@ -279,12 +279,12 @@ fn nothing_outlives_a_call_that_is_killed() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_is_an_error_that_is_told() {
+fn a_limit_on_the_size_of_files_causes_an_error_message() {
     let workspace = workspace(r#"{"t": {"type": "generic", "outs": ["o"], "cmds": ["echo > o"]}}"#);
     let output = run(&workspace, "ulimit -f 0; exec \"$@\"", &["build", "t"]);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code().is_some_and(|code| code < 128), "{:?} {told}", output.status);
-    assert!(told.contains("File too large"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code().is_some_and(|code| code < 128), "{:?} {stderr}", output.status);
+    assert!(stderr.contains("File too large"), "{stderr}");
 }
 
 #[test]

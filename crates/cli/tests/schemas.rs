@@ -56,7 +56,7 @@ impl Schemas {
         self.valid(&file, self.0[&file].root(), document.root())
     }
 
-    /// Whether a value fits a schema that stands in `file`.
+    /// Whether a value fits a schema in `file`.
     fn valid(&self, file: &str, schema: Node<'_>, value: Node<'_>) -> bool {
         let fits = |schema: Node<'_>| self.valid(file, schema, value);
         let has = |key: &str| value.kind() == Kind::Object && value.get(key).is_some();

@@ -1,4 +1,4 @@
-//! `what-if` names all that a change could reach, and writes nothing.
+//! `what-if` names all that a change may invalidate, and writes nothing.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use taut_testkit::{Tool, Workspace, listing};
@@ -40,21 +40,21 @@ fn counts(text: &str) -> (usize, usize) {
 }
 
 #[test]
-fn a_source_reaches_the_actions_that_come_after_it_and_no_target() {
+fn a_source_invalidates_the_actions_above_it_and_no_target() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let text = asked(&workspace, &["m/u.txt"]);
     assert!(text.starts_with("If m/u.txt changed, building :all would\n"), "{text}");
     assert!(text.contains("analyse at most 0 of 5 targets,\nrun at most 2 of 3 actions.\n"), "{text}");
     assert!(text.contains("m:shout#0: shout)\n"), "{text}");
-    assert!(!text.contains("unrelated"), "nobody asked for it: {text}");
+    assert!(!text.contains("unrelated"), "it was not requested: {text}");
     assert_eq!(counts(&asked(&workspace, &["sub/s"])), (0, 1));
     // Other words for the same, from elsewhere.
     assert_eq!(counts(&asked(&workspace, &["--of", "[\"m\", \"shout\"]", "./m/../m/u.txt"])), (0, 1));
 }
 
 #[test]
-fn a_description_reaches_what_it_defines_and_a_file_that_appears_what_looks_for_its_name() {
+fn a_description_invalidates_what_it_defines_and_a_new_file_what_reads_its_name() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     assert_eq!(counts(&asked(&workspace, &["m/TARGETS"])), (3, 2));
@@ -75,7 +75,7 @@ fn a_description_reaches_what_it_defines_and_a_file_that_appears_what_looks_for_
 #[test]
 fn nothing_is_written_nor_run() {
     let workspace = project();
-    // But for the log of each question.
+    // Except the log of each call.
     let listing = |path: &std::path::Path| {
         let mut listing = listing(path)?;
         listing.retain(|path, _| !path.contains("/events/"));
@@ -95,7 +95,7 @@ fn nothing_is_written_nor_run() {
 }
 
 #[test]
-fn no_more_is_done_than_was_said() {
+fn a_build_executes_no_more_than_what_if_named() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let edits = [
@@ -111,9 +111,9 @@ fn no_more_is_done_than_was_said() {
         ("sub/b/c/d", "d\n".to_owned()),
     ];
     for (path, content) in edits {
-        let said = counts(&asked(&workspace, &[path]));
+        let expected = counts(&asked(&workspace, &[path]));
         let checked = workspace.run(&taut(), ["what-if", path, "--check-traces"]).exits(0);
-        assert_eq!(counts(&checked.stdout), said);
+        assert_eq!(counts(&checked.stdout), expected);
         assert!(checked.stderr.contains("Cache check passed"), "{}", checked.stderr);
         workspace.file(path, content);
         workspace.run(&taut(), ["build", "all"]).exits(0);
@@ -125,13 +125,13 @@ fn no_more_is_done_than_was_said() {
         let targets: usize = numbers.next().unwrap().parse().unwrap();
         let actions: usize = numbers.nth(2).unwrap().parse().unwrap();
         // Files and patterns count as targets only in the log.
-        assert!(actions <= said.1, "{path}: {said:?}\n{text}");
-        assert!(targets <= said.0 + 2, "{path}: {said:?}\n{text}");
+        assert!(actions <= expected.1, "{path}: {expected:?}\n{text}");
+        assert!(targets <= expected.0 + 2, "{path}: {expected:?}\n{text}");
     }
 }
 
 #[test]
-fn what_other_configurations_came_to_is_not_counted() {
+fn targets_in_other_configurations_are_not_counted() {
     let workspace = Workspace::new();
     workspace.file(
         "TARGETS",
@@ -180,7 +180,7 @@ fn a_workspace_by_another_name_is_the_same() {
 }
 
 #[test]
-fn what_runs_each_time_counts_whatever_changes() {
+fn actions_that_run_in_each_build_are_counted_for_every_change() {
     let workspace = Workspace::new();
     let rule = |more: &str, command: &str| {
         format!(

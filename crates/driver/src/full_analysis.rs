@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(found("ABABABABABABABAB02"), Ok(Some(other)));
         assert_eq!(found("ababac"), Ok(None));
         assert_eq!(found("ababa"), Ok(None), "too short");
-        let ambiguous = found("ababab").unwrap_err();
+        let ambiguous = found("ababab").unwrap_err().to_string();
         let named = format!("that begins with ababab: %{}, %{}", one.to_hex(), other.to_hex());
         assert!(ambiguous.ends_with(&named), "{ambiguous}");
         assert_eq!(id_with_prefix("ababab", [&one, &one].into_iter()), Ok(Some(one)));

@@ -107,15 +107,15 @@ impl Rule for Group {
 }
 
 /// The sum of all groups: by its leaves, or by what it read.
-struct Report<const DEEP: bool>;
+struct Report<const IS_DEEP: bool>;
 
-impl<const DEEP: bool> Rule for Report<DEEP> {
+impl<const IS_DEEP: bool> Rule for Report<IS_DEEP> {
     type Key = ();
     type Value = u64;
-    const NAME: &'static str = if DEEP { "deep report" } else { "report" };
+    const NAME: &'static str = if IS_DEEP { "deep report" } else { "report" };
 
     fn policy(&self, (): &()) -> Policy {
-        if DEEP { Policy::deep(4) } else { Policy::constructive(4) }
+        if IS_DEEP { Policy::deep(4) } else { Policy::constructive(4) }
     }
 
     async fn value(&self, (): &(), cx: Cx) -> Result<u64, Fail> {

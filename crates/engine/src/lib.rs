@@ -7,7 +7,7 @@
 //! value is taken from where it lies if it has that hash (*verify*), and computed again only if it is not there.
 //!
 //! An [`Engine`] keeps runs from [`Build`] to build, and beyond the process if it has a file for them
-//! ([`Builder::open`]). The crate knows nothing of processes, build descriptions, or the purpose of its tasks.
+//! ([`Builder::open`]). The crate does not depend on processes, build descriptions, or the purpose of its tasks.
 //!
 //! In terms of *Build Systems à la Carte* (Mokhov, Mitchell, Peyton Jones, 2018): a suspending scheduler with verifying,
 //! constructive or deep constructive traces for each rule, early cutoff, and monadic (dynamic) dependencies. The

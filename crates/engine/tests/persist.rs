@@ -221,7 +221,7 @@ fn tasks_decided_by_the_file_are_complete_when_they_are_loaded() {
         let build = engine.begin().commit(options());
         build.get::<Task>(3).unwrap();
         assert_eq!((leaves(&build), build.ran()), (vec![0, 1, 2, 3], vec![]));
-        // One at the bottom, which nobody has asked for here.
+        // A leaf that was not requested in this session.
         let engine = open(&world, &file);
         engine.begin().commit(options()).get::<Task>(3).unwrap();
         for key in looked_at {

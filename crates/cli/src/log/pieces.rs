@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 
-use super::{Level, Log, Said, erasure, file_lines, now};
+use super::{Level, Log, Message, erasure, file_lines, now};
 use crate::voice::Escapes;
 
 impl Log {
-    /// Tells a message of several lines about something, which is produced piece by piece, without a line feed at the
+    /// Writes a message of several lines about something, which is produced piece by piece, without a line feed at the
     /// end. Nothing is produced if it would not be seen.
     pub(crate) fn say_in_pieces(&self, level: Level, name: &str, produce: impl FnOnce(&mut dyn FnMut(&str))) {
         let mut record = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -16,7 +16,7 @@ impl Log {
         let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (is_seen, is_filed) = (level <= self.console_limit, level <= self.limit);
         let mut files = self.lock();
-        // Nowhere to complain if standard error is gone or a disk is full, as for other messages.
+        // Errors are ignored if standard error is closed or a disk is full, as for other messages.
         let mut write = |console: &str, file: &str| {
             if is_seen {
                 let _ = std::io::stderr().lock().write_all(console.as_bytes());
@@ -46,11 +46,11 @@ impl Log {
         let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
         write(&format!("{}\n{below}", for_terminal.end()), "\n");
         if let Some(record) = &mut *record {
-            record.push(Said { level, name: Some(name.to_owned()), text });
+            record.push(Message { level, name: Some(name.to_owned()), text });
         }
     }
 
-    /// Tells a message about something, and below it lines that are not indented, so that they can be copied.
+    /// Writes a message about something, and below it lines that are not indented, so that they can be copied.
     pub(crate) fn say_with_block(&self, level: Level, name: &str, text: &str, block: &str) {
         self.say_about(level, name, text);
         if level <= self.console_limit {

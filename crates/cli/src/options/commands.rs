@@ -1,4 +1,4 @@
-//! What each subcommand takes: groups, and what it has for itself.
+//! The options of each subcommand: groups, and those of its own.
 
 use std::path::PathBuf;
 
@@ -86,7 +86,7 @@ pub struct Dumps {
 }
 
 impl Dumps {
-    /// Whether configurations, results or nodes are to be written, which may have no end as text.
+    /// Whether configurations, results or nodes are to be written, which may be too long as text.
     pub fn any_of_values(&self) -> bool {
         let of_values = [
             &self.dump_provides,

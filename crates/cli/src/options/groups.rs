@@ -25,7 +25,7 @@ pub struct Common {
     pub jobs: Option<usize>,
 }
 
-/// What is told, and where.
+/// Which messages are written, and where.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Messages")]
 pub struct Log {
@@ -136,7 +136,7 @@ impl Graph {
     }
 }
 
-/// Where results are kept, and whom to ask for them.
+/// Where results are kept, and the services that may have them.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Stores and services")]
 pub struct Stores {

@@ -1,4 +1,4 @@
-//! Words to options, and what is said to words that make none.
+//! From words to options, and the error for words that are no command line.
 
 use std::{
     any::TypeId,
@@ -13,13 +13,13 @@ use clap::{
 
 use super::{
     AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, WhatIf, refused,
-    words::as_meant,
+    words::normalized,
 };
 
-/// What is wrong with a command line, or the help it asks for.
+/// The error of a command line, or the help that it requests.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoCommand {
-    /// Help was asked for: to be printed on standard output.
+    /// Help: to be printed on standard output.
     Help(String),
     /// The words make no command line: to be printed on standard error.
     Wrong(String),
@@ -36,11 +36,11 @@ impl CommandLine {
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
             let command = as_called(command, name);
             let words =
-                as_meant(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
+                normalized(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
             let matches = command.try_get_matches_from(words)?;
             Ok((CommandLine::from_arg_matches(&matches)?, matches))
         };
-        // What is wrong, and help, is told by who knows all subcommands.
+        // Errors and help come from the parser of all subcommands.
         let all = || read(CommandLine::command());
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
         let (mut line, matches) = quick.map_or_else(all, Ok)?;
@@ -56,7 +56,7 @@ impl CommandLine {
     }
 }
 
-/// The command line with this subcommand alone: to describe all of them takes longer than many a call.
+/// The command line with this subcommand alone, since building the parser of all subcommands takes longer than many calls.
 fn alone(word: &OsStr) -> Option<clap::Command> {
     let augment: fn(clap::Command) -> clap::Command = match word.to_str()? {
         "analyse" => Analyse::augment_args,
@@ -79,7 +79,7 @@ fn alone(word: &OsStr) -> Option<clap::Command> {
 /// The command line of the tool of this name.
 fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
     command.name(name).bin_name(name).mut_subcommands(|subcommand| {
-        // What the reference does not have is not offered under its name.
+        // Subcommands that the reference does not have are hidden under its name.
         let subcommand = match subcommand.get_name() {
             "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("TARGET|%ACTION|PATH").help(
@@ -103,7 +103,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             let is_refused = refused::is_refused(&of, arg.get_id().as_str());
             let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-            // No configuration file is none; any other path of no letters leads here.
+            // An empty path means no configuration file, and the working directory for all other options.
             let arg = match (is_path, arg.get_id() == "config") {
                 (true, false) => arg.value_parser(OsStringValueParser::new().map(or_here)),
                 (true, true) => arg.value_parser(OsStringValueParser::new().map(PathBuf::from)),
@@ -115,8 +115,8 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
     })
 }
 
-/// An option that the reference does not have, and that its parser would take for something else, is out of reach under
-/// its name: no command line can hold such a word.
+/// An option that the reference does not have, and that its parser would take for something else, is unreachable under
+/// its name: it is renamed to a control character.
 fn without_own(arg: clap::Arg) -> clap::Arg {
     let unreachable = match arg.get_id().as_str() {
         "verbose" => "\u{1}",
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_words_are_answered_with_advice() {
+    fn wrong_words_cause_an_error_with_a_hint() {
         for words in
             [&["buld"][..], &[], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]]
         {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_subcommand_has_no_use_for_it_refuses() {
+    fn options_that_a_subcommand_cannot_use_are_refused() {
         for (words, option) in [
             (&["watch", "t", "--check-traces"][..], "--check-traces"),
             (&["watch", "-P", "out"], "--print-to-stdout"),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn under_the_name_of_the_other_tool_its_words_are_all_there_are() {
+    fn under_the_name_just_own_words_are_refused() {
         for words in [
             &["just", "explain", "t"][..],
             &["just", "what-if", "f"],

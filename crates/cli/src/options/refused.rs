@@ -1,7 +1,7 @@
-//! Options that come with a group, and that a subcommand has no use for: no option is ignored without a word.
+//! Options of a group that a subcommand cannot use are refused: no option is ignored silently.
 //!
-//! The subcommands that the reference has take what it lets them take, used or not, since wrappers pass the same options
-//! to all of them.
+//! The subcommands that the reference has accept all options that they accept there, used or not, since wrappers pass the
+//! same options to all of them.
 
 use clap::{ArgMatches, parser::ValueSource};
 
@@ -40,7 +40,7 @@ pub(super) fn is_refused(subcommand: &str, option: &str) -> bool {
     REFUSED.iter().any(|(name, options, _)| *name == subcommand && options.contains(&option))
 }
 
-/// What is wrong with options that the subcommand has no use for.
+/// The error for an option that the subcommand has no use for.
 pub(super) fn refusal(matches: &ArgMatches) -> Option<String> {
     let (name, matches) = matches.subcommand()?;
     let given = |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);

@@ -1,6 +1,6 @@
 //! How the reference's parser reads words where clap reads them otherwise.
 //!
-//! Scripts and wrappers put words together without looking: an option with an empty value, a flag with a value,
+//! Scripts and wrappers compose command lines mechanically: an option with an empty value, a flag with a value,
 //! a number with blanks around it. What such words mean is part of the command line that taut shares. They are
 //! brought into a form that clap reads in the same way, before clap sees them.
 
@@ -15,8 +15,8 @@ use taut_syntax::quoted;
 ///
 /// # Errors
 ///
-/// What is wrong with a word that clap need not see.
-pub(super) fn as_meant(words: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
+/// The error for a word that cannot be normalized.
+pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
     let mut meant: Vec<OsString> = words.iter().take(2).cloned().collect();
     let name = words.get(1).and_then(|word| word.to_str());
     let Some(command) = name.and_then(|name| command.find_subcommand(name)) else {

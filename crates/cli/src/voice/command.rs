@@ -5,7 +5,7 @@ use taut_value::ActionDescription;
 use crate::reproduce::quoted;
 
 /// The command of an action as one would type it, in one line of at most `limit` characters. Of `sh -c SCRIPT` it is the
-/// script. Where a line ends stands `⏎`, since nothing that a shell reads in place of it means the same everywhere; what is
+/// script. The end of a line is `⏎`, since nothing that a shell reads in place of it means the same everywhere; what is
 /// too long lacks its middle.
 pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
     let words: Vec<&str> = action.command.iter().map(|word| word.as_str()).collect();

@@ -37,7 +37,7 @@ pub(crate) fn time_limit(limit: Duration, action: &ActionDescription) -> String 
     format!("time limit of {shown} (--action-timeout {}{scaled})", limit.as_secs())
 }
 
-/// An exit code; one that stands for a signal with its number.
+/// An exit code in words; if it represents a signal, with the signal.
 pub(crate) fn exit_code(code: i32) -> String {
     match code - SIGNALS {
         signal @ 1..=64 => match name_of_signal(signal) {

@@ -11,7 +11,7 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
-use super::{BuildMessages, Defined, Delivered, Flaky, Found, Of, Voice};
+use super::{BuildContext, BuildMessages, Defined, Delivered, Flaky, Found, Voice};
 use crate::{
     compare::Comparison,
     log::{Level, Log},
@@ -47,7 +47,7 @@ fn color_of(level: Level) -> &'static str {
     }
 }
 
-/// What stands before the text, up to the colon.
+/// The prefix of the text, up to the colon.
 fn prefix(level: Level, name: Option<&str>, color: bool) -> String {
     let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
     let (begin, end) = if color { (color_of(level), "\x1b[0m") } else { ("", "") };
@@ -187,7 +187,7 @@ impl Voice for Just {
         (FIRST_LINE, GROWTH)
     }
 
-    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages> {
+    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages> {
         Arc::new(Messages {
             log: of.log.clone(),
             store: of.store.clone(),
@@ -371,8 +371,8 @@ impl BuildMessages for Messages {
     /// Failures before that are none, and what was shown once is not shown again.
     fn begins_anew(&self, why: Anew) {
         self.failures().clear();
-        let said = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+        let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).extend(outputs);
         match why {
             Anew::Changed => {
                 let text = "The description changed while it was being built: beginning anew.";

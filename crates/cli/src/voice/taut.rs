@@ -1,7 +1,7 @@
 //! The voice under the name `taut`: silent about what was not done, one line for what was, and figures in it.
 //!
 //! A failed action is shown when it fails (`failure.rs`), and named once more in the last line. What an action printed is
-//! shown when it ran, not each time that its result is known.
+//! shown when it ran, not each time that its result is replayed.
 
 use std::{
     borrow::Cow,
@@ -19,15 +19,17 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
-use super::{BuildMessages, Defined, Delivered, Escapes, Found, Of, Voice, command, count, figures::some_of};
+use super::{
+    BuildContext, BuildMessages, Defined, Delivered, Escapes, Found, Voice, command, count, figures::some_of,
+};
 use crate::{
     compare::Comparison,
+    environment::with_hint,
     log::{Level, Log},
     output::Stream,
     progress::Snapshot,
     reproduce::Reproduction,
     retry::LOST_OBJECTS,
-    surroundings::with_hint,
 };
 
 mod failure;
@@ -40,15 +42,15 @@ const INDENT: &str = "       ";
 /// How many things of a kind are named in a line.
 const MAX_NAMED: usize = 5;
 
-/// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
+/// How many errors of one kind are shown: an error that occurs in many places need not be shown for each.
 const MAX_ALIKE: usize = 10;
 
-/// How many digits of an id are shown of an action.
-const SHORT_ID: usize = 12;
+/// How many digits of the id of an action are shown.
+const ID_DIGITS: usize = 12;
 
 pub(crate) struct Taut;
 
-/// What stands before a message.
+/// The prefix of a message.
 fn prefix(level: Level, color: bool) -> &'static str {
     match (level, color) {
         (Level::Error, false) => "error: ",
@@ -65,7 +67,7 @@ impl Voice for Taut {
     }
 
     /// Errors and warnings begin with what they are; of one about an action, further lines are its parts, and of another
-    /// they stand below the text. Everything else is shown as it is.
+    /// they are aligned with the text. Everything else is shown as it is.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
         let indent = match (level, name) {
             (Level::Error | Level::Warn, Some(_)) => "  ",
@@ -209,7 +211,7 @@ impl Voice for Taut {
         (Duration::from_secs(10), 1.0)
     }
 
-    fn build(&self, of: Of<'_>) -> Arc<dyn BuildMessages> {
+    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages> {
         let to_see_all = format!("taut install-cas{}", of.build_root_option.unwrap_or_default());
         Arc::new(Messages {
             log: of.log.clone(),
@@ -226,10 +228,10 @@ impl Voice for Taut {
     }
 }
 
-/// Whether a line of a call says something that differs when the call is made again: how much was known before, how long
-/// it took, and how to repeat it.
+/// Whether a line depends on more than the request and the sources: on what was cached, on times, or on the words of the
+/// call. `--check-traces` does not compare such lines.
 pub(crate) fn differs_each_time(line: &str) -> bool {
-    // How far it was, or a command that ran.
+    // Progress, or a command that ran.
     let is_of_running = line.starts_with('[');
     is_of_running
         || line.starts_with("Built ")
@@ -290,27 +292,27 @@ fn failed_output(failure: &ActionFailure) -> &str {
 
 /// The name of an action, by number or id, with as many digits of the id as messages show.
 fn short_action(action: &str) -> &str {
-    if action.starts_with('%') { action.get(..=SHORT_ID).unwrap_or(action) } else { action }
+    if action.starts_with('%') { action.get(..=ID_DIGITS).unwrap_or(action) } else { action }
 }
 
 fn short(id: &Id) -> String {
     let mut digits = id.to_hex();
-    digits.truncate(SHORT_ID);
+    digits.truncate(ID_DIGITS);
     digits
 }
 
-/// A message about an action that waits until the target is known.
-enum Waiting {
+/// A message about an action, deferred until the target of the action is known.
+enum Deferred {
     Output(Id, Arc<ActionDescription>, Arc<Ran>),
     Tolerated(Id, Arc<ActionDescription>, Arc<Ran>),
     Failure(ActionFailure),
 }
 
-impl Waiting {
+impl Deferred {
     fn id(&self) -> &Id {
         match self {
-            Waiting::Output(id, ..) | Waiting::Tolerated(id, ..) => id,
-            Waiting::Failure(failure) => &failure.id,
+            Deferred::Output(id, ..) | Deferred::Tolerated(id, ..) => id,
+            Deferred::Failure(failure) => &failure.id,
         }
     }
 }
@@ -325,7 +327,7 @@ struct Replayed {
 #[derive(Default)]
 struct State {
     repositories: Option<RepoConfig>,
-    /// What was asked for, and whether that is more than one thing.
+    /// The request as messages name it, and whether that is a plural.
     name: String,
     is_many: bool,
     /// The configuration that it was asked for in.
@@ -336,7 +338,7 @@ struct State {
     /// The targets of actions that were found after execution.
     found: HashMap<Id, Origin>,
     /// Messages about such actions.
-    waiting: Vec<Waiting>,
+    deferred: Vec<Deferred>,
     /// How many configured targets were analysed, in this call or an earlier one.
     targets: usize,
     /// How many actions there are.
@@ -350,12 +352,12 @@ struct State {
     interrupted: usize,
     /// The actions that failed, each with an output that it did not create.
     failed: Vec<(Id, String)>,
-    /// The actions that took part in the inputs of those.
+    /// The actions whose outputs those took as inputs.
     needed: HashSet<Id>,
     replayed: Vec<Replayed>,
-    /// What was shown already: when the build is tried again, its events come again.
+    /// The actions that messages were shown about: if the build is started again, its events come again.
     shown: HashSet<Id>,
-    /// What comparing with the cache came to.
+    /// The result of the comparison with the cache.
     compared: Option<String>,
 }
 
@@ -392,7 +394,7 @@ impl Messages {
         found.or_else(|| origins.and_then(|origins| origins(action)))
     }
 
-    /// Looks for the target of an action after execution.
+    /// Finds the target of an action, after execution.
     fn find(&self, action: &Id, defined: &dyn Defined) {
         if !self.state().found.contains_key(action)
             && let Some(origin) = defined.origin(action)
@@ -401,20 +403,20 @@ impl Messages {
         }
     }
 
-    /// Prints a message about an action: now if its target is known, else after execution, when it can be looked for.
-    fn say_of_action(&self, of: Waiting) {
-        if self.origin(of.id()).is_some() { self.say_at_once(&of) } else { self.state().waiting.push(of) }
+    /// Prints a message about an action: now if its target is known, else after execution, when it can be found.
+    fn show_or_defer(&self, of: Deferred) {
+        if self.origin(of.id()).is_some() { self.show_deferred(&of) } else { self.state().deferred.push(of) }
     }
 
-    fn say_at_once(&self, of: &Waiting) {
+    fn show_deferred(&self, of: &Deferred) {
         match of {
-            Waiting::Output(id, action, ran) => self.show_output(id, action, ran),
-            Waiting::Tolerated(id, action, ran) => self.show_tolerated(id, action, ran),
-            Waiting::Failure(failure) => self.show_failure(failure),
+            Deferred::Output(id, action, ran) => self.show_output(id, action, ran),
+            Deferred::Tolerated(id, action, ran) => self.show_tolerated(id, action, ran),
+            Deferred::Failure(failure) => self.show_failure(failure),
         }
     }
 
-    /// The same as messages name it, and what the action makes of it.
+    /// The target of an action, as messages name it.
     fn target_of(&self, id: &Id) -> String {
         let origin = self.origin(id);
         origin.map_or_else(|| format!("action {}", short(id)), |origin| self.log.names().origin(&origin))
@@ -458,9 +460,9 @@ impl Messages {
             return;
         }
         if has_failed {
-            self.say_of_action(Waiting::Tolerated(*id, action.clone(), ran.clone()));
+            self.show_or_defer(Deferred::Tolerated(*id, action.clone(), ran.clone()));
         } else if is_new || self.shows_cached_output {
-            self.say_of_action(Waiting::Output(*id, action.clone(), ran.clone()));
+            self.show_or_defer(Deferred::Output(*id, action.clone(), ran.clone()));
         } else {
             self.state().replayed.push(Replayed { id: *id, action: action.clone(), ran: ran.clone() });
         }
@@ -477,15 +479,15 @@ impl Messages {
             state.failed.push((failure.id, failed_output(failure).to_owned()));
             state.needed.extend(failed.needs());
         }
-        // When the build is tried again, the event comes again.
+        // When the build is started again, the event comes again.
         if self.state().shown.insert(failure.id) {
-            self.say_of_action(Waiting::Failure(failure.clone()));
+            self.show_or_defer(Deferred::Failure(failure.clone()));
         }
     }
 
     /// The output of actions that did not run and whose outputs failed ones took: their warnings may be the reason of the
     /// failure.
-    fn show_what_failed_needed(&self, defined: &dyn Defined) {
+    fn show_inputs_of_failed(&self, defined: &dyn Defined) {
         let (needed, replayed) = {
             let mut state = self.state();
             (std::mem::take(&mut state.needed), std::mem::take(&mut state.replayed))
@@ -588,23 +590,23 @@ impl BuildMessages for Messages {
     }
 
     fn executed(&self, defined: &dyn Defined) {
-        let waiting = {
+        let deferred = {
             let mut state = self.state();
-            // It holds on to the session, which lasts as long as its sinks.
+            // It refers to the session, which refers to its sinks: a cycle.
             state.origins = None;
-            std::mem::take(&mut state.waiting)
+            std::mem::take(&mut state.deferred)
         };
-        for of in &waiting {
+        for of in &deferred {
             self.find(of.id(), defined);
-            self.say_at_once(of);
+            self.show_deferred(of);
         }
     }
 
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, _: bool) {
-        self.show_what_failed_needed(defined);
+        self.show_inputs_of_failed(defined);
         let (of_store, others): (Vec<_>, Vec<_>) =
             failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
-        // A store that fails once fails for everything, with a path of its own each time.
+        // An error of the store, for example a full disk, occurs for many paths; one of them is shown.
         for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));
             if all.len() > limit {

@@ -1,8 +1,11 @@
-//! An installation into what the target is made from: the result is a source of itself.
+//! Installation into a directory that the target reads: the result is a source of itself.
 //!
-//! A change that taut itself made is followed as any other, since the result may become stable: a generated file that
-//! another part of the target reads. If a round installs again what a round before it installed, and no other change
-//! came in between, it does not. Then the changes that taut made wait for another one.
+//! Without this module, `watch -o DIR` with a DIR among the sources would build without end.
+//!
+//! A change that taut itself made starts a round like any other, since the result may become stable: a generated file that
+//! another part of the target reads. If a round installs a path anew that an earlier round installed, without
+//! another change in between, it does not become stable. Then changes that taut made start no round until there is
+//! another one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,29 +23,29 @@ use taut_value::{EntityName, ReferenceType, Str};
 
 use super::paths::shown;
 
-/// How many readers are named.
-const SHOWN: usize = 3;
+/// How many readers of an installed path are named in the warning.
+const MAX_SHOWN_READERS: usize = 3;
 
-/// What is known of installations beside or above sources; without such, nothing.
+/// What is known of installations into, or above, directories of sources; empty if the output directory is elsewhere.
 #[derive(Default)]
 pub(super) struct Feedback {
     /// The output directory, without links on the way to it.
     output: PathBuf,
     /// The roots that lie below it, or above it; as they are written, and without links.
     roots: Vec<(PathBuf, PathBuf)>,
-    /// What installations left: files, and the directories that lead to them; what they removed, too.
-    own: HashMap<PathBuf, Option<StatSignature>>,
-    /// What the last installation changed, directories in which something else changed meanwhile aside.
+    /// The state of what was installed: files, the directories above them, and, as `None`, what was removed.
+    signatures: HashMap<PathBuf, Option<StatSignature>>,
+    /// What the last installation changed, without directories in which something else changed meanwhile.
     changed: HashSet<PathBuf>,
     /// What the directories above installed paths held before the last installation.
     names: HashMap<PathBuf, HashSet<OsString>>,
     /// What the last round installed.
     installed: HashMap<Str, ObjectInfo>,
-    /// What rounds installed anew since something else changed.
+    /// What was installed anew by the rounds since the last other change.
     chain: HashSet<Str>,
-    /// What was installed more often than once in that time, and not yet told of.
+    /// What was installed more than once by these rounds, and is not yet reported.
     repeated: Vec<Str>,
-    /// What is known not to become stable.
+    /// Results that do not become stable.
     unstable: HashSet<Str>,
     /// Whether changes that taut made start no round.
     is_stopped: bool,
@@ -50,13 +53,16 @@ pub(super) struct Feedback {
     held_back: Noticed,
 }
 
+/// A change that an installation made.
 enum Made {
+    /// What it left.
     Left,
+    /// A temporary file, which is gone.
     Passing,
 }
 
 impl Feedback {
-    /// What there is to know about a request that is installed into a directory.
+    /// For a request whose results are installed into a directory.
     pub(super) fn new(request: &Request, output: &Path) -> Feedback {
         let output = real(output);
         let overlapping =
@@ -70,9 +76,9 @@ impl Feedback {
         !self.roots.is_empty()
     }
 
-    /// Remembers what the directories look like that an installation may change.
+    /// Records the state of the directories that an installation may change.
     pub(super) fn before_install(&mut self) {
-        for (path, seen) in &mut self.own {
+        for (path, seen) in &mut self.signatures {
             if seen.is_some_and(|seen| seen.is_directory()) {
                 *seen = signature(path);
             }
@@ -81,12 +87,12 @@ impl Feedback {
         self.names = above.map(|path| (path.clone(), names(&path))).collect();
     }
 
-    /// Remembers what an installation of these objects left.
+    /// Records the state that an installation of these objects left.
     pub(super) fn after_install(&mut self, objects: HashMap<Str, ObjectInfo>) {
         if !self.is_possible() {
             return;
         }
-        let before = std::mem::take(&mut self.own);
+        let before = std::mem::take(&mut self.signatures);
         let mut pending: Vec<PathBuf> = Vec::new();
         for path in objects.keys() {
             let place = self.output.join(normal_path(path));
@@ -96,18 +102,18 @@ impl Feedback {
         }
         let above: HashSet<PathBuf> = pending.into_iter().collect();
         for path in &above {
-            self.own.insert(path.clone(), signature(path));
+            self.signatures.insert(path.clone(), signature(path));
         }
-        // What it removed.
+        // What the installation removed.
         for path in before.keys() {
-            if !self.own.contains_key(path) && signature(path).is_none() {
-                self.own.insert(path.clone(), None);
+            if !self.signatures.contains_key(path) && signature(path).is_none() {
+                self.signatures.insert(path.clone(), None);
             }
         }
         let is_changed = |(path, seen): &(&PathBuf, &Option<StatSignature>)| {
             before.get(*path) != Some(*seen) && !self.has_others(path)
         };
-        self.changed = self.own.iter().filter(is_changed).map(|(path, _)| path.clone()).collect();
+        self.changed = self.signatures.iter().filter(is_changed).map(|(path, _)| path.clone()).collect();
         above.into_iter().for_each(|path| {
             self.names.entry(path).or_default();
         });
@@ -122,11 +128,11 @@ impl Feedback {
         self.installed = objects;
     }
 
-    /// Whether anything but what is installed came to a directory, or went, since the installation began.
+    /// Whether a name that is not installed was added to a directory, or removed, since the installation began.
     fn has_others(&self, directory: &Path) -> bool {
         let Some(before) = self.names.get(directory) else { return false };
         let now = names(directory);
-        before.symmetric_difference(&now).any(|name| !self.own.contains_key(&directory.join(name)))
+        before.symmetric_difference(&now).any(|name| !self.signatures.contains_key(&directory.join(name)))
     }
 
     fn note_below(&mut self, place: PathBuf) {
@@ -136,7 +142,7 @@ impl Feedback {
             if seen.is_some_and(|seen| seen.is_directory()) {
                 pending.extend(list(&path).into_iter().map(|(name, _)| path.join(name)));
             }
-            self.own.insert(path, seen);
+            self.signatures.insert(path, seen);
         }
     }
 
@@ -144,19 +150,19 @@ impl Feedback {
         self.roots.iter().any(|(_, real)| path.starts_with(real))
     }
 
-    /// Without links on the way.
+    /// The path without symbolic links above it.
     fn place(&self, path: &Path) -> PathBuf {
         let below = |(root, real): &(PathBuf, PathBuf)| Some(real.join(path.strip_prefix(root).ok()?));
         self.roots.iter().find_map(below).unwrap_or_else(|| path.to_owned())
     }
 
-    /// What became of something that was noticed, if an installation did it: it left it so, or used the name only for
-    /// the time of writing.
+    /// The kind of a noticed change, if an installation made it: the path is as the installation left it, or was the name
+    /// of a temporary file.
     fn made(&self, path: &Path, how: &How) -> Option<Made> {
         let place = self.place(path);
         let now = signature(&place);
-        let (is_made, made) = match self.own.get(&place) {
-            // What is in a directory is told of by the names there.
+        let (is_made, made) = match self.signatures.get(&place) {
+            // Changes of what is in a directory are noticed for the names there.
             Some(Some(then)) if then.is_directory() => {
                 let is_same = |now: StatSignature| (now.device, now.inode) == (then.device, then.inode);
                 (now.is_some_and(is_same), Made::Left)
@@ -167,11 +173,11 @@ impl Feedback {
         is_made.then_some(made)
     }
 
-    /// Whether what is seen of a path is exactly what an installation left there.
+    /// Whether a path is exactly as an installation left it.
     pub(super) fn left(&self, path: &Path) -> bool {
         let place = self.place(path);
         self.is_possible()
-            && self.own.get(&place).is_some_and(|then| {
+            && self.signatures.get(&place).is_some_and(|then| {
                 *then == signature(&place)
                     && (self.changed.contains(&place) || then.is_none_or(|then| !then.is_directory()))
             })
@@ -182,7 +188,7 @@ impl Feedback {
         self.is_stopped
     }
 
-    /// Takes the changes that installations made out of others.
+    /// Splits changes into those that installations made and others.
     pub(super) fn split(&self, noticed: Noticed) -> (Noticed, Noticed) {
         if !self.is_possible() {
             return (Noticed::default(), noticed);
@@ -204,7 +210,7 @@ impl Feedback {
         self.held_back.merge(made);
     }
 
-    /// Something else changed. What was held back comes along.
+    /// Something else changed: rounds start again. Returns the changes that were held back.
     pub(super) fn begin_anew(&mut self) -> Noticed {
         self.chain.clear();
         self.repeated.clear();
@@ -212,12 +218,12 @@ impl Feedback {
         std::mem::take(&mut self.held_back)
     }
 
-    /// The description is another one; what did not become stable may do so now.
+    /// The description changed: results that did not become stable may do so now.
     pub(super) fn forget_unstable(&mut self) {
         self.unstable.clear();
     }
 
-    /// Whether the last round shows that its result does not become stable: then in words, unless that was told.
+    /// Decides whether the last round shows that a result does not become stable. Returns the warning, if it is new.
     pub(super) fn check(
         &mut self,
         leaves: &Leaves,
@@ -257,7 +263,7 @@ impl Feedback {
     }
 }
 
-/// The source targets that a path is part of.
+/// The source targets that contain a path.
 fn readers(analysis: &Analysis, request: &Request, path: &Path) -> Vec<String> {
     let mut readers = Vec::new();
     for reached in &analysis.reached {
@@ -270,14 +276,14 @@ fn readers(analysis: &Analysis, request: &Request, path: &Path) -> Vec<String> {
             ReferenceType::Glob => path.parent() == name.parent(),
             _ => !reached.analysed.is_defined && path == name,
         };
-        if reads && readers.len() < SHOWN {
+        if reads && readers.len() < MAX_SHOWN_READERS {
             readers.push(reached.target.name.to_json());
         }
     }
     readers
 }
 
-/// Without links on the way, as far as it leads to something.
+/// A path without symbolic links, as far as it exists.
 fn real(path: &Path) -> PathBuf {
     let path = normal(path);
     for above in path.ancestors() {

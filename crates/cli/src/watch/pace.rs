@@ -1,33 +1,33 @@
-//! Rounds that change what they read: by an action that writes into the sources, a build root or a log among them.
+//! Rounds that change what they read: by an action that writes into the sources, or a build root or log file among them.
 //!
-//! Such rounds would follow each other for ever. They cannot be told from those that a user keeps busy, so they are
-//! not stopped; but where each of several rounds in a row changed the same, the next ones wait, longer each time.
+//! Such rounds would follow each other for ever. They cannot be distinguished from rounds after quick edits of a user, so
+//! they are not stopped; but if several rounds in a row changed the same paths, the next ones wait, longer each time.
 
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
-/// How many rounds in a row may begin at once.
-const AT_ONCE: u32 = 4;
+/// How many rounds in a row begin without waiting.
+const MAX_IMMEDIATE_ROUNDS: u32 = 4;
 
-/// For how long a round waits at most.
+/// The longest time that a round waits.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// How rounds follow each other.
+/// How many rounds in a row changed the same paths.
 #[derive(Default)]
 pub(super) struct Pace {
     /// How many rounds in a row changed what made the next one begin.
     streak: u32,
-    /// What all of these changed.
+    /// The paths that all of these changed.
     paths: HashSet<PathBuf>,
 }
 
 impl Pace {
-    /// Nothing happened for a while.
+    /// Nothing changed for a while: the next rounds begin without waiting.
     pub(super) fn rest(&mut self) {
         *self = Pace::default();
     }
 
-    /// A round is to begin since these paths changed during the last one. For how long it is to wait before, and
-    /// whether it is the first that does.
+    /// Counts a round that begins since these paths changed during the last one. Returns how long it has to wait, if it has
+    /// to, and whether it is the first that has to.
     pub(super) fn step(&mut self, paths: &[PathBuf]) -> Option<(Duration, bool)> {
         let now: HashSet<PathBuf> = paths.iter().cloned().collect();
         let common: HashSet<PathBuf> = self.paths.intersection(&now).cloned().collect();
@@ -36,12 +36,12 @@ impl Pace {
         }
         self.paths = if self.streak == 0 { now } else { common };
         self.streak += 1;
-        let late = self.streak.checked_sub(AT_ONCE)?;
+        let late = self.streak.checked_sub(MAX_IMMEDIATE_ROUNDS)?;
         let pause = Duration::from_secs(1 << late.min(10)).min(MAX_PAUSE);
         Some((pause, late == 0))
     }
 
-    /// What each of the rounds changed, in order.
+    /// The paths that each of the rounds changed, sorted.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let mut paths: Vec<PathBuf> = self.paths.iter().cloned().collect();
         paths.sort();
@@ -59,7 +59,7 @@ mod tests {
         let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
         let seconds =
             |pace: &mut Pace, names: &[&str]| pace.step(&paths(names)).map(|(pause, _)| pause.as_secs());
-        for _ in 1..AT_ONCE {
+        for _ in 1..MAX_IMMEDIATE_ROUNDS {
             assert_eq!(seconds(&mut pace, &["a", "b"]), None);
         }
         assert_eq!(pace.step(&paths(&["b", "c"])), Some((Duration::from_secs(1), true)));

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::SHOWN;
+use super::MAX_SHOWN;
 
 /// In words; paths below `here` are shown from there.
 pub(super) fn what_changed(here: &Path, paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().take(SHOWN).map(|path| shown(here, path)).collect();
+    let names: Vec<String> = paths.iter().take(MAX_SHOWN).map(|path| shown(here, path)).collect();
     match paths.len() {
         0 => "Something changed: everything is looked at.".to_owned(),
-        n if n > SHOWN => format!("{} and {} more changed.", names.join(", "), n - SHOWN),
+        n if n > MAX_SHOWN => format!("{} and {} more changed.", names.join(", "), n - MAX_SHOWN),
         _ => format!("{} changed.", names.join(", ")),
     }
 }

@@ -1,4 +1,4 @@
-//! A round of `watch`: builds, installs, and tells what was done and what came out differently.
+//! A round of `watch`: builds, installs, and reports what was done and which results changed.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::Str;
 
-use super::{Held, Over, SHOWN, Watcher, feedback::Feedback, paths::what_changed};
+use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, feedback::Feedback, paths::what_changed};
 use crate::{
     diagnostics,
     exit::Exit,
@@ -25,70 +25,70 @@ use crate::{
     voice::{BuildMessages, count, seconds},
 };
 
-/// Why a round is over before its end: it was told, or so are the rounds with this session.
+/// Why a round ends early: its failure was reported, or no more rounds are possible with this session.
 enum Stop {
-    Told,
-    Over(Over),
+    Reported,
+    EndSession(SessionEnd),
 }
 
 impl From<Exit> for Stop {
     fn from(exit: Exit) -> Stop {
-        Stop::Over(exit.into())
+        Stop::EndSession(exit.into())
     }
 }
 
 impl Watcher<'_> {
-    /// Builds, and tells what was done. `changed`: nothing for the first round, then the paths that changed, if
-    /// that is why there is a round; other rounds are silent if there was nothing to do.
+    /// Builds, and reports what was done. `changed`: `None` for the first round; then the paths that changed, if they are the
+    /// reason for the round; `Some(None)` for a round that checks everything, and is silent if there is nothing to do.
     pub(super) fn round(
         &self,
-        held: &mut Held,
+        state: &mut WatchState,
         interruption: &Interruption,
         changed: Option<Option<&[PathBuf]>>,
-    ) -> Result<(), Over> {
+    ) -> Result<(), SessionEnd> {
         let reporting = Arc::new(Reporting::of_round(!self.o.build.analysis.no_trace));
-        reporting.requested(&held.request);
-        reporting.keep_in(&held.store);
-        interruption.ends_log(&reporting.log);
-        held.begin = SystemTime::now();
-        // Other rounds only make sure that nothing changed meanwhile.
+        reporting.requested(&state.request);
+        reporting.keep_in(&state.store);
+        interruption.finish_log_on_signal(&reporting.log);
+        state.begin = SystemTime::now();
+        // A round that checks everything is not counted.
         if changed != Some(None) {
             self.rounds.set(self.rounds.get() + 1);
         }
-        *held.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            (self.messages(&held.store, &held.request), reporting.clone());
+        *state.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            (self.messages(&state.store, &state.request), reporting.clone());
         if let Some(Some(paths)) = changed {
-            self.log.say(Level::Info, what_changed(&self.here, &held.of_interest(paths)));
+            self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(paths)));
         }
-        held.so_far.is_built = false;
+        state.history.is_built = false;
         let mut round = Round {
             watcher: self,
             interruption,
             changed,
             begin: Instant::now(),
-            store: &held.store,
-            messages_of_build: held.present.messages(),
-            so_far: &mut held.so_far,
+            store: &state.store,
+            messages_of_build: state.present.messages(),
+            history: &mut state.history,
             messages: Vec::new(),
             did_nothing: false,
         };
         let way = Way {
-            session: &held.session,
+            session: &state.session,
             is_cached: reporting.uses_state,
             reports_all_actions: false,
             is_last: true,
         };
-        let passed = way.pass(&mut round, &held.request);
+        let passed = way.pass(&mut round, &state.request);
         let messages = std::mem::take(&mut round.messages);
         let done = match passed {
-            Ok(()) | Err(Failed::Stopped(Stop::Told)) => Ok(interruption.check()?),
-            Err(Failed::Stopped(Stop::Over(over))) => Err(over),
+            Ok(()) | Err(Failed::Stopped(Stop::Reported)) => Ok(interruption.check()?),
+            Err(Failed::Stopped(Stop::EndSession(over))) => Err(over),
             Err(Failed::Anew(_)) => unreachable!("a round is not tried again"),
         };
         let status = match &done {
-            Err(Over::Exit(exit)) => exit.status(),
-            Ok(()) if held.so_far.is_built => Status::Success,
-            Ok(()) if !held.so_far.told.is_empty() => Status::AnalysisFailed,
+            Err(SessionEnd::Exit(exit)) => exit.status(),
+            Ok(()) if state.history.is_built => Status::Success,
+            Ok(()) if !state.history.reported_errors.is_empty() => Status::AnalysisFailed,
             _ => Status::BuildFailed,
         };
         reporting.finish(status, self.log);
@@ -97,18 +97,18 @@ impl Watcher<'_> {
     }
 }
 
-/// What the rounds of a session came to so far.
+/// What later rounds of a session use of the earlier ones.
 #[derive(Default)]
-pub(super) struct SoFar {
-    /// What was wrong with the description in the last round.
-    pub(super) told: String,
-    /// What the last round that could analyse the description came to.
+pub(super) struct RoundHistory {
+    /// The errors of the description that the last round reported.
+    pub(super) reported_errors: String,
+    /// The analysis of the last round in which it succeeded.
     pub(super) last: Option<Arc<Analysed>>,
     /// Whether the last round built everything.
     pub(super) is_built: bool,
-    /// What the last round that succeeded came to.
+    /// The results of the last round that succeeded.
     pub(super) results: HashMap<Str, ObjectInfo>,
-    /// What installing does to what is watched.
+    /// What installing changes among the watched files.
     pub(super) feedback: Feedback,
 }
 
@@ -120,15 +120,15 @@ struct Round<'r> {
     begin: Instant,
     store: &'r Store,
     messages_of_build: Arc<dyn BuildMessages>,
-    so_far: &'r mut SoFar,
-    /// What was done, to be told when it is kept: then the round is over for the user, too.
+    history: &'r mut RoundHistory,
+    /// Messages about what was done. They are written when the round is committed: for the user, the round ends with them.
     messages: Vec<String>,
     /// Whether nothing had to be analysed or built.
     did_nothing: bool,
 }
 
 impl Round<'_> {
-    fn tell(&mut self) {
+    fn write_messages(&mut self) {
         self.messages.drain(..).for_each(|text| self.watcher.log.say(Level::Info, text));
     }
 }
@@ -142,13 +142,13 @@ impl Pass for Round<'_> {
     }
 
     fn analysis_failed(&mut self, _: &Request, problems: &Diagnostics) -> Stop {
-        let told = format!("{problems:?}");
-        if self.changed != Some(None) || told != self.so_far.told {
-            diagnostics::tell(problems, Level::Error, self.watcher.log);
+        let errors = format!("{problems:?}");
+        if self.changed != Some(None) || errors != self.history.reported_errors {
+            diagnostics::report(problems, Level::Error, self.watcher.log);
             self.watcher.log.say(Level::Info, "Analysis failed; waiting for a change.");
         }
-        self.so_far.told = told;
-        Stop::Told
+        self.history.reported_errors = errors;
+        Stop::Reported
     }
 
     fn analysed(
@@ -157,17 +157,17 @@ impl Pass for Round<'_> {
         request: &Request,
         analysed: &Arc<Analysed>,
     ) -> Result<Option<Wanted>, Stop> {
-        self.so_far.told.clear();
-        if self.so_far.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
-            findings::tell_warnings(analysed, request, self.watcher.log);
+        self.history.reported_errors.clear();
+        if self.history.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
+            findings::report_warnings(analysed, request, self.watcher.log);
         }
-        self.so_far.last = Some(analysed.clone());
+        self.history.last = Some(analysed.clone());
         Ok(None)
     }
 
-    /// Tells what was done, unless that was nothing, and nothing had changed either.
+    /// Reports what was done, unless that was nothing, and nothing had changed either.
     fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool) {
-        self.so_far.is_built = is_complete;
+        self.history.is_built = is_complete;
         self.messages_of_build.executed(&session.origins(request));
         let done = session.done();
         let is_silent = self.changed == Some(None) && done.ran.is_empty() && done.analysed == 0;
@@ -196,14 +196,14 @@ impl Pass for Round<'_> {
             seconds(self.begin.elapsed()),
         );
         let origins = session.origins(request);
-        for id in done.ran.iter().take(SHOWN) {
+        for id in done.ran.iter().take(MAX_SHOWN) {
             let origin = origins.first_of_all(id);
             let origin = origin.map(|origin| self.watcher.log.names().origin(&origin));
             let what = if done.failed.contains(id) { "failed" } else { "ran" };
             text.push_str(&format!("\n  {what} {}", origin.unwrap_or_else(|| format!("action {id}"))));
         }
-        if done.ran.len() > SHOWN {
-            text.push_str(&format!("\n  and {} more", done.ran.len() - SHOWN));
+        if done.ran.len() > MAX_SHOWN {
+            text.push_str(&format!("\n  and {} more", done.ran.len() - MAX_SHOWN));
         }
         self.messages.push(text);
     }
@@ -215,12 +215,12 @@ impl Pass for Round<'_> {
         failure: &BuildFailure,
         _: bool,
     ) -> Stop {
-        self.tell();
+        self.write_messages();
         let log = self.watcher.log;
         if failure.is_lost() {
             let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
-            let (text, log) = (causes.take(SHOWN).collect::<Vec<_>>().join("\n"), log.clone());
-            return Stop::Over(Over::Lost(Box::new(move || {
+            let (text, log) = (causes.take(MAX_SHOWN).collect::<Vec<_>>().join("\n"), log.clone());
+            return Stop::EndSession(SessionEnd::Lost(Box::new(move || {
                 log.say(Level::Error, text);
                 Exit::BuildFailure
             })));
@@ -228,10 +228,10 @@ impl Pass for Round<'_> {
         let origins = session.origins(request);
         let keep_going = self.watcher.o.build.results.keep_going;
         self.messages_of_build.failed(failure, &origins, keep_going);
-        Stop::Told
+        Stop::Reported
     }
 
-    /// Installs if asked to, and tells what is different from the round before.
+    /// Installs with `-o`, and reports which results differ from those of the round before.
     fn deliver(
         &mut self,
         _: &Session,
@@ -240,32 +240,32 @@ impl Pass for Round<'_> {
         built: &Results,
     ) -> Result<(), Undelivered<Stop>> {
         let Watcher { output, o, log, .. } = self.watcher;
-        let so_far = &mut *self.so_far;
-        let is_new = |(path, built): &&(Str, Built)| so_far.results.get(path) != Some(&built.info);
+        let history = &mut *self.history;
+        let is_new = |(path, built): &&(Str, Built)| history.results.get(path) != Some(&built.info);
         let new: Vec<&(Str, Built)> = built.artifacts.iter().filter(is_new).collect();
         if let Some(directory) = output {
-            so_far.feedback.before_install();
+            history.feedback.before_install();
             let put = results::put(self.store, built, directory, &request.owner(), o.prune, log);
             put.map_err(|undelivered| {
-                Stop::Over(match undelivered {
-                    Undelivered::Lost(stop) => Over::Lost(stop),
-                    Undelivered::Stopped(exit) => Over::Exit(exit),
+                Stop::EndSession(match undelivered {
+                    Undelivered::Lost(stop) => SessionEnd::Lost(stop),
+                    Undelivered::Stopped(exit) => SessionEnd::Exit(exit),
                 })
             })?;
             let all = built.runfiles.iter().chain(&built.artifacts);
-            so_far.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
+            history.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
         }
         let has_ids = log.wants(Level::Debug);
         let object = |built: &Built| if has_ids { format!(" {}", built.info) } else { String::new() };
         let shown: String =
-            new.iter().take(SHOWN).map(|(path, built)| format!("\n  {path}{}", object(built))).collect();
-        let is_told = self.changed.is_some() || !self.did_nothing;
-        if is_told && !new.is_empty() {
-            let more = new.len().saturating_sub(SHOWN);
+            new.iter().take(MAX_SHOWN).map(|(path, built)| format!("\n  {path}{}", object(built))).collect();
+        let is_shown = self.changed.is_some() || !self.did_nothing;
+        if is_shown && !new.is_empty() {
+            let more = new.len().saturating_sub(MAX_SHOWN);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
             self.messages.push(format!("New results:{shown}{more}"));
         }
-        so_far.results = built.artifacts.iter().map(|(path, built)| (path.clone(), built.info)).collect();
+        history.results = built.artifacts.iter().map(|(path, built)| (path.clone(), built.info)).collect();
         Ok(())
     }
 }

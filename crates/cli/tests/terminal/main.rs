@@ -188,7 +188,7 @@ fn project() -> Workspace {
 }
 
 #[test]
-fn a_build_a_null_build_and_a_failure() {
+fn recordings_of_a_build_a_null_build_and_a_failure() {
     for columns in SIZES {
         let workspace = project();
         let recording = Recording::new(columns);
@@ -233,7 +233,7 @@ fn slow(workspace: &Workspace, seconds: u32) -> PathBuf {
 }
 
 #[test]
-fn progress_is_shown_and_nothing_is_left_of_it() {
+fn progress_is_shown_and_erased_at_the_end() {
     for columns in SIZES {
         let workspace = Workspace::new();
         slow(&workspace, 2);
@@ -258,7 +258,7 @@ fn an_interrupted_build_leaves_one_line() {
 }
 
 #[test]
-fn a_terminal_may_be_small_and_become_narrower() {
+fn progress_fits_a_small_terminal_and_one_that_becomes_narrower() {
     let workspace = Workspace::new();
     slow(&workspace, 3);
     let tiny = Recording { rows: 3, ..Recording::new(20) };

@@ -52,7 +52,7 @@ impl Screen {
         }
     }
 
-    /// Another width, as terminals have it that wrap long lines anew. The cursor stands below all lines.
+    /// Another width, as terminals have it that wrap long lines anew. The cursor is below all lines.
     pub(crate) fn resize(&mut self, columns: usize) {
         let mut whole: Vec<Vec<(char, String)>> = Vec::new();
         for (line, wrapped) in self.lines.drain(..).zip(self.wrapped.drain(..)) {

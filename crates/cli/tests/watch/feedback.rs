@@ -1,4 +1,5 @@
-//! An output directory among the sources: real changes are followed, those that `watch` made itself come to an end.
+//! An output directory among the sources: changes by others start rounds, and the rounds that changes by `watch` itself start
+//! end.
 
 use super::*;
 
@@ -19,7 +20,7 @@ fn archive_of_itself(workspace: &Workspace) {
 }
 
 #[test]
-fn a_tree_that_is_part_of_itself_comes_to_an_end() {
+fn rounds_of_a_tree_that_contains_its_result_end() {
     let workspace = Workspace::new();
     let target = r#"{"all": {"type": "generic", "out_dirs": ["d"], "deps": [["TREE", null, "."]],
       "cmds": ["mkdir -p ../x/s; find . -type f > ../x/s/list; cat data > ../x/s/data; rm -rf d; mv ../x d"]}}"#;
@@ -40,12 +41,12 @@ fn a_tree_that_is_part_of_itself_comes_to_an_end() {
 
 /// Checks that edits are followed, each by few rounds.
 #[track_caller]
-fn edits_end(workspace: &Workspace, out: &Path, mut watching: Watching, is_look: bool) {
-    let told = watching.until("Interrupt to end.");
-    has(&told, "The output directory dist is part of what the target is made from");
-    has(&told, "dist/copy is installed by each round");
-    has(&told, r#"(by ["@","","TREE","","."])"#);
-    assert!(runs(&watching) <= 3, "{told}");
+fn edits_end(workspace: &Workspace, out: &Path, mut watching: Watching, is_polling: bool) {
+    let output = watching.until("Interrupt to end.");
+    has(&output, "The output directory dist is part of what the target is made from");
+    has(&output, "dist/copy is installed by each round");
+    has(&output, r#"(by ["@","","TREE","","."])"#);
+    assert!(runs(&watching) <= 3, "{output}");
     for number in 0..4 {
         let (before, text) = (runs(&watching), format!("edit {number}"));
         // Another file, and one that is there.
@@ -61,10 +62,10 @@ fn edits_end(workspace: &Workspace, out: &Path, mut watching: Watching, is_look:
     let before = runs(&watching);
     workspace.file("last", "");
     // Alone: no change of the output directory is followed.
-    watching.until(if is_look { "src changed." } else { "last changed." });
+    watching.until(if is_polling { "src changed." } else { "last changed." });
     watching.until("New results");
     assert!(runs(&watching) - before <= 2, "{}", watching.all());
-    assert_eq!(watching.all().matches("The output directory").count(), 1, "told once");
+    assert_eq!(watching.all().matches("The output directory").count(), 1, "reported once");
     assert_eq!(watching.interrupt(), 130);
 }
 
@@ -78,7 +79,7 @@ fn a_result_that_is_part_of_itself_is_built_once_for_each_change() {
 }
 
 #[test]
-fn the_same_where_everything_is_looked_at() {
+fn a_result_that_is_part_of_itself_is_built_once_for_each_change_with_polling() {
     let workspace = Workspace::new();
     archive_of_itself(&workspace);
     let out = workspace.root().join("dist");
@@ -87,7 +88,7 @@ fn the_same_where_everything_is_looked_at() {
 }
 
 #[test]
-fn the_same_through_a_link_to_the_root() {
+fn a_result_that_is_part_of_itself_is_built_once_for_each_change_through_a_link() {
     let workspace = Workspace::new();
     archive_of_itself(&workspace);
     std::os::unix::fs::symlink("src", workspace.beside("link")).unwrap();
@@ -104,8 +105,8 @@ fn a_pattern_that_finds_the_result_makes_no_endless_rounds() {
       "cmds": ["cat *.txt > ../all; rm -f all.txt; mv ../all all.txt"]}}"#;
     workspace.file("TARGETS", target).file("a.txt", "a\n");
     let mut watching = start(&workspace, &workspace.root(), &[]);
-    let told = watching.until("Interrupt to end.");
-    has(&told, r#"all.txt is installed by each round and read by the next (by ["@","","GLOB","","*.txt"]"#);
+    let output = watching.until("Interrupt to end.");
+    has(&output, r#"all.txt is installed by each round and read by the next (by ["@","","GLOB","","*.txt"]"#);
     workspace.file("b.txt", "b\n");
     watching.until("b.txt changed.");
     watching.until("ran ");
@@ -136,7 +137,7 @@ fn a_result_that_another_part_reads_as_a_source_is_followed_until_it_is_stable()
 }
 
 #[test]
-fn an_output_directory_beside_what_is_read_is_no_matter() {
+fn an_output_directory_beside_what_is_read_causes_no_warning() {
     let workspace = project();
     let out = workspace.root().join("dist");
     let mut watching = start(&workspace, &out, &[]);
@@ -145,14 +146,14 @@ fn an_output_directory_beside_what_is_read_is_no_matter() {
     has(&watching.round("m/u.txt changed."), "2 actions of 3 run");
     becomes(&out.join("shout"), "LOUD\n");
     workspace.file("b.txt", "b\n");
-    let told = watching.until("b.txt changed.");
-    assert_eq!(told.matches("changed.").count(), 1, "{told}");
+    let output = watching.until("b.txt changed.");
+    assert_eq!(output.matches("changed.").count(), 1, "{output}");
     assert!(!watching.all().contains("The output directory"), "{}", watching.all());
     assert_eq!(watching.interrupt(), 130);
 }
 
 #[test]
-fn rounds_that_an_action_keeps_going_are_slowed_down_and_told() {
+fn rounds_that_an_action_causes_are_slowed_down_and_reported() {
     let workspace = Workspace::new();
     let source = workspace.root().join("data").display().to_string();
     let target = r#"{"all": {"type": "install", "files": {"data": "writes", "other": "other"}},
@@ -161,10 +162,10 @@ fn rounds_that_an_action_keeps_going_are_slowed_down_and_told() {
     let out = workspace.beside("out");
     let mut watching = start(&workspace, &out, &[]);
     has(&watching.until("an action writes there"), "(data)");
-    // It is followed as before, if late.
+    // An edit is followed as before, if later.
     workspace.file("other", "2\n");
     becomes(&out.join("other"), "2\n");
     assert!(runs(&watching) < 20, "{}", watching.all());
-    // A pause does not keep it from ending.
+    // An interrupt ends it during a pause, too.
     assert_eq!(watching.interrupt(), 130);
 }

@@ -1,4 +1,4 @@
-//! `watch` follows changes: each round names what changed, does what it demands, and nothing else.
+//! `watch`: each round names what changed, executes what that invalidates, and nothing else.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::io::{BufRead as _, BufReader};
@@ -11,9 +11,9 @@ use std::{fs, thread};
 use taut_testkit::{Rng, Tool, Workspace, listing, processed, times};
 
 mod feedback;
-mod names;
+mod hard_links;
+mod polling;
 mod roots;
-mod unwatched;
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -37,11 +37,11 @@ fn project() -> Workspace {
     workspace
 }
 
-/// A watching process, and what it said.
+/// A watching process, and its output.
 struct Watching {
     child: Child,
-    said: Arc<(Mutex<String>, Condvar)>,
-    /// How much of it was looked at.
+    output: Arc<(Mutex<String>, Condvar)>,
+    /// How much of it was read by the test.
     seen: usize,
 }
 
@@ -61,33 +61,33 @@ impl Watching {
     }
 
     fn of(mut child: Child) -> Watching {
-        let said = Arc::new((Mutex::new(String::new()), Condvar::new()));
-        let (stderr, lines) = (child.stderr.take().unwrap(), said.clone());
+        let output = Arc::new((Mutex::new(String::new()), Condvar::new()));
+        let (stderr, lines) = (child.stderr.take().unwrap(), output.clone());
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 lines.0.lock().unwrap().push_str(&format!("{line}\n"));
                 lines.1.notify_all();
             }
         });
-        Watching { child, said, seen: 0 }
+        Watching { child, output, seen: 0 }
     }
 
-    /// Waits until something was said that was not looked at yet; returns all up to the end of that line.
+    /// Waits for a text behind what was read; returns everything up to the end of its line.
     #[track_caller]
     fn until(&mut self, text: &str) -> String {
-        let (end, mut said) = (Instant::now() + PATIENCE, self.said.0.lock().unwrap());
+        let (end, mut output) = (Instant::now() + PATIENCE, self.output.0.lock().unwrap());
         loop {
-            if let Some(at) = said[self.seen..].find(text)
-                && let Some(line) = said[self.seen + at..].find('\n')
+            if let Some(at) = output[self.seen..].find(text)
+                && let Some(line) = output[self.seen + at..].find('\n')
             {
                 let upto = self.seen + at + line + 1;
-                let new = said[self.seen..upto].to_owned();
+                let new = output[self.seen..upto].to_owned();
                 self.seen = upto;
                 return new;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{text:?} was never said:\n{said}");
-            said = self.said.1.wait_timeout(said, left).unwrap().0;
+            assert!(!left.is_zero(), "{text:?} was never printed:\n{output}");
+            output = self.output.1.wait_timeout(output, left).unwrap().0;
         }
     }
 
@@ -101,9 +101,9 @@ impl Watching {
         line.lines().last().unwrap().to_owned()
     }
 
-    /// All that was said so far.
+    /// All output so far.
     fn all(&self) -> String {
-        self.said.0.lock().unwrap().clone()
+        self.output.0.lock().unwrap().clone()
     }
 
     fn interrupt(mut self) -> i32 {
@@ -127,7 +127,7 @@ fn has(line: &str, text: &str) {
 }
 
 #[test]
-fn each_round_does_what_the_change_demands() {
+fn each_round_executes_only_what_the_change_invalidates() {
     let workspace = project();
     let out = workspace.beside("out");
     let out_words = out.display().to_string();
@@ -174,7 +174,7 @@ fn each_round_does_what_the_change_demands() {
 }
 
 #[test]
-fn what_an_earlier_call_left_is_watched_too() {
+fn files_of_a_replayed_result_are_watched() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let mut watching = Watching::start(&workspace, &[]);
@@ -198,7 +198,7 @@ fn a_file_that_an_editor_renames_over_another_one_is_not_named() {
 }
 
 #[test]
-fn failures_are_told_and_mended() {
+fn failures_are_reported_and_end_when_they_are_mended() {
     let workspace = project();
     let mut watching = Watching::start(&workspace, &[]);
     watching.until("Interrupt to end.");
@@ -227,7 +227,7 @@ fn becomes(path: &Path, content: &str) {
 }
 
 #[test]
-fn whole_directories_come_and_go() {
+fn new_and_removed_directories_are_followed() {
     let workspace = project();
     let (module, away) = (workspace.root().join("m"), workspace.root().join("away"));
     let out = workspace.beside("out");
@@ -240,14 +240,14 @@ fn whole_directories_come_and_go() {
     fs::write(away.join("u.txt"), "from afar\n").unwrap();
     fs::rename(&away, &module).unwrap();
     becomes(&shout, "FROM AFAR\n");
-    // It is another watch of that name from now on.
+    // From now on, that name has another watch.
     workspace.file("m/u.txt", "near\n");
     becomes(&shout, "NEAR\n");
     assert_eq!(watching.interrupt(), 130);
 }
 
 #[test]
-fn a_description_is_watched_where_its_links_lead() {
+fn a_description_is_followed_through_links() {
     let workspace = project();
     let elsewhere = workspace.root().join("m/below");
     fs::create_dir(&elsewhere).unwrap();
@@ -269,7 +269,7 @@ fn a_description_is_watched_where_its_links_lead() {
 }
 
 #[test]
-fn what_is_lost_below_a_result_is_made_again() {
+fn missing_objects_below_a_result_are_made_again() {
     let workspace = project();
     let made = r#"{"all": {"type": "install", "files": {"made": "made", "v": "a.txt"}},
       "made": {"type": "generic", "out_dirs": ["made"], "cmds": ["mkdir -p made/a; yes | head -c 5000 > made/a/b"]}}"#;
@@ -278,7 +278,7 @@ fn what_is_lost_below_a_result_is_made_again() {
         (workspace.beside("out"), workspace.build_root().join("protocol-dependent/generation-0"));
     let mut watching = Watching::start(&workspace, &["-o", out.to_str().unwrap()]);
     watching.until("Interrupt to end.");
-    // Too large to be at hand in the process, and only below a tree.
+    // Too large for the memory cache, and only below a tree.
     let below = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let objects = below(&store.join("git-sha1/casf")).flat_map(|shard| below(&shard).collect::<Vec<_>>());
     let large = |object: &PathBuf| fs::metadata(object).unwrap().len() == 5000;
@@ -294,7 +294,7 @@ fn what_is_lost_below_a_result_is_made_again() {
 }
 
 #[test]
-fn what_the_words_mean_may_change() {
+fn changes_of_the_files_that_define_the_request_are_followed() {
     let workspace = project();
     workspace.file("config.json", r#"{"V": "1"}"#);
     let root = workspace.root().display().to_string();
@@ -319,11 +319,11 @@ fn what_the_words_mean_may_change() {
 }
 
 #[test]
-fn without_being_told_it_looks() {
+fn with_poll_changes_are_found_by_polling() {
     let workspace = project();
     let mut watching = Watching::start(&workspace, &["--poll"]);
     watching.until("everything is looked at every two seconds");
-    // The first look follows at once; a file that is written meanwhile would be seen half written.
+    // The first poll follows at once; a file that is written meanwhile would be read half written.
     thread::sleep(Duration::from_millis(500));
     workspace.file("m/u.txt", "seen\n");
     has(&watching.round("m/u.txt changed."), "2 actions of 3 run");
@@ -340,7 +340,7 @@ fn garbage_is_collected_beside_an_idle_watch_and_the_next_round_is_right() {
     watching.until("Interrupt to end.");
     let modes: [&[&str]; 4] = [&[], &["--no-rotate"], &[], &["--all"]];
     for (number, mode) in modes.into_iter().enumerate() {
-        // Twice, so that nothing of what was there is left.
+        // Twice, so that no earlier object is left.
         for _ in 0..2 {
             workspace.run(&taut(), [&["gc"], mode].concat()).exits(0);
         }
@@ -357,14 +357,14 @@ fn garbage_is_collected_beside_an_idle_watch_and_the_next_round_is_right() {
     assert_eq!(watching.interrupt(), 130);
 }
 
-/// What the random edits are made of: everything that is there is looked at, whatever its name.
-const ANY: &str = r#"{
+/// The project of the random edits: all files are read, whatever their names.
+const RANDOM_TARGETS: &str = r#"{
   "all": {"type": "install", "files": {"tick": "tick", "texts": "texts", "made": ["m", "made"]}, "deps": ["trees"]},
   "trees": {"type": "install", "dirs": [[["TREE", null, "sub"], "t"]]},
   "texts": {"type": "generic", "outs": ["texts"], "deps": [["GLOB", null, "*.txt"]], "cmds": ["cat *.txt > texts"]}
 }"#;
 
-fn any_edit(workspace: &Workspace, rng: &mut Rng) -> String {
+fn random_edit(workspace: &Workspace, rng: &mut Rng) -> String {
     let root = workspace.root();
     let pick = |rng: &mut Rng, names: &[&str]| names[rng.below(names.len())].to_owned();
     let file = |rng: &mut Rng| pick(rng, &["b.txt", "c.txt", "sub/x", "sub/d/y", "sub/e/f/z"]);
@@ -380,7 +380,7 @@ fn any_edit(workspace: &Workspace, rng: &mut Rng) -> String {
             format!("remove {name}")
         }
         4 => {
-            // As editors do it: another file takes the place.
+            // As editors do it: another file replaces it.
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(root.join(".new"), format!("{}\n", rng.below(4))).unwrap();
             fs::rename(root.join(".new"), path).unwrap();
@@ -413,9 +413,13 @@ fn any_edit(workspace: &Workspace, rng: &mut Rng) -> String {
 }
 
 #[test]
-fn after_any_edits_the_round_is_right() {
+fn after_random_edits_the_round_is_right() {
     let workspace = Workspace::new();
-    workspace.file("TARGETS", ANY).file("a.txt", "a\n").file("m/u.txt", "u\nv\n").file("sub/x", "x\n");
+    workspace
+        .file("TARGETS", RANDOM_TARGETS)
+        .file("a.txt", "a\n")
+        .file("m/u.txt", "u\nv\n")
+        .file("sub/x", "x\n");
     workspace.file("tick", "start\n");
     let mut rng = Rng::new(11);
     workspace.file(
@@ -428,9 +432,9 @@ fn after_any_edits_the_round_is_right() {
     let mut edits = Vec::new();
     for round in 0..times(12) {
         for _ in 0..1 + rng.below(3) {
-            edits.push(any_edit(&workspace, &mut rng));
+            edits.push(random_edit(&workspace, &mut rng));
         }
-        // Whoever has seen this has seen all that came before.
+        // When this edit is installed, all earlier ones are.
         let tick = format!("{round}\n");
         workspace.file("tick", &tick);
         becomes(&out.join("tick"), &tick);
@@ -448,7 +452,7 @@ fn after_any_edits_the_round_is_right() {
 }
 
 #[test]
-fn when_too_much_happens_to_be_told_everything_is_looked_at() {
+fn when_the_event_queue_overflows_everything_is_checked() {
     let workspace = project();
     let out = workspace.beside("out");
     let watching = Watching::start(&workspace, &["-o", &out.display().to_string()]);
@@ -457,12 +461,12 @@ fn when_too_much_happens_to_be_told_everything_is_looked_at() {
         let id = watching.child.id().to_string();
         assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
     };
-    // Nobody takes the events away, of which the system keeps so many thousands.
+    // The stopped process reads no events, of which the system keeps some thousands.
     signal("-STOP");
     let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").ok();
     let most: usize = most.and_then(|text| text.trim().parse().ok()).unwrap_or(16_384);
     let many = most.min(40_000) / 2 + 100;
-    let name = |number: usize| workspace.root().join(format!("m/nobody-reads-{number}"));
+    let name = |number: usize| workspace.root().join(format!("m/not-read-{number}"));
     (0..many).for_each(|number| fs::write(name(number), "").unwrap());
     workspace.file("m/u.txt", "after all\n");
     signal("-CONT");

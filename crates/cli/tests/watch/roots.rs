@@ -1,4 +1,4 @@
-//! Roots that go away and come back, and ways to them that change: `watch` waits and goes on by itself.
+//! Roots that are removed or moved and come back, and links above them that change: `watch` waits, and then goes on.
 
 use std::os::unix::fs::symlink;
 
@@ -44,7 +44,7 @@ impl Case {
         becomes(&self.out.join("o"), content);
     }
 
-    /// The watch notices edits as ever.
+    /// Asserts that edits are noticed as before.
     #[track_caller]
     fn follows(&self, root: &Path, watching: Watching) {
         for content in ["edited\n", "edited again\n"] {
@@ -70,13 +70,13 @@ fn for_each_way_to_name_it(check: impl Fn(&Case, &Path, &[&str])) {
 }
 
 #[test]
-fn a_root_that_is_moved_away_and_back() {
+fn a_root_that_is_moved_away_and_back_is_followed() {
     for_each_way_to_name_it(|case, here, words| {
         let mut watching = case.watch(here, words);
         let away = case.beside("away");
         fs::rename(&case.ws, &away).unwrap();
-        let told = watching.until("Waiting until it is there again.");
-        has(&told, &format!("The root {} is gone:", case.ws.display()));
+        let output = watching.until("Waiting until it is there again.");
+        has(&output, &format!("The root {} is gone:", case.ws.display()));
         fs::write(away.join("m/in"), "from afar\n").unwrap();
         fs::rename(&away, &case.ws).unwrap();
         case.becomes("from afar\n");
@@ -85,7 +85,7 @@ fn a_root_that_is_moved_away_and_back() {
 }
 
 #[test]
-fn a_root_that_is_removed_and_made_again() {
+fn a_root_that_is_removed_and_made_again_is_followed() {
     for_each_way_to_name_it(|case, here, words| {
         let repositories = fs::read(case.ws.join("repos.json")).ok();
         let mut watching = case.watch(here, words);
@@ -101,7 +101,7 @@ fn a_root_that_is_removed_and_made_again() {
 }
 
 #[test]
-fn another_checkout_takes_the_place_of_a_root() {
+fn a_checkout_that_replaces_a_root_is_built() {
     for_each_way_to_name_it(|case, here, words| {
         let other = case.beside("other");
         checkout(&other, "other\n");
@@ -112,14 +112,14 @@ fn another_checkout_takes_the_place_of_a_root() {
         fs::rename(&case.ws, case.beside("old")).unwrap();
         fs::rename(&other, &case.ws).unwrap();
         case.becomes("other\n");
-        // The first one is of no interest any more.
+        // Changes in the first one start no round any more.
         fs::write(case.beside("old/m/in"), "old\n").unwrap();
         case.follows(&case.ws, watching);
     });
 }
 
 #[test]
-fn a_target_root_goes_and_comes_back_in_the_same_ways() {
+fn a_target_root_that_is_removed_and_made_again_is_followed() {
     let case = Case::new();
     let targets = |word: &str| {
         fs::create_dir_all(case.beside("targets/m")).unwrap();
@@ -147,7 +147,7 @@ fn a_target_root_goes_and_comes_back_in_the_same_ways() {
 }
 
 #[test]
-fn a_link_on_the_way_to_a_root_is_set_anew() {
+fn a_changed_link_above_a_root_is_followed() {
     // The link is the root, or above it, or leads to another link.
     for (link, to, root) in [("cur", "", "cur"), ("above", "..", "above/ws"), ("first", "", "second")] {
         let case = Case::new();
@@ -171,7 +171,7 @@ fn a_link_on_the_way_to_a_root_is_set_anew() {
         case.becomes("v2\n");
         fs::write(place("v2").join("m/in"), "edited behind the link\n").unwrap();
         case.becomes("edited behind the link\n");
-        // A link that leads nowhere for a while.
+        // The target of the link does not exist for a while.
         fs::remove_file(case.beside(link)).unwrap();
         set("v3");
         case.becomes("v3\n");
@@ -200,7 +200,7 @@ fn nothing_is_installed_or_pruned_while_a_root_is_gone() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_root_is_waited_for_as_well() {
+fn a_root_that_is_replaced_by_a_file_is_waited_for() {
     let case = Case::new();
     let mut watching = case.watch(Path::new("/"), &["-w", case.ws.to_str().unwrap(), "m", "o"]);
     fs::rename(&case.ws, case.beside("away")).unwrap();
@@ -213,7 +213,7 @@ fn a_file_in_the_place_of_a_root_is_waited_for_as_well() {
 }
 
 #[test]
-fn a_root_that_is_not_there_yet_is_waited_for() {
+fn a_root_that_does_not_exist_yet_is_followed() {
     let case = Case::new();
     let late = case.beside("late/root");
     let words = ["-o", case.out.to_str().unwrap(), "-w", late.to_str().unwrap(), "m", "o"];
@@ -228,7 +228,7 @@ fn a_root_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn a_directory_within_a_root_is_replaced_with_all_that_it_holds() {
+fn a_replaced_directory_within_a_root_is_followed() {
     let case = Case::new();
     fs::create_dir_all(case.ws.join("m/sub/below")).unwrap();
     fs::write(case.ws.join("m/sub/below/in"), "start\n").unwrap();
@@ -246,7 +246,7 @@ fn a_directory_within_a_root_is_replaced_with_all_that_it_holds() {
 }
 
 #[test]
-fn a_configuration_is_followed_where_links_lead() {
+fn a_configuration_file_is_followed_through_links() {
     let case = Case::new();
     let target = r#"{"o": {"type": "file_gen", "name": "o", "arguments_config": ["V"], "data": {"type": "var", "name": "V"}}}"#;
     fs::write(case.ws.join("m/TARGETS"), target).unwrap();
@@ -267,7 +267,7 @@ fn a_configuration_is_followed_where_links_lead() {
 }
 
 #[test]
-fn links_on_the_way_to_a_module_are_set_anew() {
+fn changed_links_above_a_module_are_followed() {
     let case = Case::new();
     for version in ["v1", "v2"] {
         fs::create_dir_all(case.beside(version)).unwrap();
@@ -298,7 +298,7 @@ fn links_on_the_way_to_a_module_are_set_anew() {
 }
 
 #[test]
-fn something_is_mounted_over_a_root() {
+fn a_mount_over_a_root_is_followed() {
     let case = Case::new();
     let script = r#"
         "$@" & watch=$!
@@ -334,12 +334,12 @@ fn something_is_mounted_over_a_root() {
 }
 
 #[test]
-fn permission_to_read_is_lost_and_comes_back() {
+fn a_change_of_read_permission_is_followed() {
     use std::os::unix::fs::PermissionsExt as _;
     let case = Case::new();
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let is_root = std::process::Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    // To root, permissions mean nothing: another user watches then, with a program that it can reach.
+    // Permissions do not apply to root: then another user watches, with a copy of the program that it may run.
     let program = case.beside("program");
     let copied = std::process::Command::new("cp").arg(taut().path()).arg(&program).status();
     assert!(copied.unwrap().success());

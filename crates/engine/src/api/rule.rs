@@ -31,7 +31,7 @@ pub trait Rule: Send + Sync + Sized + 'static {
     /// Computes the value. Called at most once per build, and only if a value is needed that is not known.
     fn value(&self, key: &Self::Key, cx: Cx) -> impl Future<Output = Result<Self::Value, Fail>> + Send;
 
-    /// Content hash of a value: equal hash means that dependents cannot tell the values apart, so they need not execute
+    /// Content hash of a value: equal hash means that dependents cannot distinguish the values, so they need not execute
     /// if the task did and has an equal result (early cutoff). `None`: the value has no hash; it counts as new whenever the
     /// task executed.
     fn content_hash(&self, _key: &Self::Key, _value: &Self::Value) -> Option<Hash> {
@@ -45,8 +45,8 @@ pub trait Rule: Send + Sync + Sized + 'static {
     }
 
     /// Computes the task's hash. By default this computes the value and takes its [`Rule::content_hash`].
-    /// A rule that knows its hash without the value (an ETag, a declared digest) overrides it; then a
-    /// dependent that wants only the hash does not cause the value to be computed. [`HashCx::value`] requests the value.
+    /// A rule that has its hash without the value (an ETag, a declared digest) overrides it; then a
+    /// dependent that reads only the hash does not cause the value to be computed. [`HashCx::value`] requests the value.
     fn hash(&self, _key: &Self::Key, cx: HashCx<Self>) -> impl Future<Output = Result<Hash, Fail>> + Send {
         cx.by_store()
     }

@@ -79,7 +79,7 @@ pub(crate) struct Inputs {
 }
 
 impl Core {
-    /// An engine with these rules that knows no tasks but those in `traces`.
+    /// An engine with these rules, whose only tasks are those in `traces`.
     pub(crate) fn new(
         rules: Vec<Box<dyn ErasedRule>>,
         by_type: HashMap<TypeId, u16, BuildMix>,

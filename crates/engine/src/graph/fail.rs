@@ -84,7 +84,7 @@ impl fmt::Display for Fail {
 
 impl std::error::Error for Fail {}
 
-/// A rule's code panicked. Transient: a panic says nothing about the inputs.
+/// A rule's code panicked. Transient: a panic does not follow from the inputs.
 #[derive(Debug)]
 pub struct Panicked {
     /// The message of the panic.

@@ -16,7 +16,7 @@ pub trait Key: Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static
     fn encode(&self, out: &mut Vec<u8>);
 
     /// The key that [`Key::encode`] wrote; all of `bytes` belongs to it. `None` if they are damaged,
-    /// foreign, or name something that no longer has a meaning: the engine then forgets what it knew of it.
+    /// foreign, or name something that no longer has a meaning: the engine then drops its records.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 

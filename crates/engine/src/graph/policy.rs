@@ -6,7 +6,7 @@
 /// How a task is stored and verified; determined by its rule for each key ([`crate::Rule::policy`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// How many past runs are kept; 0 means that the task executes in every build that wants it.
+    /// How many past runs are kept; 0 means that the task executes in every build that requests it.
     pub runs: u8,
     /// What a kept run consists of.
     pub trace: Trace,
@@ -16,7 +16,7 @@ pub struct Policy {
     pub leaf: bool,
     /// How a kept run is found to agree with the present.
     pub rebuild: Rebuild,
-    /// What the task asks for follows from its key, not from answers: all that a kept run read is settled at once,
+    /// What the task reads follows from its key, not from values that it reads: all that a kept run read is settled at once,
     /// not group by group.
     pub fixed_reads: bool,
     /// Whether a kept run is verified by the leaves below it ([`Policy::deep`]).
@@ -60,7 +60,7 @@ pub enum Store {
     /// In memory, while there is memory.
     Memory,
     /// In a file: [`crate::Rule::curr`] finds what lies there, and it is used only if its hash is the recorded one. A
-    /// value without a content hash cannot be verified, so it is made in every build that wants it.
+    /// value without a content hash cannot be verified, so it is made in every build that requests it.
     File,
     /// In a content-addressed store: [`crate::Rule::curr`] finds whether it is still there.
     Cas,
@@ -87,7 +87,7 @@ impl Policy {
         Policy { trace: Trace::Constructive, ..Policy::verifying(runs) }
     }
 
-    /// Executes in every build that wants the task.
+    /// Executes in every build that requests the task.
     pub const fn always() -> Policy {
         Policy::verifying(0)
     }
@@ -104,7 +104,7 @@ impl Policy {
     }
 
     /// Keeps the hashes and the values of the last `runs` runs, and for each the leaves below it (*deep*): a run is good
-    /// if all of them are unchanged, and then nothing in between is looked at. Where no run is good by its leaves, its reads
+    /// if all of them are unchanged, and then nothing in between is checked. Where no run is good by its leaves, its reads
     /// decide, as for other tasks.
     ///
     /// For few tasks, near the top, that are requested again and again: each keeps a list of all its leaves. The tasks in
@@ -120,7 +120,7 @@ impl Policy {
     /// only if the leaves below it are unchanged. Where no run is, or none has leaves that could be kept
     /// (something below always executes, failed for now, or was declared; a rule in between has another version), the
     /// task executes: early cutoff by what it read does not apply to it. Where it then comes to the same hash, early
-    /// cutoff applies to its dependents as usual. It is not clean from build to build either: each build that wants it
+    /// cutoff applies to its dependents as usual. It is not clean from build to build either: each build that requests it
     /// compares the leaves. In a question (what-if) it is as in its latest run, or executes.
     ///
     /// Such a task, and no other, may collect from the closure of what it read ([`crate::Cx::collect`]).

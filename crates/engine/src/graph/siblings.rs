@@ -1,5 +1,5 @@
 //! The tasks whose result another task may take over: those that executed, by the share key of their rule
-//! ([`crate::Rule::share_key`]). `settle/siblings.rs` says how they are used.
+//! ([`crate::Rule::share_key`]). `settle/siblings.rs` uses them.
 
 use std::collections::HashMap;
 

@@ -201,7 +201,7 @@ impl Commit<'_> {
     fn traits(&self, entry: &Node) -> u8 {
         let interned = if self.core.rule(entry).is_interned() { StoredRun::INTERNED } else { 0 };
         let leaf = if entry.policy.leaf { StoredRun::LEAF } else { 0 };
-        let deep = if entry.policy.is_deep() { StoredRun::DEEP } else { 0 };
+        let deep = if entry.policy.is_deep() { StoredRun::VERIFIED_BY_LEAVES } else { 0 };
         interned | leaf | deep | if entry.policy.rebuild == Rebuild::Times { StoredRun::TIMES } else { 0 }
     }
 
@@ -211,7 +211,7 @@ impl Commit<'_> {
         runs.iter().any(|kept| !self.core.is_taken_over(node, &kept.run.edges)).then_some(share_key)
     }
 
-    /// Writes a snapshot of what this process knows.
+    /// Writes a snapshot of the state of this process.
     fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.what.dirty.len();
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
@@ -349,7 +349,7 @@ fn bits(edge: &Edge) -> u8 {
     u8::from(hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2 | u8::from(mention) << 3
 }
 
-/// Builds a snapshot from what a process knows.
+/// Builds a snapshot from the state of a process.
 struct SnapshotWriter<'c> {
     commit: &'c Commit<'c>,
     builder: SnapshotBuilder,
@@ -439,7 +439,7 @@ impl SnapshotWriter<'_> {
     }
 }
 
-/// Appends what a process knows to the journal of a file.
+/// Appends the state of a process to the journal of a file.
 struct JournalAppender<'c> {
     commit: &'c Commit<'c>,
     stored: &'c mut Stored,

@@ -194,7 +194,7 @@ pub(super) fn sums(bytes: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods, reason = "this crate stands alone")]
+#[allow(clippy::disallowed_methods, reason = "this crate does not depend on taut-sys")]
 mod tests {
     use super::*;
     use std::fs::File;

@@ -2,7 +2,10 @@
 //!
 //! What lies at the path is not trusted to be a regular file: a link is not followed, a fifo not waited for, a device not
 //! opened. The directories above are trusted: a tool that cannot do so gives the engine its own [`TraceFile`].
-#![allow(clippy::disallowed_methods, reason = "this crate stands alone; nothing else in it opens a file")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this crate does not depend on taut-sys; nothing else in it opens a file"
+)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

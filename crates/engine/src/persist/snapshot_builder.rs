@@ -281,7 +281,7 @@ impl SnapshotBuilder {
         }
     }
 
-    /// The finished snapshot. `hash` gives the hash of a version by the caller's number; a version of which it knows none
+    /// The finished snapshot. `hash` gives the hash of a version by the caller's number; a version for which it has none
     /// gets a hash that no task ever has.
     ///
     /// # Errors

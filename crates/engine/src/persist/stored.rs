@@ -216,7 +216,7 @@ impl Stored {
 
     /// Whether the task was verified by leaves in its latest run.
     pub(super) fn is_deep(&self, task: u32) -> bool {
-        self.has_trait(task, StoredRun::DEEP)
+        self.has_trait(task, StoredRun::VERIFIED_BY_LEAVES)
     }
 
     /// Whether the task is a content.

@@ -36,7 +36,7 @@ impl StoredRun {
     /// It is verified by times ([`crate::Rebuild::Times`]).
     pub(crate) const TIMES: u8 = 2;
     /// It is verified by the leaves below ([`crate::Policy::deep`]).
-    pub(crate) const DEEP: u8 = 4;
+    pub(crate) const VERIFIED_BY_LEAVES: u8 = 4;
     /// It is an interned content, kept as long as a kept run mentions it.
     pub(crate) const INTERNED: u8 = 8;
 }

@@ -73,7 +73,7 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
                 run(1, vec![edge(leaf, 1, 0), edge(read, 2, 2)]),
                 run(1, vec![edge(leaf, 1, 0), edge(read, 299, 2)]),
                 StoredRun {
-                    traits: StoredRun::DEEP,
+                    traits: StoredRun::VERIFIED_BY_LEAVES,
                     leaves: Some(Arc::new(below)),
                     ..run(0, vec![edge(leaf, 0, 2), edge(read, 0, 2)])
                 },

@@ -458,7 +458,7 @@ impl<'l> Walker<'l> {
         Some(if is_stored { seq.number() } else { OTHER_VERSION })
     }
 
-    /// What this process knows of a task that is [`NOT_PLAIN`].
+    /// The state in this process of a task that is [`NOT_PLAIN`].
     fn not_plain(&self, task: u32) -> Option<u32> {
         let node = *self.walk.bound.get(&task)?;
         let entry = self.inner.engine.node(node);

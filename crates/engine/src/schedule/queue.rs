@@ -37,7 +37,7 @@ pub(crate) enum Job {
     Run(Arc<dyn Suspended>),
 }
 
-/// What the threads of a queue work on, and how: the queue knows neither tasks nor builds.
+/// What the threads of a queue work on, and how: the queue depends on neither tasks nor builds.
 pub(crate) trait Works: Send + Sync + Sized + 'static {
     /// Held by a thread while it works.
     type WorkGuard;

@@ -428,15 +428,15 @@ fn a_second_identical_build_runs_nothing() {
             task.runs > 0 && (task.place == Place::Memory || is_verified)
         };
         // A task above one with a set value does not follow from leaves.
-        let tells_between = |build: &Build| {
+        let sets_task = |build: &Build| {
             let is_between =
                 |event: &Event| matches!(event, Event::Set(task, _) if *task >= case.leaves.len());
             build.events.iter().any(is_between)
         };
-        let told_to_fail = |event: &Event| matches!(event, Event::Flaky(_));
+        let is_made_to_fail = |event: &Event| matches!(event, Event::Flaky(_));
         if !again.tasks.iter().all(is_kept)
-            || again.builds.iter().flat_map(|build| &build.events).any(told_to_fail)
-            || again.tasks.iter().any(|task| task.only) && again.builds.iter().any(tells_between)
+            || again.builds.iter().flat_map(|build| &build.events).any(is_made_to_fail)
+            || again.tasks.iter().any(|task| task.only) && again.builds.iter().any(sets_task)
         {
             return;
         }

@@ -11,9 +11,9 @@ use taut_value::{ActionDescription, Id, Str};
 
 use super::{MAX_NAMED, Messages, output_of, shown_command};
 use crate::{
+    environment::with_hint,
     log::Level,
     output::Stream,
-    surroundings::with_hint,
     voice::{command, exit_code, figures::some_of, place_of, time_limit},
 };
 
@@ -105,7 +105,7 @@ fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<
     let program = action.command.first().map_or("", Str::as_str);
     let is_looked_up = !program.contains('/');
     if let Some(why) = &ran.not_started {
-        // It may be a launcher, which is looked up elsewhere.
+        // The missing program may be a launcher, which is not looked up with the PATH of the action.
         let is_missing = why.contains(&format!("there is no program {program}"));
         return (is_looked_up && is_missing).then_some(HELP_ABOUT_PATH);
     }

@@ -27,7 +27,7 @@ pub(crate) mod run {
     pub(crate) const FAIL: u32 = 1 << 21;
     pub(crate) const VALUE: u32 = 1 << 22;
     pub(crate) const WITNESS: u32 = 1 << 23;
-    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::DEEP`, `StoredRun::INTERNED`.
+    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::VERIFIED_BY_LEAVES`, `StoredRun::INTERNED`.
     pub(crate) const TRAITS_AT: u32 = 24;
     pub(crate) const TRAITS: u32 = 0xf;
     /// [`SAME`], with a word for each version.
@@ -52,7 +52,7 @@ enum Base<'s> {
 pub(crate) struct RunView<'s> {
     pub(crate) version: u32,
     pub(crate) seq: u32,
-    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::DEEP`.
+    /// `StoredRun::LEAF`, `StoredRun::TIMES`, `StoredRun::VERIFIED_BY_LEAVES`.
     pub(crate) traits: u8,
     /// The places of failure, value, witness and leaves among the blobs.
     pub(crate) blobs: [Option<u32>; 4],
@@ -291,7 +291,7 @@ impl<'s> Columns<'s> {
     /// The latest of a task's runs, if it has this version of the rule and is *plain*: it has reads and nothing else.
     #[inline]
     pub(crate) fn plain(&self, runs: Words<'s>, version: u32) -> Option<Plain<'s>> {
-        self.latest(runs, version, StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP)
+        self.latest(runs, version, StoredRun::LEAF | StoredRun::TIMES | StoredRun::VERIFIED_BY_LEAVES)
     }
 
     /// The same, if the task has none of these traits.

@@ -55,7 +55,7 @@ impl Walker<'_> {
     /// Whether the task is verified by leaves.
     pub(super) fn is_deep(&self, task: u32) -> Result<bool, Damaged> {
         let first = AnyRuns::of(self.stored, task).next()?;
-        Ok(first.is_some_and(|run| run.traits & StoredRun::DEEP != 0))
+        Ok(first.is_some_and(|run| run.traits & StoredRun::VERIFIED_BY_LEAVES != 0))
     }
 
     /// The first run of a task, from a position on, that is good by its leaves.

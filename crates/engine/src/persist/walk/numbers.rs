@@ -84,7 +84,7 @@ impl Source<'_> {
 
 impl Numbers<'_> {
     /// For [`Numbers::plain_reads`]: no leaf, nor compared by times or verified by leaves.
-    pub(crate) const GOOD_BY_READS: u8 = StoredRun::LEAF | StoredRun::TIMES | StoredRun::DEEP;
+    pub(crate) const GOOD_BY_READS: u8 = StoredRun::LEAF | StoredRun::TIMES | StoredRun::VERIFIED_BY_LEAVES;
 
     pub(crate) fn generation(&self) -> u64 {
         self.walk.generation

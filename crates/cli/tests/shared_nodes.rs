@@ -1,5 +1,5 @@
-//! A node is made, hashed, printed, dumped, exported, made into targets, kept and found again in parts, each
-//! once, however many ways lead there.
+//! Nodes share their parts: each part is made, hashed, printed, dumped, exported, analysed and stored once, however many
+//! paths lead to it.
 //!
 //! The node here has sixty levels of two children that are the same: were it unfolded anywhere, this test
 //! would not end.
@@ -75,7 +75,7 @@ const DUMPS: [&str; 14] = [
 ];
 
 #[test]
-fn sixty_levels_of_two_shared_children_are_sixty_things() {
+fn sixty_levels_of_two_shared_children_take_sixty_steps() {
     let taut = Tool::at(env!("CARGO_BIN_EXE_taut"));
     let workspace = Workspace::new();
     workspace.file("TARGETS", TARGETS).file("RULES", RULES);
@@ -83,8 +83,8 @@ fn sixty_levels_of_two_shared_children_are_sixty_things() {
     for target in ["describe", "use", "exported", "through export", "both"] {
         let mut words = vec!["analyse".to_owned(), target.to_owned()];
         words.extend(DUMPS.iter().flat_map(|name| [format!("--dump-{name}"), dump(name)]));
-        let told = workspace.run(&taut, &words).exits(0);
-        assert!(told.stderr.len() < 4_000, "{target}: {}", told.stderr);
+        let ran = workspace.run(&taut, &words).exits(0);
+        assert!(ran.stderr.len() < 4_000, "{target}: {}", ran.stderr);
         workspace.run(&taut, ["describe", target]).exits(0);
     }
     // Of the last one: each level once, though two targets lead to it, and an export.
@@ -101,7 +101,7 @@ fn sixty_levels_of_two_shared_children_are_sixty_things() {
     let first = build(&[]);
     assert!(processed(&first) == Some((61, 0)), "{first}");
     assert_eq!(processed(&build(&[])), Some((61, 61)));
-    // What is kept of the nodes serves when something else has changed.
+    // Recorded parts of the nodes are used when something else has changed.
     workspace.file("TARGETS", TARGETS.replace("\"b\"]", "\"c\"]"));
     assert!(processed(&build(&[])) == Some((61, 61)));
     assert!(processed(&build(&["--no-trace"])) == Some((61, 61)));

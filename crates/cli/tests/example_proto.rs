@@ -62,7 +62,7 @@ fn once(commands: impl IntoIterator<Item = Vec<String>>) -> BTreeMap<String, usi
 }
 
 #[test]
-fn descriptions_know_no_language() {
+fn descriptions_depend_on_no_language() {
     assert_eq!(commands(&["geometry", "town"]), BTreeMap::new());
     let nodes = dump("--dump-nodes", &["geometry", "town"]);
     let types: Vec<&str> =
@@ -119,7 +119,7 @@ fn there_is_one_anonymous_target_for_each_description_and_language() {
 }
 
 #[test]
-fn what_the_readme_says_to_analyse_can_be_analysed() {
+fn the_commands_in_the_readme_work() {
     let readme = fs::read_to_string(example().join("README.md")).unwrap();
     let commands: Vec<&str> =
         readme.lines().filter_map(|line| line.strip_prefix("taut analyse ")?.split('#').next()).collect();

@@ -1,6 +1,6 @@
-//! Files that change while builds read them: a build succeeds, or fails and says why; and whatever it saw, the next one
-//! sees what is there then. (That no mixture of two contents is taken for one depends on when who is scheduled; it is
-//! tested where contents are read, in `sys`.)
+//! Files that change while builds read them: a build succeeds, or fails with the reason, and the next build uses the
+//! content that is there then. (That a mixture of two contents is never accepted depends on scheduling; it is tested in
+//! `sys`, where contents are read.)
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -52,8 +52,8 @@ impl Drop for Writer {
     }
 }
 
-/// What can be said of a file that did not hold still.
-fn is_told(stderr: &str) -> bool {
+/// Whether a message is about a file that changed while it was read.
+fn is_about_a_change(stderr: &str) -> bool {
     stderr.contains("keeps changing while it is read")
         || stderr.contains("the file changed while it was being read")
 }
@@ -63,8 +63,11 @@ fn beside_a_writer(workspace: &Workspace, name: &str, contents: Vec<Vec<u8>>, pa
     let writer = Writer::start(workspace.root().join(name), contents, Duration::from_millis(pause));
     for _ in 0..3 {
         let ran = workspace.run(&taut(), ["build", "all", "-P", "seen"]);
-        let told = &ran.stderr[..ran.stderr.len().min(2_000)];
-        assert!(ran.code == 0 || is_told(&ran.stderr) || ran.stderr.contains("Invalid JSON"), "{told}");
+        let stderr = &ran.stderr[..ran.stderr.len().min(2_000)];
+        assert!(
+            ran.code == 0 || is_about_a_change(&ran.stderr) || ran.stderr.contains("Invalid JSON"),
+            "{stderr}"
+        );
     }
     drop(writer);
     workspace.run(&taut(), ["build", "all", "-P", "seen"]).exits(0).stdout
@@ -104,8 +107,8 @@ fn after_a_description_changed_while_it_was_read_the_next_build_is_right() {
     assert!(whole.contains(&seen));
 }
 
-/// A project whose second action changes the description while the first one, which needs what it makes, waits. What
-/// changed lately is looked at again, hence the wait.
+/// A project whose first action changes the description; the second one depends on it. Files that changed recently are
+/// read again, hence the wait.
 fn changes_between_analysis_and_execution(next: impl Fn(&str) -> String) -> Workspace {
     let workspace = Workspace::new();
     let (next_file, targets) = (workspace.beside("next"), workspace.root().join("TARGETS"));
@@ -127,7 +130,7 @@ fn changes_between_analysis_and_execution(next: impl Fn(&str) -> String) -> Work
 }
 
 #[test]
-fn a_build_is_of_the_description_that_was_analysed_and_the_next_of_what_it_became_meanwhile() {
+fn a_build_uses_the_description_that_was_analysed_and_the_next_build_its_change() {
     let twice = |first: &str| first.replace("cat below >", "cat below below >");
     let workspace = changes_between_analysis_and_execution(twice);
     let ran = workspace.run(&taut(), ["build", "top", "-P", "top"]).exits(0);
@@ -138,7 +141,7 @@ fn a_build_is_of_the_description_that_was_analysed_and_the_next_of_what_it_becam
 }
 
 #[test]
-fn a_description_that_breaks_while_it_is_built_is_told_to_be_broken_by_the_next_build() {
+fn an_error_that_appears_in_a_description_during_a_build_is_reported_by_the_next_build() {
     let workspace = changes_between_analysis_and_execution(|_| r#"{"top": {"type": "nothing"}}"#.into());
     workspace.run(&taut(), ["build", "top"]).exits(0);
     let ran = workspace.run(&taut(), ["build", "top"]).exits(8);

@@ -1,12 +1,12 @@
-//! Values share their parts: sixty lists, each with the one before it twice, are 2^60 entries as text. Nothing writes that
-//! out, be it a message, a label or a record; where a text is asked for, there is an error.
+//! Values share their parts: sixty lists, each with the one before it twice, are 2^60 entries as text. No message,
+//! label or record has that text; a dump that would need it is an error.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::process::{Command, Stdio};
 
 use taut_testkit::{Ran, Workspace};
 
-/// A target `top` that builds `inner` in a configuration without end as text.
+/// A target `top` that builds `inner` in a configuration that is too long as text.
 fn workspace(command: &str) -> Workspace {
     let mut bindings = vec![r#"["x0", "v"]"#.to_owned()];
     for number in 1..=60 {
@@ -36,7 +36,7 @@ fn workspace(command: &str) -> Workspace {
     workspace
 }
 
-/// Runs taut with so little memory that a text without end ends it soon.
+/// Runs taut with so little memory that such a text would soon end it.
 fn run(workspace: &Workspace, words: &str) -> Ran {
     let taut = env!("CARGO_BIN_EXE_taut");
     let root = workspace.build_root().display().to_string();
@@ -58,7 +58,7 @@ fn is_short(ran: &Ran) {
 }
 
 #[test]
-fn a_configuration_without_end_as_text_is_built_in_and_explained() {
+fn a_configuration_that_is_too_long_as_text_can_be_built_and_explained() {
     let workspace = workspace("echo built > o");
     for words in [
         "build top -P o",
@@ -82,7 +82,7 @@ fn a_configuration_without_end_as_text_is_built_in_and_explained() {
 }
 
 #[test]
-fn dumps_that_would_have_no_end_are_refused() {
+fn dumps_that_would_be_too_long_are_refused() {
     let workspace = workspace("echo built > o");
     for words in
         ["build top --dump-graph graph", "analyse top --dump-targets -", "analyse top --dump-provides -"]
@@ -94,7 +94,7 @@ fn dumps_that_would_have_no_end_are_refused() {
 }
 
 #[test]
-fn what_fails_in_such_a_configuration_is_told_shortly() {
+fn an_error_in_a_configuration_that_is_too_long_as_text_has_a_short_message() {
     let workspace = workspace("exit 3");
     for words in ["build top", "build top --keep-going"] {
         let ran = run(&workspace, words).exits(1);

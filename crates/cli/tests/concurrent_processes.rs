@@ -1,4 +1,4 @@
-//! Several processes on one build root and workspace: nobody waits for a build that runs, but who collects garbage.
+//! Several processes on one build root and workspace: no process waits for a build that runs, except `gc`.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -15,7 +15,7 @@ fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
 }
 
-/// A build whose action runs until it is told to end.
+/// A build whose action runs until a file appears.
 struct Running {
     workspace: Workspace,
     child: Option<Child>,
@@ -45,15 +45,15 @@ impl Running {
         Running { workspace, child: Some(child) }
     }
 
-    /// Lets the action end; what the build said.
+    /// Lets the action end; returns what the build printed.
     fn ends(&mut self) -> String {
         let mut child = self.child.take().unwrap();
         assert_eq!(child.try_wait().unwrap(), None, "it still runs");
         fs::write(self.workspace.beside("go"), "").unwrap();
         assert!(child.wait().unwrap().success());
-        let mut said = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        said
+        let mut output = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+        output
     }
 }
 
@@ -67,7 +67,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn nobody_waits_for_a_build_that_runs() {
+fn calls_beside_a_running_build_do_not_wait_for_it() {
     let mut running = Running::start();
     let out = running.workspace.beside("out").display().to_string();
     for words in [
@@ -84,8 +84,8 @@ fn nobody_waits_for_a_build_that_runs() {
     ] {
         running.workspace.run(&taut(), words).exits(0);
     }
-    let said = running.ends();
-    assert!(processed(&said) == Some((1, 0)), "{said}");
+    let output = running.ends();
+    assert!(processed(&output) == Some((1, 0)), "{output}");
     for (target, count) in [("slow", 1), ("fast", 1), ("other", 2)] {
         let again = running.workspace.run(&taut(), ["build", target, "--check-traces"]).exits(0);
         assert!(processed(&again.stderr) == Some((count, count)), "{}", again.stderr);
@@ -93,15 +93,15 @@ fn nobody_waits_for_a_build_that_runs() {
 }
 
 #[test]
-fn who_collects_garbage_waits_and_lets_others_pass() {
+fn gc_waits_for_running_builds_and_blocks_no_new_ones() {
     let mut running = Running::start();
     let mut gc = running.workspace.start(&taut(), ["gc"]);
-    // It says that it waits before it does.
-    let mut said = [0; 8];
-    gc.stderr.as_mut().unwrap().read_exact(&mut said).unwrap();
+    // It reports that it waits before it does.
+    let mut output = [0; 8];
+    gc.stderr.as_mut().unwrap().read_exact(&mut output).unwrap();
     running.workspace.run(&taut(), ["build", "fast"]).exits(0);
     running.workspace.run(&taut(), ["analyse", "slow"]).exits(0);
-    assert_eq!(gc.try_wait().unwrap(), None, "the build uses what it would take away");
+    assert_eq!(gc.try_wait().unwrap(), None, "the build uses the objects that it would remove");
     running.ends();
     assert!(gc.wait().unwrap().success());
     for target in ["slow", "fast"] {

@@ -1,4 +1,4 @@
-//! What a call takes from its surroundings: its name, the user's directories.
+//! What a call takes from its environment: its name, the user's directories.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use crate::reproduce::quoted;
 use taut_digest::HashFunction;
 use taut_store::Store;
 
-/// The name by which the tool was called. It decides defaults, never what a result is.
+/// The name by which the tool was called. It decides the command line, texts and defaults, never results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Name {
-    /// Its own.
+    /// `taut`.
     Taut,
-    /// That of the tool it is compatible with.
+    /// `just`, the reference.
     Just,
 }
 
@@ -53,12 +53,12 @@ pub(crate) fn build_root_option(options: &Stores) -> Option<String> {
     Some(format!(" --local-build-root {}", quoted(&root.to_string_lossy())))
 }
 
-/// Whether there is a build root; a question makes none.
-pub(crate) fn is_there(build_root: &Path) -> bool {
+/// Whether there is a build root. Queries do not create one.
+pub(crate) fn build_root_exists(build_root: &Path) -> bool {
     taut_sys::Dir::of_user(build_root).is_ok()
 }
 
-/// Opens the store that the options mean, or tells why not.
+/// Opens the store that the options name; if it cannot be opened, reports the error.
 pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Store> {
     if let Some(text) = not_supported(options) {
         log.say(Level::Error, text);
@@ -82,7 +82,7 @@ pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
     format!("{error}\nit helps to give all of {root} to one user, or to use another one (--local-build-root)")
 }
 
-/// Why the options ask for something taut cannot do yet, if they do.
+/// The error for an option that is not supported yet, if there is one.
 pub(crate) fn not_supported(options: &Stores) -> Option<String> {
     if let Some(address) = &options.remote_execution_address {
         if !is_address(address) {

@@ -1,7 +1,7 @@
-//! Firewalls, one by one: what is analysed and run after an edit, and what is not.
+//! Early cutoff: which targets are analysed and which actions run after an edit, and which are not.
 //!
-//! Every call is one of `build`; what it did is what `explain` says of the last call that executed something, if
-//! there is such a call since the one before.
+//! Every call is a `build`. The counts are those of `explain` for the last build with work to do, if there was one since
+//! the call before.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -22,7 +22,7 @@ const TARGETS: &str = r#"{
     "cmds": [{"type": "join", "$1": ["echo ", {"type": "var", "name": "V", "default": "none"}, " > v"]}]},
   "one": {"type": "lib", "name": ["one"], "srcs": ["a.txt"]},
   "two": {"type": "lib", "name": ["two"], "srcs": ["sub/b.dat"]},
-  "nobody's": {"type": "lib", "name": ["nobody's"], "srcs": ["a.txt"]}
+  "unrequested": {"type": "lib", "name": ["unrequested"], "srcs": ["a.txt"]}
 }"#;
 
 const MODULE: &str = r#"{"made": {"type": "install", "files": {"made": "implicit.dat"}}}"#;
@@ -50,11 +50,11 @@ struct Project {
     taut: Tool,
 }
 
-/// What a call did: nothing, or how many targets and actions.
+/// What a call did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Did {
     Nothing,
-    /// So many targets were analysed, and so many actions run.
+    /// This many targets were analysed, and this many actions ran.
     Work(usize, usize),
 }
 
@@ -100,8 +100,8 @@ impl Project {
         if self.logs() == before {
             return Nothing;
         }
-        let told = self.workspace.run(&self.taut, ["explain", "all"]).stdout;
-        let counts = told.lines().nth(1).unwrap_or_default();
+        let explained = self.workspace.run(&self.taut, ["explain", "all"]).stdout;
+        let counts = explained.lines().nth(1).unwrap_or_default();
         let number = |text: &str| text.split(' ').next().and_then(|word| word.parse().ok()).expect("a count");
         let (targets, rest) = counts.split_once(" analysed, ").expect(counts);
         Work(number(targets), number(rest))
@@ -134,7 +134,7 @@ fn touch(path: &Path) {
 }
 
 #[test]
-fn what_means_nothing_does_nothing() {
+fn an_edit_without_effect_on_the_request_analyses_and_runs_nothing() {
     let project = Project::new();
     for name in ["a.txt", "TARGETS", "sub/TARGETS", "RULES", "EXPRESSIONS", "sub", "sub/implicit.dat", ""] {
         touch(&project.path(name));
@@ -149,16 +149,16 @@ fn what_means_nothing_does_nothing() {
         project.workspace.file(name, text.replace(": {", " :\n {\t").replace("\"cat\"", "\"c\\u0061t\""));
         assert_eq!(project.build(), Nothing, "{name} is formatted");
     }
-    project.edit("TARGETS", "\"nobody's\"]", "\"nobody else's\"]");
-    assert_eq!(project.build(), Nothing, "a target that nobody asked for");
+    project.edit("TARGETS", "\"unrequested\"]", "\"unrequested too\"]");
+    assert_eq!(project.build(), Nothing, "a target that was not requested");
     project.edit("TARGETS", "{", r#"{"more": {"type": "no such rule"},"#);
-    assert_eq!(project.build(), Nothing, "a target that nobody asked for came");
+    assert_eq!(project.build(), Nothing, "a new target that was not requested");
     project.workspace.file("sub/other", "not matched, and in another directory\n");
     assert_eq!(project.build(), Nothing);
 }
 
 #[test]
-fn what_is_said_to_readers_analyses_nothing() {
+fn documentation_fields_invalidate_no_target() {
     let project = Project::new();
     for (name, from, to) in [
         ("TARGETS", "an export", "an exported target"),
@@ -184,14 +184,18 @@ fn what_is_said_to_readers_analyses_nothing() {
 }
 
 #[test]
-fn a_change_reaches_those_whose_inputs_come_out_differently() {
+fn a_change_invalidates_only_dependents_whose_inputs_differ() {
     let project = Project::new();
     project.edit("TARGETS", "cat *.txt > cat", "cat ./*.txt > cat");
-    assert_eq!(project.build(), Work(2, 1), "a definition, and who installs it");
+    assert_eq!(project.build(), Work(2, 1), "a definition, and the target that installs it");
     project.edit("TARGETS", r#"["cat ./*.txt > cat"]"#, r#"{"type": "'", "$1": ["cat ./*.txt > cat"]}"#);
     assert_eq!(project.build(), Work(1, 0), "a definition that comes to the same");
     project.edit("EXPRESSIONS", "; true", ";  true");
-    assert_eq!(project.build(), Work(3, 2), "an expression: the targets of the rule, and who installs them");
+    assert_eq!(
+        project.build(),
+        Work(3, 2),
+        "an expression: the targets of the rule, and the target that installs them"
+    );
     project.edit("EXPRESSIONS", "\";  true\"", r#"{"type": "join", "$1": [";  ", "true"]}"#);
     assert_eq!(project.build(), Work(2, 0), "an expression that comes to the same");
     project.edit("RULES", "xargs cat", "xargs cat /dev/null");
@@ -206,13 +210,13 @@ fn a_change_reaches_those_whose_inputs_come_out_differently() {
 }
 
 #[test]
-fn files_that_come_and_go_are_noticed() {
+fn new_and_removed_files_invalidate_what_reads_their_names() {
     let project = Project::new();
     project.workspace.file("b.txt", "b\n");
     assert_eq!(
         project.build(),
         Work(3, 1),
-        "a file that a pattern finds: the pattern, the file, who uses it"
+        "a file that a pattern finds: the pattern, the file, the dependent of the pattern"
     );
     project.workspace.remove("b.txt");
     assert_eq!(project.build(), Nothing, "as it was");
@@ -227,7 +231,11 @@ fn files_that_come_and_go_are_noticed() {
         "{",
         r#"{"implicit.dat": {"type": "file_gen", "name": "implicit.dat", "data": "made"},"#,
     );
-    assert_eq!(project.build(), Work(3, 0), "what it is, its module's other target, and who installs that");
+    assert_eq!(
+        project.build(),
+        Work(3, 0),
+        "the name, the other target of the module, and the target that installs that"
+    );
     let made = project.workspace.run(&project.taut, ["build", "all", "-P", "mod"]).exits(0);
     assert_eq!(made.stdout, "made");
     project.workspace.file("sub/TARGETS", MODULE);
@@ -235,7 +243,7 @@ fn files_that_come_and_go_are_noticed() {
 }
 
 #[test]
-fn a_targets_file_that_comes_makes_its_directory_a_module() {
+fn a_new_targets_file_makes_its_directory_a_module() {
     let workspace = Workspace::new();
     let taut = Tool::at(env!("CARGO_BIN_EXE_taut"));
     workspace
@@ -253,12 +261,12 @@ fn a_targets_file_that_comes_makes_its_directory_a_module() {
         build(0, "target");
         workspace.remove("sub/TARGETS");
     }
-    // Where one is decides what is meant if nothing is named.
+    // Without a target on the command line, the working directory decides which module is meant.
     let first = |text: &str| {
         let mut command = taut.command(&workspace.root().join("sub"));
         command.args(["analyse", "--local-build-root"]).arg(workspace.build_root());
-        let told = String::from_utf8(command.output().unwrap().stderr).unwrap();
-        assert!(told.contains(text), "{told}");
+        let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        assert!(stderr.contains(text), "{stderr}");
     };
     // The target of the root module is meant, and cannot be analysed.
     first("src/TARGETS:1:2\n");
@@ -267,7 +275,7 @@ fn a_targets_file_that_comes_makes_its_directory_a_module() {
 }
 
 #[test]
-fn there_and_back_again_nothing_runs() {
+fn returning_to_an_earlier_configuration_or_branch_runs_nothing() {
     let project = Project::new();
     let has_git = project.git(&["init", "-q"]);
     assert!(matches!(project.build(), Nothing | Work(1, 0)), "patterns look at the new directory");
@@ -297,7 +305,7 @@ fn there_and_back_again_nothing_runs() {
 }
 
 #[test]
-fn another_taut_believes_nothing_of_this_one_but_what_the_action_cache_says() {
+fn another_version_of_taut_analyses_everything_again_and_uses_the_action_cache() {
     let mut project = Project::new();
     let other = project.workspace.beside("other-taut");
     // By a process of its own: while this one writes a program, a fork of another test keeps it open for a moment.

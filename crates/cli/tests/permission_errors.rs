@@ -1,4 +1,4 @@
-//! What the system refuses is told with its reason: which directory, whose it is.
+//! Errors of the system are reported with their reason: the directory, its owner and its mode.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -47,9 +47,9 @@ fn as_user(workspace: &Workspace, words: &[&str], succeeds: bool) -> String {
             other => break other.unwrap(),
         }
     };
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.success(), succeeds, "{told}");
-    told
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.success(), succeeds, "{stderr}");
+    stderr
 }
 
 fn give_away(directory: &Path) {
@@ -59,19 +59,19 @@ fn give_away(directory: &Path) {
 }
 
 #[test]
-fn a_directory_that_does_not_allow_it_is_told_with_its_mode() {
+fn a_directory_that_denies_access_is_reported_with_its_mode() {
     let workspace = workspace();
     fs::create_dir(workspace.build_root()).unwrap();
     give_away(&workspace.build_root());
     fs::set_permissions(workspace.build_root(), fs::Permissions::from_mode(0o555)).unwrap();
-    let told = as_user(&workspace, &["build", "o"], false);
+    let stderr = as_user(&workspace, &["build", "o"], false);
     let root = workspace.build_root();
     let expected = format!("the directory {} has mode 0555, which does not allow it", root.display());
-    assert!(told.contains("Permission denied") && told.contains(&expected), "{told}");
+    assert!(stderr.contains("Permission denied") && stderr.contains(&expected), "{stderr}");
 }
 
 #[test]
-fn a_build_root_of_another_user_is_told_with_its_owner_and_what_helps() {
+fn a_build_root_of_another_user_is_reported_with_its_owner_and_a_hint() {
     if !rustix::process::geteuid().is_root() {
         // Only root can give directories to others.
         return;
@@ -79,25 +79,25 @@ fn a_build_root_of_another_user_is_told_with_its_owner_and_what_helps() {
     let workspace = workspace();
     workspace.run(&taut(), ["build", "o"]).exits(0);
     let root = workspace.build_root();
-    // Where all is known, nothing has to be written.
+    // A null build writes nothing.
     as_user(&workspace, &["build", "o"], true);
     workspace.file("TARGETS", r#"{"o": {"type": "generic", "outs": ["o"], "cmds": ["echo other > o"]}}"#);
-    let told = as_user(&workspace, &["build", "o"], false);
+    let stderr = as_user(&workspace, &["build", "o"], false);
     for expected in [
         "belongs to user root (mode 0755), and this is user ".to_owned(),
         format!("it helps to give all of {} to one user", root.display()),
     ] {
-        assert!(told.contains(&expected), "{expected} is not in:\n{told}");
+        assert!(stderr.contains(&expected), "{expected} is not in:\n{stderr}");
     }
 }
 
 #[test]
-fn what_was_refused_while_the_workspace_was_looked_for_is_told() {
+fn an_error_during_the_search_for_the_workspace_is_reported() {
     let workspace = workspace();
     let mut command = taut().command(&workspace.root());
     let output = command.args(["build", "o"]).env("TAUT_TEST_FAULT", "1:5").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let root = workspace.root().display().to_string();
-    assert!(told.contains("No ROOT, WORKSPACE or .git here or above."), "{told}");
-    assert!(told.contains(&format!("cannot stat {root}/ROOT: Input/output error")), "{told}");
+    assert!(stderr.contains("No ROOT, WORKSPACE or .git here or above."), "{stderr}");
+    assert!(stderr.contains(&format!("cannot stat {root}/ROOT: Input/output error")), "{stderr}");
 }

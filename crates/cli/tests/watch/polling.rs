@@ -1,4 +1,4 @@
-//! Where the system does not tell of changes: `watch` says why, and looks.
+//! Where the system does not report changes: `watch` reports why, and polls.
 
 use std::process::{Command, Stdio};
 
@@ -37,11 +37,11 @@ fn follows(workspace: &Workspace, watching: &mut Watching) {
 }
 
 #[test]
-fn without_inotify_instances_everything_is_looked_at() {
+fn without_inotify_instances_watch_polls() {
     let workspace = project();
     let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &[]) else { return };
-    let told = watching.until("as with --poll.");
-    has(&told, "fs.inotify.max_user_instances");
+    let output = watching.until("as with --poll.");
+    has(&output, "fs.inotify.max_user_instances");
     watching.until("everything is looked at every two seconds");
     follows(&workspace, &mut watching);
     assert_eq!(watching.interrupt(), 130);
@@ -55,7 +55,7 @@ fn inotify_instances_that_are_free_again_are_used() {
     fs::write(workspace.beside("lifted"), "").unwrap();
     let end = Instant::now() + PATIENCE;
     while !watching.all().contains("Watching 2 directories. Interrupt to end.") {
-        // What was asked for again is told with the next round.
+        // A watch that is set again is reported with the next round.
         assert!(Instant::now() < end, "{}", watching.all());
         workspace.file("m/u.txt", format!("{:?}\n", Instant::now()));
         thread::sleep(Duration::from_millis(500));
@@ -67,28 +67,28 @@ fn inotify_instances_that_are_free_again_are_used() {
 }
 
 #[test]
-fn looking_needs_no_inotify() {
+fn polling_needs_no_inotify() {
     let workspace = project();
     let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &["--poll"]) else { return };
-    let told = watching.until("everything is looked at every two seconds");
-    assert!(!told.contains("inotify"), "{told}");
+    let output = watching.until("everything is looked at every two seconds");
+    assert!(!output.contains("inotify"), "{output}");
     follows(&workspace, &mut watching);
     assert_eq!(watching.interrupt(), 130);
 }
 
 #[test]
-fn without_inotify_watches_everything_is_looked_at() {
+fn without_inotify_watches_watch_polls() {
     let workspace = project();
     let Some(mut watching) = with_limit(&workspace, "max_inotify_watches", &[]) else { return };
-    let told = watching.until("as with --poll.");
-    has(&told, "fs.inotify.max_user_watches");
+    let output = watching.until("as with --poll.");
+    has(&output, "fs.inotify.max_user_watches");
     watching.until("everything is looked at every two seconds");
     follows(&workspace, &mut watching);
     assert_eq!(watching.interrupt(), 130);
 }
 
 #[test]
-fn a_root_goes_and_comes_back_where_everything_is_looked_at() {
+fn a_root_goes_and_comes_back_with_polling() {
     let workspace = project();
     let out = workspace.beside("out");
     let mut watching = Watching::start(&workspace, &["--poll", "-o", out.to_str().unwrap()]);
@@ -102,7 +102,7 @@ fn a_root_goes_and_comes_back_where_everything_is_looked_at() {
 }
 
 #[test]
-fn signals_that_end_nothing_start_no_round() {
+fn signals_that_do_not_end_watch_start_no_round() {
     let workspace = project();
     let mut watching = Watching::start(&workspace, &[]);
     watching.until("Interrupt to end.");
@@ -113,7 +113,7 @@ fn signals_that_end_nothing_start_no_round() {
     signal("-STOP");
     signal("-CONT");
     workspace.file("m/u.txt", "after all\n");
-    let told = watching.until("m/u.txt changed.");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let output = watching.until("m/u.txt changed.");
+    assert_eq!(output.lines().count(), 1, "{output}");
     assert_eq!(watching.interrupt(), 130);
 }

@@ -1,4 +1,4 @@
-//! Objects of the store that are lost or damaged are made again, wherever below a result or an input they lie.
+//! Objects of the store that are lost or damaged are made again, wherever below a result or an input they are.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -59,7 +59,7 @@ fn spoil(path: &Path, remove: bool) {
 }
 
 #[test]
-fn what_is_lost_is_made_again() {
+fn lost_or_damaged_objects_of_a_result_are_made_again() {
     let workspace = project();
     let (out, anew) = (workspace.beside("out"), workspace.beside("anew"));
     install(&workspace, &out).exits(0);
@@ -74,15 +74,15 @@ fn what_is_lost_is_made_again() {
                     continue;
                 }
                 spoil(object, remove);
-                let told = install(&workspace, &anew).exits(0).stderr;
-                assert_eq!(listing(&anew).unwrap(), right, "{object:?}, removed: {remove}\n{told}");
+                let stderr = install(&workspace, &anew).exits(0).stderr;
+                assert_eq!(listing(&anew).unwrap(), right, "{object:?}, removed: {remove}\n{stderr}");
             }
         }
     }
 }
 
 #[test]
-fn what_is_lost_below_an_input_is_made_again() {
+fn lost_or_damaged_objects_of_an_input_are_made_again() {
     let workspace = project();
     let (out, anew) = (workspace.beside("out"), workspace.beside("anew"));
     install(&workspace, &out).exits(0);
@@ -95,16 +95,16 @@ fn what_is_lost_below_an_input_is_made_again() {
                 spoil(object, rng.chance(50));
             }
         }
-        // Now the action has to run, and looks at all of its inputs.
+        // Now the action has to run, and reads all of its inputs.
         workspace.file("other.txt", format!("{round}\n"));
-        let told = install(&workspace, &anew).exits(0).stderr;
+        let stderr = install(&workspace, &anew).exits(0).stderr;
         let used = fs::read_to_string(anew.join("use")).unwrap();
-        assert_eq!(used, format!("f\n1\n2\nf\n1\n2\necho\n{round}\n"), "{told}");
+        assert_eq!(used, format!("f\n1\n2\nf\n1\n2\necho\n{round}\n"), "{stderr}");
     }
 }
 
 #[test]
-fn that_something_was_lost_is_said_in_one_line() {
+fn a_loss_is_reported_in_one_line() {
     let workspace = project();
     let out = workspace.beside("out");
     install(&workspace, &out).exits(0);
@@ -114,13 +114,13 @@ fn that_something_was_lost_is_said_in_one_line() {
         .join("protocol-dependent/generation-0/git-sha1/casf/d0/0491fd7e5bb6fa28c517a0bb32b8b506539d4d");
     fs::remove_file(object).unwrap();
     let words = "Objects in the build root were lost or damaged: they are made again.";
-    let told = |ran: Ran| ran.stderr.lines().filter(|line| line.contains(words)).count();
-    assert_eq!(told(install(&workspace, &out).exits(0)), 1);
-    assert_eq!(told(install(&workspace, &out).exits(0)), 0);
+    let reports = |ran: Ran| ran.stderr.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(reports(install(&workspace, &out).exits(0)), 1);
+    assert_eq!(reports(install(&workspace, &out).exits(0)), 0);
 }
 
 #[test]
-fn what_is_no_file_describes_nothing_and_nobody_waits_for_it() {
+fn a_directory_or_pipe_in_place_of_a_targets_file_is_no_module_and_is_not_opened() {
     let workspace = Workspace::new();
     workspace.file("TARGETS", r#"{"": {"type": "install", "files": {"x": ["m", "x"]}}}"#);
     let targets = r#"{"x": {"type": "file_gen", "name": "x", "data": "x"}}"#;
@@ -130,18 +130,18 @@ fn what_is_no_file_describes_nothing_and_nobody_waits_for_it() {
     build().exits(0);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    let told = build().exits(8).stderr;
-    assert!(told.contains("There is no module \"m\": m/TARGETS does not exist"), "{told}");
+    let stderr = build().exits(8).stderr;
+    assert!(stderr.contains("There is no module \"m\": m/TARGETS does not exist"), "{stderr}");
     fs::remove_dir(&path).unwrap();
     workspace.file("m/TARGETS", targets);
     build().exits(0);
     fs::remove_file(&path).unwrap();
-    // Where nobody can make one there is nothing to test.
+    // Where no pipe can be created there is nothing to test.
     if Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
-        let told = build().exits(8).stderr;
-        assert!(told.contains("There is no module \"m\": m/TARGETS does not exist"), "{told}");
-        let told = workspace.run(&taut(), ["build", "m", "x"]).exits(8).stderr;
-        assert!(told.contains("There is no module \"m\": m/TARGETS does not exist"), "{told}");
+        let stderr = build().exits(8).stderr;
+        assert!(stderr.contains("There is no module \"m\": m/TARGETS does not exist"), "{stderr}");
+        let stderr = workspace.run(&taut(), ["build", "m", "x"]).exits(8).stderr;
+        assert!(stderr.contains("There is no module \"m\": m/TARGETS does not exist"), "{stderr}");
         fs::remove_file(&path).unwrap();
     }
     fs::write(&path, targets).unwrap();
@@ -150,7 +150,7 @@ fn what_is_no_file_describes_nothing_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn what_is_lost_is_made_again_also_where_an_action_fails_beside_it() {
+fn lost_objects_are_made_again_although_another_action_fails() {
     let workspace = project();
     let more = r#""bad": {"type": "generic", "outs": ["bad"], "cmds": ["echo failing; exit 3"]},
   "both": {"type": "generic", "outs": ["both"], "deps": ["bad", "use"], "cmds": ["touch both"]},
@@ -165,9 +165,9 @@ fn what_is_lost_is_made_again_also_where_an_action_fails_beside_it() {
             .join("protocol-dependent/generation-0/git-sha1/casf/d0/0491fd7e5bb6fa28c517a0bb32b8b506539d4d");
         fs::remove_file(object).unwrap();
         workspace.file("other.txt", format!("{round}, other\n"));
-        let told = workspace.run(&taut(), ["build", target, "--keep-going"]).exits(1).stderr;
-        assert_eq!(told.lines().filter(|line| line.contains(words)).count(), 1, "{told}");
-        assert_eq!(told.matches("failed (exit code 3)").count(), 1, "{told}");
+        let stderr = workspace.run(&taut(), ["build", target, "--keep-going"]).exits(1).stderr;
+        assert_eq!(stderr.lines().filter(|line| line.contains(words)).count(), 1, "{stderr}");
+        assert_eq!(stderr.matches("failed (exit code 3)").count(), 1, "{stderr}");
         let again = workspace.run(&taut(), ["build", "use"]).exits(0).stderr;
         assert!(!again.contains(words) && processed(&again) == Some((3, 3)), "{again}");
     }

@@ -1,6 +1,6 @@
-//! Each leaf is looked at at most once in a call: `sys` logs its calls (`TAUT_TEST_CALLS`), and they are counted for each
-//! file, however the call is made, whatever changed, and however many states are remembered. What did not change is not
-//! opened.
+//! Each file is checked at most once in a call: one `stat`, and no open unless it changed. `sys` logs its system calls
+//! (`TAUT_TEST_CALLS`), and they are counted for each file, for every way to make the call, for edits, and with several
+//! recorded runs.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -22,26 +22,27 @@ const TARGETS: usize = 10;
 /// How long ago a change has to be for evidence of it to be trusted: longer than `sys` demands.
 const MARGIN: Duration = Duration::from_millis(2_300);
 
-/// Waits until what was changed before is old enough.
+/// Waits until the last change is old enough.
 fn settle() {
     thread::sleep(MARGIN);
 }
 
-/// How often a call looked at something.
+/// How often a call accessed a path.
 #[derive(Clone, Copy, Default, Debug)]
-struct Looks {
-    /// Asked what is at a name.
+struct Checks {
+    /// `stat` of a name.
     stats: usize,
     /// Opened, or listed.
     opens: usize,
 }
 
-/// What is unchanged.
-const ONCE: Looks = Looks { stats: 1, opens: 0 };
+/// Unchanged files.
+const ONCE: Checks = Checks { stats: 1, opens: 0 };
 
-/// What is read: looked at to be compared, to know its kind, after it was read, and when it is handed over to its task; opened
-/// to be read, and, as it was changed in the last minute, so that later writes through a mapping show.
-const READ: Looks = Looks { stats: 4, opens: 2 };
+/// Files that are read: `stat` to compare evidence, to find the kind, after reading, and when the task takes the content;
+/// opened for reading, and, since they changed in the last minute, to have the system write them back, so that later writes
+/// through a mapping change their times.
+const READ: Checks = Checks { stats: 4, opens: 2 };
 
 /// Forty targets in four modules, each with a source of its own and one of each module with a variable; and one above all.
 struct Project(Workspace);
@@ -117,9 +118,9 @@ impl Project {
         command
     }
 
-    /// How often the call before looked at what lies in the workspace.
-    fn looks(&self) -> BTreeMap<String, Looks> {
-        let mut looks: BTreeMap<String, Looks> = BTreeMap::new();
+    /// The accesses of the last call to paths in the workspace.
+    fn checks(&self) -> BTreeMap<String, Checks> {
+        let mut checks: BTreeMap<String, Checks> = BTreeMap::new();
         let log = fs::read_to_string(self.calls()).unwrap();
         for line in log.lines() {
             let (by, rest) = line.split_once(' ').unwrap();
@@ -128,16 +129,16 @@ impl Project {
             let path = path.to_str().unwrap().to_owned();
             let is_place = self.0.root().join(&path).is_dir() && op == "open";
             match (by, op) {
-                // What is asked of what is open is not looked up again; nor is a directory that is only held.
+                // Calls on open descriptors look no name up, and neither do directories that are only held open.
                 ("descriptor", _) => {}
                 _ if is_place || op == "resolve" => {}
-                (_, "stat") => looks.entry(path).or_default().stats += 1,
-                _ => looks.entry(path).or_default().opens += 1,
+                (_, "stat") => checks.entry(path).or_default().stats += 1,
+                _ => checks.entry(path).or_default().opens += 1,
             }
         }
-        // What tells where the workspace is.
-        looks.retain(|path, _| !["", "ROOT"].contains(&&**path));
-        looks
+        // These are accessed to find the workspace.
+        checks.retain(|path, _| !["", "ROOT"].contains(&&**path));
+        checks
     }
 
     fn call(&self, words: &[&str]) -> String {
@@ -146,26 +147,25 @@ impl Project {
 
     fn call_in(&self, directory: &Path, words: &[&str]) -> String {
         let output = self.command(directory, words).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words:?}: {told}");
-        told
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {stderr}");
+        stderr
     }
 
-    /// That each source was looked at, nothing was looked at twice, and nothing was opened: of all that is not to be
-    /// read, be it that it changed or that a target in it is analysed anew. That is looked at to be compared, and as often
-    /// as it takes to read it as a whole. The words of a call mean something by where it is made: it is asked once more
-    /// whether the target file of that module is there.
+    /// Asserts that each source was checked, and that each path was checked once and not opened, except those in `read`,
+    /// which changed or have targets that are analysed again. The meaning of a target name depends on the working directory
+    /// `here`: whether there is a targets file is checked there once more.
     #[track_caller]
-    fn looked_once_but_at(&self, read: &[&str], here: &str) {
+    fn assert_checked_once_except(&self, read: &[&str], here: &str) {
         let here = if here.is_empty() { "TARGETS".to_owned() } else { format!("{here}/TARGETS") };
-        let looks = self.looks();
-        for (path, Looks { stats, opens }) in &looks {
-            let most = if read.contains(&&**path) { READ } else { ONCE };
-            let most_stats = most.stats + usize::from(*path == here);
-            assert!(*stats <= most_stats && *opens <= most.opens, "{path}: {stats} stats, {opens} opens");
+        let checks = self.checks();
+        for (path, Checks { stats, opens }) in &checks {
+            let limit = if read.contains(&&**path) { READ } else { ONCE };
+            let max_stats = limit.stats + usize::from(*path == here);
+            assert!(*stats <= max_stats && *opens <= limit.opens, "{path}: {stats} stats, {opens} opens");
         }
         for path in self.sources() {
-            assert!(looks.contains_key(&path), "{path} was not looked at");
+            assert!(checks.contains_key(&path), "{path} was not checked");
         }
     }
 
@@ -178,17 +178,17 @@ impl Project {
         all.filter(|path| path.contains("/s")).collect()
     }
 
-    /// A call after which nothing was looked at twice, or opened.
+    /// Makes a call, and asserts that it checked each path once and opened none.
     #[track_caller]
-    fn looks_once(&self, words: &[&str]) -> String {
-        let told = self.call(words);
-        self.looked_once_but_at(&[], "");
-        told
+    fn call_checking_once(&self, words: &[&str]) -> String {
+        let stderr = self.call(words);
+        self.assert_checked_once_except(&[], "");
+        stderr
     }
 }
 
 #[test]
-fn a_null_build_looks_once_however_it_is_called() {
+fn a_null_build_checks_each_file_once_for_every_way_to_call_it() {
     let project = Project::built();
     let diagnostics = project.0.beside("diagnostics").display().to_string();
     let profile = project.0.beside("profile").display().to_string();
@@ -201,17 +201,17 @@ fn a_null_build_looks_once_however_it_is_called() {
         &["--plain-log"],
         &["--color", "always"],
     ] {
-        let told = project.looks_once(words);
-        assert!(processed(&told) == Some((40, 40)), "{words:?}: {told}");
+        let stderr = project.call_checking_once(words);
+        assert!(processed(&stderr) == Some((40, 40)), "{words:?}: {stderr}");
     }
     project.call_in(&project.0.root().join("m1"), &[]);
-    project.looked_once_but_at(&[], "m1");
-    let told = on_terminal(project.command(&project.0.root(), &[]));
-    assert!(processed(&told) == Some((40, 40)), "{told}");
-    project.looked_once_but_at(&[], "");
+    project.assert_checked_once_except(&[], "m1");
+    let stderr = on_terminal(project.command(&project.0.root(), &[]));
+    assert!(processed(&stderr) == Some((40, 40)), "{stderr}");
+    project.assert_checked_once_except(&[], "");
 }
 
-/// What a call tells on a terminal.
+/// What a call shows on a terminal.
 fn on_terminal(mut command: Command) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
@@ -221,73 +221,73 @@ fn on_terminal(mut command: Command) -> String {
     let mut child = command.stderr(end).spawn().unwrap();
     // The end that it inherited is the only one left, so that reading ends with it.
     drop(command);
-    let (mut told, mut terminal) = (Vec::new(), fs::File::from(terminal));
+    let (mut shown, mut terminal) = (Vec::new(), fs::File::from(terminal));
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = terminal.read(&mut buffer) {
-        told.extend(&buffer[..read]);
+        shown.extend(&buffer[..read]);
     }
     assert!(child.wait().unwrap().success());
-    String::from_utf8_lossy(&told).into_owned()
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 #[test]
-fn other_surroundings_of_actions_open_nothing() {
+fn other_execution_options_open_no_file() {
     let project = Project::built();
     for words in [
         &["--remote-execution-property", "a:b"][..],
         &["--local-launcher", r#"["env"]"#],
         &["--action-timeout", "100"],
     ] {
-        let told = project.looks_once(words);
-        assert!(processed(&told).is_some_and(|(all, _)| all == 40), "{words:?}: {told}");
+        let stderr = project.call_checking_once(words);
+        assert!(processed(&stderr).is_some_and(|(all, _)| all == 40), "{words:?}: {stderr}");
     }
-    project.looks_once(&[]);
+    project.call_checking_once(&[]);
 }
 
 #[test]
-fn an_edited_file_is_read_once_and_all_others_are_looked_at_once() {
+fn an_edited_file_is_read_once_and_all_others_are_checked_once() {
     let project = Project::built();
     let edited = "m1/s3";
     let path = project.0.root().join(edited);
 
     fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::now()).unwrap();
     settle();
-    let told = project.call(&[]);
-    assert!(processed(&told) == Some((40, 40)), "{told}");
-    project.looked_once_but_at(&[edited], "");
-    project.looks_once(&[]);
+    let stderr = project.call(&[]);
+    assert!(processed(&stderr) == Some((40, 40)), "{stderr}");
+    project.assert_checked_once_except(&[edited], "");
+    project.call_checking_once(&[]);
 
     project.0.file(edited, "edited\n");
     settle();
-    let told = project.call(&[]);
-    assert!(processed(&told).is_some_and(|(_, hits)| hits < 40), "{told}");
-    project.looked_once_but_at(&[edited], "");
-    project.looks_once(&[]);
+    let stderr = project.call(&[]);
+    assert!(processed(&stderr).is_some_and(|(_, hits)| hits < 40), "{stderr}");
+    project.assert_checked_once_except(&[edited], "");
+    project.call_checking_once(&[]);
 
-    // What had just been changed when it was read is read once more.
+    // A file that changed shortly before it was read is read once more.
     project.0.file(edited, "edited again\n");
     project.call(&[]);
-    assert_eq!(project.looks()[edited].opens, READ.opens);
+    assert_eq!(project.checks()[edited].opens, READ.opens);
     settle();
     project.call(&[]);
-    project.looked_once_but_at(&[edited], "");
-    project.looks_once(&[]);
+    project.assert_checked_once_except(&[edited], "");
+    project.call_checking_once(&[]);
 
     // A target and its source are added: their directory and the descriptions changed.
     project.0.file("m0/s10", "new\n").file("m0/TARGETS", module(0, TARGETS + 1));
     project.0.file("TARGETS", all([TARGETS + 1, TARGETS, TARGETS, TARGETS]));
     settle();
-    let told = project.call(&[]);
-    assert!(processed(&told) == Some((41, 40)), "{told}");
-    project.looked_once_but_at(&["m0", "m0/s10", "m0/TARGETS", "TARGETS"], "");
-    project.looks_once(&[]);
+    let stderr = project.call(&[]);
+    assert!(processed(&stderr) == Some((41, 40)), "{stderr}");
+    project.assert_checked_once_except(&["m0", "m0/s10", "m0/TARGETS", "TARGETS"], "");
+    project.call_checking_once(&[]);
 }
 
 /// All descriptions.
 const DESCRIPTIONS: [&str; 5] = ["TARGETS", "m0/TARGETS", "m1/TARGETS", "m2/TARGETS", "m3/TARGETS"];
 
 #[test]
-fn four_remembered_configurations_are_looked_at_as_one() {
+fn recorded_runs_of_four_configurations_check_each_file_once() {
     let project = Project::built();
     for round in 0..3 {
         for value in 0..4 {
@@ -295,13 +295,13 @@ fn four_remembered_configurations_are_looked_at_as_one() {
             project.call(&["-D", &configuration]);
             // In a new configuration, targets are analysed.
             let read = if round == 0 { &DESCRIPTIONS[..] } else { &[] };
-            project.looked_once_but_at(read, "");
+            project.assert_checked_once_except(read, "");
         }
     }
 }
 
 #[test]
-fn four_remembered_branches_are_looked_at_as_one() {
+fn recorded_runs_of_four_branches_check_each_file_once() {
     let project = Project::built();
     let changed = ["m0/TARGETS", "m1/s3", "m2/s7"];
     for round in 0..2 {
@@ -309,16 +309,16 @@ fn four_remembered_branches_are_looked_at_as_one() {
             project.0.file("m0/TARGETS", module(0, TARGETS).replace("echo $V", &format!("echo {branch}")));
             project.0.file("m1/s3", format!("{branch}\n")).file("m2/s7", format!("{branch}\n"));
             settle();
-            let told = project.call(&[]);
+            let stderr = project.call(&[]);
             let mut read = changed.to_vec();
             if round == 0 {
                 // What depends on a changed target is analysed anew.
                 read.extend(DESCRIPTIONS);
             } else {
-                assert!(processed(&told) == Some((40, 40)), "{branch}: {told}");
+                assert!(processed(&stderr) == Some((40, 40)), "{branch}: {stderr}");
             }
-            project.looked_once_but_at(&read, "");
-            project.looks_once(&[]);
+            project.assert_checked_once_except(&read, "");
+            project.call_checking_once(&[]);
         }
     }
 }
@@ -357,7 +357,7 @@ const NODES: &str = r#"
 }"#;
 
 #[test]
-fn a_node_of_hundreds_of_levels_is_looked_at_as_any_target() {
+fn a_node_of_hundreds_of_levels_needs_no_more_checks_than_a_target() {
     let workspace = Workspace::new();
     let sources: Vec<String> = (0..LEVELS).map(|level| format!("\"s{level}\"")).collect();
     for level in 0..LEVELS {
@@ -369,11 +369,11 @@ fn a_node_of_hundreds_of_levels_is_looked_at_as_any_target() {
     settle();
     let project = Project(workspace);
     project.call(&[]);
-    let told = Some((LEVELS + 1, LEVELS + 1));
-    let is_null = |said: &str, here: &str| {
-        assert_eq!(processed(said), told, "{said}");
-        project.looked_once_but_at(&[], here);
-        assert!(project.looks()["RULES"].stats == 1);
+    let expected = Some((LEVELS + 1, LEVELS + 1));
+    let is_null = |stderr: &str, here: &str| {
+        assert_eq!(processed(stderr), expected, "{stderr}");
+        project.assert_checked_once_except(&[], here);
+        assert!(project.checks()["RULES"].stats == 1);
     };
     is_null(&project.call(&[]), "");
     is_null(&on_terminal(project.command(&project.0.root(), &[])), "");

@@ -1,4 +1,4 @@
-//! Files with more than one name: a change through any of them is a change.
+//! Files with several names (hard links): a change through any of them starts a round.
 
 use super::*;
 
@@ -35,17 +35,17 @@ fn changes_through_other_names_are_noticed(more: &[&str]) {
 }
 
 #[test]
-fn a_file_is_changed_through_another_name() {
+fn a_change_through_another_name_is_noticed() {
     changes_through_other_names_are_noticed(&[]);
 }
 
 #[test]
-fn a_file_is_changed_through_another_name_where_everything_is_looked_at() {
+fn a_change_through_another_name_is_noticed_with_polling() {
     changes_through_other_names_are_noticed(&["--poll"]);
 }
 
 #[test]
-fn a_file_gets_another_name_later() {
+fn a_change_through_a_later_name_is_noticed() {
     let (workspace, pool, watching) = linked(&[]);
     let out = workspace.beside("out");
     // As editors do it: the file of that name is another one, without other names.

@@ -1,5 +1,5 @@
-//! What is told of an action that fails other than by its exit code, or has no result since something else failed: the
-//! target, the command, and the reason that the system or the action's directory gives.
+//! Messages about actions that fail other than by their exit code, or have no result since something else failed: target,
+//! command, and the reason that the system or the directory of the action gives.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -29,7 +29,7 @@ fn says(ran: &Ran, phrases: &[&str]) {
     }
 }
 
-/// Fails to build a target, and says all of this.
+/// Asserts that a build fails with these phrases in its messages.
 #[track_caller]
 fn fails(workspace: &Workspace, words: &[&str], phrases: &[&str]) {
     let ran = workspace.run(&taut(), [&["build"], words].concat()).exits(1);
@@ -37,25 +37,25 @@ fn fails(workspace: &Workspace, words: &[&str], phrases: &[&str]) {
 }
 
 #[test]
-fn a_path_below_an_input_that_is_a_file_is_told_with_both_paths_and_the_action() {
+fn an_output_below_an_input_that_is_a_file_is_reported_with_both_paths_and_the_action() {
     let workspace = workspace(
         r#"{"out": {"type": "generic", "outs": ["a/b"], "deps": ["a"], "cmds": ["echo 1 > a/b"]},
             "dir": {"type": "generic", "out_dirs": ["a"], "deps": ["a"], "cmds": ["echo 1 > a/b"]},
             "cwd": {"type": "generic", "outs": ["o"], "cwd": "a/w", "deps": ["a"], "cmds": ["pwd > ../o"]}}"#,
     );
-    let told = "was not run: its inputs do not fit into one directory";
+    let not_run = "was not run: its inputs do not fit into one directory";
     for (target, why) in [
         ("out", "output a/b lies below a, which is an input that is a file"),
         ("dir", "output directory a is an input that is a file"),
         ("cwd", "working directory a/w lies below a, which is an input that is a file"),
     ] {
         let origin = format!(": :{target}: action for ");
-        fails(&workspace, &[target], &["error: TARGETS:", told, why, &origin, "  reproduce: "]);
+        fails(&workspace, &[target], &["error: TARGETS:", not_run, why, &origin, "  reproduce: "]);
     }
 }
 
 #[test]
-fn an_action_that_fills_the_disk_is_told_with_a_hint() {
+fn an_action_that_fills_the_disk_is_reported_with_a_hint() {
     let workspace =
         workspace(r#"{"t": {"type": "generic", "outs": ["o"], "cmds": ["head -c 30000000 /dev/zero > o"]}}"#);
     let (disk, tool) = (workspace.beside("disk"), taut());
@@ -73,13 +73,13 @@ fn an_action_that_fills_the_disk_is_told_with_a_hint() {
     let mut build = in_namespace("exec \"$@\"");
     build.arg(tool.path()).args(["build", "t", "--local-build-root"]).arg(disk.join("root"));
     let ran = build.current_dir(workspace.root()).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
+    let stderr = String::from_utf8_lossy(&ran.stderr);
     let hint = format!("help: the disk with the build root {}/root is full (", disk.display());
-    assert!(said.contains("building o failed (exit code 1)") && said.contains(&hint), "{said}");
+    assert!(stderr.contains("building o failed (exit code 1)") && stderr.contains(&hint), "{stderr}");
 }
 
 #[test]
-fn what_the_system_refuses_counts_as_a_failed_action() {
+fn an_action_whose_inputs_cannot_be_staged_counts_as_failed() {
     let workspace = workspace(
         r#"{"x": {"type": "generic", "outs": ["a/b"], "deps": ["a"], "cmds": ["echo 1 > a/b"]},
             "y": {"type": "generic", "outs": ["y"], "cmds": ["touch y"]},
@@ -92,7 +92,7 @@ fn what_the_system_refuses_counts_as_a_failed_action() {
 }
 
 #[test]
-fn a_command_that_is_too_long_is_told_so_and_shown_by_its_ends() {
+fn a_command_that_is_too_long_is_reported_with_its_length_and_shown_by_both_ends() {
     let long = "z".repeat(1 << 20);
     let workspace = workspace(&format!(
         r#"{{"word": {{"type": "generic", "outs": ["o"], "cmds": ["echo > o; : {long}"]}},
@@ -108,7 +108,7 @@ fn a_command_that_is_too_long_is_told_so_and_shown_by_its_ends() {
 }
 
 #[test]
-fn under_the_name_of_the_reference_its_lines_stay() {
+fn under_the_name_of_the_reference_its_lines_are_unchanged() {
     let long = "z".repeat(200_000);
     let workspace = workspace(&format!(
         r#"{{"word": {{"type": "generic", "outs": ["o"], "cmds": ["echo > o; : {long}"]}},
@@ -123,7 +123,7 @@ fn under_the_name_of_the_reference_its_lines_stay() {
 }
 
 #[test]
-fn what_is_missing_is_told_with_its_reason() {
+fn a_missing_program_or_interpreter_is_named() {
     let workspace = workspace(r#"{"launcher": {"type": "generic", "outs": ["o"], "cmds": ["echo > o"]}}"#);
     fails(
         &workspace,
@@ -155,7 +155,7 @@ fn a_script_without_a_first_line_that_names_an_interpreter_is_run_by_the_shell()
 }
 
 #[test]
-fn what_was_made_in_place_of_an_output_is_told() {
+fn for_a_missing_output_what_is_there_instead_is_shown() {
     let workspace = workspace(
         r#"{"o": {"type": "generic", "outs": ["o"], "cmds": ["mkdir o"]},
             "d": {"type": "generic", "out_dirs": ["d"], "cmds": ["rmdir d; touch d"]},
@@ -185,7 +185,7 @@ fn of_a_large_output_both_ends_are_shown_and_the_command_shows_the_rest() {
 }
 
 #[test]
-fn of_an_action_that_may_fail_it_is_told_too_that_it_was_not_started() {
+fn an_action_that_may_fail_and_was_not_started_is_reported_with_the_reason() {
     let workspace = Workspace::new();
     let long = "z".repeat(200_000);
     workspace.file(
@@ -226,7 +226,7 @@ fn traverse(tool: &Tool, workspace: &Workspace, artifacts: &str) -> Ran {
 }
 
 #[test]
-fn a_source_that_cannot_be_used_is_told_with_target_output_and_command() {
+fn a_source_that_cannot_be_used_is_reported_with_target_output_and_command() {
     for (source, why) in [
         ("none", "no source file \"none\" in repository \"\"".to_owned()),
         ("socket", "socket is no file and no link".to_owned()),
@@ -241,7 +241,7 @@ fn a_source_that_cannot_be_used_is_told_with_target_output_and_command() {
 }
 
 #[test]
-fn a_cause_is_told_once_however_much_it_affects() {
+fn a_cause_that_affects_many_actions_is_reported_once() {
     let (workspace, artifacts) = graph(&["none"; 12]);
     let more = r#"{"type": "LOCAL", "data": {"path": "none", "repository": ""}}"#;
     let artifacts = format!(r#"{artifacts}, "q": {more}, "r": {more}"#);
@@ -258,7 +258,7 @@ fn a_cause_is_told_once_however_much_it_affects() {
 }
 
 #[test]
-fn of_many_causes_ten_are_told() {
+fn of_many_causes_ten_are_reported() {
     let sources: Vec<String> = (0..14).map(|number| format!("none{number}")).collect();
     let (workspace, artifacts) = graph(&sources.iter().map(String::as_str).collect::<Vec<_>>());
     let ran = traverse(&taut(), &workspace, &artifacts);
@@ -267,7 +267,7 @@ fn of_many_causes_ten_are_told() {
 }
 
 #[test]
-fn under_the_name_of_the_reference_a_source_is_told_without_more() {
+fn under_the_name_of_the_reference_a_missing_source_is_reported_alone() {
     let (workspace, artifacts) = graph(&["none"]);
     symlink(env!("CARGO_BIN_EXE_taut"), workspace.beside("just")).unwrap();
     let ran = traverse(&Tool::at(workspace.beside("just")), &workspace, &artifacts);
@@ -276,7 +276,7 @@ fn under_the_name_of_the_reference_a_source_is_told_without_more() {
 }
 
 #[test]
-fn an_object_that_is_not_defined_is_told_with_the_path_that_was_wanted() {
+fn an_undefined_object_is_reported_with_the_path_it_is_needed_for() {
     let (workspace, _) = graph(&[]);
     let object = r#"{"type": "KNOWN", "data": {"id": "f244228aff57ef96cb88087c0cec7c526bcc352d", "size": 6, "file_type": "f"}}"#;
     let ran = traverse(&taut(), &workspace, &format!(r#""p": {object}"#));
@@ -285,7 +285,7 @@ fn an_object_that_is_not_defined_is_told_with_the_path_that_was_wanted() {
 }
 
 #[test]
-fn a_store_that_cannot_be_written_is_told_once_with_what_it_was_needed_for() {
+fn a_store_that_cannot_be_written_is_reported_once_with_the_action_that_needed_it() {
     let workspace = Workspace::new();
     let target = |n: usize| {
         format!(
@@ -315,7 +315,7 @@ fn a_store_that_cannot_be_written_is_told_once_with_what_it_was_needed_for() {
 }
 
 #[test]
-fn what_known_actions_printed_is_shown_by_a_call_that_fails_too() {
+fn output_of_replayed_actions_is_shown_if_a_dependent_fails() {
     let workspace = workspace(
         r#"{"warns": {"type": "generic", "outs": ["x"], "cmds": ["echo a warning of old >&2; touch x"]},
             "checks": {"type": "generic", "outs": ["y"], "deps": ["warns", "a"], "cmds": ["grep -q file a && cat x > y"]},
@@ -331,7 +331,7 @@ fn what_known_actions_printed_is_shown_by_a_call_that_fails_too() {
 }
 
 #[test]
-fn the_command_that_a_failure_names_runs_its_action_again_alone() {
+fn the_command_in_a_failure_message_runs_the_action_alone() {
     let workspace = workspace(
         r#"{"t": {"type": "generic", "outs": ["d/x"], "out_dirs": ["e/f"], "deps": [["./", ".", "made"], "a"], "cwd": "",
                   "env": {"type": "singleton_map", "key": "GREETING", "value": "hello"},

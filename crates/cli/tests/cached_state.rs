@@ -1,5 +1,5 @@
-//! What an earlier call left is never believed wrongly: after random edits of a project, a call that may use
-//! it and one that may not (`--no-trace`) answer the same.
+//! Cached build state never changes an answer: after random edits of a project, a call with it and one without
+//! (`--no-trace`) give the same answer. Damage and missing objects cost a warning and time.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::SystemTime};
@@ -11,14 +11,14 @@ fn taut() -> Tool {
 }
 
 const TARGETS: &str = r#"{
-  "all": {"type": "install", "deps": ["tree"], "files": {"cat": "cat", "x/made": "made", "x/said": "says"}},
+  "all": {"type": "install", "deps": ["tree"], "files": {"cat": "cat", "x/made": "made", "x/sample": "says"}},
   "cat": {"type": "generic", "outs": ["cat"], "deps": [["GLOB", null, "*.txt"], "lib"],
           "cmds": ["cat *.txt > cat; ls -l *.txt | cut -c1-10 >> cat; cat lib >> cat"]},
   "tree": {"type": "install", "dirs": [[["TREE", null, "sub"], "t"]]},
   "made": {"type": "lib", "srcs": ["a.txt", "sub/deep/d"], "name": ["made"]},
   "lib": {"type": "file_gen", "name": "lib", "data": {"type": "join", "$1": ["v=", {"type": "var", "name": "V", "default": "none"}, "\n"]},
           "arguments_config": ["V"]},
-  "says": {"type": "generic", "outs": ["said"], "deps": ["b.txt"], "cmds": ["cat b.txt; touch said"]}
+  "says": {"type": "generic", "outs": ["sample"], "deps": ["b.txt"], "cmds": ["cat b.txt; touch sample"]}
 }"#;
 
 const RULES: &str = r#"{"lib": {"string_fields": ["name"], "target_fields": ["srcs"], "config_vars": ["V"],
@@ -36,7 +36,7 @@ fn project() -> Workspace {
     workspace
 }
 
-/// One random edit; says what it did.
+/// Makes a random edit, and returns what it is.
 fn edit(workspace: &Workspace, rng: &mut Rng) -> String {
     let root = workspace.root();
     let files = ["a.txt", "b.txt", "c.txt", "sub/s", "sub/deep/d", "sub/new", "other/f"];
@@ -49,7 +49,7 @@ fn edit(workspace: &Workspace, rng: &mut Rng) -> String {
             format!("write {name}")
         }
         4 => {
-            // The same size and an old modification time: only the change time tells.
+            // The same size and an old modification time: only the change time differs.
             workspace.file(name, &content);
             let file = fs::File::options().write(true).open(&path).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
@@ -94,14 +94,14 @@ fn edit(workspace: &Workspace, rng: &mut Rng) -> String {
     }
 }
 
-/// What lines have in them that tell of damage, and of something in the way.
-const TROUBLE: &str = "cached build state";
-const UNKEPT: &str = "What this call found out cannot be kept";
+/// Parts of the warnings about state that is damaged, and that cannot be written.
+const CACHE_WARNING: &str = "cached build state";
+const NOT_KEPT: &str = "What this call found out cannot be kept";
 
-/// What must be the same with and without belief in earlier calls: but for how much was cached.
+/// The part of an answer that does not depend on cached build state: no counts, no progress.
 fn answer(ran: Ran) -> (i32, String, Vec<String>) {
     let mut lines: Vec<String> = ran.stderr.lines().map(str::to_owned).collect();
-    // On a busy machine, progress is told in between.
+    // On a busy machine, there are lines about progress.
     let varies = |line: &String| {
         line.starts_with('[')
             || line.starts_with("Built ")
@@ -110,13 +110,13 @@ fn answer(ran: Ran) -> (i32, String, Vec<String>) {
             || line.starts_with("  reproduce: ")
     };
     lines.retain(|line| !varies(line));
-    lines.retain(|line| !line.contains(TROUBLE) && !line.contains(UNKEPT));
+    lines.retain(|line| !line.contains(CACHE_WARNING) && !line.contains(NOT_KEPT));
     lines.sort();
     (ran.code, ran.stdout, lines)
 }
 
 #[test]
-fn after_random_edits_every_call_answers_as_one_that_believes_nothing() {
+fn after_random_edits_every_call_gives_the_same_answer_with_and_without_cached_state() {
     for seed in 0..times(4) as u64 {
         let (workspace, mut rng) = (project(), Rng::new(seed));
         let mut history = Vec::new();
@@ -136,14 +136,14 @@ fn after_random_edits_every_call_answers_as_one_that_believes_nothing() {
                 ("analyse", &[]),
                 ("install", &["--keep-going", "--show-cached-output", "-o", &out]),
             ] {
-                let believing = answer(workspace.run(&taut(), words(subcommand, more)));
+                let cached = answer(workspace.run(&taut(), words(subcommand, more)));
                 let mut anew = words(subcommand, more);
                 anew.push("--no-trace".into());
                 anew.iter_mut().filter(|word| **word == out).for_each(|word| word.clone_from(&fresh));
                 let mut anew = answer(workspace.run(&taut(), anew));
                 anew.2.iter_mut().for_each(|line| *line = line.replace(&fresh, &out));
                 anew.2.sort();
-                assert_eq!(believing, anew, "seed {seed}, round {round}: {history:#?}");
+                assert_eq!(cached, anew, "seed {seed}, round {round}: {history:#?}");
             }
             let installed = |path: &str| listing(&PathBuf::from(path)).unwrap_or_default();
             assert_eq!(installed(&out), installed(&fresh), "seed {seed}, round {round}: {history:#?}");
@@ -152,7 +152,7 @@ fn after_random_edits_every_call_answers_as_one_that_believes_nothing() {
 }
 
 #[test]
-fn a_call_that_changes_nothing_reads_and_runs_nothing() {
+fn a_null_build_runs_nothing_and_needs_no_action_cache() {
     let workspace = project();
     let first = workspace.run(&taut(), ["build", "all"]).exits(0);
     assert!(processed(&first.stderr) == Some((3, 0)), "{}", first.stderr);
@@ -176,7 +176,7 @@ fn a_call_that_changes_nothing_reads_and_runs_nothing() {
 }
 
 #[test]
-fn output_shown_again_is_that_of_the_present_inputs_though_the_artifacts_are_the_same() {
+fn output_shown_again_belongs_to_the_present_inputs_although_artifacts_are_the_same() {
     let workspace = project();
     for content in ["first\n", "second\n", "first\n", "second\n"] {
         workspace.file("b.txt", content);
@@ -188,7 +188,7 @@ fn output_shown_again_is_that_of_the_present_inputs_though_the_artifacts_are_the
 }
 
 #[test]
-fn what_a_report_promises_is_there_or_made_again() {
+fn missing_objects_of_a_replayed_result_are_made_again() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let root = workspace.build_root().join("protocol-dependent/generation-0/git-sha1");
@@ -199,7 +199,7 @@ fn what_a_report_promises_is_there_or_made_again() {
     let ran = workspace.run(&taut(), ["install", "all", "-o", &out.to_string_lossy()]).exits(0);
     assert!(processed(&ran.stderr) == Some((3, 0)), "{}", ran.stderr);
     assert!(out.join("cat").is_file() && out.join("t/sub/deep/d").is_file());
-    // After two rotations nothing is left to believe.
+    // After two rotations no state is left.
     for _ in 0..2 {
         workspace.run(&taut(), ["gc"]).exits(0);
     }
@@ -207,7 +207,7 @@ fn what_a_report_promises_is_there_or_made_again() {
 }
 
 #[test]
-fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
+fn damaged_state_is_rebuilt_with_one_warning() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let right = answer(workspace.run(&taut(), ["build", "all"]).exits(0));
@@ -217,9 +217,9 @@ fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
         let files = fs::read_dir(epoch().join("runs")).unwrap().map(|entry| entry.unwrap().path());
         files.filter(|path| path.extension().is_none()).max().expect("runs are kept")
     };
-    let told = |what: &str, count: usize| {
+    let check_warnings = |what: &str, count: usize| {
         let ran = workspace.run(&taut(), ["build", "all"]).exits(0);
-        let lines = ran.stderr.lines().filter(|line| line.contains(TROUBLE) || line.contains(UNKEPT));
+        let lines = ran.stderr.lines().filter(|line| line.contains(CACHE_WARNING) || line.contains(NOT_KEPT));
         assert_eq!(lines.count(), count, "{what}: {}", ran.stderr);
         assert_eq!(answer(ran), right, "{what}");
     };
@@ -243,16 +243,16 @@ fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
     ];
     for (what, damage) in damages {
         damage(&runs());
-        told(&format!("runs: {what}"), 1);
-        told("as if nothing had been", 0);
+        check_warnings(&format!("runs: {what}"), 1);
+        check_warnings("rebuilt", 0);
         for log in fs::read_dir(epoch().join("events")).unwrap() {
             damage(&log.unwrap().path());
         }
         let explained = workspace.run(&taut(), ["explain", "all"]).exits(1).stdout;
         assert!(explained.contains("is corrupt; the next build writes a new one."), "{explained}");
-        told("the log is for explain only", 0);
+        check_warnings("the log is for explain only", 0);
     }
-    // What stands in the way for good is said each time.
+    // An obstacle that remains is reported by each call.
     let places = [runs(), epoch().join("runs"), epoch(), own.clone()];
     for place in places {
         let aside = workspace.beside("aside");
@@ -262,15 +262,15 @@ fn whatever_is_damaged_is_made_anew_and_said_in_one_line() {
         } else {
             fs::create_dir(&place).unwrap()
         }
-        told(&format!("{} is in the way", place.display()), 1);
+        check_warnings(&format!("{} is in the way", place.display()), 1);
         remove(&place);
         fs::rename(&aside, &place).unwrap();
     }
-    told("all is well again", 0);
+    check_warnings("without the obstacle", 0);
 }
 
 #[test]
-fn what_shall_not_be_cached_runs_each_time_and_what_may_fail_is_not_believed_to() {
+fn uncached_actions_and_failed_ones_run_in_each_build() {
     let workspace = Workspace::new();
     let log = workspace.beside("log");
     let rule = |key: &str, end: &str| {
@@ -309,7 +309,7 @@ fn opened(workspace: &Workspace, words: &[&str]) -> Option<Vec<String>> {
     strace.output().ok().filter(|output| output.status.success())?;
     let root = workspace.root().display().to_string();
     let text = fs::read_to_string(&log).unwrap();
-    // A directory that is only a place to look from is not looked into.
+    // A directory that is only opened for lookups below it is not read.
     let is_read = |line: &&str| {
         let result = line.rsplit_once(" = ").map(|(_, result)| result).unwrap_or_default();
         result.contains(&root) && !line.contains("O_PATH")
@@ -319,13 +319,13 @@ fn opened(workspace: &Workspace, words: &[&str]) -> Option<Vec<String>> {
 }
 
 #[test]
-fn what_one_subcommand_found_out_serves_the_others() {
+fn subcommands_share_recorded_runs() {
     let workspace = project();
-    // Files that changed just now are looked into again.
+    // Files that changed recently are read again.
     std::thread::sleep(std::time::Duration::from_millis(2_100));
     let counts = || {
-        let told = workspace.run(&taut(), ["explain", "all"]).exits(0).stdout;
-        told.lines().nth(1).unwrap_or_default().to_owned()
+        let explained = workspace.run(&taut(), ["explain", "all"]).exits(0).stdout;
+        explained.lines().nth(1).unwrap_or_default().to_owned()
     };
     let dump = workspace.beside("dump").display().to_string();
     workspace.run(&taut(), ["analyse", "all"]).exits(0);
@@ -351,7 +351,7 @@ fn what_one_subcommand_found_out_serves_the_others() {
     ] {
         workspace.run(&taut(), words).exits(0);
         let Some(opened) = opened(&workspace, words) else { return };
-        assert_eq!(opened, [""; 0], "{words:?} looks into files that did not change");
+        assert_eq!(opened, [""; 0], "{words:?} opens files that did not change");
     }
     assert_eq!(workspace.run(&taut(), ["describe", "made"]).exits(0).stdout, describe);
     workspace.file("RULES", RULES.replace("{\"lib\": {", "{\"lib\": {\"doc\": [\"new\"], "));
@@ -377,7 +377,7 @@ fn another_checkout_of_the_same_contents_executes_nothing() {
     let (ran, why) = build();
     assert!(processed(&ran) == Some((3, 3)), "{ran}");
     assert!(why.contains("No build with work to do is recorded here."), "{why}");
-    // From then on, each goes its own way.
+    // From then on, the two checkouts have separate state.
     other.file("a.txt", "other\n");
     let (ran, why) = build();
     assert!(processed(&ran) != Some((3, 3)), "{ran}");
@@ -389,7 +389,7 @@ fn another_checkout_of_the_same_contents_executes_nothing() {
 }
 
 #[test]
-fn a_description_names_files_where_they_lie_now_and_uses_only_a_build_root_that_is_there() {
+fn describe_shows_present_paths_and_creates_no_build_root() {
     let (workspace, other) = (Workspace::new(), Workspace::new());
     for one in [&workspace, &other] {
         one.file("TARGETS", r#"{"odd": {"no": "type"}, "good": {"type": "install"}}"#);
@@ -400,7 +400,7 @@ fn a_description_names_files_where_they_lie_now_and_uses_only_a_build_root_that_
         ran.stdout + &ran.stderr
     };
     describe(&workspace, "good", 0);
-    assert!(!workspace.build_root().exists(), "a question makes no build root");
+    assert!(!workspace.build_root().exists(), "a query creates no build root");
     workspace.run(&taut(), ["build", "good"]).exits(0);
     let wrong = describe(&workspace, "odd", 8);
     // Relative to the working directory, which is the root here.
@@ -412,7 +412,7 @@ fn a_description_names_files_where_they_lie_now_and_uses_only_a_build_root_that_
 }
 
 #[test]
-fn what_is_too_large_to_be_kept_is_found_when_it_is_needed() {
+fn large_targets_and_outputs_are_replayed() {
     let workspace = Workspace::new();
     workspace.file("ROOT", "").file(
         "TARGETS",
@@ -439,7 +439,7 @@ fn what_is_too_large_to_be_kept_is_found_when_it_is_needed() {
     }
 }
 
-/// How many targets and actions a call did not know, by what it leaves for `explain`; nothing if it left nothing.
+/// The messages of a call, and its counts as `explain` shows them; `None` if the call executed nothing.
 fn done(workspace: &Workspace, words: &[&str]) -> (String, Option<String>) {
     let records = || {
         let own = fs::read_dir(workspace.build_root().join("taut")).into_iter().flatten().flatten();
@@ -451,29 +451,29 @@ fn done(workspace: &Workspace, words: &[&str]) -> (String, Option<String>) {
     };
     let before = records();
     let ran = workspace.run(&taut(), words).exits(0);
-    let told = (records() != before).then(|| workspace.run(&taut(), ["explain", "all"]).exits(0).stdout);
-    (ran.stderr, told.map(|told| told.lines().nth(1).unwrap_or_default().to_owned()))
+    let explained = (records() != before).then(|| workspace.run(&taut(), ["explain", "all"]).exits(0).stdout);
+    (ran.stderr, explained.map(|text| text.lines().nth(1).unwrap_or_default().to_owned()))
 }
 
 #[test]
-fn what_is_used_between_collections_is_neither_forgotten_nor_made_again() {
+fn state_that_is_used_between_collections_is_kept() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let right = answer(workspace.run(&taut(), ["build", "all"]).exits(0));
     for _ in 0..4 {
         workspace.run(&taut(), ["gc"]).exits(0);
-        let (told, did) = done(&workspace, &["build", "all"]);
-        assert!(processed(&told) == Some((3, 3)), "{told}");
-        assert_eq!(did, None, "{told}");
+        let (stderr, did) = done(&workspace, &["build", "all"]);
+        assert!(processed(&stderr) == Some((3, 3)), "{stderr}");
+        assert_eq!(did, None, "{stderr}");
         assert_eq!(answer(workspace.run(&taut(), ["build", "all"]).exits(0)), right);
     }
-    // So it is with what lies in between, and with what the action cache has.
+    // That includes intermediate actions and the action cache.
     workspace.file("a.txt", "changed\n");
-    let (told, did) = done(&workspace, &["build", "all"]);
+    let (stderr, did) = done(&workspace, &["build", "all"]);
     assert_eq!(
         did.as_deref(),
         Some("0 targets analysed, 2 actions run, 0 known to the action cache."),
-        "{told}"
+        "{stderr}"
     );
     workspace.file("a.txt", "a\n");
     let anew = workspace.run(&taut(), ["build", "all", "--no-trace"]).exits(0);
@@ -483,7 +483,7 @@ fn what_is_used_between_collections_is_neither_forgotten_nor_made_again() {
 }
 
 #[test]
-fn what_nobody_uses_between_two_collections_is_forgotten() {
+fn state_that_is_not_used_between_two_collections_is_removed() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     for _ in 0..2 {
@@ -491,18 +491,18 @@ fn what_nobody_uses_between_two_collections_is_forgotten() {
     }
     let own = workspace.build_root().join("taut");
     assert_eq!(fs::read_dir(&own).unwrap().count(), 0, "at once");
-    let (told, did) = done(&workspace, &["build", "all"]);
+    let (stderr, did) = done(&workspace, &["build", "all"]);
     assert_eq!(
         did.as_deref(),
         Some("11 targets analysed, 3 actions run, 0 known to the action cache."),
-        "{told}"
+        "{stderr}"
     );
     workspace.run(&taut(), ["gc", "--all"]).exits(0);
     assert!(!own.exists());
 }
 
 #[test]
-fn traces_that_outlive_their_objects_are_believed_only_as_far_as_these_are_there() {
+fn runs_whose_objects_were_collected_are_executed_again() {
     let workspace = project();
     let out = workspace.beside("out");
     let directory = out.display().to_string();
@@ -510,7 +510,7 @@ fn traces_that_outlive_their_objects_are_believed_only_as_far_as_these_are_there
     let right = answer(workspace.run(&taut(), install).exits(0));
     let installed = listing(&out).unwrap();
     for round in 0..3 {
-        // What is used is the analysis, whose traces are in one file with those of execution.
+        // The analysis is used; its runs are in one file with those of execution.
         for _ in 0..2 {
             workspace.run(&taut(), ["gc"]).exits(0);
             workspace.run(&taut(), ["analyse", "all"]).exits(0);
@@ -518,11 +518,11 @@ fn traces_that_outlive_their_objects_are_believed_only_as_far_as_these_are_there
         if round == 1 {
             workspace.file("b.txt", "other\n");
         }
-        let (told, did) = done(&workspace, &["build", "all"]);
+        let (stderr, did) = done(&workspace, &["build", "all"]);
         assert_eq!(
             did.as_deref(),
             Some("0 targets analysed, 3 actions run, 0 known to the action cache."),
-            "{told}"
+            "{stderr}"
         );
         fs::remove_dir_all(&out).unwrap();
         workspace.run(&taut(), [&install[..], &["--check-traces"]].concat()).exits(0);

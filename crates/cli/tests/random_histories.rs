@@ -1,5 +1,5 @@
-//! Random projects with random histories: after every step, what is believed is what would be found out anew,
-//! and a repetition does nothing (`--check-traces`).
+//! Random projects with random histories: after every step, a call with cached build state gives the same answer as one
+//! without, and a repetition executes nothing (`--check-traces`).
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -34,9 +34,9 @@ const SOURCES: [&str; 7] = ["s.txt", "m/s.txt", "m/n/s.txt", "tree/x", "tree/sub
 struct History {
     workspace: Workspace,
     rng: Rng,
-    /// Several descriptions, whose modules take each other's places.
+    /// Several descriptions, whose modules replace each other.
     descriptions: Vec<Value>,
-    /// Which one the target is that of.
+    /// The description whose target is built.
     present: usize,
     config: Value,
     steps: Vec<String>,
@@ -70,7 +70,7 @@ impl History {
         git.output().is_ok_and(|output| output.status.success())
     }
 
-    /// Everything as it is becomes a branch of its own. Without git there are no branches.
+    /// Commits everything to a new branch. Without git there are no branches.
     fn commit(&mut self) -> String {
         let name = format!("branch-{}", self.branches);
         if self.git(&["checkout", "-q", "-b", &name]) && self.git(&["add", "-A"]) {
@@ -86,7 +86,7 @@ impl History {
     }
 
     fn step(&mut self) {
-        let said = match self.rng.below(24) {
+        let done = match self.rng.below(24) {
             0..=3 => {
                 let (name, _) = self.pick(&SOURCES);
                 let content = format!("{}\n", self.rng.below(3));
@@ -100,7 +100,7 @@ impl History {
             }
             5 | 6 => {
                 let (name, path) = self.pick(&SOURCES);
-                self.time_travel(&name, &path)
+                self.write_with_other_time(&name, &path)
             }
             7 => {
                 let (name, path) = self.pick(&SOURCES);
@@ -156,7 +156,7 @@ impl History {
             }
             20 => {
                 let (name, path) = self.pick(&MODULES);
-                // Other bytes that say the same.
+                // Other bytes with the same meaning.
                 let text = fs::read_to_string(&path).ok();
                 let described = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
                 let written = described.map(|json| fs::write(path, format!("{json:#}")).is_ok());
@@ -175,10 +175,10 @@ impl History {
                 "gc".to_owned()
             }
         };
-        self.steps.push(said);
+        self.steps.push(done);
     }
 
-    /// Something that outlives calls is not as it was left.
+    /// Damages a file of cached build state.
     fn damage(&mut self) -> String {
         let mut found = Vec::new();
         let mut open = vec![self.workspace.build_root().join("taut")];
@@ -206,8 +206,8 @@ impl History {
         format!("damage {}", path.display())
     }
 
-    /// Content changes, and the modification time says nothing of it, or clocks seem to jump.
-    fn time_travel(&mut self, name: &str, path: &Path) -> String {
+    /// Changes a content and sets another modification time, as if the clock had jumped.
+    fn write_with_other_time(&mut self, name: &str, path: &Path) -> String {
         let before = fs::metadata(path).and_then(|metadata| metadata.modified());
         let day = Duration::from_secs(86_400);
         let (what, time) = match self.rng.below(4) {
@@ -222,7 +222,7 @@ impl History {
         format!("write {name} with {what}")
     }
 
-    /// Somebody spoils what was installed, or takes things out of the store.
+    /// Overwrites an installed file, or removes an object from the store.
     fn tamper(&mut self) -> String {
         if self.rng.chance(50) {
             let path = self.workspace.beside("out");
@@ -265,7 +265,7 @@ impl History {
 }
 
 #[test]
-fn nothing_is_believed_wrongly_and_nothing_done_twice() {
+fn after_random_steps_cached_build_state_is_right_and_a_repetition_executes_nothing() {
     let first = std::env::var("TAUT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
     for seed in first..first + times(4) as u64 {
         let mut history = History::new(seed);

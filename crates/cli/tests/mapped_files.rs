@@ -1,4 +1,4 @@
-//! Files that are written through a mapping: their times do not always tell.
+//! Files that are written through a mapping: their times do not always change.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -30,7 +30,7 @@ fn is_in_memory(path: &Path) -> bool {
 fn a_source_that_stays_mapped_and_is_written_again_is_read_again() {
     let workspace = Workspace::new();
     if !has_python() || is_in_memory(&workspace.root()) {
-        // File systems in memory date no such write: docs/again.md says what that means.
+        // File systems in memory do not change the times for such a write (docs/again.md).
         return;
     }
     workspace.file(
@@ -51,7 +51,7 @@ for text in (b'1', b'2', b'3'):
     let (mut to, mut from) = (python.stdin.take().unwrap(), BufReader::new(python.stdout.take().unwrap()));
     for expected in ["1AA", "2AA", "3AA"] {
         from.read_line(&mut String::new()).unwrap();
-        // Only times that are past are evidence.
+        // Times are evidence only when they are old enough.
         std::thread::sleep(Duration::from_millis(2_300));
         let built = workspace.run(&taut(), ["build", "o", "-P", "o", "--log-limit", "0"]).exits(0);
         assert_eq!(built.stdout, expected);

@@ -30,7 +30,7 @@ fn messages(document: &Document) -> Vec<String> {
 }
 
 #[test]
-fn the_documented_example_is_what_happens() {
+fn the_example_in_the_documentation_is_right() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/diagnostics.md");
     let page = fs::read_to_string(page).unwrap();
     let blocks: Vec<&str> =
@@ -51,7 +51,7 @@ fn the_documented_example_is_what_happens() {
 }
 
 #[test]
-fn whatever_becomes_of_a_call_the_file_is_written() {
+fn the_file_is_written_however_a_call_ends() {
     let workspace = Workspace::new();
     workspace.file(
         "TARGETS",
@@ -63,7 +63,7 @@ fn whatever_becomes_of_a_call_the_file_is_written() {
 
     let unexpected = r#"warning: target :odd has unexpected parameters ["nmae"]"#.to_owned();
     for _ in 0..2 {
-        // Also if the same call is known already.
+        // Also if the call is replayed.
         let (code, document) = written(&workspace, &["build", "odd"]);
         assert_eq!((code, messages(&document)), (0, vec![unexpected.clone()]));
     }
@@ -86,7 +86,7 @@ fn whatever_becomes_of_a_call_the_file_is_written() {
 }
 
 #[test]
-fn what_people_see_once_for_many_targets_programs_see_for_each() {
+fn an_error_shown_once_for_many_targets_is_in_the_file_for_each() {
     let workspace = Workspace::new();
     workspace
         .file(
@@ -109,7 +109,7 @@ fn a_file_that_cannot_be_written_fails_a_call_that_would_not_fail_otherwise() {
 }
 
 #[test]
-fn under_the_other_name_there_is_no_such_option() {
+fn under_the_name_just_there_is_no_such_option() {
     let workspace = Workspace::new();
     workspace.file("TARGETS", r#"{"t": {"type": "file_gen"}}"#);
     let just = workspace.beside("just");
@@ -122,7 +122,7 @@ fn under_the_other_name_there_is_no_such_option() {
 }
 
 #[test]
-fn thousands_of_errors_along_a_chain_are_all_told_in_order() {
+fn thousands_of_errors_along_a_chain_are_all_reported_in_order() {
     const LENGTH: usize = 3_000;
     let workspace = Workspace::new();
     let target = |i: usize| {
@@ -132,18 +132,18 @@ fn thousands_of_errors_along_a_chain_are_all_told_in_order() {
     let targets: Vec<String> = (0..LENGTH).map(target).collect();
     workspace.file("TARGETS", format!("{{{}}}", targets.join(",\n")));
     let ran = workspace.run(&taut(), ["analyse", "--log-limit", "0", "0"]).exits(8);
-    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(told.len(), 2 * LENGTH);
+    let errors: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 2 * LENGTH);
     assert!(
-        told[0].contains("\"missing 0\"")
-            && told[LENGTH - 1].contains(&format!("\"missing {}\"", LENGTH - 1))
+        errors[0].contains("\"missing 0\"")
+            && errors[LENGTH - 1].contains(&format!("\"missing {}\"", LENGTH - 1))
     );
-    assert!(told[LENGTH].contains(&format!("\"missing too {}\"", LENGTH - 1)), "{}", told[LENGTH]);
-    assert!(told[2 * LENGTH - 1].contains("\"missing too 0\""));
+    assert!(errors[LENGTH].contains(&format!("\"missing too {}\"", LENGTH - 1)), "{}", errors[LENGTH]);
+    assert!(errors[2 * LENGTH - 1].contains("\"missing too 0\""));
 }
 
 #[test]
-fn an_error_below_a_node_that_many_ways_lead_to_is_told_once() {
+fn an_error_below_a_node_with_many_paths_to_it_is_reported_once() {
     let workspace = Workspace::new();
     workspace.file("TARGETS", r#"{"t": {"type": "consume", "deps": ["p"]}, "p": {"type": "provide"}}"#).file(
         "RULES",
