@@ -261,6 +261,8 @@ pub(crate) struct Delivered<'d> {
     pub(crate) omitted: usize,
     /// How many paths there are at all.
     pub(crate) paths: usize,
+    /// How many of them were not in the directory already.
+    pub(crate) written: usize,
 }
 
 /// How many bytes of a configuration messages show.

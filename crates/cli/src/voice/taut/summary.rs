@@ -28,7 +28,12 @@ impl Messages {
                 Ok(below) => below,
                 Err(_) => directory,
             };
-            format!("installed {} in {}", count(delivered.paths, "artifact"), shown.display())
+            let (all, shown) = (count(delivered.paths, "artifact"), shown.display());
+            match delivered.written {
+                0 => format!("nothing to install in {shown}"),
+                written if written < delivered.paths => format!("installed {written} of {all} in {shown}"),
+                _ => format!("installed {all} in {shown}"),
+            }
         });
         let mut line = if let Some(compared) = &state.compared {
             format!("Rebuilt {name} in {time}: {compared}")
