@@ -21,13 +21,15 @@ pub struct TreeEntry {
 pub enum TreeError {
     /// The bytes end inside an entry.
     Truncated,
-    /// A mode taut does not know, for instance a submodule.
+    /// A mode that git does not write.
     UnknownMode(String),
+    /// A submodule, where none can be used.
+    Submodule(String),
     /// A name that cannot be the name of a directory entry.
     BadName(String),
     /// Two entries of one name.
     Duplicate(String),
-    /// An entry that stands behind one that it should precede.
+    /// An entry behind one that it should precede.
     Unsorted(String),
 }
 
@@ -36,6 +38,7 @@ impl fmt::Display for TreeError {
         match self {
             TreeError::Truncated => f.write_str("git tree ends inside an entry"),
             TreeError::UnknownMode(mode) => write!(f, "git tree has an entry of mode {mode}"),
+            TreeError::Submodule(name) => write!(f, "git tree has a submodule named {name:?}"),
             TreeError::BadName(name) => write!(f, "git tree has an entry named {name:?}"),
             TreeError::Duplicate(name) => write!(f, "git tree has two entries named {name:?}"),
             TreeError::Unsorted(name) => write!(f, "git tree is not sorted: {name:?} is out of place"),
@@ -96,7 +99,6 @@ pub struct RawTreeEntry<'b> {
 /// The bytes are truncated or not sorted, or an entry has an unknown mode, a name that [`validate_entry_name`] rejects or
 /// the name of another entry.
 pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEntry<'_>>, TreeError> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut entries: Vec<RawTreeEntry<'_>> = Vec::new();
     while !bytes.is_empty() {
         let space = bytes.iter().position(|&b| b == b' ').ok_or(TreeError::Truncated)?;
@@ -140,6 +142,10 @@ pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEn
     }
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// The bytes by which git orders an entry: directories as if their names ended in `/`.
 fn sort_key<'e>(entry: &'e RawTreeEntry<'_>) -> impl Iterator<Item = u8> + 'e {
     let slash = (entry.object_type == Some(ObjectType::Tree)).then_some(b'/');
@@ -152,7 +158,7 @@ fn sort_key<'e>(entry: &'e RawTreeEntry<'_>) -> impl Iterator<Item = u8> + 'e {
 /// As for [`parse_git_tree`]; and an entry is a submodule.
 pub fn decode_git_tree(bytes: &[u8], hash_len: usize) -> Result<BTreeMap<Vec<u8>, TreeEntry>, TreeError> {
     let with_type = |entry: RawTreeEntry<'_>| {
-        let object_type = entry.object_type.ok_or_else(|| TreeError::UnknownMode("160000".to_owned()))?;
+        let object_type = entry.object_type.ok_or_else(|| TreeError::Submodule(text(entry.name)))?;
         Ok((entry.name.to_vec(), TreeEntry { hash: entry.hash, object_type }))
     };
     parse_git_tree(bytes, hash_len)?.into_iter().map(with_type).collect()
@@ -211,6 +217,6 @@ mod tests {
         }
         assert_eq!(decode_git_tree(b"100644 a\0short", 20), Err(TreeError::Truncated));
         let submodule = b"160000 m\0aaaaaaaaaaaaaaaaaaaa";
-        assert!(matches!(decode_git_tree(submodule, 20), Err(TreeError::UnknownMode(_))));
+        assert_eq!(decode_git_tree(submodule, 20), Err(TreeError::Submodule("m".to_owned())));
     }
 }
