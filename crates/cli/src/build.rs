@@ -185,8 +185,7 @@ impl Pass for Running<'_> {
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
         let Call { o, log, .. } = *self.call;
-        request::tell_problems(problems, request, &o.analysis.target, log);
-        Exit::AnalysisFailure
+        request::tell_problems(problems, request, &o.analysis.target, log)
     }
 
     fn analysed(

@@ -49,9 +49,9 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     }
     let printed = print(description.text.as_bytes());
     if let Err(problems) = told {
-        request::tell_problems(&problems, &request, &o.analysis.target, log);
+        let exit = request::tell_problems(&problems, &request, &o.analysis.target, log);
         reporting.tell(&Event::AnalysisFailed(&problems));
-        return Err(Exit::AnalysisFailure);
+        return Err(exit);
     }
     if printed == Exit::Success && description.is_reference {
         return Ok(Exit::AnalysisFailure);

@@ -39,7 +39,7 @@ pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level
         {
             return Some(text.clone());
         }
-        text_of(file)
+        text_of(file).or_else(|| log.root_text(file))
     };
     let here = std::env::current_dir().unwrap_or_default();
     let renderer = |color| {

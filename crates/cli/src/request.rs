@@ -53,7 +53,9 @@ pub(crate) fn quiet_request_for(
 ) -> Result<Request, Exit> {
     // A deleted working directory matters only if something is relative to it.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    request_in(&cwd, common, analysis, target).map_err(|error| tell(&error, log))
+    let request = request_in(&cwd, common, analysis, target).map_err(|error| tell(&error, log))?;
+    log.shows_texts_of(&request);
+    Ok(request)
 }
 
 /// The same, with the words as said in a given working directory.
@@ -87,12 +89,18 @@ pub(crate) fn request_in(
     Request::new(&words, cwd)
 }
 
-/// Tells what is wrong with a description. Problems with the target that the command line names are put as it has to be
-/// written there.
-pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+/// Tells why analysis failed, and returns the exit code. If roots are not there, that is why. Problems with the target
+/// that the command line names are put as it has to be written there.
+pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) -> Exit {
+    let of_roots = request.problems_of_roots();
+    if !of_roots.is_empty() {
+        diagnostics::tell(&of_roots, Level::Error, log);
+        return Exit::BuildFailure;
+    }
     let is_asked_for = |problem: &Diagnostic| problem.location.is_none();
     if log.is_as_reference() || !problems.iter().any(is_asked_for) {
-        return diagnostics::tell(problems, Level::Error, log);
+        diagnostics::tell(problems, Level::Error, log);
+        return Exit::AnalysisFailure;
     }
     let help = two_words(request, words);
     let on_command_line = |problem: &Diagnostic| {
@@ -107,6 +115,7 @@ pub(crate) fn tell_problems(problems: &Diagnostics, request: &Request, words: &[
         }
     };
     diagnostics::tell(&problems.iter().map(on_command_line).collect(), Level::Error, log);
+    Exit::AnalysisFailure
 }
 
 /// What two words of the command line mean, if there are two.

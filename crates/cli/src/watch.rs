@@ -203,7 +203,10 @@ impl Watcher<'_> {
     /// What the words mean now.
     fn request(&self) -> Result<Request, SetupError> {
         let build = &self.o.build;
-        request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)
+        let request =
+            request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)?;
+        self.log.shows_texts_of(&request);
+        Ok(request)
     }
 
     /// What one round says of its build.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind};
-use taut_syntax::{Diagnostic, JsonPath, Location, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
 use crate::{Targets, joined};
@@ -80,6 +80,9 @@ impl fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
+/// The text of a file by its path in messages; `None` if there is none.
+pub type RootTexts = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
+
 impl Request {
     /// Interprets the words of a command line given in `cwd`, an absolute path.
     ///
@@ -128,6 +131,17 @@ impl Request {
         let module = current_module(repositories, cwd);
         let document = targets_file(repositories, &repositories.main, &module);
         words.iter().map(String::as_str).filter(|word| has_target(document.as_ref(), word)).collect()
+    }
+
+    /// The texts of files in roots that are no directories, by their paths in messages.
+    pub fn texts(&self) -> RootTexts {
+        let roots = self.repositories.roots.clone();
+        Arc::new(move |file| roots.text(file))
+    }
+
+    /// What is wrong with roots themselves, if anything is: then nothing can be analysed that needs them.
+    pub fn problems_of_roots(&self) -> Diagnostics {
+        self.repositories.roots.check()
     }
 
     /// Targets and configuration as messages show them: `[name,configuration]` for each.

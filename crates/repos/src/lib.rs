@@ -7,6 +7,7 @@
 
 mod config;
 mod directory;
+mod git_tree;
 mod leaf;
 mod leaf_read;
 mod listing;
@@ -15,9 +16,11 @@ mod root;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
 pub use directory::DirectoryRoot;
+pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};
 pub use leaf_read::{Handover, LeafRead};
-pub use listing::{Entry, Listed, Listing};
+pub use listing::{Entries, Entry, Listed, Listing};
 pub use root::{
     Observation, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, Symlinks,
+    stays_inside,
 };

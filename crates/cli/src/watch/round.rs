@@ -138,7 +138,9 @@ impl Pass for Round<'_> {
         Ok(self.interruption.check()?)
     }
 
-    fn analysis_failed(&mut self, _: &Request, problems: &Diagnostics) -> Stop {
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        let of_roots = request.problems_of_roots();
+        let problems = if of_roots.is_empty() { problems } else { &of_roots };
         let told = format!("{problems:?}");
         if self.changed != Some(None) || told != self.so_far.told {
             diagnostics::tell(problems, Level::Error, self.watcher.log);
