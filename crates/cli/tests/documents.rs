@@ -48,7 +48,9 @@ fn run(workspace: &Workspace, command: &str) -> Answer {
     for role in ["AUTHOR", "COMMITTER"] {
         shell.env(format!("GIT_{role}_NAME"), "a").env(format!("GIT_{role}_EMAIL"), "a@example.org");
     }
-    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"].iter().for_each(|name| drop(shell.env_remove(name)));
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        shell.env_remove(name);
+    }
     let output = shell.output().unwrap();
     Answer {
         exit: output.status.code().unwrap_or(-1),
