@@ -239,6 +239,10 @@ impl SourceRoot for GitTreeRoot {
         Ok(object.filter(|object| object.kind == kind).map(|object| object.content))
     }
 
+    fn fixed_content(&self) -> Option<String> {
+        Some(self.tree.to_hex())
+    }
+
     fn object_origin(&self) -> Option<&Path> {
         Some(self.repository.path())
     }
@@ -329,6 +333,10 @@ impl SourceRoot for AbsentRoot {
 
     fn is_absent(&self) -> bool {
         true
+    }
+
+    fn fixed_content(&self) -> Option<String> {
+        Some(self.id.clone())
     }
 
     fn list(&self, _: &str, _: bool) -> Result<Listing> {

@@ -6,6 +6,7 @@
 //! What this crate does not know: the meaning of the files.
 
 mod config;
+mod content_fixed;
 mod directory;
 mod git_tree;
 mod leaf;
@@ -15,6 +16,7 @@ mod open_dirs;
 mod root;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
+pub use content_fixed::ContentFixed;
 pub use directory::DirectoryRoot;
 pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};

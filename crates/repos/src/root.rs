@@ -158,6 +158,11 @@ pub trait SourceRoot: Send + Sync {
         false
     }
 
+    /// The id of the tree that it is, if it is one that never changes.
+    fn fixed_content(&self) -> Option<String> {
+        None
+    }
+
     /// Whether there is such a root at all. Called if something failed: a root is not looked at before it is needed.
     ///
     /// # Errors
