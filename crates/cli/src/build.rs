@@ -184,8 +184,7 @@ impl Pass for RunningCall<'_> {
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
         let Call { o, log, .. } = *self.call;
-        request::report_problems(problems, request, &o.analysis.target, log);
-        Exit::AnalysisFailure
+        request::report_problems(problems, request, &o.analysis.target, log)
     }
 
     fn analysed(

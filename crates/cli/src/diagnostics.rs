@@ -21,7 +21,7 @@ pub(crate) fn report(diagnostics: &Diagnostics, level: Level, log: &Log) {
 /// Collects diagnostics for `--diagnostics FILE` that are not shown, and counts the messages that they would be.
 pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log) -> usize {
     if log.is_collecting() {
-        let text = |file: &str| text_in(inline, file);
+        let text = |file: &str| text_in(inline, file, log);
         let mut plain = renderer(&text, false, log);
         for diagnostic in diagnostics.iter() {
             log.collect(diagnostic_as_json(diagnostic, &mut plain));
@@ -44,11 +44,11 @@ fn text_of(file: &str) -> Option<std::sync::Arc<str>> {
     Some(String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
-/// The same, or the text that is in no file.
-fn text_in(inline: &Inline, file: &str) -> Option<std::sync::Arc<str>> {
+/// The same, or the text that is in no file of the system.
+fn text_in(inline: &Inline, file: &str, log: &Log) -> Option<std::sync::Arc<str>> {
     match inline {
         Some((name, text)) if **name == *file => Some(text.clone()),
-        _ => text_of(file),
+        _ => text_of(file).or_else(|| log.root_text(file)),
     }
 }
 
@@ -63,7 +63,7 @@ fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
 
 /// The same, where some of it is about a text that is in no file.
 pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) {
-    let text = |file: &str| text_in(inline, file);
+    let text = |file: &str| text_in(inline, file, log);
     let mut colored = renderer(&text, log.color(), log);
     for group in Group::all(diagnostics) {
         if log.is_as_reference() && group.first.is_own() {

@@ -10,10 +10,11 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use taut_driver::{Request, RootTexts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 
@@ -95,6 +96,8 @@ pub struct Log {
     shown: Mutex<Vec<String>>,
     /// Diagnostics for programs, as JSON, and the file for them.
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
+    /// The texts of files that are no files of the system, by their paths in messages.
+    root_texts: Mutex<Option<RootTexts>>,
     /// The messages since [`Log::record`].
     record: Mutex<Option<Vec<Message>>>,
     /// Whether there was a warning that build state cannot be kept, or could not be used: one in a call is enough.
@@ -134,6 +137,7 @@ impl Log {
             files: Mutex::new(files),
             shown: Mutex::default(),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
+            root_texts: Mutex::default(),
             record: Mutex::default(),
             has_cache_warning: AtomicBool::new(false),
         })
@@ -189,6 +193,17 @@ impl Log {
         if !text.is_empty() {
             let _ = io::stderr().lock().write_all(text.as_bytes());
         }
+    }
+
+    /// From now on, messages show the texts of files in the roots of a request.
+    pub(crate) fn shows_texts_of(&self, request: &Request) {
+        *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(request.texts());
+    }
+
+    /// The text of a file in a root that is no directory, by its path in messages.
+    pub(crate) fn root_text(&self, file: &str) -> Option<Arc<str>> {
+        let texts = self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        texts.and_then(|texts| texts(file))
     }
 
     /// Whether texts are as the reference has them: the call is under its name.

@@ -213,7 +213,10 @@ impl Watcher<'_> {
     /// The request that the command line means now.
     fn request(&self) -> Result<Request, SetupError> {
         let build = &self.o.build;
-        request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)
+        let request =
+            request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)?;
+        self.log.shows_texts_of(&request);
+        Ok(request)
     }
 
     /// The messages of one round about its build.

@@ -56,7 +56,7 @@ pub use options::{BuildOptions, Wanted};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
 pub use reached::Reached;
-pub use request::{Request, SetupError, Words};
+pub use request::{Request, RootTexts, SetupError, Words};
 pub use result::Results;
 pub use rounds::{Again, Done};
 pub use run::{Anew, Client, Failed, MAX_TRIES, Pass, Run, Undelivered, Way};

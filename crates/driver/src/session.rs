@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
     ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, Sources, Stop,
@@ -83,6 +84,10 @@ struct Roots(RepoConfig);
 impl Sources for Roots {
     fn root(&self, repository: &str) -> Option<&dyn SourceRoot> {
         self.0.repositories.get(repository).map(|repository| &*repository.workspace_root.source)
+    }
+
+    fn object(&self, hash: &Hash, object_type: ObjectType) -> taut_repos::Result<Option<Vec<u8>>> {
+        self.0.roots.object(hash, object_type)
     }
 }
 

@@ -141,7 +141,9 @@ impl Pass for Round<'_> {
         Ok(self.interruption.check()?)
     }
 
-    fn analysis_failed(&mut self, _: &Request, problems: &Diagnostics) -> Stop {
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        let of_roots = request.problems_of_roots();
+        let problems = if of_roots.is_empty() { problems } else { &of_roots };
         let errors = format!("{problems:?}");
         if self.changed != Some(None) || errors != self.history.reported_errors {
             diagnostics::report(problems, Level::Error, self.watcher.log);
