@@ -257,6 +257,10 @@ impl Pass for RunningCall<'_> {
         results: &Results,
     ) -> Result<Exit, Undelivered<Exit>> {
         let Call { o, log, again, .. } = self.call;
+        if !log.is_as_reference() {
+            // The line about what was built is the last one.
+            warn_of_cache(session.cache_warning(), log);
+        }
         let comparison = again.as_ref().map(|again| &*again.comparison);
         if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
             comparison.dump(path, log)?;

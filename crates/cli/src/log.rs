@@ -185,12 +185,14 @@ impl Log {
         }
         let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Screen { columns, rows } = Screen::now();
-        let mut text = erasure(&shown);
+        let mut text = back_to_top(&shown);
         // The last column stays free, since some terminals begin a new line behind it, and so does the last row.
         let cut = |line: &String| cut(line, columns.saturating_sub(1));
         *shown = lines.iter().take(rows.saturating_sub(1)).map(cut).collect();
-        text.extend(shown.iter().map(|line| format!("{line}\n")));
+        // Line by line over the old ones, and the rest only then: a screen that is empty in between flickers.
+        text.extend(shown.iter().map(|line| format!("{line}\x1b[K\n")));
         if !text.is_empty() {
+            text.push_str("\x1b[J");
             let _ = io::stderr().lock().write_all(text.as_bytes());
         }
     }
@@ -361,17 +363,25 @@ impl Screen {
 /// Escape codes that erase the lines drawn last. If it has become narrower since they were drawn, each takes as
 /// many rows as it is wide.
 fn erasure(shown: &[String]) -> String {
+    if shown.is_empty() { String::new() } else { back_to_top(shown) + "\x1b[J" }
+}
+
+/// Moves the cursor to the first of the lines that are shown last.
+fn back_to_top(shown: &[String]) -> String {
     if shown.is_empty() {
         return String::new();
     }
     let Screen { columns, rows } = Screen::now();
     let taken: usize = shown.iter().map(|line| width(line).div_ceil(columns).max(1)).sum();
-    format!("\x1b[{}F\x1b[J", taken.min(rows.saturating_sub(1).max(1)))
+    format!("\x1b[{}F", taken.min(rows.saturating_sub(1).max(1)))
 }
 
-/// The beginning of a line that takes at most so many columns.
+/// A line in at most so many columns: of a longer one the beginning, with `…` at its end.
 fn cut(line: &str, columns: usize) -> String {
-    let mut left = columns;
+    if width(line) <= columns {
+        return line.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
     let fits = |c: &char| match left.checked_sub(columns_of(*c)) {
         Some(rest) => {
             left = rest;
@@ -379,7 +389,7 @@ fn cut(line: &str, columns: usize) -> String {
         }
         None => false,
     };
-    line.chars().take_while(fits).collect()
+    line.chars().take_while(fits).chain(std::iter::once('…')).collect()
 }
 
 fn width(line: &str) -> usize {
@@ -454,7 +464,10 @@ mod tests {
 
     #[test]
     fn lines_are_cut_where_the_terminal_ends() {
-        assert_eq!((cut("abc", 3), cut("abcd", 3), cut("a漢b", 2)), ("abc".into(), "abc".into(), "a".into()));
+        assert_eq!(
+            (cut("abc", 3), cut("abcd", 3), cut("a漢b", 2)),
+            ("abc".into(), "ab…".into(), "a…".into())
+        );
         assert_eq!((width("a漢b"), width("e\u{301}")), (4, 1));
     }
 

@@ -218,6 +218,16 @@ pub(crate) trait Defined {
     /// The targets that define an action, as the reference names them.
     fn all_origins(&self, action: &Id) -> Vec<String>;
 
+    /// A target that defines an overlay of trees.
+    fn first_of_overlay(&self, _overlay: &Id) -> Option<Origin> {
+        None
+    }
+
+    /// A named target that an anonymous one was made for.
+    fn named_dependent(&self, _anonymous: &EntityName) -> Option<EntityName> {
+        None
+    }
+
     /// The targets that define an overlay of trees, as the reference names them.
     fn of_overlay(&self, overlay: &Id) -> Vec<String>;
 }
@@ -229,6 +239,14 @@ impl Defined for Origins {
 
     fn all_origins(&self, action: &Id) -> Vec<String> {
         self.of(action)
+    }
+
+    fn first_of_overlay(&self, overlay: &Id) -> Option<Origin> {
+        Origins::first_of_overlay(self, overlay)
+    }
+
+    fn named_dependent(&self, anonymous: &EntityName) -> Option<EntityName> {
+        Origins::named_dependent(self, anonymous)
     }
 
     fn of_overlay(&self, overlay: &Id) -> Vec<String> {

@@ -516,12 +516,19 @@ impl Messages {
     }
 
     fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
-        let mut text = with_hint(unbuilt.cause.to_string(), &self.build_root);
-        if let Cause::Conflict { overlay, .. } = &unbuilt.cause
-            && let [first, ..] = &defined.of_overlay(overlay)[..]
-        {
-            text += &format!("\nin {}", taut_value::names_as_typed(first));
-        }
+        let mut text = match &unbuilt.cause {
+            Cause::Conflict { overlay, path } => {
+                let origin = defined.first_of_overlay(overlay);
+                let place = origin.as_ref().and_then(|origin| self.place_of(origin)).unwrap_or_default();
+                let target = origin.map(|origin| format!("{}: ", self.log.names().origin(&origin)));
+                let (target, path) = (target.unwrap_or_default(), quoted(path));
+                format!(
+                    "{place}{target}the trees of a disjoint overlay conflict at {path} (overlay {})",
+                    short(overlay)
+                )
+            }
+            cause => with_hint(cause.to_string(), &self.build_root),
+        };
         if let Some((id, action)) = unbuilt.actions.first() {
             let more = match unbuilt.actions.len() - 1 {
                 0 => String::new(),

@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use taut_digest::Digest;
-use taut_driver::{ActionFailure, MissingOutput, Ran};
+use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
 use taut_store::Store;
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
@@ -167,10 +167,13 @@ impl Messages {
 
     /// The file and line where the target of an action is defined, with a colon and a blank.
     fn place(&self, id: &Id) -> String {
-        let repositories = self.state().repositories.clone();
-        let place = self.origin(id).zip(repositories);
-        let place = place.and_then(|(origin, repositories)| place_of(&origin, &repositories));
-        place.map(|place| format!("{place}: ")).unwrap_or_default()
+        self.origin(id).and_then(|origin| self.place_of(&origin)).unwrap_or_default()
+    }
+
+    /// The same for a target.
+    pub(super) fn place_of(&self, origin: &Origin) -> Option<String> {
+        let repositories = self.state().repositories.clone()?;
+        Some(format!("{}: ", place_of(origin, &repositories)?))
     }
 
     fn details_of_id(&self, id: &Id) -> Option<String> {

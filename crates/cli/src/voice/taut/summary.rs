@@ -3,7 +3,7 @@
 use std::{collections::HashSet, path::Path};
 
 use taut_driver::{BuildFailure, Unbuilt};
-use taut_value::Id;
+use taut_value::{EntityName, Id, Map, Value};
 
 use super::{MAX_NAMED, Messages, State};
 use crate::{
@@ -121,7 +121,15 @@ impl Messages {
         self.find(id, defined);
         let Some(origin) = self.origin(id) else { return self.target_of(id) };
         let configuration = self.state().configuration.clone();
-        self.log.names().origin_within(&origin, &configuration)
+        let name = self.log.names().origin_within(&origin, &configuration);
+        let dependent = match &origin.target {
+            Value::Name(target @ EntityName::Anonymous(_)) => defined.named_dependent(target),
+            _ => None,
+        };
+        match dependent {
+            Some(dependent) => format!("{name} of {}", self.log.names().typed(&dependent, &Map::default())),
+            None => name,
+        }
     }
 
     /// What is not built since something else failed: the targets that would have made what is wanted, and paths that no
