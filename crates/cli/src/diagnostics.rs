@@ -1,8 +1,8 @@
 //! What is wrong with files, told on the log: rendered for people, and collected for `--diagnostics FILE`.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
-use taut_driver::{Diagnostics, Group, Renderer};
+use taut_driver::{Diagnostic, Diagnostics, Group, Renderer};
 use taut_sys::Named;
 
 use crate::diagnostics_file::diagnostic_as_json;
@@ -45,17 +45,26 @@ pub(crate) fn tell_with(diagnostics: &Diagnostics, inline: &Inline, level: Level
     let renderer = |color| {
         let renderer = Renderer::new(&text, color).relative_to(&here.to_string_lossy());
         match log.is_as_reference() {
-            true => renderer.as_reference(),
+            true => renderer,
             false => renderer.with_names(taut_value::names_as_typed),
         }
     };
-    let mut colored = renderer(log.color());
     let mut plain = renderer(false);
-    for group in Group::all(diagnostics) {
-        if log.is_as_reference() && group.first.is_own() {
-            continue;
+    if log.is_as_reference() {
+        let mut shown: HashSet<String> = HashSet::new();
+        for message in diagnostics.referenced().iter().flat_map(Diagnostic::reference_messages) {
+            if message.once.iter().any(|name| shown.contains(name)) {
+                continue;
+            }
+            shown.extend(message.once);
+            let level = if message.is_warning { Level::Warn } else { level };
+            log.say_of_files(level, message.text);
         }
-        log.say_of_files(level, colored.render_group(&group));
+    } else {
+        let mut colored = renderer(log.color());
+        for group in Group::all(diagnostics) {
+            log.say_of_files(level, colored.render_group(&group));
+        }
     }
     if log.is_collecting() {
         for diagnostic in diagnostics.iter() {

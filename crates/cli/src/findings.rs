@@ -15,7 +15,8 @@ use crate::{
 
 /// Tells what is probably not meant.
 pub(crate) fn tell_warnings(analysed: &Analysed, request: &Request, log: &Log) {
-    tell(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
+    let warnings = analysed.warnings(&request.repositories.roots);
+    tell(&warnings.below("While processing targets:"), Level::Warn, log);
 }
 
 /// Tells which variables that the command line sets are looked at by nothing. The reference does not.

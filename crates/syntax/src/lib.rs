@@ -8,7 +8,7 @@ pub mod json;
 mod quote;
 
 pub use diagnostic::{
-    Diagnostic, Diagnostics, Frame, Location, Note, Place, Severity, Sources, did_you_mean,
+    Diagnostic, Diagnostics, Frame, Location, NEXT_MESSAGE, Note, Place, Severity, Sources, did_you_mean,
 };
 pub use json::{Document, Duplicate, JsonPath, Kind, Node, Span, Step, SyntaxError};
 pub use quote::{Quoted, quoted, quoted_list};
