@@ -1,17 +1,13 @@
-//! How to see a failed action again by hand: commands to copy.
+//! How to see a failed action again: a command to copy.
 
-use taut_driver::ActionFailure;
-use taut_value::{ActionDescription, Id};
+use taut_value::Id;
 
 /// How many digits of an id stand for an action.
 const SHORT_ID: usize = 12;
 
-/// What the commands need to know of the call.
+/// What the command needs to know of the call.
 pub(crate) struct Reproduction {
-    /// The call with everything that selects the target, up to where options can be added, and the rest;
-    /// none if the target was not selected by a call of that kind.
-    call: Option<(Vec<String>, Vec<String>)>,
-    /// The call as it is, in the same two parts.
+    /// The call, up to where options can be added, and the rest; none if it was of another kind.
     whole: Option<(Vec<String>, Vec<String>)>,
 }
 
@@ -20,17 +16,17 @@ impl Reproduction {
     pub(crate) fn of_call(words: impl IntoIterator<Item = String>) -> Reproduction {
         let mut words: Vec<String> = words.into_iter().collect();
         let known = words.iter().position(|word| word == "build" || word == "install");
-        let Some(subcommand) = known else { return Reproduction::none() };
+        if known.is_none() {
+            return Reproduction::none();
+        }
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
         let rest = words.split_off(end);
-        let whole = Some((words.clone(), rest.clone()));
-        words[subcommand] = "install".to_owned();
-        Reproduction { call: Some((words, rest)), whole }
+        Reproduction { whole: Some((words, rest)) }
     }
 
-    /// Where nothing is known that could install an action's inputs.
+    /// Where no call is known that could run an action.
     pub(crate) fn none() -> Reproduction {
-        Reproduction { call: None, whole: None }
+        Reproduction { whole: None }
     }
 
     /// The command that runs one action of the call alone, in one line.
@@ -42,57 +38,6 @@ impl Reproduction {
         let rest = if rest.is_empty() { String::new() } else { format!(" {}", shown(rest)) };
         Some(format!("{} --rerun %{digits}{rest}", shown(words)))
     }
-
-    /// A line that introduces the commands, and these: they make a directory that is the user's alone, install the
-    /// inputs there and run the action.
-    pub(crate) fn text(&self, failure: &ActionFailure) -> Option<(String, String)> {
-        let (call, rest) = self.call.as_ref()?;
-        let words = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-        let id = &failure.id;
-        let mut commands =
-            format!("dir=$(mktemp -d) && {} --request-action-input %{id} -o \"$dir\"", words(call));
-        if !rest.is_empty() {
-            commands += &format!(" {}", words(rest));
-        }
-        let run = in_directory(&failure.action);
-        if run.len() > MAX_COMMAND {
-            let more = "it is too long to be shown here; --dump-graph FILE writes it";
-            return Some((format!("To see its inputs; {more}:"), commands));
-        }
-        Some(("To run it by hand:".to_owned(), format!("{commands} &&\n({run})")))
-    }
-}
-
-/// How long a command may be to be shown, in bytes.
-const MAX_COMMAND: usize = 64 << 10;
-
-/// Runs the action's command where its inputs are.
-fn in_directory(action: &ActionDescription) -> String {
-    let mut text = "cd \"$dir\"".to_owned();
-    let above = |path: &taut_value::Str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
-    let directories = action.out_dirs.iter().map(|path| path.to_string());
-    let mut directories: Vec<String> = directories.chain(action.outs.iter().filter_map(above)).collect();
-    let cwd = taut_driver::normal_path(&action.cwd);
-    directories.push(cwd.clone());
-    directories.retain(|path| path != ".");
-    directories.sort();
-    directories.dedup();
-    if !directories.is_empty() {
-        let quoted: Vec<String> = directories.iter().map(|path| quoted(path)).collect();
-        text.push_str(&format!(" && mkdir -p {}", quoted.join(" ")));
-    }
-    if cwd != "." {
-        text.push_str(&format!(" && cd {}", quoted(&cwd)));
-    }
-    text.push_str(" && env -i");
-    for (name, value) in action.env.iter() {
-        let value = value.as_str().map(|value| value.as_str()).unwrap_or_default();
-        text.push_str(&format!(" {}", quoted(&format!("{name}={value}"))));
-    }
-    for word in &action.command {
-        text.push_str(&format!(" {}", quoted(word)));
-    }
-    text
 }
 
 /// A word as a shell has to read it.
@@ -116,23 +61,14 @@ mod tests {
     }
 
     #[test]
-    fn the_call_becomes_one_that_installs() {
+    fn the_command_is_the_call_with_the_action() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let Some((call, rest)) = Reproduction::of_call(words("taut build -D {} -- t")).call else { panic!() };
-        assert_eq!((call, rest), (words("taut install -D {}"), words("-- t")));
-        assert!(Reproduction::of_call(words("taut traverse -g f")).call.is_none());
-    }
-
-    #[test]
-    fn the_command_runs_in_its_environment_and_directories() {
-        let mut action = ActionDescription::default();
-        action.command = vec!["sh".into(), "-c".into(), "echo $A > out/x".into()];
-        action.env = [("A", taut_value::Value::string("b c"))].into_iter().collect();
-        action.outs = vec!["w/out/x".into()];
-        action.cwd = "w".into();
+        let id = Id::of("a");
+        let digits = &id.to_hex()[..SHORT_ID];
         assert_eq!(
-            in_directory(&action),
-            "cd \"$dir\" && mkdir -p w w/out && cd w && env -i 'A=b c' sh -c 'echo $A > out/x'"
+            Reproduction::of_call(words("taut build -D {} -- t")).command(&id),
+            Some(format!("taut build -D '{{}}' --rerun %{digits} -- t"))
         );
+        assert_eq!(Reproduction::of_call(words("taut traverse -g f")).command(&id), None);
     }
 }
